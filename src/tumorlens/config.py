@@ -1,0 +1,130 @@
+"""Settings as frozen structures, read strictly from TOML: an unknown or mistyped key is an error."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from tumorlens.errors import RecipeError
+
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Meta(ge=0.0)]
+
+
+class PreprocessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Parameters of ``preprocessing.preprocess``; they travel in the bundle."""
+
+    version: Literal[1] = 1
+    """Bumped when the same parameters would give other pixels."""
+    image_size: Annotated[int, Meta(ge=32, le=1024)] = 160
+    """Side of the square the network sees, in pixels."""
+    window_percentiles: tuple[Share, Share] = (0.005, 0.995)
+    """Intensity quantiles mapped to 0 and 1; what lies outside is clipped."""
+    crop: bool = True
+    """Cut the empty margin around the head away."""
+    crop_level: Share = 0.12
+    """Windowed intensity above which a pixel counts as tissue."""
+    crop_occupancy: Share = 0.04
+    """Share of tissue pixels a row or column needs to belong to the head."""
+    crop_margin: Share = 0.02
+    """Margin kept around the head, as a share of its longer side."""
+    mean: float = 0.25
+    std: Annotated[float, Meta(gt=0.0)] = 0.25
+
+
+class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A ``SepSENet`` by its dimensions; see ``training.network``."""
+
+    name: str
+    widths: tuple[Positive, ...]
+    """Output channels of each stage."""
+    depths: tuple[Positive, ...]
+    """Blocks in each stage."""
+    strides: tuple[Annotated[int, Meta(ge=1, le=2)], ...]
+    """Stride of the first block of each stage."""
+    kernel_size: Literal[3, 5, 7] = 5
+    """Side of the depthwise kernels."""
+    stem_stride: Annotated[int, Meta(ge=1, le=4)] = 2
+    activation: Literal["relu", "silu"] = "silu"
+    se_reduction: Positive = 8
+    """Channels per hidden unit of a squeeze-and-excitation gate."""
+    residual: bool = True
+    max_pool: bool = False
+    """Downsample by 2x2 max pooling after a stage instead of by strided convolution."""
+    hidden: Annotated[int, Meta(ge=0)] = 0
+    """Units of a 1x1 convolution between the last stage and pooling; 0 for none."""
+    dropout: Share = 0.2
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` unless every stage has a width, a depth and a stride."""
+        if not len(self.widths) == len(self.depths) == len(self.strides):
+            raise ValueError("widths, depths and strides must have one entry per stage")
+
+
+class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Random changes to a training batch; every range is symmetric around "no change"."""
+
+    rotation_degrees: NonNegative = 20.0
+    scale: Share = 0.15
+    shift: Share = 0.12
+    """As a share of the side."""
+    shear: Share = 0.05
+    horizontal_flip: Share = 0.5
+    """Probability. Left and right carry no class information in these images."""
+    brightness: Share = 0.15
+    contrast: Share = 0.25
+    gamma: Share = 0.25
+    noise: Share = 0.02
+    """Largest standard deviation of added Gaussian noise; white is 1."""
+    erase: Share = 0.25
+    """Probability of filling one random rectangle with its own mean."""
+    mixup: NonNegative = 0.2
+    """Alpha of the Beta distribution; 0 switches mixup off."""
+
+
+class OptimizerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """AdamW under linear warm-up and cosine decay."""
+
+    learning_rate: Annotated[float, Meta(gt=0.0)] = 4e-3
+    weight_decay: NonNegative = 0.05
+    warmup_epochs: NonNegative = 3.0
+    label_smoothing: Share = 0.05
+    clip_norm: NonNegative = 5.0
+    """Gradient norm above which gradients are scaled down; 0 for never."""
+    ema_decay: Share = 0.998
+    """Decay a step of the exponential moving average of weights; 0 switches it off."""
+
+
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One training run: what ``RECIPE.toml`` says."""
+
+    model: str | ModelConfig = "small"
+    """A name that ``tumorlens models`` lists, or a table of dimensions."""
+    epochs: Positive = 30
+    batch_size: Positive = 64
+    seed: Annotated[int, Meta(ge=0)] = 0
+    start_size: Annotated[int, Meta(ge=0, le=1024)] = 0
+    """Side of training images in the first epoch, growing to ``image_size``; 0: full from start."""
+    full_size_from: Share = 0.6
+    """Share of the epochs after which training images have their full size."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    balance: bool = False
+    """Weigh classes by inverse frequency in the loss."""
+    flip_at_test: bool = False
+    """Average logits over the image and its mirror inside the exported graph."""
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read a recipe; raise ``RecipeError`` that names the file and the key at fault."""
+        try:
+            return msgspec.convert(tomllib.loads(Path(path).read_text("utf-8")), cls)
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            raise RecipeError(f"{path}: {error}") from error

@@ -1,0 +1,104 @@
+"""Every error that tumorlens raises on purpose: one small tree.
+
+Each carries a ``kind``, a stable word for programs, and a message for people that says what is
+wrong, where, and what to do. The command line turns them into one line and an exit code.
+"""
+
+from typing import ClassVar, Final
+
+EXIT_OK: Final = 0
+EXIT_FAILURE: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_SOME_INPUTS_FAILED: Final = 3
+EXIT_BUNDLE_UNUSABLE: Final = 4
+
+
+class TumorlensError(Exception):
+    """Base of all errors raised on purpose. ``str(error)`` is one line for a person."""
+
+    kind: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = EXIT_FAILURE
+
+
+class InputError(TumorlensError):
+    """One input cannot be used; other inputs are not affected."""
+
+    kind = "input"
+    exit_code = EXIT_SOME_INPUTS_FAILED
+
+
+class MissingInputError(InputError):
+    """The path does not exist or cannot be opened."""
+
+    kind = "missing"
+
+
+class UnsupportedFormatError(InputError):
+    """The bytes are not those of any format that tumorlens reads."""
+
+    kind = "unsupported_format"
+
+
+class CorruptInputError(InputError):
+    """The format is known but the bytes are damaged, truncated or self-contradictory."""
+
+    kind = "corrupt"
+
+
+class LimitExceededError(InputError):
+    """The input is larger (or smaller) than the documented limits."""
+
+    kind = "limit"
+
+
+class BlankImageError(InputError):
+    """The picture carries no information: constant, or nothing but non-finite values."""
+
+    kind = "blank"
+
+
+class ManifestError(TumorlensError):
+    """A manifest is missing, malformed, or contradicts the files it lists."""
+
+    kind = "manifest"
+
+
+class DatasetError(TumorlensError):
+    """A folder is not the data set it is said to be."""
+
+    kind = "dataset"
+
+
+class SplitError(TumorlensError):
+    """A split file is damaged, does not fit the manifest, or lets a group cross."""
+
+    kind = "split"
+
+
+class RecipeError(TumorlensError):
+    """A training recipe cannot be read or asks for the impossible."""
+
+    kind = "recipe"
+
+
+class CheckpointError(TumorlensError):
+    """A checkpoint is damaged or belongs to another run."""
+
+    kind = "checkpoint"
+
+
+class BundleError(TumorlensError):
+    """A model bundle is missing, damaged, or of an unknown format version."""
+
+    kind = "bundle"
+    exit_code = EXIT_BUNDLE_UNUSABLE
+
+
+class MissingExtraError(TumorlensError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    kind = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Say that ``what`` needs ``pip install 'tumorlens[extra]'``."""
+        super().__init__(f"{what} needs an optional part: pip install 'tumorlens[{extra}]'")
