@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-from tumorlens.errors import InputError, LimitExceededError, MissingInputError, UnsupportedFormatError
+from tumorlens.errors import (
+    InputError,
+    LimitExceededError,
+    MissingInputError,
+    UnsupportedFormatError,
+)
 from tumorlens.imaging.image import MedicalImage
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024

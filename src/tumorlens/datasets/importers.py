@@ -1,0 +1,183 @@
+"""From a folder of pictures to a manifest, checked against what the folder is said to be."""
+
+import csv
+import dataclasses
+import gzip
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from tumorlens.datasets.manifest import Manifest, Record, pixel_hash, relative_path
+from tumorlens.errors import DatasetError, InputError
+from tumorlens.imaging import reader
+from tumorlens.labels import CLASSES
+
+NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
+    ("training", "glioma"): 1321,
+    ("training", "meningioma"): 1339,
+    ("training", "notumor"): 1595,
+    ("training", "pituitary"): 1457,
+    ("testing", "glioma"): 300,
+    ("testing", "meningioma"): 306,
+    ("testing", "notumor"): 405,
+    ("testing", "pituitary"): 300,
+}
+"""Files in each folder of the Kaggle data set, as published."""
+
+_SPLIT_FOLDERS: Final = {
+    "training": "training", "train": "training", "testing": "testing", "test": "testing",
+}  # fmt: skip
+_CLASS_FOLDERS: Final = {
+    **{name: name for name in CLASSES},
+    "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
+    "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
+}  # fmt: skip
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work goes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Provenance:
+    """What is known of a published file beyond its bytes; ``fold`` is its fixed fold."""
+
+    file: str
+    group: str
+    source: str
+    patient: str
+    source_label: str
+    identical_to: str
+    fold: int
+
+
+def import_folder(
+    folder: str | Path,
+    manifest_path: str | Path,
+    *,
+    source: str = "",
+    progress: Progress | None = None,
+) -> Manifest:
+    """List every file below ``folder`` whose parent folder names a class.
+
+    Either ``CLASS/file`` or ``SPLIT/CLASS/file``. A file that does not decode is listed with empty
+    pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder is found.
+    Each image is its own group unless provenance is known.
+    """
+    folder = Path(folder)
+    base = Path(manifest_path).resolve().parent
+    found = list(_class_files(folder))
+    if not found:
+        raise DatasetError(
+            f"{folder}: no folder named after a class ({', '.join(CLASSES)}) holds a file"
+        )
+    total = len(found)
+    records: list[Record] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        work = pool.map(lambda item: _describe(*item, base, source or folder.name), found)
+        for record in work:
+            records.append(record)
+            if progress is not None:
+                progress(len(records), total)
+    return Manifest(tuple(records), base)
+
+
+def import_nickparvar(
+    folder: str | Path,
+    manifest_path: str | Path,
+    *,
+    allow_partial: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Import the public 7,023-image set and say of each file which patient it comes from.
+
+    Raises ``DatasetError`` naming every folder whose count is wrong, unless ``allow_partial``.
+    """
+    folder = Path(folder)
+    if not allow_partial:
+        check_counts(folder)
+    manifest = import_folder(folder, manifest_path, source="unknown", progress=progress)
+    traced = provenance_table()
+    records = tuple(_with_provenance(record, traced) for record in manifest)
+    return Manifest(records, manifest.folder)
+
+
+def check_counts(folder: Path) -> None:
+    """Raise ``DatasetError`` unless ``folder`` holds the published number of files a class."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    counts = Counter((split, label) for _, split, label in _class_files(folder))
+    wrong = [
+        f"{split}/{label} has {counts[split, label]} of {expected} files"
+        for (split, label), expected in NICKPARVAR_COUNTS.items()
+        if counts[split, label] != expected
+    ]
+    if wrong:
+        raise DatasetError(
+            f"{folder} is not the complete 7,023-image set: {'; '.join(wrong)}. "
+            "Get it again, or use --allow-partial to go on without"
+        )
+
+
+@cache
+def provenance_table() -> Mapping[str, tuple[Provenance, ...]]:
+    """What is known of the files of the 7,023-image set, by the SHA-256 of their bytes.
+
+    Several entries where files of identical bytes stand in several folders.
+    """
+    table: dict[str, list[Provenance]] = {}
+    packed = files("tumorlens").joinpath("splits/nickparvar-provenance.csv.gz").read_bytes()
+    for row in csv.DictReader(gzip.decompress(packed).decode("utf-8").splitlines()):
+        entry = Provenance(
+            row["file"], row["group"], row["source"], row["patient"], row["source_class"],
+            row["identical_to"], int(row["fold"]),
+        )  # fmt: skip
+        table.setdefault(row["sha256"], []).append(entry)
+    return {key: tuple(value) for key, value in table.items()}
+
+
+def _with_provenance(record: Record, traced: Mapping[str, tuple[Provenance, ...]]) -> Record:
+    entries = traced.get(record.sha256)
+    if not entries:
+        return record
+    tail = f"{record.split}/{record.label}/{Path(record.path).name}".lower()
+    entry = next((e for e in entries if e.file.lower() == tail), entries[0])
+    return dataclasses.replace(
+        record,
+        group=entry.group,
+        source=entry.source,
+        patient=entry.patient,
+        source_label=entry.source_label,
+    )
+
+
+def _class_files(folder: Path) -> Iterable[tuple[Path, str, str]]:
+    """Yield (file, split, class) below ``folder``, sorted by path."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    for file in sorted(folder.rglob("*")):
+        label = _CLASS_FOLDERS.get(file.parent.name.lower())
+        if label is None or file.name.startswith(".") or not file.is_file():
+            continue
+        split = _SPLIT_FOLDERS.get(file.parent.parent.name.lower(), "")
+        yield file, split, label
+
+
+def _describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:
+    data = reader.load_file(file)
+    digest = hashlib.sha256(data).hexdigest()
+    width = height = 0
+    mode = pixels = ""
+    try:
+        image = reader.read_bytes(data, str(file))
+        width, height, mode, pixels = image.width, image.height, image.mode, pixel_hash(image)
+    except InputError:
+        pass  # listed without pixels: the audit reports it
+    path = relative_path(file, base)
+    group = f"image_{digest[:16]}"
+    return Record(path, label, split, digest, pixels, width, height, mode, group, source)

@@ -1,0 +1,178 @@
+"""The manifest: one row an image file, with what is known of it. CSV, or Parquet by suffix."""
+
+import csv
+import dataclasses
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from tumorlens.errors import ManifestError, MissingExtraError
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.labels import CLASSES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One image file. Strings are empty and numbers 0 where nothing is known."""
+
+    path: str
+    """Relative to the manifest's folder, with forward slashes; absolute where no such path exists."""
+    label: str
+    """Class by its folder; column ``class``."""
+    split: str
+    """Folder's split as published: ``training``, ``testing`` or empty."""
+    sha256: str
+    """Of the file's bytes, hexadecimal."""
+    pixel_sha256: str
+    """Of the decoded gray pixels and their shape; empty where the file does not decode."""
+    width: int
+    height: int
+    mode: str
+    """How samples are stored, in Pillow's words."""
+    group: str
+    """The leak-safe unit: a patient, or a cluster of near-duplicates. Never cut in two."""
+    source: str
+    """Primary collection the picture comes from."""
+    patient: str = ""
+    source_label: str = ""
+    """The primary source's class where it contradicts ``label``; column ``source_class``."""
+
+
+_RENAMED: Final = {"label": "class", "source_label": "source_class"}
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record))
+COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in _FIELDS)
+_REQUIRED: Final = ("path", "class", "sha256")
+_INTEGERS: Final = ("width", "height")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manifest:
+    """Records and the folder that their paths are relative to."""
+
+    records: tuple[Record, ...]
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def file(self, record: Record) -> Path:
+        """Where the image of ``record`` lies on this machine."""
+        return self.folder / record.path
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the data is, not where it lies: every file's hash, class and split."""
+        digest = hashlib.sha256()
+        for row in sorted((r.sha256, r.label, r.split) for r in self.records):
+            digest.update("\t".join(row).encode() + b"\n")
+        return digest.hexdigest()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a manifest; raise ``ManifestError`` naming the row and column at fault."""
+        path = Path(path)
+        rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        records = tuple(_record(row, number, path) for number, row in enumerate(rows, start=2))
+        if not records:
+            raise ManifestError(f"{path}: the manifest lists no image")
+        return cls(records, path.resolve().parent)
+
+    def save(self, path: str | Path) -> None:
+        """Write atomically: CSV, or Parquet where ``path`` ends in ``.parquet``."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [_row(record) for record in self.records]
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            (_write_parquet if path.suffix == ".parquet" else _write_csv)(Path(temporary), rows)
+            Path(temporary).replace(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def pixel_hash(image: MedicalImage) -> str:
+    """SHA-256 of shape and gray samples; equal exactly where the decoded pixels are equal."""
+    samples = image.pixels.astype(np.uint8 if image.bit_depth <= 8 else np.dtype("<f4"))
+    digest = hashlib.sha256(f"{samples.dtype.str}{samples.shape}".encode())
+    digest.update(np.ascontiguousarray(samples).data)
+    return digest.hexdigest()
+
+
+def relative_path(file: Path, folder: Path) -> str:
+    """``file`` as seen from ``folder``, with forward slashes."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive on Windows
+        return file.resolve().as_posix()
+
+
+def _record(row: dict[str, Any], number: int, path: Path) -> Record:
+    missing = [name for name in _REQUIRED if not row.get(name)]
+    if missing:
+        raise ManifestError(f"{path}, row {number}: no {missing[0]}")
+    if row["class"] not in CLASSES:
+        raise ManifestError(
+            f"{path}, row {number}: class {row['class']!r} is none of {', '.join(CLASSES)}"
+        )
+    values: dict[str, Any] = {}
+    for name, column in zip(_FIELDS, COLUMNS, strict=True):
+        value = row.get(column) or ""
+        try:
+            values[name] = int(value or 0) if name in _INTEGERS else str(value)
+        except ValueError as error:
+            raise ManifestError(f"{path}, row {number}: {column} {value!r} is no number") from error
+    return Record(**values)
+
+
+def _row(record: Record) -> dict[str, str | int]:
+    return dict(zip(COLUMNS, dataclasses.astuple(record), strict=True))
+
+
+def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            return list(csv.DictReader(handle))
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}: is no CSV file ({error})") from error
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _read_parquet(path: Path) -> Sequence[dict[str, Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("a Parquet manifest", "parquet") from error
+    try:
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ManifestError(f"{path}: cannot be read as Parquet ({error})") from error
+    return rows
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("a Parquet manifest", "parquet") from error
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)

@@ -1,0 +1,273 @@
+"""Split files: which image is trained on, chosen by, and tested on. Keyed by SHA-256.
+
+A split is two files: ``NAME.csv`` (sha256, class, group, part) and ``NAME.json`` (what it is, and
+the CSV's own hash). Files of identical bytes and class are interchangeable, so the n-th copy in a
+manifest takes the n-th row. Parts: ``train``, ``validation``, ``test``, ``excluded``, or for a
+cross-validation ``fold0`` to ``fold4``.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tumorlens.datasets.importers import Provenance, provenance_table
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.errors import SplitError
+
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+EXCLUDED: Final = "excluded"
+FOLDS: Final = 5
+SHIPPED: Final = ("folder", "clean", "clean-cv")
+_VALIDATION_SHARE: Final = 0.1
+
+
+class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a split file is: its JSON half."""
+
+    format_version: int = 1
+    name: str
+    description: str
+    disjoint: bool
+    """Whether it promises that no group stands in two parts."""
+    counts: dict[str, int]
+    """Rows in each part."""
+    sha256: str
+    """Of the CSV's bytes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SplitRow:
+    """One image of a split."""
+
+    sha256: str
+    label: str
+    group: str
+    part: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Split:
+    """A named assignment of images to parts."""
+
+    info: SplitInfo
+    rows: tuple[SplitRow, ...]
+
+    def parts(self, manifest: Manifest, *, allow_partial: bool = False) -> list[str]:
+        """Give each record of ``manifest`` its part, in the manifest's order.
+
+        Raises ``SplitError`` where the manifest has an image that the split does not know or,
+        unless ``allow_partial``, lacks one that it lists.
+        """
+        waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in reversed(self.rows):
+            waiting[row.sha256, row.label].append(row.part)
+        order = sorted(range(len(manifest)), key=lambda i: _published_order(manifest, i))
+        parts = [""] * len(manifest)
+        unknown = [i for i in order if not _take(waiting, manifest, i, parts)]
+        if unknown:
+            raise SplitError(
+                f"split {self.info.name}: {len(unknown)} images of the manifest are not in it, "
+                f"the first is {manifest.records[unknown[0]].path}"
+            )
+        absent = sum(len(left) for left in waiting.values())
+        if absent and not allow_partial:
+            raise SplitError(
+                f"split {self.info.name}: {absent} of its {len(self.rows)} images are not in the "
+                "manifest"
+            )
+        return parts
+
+    def fold(self, test_fold: int) -> "Split":
+        """Turn a cross-validation split into one round: next fold validates, the rest train."""
+        if not any(row.part == f"fold{test_fold}" for row in self.rows):
+            raise SplitError(f"split {self.info.name} has no fold {test_fold}")
+        role = {f"fold{k}": TRAIN for k in range(FOLDS)}
+        role[f"fold{test_fold}"] = TEST
+        role[f"fold{(test_fold + 1) % FOLDS}"] = VALIDATION
+        rows = [dataclasses.replace(row, part=role.get(row.part, row.part)) for row in self.rows]
+        return build(
+            f"{self.info.name}:{test_fold}", self.info.description, rows, self.info.disjoint
+        )
+
+    def verify(self) -> None:
+        """Raise ``SplitError`` where a split that promises to be disjoint lets a group cross."""
+        if not self.info.disjoint:
+            return
+        parts_of: dict[str, set[str]] = defaultdict(set)
+        for row in self.rows:
+            if row.part != EXCLUDED:
+                parts_of[row.group].add(row.part)
+        crossing = sorted(group for group, parts in parts_of.items() if len(parts) > 1)
+        if crossing:
+            first = crossing[0]
+            raise SplitError(
+                f"split {self.info.name} leaks: {len(crossing)} groups stand in more than one "
+                f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write ``path`` (CSV) and the JSON beside it."""
+        path = Path(path).with_suffix(".csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_to_csv(self.rows))
+        info = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
+        path.with_suffix(".json").write_bytes(info + b"\n")
+
+
+def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool) -> Split:
+    """Make a split of ``rows``, verified."""
+    ordered = tuple(rows)
+    info = SplitInfo(
+        name=name,
+        description=description,
+        disjoint=disjoint,
+        counts=dict(sorted(Counter(row.part for row in ordered).items())),
+        sha256=hashlib.sha256(_to_csv(ordered)).hexdigest(),
+    )
+    split = Split(info, ordered)
+    split.verify()
+    return split
+
+
+def load(name_or_path: str | Path) -> Split:
+    """Load a shipped split by name (``clean-cv:2`` is its round with test fold 2), or a file.
+
+    Checks the CSV's hash and that no group crosses; raises ``SplitError``.
+    """
+    name, _, fold = str(name_or_path).partition(":")
+    if name in SHIPPED:
+        folder = files("tumorlens").joinpath("splits")
+        split = _parse(
+            folder.joinpath(f"{name}.csv").read_bytes(),
+            folder.joinpath(f"{name}.json").read_bytes(),
+            name,
+        )
+        return split.fold(_fold_number(fold, name)) if fold else split
+    path = Path(name_or_path).with_suffix(".csv")
+    try:
+        return _parse(path.read_bytes(), path.with_suffix(".json").read_bytes(), str(path))
+    except OSError as error:
+        raise SplitError(
+            f"{name_or_path}: neither a shipped split ({', '.join(SHIPPED)}) nor a split file "
+            f"that can be read ({error.strerror})"
+        ) from error
+
+
+def folder_split(manifest: Manifest) -> Split:
+    """The literature's protocol: published test folder, a tenth of training held for validation.
+
+    The validation images are drawn image by image within each class, as the literature does, so
+    they leak exactly as the test folder does. Byte-identical files share their draw.
+    """
+    draws: dict[str, list[str]] = defaultdict(list)
+    for record in manifest:
+        if record.split == "training":
+            draws[record.label].append(record.sha256)
+    held: set[tuple[str, str]] = set()
+    for label, hashes in draws.items():
+        ranked = sorted(set(hashes), key=lambda h: hashlib.sha256(f"folder{h}".encode()).digest())
+        held.update((label, h) for h in ranked[: round(_VALIDATION_SHARE * len(ranked))])
+    rows = []
+    for i in sorted(range(len(manifest)), key=lambda i: _published_order(manifest, i)):
+        record = manifest.records[i]
+        part = TEST if record.split == "testing" else TRAIN
+        if part == TRAIN and (record.label, record.sha256) in held:
+            part = VALIDATION
+        rows.append(SplitRow(record.sha256, record.label, record.group, part))
+    description = (
+        "The literature's protocol: the published test folder; a random tenth of the training "
+        "folder validates. Patients cross: for comparison with published numbers only."
+    )
+    return build("folder", description, rows, disjoint=False)
+
+
+def fold_split(manifest: Manifest, name: str) -> Split:
+    """``clean`` (fold 0 tests, 1 validates) or ``clean-cv`` (all five) from the fixed folds.
+
+    Images whose decoded pixels repeat another file's are ``excluded``: each is scored once.
+    """
+    traced = provenance_table()
+    taken: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for i in sorted(range(len(manifest)), key=lambda i: _published_order(manifest, i)):
+        record = manifest.records[i]
+        entries = _entries(record.sha256, record.label, traced)
+        if not entries:
+            raise SplitError(
+                f"{record.path}: not a file of the 7,023-image set, so it has no fixed fold"
+            )
+        nth = min(taken[record.sha256, record.label], len(entries) - 1)
+        taken[record.sha256, record.label] += 1
+        part = EXCLUDED if entries[nth].identical_to else f"fold{entries[nth].fold}"
+        rows.append(SplitRow(record.sha256, record.label, entries[nth].group, part))
+    description = (
+        "Patients, and clusters of near-duplicates where the patient is unknown, never cross "
+        "between parts; each distinct image once."
+    )
+    split = build("clean-cv", description, rows, disjoint=True)
+    if name == "clean-cv":
+        return split
+    single = split.fold(0)
+    return build("clean", f"Fold 0 tests, fold 1 validates. {description}", single.rows, True)
+
+
+def _entries(
+    sha256: str, label: str, traced: Mapping[str, tuple[Provenance, ...]]
+) -> list[Provenance]:
+    return [e for e in traced.get(sha256, ()) if e.file.split("/")[1] == label]
+
+
+def _published_order(manifest: Manifest, index: int) -> tuple[str, str, str]:
+    """Order that depends on split, class and file name only, not on where the files lie."""
+    record = manifest.records[index]
+    return record.split, record.label, Path(record.path).name
+
+
+def _take(
+    waiting: dict[tuple[str, str], list[str]], manifest: Manifest, index: int, parts: list[str]
+) -> bool:
+    """Give record ``index`` the next part waiting for its bytes; False where there is none."""
+    record = manifest.records[index]
+    left = waiting.get((record.sha256, record.label))
+    if not left:
+        return False
+    parts[index] = left.pop()
+    return True
+
+
+def _to_csv(rows: Sequence[SplitRow]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("sha256", "class", "group", "part"))
+    writer.writerows((r.sha256, r.label, r.group, r.part) for r in rows)
+    return out.getvalue().encode("utf-8")
+
+
+def _parse(data: bytes, info: bytes, name: str) -> Split:
+    try:
+        about = msgspec.json.decode(info, type=SplitInfo)
+    except msgspec.MsgspecError as error:
+        raise SplitError(f"split {name}: its JSON half is damaged ({error})") from error
+    if hashlib.sha256(data).hexdigest() != about.sha256:
+        raise SplitError(f"split {name}: the CSV was changed; its hash is not the recorded one")
+    table = csv.DictReader(data.decode("utf-8").splitlines())
+    rows = tuple(SplitRow(r["sha256"], r["class"], r["group"], r["part"]) for r in table)
+    split = Split(about, rows)
+    split.verify()
+    return split
+
+
+def _fold_number(text: str, name: str) -> int:
+    if not text.isdigit():
+        raise SplitError(f"{name}:{text}: the fold must be a number from 0 to {FOLDS - 1}")
+    return int(text)

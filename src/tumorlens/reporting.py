@@ -1,0 +1,47 @@
+"""HTML reports: one look for all of them, each a single file that needs no network."""
+
+import base64
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
+
+
+def render(template: str, **values: object) -> str:
+    """Fill ``templates/{template}`` (which extends ``base.html``); undefined names are errors."""
+    return _environment().get_template(template).render(**values)
+
+
+def write(path: str | Path, template: str, **values: object) -> Path:
+    """Render ``template`` into the file ``path``, making its folder; return the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(template, **values), encoding="utf-8")
+    return path
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """0.98443 as ``98.44%``."""
+    return f"{100 * value:.{digits}f}%"
+
+
+def embed_png(data: bytes) -> str:
+    """PNG bytes as a ``data:`` URI."""
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tumorlens", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["label"] = lambda name: DISPLAY_NAMES.get(name, name)
+    environment.globals["research_notice"] = RESEARCH_NOTICE
+    return environment
