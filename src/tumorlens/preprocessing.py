@@ -40,7 +40,8 @@ def preprocess(
         box = head_box(windowed, config)
         windowed = windowed[box.top : box.bottom, box.left : box.right]
     resized = resize(pad_square(windowed), config.image_size)
-    return np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return rounded
 
 
 def normalize(batch: NDArray[np.uint8], config: PreprocessConfig) -> NDArray[np.float32]:
@@ -108,7 +109,7 @@ def resize(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Resize (H, W) to (size, size) with an antialiased triangle filter, rows then columns."""
     rows = _triangle_weights(pixels.shape[0], size)
     columns = _triangle_weights(pixels.shape[1], size)
-    resized: NDArray[np.float32] = rows @ pixels @ columns.T
+    resized: NDArray[np.float32] = (rows @ pixels @ columns.T).astype(np.float32, copy=False)
     return resized
 
 

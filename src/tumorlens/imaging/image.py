@@ -1,9 +1,15 @@
 """The one in-memory form of a picture."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tumorlens.errors import LimitExceededError
+
+MIN_SIDE: Final = 32
+MAX_SIDE: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,11 @@ class MedicalImage:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[-1])
+
+
+def check_sides(width: int, height: int, source: str) -> None:
+    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels."""
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        raise LimitExceededError(
+            f"{source}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}"
+        )

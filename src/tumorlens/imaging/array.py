@@ -1,0 +1,31 @@
+"""Pictures that are already in memory, as a program hands them over."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import InputError
+from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.image import MedicalImage, check_sides
+
+SOURCE = "<array>"
+
+
+def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
+    """Take (H, W) gray or (H, W, 3) RGB of any boolean, integer or floating type.
+
+    An (H, W, 3) uint8 array gives the same pixels as the same picture in an RGB file. NaN and
+    infinities become the smallest finite value. Raises ``InputError`` for any other shape or
+    type, ``LimitExceededError`` and ``BlankImageError`` as files do.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] == 3):
+        raise InputError(f"{source}: shape {pixels.shape}; needed is (H, W), or (H, W, 3) for RGB")
+    check_sides(pixels.shape[1], pixels.shape[0], source)
+    bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
+    # Values beyond float32 become infinite here, and `finite` deals with those.
+    with np.errstate(over="ignore", invalid="ignore"):
+        gray = luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32)
+        mode = "array" if pixels.ndim == 2 else "array RGB"
+        return MedicalImage(finite(gray, source), source, bits, mode)

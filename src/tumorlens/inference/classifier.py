@@ -1,0 +1,173 @@
+"""From pictures to predictions, with one bundle."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens import preprocessing
+from tumorlens.bundle import Bundle
+from tumorlens.errors import InputError
+from tumorlens.imaging import reader
+from tumorlens.imaging.array import from_array
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.postprocessing import label, probabilities
+from tumorlens.inference.session import Outputs, Session
+from tumorlens.labels import CLASSES
+
+Picture = str | Path | NDArray[np.generic] | MedicalImage
+"""What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
+
+_MAX_DECODERS: Final = 8
+
+
+class ModelIdentity(msgspec.Struct, frozen=True):
+    """Which model gave an answer."""
+
+    name: str
+    version: str
+    sha256: str
+    """Hash of the ONNX file."""
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """The answer for one picture."""
+
+    path: str
+    label: str
+    """The most probable class."""
+    probabilities: dict[str, float]
+    """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1."""
+    model: ModelIdentity
+
+
+class FailureReason(msgspec.Struct, frozen=True):
+    """Why a picture got no answer."""
+
+    kind: str
+    """Stable word for programs: the ``kind`` of an ``errors.InputError``."""
+    message: str
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Stands where a prediction would, for a picture that cannot be used."""
+
+    path: str
+    error: FailureReason
+
+    @classmethod
+    def of(cls, path: str | Path, error: InputError) -> "Failure":
+        """Make the record of ``error``."""
+        return cls(str(path), FailureReason(error.kind, str(error)))
+
+
+class Classifier:
+    """Reads pictures, runs the network of ``bundle`` and names what it sees.
+
+    Safe to share between threads. Raises ``BundleError`` where the bundle cannot be run.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose."""
+        self.bundle = bundle
+        self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
+        self._threads = threads
+        self._session = Session(bundle, threads)
+
+    def predict(self, picture: Picture) -> Prediction:
+        """Classify one picture; raise ``InputError`` where it cannot be used."""
+        return self.predict_batch([picture])[0]
+
+    def predict_batch(self, pictures: Sequence[Picture]) -> list[Prediction]:
+        """Classify several in one forward pass; raise ``InputError`` at the first unusable."""
+        if not pictures:
+            return []
+        images = [_image(picture) for picture in pictures]
+        batch = np.stack([self.preprocess(image) for image in images])
+        return self._answers([image.source for image in images], batch)
+
+    def predict_paths(
+        self, paths: Iterable[str | Path], batch_size: int = 32
+    ) -> Iterator[Prediction | Failure]:
+        """Classify files, in order; one that cannot be used gives a ``Failure`` in its place.
+
+        A few threads decode ahead of the forward pass, by at most two batches of preprocessed
+        pictures and one decoded picture a thread, however many paths there are.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        remaining = iter(paths)
+        pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
+        ahead: deque[Future[_Ready | Failure]] = deque()
+        try:
+            while True:
+                wanted = 2 * batch_size - len(ahead)
+                ahead.extend(pool.submit(self._prepare, p) for p in islice(remaining, wanted))
+                if not ahead:
+                    return
+                taken = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
+                yield from self._finish([future.result() for future in taken])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
+        """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
+        if image.pixels.ndim != 2:
+            raise InputError(
+                f"{image.source}: a volume of {image.pixels.shape[0]} slices; "
+                "give one slice at a time"
+            )
+        # Float files may span more than float32 can divide by; clipping mends the result.
+        with np.errstate(over="ignore"):
+            return preprocessing.preprocess(image.pixels, self.bundle.info.preprocess, image.source)
+
+    def forward(self, batch: NDArray[np.uint8]) -> Outputs:
+        """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
+        return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
+
+    def _prepare(self, path: str | Path) -> "_Ready | Failure":
+        try:
+            return _Ready(str(path), self.preprocess(reader.read(path)))
+        except InputError as error:
+            return Failure.of(path, error)
+
+    def _finish(self, results: Sequence["_Ready | Failure"]) -> Iterator[Prediction | Failure]:
+        ready = [result for result in results if isinstance(result, _Ready)]
+        answers: Iterator[Prediction] = iter(())
+        if ready:
+            batch = np.stack([result.pixels for result in ready])
+            answers = iter(self._answers([result.path for result in ready], batch))
+        for result in results:
+            yield next(answers) if isinstance(result, _Ready) else result
+
+    def _answers(self, paths: Sequence[str], batch: NDArray[np.uint8]) -> list[Prediction]:
+        table = probabilities(self.forward(batch).logits, self.bundle.info.temperature)
+        return [
+            Prediction(path, label(row), dict(zip(CLASSES, row.tolist(), strict=True)), self.model)
+            for path, row in zip(paths, table, strict=True)
+        ]
+
+    def _decoders(self) -> int:
+        return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    """A picture that waits for its forward pass."""
+
+    path: str
+    pixels: NDArray[np.uint8]
+
+
+def _image(picture: Picture) -> MedicalImage:
+    if isinstance(picture, MedicalImage):
+        return picture
+    if isinstance(picture, str | Path):
+        return reader.read(picture)
+    return from_array(picture)

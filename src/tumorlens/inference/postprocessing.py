@@ -1,0 +1,28 @@
+"""From logits to probabilities and an answer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.labels import CLASSES
+
+
+def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Softmax of ``logits / temperature`` over the last axis, in float64.
+
+    (..., 4) to (..., 4), each row sums to 1. Temperature scaling: Guo et al., On Calibration of
+    Modern Neural Networks, ICML 2017. Raises ``ValueError`` unless ``temperature`` is above 0.
+    """
+    if not temperature > 0.0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    scaled = np.asarray(logits, dtype=np.float64)
+    # Subtract before dividing: a tiny temperature then overflows to -inf, whose exp is 0.
+    with np.errstate(over="ignore"):
+        scaled = (scaled - scaled.max(axis=-1, keepdims=True)) / temperature
+    exponential = np.exp(scaled)
+    shares: NDArray[np.float64] = exponential / exponential.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def label(row: NDArray[np.floating]) -> str:
+    """Name the class with the largest of 4 logits or probabilities; the first of equals."""
+    return CLASSES[int(np.argmax(row))]

@@ -1,0 +1,91 @@
+"""One forward pass: the only place that talks to onnxruntime."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tumorlens.bundle import INPUT, OUTPUTS, Bundle
+from tumorlens.errors import BundleError
+
+_ERRORS_ONLY: Final = 3
+
+
+class Outputs(NamedTuple):
+    """What the network gives for N images."""
+
+    logits: NDArray[np.float32]
+    """(N, 4), before temperature."""
+    cam: NDArray[np.float32]
+    """(N, 4, h, w): class activation map; its spatial mean plus the bias is the logit."""
+    embedding: NDArray[np.float32]
+    """(N, D): pooled features, the input of the linear layer."""
+
+
+class Session:
+    """The graph of a bundle, ready to run on the CPU. Safe to share between threads."""
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        """Build the graph; ``threads`` a forward pass may use, None lets the runtime choose.
+
+        Raises ``BundleError`` where the file is no ONNX graph or not one with our names.
+        """
+        self._name = bundle.info.name
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.inter_op_num_threads = 1
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        # Idle workers would otherwise spin on the cores that decode the next pictures.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's errors share no base but Exception
+            raise BundleError(
+                f"bundle {self._name}: model.onnx cannot be used ({_first_line(error)})"
+            ) from error
+        self._check_names()
+        self._check_input(bundle.info.preprocess.image_size)
+
+    def run(self, images: NDArray[np.float32]) -> Outputs:
+        """Run (N, 1, S, S), as ``preprocessing.normalize`` makes it. N may be 0.
+
+        Raises ``BundleError`` where the graph fails or answers with something not finite.
+        """
+        try:
+            found = Outputs(*self._session.run(list(OUTPUTS), {INPUT: images}))
+        except Exception as error:  # as in __init__
+            raise BundleError(f"bundle {self._name}: {_first_line(error)}") from error
+        if not np.isfinite(found.logits).all():
+            raise BundleError(f"bundle {self._name}: the network's answer is not finite")
+        return found
+
+    def _check_names(self) -> None:
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        if inputs != {INPUT} or not outputs.issuperset(OUTPUTS):
+            raise BundleError(
+                f"bundle {self._name}: the graph takes {sorted(inputs)} and gives "
+                f"{sorted(outputs)}; needed are {[INPUT]} and {list(OUTPUTS)}"
+            )
+
+    def _check_input(self, size: int) -> None:
+        """Named or missing dimensions are dynamic and fit anything; N must be one of them."""
+        node = self._session.get_inputs()[0]
+        wanted = [None, 1, size, size]
+        fixed = [side if isinstance(side, int) else None for side in node.shape]
+        fits = len(fixed) == 4 and all(
+            has is None or has == want for has, want in zip(fixed, wanted, strict=True)
+        )
+        if node.type != "tensor(float)" or not fits:
+            raise BundleError(
+                f"bundle {self._name}: the graph takes {node.type} {node.shape}; "
+                f"needed is tensor(float) (N, 1, {size}, {size})"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
