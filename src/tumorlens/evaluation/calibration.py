@@ -1,0 +1,35 @@
+"""Temperature scaling (Guo et al., 2017): one number, fitted on validation, mends confidence."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+MIN_TEMPERATURE: Final = 0.05
+MAX_TEMPERATURE: Final = 20.0
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Find the T in 0.05 to 20 that minimises the log-loss of softmax(logits / T).
+
+    ``logits`` (N, C), ``labels`` (N,) from 0 to C - 1. The loss is convex in 1 / T, so it has one
+    minimum. Where every answer is right the loss only falls with T, down to where it is flat.
+    """
+    if len(logits) == 0 or len(logits) != len(labels):
+        raise ValueError("fit_temperature needs one label for each of at least one row of logits")
+    wide = np.asarray(logits, dtype=np.float64)
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(wide / np.exp(log_temperature), labels)
+
+    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def negative_log_likelihood(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Mean of -log softmax(logits)[label] over the rows."""
+    chosen = logits[np.arange(len(labels)), labels]
+    return float(np.mean(logsumexp(logits, axis=1) - chosen))

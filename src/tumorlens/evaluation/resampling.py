@@ -1,0 +1,68 @@
+"""Confidence intervals from resampling groups, not images.
+
+Slices of one patient are not independent: an interval that resamples images is too narrow. The
+cluster bootstrap (Field and Welsh, 2007) draws whole groups with replacement and takes the
+percentiles of the metric over the resamples.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES: Final = 2000
+LEVEL: Final = 0.95
+_CHUNK_ELEMENTS: Final = 4_000_000
+
+Floats = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A value and its 95% interval; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    statistic: Callable[[Floats], Floats],
+    groups: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Estimate]:
+    """Estimate every column of ``statistic``, a function of weights (B, N) giving (B, M).
+
+    ``groups`` names the group of each of N images. Resamples in which a column is undefined are
+    left out of its interval.
+    """
+    value = statistic(np.ones((1, len(groups))))[0]
+    drawn = np.concatenate([statistic(w) for w in group_weights(groups, resamples, seed)])
+    low, high = interval(drawn)
+    return [Estimate(*map(float, column)) for column in zip(value, low, high, strict=True)]
+
+
+def group_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield chunks (B, N) of how often each image counts in each resample of the groups."""
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK_ELEMENTS // len(groups))
+    shares = np.full(len(names), 1.0 / len(names))
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        times = generator.multinomial(len(names), shares, size=size)
+        yield times[:, member].astype(np.float64)
+
+
+def interval(drawn: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Percentile interval of each column of (B, M) over its defined rows."""
+    low = np.full(drawn.shape[1], np.nan)
+    high = low.copy()
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    for column in range(drawn.shape[1]):
+        defined = drawn[np.isfinite(drawn[:, column]), column]
+        if defined.size:
+            low[column], high[column] = np.quantile(defined, tails)
+    return low, high

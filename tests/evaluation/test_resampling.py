@@ -1,0 +1,66 @@
+"""The cluster bootstrap: what it covers, and that it respects groups."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.evaluation.resampling import bootstrap, group_weights, interval
+
+Floats = NDArray[np.float64]
+
+
+def clustered(seed: int, groups: int = 50, size: int = 8) -> tuple[Floats, list[str]]:
+    """Right or wrong for each image, where patients differ: Beta(4, 1) accuracy each, mean 0.8."""
+    generator = np.random.default_rng(seed)
+    accuracy = generator.beta(4, 1, size=groups).repeat(size)
+    right = (generator.random(groups * size) < accuracy).astype(float)
+    return right, [f"P{i // size}" for i in range(groups * size)]
+
+
+def mean_of(values: Floats, groups: list[str], seed: int = 0) -> tuple[float, float, float]:
+    def statistic(weights: Floats) -> Floats:
+        means: Floats = weights @ values / weights.sum(axis=1)
+        return means[:, np.newaxis]
+
+    return bootstrap(statistic, groups, resamples=400, seed=seed)[0]
+
+
+def test_interval_of_groups_is_wider_than_that_of_images() -> None:
+    right, groups = clustered(0)
+    value, low, high = mean_of(right, groups)
+    _, narrow_low, narrow_high = mean_of(right, [str(i) for i in range(len(right))])
+    assert low < narrow_low < value < narrow_high < high
+    assert high - low > 1.3 * (narrow_high - narrow_low)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    covered = narrow = 0
+    for seed in range(200):
+        right, groups = clustered(seed)
+        _, low, high = mean_of(right, groups, seed)
+        covered += low <= 0.8 <= high
+        _, low, high = mean_of(right, [str(i) for i in range(len(right))], seed)
+        narrow += low <= 0.8 <= high
+    assert 0.90 <= covered / 200 <= 0.99
+    assert narrow < covered
+
+
+def test_weights_are_whole_groups_and_reproducible() -> None:
+    groups = ["b", "a", "b", "c", "a"]
+    weights = np.concatenate(list(group_weights(groups, 300, seed=7)))
+    assert weights.shape == (300, 5)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 1] == weights[:, 4]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert (weights == np.concatenate(list(group_weights(groups, 300, seed=7)))).all()
+    assert (weights != np.concatenate(list(group_weights(groups, 300, seed=8)))).any()
+
+
+def test_undefined_resamples_are_left_out_without_a_warning() -> None:
+    drawn = np.array([[np.nan, np.nan], [1.0, np.nan], [3.0, np.nan]])
+    low, high = interval(drawn)
+    assert 1.0 <= low[0] < high[0] <= 3.0
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_one_group_has_an_interval_without_width() -> None:
+    assert mean_of(np.array([1.0, 0.0]), ["p", "p"]) == (0.5, 0.5, 0.5)
