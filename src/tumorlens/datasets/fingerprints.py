@@ -1,0 +1,155 @@
+"""What the audit and the controls see of each picture: hashes, a thumbnail, a perceptual hash.
+
+One pass over the files. The picture is taken BEFORE the crop to the head, stretched to a square:
+the shortcuts that this is to expose (margins, frames, scanner borders) lie in the raw picture.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn
+from threadpoolctl import threadpool_limits
+
+from tumorlens import preprocessing
+from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
+from tumorlens.errors import InputError
+from tumorlens.imaging import reader
+from tumorlens.labels import CLASSES
+
+THUMBNAIL_SIZE: Final = 64
+ORIENTATIONS: Final = (
+    "same", "mirrored", "upside down", "rotated 180",
+    "transposed", "rotated 90", "rotated 270", "transposed across",
+)  # fmt: skip
+"""The eight ways to turn a square; ``orient`` applies them."""
+_HASH_INPUT: Final = 32
+_HASH_SIDE: Final = 8
+_WINDOW: Final = PreprocessConfig()
+# Mirroring a picture turns the sign of its odd cosine coefficients.
+_ODD: Final = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work goes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """One entry a record of the manifest, in its order; N records.
+
+    Where ``problems`` is not empty the picture could not be used: its thumbnail is black, its
+    hashes are 0, and ``usable`` is False.
+    """
+
+    labels: NDArray[np.int64]
+    """(N,) index into ``labels.CLASSES``."""
+    thumbnails: NDArray[np.uint8]
+    """(N, 64, 64) windowed picture, not cropped, stretched to a square."""
+    hashes: NDArray[np.uint64]
+    """(N, 8) perceptual hash of the picture in each of ``ORIENTATIONS``."""
+    sha256: tuple[str, ...]
+    """Of the bytes as they are on disk now; empty where the file cannot be opened."""
+    pixel_sha256: tuple[str, ...]
+    """Of the decoded pixels; empty where they do not decode."""
+    problems: tuple[str, ...]
+    """Why a picture could not be used; empty where it could."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """(N,) whether the picture decoded and is not blank."""
+        return np.array([not problem for problem in self.problems], dtype=np.bool_)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Print:
+    """The fingerprint of one file."""
+
+    thumbnail: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+    sha256: str = ""
+    pixel_sha256: str = ""
+    problem: str = ""
+
+
+def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerprints:
+    """Read every file of ``manifest`` once; a file that cannot be used is noted, never raised."""
+    prints: list[_Print] = []
+    # Decoding runs in our own threads; a BLAS pool inside each of them would only fight over cores.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for item in pool.map(lambda record: _read(manifest, record), manifest):
+            prints.append(item)
+            if progress is not None:
+                progress(len(prints), len(manifest))
+    return Fingerprints(
+        labels=np.array([CLASSES.index(record.label) for record in manifest], dtype=np.int64),
+        thumbnails=np.stack([item.thumbnail for item in prints]),
+        hashes=np.stack([item.hashes for item in prints]),
+        sha256=tuple(item.sha256 for item in prints),
+        pixel_sha256=tuple(item.pixel_sha256 for item in prints),
+        problems=tuple(item.problem for item in prints),
+    )
+
+
+def perceptual_hashes(windowed: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(8,) 64-bit DCT hash of a picture (H, W) in each of ``ORIENTATIONS``.
+
+    32x32 pixels, the 8x8 lowest cosine coefficients, each compared with their median (Zauner,
+    "Implementation and benchmarking of perceptual image hash functions", 2010). The hash of a
+    turned picture follows from the coefficients, without turning the picture.
+    """
+    small = preprocessing.resize(windowed, _HASH_INPUT).astype(np.float64)
+    low = dctn(small, norm="ortho")[:_HASH_SIDE, :_HASH_SIDE]
+    rows, columns = _ODD[:, np.newaxis], _ODD[np.newaxis]
+    upright = (low, low * columns, low * rows, low * rows * columns)
+    turned = (low.T, (low * columns).T, (low * rows).T, (low * rows * columns).T)
+    return np.array([_bits(coefficients) for coefficients in upright + turned], dtype=np.uint64)
+
+
+def orient(pictures: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn (..., S, S) as ``ORIENTATIONS[orientation]`` says."""
+    if orientation & 1:
+        pictures = pictures[..., ::-1]
+    if orientation & 2:
+        pictures = pictures[..., ::-1, :]
+    if orientation & 4:
+        pictures = np.swapaxes(pictures, -1, -2)
+    return pictures
+
+
+def hamming(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """(A,) and (B,) hashes to their (A, B) numbers of differing bits, 0 to 64."""
+    differing: NDArray[np.uint8] = np.bitwise_count(left[:, np.newaxis] ^ right[np.newaxis])
+    return differing
+
+
+def _bits(coefficients: NDArray[np.float64]) -> int:
+    above = coefficients > np.median(coefficients)
+    return int.from_bytes(np.packbits(above).tobytes(), "big")
+
+
+def _read(manifest: Manifest, record: Record) -> _Print:
+    thumbnail = np.zeros((THUMBNAIL_SIZE, THUMBNAIL_SIZE), dtype=np.uint8)
+    hashes = np.zeros(len(ORIENTATIONS), dtype=np.uint64)
+    digest = pixels = problem = ""
+    path = manifest.file(record)
+    try:
+        data = reader.load_file(path)
+        digest = hashlib.sha256(data).hexdigest()
+        image = reader.read_bytes(data, str(path))
+        pixels = pixel_hash(image)
+        windowed = preprocessing.window(image.pixels, _WINDOW, str(path))
+        hashes = perceptual_hashes(windowed)
+        small = preprocessing.resize(windowed, THUMBNAIL_SIZE)
+        thumbnail = np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
+    except InputError as error:
+        problem = str(error)
+    return _Print(thumbnail, hashes, digest, pixels, problem)
