@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError
 
-# ITU-R BT.601, the weights JPEG itself uses: a gray JPEG stored as RGB gives back its luma.
-LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+# ITU-R BT.601 in thousandths, the weights JPEG itself uses: a gray JPEG stored as RGB gives back
+# its luma. Whole numbers keep the sums exact, so every machine rounds them alike.
+_THOUSANDTHS: Final = (299, 587, 114)
 LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
@@ -17,17 +18,27 @@ _STRIP_PIXELS: Final = 1 << 20
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
     """Weigh the channels of (H, W, 3) to float32 (H, W), in the unit of ``rgb``.
 
-    Integer samples give whole numbers, so that gray stored as RGB equals gray stored as gray.
-    Works in strips of rows: a large picture never has a float copy of its three channels.
+    Integer samples give whole numbers, halves rounded up: gray stored as RGB equals gray stored as
+    gray. Works in strips of rows: a large picture never has a float copy of its three channels.
     """
     height, width, _ = rgb.shape
-    whole = np.issubdtype(rgb.dtype, np.integer)
     gray = np.empty((height, width), dtype=np.float32)
     rows = max(1, _STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
-        strip = rgb[top : top + rows].astype(np.float32) @ LUMA
-        gray[top : top + rows] = np.rint(strip) if whole else strip
+        gray[top : top + rows] = _weigh(rgb[top : top + rows])
     return gray
+
+
+def _weigh(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
+    # 1000 * 255 and all sums below it are exact in float32; wider samples need float64.
+    wide = np.dtype(np.float32 if rgb.dtype.itemsize == 1 else np.float64)
+    thousandfold = rgb.astype(wide) @ np.array(_THOUSANDTHS, dtype=wide)
+    if np.issubdtype(rgb.dtype, np.floating):
+        gray = thousandfold / wide.type(1000)
+    else:
+        gray = np.floor((thousandfold + wide.type(500)) / wide.type(1000))
+    narrowed: NDArray[np.float32] = gray.astype(np.float32, copy=False)
+    return narrowed
 
 
 def finite(pixels: NDArray[np.float32], source: str) -> NDArray[np.float32]:

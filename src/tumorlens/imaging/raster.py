@@ -1,53 +1,108 @@
 """Plain pictures: JPEG, PNG, TIFF, BMP, GIF, WebP, decoded by Pillow to float32 gray.
 
-8-bit, 16-bit and float samples; gray, RGB, palette, alpha and bilevel; EXIF orientation applied.
-Transparent pixels are laid over black, the background of MRI.
+8-bit, 16-bit and float samples; gray, RGB, CMYK, palette, alpha and bilevel; EXIF orientation
+applied. Transparent pixels are laid over black, the background of MRI. An animation gives its
+first frame; a TIFF of several pages is refused, because no page is the right one to guess.
 """
 
 import io
-import struct
+import threading
 import warnings
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tumorlens.errors import CorruptInputError, LimitExceededError
+from tumorlens.errors import (
+    CorruptInputError,
+    InputError,
+    LimitExceededError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import deep
 from tumorlens.imaging.gray import finite, luma
-from tumorlens.imaging.image import MedicalImage, check_sides
+from tumorlens.imaging.image import MAX_SIDE, MedicalImage, check_sides
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
-_DECODE_FAILURES: Final = (
-    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError,
-    EOFError, OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError, struct.error,
-)  # fmt: skip
+_STRIP_PIXELS: Final = 1 << 20
+_NEW_SUBFILE_TYPE: Final = 254
+_REDUCED_COPY: Final = 1
+_PHOTOMETRIC: Final = 262
+_WHITE_IS_ZERO: Final = 0
+
+
+class _Decoded(NamedTuple):
+    pixels: NDArray[np.float32]
+    bit_depth: int
+    mode: str
 
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
     """Decode ``data``, whose signature is ``kind``'s, to a single (H, W) image.
 
     Raises ``CorruptInputError`` for damaged bytes, ``LimitExceededError`` for sides outside
-    ``MIN_SIDE`` to ``MAX_SIDE``, ``BlankImageError`` where no pixel is finite.
+    ``MIN_SIDE`` to ``MAX_SIDE``, ``BlankImageError`` where no pixel is finite,
+    ``UnsupportedFormatError`` for a TIFF of several pages.
     """
+
+    def open_() -> Image.Image:
+        return Image.open(io.BytesIO(data), formats=[kind.upper()])
+
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and odd metadata; the limits below decide instead.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=[kind.upper()]) as picture:
-                check_sides(*picture.size, source)
-                picture.load()
-                mode = picture.mode
-                oriented = ImageOps.exif_transpose(picture)
-                pixels, bit_depth = _to_gray(oriented)
+        with _quiet():
+            decoded = _decode(open_, source)
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise LimitExceededError(f"{source}: does not fit into memory") from error
     except Image.DecompressionBombError as error:
-        raise LimitExceededError(f"{source}: {error}") from error
+        raise LimitExceededError(
+            f"{source}: claims more pixels than {MAX_SIDE} a side allow"
+        ) from error
     except UnidentifiedImageError as error:
-        raise CorruptInputError(f"{source}: begins like {kind} but cannot be decoded") from error
-    except _DECODE_FAILURES as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorruptInputError(
+            f"{source}: begins like {kind} but is damaged or of a rare variety"
+        ) from error
+    except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
+        detail = str(error).partition("\n")[0] or type(error).__name__
         raise CorruptInputError(f"{source}: damaged {kind} ({detail})") from error
-    return MedicalImage(finite(pixels, source), source, bit_depth, mode)
+    return MedicalImage(finite(decoded.pixels, source), source, decoded.bit_depth, decoded.mode)
+
+
+def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
+    with open_() as picture:
+        check_sides(*picture.size, source)
+        _check_pages(picture, source)
+        if deep.is_deep(picture):
+            mode = f"{picture.mode};16"
+            return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
+        inverted = _is_inverted(picture)
+        mode = picture.mode
+        pixels, bit_depth = _to_gray(_load(picture))
+        return _Decoded(_invert(pixels, bit_depth) if inverted else pixels, bit_depth, mode)
+
+
+def _load(picture: Image.Image) -> Image.Image:
+    """Decode the pixels and turn them upright."""
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture
+
+
+def _check_pages(picture: Image.Image, source: str) -> None:
+    """Refuse a TIFF with a second page that is no thumbnail of the first."""
+    if picture.format != "TIFF" or (pages := getattr(picture, "n_frames", 1)) == 1:
+        return
+    picture.seek(1)
+    thumbnail = getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY
+    if not thumbnail:
+        raise UnsupportedFormatError(
+            f"{source}: a TIFF of {pages} pages; save the slice you mean as a file of its own"
+        )
+    picture.seek(0)
 
 
 def _to_gray(picture: Image.Image) -> tuple[NDArray[np.float32], int]:
@@ -56,11 +111,77 @@ def _to_gray(picture: Image.Image) -> tuple[NDArray[np.float32], int]:
         return np.asarray(picture, dtype=np.float32), _WIDE_MODES[picture.mode]
     if picture.mode == "1":
         return np.asarray(picture.convert("L"), dtype=np.float32), 1
-    if picture.mode == "L" and "transparency" not in picture.info:
-        return np.asarray(picture, dtype=np.float32), 8
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return luma(np.asarray(picture)), 8
     if picture.has_transparency_data:
-        rgba = np.asarray(picture.convert("RGBA"), dtype=np.float32)
-        return np.rint(np.rint(luma(rgba[..., :3])) * (rgba[..., 3] / 255.0)), 8
-    return luma(np.asarray(picture.convert("RGB"))), 8
+        return _by_strips(picture, _over_black), 8
+    if picture.mode == "L":
+        return np.asarray(picture, dtype=np.float32), 8
+    return _by_strips(picture, lambda strip: luma(np.asarray(strip.convert("RGB")))), 8
+
+
+def _by_strips(
+    picture: Image.Image, convert: Callable[[Image.Image], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Convert a few rows at a time: a large picture never has a second copy in colour."""
+    width, height = picture.size
+    rows = max(1, _STRIP_PIXELS // width)
+    gray = np.empty((height, width), dtype=np.float32)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        gray[top:bottom] = convert(picture.crop((0, top, width, bottom)))
+    return gray
+
+
+def _over_black(strip: Image.Image) -> NDArray[np.float32]:
+    rgba = np.asarray(strip.convert("RGBA"))
+    opacity = rgba[..., 3].astype(np.float32) / np.float32(255)
+    laid: NDArray[np.float32] = np.rint(luma(rgba[..., :3]) * opacity)
+    return laid
+
+
+def _deep_gray(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """16-bit RGB or RGBA to gray over black."""
+    gray = luma(samples[..., :3])
+    if samples.shape[2] == 4:
+        gray *= samples[..., 3].astype(np.float32) / np.float32(65535)
+    return gray
+
+
+def _is_inverted(picture: Image.Image) -> bool:
+    """Whether samples are stored white-is-zero and Pillow leaves them so (it mends 8 bits)."""
+    tags = getattr(picture, "tag_v2", {})
+    return picture.mode in _WIDE_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _invert(pixels: NDArray[np.float32], bit_depth: int) -> NDArray[np.float32]:
+    """Larger is brighter: the convention of ``MedicalImage``."""
+    white = np.float32(65535 if bit_depth == 16 else 0)
+    inverted: NDArray[np.float32] = white - pixels
+    return inverted
+
+
+_quiet_lock = threading.Lock()
+_quiet_stack = ExitStack()
+_quiet_users = 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings while any thread decodes.
+
+    Pillow warns of large pictures and odd metadata; our limits decide instead. The filters belong
+    to the whole process, so only the first thread in may save them and only the last one out may
+    put them back: ``catch_warnings`` in each thread would undo them in the wrong order.
+    """
+    global _quiet_users
+    with _quiet_lock:
+        if _quiet_users == 0:
+            _quiet_stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _quiet_users += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_users -= 1
+            if _quiet_users == 0:
+                _quiet_stack.close()

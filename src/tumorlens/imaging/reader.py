@@ -1,14 +1,10 @@
 """Read any supported file by its first bytes, never by its suffix."""
 
+import stat
 from pathlib import Path
 from typing import Final
 
-from tumorlens.errors import (
-    InputError,
-    LimitExceededError,
-    MissingInputError,
-    UnsupportedFormatError,
-)
+from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
 from tumorlens.imaging.image import MedicalImage
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
@@ -19,6 +15,8 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
     (b"BM", "bmp"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
@@ -38,8 +36,8 @@ def sniff(data: bytes) -> str | None:
 def read(path: str | Path) -> MedicalImage:
     """Decode the file at ``path``.
 
-    Raises an ``InputError`` (missing, unsupported_format, corrupt, limit), whose message begins
-    with the path, and never anything else.
+    Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank), whose message
+    begins with the path, and never anything else.
     """
     return read_bytes(load_file(path), source=str(path))
 
@@ -48,17 +46,28 @@ def load_file(path: str | Path) -> bytes:
     """Return the bytes of a regular file no larger than ``MAX_FILE_BYTES``."""
     path = Path(path)
     try:
-        if not path.is_file():
-            raise MissingInputError(f"{path}: no such file")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
+        status = path.stat()
+        _check_kind(path, status.st_mode)
+        if status.st_size > MAX_FILE_BYTES:
             raise LimitExceededError(
-                f"{path}: {size} bytes are more than the limit of {MAX_FILE_BYTES}"
+                f"{path}: {status.st_size} bytes are more than the limit of {MAX_FILE_BYTES}"
             )
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path}: no such file") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
+    except ValueError as error:  # a NUL or another character that no path can have
+        raise MissingInputError(f"{path}: no such file") from error
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    """Raise ``MissingInputError`` unless it is a regular file: a pipe could block for ever."""
+    if stat.S_ISDIR(mode):
+        raise MissingInputError(f"{path}: is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise MissingInputError(f"{path}: is not a regular file")
 
 
 def read_bytes(data: bytes, source: str = "<bytes>") -> MedicalImage:
@@ -67,11 +76,7 @@ def read_bytes(data: bytes, source: str = "<bytes>") -> MedicalImage:
     if kind is None:
         what = "is empty" if not data else "is not a picture that tumorlens reads"
         raise UnsupportedFormatError(f"{source}: {what} (JPEG, PNG, TIFF, BMP, GIF, WebP)")
+    # Here, not above: whoever only sniffs does without Pillow.
     from tumorlens.imaging import raster
 
-    try:
-        return raster.decode(data, kind, source)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise LimitExceededError(f"{source}: does not fit into memory") from error
+    return raster.decode(data, kind, source)

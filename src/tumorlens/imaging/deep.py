@@ -1,0 +1,84 @@
+"""16-bit colour, of which Pillow keeps only the high byte of each sample.
+
+Pillow has no such mode, but it reads either byte order. Read once in the file's order and once in
+the other, the high bytes and then the low ones come out, and the two make whole samples again.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tumorlens.errors import UnsupportedFormatError
+
+_NATIVE, _FOREIGN = ("L", "B") if sys.byteorder == "little" else ("B", "L")
+_OTHER_ORDER: Final = {"B": "L", "L": "B", "N": _FOREIGN}
+_PLANAR_CONFIGURATION: Final = 284
+_SEPARATE: Final = 2
+
+Opener = Callable[[], Image.Image]
+"""Opens the picture anew, undecoded."""
+Loader = Callable[[Image.Image], Image.Image]
+"""Decodes and turns it upright."""
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Whether ``picture``, not decoded yet, stores 16-bit colour or 16-bit gray with alpha."""
+    layout = _layout(picture)
+    return ";16" in layout and layout.split(";")[0] in {"RGB", "RGBX", "RGBA", "RGBa", "LA"}
+
+
+def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
+    """Return (H, W, 3) RGB, or (H, W, 4) with alpha, 0 to 65535.
+
+    Premultiplied alpha is dropped: such colours are already laid over black. Raises
+    ``UnsupportedFormatError`` for TIFF that stores the channels one after the other.
+    """
+    with open_() as picture:
+        tags = getattr(picture, "tag_v2", {})
+        layout = _layout(picture)
+        if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE:
+            raise UnsupportedFormatError(
+                f"{source}: 16-bit colour in separate planes; save it as gray, or interleaved"
+            )
+        if layout.startswith("LA"):
+            return _gray_and_alpha(np.asarray(load(_relaid(picture, "RGBA"))))
+        order = layout[-1]
+        straight = layout.replace("RGBa", "RGBA")
+        high = np.asarray(load(_relaid(picture, straight)))
+    with open_() as picture:
+        low = np.asarray(load(_relaid(picture, straight[:-1] + _OTHER_ORDER[order])))
+    samples = _join(high, low)
+    return samples[..., :3] if layout.startswith("RGBa") else samples
+
+
+def _layout(picture: Image.Image) -> str:
+    """Pillow's "raw mode" of the stored samples: ``RGB;16B``."""
+    tiles = getattr(picture, "tile", None)
+    if not tiles:
+        return ""
+    args = tiles[0].args
+    return str(args if isinstance(args, str) else args[0]) if args else ""
+
+
+def _relaid(picture: Image.Image, layout: str) -> Image.Image:
+    """Have ``picture`` decoded as ``layout``."""
+    tiles = getattr(picture, "tile")  # noqa: B009  (only file pictures have it)
+    for index, tile in enumerate(tiles):
+        args = layout if isinstance(tile.args, str) else (layout, *tile.args[1:])
+        tiles[index] = tile._replace(args=args)
+    return picture
+
+
+def _gray_and_alpha(quads: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Four bytes a pixel are gray high, gray low, alpha high, alpha low."""
+    pairs = _join(quads[..., ::2], quads[..., 1::2])
+    return pairs[..., [0, 0, 0, 1]]
+
+
+def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    joined: NDArray[np.uint16] = high.astype(np.uint16) * np.uint16(256) + low
+    return joined
