@@ -1,6 +1,7 @@
-"""Settings as frozen structures, read strictly from TOML: an unknown or mistyped key is an error."""
+"""Settings as frozen structures, read strictly from TOML: an unknown key is an error."""
 
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -54,8 +55,6 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     residual: bool = True
     max_pool: bool = False
     """Downsample by 2x2 max pooling after a stage instead of by strided convolution."""
-    hidden: Annotated[int, Meta(ge=0)] = 0
-    """Units of a 1x1 convolution between the last stage and pooling; 0 for none."""
     dropout: Share = 0.2
 
     def __post_init__(self) -> None:
@@ -128,3 +127,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
             raise RecipeError(f"{path}: {error}") from error
+
+
+def recipe_path(name_or_path: str | Path) -> Path:
+    """The file of a recipe in the box, by its name, or the path as it is."""
+    shipped = Path(str(files("tumorlens").joinpath(f"recipes/{name_or_path}.toml")))
+    return shipped if shipped.is_file() else Path(name_or_path)

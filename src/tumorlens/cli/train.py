@@ -1,0 +1,63 @@
+"""``tumorlens train``: from a recipe to a bundle."""
+
+from pathlib import Path
+
+import click
+
+from tumorlens.errors import MissingExtraError
+
+
+@click.command(name="train")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
+@click.option("--split", required=True, help="Split by name (folder, clean, clean-cv:K) or file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--seed", type=int, help="Instead of the recipe's seed.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
+@click.option("--name", default="model", show_default=True, help="The bundle's name.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: all cores.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+@click.option("--allow-partial", is_flag=True, help="Accept a manifest that lacks listed images.")
+def command(
+    recipe: Path,
+    data: Path,
+    split: str,
+    out: Path,
+    resume: bool,
+    seed: int | None,
+    epochs: int | None,
+    name: str,
+    threads: int | None,
+    cache: Path | None,
+    allow_partial: bool,
+) -> None:
+    """Train the network that RECIPE describes and export a bundle to OUT/bundle.
+
+    RECIPE is a TOML file, or the name of one in the box (folder, clean, phantom, paper). A run
+    that was killed goes on with --resume and ends with the same weights. For several processes:
+    torchrun --nproc-per-node 2 -m tumorlens train ...
+    """
+    try:
+        import torch  # noqa: F401 - only to see whether the extra is there
+    except ImportError as error:
+        raise MissingExtraError("training", "train") from error
+    import msgspec
+
+    from tumorlens.config import TrainConfig, recipe_path
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.training.progress import EpochBar
+    from tumorlens.training.runner import RunOptions, train
+
+    config = TrainConfig.from_toml(recipe_path(recipe))
+    changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
+    config = msgspec.structs.replace(config, **changes)
+    options = RunOptions(
+        name=name, resume=resume, allow_partial=allow_partial, cache_folder=cache, threads=threads
+    )
+    manifest = Manifest.load(data)
+    with EpochBar(config.epochs) as bar:
+        folder = train(config, manifest, splits.load(split), out, options, [bar])
+    if folder is not None:
+        click.echo(f"bundle: {folder}")

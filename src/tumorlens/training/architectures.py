@@ -1,0 +1,88 @@
+"""Named networks and what they cost."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from tumorlens.config import ModelConfig
+from tumorlens.errors import RecipeError
+from tumorlens.training.network import SepSENet
+
+# The publication fixes the ingredients (separable convolutions, squeeze-and-excitation, batch
+# normalisation, dropout, global average pooling) but not the dimensions. In `paper`, four stages,
+# 32 to 256 filters, 3x3 kernels, ReLU, 2x2 max pooling, no shortcuts and dropout 0.5 are our
+# reading of it; docs/decisions/0002-paper-network.md argues each choice.
+ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
+    "nano": ModelConfig(
+        name="nano",
+        widths=(12, 24, 40, 64, 96),
+        depths=(1, 1, 2, 2, 1),
+        strides=(2, 2, 2, 1, 1),
+    ),
+    "micro": ModelConfig(
+        name="micro",
+        widths=(16, 32, 64, 96, 160),
+        depths=(1, 2, 2, 2, 1),
+        strides=(2, 2, 2, 1, 1),
+    ),
+    "small": ModelConfig(
+        name="small",
+        widths=(24, 48, 96, 160, 256),
+        depths=(1, 2, 2, 3, 2),
+        strides=(2, 2, 2, 1, 1),
+    ),
+    "paper": ModelConfig(
+        name="paper",
+        widths=(32, 64, 128, 256),
+        depths=(1, 1, 1, 1),
+        strides=(2, 2, 2, 2),
+        kernel_size=3,
+        activation="relu",
+        se_reduction=16,
+        residual=False,
+        max_pool=True,
+        dropout=0.5,
+    ),
+}
+
+
+def resolve(model: str | ModelConfig) -> ModelConfig:
+    """The dimensions that a recipe's ``model`` means; ``RecipeError`` for an unknown name."""
+    if isinstance(model, ModelConfig):
+        return model
+    if model not in ARCHITECTURES:
+        raise RecipeError(f"no network is named {model!r}; there are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[model]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable scalars."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def count_macs(network: SepSENet, image_size: int) -> int:
+    """Multiply-accumulates of convolutions and linear layers for one (1, 1, S, S) image."""
+    total = 0
+
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            per_value = module.weight[0].numel()
+            total += output.numel() * per_value
+        elif isinstance(module, nn.Linear):
+            total += module.weight.numel()
+
+    handles = [module.register_forward_hook(count) for module in network.modules()]
+    training = network.training
+    try:
+        network.eval()
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            network(torch.zeros(1, 1, image_size, image_size, device=device))
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return total

@@ -1,0 +1,102 @@
+"""Everything a run needs to go on, in one safetensors file, replaced atomically.
+
+Tensors: the network, its moving average, the best weights so far and AdamW's moments. The rest
+(epoch, history, what the run is) is JSON in the file's metadata: one rename moves all of it.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tumorlens.errors import CheckpointError
+
+_STATE_KEY = "tumorlens"
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """Where a run stands after ``epoch`` finished epochs."""
+
+    run_key: str
+    """Hash of recipe, data, split and processes: a checkpoint is of one run only."""
+    epoch: int
+    step: int
+    best_epoch: int
+    history: list[dict[str, float]]
+    wall_time_s: float
+    """Spent so far, earlier processes of the same run included."""
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: RunState) -> None:
+    """Write to a temporary name, fsync, rename over ``path``, fsync the folder."""
+    metadata = {_STATE_KEY: msgspec.json.encode(state).decode()}
+    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunState]:
+    """Read a checkpoint; raise ``CheckpointError`` where it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            metadata = handle.metadata() or {}
+            names = handle.keys()
+            tensors = {name: handle.get_tensor(name) for name in names}
+        return tensors, msgspec.json.decode(metadata[_STATE_KEY], type=RunState)
+    except (OSError, SafetensorError, KeyError, msgspec.MsgspecError) as error:
+        raise CheckpointError(f"{path}: is no usable checkpoint ({error})") from error
+
+
+def with_prefix(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    """Name ``tensors`` as belonging to ``prefix``."""
+    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that ``with_prefix`` named so."""
+    start = f"{prefix}/"
+    return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """AdamW's per-parameter state as named tensors, by the parameter's position."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{name}": value.clone()
+        for index, entry in state.items()
+        for name, value in entry.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo ``optimizer_tensors``."""
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system allows a folder to be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,111 @@
+"""From weights to ``model.onnx``, with parity between torch and onnxruntime asserted."""
+
+import copy
+import io
+import logging
+import warnings
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from tumorlens.bundle import INPUT, OUTPUTS
+from tumorlens.errors import BundleError
+from tumorlens.training.network import NetworkOutput, SeparableBlock, SepSENet
+
+PARITY_TOLERANCE: Final = 1e-3
+"""Largest difference allowed between torch and onnxruntime, in any logit."""
+
+
+class _Graph(nn.Module):
+    """What the ONNX file computes: all outputs, averaged with those of the mirrored image."""
+
+    def __init__(self, network: SepSENet, flip: bool) -> None:
+        super().__init__()
+        self.network, self.flip = network, flip
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.flip:
+            return self.network.explain(x)
+        count = x.shape[0]
+        both: NetworkOutput = self.network.explain(torch.cat([x, x.flip(3)]))
+        logits = (both.logits[:count] + both.logits[count:]) / 2
+        cam = (both.cam[:count] + both.cam[count:].flip(3)) / 2
+        return logits, cam, (both.embedding[:count] + both.embedding[count:]) / 2
+
+
+def fuse_norms(network: SepSENet) -> SepSENet:
+    """A copy in evaluation mode whose batch normalisations are folded into the convolutions."""
+    fused = copy.deepcopy(network).cpu().eval()
+    convolution, norm = fused.stem[0], fused.stem[1]
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    fused.stem[0], fused.stem[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    for block in fused.modules():
+        if isinstance(block, SeparableBlock):
+            for name in ("depthwise", "pointwise"):
+                merged = fuse_conv_bn_eval(getattr(block, name), getattr(block, f"{name}_norm"))
+                setattr(block, name, merged)
+                setattr(block, f"{name}_norm", nn.Identity())
+    return fused
+
+
+def to_onnx(network: SepSENet, image_size: int, *, flip: bool = False) -> bytes:
+    """Export for any batch size; float32 (N, 1, S, S) in, logits, cam and embedding out."""
+    graph = _Graph(fuse_norms(network), flip).eval()
+    example = torch.zeros(2, 1, image_size, image_size)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    out = io.BytesIO()
+    onnx.save(_without_build_traces(program.model_proto), out)
+    return out.getvalue()
+
+
+def check_parity(
+    network: SepSENet, logits: NDArray[np.float32], inputs: NDArray[np.float32], *, flip: bool
+) -> float:
+    """Return the largest difference between torch's logits and ``logits`` of the ONNX file.
+
+    ``inputs`` is the normalised batch (N, 1, S, S) that made them. Raises ``BundleError`` above
+    ``PARITY_TOLERANCE``.
+    """
+    graph = _Graph(copy.deepcopy(network).cpu().eval(), flip)
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(inputs))[0].numpy()
+    difference = float(np.abs(expected - logits).max())
+    if not difference <= PARITY_TOLERANCE:
+        raise BundleError(
+            f"the exported network differs from the trained one by {difference:.2g} in a logit"
+        )
+    return difference
+
+
+def _without_build_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what the exporter notes about the machine and the source code that built the graph."""
+    del model.metadata_props[:]
+    for node in [*model.graph.node, *(n for f in model.functions for n in f.node)]:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""
+    return model

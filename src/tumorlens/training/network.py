@@ -1,0 +1,123 @@
+"""SepSENet: separable convolutions with squeeze-and-excitation, pooled to one linear layer.
+
+After Ganguly and Ghosh (2025), "Efficient Brain Tumor Classification with Lightweight CNN
+Architecture"; separable convolutions after Chollet (2017), squeeze-and-excitation after Hu et al.
+(2018), class activation maps after Zhou et al. (2016).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tumorlens.config import ModelConfig
+from tumorlens.labels import CLASSES
+
+_ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu": nn.SiLU}
+
+
+class NetworkOutput(NamedTuple):
+    """What one forward pass gives; N images, C classes, D channels, (h, w) the last grid."""
+
+    logits: Tensor
+    """(N, C)."""
+    cam: Tensor
+    """(N, C, h, w): each class's evidence by place; its mean plus the bias is the logit."""
+    embedding: Tensor
+    """(N, D): pooled features."""
+
+
+class SqueezeExcitation(nn.Module):
+    """Scale each channel by a gate computed from all channels' means (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        """``channels // reduction`` hidden units, at least 4."""
+        super().__init__()
+        hidden = max(4, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same shape."""
+        gate = self.excite(torch.relu(self.squeeze(x.mean(dim=(2, 3)))))
+        scaled: Tensor = x * torch.sigmoid(gate)[:, :, None, None]
+        return scaled
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise then pointwise convolution, each normalised and activated, then the SE gate."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, config: ModelConfig) -> None:
+        """A shortcut is added where ``config.residual`` and the shapes allow."""
+        super().__init__()
+        kernel = config.kernel_size
+        activation = _ACTIVATIONS[config.activation]
+        self.depthwise = nn.Conv2d(
+            inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False
+        )
+        self.depthwise_norm = nn.BatchNorm2d(inputs)
+        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.pointwise_norm = nn.BatchNorm2d(outputs)
+        self.activation = activation(inplace=True)
+        self.gate = SqueezeExcitation(outputs, config.se_reduction)
+        self.shortcut = config.residual and stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        y = self.activation(self.depthwise_norm(self.depthwise(x)))
+        y = self.gate(self.activation(self.pointwise_norm(self.pointwise(y))))
+        return x + y if self.shortcut else y
+
+
+class SepSENet(nn.Module):
+    """Stem, stages of separable blocks, dropout, global average pooling, one linear layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build with random weights from torch's global generator."""
+        super().__init__()
+        self.config = config
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, config.widths[0], 3, config.stem_stride, 1, bias=False),
+            nn.BatchNorm2d(config.widths[0]),
+            _ACTIVATIONS[config.activation](inplace=True),
+        )
+        self.stages = nn.Sequential(*_stages(config))
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
+        self.apply(_initialize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, S, S) normalised images to (N, 4) logits."""
+        features = self.stages(self.stem(x))
+        logits: Tensor = self.classifier(self.dropout(features.mean(dim=(2, 3))))
+        return logits
+
+    def explain(self, x: Tensor) -> NetworkOutput:
+        """All outputs of the exported graph; in evaluation mode ``logits`` equals ``forward``."""
+        features = self.stages(self.stem(x))
+        embedding = features.mean(dim=(2, 3))
+        cam = nn.functional.conv2d(features, self.classifier.weight[:, :, None, None])
+        return NetworkOutput(self.classifier(embedding), cam, embedding)
+
+
+def _stages(config: ModelConfig) -> list[nn.Module]:
+    stages: list[nn.Module] = []
+    channels = config.widths[0]
+    for width, depth, stride in zip(config.widths, config.depths, config.strides, strict=True):
+        blocks: list[nn.Module] = []
+        for index in range(depth):
+            step = stride if index == 0 and not config.max_pool else 1
+            blocks.append(SeparableBlock(channels, width, step, config))
+            channels = width
+        if config.max_pool and stride == 2:
+            blocks.append(nn.MaxPool2d(2))
+        stages.append(nn.Sequential(*blocks))
+    return stages
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,45 @@
+"""One process or many: the few places where a run under ``torchrun`` differs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process's place among those of the run."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process validates, reports and writes."""
+        return self.rank == 0
+
+
+@contextmanager
+def join_processes() -> Iterator[Processes]:
+    """Join the group that ``torchrun`` describes in the environment; alone without it."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes()
+        return
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    torch.distributed.init_process_group(backend)
+    try:
+        yield Processes(torch.distributed.get_rank(), count)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def pick_device() -> torch.device:
+    """The CUDA device of this process where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
+    return torch.device("cpu")

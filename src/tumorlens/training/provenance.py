@@ -1,0 +1,98 @@
+"""What a run was made of: enough to make it again, and nothing that names a person's machine."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import torch
+
+from tumorlens.config import TrainConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+
+_PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntime", "safetensors")
+
+
+def run_key(config: TrainConfig, manifest: Manifest, split: Split, processes: int) -> str:
+    """Hash of all that decides a run's weights on one machine."""
+    digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
+    digest.update(f"{manifest.sha256}{split.info.sha256}{processes}".encode())
+    return digest.hexdigest()
+
+
+def describe_run(config: TrainConfig, manifest: Manifest, split: Split) -> dict[str, Any]:
+    """The part of ``run.json`` that is known before training."""
+    return {
+        "recipe": msgspec.to_builtins(config),
+        "seed": config.seed,
+        "data_sha256": manifest.sha256,
+        "split": {
+            "name": split.info.name,
+            "sha256": split.info.sha256,
+            "disjoint": split.info.disjoint,
+        },
+        "versions": package_versions(),
+        "git_commit": git_commit(),
+        "hardware": hardware(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Of Python and the packages that shape a run."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str:
+    """Commit of the source tree, with ``+changes`` where it was edited; empty when installed."""
+    folder = Path(__file__).resolve().parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{commit}+changes" if changes else commit
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, threads used and accelerator."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {
+        "system": sys.platform,
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "accelerator": accelerator,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed arguments
+        ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    return done.stdout.strip()

@@ -1,0 +1,204 @@
+"""One training run from recipe to bundle."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import tumorlens
+from tumorlens import bundle
+from tumorlens.bundle import Bundle, BundleInfo, NetworkFacts
+from tumorlens.config import TrainConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
+from tumorlens.errors import CheckpointError, SplitError
+from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import CLASSES
+from tumorlens.preprocessing import normalize
+from tumorlens.training import architectures, cache, export, provenance
+from tumorlens.training.architectures import resolve
+from tumorlens.training.journal import Journal
+from tumorlens.training.network import SepSENet
+from tumorlens.training.processes import Processes, join_processes, pick_device
+from tumorlens.training.trainer import ImageSet, Trainer, Watcher
+
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+RUN_FILE: Final = "run.json"
+BUNDLE_FOLDER: Final = "bundle"
+_PARITY_IMAGES: Final = 64
+_FORWARD_BATCH: Final = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How to run, as opposed to what: none of it changes the weights but ``threads``."""
+
+    name: str = "model"
+    """The bundle's name."""
+    resume: bool = False
+    allow_partial: bool = False
+    """Go on where the manifest lacks images that the split lists."""
+    cache_folder: Path | None = None
+    threads: int | None = None
+    """CPU threads; sums are taken in another order with another number."""
+
+
+def train(
+    config: TrainConfig,
+    manifest: Manifest,
+    split: Split,
+    out: Path,
+    options: RunOptions | None = None,
+    watchers: Sequence[Watcher] = (),
+) -> Path | None:
+    """Train, export and calibrate; return the bundle's folder, ``out/bundle``.
+
+    Under ``torchrun`` every process calls this; those that do not lead return None. ``out`` gets
+    ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
+    the bundle. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off.
+    """
+    options = options or RunOptions()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with join_processes() as processes:
+        checkpoint = prepare_folder(out, options.resume)
+        parts = split.parts(manifest, allow_partial=options.allow_partial)
+        trainer = _build(config, manifest, split, parts, options, processes)
+        if checkpoint.exists():
+            trainer.restore(checkpoint)
+        if not processes.leads:
+            trainer.fit(checkpoint, Watcher())
+            return None
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        with Journal(out, trainer.state.epoch) as journal:
+            trainer.fit(checkpoint, _Watchers([journal, *watchers]))
+        run = provenance.describe_run(config, manifest, split)
+        run |= {
+            "started": started,
+            "processes": processes.count,
+            "epochs": config.epochs,
+            "best_epoch": trainer.state.best_epoch,
+            "wall_time_s": round(trainer.state.wall_time_s, 1),
+            "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
+        }
+        return _finish(out, trainer, run, options.name)
+
+
+def prepare_folder(out: Path, resume: bool) -> Path:
+    """Make ``out`` and return its checkpoint's path; never overwrite a run by accident."""
+    checkpoint = out / CHECKPOINT_FILE
+    if checkpoint.exists() and not resume:
+        raise CheckpointError(
+            f"{out} already holds a run: go on with --resume, or choose another --out"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return checkpoint
+
+
+def export_bundle(
+    network: SepSENet,
+    validation: ImageSet,
+    config: TrainConfig,
+    name: str,
+    training: dict[str, Any],
+    folder: Path,
+) -> Bundle:
+    """Export ``network``, assert parity on validation images, fit the temperature, save."""
+    size = config.preprocess.image_size
+    model = export.to_onnx(network, size, flip=config.flip_at_test)
+    info = BundleInfo(
+        name=name,
+        version=tumorlens.__version__,
+        preprocess=config.preprocess,
+        network=NetworkFacts(
+            architecture=msgspec.to_builtins(network.config),
+            parameters=architectures.count_parameters(network),
+            macs=architectures.count_macs(network, size),
+        ),
+        training=training,
+        metrics={},
+    )
+    saved = bundle.save(folder, info, model)
+    logits = _forward(Classifier(saved), validation.images)
+    sample = normalize(np.asarray(validation.images[:_PARITY_IMAGES]), config.preprocess)
+    parity = export.check_parity(network, logits[:_PARITY_IMAGES], sample, flip=config.flip_at_test)
+    temperature = fit_temperature(logits, validation.labels)
+    metrics = {
+        "validation": {
+            "protocol": training.get("split", {}).get("name", ""),
+            "n": len(validation),
+            "accuracy": float((logits.argmax(1) == validation.labels).mean()),
+            "log_loss": negative_log_likelihood(logits / temperature, validation.labels),
+        },
+        "parity_max_abs_logit_difference": parity,
+    }
+    info = msgspec.structs.replace(info, temperature=temperature, metrics=metrics)
+    return bundle.save(folder, info, model)
+
+
+class _Watchers(Watcher):
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:
+        for watcher in self._watchers:
+            watcher.batch_done(epoch, done, total, loss)
+
+    def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:
+        for watcher in self._watchers:
+            watcher.epoch_done(history, best_epoch)
+
+
+def _build(
+    config: TrainConfig,
+    manifest: Manifest,
+    split: Split,
+    parts: Sequence[str],
+    options: RunOptions,
+    processes: Processes,
+) -> Trainer:
+    folder = options.cache_folder or cache.default_folder()
+
+    def image_set(part: str) -> ImageSet:
+        chosen = [i for i, p in enumerate(parts) if p == part]
+        if not chosen:
+            raise SplitError(f"split {split.info.name} has no image for {part}")
+        images = cache.cached_images(manifest, chosen, config.preprocess, folder)
+        labels = [CLASSES.index(manifest.records[i].label) for i in chosen]
+        return ImageSet(images, np.asarray(labels, dtype=np.int64))
+
+    return Trainer(
+        config,
+        image_set(TRAIN),
+        image_set(VALIDATION),
+        run_key=provenance.run_key(config, manifest, split, processes.count),
+        device=pick_device(),
+        processes=processes,
+    )
+
+
+def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
+    network = SepSENet(resolve(trainer.config.model))
+    network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
+    made = export_bundle(
+        network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER
+    )
+    record = {**run, "bundle": {"model_sha256": made.sha256, "metrics": made.info.metrics}}
+    text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
+    (out / RUN_FILE).write_bytes(text + b"\n")
+    return out / BUNDLE_FOLDER
+
+
+def _forward(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    starts = range(0, len(images), _FORWARD_BATCH)
+    parts = [classifier.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
+    return np.concatenate(parts)
