@@ -7,14 +7,14 @@
 Research software, not a medical device.
 """
 
-from importlib.metadata import version as _version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tumorlens.inference.classifier import Classifier
 
-__version__ = _version("tumorlens")
+    __version__: str
+
 __all__ = ["__version__", "load"]
 
 
@@ -28,3 +28,12 @@ def load(name_or_path: str | Path = "default", *, threads: int | None = None) ->
     from tumorlens.inference.classifier import Classifier
 
     return Classifier(bundle.load(name_or_path), threads=threads)
+
+
+def __getattr__(name: str) -> str:
+    """``__version__``, looked up when asked for: importlib.metadata costs a cold start 40 ms."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tumorlens")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

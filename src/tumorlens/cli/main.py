@@ -1,12 +1,14 @@
 """The ``tumorlens`` command: one file a subcommand, each imported only when it is called."""
 
 import importlib
+import os
 import sys
 from typing import Final
 
 import click
 
-from tumorlens.errors import EXIT_FAILURE, TumorlensError
+from tumorlens.cli.terminal import printable
+from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
 from tumorlens.labels import RESEARCH_NOTICE
 
 _COMMANDS: Final = {
@@ -17,24 +19,28 @@ _COMMANDS: Final = {
     "predict": "Classify pictures.",
     "train": "Train a network from a recipe and export a bundle.",
 }
+_EXIT_INTERRUPTED: Final = 130
+"""What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
 
 
 class _LazyGroup(click.Group):
     """Imports ``tumorlens.cli.NAME`` only for the subcommand called: a cold start stays short."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return sorted([*super().list_commands(ctx), *_COMMANDS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)
         command: click.Command = importlib.import_module(f"tumorlens.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List subcommands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(_COMMANDS.items()))
+            formatter.write_dl(
+                [(name, _COMMANDS.get(name, "")) for name in self.list_commands(ctx)]
+            )
 
 
 @click.command(
@@ -42,7 +48,7 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     help=f"Classify brain MRI slices, and measure how well. {RESEARCH_NOTICE}",
     epilog="Exit codes: 0 all good, 1 failed, 2 wrong usage, 3 some inputs failed, "
-    "4 the model bundle cannot be used.",
+    "4 the model bundle cannot be used, 130 interrupted.",
 )
 @click.version_option(package_name="tumorlens")
 def cli() -> None:
@@ -50,13 +56,40 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a ``TumorlensError`` becomes one line and its exit code."""
+    """Run the command line and exit.
+
+    A ``TumorlensError`` becomes one line and its exit code, and so do wrong usage, a failing disk
+    and Ctrl-C. A command gives another exit code with ``click.Context.exit``.
+    """
     try:
-        cli()
-    except TumorlensError as error:
-        click.echo(f"tumorlens: {error}", err=True)
-        sys.exit(error.exit_code)
+        code = _run()
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is wrong with the inputs.
-        sys.stderr.close()
-        sys.exit(EXIT_FAILURE)
+        # The reader of our output went away (`| head`): nothing is wrong with the inputs. What is
+        # still buffered must go somewhere, or the interpreter complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_FAILURE
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        # Not click's standalone mode: that ends with 1 on Ctrl-C, and names no program.
+        code = cli(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return _say("interrupted", _EXIT_INTERRUPTED)
+    except TumorlensError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _say(str(error), EXIT_FAILURE)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _say(message: str, exit_code: int) -> int:
+    click.echo(f"tumorlens: {printable(message)}", err=True)
+    return exit_code

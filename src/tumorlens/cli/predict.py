@@ -1,0 +1,195 @@
+"""``tumorlens predict``: pictures in, answers out."""
+
+import contextlib
+import itertools
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from tumorlens.cli.terminal import printable
+from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
+from tumorlens.labels import RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.finder import Found
+    from tumorlens.inference.classifier import Classifier, Failure, Prediction
+
+    Result = Prediction | Failure
+
+_PROGRESS_FROM = 16
+"""Pictures from which a progress bar is worth its import."""
+
+
+@click.command("predict", short_help="Classify pictures.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--format", "layout", type=click.Choice(["table", "jsonl", "csv"]), default="table",
+              show_default=True, help="How to write the answers.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write there instead; the file appears when it is complete.")  # fmt: skip
+@click.option("--bundle", "bundle_name", default="default", show_default=True,
+              metavar="NAME_OR_PATH", help="A bundle in the box, or a bundle folder.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
+              help="Pictures in one forward pass.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 1024),
+              help="Threads of a forward pass. Default: as many as there are cores.")  # fmt: skip
+@click.option("--fail-fast", is_flag=True, help="Stop at the first picture that cannot be used.")
+def command(
+    paths: tuple[str, ...],
+    layout: str,
+    output: Path | None,
+    bundle_name: str,
+    batch_size: int,
+    threads: int | None,
+    fail_fast: bool,
+) -> None:
+    """Classify pictures: JPEG, PNG, TIFF, BMP, GIF or WebP, in any bit depth.
+
+    PATH is a file, a folder (searched to the bottom; hidden files and files that are no pictures
+    are left out) or a pattern such as 'scans/**/*.png'. A picture that cannot be used gets an
+    error record in its place, and the rest goes on.
+
+    Exit codes: 0 all good, 2 wrong usage, 3 some pictures could not be used, 4 the bundle cannot
+    be used.
+    """
+    import tumorlens
+    from tumorlens.imaging import finder
+
+    _check_output(output)
+    classifier = tumorlens.load(bundle_name, threads=threads)
+    found = [finder.find(path) for path in paths]
+    _note_skipped(found)
+    results = _with_progress(_results(classifier, found, paths, batch_size), found, layout, output)
+    tally = _Tally(results, fail_fast)
+    with _destination(output) as stream:
+        _write(tally, layout, stream, is_file=output is not None)
+    _note_end(tally, layout, output)
+    if tally.failed:
+        click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
+
+
+class _Tally:
+    """Passes results on and counts them; ends after the first failure with ``fail_fast``."""
+
+    def __init__(self, results: Iterator["Result"], fail_fast: bool) -> None:
+        self.total = self.failed = 0
+        self._results = results
+        self._fail_fast = fail_fast
+
+    def __iter__(self) -> Iterator["Result"]:
+        from tumorlens.inference.classifier import Failure
+
+        for result in self._results:
+            self.total += 1
+            self.failed += isinstance(result, Failure)
+            yield result
+            if self._fail_fast and self.failed:
+                return
+
+
+def _results(
+    classifier: "Classifier", found: Iterable["Found"], arguments: Iterable[str], batch_size: int
+) -> Iterator["Result"]:
+    """Answers in the order of the command line; runs of files share batches."""
+    from tumorlens.inference.classifier import Failure
+
+    entries: list[str | Failure] = []
+    for argument, part in zip(arguments, found, strict=True):
+        entries.extend(part.paths)
+        if part.error is not None:
+            entries.append(Failure.of(argument, part.error))
+    for failed, run in itertools.groupby(entries, key=lambda entry: isinstance(entry, Failure)):
+        if failed:
+            yield from (entry for entry in run if isinstance(entry, Failure))
+        else:
+            files = (entry for entry in run if isinstance(entry, str))
+            yield from classifier.predict_paths(files, batch_size)
+
+
+def _with_progress(
+    results: Iterator["Result"], found: Iterable["Found"], layout: str, output: Path | None
+) -> Iterator["Result"]:
+    """Show a bar on the terminal's error stream, unless answers are streaming over it."""
+    total = sum(len(part.paths) for part in found)
+    streaming = output is None and layout != "table" and sys.stdout.isatty()
+    if total < _PROGRESS_FROM or streaming or not sys.stderr.isatty():
+        return results
+    from rich.console import Console
+    from rich.progress import track
+
+    return iter(track(results, "classifying", total, console=Console(stderr=True), transient=True))
+
+
+def _write(results: Iterable["Result"], layout: str, stream: IO[bytes], *, is_file: bool) -> None:
+    if layout == "table":
+        stream.write(_table(results, is_file))
+        return
+    from tumorlens.inference import records
+
+    line: Callable[[Result], bytes] = records.json_line
+    if layout == "csv":
+        stream.write(records.csv_header())
+        line = records.csv_line
+    for result in results:
+        stream.write(line(result))
+        stream.flush()  # whoever reads our pipe gets each answer at once
+
+
+def _table(results: Iterable["Result"], is_file: bool) -> bytes:
+    from tumorlens.cli import result_table
+
+    drawn = list(results)
+    if is_file or not sys.stdout.isatty():
+        text = result_table.render(drawn, width=None)
+    else:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
+        text = result_table.render(drawn, width=width, color="NO_COLOR" not in os.environ)
+    encoding = "utf-8" if is_file else sys.stdout.encoding
+    return text.encode(encoding or "utf-8", "replace")
+
+
+def _check_output(output: Path | None) -> None:
+    if output is not None and not output.absolute().parent.is_dir():
+        raise click.BadParameter(
+            f"{printable(str(output.parent))} is no folder", param_hint="--output"
+        )
+
+
+@contextlib.contextmanager
+def _destination(output: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a temporary file that takes ``output``'s name when all is written."""
+    if output is None:
+        stream = sys.stdout.buffer
+        yield stream
+        stream.flush()
+        return
+    folder, name = output.absolute().parent, output.name
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(output)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _note_skipped(found: Iterable["Found"]) -> None:
+    skipped = sum(part.skipped for part in found)
+    if skipped:
+        what = "file that is no picture" if skipped == 1 else "files that are no pictures"
+        click.echo(f"tumorlens: skipped {skipped} {what}", err=True)
+
+
+def _note_end(tally: _Tally, layout: str, output: Path | None) -> None:
+    """Tables carry the notice themselves; for programs' formats it goes beside them."""
+    if output is not None:
+        click.echo(f"tumorlens: wrote {printable(str(output))}", err=True)
+    if tally.failed:
+        click.echo(f"tumorlens: {tally.failed} of {tally.total} inputs failed", err=True)
+    if layout != "table":
+        click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)

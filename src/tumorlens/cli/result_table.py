@@ -1,0 +1,129 @@
+"""Predictions as a table for people, in the width there is."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tumorlens.cli.terminal import printable
+from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
+
+_WIDE: Final = 100
+"""Columns from which every class gets its own."""
+_MEDIUM: Final = 64
+"""Columns from which there is room for a bar."""
+_NARROW: Final = 48
+"""Columns below which a table has no room: name and answer stand beneath each other."""
+_UNBOUNDED: Final = 100_000
+_BAR_CELLS: Final = 12
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+Results = Sequence[Prediction | Failure]
+
+
+def render(results: Results, *, width: int | None, color: bool = False) -> str:
+    """Draw ``results`` in ``width`` columns; None, where no terminal is looking, in plain lines.
+
+    Beneath stand what failed and why, the model, and the research notice.
+    """
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width or _UNBOUNDED,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        emoji=False,
+        highlight=False,
+        markup=False,
+    )
+    body = _list(results, width) if width and width < _NARROW else [_table(results, width, console)]
+    console.print(*body, *_footer(results), sep="\n")
+    return "\n".join(line.rstrip() for line in out.getvalue().strip("\n").splitlines()) + "\n"
+
+
+def percent(share: float) -> str:
+    """0.9871 as ``98.7%``; never a rounded-up certainty, but ``>99.9%`` and ``<0.1%``."""
+    if share > 0.999:
+        return ">99.9%"
+    return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%"
+
+
+def bar(share: float) -> str:
+    """A bar of block characters, ``_BAR_CELLS`` wide for 1."""
+    eighths = round(share * _BAR_CELLS * 8)
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).strip().ljust(_BAR_CELLS)
+
+
+def elide(path: str, room: int) -> str:
+    """Cut the front of a printable path, whose end tells more, to ``room`` characters."""
+    return path if len(path) <= room else "…" + path[len(path) - room + 1 :]
+
+
+def _list(results: Results, width: int) -> Iterator[RenderableType]:
+    for result in results:
+        yield Text(elide(printable(result.path), width))
+        if isinstance(result, Failure):
+            yield Text(f"  failed: {result.error.kind}", style="red")
+        else:
+            share = percent(result.probabilities[result.label])
+            yield Text(f"  {DISPLAY_NAMES[result.label]} {share}", style="bold")
+
+
+def _table(results: Results, width: int | None, console: Console) -> Table:
+    """First without names, to see what room they have."""
+    room = _UNBOUNDED
+    if width is not None:
+        room = width - console.measure(_draw(results, width, 0)).maximum
+    return _draw(results, width, room)
+
+
+def _draw(results: Results, width: int | None, room: int) -> Table:
+    table = Table(
+        box=None if width is None else box.SIMPLE_HEAD, show_edge=False, header_style="bold"
+    )
+    table.add_column("picture" if room else "", no_wrap=True)
+    table.add_column("answer", no_wrap=True)
+    for name in CLASSES if _every_class(width) else ("probability",):
+        table.add_column(DISPLAY_NAMES.get(name, name), justify="right", no_wrap=True)
+    for result in results:
+        name = Text(elide(printable(result.path), room) if room else "")
+        if isinstance(result, Failure):
+            table.add_row(name, Text(f"failed: {result.error.kind}", style="red"))
+        else:
+            answer = Text(DISPLAY_NAMES[result.label], style="bold")
+            table.add_row(name, answer, *_shares(result, width))
+    return table
+
+
+def _every_class(width: int | None) -> bool:
+    return width is None or width >= _WIDE
+
+
+def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
+    if _every_class(width):
+        for name, value in result.probabilities.items():
+            yield Text(percent(value), style="bold" if name == result.label else "dim")
+        return
+    share = result.probabilities[result.label]
+    drawn = Text()
+    if width and width >= _MEDIUM:
+        drawn.append(bar(share) + " ", style="cyan")
+    yield drawn.append(f"{percent(share):>6}")
+
+
+def _footer(results: Results) -> list[Text]:
+    failures = [result for result in results if isinstance(result, Failure)]
+    lines = [Text()]
+    lines += [Text(printable(failure.error.message), style="red") for failure in failures]
+    lines += [Text()] if failures else []
+    model = next((result.model for result in results if isinstance(result, Prediction)), None)
+    if model is not None:
+        name = printable(f"{model.name} {model.version}")
+        lines.append(Text(f"model {name}, sha256 {model.sha256[:12]}", style="dim"))
+    return [*lines, Text(RESEARCH_NOTICE, style="dim")]

@@ -1,0 +1,60 @@
+"""Predictions as JSON lines and CSV: one record a picture, whether it worked or not.
+
+A path that is not UTF-8 (lone surrogates, PEP 383) keeps its exact bytes in JSON as ``\\udcXX``
+escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.labels import CLASSES
+
+_DIGITS: Final = 6
+CSV_COLUMNS: Final = (
+    "path", "label", *CLASSES, "model_name", "model_version", "model_sha256",
+    "error_kind", "error_message",
+)  # fmt: skip
+
+
+def json_line(result: Prediction | Failure) -> bytes:
+    """One line of UTF-8 JSON.
+
+    Either ``path``, ``label``, ``probabilities`` (keyed by class), ``model`` (``name``,
+    ``version``, ``sha256``), or ``path`` and ``error`` (``kind``, ``message``).
+    """
+    record: dict[str, Any] = msgspec.to_builtins(result)
+    if isinstance(result, Prediction):
+        record["probabilities"] = {
+            name: round(value, _DIGITS) for name, value in result.probabilities.items()
+        }
+    # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def csv_header() -> bytes:
+    """The line of column names."""
+    return _csv_line(CSV_COLUMNS)
+
+
+def csv_line(result: Prediction | Failure) -> bytes:
+    """One row under ``csv_header``; fields that do not apply are empty."""
+    if isinstance(result, Failure):
+        blank = [""] * (len(CSV_COLUMNS) - 3)
+        return _csv_line([result.path, *blank, result.error.kind, result.error.message])
+    shares = [f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES]
+    model = result.model
+    return _csv_line(
+        [result.path, result.label, *shares, model.name, model.version, model.sha256, "", ""]
+    )
+
+
+def _csv_line(fields: Sequence[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(fields)
+    return out.getvalue().encode("utf-8", "backslashreplace")
