@@ -1,9 +1,15 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from tumorlens import bundle
+from tumorlens.config import PreprocessConfig
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +22,75 @@ def data_dir() -> Path:
     if not (folder / "nickparvar" / "Training").is_dir():
         pytest.skip(f"TUMORLENS_DATA={folder} holds no nickparvar/Training")
     return folder
+
+
+@pytest.fixture(scope="session")
+def head() -> NDArray[np.uint8]:
+    """A head-like picture, uint8 (200, 180): bright rim, textured inside, black around."""
+    rows, columns = np.mgrid[-1:1:200j, -1:1:180j]
+    radius = np.hypot(rows / 0.8, columns / 0.65)
+    texture = 90 + 40 * np.sin(9 * rows) * np.cos(7 * columns) + 15 * np.sin(31 * columns)
+    inside = np.where(radius < 0.9, texture, 220.0)
+    return np.where(radius < 1.0, inside, 3.0).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> Callable[..., bytes]:
+    """Makes a small random ONNX network with a bundle's inputs and outputs."""
+    return _tiny_onnx
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle with random weights, for 64 x 64 pixels. Do not change it."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    info = bundle.BundleInfo(
+        name="tiny",
+        version="1.2.3",
+        preprocess=PreprocessConfig(image_size=64),
+        temperature=1.5,
+        network=bundle.NetworkFacts(architecture={"name": "tiny"}, parameters=232, macs=13_000),
+        training={"data": "none"},
+        metrics={},
+    )
+    bundle.save(folder, info, _tiny_onnx())
+    return folder
+
+
+def _tiny_onnx(
+    size: int | str = 64,
+    image: str = "image",
+    logits: str = "logits",
+    element: str = "FLOAT",
+    scale: float = 1.0,
+) -> bytes:
+    """Depthwise-free convolution, ReLU, global mean, linear: logits, map and embedding agree."""
+    onnx = pytest.importorskip("onnx", reason="needs the train extra")
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    random = np.random.default_rng(7)
+    kernels = (random.normal(0, 0.3, (8, 1, 5, 5)) * scale).astype(np.float32)
+    classes = random.normal(0, 1.0, (4, 8, 1, 1)).astype(np.float32)
+    weights = {"kernels": kernels, "classes": classes, "axes": np.array([2, 3], np.int64)}
+    kind = getattr(onnx.TensorProto, element)
+    graph = onnx.helper.make_graph(
+        [
+            node("Cast", [image], ["float_image"], to=onnx.TensorProto.FLOAT),
+            node("Conv", ["float_image", "kernels"], ["filtered"], strides=[8, 8]),
+            node("Relu", ["filtered"], ["features"]),
+            node("ReduceMean", ["features", "axes"], ["embedding"], keepdims=0),
+            node("Conv", ["features", "classes"], ["cam"]),
+            node("ReduceMean", ["cam", "axes"], [logits], keepdims=0),
+        ],
+        "tiny",
+        [value(image, kind, ["N", 1, size, size])],
+        [
+            value(logits, onnx.TensorProto.FLOAT, ["N", 4]),
+            value("cam", onnx.TensorProto.FLOAT, ["N", 4, "h", "w"]),
+            value("embedding", onnx.TensorProto.FLOAT, ["N", 8]),
+        ],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    data: bytes = model.SerializeToString()
+    return data

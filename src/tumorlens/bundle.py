@@ -81,19 +81,17 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     A name that ships wins over a folder of the same name; write ``./default`` for the folder.
     Raises ``BundleError`` in one clear line.
     """
-    if str(name_or_path) in SHIPPED:
-        folder = Path(str(files("tumorlens").joinpath(f"weights/{name_or_path}")))
-    else:
-        folder = Path(name_or_path)
-    if not folder.is_dir():
+    folder = _shipped(str(name_or_path)) or Path(name_or_path)
+    if not _is_folder(folder):
+        present = ", ".join(name for name in SHIPPED if _is_folder(_weights() / name)) or "none"
         raise BundleError(
-            f"{name_or_path}: neither a bundle in the box ({', '.join(SHIPPED)}) nor a folder"
+            f"{name_or_path}: neither a bundle in the box ({present}) nor a bundle folder"
         )
     info = _read_info(folder)
-    model = _read(folder / MODEL_FILE)
-    if hashlib.sha256(model).hexdigest() != info.files.get(MODEL_FILE):
-        raise BundleError(f"{folder}: {MODEL_FILE} is not the file that {INFO_FILE} describes")
-    return Bundle(info, model)
+    parts = {name: _read_part(folder, name, digest) for name, digest in info.files.items()}
+    if MODEL_FILE not in parts:
+        raise BundleError(f"{folder}: {INFO_FILE} lists no {MODEL_FILE}")
+    return Bundle(info, parts[MODEL_FILE])
 
 
 def save(folder: str | Path, info: BundleInfo, model: bytes) -> Bundle:
@@ -108,6 +106,34 @@ def save(folder: str | Path, info: BundleInfo, model: bytes) -> Bundle:
     return load(folder.resolve())
 
 
+def _weights() -> Path:
+    return Path(str(files("tumorlens").joinpath("weights")))
+
+
+def _shipped(name: str) -> Path | None:
+    return _weights() / name if name in SHIPPED else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name longer than the file system allows
+        return False
+
+
+def _read_part(folder: Path, name: str, digest: str) -> bytes:
+    """Return the bytes of a listed file, which must lie in the folder and have the hash stated."""
+    if Path(name).name != name:
+        raise BundleError(f"{folder}: {INFO_FILE} lists {name!r}, which is no plain file name")
+    data = _read(folder / name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise BundleError(
+            f"{folder}: {name} is not the file that {INFO_FILE} describes (its SHA-256 differs); "
+            "get the bundle again"
+        )
+    return data
+
+
 def _read_info(folder: Path) -> BundleInfo:
     data = _read(folder / INFO_FILE)
     if len(data) > _MAX_INFO_BYTES:
@@ -120,7 +146,7 @@ def _read_info(folder: Path) -> BundleInfo:
                 "Install the version that the bundle was made for, or a newer one"
             )
         info = msgspec.json.decode(data, type=BundleInfo)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(f"{folder}: {INFO_FILE} is damaged ({error})") from error
     if info.classes != CLASSES:
         raise BundleError(f"{folder}: its classes are {info.classes}, not {CLASSES}")
@@ -134,6 +160,8 @@ def _read(path: Path) -> bytes:
         raise BundleError(
             f"{path.parent}: {path.name} cannot be read ({error.strerror})"
         ) from error
+    except ValueError as error:  # a NUL in the name
+        raise BundleError(f"{path.parent}: {path.name!r} is no file name") from error
 
 
 def _write_atomic(path: Path, data: bytes) -> None:
