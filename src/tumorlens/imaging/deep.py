@@ -16,6 +16,8 @@ from tumorlens.errors import UnsupportedFormatError
 
 _NATIVE, _FOREIGN = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 _OTHER_ORDER: Final = {"B": "L", "L": "B", "N": _FOREIGN}
+_FAMILIES: Final = frozenset({"RGB", "RGBX", "RGBA", "RGBa", "LA"})
+_BITS_PER_SAMPLE: Final = 258
 _PLANAR_CONFIGURATION: Final = 284
 _SEPARATE: Final = 2
 
@@ -27,8 +29,8 @@ Loader = Callable[[Image.Image], Image.Image]
 
 def is_deep(picture: Image.Image) -> bool:
     """Whether ``picture``, not decoded yet, stores 16-bit colour or 16-bit gray with alpha."""
-    layout = _layout(picture)
-    return ";16" in layout and layout.split(";")[0] in {"RGB", "RGBX", "RGBA", "RGBa", "LA"}
+    family, _, depth = _layout(picture).partition(";")
+    return (depth.startswith("16") and family in _FAMILIES) or _is_planar(picture)
 
 
 def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
@@ -38,9 +40,8 @@ def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
     ``UnsupportedFormatError`` for TIFF that stores the channels one after the other.
     """
     with open_() as picture:
-        tags = getattr(picture, "tag_v2", {})
         layout = _layout(picture)
-        if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE:
+        if _is_planar(picture):
             raise UnsupportedFormatError(
                 f"{source}: 16-bit colour in separate planes; save it as gray, or interleaved"
             )
@@ -53,6 +54,13 @@ def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
         low = np.asarray(load(_relaid(picture, straight[:-1] + _OTHER_ORDER[order])))
     samples = _join(high, low)
     return samples[..., :3] if layout.startswith("RGBa") else samples
+
+
+def _is_planar(picture: Image.Image) -> bool:
+    """Whether 16-bit channels lie one after the other, which Pillow reads as 8-bit noise."""
+    tags = getattr(picture, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, ())
+    return tags.get(_PLANAR_CONFIGURATION) == _SEPARATE and len(bits) > 1 and max(bits) > 8
 
 
 def _layout(picture: Image.Image) -> str:

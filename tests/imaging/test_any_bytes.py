@@ -1,0 +1,112 @@
+"""Any bytes give an image or an ``InputError``, and never anything else."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.image import MAX_SIDE, MIN_SIDE, MedicalImage
+
+_SIGNATURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM",
+    b"GIF87a", b"GIF89a", b"RIFF\0\0\0\0WEBP",
+)  # fmt: skip
+
+calm = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def check(data: bytes) -> None:
+    """The contract of the reader."""
+    try:
+        image = reader.read_bytes(data, "here")
+    except InputError as error:
+        message = str(error)
+    else:
+        message = "here: "
+        check_image(image)
+    assert message.startswith("here: ")
+    assert "\n" not in message
+
+
+def check_image(image: MedicalImage) -> None:
+    assert isinstance(image, MedicalImage)
+    assert image.pixels.dtype == np.dtype(np.float32)
+    assert image.pixels.ndim == 2
+    assert min(image.pixels.shape) >= MIN_SIDE
+    assert max(image.pixels.shape) <= MAX_SIDE
+    assert np.isfinite(image.pixels).all()
+
+
+@pytest.fixture(scope="module")
+def valid(
+    head: NDArray[np.uint8], write_tiff: Callable[..., bytes], write_png: Callable[..., bytes]
+) -> list[bytes]:
+    """One small file of each kind that the reader treats in its own way."""
+    small = head[60:100, 40:90]
+    wide = small.astype(np.uint16) * 257
+    color = np.repeat(wide[..., np.newaxis], 4, axis=2)
+    files = [
+        encode.png(small), encode.png(wide), encode.jpeg(small), encode.tiff(small),
+        encode.tiff((small / 255).astype(np.float32)), write_png(color), write_png(color[..., :2]),
+        write_tiff(color[..., :3]), write_tiff(color, order=">", extra=1),
+        write_tiff(wide, deflate=True), write_tiff(small, pages=2),
+    ]  # fmt: skip
+    for kind, mode in (("BMP", "RGB"), ("GIF", "P"), ("WEBP", "RGB"), ("PNG", "LA"), ("TIFF", "1"),
+                       ("JPEG", "CMYK"), ("PNG", "P")):  # fmt: skip
+        out = io.BytesIO()
+        Image.fromarray(small).convert("RGB").convert(mode).save(out, kind)
+        files.append(out.getvalue())
+    return files
+
+
+@calm
+@given(st.binary(max_size=400))
+def test_random_bytes(data: bytes) -> None:
+    check(data)
+
+
+@calm
+@given(st.sampled_from(_SIGNATURES), st.binary(max_size=400))
+def test_random_bytes_after_a_signature(signature: bytes, data: bytes) -> None:
+    check(signature + data)
+
+
+@calm
+@given(st.data())
+def test_damaged_files(valid: list[bytes], data: st.DataObject) -> None:
+    damaged = bytearray(data.draw(st.sampled_from(valid)))
+    # Most of what a decoder believes stands at the front: damage that more often.
+    place = st.integers(0, min(120, len(damaged) - 1)) | st.integers(0, len(damaged) - 1)
+    for at, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=6)):
+        damaged[at] = value
+    if data.draw(st.booleans()):
+        del damaged[data.draw(st.integers(0, len(damaged))) :]
+    check(bytes(damaged))
+
+
+def test_every_truncation_of_a_header(valid: list[bytes]) -> None:
+    for data in valid:
+        for length in range(0, min(len(data), 160), 3):
+            check(data[:length])
+
+
+@calm
+@given(st.text(max_size=40))
+def test_any_path(tmp_path: Path, name: str) -> None:
+    try:
+        reader.read(f"{tmp_path}/{name}")
+    except InputError:
+        return
+    raise AssertionError("an empty folder holds no picture")

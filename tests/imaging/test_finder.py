@@ -1,0 +1,62 @@
+"""Files, folders and patterns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.imaging import encode
+from tumorlens.imaging.finder import find
+
+
+@pytest.fixture
+def tree(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
+    """Pictures b.png, sub/a.jpg, sub/[x].png; a text, hidden things, an empty folder."""
+    picture = encode.png(head)
+    for name in ("b.png", "sub/a.jpg", "sub/[x].png", ".hidden.png", ".git/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "sub" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def names(paths: tuple[str, ...], tree: Path) -> list[str]:
+    return [Path(path).relative_to(tree).as_posix() for path in paths]
+
+
+def test_a_folder_gives_its_pictures_sorted(tree: Path) -> None:
+    found = find(str(tree))
+    assert names(found.paths, tree) == ["b.png", "sub/[x].png", "sub/a.jpg"]
+    assert (found.skipped, found.error) == (2, None)
+
+
+def test_a_folder_without_pictures_is_an_error(tree: Path) -> None:
+    found = find(str(tree / "empty"))
+    assert found.paths == ()
+    assert found.error is not None
+    assert found.error.kind == "missing"
+    assert str(found.error) == f"{tree / 'empty'}: holds no picture"
+
+
+def test_a_file_is_taken_as_it_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    for name in ("./notes.txt", "sub/[x].png", "does-not-exist.png", ".hidden.png", "nul\0"):
+        assert find(name).paths == (name,)
+
+
+def test_patterns(tree: Path) -> None:
+    assert names(find(f"{tree}/*.png").paths, tree) == ["b.png"]
+    assert names(find(f"{tree}/**/*.jpg").paths, tree) == ["sub/a.jpg"]
+    assert names(find(f"{tree}/s?b").paths, tree) == ["sub/[x].png", "sub/a.jpg"]
+    assert names(find(f"{tree}/*.txt").paths, tree) == ["notes.txt"]
+    nothing = find(f"{tree}/*.tiff")
+    assert nothing.paths == ()
+    assert str(nothing.error) == f"{tree}/*.tiff: no file matches this pattern"
+
+
+def test_links_to_folders_are_not_followed(tree: Path) -> None:
+    (tree / "sub" / "loop").symlink_to(tree, target_is_directory=True)
+    assert len(find(str(tree)).paths) == 3

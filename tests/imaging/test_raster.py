@@ -1,0 +1,251 @@
+"""Every way to store the same picture gives the same gray pixels."""
+
+import io
+import struct
+import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tumorlens.config import PreprocessConfig
+from tumorlens.errors import (
+    BlankImageError,
+    CorruptInputError,
+    LimitExceededError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import encode, reader
+from tumorlens.preprocessing import preprocess
+
+Gray = NDArray[np.uint8]
+
+
+def pillow(picture: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def pixels(data: bytes) -> NDArray[np.float32]:
+    return reader.read_bytes(data).pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_lossless_8_bit_gray_is_read_exactly(head: Gray, kind: str, mode: str) -> None:
+    image = reader.read_bytes(pillow(Image.fromarray(head).convert(mode), kind))
+    np.testing.assert_array_equal(image.pixels, head.astype(np.float32))
+    assert (image.bit_depth, image.mode) == (8, mode)
+    assert image.pixels.dtype == np.dtype(np.float32)
+    assert (image.height, image.width) == head.shape
+
+
+def test_gif_and_lossless_webp(head: Gray) -> None:
+    picture = Image.fromarray(head)
+    np.testing.assert_array_equal(pixels(pillow(picture, "GIF")), head)
+    np.testing.assert_array_equal(pixels(pillow(picture, "WEBP", lossless=True)), head)
+
+
+def test_gray_jpeg_stored_as_rgb_equals_gray_jpeg(head: Gray) -> None:
+    gray = pixels(encode.jpeg(head, 95))
+    assert np.abs(gray - head).max() < 40
+    stacked = np.repeat(gray[..., np.newaxis], 3, axis=2).astype(np.uint8)
+    np.testing.assert_array_equal(pixels(encode.png(stacked)), gray)
+
+
+def test_palette_with_and_without_transparency(head: Gray) -> None:
+    coarse = head // 32 * 32
+    palette = Image.fromarray(coarse).convert("P")
+    np.testing.assert_array_equal(pixels(pillow(palette, "PNG")), coarse)
+    brightest = int(np.asarray(palette).max())
+    clear = pixels(pillow(palette, "PNG", transparency=brightest))
+    expected = np.where(np.asarray(palette) == brightest, 0, coarse)
+    np.testing.assert_array_equal(clear, expected)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha_is_laid_over_black(head: Gray, mode: str) -> None:
+    picture = Image.fromarray(head).convert(mode)
+    np.testing.assert_array_equal(pixels(pillow(picture, "PNG")), head)
+    alpha = Image.new("L", picture.size, 255)
+    alpha.paste(0, (0, 0, 50, 50))
+    alpha.paste(128, (50, 0, 100, 50))
+    picture.putalpha(alpha)
+    opacity = np.asarray(alpha, dtype=np.float64) / 255
+    np.testing.assert_array_equal(pixels(pillow(picture, "PNG")), np.rint(head * opacity))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_transparent_color_is_black(head: Gray, mode: str) -> None:
+    picture = Image.fromarray(head).convert(mode)
+    key = 220 if mode == "L" else (220, 220, 220)
+    expected = np.where(head == 220, 0, head)
+    np.testing.assert_array_equal(pixels(pillow(picture, "PNG", transparency=key)), expected)
+
+
+def test_bilevel(head: Gray) -> None:
+    image = reader.read_bytes(pillow(Image.fromarray(head > 50), "PNG"))
+    np.testing.assert_array_equal(image.pixels, np.where(head > 50, 255, 0))
+    assert (image.bit_depth, image.mode) == (1, "1")
+
+
+def test_cmyk_keeps_what_is_brighter(head: Gray) -> None:
+    cmyk = Image.fromarray(head).convert("RGB").convert("CMYK")
+    for kind in ("TIFF", "JPEG"):
+        found = pixels(pillow(cmyk, kind))
+        assert np.corrcoef(found.ravel(), head.ravel().astype(float))[0, 1] > 0.99
+
+
+def test_color_is_weighed_as_jpeg_does() -> None:
+    color = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    expected = (color.astype(int) @ np.array([299, 587, 114]) + 500) // 1000
+    np.testing.assert_array_equal(pixels(encode.png(color)), expected)
+
+
+def test_16_bit_and_float_gray(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    wide = head.astype(np.uint16) * 257
+    for data in (encode.png(wide), encode.tiff(wide), write_tiff(wide, order=">")):
+        image = reader.read_bytes(data)
+        np.testing.assert_array_equal(image.pixels, wide.astype(np.float32))
+        assert image.bit_depth == 16
+    share = head.astype(np.float32) / 255
+    for order in "<>":
+        image = reader.read_bytes(write_tiff(share, order=order))
+        np.testing.assert_array_equal(image.pixels, share)
+        assert image.bit_depth == 32
+    signed = head.astype(np.int16) - 1000
+    np.testing.assert_array_equal(pixels(write_tiff(signed)), signed)
+
+
+def test_white_is_zero_is_turned_at_every_depth(
+    head: Gray, write_tiff: Callable[..., bytes]
+) -> None:
+    config = PreprocessConfig(image_size=64)
+    expected = preprocess(head.astype(np.float32), config).astype(int)
+    negatives = (255 - head, 65535 - head.astype(np.uint16), -head.astype(np.float32))
+    for negative in negatives:
+        found = preprocess(pixels(write_tiff(negative, photometric=0)), config)
+        assert np.abs(found - expected).max() <= 1
+
+
+def test_one_picture_in_every_depth_is_one_network_input(
+    head: Gray, write_tiff: Callable[..., bytes], write_png: Callable[..., bytes]
+) -> None:
+    wide, plain = head.astype(np.uint16) * 257, head.astype(np.uint16)
+    color = np.repeat(wide[..., np.newaxis], 3, axis=2)
+    variants = {
+        "png 16 x257": encode.png(wide),
+        "png 16 plain": encode.png(plain),
+        "tiff 16 x257": encode.tiff(wide),
+        "tiff 16 plain": encode.tiff(plain),
+        "tiff 16 big-endian": write_tiff(wide, order=">"),
+        "tiff 16 deflated": write_tiff(wide, deflate=True),
+        "tiff float": encode.tiff((head / 255).astype(np.float32)),
+        "tiff float in Hounsfield": encode.tiff(head.astype(np.float32) * 12 - 1024),
+        "png 16 rgb": write_png(color),
+        "png 16 rgb plain": write_png(color // 257),
+        "tiff 16 rgb": write_tiff(color),
+        "webp": pillow(Image.fromarray(head), "WEBP", lossless=True),
+    }
+    config = PreprocessConfig(image_size=96)
+    expected = preprocess(pixels(encode.png(head)), config).astype(int)
+    for name, data in variants.items():
+        off = np.abs(preprocess(pixels(data), config) - expected)
+        assert off.max() <= 1, name
+        assert np.count_nonzero(off) <= 2, name
+
+
+def test_exif_orientation(head: Gray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate 90 degrees clockwise to view"
+    stored = pillow(Image.fromarray(head), "PNG", exif=exif)
+    np.testing.assert_array_equal(pixels(stored), np.rot90(head, -1))
+    turned = pixels(pillow(Image.fromarray(head), "JPEG", exif=exif, quality=95))
+    assert turned.shape == head.shape[::-1]
+
+
+def test_animation_gives_its_first_frame(head: Gray) -> None:
+    first, second = Image.fromarray(head), Image.fromarray(255 - head)
+    data = pillow(first, "GIF", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(pixels(data), head)
+
+
+def test_tiff_of_several_pages_is_refused(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    with pytest.raises(UnsupportedFormatError, match="TIFF of 3 pages; save the slice"):
+        reader.read_bytes(write_tiff(head, pages=3))
+    thumbnail = write_tiff(head, pages=2, second_is_thumbnail=True)
+    np.testing.assert_array_equal(pixels(thumbnail), head)
+
+
+def test_non_finite_floats_become_the_darkest_value(head: Gray) -> None:
+    odd = head.astype(np.float32)
+    odd[0, :4] = [np.nan, np.inf, -np.inf, 3.4e38]
+    found = pixels(encode.tiff(odd))
+    assert found[0, :4].tolist() == [3, 3, 3, 3]
+    np.testing.assert_array_equal(found[1:], head[1:])
+    with pytest.raises(BlankImageError, match="no pixel has a finite value"):
+        reader.read_bytes(encode.tiff(np.full((40, 40), np.nan, np.float32)))
+
+
+@pytest.mark.parametrize("side", [32, 8192])
+def test_smallest_and_largest_side(side: int) -> None:
+    strip = np.zeros((32, side), dtype=np.uint8)
+    assert pixels(encode.png(strip)).shape == (32, side)
+
+
+@pytest.mark.parametrize("shape", [(31, 100), (100, 31), (32, 8193)])
+def test_sides_outside_the_limits(shape: tuple[int, int]) -> None:
+    with pytest.raises(LimitExceededError, match=f"{shape[1]}x{shape[0]} pixels; sides must be"):
+        reader.read_bytes(encode.png(np.zeros(shape, dtype=np.uint8)))
+
+
+def test_header_bomb_is_refused_before_decoding(head: Gray) -> None:
+    png = bytearray(encode.png(head))
+    png[16:24] = struct.pack(">II", 100_000, 100_000)
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    with pytest.raises(LimitExceededError, match="more pixels than 8192 a side allow"):
+        reader.read_bytes(bytes(png), "bomb.png")
+
+
+@pytest.mark.parametrize("encoder", [encode.png, encode.tiff, encode.jpeg])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_truncated_files_are_corrupt(
+    head: Gray, encoder: Callable[[Gray], bytes], share: float
+) -> None:
+    data = encoder(head)
+    with pytest.raises(CorruptInputError, match=r"^cut: ") as caught:
+        reader.read_bytes(data[: int(len(data) * share)], "cut")
+    assert "\n" not in str(caught.value)
+    assert caught.value.kind == "corrupt"
+
+
+def test_signature_alone_is_corrupt() -> None:
+    for signature in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"BM", b"GIF89a"):
+        with pytest.raises(CorruptInputError):
+            reader.read_bytes(signature + b"\0" * 20)
+
+
+def test_threads_leave_the_warning_filters_as_they_were(head: Gray) -> None:
+    before = list(warnings.filters)
+    old = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    start = threading.Barrier(4)
+
+    def work(_: int) -> None:
+        start.wait()
+        for _ in range(20):
+            reader.read_bytes(encode.png(head[:40, :40]))
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(old)
+    assert list(warnings.filters) == before

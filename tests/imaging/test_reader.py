@@ -1,0 +1,89 @@
+"""Files are read by their first bytes, and what cannot be read says why."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
+from tumorlens.imaging import encode, reader
+
+Gray = NDArray[np.uint8]
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\xff\xd8\xff\xe0", "jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"II*\0", "tiff"),
+        (b"MM\0*", "tiff"),
+        (b"II+\0", "tiff"),
+        (b"BM", "bmp"),
+        (b"GIF89a", "gif"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "webp"),
+        (b"RIFF\x10\0\0\0WAVE", None),
+        (b"%PDF-1.7", None),
+        (b"", None),
+    ],
+)
+def test_sniff(start: bytes, kind: str | None) -> None:
+    assert reader.sniff(start) == kind
+
+
+def test_suffixes_do_not_matter(tmp_path: Path, head: Gray) -> None:
+    path = tmp_path / "really-a-png.jpg"
+    path.write_bytes(encode.png(head))
+    image = reader.read(path)
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.source == str(path)
+
+
+def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"nothing\.png: no such file"):
+        reader.read(tmp_path / "nothing.png")
+    with pytest.raises(MissingInputError, match="is a folder, not a file"):
+        reader.read(tmp_path)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(UnsupportedFormatError, match=r"empty\.png: is empty \(JPEG, PNG"):
+        reader.read(tmp_path / "empty.png")
+    (tmp_path / "notes.png").write_text("patient feels well")
+    with pytest.raises(UnsupportedFormatError, match="is not a picture that tumorlens reads"):
+        reader.read(tmp_path / "notes.png")
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="no such file"):
+        reader.read("nul\0.png")
+    with pytest.raises(MissingInputError, match="cannot be opened"):
+        reader.read(tmp_path / ("x" * 5000))
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingInputError, match="cannot be opened"):
+        reader.read(tmp_path / "file" / "below.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(MissingInputError, match="is not a regular file"):
+        reader.read(tmp_path / "pipe.png")
+
+
+def test_a_file_without_permission(tmp_path: Path, head: Gray) -> None:
+    path = tmp_path / "locked.png"
+    path.write_bytes(encode.png(head))
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    with pytest.raises(MissingInputError, match="cannot be opened \\(Permission denied\\)"):
+        reader.read(path)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(reader.MAX_FILE_BYTES + 1)  # sparse: takes no disk
+    with pytest.raises(LimitExceededError, match="more than the limit"):
+        reader.read(path)
