@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.evaluation.resampling import bootstrap, group_weights, interval
+from tumorlens.evaluation.resampling import Sampling, bootstrap, group_weights, interval
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ def mean_of(values: Floats, groups: list[str], seed: int = 0) -> tuple[float, fl
         means: Floats = weights @ values / weights.sum(axis=1)
         return means[:, np.newaxis]
 
-    return bootstrap(statistic, groups, resamples=400, seed=seed)[0]
+    return bootstrap(statistic, groups, Sampling(400, seed))[0]
 
 
 def test_interval_of_groups_is_wider_than_that_of_images() -> None:
@@ -46,13 +46,13 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_weights_are_whole_groups_and_reproducible() -> None:
     groups = ["b", "a", "b", "c", "a"]
-    weights = np.concatenate(list(group_weights(groups, 300, seed=7)))
+    weights = np.concatenate(list(group_weights(groups, Sampling(300, 7))))
     assert weights.shape == (300, 5)
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, 1] == weights[:, 4]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
-    assert (weights == np.concatenate(list(group_weights(groups, 300, seed=7)))).all()
-    assert (weights != np.concatenate(list(group_weights(groups, 300, seed=8)))).any()
+    assert (weights == np.concatenate(list(group_weights(groups, Sampling(300, 7))))).all()
+    assert (weights != np.concatenate(list(group_weights(groups, Sampling(300, 8))))).any()
 
 
 def test_undefined_resamples_are_left_out_without_a_warning() -> None:

@@ -11,11 +11,17 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES: Final = 2000
 LEVEL: Final = 0.95
 _CHUNK_ELEMENTS: Final = 4_000_000
 
 Floats = NDArray[np.float64]
+
+
+class Sampling(NamedTuple):
+    """How often groups are drawn anew, and from which seed."""
+
+    resamples: int = 2000
+    seed: int = 0
 
 
 class Estimate(NamedTuple):
@@ -26,12 +32,13 @@ class Estimate(NamedTuple):
     high: float
 
 
+DEFAULT: Final = Sampling()
+
+
 def bootstrap(
     statistic: Callable[[Floats], Floats],
     groups: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    sampling: Sampling = DEFAULT,
 ) -> list[Estimate]:
     """Estimate every column of ``statistic``, a function of weights (B, N) giving (B, M).
 
@@ -39,19 +46,19 @@ def bootstrap(
     left out of its interval.
     """
     value = statistic(np.ones((1, len(groups))))[0]
-    drawn = np.concatenate([statistic(w) for w in group_weights(groups, resamples, seed)])
+    drawn = np.concatenate([statistic(w) for w in group_weights(groups, sampling)])
     low, high = interval(drawn)
     return [Estimate(*map(float, column)) for column in zip(value, low, high, strict=True)]
 
 
-def group_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[Floats]:
+def group_weights(groups: Sequence[str], sampling: Sampling) -> Iterator[Floats]:
     """Yield chunks (B, N) of how often each image counts in each resample of the groups."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(sampling.seed)
     chunk = max(1, _CHUNK_ELEMENTS // len(groups))
     shares = np.full(len(names), 1.0 / len(names))
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
+    for start in range(0, sampling.resamples, chunk):
+        size = min(chunk, sampling.resamples - start)
         times = generator.multinomial(len(names), shares, size=size)
         yield times[:, member].astype(np.float64)
 

@@ -1,0 +1,103 @@
+"""What a number means: how the images scored were set apart, and what it may be held against.
+
+The same network can score 98% or under 90% on the same pictures, depending on whether a patient's
+slices stand on both sides of the split. No accuracy goes out without this.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+from tumorlens.datasets import splits
+from tumorlens.datasets.splits import TEST, Split, SplitInfo
+from tumorlens.errors import SplitError
+from tumorlens.reporting import percent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Paper:
+    """What a publication reports on the ``folder`` protocol."""
+
+    citation: str
+    validation_accuracy: float
+    test_accuracy: float
+    test_log_loss: float
+
+    @property
+    def figures(self) -> str:
+        """All of them in a line."""
+        return (
+            f"{percent(self.validation_accuracy)} validation accuracy, "
+            f"{percent(self.test_accuracy)} test accuracy, test loss {self.test_log_loss}"
+        )
+
+
+PAPER: Final = Paper("Ganguly and Ghosh (2025)", 0.9922, 0.9844, 0.2829)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Protocol:
+    """How images were set apart for testing."""
+
+    name: str
+    """``folder``, ``clean``, or ``other`` for a split that does not ship."""
+    description: str
+    comparable: bool
+    """Whether the paper's figures were taken under the same protocol on the same images."""
+    comparison: str
+    """That, in a sentence."""
+
+
+def load_split(name_or_file: str) -> Split:
+    """Load ``NAME``, ``NAME:FOLD``, ``FILE`` or ``FILE:FOLD``; raises ``SplitError``."""
+    path, colon, fold = name_or_file.rpartition(":")
+    if not colon or not fold.isdigit() or path in splits.SHIPPED:
+        return splits.load(name_or_file)
+    return splits.load(path).fold(int(fold))
+
+
+def require_part(split: Split, parts: Sequence[str], part: str) -> None:
+    """Raise ``SplitError`` where no image of the manifest is in ``part``, saying what there is."""
+    if part in parts:
+        return
+    present = sorted(set(parts))
+    hint = ""
+    if any(name.startswith("fold") for name in present):
+        hint = f"; it is a cross-validation: name a round, as in {split.info.name}:0"
+    raise SplitError(
+        f"split {split.info.name}: no image of the manifest is in its part {part!r} "
+        f"(there are: {', '.join(present)}){hint}"
+    )
+
+
+def protocol_of(split: SplitInfo, part: str) -> Protocol:
+    """Say what the split is and whether the paper's figures may stand beside its numbers."""
+    base = split.name.partition(":")[0]
+    name = {"clean-cv": "clean"}.get(base, base) if _is_shipped(split) else "other"
+    if name == "folder" and part == TEST:
+        sentence = "Same protocol, same test images: comparable."
+    elif name == "folder":
+        sentence = "Not comparable: the paper's figures are for other parts of this split."
+    elif name == "clean":
+        sentence = (
+            "Not comparable: the paper's figures are for the published folders, which share their "
+            "patients between training and test; here no patient crosses."
+        )
+    else:
+        sentence = "Not comparable: other images."
+    return Protocol(name, split.description, name == "folder" and part == TEST, sentence)
+
+
+def _is_shipped(split: SplitInfo) -> bool:
+    ours = shipped(split.name)
+    return ours is not None and ours.info.sha256 == split.sha256
+
+
+def shipped(name: str) -> Split | None:
+    """Load a split of the box, a round of a cross-validation included; None for any other name."""
+    if name.partition(":")[0] not in splits.SHIPPED:
+        return None
+    try:
+        return splits.load(name)
+    except SplitError:
+        return None

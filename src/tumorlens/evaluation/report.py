@@ -1,0 +1,187 @@
+"""The report of an evaluation: one HTML page, its figures as PNG, JSON and CSV beside it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tumorlens import __version__, reporting
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation import metrics, plots, record, resampling
+from tumorlens.evaluation.controls import Control
+from tumorlens.evaluation.evaluator import Evaluation, Measured
+from tumorlens.evaluation.protocols import PAPER
+from tumorlens.evaluation.record import Setting
+from tumorlens.evaluation.resampling import Estimate
+from tumorlens.imaging import encode, reader
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import CLASSES
+
+PAGE: Final = "index.html"
+RECORD: Final = "evaluation.json"
+PREDICTIONS: Final = "predictions.csv"
+_MISTAKES: Final = 24
+_MIN_FOR_FIGURES: Final = 50
+"""Images below which a subset gets numbers but no figures."""
+
+TITLES: Final[Mapping[str, str]] = {
+    "accuracy": "Accuracy",
+    "log_loss": "Log-loss",
+    "macro_f1": "Macro F1",
+    "mcc": "Matthews correlation",
+    "macro_auroc": "Macro AUROC",
+    "expected_calibration_error": "Expected calibration error",
+    "brier_score": "Brier score",
+    "missed_tumor_rate": "Missed tumours",
+    "false_alarm_rate": "False alarms",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "precision": "Precision",
+    "f1": "F1",
+    "auroc": "AUROC",
+}
+_RATES: Final = frozenset(
+    {"accuracy", "missed_tumor_rate", "false_alarm_rate", "sensitivity", "specificity", "precision"}
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figure:
+    """One picture of the report."""
+
+    file: str
+    alt: str
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong answer, to be looked at."""
+
+    picture: str
+    """A data URI."""
+    label: str
+    predicted: str
+    confidence: float
+    probability_of_truth: float
+    path: str
+    group: str
+
+
+def write(
+    folder: str | Path,
+    evaluation: Evaluation,
+    setting: Setting,
+    classifier: Classifier,
+    manifest: Manifest,
+) -> Path:
+    """Write ``index.html``, ``evaluation.json``, ``predictions.csv`` and PNGs; return the page.
+
+    ``classifier`` and ``manifest`` show the mistakes as the network saw them.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {m.subset.name: draw(evaluation, m) for m in evaluation.measured}
+    for figure in (figure for drawn in figures.values() for figure in drawn):
+        (folder / figure.file).write_bytes(figure.png)
+    (folder / RECORD).write_bytes(record.to_json(evaluation, setting))
+    (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
+    cautions = setting.cautions(evaluation)
+    return reporting.write(
+        folder / PAGE,
+        "evaluation.html",
+        evaluation=evaluation,
+        setting=setting,
+        protocol=setting.protocol(evaluation),
+        cautions=cautions,
+        clean=not any(caution.severe for caution in cautions),
+        comparison=comparison(evaluation),
+        paper=PAPER,
+        titles=TITLES,
+        definitions=metrics.DEFINITIONS,
+        overall=metrics.OVERALL,
+        per_class=metrics.PER_CLASS,
+        classes=CLASSES,
+        show=show,
+        figures=figures,
+        embed=reporting.embed_png,
+        mistakes=mistakes(evaluation, classifier, manifest),
+        wrong=int((evaluation.predicted != evaluation.labels).sum()),
+        level=resampling.LEVEL,
+        version=__version__,
+    )
+
+
+def show(name: str, estimate: Estimate) -> str:
+    """Write an estimate for people: ``98.44% (97.53 to 99.16)``, ``0.061 (0.041 to 0.085)``."""
+    value, low, high = estimate
+    if math.isnan(value):
+        return "undefined"
+    if name in _RATES:
+        value, low, high = 100 * value, 100 * low, 100 * high
+        return f"{value:.2f}% ({low:.2f} to {high:.2f})"
+    return f"{value:.4f} ({low:.4f} to {high:.4f})"
+
+
+def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
+    """Accuracy of the bundle and of each control, keyed by subset."""
+    bundle = {m.subset.name: m.estimates["accuracy"] for m in evaluation.measured}
+    rows: list[tuple[str, Mapping[str, Estimate]]] = [("this bundle", bundle)]
+    return rows + [(_control_title(control), control.accuracy) for control in evaluation.controls]
+
+
+def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
+    """Draw the three figures of a subset; none for one of fewer than 50 images but the whole."""
+    subset = measured.subset
+    if subset.name != "all" and measured.images < _MIN_FOR_FIGURES:
+        return []
+    labels = evaluation.labels[subset.member]
+    probabilities = evaluation.probabilities[subset.member]
+    tail = "" if subset.name == "all" else f"_{subset.name}"
+    return [
+        Figure(
+            f"confusion{tail}.png",
+            f"Confusion matrix, {subset.title}",
+            plots.confusion_png(labels, evaluation.predicted[subset.member]),
+        ),
+        Figure(
+            f"reliability{tail}.png",
+            f"Reliability diagram with images a bin, {subset.title}",
+            plots.reliability_png(labels, probabilities),
+        ),
+        Figure(
+            f"roc{tail}.png",
+            f"One-vs-rest ROC curves, {subset.title}",
+            plots.roc_png(labels, probabilities),
+        ),
+    ]
+
+
+def mistakes(
+    evaluation: Evaluation, classifier: Classifier, manifest: Manifest, limit: int = _MISTAKES
+) -> list[Mistake]:
+    """Collect the most confident wrong answers, with what the network saw."""
+    found = []
+    for i in evaluation.mistakes(limit):
+        item = evaluation.records[i]
+        pixels = classifier.preprocess(reader.read(manifest.file(item)))
+        row = evaluation.probabilities[i]
+        found.append(
+            Mistake(
+                picture=encode.data_uri(pixels),
+                label=item.label,
+                predicted=CLASSES[int(np.argmax(row))],
+                confidence=float(row.max()),
+                probability_of_truth=float(row[evaluation.labels[i]]),
+                path="/".join(Path(item.path).parts[-3:]),
+                group=evaluation.groups[i],
+            )
+        )
+    return found
+
+
+def _control_title(control: Control) -> str:
+    return f"control: {control.description}"
