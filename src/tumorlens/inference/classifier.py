@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -95,7 +95,7 @@ class Classifier:
 
     def predict_paths(
         self, paths: Iterable[str | Path], batch_size: int = 32
-    ) -> Iterator[Prediction | Failure]:
+    ) -> Generator[Prediction | Failure]:
         """Classify files, in order; one that cannot be used gives a ``Failure`` in its place.
 
         A few threads decode ahead of the forward pass, by at most two batches of preprocessed

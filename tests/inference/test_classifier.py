@@ -1,0 +1,197 @@
+"""Files, arrays and decoded images in, predictions out: single, in batches, in streams."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tumorlens
+from tumorlens import bundle
+from tumorlens.errors import BlankImageError, InputError, MissingInputError
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.postprocessing import probabilities
+from tumorlens.labels import CLASSES
+
+Gray = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, head: Gray) -> list[Path]:
+    """Twenty different files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    paths = []
+    for index in range(20):
+        noisy = np.clip(head + random.normal(0, 25, head.shape), 0, 255).astype(np.uint8)
+        path = folder / f"{index:02d}.png"
+        path.write_bytes(encode.png(np.roll(noisy, index * 3, axis=1)))
+        paths.append(path)
+    return paths
+
+
+def test_prediction(classifier: Classifier, pictures: list[Path]) -> None:
+    found = classifier.predict(pictures[0])
+    assert found.path == str(pictures[0])
+    assert tuple(found.probabilities) == CLASSES
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.label == max(found.probabilities, key=found.probabilities.__getitem__)
+    assert (found.model.name, found.model.version) == ("tiny", "1.2.3")
+    assert found.model.sha256 == classifier.bundle.sha256
+
+
+def test_every_way_in_gives_the_same_answer(
+    classifier: Classifier, head: Gray, tmp_path: Path
+) -> None:
+    path = tmp_path / "head.png"
+    color = np.stack([head, head // 2, 255 - head], axis=-1)
+    path.write_bytes(encode.png(color))
+    expected = classifier.predict(path).probabilities
+    assert classifier.predict(str(path)).probabilities == expected
+    assert classifier.predict(color).probabilities == expected
+    assert classifier.predict(reader.read(path)).probabilities == expected
+    assert classifier.predict(color).path == "<array>"
+
+
+def test_bit_depth_does_not_change_the_answer(
+    classifier: Classifier, head: Gray, tmp_path: Path
+) -> None:
+    wide = head.astype(np.uint16)
+    files = {
+        "8.png": encode.png(head),
+        "16.png": encode.png(wide * 257),
+        "plain16.png": encode.png(wide),
+        "16.tif": encode.tiff(wide * 257),
+        "float.tif": encode.tiff((head / 255).astype(np.float32)),
+    }
+    answers = []
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        answers.append(list(classifier.predict(tmp_path / name).probabilities.values()))
+    np.testing.assert_allclose(answers, [answers[0]] * len(files), atol=2e-3)
+
+
+def test_temperature_is_applied(classifier: Classifier, head: Gray) -> None:
+    image = MedicalImage(head.astype(np.float32), "x", 8, "L")
+    logits = classifier.forward(classifier.preprocess(image)[np.newaxis]).logits
+    expected = probabilities(logits, classifier.bundle.info.temperature)[0]
+    np.testing.assert_allclose(list(classifier.predict(image).probabilities.values()), expected)
+    assert classifier.bundle.info.temperature == 1.5
+
+
+def test_batch(classifier: Classifier, pictures: list[Path], head: Gray) -> None:
+    found = classifier.predict_batch([pictures[0], head, pictures[1]])
+    alone = [classifier.predict(picture) for picture in (pictures[0], head, pictures[1])]
+    assert [one.path for one in found] == [one.path for one in alone]
+    for one, other in zip(found, alone, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    assert classifier.predict_batch([]) == []
+
+
+def test_unusable_pictures_raise(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError):
+        classifier.predict(tmp_path / "nothing.png")
+    with pytest.raises(BlankImageError):
+        classifier.predict(np.zeros((50, 50)))
+    with pytest.raises(InputError, match="a volume of 3 slices"):
+        classifier.predict(MedicalImage(np.zeros((3, 40, 40), np.float32), "v.nii", 16, "I;16"))
+
+
+def test_extreme_floats_are_clipped_in_silence(classifier: Classifier, head: Gray) -> None:
+    tiny = head.astype(np.float32) * np.float32(1e-38)
+    tiny[0, 0] = 1e30
+    expected = classifier.predict(head).probabilities
+    assert classifier.predict(tiny).probabilities == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
+def test_stream_keeps_order_and_goes_on_after_failures(
+    classifier: Classifier, pictures: list[Path], tmp_path: Path, batch_size: int
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
+    paths = [*pictures[:5], tmp_path / "bad.png", tmp_path / "none.png", *pictures[5:]]
+    found = list(classifier.predict_paths(paths, batch_size))
+    assert [one.path for one in found] == [str(path) for path in paths]
+    failures = [one for one in found if isinstance(one, Failure)]
+    assert [one.error.kind for one in failures] == ["corrupt", "missing"]
+    assert all(str(one.path) in one.error.message for one in failures)
+    last = found[-1]
+    assert isinstance(last, Prediction)
+    alone = classifier.predict(paths[-1]).probabilities
+    assert last.probabilities == pytest.approx(alone, abs=1e-6)
+
+
+def test_stream_of_nothing_and_of_failures(classifier: Classifier) -> None:
+    assert list(classifier.predict_paths([])) == []
+    found = list(classifier.predict_paths(["/a", "/b", "/c"], 2))
+    assert [isinstance(one, Failure) for one in found] == [True] * 3
+
+
+def test_stream_reads_only_two_batches_ahead(classifier: Classifier, pictures: list[Path]) -> None:
+    taken: list[Path] = []
+
+    def paths() -> Iterator[Path]:
+        for path in pictures:
+            taken.append(path)
+            yield path
+
+    stream = classifier.predict_paths(paths(), 3)
+    next(stream)
+    assert len(taken) == 6
+    next(stream)
+    next(stream)
+    next(stream)
+    assert len(taken) == 9
+    stream.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+def test_batch_size_must_be_positive(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match="batch_size"):
+        next(classifier.predict_paths(["a"], 0))
+
+
+def test_threads_may_share_a_classifier(classifier: Classifier, pictures: list[Path]) -> None:
+    expected = [classifier.predict(path) for path in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(classifier.predict, pictures)) == expected
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", bundle.SHIPPED)
+def test_real_pictures_at_every_bit_depth(name: str, data_dir: Path, tmp_path: Path) -> None:
+    """The same answer, and nearly the same probabilities, from 8, 16 and 32 bits a sample."""
+    if not (Path(bundle.__file__).parent / "weights" / name).is_dir():
+        pytest.skip(f"the bundle {name} is not in this checkout")
+    shipped = tumorlens.load(name, threads=1)
+    originals = [
+        path
+        for label in CLASSES
+        for path in sorted((data_dir / "nickparvar" / "Testing" / label).iterdir())[:2]
+    ]
+    for path in originals:
+        gray = reader.read(path).pixels
+        expected = shipped.predict(path)
+        for data in stored_at_every_depth(gray):
+            (tmp_path / "again").write_bytes(data)
+            found = shipped.predict(tmp_path / "again")
+            assert found.label == expected.label, path.name
+            assert found.probabilities == pytest.approx(expected.probabilities, abs=0.02)
+
+
+def stored_at_every_depth(gray: NDArray[np.float32]) -> list[bytes]:
+    wide = gray.astype(np.uint16)
+    share: NDArray[np.float32] = (gray / 255).astype(np.float32)
+    encoders: list[Callable[[], bytes]] = [
+        lambda: encode.png(gray.astype(np.uint8)),
+        lambda: encode.png(wide * 257),
+        lambda: encode.png(wide),
+        lambda: encode.tiff(wide * 257),
+        lambda: encode.tiff(share),
+    ]
+    return [encoder() for encoder in encoders]

@@ -1,0 +1,54 @@
+"""What the graph takes and gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tumorlens import bundle
+from tumorlens.errors import BundleError
+from tumorlens.inference.session import Session
+
+
+@pytest.fixture(scope="module")
+def session(tiny_bundle: Path) -> Session:
+    return Session(bundle.load(tiny_bundle), threads=1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_shapes(session: Session, count: int) -> None:
+    images = np.random.default_rng(0).normal(size=(count, 1, 64, 64)).astype(np.float32)
+    outputs = session.run(images)
+    assert outputs.logits.shape == (count, 4)
+    assert outputs.cam.shape == (count, 4, 8, 8)
+    assert outputs.embedding.shape == (count, 8)
+    assert {array.dtype for array in outputs} == {np.dtype(np.float32)}
+
+
+def test_logits_are_the_mean_of_the_map(session: Session) -> None:
+    images = np.random.default_rng(1).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    outputs = session.run(images)
+    np.testing.assert_allclose(outputs.cam.mean(axis=(2, 3)), outputs.logits, atol=1e-5)
+
+
+def test_an_image_does_not_depend_on_its_batch(session: Session) -> None:
+    images = np.random.default_rng(2).normal(size=(7, 1, 64, 64)).astype(np.float32)
+    together = session.run(images).logits
+    alone = np.concatenate([session.run(image[np.newaxis]).logits for image in images])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_wrong_shape_is_one_clear_error(session: Session) -> None:
+    with pytest.raises(BundleError, match=r"^bundle tiny: ") as caught:
+        session.run(np.zeros((1, 1, 32, 32), dtype=np.float32))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_is_not_finite(
+    tiny_bundle: Path, tmp_path: Path, tiny_onnx: Callable[..., bytes]
+) -> None:
+    info = bundle.load(tiny_bundle).info
+    broken = Session(bundle.save(tmp_path / "broken", info, tiny_onnx(scale=float("inf"))))
+    with pytest.raises(BundleError, match="not finite"):
+        broken.run(np.ones((1, 1, 64, 64), dtype=np.float32))
