@@ -1,0 +1,204 @@
+"""``tumorlens predict``: any mix of inputs, three formats, documented exit codes."""
+
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+
+from tumorlens.cli.predict import command
+from tumorlens.errors import BundleError
+from tumorlens.imaging import encode
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
+    """Three pictures, one damaged and one blank, a text file and a hidden picture."""
+    folder = tmp_path / "scans"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "c.png", ".hidden.png"):
+        (folder / name).write_bytes(encode.png(head))
+    (folder / "damaged.png").write_bytes(encode.png(head)[:300])
+    (folder / "blank.png").write_bytes(encode.png(np.full_like(head, 7)))
+    (folder / "notes.txt").write_text("notes")
+    return folder
+
+
+@pytest.fixture
+def run(tiny_bundle: Path) -> "Runner":
+    return Runner(tiny_bundle)
+
+
+class Runner:
+    """Calls the command in this process."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.bundle = bundle
+
+    def __call__(self, *arguments: str | Path) -> Result:
+        words = [str(word) for word in arguments]
+        return CliRunner().invoke(command, [*words, "--bundle", str(self.bundle)])
+
+    def records(self, *arguments: str | Path) -> list[dict[str, Any]]:
+        found = self(*arguments, "--format", "jsonl")
+        assert found.exit_code in (0, 3), found.output
+        return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def names(records: list[dict[str, Any]]) -> list[str]:
+    return [Path(str(record["path"])).name for record in records]
+
+
+def test_json_lines(run: Runner, folder: Path) -> None:
+    found = run(folder / "a.png", "--format", "jsonl")
+    assert found.exit_code == 0
+    record = json.loads(found.stdout)
+    assert list(record) == ["path", "label", "probabilities", "model"]
+    assert record["path"] == str(folder / "a.png")
+    assert list(record["probabilities"]) == list(CLASSES)
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert set(record["model"]) == {"name", "version", "sha256"}
+    assert RESEARCH_NOTICE in found.stderr
+
+
+def test_one_bad_file_never_stops_the_rest(run: Runner, folder: Path) -> None:
+    found = run(folder, "--format", "jsonl", "--batch-size", "2")
+    assert found.exit_code == 3
+    records = [json.loads(line) for line in found.stdout.splitlines()]
+    assert names(records) == ["a.png", "blank.png", "c.png", "damaged.png", "b.png"]
+    errors = {Path(r["path"]).name: r["error"] for r in records if "error" in r}
+    assert {name: error["kind"] for name, error in errors.items()} == {
+        "blank.png": "blank",
+        "damaged.png": "corrupt",
+    }
+    assert str(folder / "damaged.png") in errors["damaged.png"]["message"]
+    assert "skipped 1 file that is no picture" in found.stderr
+    assert "2 of 5 inputs failed" in found.stderr
+
+
+def test_every_kind_of_argument_in_its_order(
+    run: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    arguments = ["c.png", "*.tif", "sub", "gone.png", "[ab].png", "notes.txt"]
+    records = run.records(*arguments)
+    assert [record["path"] for record in records] == [
+        "c.png", "*.tif", str(Path("sub/b.png")), "gone.png", "a.png", "notes.txt",
+    ]  # fmt: skip
+    kinds = [r["error"]["kind"] if "error" in r else "" for r in records]
+    assert kinds == ["", "missing", "", "missing", "", "unsupported_format"]
+
+
+def test_an_empty_folder_is_a_failure(run: Runner, tmp_path: Path) -> None:
+    (record,) = run.records(tmp_path)
+    assert record["path"] == str(tmp_path)
+    assert "holds no picture" in str(record["error"])
+
+
+def test_fail_fast_stops_after_the_first_failure(run: Runner, folder: Path) -> None:
+    found = run(folder, "--format", "jsonl", "--fail-fast")
+    assert found.exit_code == 3
+    assert names([json.loads(line) for line in found.stdout.splitlines()]) == ["a.png", "blank.png"]
+    assert run(folder / "a.png", "--fail-fast").exit_code == 0
+
+
+def test_csv(run: Runner, folder: Path) -> None:
+    found = run(folder / "a.png", folder / "damaged.png", "--format", "csv")
+    assert found.exit_code == 3
+    good, bad = csv.DictReader(io.StringIO(found.stdout, newline=""))
+    assert float(good["glioma"]) <= 1
+    assert good["label"] in CLASSES
+    assert bad["error_kind"] == "corrupt"
+
+
+def test_table_that_is_piped(run: Runner, folder: Path) -> None:
+    found = run(folder / "a.png", folder / "damaged.png")
+    assert found.exit_code == 3
+    assert "\x1b" not in found.stdout
+    assert str(folder / "a.png") in found.stdout
+    assert "failed: corrupt" in found.stdout
+    assert found.stdout.rstrip().endswith(RESEARCH_NOTICE)
+    assert RESEARCH_NOTICE not in found.stderr
+
+
+@pytest.mark.parametrize("layout", ["table", "jsonl", "csv"])
+def test_output_file(run: Runner, folder: Path, tmp_path: Path, layout: str) -> None:
+    target = tmp_path / "answers"
+    target.write_text("before")
+    found = run(folder, "--format", layout, "--output", target)
+    assert found.exit_code == 3
+    assert found.stdout == ""
+    assert f"wrote {target}" in found.stderr
+    assert target.read_text().count("sub/b.png".replace("/", os.sep)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
+
+
+def test_an_interrupted_run_leaves_the_old_output(
+    run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tumorlens.inference import records
+
+    def interrupt(_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "json_line", interrupt)
+    target = tmp_path / "answers"
+    target.write_text("before")
+    assert run(folder, "--format", "jsonl", "--output", target).exit_code != 0
+    assert target.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
+
+
+def test_output_into_nowhere_is_wrong_usage(run: Runner, folder: Path, tmp_path: Path) -> None:
+    found = run(folder, "--output", tmp_path / "nowhere" / "answers")
+    assert found.exit_code == 2
+    assert "is no folder" in found.stderr
+    assert run(folder, "--output", tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--batch-size", "--threads"])
+@pytest.mark.parametrize("value", ["0", "-1", "x"])
+def test_numbers_out_of_range_are_wrong_usage(
+    run: Runner, folder: Path, option: str, value: str
+) -> None:
+    assert run(folder, option, value).exit_code == 2
+
+
+def test_an_unusable_bundle_wins_over_bad_inputs(tmp_path: Path) -> None:
+    found = CliRunner().invoke(command, ["gone.png", "--bundle", str(tmp_path)])
+    assert isinstance(found.exception, BundleError)
+    assert found.exception.exit_code == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are any bytes")
+@pytest.mark.parametrize("layout", ["table", "jsonl", "csv"])
+def test_odd_file_names(run: Runner, tmp_path: Path, head: NDArray[np.uint8], layout: str) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for name in (
+        b"[bold]x[red].png",
+        b"two\nlines.png",
+        b"\x1b[31m.png",
+        b"caf\xe9.png",
+        b"-x.png",
+    ):
+        Path(os.fsdecode(os.fsencode(odd) + b"/" + name)).write_bytes(encode.png(head))
+    found = run(odd, "--format", layout)
+    assert found.exit_code == 0, found.output
+    assert "[bold]x[red].png" in found.stdout
+    if layout == "jsonl":
+        paths = [json.loads(line)["path"] for line in found.stdout.splitlines()]
+        assert len(paths) == 5
+        assert all(Path(path).is_file() for path in paths)
+    if layout == "table":
+        assert "two\\nlines.png" in found.stdout
+        assert "\x1b" not in found.stdout
+        assert "caf\\udce9.png" in found.stdout

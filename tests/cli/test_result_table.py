@@ -1,0 +1,81 @@
+"""The table fits the width there is and says everything that matters in it."""
+
+import pytest
+
+from tumorlens.cli.result_table import bar, elide, percent, render
+from tumorlens.errors import CorruptInputError
+from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
+from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
+
+MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)
+
+
+def prediction(path: str, label: str = "glioma") -> Prediction:
+    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {label: 0.85}
+    return Prediction(path, label, shares, MODEL)
+
+
+FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
+LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
+RESULTS: list[Prediction | Failure] = [prediction(LONG), prediction("b.png", "notumor"), FAILURE]
+
+
+@pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160])
+@pytest.mark.parametrize("color", [False, True])
+def test_no_line_is_wider_than_the_terminal(width: int, color: bool) -> None:
+    text = render(RESULTS, width=width, color=color)
+    if not color:
+        assert max(map(len, text.splitlines())) <= width
+        assert "\x1b" not in text
+    for word in ("slice-007.png", "b.png", "glioma", "no tumour", "85.0%", "failed: corrupt"):
+        assert word in text
+
+
+@pytest.mark.parametrize("width", [None, 160, 30])
+def test_footer(width: int | None) -> None:
+    text = " ".join(render(RESULTS, width=width).split())
+    assert "bad.png: damaged png (broken)" in text
+    assert "model tiny 1.2, sha256 0123456789ab" in text
+    assert RESEARCH_NOTICE in text
+
+
+def test_plain_lines_hold_whole_paths_and_every_class() -> None:
+    lines = render(RESULTS, width=None).splitlines()
+    assert LONG in lines[1]
+    assert [name in lines[0] for name in DISPLAY_NAMES.values()] == [True] * 4
+    assert lines[1].count("5.0%") == 4
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_only_failures() -> None:
+    text = render([FAILURE], width=80)
+    assert "failed: corrupt" in text
+    assert "sha256" not in text
+
+
+def test_odd_paths_stay_text() -> None:
+    odd = "[bold]x[/bold] :smile:\n\x1b[31m\udcff.png"
+    text = render([prediction(odd)], width=None)
+    assert "[bold]x[/bold] :smile:\\n\\x1b[31m\\udcff.png" in text
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(1.0, ">99.9%"), (0.9991, ">99.9%"), (0.999, "99.9%"), (0.5, "50.0%"), (0.001, "0.1%"),
+     (0.0009, "<0.1%"), (0.0, "<0.1%")],
+)  # fmt: skip
+def test_percent_never_claims_certainty(share: float, shown: str) -> None:
+    assert percent(share) == shown
+
+
+def test_bar() -> None:
+    assert bar(0).strip() == ""
+    assert bar(1) == "█" * 12
+    assert bar(0.5) == "██████      "
+    assert {len(bar(share / 100)) for share in range(101)} == {12}
+
+
+def test_elide() -> None:
+    assert elide("abc.png", 7) == "abc.png"
+    assert elide("folder/abc.png", 8) == "…abc.png"
