@@ -23,7 +23,7 @@ from tumorlens.datasets.phantom_head import (
 from tumorlens.labels import NO_TUMOR
 
 _HARMONICS: Final = np.arange(2, 8)
-_RADII: Final = {"glioma": (0.10, 0.28), "meningioma": (0.09, 0.26), "pituitary": (0.075, 0.17)}
+_RADII: Final = {"glioma": (0.12, 0.30), "meningioma": (0.09, 0.26), "pituitary": (0.075, 0.17)}
 _ROUGHNESS: Final = {"glioma": 0.26, "meningioma": 0.10, "pituitary": 0.14}
 
 
@@ -59,7 +59,7 @@ class Lesion:
             signal=rng.uniform(0.62, 0.98),
             patches=Waves.smooth(rng, rng.uniform(0.08, 0.2)),
             oedema=rng.uniform(0.25, 1.0) if label == "glioma" else rng.choice([0.0, 0.0, 0.3]),
-            rim=rng.uniform(0.18, 0.42),
+            rim=rng.uniform(0.22, 0.45),
         )
 
     def push(self, head: Head, grid: Grid, z: float) -> tuple[Field, Field]:
@@ -106,7 +106,7 @@ def _paint_glioma(
     oedema = 0.55 * head.tissues.grey + 0.3 * head.tissues.csf
     canvas.paint(0.8 * inside * canvas.cover(fingers, 8.0), oedema)
     whole = inside * canvas.cover(distance, 1.5)
-    uptake = np.clip(1.0 + 0.22 * patches, 0.35, 1.2)
+    uptake = np.clip(1.0 + 0.2 * patches, 0.5, 1.2)
     canvas.paint(whole, lesion.signal * uptake)
     core = distance + lesion.rim * lesion.radius * (1.0 + 0.45 * patches)
     canvas.paint(inside * canvas.cover(core, 2.5), head.tissues.csf + 0.06 + 0.03 * patches)

@@ -120,10 +120,11 @@ def write_phantoms(
 ) -> Path:
     """Write a phantom set and its manifest below ``folder``; return the manifest's path.
 
-    The files are ``training|testing/<class>/phantom-<patient>-<slice>.png``. As in the public set,
-    and on purpose, the two folders are drawn image by image, so patients stand in both, and a few
-    test files are copies of training files: for the audit to find, and for ``phantom_split`` to
-    mend. Overwrites files of these names, deletes none.
+    The files are ``training|testing/<class>/phantom-<seed>-<patient>-<slice>.png``, a patient's
+    group being ``phantom-<seed>-<patient>``. As in the public set, and on purpose, the two folders
+    are drawn image by image, so patients stand in both, and a few test files are copies of training
+    files: for the audit to find, and for ``phantom_split`` to mend. Overwrites files of these
+    names, deletes none.
     """
     folder = Path(folder)
     records: list[Record] = []
@@ -131,7 +132,7 @@ def write_phantoms(
     for number in range(total):
         rng = np.random.default_rng([seed, number])
         label = CLASSES[number % len(CLASSES)]
-        records.extend(_write_patient(folder, rng, f"phantom-{number:04d}", label))
+        records.extend(_write_patient(folder, rng, f"phantom-{seed}-{number:04d}", label))
         if progress is not None:
             progress(number + 1, total)
     records.extend(_write_copies(folder, records))
