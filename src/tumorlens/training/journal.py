@@ -47,7 +47,7 @@ def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(out, list(history[0]), lineterminator="\n")
     writer.writeheader()
     for row in history:
-        writer.writerow({k: v if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
+        writer.writerow({k: f"{v:.0f}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
     temporary = path.with_name(f".{path.name}")
     temporary.write_text(out.getvalue(), encoding="utf-8")
     temporary.replace(path)

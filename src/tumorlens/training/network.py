@@ -30,16 +30,17 @@ class NetworkOutput(NamedTuple):
 class SqueezeExcitation(nn.Module):
     """Scale each channel by a gate computed from all channels' means (Hu et al. 2018)."""
 
-    def __init__(self, channels: int, reduction: int) -> None:
-        """``channels // reduction`` hidden units, at least 4."""
+    def __init__(self, channels: int, config: ModelConfig) -> None:
+        """``channels // config.se_reduction`` hidden units, at least 4."""
         super().__init__()
-        hidden = max(4, channels // reduction)
+        hidden = max(4, channels // config.se_reduction)
+        self.activation = _ACTIVATIONS[config.activation]()
         self.squeeze = nn.Linear(channels, hidden)
         self.excite = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to the same shape."""
-        gate = self.excite(torch.relu(self.squeeze(x.mean(dim=(2, 3)))))
+        gate = self.excite(self.activation(self.squeeze(x.mean(dim=(2, 3)))))
         scaled: Tensor = x * torch.sigmoid(gate)[:, :, None, None]
         return scaled
 
@@ -59,12 +60,12 @@ class SeparableBlock(nn.Module):
         self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.pointwise_norm = nn.BatchNorm2d(outputs)
         self.activation = activation(inplace=True)
-        self.gate = SqueezeExcitation(outputs, config.se_reduction)
+        self.gate = SqueezeExcitation(outputs, config)
         self.shortcut = config.residual and stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
-        y = self.activation(self.depthwise_norm(self.depthwise(x)))
+        y: Tensor = self.activation(self.depthwise_norm(self.depthwise(x)))
         y = self.gate(self.activation(self.pointwise_norm(self.pointwise(y))))
         return x + y if self.shortcut else y
 

@@ -1,0 +1,104 @@
+"""``tumorlens models``: what there is, and what it costs. Every number is computed."""
+
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    kind: str
+    image_size: int
+    parameters: int
+    macs: int
+    file_bytes: int
+    note: str
+
+
+@click.command(name="models")
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
+@click.option("--image-size", type=click.IntRange(32, 1024), default=160, show_default=True)
+def command(style: str, image_size: int) -> None:
+    """List the bundles in the box and the network architectures.
+
+    Architectures are built, counted and exported on the spot, with random weights; that needs
+    the train extra and takes some seconds. Without it only the bundles are listed.
+    """
+    rows = _bundles()
+    if importlib.util.find_spec("torch") is None:
+        click.echo("Architectures need: pip install 'tumorlens[train]'", err=True)
+    else:
+        rows += _architectures(image_size)
+    if style == "json":
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        _print_table(rows)
+
+
+def _bundles() -> list[_Row]:
+    from tumorlens import bundle
+
+    rows = []
+    for name in bundle.SHIPPED:
+        info = (found := bundle.load(name)).info
+        split = info.training.get("split", {}).get("name", "unknown")
+        rows.append(
+            _Row(
+                name,
+                "bundle",
+                info.preprocess.image_size,
+                info.network.parameters,
+                info.network.macs,
+                len(found.model),
+                f"{info.network.architecture.get('name', '')}, trained on {split}",
+            )
+        )
+    return rows
+
+
+def _architectures(image_size: int) -> list[_Row]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from tumorlens.training import architectures
+    from tumorlens.training.export import to_onnx
+    from tumorlens.training.network import SepSENet
+
+    rows = []
+    networks = list(architectures.ARCHITECTURES.items())
+    console = Console(stderr=True)
+    for name, config in track(networks, "counting", transient=True, console=console):
+        network = SepSENet(config)
+        parameters = architectures.count_parameters(network)
+        macs = architectures.count_macs(network, image_size)
+        size = len(to_onnx(network, image_size))
+        widths = "-".join(str(width) for width in config.widths)
+        rows.append(_Row(name, "architecture", image_size, parameters, macs, size, widths))
+    return rows
+
+
+def _print_table(rows: list[_Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for title in ("name", "kind"):
+        table.add_column(title)
+    for title in ("input", "parameters", "MACs (M)", "file (MB)"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for row in rows:
+        table.add_row(
+            row.name,
+            row.kind,
+            f"{row.image_size}",
+            f"{row.parameters:,}",
+            f"{row.macs / 1e6:.1f}",
+            f"{row.file_bytes / 1e6:.2f}",
+            row.note,
+        )
+    Console().print(table)
+

@@ -1,0 +1,76 @@
+import msgspec
+import pytest
+import torch
+
+from tumorlens.config import AugmentConfig
+from tumorlens.training.augmentation import augment, mixup, random_affine, random_erase
+
+STILL = AugmentConfig(
+    rotation_degrees=0, scale=0, shift=0, shear=0, horizontal_flip=0, brightness=0, contrast=0,
+    gamma=0, noise=0, erase=0, mixup=0,
+)  # fmt: skip
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_no_change_when_every_range_is_zero() -> None:
+    batch = torch.rand(3, 1, 32, 32)
+    torch.testing.assert_close(augment(batch, STILL, 32, _generator()), batch.clamp_min(1e-4))
+
+
+def test_output_size_and_range() -> None:
+    out = augment(torch.rand(5, 1, 64, 64), AugmentConfig(), 48, _generator())
+    assert out.shape == (5, 1, 48, 48)
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_same_generator_state_gives_same_batch() -> None:
+    batch = torch.rand(4, 1, 32, 32)
+    first = augment(batch, AugmentConfig(), 32, _generator(7))
+    assert torch.equal(first, augment(batch, AugmentConfig(), 32, _generator(7)))
+    assert not torch.equal(first, augment(batch, AugmentConfig(), 32, _generator(8)))
+
+
+def test_flip_mirrors_columns() -> None:
+    always = msgspec.structs.replace(STILL, horizontal_flip=1.0)
+    batch = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(
+        random_affine(batch, always, 32, _generator()), batch.flip(3), atol=1e-5, rtol=0
+    )
+
+
+def test_what_comes_from_outside_is_black() -> None:
+    turned = msgspec.structs.replace(STILL, rotation_degrees=45.0, scale=0.3, shift=0.3)
+    out = random_affine(torch.ones(16, 1, 32, 32), turned, 32, _generator())
+    assert out.min() == 0
+    assert out.max() <= 1 + 1e-6
+
+
+def test_erase_keeps_the_mean() -> None:
+    always = msgspec.structs.replace(STILL, erase=1.0)
+    batch = torch.rand(8, 1, 64, 64)
+    out = random_erase(batch, always, _generator())
+    changed = (out != batch).flatten(1).any(1)
+    assert changed.all()
+    torch.testing.assert_close(out.mean((1, 2, 3)), batch.mean((1, 2, 3)), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0])
+def test_mixup_blends_images_and_targets_alike(alpha: float) -> None:
+    # Each image's only pixel value is its class, so the blend can be read off the picture.
+    targets = torch.eye(4)
+    batch = torch.arange(4.0).view(4, 1, 1, 1)
+    mixed, soft = mixup(batch, targets, alpha, _generator())
+    torch.testing.assert_close(mixed.flatten(), soft @ torch.arange(4.0))
+    torch.testing.assert_close(soft.sum(1), torch.ones(4))
+    assert (soft.max(1).values >= 0.5 - 1e-6).all()
+
+
+def test_mixup_off() -> None:
+    batch, targets = torch.rand(4, 1, 8, 8), torch.eye(4)
+    same, soft = mixup(batch, targets, 0.0, _generator())
+    assert same is batch
+    assert soft is targets

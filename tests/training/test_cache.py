@@ -1,0 +1,61 @@
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import DatasetError
+from tumorlens.imaging import reader
+from tumorlens.preprocessing import preprocess
+from tumorlens.training.cache import cached_images
+
+CONFIG = PreprocessConfig(image_size=40)
+
+
+def test_cache_holds_what_preprocess_gives(
+    square_set: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    images = cached_images(manifest, [5, 2, 77], CONFIG, tmp_path)
+    assert images.shape == (3, 40, 40)
+    for image, index in zip(images, [5, 2, 77], strict=True):
+        pixels = reader.read(manifest.file(manifest.records[index])).pixels
+        assert np.array_equal(image, preprocess(pixels, CONFIG))
+
+
+def test_second_call_reads_the_file_of_the_first(
+    square_set: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    calls: list[tuple[int, int]] = []
+    for _ in range(2):
+        cached_images(manifest, [0, 1], CONFIG, tmp_path, lambda *c: calls.append(c))
+    assert calls == [(1, 2), (2, 2)]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_other_parameters_or_order_are_another_file(
+    square_set: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    wider = msgspec.structs.replace(CONFIG, crop_margin=0.2)
+    cached_images(manifest, [0, 1], CONFIG, tmp_path)
+    cached_images(manifest, [1, 0], CONFIG, tmp_path)
+    cached_images(manifest, [0, 1], wider, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_unreadable_image_is_named_and_nothing_is_left(
+    square_set: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    record = dataclasses.replace(manifest.records[0], path=str(bad), sha256="0" * 64)
+    with pytest.raises(DatasetError, match=r"cannot train on .*bad\.png"):
+        cached_images(Manifest((record,), tmp_path), [0], CONFIG, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -1,0 +1,93 @@
+import math
+
+import pytest
+import torch
+
+from tumorlens.config import ModelConfig
+from tumorlens.errors import RecipeError
+from tumorlens.training.architectures import (
+    ARCHITECTURES,
+    count_macs,
+    count_parameters,
+    resolve,
+)
+from tumorlens.training.network import SeparableBlock, SepSENet
+
+
+@pytest.fixture(params=list(ARCHITECTURES))
+def network(request: pytest.FixtureRequest) -> SepSENet:
+    torch.manual_seed(0)
+    return SepSENet(ARCHITECTURES[request.param])
+
+
+def test_shapes_follow_batch_and_grid(network: SepSENet) -> None:
+    network.eval()
+    out = network.explain(torch.rand(3, 1, 96, 96))
+    assert out.logits.shape == (3, 4)
+    assert out.embedding.shape == (3, network.config.widths[-1])
+    assert out.cam.shape[:2] == (3, 4)
+    stride = network.config.stem_stride * math.prod(network.config.strides)
+    assert out.cam.shape[2] == out.cam.shape[3] == 96 // stride
+
+
+def test_every_parameter_receives_a_gradient(network: SepSENet) -> None:
+    network.train()
+    loss = torch.nn.functional.cross_entropy(
+        network(torch.rand(4, 1, 64, 64)), torch.tensor([0, 1, 2, 3])
+    )
+    torch.autograd.backward(loss)
+    silent = [
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not torch.isfinite(p.grad).all() or p.grad.abs().max() == 0
+    ]
+    assert silent == []
+
+
+def test_activation_map_adds_up_to_the_logit(network: SepSENet) -> None:
+    network.eval()
+    x = torch.rand(2, 1, 96, 96)
+    out = network.explain(x)
+    rebuilt = out.cam.mean(dim=(2, 3)) + network.classifier.bias
+    torch.testing.assert_close(rebuilt, out.logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(x), out.logits)
+
+
+def test_networks_stay_light(network: SepSENet) -> None:
+    assert count_parameters(network) < 500_000
+    assert 1e6 < count_macs(network, 160) < 1e8
+
+
+def test_macs_of_one_block_by_hand() -> None:
+    config = ModelConfig(
+        name="one", widths=(8,), depths=(1,), strides=(2,), kernel_size=3, se_reduction=2
+    )
+    network = SepSENet(config)
+    stem = 16 * 16 * 8 * 9
+    block = 8 * 8 * 8 * 9 + 8 * 8 * 8 * 8 + 2 * 8 * 4
+    assert count_macs(network, 32) == stem + block + 8 * 4
+
+
+def test_macs_grow_with_the_area() -> None:
+    network = SepSENet(ARCHITECTURES["nano"])
+    ratio = count_macs(network, 192) / count_macs(network, 96)
+    assert 3.8 < ratio <= 4.0
+
+
+def test_counting_leaves_the_mode_alone() -> None:
+    network = SepSENet(ARCHITECTURES["nano"]).train()
+    count_macs(network, 64)
+    assert network.training
+    assert all(not module._forward_hooks for module in network.modules())
+
+
+def test_shortcut_only_where_shapes_allow() -> None:
+    config = ARCHITECTURES["small"]
+    assert not SeparableBlock(8, 16, 1, config).shortcut
+    assert not SeparableBlock(16, 16, 2, config).shortcut
+    assert SeparableBlock(16, 16, 1, config).shortcut
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(RecipeError, match=r"'huge'.*nano, micro, small, paper"):
+        resolve("huge")

@@ -1,0 +1,75 @@
+import itertools
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+from tumorlens.config import OptimizerConfig, TrainConfig
+from tumorlens.training import optimization
+
+CONFIG = TrainConfig(epochs=10, start_size=96, full_size_from=0.5)
+
+
+def test_learning_rate_warms_up_then_falls_to_zero() -> None:
+    rates = [optimization.learning_rate(step, 20, CONFIG) for step in range(200)]
+    peak = CONFIG.optimizer.learning_rate
+    assert rates[0] == pytest.approx(peak / 60)
+    assert max(rates) == pytest.approx(peak)
+    assert rates.index(max(rates)) in (59, 60)
+    assert all(a >= b for a, b in itertools.pairwise(rates[60:]))
+    assert rates[-1] < 0.001 * peak
+
+
+def test_images_grow_to_full_size() -> None:
+    sides = [optimization.image_side(epoch, CONFIG) for epoch in range(10)]
+    assert sides[0] == 96
+    assert sides == sorted(sides)
+    assert sides[5:] == [160] * 5
+    fixed = msgspec.structs.replace(CONFIG, start_size=0)
+    assert {optimization.image_side(epoch, fixed) for epoch in range(10)} == {160}
+
+
+def test_soft_loss_equals_torch_with_smoothing() -> None:
+    logits, labels = torch.randn(9, 4), torch.randint(0, 4, (9,))
+    ours = optimization.soft_cross_entropy(
+        logits, optimization.soft_targets(labels, 4, 0.1), torch.ones(4)
+    )
+    theirs = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_balanced_weights_average_to_one_over_the_images() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 2 + [2] + [3])
+    weights = optimization.class_weights(labels, 4, balance=True)
+    assert weights[labels].mean() == pytest.approx(1.0)
+    assert weights[2] == pytest.approx(6 * weights[0].item())
+    assert optimization.class_weights(labels, 4, balance=False).tolist() == [1, 1, 1, 1]
+
+
+def test_weight_decay_spares_vectors() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    decayed, spared = optimization.build_optimizer(network, OptimizerConfig()).param_groups
+    assert [p.ndim for p in decayed["params"]] == [4]
+    assert [p.ndim for p in spared["params"]] == [1, 1, 1]
+    assert spared["weight_decay"] == 0
+
+
+def test_average_follows_weights_and_copies_counters() -> None:
+    network = nn.BatchNorm1d(2)
+    average = optimization.WeightAverage(network, decay=0.5)
+    with torch.no_grad():
+        network.weight.fill_(3.0)
+    network.load_state_dict({**network.state_dict(), "num_batches_tracked": torch.tensor(7)})
+    average.update(network, step=1000)
+    assert average.values["weight"].tolist() == [2.0, 2.0]
+    assert average.values["num_batches_tracked"] == 7
+
+
+def test_average_without_decay_is_a_copy() -> None:
+    network = nn.Linear(2, 2)
+    average = optimization.WeightAverage(network, decay=0.0)
+    with torch.no_grad():
+        network.weight.add_(1.0)
+    average.update(network, step=1)
+    assert torch.equal(average.values["weight"], network.weight)
