@@ -56,10 +56,16 @@ class ControlResult:
         return float(self.correct.mean())
 
     @property
+    def tumor_correct(self) -> NDArray[np.bool_]:
+        """(T,) whether the answer to "tumour or not" is right."""
+        said, is_ = self.predicted == NO_TUMOR_INDEX, self.labels == NO_TUMOR_INDEX
+        right: NDArray[np.bool_] = said == is_
+        return right
+
+    @property
     def tumor_accuracy(self) -> float:
         """Share of right answers to "tumour or not", 0 to 1."""
-        said, is_ = self.predicted == NO_TUMOR_INDEX, self.labels == NO_TUMOR_INDEX
-        return float((said == is_).mean())
+        return float(self.tumor_correct.mean())
 
 
 def hash_neighbour(

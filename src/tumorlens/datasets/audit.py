@@ -1,0 +1,266 @@
+"""Audit a manifest under a split: what is broken, what stands twice, what leaks, what stands out."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.datasets import controls, duplicates, findings
+from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, Progress, fingerprint
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.outliers import outliers
+from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN
+
+FORMAT_VERSION: Final = 1
+OWN_SPLIT: Final = "published folders"
+"""Name of the split that the manifest's own ``split`` column makes."""
+_PUBLISHED: Final = {"training": TRAIN, "testing": TEST}
+_FOLD: Final = "fold"
+
+
+def published_parts(manifest: Manifest) -> list[str]:
+    """Turn the folders' own split into parts: ``train``, ``test``, or empty where unknown."""
+    return [_PUBLISHED.get(record.split, record.split) for record in manifest]
+
+
+def audit(
+    manifest: Manifest,
+    parts: Sequence[str],
+    *,
+    manifest_name: str,
+    split_name: str = OWN_SPLIT,
+    progress: Progress | None = None,
+) -> findings.Audit:
+    """Look at every picture of ``manifest``; ``parts`` gives each record its part of the split.
+
+    Test images are those of part ``test``, or of every fold of a cross-validation. ``excluded``
+    ones never leak. Nothing is raised for what is wrong with the data: it is a finding.
+    """
+    started = time.monotonic()
+    return _Auditor(manifest, parts, fingerprint(manifest, progress)).run(
+        manifest_name, split_name, started
+    )
+
+
+class _Auditor:
+    """The manifest, its parts and fingerprints, and what every finding needs of them."""
+
+    def __init__(self, manifest: Manifest, parts: Sequence[str], prints: Fingerprints) -> None:
+        self.manifest = manifest
+        self.records = manifest.records
+        self.parts = np.array(parts, dtype=np.str_)
+        self.prints = prints
+        self.active = (self.parts != EXCLUDED) & (self.parts != "")
+        self.is_test = np.array(
+            [part == TEST or part.startswith(_FOLD) for part in parts], dtype=np.bool_
+        )
+        self.pairs = duplicates.near_duplicates(prints)
+        self.identical = duplicates.identical(prints.pixel_sha256)
+
+    def run(self, manifest_name: str, split_name: str, started: float) -> findings.Audit:
+        """Collect every finding."""
+        clusters = duplicates.clusters(len(self.records), self.pairs, self.identical)
+        return findings.Audit(
+            format_version=FORMAT_VERSION,
+            manifest=manifest_name,
+            manifest_sha256=self.manifest.sha256,
+            split=split_name,
+            images=len(self.records),
+            counts=self.counts(),
+            leaks=self.leaks(),
+            unreadable=self.unreadable(),
+            changed=self.changed(),
+            redundant_bytes=_redundant(duplicates.identical(self.prints.sha256)),
+            redundant_pixels=_redundant(self.identical),
+            copies=self.copies(),
+            near_duplicate_pairs=self.near_duplicate_pairs(),
+            near_duplicates=self.near_duplicates(),
+            label_conflicts=self.label_conflicts(),
+            crossing_groups=self.crossing_groups(),
+            outliers=self.outliers(clusters),
+            controls=self.controls(),
+            seconds=round(time.monotonic() - started, 2),
+        )
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count images by part and class."""
+        table: dict[str, Counter[str]] = defaultdict(Counter)
+        for record, part in zip(self.records, self.parts, strict=True):
+            table[str(part)][record.label] += 1
+        return {part: dict(sorted(table[part].items())) for part in sorted(table)}
+
+    def unreadable(self) -> list[findings.Unreadable]:
+        """List the files that cannot be used, and why."""
+        return [
+            findings.Unreadable(record.path, record.label, str(part), problem)
+            for record, part, problem in zip(
+                self.records, self.parts, self.prints.problems, strict=True
+            )
+            if problem
+        ]
+
+    def changed(self) -> list[str]:
+        """List the files whose bytes are not those the manifest was made from."""
+        return [
+            record.path
+            for record, digest in zip(self.records, self.prints.sha256, strict=True)
+            if digest and digest != record.sha256
+        ]
+
+    def copies(self) -> list[findings.Copies]:
+        """List the groups of files with equal pixels, those that cross first."""
+        found = [
+            findings.Copies(
+                paths=[self.records[i].path for i in rows],
+                labels=[self.records[i].label for i in rows],
+                parts=[str(self.parts[i]) for i in rows],
+                same_bytes=len({self.prints.sha256[i] for i in rows}) == 1,
+                crosses=len({self.parts[i] for i in rows if self.active[i]}) > 1,
+            )
+            for rows in self.identical
+        ]
+        return sorted(found, key=lambda copies: not copies.crosses)
+
+    def near_duplicate_pairs(self) -> dict[str, int]:
+        """Count all pairs by orientation."""
+        tally = np.bincount(self.pairs.orientation, minlength=len(ORIENTATIONS))
+        return {name: int(n) for name, n in zip(ORIENTATIONS, tally, strict=True) if n}
+
+    def near_duplicates(self) -> list[findings.NearDuplicate]:
+        """List the pairs that cross, most alike first."""
+        pairs = self.pairs
+        rows = np.flatnonzero(self._crossing_pairs())
+        return [
+            findings.NearDuplicate(
+                left=self.records[pairs.left[k]].path,
+                right=self.records[pairs.right[k]].path,
+                parts=(str(self.parts[pairs.left[k]]), str(self.parts[pairs.right[k]])),
+                orientation=ORIENTATIONS[pairs.orientation[k]],
+                hash_distance=int(pairs.distance[k]),
+                correlation=round(float(pairs.correlation[k]), 5),
+            )
+            for k in rows[np.argsort(-pairs.correlation[rows], kind="stable")]
+        ]
+
+    def label_conflicts(self) -> list[findings.LabelConflict]:
+        """List pictures that their source, an equal file or a near-duplicate labels otherwise."""
+        found = [
+            findings.LabelConflict(record.path, record.label, record.source_label, "source")
+            for record in self.records
+            if record.source_label and record.source_label != record.label
+        ]
+        equal = [(rows[0], other) for rows in self.identical for other in rows[1:]]
+        near = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)
+        for reason, pairs in (("same pixels", equal), ("near-duplicate", list(near))):
+            for i, j in pairs:
+                left, right = self.records[i], self.records[j]
+                if left.label != right.label:
+                    found.append(
+                        findings.LabelConflict(
+                            left.path, left.label, right.label, reason, right.path
+                        )
+                    )
+        return found
+
+    def crossing_groups(self) -> list[findings.CrossingGroup]:
+        """List patients and clusters in more than one part, those with most images first."""
+        images: dict[str, Counter[str]] = defaultdict(Counter)
+        known: set[str] = set()
+        for i in np.flatnonzero(self.active).tolist():
+            record = self.records[i]
+            if record.group:
+                images[record.group][str(self.parts[i])] += 1
+                if record.patient:
+                    known.add(record.group)
+        found = [
+            findings.CrossingGroup(group, group in known, dict(sorted(count.items())))
+            for group, count in images.items()
+            if len(count) > 1
+        ]
+        return sorted(found, key=lambda g: (not g.patient_known, -sum(g.images.values()), g.group))
+
+    def leaks(self) -> findings.Leaks:
+        """Sum up what crosses."""
+        same_bytes = self._elsewhere(self.prints.sha256)
+        same_pixels = self._elsewhere(self.prints.pixel_sha256)
+        group = self._elsewhere([record.group for record in self.records])
+        crossing = self._crossing_pairs()
+        copy = same_pixels.copy()
+        copy[self.pairs.left[crossing]] = True
+        copy[self.pairs.right[crossing]] = True
+        known = self.is_test & np.array([bool(record.patient) for record in self.records])
+        return findings.Leaks(
+            test_images=int(self.is_test.sum()),
+            test_with_same_bytes=int((same_bytes & self.is_test).sum()),
+            test_with_same_pixels=int((same_pixels & self.is_test).sum()),
+            test_with_copy=int((copy & self.is_test).sum()),
+            test_with_known_patient=int(known.sum()),
+            test_with_known_patient_elsewhere=int((known & group).sum()),
+            test_with_group_elsewhere=int((group & self.is_test).sum()),
+            crossing_copies=sum(copies.crosses for copies in self.copies()),
+            crossing_near_duplicates=int(crossing.sum()),
+            crossing_groups=len(self.crossing_groups()),
+        )
+
+    def outliers(self, clusters: NDArray[np.int64]) -> dict[str, list[findings.Outlier]]:
+        """Name the farthest pictures of each class."""
+        return {
+            label: [
+                findings.Outlier(self.records[one.row].path, label, round(one.score, 3), one.copies)
+                for one in found
+            ]
+            for label, found in outliers(self.prints, clusters).items()
+        }
+
+    def controls(self) -> list[findings.Control]:
+        """Fit both controls on train, score them on test; pooled over folds; none without both."""
+        rounds = self._rounds()
+        if not rounds:
+            return []
+        found = []
+        for control in (controls.hash_neighbour, controls.frame_classifier):
+            results = [control(self.prints, train, test) for train, test in rounds]
+            right = np.concatenate([result.correct for result in results])
+            tumor = np.concatenate([result.tumor_correct for result in results])
+            name = results[0].name
+            found.append(
+                findings.Control(
+                    name, controls.DESCRIPTIONS[name], int(right.sum()), len(right),
+                    float(right.mean()), float(tumor.mean()),
+                )
+            )  # fmt: skip
+        return found
+
+    def _rounds(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Pair train with test rows: once, or once a fold."""
+        folds = sorted({str(part) for part in self.parts if part.startswith(_FOLD)})
+        masks = [(self.is_test & (self.parts != fold), self.parts == fold) for fold in folds]
+        masks = masks or [(self.parts == TRAIN, self.is_test)]
+        rounds = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
+        return [
+            (train, test) for train, test in rounds if len(test) and self.prints.usable[train].any()
+        ]
+
+    def _elsewhere(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """(N,) whether a row of the same, not empty, key stands in another part."""
+        parts_of: dict[str, set[str]] = defaultdict(set)
+        for i in np.flatnonzero(self.active).tolist():
+            parts_of[keys[i]].add(str(self.parts[i]))
+        crossing = {key for key, parts in parts_of.items() if key and len(parts) > 1}
+        marked: NDArray[np.bool_] = np.array([key in crossing for key in keys], dtype=np.bool_)
+        marked &= self.active
+        return marked
+
+    def _crossing_pairs(self) -> NDArray[np.bool_]:
+        """(K,) which near-duplicate pairs stand in two parts."""
+        left, right = self.pairs.left, self.pairs.right
+        crossing: NDArray[np.bool_] = self.parts[left] != self.parts[right]
+        crossing &= self.active[left] & self.active[right]
+        return crossing
+
+
+def _redundant(groups: Sequence[Sequence[int]]) -> int:
+    return sum(len(rows) - 1 for rows in groups)

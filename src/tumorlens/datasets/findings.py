@@ -1,0 +1,136 @@
+"""What an audit found, as plain structures: ``audit.json`` is exactly these."""
+
+import msgspec
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A file that cannot be used."""
+
+    path: str
+    label: str
+    part: str
+    problem: str
+
+
+class Copies(msgspec.Struct, frozen=True):
+    """Files of one picture: equal decoded pixels, perhaps equal bytes."""
+
+    paths: list[str]
+    labels: list[str]
+    parts: list[str]
+    same_bytes: bool
+    crosses: bool
+    """Whether they stand in more than one part of the split."""
+
+
+class NearDuplicate(msgspec.Struct, frozen=True):
+    """Two files of one picture, edited or turned, in two parts of the split."""
+
+    left: str
+    right: str
+    parts: tuple[str, str]
+    orientation: str
+    """How ``right`` must be turned to fit ``left``: one of ``fingerprints.ORIENTATIONS``."""
+    hash_distance: int
+    """Differing bits of 64."""
+    correlation: float
+
+
+class LabelConflict(msgspec.Struct, frozen=True):
+    """One picture under two labels."""
+
+    path: str
+    label: str
+    other_label: str
+    reason: str
+    """``source`` (its primary source says so), ``same pixels`` or ``near-duplicate``."""
+    other_path: str = ""
+    """The file with the other label; empty where the reason is ``source``."""
+
+
+class CrossingGroup(msgspec.Struct, frozen=True):
+    """A patient, or a cluster whose patient is unknown, in more than one part of the split."""
+
+    group: str
+    patient_known: bool
+    images: dict[str, int]
+    """Images in each part."""
+
+
+class Outlier(msgspec.Struct, frozen=True):
+    """A picture that looks unlike the rest of its class."""
+
+    path: str
+    label: str
+    score: float
+    """Robust standard deviations above the class's median distance to neighbours."""
+    copies: int
+    """Files that hold this picture, itself included."""
+
+
+class Control(msgspec.Struct, frozen=True):
+    """What a classifier that knows nothing of tumours scores on this split."""
+
+    name: str
+    description: str
+    correct: int
+    total: int
+    accuracy: float
+    tumor_accuracy: float
+    """On "tumour or not" alone."""
+
+
+class Leaks(msgspec.Struct, frozen=True):
+    """How many test images stand elsewhere, too; and what crosses between any two parts."""
+
+    test_images: int
+    test_with_same_bytes: int
+    """Test images of which a file with equal bytes stands in another part."""
+    test_with_same_pixels: int
+    test_with_copy: int
+    """Test images with equal pixels or a near-duplicate in another part."""
+    test_with_known_patient: int
+    test_with_known_patient_elsewhere: int
+    """Of those, images whose patient also stands in another part."""
+    test_with_group_elsewhere: int
+    crossing_copies: int
+    crossing_near_duplicates: int
+    crossing_groups: int
+
+    @property
+    def any(self) -> bool:
+        """Whether the split leaks at all."""
+        return bool(self.crossing_copies + self.crossing_near_duplicates + self.crossing_groups)
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Everything that ``tumorlens data audit`` found."""
+
+    format_version: int
+    manifest: str
+    """File name of the manifest."""
+    manifest_sha256: str
+    split: str
+    """Name of the split audited; ``published folders`` for the manifest's own column."""
+    images: int
+    counts: dict[str, dict[str, int]]
+    """Images by part and class."""
+    leaks: Leaks
+    unreadable: list[Unreadable]
+    changed: list[str]
+    """Files whose bytes are not those the manifest lists."""
+    redundant_bytes: int
+    """Files that could be dropped because another has the same bytes."""
+    redundant_pixels: int
+    copies: list[Copies]
+    near_duplicate_pairs: dict[str, int]
+    """All pairs, within parts too, by orientation."""
+    near_duplicates: list[NearDuplicate]
+    """Pairs that cross, most alike first."""
+    label_conflicts: list[LabelConflict]
+    crossing_groups: list[CrossingGroup]
+    """Most images first."""
+    outliers: dict[str, list[Outlier]]
+    controls: list[Control]
+    seconds: float
+    """Wall time of the audit."""

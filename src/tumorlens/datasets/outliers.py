@@ -1,0 +1,72 @@
+"""Pictures that look unlike the rest of their class: other modalities, planes, layouts.
+
+Each class's thumbnails are reduced to their main components; a picture stands apart when even its
+nearest few neighbours are far. Copies count once, or a picture filed ten times would look usual.
+"""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from tumorlens.datasets.fingerprints import Fingerprints
+from tumorlens.labels import CLASSES
+
+LISTED: Final = 24
+"""How many of the farthest pictures are named in each class."""
+_COMPONENTS: Final = 24
+_NEIGHBOURS: Final = 10
+_FEWEST: Final = 30
+"""Distinct pictures a class needs for "the rest of its class" to mean anything."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outlier:
+    """One picture that stands apart, for all its copies."""
+
+    row: int
+    """Of the manifest: the first of the copies."""
+    copies: int
+    """How many files hold this picture, near-duplicates included."""
+    score: float
+    """Distance to its neighbours, in robust standard deviations above the class's median."""
+
+
+def outliers(fingerprints: Fingerprints, clusters: NDArray[np.int64]) -> dict[str, list[Outlier]]:
+    """Name the ``LISTED`` farthest pictures of each class, farthest first.
+
+    ``clusters`` (N,) numbers copies alike. A ranking, not a verdict: somebody must look. A class
+    of fewer than 30 distinct pictures has no entries.
+    """
+    found: dict[str, list[Outlier]] = {}
+    for index, name in enumerate(CLASSES):
+        rows = np.flatnonzero(fingerprints.usable & (fingerprints.labels == index))
+        found[name] = _of_class(fingerprints, clusters, rows)
+    return found
+
+
+def _of_class(
+    fingerprints: Fingerprints, clusters: NDArray[np.int64], rows: NDArray[np.int64]
+) -> list[Outlier]:
+    _, first, copies = np.unique(clusters[rows], return_index=True, return_counts=True)
+    distinct = rows[first]
+    if len(distinct) < _FEWEST:
+        return []
+    scores = _scores(fingerprints.thumbnails[distinct])
+    order = [int(k) for k in np.argsort(-scores, kind="stable")[:LISTED]]
+    return [Outlier(int(distinct[k]), int(copies[k]), float(scores[k])) for k in order]
+
+
+def _scores(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(M, S, S) to (M,): how far the nearest neighbours are, as a robust z-score."""
+    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32) / np.float32(255.0)
+    components = PCA(_COMPONENTS, svd_solver="randomized", random_state=0).fit_transform(flat)
+    search = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1).fit(components)
+    distance: NDArray[np.float64] = search.kneighbors(components)[0][:, 1:].mean(axis=1)
+    median = np.median(distance)
+    spread = 1.4826 * np.median(np.abs(distance - median))
+    scores: NDArray[np.float64] = (distance - median) / max(float(spread), 1e-9)
+    return scores
