@@ -1,4 +1,4 @@
-"""Audit a manifest under a split: what is broken, what stands twice, what leaks, what stands out."""
+"""Audit a manifest under a split: what is broken, stands twice, leaks, or stands out."""
 
 import time
 from collections import Counter, defaultdict

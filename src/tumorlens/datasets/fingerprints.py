@@ -7,7 +7,6 @@ the shortcuts that this is to expose (margins, frames, scanner borders) lie in t
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -18,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.importers import Progress as Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
@@ -34,9 +34,6 @@ _HASH_SIDE: Final = 8
 _WINDOW: Final = PreprocessConfig()
 # Mirroring a picture turns the sign of its odd cosine coefficients.
 _ODD: Final = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

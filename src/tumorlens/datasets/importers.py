@@ -5,7 +5,7 @@ import dataclasses
 import gzip
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -38,6 +38,9 @@ _CLASS_FOLDERS: Final = {
     "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
     "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
 }  # fmt: skip
+
+NICKPARVAR_FILES: Final = sum(NICKPARVAR_COUNTS.values())
+_NAMED: Final = 3
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
@@ -79,7 +82,7 @@ def import_folder(
     total = len(found)
     records: list[Record] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = pool.map(lambda item: _describe(*item, base, source or folder.name), found)
+        work = pool.map(lambda item: _describe(item, base, source or folder.resolve().name), found)
         for record in work:
             records.append(record)
             if progress is not None:
@@ -108,18 +111,24 @@ def import_nickparvar(
 
 
 def check_counts(folder: Path) -> None:
-    """Raise ``DatasetError`` unless ``folder`` holds the published number of files a class."""
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder")
-    counts = Counter((split, label) for _, split, label in _class_files(folder))
+    """Raise ``DatasetError`` unless ``folder`` holds the published number of files a class.
+
+    The message names every folder whose count is wrong and the first files it lacks.
+    """
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    counts: Counter[tuple[str, str]] = Counter()
+    for file, split, label in _class_files(folder):
+        counts[split, label] += 1
+        names[split, label].add(file.name.lower())
     wrong = [
-        f"{split}/{label} has {counts[split, label]} of {expected} files"
-        for (split, label), expected in NICKPARVAR_COUNTS.items()
-        if counts[split, label] != expected
+        f"{split or 'no split'}/{label} has {counts[split, label]} of "
+        f"{NICKPARVAR_COUNTS.get((split, label), 0)} files{_lacking(names, split, label)}"
+        for split, label in {**NICKPARVAR_COUNTS, **counts}
+        if counts[split, label] != NICKPARVAR_COUNTS.get((split, label), 0)
     ]
     if wrong:
         raise DatasetError(
-            f"{folder} is not the complete 7,023-image set: {'; '.join(wrong)}. "
+            f"{folder} is not the complete {NICKPARVAR_FILES:,}-image set: {'; '.join(wrong)}. "
             "Get it again, or use --allow-partial to go on without"
         )
 
@@ -139,6 +148,21 @@ def provenance_table() -> Mapping[str, tuple[Provenance, ...]]:
         )  # fmt: skip
         table.setdefault(row["sha256"], []).append(entry)
     return {key: tuple(value) for key, value in table.items()}
+
+
+def _lacking(names: Mapping[tuple[str, str], set[str]], split: str, label: str) -> str:
+    """Name the first published files that a folder lacks; empty where it lacks none."""
+    published = [
+        Path(entry.file).name
+        for entries in provenance_table().values()
+        for entry in entries
+        if entry.file.lower().startswith(f"{split}/{label}/")
+    ]
+    lacking = sorted(name for name in published if name.lower() not in names[split, label])
+    if not lacking:
+        return ""
+    more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    return f" (no {', '.join(lacking[:_NAMED])}{more})"
 
 
 def _with_provenance(record: Record, traced: Mapping[str, tuple[Provenance, ...]]) -> Record:
@@ -168,7 +192,8 @@ def _class_files(folder: Path) -> Iterable[tuple[Path, str, str]]:
         yield file, split, label
 
 
-def _describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:
+def _describe(found: tuple[Path, str, str], base: Path, source: str) -> Record:
+    file, split, label = found
     data = reader.load_file(file)
     digest = hashlib.sha256(data).hexdigest()
     width = height = 0

@@ -21,7 +21,7 @@ class Record:
     """One image file. Strings are empty and numbers 0 where nothing is known."""
 
     path: str
-    """Relative to the manifest's folder, with forward slashes; absolute where no such path exists."""
+    """Relative to the manifest's folder, with forward slashes; absolute on another drive."""
     label: str
     """Class by its folder; column ``class``."""
     split: str

@@ -28,13 +28,15 @@ TEST: Final = "test"
 EXCLUDED: Final = "excluded"
 FOLDS: Final = 5
 SHIPPED: Final = ("folder", "clean", "clean-cv")
+FORMAT_VERSION: Final = 1
+_COLUMNS: Final = ("sha256", "class", "group", "part")
 _VALIDATION_SHARE: Final = 0.1
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a split file is: its JSON half."""
 
-    format_version: int = 1
+    format_version: int = FORMAT_VERSION
     name: str
     description: str
     disjoint: bool
@@ -115,13 +117,29 @@ class Split:
                 f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
             )
 
+    def verify_manifest(self, manifest: Manifest, *, allow_partial: bool = False) -> list[str]:
+        """Check the split against ``manifest`` and return each record's part, as ``parts`` does.
+
+        Beyond what ``parts`` raises: ``SplitError`` where a split that promises to be disjoint
+        puts a group, or a picture by its decoded pixels, as the manifest knows them, in two parts.
+        """
+        parts = self.parts(manifest, allow_partial=allow_partial)
+        if self.info.disjoint:
+            crossing = crossing_groups(manifest, parts)
+            if crossing:
+                raise SplitError(
+                    f"split {self.info.name} leaks: {len(crossing)} groups or pictures of the "
+                    f"manifest stand in more than one part, for example {crossing[0]}"
+                )
+        return parts
+
     def save(self, path: str | Path) -> None:
         """Write ``path`` (CSV) and the JSON beside it."""
-        path = Path(path).with_suffix(".csv")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_to_csv(self.rows))
+        table, about = _files(path)
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_bytes(_to_csv(self.rows))
         info = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
-        path.with_suffix(".json").write_bytes(info + b"\n")
+        about.write_bytes(info + b"\n")
 
 
 def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool) -> Split:
@@ -153,14 +171,31 @@ def load(name_or_path: str | Path) -> Split:
             name,
         )
         return split.fold(_fold_number(fold, name)) if fold else split
-    path = Path(name_or_path).with_suffix(".csv")
+    table, about = _files(name_or_path)
     try:
-        return _parse(path.read_bytes(), path.with_suffix(".json").read_bytes(), str(path))
+        return _parse(table.read_bytes(), about.read_bytes(), str(table))
     except OSError as error:
         raise SplitError(
             f"{name_or_path}: neither a shipped split ({', '.join(SHIPPED)}) nor a split file "
             f"that can be read ({error.strerror})"
         ) from error
+
+
+def make(manifest: Manifest, protocol: str) -> Split:
+    """Make the split of a shipped protocol for ``manifest``; raises ``SplitError``."""
+    if protocol not in SHIPPED:
+        raise SplitError(f"{protocol}: no such protocol; there are {', '.join(SHIPPED)}")
+    return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
+
+
+def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
+    """Name the groups, and the pictures by pixel hash, that stand in more than one part."""
+    parts_of: dict[str, set[str]] = defaultdict(set)
+    for record, part in zip(manifest, parts, strict=True):
+        if part != EXCLUDED:
+            for key in (record.group, record.pixel_sha256):
+                parts_of[key].add(part)
+    return sorted(key for key, found in parts_of.items() if key and len(found) > 1)
 
 
 def folder_split(manifest: Manifest) -> Split:
@@ -245,10 +280,17 @@ def _take(
     return True
 
 
+def _files(path: str | Path) -> tuple[Path, Path]:
+    """The CSV and the JSON of a split, from the name of either or of both without suffix."""
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".csv", ".json") else path
+    return stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.json")
+
+
 def _to_csv(rows: Sequence[SplitRow]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("sha256", "class", "group", "part"))
+    writer.writerow(_COLUMNS)
     writer.writerows((r.sha256, r.label, r.group, r.part) for r in rows)
     return out.getvalue().encode("utf-8")
 
@@ -260,8 +302,17 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
         raise SplitError(f"split {name}: its JSON half is damaged ({error})") from error
     if hashlib.sha256(data).hexdigest() != about.sha256:
         raise SplitError(f"split {name}: the CSV was changed; its hash is not the recorded one")
-    table = csv.DictReader(data.decode("utf-8").splitlines())
-    rows = tuple(SplitRow(r["sha256"], r["class"], r["group"], r["part"]) for r in table)
+    if about.format_version != FORMAT_VERSION:
+        raise SplitError(
+            f"split {name}: format version {about.format_version} is not {FORMAT_VERSION}, the one "
+            "that this tumorlens reads"
+        )
+    header, *lines = csv.reader(data.decode("utf-8").splitlines())
+    if tuple(header) != _COLUMNS or any(len(line) != len(_COLUMNS) for line in lines):
+        raise SplitError(f"split {name}: the CSV's columns are not {', '.join(_COLUMNS)}")
+    rows = tuple(SplitRow(*line) for line in lines)
+    if Counter(row.part for row in rows) != about.counts:
+        raise SplitError(f"split {name}: the CSV's parts are not those its JSON half counts")
     split = Split(about, rows)
     split.verify()
     return split

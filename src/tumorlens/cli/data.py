@@ -1,0 +1,224 @@
+"""``tumorlens data``: fetch, import, audit and split image sets."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tumorlens.cli.progress import bar
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.datasets.findings import Audit
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.datasets.splits import Split
+
+_IN_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(name="data", short_help="Import, audit and split image sets.")
+def command() -> None:
+    """Fetch, import, audit and split sets of pictures."""
+
+
+@command.command(
+    name="import",
+    short_help="List a folder of pictures in a manifest.",
+    epilog="Example: tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
+)
+@click.argument("image_set", metavar="SET", type=click.Choice(["nickparvar", "folder"]))
+@click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
+              help="Folder with CLASS or SPLIT/CLASS folders.")  # fmt: skip
+@click.option("--output", required=True, metavar="MANIFEST", type=_IN_FILE,
+              help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
+@click.option("--source", default="", metavar="NAME",
+              help="Name of the collection; by default the folder's.")  # fmt: skip
+@click.option(
+    "--allow-partial", is_flag=True, help="Go on where files of `nickparvar` are missing."
+)
+def import_command(
+    image_set: str, folder: Path, output: Path, source: str, allow_partial: bool
+) -> None:
+    """List the pictures of a folder in a manifest.
+
+    SET is `nickparvar`, the public set of 7,023 images, whose patients and folds are known; or
+    `folder`, any folder with one folder a class.
+    """
+    from tumorlens.datasets import importers
+
+    if image_set == "nickparvar" and source:
+        raise click.UsageError("--source is for `folder`: the sources of nickparvar are known")
+    if image_set == "folder" and allow_partial:
+        raise click.UsageError("--allow-partial is for nickparvar: a `folder` has no fixed counts")
+    with bar("Reading") as progress:
+        if image_set == "nickparvar":
+            manifest = importers.import_nickparvar(
+                folder, output, allow_partial=allow_partial, progress=progress
+            )
+        else:
+            manifest = importers.import_folder(folder, output, source=source, progress=progress)
+    manifest.save(output)
+    broken = sum(not record.pixel_sha256 for record in manifest)
+    _print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
+    if broken:
+        click.echo(f"{broken} files do not decode; `tumorlens data audit` names them.", err=True)
+    click.echo(f"Wrote {len(manifest):,} images to {output}")
+
+
+@command.command(name="fetch", short_help="Download the public set from Kaggle.")
+@click.argument("image_set", metavar="SET", type=click.Choice(["nickparvar"]))
+@click.option("--output", required=True, metavar="DIR", type=_FOLDER, help="Folder to fill.")
+def fetch_command(image_set: str, output: Path) -> None:
+    """Download the 7,023-image set and compare every file with the published hashes.
+
+    Needs the fetch extra. Run it again to go on where it stopped: files that are already there
+    and intact are kept.
+    """
+    from tumorlens.datasets import fetch
+
+    with bar("Checking") as progress:
+        found = fetch.fetch_nickparvar(output, progress)
+    click.echo(f"{output}: all {len(found.intact):,} files of {image_set} are there and intact.")
+
+
+@command.command(
+    name="audit",
+    short_help="Find what is wrong with a set, and what leaks.",
+    epilog="Example: tumorlens data audit nickparvar.csv --report audit --strict",
+)
+@click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
+@click.option("--report", required=True, metavar="DIR", type=_FOLDER,
+              help="Folder for index.html and audit.json.")  # fmt: skip
+@click.option("--split", "split_name", default=None, metavar="NAME_OR_FILE[:FOLD]",
+              help="Split to audit; by default the published folders'.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit with 1 where the split leaks.")
+def audit_command(manifest_path: Path, report: Path, split_name: str | None, strict: bool) -> None:
+    """Look at every picture of MANIFEST and report what is wrong.
+
+    Files that do not decode, copies, near-duplicates, patients in several parts, pictures under
+    two labels, outliers, and two controls that know nothing of tumours.
+    """
+    from tumorlens.datasets import audit, audit_report, splits
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.errors import SplitError
+
+    manifest = Manifest.load(manifest_path)
+    parts = audit.published_parts(manifest)
+    if split_name is not None:
+        # An incomplete set is audited as far as it is there.
+        parts = splits.load(split_name).parts(manifest, allow_partial=True)
+    with bar("Looking at pictures") as progress:
+        found = audit.audit(
+            manifest, parts, manifest_name=manifest_path.name,
+            split_name=split_name or audit.OWN_SPLIT, progress=progress,
+        )  # fmt: skip
+    page = audit_report.write(found, manifest, parts, report)
+    _print_audit(found, audit_report.conflicting_pictures(found))
+    click.echo(f"Report: {page}")
+    click.echo(RESEARCH_NOTICE)
+    if strict and found.leaks.any:
+        raise SplitError(
+            f"{manifest_path}: the split ({found.split}) leaks; {page} shows where. "
+            "Use a split that keeps patients apart, for example --split clean"
+        )
+
+
+@command.command(
+    name="split",
+    short_help="Write or verify a split file.",
+    epilog="Example: tumorlens data split nickparvar.csv --verify clean",
+)
+@click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
+@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv"]),
+              help="Write the split of this protocol.")  # fmt: skip
+@click.option("--output", metavar="FILE", type=_IN_FILE,
+              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip
+@click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
+              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
+def split_command(
+    manifest_path: Path, protocol: str | None, output: Path | None, verified: str | None
+) -> None:
+    """Write the split of a protocol for MANIFEST, or verify one against it."""
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest
+
+    if (protocol is None) == (verified is None):
+        raise click.UsageError("give either --protocol, to write, or --verify")
+    if verified is not None and output is not None:
+        raise click.UsageError("--output goes with --protocol")
+    manifest = Manifest.load(manifest_path)
+    split = splits.load(verified) if verified else splits.make(manifest, str(protocol))
+    _print_counts(manifest, split.verify_manifest(manifest), "Part")
+    _print_promise(split, manifest)
+    if protocol is not None:
+        output = output or Path(f"{protocol}.csv")
+        split.save(output)
+        click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
+
+
+def _print_promise(split: "Split", manifest: "Manifest") -> None:
+    """Say whether groups cross; ``verify_manifest`` has already refused a broken promise."""
+    from tumorlens.datasets.splits import crossing_groups
+
+    if split.info.disjoint:
+        click.echo(f"{split.info.name}: verified, no group stands in two parts.")
+        return
+    crossing = len(crossing_groups(manifest, split.parts(manifest)))
+    click.secho(
+        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} groups or "
+        "pictures stand in more than one part. For comparison with published numbers only.",
+        fg="yellow",
+    )
+
+
+def _print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:
+    """Print images by part and class."""
+    from rich.console import Console
+    from rich.table import Table
+
+    counts = Counter(zip(parts, (record.label for record in manifest), strict=True))
+    table = Table()
+    table.add_column(title)
+    for label in (*CLASSES, "all"):
+        table.add_column(label, justify="right")
+    for part in sorted(set(parts)):
+        row = [counts[part, label] for label in CLASSES]
+        table.add_row(part, *(f"{n:,}" for n in (*row, sum(row))))
+    Console().print(table)
+
+
+def _print_audit(found: "Audit", conflicts: int) -> None:
+    """Print the main findings as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    leaks = found.leaks
+    total = leaks.test_images
+    table = Table("Finding", title=f"{found.manifest}, split: {found.split}", title_justify="left")
+    table.add_column("Images", justify="right")
+    rows = (
+        ("test images with identical bytes in another part", leaks.test_with_same_bytes, total),
+        ("test images with identical pixels in another part", leaks.test_with_same_pixels, total),
+        ("test images with any copy or near-duplicate there", leaks.test_with_copy, total),
+        ("test images of known patients that are also there",
+         leaks.test_with_known_patient_elsewhere, leaks.test_with_known_patient),
+        ("test images whose group is also there", leaks.test_with_group_elsewhere, total),
+    )  # fmt: skip
+    for text, count, of in rows:
+        table.add_row(text, f"{count:,} of {of:,}", style="red" if count else "green")
+    for text, count in (
+        ("pictures under two labels", conflicts),
+        ("files that cannot be read", len(found.unreadable)),
+        ("files changed since the manifest was written", len(found.changed)),
+    ):
+        table.add_row(text, f"{count:,}", style="red" if count else "green")
+    table.add_row("files that repeat another's pixels", f"{found.redundant_pixels:,}")
+    for control in found.controls:
+        share = f"{100 * control.accuracy:.2f}%"
+        table.add_row(f"control: {control.description}", share)
+    console = Console()
+    console.print(table)
+    console.print(f"Looked at {found.images:,} images in {found.seconds:.0f} s.", highlight=False)

@@ -1,0 +1,206 @@
+"""The audit as a page with the pictures side by side, and as JSON beside it."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tumorlens import preprocessing, reporting
+from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.controls import FRAME_SHARE
+from tumorlens.datasets.duplicates import MAX_DISTANCE, MIN_CORRELATION
+from tumorlens.datasets.findings import Audit, NearDuplicate
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode, reader
+from tumorlens.labels import CLASSES, DISPLAY_NAMES
+
+PAGE: Final = "index.html"
+JSON: Final = "audit.json"
+_SIDE: Final = 176
+_CONFLICTS: Final = 12
+_COPIES: Final = 8
+_NEAR: Final = 4
+_PATIENTS: Final = 8
+_OUTLIERS: Final = 12
+_ROWS: Final = 20
+_WINDOW: Final = PreprocessConfig()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture on the page."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Panel:
+    """Pictures that belong together, and why."""
+
+    pictures: list[Shown]
+    note: str
+
+
+def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | Path) -> Path:
+    """Write ``audit.json`` and ``index.html`` into ``folder``; return the page's path.
+
+    ``manifest`` and ``parts`` are those that were audited.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(audit), indent=1)
+    (folder / JSON).write_bytes(text + b"\n")
+    # The pictures are small: several BLAS threads would cost more than they bring.
+    with threadpool_limits(limits=1):
+        shown = _shown(_Gallery(audit, manifest, parts))
+    return reporting.write(
+        folder / PAGE,
+        "audit.html",
+        **shown,
+        audit=audit,
+        classes=CLASSES,
+        unreadable=audit.unreadable[:_ROWS],
+        changed=audit.changed[:_ROWS],
+        conflicting_pictures=conflicting_pictures(audit),
+        max_distance=MAX_DISTANCE,
+        min_correlation=MIN_CORRELATION,
+        frame_share=FRAME_SHARE,
+        json_name=JSON,
+    )
+
+
+def conflicting_pictures(audit: Audit) -> int:
+    """How many pictures stand under two labels; files of one conflict count once."""
+    chained: list[set[str]] = []
+    for conflict in audit.label_conflicts:
+        files = {conflict.path, conflict.other_path} - {""}
+        joined = [other for other in chained if other & files]
+        chained = [other for other in chained if not other & files]
+        chained.append(files.union(*joined))
+    return len(chained)
+
+
+def picture(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
+    """Read a picture whole, windowed and padded to a square; black where it cannot be read."""
+    try:
+        image = reader.read(manifest.file(record))
+        windowed = preprocessing.window(image.pixels, _WINDOW)
+    except InputError:
+        return np.zeros((_SIDE, _SIDE), dtype=np.uint8)
+    small = preprocessing.resize(preprocessing.pad_square(windowed), _SIDE)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return rounded
+
+
+class _Gallery:
+    """Chooses what to show of each finding."""
+
+    def __init__(self, audit: Audit, manifest: Manifest, parts: Sequence[str]) -> None:
+        self.audit = audit
+        self.manifest = manifest
+        self.parts = parts
+        self.records = {record.path: record for record in manifest}
+
+    def conflicts(self) -> Iterator[Panel]:
+        """Show pairs first; a conflict with the source alone only where no pair shows it."""
+        seen: set[str] = set()
+        for conflict in sorted(self.audit.label_conflicts, key=lambda c: not c.other_path):
+            paths = [path for path in (conflict.path, conflict.other_path) if path]
+            if not set(paths) <= seen:
+                seen.update(paths)
+                said = DISPLAY_NAMES[conflict.label], DISPLAY_NAMES.get(conflict.other_label, "?")
+                note = f"{said[0]} or {said[1]}: {conflict.reason}"
+                yield Panel([self.show(path) for path in paths], note)
+
+    def copies(self) -> Iterator[Panel]:
+        """Show one file of each part for every picture that crosses with equal pixels."""
+        for copies in self.audit.copies:
+            if copies.crosses:
+                one_a_part = dict(zip(copies.parts, copies.paths, strict=True))
+                bytes_too = "same bytes" if copies.same_bytes else "same pixels, other bytes"
+                yield Panel([self.show(p, part) for part, p in one_a_part.items()], bytes_too)
+
+    def near_duplicates(self) -> Iterator[tuple[str, list[Panel]]]:
+        """Show a few pairs of each orientation, from the most to the least alike."""
+        for orientation in self.audit.near_duplicate_pairs:
+            pairs = [p for p in self.audit.near_duplicates if p.orientation == orientation]
+            if pairs:
+                chosen = _spread(list(_distinct(pairs)), _NEAR)
+                yield orientation, [self.pair(one) for one in chosen]
+
+    def pair(self, pair: NearDuplicate) -> Panel:
+        """Show both pictures of a near-duplicate."""
+        shown = [self.show(pair.left, pair.parts[0]), self.show(pair.right, pair.parts[1])]
+        return Panel(
+            shown, f"correlation {pair.correlation:.3f}, {pair.hash_distance} of 64 hash bits"
+        )
+
+    def patients(self) -> Iterator[Panel]:
+        """Show one picture of each part for patients (or clusters) in several parts."""
+        members = self.members()
+        for crossing in self.audit.crossing_groups:
+            firsts = dict(reversed(members[crossing.group]))
+            counts = ", ".join(f"{n} in {part}" for part, n in crossing.images.items())
+            kind = "patient" if crossing.patient_known else "cluster, patient unknown:"
+            shown = [self.show(firsts[part], part) for part in crossing.images]
+            yield Panel(shown, f"{kind} {crossing.group}: {counts}")
+
+    def outliers(self) -> Iterator[tuple[str, list[Panel]]]:
+        """Show the farthest pictures of each class."""
+        for label, found in self.audit.outliers.items():
+            panels = []
+            for one in found[:_OUTLIERS]:
+                copies = f", {one.copies} files" if one.copies > 1 else ""
+                panels.append(Panel([self.show(one.path)], f"score {one.score:.1f}{copies}"))
+            if panels:
+                yield label, panels
+
+    def members(self) -> dict[str, list[tuple[str, str]]]:
+        """(part, path) of every record, by group."""
+        table: dict[str, list[tuple[str, str]]] = {}
+        for record, part in zip(self.manifest, self.parts, strict=True):
+            table.setdefault(record.group, []).append((part, record.path))
+        return table
+
+    def show(self, path: str, part: str = "") -> Shown:
+        """Embed one picture with its name, class and part."""
+        record = self.records[path]
+        name = Path(path).name
+        where = f"{DISPLAY_NAMES[record.label]}{', ' + part if part else ''}"
+        uri = encode.data_uri(picture(self.manifest, record))
+        return Shown(uri, f"{name}, {where}", f"{name} · {where}")
+
+
+def _shown(gallery: _Gallery) -> dict[str, object]:
+    return {
+        "conflicts": list(itertools.islice(gallery.conflicts(), _CONFLICTS)),
+        "copies": list(itertools.islice(gallery.copies(), _COPIES)),
+        "near": list(gallery.near_duplicates()),
+        "patients": list(itertools.islice(gallery.patients(), _PATIENTS)),
+        "outliers": list(gallery.outliers()),
+    }
+
+
+def _distinct(pairs: Iterable[NearDuplicate]) -> Iterator[NearDuplicate]:
+    """Drop pairs one of whose pictures was already taken."""
+    seen: set[str] = set()
+    for pair in pairs:
+        if not {pair.left, pair.right} & seen:
+            seen.update((pair.left, pair.right))
+            yield pair
+
+
+def _spread(pairs: Sequence[NearDuplicate], count: int) -> list[NearDuplicate]:
+    """Choose ``count`` evenly over a sorted list, both ends included."""
+    if len(pairs) <= count:
+        return list(pairs)
+    return [pairs[round(k * (len(pairs) - 1) / (count - 1))] for k in range(count)]

@@ -1,0 +1,122 @@
+"""Get the public 7,023-image set from Kaggle, and prove that it is that set, file by file."""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from tumorlens.datasets.importers import NICKPARVAR_FILES, Progress, provenance_table
+from tumorlens.errors import DatasetError, MissingExtraError
+
+HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
+"""Version 1 on purpose: version 2 is another set of 7,200 images."""
+_NAMED: Final = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verification:
+    """How the files of a folder compare with the published ones; names as ``Split/class/file``."""
+
+    intact: tuple[str, ...]
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+    """Present, but with other bytes than the published."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every published file is there, byte for byte."""
+        return not self.missing and not self.damaged
+
+    def require(self, folder: Path) -> None:
+        """Raise ``DatasetError`` that names what is missing or damaged, unless complete."""
+        faults = [
+            f"{len(names)} {word} (for example {', '.join(names[:_NAMED])})"
+            for word, names in (("missing", self.missing), ("damaged", self.damaged))
+            if names
+        ]
+        if faults:
+            raise DatasetError(
+                f"{folder}: of {NICKPARVAR_FILES:,} published files {' and '.join(faults)}. "
+                "Run the same command again to get them"
+            )
+
+
+def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Verification:
+    """Bring ``output`` to hold every published file, byte for byte; return the last check.
+
+    Files that are already there and intact are kept; without anything to get, the network is not
+    touched. kagglehub resumes a download that was cut off. Raises ``MissingExtraError`` without
+    kagglehub, ``DatasetError`` where the download fails or is not the published set.
+    """
+    output = Path(output)
+    found = verify(output, progress)
+    if found.complete:
+        return found
+    copy_files(_download(), output, found.missing + found.damaged)
+    found = verify(output, progress)
+    found.require(output)
+    return found
+
+
+def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
+    """Hash every published file below ``folder`` and compare; never raises for what it finds."""
+    folder = Path(folder)
+    published = published_files()
+    states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())
+        for done, (name, state) in enumerate(zip(published, work, strict=True), start=1):
+            states[state].append(name)
+            if progress is not None:
+                progress(done, len(published))
+    return Verification(*(tuple(states[key]) for key in ("intact", "missing", "damaged")))
+
+
+def published_files() -> dict[str, str]:
+    """SHA-256 of every published file by its name ``Split/class/file``, sorted."""
+    table = {
+        entry.file: digest for digest, entries in provenance_table().items() for entry in entries
+    }
+    return dict(sorted(table.items()))
+
+
+def copy_files(source: Path, output: Path, names: Sequence[str]) -> None:
+    """Copy those of ``names`` that ``source`` has; each appears under its name only when whole."""
+    for name in names:
+        origin, target = source / name, output / name
+        if not origin.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        shutil.copyfile(origin, partial)
+        partial.replace(target)
+
+
+def _state(file: Path, digest: str) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return "missing"
+    return "intact" if hashlib.sha256(data).hexdigest() == digest else "damaged"
+
+
+def _download() -> Path:
+    """Let kagglehub get the set into its cache; return the folder that holds ``Training``."""
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise MissingExtraError("downloading from Kaggle", "fetch") from error
+    try:
+        folder = Path(kagglehub.dataset_download(HANDLE))
+    # kagglehub raises errors of its own, of requests and of the system, without a common base.
+    except Exception as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DatasetError(
+            f"{HANDLE}: cannot be downloaded ({detail}). Check the connection and run the same "
+            "command again: what arrived is kept"
+        ) from error
+    return next((found.parent for found in sorted(folder.rglob("Training"))), folder)
