@@ -62,5 +62,7 @@ def test_undefined_resamples_are_left_out_without_a_warning() -> None:
     assert np.isnan([low[1], high[1]]).all()
 
 
-def test_one_group_has_an_interval_without_width() -> None:
-    assert mean_of(np.array([1.0, 0.0]), ["p", "p"]) == (0.5, 0.5, 0.5)
+def test_too_few_groups_have_no_interval() -> None:
+    value, low, high = mean_of(np.array([1.0, 0.0] * 9), [f"P{i // 2}" for i in range(18)])
+    assert value == 0.5
+    assert np.isnan([low, high]).all()

@@ -20,6 +20,8 @@ _SHOWN = (
     "log_loss", "macro_f1", "mcc", "expected_calibration_error", "missed_tumor_rate",
     "false_alarm_rate",
 )  # fmt: skip
+_MIN_GROUPS = 10
+"""Groups below which a subset is left to the report."""
 
 
 @click.command(
@@ -139,31 +141,28 @@ def _print(evaluation: "Evaluation", setting: "Setting", page: Path) -> None:
 
 def _table(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls and the paper."""
+    from rich import box
     from rich.table import Table
 
     from tumorlens.evaluation.protocols import PAPER
     from tumorlens.evaluation.report import TITLES, comparison, show
 
+    shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.bundle.info.name, setting.split.name
-    table = Table(title=f"{name} on {split}, {evaluation.part}: 95% intervals over groups")
+    title = f"{name} on {split}, {evaluation.part} (95% intervals over groups)"
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column("")
-    for measured in evaluation.measured:
-        header = f"{measured.subset.title}\n{measured.images} images, {measured.groups} groups"
+    for m in shown:
+        header = f"{m.subset.title}\n{m.images} images, {m.groups} groups"
         table.add_column(header, justify="right", style=style)
-    own, *controls = comparison(evaluation)
-    table.add_row(
-        "Accuracy", *(show("accuracy", own[1][m.subset.name]) for m in evaluation.measured)
-    )
+    (_, own), *controls = comparison(evaluation)
+    table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
     for metric in _SHOWN:
-        row = (show(metric, m.estimates[metric]) for m in evaluation.measured)
-        table.add_row(TITLES[metric], *row)
+        table.add_row(TITLES[metric], *(show(metric, m.estimates[metric]) for m in shown))
     table.add_section()
-    for title, accuracy in controls:
-        row = (show("accuracy", accuracy[m.subset.name]) for m in evaluation.measured)
-        table.add_row(f"Accuracy, {title}", *row)
-    comparable = setting.protocol(evaluation).comparable
-    figure = f"{100 * PAPER.test_accuracy:.2f}%, log-loss {PAPER.test_log_loss}"
-    table.add_row(
-        f"{PAPER.citation}, folder", figure if comparable else f"{figure}\nnot comparable"
-    )
+    for control, accuracy in controls:
+        table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
+    paper = f"{100 * PAPER.test_accuracy:.2f}%, log-loss {PAPER.test_log_loss}"
+    note = "" if setting.protocol(evaluation).comparable else "\nnot comparable"
+    table.add_row(f"{PAPER.citation}, folder", paper + note)
     return table

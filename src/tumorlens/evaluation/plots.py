@@ -96,12 +96,8 @@ def roc_png(labels: Labels, probabilities: Floats) -> bytes:
             axes.set(xlabel="1 - specificity", ylabel="sensitivity")
             axes.grid(True, linewidth=0.6)
             axes.set_axisbelow(True)
-        handles, names = whole.get_legend_handles_labels()
-        if handles:
-            corner.legend(
-                handles, names, loc="lower right", title="area under the curve",
-                frameon=True, framealpha=0.9, edgecolor="white",
-            )  # fmt: skip
+        if whole.get_legend_handles_labels()[0]:
+            whole.legend(loc="lower right", title="area under the curve", borderpad=1)
     return png.getvalue()
 
 

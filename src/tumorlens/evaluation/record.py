@@ -133,7 +133,7 @@ def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             "temperature": bundle.info.temperature,
             "parameters": bundle.info.network.parameters,
         },
-        "clean_result": not any(caution.severe for caution in found),
+        "quotable": not any(caution.severe for caution in found),
         "trained_on_other_split": seen.other_split,
         "trained_on": {
             "split_name": seen.split_name,

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from tumorlens import __version__, reporting
+from tumorlens.datasets.controls import FRAME_CLASSIFIER, HASH_NEIGHBOUR
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics, plots, record, resampling
-from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.protocols import PAPER
 from tumorlens.evaluation.record import Setting
@@ -42,6 +42,10 @@ TITLES: Final[Mapping[str, str]] = {
     "precision": "Precision",
     "f1": "F1",
     "auroc": "AUROC",
+}
+CONTROL_TITLES: Final[Mapping[str, str]] = {
+    HASH_NEIGHBOUR: "hash neighbour",
+    FRAME_CLASSIFIER: "frame alone",
 }
 _RATES: Final = frozenset(
     {"accuracy", "missed_tumor_rate", "false_alarm_rate", "sensitivity", "specificity", "precision"}
@@ -111,26 +115,33 @@ def write(
         mistakes=mistakes(evaluation, classifier, manifest),
         wrong=int((evaluation.predicted != evaluation.labels).sum()),
         level=resampling.LEVEL,
+        min_groups=resampling.MIN_GROUPS,
         version=__version__,
     )
 
 
 def show(name: str, estimate: Estimate) -> str:
-    """Write an estimate for people: ``98.44% (97.53 to 99.16)``, ``0.061 (0.041 to 0.085)``."""
+    """Write an estimate for people: ``98.44% (97.53 to 99.16)``, ``0.0612 (0.0410 to 0.0853)``."""
     value, low, high = estimate
     if math.isnan(value):
         return "undefined"
     if name in _RATES:
-        value, low, high = 100 * value, 100 * low, 100 * high
-        return f"{value:.2f}% ({low:.2f} to {high:.2f})"
-    return f"{value:.4f} ({low:.4f} to {high:.4f})"
+        shown, digits, low, high = f"{100 * value:.2f}%", 2, 100 * low, 100 * high
+    else:
+        shown, digits = f"{value:.4f}", 4
+    if math.isnan(low):
+        return f"{shown} (no interval)"
+    return f"{shown} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
     """Accuracy of the bundle and of each control, keyed by subset."""
     bundle = {m.subset.name: m.estimates["accuracy"] for m in evaluation.measured}
     rows: list[tuple[str, Mapping[str, Estimate]]] = [("this bundle", bundle)]
-    return rows + [(_control_title(control), control.accuracy) for control in evaluation.controls]
+    return rows + [
+        (f"control: {CONTROL_TITLES[control.name]}", control.accuracy)
+        for control in evaluation.controls
+    ]
 
 
 def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
@@ -181,7 +192,3 @@ def mistakes(
             )
         )
     return found
-
-
-def _control_title(control: Control) -> str:
-    return f"control: {control.description}"

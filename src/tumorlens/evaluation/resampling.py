@@ -5,6 +5,7 @@ cluster bootstrap (Field and Welsh, 2007) draws whole groups with replacement an
 percentiles of the metric over the resamples.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL: Final = 0.95
+MIN_GROUPS: Final = 10
+"""Groups below which no interval is given: percentiles over so few are far too narrow."""
 _CHUNK_ELEMENTS: Final = 4_000_000
 
 Floats = NDArray[np.float64]
@@ -25,7 +28,7 @@ class Sampling(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value and its 95% interval; NaN where undefined."""
+    """A value and its 95% interval; NaN where undefined, or where groups are too few."""
 
     value: float
     low: float
@@ -43,9 +46,11 @@ def bootstrap(
     """Estimate every column of ``statistic``, a function of weights (B, N) giving (B, M).
 
     ``groups`` names the group of each of N images. Resamples in which a column is undefined are
-    left out of its interval.
+    left out of its interval. Of fewer than ``MIN_GROUPS`` groups there is no interval.
     """
     value = statistic(np.ones((1, len(groups))))[0]
+    if len(set(groups)) < MIN_GROUPS:
+        return [Estimate(float(v), math.nan, math.nan) for v in value]
     drawn = np.concatenate([statistic(w) for w in group_weights(groups, sampling)])
     low, high = interval(drawn)
     return [Estimate(*map(float, column)) for column in zip(value, low, high, strict=True)]

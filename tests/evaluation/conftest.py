@@ -1,0 +1,33 @@
+"""A phantom set under two splits: one leaks, as the public folders do, and one does not."""
+
+from pathlib import Path
+
+import pytest
+
+import tumorlens
+from tumorlens.datasets import phantoms, splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.inference.classifier import Classifier
+
+
+@pytest.fixture(scope="session")
+def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """About 80 pictures of 40 phantom patients; four test files are copies of training files."""
+    return Manifest.load(phantoms.write_phantoms(tmp_path_factory.mktemp("phantoms"), 10, seed=5))
+
+
+@pytest.fixture(scope="session")
+def leaky_split(phantom_set: Manifest) -> Split:
+    return splits.folder_split(phantom_set)
+
+
+@pytest.fixture(scope="session")
+def clean_split(phantom_set: Manifest) -> Split:
+    return phantoms.phantom_split(phantom_set)
+
+
+@pytest.fixture(scope="session")
+def classifier(tiny_bundle: Path) -> Classifier:
+    """With random weights: what it answers matters to no test, only what is made of it."""
+    return tumorlens.load(tiny_bundle, threads=1)

@@ -1,0 +1,106 @@
+"""What the report must say of a model that may have seen the images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.evaluation.exposure import Exposure, Kinship, cautions, exposure, group_of, kinship
+
+NO_KIN = Kinship(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
+
+
+def record(sha256: str, group: str = "", pixels: str = "") -> Record:
+    return Record("x.png", "glioma", "", sha256, pixels, 64, 64, "L", group, "test")
+
+
+def test_kin_are_counted_among_train_and_validation_only() -> None:
+    manifest = Manifest(
+        (
+            record("a", "P1", "pa"), record("b", "P2", "pb"), record("c", "P3", "pc"),
+            record("d", "P1", "pd"), record("e", "P4", "pb"), record("f", "P3", "pc"),
+            record("g", "P5", ""),
+        ),
+        Path(),
+    )  # fmt: skip
+    parts = ["train", "validation", "excluded", "test", "test", "test", "test"]
+    kin = kinship(manifest, parts, "test")
+    assert kin.group.tolist() == [True, False, False, False]
+    assert kin.twin.tolist() == [False, True, False, False]
+
+
+def test_an_image_of_unknown_group_is_its_own() -> None:
+    assert group_of(record("a")) != group_of(record("b"))
+    assert group_of(record("a", "P1")) == "P1"
+
+
+def test_same_split_is_known_by_its_hash_not_by_its_name() -> None:
+    info = splits.load("clean").info
+    training = {"split": {"name": "anything", "sha256": info.sha256}}
+    assert exposure(training, info, []).other_split is False
+    renamed = {"split": {"name": info.name, "sha256": "0" * 64}}
+    assert exposure(renamed, info, []).other_split is True
+
+
+def test_first_round_of_cross_validation_is_the_clean_split() -> None:
+    info = splits.load("clean").info
+    round_0 = splits.load("clean-cv:0").info
+    training = {"split": {"name": round_0.name, "sha256": round_0.sha256}}
+    assert exposure(training, info, []).other_split is False
+
+
+def test_overlap_with_another_shipped_split_is_counted() -> None:
+    clean, folder = splits.load("clean"), splits.load("folder")
+    test = [row for row in clean.rows if row.part == "test"]
+    records = [record(row.sha256, row.group) for row in test]
+    training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
+    seen = exposure(training, clean.info, records)
+    trained = {row.sha256 for row in folder.rows if row.part != "test"}
+    assert seen.other_split is True
+    assert seen.images == sum(row.sha256 in trained for row in test) > 900
+    assert seen.groups is not None
+    assert seen.groups > 0
+    assert not seen.unseen
+    [caution] = cautions("test", seen, NO_KIN)
+    assert caution.severe
+    assert f"fitted on {seen.images} of the images" in caution.text
+
+
+def test_external_images_are_a_caution_but_not_a_severe_one() -> None:
+    folder = splits.load("folder")
+    training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
+    seen = exposure(training, splits.load("clean").info, [record("ff", "another hospital")])
+    [caution] = cautions("test", seen, NO_KIN)
+    assert seen.unseen
+    assert not caution.severe
+    assert "trained on another split, folder" in caution.text
+
+
+@pytest.mark.parametrize("training", [{}, {"split": "folder"}, {"split": {"name": "folder"}}])
+def test_a_bundle_that_does_not_say_is_no_clean_result(training: dict[str, object]) -> None:
+    seen = exposure(training, splits.load("folder").info, [])
+    assert seen.other_split is None
+    [caution] = cautions("test", seen, NO_KIN)
+    assert caution.severe
+    assert "does not say" in caution.text
+
+
+def test_an_unknown_other_split_is_no_clean_result() -> None:
+    seen = exposure({"split": {"name": "mine", "sha256": "1"}}, splits.load("folder").info, [])
+    assert [caution.severe for caution in cautions("test", seen, NO_KIN)] == [True]
+
+
+def test_the_part_matters() -> None:
+    same = Exposure("s", "1", False)
+    assert cautions("test", same, NO_KIN) == []
+    assert [c.severe for c in cautions("train", same, NO_KIN)] == [True]
+    assert [c.severe for c in cautions("validation", same, NO_KIN)] == [False]
+
+
+def test_shared_groups_and_twins_are_counted_in_words() -> None:
+    kin = Kinship(np.array([True, False, False]), np.array([True, True, False]))
+    [caution] = cautions("test", Exposure("s", "1", False), kin)
+    assert "2 of 3 images" in caution.text
+    assert "1 are pixel-identical" in caution.text

@@ -1,0 +1,43 @@
+"""The figures draw whatever they are given."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from tumorlens.evaluation import plots
+from tumorlens.imaging import reader
+
+Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def answers(classes: tuple[int, ...], count: int) -> Answers:
+    generator = np.random.default_rng(0)
+    labels = generator.choice(classes, size=count)
+    exponents = np.exp(generator.normal(size=(count, 4)) + 3 * np.eye(4)[labels])
+    return labels, exponents / exponents.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("given", [answers((0, 1, 2, 3), 200), answers((2,), 3), answers((0,), 1)])
+def test_every_figure_is_a_picture(given: Answers) -> None:
+    labels, probabilities = given
+    for png in (
+        plots.confusion_png(labels, probabilities.argmax(axis=1)),
+        plots.reliability_png(labels, probabilities),
+        plots.roc_png(labels, probabilities),
+    ):
+        image = reader.read_bytes(png)
+        assert min(image.width, image.height) > 400
+        assert image.pixels.std() > 5
+
+
+def test_equal_answers_are_equal_bytes() -> None:
+    labels, probabilities = answers((0, 1, 2, 3), 50)
+    assert plots.roc_png(labels, probabilities) == plots.roc_png(labels, probabilities)
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 4), (3, 4), (90, 100), (7, 7)])
+def test_wilson_interval_equals_scipy(right: int, count: int) -> None:
+    low, high = plots.wilson(np.array([right / count]), np.array([float(count)]))
+    expected = binomtest(right, count).proportion_ci(method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-6)
