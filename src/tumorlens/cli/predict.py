@@ -147,7 +147,8 @@ def _table(results: Iterable["Result"], is_file: bool) -> bytes:
         text = result_table.render(drawn, width=None)
     else:
         width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
-        text = result_table.render(drawn, width=width, color="NO_COLOR" not in os.environ)
+        color = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        text = result_table.render(drawn, width=width, color=color)
     encoding = "utf-8" if is_file else sys.stdout.encoding
     return text.encode(encoding or "utf-8", "replace")
 
