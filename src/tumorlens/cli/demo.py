@@ -1,0 +1,172 @@
+"""``tumorlens demo``: the main job on a synthetic set, in under a minute."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tumorlens.cli.terminal import printable
+from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
+from tumorlens.labels import RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.datasets.splits import Split
+    from tumorlens.evaluation.demo import Outcome
+    from tumorlens.inference.classifier import Classifier
+
+Progress = Callable[[int, int], None]
+
+
+@click.command("demo", short_help="Run the main job on a synthetic set.")
+@click.argument("pictures", nargs=-1, metavar="[PICTURES]...")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
+@click.option("--train", is_flag=True,
+              help="Train the phantom network anew first, in about a minute.")  # fmt: skip
+@click.option("--patients", type=click.IntRange(5, 2000), metavar="N",
+              help="Phantom patients a class. Default: 50, with --train 100.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Another seed, other phantoms.")  # fmt: skip
+@click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
+              help="Bundle that answers for PICTURES.")  # fmt: skip
+def command(
+    pictures: tuple[str, ...],
+    output: Path,
+    train: bool,
+    patients: int | None,
+    seed: int,
+    bundle: str,
+) -> None:
+    """Make phantoms, audit them, split them by patient, evaluate, classify, report.
+
+    The phantoms are synthetic heads with and without a synthetic tumour: what is measured on them
+    says nothing about patients. PICTURES are real ones, yours: files, folders or patterns.
+
+    Exit codes: 0 all good, 3 some of PICTURES could not be used, 4 a bundle cannot be used.
+    """
+    if train:
+        _require_torch()
+    from tumorlens.evaluation import demo
+
+    if not demo.is_free(output):
+        raise click.BadParameter(
+            f"{printable(str(output))} holds other files; name a new or empty folder",
+            param_hint="--output",
+        )
+    run = _Run(output, seed, patients or (100 if train else 50), train, bundle)
+    outcome, page = run.go(pictures)
+    _print(outcome, page)
+    if outcome.failed:
+        click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
+
+
+class _Run:
+    """One demonstration, step by step, telling the terminal what it does."""
+
+    def __init__(self, folder: Path, seed: int, patients: int, train: bool, bundle: str) -> None:
+        self.folder, self.seed, self.patients = folder, seed, patients
+        self.train, self.bundle = train, bundle
+        self._step = 0
+
+    def go(self, pictures: tuple[str, ...]) -> tuple["Outcome", Path]:
+        """Take all steps; return what was found and the report's path."""
+        import tumorlens
+        from tumorlens.evaluation import demo
+
+        # Loaded before any work: a bundle that cannot be used should say so at once.
+        answering = tumorlens.load(self.bundle) if pictures else None
+        classifier = None if self.train else tumorlens.load("phantom")
+        demo.claim(self.folder)
+        with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
+            manifest = demo.make_phantoms(self.folder, self.patients, self.seed, bar)
+        with self._next("Auditing them") as bar:
+            audit = demo.audit_phantoms(self.folder, manifest, bar)
+        with self._next("Splitting them by patient"):
+            split = demo.split_phantoms(self.folder, manifest)
+        if classifier is None:
+            classifier = self._trained(manifest, split)
+        with self._next("Evaluating on patients the network never saw") as bar:
+            evaluation, setting = demo.evaluate_phantoms(
+                self.folder, classifier, manifest, split, bar
+            )
+            gallery = demo.gallery(classifier, evaluation, manifest)
+        with self._next(f"Classifying your pictures ({len(pictures) or 'none'} given)"):
+            shown = demo.classify(answering, pictures) if answering else []
+        outcome = demo.Outcome(
+            seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
+            setting=setting, trained_anew=self.train, gallery=gallery, pictures=shown,
+            picture_model=self.bundle,
+        )  # fmt: skip
+        return outcome, demo.write(self.folder, outcome)
+
+    def _trained(self, manifest: "Manifest", split: "Split") -> "Classifier":
+        """Train by the recipe in the box, in a folder of its own; load what came out."""
+        import msgspec
+
+        import tumorlens
+        from tumorlens.config import TrainConfig, recipe_path
+        from tumorlens.training.progress import EpochBar
+        from tumorlens.training.runner import RunOptions, train
+
+        config = TrainConfig.from_toml(recipe_path("phantom"))
+        config = msgspec.structs.replace(config, seed=self.seed)
+        options = RunOptions(name="phantom", cache_folder=self.folder / "cache")
+        out = _fresh(self.folder / "training")
+        with (
+            self._next("Training a network on the training patients"),
+            EpochBar(config.epochs) as epochs,
+        ):
+            made = train(config, manifest, split, out, options, [epochs])
+        return tumorlens.load(made or out / "bundle")
+
+    @contextmanager
+    def _next(self, title: str) -> Iterator[Progress]:
+        """Announce a step; lend it a progress bar, which is silent when not on a terminal."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as TimeLeft
+
+        self._step += 1
+        console = Console(stderr=True, highlight=False)
+        console.print(f"{self._step}/{6 if self.train else 5} {title} ...", soft_wrap=True)
+        columns = (TextColumn("   "), BarColumn(), MofNCompleteColumn(), TimeLeft())
+        bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        with bar:
+            task = bar.add_task("", total=None, visible=False)
+            yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401 - only to see whether the extra is there
+    except ImportError as error:
+        raise MissingExtraError("tumorlens demo --train", "train") from error
+
+
+def _fresh(folder: Path) -> Path:
+    """``folder``, or with a number behind where it exists: an earlier run is never overwritten."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def _print(outcome: "Outcome", page: Path) -> None:
+    from tumorlens.evaluation import demo, report
+    from tumorlens.inference.classifier import Prediction
+
+    accuracy = outcome.evaluation.estimates["accuracy"]
+    click.echo(f"Phantoms: accuracy {report.show('accuracy', accuracy)} on unseen patients")
+    for shown in outcome.pictures:
+        path, answer = printable(shown.path), shown.answer
+        if isinstance(answer, Prediction):
+            click.echo(f"{path}: {answer.label} ({answer.probabilities[answer.label]:.1%})")
+        else:
+            click.echo(f"tumorlens: {printable(answer.error.message)}", err=True)
+    click.echo(f"Report: {page}")
+    click.echo(demo.SYNTHETIC)
+    click.echo(RESEARCH_NOTICE)

@@ -1,0 +1,226 @@
+"""The demonstration: the whole job on phantoms, from pictures to a report, step by step.
+
+Everything is written below one folder: ``phantoms/`` with its manifest and split, ``audit/``,
+``evaluation/``, ``index.html`` and ``demo.json``. The last is there from the beginning and marks
+the folder as a demonstration's, to be written again.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from tumorlens import __version__, reporting
+from tumorlens.datasets import audit as audits
+from tumorlens.datasets import audit_report, phantoms
+from tumorlens.datasets.controls import HASH_NEIGHBOUR
+from tumorlens.datasets.findings import Audit
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import TEST, Split
+from tumorlens.evaluation import evaluator, plots, report
+from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.record import Setting
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.imaging import encode, finder, reader
+from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+PAGE: Final = "index.html"
+MARK: Final = "demo.json"
+SYNTHETIC: Final = (
+    "The heads of this demonstration are drawn by a program. A figure measured on them shows that "
+    "the software works; it says nothing about patients."
+)
+_SHOWN_A_CLASS: Final = 5
+_RESAMPLES: Final = 500
+"""Enough for an interval to look at; `tumorlens evaluate` takes more."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture with its answer, for the gallery."""
+
+    picture: str
+    """A data URI; empty where the picture cannot be read."""
+    path: str
+    truth: str
+    """Empty for a picture of the user, whose truth is not known."""
+    answer: Prediction | Failure
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the steps found; the report adds nothing but presentation."""
+
+    seed: int
+    manifest: Manifest
+    split: Split
+    audit: Audit
+    """Of the folders as they were made, where patients cross."""
+    evaluation: Evaluation
+    setting: Setting
+    trained_anew: bool
+    gallery: Sequence[Shown]
+    pictures: Sequence[Shown]
+    picture_model: str
+    """Name of the bundle that answered for the user's pictures."""
+
+    @property
+    def failed(self) -> int:
+        """How many of the user's pictures could not be used."""
+        return sum(isinstance(shown.answer, Failure) for shown in self.pictures)
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a demonstration may write there: nothing is lost but an earlier demonstration."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))
+
+
+def claim(folder: Path) -> None:
+    """Make ``folder`` a demonstration's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MARK).exists():
+        (folder / MARK).write_bytes(b"{}\n")
+
+
+def make_phantoms(
+    folder: Path, patients_per_class: int, seed: int, progress: Progress | None = None
+) -> Manifest:
+    """Write the phantom set to ``folder/phantoms``."""
+    path = phantoms.write_phantoms(folder / "phantoms", patients_per_class, seed, progress=progress)
+    return Manifest.load(path)
+
+
+def audit_phantoms(folder: Path, manifest: Manifest, progress: Progress | None = None) -> Audit:
+    """Audit the set under its own folders and write ``folder/audit``."""
+    parts = audits.published_parts(manifest)
+    found = audits.audit(manifest, parts, manifest_name="manifest.csv", progress=progress)
+    audit_report.write(found, manifest, parts, folder / "audit")
+    return found
+
+
+def split_phantoms(folder: Path, manifest: Manifest) -> Split:
+    """Split by patient and write ``folder/phantoms/split.csv``."""
+    split = phantoms.phantom_split(manifest)
+    split.save(folder / "phantoms" / "split.csv")
+    return split
+
+
+def evaluate_phantoms(
+    folder: Path,
+    classifier: Classifier,
+    manifest: Manifest,
+    split: Split,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, Setting]:
+    """Score the bundle on the patients set apart and write ``folder/evaluation``."""
+    evaluation = evaluator.evaluate(
+        classifier,
+        manifest,
+        split.parts(manifest),
+        part=TEST,
+        sampling=Sampling(_RESAMPLES, 0),
+        progress=progress,
+    )
+    setting = Setting(classifier.bundle, split.info, manifest.sha256, "")
+    report.write(folder / "evaluation", evaluation, setting, classifier, manifest)
+    return evaluation, setting
+
+
+def gallery(classifier: Classifier, evaluation: Evaluation, manifest: Manifest) -> list[Shown]:
+    """Show one slice of the first test patients of every class, whatever was answered."""
+    taken: Counter[str] = Counter()
+    first_of = {record.group: record for record in reversed(evaluation.records)}
+    chosen: list[Record] = []
+    for record in sorted(first_of.values(), key=lambda record: record.group):
+        if taken[record.label] < _SHOWN_A_CLASS:
+            taken[record.label] += 1
+            chosen.append(record)
+    chosen.sort(key=lambda record: CLASSES.index(record.label))
+    files = [manifest.file(record) for record in chosen]
+    answers = classifier.predict_paths(files)
+    return [
+        Shown(_thumbnail(file), record.path, record.label, answer)
+        for file, record, answer in zip(files, chosen, answers, strict=True)
+    ]
+
+
+def classify(classifier: Classifier, arguments: Sequence[str]) -> list[Shown]:
+    """Answer for the pictures that files, folders and patterns stand for; failures are kept."""
+    shown = []
+    for argument in arguments:
+        found = finder.find(argument)
+        for answer in classifier.predict_paths(found.paths):
+            picture = "" if isinstance(answer, Failure) else _thumbnail(Path(answer.path))
+            shown.append(Shown(picture, answer.path, "", answer))
+        if found.error is not None:
+            shown.append(Shown("", argument, "", Failure.of(argument, found.error)))
+    return shown
+
+
+def write(folder: Path, outcome: Outcome) -> Path:
+    """Write ``index.html`` and ``demo.json``; return the page."""
+    encoded = msgspec.json.encode(as_dict(outcome))
+    (folder / MARK).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
+    evaluation = outcome.evaluation
+    return reporting.write(
+        folder / PAGE,
+        "demo.html",
+        outcome=outcome,
+        synthetic=SYNTHETIC,
+        classes=CLASSES,
+        failure=Failure,
+        confusion=reporting.embed_png(plots.confusion_png(evaluation.labels, evaluation.predicted)),
+        accuracies=report.comparison(evaluation),
+        neighbour=neighbour(outcome),
+        show=report.show,
+        patients=len({record.group for record in outcome.manifest}),
+        counts=outcome.split.info.counts,
+        version=__version__,
+    )
+
+
+def neighbour(outcome: Outcome) -> tuple[float, float] | None:
+    """Accuracy of the hash neighbour where patients cross, and where they do not."""
+    crossing = {c.name: c.accuracy for c in outcome.audit.controls}.get(HASH_NEIGHBOUR)
+    apart = {c.name: c.accuracy["all"].value for c in outcome.evaluation.controls}.get(
+        HASH_NEIGHBOUR
+    )
+    return None if crossing is None or apart is None else (crossing, apart)
+
+
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    """Everything found, as JSON types."""
+    evaluation = outcome.evaluation
+    return {
+        "tumorlens": __version__,
+        "notice": RESEARCH_NOTICE,
+        "synthetic": SYNTHETIC,
+        "seed": outcome.seed,
+        "images": len(outcome.manifest),
+        "parts": outcome.split.info.counts,
+        "audit": msgspec.to_builtins(outcome.audit.leaks),
+        "bundle": {"name": outcome.setting.bundle.info.name, "trained_anew": outcome.trained_anew},
+        "accuracy": {
+            title: values["all"]._asdict() for title, values in report.comparison(evaluation)
+        },
+        "pictures": [msgspec.to_builtins(shown.answer) for shown in outcome.pictures],
+    }
+
+
+def _thumbnail(file: Path) -> str:
+    """The picture as a data URI, its range stretched to 8 bits, its longer side under 384."""
+    pixels = reader.read(file).pixels
+    step = max(1, max(pixels.shape) // 384)
+    pixels = pixels[::step, ::step]
+    low, high = float(pixels.min()), float(pixels.max())
+    scaled = (pixels - low) * (255.0 / max(high - low, 1e-12))
+    return encode.data_uri(np.rint(scaled).astype(np.uint8))
