@@ -92,12 +92,12 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     for name in CLASSES if _every_class(width) else ("probability",):
         table.add_column(DISPLAY_NAMES.get(name, name), justify="right", no_wrap=True)
     for result in results:
-        name = Text(elide(printable(result.path), room) if room else "")
+        path = Text(elide(printable(result.path), room) if room else "")
         if isinstance(result, Failure):
-            table.add_row(name, Text(f"failed: {result.error.kind}", style="red"))
+            table.add_row(path, Text(f"failed: {result.error.kind}", style="red"))
         else:
             answer = Text(DISPLAY_NAMES[result.label], style="bold")
-            table.add_row(name, answer, *_shares(result, width))
+            table.add_row(path, answer, *_shares(result, width))
     return table
 
 
