@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
+from tumorlens import bundle
 from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError
 from tumorlens.imaging import encode
@@ -176,6 +178,17 @@ def test_an_unusable_bundle_wins_over_bad_inputs(tmp_path: Path) -> None:
     found = CliRunner().invoke(command, ["gone.png", "--bundle", str(tmp_path)])
     assert isinstance(found.exception, BundleError)
     assert found.exception.exit_code == 4
+
+
+def test_a_bundle_for_another_use_says_so(tiny_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    made = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(made.info, intended_use="Synthetic pictures only.")
+    bundle.save(tmp_path / "toy", info, made.model)
+    picture = str(folder / "a.png")
+    found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "toy")])
+    assert found.stderr.splitlines()[0] == "tumorlens: bundle tiny: Synthetic pictures only."
+    found = CliRunner().invoke(command, [picture, "--bundle", str(tiny_bundle)])
+    assert found.stderr == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names that are any bytes")

@@ -61,6 +61,7 @@ def command(
 
     _check_output(output)
     classifier = tumorlens.load(bundle_name, threads=threads)
+    _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
     results = _with_progress(_results(classifier, found, paths, batch_size), found, layout, output)
@@ -177,6 +178,14 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         Path(temporary).replace(output)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _note_use(classifier: "Classifier") -> None:
+    """A bundle for something else than usual (synthetic pictures, say) speaks up first."""
+    use = classifier.bundle.info.intended_use
+    if use != RESEARCH_NOTICE:
+        name = classifier.bundle.info.name
+        click.echo(f"tumorlens: {printable(f'bundle {name}: {use}')}", err=True)
 
 
 def _note_skipped(found: Iterable["Found"]) -> None:
