@@ -1,0 +1,87 @@
+"""The two controls."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.datasets import controls
+from tumorlens.datasets.fingerprints import Fingerprints
+from tumorlens.errors import DatasetError
+from tumorlens.labels import NO_TUMOR_INDEX
+
+COUNT = 80
+
+
+@pytest.fixture
+def framed() -> Fingerprints:
+    """Pictures whose frame gives the class away and whose inside and hash are noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(COUNT) % 4
+    thumbnails = rng.integers(0, 256, size=(COUNT, 64, 64), dtype=np.uint8)
+    thumbnails[:, :5] = (60 * labels)[:, np.newaxis, np.newaxis] + rng.integers(
+        0, 20, size=(COUNT, 5, 64), dtype=np.uint8
+    )
+    hashes = rng.integers(0, 2**63, size=(COUNT, 8), dtype=np.uint64)
+    blank = ("",) * COUNT
+    return Fingerprints(labels, thumbnails, hashes, blank, blank, blank)
+
+
+def rows(start: int, stop: int) -> NDArray[np.int64]:
+    return np.arange(start, stop, dtype=np.int64)
+
+
+def test_frame_classifier_reads_the_frame(framed: Fingerprints) -> None:
+    result = controls.frame_classifier(framed, rows(0, 60), rows(60, COUNT))
+    assert result.accuracy == 1.0
+    assert result.tumor_accuracy == 1.0
+    assert result.probabilities is not None
+    assert result.probabilities.shape == (20, 4)
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(result.test_idx, rows(60, COUNT))
+
+
+def test_frame_classifier_sees_nothing_but_the_frame(framed: Fingerprints) -> None:
+    other = framed.thumbnails.copy()
+    other[:, 5:-5, 5:-5] = 255 - other[:, 5:-5, 5:-5]
+    changed = dataclasses.replace(framed, thumbnails=other)
+    one = controls.frame_classifier(framed, rows(0, 60), rows(60, COUNT))
+    two = controls.frame_classifier(changed, rows(0, 60), rows(60, COUNT))
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+
+
+def test_hash_neighbour_takes_the_nearest(framed: Fingerprints) -> None:
+    hashes = framed.hashes.copy()
+    hashes[70, 0] = hashes[9, 0] ^ np.uint64(0b101)
+    changed = dataclasses.replace(framed, hashes=hashes)
+    result = controls.hash_neighbour(changed, rows(0, 60), np.array([70]))
+    assert result.predicted.tolist() == [framed.labels[9]]
+    assert result.labels.tolist() == [framed.labels[70]]
+    assert result.probabilities is None
+
+
+def test_hash_ties_are_decided_by_vote(framed: Fingerprints) -> None:
+    hashes = np.full_like(framed.hashes, 2**40)
+    hashes[[1, 5, 2, 70], 0] = 3
+    changed = dataclasses.replace(framed, hashes=hashes)
+    result = controls.hash_neighbour(changed, rows(0, 60), np.array([70]))
+    assert result.predicted.tolist() == [framed.labels[1]]
+
+
+def test_unusable_test_pictures_get_the_commonest_class(framed: Fingerprints) -> None:
+    problems = ["", *["x"] * 1, *[""] * (COUNT - 3), "y"]
+    broken = dataclasses.replace(framed, problems=tuple(problems))
+    train = np.array([1, 2, 6, 10, 3])
+    for control in (controls.hash_neighbour, controls.frame_classifier):
+        assert control(broken, train, np.array([COUNT - 1])).predicted.tolist() == [NO_TUMOR_INDEX]
+
+
+@pytest.mark.parametrize(("train", "test", "word"), [((), (1,), "train"), ((1,), (), "test")])
+def test_empty_parts_are_refused(
+    framed: Fingerprints, train: tuple[int, ...], test: tuple[int, ...], word: str
+) -> None:
+    with pytest.raises(DatasetError, match=f"no image to {word}"):
+        controls.hash_neighbour(
+            framed, np.array(train, dtype=np.int64), np.array(test, dtype=np.int64)
+        )
