@@ -82,6 +82,8 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Probability of filling one random rectangle with its own mean."""
     mixup: NonNegative = 0.2
     """Alpha of the Beta distribution; 0 switches mixup off."""
+    calm_from: Share = 1.0
+    """Share of the epochs after which mixup and erasing stop, so that the last see whole images."""
 
 
 class OptimizerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -30,6 +30,15 @@ def test_images_grow_to_full_size() -> None:
     assert {optimization.image_side(epoch, fixed) for epoch in range(10)} == {160}
 
 
+def test_augmentation_calms_down_at_the_end() -> None:
+    restless = msgspec.structs.replace(CONFIG.augment, mixup=0.3, erase=0.4, calm_from=0.7)
+    config = msgspec.structs.replace(CONFIG, augment=restless)
+    found = [optimization.augmentation(epoch, config) for epoch in range(10)]
+    assert [a.mixup for a in found] == [0.3] * 7 + [0.0] * 3
+    assert [a.erase for a in found] == [0.4] * 7 + [0.0] * 3
+    assert {a.rotation_degrees for a in found} == {CONFIG.augment.rotation_degrees}
+
+
 def test_soft_loss_equals_torch_with_smoothing() -> None:
     logits, labels = torch.randn(9, 4), torch.randint(0, 4, (9,))
     ours = optimization.soft_cross_entropy(

@@ -25,13 +25,13 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
         name="micro",
         widths=(16, 32, 64, 96, 160),
         depths=(1, 2, 2, 2, 1),
-        strides=(2, 2, 2, 1, 1),
+        strides=(2, 2, 1, 2, 1),
     ),
     "small": ModelConfig(
         name="small",
         widths=(24, 48, 96, 160, 256),
         depths=(1, 2, 2, 3, 2),
-        strides=(2, 2, 2, 1, 1),
+        strides=(2, 2, 1, 2, 1),
     ),
     "paper": ModelConfig(
         name="paper",

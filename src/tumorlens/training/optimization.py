@@ -2,10 +2,11 @@
 
 import math
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from tumorlens.config import OptimizerConfig, TrainConfig
+from tumorlens.config import AugmentConfig, OptimizerConfig, TrainConfig
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -38,6 +39,13 @@ def image_side(epoch: int, config: TrainConfig) -> int:
         return full
     side = config.start_size + (full - config.start_size) * epoch / last_small
     return min(full, 16 * round(side / 16))
+
+
+def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
+    """Changes to the images of ``epoch`` (from 0): the recipe's, calmed towards the end."""
+    if epoch < config.augment.calm_from * config.epochs:
+        return config.augment
+    return msgspec.structs.replace(config.augment, mixup=0.0, erase=0.0)
 
 
 def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tumorlens.config import TrainConfig
+from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.labels import CLASSES
 from tumorlens.training import checkpoint, optimization
@@ -106,9 +106,10 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout draws from the global generator
         side = optimization.image_side(epoch, self.config)
+        changes = optimization.augmentation(epoch, self.config)
         total = 0.0
         for done, (images, labels) in enumerate(self._batches(epoch), start=1):
-            loss = self._step(images, labels, side, generator)
+            loss = self._step(images, labels, side, changes, generator)
             total += loss
             watcher.batch_done(epoch + 1, done, self.steps_per_epoch, total / done)
         return total / self.steps_per_epoch
@@ -124,17 +125,24 @@ class Trainer:
             images = torch.from_numpy(self.train_set.images[chosen])
             yield images, torch.from_numpy(self.train_set.labels[chosen])
 
-    def _step(self, images: Tensor, labels: Tensor, side: int, random: torch.Generator) -> float:
+    def _step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        side: int,
+        changes: AugmentConfig,
+        random: torch.Generator,
+    ) -> float:
         config = self.config
         rate = optimization.learning_rate(self.state.step, self.steps_per_epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = images.to(self.device)[:, None].float() / 255.0
-        batch = augment(batch, config.augment, side, random)
+        batch = augment(batch, changes, side, random)
         targets = optimization.soft_targets(
             labels.to(self.device), len(CLASSES), config.optimizer.label_smoothing
         )
-        batch, targets = mixup(batch, targets, config.augment.mixup, random)
+        batch, targets = mixup(batch, targets, changes.mixup, random)
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
