@@ -22,7 +22,8 @@ def blobs(seed: int, size: int = 128) -> NDArray[np.uint8]:
     noise = np.random.default_rng(seed).normal(size=(size, size))
     smooth = gaussian_filter(noise, size / 14)
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
-    return np.rint(255 * smooth).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.rint(255 * smooth).astype(np.uint8)
+    return picture
 
 
 def sharpened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,12 +4,12 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.importers import NICKPARVAR_FILES, Progress, provenance_table
+from tumorlens.datasets.importers import Progress, provenance_table
 from tumorlens.errors import DatasetError, MissingExtraError
 
 HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
@@ -39,8 +39,9 @@ class Verification:
             if names
         ]
         if faults:
+            total = len(self.intact) + len(self.missing) + len(self.damaged)
             raise DatasetError(
-                f"{folder}: of {NICKPARVAR_FILES:,} published files {' and '.join(faults)}. "
+                f"{folder}: of {total:,} published files {' and '.join(faults)}. "
                 "Run the same command again to get them"
             )
 
@@ -63,9 +64,15 @@ def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Ve
 
 
 def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
-    """Hash every published file below ``folder`` and compare; never raises for what it finds."""
+    """Compare ``folder`` with the published set; never raises for what it finds."""
+    return compare(folder, published_files(), progress)
+
+
+def compare(
+    folder: str | Path, published: Mapping[str, str], progress: Progress | None = None
+) -> Verification:
+    """Hash the files below ``folder`` that ``published`` names, with their SHA-256."""
     folder = Path(folder)
-    published = published_files()
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())

@@ -27,7 +27,10 @@ VALIDATION: Final = "validation"
 TEST: Final = "test"
 EXCLUDED: Final = "excluded"
 FOLDS: Final = 5
-SHIPPED: Final = ("folder", "clean", "clean-cv")
+PROTOCOLS: Final = ("folder", "clean", "clean-cv")
+"""Splits of the public 7,023-image set."""
+SHIPPED: Final = (*PROTOCOLS, "phantom")
+"""Split files in the box; ``phantom`` is the one that the bundle of that name was trained by."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
 _VALIDATION_SHARE: Final = 0.1
@@ -183,8 +186,8 @@ def load(name_or_path: str | Path) -> Split:
 
 def make(manifest: Manifest, protocol: str) -> Split:
     """Make the split of a shipped protocol for ``manifest``; raises ``SplitError``."""
-    if protocol not in SHIPPED:
-        raise SplitError(f"{protocol}: no such protocol; there are {', '.join(SHIPPED)}")
+    if protocol not in PROTOCOLS:
+        raise SplitError(f"{protocol}: no such protocol; there are {', '.join(PROTOCOLS)}")
     return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
 
 

@@ -1,0 +1,194 @@
+"""``tumorlens data`` from folders to reports."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from tumorlens.cli.data import command
+from tumorlens.cli.main import main
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import SplitRow
+from tumorlens.errors import DatasetError, ManifestError, MissingExtraError, SplitError
+from tumorlens.imaging import encode
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+
+def blobs(seed: int) -> NDArray[np.uint8]:
+    smooth = gaussian_filter(np.random.default_rng(seed).normal(size=(96, 96)), 7)
+    picture: NDArray[np.uint8] = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    return picture
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def leaking(tmp_path: Path) -> Path:
+    """A manifest of 12 training and 4 testing pictures, the last of which is a turned copy."""
+    for k in range(16):
+        part = "Training" if k < 12 else "Testing"
+        file = tmp_path / "set" / part / CLASSES[k % 4] / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode.png(blobs(k) if k < 15 else np.rot90(blobs(3))))
+    file = tmp_path / "m.csv"
+    result = run("import", "folder", "--from", tmp_path / "set", "--output", file)
+    assert result.exit_code == 0, result.output
+    return file
+
+
+def mended(manifest: Manifest) -> list[SplitRow]:
+    """The published parts, the turned copy left out."""
+    return [
+        SplitRow(
+            r.sha256, r.label, r.group,
+            "excluded" if r.path.endswith("15.png")
+            else "test" if r.split == "testing" else "train",
+        )
+        for r in manifest
+    ]  # fmt: skip
+
+
+def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> None:
+    (tmp_path / "set/Training/glioma/broken.jpg").write_bytes(b"\xff\xd8\xff")
+    result = run(
+        "import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "n.csv",
+        "--source", "blobs",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "Wrote 17 images" in result.output
+    assert "1 files do not decode" in result.output
+    assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
+
+
+def test_import_refuses_an_incomplete_public_set(leaking: Path, tmp_path: Path) -> None:
+    arguments = ("import", "nickparvar", "--from", tmp_path / "set", "--output", tmp_path / "n.csv")
+    result = run(*arguments)
+    assert isinstance(result.exception, DatasetError)
+    assert "testing/notumor has 1 of 405 files" in str(result.exception)
+    assert not (tmp_path / "n.csv").exists()
+    assert run(*arguments, "--allow-partial").exit_code == 0
+    assert len(Manifest.load(tmp_path / "n.csv")) == 16
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "folder", "--from", "x", "--output", "y.csv", "--allow-partial"),
+        ("import", "nickparvar", "--from", "x", "--output", "y.csv", "--source", "z"),
+        ("import", "imagenet", "--from", "x", "--output", "y.csv"),
+        ("split", "m.csv"),
+        ("split", "m.csv", "--protocol", "clean", "--verify", "clean"),
+        ("split", "m.csv", "--verify", "clean", "--output", "x.csv"),
+        ("audit", "m.csv"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_audit_reports_and_strict_fails(leaking: Path, tmp_path: Path) -> None:
+    result = run("audit", leaking, "--report", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert "1 of 4" in result.output
+    assert RESEARCH_NOTICE in result.output
+    assert "Looked at 16 images in" in result.output
+    found = json.loads((tmp_path / "report" / "audit.json").read_text("utf-8"))
+    (pair,) = found["near_duplicates"]
+    assert pair["orientation"] == "rotated 90"
+    assert (tmp_path / "report" / "index.html").is_file()
+    strict = run("audit", leaking, "--report", tmp_path / "report", "--strict")
+    assert isinstance(strict.exception, SplitError)
+    assert strict.exception.exit_code == 1
+    assert "leaks" in str(strict.exception)
+
+
+def test_strict_passes_a_split_without_leaks(leaking: Path, tmp_path: Path) -> None:
+    splits.build("mended", "", mended(Manifest.load(leaking)), True).save(tmp_path / "s.csv")
+    result = run(
+        "audit", leaking, "--report", tmp_path / "report", "--strict", "--split", tmp_path / "s.csv"
+    )
+    assert result.exit_code == 0, result.output
+    assert "0 of 3" in result.output
+
+
+def test_split_folder_is_written_and_verified_with_a_warning(leaking: Path, tmp_path: Path) -> None:
+    output = tmp_path / "folder.csv"
+    result = run("split", leaking, "--protocol", "folder", "--output", output)
+    assert result.exit_code == 0, result.output
+    again = run("split", leaking, "--verify", output)
+    assert again.exit_code == 0
+    assert "BY DESIGN" in again.output
+    assert splits.load(output).info.counts["test"] == 4
+
+
+def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(leaking)
+    splits.build("mended", "", mended(manifest), True).save(tmp_path / "s.csv")
+    good = run("split", leaking, "--verify", tmp_path / "s.csv")
+    assert good.exit_code == 0
+    assert "no group stands in two parts" in good.output
+    text = leaking.read_text()
+    test_group = next(r.group for r in manifest if r.split == "testing")
+    train_group = next(r.group for r in manifest if r.split == "training")
+    leaking.write_text(text.replace(test_group, train_group))
+    bad = run("split", leaking, "--verify", tmp_path / "s.csv")
+    assert isinstance(bad.exception, SplitError)
+    assert "leaks: 1 groups" in str(bad.exception)
+
+
+def test_errors_are_one_line_and_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tumorlens", "data", "split", "no.csv", "--verify", "clean"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == ManifestError.exit_code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "tumorlens: no.csv: cannot be read (No such file or directory)"
+    ]
+
+
+def test_fetch_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    result = run("fetch", "nickparvar", "--output", tmp_path)
+    assert isinstance(result.exception, MissingExtraError)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("protocol", splits.PROTOCOLS)
+def test_real_manifest_rewrites_the_shipped_split(
+    data_dir: Path, tmp_path: Path, real_manifest: Callable[[], Path], protocol: str
+) -> None:
+    output = tmp_path / f"{protocol}.csv"
+    result = run("split", real_manifest(), "--protocol", protocol, "--output", output)
+    assert result.exit_code == 0, result.output
+    for suffix in (".csv", ".json"):
+        shipped = Path(splits.__file__).parents[1] / "splits" / f"{protocol}{suffix}"
+        assert output.with_suffix(suffix).read_bytes() == shipped.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def real_manifest(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Imports the public set once, on demand."""
+    file = tmp_path_factory.mktemp("real") / "np.parquet"
+
+    def once() -> Path:
+        if not file.exists():
+            result = run(
+                "import", "nickparvar", "--from", data_dir / "nickparvar", "--output", file
+            )
+            assert result.exit_code == 0, result.output
+            assert "Wrote 7,023 images" in result.output
+        return file
+
+    return once

@@ -1,0 +1,133 @@
+"""From folders to manifests."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.datasets import importers
+from tumorlens.errors import DatasetError
+from tumorlens.imaging import encode
+from tumorlens.labels import CLASSES
+
+Draw = Callable[[int], NDArray[np.uint8]]
+
+
+def put(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def palette_png(picture: NDArray[np.uint8]) -> bytes:
+    """A PNG of 256 palette entries, written by hand: a gray ramp turned upside down."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    height, width = picture.shape
+    ramp = np.repeat(np.arange(255, -1, -1, dtype=np.uint8), 3).tobytes()
+    lines = b"".join(b"\x00" + row.tobytes() for row in 255 - picture)
+    out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    out.seek(0, io.SEEK_END)
+    out.write(chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)))
+    out.write(chunk(b"PLTE", ramp) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+    return out.getvalue()
+
+
+def test_lists_classes_splits_and_hashes(tmp_path: Path, draw: Draw) -> None:
+    put(tmp_path / "set/Training/glioma/a.png", encode.png(draw(0)))
+    put(tmp_path / "set/Testing/no_tumor/b.jpg", encode.jpeg(draw(1)))
+    put(tmp_path / "set/Testing/no_tumor/.hidden.jpg", b"x")
+    put(tmp_path / "set/Testing/readme.txt", b"x")
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", source="here")
+    found = {r.path: (r.label, r.split, r.width, r.mode, r.source) for r in manifest}
+    assert found == {
+        "set/Training/glioma/a.png": ("glioma", "training", 128, "L", "here"),
+        "set/Testing/no_tumor/b.jpg": ("notumor", "testing", 128, "L", "here"),
+    }
+    assert manifest.file(manifest.records[0]).is_file()
+
+
+def test_folders_of_classes_without_splits(tmp_path: Path, draw: Draw) -> None:
+    for seed, label in enumerate(CLASSES):
+        put(tmp_path / "plain" / label / "x.png", encode.png(draw(seed)))
+    steps: list[tuple[int, int]] = []
+    manifest = importers.import_folder(
+        tmp_path / "plain", tmp_path / "m.csv", progress=lambda *step: steps.append(step)
+    )
+    assert {r.label for r in manifest} == set(CLASSES)
+    assert {r.split for r in manifest} == {""}
+    assert {r.source for r in manifest} == {"plain"}
+    assert steps[-1] == (4, 4)
+
+
+def test_palette_png_behind_a_jpg_name_reads_as_its_gray_self(tmp_path: Path, draw: Draw) -> None:
+    put(tmp_path / "set/glioma/palette.jpg", palette_png(draw(3)))
+    put(tmp_path / "set/glioma/plain.png", encode.png(draw(3)))
+    palette, plain = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert (palette.mode, plain.mode) == ("P", "L")
+    assert palette.pixel_sha256 == plain.pixel_sha256 != ""
+    assert palette.sha256 != plain.sha256
+
+
+def test_byte_identical_files_in_two_folders_share_a_group(tmp_path: Path, draw: Draw) -> None:
+    for split in ("Training", "Testing"):
+        put(tmp_path / f"set/{split}/glioma/same.png", encode.png(draw(2)))
+    put(tmp_path / "set/Testing/glioma/other.png", encode.png(draw(4)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    groups = {r.path.removeprefix("set/"): r.group for r in manifest}
+    assert groups["Training/glioma/same.png"] == groups["Testing/glioma/same.png"]
+    assert groups["Testing/glioma/other.png"] != groups["Testing/glioma/same.png"]
+
+
+def test_a_broken_file_is_listed_without_pixels(tmp_path: Path) -> None:
+    put(tmp_path / "set/glioma/broken.jpg", b"\xff\xd8\xff")
+    (record,) = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert (record.pixel_sha256, record.width, record.mode) == ("", 0, "")
+    assert len(record.sha256) == 64
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_folder_without_classes_is_refused(tmp_path: Path, make: bool) -> None:
+    if make:
+        put(tmp_path / "set/cats/tom.jpg", b"x")
+    with pytest.raises(DatasetError, match=r"no folder named after a class|no such folder"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+def test_wrong_counts_name_every_folder_and_what_is_missing(tmp_path: Path, draw: Draw) -> None:
+    put(tmp_path / "np/Training/glioma/Tr-gl_0010.jpg", encode.jpeg(draw(0)))
+    put(tmp_path / "np/glioma/stray.jpg", encode.jpeg(draw(1)))
+    with pytest.raises(DatasetError) as caught:
+        importers.import_nickparvar(tmp_path / "np", tmp_path / "m.csv")
+    message = str(caught.value)
+    for (split, label), count in importers.NICKPARVAR_COUNTS.items():
+        held = 1 if (split, label) == ("training", "glioma") else 0
+        assert f"{split}/{label} has {held} of {count} files (no " in message
+    assert "no split/glioma has 1 of 0 files" in message
+    assert "Te-glTr_0000.jpg" in message
+    assert "Tr-gl_0010.jpg" not in message
+    assert "--allow-partial" in message
+    assert "\n" not in message
+
+
+def test_allow_partial_goes_on(tmp_path: Path, draw: Draw) -> None:
+    put(tmp_path / "np/Training/glioma/Tr-gl_0010.jpg", encode.jpeg(draw(0)))
+    manifest = importers.import_nickparvar(tmp_path / "np", tmp_path / "m.csv", allow_partial=True)
+    assert [(r.source, r.patient) for r in manifest] == [("unknown", "")]
+
+
+def test_provenance_counts_are_the_published() -> None:
+    table = importers.provenance_table()
+    files = [entry.file for entries in table.values() for entry in entries]
+    assert len(files) == len(set(files)) == importers.NICKPARVAR_FILES == 7023
+    for (split, label), count in importers.NICKPARVAR_COUNTS.items():
+        prefix = f"{split.capitalize()}/{label}/"
+        assert sum(file.startswith(prefix) for file in files) == count

@@ -1,0 +1,129 @@
+"""Manifests: round trips, and one clear line for what is wrong."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tumorlens.datasets.manifest import COLUMNS, Manifest, Record, pixel_hash, relative_path
+from tumorlens.errors import ManifestError
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.labels import CLASSES
+
+# What a path or a name may hold: anything but surrogates, and NUL and lone carriage returns,
+# which no file system path or text table keeps.
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=12)
+_RECORDS = st.lists(
+    st.builds(
+        Record,
+        path=_TEXT.filter(bool),
+        label=st.sampled_from(CLASSES),
+        split=st.sampled_from(["", "training", "testing"]),
+        sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+        pixel_sha256=st.text("0123456789abcdef", max_size=64),
+        width=st.integers(0, 9999),
+        height=st.integers(0, 9999),
+        mode=st.sampled_from(["L", "RGB", "I;16", ""]),
+        group=_TEXT,
+        source=_TEXT,
+        patient=_TEXT,
+        source_label=st.sampled_from(["", *CLASSES]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(records=_RECORDS)
+def test_round_trip(tmp_path: Path, suffix: str, records: list[Record]) -> None:
+    file = tmp_path / f"m.{suffix}"
+    Manifest(tuple(records), tmp_path).save(file)
+    loaded = Manifest.load(file)
+    assert loaded.records == tuple(records)
+    assert loaded.folder == tmp_path.resolve()
+    assert [path.name for path in tmp_path.iterdir()] == [f"m.{suffix}"]
+
+
+def _csv(tmp_path: Path, **changes: str) -> Path:
+    values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
+    values |= {"path": "a.png", "class": "glioma", "sha256": "0" * 64, **changes}
+    file = tmp_path / "m.csv"
+    file.write_text(",".join(values) + "\n" + ",".join(values.values()) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class": "cat"}, "row 2: class 'cat' is none of glioma"),
+        ({"class": ""}, "row 2: no class"),
+        ({"path": ""}, "row 2: no path"),
+        ({"sha256": ""}, "row 2: no sha256"),
+        ({"width": "wide"}, "row 2: width 'wide' is no number"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        Manifest.load(_csv(tmp_path, **changes))
+
+
+def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text(f"sha256,class,path,remark\n{'1' * 64},notumor,x/y.jpg,hello\n")
+    record = Manifest.load(file).records[0]
+    assert (record.path, record.label, record.width, record.group) == ("x/y.jpg", "notumor", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", b"", "lists no image"),
+        ("m.csv", b"path,class,sha256\n", "lists no image"),
+        ("m.csv", b"\xff\xfe\x00", "is no CSV"),
+        ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
+    ],
+)
+def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ManifestError, match=message) as caught:
+        Manifest.load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ManifestError, match="none"):
+        Manifest.load(tmp_path / name)
+
+
+def test_hash_says_what_the_data_is_not_where_it_lies(tmp_path: Path) -> None:
+    first = Record("a.png", "glioma", "training", "1" * 64, "", 1, 1, "L", "g", "s")
+    second = dataclasses.replace(first, path="b.png", sha256="2" * 64)
+    moved = dataclasses.replace(second, path="else/where.png", group="other")
+    digest = Manifest((first, second), tmp_path).sha256
+    assert digest == Manifest((moved, first), Path("/")).sha256
+    relabelled = dataclasses.replace(first, label="notumor")
+    assert digest != Manifest((relabelled, second), tmp_path).sha256
+
+
+def test_pixel_hash_is_of_pixels_and_shape_alone() -> None:
+    def digest(pixels: Any, bits: int = 8, mode: str = "L") -> str:
+        return pixel_hash(MedicalImage(np.asarray(pixels, dtype=np.float32), "x", bits, mode))
+
+    assert digest([[1, 2], [3, 4]]) == digest([[1, 2], [3, 4]], mode="RGB")
+    assert digest([[1, 2], [3, 4]]) != digest([[1, 2, 3, 4]])
+    assert digest([[1, 2], [3, 4]]) != digest([[1, 2], [3, 5]])
+    assert digest([[1, 2]], 16) != digest([[1, 2]])
+
+
+def test_paths_are_relative_with_forward_slashes(tmp_path: Path) -> None:
+    assert relative_path(tmp_path / "a" / "b.png", tmp_path) == "a/b.png"
+    assert relative_path(tmp_path / "b.png", tmp_path / "c") == "../b.png"

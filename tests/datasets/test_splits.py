@@ -1,0 +1,204 @@
+"""Split files: what they promise, they keep; what was tampered with, they refuse."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tumorlens.datasets import splits
+from tumorlens.datasets.importers import provenance_table
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import Split, SplitRow
+from tumorlens.errors import SplitError
+
+
+def record(name: str, sha: str, group: str, split: str = "training") -> Record:
+    return Record(
+        f"{split}/glioma/{name}", "glioma", split, sha, f"pixels {sha}", 8, 8, "L", group, "s"
+    )
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest(
+        (
+            record("a.png", "aa", "one"),
+            record("b.png", "bb", "one"),
+            record("c.png", "cc", "two"),
+            record("d.png", "dd", "three", "testing"),
+        ),
+        Path(),
+    )
+
+
+@pytest.fixture
+def split() -> Split:
+    parts = {"aa": ("one", "train"), "bb": ("one", "train"), "cc": ("two", "validation"),
+             "dd": ("three", "test")}  # fmt: skip
+    rows = [SplitRow(sha, "glioma", group, part) for sha, (group, part) in parts.items()]
+    return splits.build("mine", "A test.", rows, disjoint=True)
+
+
+@pytest.fixture
+def published() -> Manifest:
+    """A manifest of the whole public set, from what is known of it: no picture is needed."""
+    records = []
+    for sha, entries in provenance_table().items():
+        for entry in entries:
+            folder, label, _ = entry.file.split("/")
+            records.append(
+                Record(
+                    f"elsewhere/{entry.file}", label, folder.lower(), sha, "", 0, 0, "",
+                    entry.group, entry.source, entry.patient, entry.source_label,
+                )
+            )  # fmt: skip
+    return Manifest(tuple(sorted(records, key=lambda r: r.sha256)), Path())
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.json", "s", "v1.5"])
+def test_round_trip_by_either_name(
+    tmp_path: Path, split: Split, manifest: Manifest, name: str
+) -> None:
+    split.save(tmp_path / name)
+    loaded = splits.load(tmp_path / name)
+    assert loaded == split
+    assert loaded.parts(manifest) == ["train", "train", "validation", "test"]
+    stem = name.removesuffix(".csv").removesuffix(".json")
+    assert {file.name for file in tmp_path.iterdir()} == {f"{stem}.csv", f"{stem}.json"}
+
+
+def test_a_changed_csv_is_refused(tmp_path: Path, split: Split) -> None:
+    split.save(tmp_path / "s.csv")
+    text = (tmp_path / "s.csv").read_text().replace("dd,glioma,three,test", "dd,glioma,three,train")
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(SplitError, match="the CSV was changed"):
+        splits.load(tmp_path / "s.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"format_version": 1', '"format_version": 7', "format version 7 is not 1"),
+        ('"train": 2', '"train": 3', "parts are not those"),
+        ('"name"', '"nom"', "JSON half is damaged"),
+        ("{", "", "JSON half is damaged"),
+    ],
+)
+def test_a_changed_json_is_refused(
+    tmp_path: Path, split: Split, old: str, new: str, message: str
+) -> None:
+    split.save(tmp_path / "s.csv")
+    file = tmp_path / "s.json"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(SplitError, match=message):
+        splits.load(tmp_path / "s.csv")
+
+
+def test_other_columns_are_refused_even_with_a_good_hash(tmp_path: Path, split: Split) -> None:
+    import hashlib
+
+    split.save(tmp_path / "s.csv")
+    data = (tmp_path / "s.csv").read_bytes().replace(b"sha256,class", b"sha256,label")
+    (tmp_path / "s.csv").write_bytes(data)
+    info = msgspec.structs.replace(split.info, sha256=hashlib.sha256(data).hexdigest())
+    (tmp_path / "s.json").write_bytes(msgspec.json.encode(info))
+    with pytest.raises(SplitError, match="columns are not sha256, class, group, part"):
+        splits.load(tmp_path / "s.csv")
+
+
+def test_a_group_that_crosses_fails_loudly(split: Split) -> None:
+    rows = [dataclasses.replace(r, part="test") if r.sha256 == "bb" else r for r in split.rows]
+    with pytest.raises(SplitError, match=r"leaks: 1 groups .* one in test and train"):
+        splits.build("bad", "", rows, disjoint=True)
+    assert splits.build("known", "", rows, disjoint=False).info.counts["test"] == 2
+
+
+def test_excluded_rows_never_cross(split: Split) -> None:
+    rows = [dataclasses.replace(r, part="excluded") if r.sha256 == "bb" else r for r in split.rows]
+    assert splits.build("fine", "", rows, disjoint=True).info.counts["excluded"] == 1
+
+
+def test_verification_trusts_the_manifest_over_the_file(split: Split, manifest: Manifest) -> None:
+    """Whoever edits the groups in a split file does not get past the manifest's own."""
+    assert split.verify_manifest(manifest) == ["train", "train", "validation", "test"]
+    regrouped = [
+        dataclasses.replace(r, group="one") if r.sha256 == "dd" else r for r in manifest.records
+    ]
+    with pytest.raises(SplitError, match=r"leaks: 1 groups or pictures .* example one"):
+        split.verify_manifest(Manifest(tuple(regrouped), Path()))
+    twin = [
+        dataclasses.replace(r, pixel_sha256="pixels aa") if r.sha256 == "dd" else r
+        for r in manifest.records
+    ]
+    with pytest.raises(SplitError, match="example pixels aa"):
+        split.verify_manifest(Manifest(tuple(twin), Path()))
+
+
+def test_unknown_and_absent_images_are_named(split: Split, manifest: Manifest) -> None:
+    stranger = record("new.png", "ee", "four")
+    with pytest.raises(SplitError, match=r"1 images .* not in it, the first is .*new.png"):
+        split.parts(Manifest((*manifest.records, stranger), Path()))
+    fewer = Manifest(manifest.records[:3], Path())
+    with pytest.raises(SplitError, match="1 of its 4 images are not in the manifest"):
+        split.parts(fewer)
+    assert split.parts(fewer, allow_partial=True) == ["train", "train", "validation"]
+
+
+def test_copies_take_the_rows_in_published_order() -> None:
+    rows = [SplitRow("aa", "glioma", "one", part) for part in ("train", "excluded")]
+    split = splits.build("copies", "", rows, disjoint=True)
+    second, first = record("z.png", "aa", "one"), record("b.png", "aa", "one")
+    assert split.parts(Manifest((second, first), Path())) == ["excluded", "train"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "clean-cv:7", "clean-cv:x", "clean:0", "a/b.csv"])
+def test_unknown_names_are_refused(name: str) -> None:
+    with pytest.raises(SplitError):
+        splits.load(name)
+
+
+def test_shipped_splits_hold_the_whole_set() -> None:
+    folder, clean, rounds = (splits.load(name) for name in ("folder", "clean", "clean-cv"))
+    assert folder.info.counts == {"test": 1311, "train": 5143, "validation": 569}
+    assert clean.info.counts == {"excluded": 426, "test": 1332, "train": 3963, "validation": 1302}
+    assert sum(rounds.info.counts.values()) == 7023
+    assert (folder.info.disjoint, clean.info.disjoint, rounds.info.disjoint) == (False, True, True)
+
+
+def test_clean_is_the_first_round_of_clean_cv() -> None:
+    assert splits.load("clean").rows == splits.load("clean-cv:0").rows
+
+
+def test_every_image_is_tested_once_over_the_rounds() -> None:
+    tested: Counter[int] = Counter()
+    for fold in range(splits.FOLDS):
+        rows = splits.load(f"clean-cv:{fold}").rows
+        tested.update(k for k, row in enumerate(rows) if row.part == "test")
+    assert set(tested.values()) == {1}
+    assert len(tested) == 7023 - 426
+
+
+@pytest.mark.parametrize("protocol", splits.PROTOCOLS)
+def test_rewriting_a_shipped_split_gives_identical_bytes(
+    tmp_path: Path, published: Manifest, protocol: str
+) -> None:
+    splits.make(published, protocol).save(tmp_path / f"{protocol}.csv")
+    for suffix in ("csv", "json"):
+        shipped = Path(splits.__file__).parents[1] / "splits" / f"{protocol}.{suffix}"
+        assert (tmp_path / f"{protocol}.{suffix}").read_bytes() == shipped.read_bytes()
+
+
+@pytest.mark.parametrize("name", splits.PROTOCOLS)
+def test_shipped_splits_verify_against_the_published_set(published: Manifest, name: str) -> None:
+    parts = splits.load(name).verify_manifest(published)
+    crossing = splits.crossing_groups(published, parts)
+    assert bool(crossing) == (name == "folder")
+
+
+def test_unknown_protocols_and_foreign_images_are_refused(manifest: Manifest) -> None:
+    with pytest.raises(SplitError, match="no such protocol"):
+        splits.make(manifest, "dirty")
+    with pytest.raises(SplitError, match=r"d\.png: not a file of the 7,023-image set"):
+        splits.make(manifest, "clean")
