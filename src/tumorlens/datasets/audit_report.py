@@ -25,10 +25,10 @@ PAGE: Final = "index.html"
 JSON: Final = "audit.json"
 _SIDE: Final = 176
 _CONFLICTS: Final = 12
-_COPIES: Final = 8
-_NEAR: Final = 4
-_PATIENTS: Final = 8
-_OUTLIERS: Final = 12
+_COPIES: Final = 6
+_NEAR: Final = 3
+_PATIENTS: Final = 6
+_OUTLIERS: Final = 15
 _ROWS: Final = 20
 _WINDOW: Final = PreprocessConfig()
 
