@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from tumorlens import bundle
 from tumorlens.cli.demo import command
+from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE
+from tumorlens.evaluation.demo import INTENDED_USE
 from tumorlens.imaging import encode
 from tumorlens.labels import RESEARCH_NOTICE
 
@@ -70,10 +73,17 @@ def test_the_report_shows_pictures_answers_and_findings(finished: tuple[Result, 
     assert RESEARCH_NOTICE in page
     assert page.count("data:image/") >= 4 + 1 + 1  # a phantom of each class, a picture, the matrix
     assert "slice.png" in page
+    assert "not for pictures of people" in page
     assert "Not usable" in page
     for link in ("audit/index.html", "evaluation/index.html", "demo.json"):
         assert f'href="{link}"' in page
         assert (finished[1] / link).is_file()
+
+
+def test_the_network_in_the_box_says_what_it_is_for() -> None:
+    info = bundle.load("phantom").info
+    assert info.intended_use == INTENDED_USE
+    assert info.training["split"]["sha256"] == splits.load("phantom").info.sha256
 
 
 def test_the_network_in_the_box_has_learned_its_phantoms(finished: tuple[Result, Path]) -> None:
@@ -115,7 +125,8 @@ def test_training_anew_makes_a_bundle_and_scores_it(
     result = run("--output", tmp_path / "out", "--patients", "5", "--train")
     assert result.exit_code == 0, result.output
     assert "Training" in result.stderr
-    assert (tmp_path / "out" / "training" / "bundle" / "model.onnx").is_file()
+    made = bundle.load(tmp_path / "out" / "training" / "bundle")
+    assert made.info.intended_use == INTENDED_USE
     assert json.loads((tmp_path / "out" / "demo.json").read_text())["bundle"]["trained_anew"]
 
 

@@ -98,7 +98,7 @@ class _Run:
         outcome = demo.Outcome(
             seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
             setting=setting, trained_anew=self.train, gallery=gallery, pictures=shown,
-            picture_model=self.bundle,
+            picture_bundle=answering.bundle if answering else None,
         )  # fmt: skip
         return outcome, demo.write(self.folder, outcome)
 
@@ -106,8 +106,9 @@ class _Run:
         """Train by the recipe in the box, in a folder of its own; load what came out."""
         import msgspec
 
-        import tumorlens
         from tumorlens.config import TrainConfig, recipe_path
+        from tumorlens.evaluation import demo
+        from tumorlens.inference.classifier import Classifier
         from tumorlens.training.progress import EpochBar
         from tumorlens.training.runner import RunOptions, train
 
@@ -120,7 +121,7 @@ class _Run:
             EpochBar(config.epochs) as epochs,
         ):
             made = train(config, manifest, split, out, options, [epochs])
-        return tumorlens.load(made or out / "bundle")
+        return Classifier(demo.declare_use(made or out / "bundle"))
 
     @contextmanager
     def _next(self, title: str) -> Iterator[Progress]:

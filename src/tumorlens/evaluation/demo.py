@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tumorlens import __version__, reporting
+from tumorlens import __version__, bundle, reporting
+from tumorlens.bundle import Bundle
 from tumorlens.datasets import audit as audits
 from tumorlens.datasets import audit_report, phantoms
 from tumorlens.datasets.controls import HASH_NEIGHBOUR
@@ -35,6 +36,10 @@ SYNTHETIC: Final = (
     "The heads of this demonstration are drawn by a program. A figure measured on them shows that "
     "the software works; it says nothing about patients."
 )
+INTENDED_USE: Final = (
+    "For a demonstration on synthetic heads, not for pictures of people. " + RESEARCH_NOTICE
+)
+"""What a network that learned from phantoms says of itself."""
 _SHOWN_A_CLASS: Final = 5
 _RESAMPLES: Final = 500
 """Enough for an interval to look at; `tumorlens evaluate` takes more."""
@@ -68,8 +73,8 @@ class Outcome:
     trained_anew: bool
     gallery: Sequence[Shown]
     pictures: Sequence[Shown]
-    picture_model: str
-    """Name of the bundle that answered for the user's pictures."""
+    picture_bundle: Bundle | None
+    """What answered for the user's pictures; None where there are none."""
 
     @property
     def failed(self) -> int:
@@ -112,6 +117,13 @@ def split_phantoms(folder: Path, manifest: Manifest) -> Split:
     split = phantoms.phantom_split(manifest)
     split.save(folder / "phantoms" / "split.csv")
     return split
+
+
+def declare_use(folder: Path) -> Bundle:
+    """Make the bundle in ``folder``, trained on phantoms, say that it is for phantoms only."""
+    made = bundle.load(folder)
+    info = msgspec.structs.replace(made.info, intended_use=INTENDED_USE)
+    return bundle.save(folder, info, made.model)
 
 
 def evaluate_phantoms(
