@@ -176,7 +176,9 @@ class Trainer:
         }
         self.state.history.append(entry)
         best = self.state.history[self.state.best_epoch - 1] if self.state.best_epoch else None
-        if best is None or _rank(entry) > _rank(best):
+        # Log-loss, not accuracy: on a few hundred images accuracy moves in steps of an image or
+        # two, and ties and luck would pick an epoch from before the learning rate has fallen.
+        if best is None or entry["validation_loss"] <= best["validation_loss"]:
             self.state.best_epoch = self.state.epoch
             self.best_weights = {n: v.clone() for n, v in self.average.values.items()}
 
@@ -220,8 +222,3 @@ class Trainer:
             self.average.values[name].copy_(value)
         self.best_weights = checkpoint.without_prefix("best", tensors)
         self.state = state
-
-
-def _rank(entry: dict[str, float]) -> tuple[float, float]:
-    """Higher is better: validation accuracy, then validation loss."""
-    return entry["validation_accuracy"], -entry["validation_loss"]
