@@ -101,4 +101,3 @@ def _print_table(rows: list[_Row]) -> None:
             row.note,
         )
     Console().print(table)
-

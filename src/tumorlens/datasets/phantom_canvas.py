@@ -6,7 +6,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
 """One value a pixel, (S, S)."""
 
 SIZE: Final = 192
@@ -66,7 +66,8 @@ class Canvas:
 
     def cover(self, distance: Field, softness: float = 1.0) -> Field:
         """Coverage of a shape by its signed distance, negative inside; edge ``softness`` pixels."""
-        return np.clip(0.5 - distance / np.float32(self.pixel * softness), 0.0, 1.0)
+        covered: Field = np.clip(0.5 - distance / np.float32(self.pixel * softness), 0.0, 1.0)
+        return covered
 
     def fill(self, distance: Field, value: Field | float, softness: float = 1.0) -> None:
         """Paint the shape that ``distance`` describes."""

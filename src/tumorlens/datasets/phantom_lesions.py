@@ -80,7 +80,8 @@ class Lesion:
 
     def _radius_at(self, z: float) -> float:
         """Radius in slice ``z`` of a ball, never under half of it: slices show their lesion."""
-        return self.radius * max(0.5, 1.0 - (z / (1.6 * self.radius)) ** 2) ** 0.5
+        share: float = max(0.5, 1.0 - (z / (1.6 * self.radius)) ** 2)
+        return self.radius * float(share**0.5)
 
     def _distance(self, head: Head, grid: Grid, z: float) -> Field:
         """Signed distance from the lesion's outline, in half head lengths."""
