@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 @click.option("--train", is_flag=True,
               help="Train the phantom network anew first, in about a minute.")  # fmt: skip
 @click.option("--patients", type=click.IntRange(5, 2000), metavar="N",
-              help="Phantom patients a class. Default: 50, with --train 100.")  # fmt: skip
+              help="Phantom patients a class. Default: 50, with --train 150.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Another seed, other phantoms.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
@@ -49,6 +49,8 @@ def command(
     """
     if train:
         _require_torch()
+    from threadpoolctl import threadpool_limits
+
     from tumorlens.evaluation import demo
 
     if not demo.is_free(output):
@@ -56,8 +58,10 @@ def command(
             f"{printable(str(output))} holds other files; name a new or empty folder",
             param_hint="--output",
         )
-    run = _Run(output, seed, patients or (100 if train else 50), train, bundle)
-    outcome, page = run.go(pictures)
+    run = _Run(output, seed, patients or (150 if train else 50), train, bundle)
+    # Small pictures, a small network: threads would wait for each other more than they would work.
+    with threadpool_limits(limits=1):
+        outcome, page = run.go(pictures)
     _print(outcome, page)
     if outcome.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
@@ -78,7 +82,7 @@ class _Run:
 
         # Loaded before any work: a bundle that cannot be used should say so at once.
         answering = tumorlens.load(self.bundle) if pictures else None
-        classifier = None if self.train else tumorlens.load("phantom")
+        classifier = None if self.train else tumorlens.load("phantom", threads=1)
         demo.claim(self.folder)
         with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
             manifest = demo.make_phantoms(self.folder, self.patients, self.seed, bar)
@@ -114,14 +118,15 @@ class _Run:
 
         config = TrainConfig.from_toml(recipe_path("phantom"))
         config = msgspec.structs.replace(config, seed=self.seed)
-        options = RunOptions(name="phantom", cache_folder=self.folder / "cache")
+        # One thread: the weights are then the same on any number of cores.
+        options = RunOptions(name="phantom", cache_folder=self.folder / "cache", threads=1)
         out = _fresh(self.folder / "training")
         with (
             self._next("Training a network on the training patients"),
             EpochBar(config.epochs) as epochs,
         ):
             made = train(config, manifest, split, out, options, [epochs])
-        return Classifier(demo.declare_use(made or out / "bundle"))
+        return Classifier(demo.declare_use(made or out / "bundle"), threads=1)
 
     @contextmanager
     def _next(self, title: str) -> Iterator[Progress]:
