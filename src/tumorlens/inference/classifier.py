@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle
@@ -106,6 +107,9 @@ class Classifier:
         remaining = iter(paths)
         pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
         ahead: deque[Future[_Ready | Failure]] = deque()
+        # The decoding threads are the parallelism: a matrix product that starts threads of its own
+        # in each of them makes them wait for one another.
+        limit = threadpool_limits(limits=1, user_api="blas")
         try:
             while True:
                 wanted = 2 * batch_size - len(ahead)
@@ -116,6 +120,7 @@ class Classifier:
                 yield from self._finish([future.result() for future in taken])
         finally:
             pool.shutdown(cancel_futures=True)
+            limit.restore_original_limits()
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""

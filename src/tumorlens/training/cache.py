@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
@@ -61,7 +62,8 @@ def _build(
         images = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size)
         )
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        # One thread a product: the pool's threads are the parallelism.
+        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             results = pool.map(lambda item: _load(item, config), paths)
             for index, image in enumerate(results):
                 images[index] = image
