@@ -134,8 +134,8 @@ def seeds_table() -> str:
     rows.append(("**mean**", f"**{mean_accuracy():.2%}**", f"**{mean:.4f}**", "", ""))
     remark = (
         "The published figures: 98.44% and 0.2829. Temperature and epoch were chosen on "
-        "validation images only, but the rule that chooses the epoch was changed after a first look "
-        "at the test images of seeds 0 and 1 ([log](log.md)). The bundle in the box is seed 0."
+        "validation images only, but the rule that chooses the epoch was changed after a first "
+        "look at the test images of seeds 0 and 1 ([log](log.md)). The bundle in the box is seed 0."
     )
     return table(rows) + "\n\n" + remark
 
@@ -223,8 +223,8 @@ def race_section() -> str:
         for m in race["moments"]
     ]
     return (
-        f"With the recipe `{race['recipe']}`, {race['target']:.2%} on `folder` was passed {reached}; "
-        f"start-up, decoding and validation included, {race['processes']} processes of one thread "
+        f"With the recipe `{race['recipe']}`, {race['target']:.2%} on `folder` was passed "
+        f"{reached}; start-up, decoding and validation included, {race['processes']} processes of one thread "
         f"(`python -m benchmarks.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
     )
 
