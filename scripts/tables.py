@@ -135,7 +135,7 @@ def seeds_table() -> str:
     remark = (
         "The published figures: 98.44% and 0.2829. Temperature and epoch were chosen on "
         "validation images only, but the rule that chooses the epoch was changed after a first "
-        "look at the test images of seeds 0 and 1 ([log](log.md)). The bundle in the box is seed 0."
+        "look at the test images of seeds 0 and 1 ([log](log.md)). Seed 0 is the one in the box."
     )
     return table(rows) + "\n\n" + remark
 
