@@ -224,7 +224,8 @@ def race_section() -> str:
     ]
     return (
         f"With the recipe `{race['recipe']}`, {race['target']:.2%} on `folder` was passed "
-        f"{reached}; start-up, decoding and validation included, {race['processes']} processes of one thread "
+        f"{reached}; start-up, decoding and validation included, {race['processes']} processes of "
+        f"one thread "
         f"(`python -m benchmarks.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
     )
 
