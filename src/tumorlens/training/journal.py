@@ -3,8 +3,6 @@
 import csv
 import io
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tumorlens.training.trainer import Watcher
 
@@ -19,15 +17,8 @@ class Journal(Watcher):
         self._folder = folder
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=finished_epochs + 1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Flush and close TensorBoard's file."""
         self._board.close()
 
     def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:

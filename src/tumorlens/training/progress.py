@@ -1,8 +1,6 @@
 """A run's progress on the terminal: epoch, loss, validation so far, time left."""
 
 import sys
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,16 +29,12 @@ class EpochBar(Watcher):
         )
         self._task = self._bar.add_task("train", epoch=0, epochs=epochs, loss=0.0, best="")
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Show the bar."""
         self._bar.start()
-        return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the bar as it stands."""
         self._bar.stop()
 
     def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:

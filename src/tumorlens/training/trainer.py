@@ -8,6 +8,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -40,7 +41,20 @@ class ImageSet:
 
 
 class Watcher:
-    """Told of a run's progress; override what is of interest."""
+    """Told of a run's progress; override what is of interest. Closed at the end of a ``with``."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Before the first epoch."""
+
+    def close(self) -> None:
+        """After the last epoch, or an error."""
 
     def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:
         """After each optimiser step of ``epoch`` (from 1)."""
