@@ -1,7 +1,8 @@
 """The bundle: ``model.onnx`` + ``bundle.json``, the contract between training and everything else.
 
 The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` makes it, and
-gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D). N is dynamic.
+gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
+taught by experts' outlines also ``lesion`` (N, 1, h, w). N is dynamic.
 
 Format version 1. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep
 ``load`` able to read every version that was ever shipped.
@@ -27,6 +28,8 @@ MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
+LESION_OUTPUT: Final = "lesion"
+"""(N, 1, h, w): where the tumour is, 0 to 1; only of networks that were taught by outlines."""
 SHIPPED: Final = ("default", "folder", "phantom")
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
 

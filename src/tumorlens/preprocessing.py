@@ -36,10 +36,27 @@ def preprocess(
     constant. S is ``config.image_size``.
     """
     windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
+    return _fit(windowed, crop_box(windowed, config), config)
+
+
+def preprocess_mask(
+    mask: NDArray[np.float32], pixels: NDArray[np.float32], config: PreprocessConfig
+) -> NDArray[np.uint8]:
+    """Move an outline (H, W), 0 to 1, as ``preprocess`` moves ``pixels`` (H, W); uint8 (S, S)."""
+    windowed = window(np.asarray(pixels, dtype=np.float32), config)
+    return _fit(mask, crop_box(windowed, config), config)
+
+
+def crop_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
+    """The part of a windowed image (H, W) that ``preprocess`` keeps."""
     if config.crop:
-        box = head_box(windowed, config)
-        windowed = windowed[box.top : box.bottom, box.left : box.right]
-    resized = resize(pad_square(windowed), config.image_size)
+        return head_box(windowed, config)
+    return Box(0, 0, *windowed.shape)
+
+
+def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
+    cropped = picture[box.top : box.bottom, box.left : box.right]
+    resized = resize(pad_square(cropped), config.image_size)
     rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
     return rounded
 

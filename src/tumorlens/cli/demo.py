@@ -113,6 +113,7 @@ class _Run:
         from tumorlens.config import TrainConfig, recipe_path
         from tumorlens.evaluation import demo
         from tumorlens.inference.classifier import Classifier
+        from tumorlens.training.data import TrainingData
         from tumorlens.training.progress import EpochBar
         from tumorlens.training.runner import RunOptions, train
 
@@ -125,7 +126,7 @@ class _Run:
             self._next("Training a network on the training patients"),
             EpochBar(config.epochs) as epochs,
         ):
-            made = train(config, manifest, split, out, options, [epochs])
+            made = train(config, TrainingData(manifest, split), out, options, [epochs])
         return Classifier(demo.declare_use(made or out / "bundle"), threads=1)
 
     @contextmanager
