@@ -43,6 +43,18 @@ class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Multiply-accumulates for one image, one forward pass of the network."""
 
 
+class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
+    """From which probability an answer is given; below, it is held back. Chosen on validation.
+
+    The defaults hold nothing back.
+    """
+
+    tumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    notumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    chosen_on: str = ""
+    """How and on which images the bars were chosen."""
+
+
 class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``bundle.json``."""
 
@@ -53,6 +65,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     preprocess: PreprocessConfig
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
+    decision: DecisionRule = DecisionRule()
     network: NetworkFacts
     training: dict[str, Any]
     """Provenance: data and split hashes, recipe, seed, versions, hardware, wall time."""

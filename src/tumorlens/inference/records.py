@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.decision import REJECTED
 from tumorlens.labels import CLASSES
 
 _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
-    "path", "label", *CLASSES, "model_name", "model_version", "model_sha256",
+    "path", "decision", "label", "reason", *CLASSES, "model_name", "model_version", "model_sha256",
     "error_kind", "error_message",
 )  # fmt: skip
 
@@ -25,14 +26,15 @@ CSV_COLUMNS: Final = (
 def json_line(result: Prediction | Failure) -> bytes:
     """One line of UTF-8 JSON.
 
-    Either ``path``, ``label``, ``probabilities`` (keyed by class), ``model`` (``name``,
-    ``version``, ``sha256``), or ``path`` and ``error`` (``kind``, ``message``).
+    Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
+    ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
+    ``model`` (``name``, ``version``, ``sha256``); or ``path`` and ``error`` (``kind``,
+    ``message``).
     """
     record: dict[str, Any] = msgspec.to_builtins(result)
     if isinstance(result, Prediction):
-        record["probabilities"] = {
-            name: round(value, _DIGITS) for name, value in result.probabilities.items()
-        }
+        shares = {name: round(value, _DIGITS) for name, value in result.probabilities.items()}
+        record["probabilities"] = None if result.decision == REJECTED else shares
     # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
@@ -48,10 +50,11 @@ def csv_line(result: Prediction | Failure) -> bytes:
         blank = [""] * (len(CSV_COLUMNS) - 3)
         return _csv_line([result.path, *blank, result.error.kind, result.error.message])
     shares = [f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES]
-    model = result.model
-    return _csv_line(
-        [result.path, result.label, *shares, model.name, model.version, model.sha256, "", ""]
-    )
+    if result.decision == REJECTED:
+        shares = [""] * len(CLASSES)
+    model = [result.model.name, result.model.version, result.model.sha256]
+    answer = [result.decision, result.label or "", result.reason]
+    return _csv_line([result.path, *answer, *shares, *model, "", ""])
 
 
 def _csv_line(fields: Sequence[str]) -> bytes:
