@@ -13,7 +13,8 @@ from PIL import Image
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.image import MAX_SIDE, MIN_SIDE, MedicalImage
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MAX_SIDE, MIN_SIDE
 
 _SIGNATURES = (
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM",

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import encode, limits, reader, signatures
 
 Gray = NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ Gray = NDArray[np.uint8]
     ],
 )
 def test_sniff(start: bytes, kind: str | None) -> None:
-    assert reader.sniff(start) == kind
+    assert signatures.sniff(start) == kind
 
 
 def test_suffixes_do_not_matter(tmp_path: Path, head: Gray) -> None:
@@ -84,6 +84,6 @@ def test_a_file_without_permission(tmp_path: Path, head: Gray) -> None:
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     with path.open("wb") as file:
-        file.truncate(reader.MAX_FILE_BYTES + 1)  # sparse: takes no disk
+        file.truncate(limits.MAX_FILE_BYTES + 1)  # sparse: takes no disk
     with pytest.raises(LimitExceededError, match="more than the limit"):
         reader.read(path)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tumorlens.errors import InputError, MissingInputError
-from tumorlens.imaging.reader import sniff
+from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
 
-_SIGNATURE_BYTES: Final = 16
 _MAGIC: Final = frozenset("*?[")
 
 
@@ -87,6 +86,6 @@ def _looks_like_picture(path: str) -> bool:
         if not Path(path).is_file():
             return False
         with Path(path).open("rb") as file:
-            return sniff(file.read(_SIGNATURE_BYTES)) is not None
+            return sniff(file.read(SNIFF_BYTES)) is not None
     except OSError:
         return True
