@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
 from tumorlens.imaging.image import MedicalImage
@@ -23,6 +24,15 @@ def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:
 
 def load_file(path: str | Path) -> bytes:
     """Return the bytes of a regular file no larger than ``MAX_FILE_BYTES``."""
+    with open_file(path) as file:
+        try:
+            return file.read(MAX_FILE_BYTES)
+        except OSError as error:
+            raise _unopened(path, error) from error
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a regular file no larger than ``MAX_FILE_BYTES``; the caller closes it."""
     path = Path(path)
     try:
         status = path.stat()
@@ -31,14 +41,18 @@ def load_file(path: str | Path) -> bytes:
             raise LimitExceededError(
                 f"{path}: {status.st_size} bytes are more than the limit of {MAX_FILE_BYTES}"
             )
-        return path.read_bytes()
+        return path.open("rb")
     except FileNotFoundError as error:
         raise MissingInputError(f"{path}: no such file") from error
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
+        raise _unopened(path, error) from error
     except ValueError as error:  # a NUL or another character that no path can have
         raise MissingInputError(f"{path}: no such file") from error
+
+
+def _unopened(path: str | Path, error: OSError) -> MissingInputError:
+    reason = error.strerror or type(error).__name__
+    return MissingInputError(f"{path}: cannot be opened ({reason})")
 
 
 def _check_kind(path: Path, mode: int) -> None:
