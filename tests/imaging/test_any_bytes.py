@@ -14,7 +14,7 @@ from PIL import Image
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.limits import MAX_SIDE, MIN_SIDE
+from tumorlens.imaging.limits import MAX_SIDE, MAX_SLICES, MIN_SIDE
 
 _SIGNATURES = (
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM",
@@ -44,9 +44,11 @@ def check(data: bytes) -> None:
 def check_image(image: MedicalImage) -> None:
     assert isinstance(image, MedicalImage)
     assert image.pixels.dtype == np.dtype(np.float32)
-    assert image.pixels.ndim == 2
-    assert min(image.pixels.shape) >= MIN_SIDE
-    assert max(image.pixels.shape) <= MAX_SIDE
+    assert image.pixels.ndim == 2 + image.is_volume
+    assert min(image.pixels.shape[-2:]) >= MIN_SIDE
+    assert max(image.pixels.shape[-2:]) <= MAX_SIDE
+    assert image.depth <= MAX_SLICES
+    assert image.facts is None or len(image.facts.slices) == image.depth
     assert np.isfinite(image.pixels).all()
 
 

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import encode, reader, signatures
 
 
 def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tumorlens.cli.terminal import printable
 from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
 _WIDE: Final = 100
@@ -23,7 +24,7 @@ _UNBOUNDED: Final = 100_000
 _BAR_CELLS: Final = 12
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
-Results = Sequence[Prediction | Failure]
+Results = Sequence[Result]
 
 
 def render(results: Results, *, width: int | None, color: bool = False) -> str:
@@ -73,6 +74,8 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
         else:
             share = percent(result.probabilities[result.label])
             yield Text(f"  {DISPLAY_NAMES[result.label]} {share}", style="bold")
+            if isinstance(result, VolumePrediction):
+                yield Text(f"  {_where(result)}", style="dim")
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
@@ -98,6 +101,8 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
         else:
             answer = Text(DISPLAY_NAMES[result.label], style="bold")
             table.add_row(path, answer, *_shares(result, width))
+            if isinstance(result, VolumePrediction):
+                table.add_row("", Text(_where(result), style="dim"))
     return table
 
 
@@ -105,7 +110,7 @@ def _every_class(width: int | None) -> bool:
     return width is None or width >= _WIDE
 
 
-def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
+def _shares(result: Prediction | VolumePrediction, width: int | None) -> Iterator[Text]:
     if _every_class(width):
         for name, value in result.probabilities.items():
             yield Text(percent(value), style="bold" if name == result.label else "dim")
@@ -117,12 +122,25 @@ def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
     yield drawn.append(f"{percent(share):>6}")
 
 
+def _where(result: VolumePrediction) -> str:
+    """Which slices of a volume hold the finding, counted from 0 as in the records."""
+    found, count = result.finding, len(result.slices)
+    if found is None:
+        return f"{count} slices"
+    if found.first == found.last:
+        return f"slice {found.first} of {count}"
+    return f"slices {found.first}-{found.last} of {count}, middle {found.middle}"
+
+
 def _footer(results: Results) -> list[Text]:
     failures = [result for result in results if isinstance(result, Failure)]
     lines = [Text()]
     lines += [Text(printable(failure.error.message), style="red") for failure in failures]
-    lines += [Text()] if failures else []
-    model = next((result.model for result in results if isinstance(result, Prediction)), None)
+    for result in results:
+        if isinstance(result, VolumePrediction):
+            lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
+    lines += [Text()] if len(lines) > 1 else []
+    model = next((result.model for result in results if not isinstance(result, Failure)), None)
     if model is not None:
         name = printable(f"{model.name} {model.version}")
         lines.append(Text(f"model {name}, sha256 {model.sha256[:12]}", style="dim"))

@@ -45,9 +45,7 @@ class Archive:
             raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
         except Exception as error:  # zipfile raises more than BadZipFile
             raise CorruptInputError(f"{path}: damaged zip ({error})") from error
-        self._members = {
-            info.filename: info for info in self._zip.infolist() if _is_shown(info)
-        }
+        self._members = {info.filename: info for info in self._zip.infolist() if _is_shown(info)}
         self._check_claims()
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.errors import VolumeError
 from tumorlens.imaging.facts import AcquisitionFacts
 
 
@@ -54,3 +55,12 @@ class MedicalImage:
     def notes(self) -> tuple[str, ...]:
         """What a reader should know: gaps, duplicates, what was left out."""
         return self.facts.notes if self.facts else ()
+
+
+def single(image: MedicalImage) -> MedicalImage:
+    """``image`` where it is a single picture (H, W); raise ``VolumeError`` where it is not."""
+    if image.is_volume:
+        raise VolumeError(
+            f"{image.source}: a volume of {image.depth} slices; give one slice at a time"
+        )
+    return image

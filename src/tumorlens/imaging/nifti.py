@@ -196,13 +196,13 @@ def _shape(header: Nifti1Header, source: str) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _real(
-    raw: NDArray[np.generic], header: Nifti1Header, source: str
-) -> NDArray[np.float32]:
+def _real(raw: NDArray[np.generic], header: Nifti1Header, source: str) -> NDArray[np.float32]:
     """Scale to float32; colour to luma; NaN and infinities to the smallest value."""
     if raw.dtype.names is not None:
-        channels = np.stack([raw[name] for name in ("R", "G", "B")], axis=-1)
-        return luma(channels[np.newaxis])[0]
+        colors: Any = raw
+        channels = np.stack([colors[name] for name in ("R", "G", "B")], axis=-1)
+        gray: NDArray[np.float32] = luma(channels[np.newaxis])[0]
+        return gray
     slope, intercept = header.get_slope_inter()
     with np.errstate(over="ignore", invalid="ignore"):
         values = raw.astype(np.float32)
@@ -226,7 +226,7 @@ def _cut(volume: _Volume, plane: str, source: str) -> MedicalImage:
     affine = _RAS_TO_LPS @ volume.affine @ inv_ornt_aff(turn, volume.voxels.shape)
     cut = _CUTS[plane]
     flips = [axis for axis, flipped in zip(cut.axes, cut.flipped, strict=True) if flipped]
-    voxels = np.flip(voxels, flips)
+    voxels = np.flip(voxels, tuple(flips))
     for axis in flips:
         affine = affine @ _mirror(axis, voxels.shape[axis])
     slices = np.ascontiguousarray(voxels.transpose(cut.axes), dtype=np.float32)
@@ -289,4 +289,3 @@ def _unit(affine: NDArray[np.float64], axis: int) -> Vector:
     direction = affine[:3, axis] / np.linalg.norm(affine[:3, axis])
     x, y, z = (float(value) for value in direction)
     return (x, y, z)
-

@@ -112,7 +112,8 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
                 "are no stack; save them as single files"
             )
         stack[index] = decoded.pixels
-    assert stack is not None and first is not None
+    assert stack is not None
+    assert first is not None
     return _Decoded(stack, first.bit_depth, first.mode)
 
 

@@ -63,9 +63,7 @@ def _check_kind(path: Path, mode: int) -> None:
         raise MissingInputError(f"{path}: is not a regular file")
 
 
-def read_bytes(
-    data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE
-) -> MedicalImage:
+def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE) -> MedicalImage:
     """Decode an encoded picture or volume held in memory; arguments and errors as ``read``."""
     kind = sniff(data)
     # Decoders are imported here, not above: whoever only sniffs, or reads one kind, does without.

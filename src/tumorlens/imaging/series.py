@@ -95,7 +95,7 @@ def _group(
     failures: Failures = []
     skipped = 0
     for place in places:
-        name = name_of(place)
+        uid = name = name_of(place)
         try:
             with open_(place) as stream:
                 dataset = parse(stream, name, pixels=False)
@@ -119,7 +119,7 @@ def _once(errors: Sequence[NotMRError]) -> tuple[str, InputError]:
     path = str(errors[0]).partition(": ")[0]
     if len(errors) == 1:
         return path, errors[0]
-    more = f"{errors[0]} (nor are {len(errors) - 1} more files of this series)"
+    more = f"{errors[0]} ({len(errors) - 1} more files of the series alike)"
     return path, NotMRError(more)
 
 

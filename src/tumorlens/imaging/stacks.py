@@ -99,7 +99,8 @@ def _sorted(frames: Sequence[Frame]) -> Stack:
     axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
     along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
     ranked = sorted(
-        zip(along, frames, strict=True), key=lambda pair: (pair[0], pair[1].order, pair[1].place.path)
+        zip(along, frames, strict=True),
+        key=lambda pair: (pair[0], pair[1].order, pair[1].place.path),
     )
     clusters: list[list[tuple[float, Frame]]] = []
     for at, frame in ranked:
@@ -107,7 +108,9 @@ def _sorted(frames: Sequence[Frame]) -> Stack:
             clusters[-1].append((at, frame))
         else:
             clusters.append([(at, frame)])
-    kept = [min(cluster, key=lambda pair: (pair[1].order, pair[1].place.path)) for cluster in clusters]
+    kept = [
+        min(cluster, key=lambda pair: (pair[1].order, pair[1].place.path)) for cluster in clusters
+    ]
     repeated = len(frames) - len(kept)
     distances = np.diff([at for at, _ in kept])
     usual = float(np.median(distances)) if len(distances) else None
@@ -146,4 +149,6 @@ def _gaps(distances: np.ndarray, usual: float | None) -> list[str]:
 def _sparse(usual: float | None, thickness: float | None) -> list[str]:
     if usual is None or not thickness or usual <= _SPARSE_RATIO * thickness:
         return []
-    return [f"slices lie {usual:.1f} mm apart but are {thickness:.1f} mm thick: some may be missing"]
+    return [
+        f"slices lie {usual:.1f} mm apart but are {thickness:.1f} mm thick: some may be missing"
+    ]

@@ -18,7 +18,7 @@ from tumorlens.bundle import Bundle
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
-from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES
@@ -124,14 +124,10 @@ class Classifier:
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
-        if image.pixels.ndim != 2:
-            raise InputError(
-                f"{image.source}: a volume of {image.pixels.shape[0]} slices; "
-                "give one slice at a time"
-            )
+        pixels = single(image).pixels
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
-            return preprocessing.preprocess(image.pixels, self.bundle.info.preprocess, image.source)
+            return preprocessing.preprocess(pixels, self.bundle.info.preprocess, image.source)
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""

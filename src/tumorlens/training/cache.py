@@ -16,6 +16,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess
 
 Progress = Callable[[int, int], None]
@@ -77,7 +78,7 @@ def _build(
 
 def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:
     try:
-        image = reader.read(path)
+        image = single(reader.read(path))
         return preprocess(image.pixels, config, image.source)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error

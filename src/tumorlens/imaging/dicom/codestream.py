@@ -10,7 +10,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 
-# ITU-T T.81 table B.1: start of frame, but for DHT (C4), JPG (C8) and DAC (CC). JPEG-LS: T.87 C.1.1.
+# ITU-T T.81 table B.1: start of frame, but for DHT (C4), JPG (C8), DAC (CC); T.87 C.1.1: JPEG-LS.
 _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})

@@ -23,7 +23,7 @@ from tumorlens.imaging.dicom.tags import (
     text,
     texts,
 )
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector, normal, plane_of
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.stacks import Frame
 
@@ -180,13 +180,11 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
     agent = text(dataset, "ContrastBolusAgent") or (
         text(agents[0], "CodeMeaning") if agents else None
     )
-    placed = first.row is not None and first.column is not None
     return AcquisitionFacts(
         modality=text(dataset, "Modality") or _MR,
         body_part=body_part,
         sequence_name=text(dataset, "SequenceName") or text(dataset, "PulseSequenceName"),
-        scanning_sequence=texts(dataset, "ScanningSequence")
-        or texts(dataset, "EchoPulseSequence"),
+        scanning_sequence=texts(dataset, "ScanningSequence") or texts(dataset, "EchoPulseSequence"),
         contrast_agent=agent,
         series_description=text(dataset, "SeriesDescription"),
         series_number=int(number[0]) if number and number[0].lstrip("-").isdigit() else None,
@@ -195,8 +193,5 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         study_instance_uid=text(dataset, "StudyInstanceUID"),
         series_instance_uid=text(dataset, "SeriesInstanceUID"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
-        plane=plane_of(normal(first.row, first.column)) if first.row and first.column else None,
-        row_direction=first.row if placed else None,
-        column_direction=first.column if placed else None,
         slice_thickness_mm=first.thickness_mm,
     )

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, get_decoder
-from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
@@ -64,7 +64,9 @@ def read_frames(
 def check(dataset: Dataset, source: str) -> None:
     """Raise where the image pixel description (PS3.3 C.7.6.3) is not one that can be read."""
     if "PixelData" not in dataset:
-        what = "pixels of floating point" if _is_float(dataset) else "no pixels, or they are cut off"
+        what = (
+            "pixels of floating point" if _is_float(dataset) else "no pixels, or they are cut off"
+        )
         raise UnsupportedFormatError(f"{source}: DICOM with {what}")
     check_volume((frame_count(dataset, source), *shape(dataset, source)), source)
     allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or 0)
@@ -174,8 +176,8 @@ def _stored_values(samples: NDArray[Any], dataset: Dataset, syntax: UID) -> NDAr
         high = stored - 1
     if stored == width:
         return samples
-    moved: NDArray[Any] = np.left_shift(samples, width - 1 - high)
-    return np.right_shift(moved, width - stored)
+    values: NDArray[Any] = np.right_shift(np.left_shift(samples, width - 1 - high), width - stored)
+    return values
 
 
 def _luma(samples: NDArray[Any], dataset: Dataset, source: str) -> NDArray[np.float32]:

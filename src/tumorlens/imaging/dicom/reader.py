@@ -10,7 +10,7 @@ from tumorlens.errors import CorruptInputError, InputError
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import check, read_frames
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.stacks import Frame, Stack, split
@@ -116,9 +116,7 @@ def name_of(place: Place) -> str:
     return path if member is None else f"{path}/{member}"
 
 
-def _image(
-    stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]
-) -> MedicalImage:
+def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]) -> MedicalImage:
     kept = [f for f, found in zip(stack.frames, reading.found, strict=True) if found]
     pixels = reading.pixels if reading.found.all() else reading.pixels[reading.found]
     return MedicalImage(
@@ -136,10 +134,12 @@ def facts_of(
 ) -> AcquisitionFacts:
     """The facts of a file, made those of a stack."""
     places: tuple[SliceFacts, ...] = tuple(frame.place for frame in frames)
+    row, column = frames[0].row, frames[0].column
     return msgspec.structs.replace(
         facts,
-        row_direction=frames[0].row,
-        column_direction=frames[0].column,
+        plane=plane_of(normal(row, column)) if row and column else None,
+        row_direction=row,
+        column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
         slices=places,
         notes=(*facts.notes, *stack.notes, *notes),

@@ -33,9 +33,7 @@ def frame_count(dataset: Dataset, source: str) -> int:
     if count < 1:
         raise CorruptInputError(f"{source}: damaged DICOM (NumberOfFrames is {count})")
     if count > MAX_SLICES:
-        raise LimitExceededError(
-            f"{source}: claims {count} frames; the limit is {MAX_SLICES}"
-        )
+        raise LimitExceededError(f"{source}: claims {count} frames; the limit is {MAX_SLICES}")
     return count
 
 

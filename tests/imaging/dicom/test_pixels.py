@@ -1,0 +1,228 @@
+"""However a DICOM file stores a picture, the same gray comes out."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from tumorlens.errors import (
+    BlankImageError,
+    CorruptInputError,
+    MissingDecoderError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.dicom import pixels as pixels_module
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+
+
+def gray(data: bytes) -> NDArray[np.float32]:
+    return reader.read_bytes(data, "here").pixels
+
+
+def shipped(name: str) -> pydicom.Dataset:
+    """A file from within the pydicom package: nothing is downloaded."""
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    return pydicom.dcmread(path)
+
+
+def as_mr(dataset: pydicom.Dataset) -> bytes:
+    """The file as if it were MR."""
+    dataset.Modality = "MR"
+    out = io.BytesIO()
+    dataset.save_as(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [
+    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+def test_uncompressed(head: Gray, write_dicom: Write, syntax: UID, kind: type) -> None:
+    stored = (head.astype(np.int32) - (100 if kind is np.int16 else 0)).astype(kind)
+    image = reader.read_bytes(write_dicom(stored, syntax=syntax))
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert (image.mode, image.bit_depth) == ("MONOCHROME2", stored.dtype.itemsize * 8)
+    assert image.pixel_spacing_mm == (1, 1)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_beside_the_stored_ones_are_left_out(
+    head: Gray, write_dicom: Write, bits: int, signed: bool
+) -> None:
+    """Older files keep overlays there (PS3.5 8.1.2)."""
+    values = head.astype(np.int32) // 2 - (60 if signed else 0)
+    mask = (1 << bits) - 1
+    noise = np.random.default_rng(0).integers(0, 1 << 16, head.shape)
+    kind = np.int16 if signed else np.uint16
+    high = ((values & mask) | (noise & ~mask)).astype(np.uint16).view(kind)
+    np.testing.assert_array_equal(gray(write_dicom(high, BitsStored=bits)), values)
+    shift = 16 - bits
+    low = (((values & mask) << shift) | (noise & ((1 << shift) - 1))).astype(np.uint16).view(kind)
+    np.testing.assert_array_equal(gray(write_dicom(low, BitsStored=bits, HighBit=15)), values)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind: type) -> None:
+    stored = (head.astype(np.int32) * (1 if kind is np.uint8 else 9)).astype(kind)
+    stored = stored - np.array(500, kind) if kind is np.int16 else stored
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
+    dataset.compress(syntax)
+    np.testing.assert_array_equal(gray(as_mr(dataset)), stored)
+
+
+def test_lossless_jpeg(head: Gray, write_dicom: Write, tmp_path: Path) -> None:
+    gdcm = pytest.importorskip("gdcm", reason="needs the dicom extra")
+    stored = head.astype(np.uint16) * 16
+    (tmp_path / "plain.dcm").write_bytes(write_dicom(stored, BitsStored=12))
+    source = gdcm.ImageReader()
+    source.SetFileName(str(tmp_path / "plain.dcm"))
+    assert source.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(source.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "jpeg.dcm"))
+    writer.SetFile(source.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    data = (tmp_path / "jpeg.dcm").read_bytes()
+    assert pydicom.dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    np.testing.assert_array_equal(gray(data), stored)
+
+
+def test_jpeg_baseline(head: Gray, write_dicom: Write) -> None:
+    """Pillow decodes it, in the base install too."""
+    frames = encapsulate([encode.jpeg(head, 95)])
+    found = gray(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=frames))
+    np.testing.assert_array_equal(found, reader.read_bytes(encode.jpeg(head, 95)).pixels)
+
+
+@pytest.mark.parametrize("name", [
+    "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_expb.dcm", "MR_small_implicit.dcm",
+    "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_padded.dcm",
+])  # fmt: skip
+def test_one_shipped_slice_in_every_encoding(name: str) -> None:
+    plain = gray(as_mr(shipped("MR_small.dcm")))
+    assert plain.std() > 0.1
+    np.testing.assert_array_equal(gray(as_mr(shipped(name))), plain)
+
+
+@pytest.mark.parametrize("name", [
+    "SC_rgb_rle.dcm", "SC_rgb_rle_16bit.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_ybr_full_422_uncompressed.dcm",
+    "SC_rgb_gdcm_KY.dcm", "SC_rgb_jls_lossy_line.dcm", "SC_rgb_jls_lossy_sample.dcm",
+])  # fmt: skip
+def test_color_of_secondary_captures_becomes_luma(name: str) -> None:
+    """Ten bars of known colours, stored in ten ways, some of them lossy."""
+    found = gray(as_mr(shipped(name)))
+    scale = 257 if "16bit" in name else 1
+    colors = np.array([
+        [255, 0, 0], [255, 128, 128], [0, 255, 0], [128, 255, 128], [0, 0, 255],
+        [128, 128, 255], [0, 0, 0], [64, 64, 64], [192, 192, 192], [255, 255, 255],
+    ])  # fmt: skip
+    expected = colors @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(found[5::10, 50] / scale, expected, atol=3)
+
+
+def test_palette(head: Gray, write_dicom: Write) -> None:
+    ramp = np.arange(256, dtype=np.uint16)[::-1] * 257
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for color in ("Red", "Green", "Blue"):
+        palette[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{color}PaletteColorLookupTableData"] = ramp.astype("<u2").tobytes()
+    found = gray(write_dicom(head, **palette))
+    np.testing.assert_array_equal(found, (255 - head.astype(np.int32)) * 257)
+    palette["SegmentedRedPaletteColorLookupTableData"] = b"\0\0"
+    with pytest.raises(UnsupportedFormatError, match="segmented colour palette"):
+        gray(write_dicom(head, **palette))
+
+
+def test_what_is_not_read_says_why(head: Gray, write_dicom: Write) -> None:
+    cases = {
+        "no pixels": {"PixelData": None},
+        "32 bits stored in 32": {"BitsAllocated": 32, "BitsStored": 32},
+        "0 bits stored": {"BitsStored": 0, "HighBit": 0},
+        "1 x ARGB": {"PhotometricInterpretation": "ARGB"},
+        "3 x MONOCHROME2": {"SamplesPerPixel": 3, "PlanarConfiguration": 0},
+    }
+    for message, tags in cases.items():
+        with pytest.raises(UnsupportedFormatError, match=message):
+            gray(write_dicom(head, **tags))
+    video = encapsulate([b"\0\0\1\xb3"])
+    with pytest.raises(UnsupportedFormatError, match="encoded as MPEG2"):
+        gray(write_dicom(head, syntax=MPEG2MPML, PixelData=video))
+    with pytest.raises(UnsupportedFormatError, match="12-bit lossy JPEG"):
+        gray(
+            write_dicom(
+                head.astype(np.uint16), BitsStored=12, syntax=JPEGExtended12Bit, PixelData=video
+            )
+        )
+
+
+def test_floating_point_pixels_are_refused(head: Gray, write_dicom: Write) -> None:
+    floats = (head / 255).astype(np.float32).tobytes()
+    data = write_dicom(head, PixelData=None, FloatPixelData=floats)
+    with pytest.raises(UnsupportedFormatError, match="pixels of floating point"):
+        gray(data)
+
+
+def test_a_missing_decoder_names_the_extra(
+    head: Gray, write_dicom: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugins that the extra installs are taken out of pydicom's list."""
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+    dataset.compress(JPEGLSLossless)
+    data = as_mr(dataset)
+    decoder = pixels_module.get_decoder(JPEGLSLossless)
+    monkeypatch.setattr(decoder, "_available", {})
+    with pytest.raises(MissingDecoderError, match=r"JPEG-LS.*pip install 'tumorlens\[dicom\]'"):
+        gray(data)
+
+
+def test_truncated_pixels_are_corrupt(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head)
+    for cut in (1, 1000, len(data) // 2):
+        with pytest.raises(CorruptInputError, match=r"^here: damaged DICOM"):
+            gray(data[:-cut])
+    with pytest.raises(CorruptInputError):
+        gray(as_mr(shipped("MR_truncated.dcm")))
+
+
+def test_fewer_frames_than_stated_are_corrupt(head: Gray, write_dicom: Write) -> None:
+    frames = encapsulate([encode.jpeg(head)])
+    with pytest.raises(CorruptInputError, match="1 of 2 frames"):
+        gray(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=frames, NumberOfFrames=2))
+
+
+def test_padding_everywhere_is_blank(head: Gray, write_dicom: Write) -> None:
+    with pytest.raises(BlankImageError, match="every pixel is padding"):
+        gray(write_dicom(np.full_like(head, 7), PixelPaddingValue=7))
