@@ -96,7 +96,8 @@ class Archive:
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(info.filename).parts
-    return not info.is_dir() and not any(p.startswith(".") or p in _HIDDEN for p in parts)
+    hidden = any((p.startswith(".") and p != "..") or p in _HIDDEN for p in parts)
+    return not info.is_dir() and not hidden
 
 
 def _check_directory(path: str) -> None:

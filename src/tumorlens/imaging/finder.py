@@ -110,8 +110,7 @@ def _unpack(path: str) -> Found:
     listed = members.list_members(archive)
     plain = [members.Member(archive, name) for name in listed.plain]
     grouped = _grouped(archive, listed.dicom)
-    found = _gathered(path, plain, grouped, listed.skipped)
-    return Found(found.inputs, found.skipped, (*listed.failures, *found.failures))
+    return _gathered(path, plain, grouped, listed.skipped, listed.failures)
 
 
 def _grouped(archive: "Archive", names: Sequence[str]) -> "Grouped | None":
@@ -123,13 +122,17 @@ def _grouped(archive: "Archive", names: Sequence[str]) -> "Grouped | None":
 
 
 def _gathered(
-    where: str, plain: "Sequence[str | Member]", grouped: "Grouped | None", skipped: int
+    where: str,
+    plain: "Sequence[str | Member]",
+    grouped: "Grouped | None",
+    skipped: int,
+    failed: Sequence[tuple[str, InputError]] = (),
 ) -> Found:
     """Put pictures and series in the order of their paths."""
     keyed: list[tuple[str, Input]] = [
         (one if isinstance(one, str) else one.path, one) for one in plain
     ]
-    failures: list[tuple[str, InputError]] = []
+    failures = list(failed)
     if grouped is not None:
         keyed += [(series.first, series) for series in grouped.series]
         failures += grouped.failures

@@ -19,8 +19,8 @@ MAX_VOXELS: Final = 1 << 27
 """Most voxels of one volume: 512 MiB as float32, or 512 slices of 512 x 512."""
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 """Largest file, or member of an archive, that is read into memory."""
-MAX_INFLATED_BYTES: Final = 1 << 30
-"""Most bytes that one compressed file may unfold to."""
+MAX_INFLATED_BYTES: Final = 1 << 29
+"""Most bytes that are unfolded of one compressed file."""
 MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 """Most bytes between the beginning of a NIfTI file and its first voxel."""
 MAX_STUDY_FILES: Final = 20_000

@@ -71,7 +71,7 @@ def check_kind(dataset: Dataset, source: str) -> None:
         raise UnsupportedFormatError(
             f"{source}: DICOM without an image ({what or modality or 'of unknown kind'})"
         )
-    if modality is None and f"{dataset.get('SOPClassUID')}.".startswith(f"{_MR_STORAGE}."):
+    if modality is None and _is_mr_storage(dataset):
         return
     if modality != _MR:
         stated = f"modality {modality}" if modality else "its modality is not stated"
@@ -79,8 +79,13 @@ def check_kind(dataset: Dataset, source: str) -> None:
 
 
 def is_image(dataset: Dataset) -> bool:
-    """Whether it has rows and columns: reports, plans and directories have none."""
-    return "Rows" in dataset and "Columns" in dataset
+    """Whether it has rows and columns, or should: reports, plans and directories have none."""
+    return ("Rows" in dataset and "Columns" in dataset) or _is_mr_storage(dataset)
+
+
+def _is_mr_storage(dataset: Dataset) -> bool:
+    stated = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    return f"{stated}.".startswith(f"{_MR_STORAGE}.")
 
 
 def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> Header:

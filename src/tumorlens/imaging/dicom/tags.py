@@ -39,7 +39,9 @@ def frame_count(dataset: Dataset, source: str) -> int:
 
 def shape(dataset: Dataset, source: str) -> tuple[int, int]:
     """(rows, columns), within the limits."""
-    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if "Rows" not in dataset or "Columns" not in dataset:
+        raise CorruptInputError(f"{source}: damaged DICOM (its size is missing or cut off)")
+    rows, columns = int(dataset.Rows or 0), int(dataset.Columns or 0)
     check_sides(columns, rows, source)
     return rows, columns
 
