@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def _dicom(
         values["NumberOfFrames"] = len(pixels)
     values |= tags
     values.setdefault("HighBit", values["BitsStored"] - 1)
-    order = "<" if UID(syntax).is_little_endian else ">"
+    order: Literal["<", ">"] = "<" if UID(syntax).is_little_endian else ">"
     if values["PixelData"] == b"":
         values["PixelData"] = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     for keyword, value in values.items():

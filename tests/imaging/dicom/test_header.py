@@ -1,6 +1,6 @@
 """Facts, refusals, and frames of multi-frame files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,11 @@ def item(**values: Any) -> Dataset:
     return made
 
 
-def groups(position: list[float], orientation: list[float], **more: Any) -> Dataset:
+def groups(position: Sequence[float], orientation: Sequence[float], **more: Any) -> Dataset:
     """Functional groups of one frame."""
     return item(
-        PlanePositionSequence=[item(ImagePositionPatient=position)],
-        PlaneOrientationSequence=[item(ImageOrientationPatient=orientation)],
+        PlanePositionSequence=[item(ImagePositionPatient=list(position))],
+        PlaneOrientationSequence=[item(ImageOrientationPatient=list(orientation))],
         **more,
     )
 
@@ -86,7 +86,7 @@ def test_objects_without_an_image(name: str) -> None:
     path = get_testdata_file(name, download=False)
     assert path is not None
     with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
-        reader.read(path)
+        reader.read(str(path))
 
 
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:

@@ -107,7 +107,7 @@ def test_a_short_table_is_corrupt(head: Gray, write_dicom: Write) -> None:
 @pytest.mark.parametrize("tags", [{}, {"WindowCenter": 120, "WindowWidth": 200}])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16])
 def test_monochrome1_is_turned(
-    head: Gray, write_dicom: Write, tags: dict[str, Any], kind: type
+    head: Gray, write_dicom: Write, tags: dict[str, Any], kind: Any
 ) -> None:
     """The negative shown white-is-small looks as the positive shown white-is-large."""
     stored = head.astype(kind)

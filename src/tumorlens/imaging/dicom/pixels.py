@@ -12,8 +12,12 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
+    RLELossless,
 )
 
 from tumorlens.errors import (
@@ -23,7 +27,7 @@ from tumorlens.errors import (
     MissingDecoderError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging.dicom import codestream
+from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.levels import levels_of
 from tumorlens.imaging.dicom.parse import first_line
 from tumorlens.imaging.dicom.tags import frame_count, shape
@@ -36,6 +40,17 @@ EXTRA: Final = "dicom"
 _GRAY: Final = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE: Final = "PALETTE COLOR"
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_PILLOW: Final = "pillow"
+_PLUGINS: Final = {
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: _PILLOW,
+    JPEGExtended12Bit: jpeg.LABEL,
+    JPEGLossless: jpeg.LABEL,
+    JPEGLosslessSV1: jpeg.LABEL,
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
+}
+"""The one decoder for each encoding: never whichever happens to be installed."""
 _SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
 
@@ -79,33 +94,33 @@ def check(dataset: Dataset, source: str) -> None:
     expected = 3 if photometric in _COLOR else 1
     if photometric not in (*_GRAY, _PALETTE, *_COLOR) or samples != expected:
         raise UnsupportedFormatError(f"{source}: pixels are {samples} x {photometric}")
-    _check_encoding(dataset, stored, source)
+    _plugin(dataset, source)
 
 
 def _is_float(dataset: Dataset) -> bool:
     return "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
 
 
-def _check_encoding(dataset: Dataset, stored: int, source: str) -> None:
+def _plugin(dataset: Dataset, source: str) -> str:
+    """Name the decoder of the pixel data; empty for uncompressed ones."""
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise UnsupportedFormatError(f"{source}: pixels are encoded as {syntax.name}") from error
-    if syntax == JPEGExtended12Bit and stored > 8:
-        raise UnsupportedFormatError(
-            f"{source}: 12-bit lossy JPEG, which no freely licensed decoder reads; have it stored "
-            "uncompressed"
+    if not syntax.is_encapsulated:
+        return ""
+    if syntax not in _PLUGINS:
+        raise UnsupportedFormatError(f"{source}: pixels are encoded as {syntax.name}")
+    name = _PLUGINS[syntax]
+    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) <= 8:
+        name = _PILLOW
+    if name not in decoder.available_plugins:
+        raise MissingDecoderError(
+            f"{source}: pixels are compressed as {syntax.name}, which needs an optional part: "
+            f"pip install 'tumorlens[{EXTRA}]'"
         )
-    if not decoder.is_available:
-        raise _missing(syntax, source)
-
-
-def _missing(syntax: UID, source: str) -> MissingDecoderError:
-    return MissingDecoderError(
-        f"{source}: pixels are compressed as {syntax.name}, which needs an optional part: "
-        f"pip install 'tumorlens[{EXTRA}]'"
-    )
+    return name
 
 
 def _frames(
@@ -135,18 +150,9 @@ def _decoded(dataset: Dataset, syntax: UID, source: str) -> Iterator[NDArray[Any
     """Stored samples of each frame, (H, W) or (H, W, 3) RGB."""
     options: dict[str, Any] = {} if syntax in _SIGN_KNOWN else {"correct_unused_bits": False}
     decoder: Decoder = get_decoder(syntax)
-    try:
-        for samples, _ in decoder.iter_array(dataset, **options):
-            yield samples
-    except RuntimeError as error:
-        if not syntax.is_encapsulated or _is_complete(decoder):
-            raise
-        raise _missing(syntax, source) from error  # Pillow alone reads the simple varieties
-
-
-def _is_complete(decoder: Decoder) -> bool:
-    """Whether the decoders of the extra are there."""
-    return not any("gdcm" in needed for needed in decoder.missing_dependencies)
+    plugin = _plugin(dataset, source)
+    for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
+        yield samples
 
 
 def _check_codestreams(dataset: Dataset, syntax: UID, count: int, source: str) -> None:
@@ -186,3 +192,6 @@ def _luma(samples: NDArray[Any], dataset: Dataset, source: str) -> NDArray[np.fl
     if "SegmentedRedPaletteColorLookupTableData" in dataset:
         raise UnsupportedFormatError(f"{source}: a segmented colour palette")
     return luma(apply_color_lut(samples, dataset))
+
+
+jpeg.register()

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from tumorlens.errors import CorruptInputError, InputError
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.dicom.pixels import check, read_frames
+from tumorlens.imaging.dicom.pixels import read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import check_volume
@@ -30,7 +30,6 @@ def decode(data: bytes, source: str) -> MedicalImage:
     """
     dataset = parse(data, source)
     header = header_of(dataset, source, source)
-    check(dataset, source)
     stacks = split(header.frames, keep_order=True)
     image, failures = read_stack(stacks[0], header, lambda _: dataset)
     if failures:
