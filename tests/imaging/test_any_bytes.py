@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -113,7 +114,8 @@ def medical(head: NDArray[np.uint8], write_dicom: Callable[..., bytes]) -> list[
         dataset.save_as(out)
         files.append(out.getvalue())
     voxels = np.moveaxis(np.stack([small] * 34), 0, 2)
-    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+    kinds: tuple[Any, Any] = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+    for kind in kinds:
         data = kind(voxels, np.diag([1, 1, 1.5, 1])).to_bytes()
         files += [data, gzip.compress(data)]
     return files

@@ -23,7 +23,7 @@ def table(glioma: list[float]) -> Floats:
 
 
 def millimetres(count: int, spacing: float = 5.0) -> Floats:
-    return np.arange(count) * spacing
+    return np.arange(count, dtype=np.float64) * spacing
 
 
 def test_the_most_suspicious_slices_are_averaged() -> None:

@@ -95,9 +95,11 @@ class Archive:
 
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:
+    # Not ZipInfo.is_dir, which fails at an empty name.
+    if not info.filename or info.filename.endswith("/"):
+        return False
     parts = PurePosixPath(info.filename).parts
-    hidden = any((p.startswith(".") and p != "..") or p in _HIDDEN for p in parts)
-    return not info.is_dir() and not hidden
+    return not any((p.startswith(".") and p != "..") or p in _HIDDEN for p in parts)
 
 
 def _check_directory(path: str) -> None:

@@ -102,7 +102,7 @@ def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind:
 def test_lossless_jpeg(head: Gray, write_dicom: Write, syntax: UID) -> None:
     imagecodecs = pytest.importorskip("imagecodecs", reason="needs the dicom extra")
     for bits in (8, 12, 16):
-        stored = head.astype(np.uint8 if bits == 8 else np.uint16) << (bits - 8)
+        stored = head if bits == 8 else head.astype(np.uint16) * 2 ** (bits - 8)
         frame = imagecodecs.jpeg8_encode(stored, lossless=True, bitspersample=bits)
         data = write_dicom(stored, BitsStored=bits, syntax=syntax, PixelData=encapsulate([frame]))
         np.testing.assert_array_equal(gray(data), stored)

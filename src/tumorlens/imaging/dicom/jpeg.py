@@ -27,8 +27,8 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     import imagecodecs
 
     # Samples come as they are stored: whether three of them are RGB says the data set.
-    space = {"colorspace": "RGB", "outcolorspace": "RGB"} if runner.samples_per_pixel == 3 else {}
-    samples = imagecodecs.jpeg8_decode(frame, **space)
+    space = "RGB" if runner.samples_per_pixel == 3 else None
+    samples = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
     runner.set_option("bits_allocated", samples.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     return bytes(samples.tobytes())
