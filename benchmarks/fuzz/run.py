@@ -15,6 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["tumorlens", "pydicom", "nibabel"]):
     from benchmarks.fuzz.targets import TARGETS
+
     from tumorlens.imaging import nifti, raster  # noqa: F401 - instrumented now, not when first used
     from tumorlens.imaging.dicom import reader as dicom  # noqa: F401 - as above
 

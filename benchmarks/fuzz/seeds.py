@@ -1,4 +1,4 @@
-"""Small valid files for a fuzzer to start from, drawn here: no picture of a person is among them."""
+"""Small valid files to start fuzzing from, drawn here: no picture of a person is among them."""
 
 import gzip
 import io
@@ -13,6 +13,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -68,7 +69,7 @@ def _dicom() -> list[bytes]:
     import imagecodecs
 
     lossless = imagecodecs.jpeg8_encode(wide, lossless=True, bitspersample=16)
-    made.append(_write(_dataset(wide, PixelData=encapsulate([lossless])), JPEGLosslessSV1))
+    made.append(_write(_dataset(wide, PixelData=encapsulate([bytes(lossless)])), JPEGLosslessSV1))
     return made
 
 
@@ -92,7 +93,7 @@ def _dataset(pixels: NDArray[np.generic], **tags: Any) -> Dataset:
 
 
 def _write(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     encapsulated = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     dataset["PixelData"].VR = "OB" if encapsulated or dataset.BitsAllocated == 8 else "OW"
     out = io.BytesIO()

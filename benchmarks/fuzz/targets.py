@@ -43,7 +43,7 @@ def check_image(image: MedicalImage) -> None:
     """Whether it is what `MedicalImage` promises."""
     assert image.pixels.dtype == np.dtype(np.float32)
     assert image.pixels.ndim in (2, 3)
-    assert MIN_SIDE <= min(image.height, image.width)
+    assert min(image.height, image.width) >= MIN_SIDE
     assert max(image.height, image.width) <= MAX_SIDE
     assert image.depth <= MAX_SLICES
     assert np.isfinite(image.pixels).all()
