@@ -106,7 +106,8 @@ class _Reading:
 
     def is_flat(self) -> bool:
         """Whether all that was read has one value."""
-        return bool(self.found.any()) and float(np.ptp(self.pixels[self.found])) == 0.0
+        read = [self.pixels[slot] for slot in np.flatnonzero(self.found)]  # views, not copies
+        return bool(read) and max(p.max() for p in read) == min(p.min() for p in read)
 
 
 def name_of(place: Place) -> str:
