@@ -268,8 +268,10 @@ def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> Non
     found = run(study, folder / "a.png", "--format", "csv")
     volume, refused, picture = csv.DictReader(io.StringIO(found.stdout, newline=""))
     assert volume["slices"] == "5"
+    assert (volume["series_description"], volume["series_instance_uid"]) == ("t1 tra", "1.2.3")
     assert (volume["finding_middle"] == "") == (volume["label"] == "notumor")
     assert (picture["slices"], refused["slices"], refused["error_kind"]) == ("", "", "not_mr")
     table = run(study, folder / "a.png").stdout
+    assert "t1 tra: " in table
     assert " of 5" in table or "5 slices" in table
     assert "only MR is classified" in table

@@ -5,6 +5,13 @@ import pytest
 from tumorlens.cli.result_table import bar, elide, percent, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
+from tumorlens.inference.volume import (
+    Finding,
+    Result,
+    SeriesFacts,
+    SlicePrediction,
+    VolumePrediction,
+)
 from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
 
 MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)
@@ -15,9 +22,19 @@ def prediction(path: str, label: str = "glioma") -> Prediction:
     return Prediction(path, label, shares, MODEL)
 
 
+def volume(finding: Finding | None) -> VolumePrediction:
+    name = "t1 mpr tra with a long name\n"
+    series = SeriesFacts("MR", None, name, None, None, (), None, None, None, None, None, None)
+    slices = tuple(SlicePrediction(index, None, None, {}) for index in range(240))
+    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"pituitary": 0.85}
+    notes = ("gap of 10.0 mm between slices 3 and 4: about 1 missing",)
+    return VolumePrediction("study", "pituitary", shares, finding, slices, series, notes, MODEL)
+
+
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
-RESULTS: list[Prediction | Failure] = [prediction(LONG), prediction("b.png", "notumor"), FAILURE]
+RESULTS: list[Result] = [prediction(LONG), prediction("b.png", "notumor"), FAILURE]
+FOUND = Finding(100, 110, 120, None, None, None, None, None)
 
 
 @pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160])
@@ -45,6 +62,21 @@ def test_plain_lines_hold_whole_paths_and_every_class() -> None:
     assert [name in lines[0] for name in DISPLAY_NAMES.values()] == [True] * 4
     assert lines[1].count("5.0%") == 4
     assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160, None])
+def test_volumes_say_where(width: int | None) -> None:
+    text = render([*RESULTS, volume(FOUND)], width=width)
+    assert "100-120 of 240" in text
+    if width is not None:
+        table = text.partition("\n\n")[0]
+        assert max(map(len, table.splitlines())) <= width
+    assert "study: gap of 10.0 mm between slices 3 and 4" in " ".join(text.split())
+    one_slice = Finding(7, 7, 7, None, None, None, None, None)
+    assert "slice 7 of 240" in render([volume(one_slice)], width=width)
+    assert "240 slices" in render([volume(None)], width=width)
+    if width is None:
+        assert "t1 mpr tra with a long name\\n: slices 100-120 of 240, middle 110" in text
 
 
 def test_only_failures() -> None:

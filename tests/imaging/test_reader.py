@@ -1,5 +1,6 @@
 """Files are read by their first bytes, and what cannot be read says why."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -25,6 +26,18 @@ Gray = NDArray[np.uint8]
         (b"GIF89a", "gif"),
         (b"RIFF\x10\0\0\0WEBPVP8 ", "webp"),
         (b"RIFF\x10\0\0\0WAVE", None),
+        (bytes(128) + b"DICM", "dicom"),
+        (b"II*\0" + bytes(124) + b"DICM", "dicom"),
+        (b"\x02\0\0\0UL\x04\0", "dicom"),
+        (b"\x08\0\x05\0CS\x0a\0", "dicom"),
+        (b"\x08\0\x08\0\x1a\0\0\0", "dicom"),
+        (b"\x08\0\x08\0\xff\xff\xff\xff", None),
+        (bytes(344) + b"n+1\0", "nifti"),
+        (b"\x1c\x02\0\0n+2\0\r\n\x1a\n", "nifti"),
+        (gzip.compress(bytes(344) + b"n+1\0"), "nifti.gz"),
+        (gzip.compress(b"text"), None),
+        (b"\x1f\x8b\x08", None),
+        (b"PK\x03\x04", "zip"),
         (b"%PDF-1.7", None),
         (b"", None),
     ],

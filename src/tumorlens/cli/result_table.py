@@ -20,6 +20,8 @@ _MEDIUM: Final = 64
 """Columns from which there is room for a bar."""
 _NARROW: Final = 48
 """Columns below which a table has no room: name and answer stand beneath each other."""
+_WHERE_ROOM: Final = 24
+"""Columns for the slices of a finding in a terminal."""
 _UNBOUNDED: Final = 100_000
 _BAR_CELLS: Final = 12
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
@@ -75,7 +77,7 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
             share = percent(result.probabilities[result.label])
             yield Text(f"  {DISPLAY_NAMES[result.label]} {share}", style="bold")
             if isinstance(result, VolumePrediction):
-                yield Text(f"  {_where(result)}", style="dim")
+                yield Text("  " + _where(result, width - 2), style="dim")
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
@@ -102,7 +104,8 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
             answer = Text(DISPLAY_NAMES[result.label], style="bold")
             table.add_row(path, answer, *_shares(result, width))
             if isinstance(result, VolumePrediction):
-                table.add_row("", Text(_where(result), style="dim"))
+                where = _where(result, _UNBOUNDED if width is None else _WHERE_ROOM)
+                table.add_row("", Text(where, style="dim"))
     return table
 
 
@@ -122,14 +125,22 @@ def _shares(result: Prediction | VolumePrediction, width: int | None) -> Iterato
     yield drawn.append(f"{percent(share):>6}")
 
 
-def _where(result: VolumePrediction) -> str:
-    """Which slices of a volume hold the finding, counted from 0 as in the records."""
+def _where(result: VolumePrediction, room: int) -> str:
+    """Which slices of which series hold the finding, counted from 0 as in the records.
+
+    The series has a name, and the middle is told, where that fits into ``room``.
+    """
     found, count = result.finding, len(result.slices)
     if found is None:
-        return f"{count} slices"
-    if found.first == found.last:
-        return f"slice {found.first} of {count}"
-    return f"slices {found.first}-{found.last} of {count}, middle {found.middle}"
+        where = middle = f"{count} slices"
+    elif found.first == found.last:
+        where = middle = f"slice {found.first} of {count}"
+    else:
+        where = f"slices {found.first}-{found.last} of {count}"
+        middle = f"{where}, middle {found.middle}"
+    described = result.series.description if result.series else None
+    longest = f"{printable(described)}: {middle}" if described else middle
+    return next((text for text in (longest, middle) if len(text) <= room), where)
 
 
 def _footer(results: Results) -> list[Text]:

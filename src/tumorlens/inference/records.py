@@ -7,12 +7,12 @@ escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.classifier import Failure
 from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES
 
@@ -20,6 +20,7 @@ _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
     "path", "label", *CLASSES, "model_name", "model_version", "model_sha256",
     "error_kind", "error_message", "slices", "finding_first", "finding_middle", "finding_last",
+    "series_description", "series_instance_uid",
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def json_line(result: Result) -> bytes:
 
 def csv_header() -> bytes:
     """The line of column names."""
-    return _csv_line(CSV_COLUMNS)
+    return _csv_line(dict(zip(CSV_COLUMNS, CSV_COLUMNS, strict=True)))
 
 
 def csv_line(result: Result) -> bytes:
@@ -51,28 +52,37 @@ def csv_line(result: Result) -> bytes:
     Of a volume the answer for the whole, how many slices it has, and those of the finding.
     """
     if isinstance(result, Failure):
-        blank = [""] * (len(CSV_COLUMNS) - 7)
         error = result.error
-        return _csv_line([result.path, *blank, error.kind, error.message, *[""] * 4])
-    shares = [f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES]
+        return _csv_line(
+            {"path": result.path, "error_kind": error.kind, "error_message": error.message}
+        )
     model = result.model
-    return _csv_line(
-        [result.path, result.label, *shares, model.name, model.version, model.sha256, "", "",
-         *_volume_fields(result)]
-    )  # fmt: skip
+    fields = {
+        "path": result.path, "label": result.label, "model_name": model.name,
+        "model_version": model.version, "model_sha256": model.sha256,
+    }  # fmt: skip
+    fields |= {name: f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES}
+    if isinstance(result, VolumePrediction):
+        fields |= _volume_fields(result)
+    return _csv_line(fields)
 
 
-def _volume_fields(result: Prediction | VolumePrediction) -> list[str]:
-    if isinstance(result, Prediction):
-        return [""] * 4
-    found = result.finding
-    where = (
-        ["", "", ""] if found is None else [str(found.first), str(found.middle), str(found.last)]
-    )
-    return [str(len(result.slices)), *where]
+def _volume_fields(result: VolumePrediction) -> dict[str, str]:
+    fields = {"slices": str(len(result.slices))}
+    if (found := result.finding) is not None:
+        fields |= {
+            "finding_first": str(found.first),
+            "finding_middle": str(found.middle),
+            "finding_last": str(found.last),
+        }
+    if (series := result.series) is not None:
+        fields["series_description"] = series.description or ""
+        fields["series_instance_uid"] = series.series_instance_uid or ""
+    return fields
 
 
-def _csv_line(fields: Sequence[str]) -> bytes:
+def _csv_line(fields: Mapping[str, str]) -> bytes:
+    """Write ``fields`` by column; those that are not given are empty."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(fields)
+    csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n").writerow(fields)
     return out.getvalue().encode("utf-8", "backslashreplace")

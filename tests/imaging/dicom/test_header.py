@@ -1,5 +1,6 @@
 """Facts, refusals, and frames of multi-frame files."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -196,3 +197,14 @@ def test_orientations_that_make_no_sense_are_not_used(
         data = write_dicom(head, ImageOrientationPatient=orientation)
     found = facts(data)
     assert (found.plane, found.slices[0].position_mm) == (None, None)
+
+
+def test_odd_values_are_not_quoted_in_a_log(
+    head: Gray, write_dicom: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pydicom warns of them by quoting them; they may be a patient's name."""
+    data = write_dicom(head, SOPInstanceUID="1.2.3.4567")
+    with caplog.at_level(logging.DEBUG):
+        found = facts(data.replace(b"1.2.3.4567", b"Doe^Jane^X"))
+    assert found.slices[0].sop_instance_uid == "Doe^Jane^X"
+    assert caplog.records == []
