@@ -34,8 +34,8 @@ def check_archive(data: bytes) -> None:
         study = read_study(file.name)
     for image in study.images:
         check_image(image)
-    for _, error in study.failures:
-        _check_error(error, file.name)
+    for path, error in study.failures:
+        _check_error(error, path)
     assert study.images or study.failures or study.skipped
 
 
@@ -53,7 +53,7 @@ def check_image(image: MedicalImage) -> None:
 def _check_error(error: InputError, source: str) -> None:
     message = str(error)
     assert message.startswith(source)
-    assert "\n" not in message
+    assert message[len(source) :].isprintable()
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

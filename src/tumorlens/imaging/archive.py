@@ -17,6 +17,7 @@ from tumorlens.imaging.limits import (
     MAX_STUDY_BYTES,
     MAX_STUDY_FILES,
 )
+from tumorlens.imaging.wording import first_line
 
 _READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods that Python unfolds no further than it is asked to."""
@@ -44,7 +45,7 @@ class Archive:
             reason = error.strerror or type(error).__name__
             raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
         except Exception as error:  # zipfile raises more than BadZipFile
-            raise CorruptInputError(f"{path}: damaged zip ({error})") from error
+            raise CorruptInputError(f"{path}: damaged zip ({first_line(error)})") from error
         self._members = {info.filename: info for info in self._zip.infolist() if _is_shown(info)}
         self._check_claims()
 
@@ -78,7 +79,9 @@ class Archive:
             with self._zip.open(info) as file:
                 return file.read(size)
         except Exception as error:  # as in __init__
-            raise CorruptInputError(f"{self.path}/{name}: damaged zip ({error})") from error
+            raise CorruptInputError(
+                f"{self.path}/{name}: damaged zip ({first_line(error)})"
+            ) from error
 
     def _check_claims(self) -> None:
         if len(self._members) > MAX_STUDY_FILES:

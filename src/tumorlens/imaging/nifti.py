@@ -45,6 +45,7 @@ from tumorlens.imaging.limits import (
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.resample import square_pixels
 from tumorlens.imaging.signatures import GZIP_WINDOW, sniff
+from tumorlens.imaging.wording import first_line
 
 _MILLIMETRES: Final = {"meter": 1000.0, "micron": 0.001}
 """Units of length that are not the millimetre; where none is stated it is meant."""
@@ -97,8 +98,7 @@ def decode(data: bytes, source: str, plane: str) -> MedicalImage:
     except MemoryError as error:
         raise LimitExceededError(f"{source}: does not fit into memory") from error
     except Exception as error:  # nibabel checks little of what it reads
-        detail = str(error).partition("\n")[0] or type(error).__name__
-        raise CorruptInputError(f"{source}: damaged NIfTI ({detail})") from error
+        raise CorruptInputError(f"{source}: damaged NIfTI ({first_line(error)})") from error
 
 
 def _read(data: bytes, source: str) -> _Volume:

@@ -24,6 +24,7 @@ from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _STRIP_PIXELS: Final = 1 << 20
@@ -66,8 +67,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
             f"{source}: begins like {kind} but is damaged or of a rare variety"
         ) from error
     except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
-        detail = str(error).partition("\n")[0] or type(error).__name__
-        raise CorruptInputError(f"{source}: damaged {kind} ({detail})") from error
+        raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
     return MedicalImage(finite(decoded.pixels, source), source, decoded.bit_depth, decoded.mode)
 
 

@@ -14,7 +14,6 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging.dicom.levels import has_window
-from tumorlens.imaging.dicom.parse import first_line
 from tumorlens.imaging.dicom.tags import (
     frame_count,
     functional_group,
@@ -26,6 +25,7 @@ from tumorlens.imaging.dicom.tags import (
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.stacks import Frame
+from tumorlens.imaging.wording import clean, first_line
 
 _MR: Final = "MR"
 _MR_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.4"
@@ -67,9 +67,9 @@ def check_kind(dataset: Dataset, source: str) -> None:
     """Raise unless it is an image and MR."""
     modality = text(dataset, "Modality")
     if not is_image(dataset):
-        what = text(dataset, "SOPClassUID") and dataset.SOPClassUID.name
+        what = clean(dataset.SOPClassUID.name) if text(dataset, "SOPClassUID") else modality
         raise UnsupportedFormatError(
-            f"{source}: DICOM without an image ({what or modality or 'of unknown kind'})"
+            f"{source}: DICOM without an image ({what or 'of unknown kind'})"
         )
     if modality is None and _is_mr_storage(dataset):
         return
@@ -120,7 +120,7 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
         facts=_facts(dataset, frames[0]),
         frames=tuple(frames),
         bit_depth=int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16),
-        mode=str(dataset.get("PhotometricInterpretation")),
+        mode=clean(str(dataset.get("PhotometricInterpretation"))),
     )
 
 

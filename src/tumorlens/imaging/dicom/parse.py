@@ -18,6 +18,7 @@ from pydicom.uid import (
 from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
 
 if TYPE_CHECKING:
     from pydicom.tag import BaseTag
@@ -44,12 +45,6 @@ def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Datase
     except Exception as error:  # on hostile bytes pydicom raises nearly anything
         raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
     return dataset
-
-
-def first_line(error: Exception) -> str:
-    """What ``error`` says, on one printable line of moderate length."""
-    text = str(error).strip().partition("\n")[0].rstrip(": ") or type(error).__name__
-    return "".join(char if char.isprintable() else "?" for char in text)[:200]
 
 
 def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:

@@ -29,11 +29,11 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.levels import levels_of
-from tumorlens.imaging.dicom.parse import first_line
 from tumorlens.imaging.dicom.tags import frame_count, shape
 from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import clean, first_line
 
 EXTRA: Final = "dicom"
 """The extra that installs decoders of compressed pixel data."""
@@ -93,7 +93,7 @@ def check(dataset: Dataset, source: str) -> None:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     expected = 3 if photometric in _COLOR else 1
     if photometric not in (*_GRAY, _PALETTE, *_COLOR) or samples != expected:
-        raise UnsupportedFormatError(f"{source}: pixels are {samples} x {photometric}")
+        raise UnsupportedFormatError(f"{source}: pixels are {samples} x {clean(photometric)}")
     _plugin(dataset, source)
 
 
@@ -107,11 +107,13 @@ def _plugin(dataset: Dataset, source: str) -> str:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise UnsupportedFormatError(f"{source}: pixels are encoded as {syntax.name}") from error
+        raise UnsupportedFormatError(
+            f"{source}: pixels are encoded as {clean(syntax.name)}"
+        ) from error
     if not syntax.is_encapsulated:
         return ""
     if syntax not in _PLUGINS:
-        raise UnsupportedFormatError(f"{source}: pixels are encoded as {syntax.name}")
+        raise UnsupportedFormatError(f"{source}: pixels are encoded as {clean(syntax.name)}")
     name = _PLUGINS[syntax]
     if syntax == JPEGExtended12Bit and int(dataset.BitsStored) <= 8:
         name = _PILLOW

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.limits import MAX_SLICES, check_sides
+from tumorlens.imaging.wording import clean
 
 _LONGEST_TEXT = 64
 
@@ -77,5 +78,5 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
     if value is None:
         return ()
     parts = [value] if isinstance(value, str | bytes | int) else list(value)
-    words = (str(part).strip().strip("\0")[:_LONGEST_TEXT] for part in parts)
+    words = (clean(str(part).strip().strip("\0"), _LONGEST_TEXT) for part in parts)
     return tuple(word for word in words if word)
