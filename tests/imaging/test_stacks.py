@@ -64,6 +64,13 @@ def test_gaps() -> None:
     )
 
 
+def test_many_gaps_are_counted() -> None:
+    at = np.cumsum([1.0] * 30 + [5.0, 1.0] * 14)
+    (stack,) = split([frame(str(z), (0, 0, float(z))) for z in at])
+    assert len(stack.notes) == 11
+    assert stack.notes[-1] == "4 more gaps"
+
+
 def test_repeated_positions_keep_the_first_by_number() -> None:
     frames = [frame("b", (0, 0, 0), order=2), frame("a", (0, 0, 0.001), order=1),
               frame("c", (0, 0, 5)), frame("d", (0, 0, 5), order=1)]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 
@@ -17,6 +18,9 @@ _SAME_DIRECTION: Final = 0.01
 _SAME_POSITION_MM: Final = 0.01
 _GAP_RATIO: Final = 1.5
 """A distance this many times the usual one is a gap."""
+_MAX_GAPS_TOLD: Final = 10
+_MAX_ORIENTATIONS: Final = 64
+"""Beyond as many in one series, slices are no stacks any more and not compared."""
 _SPARSE_RATIO: Final = 2.0
 """A usual distance this many times the slice thickness looks as if slices were missing."""
 
@@ -70,21 +74,16 @@ def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group by size and, within a small angle, orientation."""
-    groups: list[list[Frame]] = []
-    heads: dict[tuple[int, int], list[int]] = {}
-    directions: dict[tuple[int, int], list[tuple[float, ...]]] = {}
+    heads: dict[tuple[int, int], list[tuple[tuple[float, ...], list[Frame]]]] = {}
     for frame in frames:
+        alike = heads.setdefault(frame.shape, [])
         axes = (*(frame.row or ()), *(frame.column or ()))
-        known = directions.setdefault(frame.shape, [])
-        places = heads.setdefault(frame.shape, [])
-        match = _first_match(known, axes)
+        match = _first_match([known for known, _ in alike[:_MAX_ORIENTATIONS]], axes)
         if match is None:
-            known.append(axes)
-            places.append(len(groups))
-            groups.append([frame])
+            alike.append((axes, [frame]))
         else:
-            groups[places[match]].append(frame)
-    return groups
+            alike[match][1].append(frame)
+    return [group for alike in heads.values() for _, group in alike]
 
 
 def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) -> int | None:
@@ -98,33 +97,32 @@ def _sorted(frames: Sequence[Frame]) -> Stack:
     """Sort along the normal of the first; keep the first of several at one position."""
     axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
     along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
-    ranked = sorted(
-        zip(along, frames, strict=True),
-        key=lambda pair: (pair[0], pair[1].order, pair[1].place.path),
-    )
+    kept = _first_of_each(along, frames)
+    distances = np.diff([at for at, _ in kept])
+    usual = float(np.median(distances)) if len(distances) else None
+    repeated = len(frames) - len(kept)
+    notes = [*_repeats(repeated), *_gaps(distances, usual), *_sparse(usual, frames[0].thickness_mm)]
+    return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
+
+
+def _first_of_each(along: Sequence[float], frames: Sequence[Frame]) -> list[tuple[float, Frame]]:
+    """One frame for each position, by position."""
     clusters: list[list[tuple[float, Frame]]] = []
-    for at, frame in ranked:
+    for at, frame in sorted(zip(along, frames, strict=True), key=lambda pair: pair[0]):
         if clusters and at - clusters[-1][0][0] < _SAME_POSITION_MM:
             clusters[-1].append((at, frame))
         else:
             clusters.append([(at, frame)])
-    kept = [
-        min(cluster, key=lambda pair: (pair[1].order, pair[1].place.path)) for cluster in clusters
-    ]
-    repeated = len(frames) - len(kept)
-    distances = np.diff([at for at, _ in kept])
-    usual = float(np.median(distances)) if len(distances) else None
-    notes = [*_repeats(repeated), *_gaps(distances, usual), *_sparse(usual, frames[0].thickness_mm)]
-    return Stack(
-        tuple(
-            msgspec.structs.replace(
-                frame, place=msgspec.structs.replace(frame.place, along_mm=round(at, 4))
-            )
-            for at, frame in kept
-        ),
-        usual,
-        tuple(notes),
-    )
+    return [min(cluster, key=lambda pair: _rank(pair[1])) for cluster in clusters]
+
+
+def _rank(frame: Frame) -> tuple[tuple[int, ...], str, str]:
+    return frame.order, frame.place.path, frame.place.member or ""
+
+
+def _located(frame: Frame, along_mm: float) -> Frame:
+    place = msgspec.structs.replace(frame.place, along_mm=round(along_mm, 4))
+    return msgspec.structs.replace(frame, place=place)
 
 
 def _repeats(count: int) -> list[str]:
@@ -134,16 +132,17 @@ def _repeats(count: int) -> list[str]:
     return [f"{what} the position of another and {'is' if count == 1 else 'are'} left out"]
 
 
-def _gaps(distances: np.ndarray, usual: float | None) -> list[str]:
-    notes = []
-    for index, distance in enumerate(distances):
-        if usual and distance > _GAP_RATIO * usual:
-            missing = max(1, round(float(distance) / usual) - 1)
-            notes.append(
-                f"gap of {distance:.1f} mm between slices {index} and {index + 1}: "
-                f"about {missing} missing"
-            )
-    return notes
+def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
+    if not usual:
+        return []
+    wide = np.flatnonzero(distances > _GAP_RATIO * usual)
+    notes = [
+        f"gap of {distances[index]:.1f} mm between slices {index} and {index + 1}: "
+        f"about {max(1, round(float(distances[index]) / usual) - 1)} missing"
+        for index in wide[:_MAX_GAPS_TOLD]
+    ]
+    more = len(wide) - len(notes)
+    return [*notes, f"{more} more gaps"] if more else notes
 
 
 def _sparse(usual: float | None, thickness: float | None) -> list[str]:

@@ -79,7 +79,8 @@ def smooth(
     """Average (D, 4) with weights that fall linearly to 0 at ``radius_mm``; rows sum to 1 still."""
     if radius_mm <= 0:
         return table
-    weights = np.clip(1.0 - np.abs(np.subtract.outer(along_mm, along_mm)) / radius_mm, 0.0, None)
+    apart = np.abs(np.subtract.outer(along_mm, along_mm))
+    weights = np.clip(1.0 - np.minimum(apart, radius_mm) / radius_mm, 0.0, None)
     averaged: NDArray[np.float64] = weights @ table / weights.sum(axis=1, keepdims=True)
     return averaged
 

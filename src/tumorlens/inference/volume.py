@@ -165,12 +165,11 @@ def predict_inputs(
     """
     for is_picture, run in groupby(inputs, key=_is_likely_picture):
         if is_picture:
-            paths = [one for one in run if isinstance(one, str)]
-            for path, result in zip(
-                paths, classifier.predict_paths(paths, batch_size), strict=True
-            ):
+            # A generator: pictures are looked at no further ahead than they are decoded.
+            paths = (one for one in run if isinstance(one, str))
+            for result in classifier.predict_paths(paths, batch_size):
                 if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
-                    yield from _one(classifier, path, config, plane, batch_size)
+                    yield from _one(classifier, result.path, config, plane, batch_size)
                 else:
                     yield result
         else:
