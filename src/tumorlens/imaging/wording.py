@@ -7,7 +7,8 @@ _LONGEST: Final = 120
 
 def clean(text: str, longest: int = _LONGEST) -> str:
     """``text`` with everything that is not printable replaced, and cut to ``longest``."""
-    return "".join(char if char.isprintable() else "?" for char in text[:longest])
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "".join(char if char.isprintable() else "?" for char in cut)
 
 
 def first_line(error: Exception) -> str:

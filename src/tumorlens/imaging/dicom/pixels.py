@@ -1,6 +1,7 @@
 """From pixel data to gray frames: decode (PS3.5 8 and A.4), then levels (PS3.3 C.11) or luma."""
 
 from collections.abc import Container, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -133,9 +134,9 @@ def _frames(
     if syntax.is_encapsulated:
         _check_codestreams(dataset, syntax, count, source)
     gray = str(dataset.PhotometricInterpretation) in _GRAY
-    for index, samples in enumerate(_decoded(dataset, syntax, source)):
-        if index == count:  # a file with more frames than it states
-            return
+    found = 0
+    for index, samples in enumerate(islice(_decoded(dataset, syntax, source), count)):
+        found += 1
         if wanted is not None and index not in wanted:
             continue
         if gray:
@@ -144,8 +145,8 @@ def _frames(
         else:
             pixels = _luma(samples, dataset, source)
         yield finite(pixels, source)
-    if index + 1 < count:
-        raise CorruptInputError(f"{source}: damaged DICOM ({index + 1} of {count} frames)")
+    if found < count:
+        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {count} frames)")
 
 
 def _decoded(dataset: Dataset, syntax: UID, source: str) -> Iterator[NDArray[Any]]:
