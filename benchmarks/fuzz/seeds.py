@@ -3,6 +3,7 @@
 import gzip
 import io
 import zipfile
+from functools import cache
 from typing import Any
 
 import nibabel
@@ -32,9 +33,11 @@ _RING: NDArray[np.uint8] = (
 ).astype(np.uint8)  # fmt: skip
 
 
+@cache
 def seeds(name: str) -> list[bytes]:
     """Files for the target ``name``."""
-    makers = {"picture": _pictures, "dicom": _dicom, "nifti": _nifti, "archive": _archives}
+    makers = {"picture": _pictures, "dicom": _dicom, "nifti": _nifti, "series": _dicom,
+              "archive": _archives}  # fmt: skip
     return makers[name]()
 
 

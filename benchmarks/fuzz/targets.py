@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from benchmarks.fuzz.seeds import seeds
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
@@ -39,6 +40,19 @@ def check_archive(data: bytes) -> None:
     assert study.images or study.failures or study.skipped
 
 
+def check_folder(data: bytes) -> None:
+    """Group a file with a sound one, which it may claim to repeat."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a").write_bytes(data)
+        (Path(folder) / "b").write_bytes(seeds("dicom")[0])
+        study = read_study(folder)
+    assert study.images or study.failures
+    for image in study.images:
+        check_image(image)
+    for path, error in study.failures:
+        _check_error(error, path)
+
+
 def check_image(image: MedicalImage) -> None:
     """Whether it is what `MedicalImage` promises."""
     assert image.pixels.dtype == np.dtype(np.float32)
@@ -60,6 +74,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "picture": check_bytes,
     "dicom": check_bytes,
     "nifti": check_bytes,
+    "series": check_folder,
     "archive": check_archive,
 }
 """By name. Those that share a function differ in the seeds that a run starts from."""

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import InputError, LimitExceededError, NotMRError
 from tumorlens.imaging.archive import Archive
-from tumorlens.imaging.dicom.header import Header, header_of, is_image
+from tumorlens.imaging.dicom.header import Header, header_of, look
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
 from tumorlens.imaging.facts import AcquisitionFacts
@@ -91,7 +91,7 @@ def _group(
         )
         return Grouped([], [(where, limit)], 0)
     headers: dict[str, list[Header]] = {}
-    refused: dict[str, list[NotMRError]] = {}
+    refused: dict[str, list[tuple[str, NotMRError]]] = {}
     failures: Failures = []
     skipped = 0
     for place in places:
@@ -99,14 +99,15 @@ def _group(
         try:
             with open_(place) as stream:
                 dataset = parse(stream, name, pixels=False)
-            if not is_image(dataset):
+            looked = look(dataset, name)
+            if not looked.is_image:
                 skipped += 1
                 continue
-            uid = str(dataset.get("SeriesInstanceUID") or name)
+            uid = looked.series_uid or name
             header = header_of(dataset, name, *place)
             headers.setdefault(uid, []).append(header)
         except NotMRError as error:
-            refused.setdefault(uid, []).append(error)
+            refused.setdefault(uid, []).append((name, error))
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
@@ -114,13 +115,12 @@ def _group(
     return Grouped(series, failures, skipped)
 
 
-def _once(errors: Sequence[NotMRError]) -> tuple[str, InputError]:
+def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
     """One refusal for a series of another modality, not one for each of its files."""
-    path = str(errors[0]).partition(": ")[0]
+    path, first = errors[0]
     if len(errors) == 1:
-        return path, errors[0]
-    more = f"{errors[0]} ({len(errors) - 1} more files of the series alike)"
-    return path, NotMRError(more)
+        return path, first
+    return path, NotMRError(f"{first} ({len(errors) - 1} more files of the series alike)")
 
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:

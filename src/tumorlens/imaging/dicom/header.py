@@ -46,6 +46,22 @@ class Header(msgspec.Struct, frozen=True):
     mode: str
 
 
+class Look(msgspec.Struct, frozen=True):
+    """What tells where a file belongs."""
+
+    is_image: bool
+    series_uid: str | None
+
+
+def look(dataset: Dataset, source: str) -> Look:
+    """See whether it is an image, and of which series; raise ``CorruptInputError``."""
+    try:
+        with quiet():
+            return Look(is_image(dataset), text(dataset, "SeriesInstanceUID"))
+    except Exception as error:  # pydicom converts values when they are asked for
+        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+
+
 def header_of(dataset: Dataset, source: str, path: str, member: str | None = None) -> Header:
     """Describe an MR image.
 
