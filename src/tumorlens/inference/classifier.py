@@ -18,8 +18,8 @@ from tumorlens.bundle import Bundle, DecisionRule
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
-from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, Decision, doubt
+from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES
@@ -136,14 +136,10 @@ class Classifier:
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
-        if image.pixels.ndim != 2:
-            raise InputError(
-                f"{image.source}: a volume of {image.pixels.shape[0]} slices; "
-                "give one slice at a time"
-            )
+        pixels = single(image).pixels
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
-            return preprocessing.preprocess(image.pixels, self.bundle.info.preprocess, image.source)
+            return preprocessing.preprocess(pixels, self.bundle.info.preprocess, image.source)
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
@@ -168,12 +164,18 @@ class Classifier:
         table = probabilities(self.forward(batch).logits, self.bundle.info.temperature)
         return [self._decide(path, row) for path, row in zip(paths, table, strict=True)]
 
-    def _decide(self, path: str, row: NDArray[np.float64]) -> Prediction:
+    def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
+        """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
+        if refusal:
+            return REJECTED, refusal
         reason = doubt(row, self._rule)
+        return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
+
+    def _decide(self, path: str, row: NDArray[np.float64]) -> Prediction:
+        decision, reason = self.decide(row)
         shares = dict(zip(CLASSES, row.tolist(), strict=True))
-        if reason:
-            return Prediction(path, ABSTAINED, None, reason, shares, self.model)
-        return Prediction(path, CLASSIFIED, label(row), "", shares, self.model)
+        answer = label(row) if decision == CLASSIFIED else None
+        return Prediction(path, decision, answer, reason, shares, self.model)
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
