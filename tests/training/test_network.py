@@ -96,7 +96,7 @@ def test_unknown_name_lists_the_known() -> None:
 
 def test_lesion_head_starts_quietly() -> None:
     torch.manual_seed(0)
-    network = SepSENet(msgspec.structs.replace(resolve("nano"), lesion_head=True)).train()
+    network = SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=True)).train()
     _, lesion = network.learn(torch.randn(8, 1, 64, 64))
     assert lesion is not None
     assert lesion.shape[:2] == (8, 1)
@@ -105,7 +105,7 @@ def test_lesion_head_starts_quietly() -> None:
 
 def test_lesion_head_is_exported_in_evaluation_mode_only_where_it_is_there() -> None:
     plain, headed = (
-        SepSENet(msgspec.structs.replace(resolve("nano"), lesion_head=head)).eval()
+        SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=head)).eval()
         for head in (False, True)
     )
     picture = torch.randn(2, 1, 64, 64)
@@ -113,4 +113,4 @@ def test_lesion_head_is_exported_in_evaluation_mode_only_where_it_is_there() -> 
     lesion = headed.explain(picture).lesion
     assert lesion is not None
     assert lesion.shape == (2, 1, *headed.explain(picture).cam.shape[2:])
-    assert 0 < lesion.min() < lesion.max() < 1
+    assert 0 <= lesion.min() <= lesion.max() <= 1

@@ -61,7 +61,7 @@ def test_loss_of_several_right_classes_is_that_of_their_summed_probability() -> 
 def test_gradients_are_finite_for_every_kind_of_label() -> None:
     logits = (50 * torch.randn(6, 4)).requires_grad_()
     answers = torch.tensor([[1.0, 1, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]] * 2)
-    optimization.answer_losses(logits, answers, 0.05, torch.ones(4)).sum().backward()
+    optimization.answer_losses(logits, answers, 0.05, torch.ones(4)).sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
