@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.image import MedicalImage
@@ -151,8 +153,22 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
     assert line.count(b"\n") == 1
     record = json.loads(line)
     assert list(record) == [
-        "path", "label", "probabilities", "finding", "slices", "series", "notes", "model",
+        "path", "decision", "label", "reason", "probabilities", "finding", "slices", "series",
+        "notes", "model",
     ]  # fmt: skip
-    assert list(record["slices"][0]) == ["index", "along_mm", "label", "probabilities", "error"]
+    assert list(record["slices"][0]) == [
+        "index", "along_mm", "decision", "label", "reason", "probabilities", "error",
+    ]  # fmt: skip
     assert list(record["slices"][0]["probabilities"]) == list(CLASSES)
     assert record["slices"][1]["probabilities"] == {}
+
+
+def test_an_unsure_volume_has_no_label_and_no_finding(
+    classifier: Classifier, stack: MedicalImage
+) -> None:
+    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
+    found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
+    assert (found.decision, found.label, found.finding) == ("abstained", None, None)
+    assert found.reason.startswith("not sure enough")
+    assert {one.decision for one in found.slices if one.error is None} == {"abstained"}

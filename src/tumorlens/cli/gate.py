@@ -12,7 +12,7 @@ from tumorlens.errors import MissingExtraError
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
 @click.option("--split", required=True, help="Its split; the train part is used.")
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
-              metavar="MANIFEST SPLIT", help="Further heads: of SPLIT's train part, or `all`.")  # fmt: skip
+              metavar="MANIFEST SPLIT", help="Further heads: a train part, or `all`.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
