@@ -23,7 +23,8 @@ def test_shapes(session: Session, count: int) -> None:
     assert outputs.logits.shape == (count, 4)
     assert outputs.cam.shape == (count, 4, 8, 8)
     assert outputs.embedding.shape == (count, 8)
-    assert {array.dtype for array in outputs} == {np.dtype(np.float32)}
+    assert {array.dtype for array in outputs if array is not None} == {np.dtype(np.float32)}
+    assert outputs.lesion is None
 
 
 def test_logits_are_the_mean_of_the_map(session: Session) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tumorlens.bundle import INPUT, MODEL_FILE, OUTPUTS, Bundle
+from tumorlens.bundle import INPUT, LESION_OUTPUT, MODEL_FILE, OUTPUTS, Bundle
 from tumorlens.errors import BundleError
 
 _ERRORS_ONLY: Final = 3
@@ -21,6 +21,8 @@ class Outputs(NamedTuple):
     """(N, 4, h, w): class activation map; its spatial mean plus the bias is the logit."""
     embedding: NDArray[np.float32]
     """(N, D): pooled features, the input of the linear layer."""
+    lesion: NDArray[np.float32] | None = None
+    """(N, 1, h, w): probability that tumour is there; of bundles taught by experts' outlines."""
 
 
 def open_graph(model: bytes, name: str, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -56,7 +58,7 @@ class Session:
         """
         self._name = bundle.info.name
         self._session = open_graph(bundle.model, f"bundle {self._name}: {MODEL_FILE}", threads)
-        self._check_names()
+        self._outputs = self._check_names()
         self._check_input(bundle.info.preprocess.image_size)
 
     def run(self, images: NDArray[np.float32]) -> Outputs:
@@ -65,14 +67,15 @@ class Session:
         Raises ``BundleError`` where the graph fails or answers with something not finite.
         """
         try:
-            found = Outputs(*self._session.run(list(OUTPUTS), {INPUT: images}))
+            found = Outputs(*self._session.run(self._outputs, {INPUT: images}))
         except Exception as error:  # as in __init__
             raise BundleError(f"bundle {self._name}: {first_line(error)}") from error
         if not np.isfinite(found.logits).all():
             raise BundleError(f"bundle {self._name}: the network's answer is not finite")
         return found
 
-    def _check_names(self) -> None:
+    def _check_names(self) -> list[str]:
+        """Names of the outputs to ask for."""
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
         if inputs != {INPUT} or not outputs.issuperset(OUTPUTS):
@@ -80,6 +83,7 @@ class Session:
                 f"bundle {self._name}: the graph takes {sorted(inputs)} and gives "
                 f"{sorted(outputs)}; needed are {[INPUT]} and {list(OUTPUTS)}"
             )
+        return [*OUTPUTS, *({LESION_OUTPUT} & outputs)]
 
     def _check_input(self, size: int) -> None:
         """Named or missing dimensions are dynamic and fit anything; N must be one of them."""
