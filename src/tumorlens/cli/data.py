@@ -146,7 +146,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     epilog="Example: tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
-@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv", "br35h-tumor"]),
+@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv", "patient-cv", "br35h-tumor"]),
               help="Write the split of this protocol.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=_IN_FILE,
               help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tumorlens.evaluation import metrics
-from tumorlens.labels import CLASSES, DISPLAY_NAMES
+from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -63,10 +63,11 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
             _write_cell(axes, row, column, int(counts[row, column]), float(shares[row, column]))
-        names = _names()
-        axes.set_xticks(range(len(names)), names, rotation=20, ha="right", color=_INK)
-        rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=True)]
-        axes.set_yticks(range(len(names)), rows, color=_INK)
+        names = [DISPLAY_NAMES[name] for name in ANSWERABLE]
+        columns = names[: counts.shape[1]]
+        axes.set_xticks(range(len(columns)), columns, rotation=20, ha="right", color=_INK)
+        rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=False)]
+        axes.set_yticks(range(len(rows)), rows, color=_INK)
         axes.set(xlabel="answer", ylabel="truth", title="Confusion matrix")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -88,7 +89,8 @@ def roc_png(labels: Labels, probabilities: Floats) -> bytes:
     with _figure(9.2, 4.6) as (figure, png):
         whole, corner = figure.subplots(1, 2)
         for k in range(len(CLASSES)):
-            _draw_roc(whole, corner, k, labels == k, probabilities[:, k])
+            known = metrics.decides(labels, k)
+            _draw_roc(whole, corner, k, labels[known] == k, probabilities[known, k])
         whole.plot([0, 1], [0, 1], color=_LINE, linewidth=1, zorder=0)
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), title="ROC curves, one class against the rest")
         corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="The same, upper left")
@@ -111,10 +113,6 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
         yield figure, png
         # Without its software tag, equal figures are equal bytes under every matplotlib.
         figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
-
-
-def _names() -> list[str]:
-    return [DISPLAY_NAMES[name] for name in CLASSES]
 
 
 def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:

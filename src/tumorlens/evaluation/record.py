@@ -6,7 +6,6 @@ Neither holds a time or a place, so two runs of one command give the same bytes.
 import csv
 import dataclasses
 import io
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.exposure import Caution, Exposure, cautions, exposure
 from tumorlens.evaluation.protocols import PAPER, Protocol
-from tumorlens.evaluation.resampling import Estimate
+from tumorlens.evaluation.resampling import Estimate, rounded
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
@@ -89,9 +88,9 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
 
 def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     """Turn ``metric.class`` keys into ``{"per_class": {class: {metric: ...}}}``."""
-    overall = {name: _estimate(estimates[name]) for name in metrics.OVERALL}
+    overall = {name: rounded(estimates[name]) for name in metrics.OVERALL}
     per_class = {
-        name: {metric: _estimate(estimates[f"{metric}.{name}"]) for metric in metrics.PER_CLASS}
+        name: {metric: rounded(estimates[f"{metric}.{name}"]) for metric in metrics.PER_CLASS}
         for name in CLASSES
     }
     return {**overall, "per_class": per_class}
@@ -158,8 +157,8 @@ def _control(control: Control) -> dict[str, Any]:
     whole, *subsets = control.accuracy.items()
     return {
         "description": control.description,
-        "accuracy": _estimate(whole[1]),
-        "subsets": {name: {"accuracy": _estimate(estimate)} for name, estimate in subsets},
+        "accuracy": rounded(whole[1]),
+        "subsets": {name: {"accuracy": rounded(estimate)} for name, estimate in subsets},
     }
 
 
@@ -169,11 +168,4 @@ def _paper(protocol: Protocol) -> dict[str, Any]:
         "protocol": "folder",
         "comparable": protocol.comparable,
         "comparison": protocol.comparison,
-    }
-
-
-def _estimate(estimate: Estimate) -> dict[str, float | None]:
-    return {
-        name: None if math.isnan(value) else round(value, _DIGITS)
-        for name, value in estimate._asdict().items()
     }

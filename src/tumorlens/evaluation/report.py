@@ -113,7 +113,7 @@ def write(
         figures=figures,
         embed=reporting.embed_png,
         mistakes=mistakes(evaluation, classifier, manifest),
-        wrong=int((evaluation.predicted != evaluation.labels).sum()),
+        wrong=int((~evaluation.right).sum()),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
         version=__version__,
@@ -186,7 +186,7 @@ def mistakes(
                 label=item.label,
                 predicted=CLASSES[int(np.argmax(row))],
                 confidence=float(row.max()),
-                probability_of_truth=float(row[evaluation.labels[i]]),
+                probability_of_truth=float(row[metrics.RIGHT[evaluation.labels[i]]].sum()),
                 path="/".join(Path(item.path).parts[-3:]),
                 group=evaluation.groups[i],
             )
