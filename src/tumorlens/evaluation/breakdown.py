@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tumorlens.datasets.manifest import Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.labels import NO_TUMOR_INDEX
 
 ROUND: Final = "round"
 UNKNOWN: Final = "not known"
@@ -135,6 +136,6 @@ def _row(
         value,
         int(member.sum()),
         len(set(names)),
-        int((truth != metrics.NO_TUMOR_INDEX).sum()),
+        int(np.count_nonzero(truth != NO_TUMOR_INDEX)),
         dict(zip(metrics.RATES, estimates, strict=True)),
     )

@@ -191,7 +191,9 @@ def evaluate_rounds(
         breakdowns=breakdowns(records, names, labels, predicted, groups, sampling),
         patients=patients.vote(records, labels, probabilities, groups, sampling),
         selective=selective(
-            labels, probabilities, lambda statistic: resampling.bootstrap(statistic, groups, sampling)
+            labels,
+            probabilities,
+            lambda statistic: resampling.bootstrap(statistic, groups, sampling),
         ),
         others=others,
         controls=beside,

@@ -40,7 +40,7 @@ DEFAULT: Final = Sampling()
 
 
 def rounded(estimate: Estimate) -> dict[str, float | None]:
-    """For JSON: six decimals, since the last bits of a sum differ between processors; NaN is null."""
+    """For JSON: six decimals, as the last bits of a sum differ between processors; NaN is null."""
     return {
         name: None if math.isnan(value) else round(value, _DIGITS)
         for name, value in estimate._asdict().items()

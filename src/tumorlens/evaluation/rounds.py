@@ -48,9 +48,7 @@ def is_cross_validation(split: Split) -> bool:
     return TEST not in parts and any(part.startswith(_FOLD) for part in parts)
 
 
-def cross_validation(
-    classifiers: Sequence[Classifier], split: Split, manifest: Manifest
-) -> Plan:
+def cross_validation(classifiers: Sequence[Classifier], split: Split, manifest: Manifest) -> Plan:
     """Match each bundle to the round of ``split`` that it was trained by.
 
     By the hash of the split in the bundle's record, so that ``clean`` is round 0 of ``clean-cv``.

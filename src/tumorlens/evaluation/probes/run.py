@@ -1,0 +1,32 @@
+"""All probes, over all rounds of an evaluation."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tumorlens.datasets.importers import Progress
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation.probes import background, erased, frame, pasted, source
+from tumorlens.evaluation.probes.finding import Finding, Probe, pool
+from tumorlens.evaluation.probes.pictures import load
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.evaluation.rounds import Round
+
+PROBES: Final[tuple[Probe, ...]] = (frame.PROBE, background.PROBE, erased.PROBE, pasted.PROBE)
+
+
+def probe(
+    rounds: Sequence[Round],
+    manifest: Manifest,
+    part: str,
+    sampling: Sampling,
+    progress: Progress | None = None,
+) -> tuple[Finding, ...]:
+    """Ask every question of each round's bundle on the images that it is scored on."""
+    loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in rounds]
+    loaded = [pictures for pictures in loaded if len(pictures)]
+    groups = [group for pictures in loaded for group in pictures.groups]
+    found = [
+        pool(question, [question.run(pictures) for pictures in loaded], groups, sampling)
+        for question in PROBES
+    ]
+    return (*found, source.find(loaded, sampling))
