@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tumorlens.inference.classifier import Classifier
 
 _MANIFEST = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 _Bars = Callable[[str], Callable[[int, int], None]]
 
 
@@ -35,8 +36,8 @@ _Bars = Callable[[str], Callable[[int, int], None]]
               help="For external: a manifest that the bundle was trained on, to look for the same "
               "pictures in; give all of them.")  # fmt: skip
 @click.option("--report", required=True, metavar="DIR",
-              type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for the page, evaluation.json, predictions.csv and figures.")  # fmt: skip
+              type=_FOLDER,
+              help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
 @click.option("--part", default="test", show_default=True,
               type=click.Choice(["test", "validation", "train"]),
               help="Part of the split to score.")  # fmt: skip
@@ -48,7 +49,7 @@ _Bars = Callable[[str], Callable[[int, int], None]]
 @click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
               help="Images to spoil, drawn evenly from the classes.")  # fmt: skip
 @click.option("--reference", metavar="BUNDLE",
-              help="Bundle that the corruption error is relative to, as a MobileNetV2.")  # fmt: skip
+              help="Bundle that the corruption error is relative to: a MobileNetV2.")  # fmt: skip
 @click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
               help="Resamples of groups for the intervals.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of those.")

@@ -5,6 +5,8 @@ as in ``registry``. After TorchIO's ``RandomGhosting`` and ``RandomMotion`` (Pé
 2021; motion after Shaw et al., 2019), in two dimensions.
 """
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
@@ -14,6 +16,8 @@ Floats = NDArray[np.float64]
 _KEPT = 0.02
 """Share of the lines, in the middle of k-space, that ghosting leaves alone."""
 _MOVES = 3
+_RESTS_UNTIL = 0.52
+"""Share of the lines that are measured before the head moves."""
 
 
 def ghosting(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
@@ -33,19 +37,16 @@ def motion(picture: Floats, amount: float, random: np.random.Generator) -> Float
     """The head moves while lines are measured; ``amount``: largest turn in degrees.
 
     Shifts are up to as many hundredths of the longer side as the turn has degrees, halved. The
-    lines of the middle, which carry most of the picture, are those of the head at rest.
+    head rests until just past the middle of k-space, which carries most of the picture, and then
+    moves three times.
     """
     lines = fft.fftshift(fft.fft2(picture), axes=0)
-    starts = np.sort(random.uniform(0.05, 0.95, _MOVES)) * len(lines)
-    ends = [*starts[1:], float(len(lines))]
-    middle = len(lines) / 2
-    for start, end in zip(starts, ends, strict=True):
-        degrees = random.uniform(-amount, amount)
+    edges = np.linspace(_RESTS_UNTIL, 1.0, _MOVES + 1) * len(lines)
+    for start, end in itertools.pairwise(edges.astype(int).tolist()):
+        degrees = amount * random.choice([-1.0, 1.0]) * random.uniform(0.5, 1.0)
         shift = random.uniform(-amount, amount, 2) / 200 * max(picture.shape)
-        if start <= middle < end:
-            continue
         moved = fft.fftshift(fft.fft2(_moved(picture, degrees, shift)), axes=0)
-        lines[int(start) : int(end)] = moved[int(start) : int(end)]
+        lines[start:end] = moved[start:end]
     seen: Floats = np.abs(fft.ifft2(fft.ifftshift(lines, axes=0)))
     return seen
 

@@ -2,8 +2,8 @@
 
 After Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and
 perturbations" (ICLR 2019), with what goes wrong in MR pictures in place of weather. Strengths run
-from what a reader hardly notices to what one would still recognise as a head. They were set by eye
-on phantoms, and no network's answers were looked at for them.
+from what a reader hardly notices to what one would still recognise as a head; they were set by eye,
+by what pictures look like.
 """
 
 import dataclasses
@@ -49,9 +49,9 @@ CORRUPTIONS: Final = (
     Corruption("noise", "Noise (Rician)", "standard deviation, white is 1",
                (0.02, 0.04, 0.08, 0.12, 0.18), intensity.noise),
     Corruption("blur", "Blur", "standard deviation as a share of the longer side",
-               (0.003, 0.006, 0.01, 0.015, 0.022), detail.blur),
+               (0.002, 0.004, 0.006, 0.009, 0.013), detail.blur),
     Corruption("low_resolution", "Low resolution", "pixels left of the longer side",
-               (128, 96, 72, 48, 32), detail.low_resolution),
+               (128, 96, 72, 56, 44), detail.low_resolution),
     Corruption("bias_field", "Bias field", "largest logarithm of the gain",
                (0.2, 0.4, 0.6, 0.9, 1.2), intensity.bias_field),
     Corruption("gamma", "Gamma", "logarithm of the exponent, either sign",
@@ -60,7 +60,7 @@ CORRUPTIONS: Final = (
                (0.2, 0.35, 0.5, 0.7, 0.9), kspace.ghosting),
     Corruption("motion", "Motion", "largest turn in degrees, with shifts",
                (1.0, 2.0, 4.0, 6.0, 9.0), kspace.motion),
-    Corruption("jpeg", "JPEG", "quality", (50, 30, 20, 12, 7), detail.jpeg),
+    Corruption("jpeg", "JPEG", "quality", (40, 20, 10, 6, 3), detail.jpeg),
     Corruption("rotation", "Rotation", "degrees, either way",
                (5.0, 10.0, 20.0, 30.0, 45.0), geometry.rotation),
     Corruption("crop", "Crop", "share of the head cut away on two sides",

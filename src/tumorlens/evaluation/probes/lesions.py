@@ -29,6 +29,8 @@ _LARGEST: Final = 0.15
 """Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
 _INSIDE: Final = 0.95
 """Share of a pasted tumour that must fall on tissue."""
+_VISIBLE: Final = 0.05
+"""Mean change under the outline, white is 1, below which nothing has been done to the picture."""
 _FLATTEST: Final = 0.02
 """Contrast of a donor's surroundings below which it is not amplified further."""
 
@@ -71,6 +73,11 @@ def covered(image: Floats, mask: Mask) -> Floats:
 def fits(image: Floats, mask: Mask) -> bool:
     """Whether nearly all of the outline falls on tissue of ``image``."""
     return bool(mask.any() and (image[mask] > TISSUE).mean() >= _INSIDE)
+
+
+def visible(before: Floats, after: Floats, mask: Mask) -> bool:
+    """Whether the change under the outline can be seen at all."""
+    return bool(mask.any() and np.abs(after - before)[mask].mean() >= _VISIBLE)
 
 
 def pasted(image: Floats, donor: Floats, mask: Mask) -> Floats:

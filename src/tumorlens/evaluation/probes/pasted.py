@@ -65,20 +65,19 @@ def _grafts(pictures: Pictures) -> list[_Graft]:
 
 
 def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
-    """Try donors in an order drawn for this image until one's tumour falls on tissue."""
+    """Try donors in an order drawn for this image until one's tumour falls on tissue and shows."""
     host = lesions.to_float(pictures.images[row])
     random = np.random.default_rng([_SEED, int(pictures.records[row].sha256[:8], 16)])
     for donor in random.permutation(donors)[:_TRIES].tolist():
         image, mask = lesions.to_float(pictures.images[donor]), pictures.masks[donor]
         if random.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
-        if lesions.fits(host, mask):
-            return _Graft(
-                row,
-                donor,
-                lesions.to_bytes(lesions.pasted(host, image, mask)),
-                lesions.to_bytes(lesions.pasted(host, host[:, ::-1], mask)),
-            )
+        if not lesions.fits(host, mask):
+            continue
+        pasted = lesions.pasted(host, image, mask)
+        if lesions.visible(host, pasted, mask):
+            control = lesions.pasted(host, host[:, ::-1], mask)
+            return _Graft(row, donor, lesions.to_bytes(pasted), lesions.to_bytes(control))
     return None
 
 
