@@ -11,7 +11,8 @@ SIDE = 100
 
 def blob(y: int, x: int, radius: int) -> NDArray[np.bool_]:
     rows, columns = np.ogrid[:SIDE, :SIDE]
-    return np.hypot(rows - y, columns - x) <= radius
+    inside: NDArray[np.bool_] = np.hypot(rows - y, columns - x) <= radius
+    return inside
 
 
 def head() -> NDArray[np.float64]:
