@@ -23,9 +23,15 @@ DISPLAY_NAMES: Final[dict[str, str]] = {
     "meningioma": "meningioma",
     "notumor": "no tumour",
     "pituitary": "pituitary tumour",
+}
+"""Classes as people read them."""
+
+LABEL_NAMES: Final[dict[str, str]] = {
+    **DISPLAY_NAMES,
     ANY_TUMOR: "tumour of unknown kind",
     OTHER_PATHOLOGY: "other disease",
 }
+"""The same for every label of a set."""
 
 RESEARCH_NOTICE: Final = (
     "Research software, not a medical device: not for diagnosis or treatment decisions."

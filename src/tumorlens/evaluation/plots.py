@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tumorlens.evaluation import canvas, metrics
 from tumorlens.evaluation.canvas import BLUE, INK, LINE, SOFT, STYLES
 from tumorlens.evaluation.selective import Selective
-from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES
+from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -29,7 +29,7 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
             _write_cell(axes, row, column, int(counts[row, column]), float(shares[row, column]))
-        names = [DISPLAY_NAMES[name] for name in ANSWERABLE]
+        names = [LABEL_NAMES[name] for name in ANSWERABLE]
         columns = names[: counts.shape[1]]
         axes.set_xticks(range(len(columns)), columns, rotation=20, ha="right", color=INK)
         rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=False)]

@@ -17,11 +17,16 @@ def seen(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def change(corruption: Corruption, head: NDArray[np.uint8], strength: int) -> float:
-    """Mean change of what the network sees, over a few draws."""
+    """Mean change over a few draws: of the pixels, or of what the network sees where they move."""
     pixels = head.astype(np.float32)
-    untouched = seen(pixels)
-    keys = [f"key {k}" for k in range(4)]
-    changes = [np.abs(seen(corruption(pixels, strength, key)) - untouched).mean() for key in keys]
+    scaled = (pixels - pixels.min()) / np.ptp(pixels)
+    changes = []
+    for k in range(4):
+        spoiled = corruption(pixels, strength, f"key {k}")
+        if corruption.name in ("rotation", "crop"):
+            changes.append(np.abs(seen(spoiled) - seen(pixels)).mean())
+        else:
+            changes.append(np.abs(spoiled - scaled).mean())
     return float(np.mean(changes))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.evaluation import resampling
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES
+from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def said(index: int) -> str:
 
 def truth(index: int) -> str:
     """``is glioma``."""
-    return f"is {DISPLAY_NAMES[ANSWERABLE[index]]}"
+    return f"is {LABEL_NAMES[ANSWERABLE[index]]}"
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.probes.finding import Finding, Rate
 from tumorlens.evaluation.probes.pictures import Pictures
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.labels import ANSWERABLE, DISPLAY_NAMES, NO_TUMOR_INDEX
+from tumorlens.labels import ANSWERABLE, LABEL_NAMES, NO_TUMOR_INDEX
 
 FOLDS: Final = 5
 MIN_IMAGES: Final = 20
@@ -73,7 +73,7 @@ def tell(pictures: Pictures) -> list[Told]:
     tumor = pictures.labels != NO_TUMOR_INDEX
     both = np.char.add(sources, np.where(tumor, " tumour", " healthy"))
     strata = [
-        (f"within {DISPLAY_NAMES[name]}", pictures.labels == k, sources)
+        (f"within {LABEL_NAMES[name]}", pictures.labels == k, sources)
         for k, name in enumerate(ANSWERABLE)
     ]
     strata.append(("tumour and healthy balanced", _complete(sources, tumor), both))
