@@ -19,8 +19,7 @@ from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.image import single
-from tumorlens.labels import CLASSES, LABEL_NAMES
+from tumorlens.labels import CLASSES, DISPLAY_NAMES
 
 PAGE: Final = "index.html"
 JSON: Final = "audit.json"
@@ -93,7 +92,7 @@ def conflicting_pictures(audit: Audit) -> int:
 def picture(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
     """Read a picture whole, windowed and padded to a square; black where it cannot be read."""
     try:
-        image = single(reader.read(manifest.file(record)))
+        image = reader.read(manifest.file(record))
         windowed = preprocessing.window(image.pixels, _WINDOW)
     except InputError:
         return np.zeros((_SIDE, _SIDE), dtype=np.uint8)
@@ -118,7 +117,7 @@ class _Gallery:
             paths = [path for path in (conflict.path, conflict.other_path) if path]
             if not set(paths) <= seen:
                 seen.update(paths)
-                said = LABEL_NAMES[conflict.label], LABEL_NAMES.get(conflict.other_label, "?")
+                said = DISPLAY_NAMES[conflict.label], DISPLAY_NAMES.get(conflict.other_label, "?")
                 note = f"{said[0]} or {said[1]}: {conflict.reason}"
                 yield Panel([self.show(path) for path in paths], note)
 
@@ -176,7 +175,7 @@ class _Gallery:
         """Embed one picture with its name, class and part."""
         record = self.records[path]
         name = Path(path).name
-        where = f"{LABEL_NAMES[record.label]}{', ' + part if part else ''}"
+        where = f"{DISPLAY_NAMES[record.label]}{', ' + part if part else ''}"
         uri = encode.data_uri(picture(self.manifest, record))
         return Shown(uri, f"{name}, {where}", f"{name} · {where}")
 
