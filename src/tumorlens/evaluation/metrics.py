@@ -47,7 +47,7 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "accuracy": "Share of images whose most probable class is right: the true one, or any tumour "
     "where only that is known.",
     "log_loss": "Mean negative natural logarithm of the probability given to what is right.",
-    "macro_f1": "Unweighted mean of the F1 scores of the classes.",
+    "macro_f1": "Unweighted mean of the F1 scores of the classes that have images.",
     "mcc": "Matthews correlation coefficient of the confusion matrix (Gorodkin's R_K).",
     "macro_auroc": "Unweighted mean of the one-vs-rest areas under the ROC curve.",
     "expected_calibration_error": (
@@ -150,7 +150,8 @@ def columns(totals: Floats) -> Floats:
         [
             ratio((table * RIGHT).sum(axis=(1, 2)), images),
             ratio(totals[:, _LOSS], images),
-            mean_of_defined(f1),
+            # Of a class without images F1 would be 0 as soon as one answer names it.
+            mean_of_defined(np.where(truth > 0, f1, np.nan)),
             matthews(confusion),
             ratio(gaps, images),
             ratio(totals[:, _BRIER], images),

@@ -105,7 +105,7 @@ def _draw_reliability(axes: Axes, table: Floats) -> None:
     filled = table[:, 0] > 0
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--", label="perfect")
     count, confidence, accuracy = table[filled].T
-    axes.plot(confidence, accuracy, "o-", color=BLUE, linewidth=1.5, label="this bundle")
+    axes.plot(confidence, accuracy, "o-", color=BLUE, linewidth=1.5, label="answers")
     axes.vlines(
         confidence, *wilson(accuracy, count), color=BLUE, linewidth=1, alpha=0.6,
         label="95% by images in the bin",

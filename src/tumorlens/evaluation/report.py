@@ -167,7 +167,8 @@ def show_rate(estimate: Estimate) -> str:
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
     """Accuracy of the bundle and of each control, keyed by subset."""
     bundle = {m.subset.name: m.estimates["accuracy"] for m in evaluation.measured}
-    rows: list[tuple[str, Mapping[str, Estimate]]] = [("this bundle", bundle)]
+    title = "these bundles, pooled" if any(evaluation.rounds) else "this bundle"
+    rows: list[tuple[str, Mapping[str, Estimate]]] = [(title, bundle)]
     return rows + [
         (f"control: {CONTROL_TITLES[control.name]}", control.accuracy)
         for control in evaluation.controls

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tumorlens.datasets import importers
+from tumorlens.datasets import collections, importers
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.evaluation.probes import pictures
+from tumorlens.evaluation.probes import lesions, pictures
 from tumorlens.evaluation.probes.run import PROBES, probe
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.evaluation.rounds import Round
@@ -82,3 +83,30 @@ def test_all_probes_over_two_rounds(drawn: Manifest, classifier: Classifier) -> 
     frame = {rate.name: rate for rate in found[0].rates}
     assert frame["only_right"].images == 6
     assert frame["removed_missed"].images == 3
+
+
+@pytest.mark.realdata
+def test_experts_outlines_lie_on_real_tumours(
+    data_dir: Path, classifier: Classifier, tmp_path: Path
+) -> None:
+    """A dozen slices: an outline parts bright from dark where it lies, not where it does not."""
+    folder = tmp_path / "few" / "Testing" / "glioma"
+    folder.mkdir(parents=True)
+    for file in sorted((data_dir / "nickparvar" / "Testing" / "glioma").iterdir())[:12]:
+        (folder / file.name).symlink_to(file)
+    manifest = importers.import_nickparvar(
+        tmp_path / "few", tmp_path / "few.csv", allow_partial=True
+    )
+    masked = collections.with_cheng_masks(manifest, data_dir / "cheng")
+    found = pictures.load(classifier, masked, ["test"] * len(masked), "test")
+    outlined = [i for i in range(len(found)) if found.masks[i].any()]
+    assert len(outlined) >= 6
+    here = [contrast(found.images[i], found.masks[i]) for i in outlined]
+    elsewhere = [contrast(found.images[i], found.masks[i][::-1, ::-1]) for i in outlined]
+    assert np.median(here) > 1.2 * np.median(elsewhere)
+
+
+def contrast(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
+    """Difference in brightness between the inside of an outline and what is just around it."""
+    ring = lesions.grown(mask, 4) & ~mask
+    return abs(float(image[mask].mean()) - float(image[ring].mean()))
