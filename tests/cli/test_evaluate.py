@@ -263,10 +263,12 @@ def test_an_external_set(run: Run, box: Path, tmp_path: Path) -> None:
 
 def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
     further = ["--probes", "--corruptions", "--corruption-images", "4"]
+    further += ["--probe-with", "manifest.csv", "folder.csv"]
     result = run("./on-phantom", "phantom.csv", tmp_path, *further, "--reference", "./on-folder")
     assert result.exit_code == 0, result.output
     found = read(tmp_path)
     assert set(found["probes"]) == {"frame", "background", "erased", "pasted", "source"}
+    assert "--probes --probe-with manifest.csv folder.csv --corruptions" in found["command"]
     assert found["corruptions"]["n"] == 4
     # The reference is the same network: where it errs at all, the ratio is one.
     assert found["corruptions"]["mean_corruption_error"] == 1.0
@@ -276,7 +278,8 @@ def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
     assert "mean corruption error" in result.stdout
     for name in ("corruptions.png", "corruption_examples.png", "selective.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert run("./on-phantom", "phantom.csv", tmp_path, "--reference", "x").exit_code == 2
+    for alone in (["--reference", "x"], ["--probe-with", "manifest.csv", "folder.csv"]):
+        assert run("./on-phantom", "phantom.csv", tmp_path, *alone).exit_code == 2
 
 
 def test_missed_tumours_stand_beside_accuracy(report: Path) -> None:

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation.corruptions.run import Corruptions
+    from tumorlens.evaluation.probes.finding import Finding
     from tumorlens.evaluation.rounds import Plan
     from tumorlens.inference.classifier import Classifier
 
@@ -44,6 +45,9 @@ _Bars = Callable[[str], Callable[[int, int], None]]
 @click.option("--probes", "with_probes", is_flag=True,
               help="Also probe for shortcuts: frame, background, tumours erased and pasted, source "
               "in the embedding.")  # fmt: skip
+@click.option("--probe-with", multiple=True, type=(_MANIFEST, str), metavar="MANIFEST SPLIT",
+              help="Further images to tell the source of, as br35h-tumor.csv br35h-tumor: the same "
+              "part of that split.")  # fmt: skip
 @click.option("--corruptions", "with_corruptions", is_flag=True,
               help="Also spoil the pictures in ten ways at five strengths.")  # fmt: skip
 @click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
@@ -61,6 +65,7 @@ def command(
     report: Path,
     part: str,
     with_probes: bool,
+    probe_with: tuple[tuple[Path, str], ...],
     with_corruptions: bool,
     corruption_images: int,
     reference: str | None,
@@ -86,6 +91,8 @@ def command(
 
     if reference and not with_corruptions:
         raise click.UsageError("--reference goes with --corruptions")
+    if probe_with and not with_probes:
+        raise click.UsageError("--probe-with goes with --probes")
     classifiers = [Classifier(boxes.load(name)) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
@@ -97,9 +104,7 @@ def command(
         )  # fmt: skip
         further: dict[str, Any] = {}
         if with_probes:
-            from tumorlens.evaluation.probes.run import probe
-
-            further["probes"] = probe(plan.rounds, manifest, part, sampling, bars("probing"))
+            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, bars)
         if with_corruptions:
             further["corruptions"] = _spoil(
                 plan, manifest, part, corruption_images, reference, sampling, bars
@@ -107,6 +112,7 @@ def command(
     options = {
         "--against": [str(path) for path in against],
         "--probes": with_probes,
+        "--probe-with": [(str(path), split) for path, split in probe_with],
         "--corruptions": with_corruptions,
         "--corruption-images": str(corruption_images) if with_corruptions else None,
         "--reference": reference,
@@ -154,6 +160,27 @@ def _only(classifiers: Sequence["Classifier"], split_name: str) -> "Classifier":
     return classifiers[0]
 
 
+def _probe(
+    plan: "Plan",
+    manifest: "Manifest",
+    part: str,
+    probe_with: Sequence[tuple[Path, str]],
+    sampling: Any,
+    bars: _Bars,
+) -> "tuple[Finding, ...]":
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.evaluation import protocols
+    from tumorlens.evaluation.probes.run import probe
+
+    beside = []
+    for path, name in probe_with:
+        further, split = Manifest.load(path), protocols.load_split(name)
+        parts = split.parts(further)
+        protocols.require_part(split, parts, part)
+        beside.append((further, parts))
+    return probe(plan.rounds, manifest, part, sampling, bars("probing"), beside)
+
+
 def _spoil(
     plan: "Plan",
     manifest: "Manifest",
@@ -197,7 +224,8 @@ def _command_line(
             words.append(name)
         elif value:
             for one in [value] if isinstance(value, str) else value:
-                words += [name, _portable(one)]
+                several = one if isinstance(one, tuple) else (one,)
+                words += [name, *map(_portable, several)]
     words += ["--report", _portable(str(report)), "--part", part]
     words += ["--resamples", str(resamples), "--seed", str(seed)]
     return shlex.join(words)

@@ -85,6 +85,25 @@ def test_all_probes_over_two_rounds(drawn: Manifest, classifier: Classifier) -> 
     assert frame["removed_missed"].images == 3
 
 
+def test_images_beside_join_the_source_probe_only(drawn: Manifest, classifier: Classifier) -> None:
+    records = [
+        dataclasses.replace(r, source=s, group=f"{s}{k}", label=label)
+        for s in ("east", "west")
+        for label in ("notumor", "tumor")
+        for k, r in enumerate([drawn.records[i % 6] for i in range(24)])
+    ]
+    healthy = Manifest(tuple(r for r in records if r.label == "notumor"), drawn.folder)
+    tumors = Manifest(tuple(r for r in records if r.label == "tumor"), drawn.folder)
+    rounds = [Round(classifier, ("test",) * len(healthy))]
+    alone = probe(rounds, healthy, "test", Sampling(100, 0))
+    beside = [(tumors, ["test"] * len(tumors))]
+    joined = probe(rounds, healthy, "test", Sampling(100, 0), beside=beside)
+    assert [rate.name for rate in alone[-1].rates] == ["within_no_tumour"]
+    names = {rate.name: rate.images for rate in joined[-1].rates}
+    assert names["tumour_and_healthy_balanced"] == 96
+    assert joined[0] == alone[0]
+
+
 @pytest.mark.realdata
 def test_experts_outlines_lie_on_real_tumours(
     data_dir: Path, classifier: Classifier, tmp_path: Path

@@ -93,6 +93,19 @@ def load(
     )
 
 
+def join(pictures: Sequence[Pictures]) -> Pictures:
+    """One after the other; all are of the first one's classifier."""
+    return Pictures(
+        pictures[0].classifier,
+        tuple(record for one in pictures for record in one.records),
+        np.concatenate([one.images for one in pictures]),
+        np.concatenate([one.masks for one in pictures]),
+        np.concatenate([one.labels for one in pictures]),
+        np.concatenate([one.predicted for one in pictures]),
+        tuple(group for one in pictures for group in one.groups),
+    )
+
+
 def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
     """Classify preprocessed images (K, S, S): (K,) indices of classes."""
     temperature = classifier.bundle.info.temperature

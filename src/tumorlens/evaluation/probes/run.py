@@ -7,7 +7,7 @@ from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.probes import background, erased, frame, pasted, source
 from tumorlens.evaluation.probes.finding import Finding, Probe, pool
-from tumorlens.evaluation.probes.pictures import load
+from tumorlens.evaluation.probes.pictures import join, load
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.evaluation.rounds import Round
 
@@ -20,8 +20,14 @@ def probe(
     part: str,
     sampling: Sampling,
     progress: Progress | None = None,
+    beside: Sequence[tuple[Manifest, Sequence[str]]] = (),
 ) -> tuple[Finding, ...]:
-    """Ask every question of each round's bundle on the images that it is scored on."""
+    """Ask every question of each round's bundle on the images that it is scored on.
+
+    The images of ``part`` of the manifests ``beside``, each with its parts, join in where the
+    source is to be told: tumours of a source whose healthy heads are scored break the tie between
+    source and class.
+    """
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in rounds]
     loaded = [pictures for pictures in loaded if len(pictures)]
     groups = [group for pictures in loaded for group in pictures.groups]
@@ -29,4 +35,8 @@ def probe(
         pool(question, [question.run(pictures) for pictures in loaded], groups, sampling)
         for question in PROBES
     ]
-    return (*found, source.find(loaded, sampling))
+    joined = [
+        join([one, *(load(one.classifier, m, parts, part, progress) for m, parts in beside)])
+        for one in loaded
+    ]
+    return (*found, source.find(joined, sampling))
