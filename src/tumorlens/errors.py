@@ -93,6 +93,12 @@ class SplitError(TumorlensError):
     kind = "split"
 
 
+class EvaluationError(TumorlensError):
+    """Bundles and images do not make the protocol that was asked for."""
+
+    kind = "evaluation"
+
+
 class RecipeError(TumorlensError):
     """A training recipe cannot be read or asks for the impossible."""
 

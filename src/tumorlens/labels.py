@@ -13,7 +13,9 @@ ANY_TUMOR: Final = "tumor"
 """A tumour whose kind is not known: any answer but ``notumor`` is right."""
 OTHER_PATHOLOGY: Final = "other_pathology"
 """A disease that is none of the four classes: no answer is right, and refusing is."""
-LABELS: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR, OTHER_PATHOLOGY)
+ANSWERABLE: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR)
+"""Labels that some answer is right for; arrays of truths index them."""
+LABELS: Final[tuple[str, ...]] = (*ANSWERABLE, OTHER_PATHOLOGY)
 """What an image of a set may be labelled with; the first four are classes."""
 
 DISPLAY_NAMES: Final[dict[str, str]] = {

@@ -14,7 +14,8 @@ from tumorlens import bundle
 from tumorlens.cli.evaluate import command
 from tumorlens.datasets import phantoms, splits
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.errors import BundleError, SplitError
+from tumorlens.datasets.splits import SplitRow
+from tumorlens.errors import BundleError, EvaluationError, SplitError
 from tumorlens.evaluation import metrics
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
@@ -150,9 +151,9 @@ def test_a_bundle_of_another_split_is_no_clean_result(run: Run, tmp_path: Path) 
 
 def test_figures_are_files_and_in_the_page(report: Path) -> None:
     page = (report / "index.html").read_text("utf-8")
-    for name in ("confusion.png", "reliability.png", "roc.png"):
+    for name in ("confusion.png", "reliability.png", "roc.png", "selective.png"):
         assert (report / name).read_bytes().startswith(b"\x89PNG")
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert page.count("data:image/jpeg;base64,") > 0
     assert "http://" not in page
     assert "https://" not in page
@@ -178,3 +179,113 @@ def test_errors_are_typed(run: Run, tmp_path: Path) -> None:
     # The phantoms are not images of the split in the box.
     assert isinstance(run("./on-phantom", "folder", tmp_path).exception, SplitError)
     assert run("./on-phantom", "phantom.csv", tmp_path, "--part", "excluded").exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def folds(box: Path) -> list[str]:
+    """Two bundles, trained by the two rounds of a cross-validation that lies beside them."""
+    manifest = Manifest.load(box / "manifest.csv")
+    numbers = {g: i % 2 for i, g in enumerate(sorted({r.group for r in manifest}))}
+    rows = [SplitRow(r.sha256, r.label, r.group, f"fold{numbers[r.group]}") for r in manifest]
+    cv = splits.build("mine-cv", "for tests", rows, disjoint=True)
+    cv.save(box / "mine-cv.csv")
+    for k in range(2):
+        info = cv.fold(k).info
+        train_by(box, f"fold-{k}", split={"name": info.name, "sha256": info.sha256})
+    return ["./fold-0", "./fold-1"]
+
+
+def train_by(box: Path, name: str, **training: Any) -> str:
+    """Write a bundle that says it was trained so."""
+    like = bundle.load(box / "on-phantom")
+    info = msgspec.structs.replace(like.info, name=name, training=training)
+    bundle.save(box / name, info, like.model)
+    return f"./{name}"
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(command, [*words, "--resamples", "100"])
+
+
+def test_pooled_folds(run: Run, folds: list[str], tmp_path: Path, box: Path) -> None:
+    words = ["--data", "manifest.csv", "--split", "mine-cv.csv", "--report", str(tmp_path)]
+    result = invoke(*folds, *words)
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path)
+    assert found["n"] == len(Manifest.load(box / "manifest.csv"))
+    assert [one["round"] for one in found["rounds"]] == ["fold 0", "fold 1"]
+    assert found["quotable"] is True
+    assert found["command"].startswith("tumorlens evaluate ./fold-0 ./fold-1 --data manifest.csv")
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "standard deviation" in page
+    assert "2 bundles" in page
+    assert "By round" in result.stdout
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as handle:
+        assert {row["round"] for row in csv.DictReader(handle)} == {"fold 0", "fold 1"}
+
+
+def test_a_split_takes_one_bundle(run: Run, folds: list[str], tmp_path: Path) -> None:
+    result = invoke(
+        *folds, "--data", "manifest.csv", "--split", "phantom.csv", "--report", str(tmp_path)
+    )
+    assert result.exit_code == 2
+    assert "takes one bundle" in result.stderr
+
+
+def test_a_source_that_was_left_out(run: Run, box: Path, tmp_path: Path) -> None:
+    one = train_by(box, "stranger", left_out=["phantom"])
+    split = ["--split", "leave-one-source-out", "--report", str(tmp_path)]
+    result = invoke(one, "--data", "manifest.csv", *split)
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path)
+    assert found["protocol"] == "leave-one-source-out"
+    assert found["rounds"][0]["round"] == "phantom"
+    assert found["quotable"] is True
+    refused = invoke("./on-phantom", "--data", "manifest.csv", *split)
+    assert isinstance(refused.exception, EvaluationError)
+
+
+def test_an_external_set(run: Run, box: Path, tmp_path: Path) -> None:
+    other = phantoms.write_phantoms(tmp_path / "other", 3, seed=91)
+    one = train_by(box, "external", data_sha256=Manifest.load(box / "manifest.csv").sha256)
+    words = ["--split", "external", "--report", str(tmp_path / "out")]
+    against = ["--against", "manifest.csv"]
+    result = invoke(one, "--data", str(other), *words, *against)
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path / "out")
+    assert (found["protocol"], found["quotable"]) == ("external", True)
+    assert "--against manifest.csv" in found["command"]
+    refused = invoke(one, "--data", "manifest.csv", *words, *against)
+    assert isinstance(refused.exception, EvaluationError)
+    assert "not an external set" in str(refused.exception)
+    assert invoke(one, "--data", str(other), *words).exit_code == 2
+
+
+def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
+    further = ["--probes", "--corruptions", "--corruption-images", "4"]
+    further += ["--probe-with", "manifest.csv", "folder.csv"]
+    result = run("./on-phantom", "phantom.csv", tmp_path, *further, "--reference", "./on-folder")
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path)
+    assert set(found["probes"]) == {"frame", "background", "erased", "pasted", "source"}
+    assert "--probes --probe-with manifest.csv folder.csv --corruptions" in found["command"]
+    assert found["corruptions"]["n"] == 4
+    # The reference is the same network: where it errs at all, the ratio is one.
+    assert found["corruptions"]["mean_corruption_error"] == 1.0
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "Probes for shortcuts" in page
+    assert "Mean corruption error relative to on-folder" in page
+    assert "mean corruption error" in result.stdout
+    for name in ("corruptions.png", "corruption_examples.png", "selective.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    for alone in (["--reference", "x"], ["--probe-with", "manifest.csv", "folder.csv"]):
+        assert run("./on-phantom", "phantom.csv", tmp_path, *alone).exit_code == 2
+
+
+def test_missed_tumours_stand_beside_accuracy(report: Path) -> None:
+    page = (report / "index.html").read_text("utf-8")
+    first_table = page[page.index("<table>") : page.index("</table>")]
+    assert "Missed tumours" in first_table
+    assert "False alarms" in first_table
+    assert "Answering only when sure" in page
+    assert set(read(report)["selective"]) == {"confidence", "aurc", "excess_aurc", "at"}

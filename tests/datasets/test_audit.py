@@ -224,3 +224,18 @@ def test_public_set(data_dir: Path, tmp_path: Path) -> None:
     mended = audit.of_fingerprints(manifest, clean, prints, manifest_name="np.csv")
     assert not mended.leaks.any
     assert mended.leaks.test_images == 1332
+
+
+def test_partial_labels_are_no_matter_for_the_controls(planted: Planted) -> None:
+    records = [
+        dataclasses.replace(record, label="tumor" if record.label == "glioma" else record.label)
+        for record in planted.manifest
+    ]
+    manifest = Manifest(tuple(records), planted.manifest.folder)
+    parts = audit.published_parts(manifest)
+    scored = sum(
+        part == "test" and record.label != "tumor"
+        for record, part in zip(manifest, parts, strict=True)
+    )
+    found = audit.audit(manifest, parts, manifest_name="planted.csv")
+    assert {control.total for control in found.controls} == {scored}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tumorlens.datasets.manifest import COLUMNS, Manifest, Record, pixel_hash, relative_path
+from tumorlens.datasets.manifest import COLUMNS, Manifest, Record, join, pixel_hash, relative_path
 from tumorlens.errors import ManifestError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
@@ -127,3 +127,19 @@ def test_pixel_hash_is_of_pixels_and_shape_alone() -> None:
 def test_paths_are_relative_with_forward_slashes(tmp_path: Path) -> None:
     assert relative_path(tmp_path / "a" / "b.png", tmp_path) == "a/b.png"
     assert relative_path(tmp_path / "b.png", tmp_path / "c") == "../b.png"
+
+
+def test_joined_manifests_find_their_files(tmp_path: Path) -> None:
+    made = []
+    for name in ("a", "b"):
+        folder = tmp_path / name / "set"
+        folder.mkdir(parents=True)
+        (folder / "x.png").write_bytes(name.encode())
+        (folder / "mask.png").write_bytes(f"mask {name}".encode())
+        one = Record("set/x.png", "glioma", "", name, "", 1, 1, "L", "", name, mask="set/mask.png")
+        made.append(Manifest((one,), tmp_path / name))
+    both = join(made)
+    assert [both.file(record).read_bytes() for record in both] == [b"a", b"b"]
+    masks = [both.mask_file(record) for record in both]
+    assert [mask.read_bytes() for mask in masks if mask] == [b"mask a", b"mask b"]
+    assert join(made[:1]) == made[0]

@@ -202,3 +202,15 @@ def test_unknown_protocols_and_foreign_images_are_refused(manifest: Manifest) ->
         splits.make(manifest, "dirty")
     with pytest.raises(SplitError, match=r"d\.png: not a file of the 7,023-image set"):
         splits.make(manifest, "clean")
+
+
+def test_patient_cv_is_clean_cv_without_unknown_patients() -> None:
+    every, known = splits.load("clean-cv"), splits.load("patient-cv")
+    assert [row.sha256 for row in every.rows] == [row.sha256 for row in known.rows]
+    for one, other in zip(every.rows, known.rows, strict=True):
+        assert other.part in (one.part, "excluded")
+    kept = [row for row in known.rows if row.part != "excluded"]
+    assert {row.label for row in kept} == {"glioma", "meningioma", "pituitary"}
+    assert all(row.group.startswith("P_") for row in kept)
+    assert known.info.disjoint
+    assert splits.load("patient-cv:4").info.counts["test"] == known.info.counts["fold4"]

@@ -104,3 +104,52 @@ def test_shared_groups_and_twins_are_counted_in_words() -> None:
     [caution] = cautions("test", Exposure("s", "1", False), kin)
     assert "2 of 3 images" in caution.text
     assert "1 are pixel-identical" in caution.text
+
+
+def training(main: str, *extra: str | None, data: str = "d") -> dict[str, object]:
+    """A record: shipped splits by name; None for a whole manifest."""
+    facts = {name: {"name": name, "sha256": splits.load(name).info.sha256} for name in [main]}
+    more = [
+        {
+            "data_sha256": data,
+            "split": name and {"name": name, "sha256": splits.load(name).info.sha256},
+        }
+        for name in extra
+    ]
+    return {"split": facts[main], "extra": more}
+
+
+def test_the_part_that_was_kept_of_an_extra_set_is_unseen() -> None:
+    part = splits.load("br35h-tumor")
+    kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
+    seen = exposure(training("clean", "br35h-tumor"), part.info, kept)
+    assert seen.unseen
+    assert cautions("test", seen, NO_KIN) == []
+
+
+def test_an_extra_set_that_holds_the_images_is_no_clean_result() -> None:
+    part = splits.load("br35h-tumor")
+    kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
+    whole = exposure(training("clean", None, data="this"), part.info, kept, "this")
+    assert not whole.unseen
+    assert whole.images == len(kept)
+    clean = splits.load("clean")
+    test = [record(row.sha256, row.group) for row in clean.rows if row.part == "test"]
+    leaking = exposure(training("clean", "folder"), clean.info, test)
+    assert not leaking.unseen
+    [caution] = cautions("test", leaking, NO_KIN)
+    assert caution.severe
+    assert "further sets beside this split" in caution.text
+
+
+def test_an_extra_set_that_is_not_listed_is_said() -> None:
+    clean = splits.load("clean")
+    seen = exposure(training("clean", None, "br35h-tumor"), clean.info, [record("ff", "g")], "x")
+    assert seen.unlisted == 1
+    [caution] = cautions("test", seen, NO_KIN)
+    assert not caution.severe
+    assert "1 further set whose images" in caution.text
+
+
+def test_what_was_checked_needs_no_caution() -> None:
+    assert cautions("test", Exposure("external", "1", True, checked=True), NO_KIN) == []

@@ -6,7 +6,7 @@ import sklearn.metrics as reference
 from numpy.typing import NDArray
 
 from tumorlens.evaluation import metrics
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX
 
 Scored = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -39,7 +39,9 @@ def test_overall_metrics_equal_scikit_learn(seed: int, classes: tuple[int, ...])
     assert got["log_loss"] == pytest.approx(
         reference.log_loss(labels, probabilities, labels=range(4))
     )
-    assert got["macro_f1"] == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+    present = sorted(set(labels.tolist()))
+    expected = reference.f1_score(labels, predicted, labels=present, average="macro")
+    assert got["macro_f1"] == pytest.approx(expected)
     assert got["mcc"] == pytest.approx(reference.matthews_corrcoef(labels, predicted))
 
 
@@ -143,3 +145,67 @@ def test_confusion_matrix_equals_scikit_learn() -> None:
 
 def test_every_metric_is_defined_in_words() -> None:
     assert set(metrics.DEFINITIONS) == {*metrics.OVERALL, *metrics.PER_CLASS}
+
+
+UNKNOWN_KIND = ANSWERABLE.index("tumor")
+
+
+def test_any_tumour_is_right_where_only_that_is_known() -> None:
+    labels = np.array([UNKNOWN_KIND, UNKNOWN_KIND, NO_TUMOR_INDEX, 0])
+    probabilities = np.array(
+        [
+            [0.3, 0.1, 0.2, 0.4],
+            [0.2, 0.1, 0.6, 0.1],
+            [0.0, 0.1, 0.9, 0.0],
+            [0.7, 0.1, 0.1, 0.1],
+        ]
+    )
+    got = measured(labels, probabilities)
+    assert got["accuracy"] == 3 / 4
+    assert got["missed_tumor_rate"] == pytest.approx(1 / 3)
+    assert got["false_alarm_rate"] == 0.0
+    assert got["log_loss"] == pytest.approx(-np.log([0.8, 0.4, 0.9, 0.7]).mean())
+    # A right answer for the class no tumour has sensitivity 1; the missed tumour spoils the rest.
+    assert got["sensitivity.notumor"] == 1.0
+    assert got["specificity.notumor"] == pytest.approx(2 / 3)
+    assert got["precision.notumor"] == 0.5
+    assert got["precision.glioma"] == 1.0
+    assert got["specificity.glioma"] == 1.0
+
+
+def test_tumours_of_unknown_kind_count_for_no_kind() -> None:
+    labels, probabilities = scored(7)
+    more = np.random.default_rng(7).dirichlet(np.ones(4), 50)
+    before = measured(labels, probabilities)
+    after = measured(
+        np.concatenate([labels, np.full(50, UNKNOWN_KIND)]), np.concatenate([probabilities, more])
+    )
+    for metric in metrics.PER_CLASS:
+        for name in ("glioma", "meningioma", "pituitary"):
+            assert after[f"{metric}.{name}"] == before[f"{metric}.{name}"], (metric, name)
+    assert after["auroc.notumor"] == pytest.approx(
+        reference.roc_auc_score(
+            np.concatenate([labels == NO_TUMOR_INDEX, np.zeros(50, dtype=bool)]),
+            np.concatenate([probabilities[:, NO_TUMOR_INDEX], more[:, NO_TUMOR_INDEX]]),
+        )
+    )
+
+
+def test_nothing_but_tumours_of_unknown_kind() -> None:
+    labels = np.full(3, UNKNOWN_KIND)
+    got = measured(labels, np.eye(4)[[0, 3, NO_TUMOR_INDEX]])
+    assert got["accuracy"] == pytest.approx(2 / 3)
+    assert got["missed_tumor_rate"] == pytest.approx(1 / 3)
+    assert got["expected_calibration_error"] == pytest.approx(1 / 3)
+    assert np.isnan(got["auroc.glioma"])
+    assert metrics.confusion_matrix(labels, np.array([0, 3, 2])).shape == (5, 4)
+
+
+def test_rates_are_those_of_measure() -> None:
+    labels, probabilities = scored(8)
+    labels[:40] = UNKNOWN_KIND
+    weights = np.random.default_rng(0).integers(0, 3, (5, len(labels))).astype(float)
+    rows = metrics.measure(labels, probabilities, weights)
+    for k, name in enumerate(metrics.RATES):
+        column = metrics.rates(labels, probabilities.argmax(axis=1), weights)[:, k]
+        assert column == pytest.approx(rows[:, metrics.NAMES.index(name)])

@@ -6,7 +6,10 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from tumorlens.evaluation import plots
+from tumorlens.evaluation.resampling import Sampling, bootstrap
+from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.imaging import reader
+from tumorlens.labels import ANSWERABLE
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -18,6 +21,23 @@ def answers(classes: tuple[int, ...], count: int) -> Answers:
     return labels, exponents / exponents.sum(axis=1, keepdims=True)
 
 
+def sure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Selective:
+    groups = [str(i) for i in range(len(labels))]
+    return selective(
+        labels, probabilities, lambda statistic: bootstrap(statistic, groups, Sampling(100, 0))
+    )
+
+
+def test_tumours_of_unknown_kind_have_a_row() -> None:
+    labels, probabilities = answers((0, 1, 2, 3), 60)
+    predicted = probabilities.argmax(axis=1)
+    without = reader.read_bytes(plots.confusion_png(labels, predicted))
+    labels[:20] = ANSWERABLE.index("tumor")
+    image = reader.read_bytes(plots.confusion_png(labels, predicted))
+    assert (image.pixels != without.pixels).any()
+    assert plots.roc_png(labels, probabilities)
+
+
 @pytest.mark.parametrize("given", [answers((0, 1, 2, 3), 200), answers((2,), 3), answers((0,), 1)])
 def test_every_figure_is_a_picture(given: Answers) -> None:
     labels, probabilities = given
@@ -25,6 +45,7 @@ def test_every_figure_is_a_picture(given: Answers) -> None:
         plots.confusion_png(labels, probabilities.argmax(axis=1)),
         plots.reliability_png(labels, probabilities),
         plots.roc_png(labels, probabilities),
+        plots.selective_png(sure(labels, probabilities)),
     ):
         image = reader.read_bytes(png)
         assert min(image.width, image.height) > 400

@@ -40,6 +40,14 @@ def test_only_the_published_test_folder_is_comparable() -> None:
     assert "Not comparable" in clean.comparison
 
 
+def test_pooled_folds_and_protocols_without_a_split_file() -> None:
+    assert protocol_of(splits.load("clean-cv").info, "test").name == "clean-cv"
+    patients = protocol_of(splits.load("patient-cv:3").info, "test")
+    assert (patients.name, patients.comparable) == ("patient-cv", False)
+    assert "may still answer no tumour" in patients.comparison
+    assert protocol_of(rounds().info, "test", "external").name == "external"
+
+
 def test_a_split_of_other_images_named_folder_is_not_the_protocol() -> None:
     rows = [SplitRow("aa", "glioma", "P1", "test")]
     other = protocol_of(splits.build("folder", "", rows, disjoint=False).info, "test")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _COLLECTIONS = ("br35h-tumor", "brain-tumor-progression", "diverse")
+_PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor")
 _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 
 
@@ -146,7 +147,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     epilog="Example: tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
-@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv", "br35h-tumor"]),
+@click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=_IN_FILE,
               help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip

@@ -1,27 +1,23 @@
-"""``tumorlens evaluate``: score a bundle on a split, with intervals and controls."""
+"""``tumorlens evaluate``: score bundles by a protocol, with intervals, controls and probes."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tumorlens.labels import RESEARCH_NOTICE
-
 if TYPE_CHECKING:
-    from rich.table import Table
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.evaluation.corruptions.run import Corruptions
+    from tumorlens.evaluation.probes.finding import Finding
+    from tumorlens.evaluation.rounds import Plan
+    from tumorlens.inference.classifier import Classifier
 
-    from tumorlens.evaluation.evaluator import Evaluation
-    from tumorlens.evaluation.record import Setting
-
-_SHOWN = (
-    "log_loss", "macro_f1", "mcc", "expected_calibration_error", "missed_tumor_rate",
-    "false_alarm_rate",
-)  # fmt: skip
-_MIN_GROUPS = 10
-"""Groups below which a subset is left to the report."""
+_MANIFEST = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_Bars = Callable[[str], Callable[[int, int], None]]
 
 
 @click.command(
@@ -29,74 +25,208 @@ _MIN_GROUPS = 10
     short_help="Score a bundle on a split.",
     epilog="Example: tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
 )
-@click.argument("bundle")
-@click.option(
-    "--data", required=True, metavar="MANIFEST", type=click.Path(dir_okay=False, path_type=Path),
-    help="Manifest of the images, as `tumorlens data import` writes it.",
-)  # fmt: skip
-@click.option(
-    "--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
-    help="A split in the box (folder, clean, clean-cv:0 to clean-cv:4) or a split file.",
-)  # fmt: skip
-@click.option(
-    "--report", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for index.html, evaluation.json, predictions.csv and figures.",
-)  # fmt: skip
-@click.option(
-    "--part", default="test", show_default=True,
-    type=click.Choice(["test", "validation", "train"]), help="Part of the split to score.",
-)  # fmt: skip
-@click.option(
-    "--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-    help="Resamples of groups for the intervals.",
-)  # fmt: skip
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
+@click.option("--data", required=True, multiple=True, metavar="MANIFEST", type=_MANIFEST,
+              help="Manifest of the images, as `tumorlens data import` writes it; several are "
+              "taken as one.")  # fmt: skip
+@click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
+              help="A split in the box (folder, clean, clean-cv:0, br35h-tumor...) or a split "
+              "file; clean-cv or patient-cv, to pool the folds of several bundles; external; "
+              "leave-one-source-out.")  # fmt: skip
+@click.option("--against", multiple=True, metavar="MANIFEST", type=_MANIFEST,
+              help="For external: a manifest that the bundle was trained on, to look for the same "
+              "pictures in; give all of them.")  # fmt: skip
+@click.option("--report", required=True, metavar="DIR",
+              type=_FOLDER,
+              help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
+@click.option("--part", default="test", show_default=True,
+              type=click.Choice(["test", "validation", "train"]),
+              help="Part of the split to score.")  # fmt: skip
+@click.option("--probes", "with_probes", is_flag=True,
+              help="Also probe for shortcuts: frame, background, tumours erased and pasted, source "
+              "in the embedding.")  # fmt: skip
+@click.option("--probe-with", multiple=True, type=(_MANIFEST, str), metavar="MANIFEST SPLIT",
+              help="Further images to tell the source of, as br35h-tumor.csv br35h-tumor: the same "
+              "part of that split.")  # fmt: skip
+@click.option("--corruptions", "with_corruptions", is_flag=True,
+              help="Also spoil the pictures in ten ways at five strengths.")  # fmt: skip
+@click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
+              help="Images to spoil, drawn evenly from the classes.")  # fmt: skip
+@click.option("--reference", metavar="BUNDLE",
+              help="Bundle that the corruption error is relative to: a MobileNetV2.")  # fmt: skip
+@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
+              help="Resamples of groups for the intervals.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of those.")
 def command(
-    bundle: str, data: Path, split_name: str, report: Path, part: str, resamples: int, seed: int
+    bundles: tuple[str, ...],
+    data: tuple[Path, ...],
+    split_name: str,
+    against: tuple[Path, ...],
+    report: Path,
+    part: str,
+    with_probes: bool,
+    probe_with: tuple[tuple[Path, str], ...],
+    with_corruptions: bool,
+    corruption_images: int,
+    reference: str | None,
+    resamples: int,
+    seed: int,
 ) -> None:
     """Score BUNDLE (a name in the box or a folder) on one part of a split.
 
     The exported file is run, as users run it. Every number has a 95% interval from resampling
     groups, and stands beside two controls and the figures of the literature.
+
+    For clean-cv, patient-cv and leave-one-source-out give one bundle for each fold or source: each
+    answers for the images that it never saw, and the answers are pooled.
     """
-    from tumorlens import bundle as bundles
-    from tumorlens.datasets.manifest import Manifest
-    from tumorlens.evaluation import evaluator, protocols
+    from tumorlens import bundle as boxes
+    from tumorlens.cli import evaluation_tables
+    from tumorlens.datasets.manifest import Manifest, join
+    from tumorlens.evaluation import evaluator
     from tumorlens.evaluation import report as reports
     from tumorlens.evaluation.record import Setting
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
 
-    classifier = Classifier(bundles.load(bundle), answer_all=True)
-    manifest = Manifest.load(data)
+    if reference and not with_corruptions:
+        raise click.UsageError("--reference goes with --corruptions")
+    if probe_with and not with_probes:
+        raise click.UsageError("--probe-with goes with --probes")
+    classifiers = [Classifier(boxes.load(name)) for name in bundles]
+    manifest = join([Manifest.load(path) for path in data])
+    sampling = Sampling(resamples, seed)
+    with _bars() as bars:
+        plan = _plan(classifiers, manifest, split_name, against, part, bars)
+        evaluation = evaluator.evaluate_rounds(
+            plan.rounds, manifest, part=part, sampling=sampling,
+            progress=bars("scoring"), control_progress=bars("reading for controls"),
+        )  # fmt: skip
+        further: dict[str, Any] = {}
+        if with_probes:
+            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, bars)
+        if with_corruptions:
+            further["corruptions"] = _spoil(
+                plan, manifest, part, corruption_images, reference, sampling, bars
+            )
+    options = {
+        "--against": [str(path) for path in against],
+        "--probes": with_probes,
+        "--probe-with": [(str(path), split) for path, split in probe_with],
+        "--corruptions": with_corruptions,
+        "--corruption-images": str(corruption_images) if with_corruptions else None,
+        "--reference": reference,
+    }
+    line = _command_line(bundles, data, split_name, report, options, part, resamples, seed)
+    setting = Setting.of_plan(plan, manifest.sha256, line)
+    page = reports.write(report, evaluation, setting, plan.rounds, manifest, **further)
+    evaluation_tables.show(evaluation, setting, page, **further)
+
+
+def _plan(
+    classifiers: Sequence["Classifier"],
+    manifest: "Manifest",
+    split_name: str,
+    against: Sequence[Path],
+    part: str,
+    bars: _Bars,
+) -> "Plan":
+    """Say which bundle is scored on what; only then is anything scored."""
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.evaluation import overlap, protocols, rounds
+
+    external = split_name == rounds.EXTERNAL
+    if bool(against) != external:
+        raise click.UsageError("--against goes with --split external, and must be given for it")
+    if split_name == rounds.LEAVE_ONE_SOURCE_OUT:
+        return rounds.leave_one_source_out(classifiers, manifest)
+    if external:
+        only = _only(classifiers, split_name)
+        trained = [Manifest.load(path) for path in against]
+        overlap.refuse_known(only, manifest, trained, bars("looking for the same pictures"))
+        return rounds.external(only, manifest)
     split = protocols.load_split(split_name)
+    if rounds.is_cross_validation(split):
+        return rounds.cross_validation(classifiers, split, manifest)
+    only = _only(classifiers, split_name)
     parts = split.parts(manifest)
     protocols.require_part(split, parts, part)
-    with _bars() as bars:
-        evaluation = evaluator.evaluate(
-            classifier,
-            manifest,
-            parts,
-            part=part,
-            sampling=Sampling(resamples, seed),
-            progress=bars("scoring"),
-            control_progress=bars("reading for controls"),
-        )
-    line = _command_line(bundle, data, split_name, report, part, resamples, seed)
-    setting = Setting(classifier.bundle, split.info, manifest.sha256, line)
-    page = reports.write(report, evaluation, setting, classifier, manifest)
-    _print(evaluation, setting, page)
+    return rounds.Plan("", split, (rounds.Round(only, tuple(parts)),))
+
+
+def _only(classifiers: Sequence["Classifier"], split_name: str) -> "Classifier":
+    if len(classifiers) > 1:
+        raise click.UsageError(f"--split {split_name} takes one bundle")
+    return classifiers[0]
+
+
+def _probe(
+    plan: "Plan",
+    manifest: "Manifest",
+    part: str,
+    probe_with: Sequence[tuple[Path, str]],
+    sampling: Any,
+    bars: _Bars,
+) -> "tuple[Finding, ...]":
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.evaluation import protocols
+    from tumorlens.evaluation.probes.run import probe
+
+    beside = []
+    for path, name in probe_with:
+        further, split = Manifest.load(path), protocols.load_split(name)
+        parts = split.parts(further)
+        protocols.require_part(split, parts, part)
+        beside.append((further, parts))
+    return probe(plan.rounds, manifest, part, sampling, bars("probing"), beside)
+
+
+def _spoil(
+    plan: "Plan",
+    manifest: "Manifest",
+    part: str,
+    images: int,
+    reference: str | None,
+    sampling: Any,
+    bars: _Bars,
+) -> "Corruptions":
+    from tumorlens import bundle
+    from tumorlens.evaluation.corruptions.run import corrupt
+    from tumorlens.inference.classifier import Classifier
+
+    rival = Classifier(bundle.load(reference)) if reference else None
+    return corrupt(
+        plan.rounds, manifest, part, images=images, reference=rival, sampling=sampling,
+        progress=bars("spoiling"),
+    )  # fmt: skip
 
 
 def _command_line(
-    bundle: str, data: Path, split: str, report: Path, part: str, resamples: int, seed: int
+    bundles: Sequence[str],
+    data: Sequence[Path],
+    split: str,
+    report: Path,
+    options: dict[str, Any],
+    part: str,
+    resamples: int,
+    seed: int,
 ) -> str:
     """The command that makes the report, without folders of this machine: of these only the name.
 
-    What the data, the split and the bundle are is said by their hashes.
+    What the data, the split and the bundles are is said by their hashes.
     """
-    words = ["tumorlens", "evaluate", _portable(bundle), "--data", _portable(str(data))]
-    words += ["--split", _portable(split), "--report", _portable(str(report)), "--part", part]
+    words = ["tumorlens", "evaluate", *map(_portable, bundles)]
+    for path in data:
+        words += ["--data", _portable(str(path))]
+    words += ["--split", _portable(split)]
+    for name, value in options.items():
+        if value is True:
+            words.append(name)
+        elif value:
+            for one in [value] if isinstance(value, str) else value:
+                several = one if isinstance(one, tuple) else (one,)
+                words += [name, *map(_portable, several)]
+    words += ["--report", _portable(str(report)), "--part", part]
     words += ["--resamples", str(resamples), "--seed", str(seed)]
     return shlex.join(words)
 
@@ -106,7 +236,7 @@ def _portable(argument: str) -> str:
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+def _bars() -> Iterator[_Bars]:
     """Lend a function that makes named progress bars; on stderr, and only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -121,48 +251,3 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
             return lambda done, total: p.update(task, completed=done, total=total, visible=True)
 
         yield bar
-
-
-def _print(evaluation: "Evaluation", setting: "Setting", page: Path) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    cautions = setting.cautions(evaluation)
-    clean = not any(caution.severe for caution in cautions)
-    console.print(_table(evaluation, setting, "" if clean else "red"))
-    if not clean:
-        console.print(Text("NOT A CLEAN RESULT. Do not quote these numbers.", "bold red"))
-    for caution in cautions:
-        console.print(Text(caution.text, "red" if caution.severe else "yellow"))
-    console.print(Text(f"Report: {page}"), soft_wrap=True)
-    console.print(Text(RESEARCH_NOTICE, "dim"))
-
-
-def _table(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
-    """Metrics of each subset in a column, then the controls and the paper."""
-    from rich import box
-    from rich.table import Table
-
-    from tumorlens.evaluation.protocols import PAPER
-    from tumorlens.evaluation.report import TITLES, comparison, show
-
-    shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
-    name, split = setting.bundle.info.name, setting.split.name
-    title = f"{name} on {split}, {evaluation.part} (95% intervals over groups)"
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("")
-    for m in shown:
-        header = f"{m.subset.title}\n{m.images} images, {m.groups} groups"
-        table.add_column(header, justify="right", style=style)
-    (_, own), *controls = comparison(evaluation)
-    table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
-    for metric in _SHOWN:
-        table.add_row(TITLES[metric], *(show(metric, m.estimates[metric]) for m in shown))
-    table.add_section()
-    for control, accuracy in controls:
-        table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
-    paper = f"{100 * PAPER.test_accuracy:.2f}%, log-loss {PAPER.test_log_loss}"
-    note = "" if setting.protocol(evaluation).comparable else "\nnot comparable"
-    table.add_row(f"{PAPER.citation}, folder", paper + note)
-    return table

@@ -10,7 +10,11 @@ from tumorlens.errors import MissingExtraError
 @click.command(name="train")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
-@click.option("--split", required=True, help="Split by name (folder, clean, clean-cv:K) or file.")
+@click.option(
+    "--split",
+    required=True,
+    help="Split by name (folder, clean, clean-cv:K, patient-cv:K) or file.",
+)
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
               "`extra_share` of each batch: the train part of SPLIT, or `all`.")  # fmt: skip

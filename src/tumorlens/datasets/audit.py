@@ -14,6 +14,7 @@ from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, Progress
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.outliers import outliers
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN
+from tumorlens.labels import CLASSES
 
 FORMAT_VERSION: Final = 1
 OWN_SPLIT: Final = "published folders"
@@ -256,6 +257,9 @@ class _Auditor:
         folds = sorted({str(part) for part in self.parts if part.startswith(_FOLD)})
         masks = [(self.is_test & (self.parts != fold), self.parts == fold) for fold in folds]
         masks = masks or [(self.parts == TRAIN, self.is_test)]
+        # The controls answer with a class, so they need images whose class is known.
+        known = self.prints.labels < len(CLASSES)
+        masks = [(train & known, test & known) for train, test in masks]
         rounds = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
         return [
             (train, test) for train, test in rounds if len(test) and self.prints.usable[train].any()

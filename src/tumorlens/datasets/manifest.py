@@ -116,6 +116,15 @@ class Manifest:
             Path(temporary).unlink(missing_ok=True)
 
 
+def join(manifests: Sequence[Manifest]) -> Manifest:
+    """One after the other, with paths relative to the folder of the first."""
+    first, *others = manifests
+    records = list(first.records)
+    for other in others:
+        records += [_moved(record, other, first.folder) for record in other]
+    return Manifest(tuple(records), first.folder)
+
+
 def pixel_hash(image: MedicalImage) -> str:
     """SHA-256 of shape and gray samples; equal exactly where the decoded pixels are equal."""
     samples = image.pixels.astype(np.uint8 if image.bit_depth <= 8 else np.dtype("<f4"))
@@ -130,6 +139,15 @@ def relative_path(file: Path, folder: Path) -> str:
         return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
     except ValueError:  # another drive on Windows
         return file.resolve().as_posix()
+
+
+def _moved(record: Record, home: Manifest, folder: Path) -> Record:
+    mask = home.mask_file(record)
+    return dataclasses.replace(
+        record,
+        path=relative_path(home.file(record), folder),
+        mask=relative_path(mask, folder) if mask else "",
+    )
 
 
 def _record(row: dict[str, Any], number: int, path: Path) -> Record:

@@ -27,13 +27,15 @@ VALIDATION: Final = "validation"
 TEST: Final = "test"
 EXCLUDED: Final = "excluded"
 FOLDS: Final = 5
-PROTOCOLS: Final = ("folder", "clean", "clean-cv")
+PATIENT_CV: Final = "patient-cv"
+PROTOCOLS: Final = ("folder", "clean", "clean-cv", PATIENT_CV)
 """Splits of the public 7,023-image set."""
 BR35H_TUMOR: Final = "br35h-tumor"
 SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, "phantom")
 """Split files in the box; ``phantom`` is the one that the bundle of that name was trained by."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
+_CHENG: Final = "cheng"
 _VALIDATION_SHARE: Final = 0.1
 
 
@@ -234,9 +236,11 @@ def folder_split(manifest: Manifest) -> Split:
 
 
 def fold_split(manifest: Manifest, name: str) -> Split:
-    """``clean`` (fold 0 tests, 1 validates) or ``clean-cv`` (all five) from the fixed folds.
+    """``clean`` (fold 0 tests, 1 validates), ``clean-cv`` (all five) or ``patient-cv``.
 
-    Images whose decoded pixels repeat another file's are ``excluded``: each is scored once.
+    From the fixed folds. Images whose decoded pixels repeat another file's are ``excluded``: each
+    is scored once. ``patient-cv`` excludes all but the images of Cheng et al. as well, so three
+    classes are left and every patient is known.
     """
     traced = provenance_table()
     taken: Counter[tuple[str, str]] = Counter()
@@ -250,12 +254,17 @@ def fold_split(manifest: Manifest, name: str) -> Split:
             )
         nth = min(taken[record.sha256, record.label], len(entries) - 1)
         taken[record.sha256, record.label] += 1
-        part = EXCLUDED if entries[nth].identical_to else f"fold{entries[nth].fold}"
-        rows.append(SplitRow(record.sha256, record.label, entries[nth].group, part))
+        entry = entries[nth]
+        left_out = entry.identical_to or (name == PATIENT_CV and entry.source != _CHENG)
+        part = EXCLUDED if left_out else f"fold{entry.fold}"
+        rows.append(SplitRow(record.sha256, record.label, entry.group, part))
     description = (
         "Patients, and clusters of near-duplicates where the patient is unknown, never cross "
         "between parts; each distinct image once."
     )
+    if name == PATIENT_CV:
+        about = f"The images of Cheng et al., three classes, every patient known. {description}"
+        return build(PATIENT_CV, about, rows, disjoint=True)
     split = build("clean-cv", description, rows, disjoint=True)
     if name == "clean-cv":
         return split

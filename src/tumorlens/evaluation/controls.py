@@ -13,6 +13,7 @@ from tumorlens.datasets.splits import TRAIN
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.exposure import Subset
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.labels import ANSWERABLE, CLASSES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Control:
 
 def run(
     manifest: Manifest,
-    parts: Sequence[str],
+    rounds: Sequence[Sequence[str]],
     part: str,
     groups: Sequence[str],
     subsets: Sequence[Subset],
@@ -39,29 +40,38 @@ def run(
 ) -> tuple[Control, ...]:
     """Fit both on the ``train`` part and score them on ``part``; none where they cannot be fitted.
 
-    ``groups`` (N,) and the subsets are over the images of ``part``, in the manifest's order. Reads
-    every picture of the two parts.
+    ``rounds`` holds each round's part of each image; answers are pooled over the rounds. Fitted on
+    images of a known class, scored on images that have a right answer. ``groups`` (N,) and the
+    subsets are over the images scored, round by round, in the manifest's order. Reads every
+    picture once.
     """
-    if part == TRAIN or TRAIN not in parts:
+    labels = [record.label for record in manifest]
+    pairs = [_rows(parts, labels, part) for parts in rounds]
+    if part == TRAIN or not pairs or not all(len(t) and len(s) for t, s in pairs):
         return ()
-    used = [i for i, name in enumerate(parts) if name in (TRAIN, part)]
+    used = np.unique(np.concatenate([rows for pair in pairs for rows in pair]))
     chosen = Manifest(tuple(manifest.records[i] for i in used), manifest.folder)
-    role = np.array([parts[i] for i in used])
-    train, test = np.flatnonzero(role == TRAIN), np.flatnonzero(role == part)
     prints = fingerprint(chosen, progress)
-    results = (
-        blind.hash_neighbour(prints, train, test),
-        blind.frame_classifier(prints, train, test),
-    )
-    return tuple(
-        Control(
-            result.name,
-            blind.DESCRIPTIONS[result.name],
-            result.predicted,
-            {s.name: accuracy(result.correct, groups, s, sampling) for s in subsets},
-        )
-        for result in results
-    )
+    found = []
+    for control in (blind.hash_neighbour, blind.frame_classifier):
+        results = [control(prints, *(np.searchsorted(used, rows) for rows in p)) for p in pairs]
+        predicted = np.concatenate([result.predicted for result in results])
+        truth = np.concatenate([result.labels for result in results])
+        right = metrics.RIGHT[truth, predicted]
+        name = results[0].name
+        shares = {s.name: accuracy(right, groups, s, sampling) for s in subsets}
+        found.append(Control(name, blind.DESCRIPTIONS[name], predicted, shares))
+    return tuple(found)
+
+
+def _rows(
+    parts: Sequence[str], labels: Sequence[str], part: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to fit on and rows to score."""
+    pairs = list(enumerate(zip(parts, labels, strict=True)))
+    train = [i for i, (name, label) in pairs if name == TRAIN and label in CLASSES]
+    scored = [i for i, (name, label) in pairs if name == part and label in ANSWERABLE]
+    return np.array(train, dtype=np.int64), np.array(scored, dtype=np.int64)
 
 
 def accuracy(

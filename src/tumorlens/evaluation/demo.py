@@ -27,6 +27,7 @@ from tumorlens.evaluation import evaluator, plots, report
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
@@ -135,16 +136,13 @@ def evaluate_phantoms(
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Setting]:
     """Score the bundle on the patients set apart and write ``folder/evaluation``."""
-    evaluation = evaluator.evaluate(
-        classifier,
-        manifest,
-        split.parts(manifest),
-        part=TEST,
-        sampling=Sampling(_RESAMPLES, 0),
-        progress=progress,
+    parts = split.parts(manifest)
+    only = Round(classifier, tuple(parts))
+    evaluation = evaluator.evaluate_rounds(
+        [only], manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
     )
     setting = Setting(classifier.bundle, split.info, manifest.sha256, "")
-    report.write(folder / "evaluation", evaluation, setting, classifier, manifest)
+    report.write(folder / "evaluation", evaluation, setting, [only], manifest)
     return evaluation, setting
 
 

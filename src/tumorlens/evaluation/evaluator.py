@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST
 from tumorlens.errors import DatasetError
-from tumorlens.evaluation import controls, exposure, metrics, resampling
+from tumorlens.evaluation import controls, exposure, metrics, patients, resampling
+from tumorlens.evaluation.breakdown import Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.exposure import Kinship, Subset
+from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.evaluation.rounds import Round
+from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.inference.classifier import Classifier, Failure
-from tumorlens.labels import CLASSES
+from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
+
+_T = TypeVar("_T")
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as images are scored."""
@@ -41,19 +47,44 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Others:
+    """Images of a disease that is none of the classes: no answer is right, so none is scored."""
+
+    records: tuple[Record, ...]
+    probabilities: NDArray[np.float64]
+    """(M, 4), after temperature."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(M,) the most probable class of each image."""
+        answers: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
+        return answers
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything that was found; a report adds nothing but presentation."""
 
     part: str
     records: tuple[Record, ...]
     labels: NDArray[np.int64]
-    """(N,) the truth, as indices of ``labels.CLASSES``."""
+    """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     probabilities: NDArray[np.float64]
     """(N, 4), after temperature; rows sum to 1."""
     groups: tuple[str, ...]
+    rounds: tuple[str, ...]
+    """(N,) name of the round that scored each image; empty strings where there is one round."""
     kinship: Kinship
     measured: tuple[Measured, ...]
     """All images first, then the subsets that differ from them."""
+    breakdowns: tuple[Breakdown, ...]
+    """By round, source, sequence and plane, where the images differ in it."""
+    patients: PatientLevel | None
+    """Where every image's patient is known."""
+    selective: Selective
+    """Answering only when sure."""
+    others: Others
+    """Images that have no right answer, reported apart."""
     controls: tuple[Control, ...]
     """Empty where they were not asked for or could not be fitted."""
     sampling: Sampling
@@ -65,13 +96,19 @@ class Evaluation:
         return answers
 
     @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,) whether the answer is right."""
+        found: NDArray[np.bool_] = metrics.RIGHT[self.labels, self.predicted]
+        return found
+
+    @property
     def estimates(self) -> Mapping[str, Estimate]:
         """Metrics over all images, keyed by ``metrics.NAMES``."""
         return self.measured[0].estimates
 
     def mistakes(self, limit: int) -> list[int]:
         """Positions of wrong answers, the most confident first."""
-        wrong = np.flatnonzero(self.predicted != self.labels)
+        wrong = np.flatnonzero(~self.right)
         confidence = self.probabilities.max(axis=1)[wrong]
         ranked: list[int] = wrong[np.argsort(-confidence, kind="stable")].tolist()
         return ranked[:limit]
@@ -90,34 +127,120 @@ def evaluate(
 ) -> Evaluation:
     """Score ``classifier`` on the images of ``manifest`` whose entry in ``parts`` is ``part``.
 
-    ``parts`` is what ``Split.parts`` gives; images of other parts, ``excluded`` ones among them,
-    are not scored. Controls are fitted on the ``train`` part and left out where it is empty.
-    Raises ``DatasetError`` naming files that cannot be read, and where no image is in ``part``.
+    As ``evaluate_rounds`` for a single round. ``parts`` is what ``Split.parts`` gives.
+    """
+    return evaluate_rounds(
+        [Round(classifier, tuple(parts))],
+        manifest,
+        part=part,
+        with_controls=with_controls,
+        sampling=sampling,
+        progress=progress,
+        control_progress=control_progress,
+    )
+
+
+def evaluate_rounds(
+    rounds: Sequence[Round],
+    manifest: Manifest,
+    *,
+    part: str = TEST,
+    with_controls: bool = True,
+    sampling: Sampling = resampling.DEFAULT,
+    progress: Progress | None = None,
+    control_progress: Progress | None = None,
+) -> Evaluation:
+    """Score each round's bundle on the images that are in ``part`` for it, and pool the answers.
+
+    Images of other parts, ``excluded`` ones among them, are not scored. Controls are fitted on
+    the ``train`` part of each round and left out where there is none. Raises ``DatasetError``
+    naming files that cannot be read, and where no image in ``part`` has a right answer.
     The progress callbacks are for scoring, and for reading the pictures the controls need.
     """
-    records = tuple(r for r, name in zip(manifest, parts, strict=True) if name == part)
-    if not records:
-        raise DatasetError(f"no image of the manifest is in the part {part!r}")
-    labels = np.array([CLASSES.index(record.label) for record in records], dtype=np.int64)
+    pooled = _pool(rounds, manifest, part, progress)
+    answerable = np.array([r.label != OTHER_PATHOLOGY for r in pooled.records], dtype=np.bool_)
+    if not answerable.any():
+        raise DatasetError(
+            f"no image of the manifest is in the part {part!r}"
+            + (" with a label that has a right answer" if len(answerable) else "")
+        )
+    others = Others(_where(pooled.records, ~answerable), pooled.probabilities[~answerable])
+    records = _where(pooled.records, answerable)
+    names = _where(pooled.rounds, answerable)
+    labels = np.array([ANSWERABLE.index(record.label) for record in records], dtype=np.int64)
     groups = tuple(exposure.group_of(record) for record in records)
-    probabilities = score(classifier, manifest, records, progress)
-    kin = exposure.kinship(manifest, parts, part)
+    probabilities = pooled.probabilities[answerable]
+    predicted = probabilities.argmax(axis=1).astype(np.int64)
+    kin = Kinship(pooled.kinship.twin[answerable], pooled.kinship.group[answerable])
     subsets = exposure.subsets(kin)
-    measured = [_measure(s, labels, probabilities, groups, sampling) for s in subsets]
     beside: tuple[Control, ...] = ()
     if with_controls:
-        beside = controls.run(manifest, parts, part, groups, subsets, sampling, control_progress)
+        beside = controls.run(
+            manifest, [one.parts for one in rounds], part, groups, subsets, sampling,
+            control_progress,
+        )  # fmt: skip
     return Evaluation(
         part=part,
         records=records,
         labels=labels,
         probabilities=probabilities,
         groups=groups,
+        rounds=names,
         kinship=kin,
-        measured=tuple(measured),
+        measured=tuple(_measure(s, labels, probabilities, groups, sampling) for s in subsets),
+        breakdowns=breakdowns(records, names, labels, predicted, groups, sampling),
+        patients=patients.vote(records, labels, probabilities, groups, sampling),
+        selective=selective(
+            labels,
+            probabilities,
+            lambda statistic: resampling.bootstrap(statistic, groups, sampling),
+        ),
+        others=others,
         controls=beside,
         sampling=sampling,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Pooled:
+    """What all rounds answered, one after the other."""
+
+    records: tuple[Record, ...]
+    rounds: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    kinship: Kinship
+
+
+def _pool(
+    rounds: Sequence[Round], manifest: Manifest, part: str, progress: Progress | None
+) -> _Pooled:
+    chosen = [
+        tuple(r for r, name in zip(manifest, one.parts, strict=True) if name == part)
+        for one in rounds
+    ]
+    total = sum(map(len, chosen))
+    tables, kin = [np.zeros((0, len(CLASSES)))], []
+    done = 0
+    for one, records in zip(rounds, chosen, strict=True):
+        told = None if progress is None else _shifted(progress, done, total)
+        if records:
+            tables.append(score(one.classifier, manifest, records, told))
+        kin.append(exposure.kinship(manifest, one.parts, part))
+        done += len(records)
+    return _Pooled(
+        tuple(record for records in chosen for record in records),
+        tuple(one.name for one, records in zip(rounds, chosen, strict=True) for _ in records),
+        np.concatenate(tables),
+        Kinship(np.concatenate([k.twin for k in kin]), np.concatenate([k.group for k in kin])),
+    )
+
+
+def _shifted(progress: Progress, done: int, total: int) -> Progress:
+    return lambda more, _: progress(done + more, total)
+
+
+def _where(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
+    return tuple(value for value, inside in zip(values, member, strict=True) if inside)
 
 
 def score(

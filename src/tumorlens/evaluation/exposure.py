@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
+from tumorlens.datasets.splits import TRAIN, VALIDATION, Split, SplitInfo
 from tumorlens.evaluation import protocols
 
 SEEN_PARTS: Final = (TRAIN, VALIDATION)
@@ -53,11 +53,18 @@ class Exposure:
     """Scored images whose bytes are in the other split's train or validation part, if known."""
     groups: int | None = None
     """The same for groups."""
+    unlisted: int = 0
+    """Further sets of its training whose images no split in the box lists."""
+    checked: bool = False
+    """Whether the images were held against all that the bundle was trained on, picture by picture,
+    or are of a source that it was trained without."""
 
     @property
     def unseen(self) -> bool:
         """Whether the images are known to be new to the model, as far as hashes and groups tell."""
-        return self.other_split is False or (self.images == 0 and self.groups == 0)
+        if self.checked or (self.other_split is False and self.images is None):
+            return True
+        return self.images == 0 and self.groups == 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,8 +108,9 @@ def _part_caution(part: str) -> list[Caution]:
 
 
 def _split_caution(seen: Exposure) -> list[Caution]:
-    if seen.other_split is False:
+    if seen.checked:
         return []
+    unlisted = [_unlisted_caution(seen.unlisted)] if seen.unlisted else []
     if seen.other_split is None:
         return [
             Caution(
@@ -111,7 +119,11 @@ def _split_caution(seen: Exposure) -> list[Caution]:
                 "trained on the images scored here.",
             )
         ]
+    if seen.other_split is False and seen.unseen:
+        return unlisted
     text = f"The bundle was trained on another split, {seen.split_name or seen.split_sha256[:12]}"
+    if seen.other_split is False:
+        text = "The bundle was trained on further sets beside this split"
     if seen.images is None:
         return [Caution(True, f"{text}: it may have been trained on the images scored here.")]
     if seen.unseen:
@@ -120,7 +132,8 @@ def _split_caution(seen: Exposure) -> list[Caution]:
                 False,
                 f"{text}. By file hash and group none of the images scored here is among those "
                 "it was fitted on; copies that were cropped or saved anew are not ruled out.",
-            )
+            ),
+            *unlisted,
         ]
     return [
         Caution(
@@ -129,6 +142,14 @@ def _split_caution(seen: Exposure) -> list[Caution]:
             f"of {seen.groups} of their groups.",
         )
     ]
+
+
+def _unlisted_caution(sets: int) -> Caution:
+    return Caution(
+        False,
+        f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images are "
+        "not listed here, so only where they come from says that none of them is scored here.",
+    )
 
 
 def kinship(manifest: Manifest, parts: Sequence[str], part: str) -> Kinship:
@@ -171,24 +192,53 @@ def group_of(record: Record) -> str:
     return record.group or f"image_{record.sha256}"
 
 
-def exposure(training: Mapping[str, Any], split: SplitInfo, records: Sequence[Record]) -> Exposure:
-    """Hold ``training``, a bundle's provenance, against the split and the images scored."""
-    claimed = training.get("split")
-    claimed = claimed if isinstance(claimed, Mapping) else {}
-    name, sha256 = str(claimed.get("name", "")), str(claimed.get("sha256", ""))
+def exposure(
+    training: Mapping[str, Any],
+    split: SplitInfo,
+    records: Sequence[Record],
+    data_sha256: str = "",
+) -> Exposure:
+    """Hold ``training``, a bundle's provenance, against the split and the images scored.
+
+    ``data_sha256`` is the hash of the manifest that is scored.
+    """
+    extra = training.get("extra") or ()
+    name, sha256 = _named_split(training)
     if not sha256:
         return Exposure(name, sha256, None)
-    if sha256 == split.sha256:
-        return Exposure(name, sha256, False)
-    trained = protocols.shipped(name)
-    if trained is None or trained.info.sha256 != sha256:
-        return Exposure(name, sha256, True)
-    seen = [row for row in trained.rows if row.part in SEEN_PARTS]
+    claims = [(name, sha256), *map(_named_split, extra)]
+    others = [claim for claim in claims if claim[1] != split.sha256]
+    listed = [(claim, shipped) for claim in others for shipped in [_shipped_as(claim)] if shipped]
+    whole = [str(one.get("data_sha256")) for one in extra if not _named_split(one)[1]]
+    same = len(others) < len(claims)
+    if data_sha256 in whole:
+        every = len({group_of(record) for record in records})
+        return Exposure(name, sha256, not same, len(records), every)
+    unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
+    if not same and _shipped_as(claims[0]) is None:
+        return Exposure(name, sha256, True, unlisted=unlisted)
+    seen = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
     hashes, groups = {row.sha256 for row in seen}, {row.group for row in seen}
+    if not listed:
+        return Exposure(name, sha256, not same, unlisted=unlisted)
     return Exposure(
         name,
         sha256,
-        True,
+        not same,
         images=sum(record.sha256 in hashes for record in records),
         groups=len({group_of(record) for record in records} & groups),
+        unlisted=unlisted,
     )
+
+
+def _named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and hash of the split in a record of training; empty where there is none."""
+    claimed = facts.get("split")
+    claimed = claimed if isinstance(claimed, Mapping) else {}
+    return str(claimed.get("name", "")), str(claimed.get("sha256", ""))
+
+
+def _shipped_as(claim: tuple[str, str]) -> Split | None:
+    """The split in the box that a record names by its name and hash."""
+    found = protocols.shipped(claim[0])
+    return found if found is not None and found.info.sha256 == claim[1] else None

@@ -7,6 +7,10 @@ implementation gives the value and its interval; tests hold it to scikit-learn.
 
 Undefined is NaN, never 0: the sensitivity for a class without images, the precision for a class
 never answered, a rate over no images. Means over classes leave undefined classes out.
+
+Truths index ``labels.ANSWERABLE``: the four classes, and ``tumor`` for a tumour whose kind is not
+known. Of such an image every tumour class is a right answer, its loss is that of the summed tumour
+probabilities, and it counts for a class only where its label decides: ``notumor`` is wrong.
 """
 
 from collections.abc import Mapping
@@ -15,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES, right_answers
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -31,10 +35,19 @@ PER_CLASS: Final = ("sensitivity", "specificity", "precision", "f1", "auroc")
 NAMES: Final = (*OVERALL, *(f"{metric}.{name}" for metric in PER_CLASS for name in CLASSES))
 """Columns of ``measure``: overall metrics, then ``metric.class``."""
 
+RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
+"""Columns of ``rates``: what stands side by side in every table."""
+
+RIGHT: Final = np.array(
+    [[k in right_answers(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
+)
+"""(5, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
+
 DEFINITIONS: Final[Mapping[str, str]] = {
-    "accuracy": "Share of images whose most probable class is the true one.",
-    "log_loss": "Mean negative natural logarithm of the probability given to the true class.",
-    "macro_f1": "Unweighted mean of the F1 scores of the classes.",
+    "accuracy": "Share of images whose most probable class is right: the true one, or any tumour "
+    "where only that is known.",
+    "log_loss": "Mean negative natural logarithm of the probability given to what is right.",
+    "macro_f1": "Unweighted mean of the F1 scores of the classes that have images.",
     "mcc": "Matthews correlation coefficient of the confusion matrix (Gorodkin's R_K).",
     "macro_auroc": "Unweighted mean of the one-vs-rest areas under the ROC curve.",
     "expected_calibration_error": (
@@ -56,7 +69,7 @@ DEFINITIONS: Final[Mapping[str, str]] = {
 }
 
 _COUNT: Final = len(CLASSES)
-_CONFUSION: Final = slice(0, _COUNT * _COUNT)
+_CONFUSION: Final = slice(0, len(ANSWERABLE) * _COUNT)
 _LOSS: Final = _CONFUSION.stop
 _BRIER: Final = _LOSS + 1
 _BIN_COUNT: Final = slice(_BRIER + 1, _BRIER + 1 + BINS)
@@ -68,7 +81,7 @@ _WIDTH: Final = _BIN_CORRECT.stop
 def measure(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
     """Compute every metric of ``NAMES`` under each weighting: (B, len(NAMES)).
 
-    ``labels`` (N,) index ``CLASSES``; ``probabilities`` (N, 4) sum to 1; ``weights`` (B, N) are
+    ``labels`` (N,) index ``ANSWERABLE``; ``probabilities`` (N, 4) sum to 1; ``weights`` (B, N) are
     how often each image counts, by default once (B = 1).
     """
     if weights is None:
@@ -79,39 +92,66 @@ def measure(labels: Labels, probabilities: Floats, weights: Floats | None = None
     )[:, _ORDER]  # fmt: skip
 
 
+def rates(labels: Labels, predicted: Labels, weights: Floats) -> Floats:
+    """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
+    tumor, missed = labels != NO_TUMOR_INDEX, predicted == NO_TUMOR_INDEX
+    counts = np.column_stack(
+        [RIGHT[labels, predicted], tumor & missed, tumor, ~tumor & ~missed, ~tumor]
+    ).astype(np.float64)
+    right, missed_tumors, tumors, alarms, healthy = (weights @ counts).T
+    return np.column_stack(
+        [
+            ratio(right, weights.sum(axis=1)),
+            ratio(missed_tumors, tumors),
+            ratio(alarms, healthy),
+        ]
+    )
+
+
 def image_statistics(labels: Labels, probabilities: Floats) -> Floats:
     """What each image adds to the totals: (N, K)."""
     images = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
-    top = probabilities[images, predicted]
+    correct = RIGHT[labels, predicted]
+    given = (probabilities * RIGHT[labels]).sum(axis=1)
+    top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
+    known = labels < _COUNT
+    # Of a tumour of unknown kind only "tumour or not" can be judged: the sum stands for the answer.
+    top = np.where(known, top, np.where(correct, given, 1 - given))
+    brier[known] = ((probabilities[known] - np.eye(_COUNT)[labels[known]]) ** 2).sum(axis=1)
     bins = confidence_bin(top)
     statistics = np.zeros((len(labels), _WIDTH))
     statistics[images, labels * _COUNT + predicted] = 1.0
-    statistics[:, _LOSS] = -np.log(np.maximum(probabilities[images, labels], _SMALLEST))
-    statistics[:, _BRIER] = ((probabilities - np.eye(_COUNT)[labels]) ** 2).sum(axis=1)
+    statistics[:, _LOSS] = -np.log(np.maximum(given, _SMALLEST))
+    statistics[:, _BRIER] = brier
     statistics[images, _BIN_COUNT.start + bins] = 1.0
     statistics[images, _BIN_CONFIDENCE.start + bins] = top
-    statistics[images, _BIN_CORRECT.start + bins] = predicted == labels
+    statistics[images, _BIN_CORRECT.start + bins] = correct
     return statistics
 
 
 def columns(totals: Floats) -> Floats:
     """Every metric but the areas under ROC curves, from totals (B, K): (B, 8 + 4 * 4)."""
-    confusion = totals[:, _CONFUSION].reshape(-1, _COUNT, _COUNT)
-    images = confusion.sum(axis=(1, 2))
+    table = totals[:, _CONFUSION].reshape(-1, len(ANSWERABLE), _COUNT)
+    confusion, unknown = table[:, :_COUNT], table[:, _COUNT:].sum(axis=1)
+    images = table.sum(axis=(1, 2))
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     truth, answered = confusion.sum(axis=2), confusion.sum(axis=1)
+    decided = np.repeat(confusion.sum(axis=(1, 2))[:, np.newaxis], _COUNT, axis=1)
+    answered[:, NO_TUMOR_INDEX] += unknown[:, NO_TUMOR_INDEX]
+    decided[:, NO_TUMOR_INDEX] += unknown.sum(axis=1)
     f1 = ratio(2 * hits, truth + answered)
     gaps = np.abs(totals[:, _BIN_CONFIDENCE] - totals[:, _BIN_CORRECT]).sum(axis=1)
     healthy = truth[:, NO_TUMOR_INDEX]
-    missed = confusion[:, TUMOR_INDICES, NO_TUMOR_INDEX].sum(axis=1)
+    missed = table[:, [*TUMOR_INDICES, _COUNT], NO_TUMOR_INDEX].sum(axis=1)
     alarms = healthy - hits[:, NO_TUMOR_INDEX]
-    rest = images[:, np.newaxis] - truth
+    rest = decided - truth
     return np.column_stack(
         [
-            ratio(hits.sum(axis=1), images),
+            ratio((table * RIGHT).sum(axis=(1, 2)), images),
             ratio(totals[:, _LOSS], images),
-            mean_of_defined(f1),
+            # Of a class without images F1 would be 0 as soon as one answer names it.
+            mean_of_defined(np.where(truth > 0, f1, np.nan)),
             matthews(confusion),
             ratio(gaps, images),
             ratio(totals[:, _BRIER], images),
@@ -138,13 +178,23 @@ def matthews(confusion: Floats) -> Floats:
 def one_vs_rest_auroc(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """Area under each class's ROC curve and their mean: (B, 4 + 1); ties count one half."""
     areas = np.column_stack(
-        [auroc(labels == k, probabilities[:, k], weights) for k in range(_COUNT)]
+        [
+            auroc(labels[member] == k, probabilities[member, k], weights[:, member])
+            for k, member in ((k, decides(labels, k)) for k in range(_COUNT))
+        ]
     )
     return np.column_stack([areas, mean_of_defined(areas)])
 
 
+def decides(labels: Labels, index: int) -> NDArray[np.bool_]:
+    """(N,) whether the label says if the image is of class ``index``, or not."""
+    return (labels < _COUNT) | (index == NO_TUMOR_INDEX)
+
+
 def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
     """Weighted Mann-Whitney statistic of ``scores`` (N,) under weights (B, N): (B,)."""
+    if len(scores) == 0:
+        return np.full(len(weights), np.nan)
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)
     ranked = weights[:, order]
@@ -155,9 +205,10 @@ def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Float
 
 
 def confusion_matrix(labels: Labels, predicted: Labels) -> NDArray[np.int64]:
-    """Images by true class (rows) and answer (columns): (4, 4)."""
-    flat = np.bincount(labels * _COUNT + predicted, minlength=_COUNT * _COUNT)
-    return flat.reshape(_COUNT, _COUNT).astype(np.int64)
+    """Images by truth (rows) and answer (columns): (4, 4), or (5, 4) with tumours of any kind."""
+    flat = np.bincount(labels * _COUNT + predicted, minlength=len(ANSWERABLE) * _COUNT)
+    table = flat.reshape(len(ANSWERABLE), _COUNT).astype(np.int64)
+    return table if table[_COUNT:].any() else table[:_COUNT]
 
 
 def reliability(labels: Labels, probabilities: Floats) -> Floats:

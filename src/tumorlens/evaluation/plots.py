@@ -1,54 +1,20 @@
-"""The figures of an evaluation, as PNG bytes: confusion matrix, reliability diagram, ROC curves.
+"""The figures of an evaluation, as PNG bytes: confusion matrix, reliability, ROC, risk-coverage."""
 
-Drawn on Agg without pyplot: no display is needed and no figure outlives its function. Colours are
-those of Okabe and Ito, told apart with any colour vision; line styles tell classes apart as well.
-"""
+from typing import Final
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
-
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from tumorlens.evaluation import metrics
-from tumorlens.labels import CLASSES, DISPLAY_NAMES
+from tumorlens.evaluation import canvas, metrics
+from tumorlens.evaluation.canvas import BLUE, INK, LINE, SOFT, STYLES
+from tumorlens.evaluation.selective import Selective
+from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-_BLUE: Final = "#0072B2"
-_INK: Final = "#1b2430"
-_SOFT: Final = "#5b6878"
-_LINE: Final = "#d9dfe6"
-_CLASS_STYLES: Final = (
-    ("#0072B2", "-"),
-    ("#D55E00", (0, (6, 2))),
-    ("#009E73", (0, (3, 1.5))),
-    ("#CC79A7", (0, (6, 2, 1.5, 2))),
-)
-# dict[Any, Any]: matplotlib types the keys as a list of literals that grows with every release.
-_STYLE: Final[dict[Any, Any]] = {
-    "font.size": 11.0,
-    "font.family": "DejaVu Sans",
-    "axes.edgecolor": _SOFT,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 12.0,
-    "axes.titlecolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-    "grid.color": _LINE,
-    "legend.frameon": False,
-    "legend.fontsize": 10.0,
-}
 _ZOOM: Final = 0.2
 """Part of the ROC square that is drawn a second time, enlarged."""
 
@@ -58,15 +24,16 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
     counts = metrics.confusion_matrix(labels, predicted)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    with _figure(6.0, 5.2) as (figure, png):
+    with canvas.figure(6.0, 5.2) as (figure, png):
         axes = figure.subplots()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
             _write_cell(axes, row, column, int(counts[row, column]), float(shares[row, column]))
-        names = _names()
-        axes.set_xticks(range(len(names)), names, rotation=20, ha="right", color=_INK)
-        rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=True)]
-        axes.set_yticks(range(len(names)), rows, color=_INK)
+        names = [LABEL_NAMES[name] for name in ANSWERABLE]
+        columns = names[: counts.shape[1]]
+        axes.set_xticks(range(len(columns)), columns, rotation=20, ha="right", color=INK)
+        rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=False)]
+        axes.set_yticks(range(len(rows)), rows, color=INK)
         axes.set(xlabel="answer", ylabel="truth", title="Confusion matrix")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -76,7 +43,7 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
 def reliability_png(labels: Labels, probabilities: Floats) -> bytes:
     """Draw accuracy against confidence for each of 15 bins, above the images in each bin."""
     table = metrics.reliability(labels, probabilities)
-    with _figure(6.0, 5.2) as (figure, png):
+    with canvas.figure(6.0, 5.2) as (figure, png):
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
         _draw_reliability(upper, table)
         _draw_bin_counts(lower, table[:, 0])
@@ -85,11 +52,12 @@ def reliability_png(labels: Labels, probabilities: Floats) -> bytes:
 
 def roc_png(labels: Labels, probabilities: Floats) -> bytes:
     """Draw each class's ROC curve against the rest: whole, and its upper left corner enlarged."""
-    with _figure(9.2, 4.6) as (figure, png):
+    with canvas.figure(9.2, 4.6) as (figure, png):
         whole, corner = figure.subplots(1, 2)
         for k in range(len(CLASSES)):
-            _draw_roc(whole, corner, k, labels == k, probabilities[:, k])
-        whole.plot([0, 1], [0, 1], color=_LINE, linewidth=1, zorder=0)
+            known = metrics.decides(labels, k)
+            _draw_roc(whole, corner, k, labels[known] == k, probabilities[known, k])
+        whole.plot([0, 1], [0, 1], color=LINE, linewidth=1, zorder=0)
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), title="ROC curves, one class against the rest")
         corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="The same, upper left")
         for axes in (whole, corner):
@@ -101,24 +69,33 @@ def roc_png(labels: Labels, probabilities: Floats) -> bytes:
     return png.getvalue()
 
 
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """Lend a figure in the house style; on leaving, it is in the buffer as PNG."""
-    png = io.BytesIO()
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure, png
-        # Without its software tag, equal figures are equal bytes under every matplotlib.
-        figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
-
-
-def _names() -> list[str]:
-    return [DISPLAY_NAMES[name] for name in CLASSES]
+def selective_png(found: Selective) -> bytes:
+    """Draw errors and missed tumours among the answers, against the share of images answered."""
+    with canvas.figure(7.4, 4.4) as (figure, png):
+        axes = figure.subplots()
+        percent = 100 * found.coverage
+        axes.plot(percent, 100 * found.risk, color=BLUE, lw=1.8, label="wrong, of the answers")
+        color, style = STYLES[1]
+        axes.plot(
+            percent, 100 * found.missed, color=color, ls=style, lw=1.8,
+            label="told no tumour, of the answered tumour images",
+        )  # fmt: skip
+        axes.plot(
+            percent, 100 * found.ideal, color=SOFT, lw=1, ls=":",
+            label="wrong, if the confidence knew every error",
+        )  # fmt: skip
+        top = 100 * float(np.nanmax([found.risk[-1], found.missed[-1], 0.005]))
+        axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
+        axes.set(xlabel="images answered, the surest first, %", ylabel="%")
+        axes.set_title("Answering only when sure")
+        axes.grid(True, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(loc="upper left")
+    return png.getvalue()
 
 
 def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
-    color = "white" if share > 0.5 else _INK if count else _SOFT
+    color = "white" if share > 0.5 else INK if count else SOFT
     weight = "bold" if count and row != column else "normal"
     text = f"{count}\n{100 * share:.1f}%" if count else "0"
     axes.text(column, row, text, ha="center", va="center", color=color, weight=weight)
@@ -126,11 +103,11 @@ def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> 
 
 def _draw_reliability(axes: Axes, table: Floats) -> None:
     filled = table[:, 0] > 0
-    axes.plot([0, 1], [0, 1], color=_SOFT, linewidth=1, linestyle="--", label="perfect")
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--", label="perfect")
     count, confidence, accuracy = table[filled].T
-    axes.plot(confidence, accuracy, "o-", color=_BLUE, linewidth=1.5, label="this bundle")
+    axes.plot(confidence, accuracy, "o-", color=BLUE, linewidth=1.5, label="answers")
     axes.vlines(
-        confidence, *wilson(accuracy, count), color=_BLUE, linewidth=1, alpha=0.6,
+        confidence, *wilson(accuracy, count), color=BLUE, linewidth=1, alpha=0.6,
         label="95% by images in the bin",
     )  # fmt: skip
     axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.04), ylabel="accuracy in the bin")
@@ -142,7 +119,7 @@ def _draw_reliability(axes: Axes, table: Floats) -> None:
 
 def _draw_bin_counts(axes: Axes, counts: Floats) -> None:
     edges = np.linspace(0, 1, metrics.BINS + 1)
-    axes.bar(edges[:-1], counts, width=1 / metrics.BINS, align="edge", color=_BLUE, ec="white")
+    axes.bar(edges[:-1], counts, width=1 / metrics.BINS, align="edge", color=BLUE, ec="white")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(0, max(10.0, 6 * float(counts.max())))
     for left, count in zip(edges, counts, strict=False):
@@ -173,6 +150,6 @@ def _draw_roc(
         return
     false_positive, true_positive, _ = roc_curve(positive, scores)
     name = f"{DISPLAY_NAMES[CLASSES[index]]} {roc_auc_score(positive, scores):.4f}"
-    color, style = _CLASS_STYLES[index]
+    color, style = STYLES[index]
     for axes in (whole, corner):
         axes.plot(false_positive, true_positive, color=color, ls=style, linewidth=1.8, label=name)

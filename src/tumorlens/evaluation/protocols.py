@@ -40,7 +40,8 @@ class Protocol:
     """How images were set apart for testing."""
 
     name: str
-    """``folder``, ``clean``, or ``other`` for a split that does not ship."""
+    """``folder``, ``clean``, ``clean-cv``, ``patient-cv``, ``external``, ``leave-one-source-out``;
+    ``other`` for a split that does not ship."""
     description: str
     comparable: bool
     """Whether the paper's figures were taken under the same protocol on the same images."""
@@ -70,22 +71,33 @@ def require_part(split: Split, parts: Sequence[str], part: str) -> None:
     )
 
 
-def protocol_of(split: SplitInfo, part: str) -> Protocol:
-    """Say what the split is and whether the paper's figures may stand beside its numbers."""
-    base = split.name.partition(":")[0]
-    name = {"clean-cv": "clean"}.get(base, base) if _is_shipped(split) else "other"
-    if name == "folder" and part == TEST:
+def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
+    """Say what the split is and whether the paper's figures may stand beside its numbers.
+
+    ``name`` is given where the protocol is no split file, as ``external``.
+    """
+    base, round_of, _ = split.name.partition(":")
+    if not name:
+        name = base if _is_shipped(split) else "other"
+        name = "clean" if name == "clean-cv" and round_of else name
+    comparable = name == "folder" and part == TEST
+    if comparable:
         sentence = "Same protocol, same test images: comparable."
     elif name == "folder":
         sentence = "Not comparable: the paper's figures are for other parts of this split."
-    elif name == "clean":
+    elif name in ("clean", "clean-cv"):
         sentence = (
             "Not comparable: the paper's figures are for the published folders, which share their "
             "patients between training and test; here no patient crosses."
         )
+    elif name == splits.PATIENT_CV:
+        sentence = (
+            "Not comparable: here are three classes of tumour and no patient crosses. The network "
+            "may still answer no tumour, and is wrong then."
+        )
     else:
         sentence = "Not comparable: other images."
-    return Protocol(name, split.description, name == "folder" and part == TEST, sentence)
+    return Protocol(name, split.description, comparable, sentence)
 
 
 def _is_shipped(split: SplitInfo) -> bool:

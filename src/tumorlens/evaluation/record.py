@@ -6,25 +6,30 @@ Neither holds a time or a place, so two runs of one command give the same bytes.
 import csv
 import dataclasses
 import io
-import math
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
 
 import msgspec
 
 from tumorlens import __version__
 from tumorlens.bundle import Bundle
 from tumorlens.datasets.splits import SplitInfo
-from tumorlens.evaluation import metrics, protocols, resampling
+from tumorlens.evaluation import breakdown, metrics, protocols, resampling, selective
 from tumorlens.evaluation.controls import Control
+from tumorlens.evaluation.corruptions import run as spoiling
+from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
-from tumorlens.evaluation.exposure import Caution, Exposure, cautions, exposure
+from tumorlens.evaluation.exposure import Caution, Exposure, cautions, exposure, group_of
+from tumorlens.evaluation.patients import PatientLevel
+from tumorlens.evaluation.probes import finding
+from tumorlens.evaluation.probes.finding import Finding
 from tumorlens.evaluation.protocols import PAPER, Protocol
-from tumorlens.evaluation.resampling import Estimate
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.evaluation.resampling import Estimate, rounded
+from tumorlens.evaluation.rounds import Plan
+from tumorlens.labels import CLASSES, LABELS, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
-"""Decimals kept: the last bits of a sum differ between processors."""
+_COLUMNS: Final = ("path", "sha256", "group", "label", "predicted")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,23 +41,80 @@ class Setting:
     data_sha256: str
     command: str
     """The command line that makes the report; empty where there was none."""
+    protocol_name: str = ""
+    """Where the split does not say it: ``external``, ``leave-one-source-out``."""
+    peers: tuple[Bundle, ...] = ()
+    """Bundles of the rounds after the first."""
+    round_names: tuple[str, ...] = ("",)
+    """One for each bundle: the fold or source it is scored on."""
+    missing: tuple[str, ...] = ()
+    """Rounds that no bundle was given for."""
+
+    @classmethod
+    def of_plan(cls, plan: Plan, data_sha256: str, command: str) -> Self:
+        """Describe what ``plan`` scores."""
+        first, *peers = (one.classifier.bundle for one in plan.rounds)
+        return cls(
+            bundle=first,
+            split=plan.split.info,
+            data_sha256=data_sha256,
+            command=command,
+            protocol_name=plan.protocol,
+            peers=tuple(peers),
+            round_names=tuple(one.name for one in plan.rounds),
+            missing=plan.missing,
+        )
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """One for each round."""
+        return (self.bundle, *self.peers)
+
+    @property
+    def title(self) -> str:
+        """Name of the bundle, or how many there are."""
+        return f"{len(self.bundles)} bundles" if self.peers else self.bundle.info.name
 
     def protocol(self, evaluation: Evaluation) -> Protocol:
         """Return what the numbers may be held against."""
-        return protocols.protocol_of(self.split, evaluation.part)
+        return protocols.protocol_of(self.split, evaluation.part, self.protocol_name)
 
     def exposure(self, evaluation: Evaluation) -> Exposure:
-        """Return what the bundle has seen of the images."""
-        return exposure(self.bundle.info.training, self.split, evaluation.records)
+        """Return what the bundles have seen of the images; of several, what one saw most."""
+        found = [self._exposure(one, evaluation) for one in self.bundles]
+        return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
 
     def cautions(self, evaluation: Evaluation) -> list[Caution]:
         """Return what a reader must know first."""
-        return cautions(evaluation.part, self.exposure(evaluation), evaluation.kinship)
+        found = cautions(evaluation.part, self.exposure(evaluation), evaluation.kinship)
+        if self.missing:
+            names = ", ".join(self.missing)
+            found.append(Caution(False, f"Not complete: no bundle was given for {names}."))
+        return found
+
+    def _exposure(self, one: Bundle, evaluation: Evaluation) -> Exposure:
+        split, training = self.split, one.info.training
+        if self.protocol_name:
+            return Exposure(split.name, split.sha256, True, checked=True)
+        if any(self.round_names):
+            # That each bundle is of its round was checked by hash when they were matched.
+            split = msgspec.structs.replace(split, sha256=training["split"]["sha256"])
+        return exposure(training, split, evaluation.records, self.data_sha256)
 
 
-def to_json(evaluation: Evaluation, setting: Setting) -> bytes:
-    """Encode ``as_dict`` as indented JSON; undefined values are null."""
-    encoded = msgspec.json.encode(as_dict(evaluation, setting))
+def to_json(
+    evaluation: Evaluation,
+    setting: Setting,
+    probes: Sequence[Finding] = (),
+    corruptions: Corruptions | None = None,
+) -> bytes:
+    """Encode ``as_dict`` as indented JSON, with what was asked for beyond it; undefined is null."""
+    record = as_dict(evaluation, setting)
+    if probes:
+        record["probes"] = {one.name: finding.as_dict(one) for one in probes}
+    if corruptions is not None:
+        record["corruptions"] = spoiling.as_dict(corruptions)
+    encoded = msgspec.json.encode(record)
     return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
@@ -80,6 +142,11 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "confusion_matrix": metrics.confusion_matrix(
             evaluation.labels, evaluation.predicted
         ).tolist(),
+        "answers": answers(evaluation),
+        "breakdown": {one.field: breakdown.as_dict(one) for one in evaluation.breakdowns},
+        **_rounds(evaluation, setting),
+        "patients": _patients(evaluation.patients),
+        "selective": selective.as_dict(evaluation.selective),
         "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
         "controls": {control.name: _control(control) for control in evaluation.controls},
         "paper": _paper(setting.protocol(evaluation)),
@@ -87,28 +154,47 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     }
 
 
+def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
+    """Images by label and answer, labels without any left out; other diseases included."""
+    table: dict[str, dict[str, int]] = {}
+    for found in (evaluation, evaluation.others):
+        for record, answer in zip(found.records, found.predicted, strict=True):
+            row = table.setdefault(record.label, dict.fromkeys(CLASSES, 0))
+            row[CLASSES[answer]] += 1
+    return {label: table[label] for label in LABELS if label in table}
+
+
 def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     """Turn ``metric.class`` keys into ``{"per_class": {class: {metric: ...}}}``."""
-    overall = {name: _estimate(estimates[name]) for name in metrics.OVERALL}
+    overall = {name: rounded(estimates[name]) for name in metrics.OVERALL}
     per_class = {
-        name: {metric: _estimate(estimates[f"{metric}.{name}"]) for metric in metrics.PER_CLASS}
+        name: {metric: rounded(estimates[f"{metric}.{name}"]) for metric in metrics.PER_CLASS}
         for name in CLASSES
     }
     return {**overall, "per_class": per_class}
 
 
 def predictions_csv(evaluation: Evaluation) -> bytes:
-    """One row an image: path, sha256, group, label, predicted, and the four probabilities."""
+    """One row an image: path, sha256, group, label, predicted, the four probabilities, round.
+
+    Images of other diseases stand last; there is no column ``round`` where there is one only.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("path", "sha256", "group", "label", "predicted", *CLASSES))
-    answers = zip(
-        evaluation.records, evaluation.groups, evaluation.predicted, evaluation.probabilities,
+    pooled = any(evaluation.rounds)
+    writer.writerow((*_COLUMNS, *CLASSES, *(("round",) if pooled else ())))
+    others = evaluation.others
+    answered = zip(
+        (*evaluation.records, *others.records),
+        (*evaluation.predicted, *others.predicted),
+        (*evaluation.probabilities, *others.probabilities),
+        (*evaluation.rounds, *("" for _ in others.records)),
         strict=True,
-    )  # fmt: skip
-    for record, group, answer, row in answers:
+    )
+    for record, answer, row, name in answered:
+        about = (record.path, record.sha256, group_of(record), record.label, CLASSES[answer])
         shares = (f"{share:.{_DIGITS}f}" for share in row)
-        writer.writerow((record.path, record.sha256, group, record.label, CLASSES[answer], *shares))
+        writer.writerow((*about, *shares, *((name,) if pooled else ())))
     return out.getvalue().encode("utf-8")
 
 
@@ -145,6 +231,26 @@ def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     }
 
 
+def _rounds(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
+    """The bundles of a pooled evaluation, and how their accuracies scatter."""
+    by_round = next((b for b in evaluation.breakdowns if b.field == breakdown.ROUND), None)
+    summary = None
+    if by_round is not None:
+        summary = {"mean": round(by_round.mean, 6), "deviation": round(by_round.deviation, 6)}
+    bundles = [
+        {"round": name, "name": one.info.name, "model_sha256": one.sha256}
+        for name, one in zip(setting.round_names, setting.bundles, strict=True)
+    ]
+    return {"rounds": bundles if any(setting.round_names) else [], "accuracy_over_rounds": summary}
+
+
+def _patients(found: PatientLevel | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    rates = {name: rounded(estimate) for name, estimate in found.estimates.items()}
+    return {"n": found.patients, **rates}
+
+
 def _subset(measured: Measured) -> dict[str, Any]:
     return {
         "description": measured.subset.description,
@@ -158,8 +264,8 @@ def _control(control: Control) -> dict[str, Any]:
     whole, *subsets = control.accuracy.items()
     return {
         "description": control.description,
-        "accuracy": _estimate(whole[1]),
-        "subsets": {name: {"accuracy": _estimate(estimate)} for name, estimate in subsets},
+        "accuracy": rounded(whole[1]),
+        "subsets": {name: {"accuracy": rounded(estimate)} for name, estimate in subsets},
     }
 
 
@@ -169,11 +275,4 @@ def _paper(protocol: Protocol) -> dict[str, Any]:
         "protocol": "folder",
         "comparable": protocol.comparable,
         "comparison": protocol.comparison,
-    }
-
-
-def _estimate(estimate: Estimate) -> dict[str, float | None]:
-    return {
-        name: None if math.isnan(value) else round(value, _DIGITS)
-        for name, value in estimate._asdict().items()
     }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,13 +11,16 @@ import numpy as np
 from tumorlens import __version__, reporting
 from tumorlens.datasets.controls import FRAME_CLASSIFIER, HASH_NEIGHBOUR
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.evaluation import metrics, plots, record, resampling
+from tumorlens.evaluation import metrics, plots, record, resampling, selective
+from tumorlens.evaluation.corruptions import figures as corruption_figures
+from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
+from tumorlens.evaluation.probes.finding import Finding
 from tumorlens.evaluation.protocols import PAPER
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
+from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import encode, reader
-from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
 PAGE: Final = "index.html"
@@ -79,19 +82,28 @@ def write(
     folder: str | Path,
     evaluation: Evaluation,
     setting: Setting,
-    classifier: Classifier,
+    rounds: Sequence[Round],
     manifest: Manifest,
+    probes: Sequence[Finding] = (),
+    corruptions: Corruptions | None = None,
 ) -> Path:
     """Write ``index.html``, ``evaluation.json``, ``predictions.csv`` and PNGs; return the page.
 
-    ``classifier`` and ``manifest`` show the mistakes as the network saw them.
+    The bundles of ``rounds`` and ``manifest`` show the mistakes as the network saw them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {m.subset.name: draw(evaluation, m) for m in evaluation.measured}
-    for figure in (figure for drawn in figures.values() for figure in drawn):
+    sure = Figure(
+        "selective.png",
+        "Errors and missed tumours against the share of images answered",
+        plots.selective_png(evaluation.selective),
+    )
+    worse = _draw_corruptions(corruptions, rounds, manifest)
+    for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
         (folder / figure.file).write_bytes(figure.png)
-    (folder / RECORD).write_bytes(record.to_json(evaluation, setting))
+    found = record.to_json(evaluation, setting, probes, corruptions)
+    (folder / RECORD).write_bytes(found)
     (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
     cautions = setting.cautions(evaluation)
     return reporting.write(
@@ -112,8 +124,17 @@ def write(
         show=show,
         figures=figures,
         embed=reporting.embed_png,
-        mistakes=mistakes(evaluation, classifier, manifest),
-        wrong=int((evaluation.predicted != evaluation.labels).sum()),
+        rates=metrics.RATES,
+        answers=record.answers(evaluation),
+        selective_figure=sure,
+        selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],
+        probes=probes,
+        corruptions=corruptions,
+        corruption_figures=worse,
+        picture=encode.data_uri,
+        show_rate=show_rate,
+        mistakes=mistakes(evaluation, rounds, manifest),
+        wrong=int((~evaluation.right).sum()),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
         version=__version__,
@@ -134,10 +155,20 @@ def show(name: str, estimate: Estimate) -> str:
     return f"{shown} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def show_rate(estimate: Estimate) -> str:
+    """Write a share for people: ``98.4% (97.5 to 99.2)``."""
+    value, low, high = (100 * number for number in estimate)
+    if math.isnan(value):
+        return "undefined"
+    interval = "no interval" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
+    return f"{value:.1f}% ({interval})"
+
+
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
     """Accuracy of the bundle and of each control, keyed by subset."""
     bundle = {m.subset.name: m.estimates["accuracy"] for m in evaluation.measured}
-    rows: list[tuple[str, Mapping[str, Estimate]]] = [("this bundle", bundle)]
+    title = "these bundles, pooled" if any(evaluation.rounds) else "this bundle"
+    rows: list[tuple[str, Mapping[str, Estimate]]] = [(title, bundle)]
     return rows + [
         (f"control: {CONTROL_TITLES[control.name]}", control.accuracy)
         for control in evaluation.controls
@@ -171,14 +202,35 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
     ]
 
 
+def _draw_corruptions(
+    found: Corruptions | None, rounds: Sequence[Round], manifest: Manifest
+) -> list[Figure]:
+    if found is None:
+        return []
+    side = rounds[0].classifier.bundle.info.preprocess.image_size
+    return [
+        Figure(
+            "corruptions.png",
+            "Errors against strength for each corruption",
+            corruption_figures.errors_png(found),
+        ),
+        Figure(
+            "corruption_examples.png",
+            "One image under each corruption at each strength",
+            corruption_figures.examples_png(found, manifest, side),
+        ),
+    ]
+
+
 def mistakes(
-    evaluation: Evaluation, classifier: Classifier, manifest: Manifest, limit: int = _MISTAKES
+    evaluation: Evaluation, rounds: Sequence[Round], manifest: Manifest, limit: int = _MISTAKES
 ) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
     found = []
+    classifiers = {one.name: one.classifier for one in rounds}
     for i in evaluation.mistakes(limit):
         item = evaluation.records[i]
-        pixels = classifier.preprocess(reader.read(manifest.file(item)))
+        pixels = classifiers[evaluation.rounds[i]].preprocess(reader.read(manifest.file(item)))
         row = evaluation.probabilities[i]
         found.append(
             Mistake(
@@ -186,7 +238,7 @@ def mistakes(
                 label=item.label,
                 predicted=CLASSES[int(np.argmax(row))],
                 confidence=float(row.max()),
-                probability_of_truth=float(row[evaluation.labels[i]]),
+                probability_of_truth=float(row[metrics.RIGHT[evaluation.labels[i]]].sum()),
                 path="/".join(Path(item.path).parts[-3:]),
                 group=evaluation.groups[i],
             )

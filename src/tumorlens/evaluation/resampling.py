@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 LEVEL: Final = 0.95
 MIN_GROUPS: Final = 10
 """Groups below which no interval is given: percentiles over so few are far too narrow."""
+_DIGITS: Final = 6
 _CHUNK_ELEMENTS: Final = 4_000_000
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,14 @@ class Estimate(NamedTuple):
 
 
 DEFAULT: Final = Sampling()
+
+
+def rounded(estimate: Estimate) -> dict[str, float | None]:
+    """For JSON: six decimals, as the last bits of a sum differ between processors; NaN is null."""
+    return {
+        name: None if math.isnan(value) else round(value, _DIGITS)
+        for name, value in estimate._asdict().items()
+    }
 
 
 def bootstrap(

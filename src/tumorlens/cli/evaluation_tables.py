@@ -1,0 +1,158 @@
+"""What ``tumorlens evaluate`` prints: the main numbers, cautions, and where the report is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tumorlens.labels import DISPLAY_NAMES, OTHER_PATHOLOGY, RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tumorlens.evaluation.breakdown import Breakdown
+    from tumorlens.evaluation.corruptions.run import Corruptions
+    from tumorlens.evaluation.evaluator import Evaluation
+    from tumorlens.evaluation.probes.finding import Finding
+    from tumorlens.evaluation.record import Setting
+
+_SHOWN = (
+    "missed_tumor_rate", "false_alarm_rate", "log_loss", "macro_f1", "mcc",
+    "expected_calibration_error",
+)  # fmt: skip
+_MIN_GROUPS = 10
+"""Groups below which a subset is left to the report."""
+
+
+def show(
+    evaluation: "Evaluation",
+    setting: "Setting",
+    page: Path,
+    probes: "tuple[Finding, ...]" = (),
+    corruptions: "Corruptions | None" = None,
+) -> None:
+    """Print the tables, then what must be known first, then the page's path."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    cautions = setting.cautions(evaluation)
+    clean = not any(caution.severe for caution in cautions)
+    style = "" if clean else "red"
+    console.print(_main(evaluation, setting, style))
+    for breakdown in evaluation.breakdowns:
+        console.print(_breakdown(breakdown, style))
+    if probes:
+        console.print(_probes(probes))
+    if corruptions is not None:
+        console.print(_corruptions(corruptions))
+    if evaluation.others.records:
+        console.print(Text(_others(evaluation)))
+    if not clean:
+        console.print(Text("NOT A CLEAN RESULT. Do not quote these numbers.", "bold red"))
+    for caution in cautions:
+        console.print(Text(caution.text, "red" if caution.severe else "yellow"))
+    console.print(Text(f"Report: {page}"), soft_wrap=True)
+    console.print(Text(RESEARCH_NOTICE, "dim"))
+
+
+def _table(title: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+
+
+def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
+    """Metrics of each subset in a column, then the controls and the paper."""
+    from tumorlens.evaluation.protocols import PAPER
+    from tumorlens.evaluation.report import TITLES, comparison, show
+
+    shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
+    name, split = setting.title, setting.split.name
+    table = _table(f"{name} on {split}, {evaluation.part} (95% intervals over groups)")
+    table.add_column("")
+    for m in shown:
+        header = f"{m.subset.title}\n{m.images} images, {m.groups} groups"
+        table.add_column(header, justify="right", style=style)
+    (_, own), *controls = comparison(evaluation)
+    table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
+    for metric in _SHOWN:
+        table.add_row(TITLES[metric], *(show(metric, m.estimates[metric]) for m in shown))
+    if evaluation.patients is not None:
+        table.add_section()
+        voted = evaluation.patients.estimates
+        for metric, estimate in voted.items():
+            title = f"{TITLES[metric]} by patient's majority"
+            table.add_row(title, show(metric, estimate))
+    table.add_section()
+    for control, accuracy in controls:
+        table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
+    paper = f"{100 * PAPER.test_accuracy:.2f}%, log-loss {PAPER.test_log_loss}"
+    note = "" if setting.protocol(evaluation).comparable else "\nnot comparable"
+    table.add_row(f"{PAPER.citation}, folder", paper + note)
+    return table
+
+
+def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
+    from tumorlens.evaluation import metrics
+    from tumorlens.evaluation.report import TITLES, show
+
+    table = _table(f"By {breakdown.title.lower()}")
+    table.add_column("")
+    table.add_column("images (groups)", justify="right")
+    for metric in metrics.RATES:
+        table.add_column(TITLES[metric], justify="right", style=style)
+    for row in breakdown.rows:
+        rates = (show(metric, row.estimates[metric]) for metric in metrics.RATES)
+        table.add_row(row.value, f"{row.images} ({row.groups})", *rates)
+    if breakdown.field == "round":
+        spread = f"mean {100 * breakdown.mean:.2f}%, sd {100 * breakdown.deviation:.2f}"
+        table.add_section()
+        table.add_row("all rounds", "", spread)
+    return table
+
+
+def _probes(findings: "tuple[Finding, ...]") -> "Table":
+    from tumorlens.evaluation.report import show_rate
+
+    table = _table("Probes for shortcuts")
+    table.add_column("")
+    table.add_column("images", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("wanted", justify="right")
+    for finding in findings:
+        for rate in finding.rates:
+            table.add_row(
+                f"{finding.title}: {rate.title}", str(rate.images), show_rate(rate.estimate),
+                rate.wanted,
+            )  # fmt: skip
+    return table
+
+
+def _corruptions(found: "Corruptions") -> "Table":
+    from tumorlens.evaluation.report import show_rate
+
+    title = f"Errors on {found.images} spoiled images (strength 1 to 5); untouched "
+    table = _table(f"{title}{100 * found.own.clean:.1f}%")
+    table.add_column("")
+    for strength in range(1, 6):
+        table.add_column(str(strength), justify="right")
+    table.add_column("mean", justify="right")
+    if found.reference is not None:
+        table.add_column("relative", justify="right")
+    for row in found.rows:
+        more = [f"{row.relative:.2f}"] if row.relative is not None else []
+        table.add_row(row.title, *(f"{100 * e:.1f}%" for e in row.errors), f"{100 * row.mean:.1f}%",
+                      *more)  # fmt: skip
+    table.add_section()
+    mean = show_rate(found.mean_error)
+    more = [] if found.relative is None else [f"{found.relative:.2f}"]
+    table.add_row("mean corruption error", *[""] * 5, mean, *more)
+    return table
+
+
+def _others(evaluation: "Evaluation") -> str:
+    from tumorlens.evaluation.record import answers
+
+    row = answers(evaluation)[OTHER_PATHOLOGY]
+    said = ", ".join(f"{n} {DISPLAY_NAMES[name]}" for name, n in row.items() if n)
+    return f"{sum(row.values())} images of other diseases, which no answer is right for: {said}."

@@ -1,0 +1,76 @@
+"""Figures of the corruptions: errors against strength, and what the strengths look like."""
+
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from tumorlens import preprocessing
+from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation import canvas
+from tumorlens.evaluation.canvas import BLUE, SOFT, STYLES
+from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
+from tumorlens.evaluation.corruptions.run import Corruptions, Errors
+from tumorlens.imaging import reader
+
+_COLUMNS: Final = 5
+
+
+def errors_png(found: Corruptions) -> bytes:
+    """Draw the error rate against strength, a small panel for each corruption; 0 is untouched."""
+    rows = -(-len(CORRUPTIONS) // _COLUMNS)
+    with canvas.figure(11.5, 2.7 * rows + 0.5) as (figure, png):
+        panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True).ravel()
+        for k, (axes, corruption) in enumerate(zip(panels, CORRUPTIONS, strict=True)):
+            _draw(axes, found.own, k, BLUE, "-", "wrong answers")
+            missed = 100 * found.own.missed[k]
+            color, style = STYLES[1]
+            axes.plot(range(1, STRENGTHS + 1), missed, color=color, ls=style, lw=1.4,
+                      label="tumours told no tumour")  # fmt: skip
+            if found.reference is not None:
+                _draw(axes, found.reference, k, SOFT, "--", f"wrong, {found.reference.name}")
+            axes.set_title(corruption.title, fontsize=11)
+            axes.set_xticks(range(STRENGTHS + 1))
+            axes.grid(True, linewidth=0.6)
+            axes.set_axisbelow(True)
+        panels[0].set_ylim(0, None)
+        for axes in panels[::_COLUMNS]:
+            axes.set_ylabel("images, %")
+        for axes in panels[-_COLUMNS:]:
+            axes.set_xlabel("strength")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return png.getvalue()
+
+
+def examples_png(found: Corruptions, manifest: Manifest, side: int) -> bytes:
+    """Show one tumour image under each corruption (columns) at each strength (rows)."""
+    record = found.picture
+    pixels = reader.read(manifest.file(record)).pixels
+    config = PreprocessConfig(image_size=max(side, 128))
+    with canvas.figure(13.0, 6.9) as (figure, png):
+        panels = figure.subplots(STRENGTHS, len(CORRUPTIONS))
+        for k, corruption in enumerate(CORRUPTIONS):
+            for strength in range(1, STRENGTHS + 1):
+                spoiled = corruption(pixels, strength, record.sha256)
+                shown = preprocessing.preprocess(spoiled, config, record.path)
+                _show(panels[strength - 1, k], shown)
+            panels[0, k].set_title(corruption.title.replace(" (", "\n("), fontsize=10)
+        for strength in range(1, STRENGTHS + 1):
+            panels[strength - 1, 0].set_ylabel(f"{strength}", rotation=0, labelpad=12, va="center")
+    return png.getvalue()
+
+
+def _draw(axes: Axes, errors: Errors, k: int, color: str, style: str, label: str) -> None:
+    percent = 100 * np.concatenate([[errors.clean], errors.table[k]])
+    axes.plot(range(STRENGTHS + 1), percent, color=color, ls=style, lw=1.8, marker="o", ms=3,
+              label=label)  # fmt: skip
+
+
+def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)

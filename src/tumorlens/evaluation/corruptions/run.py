@@ -1,0 +1,239 @@
+"""Error rates on spoiled pictures, and the mean corruption error relative to a reference.
+
+Each corruption's error is summed over the five strengths and divided by the reference's; their
+mean is the mean corruption error (mCE) of Hendrycks and Dietterich (2019). Without a reference the
+errors are absolute. Pictures are spoiled as they are in the file, before any preprocessing.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tumorlens import preprocessing
+from tumorlens.datasets.importers import Progress
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
+from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.probes.finding import Wanted, share
+from tumorlens.evaluation.probes.pictures import answer
+from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.evaluation.rounds import Round
+from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import ANSWERABLE, NO_TUMOR_INDEX
+
+Floats = NDArray[np.float64]
+_CELLS: Final = len(CORRUPTIONS) * STRENGTHS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Errors:
+    """Error rates of one model."""
+
+    name: str
+    clean: float
+    """On the untouched images."""
+    table: Floats
+    """(corruptions, 5) on the spoiled ones."""
+    missed: Floats
+    """(corruptions, 5) share of tumour images answered no tumour; NaN without any."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One corruption."""
+
+    name: str
+    title: str
+    errors: tuple[float, ...]
+    """Error rate at strengths 1 to 5."""
+    missed: tuple[float, ...]
+    mean: float
+    relative: float | None
+    """Summed errors divided by the reference's; None without one, or where it makes no error."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Corruptions:
+    """What spoiling did."""
+
+    images: int
+    own: Errors
+    reference: Errors | None
+    mean_error: Estimate
+    """Error rate over all corruptions and strengths, with its interval over groups."""
+    picture: Record
+    """A tumour image whose spoiled versions are shown; of those spoiled, the first."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each corruption, in their order."""
+        return [self._row(k) for k in range(len(CORRUPTIONS))]
+
+    @property
+    def relative(self) -> float | None:
+        """Mean corruption error relative to the reference: below 1 is better than it."""
+        found = [row.relative for row in self.rows]
+        defined = [value for value in found if value is not None]
+        return float(np.mean(defined)) if defined else None
+
+    def _row(self, k: int) -> Row:
+        errors = self.own.table[k]
+        relative = None
+        if self.reference is not None and self.reference.table[k].sum() > 0:
+            relative = float(errors.sum() / self.reference.table[k].sum())
+        return Row(
+            CORRUPTIONS[k].name,
+            CORRUPTIONS[k].title,
+            tuple(errors.tolist()),
+            tuple(self.own.missed[k].tolist()),
+            float(errors.mean()),
+            relative,
+        )
+
+
+def corrupt(
+    rounds: Sequence[Round],
+    manifest: Manifest,
+    part: str,
+    *,
+    images: int,
+    reference: Classifier | None,
+    sampling: Sampling,
+    progress: Progress | None = None,
+) -> Corruptions:
+    """Spoil ``images`` images of ``part``, drawn evenly from the labels, in every way."""
+    chosen = _choose(rounds, manifest, part, images)
+    labels = np.array([ANSWERABLE.index(record.label) for _, record in chosen], dtype=np.int64)
+    models = [[one.classifier, *([reference] if reference else [])] for one, _ in chosen]
+    predicted = np.array(
+        list(_answers([record for _, record in chosen], models, manifest, progress))
+    )
+    errors = [_errors(labels, predicted[:, k]) for k in range(predicted.shape[1])]
+    names = [rounds[0].classifier.model.name, *([reference.model.name] if reference else [])]
+    wrong = ~metrics.RIGHT[labels[:, np.newaxis], predicted[:, 0, 1:]]
+    groups = [group_of(record) for _, record in chosen]
+    mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
+    own, *others = (Errors(name, *found) for name, found in zip(names, errors, strict=True))
+    tumors = [record for _, record in chosen if ANSWERABLE.index(record.label) != NO_TUMOR_INDEX]
+    picture = tumors[0] if tumors else chosen[0][1]
+    return Corruptions(len(chosen), own, others[0] if others else None, mean, picture)
+
+
+def spoiled(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
+    """Yield the picture (H, W) untouched, then spoiled by each corruption at each strength."""
+    yield pixels
+    for corruption in CORRUPTIONS:
+        for strength in range(1, STRENGTHS + 1):
+            yield corruption(pixels, strength, key)
+
+
+def as_dict(found: Corruptions) -> dict[str, Any]:
+    """JSON types."""
+    return {
+        "n": found.images,
+        "clean_error": round(found.own.clean, 6),
+        "mean_error": resampling.rounded(found.mean_error),
+        "reference": None if found.reference is None else _reference(found.reference),
+        "mean_corruption_error": None if found.relative is None else round(found.relative, 6),
+        "corruptions": {
+            row.name: {
+                "unit": corruption.unit,
+                "amounts": list(corruption.amounts),
+                "errors": [round(value, 6) for value in row.errors],
+                "missed_tumor_rates": _nullable(row.missed),
+                "relative": None if row.relative is None else round(row.relative, 6),
+            }
+            for row, corruption in zip(found.rows, CORRUPTIONS, strict=True)
+        },
+    }
+
+
+def _reference(errors: Errors) -> dict[str, Any]:
+    table = zip(CORRUPTIONS, errors.table.tolist(), strict=True)
+    return {
+        "name": errors.name,
+        "clean_error": round(errors.clean, 6),
+        "errors": {one.name: [round(value, 6) for value in row] for one, row in table},
+    }
+
+
+def _nullable(values: Sequence[float]) -> list[float | None]:
+    return [None if np.isnan(value) else round(value, 6) for value in values]
+
+
+def _choose(
+    rounds: Sequence[Round], manifest: Manifest, part: str, count: int
+) -> list[tuple[Round, Record]]:
+    """Draw from each label in turn, in an order that only the files' hashes decide."""
+    waiting: dict[str, list[tuple[Round, Record]]] = defaultdict(list)
+    for one in rounds:
+        for record, name in zip(manifest, one.parts, strict=True):
+            if name == part and record.label in ANSWERABLE:
+                waiting[record.label].append((one, record))
+    for queue in waiting.values():
+        queue.sort(key=lambda pair: hashlib.sha256(pair[1].sha256.encode()).digest(), reverse=True)
+    chosen: list[tuple[Round, Record]] = []
+    while len(chosen) < count and any(waiting.values()):
+        for label in ANSWERABLE:
+            if waiting[label] and len(chosen) < count:
+                chosen.append(waiting[label].pop())
+    return chosen
+
+
+def _answers(
+    records: Sequence[Record],
+    models: Sequence[Sequence[Classifier]],
+    manifest: Manifest,
+    progress: Progress | None,
+) -> Iterator[NDArray[np.int64]]:
+    """Yield (models, 1 + 50) answers for each record; pictures are spoiled by several threads."""
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
+        for done, (batches, own) in enumerate(zip(work, models, strict=True), start=1):
+            yield np.stack([answer(m, batch) for m, batch in zip(own, batches, strict=True)])
+            if progress is not None:
+                progress(done, len(records))
+
+
+def _prepare(
+    manifest: Manifest, record: Record, models: Sequence[Classifier]
+) -> list[NDArray[np.uint8]]:
+    """What each model sees of a record's versions: (1 + 50, S, S) each."""
+    pixels = reader.read(manifest.file(record)).pixels
+    versions = list(spoiled(pixels, record.sha256))
+    return [
+        np.stack(
+            [
+                preprocessing.preprocess(one, m.bundle.info.preprocess, record.path)
+                for one in versions
+            ]
+        )
+        for m in models
+    ]
+
+
+def _errors(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> tuple[float, Floats, Floats]:
+    """Clean error, errors and missed tumours (corruptions, 5) of answers (N, 1 + 50)."""
+    wrong = ~metrics.RIGHT[labels[:, np.newaxis], predicted]
+    tumor = labels != NO_TUMOR_INDEX
+    missed = np.full(_CELLS, np.nan)
+    if tumor.any():
+        missed = (predicted[tumor, 1:] == NO_TUMOR_INDEX).mean(axis=0)
+    shape = (len(CORRUPTIONS), STRENGTHS)
+    return (
+        float(wrong[:, 0].mean()),
+        wrong[:, 1:].mean(axis=0).reshape(shape),
+        missed.reshape(shape),
+    )

@@ -1,0 +1,104 @@
+"""Whether a set from elsewhere is really from elsewhere: looked for picture by picture.
+
+Several public sets that look external are crops and rotations of others. Before a bundle is scored
+on one, every picture of it is held against every picture of the manifests the bundle was trained
+on, by the audit's near-duplicate search.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from tumorlens.datasets import duplicates
+from tumorlens.datasets.fingerprints import ORIENTATIONS, Progress, fingerprint
+from tumorlens.datasets.manifest import Manifest, Record, join
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation.rounds import data_hashes
+from tumorlens.inference.classifier import Classifier
+
+_NAMED: Final = 5
+_OWN_GROUP: Final = "image_"
+"""Groups so named hold one image whose patient is not known: equal names are equal bytes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kin:
+    """An image to be scored and an image that was trained on, which are not strangers."""
+
+    scored: str
+    trained: str
+    how: str
+    """``same bytes``, ``same pixels``, ``same patient or cluster``, or the orientation in which
+    they resemble each other."""
+
+
+def refuse_known(
+    classifier: Classifier,
+    manifest: Manifest,
+    against: Sequence[Manifest],
+    progress: Progress | None = None,
+) -> None:
+    """Raise ``EvaluationError`` unless ``manifest`` is known to be new to the bundle.
+
+    ``against`` must hold every manifest that the bundle says it was trained on, and no picture or
+    patient of them may be in ``manifest``; the error names the pairs.
+    """
+    _require_all(classifier, against)
+    found = kin(manifest, join(against), progress)
+    if not found:
+        return
+    named = "; ".join(f"{k.scored} and {k.trained} ({k.how})" for k in found[:_NAMED])
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    images = len({k.scored for k in found})
+    raise EvaluationError(
+        f"not an external set: {images} of its {len(manifest)} images have kin among those that "
+        f"the bundle was trained on: {named}{more}. Remove them and import the set again"
+    )
+
+
+def kin(scored: Manifest, trained: Manifest, progress: Progress | None = None) -> list[Kin]:
+    """Find every pair across the two that shares bytes, pixels or group, or is near-duplicate.
+
+    The strongest reason alone is given for a pair; at most one pair for each image and reason but
+    the last. Reads every picture.
+    """
+    both = join([scored, trained])
+    prints = fingerprint(both, progress)
+    border = len(scored)
+    groups = [_shared_group(record) for record in both]
+    found: dict[tuple[int, int], str] = {}
+    for how, keys in (
+        ("same bytes", prints.sha256),
+        ("same pixels", prints.pixel_sha256),
+        ("same patient or cluster", groups),
+    ):
+        first = {key: i for i, key in reversed(list(enumerate(keys))) if i >= border and key}
+        for i, key in enumerate(keys[:border]):
+            if key in first:
+                found.setdefault((i, first[key]), how)
+    pairs = duplicates.near_duplicates(prints)
+    for k in np.flatnonzero((pairs.left < border) & (pairs.right >= border)).tolist():
+        how = f"near-duplicate, {ORIENTATIONS[pairs.orientation[k]]}"
+        found.setdefault((int(pairs.left[k]), int(pairs.right[k])), how)
+    records = both.records
+    return [Kin(records[i].path, records[j].path, how) for (i, j), how in found.items()]
+
+
+def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:
+    wanted = data_hashes(classifier.bundle.info.training)
+    name = classifier.model.name
+    if not wanted:
+        raise EvaluationError(f"bundle {name}: does not say which data it was trained on")
+    given = {manifest.sha256 for manifest in against}
+    absent = [digest for digest in wanted if digest not in given]
+    if absent:
+        raise EvaluationError(
+            f"bundle {name}: was trained on {len(wanted)} sets, of which {len(absent)} are not "
+            f"given to check against (data hash {absent[0][:12]}); name each by --against MANIFEST"
+        )
+
+
+def _shared_group(record: Record) -> str:
+    return "" if record.group.startswith(_OWN_GROUP) else record.group

@@ -1,0 +1,60 @@
+"""One answer a patient: the majority of the answers for the patient's slices.
+
+A ward asks about a patient, not about a slice. Slices of one patient count as one vote each; of
+equal votes the class with the larger summed probability wins.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.datasets.manifest import Record
+from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation.resampling import Estimate, Sampling
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PatientLevel:
+    """What the majority of each patient's images says."""
+
+    patients: int
+    """Units voted on: a patient whose images are labelled with two classes counts twice."""
+    images: int
+    labels: NDArray[np.int64]
+    """(P,) truth."""
+    predicted: NDArray[np.int64]
+    """(P,) answer of the majority."""
+    estimates: dict[str, Estimate]
+    """Keyed by ``metrics.RATES``; intervals over patients."""
+
+
+def vote(
+    records: Sequence[Record],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    groups: Sequence[str],
+    sampling: Sampling,
+) -> PatientLevel | None:
+    """Let each patient's images vote; None unless the patient of every image is known."""
+    if not records or not all(record.patient for record in records):
+        return None
+    keys = [f"{group}\t{label}" for group, label in zip(groups, labels, strict=True)]
+    _, first, member = np.unique(keys, return_index=True, return_inverse=True)
+    votes = np.zeros((len(first), probabilities.shape[1]))
+    np.add.at(votes, (member, probabilities.argmax(axis=1)), 1.0)
+    summed = np.zeros_like(votes)
+    np.add.at(summed, member, probabilities)
+    # Summed probabilities, at most one for each image, break ties only.
+    shares = summed / (summed.sum(axis=1, keepdims=True) + 1)
+    predicted = (votes + 0.5 * shares).argmax(axis=1).astype(np.int64)
+    truth = labels[first]
+    found = resampling.bootstrap(
+        lambda weights: metrics.rates(truth, predicted, weights),
+        [groups[i] for i in first],
+        sampling,
+    )
+    return PatientLevel(
+        len(first), len(records), truth, predicted, dict(zip(metrics.RATES, found, strict=True))
+    )

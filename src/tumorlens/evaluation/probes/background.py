@@ -1,0 +1,60 @@
+"""Background scrubbed: the noise of the air around a head says which scanner made it."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tumorlens.evaluation import metrics
+from tumorlens.evaluation.probes.finding import Outcome, Probe, Wanted
+from tumorlens.evaluation.probes.pictures import Images, Pictures
+
+AIR: Final = 31
+"""Grey value, of 255, up to which a pixel may be air: the level at which the head is cropped."""
+_CLOSING: Final = 2
+"""Pixels by which gaps of the skull are closed, so that dark tissue behind one is not air."""
+
+
+def scrubbed(image: Images) -> Images:
+    """Blacken what is dark and connected to the border, (S, S); dark tissue inside stays."""
+    clean = image.copy()
+    clean[air(image)] = 0
+    return clean
+
+
+def air(image: Images) -> NDArray[np.bool_]:
+    """(S, S) whether a pixel lies in the dark region around the head."""
+    # Wide enough that the corner stays air whatever the picture holds there.
+    border = _CLOSING + 1
+    dark = np.pad(image <= AIR, border, constant_values=True)
+    open_ = ndimage.binary_erosion(dark, iterations=_CLOSING, border_value=1)
+    labels, _ = ndimage.label(open_)
+    outside = labels == labels[0, 0]
+    grown = ndimage.binary_dilation(outside, iterations=_CLOSING)
+    found: NDArray[np.bool_] = (grown & dark)[border:-border, border:-border]
+    return found
+
+
+def outcome(pictures: Pictures) -> Outcome:
+    """Answer for each image with black air."""
+    clean = [scrubbed(image) for image in pictures.images]
+    answers = pictures.answer(np.array(clean, dtype=np.uint8).reshape(pictures.images.shape))
+    return Outcome(
+        {
+            "changed": (answers != pictures.predicted).astype(np.float64),
+            "right": metrics.RIGHT[pictures.labels, answers].astype(np.float64),
+        }
+    )
+
+
+PROBE = Probe(
+    "background",
+    "Background",
+    "The dark region around the head is made black, noise and ghosts in it included.",
+    {
+        "changed": Wanted("answers changed", "at most 2%"),
+        "right": Wanted("right", "as before"),
+    },
+    outcome,
+)

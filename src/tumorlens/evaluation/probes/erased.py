@@ -1,0 +1,62 @@
+"""Tumour erased: without its tumour a head should not be told a tumour."""
+
+import numpy as np
+
+from tumorlens.evaluation.probes import lesions
+from tumorlens.evaluation.probes.finding import Example, Outcome, Probe, Wanted, said, taking_part
+from tumorlens.evaluation.probes.finding import truth as is_
+from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.labels import NO_TUMOR_INDEX
+
+_EXAMPLES = 6
+
+
+def outcome(pictures: Pictures) -> Outcome:
+    """Cover every outlined tumour that was answered rightly and can be covered."""
+    erased = {int(i): _erased(pictures, int(i)) for i in np.flatnonzero(pictures.right)}
+    rows = [i for i, image in erased.items() if image is not None]
+    chosen = np.array(rows, dtype=np.int64)
+    changed = np.array([erased[i] for i in rows], dtype=np.uint8)
+    changed = changed.reshape(-1, *pictures.images.shape[1:])
+    answers = pictures.answer(changed)
+    count, before = len(pictures), pictures.predicted[chosen]
+    apart = np.linspace(0, len(rows) - 1, min(_EXAMPLES, len(rows))).astype(int)
+    examples = [
+        Example(
+            pictures.images[rows[k]],
+            changed[k],
+            f"{is_(int(pictures.labels[rows[k]]))}, {said(int(before[k]))}",
+            f"erased: {said(int(answers[k]))}",
+        )
+        for k in apart
+    ]
+    return Outcome(
+        {
+            "leaves": taking_part(count, chosen, answers != before),
+            "healthy": taking_part(count, chosen, answers == NO_TUMOR_INDEX),
+        },
+        tuple(examples),
+    )
+
+
+def _erased(pictures: Pictures, i: int) -> Images | None:
+    """The image without its tumour; None where that cannot be done, or cannot be seen."""
+    image, mask = lesions.to_float(pictures.images[i]), pictures.masks[i]
+    if not lesions.can_be_covered(image, mask):
+        return None
+    changed = lesions.covered(image, mask)
+    return lesions.to_bytes(changed) if lesions.visible(image, changed, mask) else None
+
+
+PROBE = Probe(
+    "erased",
+    "Tumour erased",
+    "The mirrored other side is blended in under the expert's outline, where the head is symmetric "
+    "and the tumour lies on one side, was answered rightly and can be seen. What the tumour does "
+    "to the rest of the head (swelling, shift) stays.",
+    {
+        "leaves": Wanted("leaves its class", "at least 80%"),
+        "healthy": Wanted("becomes no tumour", "high"),
+    },
+    outcome,
+)

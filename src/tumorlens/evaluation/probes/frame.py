@@ -1,0 +1,61 @@
+"""Frame only and frame removed: no tumour lies in the outer band of a head-cropped picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.datasets.controls import FRAME_SHARE
+from tumorlens.evaluation import metrics
+from tumorlens.evaluation.probes.finding import Outcome, Probe, Wanted
+from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.labels import NO_TUMOR_INDEX
+
+
+def inside(side: int) -> NDArray[np.bool_]:
+    """(S, S) whether a pixel is inside the outer 8%."""
+    width = round(FRAME_SHARE * side)
+    kept = np.zeros((side, side), dtype=np.bool_)
+    kept[width : side - width, width : side - width] = True
+    return kept
+
+
+def only(images: Images) -> Images:
+    """Everything inside the frame black."""
+    framed: Images = np.where(inside(images.shape[-1]), np.uint8(0), images)
+    return framed
+
+
+def removed(images: Images) -> Images:
+    """The frame black."""
+    unframed: Images = np.where(inside(images.shape[-1]), images, np.uint8(0))
+    return unframed
+
+
+def outcome(pictures: Pictures) -> Outcome:
+    """Answer for each image without its inside, and without its frame."""
+    framed = pictures.answer(only(pictures.images))
+    unframed = pictures.answer(removed(pictures.images))
+    labels = pictures.labels
+    missed = np.where(labels == NO_TUMOR_INDEX, np.nan, unframed == NO_TUMOR_INDEX)
+    return Outcome(
+        {
+            "only_right": metrics.RIGHT[labels, framed].astype(np.float64),
+            "removed_changed": (unframed != pictures.predicted).astype(np.float64),
+            "removed_right": metrics.RIGHT[labels, unframed].astype(np.float64),
+            "removed_missed": missed,
+        }
+    )
+
+
+PROBE = Probe(
+    "frame",
+    "Frame",
+    "The outer 8% of the picture as the network sees it is left alone, or is blackened. A network "
+    "that is right by the frame alone looks at where a picture comes from.",
+    {
+        "only_right": Wanted("right by the frame alone", "about chance"),
+        "removed_changed": Wanted("answers changed without the frame", "at most 2%"),
+        "removed_right": Wanted("right without the frame", "as before"),
+        "removed_missed": Wanted("tumours missed without the frame", "as before"),
+    },
+    outcome,
+)

@@ -1,0 +1,96 @@
+"""Tumour pasted: a healthy head that is given a tumour should be told a tumour."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tumorlens.evaluation.probes import lesions
+from tumorlens.evaluation.probes.finding import Example, Outcome, Probe, Wanted, said, taking_part
+from tumorlens.evaluation.probes.finding import truth as is_
+from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+
+_EXAMPLES: Final = 6
+_TRIES: Final = 24
+_SEED: Final = 20_170
+
+
+class _Graft(NamedTuple):
+    """A healthy head with another's tumour, and with its own mirrored tissue in the same place."""
+
+    row: int
+    donor: int
+    pasted: Images
+    control: Images
+
+
+def outcome(pictures: Pictures) -> Outcome:
+    """Paste a tumour into every healthy head that was answered rightly and that one fits."""
+    grafts = _grafts(pictures)
+    rows = np.array([graft.row for graft in grafts], dtype=np.int64)
+    side = pictures.images.shape[1:]
+    pasted = np.array([g.pasted for g in grafts], dtype=np.uint8).reshape(-1, *side)
+    control = np.array([g.control for g in grafts], dtype=np.uint8).reshape(-1, *side)
+    answers, blank = pictures.answer(pasted), pictures.answer(control)
+    donors = pictures.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
+    count = len(pictures)
+    apart = np.linspace(0, len(grafts) - 1, min(_EXAMPLES, len(grafts))).astype(int)
+    examples = [
+        Example(
+            pictures.images[rows[k]],
+            pasted[k],
+            f"{is_(NO_TUMOR_INDEX)}, {said(NO_TUMOR_INDEX)}",
+            f"{CLASSES[donors[k]]} pasted: {said(int(answers[k]))}",
+        )
+        for k in apart
+    ]
+    return Outcome(
+        {
+            "tumor": taking_part(count, rows, answers != NO_TUMOR_INDEX),
+            "class": taking_part(count, rows, answers == donors),
+            "control": taking_part(count, rows, blank != NO_TUMOR_INDEX),
+        },
+        tuple(examples),
+    )
+
+
+def _grafts(pictures: Pictures) -> list[_Graft]:
+    outlined = pictures.masks.any(axis=(1, 2)) & pictures.right & (pictures.labels < len(CLASSES))
+    donors = np.flatnonzero(outlined & (pictures.labels != NO_TUMOR_INDEX))
+    hosts = np.flatnonzero(pictures.right & (pictures.labels == NO_TUMOR_INDEX))
+    if len(donors) == 0:
+        return []
+    found = [_graft(pictures, int(row), donors.tolist()) for row in hosts]
+    return [graft for graft in found if graft is not None]
+
+
+def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
+    """Try donors in an order drawn for this image until one's tumour falls on tissue and shows."""
+    host = lesions.to_float(pictures.images[row])
+    random = np.random.default_rng([_SEED, int(pictures.records[row].sha256[:8], 16)])
+    for donor in random.permutation(donors)[:_TRIES].tolist():
+        image, mask = lesions.to_float(pictures.images[donor]), pictures.masks[donor]
+        if random.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        if not lesions.fits(host, mask):
+            continue
+        pasted = lesions.pasted(host, image, mask)
+        if lesions.visible(host, pasted, mask):
+            control = lesions.pasted(host, host[:, ::-1], mask)
+            return _Graft(row, donor, lesions.to_bytes(pasted), lesions.to_bytes(control))
+    return None
+
+
+PROBE = Probe(
+    "pasted",
+    "Tumour pasted",
+    "A tumour of another image is put into a healthy head that was answered rightly, by the "
+    "expert's outline, in its place or the mirrored one, with the contrast it had to the tissue "
+    "around it. As a control the head's own mirrored tissue is put there in the same way.",
+    {
+        "tumor": Wanted("becomes a tumour", "at least 80%"),
+        "class": Wanted("becomes the class of the donor", "high"),
+        "control": Wanted("control: healthy tissue pasted becomes a tumour", "rarely"),
+    },
+    outcome,
+)

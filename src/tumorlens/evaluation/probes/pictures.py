@@ -1,0 +1,133 @@
+"""What a probe works on: pictures as the network sees them, outlines moved along, answers."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tumorlens import preprocessing
+from tumorlens.datasets.importers import Progress
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.masks import load_mask
+from tumorlens.evaluation import metrics
+from tumorlens.evaluation.exposure import group_of
+from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.postprocessing import probabilities
+from tumorlens.labels import ANSWERABLE, OTHER_PATHOLOGY
+
+Images = NDArray[np.uint8]
+BATCH_SIZE: Final = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pictures:
+    """N images of one round, preprocessed for its bundle, S pixels a side."""
+
+    classifier: Classifier
+    records: tuple[Record, ...]
+    images: Images
+    """(N, S, S), 0 to 255."""
+    masks: NDArray[np.bool_]
+    """(N, S, S), inside the expert's outline; empty where there is none."""
+    labels: NDArray[np.int64]
+    """(N,) indices of ``labels.ANSWERABLE``."""
+    predicted: NDArray[np.int64]
+    """(N,) answers for the untouched images."""
+    groups: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,) whether the untouched image is answered rightly."""
+        found: NDArray[np.bool_] = metrics.RIGHT[self.labels, self.predicted]
+        return found
+
+    def answer(self, images: Images) -> NDArray[np.int64]:
+        """Classify changed images (K, S, S): (K,) indices of classes."""
+        return answer(self.classifier, images)
+
+    def embeddings(self) -> NDArray[np.float32]:
+        """(N, D) pooled features of the untouched images."""
+        parts = [self.classifier.forward(batch).embedding for batch in _batches(self.images)]
+        return np.concatenate(parts)
+
+
+def load(
+    classifier: Classifier,
+    manifest: Manifest,
+    parts: Sequence[str],
+    part: str,
+    progress: Progress | None = None,
+) -> Pictures:
+    """Read the images of ``part`` that have a right answer; raises what reading raises."""
+    records = tuple(
+        record
+        for record, name in zip(manifest, parts, strict=True)
+        if name == part and record.label != OTHER_PATHOLOGY
+    )
+    side = classifier.bundle.info.preprocess.image_size
+    images = np.zeros((len(records), side, side), dtype=np.uint8)
+    masks = np.zeros(images.shape, dtype=np.bool_)
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        read = pool.map(lambda record: _read(classifier, manifest, record), records)
+        for i, (image, mask) in enumerate(read):
+            images[i], masks[i] = image, mask
+            if progress is not None:
+                progress(i + 1, len(records))
+    return Pictures(
+        classifier,
+        records,
+        images,
+        masks,
+        np.array([ANSWERABLE.index(record.label) for record in records], dtype=np.int64),
+        answer(classifier, images),
+        tuple(group_of(record) for record in records),
+    )
+
+
+def join(pictures: Sequence[Pictures]) -> Pictures:
+    """One after the other; all are of the first one's classifier."""
+    return Pictures(
+        pictures[0].classifier,
+        tuple(record for one in pictures for record in one.records),
+        np.concatenate([one.images for one in pictures]),
+        np.concatenate([one.masks for one in pictures]),
+        np.concatenate([one.labels for one in pictures]),
+        np.concatenate([one.predicted for one in pictures]),
+        tuple(group for one in pictures for group in one.groups),
+    )
+
+
+def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
+    """Classify preprocessed images (K, S, S): (K,) indices of classes."""
+    temperature = classifier.bundle.info.temperature
+    found = [np.zeros(0, dtype=np.int64)]
+    for batch in _batches(images):
+        table = probabilities(classifier.forward(batch).logits, temperature)
+        found.append(table.argmax(axis=1).astype(np.int64))
+    return np.concatenate(found)
+
+
+def _batches(images: Images) -> list[Images]:
+    return [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
+
+
+def _read(
+    classifier: Classifier, manifest: Manifest, record: Record
+) -> tuple[Images, NDArray[np.bool_]]:
+    image = reader.read(manifest.file(record))
+    pixels = classifier.preprocess(image)
+    if not record.mask:
+        return pixels, np.zeros(pixels.shape, dtype=np.bool_)
+    outline = load_mask(manifest, record, (image.height, image.width))
+    config = classifier.bundle.info.preprocess
+    moved = preprocessing.preprocess_mask(outline, image.pixels, config)
+    return pixels, moved > 127

@@ -1,0 +1,148 @@
+"""Can the source of a picture be read off the network's features? A linear probe tries.
+
+After Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
+Within one class, so that telling sources apart cannot mean telling classes apart; and over sources
+that have both tumours and healthy heads, each of these counting alike. Cross-validated by group.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation.probes.finding import Finding, Rate
+from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.labels import ANSWERABLE, LABEL_NAMES, NO_TUMOR_INDEX
+
+FOLDS: Final = 5
+MIN_IMAGES: Final = 20
+"""Images that a source needs within a stratum to be told from others."""
+_STRENGTH: Final = 0.1
+"""Inverse strength of the penalty; features are standardised."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """Cross-validated answers of the probe for K images of one stratum."""
+
+    stratum: str
+    cells: NDArray[np.str_]
+    """(K,) what counts alike: the source, or the source and whether there is a tumour."""
+    right: NDArray[np.bool_]
+    """(K,) whether the source was told rightly."""
+    sources: int
+    groups: tuple[str, ...]
+
+
+def find(rounds: Sequence[Pictures], sampling: Sampling) -> Finding:
+    """Pool what the probe tells in each round, stratum by stratum."""
+    told = [one for pictures in rounds for one in tell(pictures)]
+    rates = []
+    for name in dict.fromkeys(one.stratum for one in told):
+        rates.append(_rate(name, [one for one in told if one.stratum == name], sampling))
+    return Finding(
+        "source",
+        "Source in the embedding",
+        "A linear classifier is taught to tell the source from the network's pooled features, by "
+        "cross-validation over groups; balanced accuracy: every source counts alike. "
+        + (
+            "What it tells within a class is what the network keeps of the scanner and the "
+            "hospital."
+            if rates
+            else f"Not run: no two sources of a class have {MIN_IMAGES} images each here."
+        ),
+        tuple(rates),
+    )
+
+
+def tell(pictures: Pictures) -> list[Told]:
+    """Probe each class that has several sources, then those with and without tumours."""
+    features = pictures.embeddings().astype(np.float64) if len(pictures) else np.zeros((0, 1))
+    sources = np.array([record.source for record in pictures.records], dtype=np.str_)
+    groups = np.array(pictures.groups, dtype=np.str_)
+    tumor = pictures.labels != NO_TUMOR_INDEX
+    both = np.char.add(sources, np.where(tumor, " tumour", " healthy"))
+    strata = [
+        (f"within {LABEL_NAMES[name]}", pictures.labels == k, sources)
+        for k, name in enumerate(ANSWERABLE)
+    ]
+    strata.append(("tumour and healthy balanced", _complete(sources, tumor), both))
+    found = []
+    for name, member, cells in strata:
+        rows = np.flatnonzero(member & _frequent(cells, member))
+        one = _tell(name, features[rows], sources[rows], cells[rows], groups[rows])
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _frequent(cells: NDArray[np.str_], member: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether the image's cell has enough members."""
+    names, counts = np.unique(cells[member], return_counts=True)
+    return np.isin(cells, names[counts >= MIN_IMAGES])
+
+
+def _complete(sources: NDArray[np.str_], tumor: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether the image's source has enough images with and without a tumour."""
+    complete = [
+        name
+        for name in np.unique(sources)
+        if min((tumor & (sources == name)).sum(), (~tumor & (sources == name)).sum()) >= MIN_IMAGES
+    ]
+    return np.isin(sources, complete)
+
+
+def _tell(
+    stratum: str,
+    features: Floats,
+    sources: NDArray[np.str_],
+    cells: NDArray[np.str_],
+    groups: NDArray[np.str_],
+) -> Told | None:
+    names = np.unique(sources)
+    held = {name: len(np.unique(groups[sources == name])) for name in names}
+    if len(names) < 2 or min(held.values()) < FOLDS:
+        return None
+    right = np.zeros(len(sources), dtype=np.bool_)
+    _, member, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    weights = len(cells) / counts[member]
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    for train, test in folds.split(features, cells, groups):
+        if len(np.unique(sources[train])) < 2:
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=2000))
+        model.fit(
+            features[train], sources[train],
+            logisticregression__sample_weight=weights[train] / weights[train].mean(),
+        )  # fmt: skip
+        right[test] = model.predict(features[test]) == sources[test]
+    return Told(stratum, cells, right, len(names), tuple(groups.tolist()))
+
+
+def _rate(stratum: str, told: Sequence[Told], sampling: Sampling) -> Rate:
+    cells = np.concatenate([one.cells for one in told])
+    right = np.concatenate([one.right for one in told]).astype(np.float64)
+    groups = [name for one in told for name in one.groups]
+    member = (cells[:, np.newaxis] == np.unique(cells)).astype(np.float64)
+
+    def balanced(weights: Floats) -> Floats:
+        recall = metrics.ratio((weights * right) @ member, weights @ member)
+        return metrics.mean_of_defined(recall)[:, np.newaxis]
+
+    estimate = resampling.bootstrap(balanced, groups, sampling)[0]
+    chance = 1 / max(one.sources for one in told)
+    names = " vs ".join(sorted({cell.partition(" ")[0] for cell in np.unique(cells).tolist()}))
+    return Rate(
+        stratum.replace(" ", "_"), f"{stratum}: {names}", f"chance, {chance:.0%}", len(cells),
+        len(set(groups)), estimate,
+    )  # fmt: skip

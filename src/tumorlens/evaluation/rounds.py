@@ -1,0 +1,159 @@
+"""Rounds: which bundle is scored on which images. Most evaluations have one, some several.
+
+In a cross-validation each bundle answers for the fold that it was not fitted on, and the answers
+are pooled: every image is scored once, by a model that has not seen its patient. In
+leave-one-source-out each bundle answers for the source that it never saw.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
+from tumorlens.errors import EvaluationError
+from tumorlens.inference.classifier import Classifier
+
+EXTERNAL: Final = "external"
+LEAVE_ONE_SOURCE_OUT: Final = "leave-one-source-out"
+_FOLD: Final = "fold"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Round:
+    """One bundle and the part of each image of the manifest as that bundle sees it."""
+
+    classifier: Classifier
+    parts: tuple[str, ...]
+    name: str = ""
+    """Fold or source that is scored; empty where there is one round only."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be scored."""
+
+    protocol: str
+    """Empty where the split says it."""
+    split: Split
+    rounds: tuple[Round, ...]
+    missing: tuple[str, ...] = ()
+    """Folds that no bundle was given for."""
+
+
+def is_cross_validation(split: Split) -> bool:
+    """Whether ``split`` has folds, and no part for testing."""
+    parts = {row.part for row in split.rows}
+    return TEST not in parts and any(part.startswith(_FOLD) for part in parts)
+
+
+def cross_validation(classifiers: Sequence[Classifier], split: Split, manifest: Manifest) -> Plan:
+    """Match each bundle to the round of ``split`` that it was trained by.
+
+    By the hash of the split in the bundle's record, so that ``clean`` is round 0 of ``clean-cv``.
+    Raises ``EvaluationError`` where a bundle is of no round, or two are of the same.
+    """
+    rows = {row.part for row in split.rows if row.part.startswith(_FOLD)}
+    folds = sorted(int(part.removeprefix(_FOLD)) for part in rows)
+    by_hash = {one.info.sha256: (k, one) for k in folds for one in [split.fold(k)]}
+    found: dict[int, Round] = {}
+    for classifier in classifiers:
+        claimed = _claimed_split(classifier)
+        if claimed.get("sha256") not in by_hash:
+            raise EvaluationError(
+                f"bundle {classifier.model.name}: was trained by the split "
+                f"{claimed.get('name') or 'it does not name'}, which is no round of "
+                f"{split.info.name}; train it by --split {split.info.name}:K"
+            )
+        fold, one = by_hash[claimed["sha256"]]
+        if fold in found:
+            raise EvaluationError(
+                f"two bundles were trained by round {fold} of {split.info.name}; give one for each"
+            )
+        found[fold] = Round(classifier, tuple(one.parts(manifest)), f"fold {fold}")
+    missing = tuple(f"fold {fold}" for fold in folds if fold not in found)
+    return Plan("", split, tuple(found[fold] for fold in sorted(found)), missing)
+
+
+def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> Plan:
+    """Score each bundle on the images of the sources, or families, that it was trained without.
+
+    Raises ``EvaluationError`` where a bundle left nothing out, two left out the same, or the
+    manifest holds nothing of what was left out.
+    """
+    found: dict[str, Round] = {}
+    for classifier in classifiers:
+        sources = {str(name) for name in classifier.bundle.info.training.get("left_out") or ()}
+        name = " + ".join(sorted(sources))
+        if not sources:
+            raise EvaluationError(
+                f"bundle {classifier.model.name}: left no source out of its training; "
+                "train it with --leave-out SOURCE"
+            )
+        if name in found:
+            raise EvaluationError(f"two bundles were trained without {name}; give one for each")
+        members = [bool({record.source, record.family} & sources) for record in manifest]
+        if not any(members):
+            raise EvaluationError(f"the manifest holds no image of {name}")
+        found[name] = Round(classifier, tuple(_parts(manifest, members)), name)
+    rows = [
+        SplitRow(record.sha256, record.label, record.group, TEST)
+        for record, tested in zip(manifest, _anywhere(found), strict=True)
+        if tested
+    ]
+    description = (
+        "Each source is scored by a bundle that was trained without any image of it; each distinct "
+        "image once."
+    )
+    plan = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
+    return Plan(LEAVE_ONE_SOURCE_OUT, plan, tuple(found.values()))
+
+
+def external(classifier: Classifier, manifest: Manifest) -> Plan:
+    """Score all of ``manifest``, each distinct image once. Check the overlap first."""
+    parts = _parts(manifest, [True] * len(manifest))
+    rows = [
+        SplitRow(record.sha256, record.label, record.group, part)
+        for record, part in zip(manifest, parts, strict=True)
+    ]
+    description = (
+        "Images of another hospital or source; none resembles an image that the bundle was "
+        "trained on. Each distinct image once."
+    )
+    split = splits.build(EXTERNAL, description, rows, disjoint=False)
+    return Plan(EXTERNAL, split, (Round(classifier, tuple(parts)),))
+
+
+def data_hashes(training: dict[str, Any]) -> list[str]:
+    """Hashes of the manifests that a bundle says it was trained on, extra ones included."""
+    extra = training.get("extra") or ()
+    named = [training.get("data_sha256"), *(one.get("data_sha256") for one in extra)]
+    return [str(name) for name in named if name]
+
+
+def _claimed_split(classifier: Classifier) -> dict[str, Any]:
+    claimed = classifier.bundle.info.training.get("split")
+    return claimed if isinstance(claimed, dict) else {}
+
+
+def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
+    """``test`` for the first of each distinct picture of the members, ``train`` for the rest."""
+    seen: set[str] = set()
+    parts = []
+    for record, member in zip(manifest, members, strict=True):
+        repeated = _picture(record) in seen
+        parts.append(TRAIN if not member else EXCLUDED if repeated else TEST)
+        if member:
+            seen.add(_picture(record))
+    return parts
+
+
+def _picture(record: Record) -> str:
+    return record.pixel_sha256 or record.sha256
+
+
+def _anywhere(found: dict[str, Round]) -> list[bool]:
+    """(N,) whether some round tests the image."""
+    columns = zip(*(one.parts for one in found.values()), strict=True)
+    return [TEST in column for column in columns]

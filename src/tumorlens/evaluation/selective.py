@@ -1,0 +1,148 @@
+"""Answering only when sure: what is left of the errors, against what is left of the answers.
+
+Selective classification (Geifman and El-Yaniv, "Selective classification for deep neural
+networks", NeurIPS 2017): images are answered from the surest down; coverage is the share that is
+answered, risk the share of those that is wrong. The area under risk against coverage (AURC) is
+the mean risk over all coverages; a confidence that knew every error would reach the least that
+the error rate allows, and what lies above is excess (Geifman, Uziel and El-Yaniv, ICLR 2019).
+
+Any score will do as confidence, the larger the surer; ``top_probability`` is the default.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation.resampling import Estimate
+from tumorlens.labels import NO_TUMOR_INDEX
+
+Floats = NDArray[np.float64]
+
+COVERAGES: Final = (1.0, 0.95, 0.9, 0.8, 0.7)
+"""Shares of images answered that are reported as numbers."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """What is true of the answers at one coverage."""
+
+    coverage: float
+    """Share answered: the largest that is reachable up to the one asked for."""
+    risk: float
+    """Share of the answers that is wrong."""
+    missed: float
+    """Share of the answered tumour images that were told no tumour; NaN without any."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Selective:
+    """Risk and coverage of N answers under one confidence."""
+
+    confidence: str
+    """Name of the score."""
+    coverage: Floats
+    """(K,) rising, the last is 1; images of equal confidence are answered together."""
+    risk: Floats
+    """(K,) error rate of the answers at that coverage."""
+    missed: Floats
+    """(K,) missed tumours among the answered tumour images; NaN while there is none."""
+    ideal: Floats
+    """(K,) risk of a confidence that puts every right answer before every wrong one."""
+    aurc: Estimate
+    excess: float
+    """AURC above that of the ideal confidence."""
+
+    def at(self, coverage: float) -> Point:
+        """Return the curve's point of the largest coverage up to ``coverage``; else the first."""
+        k = max(0, int(np.searchsorted(self.coverage, coverage + 1e-9, side="right")) - 1)
+        return Point(float(self.coverage[k]), float(self.risk[k]), float(self.missed[k]))
+
+
+def top_probability(probabilities: Floats) -> Floats:
+    """(N, 4) to (N,): the probability of the answer."""
+    top: Floats = probabilities.max(axis=1)
+    return top
+
+
+def selective(
+    labels: NDArray[np.int64],
+    probabilities: Floats,
+    bootstrap: Callable[[Callable[[Floats], Floats]], list[Estimate]],
+    confidence: Floats | None = None,
+    name: str = "probability of the answer",
+) -> Selective:
+    """Order N answers by ``confidence`` (N,), by default the top probability.
+
+    ``bootstrap`` estimates a function of weights (B, N), as ``resampling.bootstrap`` does with
+    the groups and the sampling filled in.
+    """
+    score = top_probability(probabilities) if confidence is None else confidence
+    predicted = probabilities.argmax(axis=1)
+    wrong = (~metrics.RIGHT[labels, predicted]).astype(np.float64)
+    tumor = (labels != NO_TUMOR_INDEX).astype(np.float64)
+    missed = tumor * (predicted == NO_TUMOR_INDEX)
+    order, ends = ranking(score)
+    answered = (ends + 1).astype(np.float64)
+
+    def total(values: Floats) -> Floats:
+        sums: Floats = np.cumsum(values[order])[ends]
+        return sums
+
+    ideal = np.maximum(0.0, answered - (len(wrong) - wrong.sum())) / answered
+    estimate = bootstrap(lambda weights: aurc(wrong, score, weights)[:, np.newaxis])[0]
+    best = float(aurc(wrong, -wrong, np.ones((1, len(wrong))), together=False)[0])
+    return Selective(
+        name,
+        answered / len(wrong),
+        total(wrong) / answered,
+        metrics.ratio(total(missed), total(tumor)),
+        ideal,
+        estimate,
+        estimate.value - best,
+    )
+
+
+def ranking(score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order of N scores from the surest down, and the last place (K,) of each run of equals."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
+    return order.astype(np.int64), ends.astype(np.int64)
+
+
+def aurc(wrong: Floats, score: Floats, weights: Floats, *, together: bool = True) -> Floats:
+    """Area under risk against coverage for each weighting (B, N): (B,).
+
+    The mean over images of the risk at the coverage at which the image is answered; images of
+    equal score are answered ``together``, or in their order.
+    """
+    order, ends = ranking(score)
+    if not together:
+        ends = np.arange(len(score))
+    ranked = weights[:, order]
+    answered = np.cumsum(ranked, axis=1)[:, ends]
+    errors = np.cumsum(ranked * wrong[order], axis=1)[:, ends]
+    added = np.diff(answered, axis=1, prepend=0.0)
+    risk = np.nan_to_num(metrics.ratio(errors, answered))
+    return metrics.ratio((added * risk).sum(axis=1), weights.sum(axis=1))
+
+
+def as_dict(found: Selective) -> dict[str, Any]:
+    """JSON types."""
+    points = [found.at(coverage) for coverage in COVERAGES]
+    return {
+        "confidence": found.confidence,
+        "aurc": resampling.rounded(found.aurc),
+        "excess_aurc": round(found.excess, 6),
+        "at": [
+            {
+                "coverage": round(point.coverage, 6),
+                "accuracy": round(1 - point.risk, 6),
+                "missed_tumor_rate": None if np.isnan(point.missed) else round(point.missed, 6),
+            }
+            for point in points
+        ],
+    }

@@ -1,0 +1,181 @@
+"""Bundles are matched to what they never saw by their record, not by their order."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tumorlens import bundle
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split, SplitRow
+from tumorlens.errors import DatasetError, EvaluationError
+from tumorlens.evaluation import rounds
+from tumorlens.evaluation.evaluator import evaluate_rounds
+from tumorlens.evaluation.record import Setting, as_dict, predictions_csv
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.inference.classifier import Classifier
+
+Trained = Callable[..., Classifier]
+FEW = Sampling(100, 0)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A bundle with a record of training."""
+    tiny = bundle.load(tiny_bundle)
+
+    def make(name: str, **training: Any) -> Classifier:
+        info = msgspec.structs.replace(tiny.info, name=name, training=training)
+        return Classifier(bundle.save(tmp_path_factory.mktemp("b"), info, tiny.model), threads=1)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def cv(phantom_set: Manifest) -> Split:
+    """Three folds by patient."""
+    numbers = {g: i % 3 for i, g in enumerate(sorted({r.group for r in phantom_set}))}
+    rows = [SplitRow(r.sha256, r.label, r.group, f"fold{numbers[r.group]}") for r in phantom_set]
+    return splits.build("mine-cv", "for tests", rows, disjoint=True)
+
+
+@pytest.fixture(scope="module")
+def folds(cv: Split, trained: Trained) -> list[Classifier]:
+    """One bundle for each fold, the last first."""
+    made = []
+    for k in (2, 0, 1):
+        info = cv.fold(k).info
+        made.append(trained(f"fold-{k}", split={"name": info.name, "sha256": info.sha256}))
+    return made
+
+
+def test_every_image_is_scored_once_by_the_bundle_that_did_not_see_it(
+    folds: list[Classifier], cv: Split, phantom_set: Manifest
+) -> None:
+    plan = rounds.cross_validation(folds, cv, phantom_set)
+    assert [one.name for one in plan.rounds] == ["fold 0", "fold 1", "fold 2"]
+    assert [one.classifier.model.name for one in plan.rounds] == ["fold-0", "fold-1", "fold-2"]
+    assert plan.missing == ()
+    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW)
+    assert sorted(r.path for r in found.records) == sorted(r.path for r in phantom_set)
+    fold_of = {row.group: row.part for row in cv.rows}
+    for record, name in zip(found.records, found.rounds, strict=True):
+        assert name == fold_of[record.group].replace("fold", "fold ")
+    by_round = found.breakdowns[0]
+    assert by_round.field == "round"
+    assert sum(row.images for row in by_round.rows) == len(phantom_set)
+    right = np.array(by_round.accuracies) @ [row.images for row in by_round.rows]
+    assert found.estimates["accuracy"].value == pytest.approx(right / len(phantom_set))
+    assert {len(control.predicted) for control in found.controls} == {len(phantom_set)}
+
+
+def test_the_record_names_every_bundle(
+    folds: list[Classifier], cv: Split, phantom_set: Manifest
+) -> None:
+    plan = rounds.cross_validation(folds, cv, phantom_set)
+    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW, with_controls=False)
+    setting = Setting.of_plan(plan, phantom_set.sha256, "")
+    record = as_dict(found, setting)
+    assert [r["name"] for r in record["rounds"]] == ["fold-0", "fold-1", "fold-2"]
+    assert record["quotable"] is True
+    assert record["cautions"] == []
+    assert set(record["accuracy_over_rounds"]) == {"mean", "deviation"}
+    header = predictions_csv(found).decode().splitlines()[0]
+    assert header.endswith(",round")
+
+
+def test_missing_folds_are_said(folds: list[Classifier], cv: Split, phantom_set: Manifest) -> None:
+    plan = rounds.cross_validation(folds[:2], cv, phantom_set)
+    assert plan.missing == ("fold 1",)
+    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW, with_controls=False)
+    [caution] = Setting.of_plan(plan, "", "").cautions(found)
+    assert "fold 1" in caution.text
+
+
+def test_bundles_of_no_fold_or_the_same_fold_are_refused(
+    folds: list[Classifier], cv: Split, phantom_set: Manifest, trained: Trained
+) -> None:
+    with pytest.raises(EvaluationError, match="two bundles were trained by round 2"):
+        rounds.cross_validation([folds[0], folds[0]], cv, phantom_set)
+    stranger = trained("stranger", split={"name": "clean", "sha256": "0"})
+    with pytest.raises(EvaluationError, match="stranger: was trained by the split clean"):
+        rounds.cross_validation([stranger], cv, phantom_set)
+    with pytest.raises(EvaluationError, match="it does not name"):
+        rounds.cross_validation([trained("silent")], cv, phantom_set)
+
+
+def test_clean_is_the_first_fold_of_clean_cv(trained: Trained) -> None:
+    info = splits.load("clean").info
+    one = trained("clean", split={"name": "clean", "sha256": info.sha256})
+    hashes = {splits.load(f"clean-cv:{k}").info.sha256: k for k in range(5)}
+    assert hashes[one.bundle.info.training["split"]["sha256"]] == 0
+    assert rounds.is_cross_validation(splits.load("clean-cv"))
+    assert rounds.is_cross_validation(splits.load("patient-cv"))
+    assert not rounds.is_cross_validation(splits.load("clean"))
+
+
+@pytest.fixture(scope="module")
+def sourced(phantom_set: Manifest) -> Manifest:
+    """The phantoms, by patient from two sources; the second is of a family."""
+    numbers = {g: i % 2 for i, g in enumerate(sorted({r.group for r in phantom_set}))}
+    records = [
+        dataclasses.replace(r, source="west", family="coast")
+        if numbers[r.group]
+        else dataclasses.replace(r, source="east")
+        for r in phantom_set
+    ]
+    return Manifest(tuple(records), phantom_set.folder)
+
+
+def test_each_source_is_scored_by_the_bundle_that_left_it_out(
+    trained: Trained, sourced: Manifest
+) -> None:
+    bundles = [trained("no-coast", left_out=["coast"]), trained("no-east", left_out=["east"])]
+    plan = rounds.leave_one_source_out(bundles, sourced)
+    found = evaluate_rounds(plan.rounds, sourced, sampling=FEW, with_controls=False)
+    names = {
+        (record.source, name) for record, name in zip(found.records, found.rounds, strict=True)
+    }
+    assert names == {("west", "coast"), ("east", "east")}
+    # Each distinct picture once.
+    pixels = [record.pixel_sha256 for record in found.records]
+    assert len(set(pixels)) == len(pixels) < len(sourced)
+    assert [b.field for b in found.breakdowns][:2] == ["round", "source"]
+    setting = Setting.of_plan(plan, sourced.sha256, "")
+    assert as_dict(found, setting)["quotable"] is True
+    assert setting.protocol(found).name == "leave-one-source-out"
+
+
+def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
+    with pytest.raises(EvaluationError, match="left no source out"):
+        rounds.leave_one_source_out([trained("all", left_out=[])], sourced)
+    with pytest.raises(EvaluationError, match="holds no image of north"):
+        rounds.leave_one_source_out([trained("n", left_out=["north"])], sourced)
+    with pytest.raises(EvaluationError, match="two bundles were trained without east"):
+        rounds.leave_one_source_out([trained("e", left_out=["east"])] * 2, sourced)
+
+
+def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: Manifest) -> None:
+    records = list(phantom_set.records[:12])
+    tumors = [i for i, r in enumerate(records) if r.label != "notumor"]
+    records[tumors[0]] = dataclasses.replace(records[tumors[0]], label="tumor")
+    records[3 if tumors[0] != 3 else 4] = dataclasses.replace(records[5], label="other_pathology")
+    manifest = Manifest(tuple(records), phantom_set.folder)
+    plan = rounds.external(classifier, manifest)
+    found = evaluate_rounds(plan.rounds, manifest, sampling=FEW)
+    assert len(found.others.records) == 1
+    assert "other_pathology" not in {record.label for record in found.records}
+    record = as_dict(found, Setting.of_plan(plan, manifest.sha256, ""))
+    assert sum(record["answers"]["other_pathology"].values()) == 1
+    assert sum(record["answers"]["tumor"].values()) == 1
+    assert record["n"] == len(found.records)
+    row = next(i for i, r in enumerate(found.records) if r.label == "tumor")
+    assert found.right[row] == (found.predicted[row] != 2)
+    only = Manifest((dataclasses.replace(records[0], label="other_pathology"),), manifest.folder)
+    with pytest.raises(DatasetError, match="label that has a right answer"):
+        evaluate_rounds(rounds.external(classifier, only).rounds, only)

@@ -1,0 +1,71 @@
+"""Risk against coverage, against the definition by a plain loop."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.evaluation.resampling import Estimate
+from tumorlens.evaluation.selective import Selective, as_dict, aurc, selective
+
+Floats = NDArray[np.float64]
+
+
+def found(labels: list[int], table: Floats, confidence: Floats | None = None) -> Selective:
+    count = len(labels)
+
+    def once(statistic):  # type: ignore[no-untyped-def]
+        return [Estimate(float(v), np.nan, np.nan) for v in statistic(np.ones((1, count)))[0]]
+
+    return selective(np.array(labels), table, once, confidence)
+
+
+def answers(*pairs: tuple[int, float]) -> Floats:
+    """Rows that answer a class with a probability."""
+    return np.array([np.where(np.arange(4) == k, p, (1 - p) / 3) for k, p in pairs])
+
+
+def test_a_small_case_by_hand() -> None:
+    table = answers((0, 0.9), (2, 0.8), (0, 0.7), (2, 0.6))
+    got = found([0, 0, 0, 2], table)  # the second is a missed tumour
+    assert got.coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert got.risk == pytest.approx([0, 1 / 2, 1 / 3, 1 / 4])
+    assert got.missed == pytest.approx([0, 1 / 2, 1 / 3, 1 / 3])
+    assert got.ideal == pytest.approx([0, 0, 0, 1 / 4])
+    assert got.aurc.value == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert got.excess == pytest.approx(got.aurc.value - 1 / 16)
+    assert got.at(0.8).risk == pytest.approx(1 / 3)
+    assert got.at(0.01).coverage == 0.25
+
+
+def test_equal_confidence_is_answered_together() -> None:
+    table = answers((0, 0.9), (1, 0.9), (0, 0.5), (1, 0.5))
+    got = found([0, 0, 0, 0], table)
+    assert got.coverage.tolist() == [0.5, 1.0]
+    assert got.risk.tolist() == [0.5, 0.5]
+    assert got.aurc.value == pytest.approx(0.5)
+
+
+def test_another_confidence_can_be_plugged_in() -> None:
+    table = answers((0, 0.9), (1, 0.8), (0, 0.7))
+    knowing = found([0, 0, 0], table, np.array([1.0, 0.0, 2.0]))
+    assert knowing.excess == pytest.approx(0.0, abs=1e-12)
+    assert knowing.risk.tolist() == knowing.ideal.tolist()
+    assert found([0, 0, 0], table).aurc.value > knowing.aurc.value
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_are_repetitions(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    wrong, score = random.integers(0, 2, 40).astype(float), np.round(random.random(40), 1)
+    times = random.integers(0, 4, 40)
+    weighted = aurc(wrong, score, times[np.newaxis].astype(float))
+    repeated = aurc(wrong.repeat(times), score.repeat(times), np.ones((1, times.sum())))
+    assert weighted == pytest.approx(repeated)
+
+
+def test_without_tumours_missed_is_undefined() -> None:
+    got = found([2, 2], answers((2, 0.9), (0, 0.5)))
+    assert np.isnan(got.missed).all()
+    assert as_dict(got)["at"][0] == {
+        "coverage": 1.0, "accuracy": 0.5, "missed_tumor_rate": None,
+    }  # fmt: skip
