@@ -37,6 +37,9 @@ _PROGRESS_FROM = 16
               help="Pictures in one forward pass.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024),
               help="Threads of a forward pass. Default: as many as there are cores.")  # fmt: skip
+@click.option("--heatmap", "heatmaps", metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first picture that cannot be used.")
 def command(
     paths: tuple[str, ...],
@@ -45,6 +48,7 @@ def command(
     bundle_name: str,
     batch_size: int,
     threads: int | None,
+    heatmaps: Path | None,
     fail_fast: bool,
 ) -> None:
     """Classify pictures: JPEG, PNG, TIFF, BMP, GIF or WebP, in any bit depth.
@@ -64,7 +68,13 @@ def command(
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
-    results = _with_progress(_results(classifier, found, paths, batch_size), found, layout, output)
+    explain = heatmaps is not None
+    results = _results(classifier, found, paths, batch_size, explain)
+    results = _with_progress(results, found, layout, output)
+    if heatmaps is not None:
+        from tumorlens.cli.heatmaps import write_heatmaps
+
+        results = write_heatmaps(results, heatmaps)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, is_file=output is not None)
@@ -93,7 +103,11 @@ class _Tally:
 
 
 def _results(
-    classifier: "Classifier", found: Iterable["Found"], arguments: Iterable[str], batch_size: int
+    classifier: "Classifier",
+    found: Iterable["Found"],
+    arguments: Iterable[str],
+    batch_size: int,
+    explain: bool,
 ) -> Iterator["Result"]:
     """Answers in the order of the command line; runs of files share batches."""
     from tumorlens.inference.classifier import Failure
@@ -108,7 +122,7 @@ def _results(
             yield from (entry for entry in run if isinstance(entry, Failure))
         else:
             files = (entry for entry in run if isinstance(entry, str))
-            yield from classifier.predict_paths(files, batch_size)
+            yield from classifier.predict_paths(files, batch_size, explain=explain)
 
 
 def _with_progress(

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,6 +22,10 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES
+from tumorlens.preprocessing import Square
+
+if TYPE_CHECKING:
+    from tumorlens.inference.heatmap import Heatmap
 
 Picture = str | Path | NDArray[np.generic] | MedicalImage
 """What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
@@ -47,6 +51,8 @@ class Prediction(msgspec.Struct, frozen=True):
     probabilities: dict[str, float]
     """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1."""
     model: ModelIdentity
+    heatmap: "Heatmap | None" = None
+    """Where the answer comes from, if that was asked for."""
 
 
 class FailureReason(msgspec.Struct, frozen=True):
@@ -67,6 +73,38 @@ class Failure(msgspec.Struct, frozen=True):
     def of(cls, path: str | Path, error: InputError) -> "Failure":
         """Make the record of ``error``."""
         return cls(str(path), FailureReason(error.kind, str(error)))
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A picture that waits for its forward pass: small, whatever the size of the picture."""
+
+    path: str
+    pixels: NDArray[np.uint8]
+    """(S, S), what the network sees."""
+    square: Square
+    """Where that lies in the picture."""
+    shape: tuple[int, int]
+    """(H, W) of the picture."""
+
+
+class Answer(NamedTuple):
+    """A prediction, and what is needed to explain it."""
+
+    prediction: Prediction
+    ready: Ready
+    cam: NDArray[np.float32]
+    """(4, h, w): class activation map."""
+
+    def explained(self) -> Prediction:
+        """The prediction with the heatmap of its most probable class."""
+        # Here, not above: scipy would slow the start of those who ask for no heatmap.
+        from tumorlens.inference import heatmap
+
+        shares = self.prediction.probabilities
+        name = max(shares, key=shares.__getitem__)
+        cam = self.cam[CLASSES.index(name)]
+        found = heatmap.explain(cam, name, self.ready.square, self.ready.shape)
+        return msgspec.structs.replace(self.prediction, heatmap=found)
 
 
 class Classifier:
@@ -90,14 +128,15 @@ class Classifier:
         """Classify several in one forward pass; raise ``InputError`` at the first unusable."""
         if not pictures:
             return []
-        images = [_image(picture) for picture in pictures]
-        batch = np.stack([self.preprocess(image) for image in images])
-        return self._answers([image.source for image in images], batch)
+        answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
+        return [answer.prediction for answer in answers]
 
     def predict_paths(
-        self, paths: Iterable[str | Path], batch_size: int = 32
+        self, paths: Iterable[str | Path], batch_size: int = 32, *, explain: bool = False
     ) -> Generator[Prediction | Failure]:
         """Classify files, in order; one that cannot be used gives a ``Failure`` in its place.
+
+        With ``explain`` each prediction has its heatmap.
 
         A few threads decode ahead of the forward pass, by at most two batches of preprocessed
         pictures and one decoded picture a thread, however many paths there are.
@@ -106,7 +145,7 @@ class Classifier:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         remaining = iter(paths)
         pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
-        ahead: deque[Future[_Ready | Failure]] = deque()
+        ahead: deque[Future[Ready | Failure]] = deque()
         # The decoding threads are the parallelism: a matrix product that starts threads of its own
         # in each of them makes them wait for one another.
         limit = threadpool_limits(limits=1, user_api="blas")
@@ -117,43 +156,60 @@ class Classifier:
                 if not ahead:
                     return
                 taken = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
-                yield from self._finish([future.result() for future in taken])
+                yield from self._finish([future.result() for future in taken], explain)
         finally:
             pool.shutdown(cancel_futures=True)
             limit.restore_original_limits()
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
+        return self.prepare(image).pixels
+
+    def prepare(self, image: MedicalImage) -> Ready:
+        """Do everything that comes before the forward pass; raise ``InputError``."""
         if image.pixels.ndim != 2:
             raise InputError(
                 f"{image.source}: a volume of {image.pixels.shape[0]} slices; "
                 "give one slice at a time"
             )
+        config = self.bundle.info.preprocess
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
-            return preprocessing.preprocess(image.pixels, self.bundle.info.preprocess, image.source)
+            pixels, square = preprocessing.preprocess_located(image.pixels, config, image.source)
+        return Ready(image.source, pixels, square, (image.height, image.width))
+
+    def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
+        """Answer prepared pictures, in order, in one forward pass."""
+        if not ready:
+            return []
+        outputs = self.forward(np.stack([one.pixels for one in ready]))
+        predictions = self._predictions([one.path for one in ready], outputs)
+        return [Answer(*parts) for parts in zip(predictions, ready, outputs.cam, strict=True)]
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
         return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
 
-    def _prepare(self, path: str | Path) -> "_Ready | Failure":
+    def _prepare(self, path: str | Path) -> Ready | Failure:
         try:
-            return _Ready(str(path), self.preprocess(reader.read(path)))
+            return msgspec.structs.replace(self.prepare(reader.read(path)), path=str(path))
         except InputError as error:
             return Failure.of(path, error)
 
-    def _finish(self, results: Sequence["_Ready | Failure"]) -> Iterator[Prediction | Failure]:
-        ready = [result for result in results if isinstance(result, _Ready)]
-        answers: Iterator[Prediction] = iter(())
-        if ready:
-            batch = np.stack([result.pixels for result in ready])
-            answers = iter(self._answers([result.path for result in ready], batch))
+    def _finish(
+        self, results: Sequence[Ready | Failure], explain: bool
+    ) -> Iterator[Prediction | Failure]:
+        ready = [result for result in results if isinstance(result, Ready)]
+        answers = iter(self.answer(ready))
         for result in results:
-            yield next(answers) if isinstance(result, _Ready) else result
+            if isinstance(result, Failure):
+                yield result
+            else:
+                answer = next(answers)
+                yield answer.explained() if explain else answer.prediction
 
-    def _answers(self, paths: Sequence[str], batch: NDArray[np.uint8]) -> list[Prediction]:
-        table = probabilities(self.forward(batch).logits, self.bundle.info.temperature)
+    def _predictions(self, paths: Sequence[str], outputs: Outputs) -> list[Prediction]:
+        table = probabilities(outputs.logits, self.bundle.info.temperature)
         return [
             Prediction(path, label(row), dict(zip(CLASSES, row.tolist(), strict=True)), self.model)
             for path, row in zip(paths, table, strict=True)
@@ -161,13 +217,6 @@ class Classifier:
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    """A picture that waits for its forward pass."""
-
-    path: str
-    pixels: NDArray[np.uint8]
 
 
 def _image(picture: Picture) -> MedicalImage:

@@ -22,19 +22,32 @@ CSV_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def json_line(result: Prediction | Failure) -> bytes:
-    """One line of UTF-8 JSON.
+def record(result: Prediction | Failure) -> dict[str, Any]:
+    """What JSON says of one picture, as builtin types.
 
     Either ``path``, ``label``, ``probabilities`` (keyed by class), ``model`` (``name``,
-    ``version``, ``sha256``), or ``path`` and ``error`` (``kind``, ``message``).
+    ``version``, ``sha256``) and, where it was asked for, ``heatmap`` (``label``, ``square``,
+    ``grid``, ``peak``, ``box``), or ``path`` and ``error`` (``kind``, ``message``).
     """
-    record: dict[str, Any] = msgspec.to_builtins(result)
+    made: dict[str, Any] = msgspec.to_builtins(result)
     if isinstance(result, Prediction):
-        record["probabilities"] = {
+        made["probabilities"] = {
             name: round(value, _DIGITS) for name, value in result.probabilities.items()
         }
+        if result.heatmap is None:
+            del made["heatmap"]
+        else:
+            made["heatmap"]["square"] = result.heatmap.square._asdict()
+    return made
+
+
+def json_line(result: Prediction | Failure, **more: Any) -> bytes:
+    """One line of UTF-8 JSON: ``record`` and what ``more`` adds to it."""
     # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return (
+        json.dumps(record(result) | more, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        + b"\n"
+    )
 
 
 def csv_header() -> bytes:
