@@ -96,7 +96,7 @@ def test_a_full_batch_waits_for_nothing() -> None:
     async def work() -> None:
         batcher = Batcher(network, size=2, seconds=3600, coming=lambda: 1)
         batcher.start()
-        assert await asyncio.gather(batcher.submit(1), batcher.submit(2)) == [2, 4]
+        assert [*await asyncio.gather(batcher.submit(1), batcher.submit(2))] == [2, 4]
         await batcher.stop()
 
     asyncio.run(work())
@@ -131,7 +131,7 @@ def test_who_gives_up_is_left_out() -> None:
             await asyncio.sleep(0)
         gone.cancel()
         network.gate.set()
-        assert await asyncio.gather(first, stays) == [0, 4]
+        assert [*await asyncio.gather(first, stays)] == [0, 4]
         with pytest.raises(asyncio.CancelledError):
             await gone
         await batcher.stop()

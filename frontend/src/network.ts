@@ -1,0 +1,56 @@
+/** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
+import * as ort from "onnxruntime-web";
+import { explain } from "./heatmap";
+import { argmax, probabilities } from "./postprocessing";
+import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
+import { type Answer, CLASSES } from "./types";
+
+export interface BundleInfo {
+  name: string;
+  version: string;
+  classes: string[];
+  preprocess: PreprocessConfig;
+  temperature: number;
+  intended_use: string;
+  files: Record<string, string>;
+}
+
+const DIGITS = 1e6;
+
+export class Network {
+  private constructor(
+    readonly info: BundleInfo,
+    private readonly session: ort.InferenceSession,
+  ) {}
+
+  /** `wasm` is where the runtime lies. One thread: pages need special headers for more. */
+  static async load(info: BundleInfo, model: Uint8Array, wasm?: string): Promise<Network> {
+    if (info.classes.join() !== CLASSES.join()) throw new Error(`unknown classes: ${info.classes}`);
+    ort.env.wasm.numThreads = 1;
+    ort.env.logLevel = "error";
+    if (wasm !== undefined) ort.env.wasm.wasmPaths = { wasm };
+    return new Network(info, await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }));
+  }
+
+  /** Throws `InputError` for a plane without information. */
+  async classify(path: string, plane: Plane): Promise<Answer> {
+    const { preprocess: config, temperature } = this.info;
+    const prepared = preprocess(plane, config);
+    const size = config.image_size;
+    const image = new ort.Tensor("float32", normalize(prepared.pixels, config), [1, 1, size, size]);
+    const { logits, cam } = await this.session.run({ image }, ["logits", "cam"]);
+    const shares = probabilities(logits.data as Float32Array, temperature);
+    const best = argmax(shares);
+    const cells = cam.dims[2] * cam.dims[3];
+    const map = (cam.data as Float32Array).slice(best * cells, (best + 1) * cells);
+    return {
+      path,
+      label: CLASSES[best],
+      probabilities: Object.fromEntries(
+        CLASSES.map((name, place) => [name, Math.round(shares[place] * DIGITS) / DIGITS]),
+      ),
+      model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
+      heatmap: explain(map, cam.dims[3], CLASSES[best], prepared.square, plane.height, plane.width),
+    };
+  }
+}
