@@ -1,4 +1,4 @@
-"""Write test vectors for the page: pictures, and what Python makes of them.
+"""Write test vectors for the page (pictures, and what Python makes of them) and its examples.
 
     python scripts/vectors.py            # write frontend/test/vectors.json
     python scripts/vectors.py --check    # fail where Python makes something else of them now
@@ -27,7 +27,9 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "vectors.json"
+EXAMPLES: Final = TARGET.parent.parent / "public" / "examples"
 BUNDLES: Final = ("phantom", "default")
+EXAMPLE_NAMES: Final = ("glioma", "meningioma", "no-tumour", "pituitary")
 Gray = NDArray[np.uint8]
 
 
@@ -37,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true")
     if not parser.parse_args(arguments).check:
         TARGET.write_text(json.dumps(vectors(), indent=1) + "\n", encoding="utf-8")
+        for place, (name, label) in enumerate(zip(EXAMPLE_NAMES, CLASSES, strict=True)):
+            phantom = make_phantom(np.random.default_rng([0, place]), label)
+            (EXAMPLES / f"{name}.png").write_bytes(encode.png(phantom.pixels))
         return
     found = json.loads(TARGET.read_text("utf-8"))
     if not same(found, json.loads(json.dumps(vectors()))):

@@ -43,7 +43,7 @@ def overlay_png(pixels: NDArray[np.float32], heat: NDArray[np.float32], marks: M
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     gray = _resized(windowed(pixels), size)[..., np.newaxis]
     strength = np.clip(_resized(heat, size), 0.0, 1.0)
-    opacity = OPACITY * np.sqrt(strength)[..., np.newaxis]
+    opacity = OPACITY * strength[..., np.newaxis]
     blended = 255.0 * gray * (1.0 - opacity) + colors(strength) * opacity
     picture = Image.fromarray(np.rint(blended).astype(np.uint8))
     _draw_marks(picture, marks, scale)
