@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def served() -> Iterator[str]:
     """A server with the network that knows phantoms."""
     command = [sys.executable, "-m", "tumorlens", "serve", "--port", "0", "--bundle", "phantom"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603
+        command, stderr=subprocess.PIPE, text=True
+    ) as process:
         if process.stderr is None:
             raise RuntimeError("no output")
         for line in process.stderr:

@@ -202,8 +202,8 @@ export class Viewer {
     this.stage.setAttribute("aria-label", `${words}. Arrow keys move through slices, H shows the heatmap.`);
     this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
     this.legend.replaceChildren(
-      h("span", {}, "none"), h("span", { class: "legend-bar" }),
-      h("span", {}, heatmap ? `most evidence for ${DISPLAY_NAMES[heatmap.label]}` : "most evidence"),
+      h("span", {}, "low"), h("span", { class: "legend-bar" }),
+      h("span", {}, heatmap ? `high, for ${DISPLAY_NAMES[heatmap.label]}` : "high"),
     );
     this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, heatmap === null);
     this.slices.row.parentElement!.hidden = depth < 2;
