@@ -58,14 +58,15 @@ def page(context: BrowserContext, phantom_url: str) -> Iterator[Page]:
     page.goto(phantom_url)
     page.wait_for_selector("html[data-ready]")
     yield page
-    assert complaints == []
+    # A refused file is a 4xx, which Chromium notes by itself.
+    assert [text for text in complaints if "status of 422" not in text] == []
 
 
 @pytest.fixture(scope="session")
 def heads() -> list[NDArray[np.uint8]]:
     """A phantom of each class."""
     return [
-        make_phantom(np.random.default_rng([21, place]), label).pixels
+        make_phantom(np.random.default_rng([0, place]), label).pixels
         for place, label in enumerate(CLASSES)
     ]
 

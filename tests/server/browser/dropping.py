@@ -46,7 +46,10 @@ def shown(page: Page) -> list[int]:
         """() => {
           const canvas = document.querySelector(".stage-canvas");
           const { width, height } = canvas;
-          const all = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+          const copy = new OffscreenCanvas(width, height);
+          const context = copy.getContext("2d", { willReadFrequently: true });
+          context.drawImage(canvas, 0, 0);
+          const all = context.getImageData(0, 0, width, height).data;
           return Array.from({ length: 4000 }, (_, i) => all[Math.floor(i * all.length / 4000)]);
         }"""
     )

@@ -46,13 +46,13 @@ def test_a_dropped_file(page: Page, heads: list[NDArray[np.uint8]]) -> None:
 
 def test_the_notice_is_always_in_view(page: Page, files: list[Path]) -> None:
     for _ in range(2):
-        notice = page.get_by_role("note")
+        notice = page.get_by_role("region", name="Intended use")
         expect(notice).to_be_in_viewport()
         expect(notice).to_contain_text("not a medical device")
         choose(page, files[:1])
     page.set_viewport_size({"width": 390, "height": 700})
     page.mouse.wheel(0, 2000)
-    expect(page.get_by_role("note")).to_be_in_viewport()
+    expect(page.get_by_role("region", name="Intended use")).to_be_in_viewport()
 
 
 def test_a_file_that_cannot_be_used_says_why_and_stops_no_other(
@@ -83,7 +83,7 @@ def test_tiff_is_shown_by_the_servers_eyes(
 
 def test_the_slider_fades_the_heatmap(page: Page, files: list[Path]) -> None:
     choose(page, files[:1])
-    slider = page.get_by_label("Heatmap")
+    slider = page.get_by_role("slider", name="Heatmap")
     strong = shown(page)
     slider.fill("20")
     weak = shown(page)
@@ -97,7 +97,7 @@ def test_the_slider_fades_the_heatmap(page: Page, files: list[Path]) -> None:
 
 def test_dragging_changes_window_and_level(page: Page, files: list[Path]) -> None:
     choose(page, files[1:2])
-    page.get_by_label("Heatmap").fill("0")
+    page.get_by_role("slider", name="Heatmap").fill("0")
     label = page.locator(".hud-window")
     before, pixels = label.inner_text(), shown(page)
     box = page.locator(".stage").bounding_box()
@@ -125,18 +125,18 @@ def test_keys(page: Page, files: list[Path]) -> None:
     expect(current).to_contain_text("meningioma-16.png")
     with_heat = shown(page)
     page.keyboard.press("h")
-    expect(page.get_by_label("Heatmap")).to_have_value("0")
+    expect(page.get_by_role("slider", name="Heatmap")).to_have_value("0")
     assert shown(page) != with_heat
     page.keyboard.press("h")
     assert shown(page) == with_heat
     page.keyboard.press("[")
-    expect(page.get_by_label("Heatmap")).to_have_value("50")
+    expect(page.get_by_role("slider", name="Heatmap")).to_have_value("50")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.get_by_label("Single keys act on the page").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("h")
-    expect(page.get_by_label("Heatmap")).to_have_value("50")
+    expect(page.get_by_role("slider", name="Heatmap")).to_have_value("50")
 
 
 def test_everything_is_reached_with_the_tab_key(page: Page, files: list[Path]) -> None:

@@ -48,7 +48,7 @@ def test_no_image_leaves_the_browser(
     context: BrowserContext, page: Page, files: list[Path], phantom_url: str
 ) -> None:
     requests: list[Request] = []
-    context.on("request", requests.append)
+    context.on("request", lambda request: requests.append(request))
     page.reload()
     page.wait_for_selector("html[data-ready]")
     page.get_by_role("switch").click()
@@ -85,7 +85,7 @@ def test_it_works_from_any_static_host(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = context.new_page()
         requests: list[Request] = []
-        page.on("request", requests.append)
+        page.on("request", lambda request: requests.append(request))
         page.goto(f"http://127.0.0.1:{server.server_port}/some/place/")
         page.wait_for_selector("html[data-ready]")
         expect(page.get_by_role("switch")).to_be_disabled()
