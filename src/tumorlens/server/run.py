@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tumorlens.server.app import create_app
 from tumorlens.server.settings import Settings
 
 _GRACE_SECONDS: Final = 30
+_BACKLOG: Final = 2048
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
@@ -20,7 +22,11 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) 
 
     Raises ``BundleError``, and ``OSError`` where the address cannot be bound.
     """
-    Server(config(settings), announce).run()
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Here, because uvicorn would end the process where the address is taken.
+    address = (settings.host, settings.port)
+    with socket.create_server(address, family=family, backlog=_BACKLOG) as listening:
+        Server(config(settings), announce).run([listening])
 
 
 def config(settings: Settings) -> uvicorn.Config:
@@ -60,8 +66,8 @@ class Server(uvicorn.Server):
         """Open the sockets."""
         await super().startup(sockets)
         for server in self.servers:
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
+            for opened in server.sockets:
+                host, port = opened.getsockname()[:2]
                 self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
