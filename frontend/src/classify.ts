@@ -25,9 +25,18 @@ export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): P
   }
 }
 
+/** The whole volume's answer, where the server reads studies. */
+export async function wholeByServer(item: Item): Promise<Result | null> {
+  const files = item.files.map(({ name, file }) => ({ name, data: file }));
+  const results = await server.study(files).catch((error) => [server.failure(item.name, error)]);
+  const whole = results.find((result) => !isFailure(result) && result.slices?.length === item.results.length);
+  return whole ?? results[0] ?? null;
+}
+
 export async function byServer(item: Item, deliver: Deliver): Promise<void> {
-  if (item.file && item.results.length === 1) {
-    const [result] = await server.predict([{ name: item.name, data: item.file }], item.picture === null);
+  if (item.files.length === 1 && item.results.length === 1) {
+    const [{ file }] = item.files;
+    const [result] = await server.predict([{ name: item.name, data: file }], item.picture === null);
     if (result.preview) adopt(item, result.preview);
     // A file of a kind that this server does not read, but the browser does, goes as PNG.
     const unread = isFailure(result) && result.error.kind === "unsupported_format";
@@ -56,6 +65,6 @@ function adopt(item: Item, preview: server.Preview): void {
   for (let i = 0; i < pixels.length; i++) pixels[i] = preview.low + pixels[i] * scale;
   const { height, width } = preview;
   const format = "decoded by the server";
-  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, aspect: 1, facts: [] }, null);
+  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, aspect: 1, facts: [], sources: [item.name] }, []);
   Object.assign(item, { picture: made.picture, shown: made.shown, fullRange: made.fullRange });
 }

@@ -1,4 +1,5 @@
 /** What the page holds: pictures and volumes with their answers. */
+import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
 import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, isFailure, type Picture, type Result } from "./types";
 
@@ -13,10 +14,12 @@ export interface Item {
   name: string;
   /** Null where only the server can read the file, or nobody. */
   picture: Picture | null;
-  /** The file as it was dropped, where the picture is one file. */
-  file: Blob | null;
+  /** What it was read from, as it was dropped. */
+  files: Dropped[];
   /** One a slice; null while it is being asked. */
   results: (Result | null)[];
+  /** The answer for a volume as a whole, where the server gives one. */
+  whole: Result | null;
   slice: number;
   shown: Range;
   fullRange: Range;
@@ -28,17 +31,17 @@ export interface Item {
 
 let next = 1;
 
-export function itemOf(name: string, picture: Picture | null, file: Blob | null): Item {
+export function itemOf(name: string, picture: Picture | null, files: Dropped[]): Item {
   const range = picture ? usefulRange(picture) : { low: 0, high: 1 };
   const depth = picture?.depth ?? 1;
   return {
-    id: next++, name, picture, file, results: Array<Result | null>(depth).fill(null),
+    id: next++, name, picture, files, results: Array<Result | null>(depth).fill(null), whole: null,
     slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server",
   };
 }
 
 export function failedItem(failure: Failure): Item {
-  return { ...itemOf(failure.path, null, null), results: [failure] };
+  return { ...itemOf(failure.path, null, []), results: [failure] };
 }
 
 /** One slice, copied: it may be handed to the worker. */

@@ -1,5 +1,5 @@
 /** The page: takes files, asks for answers, shows them. */
-import { byServer, type Deliver, inBrowser } from "./classify";
+import { byServer, type Deliver, inBrowser, wholeByServer } from "./classify";
 import { Engine } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
@@ -22,6 +22,7 @@ const EXAMPLES = ["glioma.png", "meningioma.png", "no-tumour.png", "pituitary.pn
 class Page {
   private items: Item[] = [];
   private selected: Item | null = null;
+  private readsStudies = false;
   private readonly engine = new Engine();
   private readonly history = new History();
   private readonly viewer = new Viewer(byId("viewer"), () => this.drawAnswer());
@@ -38,7 +39,8 @@ class Page {
   /** Ask who answers; without a server, everything happens here. */
   private async meetServer(): Promise<void> {
     try {
-      const model = await server.model();
+      const { model, studies } = await server.meet();
+      this.readsStudies = studies;
       this.tellUse(model.intended_use);
     } catch (error) {
       if (error instanceof server.TokenNeeded) {
@@ -76,14 +78,14 @@ class Page {
   async take(files: Dropped[]): Promise<void> {
     if (files.length === 0) return;
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
-    const byName = new Map(files.map(({ name, file }) => [name, file]));
+    const byName = new Map(files.map((one) => [one.name, one]));
     const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
     const { pictures, failures } = await this.engine.read(named);
-    const read = pictures.map((picture) => itemOf(picture.name, picture, byName.get(picture.name) ?? null));
+    const read = pictures.map((picture) => itemOf(picture.name, picture, picture.sources.flatMap((name) => byName.get(name) ?? [])));
     const unread = failures.map((failure) => {
       const file = byName.get(failure.path) ?? null;
       const perhaps = ["server_only", "unsupported_format"].includes(failure.error.kind);
-      return perhaps && !this.private && file ? itemOf(failure.path, null, file) : failedItem(failure);
+      return perhaps && !this.private && file ? itemOf(failure.path, null, [file]) : failedItem(failure);
     });
     const added = [...read, ...unread];
     this.items.push(...added);
@@ -98,6 +100,7 @@ class Page {
     const inside = this.private;
     item.where = inside ? "browser" : "server";
     item.results.fill(null);
+    item.whole = null;
     const deliver: Deliver = (slice, result) => {
       if (item.run !== run) return false;
       item.results[slice] = result;
@@ -110,6 +113,11 @@ class Page {
       try {
         if (inside) await inBrowser(item, this.engine, deliver);
         else await this.withToken(() => byServer(item, deliver));
+        if (!inside && this.readsStudies && item.results.length > 1) {
+          const whole = await wholeByServer(item);
+          if (item.run === run) item.whole = whole;
+          this.drawSoon();
+        }
       } catch (error) {
         item.results.forEach((result, slice) => {
           if (result === null) deliver(slice, inside ? failureOf(item.name, error) : server.failure(item.name, error));
@@ -178,7 +186,8 @@ class Page {
     const panel = byId("answer");
     if (!this.selected) return panel.replaceChildren();
     const focused = panel.contains(document.activeElement) ? document.activeElement?.id : null;
-    panel.replaceChildren(...answerPanel(this.selected, this.actions()));
+    const goTo = (slice: number) => this.viewer.goTo(slice);
+    panel.replaceChildren(...answerPanel(this.selected, this.actions(), goTo));
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -267,7 +276,7 @@ class Page {
     if (on) localStorage.setItem(PRIVATE, "1");
     else localStorage.removeItem(PRIVATE);
     // What only the server could read stays as it is answered.
-    for (const item of this.items) if (item.picture && (item.file || item.picture.depth > 1)) this.ask(item);
+    for (const item of this.items) if (item.picture) this.ask(item);
     this.draw();
   }
 

@@ -6,7 +6,13 @@ import type { Failure, Result } from "./types";
 const TOKEN = "tumorlens.token";
 const TRIES = 5;
 
-export interface ServerModel {
+export interface Server {
+  model: ServerModel;
+  /** Whether it answers for studies as a whole. */
+  studies: boolean;
+}
+
+interface ServerModel {
   name: string;
   version: string;
   sha256: string;
@@ -39,22 +45,35 @@ function authorization(): Record<string, string> {
 }
 
 /** The model that answers; throws `NoServer` where there is none. */
-export async function model(): Promise<ServerModel> {
+export async function meet(): Promise<Server> {
   const response = await fetch("v1/models", { headers: authorization() }).catch(() => null);
   if (response?.status === 401) throw new TokenNeeded();
   if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) {
     throw new NoServer();
   }
-  return (await response.json()).models[0];
+  const { models, features } = await response.json();
+  return { model: models[0], studies: features?.studies === true };
 }
 
 /** Classify files; those the browser cannot show come back with a preview. */
-export async function predict(
-  files: { name: string; data: Blob }[], preview: boolean,
-): Promise<ServerResult[]> {
+export function predict(files: NamedBlob[], preview: boolean): Promise<ServerResult[]> {
+  return post(`v1/predictions?heatmap=grid&preview=${preview}`, files);
+}
+
+/** Answers for files that belong together. */
+export function study(files: NamedBlob[]): Promise<Result[]> {
+  return post("v1/studies", files);
+}
+
+interface NamedBlob {
+  name: string;
+  data: Blob;
+}
+
+/** Send, and send again where the server is too busy. */
+async function post(address: string, files: NamedBlob[]): Promise<ServerResult[]> {
   const form = new FormData();
   for (const { name, data } of files) form.append("files", data, name);
-  const address = `v1/predictions?heatmap=grid&preview=${preview}`;
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(address, { method: "POST", body: form, headers: authorization() });
     if (response.status === 503 && attempt < TRIES) {

@@ -22,6 +22,8 @@ export interface Picture {
   aspect: number;
   /** Facts of the study that name nobody: modality, sequence. */
   facts: string[];
+  /** Names of the files it was made of. */
+  sources: string[];
 }
 
 /** The square that the network sees, in pixels of the picture; it may reach beyond its edges. */
@@ -58,6 +60,11 @@ export interface Answer {
   prediction_set?: string[] | null;
   model: Model;
   heatmap?: Heatmap;
+  /** Of a volume: the slices that hold the finding, from 0, ends included. */
+  finding?: { first: number; middle: number; last: number } | null;
+  /** Of a volume: one a slice. */
+  slices?: unknown[];
+  notes?: string[];
 }
 
 export interface Failure {

@@ -31,7 +31,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
-    facts: facts(set), series: set.string("x0020000e") ?? name,
+    facts: facts(set), sources: [name], series: set.string("x0020000e") ?? name,
     position: position(set), instance: set.intString("x00200013") ?? 0,
   };
 }
@@ -166,7 +166,8 @@ function join(parts: DicomPart[]): Picture {
   }
   const { height, width, format, aspect, facts } = first;
   const name = parts.length === 1 ? first.name : `${folder(first.name)} (${parts.length} files)`;
-  return { name, depth, height, width, pixels, format, aspect, facts };
+  const sources = sorted.map((part) => part.name);
+  return { name, depth, height, width, pixels, format, aspect, facts, sources };
 }
 
 function folder(name: string): string {

@@ -30,6 +30,7 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   return {
     name, depth: z, height: y, width: x, pixels: finite(pixels),
     format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: spacing[1] / spacing[0], facts: ["axial"],
+    sources: [name],
   };
 }
 

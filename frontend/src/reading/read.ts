@@ -43,7 +43,7 @@ export async function read(name: string, data: Uint8Array): Promise<Picture | Di
       return readNifti(name, data);
     default: {
       const plane = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      return { name, depth: 1, ...plane, aspect: 1, facts: [] };
+      return { name, depth: 1, ...plane, aspect: 1, facts: [], sources: [name] };
     }
   }
 }

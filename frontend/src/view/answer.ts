@@ -3,26 +3,43 @@ import { headline, isDone, type Item, tally, toneOf } from "../items";
 import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 
-export function answerPanel(item: Item, actions: HTMLElement): HTMLElement[] {
+export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
   return [
-    volume ? study(item) : null,
+    volume ? study(item, goTo) : null,
     card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
     result && !isFailure(result) ? details(result, item) : null,
     actions,
   ].filter((part): part is HTMLElement => part !== null);
 }
 
-function study(item: Item): HTMLElement {
+/** The volume as a whole where the server answers for it, and in any case what its slices got. */
+function study(item: Item, goTo: (slice: number) => void): HTMLElement {
   const done = item.results.filter((result) => result !== null).length;
-  const words = isDone(item) ? `${done} slices` : `${done} of ${item.results.length} slices so far`;
-  return h(
-    "section", { class: "study" },
-    h("h2", {}, "Study"),
-    h("p", { class: "quiet" }, `${words}, each answered by itself. The volume has no answer of its own.`),
+  const words = isDone(item) ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far:`;
+  const slices = [
+    h("p", { class: "quiet" }, words),
     h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
-  );
+  ];
+  if (item.whole) {
+    const whole = card(item.whole, "Study as a whole");
+    whole.querySelector("[data-testid]")?.setAttribute("data-testid", "whole");
+    whole.append(...finding(item.whole, goTo), h("div", { class: "study-slices" }, ...slices));
+    return whole;
+  }
+  const none = "No answer for the volume as a whole.";
+  return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
+}
+
+function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
+  if (isFailure(whole)) return [];
+  const notes = (whole.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
+  if (!whole.finding) return notes;
+  const { first, middle, last } = whole.finding;
+  const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
+  const text = first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
+  return [h("div", { class: "finding" }, h("span", {}, text), go), ...notes];
 }
 
 function card(result: Result | null, title: string): HTMLElement {

@@ -53,7 +53,7 @@ export class Viewer {
 
   /** Move through a volume. */
   step(by: number): void {
-    if (this.item) this.setSlice(this.item.slice + by);
+    if (this.item) this.goTo(this.item.slice + by);
   }
 
   toggleHeat(): void {
@@ -88,10 +88,10 @@ export class Viewer {
         this.setWindow(Number(this.width.input.value) / 1000, Number(this.level.input.value) / 1000),
       );
     }
-    this.slices.input.addEventListener("input", () => this.setSlice(Number(this.slices.input.value) - 1));
+    this.slices.input.addEventListener("input", () => this.goTo(Number(this.slices.input.value) - 1));
     this.timeline.addEventListener("click", ({ offsetX }) => {
       const depth = this.item?.results.length ?? 1;
-      this.setSlice(Math.floor((offsetX / this.timeline.clientWidth) * depth));
+      this.goTo(Math.floor((offsetX / this.timeline.clientWidth) * depth));
     });
     this.stage.addEventListener("wheel", (event) => this.scroll(event), { passive: false });
     this.stage.addEventListener("dblclick", () => this.reset());
@@ -143,7 +143,7 @@ export class Viewer {
     this.draw();
   }
 
-  private setSlice(slice: number): void {
+  goTo(slice: number): void {
     if (!this.item) return;
     this.item.slice = Math.min(this.item.results.length - 1, Math.max(0, slice));
     this.draw();

@@ -22,17 +22,26 @@ class Gate:
 
     def ticket(self) -> "Ticket":
         """Let one request in; raise ``Problem`` (503) where not even one picture has room."""
+        self._check()
+        return Ticket(self, self.limits.files)
+
+    def study_ticket(self) -> "Ticket":
+        """Let one study in: many files, but one piece of work."""
+        self._check()
+        return Ticket(self, self.limits.study_files, as_one=True)
+
+    def _check(self) -> None:
         if self.pictures >= self.limits.queue_pictures:
             raise busy("pictures in the queue")
-        return Ticket(self)
 
 
 class Ticket:
     """What one request holds; a context manager that gives it back at the end."""
 
-    def __init__(self, gate: Gate) -> None:
-        """Hold nothing yet."""
-        self._gate = gate
+    def __init__(self, gate: Gate, most_files: int, *, as_one: bool = False) -> None:
+        """Hold nothing yet; ``as_one``: all files together count as one picture."""
+        self._gate, self._most_files, self._as_one = gate, most_files, as_one
+        self.files = 0
         self.pictures = 0
         self.bytes = 0
 
@@ -49,11 +58,14 @@ class Ticket:
         self.free(self.bytes)
         self.pictures = 0
 
-    def add_picture(self) -> None:
+    def add_file(self) -> None:
         """One more file; raise ``Problem``: 413 for too many, 503 where the queue is full."""
         limits = self._gate.limits
-        if self.pictures >= limits.files:
-            raise too_large(f"more than {limits.files} files in one request")
+        if self.files >= self._most_files:
+            raise too_large(f"more than {self._most_files} files in one request")
+        self.files += 1
+        if self._as_one and self.pictures:
+            return
         if self._gate.pictures >= limits.queue_pictures:
             raise busy("pictures in the queue")
         self.pictures += 1

@@ -19,6 +19,7 @@ from tumorlens.imaging.image import MedicalImage, at_most
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Answer, Classifier, Failure, Ready
 from tumorlens.inference.explanation import overlay
+from tumorlens.server import studies
 from tumorlens.server.admission import Ticket
 from tumorlens.server.batching import Batcher
 from tumorlens.server.metrics import Metrics
@@ -37,6 +38,7 @@ class Predictor:
         self.classifier = classifier
         self._limits, self._metrics = settings.limits, metrics
         self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
+        self._studies = ThreadPoolExecutor(1, thread_name_prefix="study")
         self._decoding = 0
         self._batcher: Batcher[Ready, Answer] = Batcher(
             classifier.answer, size=settings.batch_size, seconds=settings.batch_seconds,
@@ -54,6 +56,7 @@ class Predictor:
         """Finish what was accepted, then end the threads."""
         await self._batcher.stop()
         self._pool.shutdown()
+        self._studies.shutdown()
         if self._blas is not None:
             self._blas.restore_original_limits()
 
@@ -65,6 +68,20 @@ class Predictor:
             self._record(uploads, place, ticket, heatmap, preview) for place in range(len(uploads))
         ]
         return list(await asyncio.gather(*tasks))
+
+    async def study(self, uploads: list[Upload], ticket: Ticket) -> tuple[list[Record], int]:
+        """Records of one study, and how many of its files are no pictures.
+
+        One study at a time: its volumes are the largest things that the server holds.
+        """
+        loop = asyncio.get_running_loop()
+        made, skipped = await loop.run_in_executor(
+            self._studies, studies.answer, self.classifier, uploads, self._limits.pixels
+        )
+        for one in made:
+            self._count(one)
+        ticket.free(ticket.bytes)
+        return made, skipped
 
     async def _record(
         self,
@@ -85,25 +102,36 @@ class Predictor:
             # Not needed any more, however long the other files of the request still take.
             ticket.free(len(uploads[place].data))
             uploads[place] = Upload(uploads[place].name, b"")
-        if isinstance(decoded, Failure):
-            self._metrics.pictures.labels(f"error_{decoded.error.kind}").inc()
-            return records.record(decoded)
+        if isinstance(decoded, dict):
+            return self._count(decoded)
         ready, image = decoded
         answer = await self._batcher.submit(ready)
-        decision = getattr(answer.prediction, "decision", "classified")
-        self._metrics.pictures.labels(decision).inc()
         if heatmap == "0" and not preview:
-            return records.record(answer.prediction)
-        return await loop.run_in_executor(self._pool, _illustrate, answer, image, heatmap, preview)
+            return self._count(records.record(answer.prediction))
+        return self._count(
+            await loop.run_in_executor(self._pool, _illustrate, answer, image, heatmap, preview)
+        )
 
-    def _decode(self, upload: Upload, keep: bool) -> tuple[Ready, MedicalImage | None] | Failure:
-        """In a thread: everything before the forward pass. ``keep`` the picture for drawing."""
+    def _count(self, made: Record) -> Record:
+        """Count what became of a picture, and pass it on."""
+        failed = "error" in made
+        outcome = f"error_{made['error']['kind']}" if failed else made.get("decision", "classified")
+        self._metrics.pictures.labels(outcome).inc()
+        return made
+
+    def _decode(self, upload: Upload, keep: bool) -> tuple[Ready, MedicalImage | None] | Record:
+        """In a thread: everything before the forward pass. ``keep`` the picture for drawing.
+
+        What needs no shared forward pass, a volume or a failure, is a record already.
+        """
         try:
             with at_most(self._limits.pixels):
                 image = reader.read_bytes(upload.data, upload.name)
+            if image.pixels.ndim == 3 and studies.available():
+                return studies.volume(self.classifier, image)
             return self.classifier.prepare(image), image if keep else None
         except InputError as error:
-            return Failure.of(upload.name, error)
+            return records.record(Failure.of(upload.name, error))
 
 
 def _illustrate(

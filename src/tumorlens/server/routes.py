@@ -45,6 +45,7 @@ FILES_BODY: Final[dict[str, Any]] = {
 }
 _NOT_ONE: Final = "Not one of the files could be used, or a parameter is wrong."
 api = APIRouter()
+studies_api = APIRouter()
 
 
 def problems(*statuses: int, **more: type[schemas.Problem]) -> dict[int | str, dict[str, Any]]:
@@ -95,6 +96,31 @@ async def predictions(
             predictions=made,
         )  # fmt: skip
     return _json({"predictions": made, "notice": RESEARCH_NOTICE})
+
+
+@studies_api.post(
+    "/v1/studies",
+    response_model=schemas.StudyAnswers,
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
+    openapi_extra={"requestBody": FILES_BODY},
+    tags=["classify"],
+    summary="Classify a study",
+)
+async def study(request: Request) -> Response:
+    """Classify a zip archive, or many files, as one study.
+
+    DICOM files are grouped into series; each series or volume gets an answer for each slice and
+    one for the whole, as `tumorlens predict FOLDER` gives it. While it is read, the study lies in
+    a temporary folder that only the server's user can open.
+    """
+    state: State = request.app.state.tumorlens
+    with state.gate.study_ticket() as ticket:
+        files = await uploads.receive(request, state.settings.limits, ticket)
+        made, skipped = await state.predictor.study(files, ticket)
+    if unusable(made):
+        detail = made[0]["error"]["message"] if made else "no picture among the files"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file", detail, predictions=made)
+    return _json({"predictions": made, "skipped": skipped, "notice": RESEARCH_NOTICE})
 
 
 @api.get(

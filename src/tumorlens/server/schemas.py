@@ -97,6 +97,23 @@ class Predictions(BaseModel):
     notice: str = Field(description=RESEARCH_NOTICE)
 
 
+class StudyRecord(Record):
+    """The answer for a series or volume as a whole, or for a picture of the study."""
+
+    finding: dict[str, Any] | None = Field(None, description="The slices that hold the finding.")
+    slices: list[dict[str, Any]] | None = Field(None, description="The answer for each slice.")
+    series: dict[str, Any] | None = Field(None, description="What the files say of the series.")
+    notes: list[str] | None = Field(None, description="Gaps, duplicates, what was left out.")
+
+
+class StudyAnswers(BaseModel):
+    """One record a series, volume or picture, and one for each file that cannot be used."""
+
+    predictions: list[StudyRecord]
+    skipped: int = Field(description="Files that are no pictures.")
+    notice: str = Field(description=RESEARCH_NOTICE)
+
+
 class Problem(BaseModel):
     """Problem details, RFC 9457."""
 

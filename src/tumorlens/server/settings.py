@@ -20,6 +20,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Largest request body."""
     files: Count = 256
     """Most files in one request."""
+    study_files: Count = 4096
+    """Most files of one study."""
     pixels: Count = 4096 * 4096
     """Most pixels of one picture, checked before it is decoded."""
     body_seconds: Seconds = 60.0

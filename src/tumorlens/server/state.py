@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.server import studies
 from tumorlens.server.admission import Gate
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.predictor import Predictor
@@ -36,5 +37,5 @@ class State:
             "intended_use": info.intended_use,
             "licence": info.licence,
         }
-        features = {"studies": False}
+        features = {"studies": studies.available()}
         return {"models": [model], "features": features, "notice": RESEARCH_NOTICE}

@@ -109,7 +109,7 @@ class _Collector:
         }
 
     def _begin(self) -> None:
-        self._ticket.add_picture()
+        self._ticket.add_file()
         self._disposition = b""
         self._data = bytearray()
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 from tests.server.browser.dropping import choose, headline, shown, wait_for_answers
-from tests.server.browser.made import dicom, nifti
 from tests.server.browser.test_page import exported
+from tests.server.made import dicom, nifti
 
 from tumorlens.datasets.phantoms import Patient
 
