@@ -22,7 +22,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.image import at_most
+from tumorlens.imaging.allowance import at_most
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]

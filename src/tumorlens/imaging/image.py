@@ -1,8 +1,5 @@
 """The one in-memory form of a picture."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import LimitExceededError
+from tumorlens.imaging.allowance import check_allowance
 
 MIN_SIDE: Final = 32
 MAX_SIDE: Final = 8192
-_most_pixels: ContextVar[int] = ContextVar("most_pixels", default=MAX_SIDE * MAX_SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +43,10 @@ class MedicalImage:
         return int(self.pixels.shape[-1])
 
 
-@contextmanager
-def at_most(pixels: int) -> Iterator[None]:
-    """Inside, in this thread or task, refuse pictures of more than ``pixels`` pixels.
-
-    For whoever decodes what strangers send: the limits of this module are for one's own files.
-    """
-    token = _most_pixels.set(pixels)
-    try:
-        yield
-    finally:
-        _most_pixels.reset(token)
-
-
 def check_sides(width: int, height: int, source: str) -> None:
-    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels.
-
-    And where ``at_most`` allows fewer pixels in all than that, those.
-    """
+    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels."""
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
         raise LimitExceededError(
             f"{source}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}"
         )
-    if width * height > _most_pixels.get():
-        raise LimitExceededError(
-            f"{source}: {width}x{height} pixels; at most {_most_pixels.get():,} are taken here"
-        )
+    check_allowance(width * height, source)

@@ -41,13 +41,11 @@ def record(result: Prediction | Failure) -> dict[str, Any]:
     return made
 
 
-def json_line(result: Prediction | Failure, **more: Any) -> bytes:
-    """One line of UTF-8 JSON: ``record`` and what ``more`` adds to it."""
+def json_line(result: Prediction | Failure) -> bytes:
+    """``record`` as one line of UTF-8 JSON."""
     # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
-    return (
-        json.dumps(record(result) | more, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        + b"\n"
-    )
+    text = json.dumps(record(result), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def csv_header() -> bytes:

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.image import MedicalImage, at_most
+from tumorlens.imaging.allowance import at_most
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Answer, Classifier, Failure, Ready
 from tumorlens.inference.explanation import overlay

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.errors import InputError
-from tumorlens.imaging.image import MedicalImage, at_most
+from tumorlens.imaging.allowance import at_most
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier, Failure
 from tumorlens.server.uploads import Upload
