@@ -20,7 +20,7 @@ def at_most(pixels: int) -> Iterator[None]:
 
 
 def check_allowance(pixels: int, source: str) -> None:
-    """Raise ``LimitExceededError`` where a picture of ``pixels`` is more than ``at_most`` allows."""
+    """Raise ``LimitExceededError`` where ``pixels`` are more than ``at_most`` allows."""
     most = _most_pixels.get()
     if most is not None and pixels > most:
         raise LimitExceededError(f"{source}: {pixels:,} pixels; at most {most:,} are taken here")
