@@ -38,7 +38,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._changed = asyncio.Event()
         self._stopping = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="forward")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="server-forward")
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -38,8 +38,8 @@ class Predictor:
         """Take a loaded classifier."""
         self.classifier = classifier
         self._limits, self._metrics = settings.limits, metrics
-        self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
-        self._studies = ThreadPoolExecutor(1, thread_name_prefix="study")
+        self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="server-decode")
+        self._studies = ThreadPoolExecutor(1, thread_name_prefix="server-study")
         self._decoding = 0
         self._batcher: Batcher[Ready, Answer] = Batcher(
             classifier.answer, size=settings.batch_size, seconds=settings.batch_seconds,

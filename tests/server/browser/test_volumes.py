@@ -42,7 +42,7 @@ def test_scrolling_moves_through_a_volume(page: Page, head_slices: Slices, tmp_p
     expect(page.locator(".hud-slice")).to_have_text("slice 4 of 6")
     page.get_by_role("slider", name="Slice").fill("1")
     expect(page.locator(".hud-slice")).to_have_text("slice 1 of 6")
-    expect(page.locator(".study")).to_contain_text("6 slices")
+    expect(page.locator("#answer")).to_contain_text("6 slices")
     assert len(exported(page)) == 6
 
 
