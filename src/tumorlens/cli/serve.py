@@ -33,7 +33,7 @@ if TYPE_CHECKING:
               help="Threads of one forward pass.")  # fmt: skip
 @click.option("--decoders", type=click.IntRange(1, 64), default=2, show_default=True,
               help="Pictures decoded at the same time.")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1, 256), default=16, show_default=True,
+@click.option("--batch-size", type=click.IntRange(1, 256), default=8, show_default=True,
               help="Most pictures in one forward pass.")  # fmt: skip
 @click.option("--batch-ms", type=click.FloatRange(0, 1000), default=5.0, show_default=True,
               help="Longest wait of a picture for others that are being decoded.")  # fmt: skip

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tumorlens.server.metrics import Metrics
-from tumorlens.server.problems import Problem
+from tumorlens.server.problems import BUSY, Problem
 from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Settings
 
 LOG: Final = logging.getLogger("tumorlens.server")
@@ -51,6 +51,7 @@ HEADERS: Final = {
 _PROTECTED: Final = ("/v1/", "/metrics")
 _DRAIN_BYTES: Final = 2 * MIB
 _DRAIN_SECONDS: Final = 2.0
+_BUSY_SECONDS: Final = 0.5
 
 
 class Guard:
@@ -68,7 +69,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, has_body=_has_body(scope))
+        exchange = _Exchange(scope, receive, send)
         started = time.perf_counter()
         try:
             self._check(scope)
@@ -122,9 +123,9 @@ class Guard:
 class _Exchange:
     """One request and its answer: adds headers, and sees whether the body was read."""
 
-    def __init__(self, receive: Receive, send: Send, *, has_body: bool) -> None:
-        self._receive, self._send = receive, send
-        self._unread = has_body
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._unread = _has_body(scope)
         self.status = 0
 
     async def receive(self) -> Message:
@@ -140,6 +141,10 @@ class _Exchange:
             for name, value in HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
+            # A client that asks again at once, whatever Retry-After says, would keep the server
+            # busy with refusing; it waits for its refusal, at the cost of one idle connection.
+            if self._scope.get("tumorlens.refusal") == BUSY and self._scope["method"] == "POST":
+                await asyncio.sleep(_BUSY_SECONDS)
             # Whoever still sends a refused body would get no answer before the connection breaks.
             if self._unread and not await self._drain():
                 headers["Connection"] = "close"

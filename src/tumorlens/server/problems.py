@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
+BUSY: Final = "busy"
 
 
 class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
@@ -47,7 +48,7 @@ def busy(what: str) -> Problem:
     """The queue is full: come back a little later."""
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy",
+        BUSY,
         f"the server is at its limit of {what}; try again in {RETRY_AFTER_SECONDS} seconds",
         {"Retry-After": str(RETRY_AFTER_SECONDS)},
     )

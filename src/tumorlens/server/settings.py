@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """CPU threads of one forward pass."""
     decoders: Count = 2
     """Pictures decoded at the same time."""
-    batch_size: Count = 16
+    batch_size: Count = 8
     """Most pictures in one forward pass."""
     batch_seconds: Annotated[float, Meta(ge=0.0)] = 0.005
     """How long a picture may wait for others that are being decoded."""
