@@ -248,8 +248,8 @@ def show(results: dict[str, Any]) -> None:
     during = over["during"]
     print(f"{over['connections']} connections, queue of {over['queue']}: "
           f"{during['requests'] - during['not_2xx']:.0f} answered, "
-          f"{over['answered_503']:.0f} times 503, {during['lost']:.0f} lost; alone before and after: "
-          f"{over['before']['requests_a_second']:.1f} and "
+          f"{over['answered_503']:.0f} times 503, {during['lost']:.0f} lost; "
+          f"alone before and after: {over['before']['requests_a_second']:.1f} and "
           f"{over['after']['requests_a_second']:.1f} req/s; "
           "memory {:.0f} and {:.0f} MiB".format(*over["resident_mib"]))  # fmt: skip
     if "soak" in results:

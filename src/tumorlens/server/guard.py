@@ -51,7 +51,7 @@ HEADERS: Final = {
 _PROTECTED: Final = ("/v1/", "/metrics")
 _DRAIN_BYTES: Final = 2 * MIB
 _DRAIN_SECONDS: Final = 2.0
-_BUSY_SECONDS: Final = 0.5
+_BUSY_SECONDS: Final = 1.0
 
 
 class Guard:
