@@ -19,7 +19,9 @@ def test_numbers_are_the_recorded_ones() -> None:
     subprocess.run([sys.executable, str(ROOT / "scripts" / "tables.py"), "--check"], check=True)
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{n}.md" for n in ("log", "results", "server"))])
+@pytest.mark.parametrize(
+    "name", ["README.md", *(f"docs/{n}.md" for n in ("log", "results", "server"))]
+)
 def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name
     targets = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))

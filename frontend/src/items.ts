@@ -1,7 +1,7 @@
 /** What the page holds: pictures and volumes with their answers. */
 import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
-import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, isFailure, type Picture, type Result } from "./types";
+import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Heatmap, isFailure, type Picture, type Result } from "./types";
 
 /** Intensities shown as black and as white. */
 export interface Range {
@@ -76,6 +76,12 @@ export function toneOf(result: Result | null): Tone {
   if (isFailure(result)) return "failed";
   const decision = decisionOf(result);
   return decision === "classified" && result.label === null ? "abstained" : decision;
+}
+
+/** Of an input that the network does not know, it has nothing to point at. */
+export function heatmapOf(result: Result | null): Heatmap | null {
+  if (result === null || isFailure(result) || decisionOf(result) === "rejected") return null;
+  return result.heatmap ?? null;
 }
 
 export function isDone(item: Item): boolean {

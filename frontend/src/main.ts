@@ -22,6 +22,7 @@ const EXAMPLES = ["glioma.png", "meningioma.png", "no-tumour.png", "pituitary.pn
 class Page {
   private items: Item[] = [];
   private selected: Item | null = null;
+  private hasServer = true;
   private readsStudies = false;
   private readonly engine = new Engine();
   private readonly history = new History();
@@ -49,6 +50,7 @@ class Page {
         server.setToken(token);
         return this.meetServer();
       }
+      this.hasServer = false;
       this.setPrivate(true);
       byId<HTMLButtonElement>("private").disabled = true;
       const info = await this.engine.load().catch(() => null);
@@ -221,7 +223,7 @@ class Page {
     on("choose-folder", () => folder.click());
     on("examples", () => void this.takeExamples());
     on("clear", () => this.clear());
-    on("help-open", openHelp);
+    on("help-open", () => openHelp(this.hasServer));
     on("history-open", () => openHistory(this.history));
     on("theme", nextTheme);
     on("private", () => this.switchPrivate());
@@ -301,7 +303,7 @@ class Page {
       r: () => this.viewer.reset(),
       o: () => byId<HTMLInputElement>("file-input").click(),
       p: () => this.print(),
-      "?": openHelp,
+      "?": () => openHelp(this.hasServer),
     };
     const action = (inside && this.items.length > 0 ? arrows[event.key] : undefined)
       ?? (shortcutsOn() ? letters[event.key.toLowerCase()] : undefined);

@@ -24,10 +24,19 @@ export function sniff(data: Uint8Array): Kind {
   return null;
 }
 
-/** Throws `InputError`. */
+/** Throws `InputError`, and nothing else. */
 export async function read(name: string, data: Uint8Array): Promise<Picture | DicomPart> {
   if (data.length > MAX_BYTES) throw new InputError("limit", "more than 512 MiB");
   const kind = sniff(data);
+  try {
+    return await decode(name, data, kind);
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError("corrupt", `damaged ${kind}`);
+  }
+}
+
+async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Picture | DicomPart> {
   switch (kind) {
     case null:
     case "zip":

@@ -20,7 +20,7 @@ export function shortcutsOn(): boolean {
   return localStorage.getItem(KEYS_OFF) === null;
 }
 
-export function openHelp(): void {
+export function openHelp(hasServer: boolean): void {
   const toggle = h("input", { type: "checkbox", id: "keys-on", checked: shortcutsOn() });
   toggle.addEventListener("change", () => {
     if (toggle.checked) localStorage.removeItem(KEYS_OFF);
@@ -34,7 +34,7 @@ export function openHelp(): void {
     h("h3", {}, "Keys"),
     h("table", { class: "keys" }, h("tbody", {}, ...SHORTCUTS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))))),
     h("p", {}, toggle, " ", h("label", { for: "keys-on" }, "Single keys act on the page")),
-    h("p", {}, h("a", { href: "docs" }, "The interface for programs"), " · ", h("a", { href: "licences.txt" }, "Licences of the libraries")),
+    h("p", {}, hasServer && h("a", { href: "docs" }, "The interface for programs"), hasServer && " · ", h("a", { href: "licences.txt" }, "Licences of the libraries")),
   );
 }
 

@@ -1,5 +1,5 @@
 /** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
-import { headline, type Item, tally } from "../items";
+import { headline, heatmapOf, type Item, tally } from "../items";
 import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure } from "../types";
 import { h, percent } from "./dom";
 import { render } from "./render";
@@ -39,8 +39,7 @@ function entry(item: Item): HTMLElement {
 
 function pictures(item: Item): HTMLElement {
   if (!item.picture) return h("div", { class: "report-pictures" });
-  const result = item.results[item.slice];
-  const heatmap = result && !isFailure(result) ? (result.heatmap ?? null) : null;
+  const heatmap = heatmapOf(item.results[item.slice]);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
     const canvas = h("canvas", { width: item.picture!.width, height: item.picture!.height });
     canvas.getContext("2d")!.putImageData(render(item.picture!, item.slice, item.shown, heatmap, opacity), 0, 0);

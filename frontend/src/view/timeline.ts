@@ -1,6 +1,6 @@
 /** All slices of a volume at a glance: one row a class, as bright as it is probable. */
 import type { Item } from "../items";
-import { CLASSES, isFailure } from "../types";
+import { CLASSES, decisionOf, isFailure } from "../types";
 
 const ROW = 15;
 
@@ -14,7 +14,7 @@ export function drawTimeline(canvas: HTMLCanvasElement, item: Item): void {
   const style = getComputedStyle(canvas);
   const step = width / item.results.length;
   item.results.forEach((result, place) => {
-    const shares = result && !isFailure(result) ? result.probabilities : null;
+    const shares = result && !isFailure(result) && decisionOf(result) !== "rejected" ? result.probabilities : null;
     CLASSES.forEach((name, row) => {
       context.globalAlpha = shares ? 0.08 + 0.92 * (shares[name] ?? 0) : 0.05;
       context.fillStyle = style.getPropertyValue(name === "notumor" ? "--quiet-bar" : "--accent");

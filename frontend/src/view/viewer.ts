@@ -1,5 +1,5 @@
 /** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
-import { headline, type Item } from "../items";
+import { headline, heatmapOf, type Item } from "../items";
 import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
 import { h, percent, save } from "./dom";
 import { render } from "./render";
@@ -151,8 +151,7 @@ export class Viewer {
   }
 
   private heatmap(): Heatmap | null {
-    const result = this.item?.results[this.item.slice];
-    return result && !isFailure(result) ? (result.heatmap ?? null) : null;
+    return heatmapOf(this.item?.results[this.item.slice] ?? null);
   }
 
   draw(): void {

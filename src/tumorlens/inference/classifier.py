@@ -96,11 +96,13 @@ class Answer(NamedTuple):
     """(4, h, w): class activation map."""
 
     def explained(self) -> Prediction:
-        """The prediction with the heatmap of its most probable class."""
+        """The prediction with the heatmap of its most probable class, where it has one."""
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
         shares = self.prediction.probabilities
+        if not shares:
+            return self.prediction
         name = max(shares, key=shares.__getitem__)
         cam = self.cam[CLASSES.index(name)]
         found = heatmap.explain(cam, name, self.ready.square, self.ready.shape)

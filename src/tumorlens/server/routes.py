@@ -72,6 +72,7 @@ def _reference(model: type[schemas.Problem]) -> dict[str, Any]:
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify pictures",
+    response_description="One record a file; at least one of them has an answer.",
 )
 async def predictions(
     request: Request,
@@ -105,6 +106,7 @@ async def predictions(
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify a study",
+    response_description="One record a series, volume or picture.",
 )
 async def study(request: Request) -> Response:
     """Classify a zip archive, or many files, as one study.
@@ -129,6 +131,7 @@ async def study(request: Request) -> Response:
     responses=problems(400, 401, 403),
     tags=["classify"],
     summary="The model that answers",
+    response_description="The model.",
 )
 async def models(request: Request) -> Response:
     """What the model is, what it costs and what was measured of it."""
@@ -137,14 +140,14 @@ async def models(request: Request) -> Response:
 
 
 @api.get("/healthz", response_model=schemas.Health, responses=problems(400), tags=["operate"],
-         summary="Is the process alive?")  # fmt: skip
+         summary="Is the process alive?", response_description="It is.")  # fmt: skip
 async def healthz() -> Response:
     """Answer as long as the server can answer anything."""
     return _json({"status": "ok"})
 
 
 @api.get("/readyz", response_model=schemas.Health, responses=problems(400, 503), tags=["operate"],
-         summary="Does it take work?")  # fmt: skip
+         summary="Does it take work?", response_description="It does.")  # fmt: skip
 async def readyz(request: Request) -> Response:
     """Answer 200 when the model is loaded and the queue has room, else 503."""
     state: State = request.app.state.tumorlens

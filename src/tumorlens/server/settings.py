@@ -24,7 +24,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Most files of one study."""
     pixels: Count = 4096 * 4096
     """Most pixels of one picture, checked before it is decoded."""
-    body_seconds: Seconds = 60.0
+    body_seconds: Seconds = 120.0
     """Time a body may take to arrive."""
     header_seconds: Seconds = 15.0
     """Time a request line and its headers may take to arrive."""

@@ -10,8 +10,9 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from tests.server.browser.dropping import choose, drop, headline, shown, wait_for_answers
+from tests.server.wire import Start
 
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
@@ -210,6 +211,44 @@ def test_what_is_not_classified_is_never_shown_as_no_tumour(
     assert headline(page) == said
     expect(page.locator("#answer .reason")).to_have_text("It is unlike what was trained on.")
     assert page.locator(".chosen").count() == 0
+    assert page.locator(".bars").count() == (1 if decision == "abstained" else 0)
+    slider = page.get_by_role("slider", name="Heatmap")
+    assert slider.is_enabled() is (decision == "abstained")
     assert said in page.locator(".entry-answer").inner_text()
     page.click("#history-open")
     assert "no tumour" not in page.get_by_role("dialog").inner_text()
+
+
+def test_a_server_with_tokens_asks_for_one(
+    context: BrowserContext, start: Start, files: list[Path]
+) -> None:
+    token = "a-token-that-is-long-enough"
+    with start(bundle="phantom", tokens=(token,)) as url:
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_label("This server asks for a token").fill(token)
+        page.get_by_role("button", name="Use it").click()
+        page.wait_for_selector("html[data-ready]")
+        choose(page, files[:1])
+        assert headline(page) == "glioma"
+        assert token not in page.evaluate("() => JSON.stringify(localStorage)")
+        page.close()
+
+
+def test_a_busy_server_is_asked_again(page: Page, files: list[Path]) -> None:
+    """Two refusals, as a full queue gives them, then the real answer."""
+    refusals = 0
+
+    def refuse(route: Route) -> None:
+        nonlocal refusals
+        refusals += 1
+        if refusals > 2:
+            route.continue_()
+        else:
+            headers = {"retry-after": "0", "content-type": "application/problem+json"}
+            route.fulfill(status=503, headers=headers, body='{"detail": "busy"}')
+
+    page.route("**/v1/predictions*", refuse)
+    choose(page, files[:1])
+    assert headline(page) == "glioma"
+    assert refusals == 3
