@@ -1,5 +1,6 @@
 /** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
 import * as ort from "onnxruntime-web";
+import { checkRules, decide, type DecisionRule } from "./decision";
 import { explain } from "./heatmap";
 import { argmax, probabilities } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
@@ -11,6 +12,7 @@ export interface BundleInfo {
   classes: string[];
   preprocess: PreprocessConfig;
   temperature: number;
+  decision?: DecisionRule;
   intended_use: string;
   files: Record<string, string>;
 }
@@ -26,6 +28,7 @@ export class Network {
   /** `wasm` is where the runtime lies. One thread: pages need special headers for more. */
   static async load(info: BundleInfo, model: Uint8Array, wasm?: string): Promise<Network> {
     if (info.classes.join() !== CLASSES.join()) throw new Error(`unknown classes: ${info.classes}`);
+    checkRules(info);
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
     if (wasm !== undefined) ort.env.wasm.wasmPaths = { wasm };
@@ -45,7 +48,7 @@ export class Network {
     const map = (cam.data as Float32Array).slice(best * cells, (best + 1) * cells);
     return {
       path,
-      label: CLASSES[best],
+      ...decide(shares, this.info.decision),
       probabilities: Object.fromEntries(
         CLASSES.map((name, place) => [name, Math.round(shares[place] * DIGITS) / DIGITS]),
       ),

@@ -9,6 +9,8 @@ interface Expected {
   seen: string;
   square: object;
   probabilities: Record<string, number>;
+  decision: string;
+  label: string | null;
   peak: { row: number; column: number };
   box: object;
 }
@@ -49,6 +51,7 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
   test.each(vectors.pictures)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
     const answer = await network.classify(name, readPng(bytes(data)));
     const expected = answers[bundle];
+    expect(answer).toMatchObject({ decision: expected.decision, label: expected.label });
     for (const [label, share] of Object.entries(expected.probabilities)) {
       expect(Math.abs(answer.probabilities![label] - share)).toBeLessThan(1e-3);
     }

@@ -43,7 +43,8 @@ def preprocess(
     8-bit picture and its 16-bit copy give the same. Raises ``BlankImageError`` where the image is
     constant. S is ``config.image_size``.
     """
-    return preprocess_located(pixels, config, source)[0]
+    windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
+    return _fit(windowed, crop_box(windowed, config), config)
 
 
 def preprocess_located(
@@ -51,13 +52,22 @@ def preprocess_located(
 ) -> tuple[NDArray[np.uint8], Square]:
     """Do what ``preprocess`` does, and say which square of the picture the result shows."""
     windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
-    box = Box(0, 0, *windowed.shape)
+    box = crop_box(windowed, config)
+    return _fit(windowed, box, config), square_around(box)
+
+
+def crop_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
+    """The part of a windowed image (H, W) that ``preprocess`` keeps."""
     if config.crop:
-        box = head_box(windowed, config)
-        windowed = windowed[box.top : box.bottom, box.left : box.right]
-    resized = resize(pad_square(windowed), config.image_size)
+        return head_box(windowed, config)
+    return Box(0, 0, *windowed.shape)
+
+
+def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
+    cropped = picture[box.top : box.bottom, box.left : box.right]
+    resized = resize(pad_square(cropped), config.image_size)
     rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return rounded, square_around(box)
+    return rounded
 
 
 def square_around(box: Box) -> Square:

@@ -43,32 +43,27 @@ FILES_BODY: Final[dict[str, Any]] = {
         }
     },
 }
-_NOT_ONE: Final = "Not one of the files could be used, or a parameter is wrong."
+_NOT_ONE: Final = (
+    "Not one of the files could be used (each record says why), or a parameter is wrong."
+)
 api = APIRouter()
 studies_api = APIRouter()
 
 
-def problems(*statuses: int, **more: type[schemas.Problem]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that may end in ``statuses``."""
+def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that may end in ``statuses``; what 422 means may be told."""
+    schema = schemas.Problem.model_json_schema()
+    words = _PROBLEMS | ({422: unprocessable} if unprocessable else {})
     return {
-        status: {
-            "description": _PROBLEMS[status],
-            "content": {
-                MEDIA_TYPE: {"schema": _reference(more.get(f"s{status}", schemas.Problem))}
-            },
-        }
+        status: {"description": words[status], "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
-
-
-def _reference(model: type[schemas.Problem]) -> dict[str, Any]:
-    return model.model_json_schema(ref_template="#/components/schemas/{model}") | {}
 
 
 @api.post(
     "/v1/predictions",
     response_model=schemas.Predictions,
-    responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify pictures",
@@ -102,7 +97,7 @@ async def predictions(
 @studies_api.post(
     "/v1/studies",
     response_model=schemas.StudyAnswers,
-    responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify a study",

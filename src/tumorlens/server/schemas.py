@@ -125,12 +125,6 @@ class Problem(BaseModel):
     detail: str
 
 
-class NoAnswers(Problem):
-    """Not one of the files could be used."""
-
-    predictions: list[Record] | None = None
-
-
 class Features(BaseModel):
     """What this server offers beyond single pictures."""
 
