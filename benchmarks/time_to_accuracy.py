@@ -31,7 +31,7 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.labels import CLASSES
 from tumorlens.training import cache, checkpoint, provenance
-from tumorlens.training.architectures import resolve
+from tumorlens.training.architectures import network_config
 from tumorlens.training.network import SepSENet
 
 PUBLISHED_ACCURACY = 0.9844
@@ -122,7 +122,7 @@ def _score(
     chosen = [i for i, part in enumerate(parts) if part == splits.TEST]
     images = cache.cached_images(manifest, chosen, config.preprocess, folder / "cache")
     labels = np.array([CLASSES.index(manifest.records[i].label) for i in chosen])
-    network = SepSENet(resolve(config.model))
+    network = SepSENet(network_config(config))
     moments: list[Moment] = []
     for snapshot in track(snapshots, "scoring the test images", console=Console(stderr=True)):
         tensors, state = checkpoint.load_checkpoint(snapshot.file)

@@ -96,7 +96,7 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
         "seen": base64.b64encode(ready.pixels.tobytes()).decode("ascii"),
         "square": ready.square._asdict(),
         "probabilities": found.prediction.probabilities,
-        "decision": getattr(found.prediction, "decision", "classified"),
+        "decision": found.prediction.decision,
         "label": found.prediction.label,
         "peak": msgspec.to_builtins(heatmap.peak),
         "box": msgspec.to_builtins(heatmap.box),

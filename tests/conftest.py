@@ -4,12 +4,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
+
+# A deadline would be a timing assertion: on a busy machine any example can take a second.
+hypothesis.settings.register_profile("tumorlens", deadline=None)
+hypothesis.settings.load_profile("tumorlens")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The bundle: ``model.onnx`` + ``bundle.json``, the contract between training and everything else.
 
 The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` makes it, and
-gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D). N is dynamic.
+gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
+taught by experts' outlines also ``lesion`` (N, 1, h, w). N is dynamic.
 
 Format version 1. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep
 ``load`` able to read every version that was ever shipped.
@@ -27,6 +28,8 @@ MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
+LESION_OUTPUT: Final = "lesion"
+"""(N, 1, h, w): where the tumour is, 0 to 1; only of networks that were taught by outlines."""
 SHIPPED: Final = ("default", "folder", "phantom")
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
 
@@ -40,6 +43,18 @@ class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Multiply-accumulates for one image, one forward pass of the network."""
 
 
+class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
+    """From which probability an answer is given; below, it is held back. Chosen on validation.
+
+    The defaults hold nothing back.
+    """
+
+    tumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    notumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    chosen_on: str = ""
+    """How and on which images the bars were chosen."""
+
+
 class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``bundle.json``."""
 
@@ -50,6 +65,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     preprocess: PreprocessConfig
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
+    decision: DecisionRule = DecisionRule()
     network: NetworkFacts
     training: dict[str, Any]
     """Provenance: data and split hashes, recipe, seed, versions, hardware, wall time."""

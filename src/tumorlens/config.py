@@ -56,11 +56,47 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_pool: bool = False
     """Downsample by 2x2 max pooling after a stage instead of by strided convolution."""
     dropout: Share = 0.2
+    lesion_head: bool = False
+    """A 1x1 convolution on the last feature map that learns where the tumour is."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` unless every stage has a width, a depth and a stride."""
         if not len(self.widths) == len(self.depths) == len(self.strides):
             raise ValueError("widths, depths and strides must have one entry per stage")
+
+
+class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How another scanner or sequence might have shown the same head. All off by default."""
+
+    probability: Share = 0.0
+    """That an image gets a change, for each of the changes apart."""
+    bias_field: NonNegative = 0.4
+    """Largest logarithm of a smooth gain over the picture, as of a surface coil."""
+    tone: NonNegative = 0.7
+    """Largest logarithm of the exponent of the tone curve."""
+    knots: Annotated[int, Meta(ge=2, le=16)] = 5
+    """Points of a random rising intensity curve."""
+    invert: Share = 0.1
+    """Probability that tissue is inverted: what was bright is dark, the air stays dark."""
+    resolution: Annotated[float, Meta(ge=1.0)] = 2.5
+    """Largest factor by which detail is lost."""
+    sharpen: NonNegative = 1.5
+    """Largest amount of an unsharp mask; half of the images are blurred instead."""
+    frame: Share = 0.1
+    """Widest outer band that is blackened, as a share of the side."""
+    background: Share = 0.08
+    """Highest intensity that counts as air when the background is scrubbed."""
+
+
+class LesionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is done with experts' outlines of tumours. All off by default."""
+
+    mask_loss: NonNegative = 0.0
+    """Weight of the second task: where the tumour is. Needs a network with a lesion head."""
+    paste: Share = 0.0
+    """Share of healthy images that get another image's tumour, and its class."""
+    erase: Share = 0.0
+    """Share of outlined tumours that are covered by the mirrored other side: then ``notumor``."""
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,6 +120,8 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Alpha of the Beta distribution; 0 switches mixup off."""
     calm_from: Share = 1.0
     """Share of the epochs after which mixup and erasing stop, so that the last see whole images."""
+    style: StyleConfig = StyleConfig()
+    lesions: LesionConfig = LesionConfig()
 
 
 class OptimizerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,6 +149,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Side of training images in the first epoch, growing to ``image_size``; 0: full from start."""
     full_size_from: Share = 0.6
     """Share of the epochs after which training images have their full size."""
+    extra_share: Share = 0.0
+    """Share of each batch that is drawn from extra manifests, balanced by source and class."""
     precision: Literal["float32", "bfloat16"] = "float32"
     balance: bool = False
     """Weigh classes by inverse frequency in the loss."""

@@ -9,13 +9,42 @@ TUMOR_INDICES: Final[tuple[int, ...]] = tuple(
     i for i, name in enumerate(CLASSES) if name != NO_TUMOR
 )
 
+ANY_TUMOR: Final = "tumor"
+"""A tumour whose kind is not known: any answer but ``notumor`` is right."""
+OTHER_PATHOLOGY: Final = "other_pathology"
+"""A disease that is none of the four classes: no answer is right, and refusing is."""
+LABELS: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR, OTHER_PATHOLOGY)
+"""What an image of a set may be labelled with; the first four are classes."""
+
 DISPLAY_NAMES: Final[dict[str, str]] = {
     "glioma": "glioma",
     "meningioma": "meningioma",
     "notumor": "no tumour",
     "pituitary": "pituitary tumour",
 }
+"""Classes as people read them."""
+
+LABEL_NAMES: Final[dict[str, str]] = {
+    **DISPLAY_NAMES,
+    ANY_TUMOR: "tumour of unknown kind",
+    OTHER_PATHOLOGY: "other disease",
+}
+"""The same for every label of a set."""
 
 RESEARCH_NOTICE: Final = (
     "Research software, not a medical device: not for diagnosis or treatment decisions."
 )
+
+
+def right_answers(label: str) -> tuple[int, ...]:
+    """Indices of the classes that answer ``label`` rightly; none for another disease.
+
+    Raises ``KeyError`` for what is not one of ``LABELS``.
+    """
+    if label == ANY_TUMOR:
+        return TUMOR_INDICES
+    if label == OTHER_PATHOLOGY:
+        return ()
+    if label not in CLASSES:
+        raise KeyError(label)
+    return (CLASSES.index(label),)

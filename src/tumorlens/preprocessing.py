@@ -56,6 +56,14 @@ def preprocess_located(
     return _fit(windowed, box, config), square_around(box)
 
 
+def preprocess_mask(
+    mask: NDArray[np.float32], pixels: NDArray[np.float32], config: PreprocessConfig
+) -> NDArray[np.uint8]:
+    """Move an outline (H, W), 0 to 1, as ``preprocess`` moves ``pixels`` (H, W); uint8 (S, S)."""
+    windowed = window(np.asarray(pixels, dtype=np.float32), config)
+    return _fit(mask, crop_box(windowed, config), config)
+
+
 def crop_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
     """The part of a windowed image (H, W) that ``preprocess`` keeps."""
     if config.crop:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
+from tumorlens.labels import LABEL_NAMES, RESEARCH_NOTICE
 
 
 def render(template: str, **values: object) -> str:
@@ -42,6 +42,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.filters["label"] = lambda name: DISPLAY_NAMES.get(name, name)
+    environment.filters["label"] = lambda name: LABEL_NAMES.get(name, name)
     environment.globals["research_notice"] = RESEARCH_NOTICE
     return environment

@@ -12,7 +12,7 @@ MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)
 
 def prediction(path: str, label: str = "glioma") -> Prediction:
     shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {label: 0.85}
-    return Prediction(path, label, shares, MODEL)
+    return Prediction(path, "classified", label, "", shares, MODEL)
 
 
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
@@ -45,6 +45,21 @@ def test_plain_lines_hold_whole_paths_and_every_class() -> None:
     assert [name in lines[0] for name in DISPLAY_NAMES.values()] == [True] * 4
     assert lines[1].count("5.0%") == 4
     assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("width", [None, 30, 60, 80, 120])
+def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> None:
+    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
+    unsure = Prediction("a.png", "abstained", None, "not sure enough: why", shares, MODEL)
+    refused = Prediction("b.png", "rejected", None, "no brain: why", shares, MODEL)
+    lines = render([unsure, refused], width=width).splitlines()
+    rows = [line for line in lines if "not sure" in line or "refused" in line]
+    assert any("not sure" in line for line in rows)
+    assert any("refused" in line for line in rows)
+    assert not any("no tumour" in line for line in rows)
+    text = " ".join(" ".join(lines).split())
+    assert "a.png: not sure enough: why" in text
+    assert "b.png: no brain: why" in text
 
 
 def test_only_failures() -> None:

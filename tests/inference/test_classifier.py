@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,6 +83,21 @@ def test_temperature_is_applied(classifier: Classifier, head: Gray) -> None:
     expected = probabilities(logits, classifier.bundle.info.temperature)[0]
     np.testing.assert_allclose(list(classifier.predict(image).probabilities.values()), expected)
     assert classifier.bundle.info.temperature == 1.5
+
+
+def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
+    classifier: Classifier, head: Gray
+) -> None:
+    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
+    careful = Classifier(bundle.Bundle(info, classifier.bundle.model))
+    held = careful.predict(head)
+    assert (held.decision, held.label) == ("abstained", None)
+    assert held.reason.startswith("not sure enough")
+    everything = Classifier(careful.bundle, answer_all=True).predict(head)
+    assert everything.decision == "classified"
+    assert everything.reason == ""
+    assert everything.probabilities == held.probabilities
 
 
 def test_batch(classifier: Classifier, pictures: list[Path], head: Gray) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.array import from_array
 from tumorlens.inference import heatmap
 from tumorlens.inference.classifier import Classifier, Prediction
+from tumorlens.inference.decision import REJECTED
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import Square, preprocess_located, resize
 
@@ -101,6 +104,12 @@ def test_explained_predictions(classifier: Classifier, head: Gray, tmp_path: Pat
     np.testing.assert_allclose(
         explained.heatmap.grid, np.clip(cam, 0, None) / max(cam.max(), 1e-9), atol=1e-4
     )
+
+
+def test_no_heatmap_of_a_rejected_picture(classifier: Classifier, head: Gray) -> None:
+    (answer,) = classifier.answer([classifier.prepare(from_array(head))])
+    rejected = msgspec.structs.replace(answer.prediction, decision=REJECTED, label=None)
+    assert answer._replace(prediction=rejected).explained().heatmap is None
 
 
 def test_no_heatmap_of_an_unread_file(classifier: Classifier, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
+from tumorlens.inference.decision import Decision
 from tumorlens.inference.records import CSV_COLUMNS, csv_header, csv_line, json_line
 
 SHARES = {"glioma": 0.9, "meningioma": 0.05, "notumor": 0.04, "pituitary": 0.01}
@@ -17,7 +18,11 @@ ODD_PATHS = ["a.png", "[bold]x[/]", "new\nline", 'quo"te,comma', "tab\t\x1b[31m"
 
 
 def predicted(path: str) -> Prediction:
-    return Prediction(path, "glioma", SHARES, MODEL)
+    return Prediction(path, "classified", "glioma", "", SHARES, MODEL)
+
+
+def held_back(decision: Decision) -> Prediction:
+    return Prediction("a.png", decision, None, "because", SHARES, MODEL)
 
 
 def failed(path: str) -> Failure:
@@ -30,7 +35,9 @@ def test_json(path: str) -> None:
     assert line.count(b"\n") == 1
     assert json.loads(line) == {
         "path": path,
+        "decision": "classified",
         "label": "glioma",
+        "reason": "",
         "probabilities": SHARES,
         "model": {"name": "tiny", "version": "1", "sha256": "ab" * 32},
     }
@@ -38,6 +45,17 @@ def test_json(path: str) -> None:
         "path": path,
         "error": {"kind": "corrupt", "message": f"{path}: damaged png"},
     }
+
+
+@pytest.mark.parametrize("decision", ["abstained", "rejected"])
+def test_what_is_held_back_has_a_reason_and_no_label(decision: Decision) -> None:
+    record = json.loads(json_line(held_back(decision)))
+    assert (record["decision"], record["label"], record["reason"]) == (decision, None, "because")
+    assert record["probabilities"] == (SHARES if decision == "abstained" else None)
+    text = (csv_header() + csv_line(held_back(decision))).decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["decision"], row["label"], row["reason"]) == (decision, "", "because")
+    assert bool(row["notumor"]) == (decision == "abstained")
 
 
 def test_json_keeps_the_bytes_of_a_path_that_is_not_utf8() -> None:
@@ -59,4 +77,4 @@ def test_csv(path: str) -> None:
 
 
 def test_csv_of_a_path_that_is_not_utf8() -> None:
-    assert csv_line(predicted("\udcff.png")).startswith(b"\\udcff.png,glioma,")
+    assert csv_line(predicted("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")

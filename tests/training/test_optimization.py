@@ -39,13 +39,38 @@ def test_augmentation_calms_down_at_the_end() -> None:
     assert {a.rotation_degrees for a in found} == {CONFIG.augment.rotation_degrees}
 
 
-def test_soft_loss_equals_torch_with_smoothing() -> None:
+def test_loss_of_one_right_class_equals_torch_with_smoothing() -> None:
     logits, labels = torch.randn(9, 4), torch.randint(0, 4, (9,))
-    ours = optimization.soft_cross_entropy(
-        logits, optimization.soft_targets(labels, 4, 0.1), torch.ones(4)
-    )
-    theirs = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    answers = nn.functional.one_hot(labels, 4).float()
+    ours = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    theirs = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1, reduction="none")
     torch.testing.assert_close(ours, theirs)
+
+
+def test_loss_of_several_right_classes_is_that_of_their_summed_probability() -> None:
+    logits = torch.randn(5, 4)
+    answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]]).repeat(5, 1)
+    shares = logits.softmax(1)
+    expected = -torch.log(shares[:, [0, 1, 3]].sum(1))
+    found = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    torch.testing.assert_close(found, expected)
+
+
+def test_several_right_classes_do_not_care_which() -> None:
+    answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]] * 3)
+    logits = torch.tensor([[9.0, 0, 0, 0], [0, 9.0, 0, 0], [0, 0, 0, 9.0]])
+    losses = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    torch.testing.assert_close(losses, losses[:1].expand(3))
+
+
+def test_lesion_loss_wants_the_share_of_each_cell() -> None:
+    masks = torch.zeros(1, 1, 8, 8)
+    masks[..., :4, :2] = 1.0  # half of the upper left cell of a 2x2 grid
+    share = torch.tensor([[0.5, 0.0], [0.0, 0.0]]).clamp(1e-4, 1 - 1e-4)
+    right = torch.logit(share).view(1, 1, 2, 2)
+    best = optimization.lesion_losses(right, masks)
+    for other in (right + 1, right - 1, right.flip(3)):
+        assert optimization.lesion_losses(other, masks) > best
 
 
 def test_balanced_weights_average_to_one_over_the_images() -> None:

@@ -17,6 +17,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.classifier import Classifier, Prediction
+from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train
 
 Data = tuple[Manifest, Split]
@@ -29,7 +30,7 @@ def finished(
     """The folder of a run that was never interrupted."""
     out = tmp_path_factory.mktemp("run")
     options = RunOptions(name="squares", threads=1, cache_folder=out / "cache")
-    train(tiny_config, *square_set, out, options)
+    train(tiny_config, TrainingData(*square_set), out, options)
     return out
 
 
@@ -72,7 +73,7 @@ def test_journal_has_every_epoch(finished: Path, tiny_config: TrainConfig) -> No
 def test_run_in_the_way_is_kept(finished: Path, square_set: Data, tiny_config: TrainConfig) -> None:
     before = (finished / "checkpoint.safetensors").read_bytes()
     with pytest.raises(CheckpointError, match="already holds a run"):
-        train(tiny_config, *square_set, finished)
+        train(tiny_config, TrainingData(*square_set), finished)
     assert (finished / "checkpoint.safetensors").read_bytes() == before
 
 
@@ -81,7 +82,7 @@ def test_checkpoint_of_another_recipe_is_refused(
 ) -> None:
     other = msgspec.structs.replace(tiny_config, seed=5)
     with pytest.raises(CheckpointError, match="another recipe"):
-        train(other, *square_set, finished, RunOptions(resume=True))
+        train(other, TrainingData(*square_set), finished, RunOptions(resume=True))
 
 
 def test_killed_at_any_moment_and_resumed_gives_identical_weights(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.labels import LABELS, RESEARCH_NOTICE
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_COLLECTIONS = ("br35h-tumor", "brain-tumor-progression", "diverse")
+_SETS = ("nickparvar", "folder", *_COLLECTIONS)
 
 
 @click.group(name="data", short_help="Import, audit and split image sets.")
@@ -29,37 +31,49 @@ def command() -> None:
     short_help="List a folder of pictures in a manifest.",
     epilog="Example: tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
 )
-@click.argument("image_set", metavar="SET", type=click.Choice(["nickparvar", "folder"]))
+@click.argument("image_set", metavar="SET", type=click.Choice(_SETS))
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
               help="Folder with CLASS or SPLIT/CLASS folders.")  # fmt: skip
 @click.option("--output", required=True, metavar="MANIFEST", type=_IN_FILE,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
               help="Name of the collection; by default the folder's.")  # fmt: skip
+@click.option("--masks", metavar="DIR", type=_FOLDER,
+              help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
 @click.option(
     "--allow-partial", is_flag=True, help="Go on where files of `nickparvar` are missing."
 )
 def import_command(
-    image_set: str, folder: Path, output: Path, source: str, allow_partial: bool
+    image_set: str,
+    folder: Path,
+    output: Path,
+    source: str,
+    masks: Path | None,
+    allow_partial: bool,
 ) -> None:
     """List the pictures of a folder in a manifest.
 
-    SET is `nickparvar`, the public set of 7,023 images, whose patients and folds are known; or
-    `folder`, any folder with one folder a class.
+    SET is `nickparvar`, the public set of 7,023 images, whose patients and folds are known;
+    `folder`, any folder with one folder a class; or one of the collections from other hospitals,
+    which bring an index of their own.
     """
-    from tumorlens.datasets import importers
+    from tumorlens.datasets import collections, importers
 
-    if image_set == "nickparvar" and source:
-        raise click.UsageError("--source is for `folder`: the sources of nickparvar are known")
-    if image_set == "folder" and allow_partial:
-        raise click.UsageError("--allow-partial is for nickparvar: a `folder` has no fixed counts")
+    if image_set != "folder" and source:
+        raise click.UsageError(f"--source is for `folder`: the sources of {image_set} are known")
+    if image_set != "nickparvar" and (allow_partial or masks):
+        raise click.UsageError("--allow-partial and --masks are for nickparvar")
     with bar("Reading") as progress:
         if image_set == "nickparvar":
             manifest = importers.import_nickparvar(
                 folder, output, allow_partial=allow_partial, progress=progress
             )
-        else:
+        elif image_set == "folder":
             manifest = importers.import_folder(folder, output, source=source, progress=progress)
+        else:
+            manifest = collections.IMPORTERS[image_set](folder, output, progress=progress)
+    if masks is not None:
+        manifest = collections.with_cheng_masks(manifest, masks)
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
     _print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
@@ -132,7 +146,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     epilog="Example: tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
-@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv"]),
+@click.option("--protocol", type=click.Choice(["folder", "clean", "clean-cv", "br35h-tumor"]),
               help="Write the split of this protocol.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=_IN_FILE,
               help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip
@@ -182,10 +196,11 @@ def _print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> Non
     counts = Counter(zip(parts, (record.label for record in manifest), strict=True))
     table = Table()
     table.add_column(title)
-    for label in (*CLASSES, "all"):
+    shown = [label for label in LABELS if any(label == name for _, name in counts)]
+    for label in (*shown, "all"):
         table.add_column(label, justify="right")
     for part in sorted(set(parts)):
-        row = [counts[part, label] for label in CLASSES]
+        row = [counts[part, label] for label in shown]
         table.add_row(part, *(f"{n:,}" for n in (*row, sum(row))))
     Console().print(table)
 

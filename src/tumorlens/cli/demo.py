@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.datasets.splits import Split
     from tumorlens.evaluation.demo import Outcome
-    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.classifier import Classifier, Prediction
 
 Progress = Callable[[int, int], None]
 
@@ -113,6 +113,7 @@ class _Run:
         from tumorlens.config import TrainConfig, recipe_path
         from tumorlens.evaluation import demo
         from tumorlens.inference.classifier import Classifier
+        from tumorlens.training.data import TrainingData
         from tumorlens.training.progress import EpochBar
         from tumorlens.training.runner import RunOptions, train
 
@@ -125,7 +126,7 @@ class _Run:
             self._next("Training a network on the training patients"),
             EpochBar(config.epochs) as epochs,
         ):
-            made = train(config, manifest, split, out, options, [epochs])
+            made = train(config, TrainingData(manifest, split), out, options, [epochs])
         return Classifier(demo.declare_use(made or out / "bundle"), threads=1)
 
     @contextmanager
@@ -161,6 +162,12 @@ def _fresh(folder: Path) -> Path:
     return candidate
 
 
+def _in_words(answer: "Prediction") -> str:
+    if answer.label is None:
+        return f"{answer.decision} ({answer.reason})"
+    return f"{answer.label} ({answer.probabilities[answer.label]:.1%})"
+
+
 def _print(outcome: "Outcome", page: Path) -> None:
     from tumorlens.evaluation import demo, report
     from tumorlens.inference.classifier import Prediction
@@ -170,7 +177,7 @@ def _print(outcome: "Outcome", page: Path) -> None:
     for shown in outcome.pictures:
         path, answer = printable(shown.path), shown.answer
         if isinstance(answer, Prediction):
-            click.echo(f"{path}: {answer.label} ({answer.probabilities[answer.label]:.1%})")
+            click.echo(f"{path}: {_in_words(answer)}")
         else:
             click.echo(f"tumorlens: {printable(answer.error.message)}", err=True)
     click.echo(f"Report: {page}")

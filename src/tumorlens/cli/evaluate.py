@@ -67,7 +67,7 @@ def command(
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
 
-    classifier = Classifier(bundles.load(bundle))
+    classifier = Classifier(bundles.load(bundle), answer_all=True)
     manifest = Manifest.load(data)
     split = protocols.load_split(split_name)
     parts = split.parts(manifest)

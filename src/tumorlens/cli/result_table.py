@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tumorlens.cli.terminal import printable
 from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.decision import ABSTAINED, REJECTED
 from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
 _WIDE: Final = 100
@@ -21,6 +22,7 @@ _NARROW: Final = 48
 """Columns below which a table has no room: name and answer stand beneath each other."""
 _UNBOUNDED: Final = 100_000
 _BAR_CELLS: Final = 12
+_HELD_BACK: Final = {ABSTAINED: "not sure", REJECTED: "refused"}
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 Results = Sequence[Prediction | Failure]
@@ -71,8 +73,8 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
         if isinstance(result, Failure):
             yield Text(f"  failed: {result.error.kind}", style="red")
         else:
-            share = percent(result.probabilities[result.label])
-            yield Text(f"  {DISPLAY_NAMES[result.label]} {share}", style="bold")
+            share = _top(result)
+            yield Text("  ").append_text(_answer(result)).append(f" {share}" if share else "")
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
@@ -96,8 +98,7 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
         if isinstance(result, Failure):
             table.add_row(path, Text(f"failed: {result.error.kind}", style="red"))
         else:
-            answer = Text(DISPLAY_NAMES[result.label], style="bold")
-            table.add_row(path, answer, *_shares(result, width))
+            table.add_row(path, _answer(result), *_shares(result, width))
     return table
 
 
@@ -105,21 +106,35 @@ def _every_class(width: int | None) -> bool:
     return width is None or width >= _WIDE
 
 
+def _answer(result: Prediction) -> Text:
+    if result.label is None:
+        return Text(_HELD_BACK[result.decision], style="yellow")
+    return Text(DISPLAY_NAMES[result.label], style="bold")
+
+
+def _top(result: Prediction) -> str:
+    """The answer's probability; nothing where none is given."""
+    return percent(result.probabilities[result.label]) if result.label is not None else ""
+
+
 def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
     if _every_class(width):
         for name, value in result.probabilities.items():
-            yield Text(percent(value), style="bold" if name == result.label else "dim")
+            shown = "" if result.decision == REJECTED else percent(value)
+            yield Text(shown, style="bold" if name == result.label else "dim")
         return
-    share = result.probabilities[result.label]
     drawn = Text()
-    if width and width >= _MEDIUM:
-        drawn.append(bar(share) + " ", style="cyan")
-    yield drawn.append(f"{percent(share):>6}")
+    if width and width >= _MEDIUM and result.label is not None:
+        drawn.append(bar(result.probabilities[result.label]) + " ", style="cyan")
+    yield drawn.append(f"{_top(result):>6}")
 
 
 def _footer(results: Results) -> list[Text]:
     failures = [result for result in results if isinstance(result, Failure)]
+    held = [r for r in results if isinstance(r, Prediction) and r.reason]
     lines = [Text()]
+    lines += [Text(printable(f"{r.path}: {r.reason}"), style="yellow") for r in held]
+    lines += [Text()] if held else []
     lines += [Text(printable(failure.error.message), style="red") for failure in failures]
     lines += [Text()] if failures else []
     model = next((result.model for result in results if isinstance(result, Prediction)), None)

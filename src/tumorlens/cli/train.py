@@ -11,6 +11,11 @@ from tumorlens.errors import MissingExtraError
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
 @click.option("--split", required=True, help="Split by name (folder, clean, clean-cv:K) or file.")
+@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
+              metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
+              "`extra_share` of each batch: the train part of SPLIT, or `all`.")  # fmt: skip
+@click.option("--leave-out", multiple=True, metavar="SOURCE",
+              help="Source or family that takes no part, to be tested on later.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
@@ -23,6 +28,8 @@ def command(
     recipe: Path,
     data: Path,
     split: str,
+    extras: tuple[tuple[Path, str], ...],
+    leave_out: tuple[str, ...],
     out: Path,
     resume: bool,
     seed: int | None,
@@ -47,17 +54,25 @@ def command(
     from tumorlens.config import TrainConfig, recipe_path
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
+    from tumorlens.training.data import Extra, TrainingData
     from tumorlens.training.progress import EpochBar
     from tumorlens.training.runner import RunOptions, train
 
     config = TrainConfig.from_toml(recipe_path(recipe))
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
-    options = RunOptions(
-        name=name, resume=resume, allow_partial=allow_partial, cache_folder=cache, threads=threads
+    options = RunOptions(name=name, resume=resume, cache_folder=cache, threads=threads)
+    chosen = TrainingData(
+        Manifest.load(data),
+        splits.load(split),
+        [
+            Extra(Manifest.load(path), None if part == "all" else splits.load(part))
+            for path, part in extras
+        ],
+        leave_out,
+        allow_partial,
     )
-    manifest = Manifest.load(data)
     with EpochBar(config.epochs) as bar:
-        folder = train(config, manifest, splits.load(split), out, options, [bar])
+        folder = train(config, chosen, out, options, [bar])
     if folder is not None:
         click.echo(f"bundle: {folder}")

@@ -19,7 +19,7 @@ from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
-from tumorlens.labels import CLASSES, DISPLAY_NAMES
+from tumorlens.labels import CLASSES, LABEL_NAMES
 
 PAGE: Final = "index.html"
 JSON: Final = "audit.json"
@@ -117,7 +117,7 @@ class _Gallery:
             paths = [path for path in (conflict.path, conflict.other_path) if path]
             if not set(paths) <= seen:
                 seen.update(paths)
-                said = DISPLAY_NAMES[conflict.label], DISPLAY_NAMES.get(conflict.other_label, "?")
+                said = LABEL_NAMES[conflict.label], LABEL_NAMES.get(conflict.other_label, "?")
                 note = f"{said[0]} or {said[1]}: {conflict.reason}"
                 yield Panel([self.show(path) for path in paths], note)
 
@@ -175,7 +175,7 @@ class _Gallery:
         """Embed one picture with its name, class and part."""
         record = self.records[path]
         name = Path(path).name
-        where = f"{DISPLAY_NAMES[record.label]}{', ' + part if part else ''}"
+        where = f"{LABEL_NAMES[record.label]}{', ' + part if part else ''}"
         uri = encode.data_uri(picture(self.manifest, record))
         return Shown(uri, f"{name}, {where}", f"{name} · {where}")
 

@@ -55,15 +55,19 @@ def identical(keys: Sequence[Hashable]) -> list[tuple[int, ...]]:
     return [tuple(rows) for rows in groups.values() if len(rows) > 1]
 
 
-def near_duplicates(fingerprints: Fingerprints) -> Pairs:
+def near_duplicates(
+    fingerprints: Fingerprints,
+    max_distance: int = MAX_DISTANCE,
+    min_correlation: float = MIN_CORRELATION,
+) -> Pairs:
     """Find pairs whose pictures agree in some orientation; the best orientation is reported."""
     unit = _standardized(fingerprints.thumbnails)
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
     for orientation in range(len(ORIENTATIONS)):
         turned = _standardized(orient(fingerprints.thumbnails, orientation))
-        for left, right, distance in _shortlist(fingerprints, orientation):
+        for left, right, distance in _shortlist(fingerprints, orientation, max_distance):
             correlation = np.einsum("ij,ij->i", unit[left], turned[right])
-            for k in np.flatnonzero(correlation >= MIN_CORRELATION):
+            for k in np.flatnonzero(correlation >= min_correlation):
                 pair = int(left[k]), int(right[k])
                 found = (float(correlation[k]), orientation, int(distance[k]))
                 if pair not in best or found[0] > best[pair][0]:
@@ -85,7 +89,7 @@ def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArr
 
 
 def _shortlist(
-    fingerprints: Fingerprints, orientation: int
+    fingerprints: Fingerprints, orientation: int, max_distance: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (left, right, distance) of usable pairs with near hashes and different pixels."""
     usable = fingerprints.usable
@@ -94,7 +98,7 @@ def _shortlist(
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         distance = hamming(fingerprints.hashes[chunk, 0], fingerprints.hashes[rows, orientation])
-        i, j = np.nonzero(distance <= MAX_DISTANCE)
+        i, j = np.nonzero(distance <= max_distance)
         left, right, bits = chunk[i], rows[j], distance[i, j].astype(np.int64)
         keep = (left < right) & (content[left] != content[right])
         left, right, bits = left[keep], right[keep], bits[keep]

@@ -21,7 +21,7 @@ from tumorlens.datasets.importers import Progress as Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
-from tumorlens.labels import CLASSES
+from tumorlens.labels import LABELS
 
 THUMBNAIL_SIZE: Final = 64
 ORIENTATIONS: Final = (
@@ -45,7 +45,7 @@ class Fingerprints:
     """
 
     labels: NDArray[np.int64]
-    """(N,) index into ``labels.CLASSES``."""
+    """(N,) index into ``labels.LABELS``."""
     thumbnails: NDArray[np.uint8]
     """(N, 64, 64) windowed picture, not cropped, stretched to a square."""
     hashes: NDArray[np.uint64]
@@ -87,7 +87,7 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerp
             if progress is not None:
                 progress(len(prints), len(manifest))
     return Fingerprints(
-        labels=np.array([CLASSES.index(record.label) for record in manifest], dtype=np.int64),
+        labels=np.array([LABELS.index(record.label) for record in manifest], dtype=np.int64),
         thumbnails=np.stack([item.thumbnail for item in prints]),
         hashes=np.stack([item.hashes for item in prints]),
         sha256=tuple(item.sha256 for item in prints),

@@ -57,6 +57,10 @@ class Provenance:
     source_label: str
     identical_to: str
     fold: int
+    source_file: str
+    """The file of the primary source, where its pixels were found there."""
+    orientation: str
+    """How the file lies relative to that: ``id``, ``fliplr``, ``rot180``."""
 
 
 def import_folder(
@@ -82,7 +86,8 @@ def import_folder(
     total = len(found)
     records: list[Record] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = pool.map(lambda item: _describe(item, base, source or folder.resolve().name), found)
+        name = source or folder.resolve().name
+        work = pool.map(lambda f: describe(f[0], f[1], f[2], base, name), found)
         for record in work:
             records.append(record)
             if progress is not None:
@@ -105,8 +110,7 @@ def import_nickparvar(
     if not allow_partial:
         check_counts(folder)
     manifest = import_folder(folder, manifest_path, source="unknown", progress=progress)
-    traced = provenance_table()
-    records = tuple(_with_provenance(record, traced) for record in manifest)
+    records = tuple(_with_provenance(record) for record in manifest)
     return Manifest(records, manifest.folder)
 
 
@@ -144,7 +148,7 @@ def provenance_table() -> Mapping[str, tuple[Provenance, ...]]:
     for row in csv.DictReader(gzip.decompress(packed).decode("utf-8").splitlines()):
         entry = Provenance(
             row["file"], row["group"], row["source"], row["patient"], row["source_class"],
-            row["identical_to"], int(row["fold"]),
+            row["identical_to"], int(row["fold"]), row["source_file"], row["orientation"],
         )  # fmt: skip
         table.setdefault(row["sha256"], []).append(entry)
     return {key: tuple(value) for key, value in table.items()}
@@ -165,12 +169,19 @@ def _lacking(names: Mapping[tuple[str, str], set[str]], split: str, label: str) 
     return f" (no {', '.join(lacking[:_NAMED])}{more})"
 
 
-def _with_provenance(record: Record, traced: Mapping[str, tuple[Provenance, ...]]) -> Record:
-    entries = traced.get(record.sha256)
+def provenance_of(record: Record) -> Provenance | None:
+    """What is known of a file of the 7,023-image set; None for any other file."""
+    entries = provenance_table().get(record.sha256)
     if not entries:
-        return record
+        return None
     tail = f"{record.split}/{record.label}/{Path(record.path).name}".lower()
-    entry = next((e for e in entries if e.file.lower() == tail), entries[0])
+    return next((e for e in entries if e.file.lower() == tail), entries[0])
+
+
+def _with_provenance(record: Record) -> Record:
+    entry = provenance_of(record)
+    if entry is None:
+        return record
     return dataclasses.replace(
         record,
         group=entry.group,
@@ -192,8 +203,8 @@ def _class_files(folder: Path) -> Iterable[tuple[Path, str, str]]:
         yield file, split, label
 
 
-def _describe(found: tuple[Path, str, str], base: Path, source: str) -> Record:
-    file, split, label = found
+def describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:
+    """What a file itself says; without pixels where it does not decode. Its own group."""
     data = reader.load_file(file)
     digest = hashlib.sha256(data).hexdigest()
     width = height = 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from tumorlens.errors import ManifestError, MissingExtraError
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.labels import CLASSES
+from tumorlens.labels import LABELS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Record:
     path: str
     """Relative to the manifest's folder, with forward slashes; absolute on another drive."""
     label: str
-    """Class by its folder; column ``class``."""
+    """One of ``labels.LABELS``; column ``class``."""
     split: str
     """Folder's split as published: ``training``, ``testing`` or empty."""
     sha256: str
@@ -41,6 +41,19 @@ class Record:
     patient: str = ""
     source_label: str = ""
     """The primary source's class where it contradicts ``label``; column ``source_class``."""
+    family: str = ""
+    """Collections among which patients may recur; the unit to leave out when testing on another
+    source. Empty: the source stands alone."""
+    sequence: str = ""
+    """``T1``, ``T1CE``, ``T2``, ``FLAIR``, or as the source says."""
+    plane: str = ""
+    """``axial``, ``coronal``, ``sagittal``, or as the source says."""
+    skull_stripped: str = ""
+    """``1`` where only the brain is shown, ``0`` where the head is."""
+    mask: str = ""
+    """An expert's outline of the tumour as a picture, above 127 inside; relative as ``path`` is."""
+    orientation: str = ""
+    """How the picture lies relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
 
 
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
@@ -66,6 +79,10 @@ class Manifest:
     def file(self, record: Record) -> Path:
         """Where the image of ``record`` lies on this machine."""
         return self.folder / record.path
+
+    def mask_file(self, record: Record) -> Path | None:
+        """Where the expert's outline of ``record`` lies; None where there is none."""
+        return self.folder / record.mask if record.mask else None
 
     @property
     def sha256(self) -> str:
@@ -119,9 +136,9 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
-    if row["class"] not in CLASSES:
+    if row["class"] not in LABELS:
         raise ManifestError(
-            f"{path}, row {number}: class {row['class']!r} is none of {', '.join(CLASSES)}"
+            f"{path}, row {number}: class {row['class']!r} is none of {', '.join(LABELS)}"
         )
     values: dict[str, Any] = {}
     for name, column in zip(_FIELDS, COLUMNS, strict=True):

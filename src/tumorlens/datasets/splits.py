@@ -29,7 +29,8 @@ EXCLUDED: Final = "excluded"
 FOLDS: Final = 5
 PROTOCOLS: Final = ("folder", "clean", "clean-cv")
 """Splits of the public 7,023-image set."""
-SHIPPED: Final = (*PROTOCOLS, "phantom")
+BR35H_TUMOR: Final = "br35h-tumor"
+SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, "phantom")
 """Split files in the box; ``phantom`` is the one that the bundle of that name was trained by."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
@@ -186,8 +187,11 @@ def load(name_or_path: str | Path) -> Split:
 
 def make(manifest: Manifest, protocol: str) -> Split:
     """Make the split of a shipped protocol for ``manifest``; raises ``SplitError``."""
+    if protocol == BR35H_TUMOR:
+        return br35h_tumor_split(manifest)
     if protocol not in PROTOCOLS:
-        raise SplitError(f"{protocol}: no such protocol; there are {', '.join(PROTOCOLS)}")
+        known = ", ".join((*PROTOCOLS, BR35H_TUMOR))
+        raise SplitError(f"{protocol}: no such protocol; there are {known}")
     return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
 
 
@@ -257,6 +261,36 @@ def fold_split(manifest: Manifest, name: str) -> Split:
         return split
     single = split.fold(0)
     return build("clean", f"Fold 0 tests, fold 1 validates. {description}", single.rows, True)
+
+
+def br35h_tumor_split(manifest: Manifest) -> Split:
+    """Part the tumour images of Br35H, whose kind is not given: 140 test, 60 validate, 220 train.
+
+    Whole clusters of like pictures, in an order that only their name decides; one that does not
+    fit any more goes to the next part.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for i, record in enumerate(manifest):
+        members[record.group].append(i)
+    ranked = sorted(members, key=lambda g: hashlib.sha256(f"{BR35H_TUMOR}{g}".encode()).digest())
+    room = {TEST: 140, VALIDATION: 60}
+    parts = {}
+    for group in ranked:
+        size = len(members[group])
+        part = next((name for name, left in room.items() if size <= left), TRAIN)
+        if part != TRAIN:
+            room[part] -= size
+        parts[group] = part
+    order = sorted(range(len(manifest)), key=lambda i: _published_order(manifest, i))
+    rows = [
+        SplitRow(r.sha256, r.label, r.group, parts[r.group])
+        for r in (manifest.records[i] for i in order)
+    ]
+    description = (
+        "Tumour images of Br35H, kind not given, by clusters of like pictures: part of them train "
+        "with the label that any tumour class is right, the others are kept for testing."
+    )
+    return build(BR35H_TUMOR, description, rows, disjoint=True)
 
 
 def _entries(

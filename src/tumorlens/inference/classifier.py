@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.bundle import Bundle
+from tumorlens.bundle import Bundle, DecisionRule
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES
@@ -46,10 +47,15 @@ class Prediction(msgspec.Struct, frozen=True):
     """The answer for one picture."""
 
     path: str
-    label: str
-    """The most probable class."""
+    decision: Decision
+    """``classified``; ``abstained``, not sure enough; ``rejected``, not a picture to answer for."""
+    label: str | None
+    """The most probable class where ``decision`` is ``classified``; None otherwise."""
+    reason: str
+    """Why no answer is given, in words; empty where one is."""
     probabilities: dict[str, float]
-    """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1."""
+    """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1. Of a rejected picture
+    they mean nothing."""
     model: ModelIdentity
     heatmap: "Heatmap | None" = None
     """Where the answer comes from, if that was asked for."""
@@ -96,13 +102,13 @@ class Answer(NamedTuple):
     """(4, h, w): class activation map."""
 
     def explained(self) -> Prediction:
-        """The prediction with the heatmap of its most probable class, where it has one."""
+        """The prediction with the heatmap of its most probable class; a rejected one has none."""
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
-        shares = self.prediction.probabilities
-        if not shares:
+        if self.prediction.decision == REJECTED:
             return self.prediction
+        shares = self.prediction.probabilities
         name = max(shares, key=shares.__getitem__)
         cam = self.cam[CLASSES.index(name)]
         found = heatmap.explain(cam, name, self.ready.square, self.ready.shape)
@@ -115,9 +121,15 @@ class Classifier:
     Safe to share between threads. Raises ``BundleError`` where the bundle cannot be run.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose."""
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, *, answer_all: bool = False
+    ) -> None:
+        """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
+
+        With ``answer_all`` every picture is classified, however unsure: to measure the network.
+        """
         self.bundle = bundle
+        self._rule = DecisionRule() if answer_all else bundle.info.decision
         self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
         self._threads = threads
         self._session = Session(bundle, threads)
@@ -212,10 +224,14 @@ class Classifier:
 
     def _predictions(self, paths: Sequence[str], outputs: Outputs) -> list[Prediction]:
         table = probabilities(outputs.logits, self.bundle.info.temperature)
-        return [
-            Prediction(path, label(row), dict(zip(CLASSES, row.tolist(), strict=True)), self.model)
-            for path, row in zip(paths, table, strict=True)
-        ]
+        return [self._decide(path, row) for path, row in zip(paths, table, strict=True)]
+
+    def _decide(self, path: str, row: NDArray[np.float64]) -> Prediction:
+        reason = doubt(row, self._rule)
+        shares = dict(zip(CLASSES, row.tolist(), strict=True))
+        if reason:
+            return Prediction(path, ABSTAINED, None, reason, shares, self.model)
+        return Prediction(path, CLASSIFIED, label(row), "", shares, self.model)
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)

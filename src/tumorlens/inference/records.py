@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.decision import REJECTED
 from tumorlens.labels import CLASSES
 
 _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
-    "path", "label", *CLASSES, "model_name", "model_version", "model_sha256",
+    "path", "decision", "label", "reason", *CLASSES, "model_name", "model_version", "model_sha256",
     "error_kind", "error_message",
 )  # fmt: skip
 
@@ -25,15 +26,16 @@ CSV_COLUMNS: Final = (
 def record(result: Prediction | Failure) -> dict[str, Any]:
     """What JSON says of one picture, as builtin types.
 
-    Either ``path``, ``label``, ``probabilities`` (keyed by class), ``model`` (``name``,
-    ``version``, ``sha256``) and, where it was asked for, ``heatmap`` (``label``, ``square``,
-    ``grid``, ``peak``, ``box``), or ``path`` and ``error`` (``kind``, ``message``).
+    Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
+    ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
+    ``model`` (``name``, ``version``, ``sha256``) and, where it was asked for, ``heatmap``
+    (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error`` (``kind``,
+    ``message``).
     """
     made: dict[str, Any] = msgspec.to_builtins(result)
     if isinstance(result, Prediction):
-        made["probabilities"] = {
-            name: round(value, _DIGITS) for name, value in result.probabilities.items()
-        }
+        shares = {name: round(value, _DIGITS) for name, value in result.probabilities.items()}
+        made["probabilities"] = None if result.decision == REJECTED else shares
         if result.heatmap is None:
             del made["heatmap"]
         else:
@@ -59,10 +61,11 @@ def csv_line(result: Prediction | Failure) -> bytes:
         blank = [""] * (len(CSV_COLUMNS) - 3)
         return _csv_line([result.path, *blank, result.error.kind, result.error.message])
     shares = [f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES]
-    model = result.model
-    return _csv_line(
-        [result.path, result.label, *shares, model.name, model.version, model.sha256, "", ""]
-    )
+    if result.decision == REJECTED:
+        shares = [""] * len(CLASSES)
+    model = [result.model.name, result.model.version, result.model.sha256]
+    answer = [result.decision, result.label or "", result.reason]
+    return _csv_line([result.path, *answer, *shares, *model, "", ""])
 
 
 def _csv_line(fields: Sequence[str]) -> bytes:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from tumorlens.config import ModelConfig
+from tumorlens.config import ModelConfig, TrainConfig
 from tumorlens.errors import RecipeError
 from tumorlens.training.network import SepSENet
 
@@ -55,6 +56,14 @@ def resolve(model: str | ModelConfig) -> ModelConfig:
     if model not in ARCHITECTURES:
         raise RecipeError(f"no network is named {model!r}; there are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[model]
+
+
+def network_config(config: TrainConfig) -> ModelConfig:
+    """The network that a recipe trains: with a lesion head where the recipe teaches outlines."""
+    model = resolve(config.model)
+    if config.augment.lesions.mask_loss > 0:
+        return msgspec.structs.replace(model, lesion_head=True)
+    return model
 
 
 def count_parameters(network: nn.Module) -> int:

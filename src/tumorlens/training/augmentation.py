@@ -6,19 +6,30 @@ import torch
 from torch import Tensor
 
 from tumorlens.config import AugmentConfig
+from tumorlens.training.style import restyle
 
 
-def augment(batch: Tensor, config: AugmentConfig, size: int, generator: torch.Generator) -> Tensor:
-    """Change float images (N, 1, S, S) in 0..1 at random; return (N, 1, size, size) in 0..1."""
-    batch = random_affine(batch, config, size, generator)
-    batch = random_intensity(batch, config, generator)
-    return random_erase(batch, config, generator)
+def augment(
+    batch: Tensor, masks: Tensor | None, config: AugmentConfig, size: int, random: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Change float images (N, 1, S, S) in 0..1 at random; return (N, 1, size, size) in 0..1.
+
+    ``masks`` of the same shape are moved along, and not otherwise changed.
+    """
+    if masks is None:
+        batch = random_affine(batch, config, size, random)
+    else:
+        moved = random_affine(torch.cat([batch, masks], dim=1), config, size, random)
+        batch, masks = moved[:, :1], moved[:, 1:]
+    batch = random_intensity(batch, config, random)
+    batch = restyle(batch, config.style, random)
+    return random_erase(batch, config, random), masks
 
 
 def random_affine(
     batch: Tensor, config: AugmentConfig, size: int, generator: torch.Generator
 ) -> Tensor:
-    """Rotate, scale, shear, shift and mirror; what comes from outside is black."""
+    """Rotate, scale, shear, shift and mirror (N, K, S, S); what comes from outside is black."""
     count = len(batch)
     angle = _uniform(count, math.radians(config.rotation_degrees), generator)
     zoom = torch.exp(_uniform(count, math.log1p(config.scale), generator))
@@ -70,16 +81,12 @@ def random_erase(batch: Tensor, config: AugmentConfig, generator: torch.Generato
     return torch.where(hole, mean, batch)
 
 
-def mixup(
-    batch: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Blend each image and its target (N, C) with another's (Zhang et al. 2018)."""
-    if alpha <= 0:
-        return batch, targets
-    share = _beta(alpha, generator)
-    order = torch.randperm(len(batch), generator=generator).to(batch.device)
-    mixed = share * batch + (1 - share) * batch[order]
-    return mixed, share * targets + (1 - share) * targets[order]
+def mixup_share(alpha: float, generator: torch.Generator) -> float:
+    """How much of an image stays its own when two are blended (Zhang et al. 2018): 0.5 to 1.
+
+    1, no blend, where ``alpha`` of the Beta distribution is 0.
+    """
+    return _beta(alpha, generator) if alpha > 0 else 1.0
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
-from tumorlens.preprocessing import preprocess
+from tumorlens.preprocessing import preprocess, preprocess_mask
 
 Progress = Callable[[int, int], None]
 
@@ -45,30 +46,66 @@ def cached_images(
     """
     records = [manifest.records[i] for i in indices]
     path = folder / f"{_key(records, config)}.npy"
+
+    def load(record: Record) -> NDArray[np.uint8]:
+        return _load(manifest.file(record), config)
+
+    return _cached(path, records, load, config.image_size, progress)
+
+
+def cached_masks(
+    manifest: Manifest,
+    indices: Sequence[int],
+    config: PreprocessConfig,
+    folder: Path,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """Experts' outlines of the same records, moved as the images are; empty where there is none.
+
+    Keyed and written as ``cached_images``; the masks' own bytes are not part of the key.
+    """
+    records = [manifest.records[i] for i in indices]
+    path = folder / f"{_key(records, config)}-masks.npy"
+
+    def load(record: Record) -> NDArray[np.uint8]:
+        return _load_mask(manifest, record, config)
+
+    return _cached(path, records, load, config.image_size, progress)
+
+
+def _cached(
+    path: Path,
+    records: Sequence[Record],
+    load: Callable[[Record], NDArray[np.uint8]],
+    size: int,
+    progress: Progress | None,
+) -> NDArray[np.uint8]:
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _build(path, [manifest.file(r) for r in records], config, progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _build(path, records, load, size, progress)
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
 
 
 def _build(
-    path: Path, paths: Sequence[Path], config: PreprocessConfig, progress: Progress | None
+    path: Path,
+    records: Sequence[Record],
+    load: Callable[[Record], NDArray[np.uint8]],
+    size: int,
+    progress: Progress | None,
 ) -> None:
-    size = config.image_size
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npy")
     os.close(handle)
     try:
         images = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size)
+            temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
         )
         # One thread a product: the pool's threads are the parallelism.
         with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            results = pool.map(lambda item: _load(item, config), paths)
-            for index, image in enumerate(results):
+            for index, image in enumerate(pool.map(load, records)):
                 images[index] = image
                 if progress is not None:
-                    progress(index + 1, len(paths))
+                    progress(index + 1, len(records))
         images.flush()
         Path(temporary).replace(path)
     finally:
@@ -79,6 +116,18 @@ def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:
     try:
         image = reader.read(path)
         return preprocess(image.pixels, config, image.source)
+    except InputError as error:
+        raise DatasetError(f"cannot train on {error}") from error
+
+
+def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArray[np.uint8]:
+    file = manifest.mask_file(record)
+    if file is None:
+        return np.zeros((config.image_size, config.image_size), dtype=np.uint8)
+    try:
+        image = reader.read(manifest.file(record)).pixels
+        mask = oriented_mask(reader.read(file).pixels, record.orientation, image.shape)
+        return preprocess_mask(mask, image, config)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error
 

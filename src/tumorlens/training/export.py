@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tumorlens.bundle import INPUT, OUTPUTS
+from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS
 from tumorlens.errors import BundleError
 from tumorlens.training.network import NetworkOutput, SeparableBlock, SepSENet
 
@@ -28,14 +28,22 @@ class _Graph(nn.Module):
         super().__init__()
         self.network, self.flip = network, flip
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if not self.flip:
-            return self.network.explain(x)
+            return _present(self.network.explain(x))
         count = x.shape[0]
         both: NetworkOutput = self.network.explain(torch.cat([x, x.flip(3)]))
         logits = (both.logits[:count] + both.logits[count:]) / 2
         cam = (both.cam[:count] + both.cam[count:].flip(3)) / 2
-        return logits, cam, (both.embedding[:count] + both.embedding[count:]) / 2
+        embedding = (both.embedding[:count] + both.embedding[count:]) / 2
+        lesion = None
+        if both.lesion is not None:
+            lesion = (both.lesion[:count] + both.lesion[count:].flip(3)) / 2
+        return _present(NetworkOutput(logits, cam, embedding, lesion))
+
+
+def _present(output: NetworkOutput) -> tuple[Tensor, ...]:
+    return tuple(tensor for tensor in output if tensor is not None)
 
 
 def fuse_norms(network: SepSENet) -> SepSENet:
@@ -65,7 +73,7 @@ def to_onnx(network: SepSENet, image_size: int, *, flip: bool = False) -> bytes:
             graph,
             (example,),
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            output_names=[*OUTPUTS, *((LESION_OUTPUT,) if network.config.lesion_head else ())],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             verbose=False,

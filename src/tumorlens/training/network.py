@@ -16,6 +16,9 @@ from tumorlens.labels import CLASSES
 _ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 
+_LESION_PRIOR = -3.0
+
+
 class NetworkOutput(NamedTuple):
     """What one forward pass gives; N images, C classes, D channels, (h, w) the last grid."""
 
@@ -25,6 +28,8 @@ class NetworkOutput(NamedTuple):
     """(N, C, h, w): each class's evidence by place; its mean plus the bias is the logit."""
     embedding: Tensor
     """(N, D): pooled features."""
+    lesion: Tensor | None = None
+    """(N, 1, h, w): probability that tumour is there, of networks with a lesion head."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -85,20 +90,29 @@ class SepSENet(nn.Module):
         self.stages = nn.Sequential(*_stages(config))
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
+        self.lesion = nn.Conv2d(config.widths[-1], 1, 1) if config.lesion_head else None
         self.apply(_initialize)
+        if self.lesion is not None:
+            # Most cells hold no tumour: start from saying so, not from one half.
+            nn.init.constant_(_bias(self.lesion), _LESION_PRIOR)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, S, S) normalised images to (N, 4) logits."""
+        return self.learn(x)[0]
+
+    def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (N, 4), and with a lesion head the logits (N, 1, h, w) of "tumour is here"."""
         features = self.stages(self.stem(x))
         logits: Tensor = self.classifier(self.dropout(features.mean(dim=(2, 3))))
-        return logits
+        return logits, None if self.lesion is None else self.lesion(features)
 
     def explain(self, x: Tensor) -> NetworkOutput:
         """All outputs of the exported graph; in evaluation mode ``logits`` equals ``forward``."""
         features = self.stages(self.stem(x))
         embedding = features.mean(dim=(2, 3))
         cam = nn.functional.conv2d(features, self.classifier.weight[:, :, None, None])
-        return NetworkOutput(self.classifier(embedding), cam, embedding)
+        lesion = None if self.lesion is None else torch.sigmoid(self.lesion(features))
+        return NetworkOutput(self.classifier(embedding), cam, embedding, lesion)
 
 
 def _stages(config: ModelConfig) -> list[nn.Module]:
@@ -114,6 +128,11 @@ def _stages(config: ModelConfig) -> list[nn.Module]:
             blocks.append(nn.MaxPool2d(2))
         stages.append(nn.Sequential(*blocks))
     return stages
+
+
+def _bias(convolution: nn.Conv2d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
 
 
 def _initialize(module: nn.Module) -> None:

@@ -48,16 +48,32 @@ def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
     return msgspec.structs.replace(config.augment, mixup=0.0, erase=0.0)
 
 
-def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
-    """(N,) class indices to (N, C) smoothed distributions."""
-    hard = nn.functional.one_hot(labels, classes).float()
-    return hard * (1 - smoothing) + smoothing / classes
+def answer_losses(
+    logits: Tensor, answers: Tensor, smoothing: float, class_weights: Tensor
+) -> Tensor:
+    """Loss of each image (N,) against its right answers (N, C), 1 for each right class.
+
+    One right class: cross-entropy with the label smoothed over all classes. Several, for labels
+    that say "one of these": minus the logarithm of their summed probability.
+    """
+    log_shares = torch.log_softmax(logits.float(), dim=1)
+    classes = logits.shape[1]
+    smoothed = answers * (1 - smoothing) + smoothing / classes
+    one = -(smoothed * class_weights * log_shares).sum(dim=1)
+    any_of = -log_shares.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
+    return torch.where(answers.sum(dim=1) > 1, any_of, one)
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """Mean over images of the cross-entropy between distributions, classes weighted."""
-    losses = -(targets * class_weights * torch.log_softmax(logits.float(), dim=1)).sum(dim=1)
-    return losses.mean()
+def lesion_losses(lesion: Tensor, masks: Tensor) -> Tensor:
+    """Loss of each image (N,) for where it sees tumour.
+
+    ``lesion`` (N, 1, h, w) are logits; ``masks`` (N, 1, S, S) in 0..1 are averaged over each cell,
+    and each cell is told that share. Cells weigh alike.
+    """
+    height, width = lesion.shape[-2:]
+    share = nn.functional.adaptive_avg_pool2d(masks, (height, width))
+    losses = nn.functional.binary_cross_entropy_with_logits(lesion.float(), share, reduction="none")
+    return losses.mean(dim=(1, 2, 3))
 
 
 def class_weights(labels: Tensor, classes: int, balance: bool) -> Tensor:

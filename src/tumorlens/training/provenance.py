@@ -13,30 +13,24 @@ import msgspec
 import torch
 
 from tumorlens.config import TrainConfig
-from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import Split
+from tumorlens.training.data import TrainingData
 
 _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntime", "safetensors")
 
 
-def run_key(config: TrainConfig, manifest: Manifest, split: Split, processes: int) -> str:
+def run_key(config: TrainConfig, data: TrainingData, processes: int) -> str:
     """Hash of all that decides a run's weights on one machine."""
     digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
-    digest.update(f"{manifest.sha256}{split.info.sha256}{processes}".encode())
+    digest.update(f"{data.key}{processes}".encode())
     return digest.hexdigest()
 
 
-def describe_run(config: TrainConfig, manifest: Manifest, split: Split) -> dict[str, Any]:
+def describe_run(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
     """The part of ``run.json`` that is known before training."""
     return {
         "recipe": msgspec.to_builtins(config),
         "seed": config.seed,
-        "data_sha256": manifest.sha256,
-        "split": {
-            "name": split.info.name,
-            "sha256": split.info.sha256,
-            "disjoint": split.info.disjoint,
-        },
+        **data.facts(),
         "versions": package_versions(),
         "git_commit": git_commit(),
         "hardware": hardware(),

@@ -15,19 +15,18 @@ import tumorlens
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import TrainConfig
-from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
-from tumorlens.errors import CheckpointError, SplitError
+from tumorlens.errors import CheckpointError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
-from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import normalize
 from tumorlens.training import architectures, cache, export, provenance
-from tumorlens.training.architectures import resolve
+from tumorlens.training.architectures import network_config
+from tumorlens.training.data import TrainingData
+from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.network import SepSENet
 from tumorlens.training.processes import Processes, join_processes, pick_device
-from tumorlens.training.trainer import ImageSet, Trainer, Watcher
+from tumorlens.training.trainer import Trainer, Watcher
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 RUN_FILE: Final = "run.json"
@@ -43,8 +42,6 @@ class RunOptions:
     name: str = "model"
     """The bundle's name."""
     resume: bool = False
-    allow_partial: bool = False
-    """Go on where the manifest lacks images that the split lists."""
     cache_folder: Path | None = None
     threads: int | None = None
     """CPU threads; sums are taken in another order with another number."""
@@ -52,8 +49,7 @@ class RunOptions:
 
 def train(
     config: TrainConfig,
-    manifest: Manifest,
-    split: Split,
+    data: TrainingData,
     out: Path,
     options: RunOptions | None = None,
     watchers: Sequence[Watcher] = (),
@@ -69,8 +65,7 @@ def train(
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        parts = split.parts(manifest, allow_partial=options.allow_partial)
-        trainer = _build(config, manifest, split, parts, options, processes)
+        trainer = _build(config, data, options, processes)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -79,7 +74,7 @@ def train(
         started = datetime.now(UTC).isoformat(timespec="seconds")
         with Journal(out, trainer.state.epoch) as journal:
             trainer.fit(checkpoint, _Watchers([journal, *watchers]))
-        run = provenance.describe_run(config, manifest, split)
+        run = provenance.describe_run(config, data)
         run |= {
             "started": started,
             "processes": processes.count,
@@ -159,35 +154,23 @@ class _Watchers(Watcher):
 
 
 def _build(
-    config: TrainConfig,
-    manifest: Manifest,
-    split: Split,
-    parts: Sequence[str],
-    options: RunOptions,
-    processes: Processes,
+    config: TrainConfig, data: TrainingData, options: RunOptions, processes: Processes
 ) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
-
-    def image_set(part: str) -> ImageSet:
-        chosen = [i for i, p in enumerate(parts) if p == part]
-        if not chosen:
-            raise SplitError(f"split {split.info.name} has no image for {part}")
-        images = cache.cached_images(manifest, chosen, config.preprocess, folder)
-        labels = [CLASSES.index(manifest.records[i].label) for i in chosen]
-        return ImageSet(images, np.asarray(labels, dtype=np.int64))
-
+    train_set, validation_set, extra = data.load(config, folder)
     return Trainer(
         config,
-        image_set(TRAIN),
-        image_set(VALIDATION),
-        run_key=provenance.run_key(config, manifest, split, processes.count),
+        train_set,
+        validation_set,
+        run_key=provenance.run_key(config, data, processes.count),
         device=pick_device(),
         processes=processes,
+        extra=extra,
     )
 
 
 def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
-    network = SepSENet(resolve(trainer.config.model))
+    network = SepSENet(network_config(trainer.config))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     made = export_bundle(
         network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER

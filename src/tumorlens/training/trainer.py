@@ -4,7 +4,6 @@ All randomness of an epoch comes from generators seeded by (seed, epoch, rank), 
 was killed half-way and is run again from its checkpoint takes the same course.
 """
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,24 +19,15 @@ from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.labels import CLASSES
 from tumorlens.training import checkpoint, optimization
-from tumorlens.training.architectures import resolve
-from tumorlens.training.augmentation import augment, mixup
+from tumorlens.training.architectures import network_config
+from tumorlens.training.augmentation import augment, mixup_share
 from tumorlens.training.checkpoint import RunState
+from tumorlens.training.images import ImageSet
+from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.network import SepSENet
 from tumorlens.training.processes import Processes
 
 _VALIDATION_BATCH = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSet:
-    """Preprocessed images (N, S, S) uint8 and their class indices (N,) int64."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 class Watcher:
@@ -75,23 +65,29 @@ class Trainer:
         run_key: str,
         device: torch.device,
         processes: Processes,
+        extra: NDArray[np.float64] | None = None,
     ) -> None:
-        """Build network and optimiser from ``config.seed``."""
+        """Build network and optimiser from ``config.seed``.
+
+        ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
+        random for their share of each batch, the others are each seen once an epoch.
+        """
         self.config, self.train_set, self.validation_set = config, train, validation
+        self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
         torch.manual_seed(config.seed)
-        network = SepSENet(resolve(config.model))
+        network = SepSENet(network_config(config))
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.forward: nn.Module = self.network
+        self.forward: nn.Module = _Learner(self.network)
         if processes.count > 1:
-            self.forward = DistributedDataParallel(self.network)
+            self.forward = DistributedDataParallel(self.forward)
         self.optimizer = optimization.build_optimizer(self.network, config.optimizer)
         self.average = optimization.WeightAverage(self.network, config.optimizer.ema_decay)
         self.best_weights = dict(self.average.values)
         self.state = RunState(
             run_key=run_key, epoch=0, step=0, best_epoch=0, history=[], wall_time_s=0.0
         )
-        labels = torch.from_numpy(train.labels)
+        labels = torch.from_numpy(train.labels[: self._own])
         self.class_weights = optimization.class_weights(labels, len(CLASSES), config.balance)
         self.class_weights = self.class_weights.to(device)
 
@@ -112,7 +108,17 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps; the last, incomplete batch is dropped."""
-        return max(1, len(self.train_set) // (self.config.batch_size * self.processes.count))
+        return max(1, self._own // (self._own_in_batch * self.processes.count))
+
+    @property
+    def _own(self) -> int:
+        """Images that are seen once an epoch; the extra ones come after them."""
+        return len(self.train_set) - len(self.extra)
+
+    @property
+    def _own_in_batch(self) -> int:
+        share = self.config.extra_share if len(self.extra) else 0.0
+        return max(1, round(self.config.batch_size * (1 - share)))
 
     def _train_epoch(self, epoch: int, watcher: Watcher) -> float:
         self.forward.train()
@@ -122,27 +128,35 @@ class Trainer:
         side = optimization.image_side(epoch, self.config)
         changes = optimization.augmentation(epoch, self.config)
         total = 0.0
-        for done, (images, labels) in enumerate(self._batches(epoch), start=1):
-            loss = self._step(images, labels, side, changes, generator)
+        for done, chosen in enumerate(self._batches(epoch), start=1):
+            loss = self._step(chosen, side, changes, generator)
             total += loss
             watcher.batch_done(epoch + 1, done, self.steps_per_epoch, total / done)
         return total / self.steps_per_epoch
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's share of a permutation that all processes draw alike."""
+    def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """This process's share of a permutation and of draws that all processes make alike."""
         shuffle = torch.Generator().manual_seed(self.config.seed * 7_368_787 + epoch)
-        order = torch.randperm(len(self.train_set), generator=shuffle).numpy()
-        size, count = self.config.batch_size, self.processes.count
+        order = torch.randperm(self._own, generator=shuffle).numpy()
+        size, count = self._own_in_batch, self.processes.count
+        more = self.config.batch_size - size if len(self.extra) else 0
+        drawn = self._draw_extra(self.steps_per_epoch * count * more, shuffle)
         for step in range(self.steps_per_epoch):
-            start = (step * count + self.processes.rank) * size
-            chosen = order[start : start + size]
-            images = torch.from_numpy(self.train_set.images[chosen])
-            yield images, torch.from_numpy(self.train_set.labels[chosen])
+            turn = step * count + self.processes.rank
+            extra = drawn[turn * more : (turn + 1) * more]
+            yield np.concatenate([order[turn * size : (turn + 1) * size], extra])
+
+    def _draw_extra(self, count: int, generator: torch.Generator) -> NDArray[np.int64]:
+        if count == 0:
+            return np.zeros(0, dtype=np.int64)
+        weights = torch.from_numpy(self.extra)
+        drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
+        indices: NDArray[np.int64] = drawn.numpy() + self._own
+        return indices
 
     def _step(
         self,
-        images: Tensor,
-        labels: Tensor,
+        chosen: NDArray[np.int64],
         side: int,
         changes: AugmentConfig,
         random: torch.Generator,
@@ -151,17 +165,27 @@ class Trainer:
         rate = optimization.learning_rate(self.state.step, self.steps_per_epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = images.to(self.device)[:, None].float() / 255.0
-        batch = augment(batch, changes, side, random)
-        targets = optimization.soft_targets(
-            labels.to(self.device), len(CLASSES), config.optimizer.label_smoothing
+        batch = mix(self._load(chosen), changes.lesions, random)
+        with_masks = changes.lesions.mask_loss > 0
+        images, masks = augment(
+            batch.images, batch.masks if with_masks else None, changes, side, random
         )
-        batch, targets = mixup(batch, targets, changes.mixup, random)
+        share = mixup_share(changes.mixup, random)
+        other = torch.randperm(len(images), generator=random) if share < 1 else None
+        if other is not None:
+            images = share * images + (1 - share) * images[other]
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
-            logits = self.forward(self._standardize(batch))
-        loss = optimization.soft_cross_entropy(logits, targets, self.class_weights)
+            logits, lesion = self.forward(self._standardize(images))
+        losses = self._losses(logits, lesion, masks, batch)
+        if other is not None:
+            turned = Batch(*(part[other] for part in batch))
+            turned_masks = None if masks is None else masks[other]
+            losses = share * losses + (1 - share) * self._losses(
+                logits, lesion, turned_masks, turned
+            )
+        loss = losses.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optimizer.clip_norm > 0:
@@ -170,6 +194,28 @@ class Trainer:
         self.state.step += 1
         self.average.update(self.network, self.state.step)
         return float(loss.detach())
+
+    def _load(self, chosen: NDArray[np.int64]) -> Batch:
+        images, masks, outlined, answers = self.train_set.take(chosen)
+        return Batch(
+            images.to(self.device)[:, None].float() / 255.0,
+            masks.to(self.device)[:, None].float() / 255.0,
+            outlined.to(self.device),
+            answers.to(self.device).float(),
+        )
+
+    def _losses(
+        self, logits: Tensor, lesion: Tensor | None, masks: Tensor | None, batch: Batch
+    ) -> Tensor:
+        """Loss of each image (N,), of both tasks."""
+        config = self.config
+        losses = optimization.answer_losses(
+            logits, batch.targets, config.optimizer.label_smoothing, self.class_weights
+        )
+        if lesion is None or masks is None:
+            return losses
+        where = optimization.lesion_losses(lesion, masks) * batch.outlined
+        return losses + config.augment.lesions.mask_loss * where
 
     def _standardize(self, batch: Tensor) -> Tensor:
         """As ``preprocessing.normalize`` does, for floats in 0..1."""
@@ -236,3 +282,15 @@ class Trainer:
             self.average.values[name].copy_(value)
         self.best_weights = checkpoint.without_prefix("best", tensors)
         self.state = state
+
+
+class _Learner(nn.Module):
+    """What training differentiates: the forward pass with the second task's output."""
+
+    def __init__(self, network: SepSENet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As ``SepSENet.learn``."""
+        return self.network.learn(x)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from tests.server.browser.dropping import choose, drop, headline, shown, wait_for_answers
 from tests.server.wire import Start
 
+from tumorlens import bundle
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 
@@ -191,32 +193,49 @@ def test_the_printed_report_has_every_answer(page: Page, files: list[Path]) -> N
     assert len(page.pdf()) > 10_000
 
 
-@pytest.mark.parametrize(
-    ("decision", "said"), [("abstained", "no clear answer"), ("rejected", "rejected")]
-)
-def test_what_is_not_classified_is_never_shown_as_no_tumour(
-    page: Page, files: list[Path], decision: str, said: str
+@pytest.mark.parametrize("private", [False, True])
+def test_an_abstained_answer_is_never_shown_as_no_tumour(
+    context: BrowserContext, start: Start, files: list[Path], tmp_path: Path, private: bool
 ) -> None:
-    """The healthy head, answered with a decision: its probabilities stay those of a healthy one."""
+    """A bundle whose bar no answer passes, asked about a healthy head."""
+    made = bundle.load("phantom")
+    rule = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    bundle.save(tmp_path / "strict", msgspec.structs.replace(made.info, decision=rule), made.model)
+    with start(bundle=str(tmp_path / "strict")) as url:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html[data-ready]")
+        if private:
+            page.get_by_role("switch").click()
+        choose(page, files[2:3])
+        assert headline(page) == "no clear answer"
+        expect(page.locator("#answer .reason")).to_contain_text("not sure enough: no tumour")
+        assert page.locator(".chosen").count() == 0
+        assert page.locator(".entry-answer").inner_text() == "no clear answer"
+        (record,) = exported(page)
+        assert (record["decision"], record["label"]) == ("abstained", None)
+        page.click("#history-open")
+        assert "no tumour" not in page.get_by_role("dialog").inner_text()
+        page.close()
+
+
+def test_a_rejected_input_is_never_shown_as_no_tumour(page: Page, files: list[Path]) -> None:
+    """The healthy head, as if it had been rejected: no rule of a bundle rejects a picture yet."""
 
     def decide(route: Route) -> None:
         answer = route.fetch()
         body = answer.json()
         for record in body["predictions"]:
-            record.update(decision=decision, label=None, reason="It is unlike what was trained on.")
+            record.update(decision="rejected", label=None, reason="It is no brain.")
         route.fulfill(response=answer, json=body)
 
     page.route("**/v1/predictions*", decide)
     choose(page, files[2:3])
-    assert headline(page) == said
-    expect(page.locator("#answer .reason")).to_have_text("It is unlike what was trained on.")
-    assert page.locator(".chosen").count() == 0
-    assert page.locator(".bars").count() == (1 if decision == "abstained" else 0)
-    slider = page.get_by_role("slider", name="Heatmap")
-    assert slider.is_enabled() is (decision == "abstained")
-    assert said in page.locator(".entry-answer").inner_text()
-    page.click("#history-open")
-    assert "no tumour" not in page.get_by_role("dialog").inner_text()
+    assert headline(page) == "rejected"
+    expect(page.locator("#answer .reason")).to_have_text("It is no brain.")
+    assert page.locator(".bars").count() == 0
+    assert page.get_by_role("slider", name="Heatmap").is_disabled()
+    assert "no tumour" not in page.locator("#desk").inner_text().replace("no-tumour", "")
 
 
 def test_a_server_with_tokens_asks_for_one(

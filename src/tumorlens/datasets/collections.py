@@ -1,0 +1,199 @@
+"""Importers of the collections that stand beside the public set: other sources, other hospitals.
+
+Each reads a folder with its own index and gives a manifest in the one vocabulary of
+``manifest.Record``. What an index says of a picture (patient, sequence, plane, the expert's
+outline) comes along; what it does not say stays empty.
+"""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from tumorlens.datasets import duplicates
+from tumorlens.datasets.fingerprints import fingerprint
+from tumorlens.datasets.importers import Progress, describe, provenance_of
+from tumorlens.datasets.manifest import Manifest, Record, relative_path
+from tumorlens.errors import DatasetError
+from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR
+
+BR35H: Final = "br35h"
+TUMOR_FREE_SLICE: Final = "tumor_free_slice"
+"""A slice without tumour of a patient who has one elsewhere: ``notumor``, as a slice."""
+_COPY_DISTANCE: Final = 18
+_COPY_CORRELATION: Final = 0.85
+"""Pictures so near are one cluster. Laxer than for the audit, because this set holds one slice in
+several contrasts, and because joining two patients is safe where parting one is not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    """One row of a collection's index."""
+
+    file: Path
+    label: str
+    about: Mapping[str, str]
+    """Further fields of ``Record``."""
+
+
+def import_diverse(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Import slices of many small collections, listed in ``index.csv``.
+
+    Columns: file, class, set, family, patient, sequence, plane, skull_stripped, mask.
+    Raises ``DatasetError`` where the index is missing or names an absent file or unknown class.
+    """
+    folder = Path(folder)
+    entries = [
+        _Entry(
+            folder / row["file"],
+            NO_TUMOR if row["class"] == TUMOR_FREE_SLICE else row["class"],
+            {
+                "source": row["set"],
+                "family": row["family"],
+                "patient": row["patient"],
+                "group": f"{row['family']}:{row['patient'] or row['file']}",
+                "sequence": row["sequence"].strip("?"),
+                "plane": row["plane"].strip("?"),
+                "skull_stripped": row["skull_stripped"],
+                "mask": row["mask"] and str(folder / row["mask"]),
+            },
+        )
+        for row in _index(folder / "index.csv")
+    ]
+    return _import(entries, manifest_path, progress)
+
+
+def import_br35h_tumor(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Import the tumour images of Br35H, whose kind is not given: label ``tumor``.
+
+    Patients are not known either, and many pictures are versions of one slice; those that resemble
+    each other are one group.
+    """
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    files = [file for file in files if not file.name.startswith(".") and file.suffix != ".csv"]
+    entries = [_Entry(file, ANY_TUMOR, {"source": BR35H, "family": BR35H}) for file in files]
+    manifest = _import(entries, manifest_path, progress)
+    pairs = duplicates.near_duplicates(fingerprint(manifest), _COPY_DISTANCE, _COPY_CORRELATION)
+    same = duplicates.identical([record.pixel_sha256 for record in manifest])
+    numbers = duplicates.clusters(len(manifest), pairs, same).tolist()
+    first: dict[int, str] = {}
+    for record, number in zip(manifest, numbers, strict=True):
+        first.setdefault(number, f"{BR35H}:{record.sha256[:16]}")
+    return Manifest(
+        tuple(
+            dataclasses.replace(record, group=first[number])
+            for record, number in zip(manifest, numbers, strict=True)
+        ),
+        manifest.folder,
+    )
+
+
+def import_brain_tumor_progression(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Import axial slices of TCIA Brain-Tumor-Progression, with masks, listed in ``slices.csv``."""
+    folder = Path(folder)
+    source = "brain-tumor-progression"
+    entries = [
+        _Entry(
+            folder / row["file"],
+            row["class"],
+            {
+                "source": source,
+                "family": source,
+                "patient": row["patient"],
+                "group": f"{source}:{row['patient']}",
+                "sequence": "T1CE",
+                "plane": "axial",
+                "skull_stripped": "0",
+                "mask": str(folder / "masks" / Path(row["file"]).name),
+            },
+        )
+        for row in _index(folder / "slices.csv")
+    ]
+    return _import(entries, manifest_path, progress)
+
+
+def with_cheng_masks(manifest: Manifest, folder: str | Path) -> Manifest:
+    """Add the experts' outlines of Cheng et al. to the images of the 7,023-image set.
+
+    ``folder`` holds ``masks/CLASS/N.png``. Images that could not be traced stay without. Raises
+    ``DatasetError`` where no image gets a mask.
+    """
+    records = tuple(_with_mask(record, manifest.folder, Path(folder)) for record in manifest)
+    if not any(record.mask for record in records):
+        raise DatasetError(f"{folder}: holds no mask (masks/CLASS/N.png) of an image of the set")
+    return Manifest(records, manifest.folder)
+
+
+IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
+    "br35h-tumor": import_br35h_tumor,
+    "brain-tumor-progression": import_brain_tumor_progression,
+    "diverse": import_diverse,
+}
+
+
+def _with_mask(record: Record, base: Path, folder: Path) -> Record:
+    entry = provenance_of(record)
+    if entry is None or not entry.source_file:
+        return record
+    mask = folder / "masks" / Path(entry.source_file).with_suffix(".png")
+    if not mask.is_file():
+        return record
+    return dataclasses.replace(
+        record, mask=relative_path(mask, base), orientation=entry.orientation
+    )
+
+
+def _index(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            return list(csv.DictReader(handle))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: is no CSV file ({error})") from error
+
+
+def _import(
+    entries: Iterable[_Entry], manifest_path: str | Path, progress: Progress | None
+) -> Manifest:
+    base = Path(manifest_path).resolve().parent
+    entries = list(entries)
+    _check(entries)
+    records: list[Record] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for record in pool.map(lambda entry: _record(entry, base), entries):
+            records.append(record)
+            if progress is not None:
+                progress(len(records), len(entries))
+    return Manifest(tuple(records), base)
+
+
+def _check(entries: list[_Entry]) -> None:
+    if not entries:
+        raise DatasetError("the folder holds no picture of the collection")
+    absent = [str(entry.file) for entry in entries if not entry.file.is_file()]
+    if absent:
+        raise DatasetError(
+            f"{len(absent)} files of the index are missing, the first is {absent[0]}"
+        )
+    unknown = sorted({entry.label for entry in entries} - set(LABELS))
+    if unknown:
+        raise DatasetError(f"the index holds the unknown class {unknown[0]!r}")
+
+
+def _record(entry: _Entry, base: Path) -> Record:
+    described = describe(entry.file, "", entry.label, base, entry.about.get("source", ""))
+    about: dict[str, Any] = dict(entry.about)
+    if about.get("mask"):
+        about["mask"] = relative_path(Path(about["mask"]), base)
+        about["orientation"] = "id"
+    return dataclasses.replace(described, **about)

@@ -1,0 +1,47 @@
+"""Experts' outlines of tumours, brought into the pixels of the picture they belong to."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.errors import DatasetError
+from tumorlens.imaging import reader
+
+_INSIDE = 127.0
+"""Value of a mask file above which a pixel lies inside the outline."""
+
+
+def load_mask(manifest: Manifest, record: Record, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Read the outline of ``record`` for its picture of ``shape`` (H, W): 1 inside, 0 outside.
+
+    Raises ``DatasetError`` where the record has none, ``InputError`` where it cannot be read.
+    """
+    file = manifest.mask_file(record)
+    if file is None:
+        raise DatasetError(f"{record.path}: has no mask")
+    return oriented_mask(reader.read(file).pixels, record.orientation, shape)
+
+
+def oriented_mask(
+    pixels: NDArray[np.float32], orientation: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Turn a mask file's pixels as the picture is turned, and bring them to its ``shape`` (H, W).
+
+    Nearest-neighbour: an outline stays an outline. ``orientation`` is the picture's relative to
+    the mask: ``id`` (or empty), ``fliplr``, ``rot180``; anything else raises ``DatasetError``.
+    """
+    inside = (pixels > _INSIDE).astype(np.float32)
+    if orientation == "fliplr":
+        inside = inside[:, ::-1]
+    elif orientation == "rot180":
+        inside = inside[::-1, ::-1]
+    elif orientation not in ("", "id"):
+        raise DatasetError(f"unknown orientation {orientation!r} of a mask")
+    rows = _nearest(shape[0], inside.shape[0])
+    columns = _nearest(shape[1], inside.shape[1])
+    fitted: NDArray[np.float32] = np.ascontiguousarray(inside[np.ix_(rows, columns)])
+    return fitted
+
+
+def _nearest(target: int, source: int) -> NDArray[np.intp]:
+    return np.floor((np.arange(target) + 0.5) * source / target).astype(np.intp)

@@ -1,0 +1,97 @@
+"""Choose from which probability an answer is given, on images that trained nothing."""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import DecisionRule
+from tumorlens.inference.decision import is_sure
+from tumorlens.labels import NO_TUMOR_INDEX
+
+MISSED_TARGET: Final = 0.005
+"""Largest share of tumour images that may be answered "no tumour"."""
+ERROR_TARGET: Final = 0.03
+"""Largest share of wrong answers among the answers of a tumour class."""
+MAX_BAR: Final = 0.99
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rule does to N images."""
+
+    coverage: float
+    """Share of images that are answered."""
+    accuracy: float
+    """Share of right answers among them; NaN where nothing is answered."""
+    missed_tumor_rate: float
+    """Share of all tumour images answered "no tumour"; NaN where there are none."""
+    false_alarm_rate: float
+    """Share of all images without tumour answered with one; NaN where there are none."""
+
+
+def choose_rule(
+    shares: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    *,
+    missed: float = MISSED_TARGET,
+    error: float = ERROR_TARGET,
+) -> DecisionRule:
+    """Return the lowest bars that keep both targets on these images.
+
+    ``shares`` (N, 4) are probabilities; ``right`` (N, 4) says which classes answer each image
+    rightly, several where only "some tumour" is known. "No tumour" is answered from the lowest
+    probability at which at most ``missed`` of the tumour images still are; a tumour class from the
+    lowest at which at most ``error`` of its answers are wrong. No bar is above ``MAX_BAR``.
+    """
+    answered, top = shares.argmax(axis=1), shares.max(axis=1)
+    ill = ~right[:, NO_TUMOR_INDEX]
+    wrong = ~right[np.arange(len(right)), answered]
+    healthy_answer = answered == NO_TUMOR_INDEX
+    budget = int(missed * ill.sum())
+    notumor = _above(top[healthy_answer & ill], budget)
+    return DecisionRule(
+        tumor_at_least=_least_wrong(top[~healthy_answer], wrong[~healthy_answer], error),
+        notumor_at_least=notumor,
+    )
+
+
+def outcome(shares: NDArray[np.float64], right: NDArray[np.bool_], rule: DecisionRule) -> Outcome:
+    """What ``rule`` does to these images; arguments as of ``choose_rule``."""
+    answered = shares.argmax(axis=1)
+    sure = is_sure(shares, rule)
+    correct = right[np.arange(len(right)), answered]
+    healthy = right[:, NO_TUMOR_INDEX]
+    said_healthy = answered == NO_TUMOR_INDEX
+    return Outcome(
+        float(sure.mean()),
+        _share(correct[sure]),
+        _share((said_healthy & sure)[~healthy]),
+        _share((~said_healthy & sure)[healthy]),
+    )
+
+
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _above(values: NDArray[np.float64], budget: int) -> float:
+    """The lowest bar that at most ``budget`` of ``values`` pass."""
+    if len(values) <= budget:
+        return 0.0
+    ranked = np.sort(values)[::-1]
+    return min(MAX_BAR, float(np.nextafter(ranked[budget], 1.0)))
+
+
+def _least_wrong(top: NDArray[np.float64], wrong: NDArray[np.bool_], error: float) -> float:
+    """The lowest of ``top`` from which on at most ``error`` of the answers are wrong."""
+    if not len(top):
+        return 0.0
+    order = np.argsort(-top, kind="stable")
+    rate = np.cumsum(wrong[order]) / np.arange(1, len(top) + 1)
+    kept = np.flatnonzero(rate <= error)
+    if not len(kept):
+        return MAX_BAR
+    last = int(kept[-1])
+    return 0.0 if last == len(top) - 1 else min(MAX_BAR, float(top[order[last]]))

@@ -1,0 +1,127 @@
+"""Which images a run trains on: one split manifest, and others beside it."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.config import TrainConfig
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
+from tumorlens.errors import SplitError
+from tumorlens.training.images import ImageSet, balanced_weights, usable
+
+
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    """A manifest from elsewhere: its ``train`` part, or all of it where there is no split."""
+
+    manifest: Manifest
+    split: Split | None = None
+
+    def chosen(self) -> list[int]:
+        """Records to train on."""
+        if self.split is None:
+            return list(range(len(self.manifest)))
+        parts = self.split.parts(self.manifest)
+        return [i for i, part in enumerate(parts) if part == TRAIN]
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's record."""
+        split = self.split.info if self.split else None
+        return {
+            "data_sha256": self.manifest.sha256,
+            "split": {"name": split.name, "sha256": split.sha256} if split else None,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """All that decides what a run sees."""
+
+    manifest: Manifest
+    split: Split
+    extras: Sequence[Extra] = ()
+    left_out: Sequence[str] = ()
+    """Sources or families that neither train nor validate: to test on them as on a stranger."""
+    allow_partial: bool = False
+
+    def keeps(self, record: Record) -> bool:
+        """Whether a record of the wanted part takes part."""
+        return usable(record) and not {record.source, record.family} & set(self.left_out)
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's record: what it saw, and how much from where."""
+        sources = Counter(f"{r.source}: {r.label}" for r in self._train_records())
+        return {
+            "data_sha256": self.manifest.sha256,
+            "split": {
+                "name": self.split.info.name,
+                "sha256": self.split.info.sha256,
+                "disjoint": self.split.info.disjoint,
+            },
+            "extra": [extra.facts() for extra in self.extras],
+            "left_out": list(self.left_out),
+            "train_images": dict(sorted(sources.items())),
+        }
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that decides which images are seen."""
+        digest = hashlib.sha256(f"{self.manifest.sha256}{self.split.info.sha256}".encode())
+        for extra in self.extras:
+            digest.update(extra.manifest.sha256.encode())
+            digest.update((extra.split.info.sha256 if extra.split else "").encode())
+        digest.update("\t".join(sorted(self.left_out)).encode())
+        return digest.hexdigest()
+
+    def load(
+        self, config: TrainConfig, cache_folder: Path
+    ) -> tuple[ImageSet, ImageSet, NDArray[np.float64] | None]:
+        """Training images, validation images, and the sampling weights of the extra images.
+
+        The extra images stand last in the training images. Raises ``SplitError`` where a part is
+        empty.
+        """
+        lesions = config.augment.lesions
+        outlines = max(lesions.mask_loss, lesions.paste, lesions.erase) > 0
+
+        def images(manifest: Manifest, chosen: Sequence[int], *, masks: bool) -> ImageSet:
+            return ImageSet.load(
+                manifest, chosen, config.preprocess, cache_folder, with_masks=masks
+            )
+
+        train = images(self.manifest, self._part(TRAIN), masks=outlines)
+        validation = images(self.manifest, self._part(VALIDATION), masks=False)
+        if config.extra_share == 0 or not self.extras:
+            return train, validation, None
+        records: list[Record] = []
+        for extra, chosen in self._extra_parts():
+            if chosen:
+                train = train + images(extra.manifest, chosen, masks=outlines)
+                records += [extra.manifest.records[i] for i in chosen]
+        return train, validation, balanced_weights(records) if records else None
+
+    def _part(self, wanted: str) -> list[int]:
+        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
+        pairs = zip(self.manifest, parts, strict=True)
+        chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and self.keeps(r)]
+        if not chosen:
+            raise SplitError(f"split {self.split.info.name} has no image for {wanted}")
+        return chosen
+
+    def _extra_parts(self) -> list[tuple[Extra, list[int]]]:
+        return [
+            (extra, [i for i in extra.chosen() if self.keeps(extra.manifest.records[i])])
+            for extra in self.extras
+        ]
+
+    def _train_records(self) -> list[Record]:
+        own = [self.manifest.records[i] for i in self._part(TRAIN)]
+        more = [e.manifest.records[i] for e, chosen in self._extra_parts() for i in chosen]
+        return own + more

@@ -1,0 +1,168 @@
+"""Tumours pasted into healthy heads, and covered in ill ones: the class comes from the lesion.
+
+On public sets the tumours come from one hospital and the healthy heads from another, so a network
+can tell them apart without looking at a tumour. Moving tumours between the sources with the
+experts' outlines cuts that tie (after "cut, paste and learn", Dwibedi et al. 2017).
+
+Everything works on preprocessed images: heads that were cropped and centred, so that the same
+place of the square is about the same place of the head.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tumorlens.config import LesionConfig
+from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+
+_TISSUE = 0.08
+"""Intensity above which a pixel belongs to the head."""
+_FEATHER = 7
+"""Side, in pixels, of the window that softens an outline's edge."""
+_MARGIN = _FEATHER // 2 + 1
+"""Pixels by which an outline is grown first, so that nothing inside it is softened."""
+_INSIDE = 0.95
+"""Share of a pasted tumour that must fall on tissue."""
+_SYMMETRY = 0.75
+"""Correlation of a head with its mirror image from which the other side may stand in for it."""
+_OVERLAP = 0.05
+"""Largest share of an outline that its own mirror image may cover: no tumour of the midline."""
+_LARGEST = 0.15
+"""Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
+
+
+class Batch(NamedTuple):
+    """Images on their way into the network; N of them, S pixels a side."""
+
+    images: Tensor
+    """(N, 1, S, S) float, 0..1."""
+    masks: Tensor
+    """(N, 1, S, S) float, 0..1: inside the experts' outline."""
+    outlined: Tensor
+    """(N,) bool: whether ``masks`` says where tumour is; known to be nowhere in healthy heads."""
+    targets: Tensor
+    """(N, C) float: 1 for each class that is a right answer."""
+
+
+def mix(batch: Batch, config: LesionConfig, generator: torch.Generator) -> Batch:
+    """Cover some tumours, then paste some into healthy heads."""
+    if config.erase > 0:
+        batch = cover(batch, config.erase, generator)
+    if config.paste > 0:
+        batch = paste(batch, config.paste, generator)
+    return batch
+
+
+def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Blend the mirrored other side over ``share`` of the outlined tumours: they become healthy.
+
+    Only where the head is symmetric, the tumour lies on one side and is not large.
+    """
+    images, masks = batch.images, batch.masks
+    drawn = torch.rand(len(images), generator=generator) < share
+    chosen = drawn.to(images.device) & _can_be_covered(images, masks)
+    rows = torch.nonzero(chosen).flatten()
+    if len(rows) == 0:
+        return batch
+    alpha = _feathered(masks[rows])
+    covered = images[rows] * (1 - alpha) + images[rows].flip(3) * alpha
+    healthy = torch.full_like(rows, NO_TUMOR_INDEX)
+    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), healthy)
+
+
+def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Give ``share`` of the healthy heads another image's tumour and class.
+
+    The tumour keeps its place, or the mirrored one, and its contrast to the tissue around it; it
+    must fall on tissue.
+    """
+    images, masks, targets = batch.images, batch.masks, batch.targets
+    count = len(images)
+    area = masks.sum(dim=(1, 2, 3))
+    certain = targets.sum(1) == 1
+    donors = torch.nonzero((area > 0) & batch.outlined & certain).flatten()
+    if len(donors) == 0:
+        return batch
+    pick = donors[torch.randint(len(donors), (count,), generator=generator).to(donors.device)]
+    turn = (torch.rand(count, generator=generator) < 0.5).to(images.device)
+    drawn = (torch.rand(count, generator=generator) < share).to(images.device)
+    healthy = batch.outlined & certain & (targets[:, NO_TUMOR_INDEX] == 1)
+    rows = torch.nonzero(healthy & drawn).flatten()
+    donor, outline = images[pick[rows]], masks[pick[rows]]
+    turned = turn[rows].view(-1, 1, 1, 1)
+    donor = torch.where(turned, donor.flip(3), donor)
+    outline = torch.where(turned, outline.flip(3), outline)
+    tissue = (outline * (images[rows] > _TISSUE)).sum(dim=(1, 2, 3)) / outline.sum(dim=(1, 2, 3))
+    fits = tissue >= _INSIDE
+    rows, donor, outline = rows[fits], donor[fits], outline[fits]
+    if len(rows) == 0:
+        return batch
+    alpha = _feathered(outline)
+    pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
+    return _changed(batch, rows, pasted, outline, targets[pick[rows]].argmax(1))
+
+
+def _changed(batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, classes: Tensor) -> Batch:
+    """``batch`` with other images, masks and classes in ``rows``."""
+    answers = functional.one_hot(classes, len(CLASSES)).to(batch.targets.dtype)
+    return Batch(
+        batch.images.index_copy(0, rows, images),
+        batch.masks.index_copy(0, rows, masks),
+        batch.outlined,
+        batch.targets.index_copy(0, rows, answers),
+    )
+
+
+def _can_be_covered(images: Tensor, masks: Tensor) -> Tensor:
+    """(N,) whether the mirrored other side can stand in for the outlined part."""
+    area = masks.sum(dim=(1, 2, 3))
+    both = (masks * masks.flip(3)).sum(dim=(1, 2, 3))
+    free = ((masks + masks.flip(3)) == 0).float()
+    alike = _correlation(images, images.flip(3), free)
+    pixels = masks[0].numel()
+    return (
+        (area > 0) & (both <= _OVERLAP * area) & (area <= _LARGEST * pixels) & (alike >= _SYMMETRY)
+    )
+
+
+def _correlation(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
+    """(N,) Pearson correlation over the weighted pixels."""
+    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+
+    left, right = left - mean(left), right - mean(right)
+    covariance = mean(left * right)
+    return (covariance / (mean(left**2) * mean(right**2)).sqrt().clamp_min(1e-6)).flatten()
+
+
+def _feathered(masks: Tensor) -> Tensor:
+    """Outlines grown by a few pixels with a soft edge, so that no seam shows."""
+    return functional.avg_pool2d(_grown(masks, _MARGIN), _FEATHER, 1, _FEATHER // 2)
+
+
+def _grown(masks: Tensor, pixels: int) -> Tensor:
+    """Outlines wider by ``pixels`` on every side; rows, then columns, which is far less work."""
+    side = 2 * pixels + 1
+    rows = functional.max_pool2d(masks, (side, 1), 1, (pixels, 0))
+    return functional.max_pool2d(rows, (1, side), 1, (0, pixels))
+
+
+def _matched(donor: Tensor, outline: Tensor, recipient: Tensor) -> Tensor:
+    """``donor`` with the brightness and contrast that ``recipient`` has around the same place."""
+    around = _grown(outline, 12) - _grown(outline, _MARGIN)
+    theirs, ours = _moments(donor, around), _moments(recipient, around)
+    gain = (ours[1] / theirs[1].clamp_min(0.02)).clamp(0.5, 2.0)
+    return ((donor - theirs[0]) * gain + ours[0]).clamp(0.0, 1.0)
+
+
+def _moments(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the tissue in ``weights``, each (N, 1, 1, 1)."""
+    weights = weights * (images > _TISSUE)
+    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
+    mean = (images * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+    variance = ((images - mean) ** 2 * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+    return mean, variance.sqrt()

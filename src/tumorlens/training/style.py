@@ -1,0 +1,103 @@
+"""How another scanner, coil or sequence might have shown the same head.
+
+The networks of one hospital learn its contrast, sharpness and frame. Each change here keeps the
+anatomy and takes one of those away. All work on a whole batch, float (N, 1, S, S) in 0..1, and
+each image is changed or left alone by its own draw.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tumorlens.config import StyleConfig
+
+_GRID = 4
+_BLUR = 5
+
+
+def restyle(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """Apply every change to its own random subset of the images; 0..1 stays 0..1."""
+    if config.probability <= 0:
+        return batch
+    for change in (_tone, _curve, _bias_field, _resolution, _sharpness, _frame, _background):
+        batch = _some(batch, change(batch, config, generator), config.probability, generator)
+    batch = _some(batch, _inverted(batch), config.invert, generator)
+    return batch.clamp(0.0, 1.0)
+
+
+def _some(batch: Tensor, changed: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    chosen = torch.rand(len(batch), generator=generator) < probability
+    return torch.where(chosen.view(-1, 1, 1, 1).to(batch.device), changed, batch)
+
+
+def _tone(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """A power of the intensity, drawn evenly on the logarithmic scale."""
+    exponent = torch.exp(config.tone * _signed(len(batch), generator)).to(batch.device)
+    return batch.clamp_min(1e-4) ** exponent
+
+
+def _curve(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """A random rising curve through (0, 0) and (1, 1), straight between ``knots`` points."""
+    count, pieces = len(batch), config.knots
+    rises = torch.rand(count, pieces, generator=generator) + 0.15
+    heights = torch.cat([torch.zeros(count, 1), rises.cumsum(1) / rises.sum(1, keepdim=True)], 1)
+    heights = heights.to(batch.device)
+    place = batch.flatten(1).clamp(0.0, 1.0) * pieces
+    left = place.floor().clamp(max=pieces - 1).long()
+    low, high = heights.gather(1, left), heights.gather(1, left + 1)
+    return (low + (high - low) * (place - left)).view_as(batch)
+
+
+def _bias_field(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """A smooth gain, as of a surface coil or an uneven transmit field."""
+    coarse = config.bias_field * (
+        2 * torch.rand(len(batch), 1, _GRID, _GRID, generator=generator) - 1
+    )
+    smooth = functional.interpolate(
+        coarse, size=batch.shape[-2:], mode="bicubic", align_corners=True
+    )
+    return (batch * torch.exp(smooth).to(batch.device)).clamp(0.0, 1.0)
+
+
+def _resolution(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """Detail lost by one factor for the batch, drawn anew each time."""
+    factor = 1 + (config.resolution - 1) * float(torch.rand(1, generator=generator))
+    side = max(16, round(batch.shape[-1] / factor))
+    small = functional.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
+    return functional.interpolate(small, size=batch.shape[-2:], mode="bilinear")
+
+
+def _sharpness(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """Blurred for negative draws, unsharp-masked for positive ones."""
+    draw = _signed(len(batch), generator).to(batch.device)
+    amount = torch.where(draw > 0, config.sharpen * draw, draw)
+    soft = functional.avg_pool2d(batch, _BLUR, 1, _BLUR // 2, count_include_pad=False)
+    return (batch + amount * (batch - soft)).clamp(0.0, 1.0)
+
+
+def _frame(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """The outer band black: what stands there says where a picture comes from."""
+    side = batch.shape[-1]
+    width = config.frame * torch.rand(len(batch), 1, 1, 1, generator=generator)
+    place = (torch.arange(side) + 0.5) / side
+    edge = torch.minimum(place, 1 - place)
+    inside = torch.minimum(edge[:, None], edge[None, :]).view(1, 1, side, side) >= width
+    return batch * inside.to(batch.device)
+
+
+def _background(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """Air scrubbed to black up to a random level, so that its noise tells nothing."""
+    level = config.background * torch.rand(len(batch), 1, 1, 1, generator=generator)
+    level = level.to(batch.device)
+    return torch.where(batch < level, torch.zeros_like(batch), batch)
+
+
+def _inverted(batch: Tensor) -> Tensor:
+    """Bright for dark in tissue; air, below a tenth of the range, stays black."""
+    tissue = ((batch - 0.04) / 0.08).clamp(0.0, 1.0)
+    return tissue * (1.04 - batch).clamp(0.0, 1.0) + (1 - tissue) * batch
+
+
+def _signed(count: int, generator: torch.Generator) -> Tensor:
+    """Draws (count, 1, 1, 1) from -1 to 1."""
+    return 2 * torch.rand(count, 1, 1, 1, generator=generator) - 1

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from tumorlens.datasets.masks import oriented_mask
+from tumorlens.errors import DatasetError
+
+CORNER = np.zeros((4, 6), dtype=np.float32)
+CORNER[0, :2] = 255.0
+
+
+@pytest.mark.parametrize(
+    ("orientation", "where"),
+    [("", (0, 0)), ("id", (0, 0)), ("fliplr", (0, 5)), ("rot180", (3, 5))],
+)
+def test_mask_is_turned_as_the_picture_is(orientation: str, where: tuple[int, int]) -> None:
+    turned = oriented_mask(CORNER, orientation, (4, 6))
+    assert turned[where] == 1.0
+    assert turned.sum() == 2.0
+
+
+def test_mask_takes_the_size_of_the_picture() -> None:
+    larger = oriented_mask(CORNER, "id", (8, 12))
+    assert larger.shape == (8, 12)
+    assert larger[:2, :4].all()
+    assert larger.sum() == 8.0
+
+
+def test_unknown_orientation() -> None:
+    with pytest.raises(DatasetError, match="orientation"):
+        oriented_mask(CORNER, "upside down", (4, 6))

@@ -1,0 +1,112 @@
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tumorlens.config import LesionConfig, TrainConfig
+from tumorlens.datasets.importers import import_folder
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import SplitError
+from tumorlens.imaging import encode
+from tumorlens.labels import ANY_TUMOR, CLASSES, OTHER_PATHOLOGY, TUMOR_INDICES
+from tumorlens.training.data import Extra, TrainingData
+from tumorlens.training.images import balanced_weights
+
+Data = tuple[Manifest, Split]
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Ten pictures: gliomas with outlines, tumours of unknown kind, another disease."""
+    folder = tmp_path_factory.mktemp("strangers")
+    rng = np.random.default_rng(5)
+    (folder / "glioma").mkdir()
+    for index in range(10):
+        picture = rng.integers(20, 200, (48, 48)).astype(np.uint8)
+        (folder / "glioma" / f"{index}.png").write_bytes(encode.png(picture))
+    outline = np.zeros((48, 48), dtype=np.uint8)
+    outline[10:20, 12:30] = 255
+    (folder / "mask.png").write_bytes(encode.png(outline))
+    manifest = import_folder(folder, folder / "m.csv", source="there")
+    labels = ["glioma"] * 4 + [ANY_TUMOR] * 4 + [OTHER_PATHOLOGY] * 2
+    records = [
+        dataclasses.replace(
+            record,
+            label=label,
+            source="there" if label == "glioma" else "elsewhere",
+            family="abroad" if label == ANY_TUMOR else "",
+            mask="mask.png" if label == "glioma" else "",
+        )
+        for record, label in zip(manifest, labels, strict=True)
+    ]
+    return Manifest(tuple(records), folder)
+
+
+@pytest.fixture
+def config(tiny_config: TrainConfig) -> TrainConfig:
+    lesions = LesionConfig(mask_loss=1.0, paste=0.5, erase=0.5)
+    augment = msgspec.structs.replace(tiny_config.augment, lesions=lesions)
+    return msgspec.structs.replace(tiny_config, extra_share=0.25, augment=augment)
+
+
+def test_extra_images_stand_last_with_their_answers_and_outlines(
+    square_set: Data, strangers: Manifest, config: TrainConfig, tmp_path: Path
+) -> None:
+    train, validation, weights = TrainingData(*square_set, [Extra(strangers)]).load(
+        config, tmp_path
+    )
+    assert len(train) == 60 + 8  # the other disease teaches no class
+    assert len(validation) == 20
+    assert weights is not None
+    assert weights.sum() == pytest.approx(1.0)
+    assert train.answers[60:64].argmax(1).tolist() == [CLASSES.index("glioma")] * 4
+    assert train.answers[64:].sum(1).tolist() == [3] * 4
+    assert train.answers[64:, list(TUMOR_INDICES)].all()
+    assert train.masks is not None
+    assert train.outlined is not None
+    assert (train.masks[60:64] > 0).any(axis=(1, 2)).all()
+    assert not train.masks[:60].any()
+    healthy = train.answers[:60, CLASSES.index("notumor")]
+    assert train.outlined[:60].tolist() == healthy.tolist()
+    assert train.outlined[60:].tolist() == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize(("name", "left"), [("there", 64), ("abroad", 64), ("nowhere", 68)])
+def test_what_is_left_out_takes_no_part(
+    square_set: Data, strangers: Manifest, config: TrainConfig, tmp_path: Path, name: str, left: int
+) -> None:
+    data = TrainingData(*square_set, [Extra(strangers)], [name])
+    train, _, weights = data.load(config, tmp_path)
+    assert len(train) == left
+    assert weights is not None
+    assert len(weights) == left - 60
+    facts = data.facts()
+    assert facts["left_out"] == [name]
+    assert sum(facts["train_images"].values()) == left
+
+
+def test_leaving_everything_out_is_an_error(
+    square_set: Data, config: TrainConfig, tmp_path: Path
+) -> None:
+    source = square_set[0].records[0].source
+    with pytest.raises(SplitError, match="no image for train"):
+        TrainingData(*square_set, (), [source]).load(config, tmp_path)
+
+
+def test_key_tells_what_is_seen(square_set: Data, strangers: Manifest) -> None:
+    seen = [
+        TrainingData(*square_set),
+        TrainingData(*square_set, [Extra(strangers)]),
+        TrainingData(*square_set, [Extra(strangers, square_set[1])]),
+        TrainingData(*square_set, [Extra(strangers)], ["there"]),
+    ]
+    assert len({data.key for data in seen}) == len(seen)
+
+
+def test_weights_balance_sources_by_the_root_of_their_size(strangers: Manifest) -> None:
+    weights = balanced_weights(strangers.records)
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[0] / weights[8] == pytest.approx((2 / 4) ** 0.5)
