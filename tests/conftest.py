@@ -1,13 +1,18 @@
 """Fixtures shared by all tests."""
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
@@ -40,6 +45,74 @@ def head() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
+def write_dicom() -> Callable[..., bytes]:
+    """Writes an MR image of (H, W), (F, H, W) or colour (H, W, 3) pixels; see ``_dicom``."""
+    return _dicom
+
+
+@pytest.fixture(scope="session")
+def write_series(head: NDArray[np.uint8]) -> Callable[..., list[bytes]]:
+    """Writes slices of one series, ``spacing`` millimetres apart, the head brighter each time."""
+
+    def write(
+        count: int = 6, spacing: float = 5.0, series: str = "1.2.3", **tags: Any
+    ) -> list[bytes]:
+        return [
+            _dicom(
+                (head // 2).astype(np.uint16) + 10 * index,
+                SeriesInstanceUID=series,
+                SOPInstanceUID=f"{series}.{index + 1}",
+                ImagePositionPatient=[-90, -100, index * spacing],
+                **{"InstanceNumber": count - index} | tags,
+            )
+            for index in range(count)
+        ]
+
+    return write
+
+
+def _dicom(
+    pixels: NDArray[np.generic], *, syntax: str = ExplicitVRLittleEndian, **tags: Any
+) -> bytes:
+    """An axial MR image, uncompressed; ``tags`` by keyword replace or, as None, remove elements.
+
+    With a compressed ``syntax`` the tag PixelData has to be given, encapsulated.
+    """
+    color = pixels.ndim == 3 and pixels.shape[2] == 3
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    rows, columns = pixels.shape[:2] if color else pixels.shape[-2:]
+    bits = 8 * pixels.dtype.itemsize
+    values: dict[str, Any] = {
+        "SOPClassUID": MRImageStorage, "SOPInstanceUID": "1.2.3.4", "Modality": "MR",
+        "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "PatientName": "Phantom",
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [-90, -100, 0],
+        "PixelSpacing": [1, 1], "SliceThickness": 5, "Rows": rows, "Columns": columns,
+        "SamplesPerPixel": 3 if color else 1, "BitsAllocated": bits, "BitsStored": bits,
+        "PhotometricInterpretation": "RGB" if color else "MONOCHROME2",
+        "PixelRepresentation": int(pixels.dtype.kind == "i"), "PixelData": b"",
+    }  # fmt: skip
+    if color:
+        values["PlanarConfiguration"] = 0
+    elif pixels.ndim == 3:
+        values["NumberOfFrames"] = len(pixels)
+    values |= tags
+    values.setdefault("HighBit", values["BitsStored"] - 1)
+    order: Literal["<", ">"] = "<" if UID(syntax).is_little_endian else ">"
+    if values["PixelData"] == b"":
+        values["PixelData"] = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    for keyword, value in values.items():
+        if value is not None:
+            setattr(dataset, keyword, value)
+    if "PixelData" in dataset:
+        dataset["PixelData"].VR = "OB" if UID(syntax).is_encapsulated or bits == 8 else "OW"
+    out = io.BytesIO()
+    dcmwrite(out, dataset, enforce_file_format=True)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
 def tiny_onnx() -> Callable[..., bytes]:
     """Makes a small random ONNX network with a bundle's inputs and outputs."""
     return _tiny_onnx
@@ -60,6 +133,25 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     bundle.save(folder, info, _tiny_onnx())
     return folder
+
+
+@pytest.fixture(scope="session")
+def brightness_gate() -> bytes:
+    """A gate whose score is the mean of the normalised picture: bright pictures pass."""
+    onnx = pytest.importorskip("onnx", reason="needs the train extra")
+    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    axes = onnx.numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("ReduceMean", ["image", "axes"], ["head"], keepdims=0)],
+        "brightness",
+        [value("image", kind, ["N", 1, 48, 48])],
+        [value("head", kind, ["N"])],
+        [axes],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def _tiny_onnx(

@@ -7,6 +7,8 @@
 import { argmax } from "./postprocessing";
 import { CLASSES, type Decision, DISPLAY_NAMES } from "./types";
 
+const REFUSAL = "does not look like a slice of brain MRI";
+
 export interface DecisionRule {
   tumor_at_least: number;
   notumor_at_least: number;
@@ -20,24 +22,28 @@ export interface Decided {
 }
 
 const KNOWN_RULES = new Set(["tumor_at_least", "notumor_at_least", "chosen_on"]);
+const KNOWN_OF_GATE = new Set(["preprocess", "threshold", "chosen_on"]);
 const KNOWN_FIELDS = new Set([
   "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "network",
-  "training", "metrics", "licence", "intended_use", "files",
+  "training", "metrics", "licence", "intended_use", "files", "gate",
 ]);
 
 /** Throws where the bundle asks for something that this page cannot do. */
 export function checkRules(info: object): void {
-  const rule = (info as { decision?: object }).decision ?? {};
+  const { decision, gate } = info as { decision?: object; gate?: object | null };
   const unknown = [
     ...Object.keys(info).filter((key) => !KNOWN_FIELDS.has(key)),
-    ...Object.keys(rule).filter((key) => !KNOWN_RULES.has(key)),
+    ...Object.keys(decision ?? {}).filter((key) => !KNOWN_RULES.has(key)),
+    ...Object.keys(gate ?? {}).filter((key) => !KNOWN_OF_GATE.has(key)),
   ];
   if (unknown.length > 0) {
     throw new Error(`the model has rules that this page does not know (${unknown.join(", ")}); let the server answer`);
   }
 }
 
-export function decide(shares: number[], rule: DecisionRule | undefined): Decided {
+/** `isHead`: whether the gate lets the picture pass. */
+export function decide(shares: number[], rule: DecisionRule | undefined, isHead = true): Decided {
+  if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
   const first = argmax(shares);
   const noTumor = CLASSES[first] === "notumor";
   const bar = (noTumor ? rule?.notumor_at_least : rule?.tumor_at_least) ?? 0;

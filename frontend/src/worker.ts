@@ -55,7 +55,8 @@ async function fetchNetwork(): Promise<Network> {
     get(at("model/bundle.json")).then((response) => response.json() as Promise<BundleInfo>),
     get(at("model/model.onnx")).then((response) => response.arrayBuffer()),
   ]);
-  return Network.load(info, new Uint8Array(model), at("ort-wasm-simd-threaded.wasm"));
+  const gate = info.gate ? await (await get(at("model/gate.onnx"))).arrayBuffer() : null;
+  return Network.load(info, new Uint8Array(model), gate && new Uint8Array(gate), at("ort-wasm-simd-threaded.wasm"));
 }
 
 async function get(address: string): Promise<Response> {

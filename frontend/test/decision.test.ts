@@ -19,6 +19,10 @@ describe("decide", () => {
     expect(reason).toBe("not sure enough: no tumour 89% or glioma 5%; no tumour is answered from 90%");
   });
 
+  test("what is no head is rejected, however sure the network is", () => {
+    expect(decide([0.99, 0, 0.01, 0], RULE, false)).toMatchObject({ decision: "rejected", label: null });
+  });
+
   test("without a rule nothing is held back", () => {
     expect(decide([0.26, 0.25, 0.25, 0.24], undefined)).toMatchObject({ decision: "classified", label: "glioma" });
   });
@@ -30,7 +34,7 @@ describe("checkRules", () => {
     expect(() => checkRules({ name: "x" })).not.toThrow();
   });
 
-  test.each([{ name: "x", gate: {} }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
+  test.each([{ name: "x", conformal: {} }, { name: "x", gate: { other: 1 } }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
     expect(() => checkRules(info)).toThrow("rules that this page does not know");
   });
 });

@@ -31,7 +31,8 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
 
   beforeAll(async () => {
     expect(info.files["model.onnx"]).toBe(vectors.bundles[bundle]);
-    network = await Network.load(info, new Uint8Array(weights(bundle, "model.onnx")));
+    const gate = info.gate ? new Uint8Array(weights(bundle, "gate.onnx")) : null;
+    network = await Network.load(info, new Uint8Array(weights(bundle, "model.onnx")), gate);
   });
 
   test.each(vectors.pictures)("$name: the network sees the same pixels", ({ data, answers }) => {

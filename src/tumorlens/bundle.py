@@ -30,6 +30,9 @@ INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
 LESION_OUTPUT: Final = "lesion"
 """(N, 1, h, w): where the tumour is, 0 to 1; only of networks that were taught by outlines."""
+GATE_FILE: Final = "gate.onnx"
+GATE_OUTPUT: Final = "head"
+"""(N,): logit of "this is a picture of a head"."""
 SHIPPED: Final = ("default", "folder", "phantom")
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
 
@@ -55,6 +58,16 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
     """How and on which images the bars were chosen."""
 
 
+class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How ``gate.onnx``, which tells heads from anything else, is used."""
+
+    preprocess: PreprocessConfig
+    threshold: float
+    """Logit below which a picture is refused."""
+    chosen_on: str
+    """How and on which images the threshold was chosen."""
+
+
 class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``bundle.json``."""
 
@@ -66,6 +79,8 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
     decision: DecisionRule = DecisionRule()
+    gate: GateFacts | None = None
+    """Present where the bundle holds ``gate.onnx``."""
     network: NetworkFacts
     training: dict[str, Any]
     """Provenance: data and split hashes, recipe, seed, versions, hardware, wall time."""
@@ -84,6 +99,8 @@ class Bundle:
     info: BundleInfo
     model: bytes
     """The ONNX file."""
+    gate: bytes | None = None
+    """The gate's ONNX file, where there is one."""
 
     @property
     def sha256(self) -> str:
@@ -107,16 +124,20 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     parts = {name: _read_part(folder, name, digest) for name, digest in info.files.items()}
     if MODEL_FILE not in parts:
         raise BundleError(f"{folder}: {INFO_FILE} lists no {MODEL_FILE}")
-    return Bundle(info, parts[MODEL_FILE])
+    if info.gate is not None and GATE_FILE not in parts:
+        raise BundleError(f"{folder}: {INFO_FILE} lists no {GATE_FILE}")
+    return Bundle(info, parts[MODEL_FILE], parts.get(GATE_FILE) if info.gate else None)
 
 
-def save(folder: str | Path, info: BundleInfo, model: bytes) -> Bundle:
+def save(folder: str | Path, info: BundleInfo, model: bytes, gate: bytes | None = None) -> Bundle:
     """Write a bundle, ``bundle.json`` last and atomically; return it as loaded."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    hashes = {MODEL_FILE: hashlib.sha256(model).hexdigest()}
+    parts = {MODEL_FILE: model} | ({GATE_FILE: gate} if gate is not None else {})
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
     info = msgspec.structs.replace(info, files=hashes)
-    _write_atomic(folder / MODEL_FILE, model)
+    for name, data in parts.items():
+        _write_atomic(folder / name, data)
     text = msgspec.json.format(msgspec.json.encode(info, order="deterministic"), indent=2)
     _write_atomic(folder / INFO_FILE, text + b"\n")
     return load(folder.resolve())

@@ -57,6 +57,24 @@ class BlankImageError(InputError):
     kind = "blank"
 
 
+class NotMRError(InputError):
+    """The file is medical but not magnetic resonance: the network knows nothing else."""
+
+    kind = "not_mr"
+
+
+class MissingDecoderError(InputError):
+    """The pixels are compressed in a way that needs an optional part; the message names it."""
+
+    kind = "missing_decoder"
+
+
+class VolumeError(InputError):
+    """A volume where a single picture is needed."""
+
+    kind = "volume"
+
+
 class ManifestError(TumorlensError):
     """A manifest is missing, malformed, or contradicts the files it lists."""
 

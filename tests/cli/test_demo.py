@@ -3,20 +3,23 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import tumorlens
 from tumorlens import bundle
 from tumorlens.cli.demo import command
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE
-from tumorlens.evaluation.demo import INTENDED_USE
+from tumorlens.evaluation.demo import INTENDED_USE, classify
 from tumorlens.imaging import encode
+from tumorlens.inference.classifier import Failure
 from tumorlens.labels import RESEARCH_NOTICE
 
 
@@ -141,3 +144,16 @@ def test_without_torch_training_names_the_extra_and_nothing_else_needs_it(tmp_pa
     assert done.returncode == 1
     assert "tumorlens[train]" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_series_is_sent_to_predict(
+    tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    """The gallery is for pictures; a series is neither dropped in silence nor half shown."""
+    (tmp_path / "study").mkdir()
+    for index, data in enumerate(write_series(3)):
+        (tmp_path / "study" / str(index)).write_bytes(data)
+    (shown,) = classify(tumorlens.load("phantom", threads=1), [str(tmp_path / "study")])
+    assert isinstance(shown.answer, Failure)
+    assert shown.answer.error.kind == "volume"
+    assert "`tumorlens predict` answers for it" in shown.answer.error.message

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from tumorlens.imaging import encode
 
 _COMMAND = [sys.executable, "-m", "tumorlens"]
-_HEAVY = ("torch", "matplotlib", "sklearn", "scipy", "onnx", "pandas", "jinja2")
+_HEAVY = (
+    "torch",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "onnx",
+    "pandas",
+    "jinja2",
+    "pydicom",
+    "nibabel",
+)
 
 
 def tumorlens(*arguments: str) -> subprocess.CompletedProcess[str]:

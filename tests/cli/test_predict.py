@@ -5,10 +5,13 @@ import io
 import json
 import os
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -63,7 +66,7 @@ def test_json_lines(run: Runner, folder: Path) -> None:
     found = run(folder / "a.png", "--format", "jsonl")
     assert found.exit_code == 0
     record = json.loads(found.stdout)
-    assert list(record) == ["path", "label", "probabilities", "model"]
+    assert list(record) == ["path", "decision", "label", "reason", "probabilities", "model"]
     assert record["path"] == str(folder / "a.png")
     assert list(record["probabilities"]) == list(CLASSES)
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
@@ -215,3 +218,60 @@ def test_odd_file_names(run: Runner, tmp_path: Path, head: NDArray[np.uint8], la
         assert "two\\nlines.png" in found.stdout
         assert "\x1b" not in found.stdout
         assert "caf\\udce9.png" in found.stdout
+
+
+@pytest.fixture
+def study(tmp_path: Path, write_series: Callable[..., list[bytes]]) -> Path:
+    """A DICOM series of five slices, and one file of another modality."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for index, data in enumerate(write_series(5, SeriesDescription="t1 tra")):
+        (folder / f"{9 - index}.dcm").write_bytes(data)
+    (ct,) = write_series(1, series="1.9", Modality="CT")
+    (folder / "ct.dcm").write_bytes(ct)
+    return folder
+
+
+def test_a_folder_of_dicom_just_works(run: Runner, study: Path) -> None:
+    found = run(study, "--format", "jsonl")
+    assert found.exit_code == 3
+    volume, refused = (json.loads(line) for line in found.stdout.splitlines())
+    assert volume["path"] == str(study)
+    assert [one["index"] for one in volume["slices"]] == [0, 1, 2, 3, 4]
+    assert volume["series"]["description"] == "t1 tra"
+    assert (refused["path"], refused["error"]["kind"]) == (str(study / "ct.dcm"), "not_mr")
+    (study / "ct.dcm").unlink()
+    assert run(study).exit_code == 0
+
+
+def test_an_archive_of_it_too(run: Runner, study: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        for path in study.glob("[0-9].dcm"):
+            archive.write(path, path.name)
+    (from_folder, _), (from_archive,) = run.records(study), run.records(tmp_path / "study.zip")
+    assert from_archive["path"] == str(tmp_path / "study.zip")
+    assert from_archive["slices"] == from_folder["slices"]
+
+
+def test_a_nifti_volume_in_every_plane(
+    run: Runner, head: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    voxels = np.moveaxis(np.stack([head] * 33), 0, 2)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "head.nii.gz")
+    for plane, count in (("axial", 33), ("coronal", 180), ("sagittal", 200)):
+        (record,) = run.records(tmp_path / "head.nii.gz", "--plane", plane)
+        assert len(record["slices"]) == count
+    assert run(tmp_path / "head.nii.gz", "--plane", "odd").exit_code == 2
+
+
+def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> None:
+    found = run(study, folder / "a.png", "--format", "csv")
+    volume, refused, picture = csv.DictReader(io.StringIO(found.stdout, newline=""))
+    assert volume["slices"] == "5"
+    assert (volume["series_description"], volume["series_instance_uid"]) == ("t1 tra", "1.2.3")
+    assert (volume["finding_middle"] == "") == (volume["label"] == "notumor")
+    assert (picture["slices"], refused["slices"], refused["error_kind"]) == ("", "", "not_mr")
+    table = run(study, folder / "a.png").stdout
+    assert "t1 tra: " in table
+    assert " of 5" in table or "5 slices" in table
+    assert "only MR is classified" in table

@@ -5,6 +5,13 @@ import pytest
 from tumorlens.cli.result_table import bar, elide, percent, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
+from tumorlens.inference.volume import (
+    Finding,
+    Result,
+    SeriesFacts,
+    SlicePrediction,
+    VolumePrediction,
+)
 from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
 
 MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)
@@ -15,9 +22,21 @@ def prediction(path: str, label: str = "glioma") -> Prediction:
     return Prediction(path, "classified", label, "", shares, MODEL)
 
 
+def volume(finding: Finding | None) -> VolumePrediction:
+    name = "t1 mpr tra with a long name\n"
+    series = SeriesFacts("MR", None, name, None, None, (), None, None, None, None, None, None)
+    slices = tuple(SlicePrediction(index, None, None, None, "", {}) for index in range(240))
+    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"pituitary": 0.85}
+    notes = ("gap of 10.0 mm between slices 3 and 4: about 1 missing",)
+    return VolumePrediction(
+        "study", "classified", "pituitary", "", shares, finding, slices, series, notes, MODEL
+    )
+
+
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
-RESULTS: list[Prediction | Failure] = [prediction(LONG), prediction("b.png", "notumor"), FAILURE]
+RESULTS: list[Result] = [prediction(LONG), prediction("b.png", "notumor"), FAILURE]
+FOUND = Finding(100, 110, 120, None, None, None, None, None)
 
 
 @pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160])
@@ -60,6 +79,21 @@ def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> Non
     text = " ".join(" ".join(lines).split())
     assert "a.png: not sure enough: why" in text
     assert "b.png: no brain: why" in text
+
+
+@pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160, None])
+def test_volumes_say_where(width: int | None) -> None:
+    text = render([*RESULTS, volume(FOUND)], width=width)
+    assert "100-120 of 240" in text
+    if width is not None:
+        table = text.partition("\n\n")[0]
+        assert max(map(len, table.splitlines())) <= width
+    assert "study: gap of 10.0 mm between slices 3 and 4" in " ".join(text.split())
+    one_slice = Finding(7, 7, 7, None, None, None, None, None)
+    assert "slice 7 of 240" in render([volume(one_slice)], width=width)
+    assert "240 slices" in render([volume(None)], width=width)
+    if width is None:
+        assert "t1 mpr tra with a long name\\n: slices 100-120 of 240, middle 110" in text
 
 
 def test_only_failures() -> None:

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import encode, reader, signatures
 
 
 def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:
@@ -22,4 +22,4 @@ def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:
 def test_data_uri_holds_a_jpeg(head: NDArray[np.uint8]) -> None:
     prefix, _, payload = encode.data_uri(head[:, ::-1]).partition(",")
     assert prefix == "data:image/jpeg;base64"
-    assert reader.sniff(base64.b64decode(payload)) == "jpeg"
+    assert signatures.sniff(base64.b64decode(payload)) == "jpeg"

@@ -178,11 +178,33 @@ def test_animation_gives_its_first_frame(head: Gray) -> None:
     np.testing.assert_array_equal(pixels(data), head)
 
 
-def test_tiff_of_several_pages_is_refused(head: Gray, write_tiff: Callable[..., bytes]) -> None:
-    with pytest.raises(UnsupportedFormatError, match="TIFF of 3 pages; save the slice"):
-        reader.read_bytes(write_tiff(head, pages=3))
+def test_tiff_of_several_pages_is_a_stack(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    wide = head.astype(np.uint16) * 3
+    image = reader.read_bytes(write_tiff(wide, pages=3, deflate=True))
+    np.testing.assert_array_equal(image.pixels, [wide] * 3)
+    assert (image.is_volume, image.depth, image.bit_depth, image.facts) == (True, 3, 16, None)
+    pages = [Image.fromarray(page) for page in (head, head // 2, head // 3)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    np.testing.assert_array_equal(pixels(out.getvalue()), [head, head // 2, head // 3])
     thumbnail = write_tiff(head, pages=2, second_is_thumbnail=True)
     np.testing.assert_array_equal(pixels(thumbnail), head)
+
+
+def test_tiff_of_pages_that_are_no_stack(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    first, second = Image.fromarray(head), Image.fromarray(head[:100])
+    data = pillow(first, "TIFF", save_all=True, append_images=[second])
+    with pytest.raises(UnsupportedFormatError, match="page 2 differs from the first"):
+        reader.read_bytes(data)
+    color = np.repeat(head.astype(np.uint16)[..., np.newaxis], 3, axis=2)
+    with pytest.raises(UnsupportedFormatError, match="pages of 16-bit colour"):
+        reader.read_bytes(write_tiff(color, pages=2))
+
+
+def test_tiff_of_too_many_pages(write_tiff: Callable[..., bytes]) -> None:
+    page = np.zeros((32, 32), dtype=np.uint8)
+    with pytest.raises(LimitExceededError, match="5000 slices are more than the limit"):
+        reader.read_bytes(write_tiff(page, pages=5000))
 
 
 def test_non_finite_floats_become_the_darkest_value(head: Gray) -> None:

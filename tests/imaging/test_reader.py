@@ -1,5 +1,6 @@
 """Files are read by their first bytes, and what cannot be read says why."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import encode, limits, reader, signatures
 
 Gray = NDArray[np.uint8]
 
@@ -25,12 +26,24 @@ Gray = NDArray[np.uint8]
         (b"GIF89a", "gif"),
         (b"RIFF\x10\0\0\0WEBPVP8 ", "webp"),
         (b"RIFF\x10\0\0\0WAVE", None),
+        (bytes(128) + b"DICM", "dicom"),
+        (b"II*\0" + bytes(124) + b"DICM", "dicom"),
+        (b"\x02\0\0\0UL\x04\0", "dicom"),
+        (b"\x08\0\x05\0CS\x0a\0", "dicom"),
+        (b"\x08\0\x08\0\x1a\0\0\0", "dicom"),
+        (b"\x08\0\x08\0\xff\xff\xff\xff", None),
+        (bytes(344) + b"n+1\0", "nifti"),
+        (b"\x1c\x02\0\0n+2\0\r\n\x1a\n", "nifti"),
+        (gzip.compress(bytes(344) + b"n+1\0"), "nifti.gz"),
+        (gzip.compress(b"text"), None),
+        (b"\x1f\x8b\x08", None),
+        (b"PK\x03\x04", "zip"),
         (b"%PDF-1.7", None),
         (b"", None),
     ],
 )
 def test_sniff(start: bytes, kind: str | None) -> None:
-    assert reader.sniff(start) == kind
+    assert signatures.sniff(start) == kind
 
 
 def test_suffixes_do_not_matter(tmp_path: Path, head: Gray) -> None:
@@ -84,6 +97,6 @@ def test_a_file_without_permission(tmp_path: Path, head: Gray) -> None:
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     with path.open("wb") as file:
-        file.truncate(reader.MAX_FILE_BYTES + 1)  # sparse: takes no disk
+        file.truncate(limits.MAX_FILE_BYTES + 1)  # sparse: takes no disk
     with pytest.raises(LimitExceededError, match="more than the limit"):
         reader.read(path)

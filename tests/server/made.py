@@ -44,10 +44,14 @@ def dicom(
     series: str = "1.2.3",
     modality: str = "MR",
     photometric: str = "MONOCHROME2",
+    window: tuple[int, int] | None = None,
+    padding: int | None = None,
+    slope: float = 1.0,
 ) -> bytes:
     """A single-frame file in explicit little endian (PS3.10, PS3.5)."""
     height, width = pixels.shape
     elements = [
+        _text(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.4"),
         _text(0x0008, 0x0060, "CS", modality),
         _text(0x0020, 0x000E, "UI", series),
         _text(0x0020, 0x0032, "DS", f"0\\0\\{position}"),
@@ -60,6 +64,11 @@ def dicom(
         _short(0x0028, 0x0101, 16),
         _short(0x0028, 0x0102, 15),
         _short(0x0028, 0x0103, 0),
+        *([] if padding is None else [_short(0x0028, 0x0120, padding)]),
+        *([] if window is None else [_text(0x0028, 0x1050, "DS", str(window[0]))]),
+        *([] if window is None else [_text(0x0028, 0x1051, "DS", str(window[1]))]),
+        _text(0x0028, 0x1052, "DS", "-20"),
+        _text(0x0028, 0x1053, "DS", str(slope)),
         struct.pack("<2H2sHI", 0x7FE0, 0x0010, b"OW", 0, 2 * pixels.size) + pixels.tobytes(),
     ]
     meta = _text(0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1")

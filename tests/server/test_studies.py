@@ -1,4 +1,4 @@
-"""``POST /v1/studies``: offered where studies can be read, and answered as ``predict`` answers."""
+"""``POST /v1/studies``: a series is answered as ``predict`` answers it."""
 
 import io
 import json
@@ -12,12 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.server.made import dicom, nifti
 
-from tumorlens.server import studies
-
 ROUTE = "/v1/studies"
-needs_studies = pytest.mark.skipif(
-    not studies.available(), reason="needs tumorlens.imaging.study and inference.volume"
-)
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +28,6 @@ def series(head: NDArray[np.uint8]) -> dict[str, bytes]:
     }
 
 
-def test_the_route_is_there_where_it_can_work(client: httpx.Client) -> None:
-    features = client.get("/v1/models").json()["features"]
-    documented = ROUTE in client.get("/openapi.json").json()["paths"]
-    assert features["studies"] is documented is studies.available()
-    if not studies.available():
-        assert client.post(ROUTE, files={"files": ("a", b"x")}).status_code == 404
-
-
-@needs_studies
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_series_is_answered_as_a_whole(
     client: httpx.Client, series: dict[str, bytes], packed: bool
@@ -64,7 +50,6 @@ def test_a_series_is_answered_as_a_whole(
     assert set(Path(tempfile.gettempdir()).glob("tumorlens-*")) == before
 
 
-@needs_studies
 def test_a_volume_among_pictures(
     client: httpx.Client, head: NDArray[np.uint8], picture: bytes
 ) -> None:
@@ -77,7 +62,6 @@ def test_a_volume_among_pictures(
     assert "slices" not in single
 
 
-@needs_studies
 def test_a_study_without_pictures_is_a_422_with_the_clients_names(client: httpx.Client) -> None:
     answer = client.post(ROUTE, files=[("files", ("notes.txt", b"notes"))])
     assert answer.status_code == 422

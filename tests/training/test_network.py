@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import pytest
 import torch
 
@@ -91,3 +92,25 @@ def test_shortcut_only_where_shapes_allow() -> None:
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(RecipeError, match=r"'huge'.*nano, micro, small, paper"):
         resolve("huge")
+
+
+def test_lesion_head_starts_quietly() -> None:
+    torch.manual_seed(0)
+    network = SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=True)).train()
+    _, lesion = network.learn(torch.randn(8, 1, 64, 64))
+    assert lesion is not None
+    assert lesion.shape[:2] == (8, 1)
+    assert (lesion.sigmoid() - 0.047).abs().max() < 0.1
+
+
+def test_lesion_head_is_exported_in_evaluation_mode_only_where_it_is_there() -> None:
+    plain, headed = (
+        SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=head)).eval()
+        for head in (False, True)
+    )
+    picture = torch.randn(2, 1, 64, 64)
+    assert plain.explain(picture).lesion is None
+    lesion = headed.explain(picture).lesion
+    assert lesion is not None
+    assert lesion.shape == (2, 1, *headed.explain(picture).cam.shape[2:])
+    assert 0 <= lesion.min() <= lesion.max() <= 1

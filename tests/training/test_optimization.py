@@ -51,9 +51,19 @@ def test_loss_of_several_right_classes_is_that_of_their_summed_probability() -> 
     logits = torch.randn(5, 4)
     answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]]).repeat(5, 1)
     shares = logits.softmax(1)
-    expected = -torch.log(shares[:, [0, 1, 3]].sum(1))
+    inside, outside = shares[:, [0, 1, 3]].sum(1), shares[:, 2]
+    found = optimization.answer_losses(logits, answers, 0.0, torch.ones(4))
+    torch.testing.assert_close(found, -torch.log(inside))
     found = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found, -(0.975 * torch.log(inside) + 0.025 * torch.log(outside)))
+
+
+def test_gradients_are_finite_for_every_kind_of_label() -> None:
+    logits = (50 * torch.randn(6, 4)).requires_grad_()
+    answers = torch.tensor([[1.0, 1, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]] * 2)
+    optimization.answer_losses(logits, answers, 0.05, torch.ones(4)).sum().backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_several_right_classes_do_not_care_which() -> None:

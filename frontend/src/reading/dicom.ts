@@ -2,6 +2,7 @@
 import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Picture } from "../types";
 import { checkSides, finite, luma } from "./gray";
+import { apply, type Levels, windowOf } from "./levels";
 import { readRaster } from "./raster";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
@@ -14,7 +15,12 @@ export interface DicomPart extends Picture {
   /** Along the normal of the slices, in millimetres; null where the file does not say. */
   position: number | null;
   instance: number;
+  /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
+  levels: Levels;
 }
+
+/** Look-up tables and functional groups (enhanced MR), which only the server reads. */
+const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
@@ -25,14 +31,17 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
-  const pixels = await frames(set, depth, height, width);
+  if (SERVER_ONLY.some((tag) => set.elements[tag])) {
+    throw new InputError("server_only", "DICOM with look-up tables or functional groups; let the server read it");
+  }
+  const { pixels, levels } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
   const spacing = numbers(set, "x00280030");
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
     facts: facts(set), sources: [name], series: set.string("x0020000e") ?? name,
-    position: position(set), instance: set.intString("x00200013") ?? 0,
+    levels, position: position(set), instance: set.intString("x00200013") ?? 0,
   };
 }
 
@@ -65,12 +74,32 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     : rawFrames(set, syntax, depth, height, width);
   const slope = set.floatString("x00281053") ?? 1;
   const intercept = set.floatString("x00281052") ?? 0;
-  const inverted = set.string("x00280004")?.trim() === "MONOCHROME1";
-  for (let i = 0; i < raw.length; i++) {
-    const value = raw[i] * slope + intercept;
-    raw[i] = inverted ? -value : value;
-  }
-  return raw;
+  const bits = set.uint16("x00280101") ?? 16;
+  const signed = set.uint16("x00280103") === 1;
+  const ends = signed ? -1 : 2 ** bits - 1;
+  const levels: Levels = {
+    window: windowOf(set.floatString("x00281050"), set.floatString("x00281051"), text(set, "x00281056")),
+    inverted: text(set, "x00280004") === "MONOCHROME1",
+    ends: ends * slope + 2 * intercept,
+    empty: padding(set, signed, raw),
+  };
+  for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
+  return { pixels: raw, levels };
+}
+
+function text(set: DataSet, tag: string): string {
+  return set.string(tag)?.trim() ?? "";
+}
+
+/** Stored values from PixelPaddingValue to PixelPaddingRangeLimit. */
+function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Array | null {
+  const whole = (tag: string) => (signed ? set.int16(tag) : set.uint16(tag));
+  const value = whole("x00280120");
+  if (value === undefined) return null;
+  const limit = whole("x00280121") ?? value;
+  const [low, high] = [Math.min(value, limit), Math.max(value, limit)];
+  const empty = Uint8Array.from(stored, (one) => (one >= low && one <= high ? 1 : 0));
+  return empty.includes(1) ? empty : null;
 }
 
 async function jpegFrames(set: DataSet, depth: number, height: number, width: number) {
@@ -158,16 +187,26 @@ function join(parts: DicomPart[]): Picture {
   );
   const [first] = sorted;
   const depth = sorted.reduce((sum, part) => sum + part.depth, 0);
-  const pixels = new Float32Array(depth * first.height * first.width);
-  let at = 0;
-  for (const part of sorted) {
-    pixels.set(part.pixels, at);
-    at += part.pixels.length;
-  }
+  const pixels = leveled(sorted);
   const { height, width, format, aspect, facts } = first;
   const name = parts.length === 1 ? first.name : `${folder(first.name)} (${parts.length} files)`;
   const sources = sorted.map((part) => part.name);
   return { name, depth, height, width, pixels, format, aspect, facts, sources };
+}
+
+/** All slices through their window, where each has one and that does not hide everything. */
+function leveled(parts: DicomPart[]): Float32Array {
+  const all = (windowed: boolean) => {
+    const planes = parts.map((part) => apply(part.pixels, part.levels, windowed));
+    const pixels = new Float32Array(planes.reduce((sum, plane) => sum + plane.length, 0));
+    planes.reduce((at, plane) => (pixels.set(plane, at), at + plane.length), 0);
+    return pixels;
+  };
+  if (parts.every((part) => part.levels.window)) {
+    const windowed = all(true);
+    if (windowed.some((value) => value !== windowed[0])) return windowed;
+  }
+  return all(false);
 }
 
 function folder(name: string): string {

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tumorlens.inference.classifier import Failure, Prediction
-
-    Result = Prediction | Failure
+    from tumorlens.inference.classifier import Prediction
+    from tumorlens.inference.volume import Result
 
 _ODD: Final = re.compile(r"[^\w.-]+")
 _LONGEST_STEM: Final = 80

@@ -12,9 +12,11 @@ from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
 from tumorlens.labels import RESEARCH_NOTICE
 
 _COMMANDS: Final = {
+    "calibrate": "Fit temperature, abstention and the gate of a bundle.",
     "data": "Import, audit and split image sets.",
     "demo": "Run the main job on a synthetic set: audit, evaluate, classify, report.",
     "evaluate": "Score a bundle on a split, with intervals and controls.",
+    "gate": "Train the gate that refuses what is no head.",
     "models": "List network architectures and the bundles in the box.",
     "predict": "Classify pictures.",
     "serve": "Serve the page and the HTTP interface.",

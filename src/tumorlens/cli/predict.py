@@ -16,16 +16,15 @@ from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
 from tumorlens.labels import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.finder import Found
-    from tumorlens.inference.classifier import Classifier, Failure, Prediction
-
-    Result = Prediction | Failure
+    from tumorlens.imaging.finder import Found, Input
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.volume import Result
 
 _PROGRESS_FROM = 16
 """Pictures from which a progress bar is worth its import."""
 
 
-@click.command("predict", short_help="Classify pictures.")
+@click.command("predict", short_help="Classify pictures, volumes and DICOM studies.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--format", "layout", type=click.Choice(["table", "jsonl", "csv"]), default="table",
               show_default=True, help="How to write the answers.")  # fmt: skip
@@ -33,6 +32,8 @@ _PROGRESS_FROM = 16
               help="Write there instead; the file appears when it is complete.")  # fmt: skip
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
               metavar="NAME_OR_PATH", help="A bundle in the box, or a bundle folder.")  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
+              show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
               help="Pictures in one forward pass.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024),
@@ -46,18 +47,20 @@ def command(
     layout: str,
     output: Path | None,
     bundle_name: str,
+    plane: str,
     batch_size: int,
     threads: int | None,
     heatmaps: Path | None,
     fail_fast: bool,
 ) -> None:
-    """Classify pictures: JPEG, PNG, TIFF, BMP, GIF or WebP, in any bit depth.
+    """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM and NIfTI, in any bit depth.
 
     PATH is a file, a folder (searched to the bottom; hidden files and files that are no pictures
-    are left out) or a pattern such as 'scans/**/*.png'. A picture that cannot be used gets an
-    error record in its place, and the rest goes on.
+    are left out), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder
+    or archive are grouped into series. A series or volume gets an answer for each slice and one
+    for the whole. What cannot be used gets an error record in its place, and the rest goes on.
 
-    Exit codes: 0 all good, 2 wrong usage, 3 some pictures could not be used, 4 the bundle cannot
+    Exit codes: 0 all good, 2 wrong usage, 3 some inputs could not be used, 4 the bundle cannot
     be used.
     """
     import tumorlens
@@ -69,7 +72,7 @@ def command(
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
     explain = heatmaps is not None
-    results = _results(classifier, found, paths, batch_size, explain)
+    results = _results(classifier, found, plane, batch_size, explain)
     results = _with_progress(results, found, layout, output)
     if heatmaps is not None:
         from tumorlens.cli.heatmaps import write_heatmaps
@@ -103,33 +106,31 @@ class _Tally:
 
 
 def _results(
-    classifier: "Classifier",
-    found: Iterable["Found"],
-    arguments: Iterable[str],
-    batch_size: int,
-    explain: bool,
+    classifier: "Classifier", found: Iterable["Found"], plane: str, batch_size: int, explain: bool
 ) -> Iterator["Result"]:
     """Answers in the order of the command line; runs of files share batches."""
     from tumorlens.inference.classifier import Failure
+    from tumorlens.inference.volume import predict_inputs
 
-    entries: list[str | Failure] = []
-    for argument, part in zip(arguments, found, strict=True):
-        entries.extend(part.paths)
-        if part.error is not None:
-            entries.append(Failure.of(argument, part.error))
+    entries: list[Input | Failure] = []
+    for part in found:
+        entries.extend(part.inputs)
+        entries.extend(Failure.of(path, error) for path, error in part.failures)
     for failed, run in itertools.groupby(entries, key=lambda entry: isinstance(entry, Failure)):
         if failed:
             yield from (entry for entry in run if isinstance(entry, Failure))
         else:
-            files = (entry for entry in run if isinstance(entry, str))
-            yield from classifier.predict_paths(files, batch_size, explain=explain)
+            inputs = (entry for entry in run if not isinstance(entry, Failure))
+            yield from predict_inputs(
+                classifier, inputs, plane=plane, batch_size=batch_size, explain=explain
+            )
 
 
 def _with_progress(
     results: Iterator["Result"], found: Iterable["Found"], layout: str, output: Path | None
 ) -> Iterator["Result"]:
     """Show a bar on the terminal's error stream, unless answers are streaming over it."""
-    total = sum(len(part.paths) for part in found)
+    total = sum(len(part.inputs) for part in found)
     streaming = output is None and layout != "table" and sys.stdout.isatty()
     if total < _PROGRESS_FROM or streaming or not sys.stderr.isatty():
         return results

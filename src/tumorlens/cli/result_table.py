@@ -12,6 +12,7 @@ from rich.text import Text
 from tumorlens.cli.terminal import printable
 from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import ABSTAINED, REJECTED
+from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
 _WIDE: Final = 100
@@ -20,12 +21,14 @@ _MEDIUM: Final = 64
 """Columns from which there is room for a bar."""
 _NARROW: Final = 48
 """Columns below which a table has no room: name and answer stand beneath each other."""
+_WHERE_ROOM: Final = 24
+"""Columns for the slices of a finding in a terminal."""
 _UNBOUNDED: Final = 100_000
 _BAR_CELLS: Final = 12
 _HELD_BACK: Final = {ABSTAINED: "not sure", REJECTED: "refused"}
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
-Results = Sequence[Prediction | Failure]
+Results = Sequence[Result]
 
 
 def render(results: Results, *, width: int | None, color: bool = False) -> str:
@@ -75,6 +78,8 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
         else:
             share = _top(result)
             yield Text("  ").append_text(_answer(result)).append(f" {share}" if share else "")
+            if isinstance(result, VolumePrediction):
+                yield Text("  " + _where(result, width - 2), style="dim")
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
@@ -99,6 +104,9 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
             table.add_row(path, Text(f"failed: {result.error.kind}", style="red"))
         else:
             table.add_row(path, _answer(result), *_shares(result, width))
+            if isinstance(result, VolumePrediction):
+                where = _where(result, _UNBOUNDED if width is None else _WHERE_ROOM)
+                table.add_row("", Text(where, style="dim"))
     return table
 
 
@@ -106,18 +114,18 @@ def _every_class(width: int | None) -> bool:
     return width is None or width >= _WIDE
 
 
-def _answer(result: Prediction) -> Text:
+def _answer(result: Prediction | VolumePrediction) -> Text:
     if result.label is None:
         return Text(_HELD_BACK[result.decision], style="yellow")
     return Text(DISPLAY_NAMES[result.label], style="bold")
 
 
-def _top(result: Prediction) -> str:
+def _top(result: Prediction | VolumePrediction) -> str:
     """The answer's probability; nothing where none is given."""
     return percent(result.probabilities[result.label]) if result.label is not None else ""
 
 
-def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
+def _shares(result: Prediction | VolumePrediction, width: int | None) -> Iterator[Text]:
     if _every_class(width):
         for name, value in result.probabilities.items():
             shown = "" if result.decision == REJECTED else percent(value)
@@ -129,15 +137,36 @@ def _shares(result: Prediction, width: int | None) -> Iterator[Text]:
     yield drawn.append(f"{_top(result):>6}")
 
 
+def _where(result: VolumePrediction, room: int) -> str:
+    """Which slices of which series hold the finding, counted from 0 as in the records.
+
+    The series has a name, and the middle is told, where that fits into ``room``.
+    """
+    found, count = result.finding, len(result.slices)
+    if found is None:
+        where = middle = f"{count} slices"
+    elif found.first == found.last:
+        where = middle = f"slice {found.first} of {count}"
+    else:
+        where = f"slices {found.first}-{found.last} of {count}"
+        middle = f"{where}, middle {found.middle}"
+    described = result.series.description if result.series else None
+    longest = f"{printable(described)}: {middle}" if described else middle
+    return next((text for text in (longest, middle) if len(text) <= room), where)
+
+
 def _footer(results: Results) -> list[Text]:
     failures = [result for result in results if isinstance(result, Failure)]
-    held = [r for r in results if isinstance(r, Prediction) and r.reason]
+    held = [r for r in results if not isinstance(r, Failure) and r.reason]
     lines = [Text()]
     lines += [Text(printable(f"{r.path}: {r.reason}"), style="yellow") for r in held]
     lines += [Text()] if held else []
     lines += [Text(printable(failure.error.message), style="red") for failure in failures]
-    lines += [Text()] if failures else []
-    model = next((result.model for result in results if isinstance(result, Prediction)), None)
+    for result in results:
+        if isinstance(result, VolumePrediction):
+            lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
+    lines += [Text()] if len(lines) > 1 else []
+    model = next((result.model for result in results if not isinstance(result, Failure)), None)
     if model is not None:
         name = printable(f"{model.name} {model.version}")
         lines.append(Text(f"model {name}, sha256 {model.sha256[:12]}", style="dim"))

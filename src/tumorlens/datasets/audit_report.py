@@ -19,6 +19,7 @@ from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.image import single
 from tumorlens.labels import CLASSES, LABEL_NAMES
 
 PAGE: Final = "index.html"
@@ -92,7 +93,7 @@ def conflicting_pictures(audit: Audit) -> int:
 def picture(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
     """Read a picture whole, windowed and padded to a square; black where it cannot be read."""
     try:
-        image = reader.read(manifest.file(record))
+        image = single(reader.read(manifest.file(record)))
         windowed = preprocessing.window(image.pixels, _WINDOW)
     except InputError:
         return np.zeros((_SIDE, _SIDE), dtype=np.uint8)

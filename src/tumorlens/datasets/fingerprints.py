@@ -21,6 +21,7 @@ from tumorlens.datasets.importers import Progress as Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.image import single
 from tumorlens.labels import LABELS
 
 THUMBNAIL_SIZE: Final = 64
@@ -141,7 +142,7 @@ def _read(manifest: Manifest, record: Record) -> _Print:
     try:
         data = reader.load_file(path)
         digest = hashlib.sha256(data).hexdigest()
-        image = reader.read_bytes(data, str(path))
+        image = single(reader.read_bytes(data, str(path)))
         pixels = pixel_hash(image)
         windowed = preprocessing.window(image.pixels, _WINDOW, str(path))
         hashes = perceptual_hashes(windowed)

@@ -16,6 +16,7 @@ from typing import Final
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash, relative_path
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.image import single
 from tumorlens.labels import CLASSES
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
@@ -210,7 +211,7 @@ def describe(file: Path, split: str, label: str, base: Path, source: str) -> Rec
     width = height = 0
     mode = pixels = ""
     try:
-        image = reader.read_bytes(data, str(file))
+        image = single(reader.read_bytes(data, str(file)))
         width, height, mode, pixels = image.width, image.height, image.mode, pixel_hash(image)
     except InputError:
         pass  # listed without pixels: the audit reports it

@@ -22,6 +22,7 @@ from tumorlens.datasets.controls import HASH_NEIGHBOUR
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, Split
+from tumorlens.errors import InputError, VolumeError
 from tumorlens.evaluation import evaluator, plots, report
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.record import Setting
@@ -173,9 +174,15 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[Shown]:
         for answer in classifier.predict_paths(found.paths):
             picture = "" if isinstance(answer, Failure) else _thumbnail(Path(answer.path))
             shown.append(Shown(picture, answer.path, "", answer))
-        if found.error is not None:
-            shown.append(Shown("", argument, "", Failure.of(argument, found.error)))
+        failures = [*found.failures, *_volumes(found)]
+        shown += [Shown("", path, "", Failure.of(path, error)) for path, error in failures]
     return shown
+
+
+def _volumes(found: finder.Found) -> list[tuple[str, InputError]]:
+    """Series and members of archives, which the demonstration's gallery has no place for."""
+    paths = [one.path for one in found.inputs if not isinstance(one, str)]
+    return [(path, VolumeError(f"{path}: `tumorlens predict` answers for it")) for path in paths]
 
 
 def write(folder: Path, outcome: Outcome) -> Path:

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.gray import finite, luma
-from tumorlens.imaging.image import MedicalImage, check_sides
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import check_sides
 
 SOURCE = "<array>"
 

@@ -1,16 +1,22 @@
-"""Find the pictures that files, folders and patterns stand for."""
+"""Find the pictures, volumes and series that files, folders, archives and patterns stand for."""
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
-from tumorlens.imaging.reader import sniff
+from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
 
-_SIGNATURE_BYTES: Final = 16
+if TYPE_CHECKING:
+    from tumorlens.imaging.archive import Archive
+    from tumorlens.imaging.members import Member
+    from tumorlens.imaging.series import Grouped, Series
+
+    Input = str | Member | Series
+
 _MAGIC: Final = frozenset("*?[")
 
 
@@ -18,37 +24,51 @@ _MAGIC: Final = frozenset("*?[")
 class Found:
     """What one argument stands for."""
 
-    paths: tuple[str, ...]
-    """Files to read, in order."""
+    inputs: "tuple[Input, ...]"
+    """What to read, in order: files, members of an archive, DICOM series."""
     skipped: int = 0
-    """Files of a folder that do not begin like a picture."""
-    error: InputError | None = None
-    """Why there is nothing to read."""
+    """Files of a folder that do not begin like a picture or volume, or are DICOM without image."""
+    failures: tuple[tuple[str, InputError], ...] = ()
+    """What of it cannot be used, and why."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Those of ``inputs`` that are files."""
+        return tuple(one for one in self.inputs if isinstance(one, str))
+
+    @property
+    def error(self) -> InputError | None:
+        """Why there is nothing to read, or the first failure."""
+        return self.failures[0][1] if self.failures else None
 
 
 def find(argument: str) -> Found:
-    """Resolve a file, a folder or a pattern such as ``scans/**/*.png``.
+    """Resolve a file, a folder, a zip archive or a pattern such as ``scans/**/*.png``.
 
-    A file is taken as it is: whoever names it wants an answer. A folder gives its pictures, those
-    of its folders too, sorted by path, without hidden ones and without files that do not begin
-    like a picture. A path that exists is never read as a pattern.
+    A file is taken as it is: whoever names it wants an answer. A folder gives what can be read in
+    it and below, sorted by path, without hidden files and those that begin like nothing known;
+    its DICOM files are grouped into series. An archive is a folder in one file. A path that
+    exists is never read as a pattern.
     """
     if _exists(argument) or not _MAGIC.intersection(argument):
         return _resolve(argument)
     # Path.glob takes no absolute pattern and does not hide hidden files.
     matches = sorted(glob.iglob(argument, recursive=True))  # noqa: PTH207
     if not matches:
-        return Found((), error=MissingInputError(f"{argument}: no file matches this pattern"))
+        error = MissingInputError(f"{argument}: no file matches this pattern")
+        return Found((), failures=((argument, error),))
     parts = [_resolve(match) for match in matches]
     return Found(
-        tuple(path for part in parts for path in part.paths),
+        tuple(one for part in parts for one in part.inputs),
         sum(part.skipped for part in parts),
-        next((part.error for part in parts if part.error), None),
+        tuple(failure for part in parts for failure in part.failures),
     )
 
 
 def _resolve(path: str) -> Found:
-    return _search(path) if Path(path).is_dir() else Found((path,))
+    if Path(path).is_dir():
+        return _search(path)
+    return _unpack(path) if _kind(path) == "zip" else Found((path,))
 
 
 def _exists(argument: str) -> bool:
@@ -61,15 +81,66 @@ def _exists(argument: str) -> bool:
 
 def _search(folder: str) -> Found:
     paths: list[str] = []
+    dicom: list[str] = []
     skipped = 0
     for path in _files(folder):
-        if _looks_like_picture(path):
-            paths.append(path)
-        else:
+        kind = _kind(path)
+        if kind == "dicom":
+            dicom.append(path)
+        elif kind is None or kind == "zip":
             skipped += 1
-    if not paths:
-        return Found((), skipped, MissingInputError(f"{folder}: holds no picture"))
-    return Found(tuple(paths), skipped)
+        else:
+            paths.append(path)
+    if not dicom:
+        return _gathered(folder, paths, None, skipped)
+    # Here, not above: whoever has no DICOM does without pydicom.
+    from tumorlens.imaging.series import group_files
+
+    return _gathered(folder, paths, group_files(dicom), skipped)
+
+
+def _unpack(path: str) -> Found:
+    from tumorlens.imaging import members
+    from tumorlens.imaging.archive import Archive
+
+    try:
+        archive = Archive(path)
+    except InputError as error:
+        return Found((), failures=((path, error),))
+    listed = members.list_members(archive)
+    plain = [members.Member(archive, name) for name in listed.plain]
+    grouped = _grouped(archive, listed.dicom)
+    return _gathered(path, plain, grouped, listed.skipped, listed.failures)
+
+
+def _grouped(archive: "Archive", names: Sequence[str]) -> "Grouped | None":
+    if not names:
+        return None
+    from tumorlens.imaging.series import group_members
+
+    return group_members(archive, names)
+
+
+def _gathered(
+    where: str,
+    plain: "Sequence[str | Member]",
+    grouped: "Grouped | None",
+    skipped: int,
+    failed: Sequence[tuple[str, InputError]] = (),
+) -> Found:
+    """Put pictures and series in the order of their paths."""
+    keyed: list[tuple[str, Input]] = [
+        (one if isinstance(one, str) else one.path, one) for one in plain
+    ]
+    failures = list(failed)
+    if grouped is not None:
+        keyed += [(series.first, series) for series in grouped.series]
+        failures += grouped.failures
+        skipped += grouped.skipped
+        keyed.sort(key=lambda pair: pair[0])
+    if not keyed and not failures:
+        failures.append((where, MissingInputError(f"{where}: holds no picture")))
+    return Found(tuple(one for _, one in keyed), skipped, tuple(failures))
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -81,12 +152,12 @@ def _files(folder: str) -> Iterator[str]:
                 yield str(Path(parent) / name)
 
 
-def _looks_like_picture(path: str) -> bool:
-    """Whether it begins like one; a file that cannot be opened may be, and will say why not."""
+def _kind(path: str) -> str | None:
+    """What it begins like; a file that cannot be opened may be a picture, and will say why not."""
     try:
         if not Path(path).is_file():
-            return False
+            return None
         with Path(path).open("rb") as file:
-            return sniff(file.read(_SIGNATURE_BYTES)) is not None
-    except OSError:
-        return True
+            return sniff(file.read(SNIFF_BYTES))
+    except (OSError, ValueError):
+        return "unknown"

@@ -1,16 +1,12 @@
-"""The one in-memory form of a picture."""
+"""The one in-memory form of a picture or a volume."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.errors import LimitExceededError
-from tumorlens.imaging.allowance import check_allowance
-
-MIN_SIDE: Final = 32
-MAX_SIDE: Final = 8192
+from tumorlens.errors import VolumeError
+from tumorlens.imaging.facts import AcquisitionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +14,22 @@ class MedicalImage:
     """A decoded image or volume, before any preprocessing.
 
     ``pixels`` is float32, (H, W) or (D, H, W), finite, in the file's own intensity unit
-    (0 to 255 for 8-bit pictures, 0 to 65535 for 16-bit ones, arbitrary for float ones).
-    Larger is brighter.
+    (0 to 255 for 8-bit pictures, 0 to 65535 for 16-bit ones, arbitrary for float ones; 0 to 1 for
+    DICOM that carries a window). Larger is brighter.
     """
 
     pixels: NDArray[np.float32]
     source: str
     """Where it came from, for messages: a path, or ``<array>``."""
     bit_depth: int
-    """Bits a sample was stored with: 1, 8, 16, 32."""
+    """Bits a sample was stored with: 1 to 64."""
     mode: str
-    """How samples were stored, in Pillow's words: ``L``, ``RGB``, ``RGBA``, ``P``, ``I;16``..."""
+    """How samples were stored: in Pillow's words (``L``, ``RGB``, ``I;16``...), in DICOM's
+    (``MONOCHROME2``, ``PALETTE COLOR``...) or the name of a NIfTI data type (``int16``...)."""
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing in millimetres, where the file states it."""
+    facts: AcquisitionFacts | None = None
+    """What DICOM or NIfTI say of the acquisition; None for plain pictures."""
 
     @property
     def height(self) -> int:
@@ -42,11 +41,26 @@ class MedicalImage:
         """Columns."""
         return int(self.pixels.shape[-1])
 
+    @property
+    def depth(self) -> int:
+        """Slices; 1 for a single picture."""
+        return 1 if self.pixels.ndim == 2 else int(self.pixels.shape[0])
 
-def check_sides(width: int, height: int, source: str) -> None:
-    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels."""
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise LimitExceededError(
-            f"{source}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}"
+    @property
+    def is_volume(self) -> bool:
+        """Whether ``pixels`` is (D, H, W)."""
+        return self.pixels.ndim == 3
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know: gaps, duplicates, what was left out."""
+        return self.facts.notes if self.facts else ()
+
+
+def single(image: MedicalImage) -> MedicalImage:
+    """``image`` where it is a single picture (H, W); raise ``VolumeError`` where it is not."""
+    if image.is_volume:
+        raise VolumeError(
+            f"{image.source}: a volume of {image.depth} slices; give one slice at a time"
         )
-    check_allowance(width * height, source)
+    return image

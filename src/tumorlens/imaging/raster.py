@@ -2,14 +2,11 @@
 
 8-bit, 16-bit and float samples; gray, RGB, CMYK, palette, alpha and bilevel; EXIF orientation
 applied. Transparent pixels are laid over black, the background of MRI. An animation gives its
-first frame; a TIFF of several pages is refused, because no page is the right one to guess.
+first frame; a TIFF of several pages gives a stack of them.
 """
 
 import io
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,7 +21,10 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import deep
 from tumorlens.imaging.gray import finite, luma
-from tumorlens.imaging.image import MAX_SIDE, MedicalImage, check_sides
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
+from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _STRIP_PIXELS: Final = 1 << 20
@@ -41,18 +41,18 @@ class _Decoded(NamedTuple):
 
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
-    """Decode ``data``, whose signature is ``kind``'s, to a single (H, W) image.
+    """Decode ``data``, whose signature is ``kind``'s, to (H, W), or a TIFF of D pages to (D, H, W).
 
     Raises ``CorruptInputError`` for damaged bytes, ``LimitExceededError`` for sides outside
-    ``MIN_SIDE`` to ``MAX_SIDE``, ``BlankImageError`` where no pixel is finite,
-    ``UnsupportedFormatError`` for a TIFF of several pages.
+    ``MIN_SIDE`` to ``MAX_SIDE`` or too many pages, ``BlankImageError`` where no pixel is finite,
+    ``UnsupportedFormatError`` for a TIFF whose pages differ in size.
     """
 
     def open_() -> Image.Image:
         return Image.open(io.BytesIO(data), formats=[kind.upper()])
 
     try:
-        with _quiet():
+        with quiet():
             decoded = _decode(open_, source)
     except InputError:
         raise
@@ -67,22 +67,54 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
             f"{source}: begins like {kind} but is damaged or of a rare variety"
         ) from error
     except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
-        detail = str(error).partition("\n")[0] or type(error).__name__
-        raise CorruptInputError(f"{source}: damaged {kind} ({detail})") from error
+        raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
     return MedicalImage(finite(decoded.pixels, source), source, decoded.bit_depth, decoded.mode)
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as picture:
         check_sides(*picture.size, source)
-        _check_pages(picture, source)
+        pages = _pages(picture, source)
         if deep.is_deep(picture):
+            if len(pages) > 1:
+                raise UnsupportedFormatError(
+                    f"{source}: pages of 16-bit colour; save them as gray or as single files"
+                )
             mode = f"{picture.mode};16"
             return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
-        inverted = _is_inverted(picture)
-        mode = picture.mode
-        pixels, bit_depth = _to_gray(_load(picture))
-        return _Decoded(_invert(pixels, bit_depth) if inverted else pixels, bit_depth, mode)
+        return _decode_page(picture) if len(pages) == 1 else _decode_stack(picture, pages, source)
+
+
+def _decode_page(picture: Image.Image) -> _Decoded:
+    inverted = _is_inverted(picture)
+    mode = picture.mode
+    pixels, bit_depth = _to_gray(_load(picture))
+    return _Decoded(_invert(pixels, bit_depth) if inverted else pixels, bit_depth, mode)
+
+
+def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decoded:
+    """Read ``pages`` into (D, H, W), one at a time."""
+    stack: NDArray[np.float32] | None = None
+    first: _Decoded | None = None
+    for index, page in enumerate(pages):
+        picture.seek(page)
+        check_sides(*picture.size, source)
+        if deep.is_deep(picture):
+            raise UnsupportedFormatError(f"{source}: page {page + 1} is 16-bit colour")
+        decoded = _decode_page(picture)
+        if stack is None or first is None:
+            first = decoded
+            check_volume((len(pages), *decoded.pixels.shape), source)
+            stack = np.empty((len(pages), *decoded.pixels.shape), dtype=np.float32)
+        if (decoded.pixels.shape, decoded.bit_depth) != (stack.shape[1:], first.bit_depth):
+            raise UnsupportedFormatError(
+                f"{source}: page {page + 1} differs from the first in size or depth, so the pages "
+                "are no stack; save them as single files"
+            )
+        stack[index] = decoded.pixels
+    assert stack is not None
+    assert first is not None
+    return _Decoded(stack, first.bit_depth, first.mode)
 
 
 def _load(picture: Image.Image) -> Image.Image:
@@ -92,17 +124,19 @@ def _load(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _check_pages(picture: Image.Image, source: str) -> None:
-    """Refuse a TIFF with a second page that is no thumbnail of the first."""
-    if picture.format != "TIFF" or (pages := getattr(picture, "n_frames", 1)) == 1:
-        return
-    picture.seek(1)
-    thumbnail = getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY
-    if not thumbnail:
-        raise UnsupportedFormatError(
-            f"{source}: a TIFF of {pages} pages; save the slice you mean as a file of its own"
-        )
-    picture.seek(0)
+def _pages(picture: Image.Image, source: str) -> list[int]:
+    """Numbers of the pages that are no thumbnail of another; one number unless it is a TIFF."""
+    if picture.format != "TIFF" or (count := getattr(picture, "n_frames", 1)) == 1:
+        return [0]
+    check_volume((count, 1, 1), source)
+    pages = []
+    for page in range(count):
+        picture.seek(page)
+        if not getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
+            pages.append(page)
+    pages = pages or [0]
+    picture.seek(pages[0])
+    return pages
 
 
 def _to_gray(picture: Image.Image) -> tuple[NDArray[np.float32], int]:
@@ -157,31 +191,3 @@ def _invert(pixels: NDArray[np.float32], bit_depth: int) -> NDArray[np.float32]:
     white = np.float32(65535 if bit_depth == 16 else 0)
     inverted: NDArray[np.float32] = white - pixels
     return inverted
-
-
-_quiet_lock = threading.Lock()
-_quiet_stack = ExitStack()
-_quiet_users = 0
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings while any thread decodes.
-
-    Pillow warns of large pictures and odd metadata; our limits decide instead. The filters belong
-    to the whole process, so only the first thread in may save them and only the last one out may
-    put them back: ``catch_warnings`` in each thread would undo them in the wrong order.
-    """
-    global _quiet_users
-    with _quiet_lock:
-        if _quiet_users == 0:
-            _quiet_stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-        _quiet_users += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_users -= 1
-            if _quiet_users == 0:
-                _quiet_stack.close()

@@ -2,48 +2,37 @@
 
 import stat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MAX_FILE_BYTES
+from tumorlens.imaging.signatures import READABLE, sniff
 
-MAX_FILE_BYTES: Final = 256 * 1024 * 1024
-"""Largest file that is read into memory."""
-
-_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),
-    (b"MM\x00+", "tiff"),
-    (b"BM", "bmp"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-)
+DEFAULT_PLANE = "axial"
 
 
-def sniff(data: bytes) -> str | None:
-    """Name the format that ``data`` begins like, or None: jpeg, png, tiff, bmp, gif, webp."""
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return None
+def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:
+    """Decode the file at ``path``: a picture, a DICOM file or a NIfTI volume.
 
-
-def read(path: str | Path) -> MedicalImage:
-    """Decode the file at ``path``.
-
-    Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank), whose message
-    begins with the path, and never anything else.
+    ``plane`` (axial, coronal or sagittal) is how a NIfTI volume is cut; nothing else asks for it.
+    Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank, not_mr,
+    missing_decoder), whose message begins with the path, and never anything else.
     """
-    return read_bytes(load_file(path), source=str(path))
+    return read_bytes(load_file(path), source=str(path), plane=plane)
 
 
 def load_file(path: str | Path) -> bytes:
     """Return the bytes of a regular file no larger than ``MAX_FILE_BYTES``."""
+    with open_file(path) as file:
+        try:
+            return file.read(MAX_FILE_BYTES)
+        except OSError as error:
+            raise _unopened(path, error) from error
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a regular file no larger than ``MAX_FILE_BYTES``; the caller closes it."""
     path = Path(path)
     try:
         status = path.stat()
@@ -52,14 +41,18 @@ def load_file(path: str | Path) -> bytes:
             raise LimitExceededError(
                 f"{path}: {status.st_size} bytes are more than the limit of {MAX_FILE_BYTES}"
             )
-        return path.read_bytes()
+        return path.open("rb")
     except FileNotFoundError as error:
         raise MissingInputError(f"{path}: no such file") from error
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
+        raise _unopened(path, error) from error
     except ValueError as error:  # a NUL or another character that no path can have
         raise MissingInputError(f"{path}: no such file") from error
+
+
+def _unopened(path: str | Path, error: OSError) -> MissingInputError:
+    reason = error.strerror or type(error).__name__
+    return MissingInputError(f"{path}: cannot be opened ({reason})")
 
 
 def _check_kind(path: Path, mode: int) -> None:
@@ -70,13 +63,27 @@ def _check_kind(path: Path, mode: int) -> None:
         raise MissingInputError(f"{path}: is not a regular file")
 
 
-def read_bytes(data: bytes, source: str = "<bytes>") -> MedicalImage:
-    """Decode an encoded picture held in memory; errors as ``read``."""
+def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE) -> MedicalImage:
+    """Decode an encoded picture or volume held in memory; arguments and errors as ``read``."""
     kind = sniff(data)
-    if kind is None:
-        what = "is empty" if not data else "is not a picture that tumorlens reads"
-        raise UnsupportedFormatError(f"{source}: {what} (JPEG, PNG, TIFF, BMP, GIF, WebP)")
-    # Here, not above: whoever only sniffs does without Pillow.
+    # Decoders are imported here, not above: whoever only sniffs, or reads one kind, does without.
+    if kind == "dicom":
+        from tumorlens.imaging.dicom import reader as dicom
+
+        return dicom.decode(data, source)
+    if kind in ("nifti", "nifti.gz"):
+        from tumorlens.imaging import nifti
+
+        return nifti.decode(data, source, plane)
+    if kind is None or kind == "zip":
+        raise UnsupportedFormatError(f"{source}: {_refusal(data, kind)}")
     from tumorlens.imaging import raster
 
     return raster.decode(data, kind, source)
+
+
+def _refusal(data: bytes, kind: str | None) -> str:
+    if kind == "zip":
+        return "is an archive, which is read as a study (tumorlens.imaging.study)"
+    what = "is empty" if not data else "is not a picture that tumorlens reads"
+    return f"{what} ({READABLE})"

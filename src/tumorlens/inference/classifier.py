@@ -18,7 +18,8 @@ from tumorlens.bundle import Bundle, DecisionRule
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
-from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.inference import gate
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
@@ -91,6 +92,8 @@ class Ready(msgspec.Struct, frozen=True):
     """Where that lies in the picture."""
     shape: tuple[int, int]
     """(H, W) of the picture."""
+    gate_pixels: NDArray[np.uint8] | None = None
+    """(G, G), what the gate sees; None where the bundle has none."""
 
 
 class Answer(NamedTuple):
@@ -126,13 +129,15 @@ class Classifier:
     ) -> None:
         """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
 
-        With ``answer_all`` every picture is classified, however unsure: to measure the network.
+        With ``answer_all`` every picture is classified, however unsure, and whatever it is: to
+        measure the network.
         """
         self.bundle = bundle
         self._rule = DecisionRule() if answer_all else bundle.info.decision
         self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
         self._threads = threads
         self._session = Session(bundle, threads)
+        self._gate = None if answer_all else gate.of_bundle(bundle, threads)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""
@@ -181,23 +186,22 @@ class Classifier:
 
     def prepare(self, image: MedicalImage) -> Ready:
         """Do everything that comes before the forward pass; raise ``InputError``."""
-        if image.pixels.ndim != 2:
-            raise InputError(
-                f"{image.source}: a volume of {image.pixels.shape[0]} slices; "
-                "give one slice at a time"
-            )
+        single(image)
         config = self.bundle.info.preprocess
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
             pixels, square = preprocessing.preprocess_located(image.pixels, config, image.source)
-        return Ready(image.source, pixels, square, (image.height, image.width))
+            seen = None
+            if self._gate is not None:
+                seen = self._gate.preprocess(image.pixels, image.source)
+        return Ready(image.source, pixels, square, (image.height, image.width), seen)
 
     def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
         """Answer prepared pictures, in order, in one forward pass."""
         if not ready:
             return []
         outputs = self.forward(np.stack([one.pixels for one in ready]))
-        predictions = self._predictions([one.path for one in ready], outputs)
+        predictions = self._predictions(ready, outputs)
         return [Answer(*parts) for parts in zip(predictions, ready, outputs.cam, strict=True)]
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
@@ -222,16 +226,30 @@ class Classifier:
                 answer = next(answers)
                 yield answer.explained() if explain else answer.prediction
 
-    def _predictions(self, paths: Sequence[str], outputs: Outputs) -> list[Prediction]:
+    def _predictions(self, ready: Sequence[Ready], outputs: Outputs) -> list[Prediction]:
         table = probabilities(outputs.logits, self.bundle.info.temperature)
-        return [self._decide(path, row) for path, row in zip(paths, table, strict=True)]
+        rows = zip(ready, table, self._refusals(ready), strict=True)
+        return [self._decide(one.path, row, refusal) for one, row, refusal in rows]
 
-    def _decide(self, path: str, row: NDArray[np.float64]) -> Prediction:
+    def _refusals(self, ready: Sequence[Ready]) -> list[str]:
+        """Why each picture is refused, in words; empty where it is not."""
+        seen = [one.gate_pixels for one in ready if one.gate_pixels is not None]
+        if self._gate is None or len(seen) < len(ready):
+            return [""] * len(ready)
+        return self._gate.refusals(np.stack(seen))
+
+    def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
+        """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
+        if refusal:
+            return REJECTED, refusal
         reason = doubt(row, self._rule)
+        return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
+
+    def _decide(self, path: str, row: NDArray[np.float64], refusal: str) -> Prediction:
+        decision, reason = self.decide(row, refusal)
         shares = dict(zip(CLASSES, row.tolist(), strict=True))
-        if reason:
-            return Prediction(path, ABSTAINED, None, reason, shares, self.model)
-        return Prediction(path, CLASSIFIED, label(row), "", shares, self.model)
+        answer = label(row) if decision == CLASSIFIED else None
+        return Prediction(path, decision, answer, reason, shares, self.model)
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Predictions as JSON lines and CSV: one record a picture, whether it worked or not.
+"""Predictions as JSON lines and CSV: one record an input, whether it worked or not.
 
 A path that is not UTF-8 (lone surrogates, PEP 383) keeps its exact bytes in JSON as ``\\udcXX``
 escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
@@ -7,35 +7,40 @@ escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import REJECTED
+from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES
 
 _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
     "path", "decision", "label", "reason", *CLASSES, "model_name", "model_version", "model_sha256",
-    "error_kind", "error_message",
+    "error_kind", "error_message", "slices", "finding_first", "finding_middle", "finding_last",
+    "series_description", "series_instance_uid",
 )  # fmt: skip
 
 
-def record(result: Prediction | Failure) -> dict[str, Any]:
-    """What JSON says of one picture, as builtin types.
+def record(result: Result) -> dict[str, Any]:
+    """What JSON says of one input, as builtin types.
 
     Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
     ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
     ``model`` (``name``, ``version``, ``sha256``) and, where it was asked for, ``heatmap``
     (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error`` (``kind``,
-    ``message``).
+    ``message``). A volume also has ``finding``, ``slices``, ``series`` and ``notes``, the fields
+    of ``volume.VolumePrediction``.
     """
     made: dict[str, Any] = msgspec.to_builtins(result)
+    for part in (made, *made.get("slices", ())):
+        if "probabilities" in part:
+            shares = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
+            part["probabilities"] = None if part["decision"] == REJECTED else shares
     if isinstance(result, Prediction):
-        shares = {name: round(value, _DIGITS) for name, value in result.probabilities.items()}
-        made["probabilities"] = None if result.decision == REJECTED else shares
         if result.heatmap is None:
             del made["heatmap"]
         else:
@@ -43,7 +48,7 @@ def record(result: Prediction | Failure) -> dict[str, Any]:
     return made
 
 
-def json_line(result: Prediction | Failure) -> bytes:
+def json_line(result: Result) -> bytes:
     """``record`` as one line of UTF-8 JSON."""
     # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
     text = json.dumps(record(result), ensure_ascii=False)
@@ -52,23 +57,48 @@ def json_line(result: Prediction | Failure) -> bytes:
 
 def csv_header() -> bytes:
     """The line of column names."""
-    return _csv_line(CSV_COLUMNS)
+    return _csv_line(dict(zip(CSV_COLUMNS, CSV_COLUMNS, strict=True)))
 
 
-def csv_line(result: Prediction | Failure) -> bytes:
-    """One row under ``csv_header``; fields that do not apply are empty."""
+def csv_line(result: Result) -> bytes:
+    """One row under ``csv_header``; fields that do not apply are empty.
+
+    Of a volume the answer for the whole, how many slices it has, and those of the finding.
+    """
     if isinstance(result, Failure):
-        blank = [""] * (len(CSV_COLUMNS) - 3)
-        return _csv_line([result.path, *blank, result.error.kind, result.error.message])
-    shares = [f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES]
-    if result.decision == REJECTED:
-        shares = [""] * len(CLASSES)
-    model = [result.model.name, result.model.version, result.model.sha256]
-    answer = [result.decision, result.label or "", result.reason]
-    return _csv_line([result.path, *answer, *shares, *model, "", ""])
+        error = result.error
+        return _csv_line(
+            {"path": result.path, "error_kind": error.kind, "error_message": error.message}
+        )
+    model = result.model
+    fields = {
+        "path": result.path, "decision": result.decision, "label": result.label or "",
+        "reason": result.reason, "model_name": model.name, "model_version": model.version,
+        "model_sha256": model.sha256,
+    }  # fmt: skip
+    if result.decision != REJECTED:
+        fields |= {name: f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES}
+    if isinstance(result, VolumePrediction):
+        fields |= _volume_fields(result)
+    return _csv_line(fields)
 
 
-def _csv_line(fields: Sequence[str]) -> bytes:
+def _volume_fields(result: VolumePrediction) -> dict[str, str]:
+    fields = {"slices": str(len(result.slices))}
+    if (found := result.finding) is not None:
+        fields |= {
+            "finding_first": str(found.first),
+            "finding_middle": str(found.middle),
+            "finding_last": str(found.last),
+        }
+    if (series := result.series) is not None:
+        fields["series_description"] = series.description or ""
+        fields["series_instance_uid"] = series.series_instance_uid or ""
+    return fields
+
+
+def _csv_line(fields: Mapping[str, str]) -> bytes:
+    """Write ``fields`` by column; those that are not given are empty."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(fields)
+    csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n").writerow(fields)
     return out.getvalue().encode("utf-8", "backslashreplace")

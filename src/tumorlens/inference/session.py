@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tumorlens.bundle import INPUT, OUTPUTS, Bundle
+from tumorlens.bundle import INPUT, MODEL_FILE, OUTPUTS, Bundle
 from tumorlens.errors import BundleError
 
 _ERRORS_ONLY: Final = 3
@@ -23,6 +23,29 @@ class Outputs(NamedTuple):
     """(N, D): pooled features, the input of the linear layer."""
 
 
+def open_graph(model: bytes, name: str, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Build an ONNX graph for the CPU; raise ``BundleError``, which begins with ``name``.
+
+    ``threads`` a forward pass may use, None lets the runtime choose.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.inter_op_num_threads = 1
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Idle workers would otherwise spin on the cores that decode the next pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors share no base but Exception
+        raise BundleError(f"{name} cannot be used ({first_line(error)})") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class Session:
     """The graph of a bundle, ready to run on the CPU. Safe to share between threads."""
 
@@ -32,21 +55,7 @@ class Session:
         Raises ``BundleError`` where the file is no ONNX graph or not one with our names.
         """
         self._name = bundle.info.name
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.inter_op_num_threads = 1
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        # Idle workers would otherwise spin on the cores that decode the next pictures.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's errors share no base but Exception
-            raise BundleError(
-                f"bundle {self._name}: model.onnx cannot be used ({_first_line(error)})"
-            ) from error
+        self._session = open_graph(bundle.model, f"bundle {self._name}: {MODEL_FILE}", threads)
         self._check_names()
         self._check_input(bundle.info.preprocess.image_size)
 
@@ -58,7 +67,7 @@ class Session:
         try:
             found = Outputs(*self._session.run(list(OUTPUTS), {INPUT: images}))
         except Exception as error:  # as in __init__
-            raise BundleError(f"bundle {self._name}: {_first_line(error)}") from error
+            raise BundleError(f"bundle {self._name}: {first_line(error)}") from error
         if not np.isfinite(found.logits).all():
             raise BundleError(f"bundle {self._name}: the network's answer is not finite")
         return found
@@ -85,7 +94,3 @@ class Session:
                 f"bundle {self._name}: the graph takes {node.type} {node.shape}; "
                 f"needed is tensor(float) (N, 1, {size}, {size})"
             )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 import tumorlens
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.server import pages, problems, routes, site, studies
+from tumorlens.server import pages, problems, routes, site
 from tumorlens.server.admission import Gate
 from tumorlens.server.guard import Guard
 from tumorlens.server.metrics import Metrics
@@ -43,8 +43,6 @@ def create_app(settings: Settings) -> ASGIApp:
     app.state.tumorlens = State(settings, metrics, Gate(settings.limits), predictor)
     problems.install(app)
     app.include_router(routes.api)
-    if studies.available():
-        app.include_router(routes.studies_api)
     app.include_router(pages.router(site.assets(classifier.bundle)))
     pages.add_docs(app)
     return Guard(app, settings, metrics)

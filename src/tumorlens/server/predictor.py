@@ -20,6 +20,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Answer, Classifier, Failure, Ready
 from tumorlens.inference.explanation import overlay
+from tumorlens.inference.volume import predict_volume
 from tumorlens.server import studies
 from tumorlens.server.admission import Ticket
 from tumorlens.server.batching import Batcher
@@ -128,8 +129,8 @@ class Predictor:
         try:
             with at_most(self._limits.pixels):
                 image = reader.read_bytes(upload.data, upload.name)
-            if image.pixels.ndim == 3 and studies.available():
-                return studies.volume(self.classifier, image)
+            if image.is_volume:
+                return records.record(predict_volume(self.classifier, image))
             return self.classifier.prepare(image), image if keep else None
         except InputError as error:
             return records.record(Failure.of(upload.name, error))

@@ -47,7 +47,6 @@ _NOT_ONE: Final = (
     "Not one of the files could be used (each record says why), or a parameter is wrong."
 )
 api = APIRouter()
-studies_api = APIRouter()
 
 
 def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[str, Any]]:
@@ -94,7 +93,7 @@ async def predictions(
     return _json({"predictions": made, "notice": RESEARCH_NOTICE})
 
 
-@studies_api.post(
+@api.post(
     "/v1/studies",
     response_model=schemas.StudyAnswers,
     responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),

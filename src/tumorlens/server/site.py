@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tumorlens.bundle import INFO_FILE, MODEL_FILE, Bundle
+from tumorlens.bundle import GATE_FILE, INFO_FILE, MODEL_FILE, Bundle
 from tumorlens.errors import TumorlensError
 
 INDEX: Final = "index.html"
@@ -50,6 +50,8 @@ def assets(bundle: Bundle) -> dict[str, Asset]:
     info = msgspec.json.encode(bundle.info)
     found[f"model/{INFO_FILE}"] = _asset(INFO_FILE, info)
     found[f"model/{MODEL_FILE}"] = _asset(MODEL_FILE, bundle.model)
+    if bundle.gate is not None:
+        found[f"model/{GATE_FILE}"] = _asset(GATE_FILE, bundle.gate)
     return found
 
 

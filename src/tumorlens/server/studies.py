@@ -4,34 +4,21 @@ Studies are read from the disk, in place, so that none is in memory twice: the o
 server writes, in a folder that only its own user can open and that is gone with the answer.
 """
 
-import importlib
-import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.allowance import at_most
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.study import read_study
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier, Failure
+from tumorlens.inference.volume import predict_image
 from tumorlens.server.uploads import Upload
 
-_READER: Final = "tumorlens.imaging.study"
-_VOLUMES: Final = "tumorlens.inference.volume"
 Record = dict[str, Any]
-
-
-def available() -> bool:
-    """Whether this installation reads studies and answers for volumes."""
-    return all(importlib.util.find_spec(name) is not None for name in (_READER, _VOLUMES))
-
-
-def volume(classifier: Classifier, image: MedicalImage) -> Record:
-    """The record of a volume (D, H, W); raise ``InputError``."""
-    answer = importlib.import_module(_VOLUMES).predict_volume(classifier, image)
-    return records.record(answer)
 
 
 def answer(
@@ -52,7 +39,7 @@ def answer(
             names[str(path)] = upload.name
         whole = folder / "00000" if len(uploads) == 1 else folder
         with at_most(pixels):
-            study = importlib.import_module(_READER).read_study(whole)
+            study = read_study(whole)
         made = [_record(classifier, image) for image in study.images]
         made += [records.record(Failure.of(path, error)) for path, error in study.failures]
     return [_renamed(one, names) for one in made], study.skipped
@@ -60,9 +47,7 @@ def answer(
 
 def _record(classifier: Classifier, image: MedicalImage) -> Record:
     try:
-        if image.pixels.ndim == 3:
-            return volume(classifier, image)
-        return records.record(classifier.predict(image))
+        return records.record(predict_image(classifier, image))
     except InputError as error:
         return records.record(Failure.of(image.source, error))
 

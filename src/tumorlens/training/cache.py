@@ -17,6 +17,7 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess, preprocess_mask
 
 Progress = Callable[[int, int], None]
@@ -114,7 +115,7 @@ def _build(
 
 def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:
     try:
-        image = reader.read(path)
+        image = single(reader.read(path))
         return preprocess(image.pixels, config, image.source)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error
@@ -125,8 +126,9 @@ def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> 
     if file is None:
         return np.zeros((config.image_size, config.image_size), dtype=np.uint8)
     try:
-        image = reader.read(manifest.file(record)).pixels
-        mask = oriented_mask(reader.read(file).pixels, record.orientation, image.shape)
+        image = single(reader.read(manifest.file(record))).pixels
+        outline = single(reader.read(file)).pixels
+        mask = oriented_mask(outline, record.orientation, image.shape)
         return preprocess_mask(mask, image, config)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error

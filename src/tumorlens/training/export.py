@@ -65,7 +65,14 @@ def fuse_norms(network: SepSENet) -> SepSENet:
 def to_onnx(network: SepSENet, image_size: int, *, flip: bool = False) -> bytes:
     """Export for any batch size; float32 (N, 1, S, S) in, logits, cam and embedding out."""
     graph = _Graph(fuse_norms(network), flip).eval()
-    example = torch.zeros(2, 1, image_size, image_size)
+    names = [*OUTPUTS, *((LESION_OUTPUT,) if network.config.lesion_head else ())]
+    out = io.BytesIO()
+    onnx.save(export_graph(graph, torch.zeros(2, 1, image_size, image_size), names), out)
+    return out.getvalue()
+
+
+def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> onnx.ModelProto:
+    """Export ``graph``, of one input, for any batch size, without traces of how it was built."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -73,15 +80,13 @@ def to_onnx(network: SepSENet, image_size: int, *, flip: bool = False) -> bytes:
             graph,
             (example,),
             input_names=[INPUT],
-            output_names=[*OUTPUTS, *((LESION_OUTPUT,) if network.config.lesion_head else ())],
+            output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    out = io.BytesIO()
-    onnx.save(_without_build_traces(program.model_proto), out)
-    return out.getvalue()
+    return _without_build_traces(program.model_proto)
 
 
 def check_parity(

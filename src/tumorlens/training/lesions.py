@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tumorlens.config import LesionConfig
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
 
 _TISSUE = 0.08
 """Intensity above which a pixel belongs to the head."""
@@ -68,15 +68,15 @@ def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
         return batch
     alpha = _feathered(masks[rows])
     covered = images[rows] * (1 - alpha) + images[rows].flip(3) * alpha
-    healthy = torch.full_like(rows, NO_TUMOR_INDEX)
-    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), healthy)
+    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
 
 
 def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """Give ``share`` of the healthy heads another image's tumour and class.
+    """Give ``share`` of the healthy heads another image's tumour: then any tumour class is right.
 
     The tumour keeps its place, or the mirrored one, and its contrast to the tissue around it; it
-    must fall on tissue.
+    must fall on tissue. Its kind is not taught along: in another head, cut in another plane, the
+    neighbourhood that tells a meningioma from a glioma is gone.
     """
     images, masks, targets = batch.images, batch.masks, batch.targets
     count = len(images)
@@ -101,12 +101,15 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
         return batch
     alpha = _feathered(outline)
     pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
-    return _changed(batch, rows, pasted, outline, targets[pick[rows]].argmax(1))
+    return _changed(batch, rows, pasted, outline, TUMOR_INDICES)
 
 
-def _changed(batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, classes: Tensor) -> Batch:
-    """``batch`` with other images, masks and classes in ``rows``."""
-    answers = functional.one_hot(classes, len(CLASSES)).to(batch.targets.dtype)
+def _changed(
+    batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: tuple[int, ...]
+) -> Batch:
+    """``batch`` with other images, masks and right answers in ``rows``."""
+    answers = torch.zeros_like(batch.targets[rows])
+    answers[:, list(right)] = 1.0
     return Batch(
         batch.images.index_copy(0, rows, images),
         batch.masks.index_copy(0, rows, masks),

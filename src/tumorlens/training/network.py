@@ -17,6 +17,8 @@ _ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu
 
 
 _LESION_PRIOR = -3.0
+"""Logit from which every cell of the lesion head starts: about one in twenty."""
+_LINEAR_STD = 0.02
 
 
 class NetworkOutput(NamedTuple):
@@ -93,7 +95,9 @@ class SepSENet(nn.Module):
         self.lesion = nn.Conv2d(config.widths[-1], 1, 1) if config.lesion_head else None
         self.apply(_initialize)
         if self.lesion is not None:
-            # Most cells hold no tumour: start from saying so, not from one half.
+            # Most cells hold no tumour: start from saying so, and quietly. With the convolutions'
+            # own scale the second task's gradient drowns the first one's for many epochs.
+            nn.init.normal_(self.lesion.weight, std=_LINEAR_STD)
             nn.init.constant_(_bias(self.lesion), _LESION_PRIOR)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,5 +143,5 @@ def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=_LINEAR_STD)
         nn.init.zeros_(module.bias)

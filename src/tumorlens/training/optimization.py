@@ -54,13 +54,16 @@ def answer_losses(
     """Loss of each image (N,) against its right answers (N, C), 1 for each right class.
 
     One right class: cross-entropy with the label smoothed over all classes. Several, for labels
-    that say "one of these": minus the logarithm of their summed probability.
+    that say "one of these": the same between them together and the others together.
     """
     log_shares = torch.log_softmax(logits.float(), dim=1)
     classes = logits.shape[1]
     smoothed = answers * (1 - smoothing) + smoothing / classes
     one = -(smoothed * class_weights * log_shares).sum(dim=1)
-    any_of = -log_shares.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
+    inside = log_shares.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
+    outside = log_shares.masked_fill(answers == 1, -torch.inf).logsumexp(dim=1)
+    doubt = smoothing * (1 - answers.mean(dim=1))
+    any_of = -((1 - doubt) * inside + doubt * outside)
     return torch.where(answers.sum(dim=1) > 1, any_of, one)
 
 

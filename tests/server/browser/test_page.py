@@ -16,7 +16,9 @@ from tests.server.browser.dropping import choose, drop, headline, shown, wait_fo
 from tests.server.wire import Start
 
 from tumorlens import bundle
+from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode
+from tumorlens.inference.gate import REFUSAL
 from tumorlens.labels import CLASSES
 
 
@@ -219,23 +221,37 @@ def test_an_abstained_answer_is_never_shown_as_no_tumour(
         page.close()
 
 
-def test_a_rejected_input_is_never_shown_as_no_tumour(page: Page, files: list[Path]) -> None:
-    """The healthy head, as if it had been rejected: no rule of a bundle rejects a picture yet."""
-
-    def decide(route: Route) -> None:
-        answer = route.fetch()
-        body = answer.json()
-        for record in body["predictions"]:
-            record.update(decision="rejected", label=None, reason="It is no brain.")
-        route.fulfill(response=answer, json=body)
-
-    page.route("**/v1/predictions*", decide)
-    choose(page, files[2:3])
-    assert headline(page) == "rejected"
-    expect(page.locator("#answer .reason")).to_have_text("It is no brain.")
-    assert page.locator(".bars").count() == 0
-    assert page.get_by_role("slider", name="Heatmap").is_disabled()
-    assert "no tumour" not in page.locator("#desk").inner_text().replace("no-tumour", "")
+@pytest.mark.parametrize("private", [False, True])
+def test_a_rejected_input_is_never_shown_as_no_tumour(
+    context: BrowserContext,
+    start: Start,
+    files: list[Path],
+    brightness_gate: bytes,
+    tmp_path: Path,
+    private: bool,
+) -> None:
+    """A bundle whose gate lets nothing pass, asked about a healthy head."""
+    made = bundle.load("phantom")
+    facts = bundle.GateFacts(
+        preprocess=PreprocessConfig(image_size=48), threshold=100.0, chosen_on="a test"
+    )
+    info = msgspec.structs.replace(made.info, gate=facts)
+    bundle.save(tmp_path / "gated", info, made.model, brightness_gate)
+    with start(bundle=str(tmp_path / "gated")) as url:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html[data-ready]")
+        if private:
+            page.get_by_role("switch").click()
+        choose(page, files[2:3])
+        assert headline(page) == "rejected"
+        expect(page.locator("#answer .reason")).to_have_text(REFUSAL)
+        assert page.locator(".bars").count() == 0
+        assert page.get_by_role("slider", name="Heatmap").is_disabled()
+        assert "no tumour" not in page.locator("#desk").inner_text()
+        (record,) = exported(page)
+        assert (record["label"], record["probabilities"]) == (None, None)
+        page.close()
 
 
 def test_a_server_with_tokens_asks_for_one(

@@ -11,7 +11,9 @@ from tests.server.browser.dropping import choose, headline, shown, wait_for_answ
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
+import tumorlens
 from tumorlens.datasets.phantoms import Patient
+from tumorlens.inference.classifier import Prediction
 
 Slices = NDArray[np.uint8]
 
@@ -86,6 +88,36 @@ def test_dicom_files_of_a_series_become_one_volume(
     choose(page, [path])
     for one, other in zip(from_dicom, by_slice(page), strict=True):
         assert other == pytest.approx(one, abs=2e-3)
+
+
+def test_dicom_is_read_in_the_browser_as_python_reads_it(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    """Window, rescale, padding and polarity, each alone and together."""
+    stored = head_slices[3].astype(np.uint16) * np.uint16(10)
+    framed = stored.copy()
+    framed[:20] = 4000
+    files = {
+        "plain": dicom(stored, series="1.1"),
+        "window": dicom(stored, series="1.2", window=(900, 700)),
+        "narrow": dicom(stored, series="1.3", window=(1200, 300), slope=0.5),
+        "inverted": dicom(
+            2550 - stored, series="1.4", photometric="MONOCHROME1", window=(1200, 1500)
+        ),
+        "padded": dicom(framed, series="1.5", padding=4000),
+        "hidden": dicom(stored, series="1.6", window=(30000, 10)),
+    }
+    paths = []
+    for name, data in files.items():
+        paths.append(tmp_path / f"{name}.dcm")
+        paths[-1].write_bytes(data)
+    page.get_by_role("switch").click()
+    choose(page, paths)
+    answers = list(tumorlens.load("phantom", threads=1).predict_paths(paths))
+    for record, answer in zip(exported(page), answers, strict=True):
+        assert isinstance(answer, Prediction), answer
+        assert record["path"] == Path(answer.path).name
+        assert record["probabilities"] == pytest.approx(answer.probabilities, abs=1e-3)
 
 
 def test_monochrome1_is_turned_the_right_way(

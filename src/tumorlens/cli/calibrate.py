@@ -1,0 +1,59 @@
+"""``tumorlens calibrate``: fit what a bundle needs before it may answer."""
+
+from pathlib import Path
+
+import click
+
+from tumorlens.errors import MissingExtraError
+
+
+@click.command(name="calibrate", short_help="Fit temperature, abstention and the gate.")
+@click.argument("bundle_folder", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
+@click.option("--split", required=True, help="Its split; the validation part is used.")
+@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
+              metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
+@click.option("--gate", type=click.Path(path_type=Path),
+              help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+def command(
+    bundle_folder: Path,
+    data: Path,
+    split: str,
+    extras: tuple[tuple[Path, str], ...],
+    gate: Path | None,
+    cache: Path | None,
+) -> None:
+    """Fit temperature, the bars of abstention and the gate's threshold, and save BUNDLE.
+
+    Only validation images are read: they trained nothing.
+    """
+    try:
+        import torch  # noqa: F401 - only to see whether the extra is there
+    except ImportError as error:
+        raise MissingExtraError("calibration", "train") from error
+    from tumorlens import bundle
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.training import calibration
+    from tumorlens.training.cache import default_folder
+    from tumorlens.training.calibration import HeldOut
+
+    made = bundle.load(bundle_folder.resolve())
+    done, found = calibration.calibrate(
+        made,
+        HeldOut(Manifest.load(data), splits.load(split)),
+        [HeldOut(Manifest.load(path), splits.load(part)) for path, part in extras],
+        cache or default_folder(),
+        gate.read_bytes() if gate else made.gate,
+    )
+    calibration.save(bundle_folder, done)
+    rule = done.info.decision
+    click.echo(
+        f"temperature {done.info.temperature:.3f}; no tumour is answered from "
+        f"{rule.notumor_at_least:.3f}, a tumour from {rule.tumor_at_least:.3f}; on validation "
+        f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them right, "
+        f"{found.missed_tumor_rate:.2%} of the tumours missed"
+    )
+    if done.info.gate is not None:
+        click.echo(f"gate: refuses below {done.info.gate.threshold}")

@@ -1,0 +1,65 @@
+"""``tumorlens gate``: train the network that tells heads from anything else."""
+
+from pathlib import Path
+
+import click
+
+from tumorlens.cli.progress import bar
+from tumorlens.errors import MissingExtraError
+
+
+@click.command(name="gate", short_help="Train the gate that refuses what is no head.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
+@click.option("--split", required=True, help="Its split; the train part is used.")
+@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
+              metavar="MANIFEST SPLIT", help="Further heads: a train part, or `all`.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
+@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: all cores.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+def command(
+    data: Path,
+    split: str,
+    extras: tuple[tuple[Path, str], ...],
+    out: Path,
+    steps: int,
+    seed: int,
+    threads: int | None,
+    cache: Path | None,
+) -> None:
+    """Train on every head of the manifests, whatever its label, and on drawn counter-examples.
+
+    `tumorlens calibrate --gate` puts the file into a bundle.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("training", "train") from error
+    import numpy as np
+
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.training import gate
+    from tumorlens.training.cache import cached_images, default_folder
+    from tumorlens.training.data import Extra
+    from tumorlens.training.images import balanced_weights
+
+    if threads:
+        torch.set_num_threads(threads)
+    heads = [Extra(Manifest.load(data), splits.load(split))]
+    heads += [
+        Extra(Manifest.load(path), None if part == "all" else splits.load(part))
+        for path, part in extras
+    ]
+    folder = cache or default_folder()
+    pictures = np.concatenate(
+        [cached_images(one.manifest, one.chosen(), gate.GATE_PREPROCESS, folder) for one in heads]
+    )
+    records = [one.manifest.records[i] for one in heads for i in one.chosen()]
+    run = gate.GateRun(steps=steps, seed=seed)
+    with bar("Training the gate") as progress:
+        network = gate.train_gate(pictures, run, balanced_weights(records), progress)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(gate.export_gate(network))
+    click.echo(f"gate: {out}, trained on {len(pictures):,} heads")

@@ -1,0 +1,240 @@
+"""Pictures that are no brain MRI, drawn by rules: what the gate learns to refuse.
+
+Nobody can collect every picture that is not a brain. What a gate must learn is what makes a head a
+head, so half of these are near misses: heads cut into pieces, several heads in one frame, tissue
+without a head, and soft shapes on black that other organs and modalities look like. The others are
+noise, patterns, scenes of overlapping shapes ("dead leaves", Lee, Mumford and Huang 2001) and
+pages of text. After "outlier exposure" (Hendrycks et al. 2019), without anybody's photographs.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+
+Picture = NDArray[np.float32]
+"""(S, S), 0 to 1."""
+
+_TINY: Final = 1e-6
+
+
+def draw(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """One outlier (size, size), 0 to 1, of a random kind; some break ``head`` (size, size)."""
+    kinds = list(KINDS.values())
+    picture = kinds[rng.integers(len(kinds))](rng, size, head)
+    return unit(picture)
+
+
+def unit(picture: Picture) -> Picture:
+    """Stretch to 0..1; a constant picture becomes 0."""
+    low, high = float(picture.min()), float(picture.max())
+    stretched: Picture = ((picture - low) / max(high - low, _TINY)).astype(np.float32)
+    return stretched
+
+
+def noise(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """Noise with a random spectrum, from white to clouds, sometimes thresholded to blobs."""
+    field = _clouds(rng, size, rng.uniform(0.0, 3.0))
+    if rng.random() < 0.3:
+        field = (field > np.quantile(field, rng.uniform(0.2, 0.8))).astype(np.float32)
+    return field
+
+
+def pattern(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """Stripes, checkerboards, rings and ramps, turned and a little noisy."""
+    y, x = _grid(size)
+    angle = rng.uniform(0, np.pi)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    across = y * np.cos(angle) - x * np.sin(angle)
+    period = rng.uniform(0.08, 1.0)
+    choices = [
+        along,
+        np.sin(2 * np.pi * along / period),
+        np.sign(np.sin(2 * np.pi * along / period) * np.sin(2 * np.pi * across / period)),
+        np.sin(2 * np.pi * np.hypot(along, across) / period),
+        np.hypot(along, across),
+        (np.hypot(along, across * rng.uniform(0.5, 2)) < rng.uniform(0.2, 0.9)).astype(float),
+    ]
+    shape = choices[rng.integers(len(choices))]
+    return unit(shape.astype(np.float32)) + rng.uniform(0, 0.1) * _white(rng, size)
+
+
+def leaves(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """A scene: many shapes over each other, each with its own tone and texture, no empty frame."""
+    scene = _clouds(rng, size, 2.0)
+    for _ in range(rng.integers(8, 80)):
+        extent = float(np.exp(rng.uniform(np.log(0.05), np.log(0.8))))
+        inside = _shape(rng, size, extent, rng.uniform(-1, 1, 2))
+        scene = np.where(inside, _material(rng, size), scene)
+    return gaussian_filter(scene, rng.uniform(0, 0.8))
+
+
+def organs(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """Soft shapes with bright rims and speckled insides on black, as limbs, trunks and organs."""
+    image = rng.uniform(0, 0.05) * np.abs(_white(rng, size))
+    for _ in range(rng.integers(1, 4)):
+        center = rng.uniform(-0.6, 0.6, 2)
+        body = _shape(rng, size, rng.uniform(0.25, 1.2), center)
+        tissue = rng.uniform(0.2, 0.9) + rng.uniform(0.05, 0.5) * (_clouds(rng, size, 2.0) - 0.5)
+        image = np.where(body, tissue, image)
+        for _ in range(rng.integers(0, 7)):
+            part = _shape(rng, size, rng.uniform(0.04, 0.4), center + rng.uniform(-0.5, 0.5, 2))
+            image = np.where(part & body, _material(rng, size), image)
+        if rng.random() < 0.5:
+            rim = gaussian_filter(body.astype(np.float32), rng.uniform(0.5, 1.5))
+            image = image + rng.uniform(0, 2) * rim * (1 - rim)
+    image = gaussian_filter(image, rng.uniform(0.3, 1.2))
+    return np.clip(image + rng.uniform(0, 0.05) * _white(rng, size), 0, None)
+
+
+def exposure(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """A bright frame-filling shadow picture with dark fields and ribs, as of projected X-rays."""
+    image = 0.5 + 0.4 * (_clouds(rng, size, 2.5) - 0.5)
+    for _ in range(rng.integers(1, 4)):
+        field = _shape(rng, size, rng.uniform(0.3, 0.8), rng.uniform(-0.6, 0.6, 2))
+        soft = gaussian_filter(field.astype(np.float32), size / rng.uniform(12, 40))
+        image = image * (1 - soft * rng.uniform(0.3, 0.9))
+    y, x = _grid(size)
+    for _ in range(rng.integers(0, 14)):
+        slope, offset, bend = rng.uniform(-0.6, 0.6), rng.uniform(-1, 1), rng.uniform(-0.5, 0.5)
+        line = np.abs(y - offset - slope * x - bend * x**2) < rng.uniform(0.01, 0.06)
+        image = image + rng.uniform(0.05, 0.3) * gaussian_filter(line.astype(np.float32), 0.7)
+    return 1 - image if rng.random() < 0.3 else image
+
+
+def page(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """Lines of marks like text, or a screen of boxes."""
+    image = np.full((size, size), 1.0, dtype=np.float32)
+    step = int(rng.integers(3, max(4, size // 8)))
+    for top in range(int(rng.integers(0, step)), size - step, step):
+        if rng.random() < 0.15:
+            continue
+        end = int(size * rng.uniform(0.3, 1.0))
+        marks = rng.random((max(1, step * 2 // 3), end)) < rng.uniform(0.2, 0.7)
+        image[top : top + len(marks), :end] -= rng.uniform(0.4, 1.0) * marks
+    image = gaussian_filter(np.clip(image, 0, 1), rng.uniform(0, 0.7))
+    return 1 - image if rng.random() < 0.3 else image
+
+
+def shuffled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """A head cut into squares and laid in another order."""
+    pieces = int(rng.choice([2, 3, 4, 6, 8]))
+    side = size // pieces
+    cut = head[: side * pieces, : side * pieces]
+    tiles = cut.reshape(pieces, side, pieces, side).swapaxes(1, 2).reshape(-1, side, side)
+    order = rng.permutation(len(tiles))
+    while np.mean(order == np.arange(len(tiles))) > 0.5:
+        order = rng.permutation(len(tiles))
+    moved = tiles[order].reshape(pieces, pieces, side, side)
+    return _resized(moved.swapaxes(1, 2).reshape(side * pieces, side * pieces), size)
+
+
+def montage(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """Several heads in one frame, as a sheet of slices."""
+    rows, columns = rng.integers(1, 5, 2)
+    if rows * columns == 1:
+        columns = 2
+    small = zoom(head, (size / rows / head.shape[0], size / columns / head.shape[1]), order=1)
+    tiles = [[small * rng.uniform(0.6, 1) for _ in range(columns)] for _ in range(rows)]
+    return _resized(np.block(tiles).astype(np.float32), size)
+
+
+def tissue(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """A small piece of a head enlarged: texture without a head."""
+    side = max(8, int(size * rng.uniform(0.15, 0.4)))
+    top, left = rng.integers(size // 5, max(size // 5 + 1, size - side - size // 5), 2)
+    return _resized(head[top : top + side, left : left + side], size)
+
+
+def swirled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """A head wrung until it is none."""
+    y, x = _grid(size)
+    radius = np.hypot(y, x)
+    angle = np.arctan2(y, x) + rng.choice([-1, 1]) * rng.uniform(2, 6) * np.exp(-radius)
+    warp = rng.uniform(0.15, 0.35)
+    rows = radius * np.sin(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
+    columns = radius * np.cos(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
+    places = np.stack([(rows + 1) / 2 * (size - 1), (columns + 1) / 2 * (size - 1)])
+    wrung: Picture = map_coordinates(head, places, order=1, mode="constant").astype(np.float32)
+    return wrung
+
+
+def silhouette(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+    """The outline of a head filled with something else."""
+    inside = gaussian_filter(head, size / 24) > 0.15
+    filled = np.where(inside, _material(rng, size), 0.0)
+    soft: Picture = gaussian_filter(filled, rng.uniform(0, 1.0))
+    return soft + rng.uniform(0, 0.03) * _white(rng, size)
+
+
+KINDS: Final[dict[str, Callable[[np.random.Generator, int, Picture], Picture]]] = {
+    "noise": noise,
+    "pattern": pattern,
+    "leaves": leaves,
+    "organs": organs,
+    "exposure": exposure,
+    "page": page,
+    "shuffled": shuffled,
+    "montage": montage,
+    "tissue": tissue,
+    "swirled": swirled,
+    "silhouette": silhouette,
+}
+
+
+def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows and columns from -1 to 1."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    return y, x
+
+
+def _white(rng: np.random.Generator, size: int) -> Picture:
+    return rng.standard_normal((size, size), dtype=np.float32)
+
+
+def _clouds(rng: np.random.Generator, size: int, slope: float) -> Picture:
+    """Noise whose amplitude falls as frequency to the power ``-slope``; 0 to 1."""
+    fy, fx = np.fft.fftfreq(size), np.fft.rfftfreq(size)
+    frequency = np.hypot(fy[:, np.newaxis], fx[np.newaxis])
+    frequency[0, 0] = 1.0 / size
+    spectrum = np.fft.rfft2(_white(rng, size)) / frequency**slope
+    return unit(np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32))
+
+
+def _material(rng: np.random.Generator, size: int) -> Picture:
+    """A tone with or without texture."""
+    tone = np.full((size, size), rng.uniform(0, 1), dtype=np.float32)
+    if rng.random() < 0.6:
+        tone = tone + rng.uniform(0.05, 0.5) * (_clouds(rng, size, rng.uniform(0, 2.5)) - 0.5)
+    return np.clip(tone, 0, 1)
+
+
+def _shape(
+    rng: np.random.Generator, size: int, extent: float, center: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """An ellipse, a box or a lobed blob of half-width ``extent`` (the frame is 2 wide)."""
+    y, x = _grid(size)
+    angle = rng.uniform(0, np.pi)
+    dy, dx = y - center[0], x - center[1]
+    u, v = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+    v = v * rng.uniform(0.7, 3.0)
+    kind = rng.integers(3)
+    lobes, depth = rng.integers(2, 7), rng.uniform(0.1, 0.5)
+    reach = np.full_like(u, extent)
+    if kind == 2:
+        reach = extent * (1 + depth * np.cos(lobes * np.arctan2(v, u)))
+    distance = np.maximum(np.abs(u), np.abs(v)) if kind == 1 else np.hypot(u, v)
+    inside: NDArray[np.bool_] = distance < reach
+    return inside
+
+
+def _resized(picture: Picture, size: int) -> Picture:
+    factors = (size / picture.shape[0], size / picture.shape[1])
+    fitted: Picture = zoom(picture, factors, order=1)[:size, :size]
+    if fitted.shape != (size, size):
+        fitted = np.pad(
+            fitted, [(0, size - fitted.shape[0]), (0, size - fitted.shape[1])], mode="edge"
+        )
+    return fitted

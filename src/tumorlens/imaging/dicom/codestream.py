@@ -1,0 +1,94 @@
+"""What a compressed frame says of its own size, asked before any decoder sees it.
+
+A decoder believes the codestream, not the data set around it: a few bytes that claim 60,000 x
+60,000 pixels would cost gigabytes. So the two must agree first.
+"""
+
+from typing import Final, NamedTuple
+
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
+
+from tumorlens.errors import CorruptInputError, LimitExceededError
+
+# ITU-T T.81 table B.1: start of frame, but for DHT (C4), JPG (C8), DAC (CC); T.87 C.1.1: JPEG-LS.
+_START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN: Final = 0xDA
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+# ITU-T T.800 A.4.1 and A.5.1: SOC, then SIZ.
+_J2K_START: Final = b"\xff\x4f\xff\x51"
+_J2K_SEARCH: Final = 4096
+_RLE_HEADER: Final = 64
+_RLE_UNCHECKED: Final = 1 << 20
+"""Encoded bytes up to which the worst case, 64 times as much, does no harm."""
+
+
+class Size(NamedTuple):
+    """What a codestream claims."""
+
+    width: int
+    height: int
+    samples: int
+
+
+def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: str) -> None:
+    """Raise unless ``frame``, encoded as ``syntax``, unfolds to ``expected`` and no more.
+
+    ``CorruptInputError`` where the sizes differ or cannot be found, ``LimitExceededError`` for
+    run-length data that unfold to more.
+    """
+    if syntax == RLELossless:
+        limit = expected.width * expected.height * expected.samples * sample_bytes
+        if len(frame) > _RLE_UNCHECKED and _rle_length(frame) > limit + 2 * _RLE_HEADER:
+            raise LimitExceededError(f"{source}: run-length data unfold to more than the frame")
+        return
+    claimed = _j2k_size(frame) if syntax in JPEG2000TransferSyntaxes else _jpeg_size(frame)
+    if claimed is None:
+        raise CorruptInputError(f"{source}: damaged DICOM (a frame without a {syntax.name} header)")
+    if claimed != expected:
+        raise CorruptInputError(
+            f"{source}: damaged DICOM (a compressed frame of {claimed.width}x{claimed.height}x"
+            f"{claimed.samples} where {expected.width}x{expected.height}x{expected.samples} is "
+            "stated)"
+        )
+
+
+def _jpeg_size(frame: bytes) -> Size | None:
+    """Walk the marker segments to the start of frame (ITU-T T.81 B.2.2)."""
+    at = 2
+    while frame.startswith(b"\xff\xd8") and at + 10 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _START_OF_FRAME:
+            height = int.from_bytes(frame[at + 5 : at + 7], "big")
+            width = int.from_bytes(frame[at + 7 : at + 9], "big")
+            return Size(width, height, frame[at + 9])
+        if marker == _START_OF_SCAN:
+            return None
+        at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
+    return None
+
+
+def _j2k_size(frame: bytes) -> Size | None:
+    """Read the SIZ segment (ITU-T T.800 table A.9), bare or in a JP2 box."""
+    start = frame.find(_J2K_START, 0, _J2K_SEARCH)
+    siz = frame[start + 8 : start + 42]
+    if start < 0 or len(siz) < 34:
+        return None
+    right, bottom, left, top = (int.from_bytes(siz[i : i + 4], "big") for i in (0, 4, 8, 12))
+    return Size(right - left, bottom - top, int.from_bytes(siz[32:34], "big"))
+
+
+def _rle_length(frame: bytes) -> int:
+    """Bytes that the runs of all segments unfold to (PS3.5 G.3.2), without unfolding them."""
+    total, at, end = 0, _RLE_HEADER, len(frame)
+    while at < end:
+        control = frame[at]
+        if control < 128:
+            total += control + 1
+            at += control + 2
+        else:
+            total += 257 - control if control > 128 else 0
+            at += 2 if control > 128 else 1
+    return total

@@ -1,0 +1,200 @@
+"""From stored values to gray: modality, window, padding, polarity. The clauses are PS3.3's."""
+
+import math
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import BlankImageError, CorruptInputError
+from tumorlens.imaging.dicom.tags import functional_group, number
+
+Floats = NDArray[np.float32]
+_LUT_ENTRIES: Final = 65536
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A look-up table (C.11.1.1.1)."""
+
+    values: NDArray[np.float32]
+    first: int
+    """The input that the first entry is for; smaller ones get it too, larger ones the last."""
+    top: float
+    """Largest value that an entry can have."""
+
+    def __call__(self, values: Floats) -> Floats:
+        """Look up each of ``values``."""
+        places = np.clip(np.rint(values) - self.first, 0, len(self.values) - 1).astype(np.int32)
+        found: Floats = self.values[places]
+        return found
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Centre, width and function (C.11.2.1.2, C.11.2.1.3)."""
+
+    center: float
+    width: float
+    function: str = "LINEAR"
+
+    def __call__(self, values: Floats) -> Floats:
+        """Map to 0 to 1."""
+        if self.function == "SIGMOID":
+            with np.errstate(over="ignore"):
+                curved: Floats = 1 / (1 + np.exp(-4 * (values - self.center) / self.width))
+            return curved
+        if self.function == "LINEAR_EXACT":
+            share = (values - self.center) / self.width + 0.5
+        elif self.width > 1:
+            share = (values - (self.center - 0.5)) / (self.width - 1) + 0.5
+        else:
+            share = np.where(values > self.center - 0.5, 1.0, 0.0)
+        clipped: Floats = np.clip(share, 0, 1).astype(np.float32, copy=False)
+        return clipped
+
+
+class Levels(msgspec.Struct, frozen=True):
+    """All that turns the stored values of one frame into ``MedicalImage`` pixels."""
+
+    slope: float
+    intercept: float
+    modality: Table | None
+    window: Window | Table | None
+    padding: tuple[int, int] | None
+    """Stored values, both ends included, that stand for no measurement (C.7.5.1.1.2)."""
+    inverted: bool
+    """MONOCHROME1: the smallest value is shown white (C.7.6.3.1.2)."""
+    stored_range: tuple[int, int]
+
+    def apply(self, stored: NDArray[np.integer[Any]], source: str, *, windowed: bool) -> Floats:
+        """Turn (H, W) stored values into float32, larger is brighter.
+
+        With ``windowed``, and where the file has a window, 0 to 1; else in the unit of the
+        modality. Padding gets the smallest of the other values. Raises ``BlankImageError`` where
+        there are no other values.
+        """
+        gray = self._measured(stored.astype(np.float32))
+        if windowed and isinstance(self.window, Table):
+            gray = self.window(gray) / np.float32(self.window.top)
+        elif windowed and self.window is not None:
+            gray = self.window(gray)
+        if self.inverted:
+            gray = self._turned(gray, windowed=windowed and self.window is not None)
+        if self.padding is not None:
+            gray = _fill(gray, (stored >= self.padding[0]) & (stored <= self.padding[1]), source)
+        return gray
+
+    def _measured(self, values: Floats) -> Floats:
+        """Modality LUT or rescale (C.11.1)."""
+        if self.modality is not None:
+            return self.modality(values)
+        if (self.slope, self.intercept) == (1.0, 0.0):
+            return values
+        with np.errstate(over="ignore", invalid="ignore"):
+            rescaled: Floats = values * np.float32(self.slope) + np.float32(self.intercept)
+        return rescaled
+
+    def _turned(self, gray: Floats, *, windowed: bool) -> Floats:
+        ends = self._measured(np.array(self.stored_range, dtype=np.float32))
+        white = np.float32(1.0) if windowed else ends.sum(dtype=np.float32)
+        turned: Floats = white - gray
+        return turned
+
+
+def levels_of(dataset: Dataset, frame: int, source: str) -> Levels:
+    """Gather what the data set says of ``frame`` (from 0), functional groups first."""
+    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    bits = int(dataset.get("BitsStored") or 16)
+    modality = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    return Levels(
+        slope=_finite(modality.get("RescaleSlope"), 1.0, source),
+        intercept=_finite(modality.get("RescaleIntercept"), 0.0, source),
+        modality=_table(dataset.get("ModalityLUTSequence"), signed, source),
+        window=_voi(dataset, frame, source),
+        padding=_padding(dataset, signed),
+        inverted=str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1",
+        stored_range=(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1),
+    )
+
+
+def has_window(dataset: Dataset, frame: int, source: str) -> bool:
+    """Whether the file says how to window ``frame``."""
+    return _voi(dataset, frame, source) is not None
+
+
+def _voi(dataset: Dataset, frame: int, source: str) -> Window | Table | None:
+    """VOI LUT, else the first window (C.11.2); None where there is none that makes sense."""
+    if (table := _table(dataset.get("VOILUTSequence"), True, source)) is not None:
+        return table
+    voi = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
+    try:
+        center = number(voi.get("WindowCenter"), math.nan)
+        width = number(voi.get("WindowWidth"), math.nan)
+    except (TypeError, ValueError, IndexError):
+        return None
+    function = str(voi.get("VOILUTFunction") or "LINEAR")
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        return None
+    enough = width >= 1 if function == "LINEAR" else width > 0
+    usable = enough and math.isfinite(center) and width < 1e30 and abs(center) < 1e30
+    return Window(center, width, function) if usable else None
+
+
+def _table(sequence: Any, signed: bool, source: str) -> Table | None:
+    """The first look-up table of a sequence; its inputs may be negative where ``signed``."""
+    if not sequence:
+        return None
+    item = sequence[0]
+    entries, first, bits = (int(part) for part in item.LUTDescriptor)
+    entries = entries or _LUT_ENTRIES
+    first = first - 65536 if signed and first > 32767 else first
+    values = np.asarray(_entries(item, entries, source), dtype=np.float32)
+    if len(values) < entries or not 1 <= bits <= 16:
+        raise CorruptInputError(f"{source}: damaged DICOM (a look-up table is cut off)")
+    return Table(values[:entries], first, float((1 << bits) - 1))
+
+
+def _entries(item: Dataset, entries: int, source: str) -> NDArray[np.generic]:
+    data = item.LUTData
+    if not isinstance(data, bytes):
+        return np.atleast_1d(np.asarray(data, dtype=np.float64))[:_LUT_ENTRIES]
+    if len(data) < 2 * entries:
+        raise CorruptInputError(f"{source}: damaged DICOM (a look-up table is cut off)")
+    little = item.original_encoding[1] is not False
+    return np.frombuffer(data[: 2 * entries], dtype="<u2" if little else ">u2")
+
+
+def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
+    value = _whole(dataset.get("PixelPaddingValue"), signed)
+    if value is None:
+        return None
+    limit = _whole(dataset.get("PixelPaddingRangeLimit"), signed)
+    low, high = sorted((value, value if limit is None else limit))
+    return low, high
+
+
+def _whole(value: Any, signed: bool) -> int | None:
+    """An integer whose sign pydicom may not have known of: its type depends on another element."""
+    if isinstance(value, bytes):
+        value = int.from_bytes(value[:2], "little")
+    if not isinstance(value, int):
+        return None
+    return value - 65536 if signed and value > 32767 else value
+
+
+def _finite(value: Any, default: float, source: str) -> float:
+    found = number(value, default)
+    if not math.isfinite(found):
+        raise CorruptInputError(f"{source}: damaged DICOM (rescale by {found})")
+    return found
+
+
+def _fill(gray: Floats, empty: NDArray[np.bool_], source: str) -> Floats:
+    """Give ``empty`` pixels the darkest of the others."""
+    if not empty.any():
+        return gray
+    if empty.all():
+        raise BlankImageError(f"{source}: every pixel is padding")
+    filled: Floats = np.where(empty, gray[~empty].min(), gray).astype(np.float32, copy=False)
+    return filled

@@ -1,0 +1,93 @@
+"""From bytes to a pydicom data set, with a bound on what a deflated one unfolds to."""
+
+import io
+import zlib
+from typing import TYPE_CHECKING, BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
+from tumorlens.imaging.limits import MAX_INFLATED_BYTES
+from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
+
+if TYPE_CHECKING:
+    from pydicom.tag import BaseTag
+
+_FILE_META_GROUP = 2
+_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+
+def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Dataset:
+    """Read the data set from bytes or an open file; without ``pixels`` up to the pixel data.
+
+    The result always knows its transfer syntax, guessed from the encoding where the file does not
+    say. Raises ``CorruptInputError``, ``LimitExceededError``.
+    """
+    try:
+        with quiet():
+            stream = io.BytesIO(data) if isinstance(data, bytes) else data
+            dataset = _read(stream, source, pixels)
+            _state_transfer_syntax(dataset)
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise LimitExceededError(f"{source}: does not fit into memory") from error
+    except Exception as error:  # on hostile bytes pydicom raises nearly anything
+        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+    return dataset
+
+
+def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:
+    preamble = read_preamble(stream, force=True)
+    meta = FileMetaDataset(read_dataset(stream, False, True, stop_when=_beyond_file_meta))
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        stream.seek(0)
+        return dcmread(stream, force=True, stop_before_pixels=not pixels)
+    # pydicom would inflate without bound.
+    plain = io.BytesIO(_inflate(stream.read(), source))
+    read = read_dataset(plain, False, True, stop_when=None if pixels else _at_pixels)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(plain, read, preamble, meta, False, True)
+    dataset.set_original_encoding(False, True, read._character_set)
+    return dataset
+
+
+def _beyond_file_meta(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
+    return tag >> 16 != _FILE_META_GROUP
+
+
+def _at_pixels(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
+    return tag in _PIXELS
+
+
+def _inflate(data: bytes, source: str) -> bytes:
+    """Undo the deflated transfer syntax (PS3.5 A.5), a raw deflate stream."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = inflater.decompress(data, MAX_INFLATED_BYTES)
+    if not inflater.eof and inflater.unconsumed_tail:
+        raise LimitExceededError(f"{source}: unfolds to more than {MAX_INFLATED_BYTES} bytes")
+    if not inflater.eof:
+        raise CorruptInputError(f"{source}: damaged DICOM (the deflated data set is cut off)")
+    return plain
+
+
+def _state_transfer_syntax(dataset: Dataset) -> None:
+    meta = dataset.file_meta
+    if meta.get("TransferSyntaxUID"):
+        meta.TransferSyntaxUID = UID(str(meta.TransferSyntaxUID))
+        return
+    implicit, little = dataset.original_encoding
+    if implicit:
+        meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    else:
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

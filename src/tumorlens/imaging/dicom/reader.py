@@ -1,0 +1,156 @@
+"""DICOM to ``MedicalImage``: one file, or the files of one stack."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import CorruptInputError, InputError
+from tumorlens.imaging.dicom.header import Header, header_of
+from tumorlens.imaging.dicom.parse import parse
+from tumorlens.imaging.dicom.pixels import read_frames
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import check_volume
+from tumorlens.imaging.stacks import Frame, Stack, split
+
+Place = tuple[str, str | None]
+"""Path of a file, and its name in an archive."""
+Loader = Callable[[Place], Dataset]
+"""Gives the data set of a file; raises ``InputError``."""
+
+
+def decode(data: bytes, source: str) -> MedicalImage:
+    """Decode one file: (H, W), or (D, H, W) where it has several frames.
+
+    Frames are sorted along the normal of the slices. Where they form more than one stack (the
+    three directions of a localizer), the largest is taken and a note says so. Raises
+    ``NotMRError`` and the other errors of ``imaging.reader.read``.
+    """
+    dataset = parse(data, source)
+    header = header_of(dataset, source, source)
+    stacks = split(header.frames, keep_order=True)
+    image, failures = read_stack(stacks[0], header, lambda _: dataset)
+    if failures:
+        raise failures[0][1]
+    return with_notes(image, _left_out(stacks[1:]))
+
+
+def _left_out(stacks: Sequence[Stack]) -> list[str]:
+    if not stacks:
+        return []
+    frames = sum(len(stack.frames) for stack in stacks)
+    return [f"{frames} frames of another orientation or size are left out"]
+
+
+def read_stack(
+    stack: Stack, header: Header, load: Loader
+) -> tuple[MedicalImage, list[tuple[str, InputError]]]:
+    """Read the pixels of a stack, file by file: never more than one data set is in memory.
+
+    A file that cannot be read is left out, noted, and returned beside the image. Raises its error
+    where no slice is left.
+    """
+    depth, (rows, columns) = len(stack.frames), stack.frames[0].shape
+    check_volume((depth, rows, columns), header.source)
+    windowed = all(frame.windowed for frame in stack.frames)
+    reading = _Reading(stack, load)
+    reading.run(windowed=windowed)
+    notes: list[str] = []
+    if windowed and reading.is_flat():
+        # A window beside all values shows nothing; the values themselves may.
+        reading.run(windowed=False)
+        notes.append("the file's window hides everything and is not used")
+    if not reading.found.any():
+        raise reading.failures[0][1]
+    if missing := int((~reading.found).sum()):
+        notes.append(f"{missing} of {depth} slices could not be read and are left out")
+    return _image(stack, header, reading, notes), reading.failures
+
+
+class _Reading:
+    """The pixels of a stack as they come in."""
+
+    def __init__(self, stack: Stack, load: Loader) -> None:
+        self._frames = stack.frames
+        self._load = load
+        self._files: dict[Place, dict[int, int]] = {}
+        for slot, frame in enumerate(stack.frames):
+            place = (frame.place.path, frame.place.member)
+            self._files.setdefault(place, {})[(frame.place.frame or 1) - 1] = slot
+        shape = (len(stack.frames), *stack.frames[0].shape)
+        self.pixels = np.empty(shape, dtype=np.float32)
+        self.found = np.zeros(len(stack.frames), dtype=np.bool_)
+        self.failures: list[tuple[str, InputError]] = []
+
+    def run(self, *, windowed: bool) -> None:
+        """Read every file."""
+        self.failures.clear()
+        self.found[:] = False
+        for place, slots in self._files.items():
+            try:
+                self._read(place, slots, windowed)
+            except InputError as error:
+                self.failures.append((name_of(place), error))
+
+    def _read(self, place: Place, slots: dict[int, int], windowed: bool) -> None:
+        frames = read_frames(
+            self._load(place), name_of(place), windowed=windowed, wanted=slots.keys()
+        )
+        for index, gray in zip(sorted(slots), frames, strict=False):
+            if gray.shape != self.pixels.shape[1:]:
+                raise CorruptInputError(f"{name_of(place)}: changed while it was read")
+            self.pixels[slots[index]] = gray
+            self.found[slots[index]] = True
+
+    def is_flat(self) -> bool:
+        """Whether all that was read has one value."""
+        read = [self.pixels[slot] for slot in np.flatnonzero(self.found)]  # views, not copies
+        return bool(read) and max(p.max() for p in read) == min(p.min() for p in read)
+
+
+def name_of(place: Place) -> str:
+    """A file for messages: ``study.zip/series/1.dcm``."""
+    path, member = place
+    return path if member is None else f"{path}/{member}"
+
+
+def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]) -> MedicalImage:
+    kept = [f for f, found in zip(stack.frames, reading.found, strict=True) if found]
+    pixels = reading.pixels if reading.found.all() else reading.pixels[reading.found]
+    return MedicalImage(
+        pixels=pixels[0] if len(kept) == 1 else pixels,
+        source=header.source,
+        bit_depth=header.bit_depth,
+        mode=header.mode,
+        pixel_spacing_mm=kept[0].spacing_mm,
+        facts=facts_of(stack, header.facts, kept, notes),
+    )
+
+
+def facts_of(
+    stack: Stack, facts: AcquisitionFacts, frames: Sequence[Frame], notes: Sequence[str]
+) -> AcquisitionFacts:
+    """The facts of a file, made those of a stack."""
+    places: tuple[SliceFacts, ...] = tuple(frame.place for frame in frames)
+    row, column = frames[0].row, frames[0].column
+    return msgspec.structs.replace(
+        facts,
+        plane=plane_of(normal(row, column)) if row and column else None,
+        row_direction=row,
+        column_direction=column,
+        slice_spacing_mm=stack.slice_spacing_mm,
+        slices=places,
+        notes=(*facts.notes, *stack.notes, *notes),
+    )
+
+
+def with_notes(image: MedicalImage, notes: Sequence[str]) -> MedicalImage:
+    """``image`` with more notes."""
+    if not notes or image.facts is None:
+        return image
+    facts = msgspec.structs.replace(image.facts, notes=(*image.facts.notes, *notes))
+    return MedicalImage(
+        image.pixels, image.source, image.bit_depth, image.mode, image.pixel_spacing_mm, facts
+    )

@@ -1,0 +1,46 @@
+"""Warnings of the libraries that decode: our own limits and errors decide instead."""
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+_lock = threading.Lock()
+_stack = ExitStack()
+_users = 0
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    log = logging.getLogger("pydicom")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings, and pydicom's log, while any thread decodes.
+
+    Pillow warns of large pictures, pydicom of nearly every odd value, which it quotes: a log must
+    not hold what may be a patient's name. The filters belong to the
+    whole process, so only the first thread in may save them and only the last one out may put
+    them back: ``catch_warnings`` in each thread would undo them in the wrong order.
+    """
+    global _users
+    with _lock:
+        if _users == 0:
+            _stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            _stack.enter_context(_without_log())
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _stack.close()

@@ -1,0 +1,147 @@
+"""DICOM files to series: grouped by SeriesInstanceUID, each split into stacks in space."""
+
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import InputError, LimitExceededError, NotMRError
+from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.dicom.header import Header, header_of, look
+from tumorlens.imaging.dicom.parse import parse
+from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
+from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MAX_STUDY_FILES
+from tumorlens.imaging.reader import load_file, open_file
+from tumorlens.imaging.stacks import Stack, split
+
+Failures = list[tuple[str, InputError]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One stack of slices of a DICOM series, not read yet."""
+
+    path: str
+    """The folder or archive that its files have in common, or its only file."""
+    first: str
+    """Its first file, for sorting."""
+    stack: Stack
+    header: Header
+    """Of one of its files."""
+    archive: Archive | None = None
+
+    @property
+    def facts(self) -> AcquisitionFacts:
+        """What its first file says."""
+        return self.header.facts
+
+    def read(self) -> tuple[MedicalImage, Failures]:
+        """Read the pixels, and what could not be read.
+
+        Raises ``InputError`` where nothing can.
+        """
+        header = msgspec.structs.replace(self.header, source=self.path)
+        return read_stack(self.stack, header, self._load)
+
+    def _load(self, place: Place) -> Dataset:
+        path, member = place
+        if self.archive is None or member is None:
+            return parse(load_file(path), path)
+        return parse(self.archive.read(member), name_of(place))
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What some DICOM files hold."""
+
+    series: list[Series]
+    failures: Failures
+    skipped: int
+    """Files that are no image: reports, presentation states, directories."""
+
+
+def group_files(paths: Sequence[str]) -> Grouped:
+    """Group the DICOM files at ``paths``; only their headers are read."""
+    return _group([(path, None) for path in paths], lambda place: open_file(place[0]), None)
+
+
+def group_members(archive: Archive, names: Sequence[str]) -> Grouped:
+    """Group the DICOM members of an archive."""
+
+    def open_(place: Place) -> BinaryIO:
+        return io.BytesIO(archive.read(place[1] or ""))
+
+    return _group([(archive.path, name) for name in names], open_, archive)
+
+
+def _group(
+    places: Sequence[Place], open_: Callable[[Place], BinaryIO], archive: Archive | None
+) -> Grouped:
+    if len(places) > MAX_STUDY_FILES:
+        where = os.path.dirname(name_of(places[0]))  # noqa: PTH120  (a text, not a path)
+        limit = LimitExceededError(
+            f"{where}: {len(places)} DICOM files are more than the limit of {MAX_STUDY_FILES}"
+        )
+        return Grouped([], [(where, limit)], 0)
+    headers: dict[str, list[Header]] = {}
+    refused: dict[str, list[tuple[str, NotMRError]]] = {}
+    failures: Failures = []
+    skipped = 0
+    for place in places:
+        uid = name = name_of(place)
+        try:
+            with open_(place) as stream:
+                dataset = parse(stream, name, pixels=False)
+            looked = look(dataset, name)
+            if not looked.is_image:
+                skipped += 1
+                continue
+            uid = looked.series_uid or name
+            header = header_of(dataset, name, *place)
+            headers.setdefault(uid, []).append(header)
+        except NotMRError as error:
+            refused.setdefault(uid, []).append((name, error))
+        except InputError as error:
+            failures.append((name, error))
+    failures.extend(_once(errors) for errors in refused.values())
+    series = [one for found in headers.values() for one in _series(found, archive)]
+    return Grouped(series, failures, skipped)
+
+
+def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
+    """One refusal for a series of another modality, not one for each of its files."""
+    path, first = errors[0]
+    if len(errors) == 1:
+        return path, first
+    return path, NotMRError(f"{first} ({len(errors) - 1} more files of the series alike)")
+
+
+def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
+    by_file = {_key(header): header for header in headers}
+    stacks = split([f for header in headers for f in header.frames if f.placed])
+    for header in headers:
+        stacks += split([f for f in header.frames if not f.placed], keep_order=True)
+    for stack in stacks:
+        places = [(frame.place.path, frame.place.member) for frame in stack.frames]
+        names = sorted({name_of(place) for place in places})
+        yield Series(_common(names), names[0], stack, by_file[places[0]], archive)
+
+
+def _key(header: Header) -> Place:
+    return header.frames[0].place.path, header.frames[0].place.member
+
+
+def _common(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    try:
+        return os.path.commonpath(names)
+    except ValueError:  # on different drives
+        return str(Path(names[0]).parent)

@@ -1,0 +1,82 @@
+"""Which format bytes begin like. No suffix is ever looked at."""
+
+import zlib
+from typing import Final
+
+SNIFF_BYTES: Final = 1024
+"""As many bytes of a file's beginning tell its format."""
+READABLE: Final = "JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI"
+"""For messages."""
+
+_PICTURES: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+    (b"BM", "bmp"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+)
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+# The first elements that a file without the preamble begins with: file meta information, or, in
+# older exports, the data set itself (group 8, either encoding of the value representation).
+_BARE_DICOM: Final = (b"\x02\x00\x00\x00UL\x04\x00", b"\x02\x00\x01\x00OB\x00\x00")
+_BARE_ELEMENTS: Final = (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00")
+_VALUE_REPRESENTATIONS: Final = (b"UL", b"CS", b"UI")
+_NIFTI1: Final = (b"n+1\x00", b"ni1\x00")
+_NIFTI1_MAGIC_AT: Final = 344
+_NIFTI2: Final = (b"n+2\x00\r\n\x1a\n", b"ni2\x00\r\n\x1a\n")
+_NIFTI2_MAGIC_AT: Final = 4
+_GZIP: Final = b"\x1f\x8b\x08"
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+"""What tells zlib that a gzip header comes first."""
+
+
+def sniff(data: bytes) -> str | None:
+    """Name the format that ``data`` begins like, or None.
+
+    One of jpeg, png, tiff, bmp, gif, webp, dicom, nifti, nifti.gz, zip. The first ``SNIFF_BYTES``
+    bytes are enough.
+    """
+    if data[_PREAMBLE : _PREAMBLE + 4] == _PREFIX:  # the preamble may be that of a TIFF
+        return "dicom"
+    for signature, name in _PICTURES:
+        if data.startswith(signature):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if _is_nifti(data):
+        return "nifti"
+    if _is_bare_dicom(data):
+        return "dicom"
+    if data.startswith(_GZIP) and _is_nifti(_first_inflated(data)):
+        return "nifti.gz"
+    return "zip" if data.startswith(_ZIP) else None
+
+
+def _is_bare_dicom(data: bytes) -> bool:
+    """Without the prefix of PS3.10 7.1, as older archives export it."""
+    if data.startswith(_BARE_DICOM):
+        return True
+    if data[:2] != b"\x08\x00" or data[2:4] not in _BARE_ELEMENTS:
+        return False
+    explicit = data[4:6] in _VALUE_REPRESENTATIONS
+    return explicit or (len(data) >= 8 and int.from_bytes(data[4:8], "little") <= 64)
+
+
+def _is_nifti(data: bytes) -> bool:
+    return (
+        data[_NIFTI1_MAGIC_AT : _NIFTI1_MAGIC_AT + 4] in _NIFTI1
+        or data[_NIFTI2_MAGIC_AT : _NIFTI2_MAGIC_AT + 8] in _NIFTI2
+    )
+
+
+def _first_inflated(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(GZIP_WINDOW).decompress(data[:SNIFF_BYTES], SNIFF_BYTES)
+    except zlib.error:
+        return b""

@@ -1,0 +1,153 @@
+"""Order slices in space: split by orientation and size, sort along the normal, tell what is odd.
+
+Names and instance numbers say little of where a slice lies; ImagePositionPatient and
+ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.imaging.facts import SliceFacts, Vector, normal
+
+_SAME_DIRECTION: Final = 0.01
+"""Largest difference of direction cosines within one stack."""
+_SAME_POSITION_MM: Final = 0.01
+_GAP_RATIO: Final = 1.5
+"""A distance this many times the usual one is a gap."""
+_MAX_GAPS_TOLD: Final = 10
+_MAX_ORIENTATIONS: Final = 64
+"""Beyond as many in one series, slices are no stacks any more and not compared."""
+_SPARSE_RATIO: Final = 2.0
+"""A usual distance this many times the slice thickness looks as if slices were missing."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One slice before its pixels are read."""
+
+    place: SliceFacts
+    shape: tuple[int, int]
+    """(rows, columns)."""
+    row: Vector | None = None
+    column: Vector | None = None
+    spacing_mm: tuple[float, float] | None = None
+    """(row, column)."""
+    thickness_mm: float | None = None
+    order: tuple[int, ...] = ()
+    """Which of several at one position comes first: acquisition, echo, time, instance number."""
+    windowed: bool = False
+    """Whether the file says how to window it."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether its place in the patient is known."""
+        return self.row is not None and self.place.position_mm is not None
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """Slices of one volume, in order."""
+
+    frames: tuple[Frame, ...]
+    slice_spacing_mm: float | None
+    notes: tuple[str, ...]
+
+
+def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
+    """Sort ``frames`` into stacks, the largest first.
+
+    A frame that does not say where it lies is a stack of its own, or, with ``keep_order`` (the
+    frames are those of one file), one of a stack in the given order.
+    """
+    placed = [frame for frame in frames if frame.placed]
+    stacks = [_sorted(group) for group in _alike(placed)]
+    unplaced = [frame for frame in frames if not frame.placed]
+    if keep_order and len(unplaced) > 1:
+        notes = ("positions of the slices are not stated; they are in the order of the file",)
+        stacks.append(Stack(tuple(unplaced), None, notes))
+    else:
+        stacks.extend(Stack((frame,), None, ()) for frame in unplaced)
+    return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Group by size and, within a small angle, orientation."""
+    heads: dict[tuple[int, int], list[tuple[tuple[float, ...], list[Frame]]]] = {}
+    for frame in frames:
+        alike = heads.setdefault(frame.shape, [])
+        axes = (*(frame.row or ()), *(frame.column or ()))
+        match = _first_match([known for known, _ in alike[:_MAX_ORIENTATIONS]], axes)
+        if match is None:
+            alike.append((axes, [frame]))
+        else:
+            alike[match][1].append(frame)
+    return [group for alike in heads.values() for _, group in alike]
+
+
+def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) -> int | None:
+    if not known:
+        return None
+    near = np.abs(np.asarray(known) - np.asarray(axes)).max(axis=1) < _SAME_DIRECTION
+    return int(np.argmax(near)) if near.any() else None
+
+
+def _sorted(frames: Sequence[Frame]) -> Stack:
+    """Sort along the normal of the first; keep the first of several at one position."""
+    axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
+    along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
+    kept = _first_of_each(along, frames)
+    distances = np.diff([at for at, _ in kept])
+    usual = float(np.median(distances)) if len(distances) else None
+    repeated = len(frames) - len(kept)
+    notes = [*_repeats(repeated), *_gaps(distances, usual), *_sparse(usual, frames[0].thickness_mm)]
+    return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
+
+
+def _first_of_each(along: Sequence[float], frames: Sequence[Frame]) -> list[tuple[float, Frame]]:
+    """One frame for each position, by position."""
+    clusters: list[list[tuple[float, Frame]]] = []
+    for at, frame in sorted(zip(along, frames, strict=True), key=lambda pair: pair[0]):
+        if clusters and at - clusters[-1][0][0] < _SAME_POSITION_MM:
+            clusters[-1].append((at, frame))
+        else:
+            clusters.append([(at, frame)])
+    return [min(cluster, key=lambda pair: _rank(pair[1])) for cluster in clusters]
+
+
+def _rank(frame: Frame) -> tuple[tuple[int, ...], str, str]:
+    return frame.order, frame.place.path, frame.place.member or ""
+
+
+def _located(frame: Frame, along_mm: float) -> Frame:
+    place = msgspec.structs.replace(frame.place, along_mm=round(along_mm, 4))
+    return msgspec.structs.replace(frame, place=place)
+
+
+def _repeats(count: int) -> list[str]:
+    if not count:
+        return []
+    what = "1 slice repeats" if count == 1 else f"{count} slices repeat"
+    return [f"{what} the position of another and {'is' if count == 1 else 'are'} left out"]
+
+
+def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
+    if not usual:
+        return []
+    wide = np.flatnonzero(distances > _GAP_RATIO * usual)
+    notes = [
+        f"gap of {distances[index]:.1f} mm between slices {index} and {index + 1}: "
+        f"about {max(1, round(float(distances[index]) / usual) - 1)} missing"
+        for index in wide[:_MAX_GAPS_TOLD]
+    ]
+    more = len(wide) - len(notes)
+    return [*notes, f"{more} more gaps"] if more else notes
+
+
+def _sparse(usual: float | None, thickness: float | None) -> list[str]:
+    if usual is None or not thickness or usual <= _SPARSE_RATIO * thickness:
+        return []
+    return [
+        f"slices lie {usual:.1f} mm apart but are {thickness:.1f} mm thick: some may be missing"
+    ]

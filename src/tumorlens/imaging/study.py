@@ -1,0 +1,74 @@
+"""A folder, an archive or a file as a whole: all series and pictures in it, with their facts.
+
+>>> study = read_study("patient.zip")  # doctest: +SKIP
+>>> [(image.facts.series_description, image.pixels.shape) for image in study.images]
+... # doctest: +SKIP
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import InputError
+from tumorlens.imaging import finder, reader
+from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.dicom.parse import parse
+from tumorlens.imaging.facts import SliceFacts
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.members import Member
+from tumorlens.imaging.series import Series
+
+
+@dataclass(slots=True)
+class Study:
+    """What was read."""
+
+    path: str
+    images: list[MedicalImage] = field(default_factory=list)
+    """Volumes and pictures in the order of their paths; notes are in their facts."""
+    failures: list[tuple[str, InputError]] = field(default_factory=list)
+    """What could not be read, and why."""
+    skipped: int = 0
+    """Files of no known kind, or DICOM without an image."""
+
+
+def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
+    """Read everything at ``path`` into memory.
+
+    ``plane`` is for NIfTI, as in ``reader.read``. Nothing is raised for what cannot be read; it
+    is in ``Study.failures``.
+    """
+    found = finder.find(str(path))
+    study = Study(str(path), failures=list(found.failures), skipped=found.skipped)
+    for one in found.inputs:
+        for result in _read(one, plane, study.failures):
+            study.images.append(result)
+    return study
+
+
+def _read(
+    one: str | Member | Series, plane: str, failures: list[tuple[str, InputError]]
+) -> Iterator[MedicalImage]:
+    try:
+        if isinstance(one, Series):
+            image, missing = one.read()
+            failures.extend(missing)
+            yield image
+        else:
+            yield reader.read(one, plane) if isinstance(one, str) else one.read(plane)
+    except InputError as error:
+        failures.append((one if isinstance(one, str) else one.path, error))
+
+
+def source_header(place: SliceFacts) -> Dataset:
+    """The data set that a slice comes from, without pixels: for objects that refer to it.
+
+    Raises ``InputError``.
+    """
+    if place.member is None:
+        with reader.open_file(place.path) as file:
+            return parse(file, place.path, pixels=False)
+    name = f"{place.path}/{place.member}"
+    return parse(Archive(place.path).read(place.member), name, pixels=False)

@@ -1,0 +1,110 @@
+"""From an answer for each slice to one for the whole volume, and to the slices of the finding.
+
+1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
+   finding shows in neighbouring slices, a single odd slice does not make one.
+2. The slices most likely to hold a tumour (1 - P(notumor), smoothed) are averaged. Averaging them
+   all would drown a small tumour in healthy slices; taking the one largest would believe the
+   noisiest.
+3. If the average's most probable class is a tumour, the finding is the run of slices around its
+   strongest one where that class keeps a share of its largest smoothed probability, and its
+   middle is the run's centre of mass.
+
+Slices without an answer (blank ones) count for nothing but keep their place.
+"""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.labels import CLASSES
+
+_NO_TUMOR: Final = CLASSES.index("notumor")
+UNKNOWN_SPACING_MM: Final = 5.0
+"""Distance of slices that do not say where they lie: usual for brain MR in two dimensions."""
+
+
+class AggregationConfig(msgspec.Struct, frozen=True):
+    """How slices become an answer. The defaults are a start; validation data choose."""
+
+    smoothing_mm: float = 7.5
+    """Half the base of the triangular window; 0 smooths nothing."""
+    top_share: float = 0.1
+    """Share of the answered slices that is averaged."""
+    top_slices: int = 3
+    """Fewest slices that are averaged, where there are as many."""
+    finding_share: float = 0.5
+    """Of the largest smoothed probability: below it a slice no longer belongs to the finding."""
+
+
+class Aggregate(msgspec.Struct, frozen=True):
+    """The answer for a volume."""
+
+    probabilities: NDArray[np.float64]
+    """(4,), in the order of ``labels.CLASSES``."""
+    smoothed: NDArray[np.float64]
+    """(D, 4); NaN for slices without an answer."""
+    finding: tuple[int, int, int] | None
+    """First, middle and last slice (from 0); None where the answer is no tumour."""
+
+
+def aggregate(
+    table: NDArray[np.float64], along_mm: NDArray[np.float64], config: AggregationConfig
+) -> Aggregate:
+    """Combine (D, 4) probabilities, NaN rows for slices without an answer.
+
+    ``along_mm`` (D,) is where each slice lies on the normal. Raises ``ValueError`` where no slice
+    has an answer.
+    """
+    answered = np.flatnonzero(~np.isnan(table).any(axis=1))
+    if answered.size == 0:
+        raise ValueError("no slice has an answer")
+    smoothed = np.full(table.shape, np.nan)
+    smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
+    count = max(min(config.top_slices, answered.size), round(config.top_share * answered.size))
+    suspicion = 1.0 - smoothed[answered, _NO_TUMOR]
+    top = answered[np.argsort(-suspicion, kind="stable")[:count]]
+    probabilities: NDArray[np.float64] = smoothed[top].mean(axis=0)
+    winner = int(np.argmax(probabilities))
+    finding = None
+    if winner != _NO_TUMOR:
+        finding = find_run(smoothed[:, winner], along_mm, config.finding_share)
+    return Aggregate(probabilities, smoothed, finding)
+
+
+def smooth(
+    table: NDArray[np.float64], along_mm: NDArray[np.float64], radius_mm: float
+) -> NDArray[np.float64]:
+    """Average (D, 4) with weights that fall linearly to 0 at ``radius_mm``; rows sum to 1 still."""
+    if radius_mm <= 0:
+        return table
+    apart = np.abs(np.subtract.outer(along_mm, along_mm))
+    weights = np.clip(1.0 - np.minimum(apart, radius_mm) / radius_mm, 0.0, None)
+    averaged: NDArray[np.float64] = weights @ table / weights.sum(axis=1, keepdims=True)
+    return averaged
+
+
+def find_run(
+    strength: NDArray[np.float64], along_mm: NDArray[np.float64], share: float
+) -> tuple[int, int, int]:
+    """First, middle and last of the slices around the strongest that reach ``share`` of it.
+
+    A slice without an answer (NaN) inside the run does not end it.
+    """
+    peak = int(np.nanargmax(strength))
+    within = np.isnan(strength) | (strength >= share * strength[peak])
+    first = last = peak
+    for slot in range(peak, -1, -1):
+        if not within[slot]:
+            break
+        first = slot if not np.isnan(strength[slot]) else first
+    for slot in range(peak, len(strength)):
+        if not within[slot]:
+            break
+        last = slot if not np.isnan(strength[slot]) else last
+    mass = np.nan_to_num(strength[first : last + 1])
+    center = float(mass @ along_mm[first : last + 1] / mass.sum())
+    distance = np.abs(along_mm[first : last + 1] - center)
+    distance[np.isnan(strength[first : last + 1])] = np.inf
+    return first, first + int(np.argmin(distance)), last

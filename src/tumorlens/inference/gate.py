@@ -1,0 +1,57 @@
+"""The gate of a bundle: is this a picture of a head at all, before anything is said of it."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens import preprocessing
+from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
+from tumorlens.errors import BundleError
+from tumorlens.inference.session import first_line, open_graph
+
+REFUSAL: Final = "does not look like a slice of brain MRI"
+
+
+class Gate:
+    """``gate.onnx``, ready to run on the CPU. Safe to share between threads."""
+
+    def __init__(self, facts: GateFacts, model: bytes, name: str, threads: int | None = None):
+        """Build the graph; raise ``BundleError`` where it cannot be used."""
+        self.facts = facts
+        self._name = f"bundle {name}: {GATE_FILE}"
+        self._session = open_graph(model, self._name, threads)
+        inputs = [node.name for node in self._session.get_inputs()]
+        outputs = [node.name for node in self._session.get_outputs()]
+        if inputs != [INPUT] or outputs != [GATE_OUTPUT]:
+            raise BundleError(
+                f"{self._name} takes {inputs} and gives {outputs}; needed are {[INPUT]} and "
+                f"{[GATE_OUTPUT]}"
+            )
+
+    def preprocess(self, pixels: NDArray[np.float32], source: str) -> NDArray[np.uint8]:
+        """Turn one gray image (H, W) into what the gate sees, uint8 (S, S)."""
+        return preprocessing.preprocess(pixels, self.facts.preprocess, source)
+
+    def scores(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Logit of "this is a head" of each of (N, S, S): (N,)."""
+        batch = preprocessing.normalize(pictures, self.facts.preprocess)
+        try:
+            (found,) = self._session.run([GATE_OUTPUT], {INPUT: batch})
+        except Exception as error:  # the runtime's errors share no base but Exception
+            raise BundleError(f"{self._name}: {first_line(error)}") from error
+        scores: NDArray[np.float64] = np.asarray(found, dtype=np.float64)
+        if not np.isfinite(scores).all():
+            raise BundleError(f"{self._name}: the network's answer is not finite")
+        return scores
+
+    def refusals(self, pictures: NDArray[np.uint8]) -> list[str]:
+        """For each of (N, S, S) why it is refused, in words; empty where it is not."""
+        return ["" if score >= self.facts.threshold else REFUSAL for score in self.scores(pictures)]
+
+
+def of_bundle(bundle: Bundle, threads: int | None = None) -> Gate | None:
+    """The gate of ``bundle``; None where it has none."""
+    if bundle.info.gate is None or bundle.gate is None:
+        return None
+    return Gate(bundle.info.gate, bundle.gate, bundle.info.name, threads)

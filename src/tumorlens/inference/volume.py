@@ -1,0 +1,327 @@
+"""Answers for volumes: one a slice, one for the whole, and where the finding lies."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import BlankImageError, InputError, VolumeError
+from tumorlens.imaging import reader
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
+from tumorlens.inference.aggregation import (
+    UNKNOWN_SPACING_MM,
+    AggregationConfig,
+    aggregate,
+)
+from tumorlens.inference.classifier import (
+    Classifier,
+    Failure,
+    FailureReason,
+    ModelIdentity,
+    Prediction,
+)
+from tumorlens.inference.decision import CLASSIFIED, REJECTED, Decision
+from tumorlens.inference.postprocessing import label
+from tumorlens.labels import CLASSES
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.finder import Input
+
+_BATCH: Final = 16
+DEFAULT: Final = AggregationConfig()
+
+
+class SlicePrediction(msgspec.Struct, frozen=True):
+    """The answer for one slice of a volume."""
+
+    index: int
+    """From 0, in the order of the volume."""
+    along_mm: float | None
+    """Where it lies on the normal of the slices; None where that is not known."""
+    decision: Decision | None
+    """As of a picture; None for a slice that could not be used."""
+    label: str | None
+    """None for a slice without an answer."""
+    reason: str
+    """Why the answer is held back; empty where it is not."""
+    probabilities: dict[str, float]
+    """Keyed by class; empty for a slice that could not be used."""
+    error: FailureReason | None = None
+    """Why it could not be used."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The slices that hold the finding, counted from 0, ends included."""
+
+    first: int
+    middle: int
+    last: int
+    position_mm: Vector | None
+    """The centre of the middle slice in the patient: left, back, head (DICOM's frame)."""
+    path: str | None
+    """The middle slice's file."""
+    member: str | None
+    """Its name in an archive, where ``path`` is one."""
+    frame: int | None
+    """Its frame, from 1, in a multi-frame file."""
+    sop_instance_uid: str | None
+
+
+class SeriesFacts(msgspec.Struct, frozen=True):
+    """What the file says of the acquisition; None or empty where it does not."""
+
+    modality: str | None
+    body_part: str | None
+    description: str | None
+    number: int | None
+    sequence_name: str | None
+    scanning_sequence: tuple[str, ...]
+    contrast_agent: str | None
+    plane: str | None
+    slice_spacing_mm: float | None
+    pixel_spacing_mm: tuple[float, float] | None
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+
+
+class VolumePrediction(msgspec.Struct, frozen=True):
+    """The answer for a volume."""
+
+    path: str
+    decision: Decision
+    """As of a picture, for the whole: ``rejected`` where every slice is."""
+    label: str | None
+    """The most probable class of the whole; None unless ``decision`` is ``classified``."""
+    reason: str
+    """Why no answer is given, in words; empty where one is."""
+    probabilities: dict[str, float]
+    """Keyed by class; they sum to 1. How they come about: ``inference.aggregation``."""
+    finding: Finding | None
+    """None unless ``label`` is a tumour."""
+    slices: tuple[SlicePrediction, ...]
+    series: SeriesFacts | None
+    notes: tuple[str, ...]
+    """Gaps, duplicates, what was left out."""
+    model: ModelIdentity
+
+
+Result = Prediction | VolumePrediction | Failure
+
+
+def predict_volume(
+    classifier: Classifier,
+    image: MedicalImage,
+    config: AggregationConfig = DEFAULT,
+    batch_size: int = _BATCH,
+) -> VolumePrediction:
+    """Classify every slice of (D, H, W) and the whole.
+
+    Raises ``BlankImageError`` where no slice can be used, ``InputError`` for a single picture.
+    """
+    if not image.is_volume:
+        raise InputError(f"{image.source}: a single picture, not a volume")
+    answers = list(_slice_answers(classifier, image, batch_size))
+    if all(isinstance(answer, Failure) for answer in answers):
+        raise BlankImageError(f"{image.source}: no slice holds anything")
+    usable = [a for a in answers if isinstance(a, Prediction) and a.decision != REJECTED]
+    # Refused slices count for nothing, unless nothing else is there: then the whole is refused.
+    table = np.array([_row(answer, refused=not usable) for answer in answers])
+    found = aggregate(table, _positions(image), config)
+    refusal = "" if usable else next(a.reason for a in answers if isinstance(a, Prediction))
+    decision, reason = classifier.decide(found.probabilities, refusal)
+    answered = label(found.probabilities) if decision == CLASSIFIED else None
+    places = image.facts.slices if image.facts else ()
+    return VolumePrediction(
+        path=image.source,
+        decision=decision,
+        label=answered,
+        reason=reason,
+        probabilities=_named(found.probabilities),
+        finding=_finding(found.finding, image) if answered else None,
+        slices=tuple(
+            _slice(index, answer, places[index].along_mm if places else None)
+            for index, answer in enumerate(answers)
+        ),
+        series=_series(image, image.facts) if image.facts else None,
+        notes=image.notes,
+        model=classifier.model,
+    )
+
+
+def predict_image(
+    classifier: Classifier,
+    image: MedicalImage,
+    config: AggregationConfig = DEFAULT,
+    batch_size: int = _BATCH,
+) -> Prediction | VolumePrediction:
+    """Classify a picture or a volume; raise ``InputError`` where it cannot be used."""
+    if image.is_volume:
+        return predict_volume(classifier, image, config, batch_size)
+    return classifier.predict(image)
+
+
+def predict_inputs(
+    classifier: Classifier,
+    inputs: "Iterable[Input]",
+    *,
+    config: AggregationConfig = DEFAULT,
+    plane: str = reader.DEFAULT_PLANE,
+    batch_size: int = _BATCH,
+    explain: bool = False,
+) -> Iterator[Result]:
+    """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
+
+    With ``explain`` each picture's prediction has its heatmap; a volume's has none. Runs of
+    pictures share forward passes. Of a series whose slices cannot all be read, the answer comes
+    first and a ``Failure`` for each missing file after it.
+    """
+    for is_picture, run in groupby(inputs, key=_is_likely_picture):
+        if is_picture:
+            # A generator: pictures are looked at no further ahead than they are decoded.
+            paths = (one for one in run if isinstance(one, str))
+            for result in classifier.predict_paths(paths, batch_size, explain=explain):
+                if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
+                    yield from _one(classifier, result.path, config, plane, batch_size)
+                else:
+                    yield result
+        else:
+            for one in run:
+                yield from _one(classifier, one, config, plane, batch_size)
+
+
+def _is_likely_picture(one: "Input") -> bool:
+    """Whether to send it through the pictures' fast lane; NIfTI is nearly always a volume."""
+    if not isinstance(one, str):
+        return False
+    try:
+        if not Path(one).is_file():
+            return True  # its error is the same on both ways
+        with Path(one).open("rb") as file:
+            return sniff(file.read(SNIFF_BYTES)) not in ("nifti", "nifti.gz")
+    except (OSError, ValueError):
+        return True
+
+
+def _one(
+    classifier: Classifier, one: "Input", config: AggregationConfig, plane: str, batch_size: int
+) -> Iterator[Result]:
+    path = one if isinstance(one, str) else one.path
+    missing: Sequence[tuple[str, InputError]] = ()
+    try:
+        image, missing = _read(one, plane)
+        yield predict_image(classifier, image, config, batch_size)
+    except InputError as error:
+        yield Failure.of(path, error)
+    yield from (Failure.of(file, reason) for file, reason in missing)
+
+
+def _read(one: "Input", plane: str) -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]:
+    from tumorlens.imaging.members import Member
+
+    if isinstance(one, str):
+        return reader.read(one, plane), ()
+    if isinstance(one, Member):
+        return one.read(plane), ()
+    return one.read()
+
+
+def _slice_answers(
+    classifier: Classifier, image: MedicalImage, batch_size: int
+) -> Iterator[Prediction | Failure]:
+    """Classify in batches; where one holds an unusable slice, one by one."""
+    for start in range(0, image.depth, batch_size):
+        batch = [
+            MedicalImage(pixels, f"{image.source} slice {index}", image.bit_depth, image.mode)
+            for index, pixels in enumerate(image.pixels[start : start + batch_size], start)
+        ]
+        try:
+            yield from classifier.predict_batch(batch)
+        except InputError:
+            yield from (_answer(classifier, one) for one in batch)
+
+
+def _answer(classifier: Classifier, image: MedicalImage) -> Prediction | Failure:
+    try:
+        return classifier.predict(image)
+    except InputError as error:
+        return Failure.of(image.source, error)
+
+
+def _row(answer: Prediction | Failure, *, refused: bool) -> list[float]:
+    """Probabilities; NaN without an answer and, unless ``refused``, of a refused slice."""
+    if isinstance(answer, Failure) or (answer.decision == REJECTED and not refused):
+        return [np.nan] * len(CLASSES)
+    return [answer.probabilities[name] for name in CLASSES]
+
+
+def _positions(image: MedicalImage) -> NDArray[np.float64]:
+    places = image.facts.slices if image.facts else ()
+    known = [place.along_mm for place in places if place.along_mm is not None]
+    if len(known) == image.depth:
+        return np.array(known, dtype=np.float64)
+    return np.arange(image.depth, dtype=np.float64) * UNKNOWN_SPACING_MM
+
+
+def _named(row: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(CLASSES, row.tolist(), strict=True))
+
+
+def _slice(index: int, answer: Prediction | Failure, along_mm: float | None) -> SlicePrediction:
+    if isinstance(answer, Failure):
+        return SlicePrediction(index, along_mm, None, None, "", {}, answer.error)
+    return SlicePrediction(
+        index, along_mm, answer.decision, answer.label, answer.reason, answer.probabilities
+    )
+
+
+def _finding(found: tuple[int, int, int] | None, image: MedicalImage) -> Finding | None:
+    if found is None:
+        return None
+    first, middle, last = found
+    place = image.facts.slices[middle] if image.facts else SliceFacts("")
+    return Finding(
+        first=first,
+        middle=middle,
+        last=last,
+        position_mm=_center(image, place),
+        path=place.path or None,
+        member=place.member,
+        frame=place.frame,
+        sop_instance_uid=place.sop_instance_uid,
+    )
+
+
+def _center(image: MedicalImage, place: SliceFacts) -> Vector | None:
+    """The middle of a slice (PS3.3 equation C.7.6.2.1-1)."""
+    facts, spacing, corner = image.facts, image.pixel_spacing_mm, place.position_mm
+    if facts is None or spacing is None or corner is None:
+        return None
+    if facts.row_direction is None or facts.column_direction is None:
+        return None
+    along_row = np.asarray(facts.row_direction) * ((image.width - 1) / 2 * spacing[1])
+    along_column = np.asarray(facts.column_direction) * ((image.height - 1) / 2 * spacing[0])
+    x, y, z = (round(float(v), 2) for v in np.asarray(corner) + along_row + along_column)
+    return (x, y, z)
+
+
+def _series(image: MedicalImage, facts: AcquisitionFacts) -> SeriesFacts:
+    return SeriesFacts(
+        modality=facts.modality,
+        body_part=facts.body_part,
+        description=facts.series_description,
+        number=facts.series_number,
+        sequence_name=facts.sequence_name,
+        scanning_sequence=facts.scanning_sequence,
+        contrast_agent=facts.contrast_agent,
+        plane=facts.plane,
+        slice_spacing_mm=facts.slice_spacing_mm,
+        pixel_spacing_mm=image.pixel_spacing_mm,
+        study_instance_uid=facts.study_instance_uid,
+        series_instance_uid=facts.series_instance_uid,
+    )

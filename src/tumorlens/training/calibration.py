@@ -1,0 +1,109 @@
+"""What a trained network still needs before it may answer: temperature, bars, gate threshold.
+
+All of it is fitted on validation images, which chose the epoch too and trained nothing.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens import bundle
+from tumorlens.bundle import Bundle, GateFacts
+from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import VALIDATION, Split
+from tumorlens.errors import SplitError
+from tumorlens.evaluation.abstention import Outcome, choose_rule, outcome
+from tumorlens.evaluation.calibration import fit_temperature
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.gate import Gate
+from tumorlens.inference.postprocessing import probabilities
+from tumorlens.labels import right_answers
+from tumorlens.training import cache
+from tumorlens.training.gate import GATE_PREPROCESS
+from tumorlens.training.images import usable
+
+MAX_REFUSED: Final = 0.005
+"""Share of the validation images that the gate may refuse."""
+_BATCH: Final = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """Validation images of one manifest."""
+
+    manifest: Manifest
+    split: Split
+
+    def chosen(self) -> list[int]:
+        """Records of the validation part that a class can be right for."""
+        parts = self.split.parts(self.manifest)
+        pairs = zip(self.manifest, parts, strict=True)
+        return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and usable(r)]
+
+    def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
+        """The images (N, S, S), preprocessed for some network."""
+        return cache.cached_images(self.manifest, self.chosen(), config, folder)
+
+
+def calibrate(
+    made: Bundle,
+    main: HeldOut,
+    others: Sequence[HeldOut],
+    cache_folder: Path,
+    gate: bytes | None = None,
+) -> tuple[Bundle, Outcome]:
+    """Fit temperature (on ``main``), bars (on all) and gate threshold (on all).
+
+    Returns the bundle with them, not yet saved, and what the bars do to the validation images.
+    Raises ``SplitError`` where there are none.
+    """
+    sets = [main, *others]
+    if not main.chosen():
+        raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
+    classifier = Classifier(made, answer_all=True)
+    logits = [_logits(classifier, held, cache_folder) for held in sets]
+    right = [_right(held) for held in sets]
+    temperature = fit_temperature(logits[0], right[0].argmax(axis=1))
+    shares = probabilities(np.concatenate(logits), temperature)
+    answers = np.concatenate(right)
+    on = " and ".join(f"{held.split.info.name} validation" for held in sets)
+    rule = msgspec.structs.replace(choose_rule(shares, answers), chosen_on=on)
+    info = msgspec.structs.replace(made.info, temperature=temperature, decision=rule)
+    if gate is not None:
+        pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
+        info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, on))
+    return Bundle(info, made.model, gate), outcome(shares, answers, rule)
+
+
+def save(folder: Path, done: Bundle) -> Bundle:
+    """Write a calibrated bundle over ``folder``."""
+    return bundle.save(folder, done.info, done.model, done.gate)
+
+
+def _logits(classifier: Classifier, held: HeldOut, folder: Path) -> NDArray[np.float32]:
+    pictures = held.pictures(classifier.bundle.info.preprocess, folder)
+    starts = range(0, len(pictures), _BATCH)
+    return np.concatenate(
+        [classifier.forward(np.asarray(pictures[s : s + _BATCH])).logits for s in starts]
+    )
+
+
+def _right(held: HeldOut) -> NDArray[np.bool_]:
+    labels = [held.manifest.records[i].label for i in held.chosen()]
+    right = np.zeros((len(labels), 4), dtype=np.bool_)
+    for row, name in zip(right, labels, strict=True):
+        row[list(right_answers(name))] = True
+    return right
+
+
+def _gate_facts(model: bytes, pictures: NDArray[np.uint8], on: str) -> GateFacts:
+    facts = GateFacts(preprocess=GATE_PREPROCESS, threshold=0.0, chosen_on=on)
+    scores = Gate(facts, model, "calibration").scores(pictures)
+    threshold = float(np.quantile(scores, MAX_REFUSED, method="lower"))
+    return msgspec.structs.replace(facts, threshold=round(threshold, 4))

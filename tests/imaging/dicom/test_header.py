@@ -1,0 +1,210 @@
+"""Facts, refusals, and frames of multi-frame files."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import (
+    CorruptInputError,
+    LimitExceededError,
+    NotMRError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import reader
+from tumorlens.imaging.facts import AcquisitionFacts
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
+
+
+def facts(data: bytes) -> AcquisitionFacts:
+    found = reader.read_bytes(data, "here").facts
+    assert found is not None
+    return found
+
+
+def item(**values: Any) -> Dataset:
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def groups(position: Sequence[float], orientation: Sequence[float], **more: Any) -> Dataset:
+    """Functional groups of one frame."""
+    return item(
+        PlanePositionSequence=[item(ImagePositionPatient=list(position))],
+        PlaneOrientationSequence=[item(ImageOrientationPatient=list(orientation))],
+        **more,
+    )
+
+
+def test_facts(head: Gray, write_dicom: Write) -> None:
+    found = facts(
+        write_dicom(
+            head,
+            BodyPartExamined="BRAIN", SequenceName="*tfl3d1", ScanningSequence=["GR", "IR"],
+            ContrastBolusAgent="Gadovist", SeriesDescription="t1 mpr tra", SeriesNumber=7,
+            FrameOfReferenceUID="1.9", ImageType=["ORIGINAL", "PRIMARY"],
+            ImageOrientationPatient=[0, 1, 0, 0, 0, -1],
+        )
+    )  # fmt: skip
+    assert (found.modality, found.body_part, found.sequence_name) == ("MR", "BRAIN", "*tfl3d1")
+    assert found.scanning_sequence == ("GR", "IR")
+    assert (found.contrast_agent, found.series_description) == ("Gadovist", "t1 mpr tra")
+    assert (found.series_number, found.image_type) == (7, ("ORIGINAL", "PRIMARY"))
+    assert (found.study_instance_uid, found.series_instance_uid) == ("1.2", "1.2.3")
+    assert (found.frame_of_reference_uid, found.plane) == ("1.9", "sagittal")
+    (place,) = found.slices
+    assert (place.path, place.member, place.frame) == ("here", None, None)
+    assert (place.sop_instance_uid, place.position_mm) == ("1.2.3.4", (-90, -100, 0))
+    assert "Phantom" not in repr(found)
+
+
+@pytest.mark.parametrize("modality", ["CT", "US", "OT", "SEG", None])
+def test_other_modalities_are_refused(head: Gray, write_dicom: Write, modality: str | None) -> None:
+    data = write_dicom(head, Modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    with pytest.raises(NotMRError, match="only MR is classified") as caught:
+        reader.read_bytes(data, "here")
+    assert caught.value.kind == "not_mr"
+
+
+def test_mr_storage_without_a_modality_is_mr(head: Gray, write_dicom: Write) -> None:
+    assert facts(write_dicom(head, Modality=None)).modality == "MR"
+    with pytest.raises(NotMRError):
+        facts(write_dicom(head, Modality=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.1"))
+
+
+@pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "DICOMDIR", "waveform_ecg.dcm"])
+def test_objects_without_an_image(name: str) -> None:
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
+        reader.read(str(path))
+
+
+def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head)
+    np.testing.assert_array_equal(reader.read_bytes(data[132:]).pixels, head)
+    start = data.index(b"\x08\x00\x16\x00UI")
+    np.testing.assert_array_equal(reader.read_bytes(data[start:]).pixels, head)
+
+
+def test_frames_are_sorted_in_space(head: Gray, write_dicom: Write) -> None:
+    """Enhanced MR: each frame has its own position, rescale and window (PS3.3 C.7.6.16)."""
+    heights = [10.0, -5.0, 0.0, 5.0]
+    frames = [
+        groups(
+            [0, 0, z],
+            [1, 0, 0, 0, 1, 0],
+            PixelValueTransformationSequence=[item(RescaleSlope=index + 1, RescaleIntercept=z)],
+        )
+        for index, z in enumerate(heights)
+    ]
+    shared = item(PixelMeasuresSequence=[item(PixelSpacing=[0.5, 0.5], SliceThickness=5)])
+    data = write_dicom(
+        np.stack([head] * 4),
+        SOPClassUID=ENHANCED,
+        PixelSpacing=None,
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=frames,
+    )
+    image = reader.read_bytes(data, "here")
+    assert image.pixels.shape == (4, *head.shape)
+    for slot, index in enumerate(np.argsort(heights)):
+        expected = head.astype(np.float32) * (index + 1) + heights[index]
+        np.testing.assert_allclose(image.pixels[slot], expected)
+    assert image.pixel_spacing_mm == (0.5, 0.5)
+    assert image.facts is not None
+    assert [place.frame for place in image.facts.slices] == [2, 3, 4, 1]
+    assert [place.along_mm for place in image.facts.slices] == [-5, 0, 5, 10]
+    assert image.facts.slice_spacing_mm == 5
+    assert image.notes == ()
+
+
+def test_each_frame_has_its_own_window(head: Gray, write_dicom: Write) -> None:
+    frames = [
+        groups([0, 0, z], [1, 0, 0, 0, 1, 0],
+               FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=101)])
+        for z, center in ((0, 50.5), (5, 150.5))
+    ]  # fmt: skip
+    data = write_dicom(
+        np.stack([head] * 2), SOPClassUID=ENHANCED, PerFrameFunctionalGroupsSequence=frames
+    )
+    low, high = reader.read_bytes(data).pixels
+    np.testing.assert_allclose(low, np.clip(head / 100, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(high, np.clip((head - 100.0) / 100, 0, 1), atol=1e-6)
+
+
+def test_frames_that_do_not_say_where_they_lie_keep_their_order(
+    head: Gray, write_dicom: Write
+) -> None:
+    stack = np.stack([head, head // 2, head // 3])
+    image = reader.read_bytes(write_dicom(stack))
+    np.testing.assert_array_equal(image.pixels, stack)
+    assert "not stated" in image.notes[0]
+
+
+def test_the_largest_stack_of_a_localizer_is_read(head: Gray, write_dicom: Write) -> None:
+    axes = [[1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]]
+    frames = [groups([0, y, 0], axis) for y, axis in zip((0, 9, 3, 0), axes, strict=True)]
+    data = write_dicom(
+        np.stack([head, head // 2, head // 3, head]),
+        SOPClassUID=ENHANCED,
+        PerFrameFunctionalGroupsSequence=frames,
+    )
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, [head // 3, head // 2])
+    assert image.facts is not None
+    assert image.facts.plane == "coronal"
+    assert image.notes == ("2 frames of another orientation or size are left out",)
+
+
+def test_groups_that_do_not_match_the_frames_are_corrupt(head: Gray, write_dicom: Write) -> None:
+    frames = [groups([0, 0, 0], [1, 0, 0, 0, 1, 0])]
+    data = write_dicom(np.stack([head] * 2), PerFrameFunctionalGroupsSequence=frames)
+    with pytest.raises(CorruptInputError, match="1 functional groups for 2 frames"):
+        reader.read_bytes(data)
+
+
+@pytest.mark.parametrize("count", ["0", "-3"])
+def test_frame_counts_below_one(head: Gray, write_dicom: Write, count: str) -> None:
+    with pytest.raises(CorruptInputError, match="NumberOfFrames"):
+        reader.read_bytes(write_dicom(head, NumberOfFrames=count))
+
+
+def test_a_file_that_claims_60000_frames(head: Gray, write_dicom: Write) -> None:
+    with pytest.raises(LimitExceededError, match="claims 60000 frames"):
+        reader.read_bytes(write_dicom(head, NumberOfFrames=60_000))
+
+
+@pytest.mark.parametrize("orientation", [
+    [0, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0], [float("inf"), 0, 0, 0, 1, 0], [1, 0, 0], None,
+])  # fmt: skip
+def test_orientations_that_make_no_sense_are_not_used(
+    head: Gray, write_dicom: Write, orientation: list[float] | None
+) -> None:
+    if orientation and not np.isfinite(orientation).all():
+        data = write_dicom(head, ImageOrientationPatient=[9, 0, 0, 0, 1, 0])
+    else:
+        data = write_dicom(head, ImageOrientationPatient=orientation)
+    found = facts(data)
+    assert (found.plane, found.slices[0].position_mm) == (None, None)
+
+
+def test_odd_values_are_not_quoted_in_a_log(
+    head: Gray, write_dicom: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pydicom warns of them by quoting them; they may be a patient's name."""
+    data = write_dicom(head, SOPInstanceUID="1.2.3.4567")
+    with caplog.at_level(logging.DEBUG):
+        found = facts(data.replace(b"1.2.3.4567", b"Doe^Jane^X"))
+    assert found.slices[0].sop_instance_uid == "Doe^Jane^X"
+    assert caplog.records == []

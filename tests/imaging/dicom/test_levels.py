@@ -1,0 +1,146 @@
+"""Rescale, look-up tables, windows, padding and polarity, against the standard's formulas."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging import reader
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+
+
+def gray(data: bytes) -> NDArray[np.float32]:
+    return reader.read_bytes(data).pixels
+
+
+def table(values: NDArray[np.uint16], first: int, bits: int = 16) -> list[Dataset]:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(values) % 65536, first, bits])
+    item.add_new("LUTData", "OW", values.astype("<u2").tobytes())
+    return [item]
+
+
+def by_pydicom(data: bytes, top: float) -> NDArray[np.float64]:
+    """The library's own modality and VOI steps, scaled to 0 to 1."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    measured = apply_modality_lut(dataset.pixel_array, dataset)
+    shown: NDArray[np.float64] = np.asarray(apply_voi_lut(measured, dataset), np.float64) / top
+    return shown
+
+
+def test_rescale_and_no_window_keep_the_unit(head: Gray, write_dicom: Write) -> None:
+    found = gray(write_dicom(head, RescaleSlope=2.5, RescaleIntercept=-100))
+    np.testing.assert_allclose(found, head * 2.5 - 100)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_windows(head: Gray, write_dicom: Write, function: str) -> None:
+    tags: dict[str, Any] = {
+        "WindowCenter": [100, 7], "WindowWidth": [150, 3], "VOILUTFunction": function,
+        "RescaleSlope": 1.5, "RescaleIntercept": -20,
+    }  # fmt: skip
+    data = write_dicom(head.astype(np.uint16), BitsStored=12, **tags)
+    # pydicom scales to the range of the stored bits after the rescale.
+    low, high = -20.0, 4095 * 1.5 - 20
+    expected = (by_pydicom(data, 1.0) - low) / (high - low)
+    np.testing.assert_allclose(gray(data), expected, atol=1e-6)
+
+
+def test_narrowest_window_is_a_step(head: Gray, write_dicom: Write) -> None:
+    found = gray(write_dicom(head, WindowCenter=100, WindowWidth=1))
+    np.testing.assert_array_equal(found, head > 99.5)
+
+
+@pytest.mark.parametrize("tags", [
+    {"WindowCenter": 100, "WindowWidth": 0.5}, {"WindowCenter": 100, "WindowWidth": -3},
+    {"WindowCenter": 100}, {"WindowCenter": 100, "WindowWidth": 50, "VOILUTFunction": "ODD"},
+    {"WindowCenter": "", "WindowWidth": ""},
+])  # fmt: skip
+def test_windows_that_make_no_sense_are_not_used(
+    head: Gray, write_dicom: Write, tags: dict[str, Any]
+) -> None:
+    np.testing.assert_array_equal(gray(write_dicom(head, **tags)), head)
+
+
+def test_a_window_beside_all_values_is_not_used(head: Gray, write_dicom: Write) -> None:
+    image = reader.read_bytes(write_dicom(head, WindowCenter=9000, WindowWidth=10))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ("the file's window hides everything and is not used",)
+
+
+def test_modality_table(head: Gray, write_dicom: Write) -> None:
+    values = (np.arange(128) ** 2).astype(np.uint16)
+    found = gray(write_dicom(head, ModalityLUTSequence=table(values, 40)))
+    np.testing.assert_array_equal(found, values[np.clip(head.astype(int) - 40, 0, 127)])
+
+
+def test_voi_table_wins_over_the_window(head: Gray, write_dicom: Write) -> None:
+    values = np.linspace(0, 4095, 200).astype(np.uint16)
+    tags = {"WindowCenter": 3, "WindowWidth": 2, "VOILUTSequence": table(values, 20, 12)}
+    data = write_dicom(head, **tags)
+    np.testing.assert_allclose(gray(data), by_pydicom(data, 4095), atol=1e-6)
+
+
+def test_signed_table(head: Gray, write_dicom: Write) -> None:
+    stored = head.astype(np.int16) - 128
+    values = np.arange(256, dtype=np.uint16)[::-1] * 16
+    found = gray(write_dicom(stored, VOILUTSequence=table(values, -128, 12)))
+    np.testing.assert_allclose(found, (255 - head.astype(np.float64)) * 16 / 4095, atol=1e-6)
+
+
+def test_a_short_table_is_corrupt(head: Gray, write_dicom: Write) -> None:
+    sequence = table(np.arange(10, dtype=np.uint16), 0)
+    sequence[0].LUTDescriptor = [200, 0, 16]
+    with pytest.raises(CorruptInputError, match="look-up table is cut off"):
+        gray(write_dicom(head, ModalityLUTSequence=sequence))
+
+
+@pytest.mark.parametrize("tags", [{}, {"WindowCenter": 120, "WindowWidth": 200}])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16])
+def test_monochrome1_is_turned(
+    head: Gray, write_dicom: Write, tags: dict[str, Any], kind: Any
+) -> None:
+    """The negative shown white-is-small looks as the positive shown white-is-large."""
+    stored = head.astype(kind)
+    plain = gray(write_dicom(stored, **tags))
+    turned = gray(write_dicom(stored, PhotometricInterpretation="MONOCHROME1", **tags))
+    offset = turned + plain
+    np.testing.assert_allclose(offset, offset[0, 0], atol=1e-5)
+    assert np.corrcoef(turned.ravel(), plain.ravel())[0, 1] < -0.999
+    if tags:
+        np.testing.assert_allclose(turned, 1 - plain, atol=1e-6)
+
+
+def test_padding_does_not_stretch_the_window(head: Gray, write_dicom: Write) -> None:
+    stored = head.astype(np.int16)
+    stored[:20] = -2000
+    found = gray(write_dicom(stored, PixelPaddingValue=-2000))
+    assert found.min() == head[20:].min()
+    np.testing.assert_array_equal(found[20:], head[20:])
+    stored[:10] = -1990
+    ranged = gray(write_dicom(stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1980))
+    np.testing.assert_array_equal(ranged, found)
+
+
+def test_padding_of_monochrome1_is_dark_too(head: Gray, write_dicom: Write) -> None:
+    stored = head.astype(np.uint16)
+    stored[:20] = 0
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "PixelPaddingValue": 0}
+    found = gray(write_dicom(stored, **tags))
+    assert (found[:20] == found.min()).all()
+
+
+def test_rescale_by_nothing_finite_is_corrupt(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head, RescaleSlope="1234", RescaleIntercept="0.0")
+    for odd in (b"nan ", b"inf ", b"one "):
+        with pytest.raises(CorruptInputError):
+            gray(data.replace(b"1234", odd, 1))

@@ -1,0 +1,241 @@
+"""However a DICOM file stores a picture, the same gray comes out."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from tumorlens.errors import (
+    BlankImageError,
+    CorruptInputError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import encode, reader
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+
+
+def gray(data: bytes) -> NDArray[np.float32]:
+    return reader.read_bytes(data, "here").pixels
+
+
+def shipped(name: str) -> pydicom.Dataset:
+    """A file from within the pydicom package: nothing is downloaded."""
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    return pydicom.dcmread(path)
+
+
+def as_mr(dataset: pydicom.Dataset) -> bytes:
+    """The file as if it were MR."""
+    dataset.Modality = "MR"
+    out = io.BytesIO()
+    dataset.save_as(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [
+    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+def test_uncompressed(head: Gray, write_dicom: Write, syntax: UID, kind: Any) -> None:
+    stored = (head.astype(np.int32) - (100 if kind is np.int16 else 0)).astype(kind)
+    image = reader.read_bytes(write_dicom(stored, syntax=syntax))
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert (image.mode, image.bit_depth) == ("MONOCHROME2", stored.dtype.itemsize * 8)
+    assert image.pixel_spacing_mm == (1, 1)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_beside_the_stored_ones_are_left_out(
+    head: Gray, write_dicom: Write, bits: int, signed: bool
+) -> None:
+    """Older files keep overlays there (PS3.5 8.1.2)."""
+    values = head.astype(np.int32) // 2 - (60 if signed else 0)
+    mask = (1 << bits) - 1
+    noise = np.random.default_rng(0).integers(0, 1 << 16, head.shape)
+    kind = np.int16 if signed else np.uint16
+    high = ((values & mask) | (noise & ~mask)).astype(np.uint16).view(kind)
+    np.testing.assert_array_equal(gray(write_dicom(high, BitsStored=bits)), values)
+    shift = 16 - bits
+    low = (((values & mask) << shift) | (noise & ((1 << shift) - 1))).astype(np.uint16).view(kind)
+    np.testing.assert_array_equal(gray(write_dicom(low, BitsStored=bits, HighBit=15)), values)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind: Any) -> None:
+    stored = (head.astype(np.int32) * (1 if kind is np.uint8 else 9)).astype(kind)
+    stored = stored - np.array(500, kind) if kind is np.int16 else stored
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
+    dataset.compress(syntax)
+    np.testing.assert_array_equal(gray(as_mr(dataset)), stored)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+def test_lossless_jpeg(head: Gray, write_dicom: Write, syntax: UID) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the dicom extra")
+    for bits in (8, 12, 16):
+        stored = head if bits == 8 else head.astype(np.uint16) * 2 ** (bits - 8)
+        frame = imagecodecs.jpeg8_encode(stored, lossless=True, bitspersample=bits)
+        data = write_dicom(stored, BitsStored=bits, syntax=syntax, PixelData=encapsulate([frame]))
+        np.testing.assert_array_equal(gray(data), stored)
+
+
+def test_jpeg_baseline(head: Gray, write_dicom: Write) -> None:
+    """Pillow decodes it, in the base install too."""
+    frames = encapsulate([encode.jpeg(head, 95)])
+    found = gray(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=frames))
+    np.testing.assert_array_equal(found, reader.read_bytes(encode.jpeg(head, 95)).pixels)
+
+
+@pytest.mark.parametrize("name", [
+    "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_expb.dcm", "MR_small_implicit.dcm",
+    "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_padded.dcm",
+])  # fmt: skip
+def test_one_shipped_slice_in_every_encoding(name: str) -> None:
+    plain = gray(as_mr(shipped("MR_small.dcm")))
+    assert plain.std() > 0.1
+    np.testing.assert_array_equal(gray(as_mr(shipped(name))), plain)
+
+
+@pytest.mark.parametrize("name", [
+    "SC_rgb_rle.dcm", "SC_rgb_rle_16bit.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_ybr_full_422_uncompressed.dcm",
+    "SC_rgb_gdcm_KY.dcm", "SC_rgb_jls_lossy_line.dcm", "SC_rgb_jls_lossy_sample.dcm",
+])  # fmt: skip
+def test_color_of_secondary_captures_becomes_luma(name: str) -> None:
+    """Ten bars of known colours, stored in ten ways, some of them lossy."""
+    found = gray(as_mr(shipped(name)))
+    scale = 257 if "16bit" in name else 1
+    colors = np.array([
+        [255, 0, 0], [255, 128, 128], [0, 255, 0], [128, 255, 128], [0, 0, 255],
+        [128, 128, 255], [0, 0, 0], [64, 64, 64], [192, 192, 192], [255, 255, 255],
+    ])  # fmt: skip
+    expected = colors @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(found[5::10, 50] / scale, expected, atol=3)
+
+
+def test_palette(head: Gray, write_dicom: Write) -> None:
+    ramp = np.arange(256, dtype=np.uint16)[::-1] * 257
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for color in ("Red", "Green", "Blue"):
+        palette[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{color}PaletteColorLookupTableData"] = ramp.astype("<u2").tobytes()
+    found = gray(write_dicom(head, **palette))
+    np.testing.assert_array_equal(found, (255 - head.astype(np.int32)) * 257)
+    palette["SegmentedRedPaletteColorLookupTableData"] = b"\0\0"
+    with pytest.raises(UnsupportedFormatError, match="segmented colour palette"):
+        gray(write_dicom(head, **palette))
+
+
+def test_what_is_not_read_says_why(head: Gray, write_dicom: Write) -> None:
+    cases: dict[str, dict[str, Any]] = {
+        "no pixels": {"PixelData": None},
+        "32 bits stored in 32": {"BitsAllocated": 32, "BitsStored": 32},
+        "0 bits stored": {"BitsStored": 0, "HighBit": 0},
+        "1 x ARGB": {"PhotometricInterpretation": "ARGB"},
+        "3 x MONOCHROME2": {"SamplesPerPixel": 3, "PlanarConfiguration": 0},
+    }
+    for message, tags in cases.items():
+        with pytest.raises(UnsupportedFormatError, match=message):
+            gray(write_dicom(head, **tags))
+    video = encapsulate([b"\0\0\1\xb3"])
+    with pytest.raises(UnsupportedFormatError, match="encoded as MPEG2"):
+        gray(write_dicom(head, syntax=MPEG2MPML, PixelData=video))
+
+
+def test_12_bit_lossy_jpeg(head: Gray, write_dicom: Write) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the dicom extra")
+    stored = head.astype(np.uint16) * 16
+    frame = imagecodecs.jpeg8_encode(stored, level=98, bitspersample=12)
+    data = write_dicom(
+        stored, BitsStored=12, syntax=JPEGExtended12Bit, PixelData=encapsulate([frame])
+    )
+    assert np.abs(gray(data) - stored).mean() < 16
+
+
+def test_floating_point_pixels_are_refused(head: Gray, write_dicom: Write) -> None:
+    floats = (head / 255).astype(np.float32).tobytes()
+    data = write_dicom(head, PixelData=None, FloatPixelData=floats)
+    with pytest.raises(UnsupportedFormatError, match="pixels of floating point"):
+        gray(data)
+
+
+def test_without_the_extra(head: Gray, write_dicom: Write, tmp_path: Path) -> None:
+    """In a process that cannot import its packages: plain, RLE and baseline JPEG are read still."""
+    jpeg = encapsulate([encode.jpeg(head)])
+    (tmp_path / "jpeg").write_bytes(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=jpeg))
+    (tmp_path / "lossless").write_bytes(
+        write_dicom(head, syntax=JPEGLosslessSV1, PixelData=encapsulate([b"\xff\xd8"]))
+    )
+    for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
+        dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+        dataset.compress(syntax)
+        (tmp_path / syntax.keyword).write_bytes(as_mr(dataset))
+    script = f"""
+import pathlib, sys
+for name in ("imagecodecs", "jpeg_ls", "pylibjpeg", "openjpeg", "libjpeg", "rle", "gdcm"):
+    sys.modules[name] = None
+from tumorlens.errors import InputError
+from tumorlens.imaging import reader
+for path in sorted(pathlib.Path({str(tmp_path)!r}).iterdir()):
+    try:
+        reader.read(path)
+    except InputError as error:
+        assert "pip install 'tumorlens[dicom]'" in str(error), error
+        print(path.name, error.kind)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split("\n")[:-1] == [
+        f"{name} missing_decoder" for name in ("JPEG2000Lossless", "JPEGLSLossless", "lossless")
+    ]
+
+
+def test_truncated_pixels_are_corrupt(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head)
+    for cut in (1, 1000, len(data) // 2):
+        with pytest.raises(CorruptInputError, match=r"^here: damaged DICOM"):
+            gray(data[:-cut])
+    with pytest.raises(CorruptInputError):
+        gray(as_mr(shipped("MR_truncated.dcm")))
+
+
+def test_fewer_frames_than_stated_are_corrupt(head: Gray, write_dicom: Write) -> None:
+    frames = encapsulate([encode.jpeg(head)])
+    with pytest.raises(CorruptInputError, match="1 of 2 frames"):
+        gray(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=frames, NumberOfFrames=2))
+
+
+def test_padding_everywhere_is_blank(head: Gray, write_dicom: Write) -> None:
+    with pytest.raises(BlankImageError, match="every pixel is padding"):
+        gray(write_dicom(np.full_like(head, 7), PixelPaddingValue=7))

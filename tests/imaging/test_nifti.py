@@ -1,0 +1,264 @@
+"""The same head gives the same slices, whichever way its voxels are stored."""
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+from numpy.typing import NDArray
+
+from tumorlens.errors import (
+    BlankImageError,
+    CorruptInputError,
+    LimitExceededError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import reader
+from tumorlens.imaging.image import MedicalImage
+
+Volume = NDArray[np.float32]
+Affine = NDArray[np.float64]
+PLANES = ("axial", "coronal", "sagittal")
+SHIPPED = Path(nibabel.__file__).parent / "tests" / "data"
+
+
+@pytest.fixture(scope="module")
+def ras() -> Volume:
+    """40 x 48 x 36 voxels, x to the right, y to the front, z up; no two corners alike."""
+    x, y, z = np.mgrid[0:40, 0:48, 0:36].astype(np.float32)
+    made: Volume = 100 + 3 * x + 5 * y * (x > 10) + 0.01 * z**3
+    made[30:36, 5:12, 20:30] = 900  # right, back, up
+    return made
+
+
+AFFINE = np.array([[2.0, 0, 0, -40], [0, 2, 0, -50], [0, 0, 2, -30], [0, 0, 0, 1]])
+
+
+def save(
+    voxels: NDArray[np.generic], affine: Affine = AFFINE, kind: type = nibabel.Nifti1Image
+) -> bytes:
+    data: bytes = kind(voxels, affine).to_bytes()
+    return data
+
+
+def stored_as(codes: str, voxels: Volume, affine: Affine) -> tuple[Volume, Affine]:
+    """The same head with its axes turned and mirrored to ``codes``, such as LPS."""
+    turn = ornt_transform(io_orientation(affine), axcodes2ornt(tuple(codes)))
+    return apply_orientation(voxels, turn), affine @ inv_ornt_aff(turn, voxels.shape)
+
+
+def read(data: bytes, plane: str = "axial") -> MedicalImage:
+    return reader.read_bytes(data, "here", plane)
+
+
+def test_radiological_convention(ras: Volume) -> None:
+    """Axial: face on top, the patient's right on the left. The others: crown on top."""
+    axial = read(save(ras)).pixels
+    assert axial.shape == (36, 48, 40)
+    np.testing.assert_array_equal(axial, ras[::-1, ::-1].transpose(2, 1, 0))
+    coronal = read(save(ras), "coronal").pixels
+    assert coronal.shape == (48, 36, 40)
+    np.testing.assert_array_equal(coronal, ras[::-1, ::-1, ::-1].transpose(1, 2, 0))
+    sagittal = read(save(ras), "sagittal").pixels
+    assert sagittal.shape == (40, 36, 48)
+    np.testing.assert_array_equal(sagittal, ras[::-1, ::-1, ::-1].transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "LAS", "RPI", "SAR", "ASL", "PIR", "LSA"])
+@pytest.mark.parametrize("plane", PLANES)
+def test_one_head_in_every_orientation(ras: Volume, codes: str, plane: str) -> None:
+    expected = read(save(ras), plane)
+    found = read(save(*stored_as(codes, ras, AFFINE)), plane)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert found.pixel_spacing_mm == expected.pixel_spacing_mm
+    assert found.facts == expected.facts
+    assert expected.facts is not None
+    assert expected.facts.plane == plane
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "LAS", "ASL"])
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_rotated_affine(ras: Volume, codes: str, plane: str) -> None:
+    """A head that lies askew in the scanner keeps its own slices, in every orientation."""
+    a, b = np.deg2rad(20), np.deg2rad(-15)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_z = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    turned = AFFINE.copy()
+    turned[:3, :3] = about_z @ about_x @ AFFINE[:3, :3]
+    found = read(save(*stored_as(codes, ras, turned)), plane)
+    np.testing.assert_array_equal(found.pixels, read(save(ras), plane).pixels)
+    assert found.pixel_spacing_mm == pytest.approx((2, 2))
+
+
+def test_positions_are_those_of_the_affine(ras: Volume) -> None:
+    """Slice and pixel lead to the millimetres that voxel and affine lead to, in LPS."""
+    for plane in PLANES:
+        image = read(save(*stored_as("PIR", ras, AFFINE)), plane)
+        assert image.facts is not None
+        brightest = np.unravel_index(int(np.argmax(image.pixels)), image.pixels.shape)
+        index, row, column = (int(part) for part in brightest)
+        place = image.facts.slices[index]
+        assert image.facts.row_direction is not None
+        assert image.facts.column_direction is not None
+        found = (
+            np.asarray(place.position_mm)
+            + 2 * column * np.asarray(image.facts.row_direction)
+            + 2 * row * np.asarray(image.facts.column_direction)
+        )
+        voxels = np.argwhere(ras == ras.max())
+        all_mm = voxels @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+        assert np.abs(all_mm * [-1, -1, 1] - found).sum(axis=1).min() < 1e-6
+
+
+def test_unequal_spacing_becomes_square_pixels(ras: Volume) -> None:
+    thick = AFFINE @ np.diag([1, 1, 2.5, 1])
+    axial = read(save(ras, thick))
+    assert (axial.pixels.shape, axial.pixel_spacing_mm) == ((36, 48, 40), (2, 2))
+    assert axial.facts is not None
+    assert axial.facts.slice_spacing_mm == 5
+    coronal = read(save(ras, thick), "coronal")
+    assert (coronal.pixels.shape, coronal.pixel_spacing_mm) == ((48, 90, 40), (2, 2))
+    # The outer edges stay: the first row's centre lies half a new pixel below the old edge.
+    assert coronal.facts is not None
+    assert coronal.facts.slices[0].position_mm is not None
+    top_edge = thick[2, 3] + 5 * 35 + 2.5
+    assert coronal.facts.slices[0].position_mm[2] == pytest.approx(top_edge - 1)
+    old, new = np.arange(36) * 5.0, (np.arange(90) + 0.5) * 2 - 2.5
+    expected = np.interp(new, old, ras[20, 30, ::-1])
+    np.testing.assert_allclose(coronal.pixels[17, :, 19], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_versions_byte_orders_and_gzip(ras: Volume, kind: Any, order: str) -> None:
+    header = kind.header_class(endianness=order)
+    header.set_data_dtype(np.int16)
+    data: bytes = kind(np.rint(ras).astype(np.int16), AFFINE, header).to_bytes()
+    expected = np.rint(read(save(ras)).pixels)
+    for stored in (data, gzip.compress(data)):
+        image = read(stored)
+        np.testing.assert_array_equal(image.pixels, expected)
+        assert (image.mode, image.bit_depth) == ("int16", 16)
+
+
+def test_the_first_volume_of_four_dimensions(ras: Volume) -> None:
+    image = read(gzip.compress(save(np.stack([ras, ras * 2, ras * 3], axis=-1))))
+    np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
+    assert image.notes == ("the first of 3 volumes is read",)
+
+
+def test_one_slice_is_a_picture(ras: Volume) -> None:
+    image = read(save(ras[:, :, :1]))
+    assert (image.is_volume, image.pixels.shape) == (False, (48, 40))
+    assert read(save(ras[:, :, 0])).pixels.shape == (48, 40)
+
+
+def test_scaling_and_values_that_are_not_finite(ras: Volume) -> None:
+    made = nibabel.Nifti1Image(np.rint(ras).astype(np.int16), AFFINE)
+    made.header.set_slope_inter(0.5, -7)
+    np.testing.assert_allclose(
+        read(made.to_bytes()).pixels, np.rint(read(save(ras)).pixels) * 0.5 - 7
+    )
+    odd = ras.copy()
+    odd[0, 0, :4] = [np.nan, np.inf, -np.inf, 3e38]
+    pixels = read(save(odd)).pixels
+    assert np.isfinite(pixels).all()
+    assert pixels.min() == ras.min()
+    with pytest.raises(BlankImageError):
+        read(save(np.full_like(ras, np.nan)))
+
+
+def test_color_becomes_luma(ras: Volume) -> None:
+    kind = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    colors = np.zeros(ras.shape, dtype=kind)
+    colors["R"] = colors["G"] = colors["B"] = np.clip(ras, 0, 255).astype(np.uint8)
+    image = read(save(colors))
+    expected = read(save(np.clip(ras, 0, 255).astype(np.uint8)))
+    np.testing.assert_array_equal(image.pixels, expected.pixels)
+    assert (image.mode, image.bit_depth) == ("RGB", 8)
+
+
+def test_complex_voxels_and_pairs_of_files_are_refused(ras: Volume) -> None:
+    with pytest.raises(UnsupportedFormatError, match="complex voxels"):
+        read(save(ras.astype(np.complex64)))
+    for name in ("nifti1.hdr", "nifti2.hdr"):
+        with pytest.raises(UnsupportedFormatError, match="header of a pair"):
+            reader.read(SHIPPED / name)
+
+
+def test_no_orientation_is_noted(ras: Volume) -> None:
+    made = nibabel.Nifti1Image(ras, None)
+    made.header.set_zooms((2, 2, 2))
+    assert "does not state its orientation" in read(made.to_bytes()).notes[0]
+
+
+def test_damage_is_corrupt(ras: Volume) -> None:
+    plain = save(ras)
+    for data in (plain[:-1], plain[:352], gzip.compress(plain)[:-2000], plain[:400]):
+        with pytest.raises(CorruptInputError, match=r"^here: "):
+            read(data)
+    singular = bytearray(plain)
+    singular[280:328] = bytes(48)  # srow_x, srow_y, srow_z
+    with pytest.raises(CorruptInputError, match="affine is singular"):
+        read(bytes(singular))
+
+
+def test_a_gzip_bomb_is_unfolded_no_further_than_needed(ras: Volume) -> None:
+    """2 GB of zeros behind a small volume: only its own bytes are unfolded."""
+    squeezed = gzip.compress(save(ras))
+    zeros = gzip.compress(bytes(1 << 20))
+    image = read(squeezed + zeros * 2000)
+    assert image.pixels.shape == (36, 48, 40)
+
+
+@pytest.mark.parametrize("shape", [(32767, 32767, 32767), (600, 600, 600), (64, 64, 5000)])
+def test_absurd_dimensions_are_refused(ras: Volume, shape: tuple[int, int, int]) -> None:
+    data = bytearray(save(ras))
+    data[42:48] = np.array(shape, dtype="<i2").tobytes()
+    for stored in (bytes(data), gzip.compress(bytes(data))):
+        with pytest.raises(LimitExceededError):
+            read(stored)
+
+
+def test_small_sides_are_refused(ras: Volume) -> None:
+    with pytest.raises(LimitExceededError, match="40x20 pixels"):
+        read(save(ras[:, :20]))
+
+
+def test_another_plane_is_the_callers_mistake(ras: Volume) -> None:
+    with pytest.raises(ValueError, match="plane must be one of"):
+        read(save(ras), "transversal")
+
+
+def test_files_that_nibabel_ships() -> None:
+    anatomical = reader.read(SHIPPED / "anatomical.nii")
+    assert anatomical.pixels.shape == (25, 41, 33)
+    assert anatomical.pixel_spacing_mm == pytest.approx((2, 2))
+    four = reader.read(SHIPPED / "example4d.nii.gz")
+    assert four.pixels.shape == (24, 96, 128)
+    with pytest.raises(LimitExceededError):
+        reader.read(SHIPPED / "functional.nii")
+
+
+@pytest.mark.realdata
+def test_a_real_volume(data_dir: Path) -> None:
+    """Frontal tumour of case 01: in front (upper half) and on the patient's left (right half)."""
+    folder = data_dir / "brain-tumor-progression" / "nifti"
+    image = reader.read(folder / "case01.Pre_T1post.nii.gz")
+    mask = reader.read(folder / "case01.Pre_mask.nii.gz")
+    assert image.pixels.shape == mask.pixels.shape == (24, 256, 256)
+    assert image.facts is not None
+    assert image.facts.plane == "axial"
+    _, rows, columns = np.nonzero(mask.pixels)
+    assert rows.mean() < 128 < columns.mean()
+    assert os.fspath(folder) in image.source

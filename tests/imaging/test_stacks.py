@@ -1,0 +1,123 @@
+"""Slices are ordered by where they lie, and what is odd about them is told."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tumorlens.imaging.facts import SliceFacts, Vector, normal, plane_of
+from tumorlens.imaging.stacks import Frame, split
+
+AXIAL: tuple[Vector, Vector] = ((1, 0, 0), (0, 1, 0))
+SAGITTAL: tuple[Vector, Vector] = ((0, 1, 0), (0, 0, -1))
+
+
+def frame(
+    name: str,
+    position: Vector | None,
+    axes: tuple[Vector, Vector] = AXIAL,
+    order: int = 0,
+    shape: tuple[int, int] = (64, 64),
+    thickness: float | None = None,
+) -> Frame:
+    place = SliceFacts(name, position_mm=position)
+    return Frame(place, shape, *axes, order=(order,), thickness_mm=thickness)
+
+
+def names(frames: tuple[Frame, ...]) -> str:
+    return "".join(one.place.path for one in frames)
+
+
+def test_names_and_order_do_not_matter() -> None:
+    frames = [frame("d", (0, 0, -9)), frame("a", (0, 0, 3)), frame("c", (0, 0, -3), order=-5)]
+    for some in itertools.permutations(frames):
+        (stack,) = split(some)
+        assert names(stack.frames) == "dca"
+        assert stack.slice_spacing_mm == 6
+        assert stack.notes == ()
+    assert [one.place.along_mm for one in stack.frames] == [-9, -3, 3]
+
+
+@given(st.lists(st.integers(-500, 500), min_size=2, max_size=40, unique=True), st.floats(0, 3.1))
+def test_any_oblique_stack(heights: list[int], angle: float) -> None:
+    """Sorted along the normal, whatever its direction."""
+    row: Vector = (float(np.cos(angle)), float(np.sin(angle)), 0.0)
+    column: Vector = (0.0, 0.0, -1.0)
+    axis = np.asarray(normal(row, column))
+    frames = [
+        frame(str(height), tuple(float(v) for v in axis * height + 7), (row, column))  # type: ignore[arg-type]
+        for height in heights
+    ]
+    (stack,) = split(frames)
+    assert [int(one.place.path) for one in stack.frames] == sorted(heights)
+
+
+def test_gaps() -> None:
+    at = [0, 5, 10, 25, 30, 35, 45]
+    (stack,) = split([frame(str(z), (0, 0, z)) for z in at])
+    assert stack.slice_spacing_mm == 5
+    assert stack.notes == (
+        "gap of 15.0 mm between slices 2 and 3: about 2 missing",
+        "gap of 10.0 mm between slices 5 and 6: about 1 missing",
+    )
+
+
+def test_many_gaps_are_counted() -> None:
+    at = np.cumsum([1.0] * 30 + [5.0, 1.0] * 14)
+    (stack,) = split([frame(str(z), (0, 0, float(z))) for z in at])
+    assert len(stack.notes) == 11
+    assert stack.notes[-1] == "4 more gaps"
+
+
+def test_repeated_positions_keep_the_first_by_number() -> None:
+    frames = [frame("b", (0, 0, 0), order=2), frame("a", (0, 0, 0.001), order=1),
+              frame("c", (0, 0, 5)), frame("d", (0, 0, 5), order=1)]  # fmt: skip
+    (stack,) = split(frames)
+    assert names(stack.frames) == "ac"
+    assert stack.notes == ("2 slices repeat the position of another and are left out",)
+    (stack,) = split(frames[:2])
+    assert stack.notes == ("1 slice repeats the position of another and is left out",)
+
+
+def test_thin_slices_far_apart() -> None:
+    (stack,) = split([frame(str(z), (0, 0, 9 * z), thickness=1.5) for z in range(4)])
+    assert stack.notes == ("slices lie 9.0 mm apart but are 1.5 mm thick: some may be missing",)
+    (stack,) = split([frame(str(z), (0, 0, 6 * z), thickness=5) for z in range(4)])
+    assert stack.notes == ()
+
+
+def test_orientations_and_sizes_are_split() -> None:
+    frames = [frame("a", (0, 0, 0)), frame("b", (3, 0, 0), SAGITTAL), frame("c", (0, 0, 5)),
+              frame("d", (9, 0, 0), SAGITTAL), frame("e", (0, 0, 9), shape=(64, 32)),
+              frame("f", (6, 0, 0), SAGITTAL)]  # fmt: skip
+    assert [names(stack.frames) for stack in split(frames)] == ["dfb", "ac", "e"]
+
+
+def test_orientations_that_differ_by_rounding_are_one() -> None:
+    nearly: tuple[Vector, Vector] = ((0.99999, 0.0003, 0.0), (-0.0003, 0.99999, 0.0))
+    (stack,) = split([frame("a", (0, 0, 0)), frame("b", (0, 0, 5), nearly)])
+    assert names(stack.frames) == "ab"
+
+
+def test_unplaced_frames() -> None:
+    frames = [frame("b", None), frame("a", None)]
+    assert [names(stack.frames) for stack in split(frames)] == ["b", "a"]
+    (stack,) = split(frames, keep_order=True)
+    assert names(stack.frames) == "ba"
+    assert "not stated" in stack.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("axes", "plane"),
+    [
+        (AXIAL, "axial"),
+        (SAGITTAL, "sagittal"),
+        (((1, 0, 0), (0, 0, -1)), "coronal"),
+        (((1, 0, 0), (0, 0.9, -0.43)), "axial"),
+        (((1, 0, 0), (0, 0.71, -0.71)), "oblique"),
+    ],
+)
+def test_planes(axes: tuple[Vector, Vector], plane: str) -> None:
+    assert plane_of(normal(*axes)) == plane

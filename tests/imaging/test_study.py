@@ -1,0 +1,239 @@
+"""Folders and archives: series found, sorted and read; what cannot be is told."""
+
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode, finder
+from tumorlens.imaging.series import Series
+from tumorlens.imaging.study import read_study, source_header
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+WriteSeries = Callable[..., list[bytes]]
+
+
+def place(folder: Path, slices: list[bytes], names: str = "zyxwvutsrq") -> Path:
+    """Write slices under names whose order is not theirs, and without a suffix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in zip(names, slices, strict=False):
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def pack(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def kinds(failures: list[tuple[str, InputError]]) -> list[str]:
+    return [error.kind for _, error in failures]
+
+
+def test_a_series_is_sorted_in_space(tmp_path: Path, head: Gray, write_series: WriteSeries) -> None:
+    folder = place(tmp_path / "study", write_series(6))
+    study = read_study(folder)
+    (image,) = study.images
+    assert study.failures == []
+    assert image.source == str(folder)
+    assert image.pixels.shape == (6, *head.shape)
+    np.testing.assert_array_equal(image.pixels[:, 0, 0], image.pixels[0, 0, 0] + 10 * np.arange(6))
+    assert image.facts is not None
+    assert [Path(place.path).name for place in image.facts.slices] == list("zyxwvu")
+    assert [place.along_mm for place in image.facts.slices] == [0, 5, 10, 15, 20, 25]
+    assert source_header(image.facts.slices[2]).SOPInstanceUID == "1.2.3.3"
+
+
+def test_two_series_pictures_and_other_things(
+    tmp_path: Path, head: Gray, write_series: WriteSeries, write_dicom: Write
+) -> None:
+    place(tmp_path / "mixed", write_series(4))
+    place(tmp_path / "mixed", write_series(3, series="1.2.9"), "abc")
+    (tmp_path / "mixed" / "picture").write_bytes(encode.png(head))
+    (tmp_path / "mixed" / "notes.dcm").write_text("no DICOM")
+    report = write_dicom(
+        head,
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33",
+        Modality="SR",
+        Rows=None,
+        Columns=None,
+        PixelData=None,
+    )
+    (tmp_path / "mixed" / "report").write_bytes(report)
+    study = read_study(tmp_path / "mixed")
+    assert [image.pixels.shape[0] for image in study.images if image.is_volume] == [3, 4]
+    assert sum(not image.is_volume for image in study.images) == 1
+    assert (study.failures, study.skipped) == ([], 2)
+
+
+def test_another_modality_is_one_refusal_a_series(
+    tmp_path: Path, write_series: WriteSeries
+) -> None:
+    place(tmp_path, write_series(4))
+    place(tmp_path, write_series(3, series="1.2.9", Modality="CT"), "abc")
+    study = read_study(tmp_path)
+    assert len(study.images) == 1
+    ((path, error),) = study.failures
+    assert (path, error.kind) == (str(tmp_path / "a"), "not_mr")
+    assert "modality CT; only MR is classified (2 more files of the series alike)" in str(error)
+
+
+def test_a_damaged_slice_is_left_out_and_told(tmp_path: Path, write_series: WriteSeries) -> None:
+    slices = write_series(6)
+    slices[2] = slices[2][:-5000]  # pixels
+    slices[4] = slices[4][:300]  # header
+    study = read_study(place(tmp_path, slices))
+    (image,) = study.images
+    assert image.depth == 4
+    assert image.facts is not None
+    assert [Path(one.path).name for one in image.facts.slices] == list("zywu")
+    assert "1 of 5 slices could not be read and are left out" in image.notes
+    assert sorted(Path(path).name for path, _ in study.failures) == ["v", "x"]
+    assert kinds(study.failures) == ["corrupt", "corrupt"]
+
+
+def test_gaps_and_duplicates_are_noted(tmp_path: Path, write_series: WriteSeries) -> None:
+    slices = write_series(8)
+    del slices[4]
+    study = read_study(place(tmp_path, [*slices, slices[1]]))
+    (image,) = study.images
+    assert image.depth == 7
+    assert "gap of 10.0 mm between slices 3 and 4: about 1 missing" in image.notes
+    assert "1 slice repeats the position of another and is left out" in image.notes
+
+
+def test_a_localizer_gives_a_stack_for_each_direction(
+    tmp_path: Path, write_series: WriteSeries
+) -> None:
+    place(tmp_path, write_series(3))
+    place(tmp_path, write_series(2, ImageOrientationPatient=[0, 1, 0, 0, 0, -1], Rows=200), "ab")
+    images = read_study(tmp_path).images
+    assert [(image.facts and image.facts.plane) for image in images] == [
+        "sagittal", "axial",
+    ]  # fmt: skip
+
+
+def test_slices_without_positions_stay_single(tmp_path: Path, write_series: WriteSeries) -> None:
+    place(tmp_path, write_series(3, ImageOrientationPatient=None))
+    images = read_study(tmp_path).images
+    assert [image.is_volume for image in images] == [False] * 3
+
+
+def test_windows_count_only_where_all_slices_have_one(
+    tmp_path: Path, write_series: WriteSeries, write_dicom: Write
+) -> None:
+    window = {"WindowCenter": 70, "WindowWidth": 40}
+    some, others = write_series(4, **window), write_series(4)
+    (all_of_them,) = read_study(place(tmp_path / "all", some)).images
+    assert (all_of_them.pixels.min(), all_of_them.pixels.max()) == (0, 1)
+    (mixed,) = read_study(place(tmp_path / "mixed", [*some[:2], *others[2:]])).images
+    assert mixed.pixels.max() > 1
+
+
+def test_an_archive_is_a_folder_in_one_file(
+    tmp_path: Path, head: Gray, write_series: WriteSeries
+) -> None:
+    slices = write_series(5)
+    members = {f"study/{name}": data for name, data in zip("edcba", slices, strict=True)}
+    members |= {"study/picture": encode.png(head), "__MACOSX/._a": b"x", "study/.DS_Store": b"y",
+                "study/readme": b"text", "study/": b"", "../../evil": encode.png(head)}  # fmt: skip
+    path = pack(tmp_path / "study.bin", members)
+    inner = pack(tmp_path / "inner.zip", {"a": encode.png(head)})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("nested.zip", inner.read_bytes())
+    before = sorted(tmp_path.parent.iterdir())
+    study = read_study(path)
+    assert sorted(tmp_path.parent.iterdir()) == before
+    assert (study.failures, study.skipped) == ([], 2)
+    evil, volume, picture = study.images
+    np.testing.assert_array_equal(evil.pixels, head)
+    np.testing.assert_array_equal(picture.pixels, head)
+    (in_folder,) = read_study(place(tmp_path / "folder", slices)).images
+    np.testing.assert_array_equal(volume.pixels, in_folder.pixels)
+    assert volume.source == f"{path}/study"
+    assert volume.facts is not None
+    first = volume.facts.slices[0]
+    assert (first.path, first.member) == (str(path), "study/e")
+    assert source_header(first).SOPInstanceUID == "1.2.3.1"
+
+
+def test_damaged_and_encrypted_members(tmp_path: Path, head: Gray) -> None:
+    picture = encode.png(head)
+    path = pack(tmp_path / "a.zip", {"a": picture, "b": picture}, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[data.index(picture) + 500] ^= 0xFF  # the checksum of "a" no longer fits
+    central = data.rindex(b"PK\x01\x02")
+    data[central + 8] |= 1  # "b" claims to be encrypted
+    path.write_bytes(bytes(data))
+    study = read_study(path)
+    assert study.images == []
+    assert sorted(kinds(study.failures)) == ["corrupt", "unsupported_format"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_could_unfold_without_bound(tmp_path: Path, method: int, head: Gray) -> None:
+    study = read_study(pack(tmp_path / "a.zip", {"a": encode.png(head)}, method))
+    assert kinds(study.failures) == ["unsupported_format"]
+
+
+def test_a_file_that_is_no_archive_any_more(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert kinds(read_study(tmp_path / "a.zip").failures) == ["corrupt"]
+    assert kinds(read_study(tmp_path / "gone.zip").failures) == ["missing"]
+    pack(tmp_path / "empty.zip", {})
+    assert kinds(read_study(tmp_path / "empty.zip").failures) == ["missing"]
+
+
+def test_the_finder_reads_headers_only(
+    tmp_path: Path, write_series: WriteSeries, head: Gray
+) -> None:
+    folder = place(tmp_path / "study", write_series(3))
+    (folder / "a.png").write_bytes(encode.png(head))
+    found = finder.find(str(folder))
+    picture, series = found.inputs
+    assert picture == str(folder / "a.png")
+    assert found.paths == (picture,)
+    assert isinstance(series, Series)
+    assert series.path == os.path.commonpath([str(folder / name) for name in "xyz"])
+    assert series.facts.modality == "MR"
+
+
+def test_pictures_alone_leave_pydicom_alone(tmp_path: Path, head: Gray) -> None:
+    import subprocess
+
+    (tmp_path / "a.png").write_bytes(encode.png(head))
+    script = (
+        "import sys\nfrom tumorlens.imaging import finder, reader\n"
+        f"(path,) = finder.find({str(tmp_path)!r}).inputs\nreader.read(path)\n"
+        "print([name for name in ('pydicom', 'nibabel', 'zipfile') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.realdata
+def test_a_real_series(data_dir: Path) -> None:
+    """Every sixth slice of a contrast-enhanced T1 series."""
+    (image,) = read_study(data_dir / "vs-seg-dicom").images
+    assert image.pixels.shape == (20, 512, 512)
+    assert image.pixel_spacing_mm == pytest.approx((0.41015625, 0.41015625))
+    facts = image.facts
+    assert facts is not None
+    assert facts.plane == "axial"
+    assert facts.slice_spacing_mm == pytest.approx(9.0)
+    assert facts.series_description == "t1_mpr_tra_gk_v4"
+    assert facts.scanning_sequence == ("GR", "IR")
+    assert image.notes == ("slices lie 9.0 mm apart but are 1.5 mm thick: some may be missing",)
+    along = [place.along_mm for place in facts.slices]
+    assert along == sorted(along, key=lambda mm: mm or 0)

@@ -1,0 +1,98 @@
+"""From slices to a volume: what is averaged, and which slices are named."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tumorlens.inference.aggregation import AggregationConfig, aggregate, find_run, smooth
+from tumorlens.labels import CLASSES
+
+Floats = NDArray[np.float64]
+PLAIN = AggregationConfig(smoothing_mm=0, top_share=0.0, top_slices=3)
+NO_TUMOR = CLASSES.index("notumor")
+
+
+def table(glioma: list[float]) -> Floats:
+    """The rest is no tumour; None-like NaN rows stay NaN."""
+    made = np.zeros((len(glioma), 4))
+    made[:, 0] = glioma
+    made[:, NO_TUMOR] = 1 - made[:, 0]
+    return made
+
+
+def millimetres(count: int, spacing: float = 5.0) -> Floats:
+    return np.arange(count, dtype=np.float64) * spacing
+
+
+def test_the_most_suspicious_slices_are_averaged() -> None:
+    found = aggregate(table([0, 0.1, 0.9, 0.8, 0.7, 0.1, 0]), millimetres(7), PLAIN)
+    assert found.probabilities[0] == pytest.approx(0.8)
+    assert found.finding == (2, 3, 4)
+    share = AggregationConfig(smoothing_mm=0, top_share=0.5, top_slices=1)
+    found = aggregate(table([0.9, 0.7, 0.2, 0.0]), millimetres(4), share)
+    assert found.probabilities[0] == pytest.approx(0.8)
+
+
+def test_no_tumour_has_no_finding() -> None:
+    found = aggregate(table([0.1, 0.2, 0.0]), millimetres(3), PLAIN)
+    assert CLASSES[int(np.argmax(found.probabilities))] == "notumor"
+    assert found.finding is None
+
+
+def test_smoothing_tells_one_odd_slice_from_a_run() -> None:
+    """Of equal slices those with like neighbours win."""
+    shares = [0.0] * 20
+    shares[3] = 1.0
+    shares[12:15] = [0.8, 0.8, 0.8]
+    config = AggregationConfig(smoothing_mm=7.5, top_share=0.0, top_slices=3)
+    found = aggregate(table(shares), millimetres(20), config)
+    assert found.finding == (12, 13, 14)
+    unsmoothed = aggregate(table(shares), millimetres(20), PLAIN)
+    assert unsmoothed.finding == (3, 3, 3)
+
+
+def test_smoothing_counts_millimetres_not_slices() -> None:
+    rows = table([0, 1, 0])
+    assert smooth(rows, millimetres(3, 10.0), 7.5)[1, 0] == 1
+    assert smooth(rows, millimetres(3, 5.0), 7.5)[1, 0] == pytest.approx(1 / (1 + 2 / 3))
+    uneven = smooth(rows, np.array([0.0, 1.0, 100.0]), 7.5)
+    assert uneven[2, 0] == 0
+    assert uneven[0, 0] > 0.4
+
+
+@given(st.lists(st.lists(st.floats(0.01, 1), min_size=4, max_size=4), min_size=1, max_size=30),
+       st.floats(0, 50), st.floats(0, 1), st.integers(1, 9))  # fmt: skip
+def test_any_volume(rows: list[list[float]], radius: float, share: float, least: int) -> None:
+    shares = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    config = AggregationConfig(smoothing_mm=radius, top_share=share, top_slices=least)
+    found = aggregate(shares, millimetres(len(shares)), config)
+    assert found.probabilities.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found.smoothed.sum(axis=1), 1)
+    if found.finding is None:
+        assert int(np.argmax(found.probabilities)) == NO_TUMOR
+    else:
+        first, middle, last = found.finding
+        assert 0 <= first <= middle <= last < len(shares)
+    mirrored = aggregate(shares[::-1], millimetres(len(shares)), config)
+    np.testing.assert_allclose(mirrored.smoothed[::-1], found.smoothed)
+
+
+def test_slices_without_an_answer_keep_their_place() -> None:
+    rows = table([0, 0.9, np.nan, 0.9, 0, np.nan])
+    found = aggregate(rows, millimetres(6), PLAIN)
+    assert found.finding is not None
+    assert (found.finding[0], found.finding[2]) == (1, 3)
+    assert found.finding[1] in (1, 3)
+    assert np.isnan(found.smoothed[[2, 5]]).all()
+    with pytest.raises(ValueError, match="no slice has an answer"):
+        aggregate(np.full((3, 4), np.nan), millimetres(3), PLAIN)
+
+
+def test_the_middle_is_the_centre_of_mass() -> None:
+    strength = np.array([0.0, 0.6, 1.0, 1.0, 1.0, 1.0, 0.1])
+    assert find_run(strength, millimetres(7), 0.5) == (1, 3, 5)
+    uneven = np.array([0.0, 1, 2, 3, 40, 80, 90])
+    assert find_run(strength, uneven, 0.5) == (1, 4, 5)
+    assert find_run(np.array([1.0]), millimetres(1), 0.5) == (0, 0, 0)

@@ -1,0 +1,174 @@
+"""Volumes, series and pictures in one stream of answers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens import bundle
+from tumorlens.errors import BlankImageError, InputError
+from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.study import read_study
+from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.records import json_line
+from tumorlens.inference.volume import (
+    Result,
+    VolumePrediction,
+    predict_image,
+    predict_inputs,
+    predict_volume,
+)
+from tumorlens.labels import CLASSES
+
+Gray = NDArray[np.uint8]
+WriteSeries = Callable[..., list[bytes]]
+
+
+@pytest.fixture
+def stack(head: Gray) -> MedicalImage:
+    """Six slices that differ, the second blank."""
+    pixels = np.stack([np.roll(head, 9 * shift, axis=0) for shift in range(6)]).astype(np.float32)
+    pixels[1] = 7
+    return MedicalImage(pixels, "v.tif", 8, "L")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, head: Gray, write_series: WriteSeries) -> Path:
+    """A DICOM series of five, a NIfTI volume, a TIFF of pages, a picture, a damaged one."""
+    study = tmp_path / "study"
+    study.mkdir()
+    for index, data in enumerate(write_series(5)):
+        (study / f"c{9 - index}").write_bytes(data)
+    voxels = np.moveaxis(np.stack([head] * 34), 0, 2)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(study / "d.nii.gz")
+    (study / "a").write_bytes(encode.png(head))
+    (study / "b").write_bytes(encode.png(head)[:200])
+    from PIL import Image
+
+    pages = [Image.fromarray(head), Image.fromarray(head // 2)]
+    pages[0].save(study / "e", "TIFF", save_all=True, append_images=pages[1:])
+    return study
+
+
+def test_every_slice_has_the_answer_that_it_has_alone(
+    classifier: Classifier, stack: MedicalImage
+) -> None:
+    found = predict_volume(classifier, stack, batch_size=4)
+    assert [one.index for one in found.slices] == list(range(6))
+    for index in (0, 2, 3, 4, 5):
+        alone = classifier.predict(stack.pixels[index])
+        assert found.slices[index].label == alone.label
+        assert found.slices[index].probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    blank = found.slices[1]
+    assert (blank.label, blank.probabilities) == (None, {})
+    assert blank.error is not None
+    assert blank.error.kind == "blank"
+    assert "v.tif slice 1" in blank.error.message
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.label == max(found.probabilities, key=lambda name: found.probabilities[name])
+    assert (found.series, found.notes, found.path) == (None, (), "v.tif")
+
+
+def test_nothing_but_blank_slices(classifier: Classifier) -> None:
+    empty = MedicalImage(np.zeros((3, 40, 40), np.float32), "v.tif", 8, "L")
+    with pytest.raises(BlankImageError, match=r"v\.tif: no slice holds anything"):
+        predict_volume(classifier, empty)
+
+
+def test_pictures_and_volumes_are_told_apart(
+    classifier: Classifier, stack: MedicalImage, head: Gray
+) -> None:
+    picture = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
+    assert isinstance(predict_image(classifier, picture), Prediction)
+    assert isinstance(predict_image(classifier, stack), VolumePrediction)
+    with pytest.raises(InputError, match="a single picture"):
+        predict_volume(classifier, picture)
+
+
+def test_a_folder_of_everything(classifier: Classifier, folder: Path) -> None:
+    results = list(predict_inputs(classifier, finder.find(str(folder)).inputs))
+    kinds = [(Path(result.path).name, type(result)) for result in results]
+    assert kinds == [
+        ("a", Prediction), ("b", Failure), ("study", VolumePrediction),
+        ("d.nii.gz", VolumePrediction), ("e", VolumePrediction),
+    ]  # fmt: skip
+    counts = [len(result.slices) for result in results if isinstance(result, VolumePrediction)]
+    assert counts == [5, 34, 2]
+
+
+def test_the_finding_leads_back_to_its_file(classifier: Classifier, folder: Path) -> None:
+    (series,) = (image for image in read_study(folder).images if image.facts and image.depth == 5)
+    # Random weights may see no tumour anywhere: a finding is then asked for of all classes.
+    found = predict_volume(classifier, series)
+    assert found.series is not None
+    assert (found.series.modality, found.series.plane) == ("MR", "axial")
+    assert (found.series.series_instance_uid, found.series.slice_spacing_mm) == ("1.2.3", 5)
+    assert [one.along_mm for one in found.slices] == [0, 5, 10, 15, 20]
+    if found.label == "notumor":
+        assert found.finding is None
+        return
+    assert found.finding is not None
+    assert series.facts is not None
+    middle = series.facts.slices[found.finding.middle]
+    assert found.finding.path == middle.path
+    assert found.finding.sop_instance_uid == middle.sop_instance_uid
+    # 200 rows and 180 columns of 1 mm from (-90, -100).
+    assert found.finding.position_mm == pytest.approx((-0.5, -0.5, middle.along_mm))
+
+
+def test_the_plane_reaches_the_reader(classifier: Classifier, folder: Path) -> None:
+    path = str(folder / "d.nii.gz")
+    for plane, depth in (("axial", 34), ("coronal", 180), ("sagittal", 200)):
+        (found,) = predict_inputs(classifier, [path], plane=plane)
+        assert isinstance(found, VolumePrediction)
+        assert len(found.slices) == depth == reader.read(path, plane).depth
+        assert found.series is not None
+        assert found.series.plane == plane
+
+
+def test_a_series_with_a_missing_slice_answers_and_says_so(
+    classifier: Classifier, folder: Path
+) -> None:
+    damaged = folder / "c7"
+    damaged.write_bytes(damaged.read_bytes()[:-3000])
+    for name in ("a", "b", "d.nii.gz", "e"):
+        (folder / name).unlink()
+    volume, failure = predict_inputs(classifier, finder.find(str(folder)).inputs)
+    assert isinstance(volume, VolumePrediction)
+    assert len(volume.slices) == 4
+    assert any("could not be read" in note for note in volume.notes)
+    assert isinstance(failure, Failure)
+    assert (failure.path, failure.error.kind) == (str(damaged), "corrupt")
+
+
+def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
+    found: Result = predict_volume(classifier, stack)
+    line = json_line(found)
+    assert line.count(b"\n") == 1
+    record = json.loads(line)
+    assert list(record) == [
+        "path", "decision", "label", "reason", "probabilities", "finding", "slices", "series",
+        "notes", "model",
+    ]  # fmt: skip
+    assert list(record["slices"][0]) == [
+        "index", "along_mm", "decision", "label", "reason", "probabilities", "error",
+    ]  # fmt: skip
+    assert list(record["slices"][0]["probabilities"]) == list(CLASSES)
+    assert record["slices"][1]["probabilities"] == {}
+
+
+def test_an_unsure_volume_has_no_label_and_no_finding(
+    classifier: Classifier, stack: MedicalImage
+) -> None:
+    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
+    found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
+    assert (found.decision, found.label, found.finding) == ("abstained", None, None)
+    assert found.reason.startswith("not sure enough")
+    assert {one.decision for one in found.slices if one.error is None} == {"abstained"}

@@ -1,0 +1,60 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tumorlens import bundle
+from tumorlens.bundle import DecisionRule
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import SplitError
+from tumorlens.inference.classifier import Classifier
+from tumorlens.preprocessing import preprocess
+from tumorlens.training.calibration import HeldOut, calibrate, save
+from tumorlens.training.gate import GATE_PREPROCESS, GateRun, export_gate, train_gate
+
+Data = tuple[Manifest, Split]
+
+
+@pytest.fixture(scope="module")
+def gate_file(head: np.ndarray) -> bytes:
+    pictures = np.stack([preprocess(head.astype(np.float32), GATE_PREPROCESS)] * 4)
+    return export_gate(train_gate(pictures, GateRun(steps=3, batch_size=8, outliers=20)))
+
+
+def test_a_bundle_comes_out_calibrated_with_its_gate(
+    tiny_bundle: Path, square_set: Data, gate_file: bytes, tmp_path: Path
+) -> None:
+    before = bundle.load(tiny_bundle)
+    done, found = calibrate(before, HeldOut(*square_set), [], tmp_path, gate_file)
+    saved = save(tmp_path / "bundle", done)
+    assert saved.sha256 == before.sha256
+    assert saved.gate == gate_file
+    assert saved.info.gate is not None
+    assert saved.info.decision != DecisionRule()
+    assert saved.info.decision.chosen_on == "squares validation"
+    assert saved.info.temperature != before.info.temperature
+    assert 0 <= found.coverage <= 1
+    again, _ = calibrate(saved, HeldOut(*square_set), [], tmp_path, saved.gate)
+    assert again.info == saved.info
+
+
+def test_bars_keep_the_missed_tumours_within_the_target(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    done, found = calibrate(bundle.load(tiny_bundle), HeldOut(*square_set), [], tmp_path)
+    assert found.missed_tumor_rate <= 0.005 or done.info.decision.notumor_at_least == 0.99
+    assert done.info.gate is None
+    Classifier(done)
+
+
+def test_a_split_without_validation_images(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    manifest, split = square_set
+    rows = [dataclasses.replace(row, part="train") for row in split.rows]
+    only_train = splits.build("t", "", rows, disjoint=True)
+    with pytest.raises(SplitError, match="no image for validation"):
+        calibrate(bundle.load(tiny_bundle), HeldOut(manifest, only_train), [], tmp_path)

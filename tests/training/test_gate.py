@@ -1,0 +1,73 @@
+"""The gate learns to tell heads from drawn pictures, and its file answers as the network does."""
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from tumorlens.bundle import GateFacts
+from tumorlens.errors import BundleError
+from tumorlens.inference.gate import REFUSAL, Gate
+from tumorlens.preprocessing import normalize, preprocess
+from tumorlens.training.gate import (
+    GATE_PREPROCESS,
+    GATE_SIZE,
+    GateNetwork,
+    GateRun,
+    draw_outliers,
+    export_gate,
+    train_gate,
+)
+
+FACTS = GateFacts(preprocess=GATE_PREPROCESS, threshold=0.0, chosen_on="for tests")
+
+
+@pytest.fixture(scope="module")
+def heads(head: np.ndarray) -> np.ndarray:
+    """Forty noisy versions of one head."""
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(head + rng.normal(0, 20, head.shape), 0, 255) for _ in range(40)]
+    return np.stack([preprocess(one.astype(np.float32), GATE_PREPROCESS) for one in noisy])
+
+
+@pytest.fixture(scope="module")
+def network(heads: np.ndarray) -> GateNetwork:
+    return train_gate(heads, GateRun(steps=120, batch_size=32, outliers=300))
+
+
+def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.ndarray) -> None:
+    gate = Gate(FACTS, export_gate(network), "test")
+    drawn = draw_outliers(np.random.default_rng(99), heads, 60)
+    assert np.mean(gate.scores(heads)) > np.mean(gate.scores(drawn)) + 1
+    refused = gate.refusals(drawn)
+    assert np.mean([bool(reason) for reason in refused]) > 0.6
+    assert set(refused) <= {"", REFUSAL}
+    assert np.mean([not reason for reason in gate.refusals(heads)]) > 0.8
+
+
+def test_exported_file_answers_as_the_network(network: GateNetwork, heads: np.ndarray) -> None:
+    gate = Gate(FACTS, export_gate(network), "test")
+    with torch.no_grad():
+        expected = network(torch.from_numpy(normalize(heads[:5], GATE_PREPROCESS))).numpy()
+    np.testing.assert_allclose(gate.scores(heads[:5]), expected, atol=1e-4)
+
+
+def test_threshold_decides(network: GateNetwork, heads: np.ndarray) -> None:
+    model = export_gate(network)
+    strict = Gate(msgspec.structs.replace(FACTS, threshold=1e6), model, "test")
+    assert all(strict.refusals(heads[:3]))
+    lax = Gate(msgspec.structs.replace(FACTS, threshold=-1e6), model, "test")
+    assert not any(lax.refusals(heads[:3]))
+
+
+def test_a_file_that_is_no_gate(tiny_onnx: object) -> None:
+    with pytest.raises(BundleError, match=r"gate\.onnx cannot be used"):
+        Gate(FACTS, b"nonsense", "test")
+    assert callable(tiny_onnx)
+    with pytest.raises(BundleError, match="needed are"):
+        Gate(FACTS, tiny_onnx(), "test")
+
+
+def test_small(network: GateNetwork) -> None:
+    assert sum(p.numel() for p in network.parameters()) < 50_000
+    assert GATE_PREPROCESS.image_size == GATE_SIZE
