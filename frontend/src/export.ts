@@ -10,11 +10,12 @@ interface Row {
 }
 
 function rows(items: Item[]): Row[] {
-  return items.flatMap((item) =>
-    item.results.flatMap((result, place) =>
-      result ? [{ result: { ...result, path: item.name }, slice: item.results.length > 1 ? place + 1 : null }] : [],
-    ),
-  );
+  return items.flatMap((item) => {
+    const volume = item.results.length > 1;
+    const slices = item.results.flatMap((result, place) => (result ? [{ result, slice: volume ? place + 1 : null }] : []));
+    const whole = item.whole ? [{ result: item.whole, slice: null }] : [];
+    return [...whole, ...slices].map(({ result, slice }) => ({ result: { ...result, path: item.name }, slice }));
+  });
 }
 
 export function toJson(items: Item[]): string {

@@ -23,13 +23,16 @@ export function listEntry(item: Item, selected: boolean, select: () => void): HT
 }
 
 function tone(item: Item) {
+  if (item.whole) return toneOf(item.whole);
   return item.results.length > 1 ? (isDone(item) ? "classified" : "waiting") : toneOf(item.results[0]);
 }
 
 function words(item: Item): string {
   const done = item.results.filter((result) => result !== null).length;
-  if (item.results.length > 1) return isDone(item) ? `${done} slices` : `${done} of ${item.results.length} slices`;
-  const [result] = item.results;
+  if (item.results.length > 1 && !item.whole) {
+    return isDone(item) ? `${done} slices` : `${done} of ${item.results.length} slices`;
+  }
+  const result = item.whole ?? item.results[0];
   const share = result && !isFailure(result) && result.label ? result.probabilities?.[result.label] : undefined;
   return share === undefined ? headline(result) : `${headline(result)} ${percent(share)}`;
 }

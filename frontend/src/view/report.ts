@@ -21,6 +21,7 @@ function entry(item: Item): HTMLElement {
   const volume = item.results.length > 1;
   const lines: (HTMLElement | null)[] = [
     h("h2", {}, item.name),
+    item.whole ? h("p", { class: "report-answer" }, `As a whole: ${headline(item.whole)}`) : null,
     volume ? h("p", {}, `Slice ${item.slice + 1} of ${item.results.length}. All slices: ${tally(item).map(([word, count]) => `${count} ${word}`).join(", ")}.`) : null,
     h("p", { class: "report-answer" }, headline(result)),
   ];

@@ -27,7 +27,8 @@ def head_slices() -> Slices:
 
 
 def by_slice(page: Page) -> list[dict[str, Any]]:
-    return [record["probabilities"] for record in exported(page)]
+    """Probabilities of the slices; volumes as a whole left out."""
+    return [record["probabilities"] for record in exported(page) if "slices" not in record]
 
 
 def test_scrolling_moves_through_a_volume(page: Page, head_slices: Slices, tmp_path: Path) -> None:
@@ -45,7 +46,26 @@ def test_scrolling_moves_through_a_volume(page: Page, head_slices: Slices, tmp_p
     page.get_by_role("slider", name="Slice").fill("1")
     expect(page.locator(".hud-slice")).to_have_text("slice 1 of 6")
     expect(page.locator("#answer")).to_contain_text("6 slices")
-    assert len(exported(page)) == 6
+    assert len(by_slice(page)) == 6
+
+
+def test_a_volume_is_answered_as_a_whole_by_the_server(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    path = tmp_path / "head.nii"
+    path.write_bytes(nifti(head_slices, "RAS"))
+    choose(page, [path])
+    expect(page.get_by_test_id("whole")).to_have_text("glioma")
+    expect(page.locator(".entry-answer")).to_contain_text("glioma")
+    (whole,) = [record for record in exported(page) if "slices" in record]
+    assert (whole["path"], whole["label"]) == ("head.nii", "glioma")
+    for place, one in enumerate(by_slice(page)):
+        assert whole["slices"][place]["probabilities"] == pytest.approx(one, abs=2e-3)
+    page.click("#go-to-finding")
+    middle = whole["finding"]["middle"] + 1
+    expect(page.locator(".hud-slice")).to_have_text(f"slice {middle} of 6")
+    page.get_by_role("switch").click()
+    expect(page.locator("#answer")).to_contain_text("No answer for the volume as a whole.")
 
 
 @pytest.mark.parametrize("private", [False, True])
