@@ -135,6 +135,25 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def brightness_gate() -> bytes:
+    """A gate whose score is the mean of the normalised picture: bright pictures pass."""
+    onnx = pytest.importorskip("onnx", reason="needs the train extra")
+    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    axes = onnx.numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("ReduceMean", ["image", "axes"], ["head"], keepdims=0)],
+        "brightness",
+        [value("image", kind, ["N", 1, 48, 48])],
+        [value("head", kind, ["N"])],
+        [axes],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    data: bytes = model.SerializeToString()
+    return data
+
+
 def _tiny_onnx(
     size: int | str = 64,
     image: str = "image",

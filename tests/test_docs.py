@@ -19,7 +19,9 @@ def test_numbers_are_the_recorded_ones() -> None:
     subprocess.run([sys.executable, str(ROOT / "scripts" / "tables.py"), "--check"], check=True)
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{n}.md" for n in ("log", "results"))])
+@pytest.mark.parametrize(
+    "name", ["README.md", *(f"docs/{n}.md" for n in ("log", "results", "server"))]
+)
 def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name
     targets = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))
@@ -33,7 +35,7 @@ def test_commands_in_the_readme_exist() -> None:
     assert len(lines) >= 8
     for line in lines:
         words = line.partition("#")[0].split()
-        depth = 2 if words[0] == "data" else 1
+        depth = 2 if words[0] in {"data", "web"} else 1
         result = CliRunner().invoke(cli, [*words[:depth], "--help"])
         assert result.exit_code == 0, line
         for option in (w for w in words if w.startswith("--")):

@@ -26,6 +26,14 @@ class Box(NamedTuple):
     right: int
 
 
+class Square(NamedTuple):
+    """The square that the network sees, in pixels of the picture; it may reach beyond its edges."""
+
+    top: int
+    left: int
+    side: int
+
+
 def preprocess(
     pixels: NDArray[np.float32], config: PreprocessConfig, source: str = "<array>"
 ) -> NDArray[np.uint8]:
@@ -37,6 +45,15 @@ def preprocess(
     """
     windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
     return _fit(windowed, crop_box(windowed, config), config)
+
+
+def preprocess_located(
+    pixels: NDArray[np.float32], config: PreprocessConfig, source: str = "<array>"
+) -> tuple[NDArray[np.uint8], Square]:
+    """Do what ``preprocess`` does, and say which square of the picture the result shows."""
+    windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
+    box = crop_box(windowed, config)
+    return _fit(windowed, box, config), square_around(box)
 
 
 def preprocess_mask(
@@ -59,6 +76,13 @@ def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> ND
     resized = resize(pad_square(cropped), config.image_size)
     rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
     return rounded
+
+
+def square_around(box: Box) -> Square:
+    """Where ``pad_square`` puts the rectangle ``box`` of a picture."""
+    height, width = box.bottom - box.top, box.right - box.left
+    side = max(height, width)
+    return Square(box.top - (side - height) // 2, box.left - (side - width) // 2, side)
 
 
 def normalize(batch: NDArray[np.uint8], config: PreprocessConfig) -> NDArray[np.float32]:

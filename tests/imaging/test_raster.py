@@ -22,6 +22,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.allowance import at_most
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]
@@ -271,3 +272,15 @@ def test_threads_leave_the_warning_filters_as_they_were(head: Gray) -> None:
     finally:
         sys.setswitchinterval(old)
     assert list(warnings.filters) == before
+
+
+def test_fewer_pixels_where_strangers_send_them(head: Gray) -> None:
+    """``at_most`` holds in its own thread or task, and no longer than it is open."""
+    data = encode.png(head)
+    with at_most(head.size):
+        assert reader.read_bytes(data).pixels.shape == head.shape
+    with at_most(head.size - 1), pytest.raises(LimitExceededError, match="are taken here"):
+        reader.read_bytes(data)
+    with at_most(1), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(reader.read_bytes, data).result().pixels.shape == head.shape
+    assert reader.read_bytes(data).pixels.shape == head.shape

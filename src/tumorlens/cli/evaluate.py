@@ -93,7 +93,7 @@ def command(
         raise click.UsageError("--reference goes with --corruptions")
     if probe_with and not with_probes:
         raise click.UsageError("--probe-with goes with --probes")
-    classifiers = [Classifier(boxes.load(name)) for name in bundles]
+    classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
     with _bars() as bars:
@@ -194,7 +194,7 @@ def _spoil(
     from tumorlens.evaluation.corruptions.run import corrupt
     from tumorlens.inference.classifier import Classifier
 
-    rival = Classifier(bundle.load(reference)) if reference else None
+    rival = Classifier(bundle.load(reference), answer_all=True) if reference else None
     return corrupt(
         plan.rounds, manifest, part, images=images, reference=rival, sampling=sampling,
         progress=bars("spoiling"),

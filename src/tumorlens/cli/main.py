@@ -19,7 +19,9 @@ _COMMANDS: Final = {
     "gate": "Train the gate that refuses what is no head.",
     "models": "List network architectures and the bundles in the box.",
     "predict": "Classify pictures.",
+    "serve": "Serve the page and the HTTP interface.",
     "train": "Train a network from a recipe and export a bundle.",
+    "web": "Write the page as files for a static web host.",
 }
 _EXIT_INTERRUPTED: Final = 130
 """What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""

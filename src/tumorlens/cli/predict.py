@@ -38,6 +38,9 @@ _PROGRESS_FROM = 16
               help="Pictures in one forward pass.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024),
               help="Threads of a forward pass. Default: as many as there are cores.")  # fmt: skip
+@click.option("--heatmap", "heatmaps", metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first picture that cannot be used.")
 def command(
     paths: tuple[str, ...],
@@ -47,6 +50,7 @@ def command(
     plane: str,
     batch_size: int,
     threads: int | None,
+    heatmaps: Path | None,
     fail_fast: bool,
 ) -> None:
     """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM and NIfTI, in any bit depth.
@@ -67,8 +71,13 @@ def command(
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
-    results = _results(classifier, found, plane, batch_size)
+    explain = heatmaps is not None
+    results = _results(classifier, found, plane, batch_size, explain)
     results = _with_progress(results, found, layout, output)
+    if heatmaps is not None:
+        from tumorlens.cli.heatmaps import write_heatmaps
+
+        results = write_heatmaps(results, heatmaps)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, is_file=output is not None)
@@ -97,7 +106,7 @@ class _Tally:
 
 
 def _results(
-    classifier: "Classifier", found: Iterable["Found"], plane: str, batch_size: int
+    classifier: "Classifier", found: Iterable["Found"], plane: str, batch_size: int, explain: bool
 ) -> Iterator["Result"]:
     """Answers in the order of the command line; runs of files share batches."""
     from tumorlens.inference.classifier import Failure
@@ -112,7 +121,9 @@ def _results(
             yield from (entry for entry in run if isinstance(entry, Failure))
         else:
             inputs = (entry for entry in run if not isinstance(entry, Failure))
-            yield from predict_inputs(classifier, inputs, plane=plane, batch_size=batch_size)
+            yield from predict_inputs(
+                classifier, inputs, plane=plane, batch_size=batch_size, explain=explain
+            )
 
 
 def _with_progress(

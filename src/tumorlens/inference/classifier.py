@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,10 +19,15 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.inference import gate
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES
+from tumorlens.preprocessing import Square
+
+if TYPE_CHECKING:
+    from tumorlens.inference.heatmap import Heatmap
 
 Picture = str | Path | NDArray[np.generic] | MedicalImage
 """What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
@@ -53,6 +58,8 @@ class Prediction(msgspec.Struct, frozen=True):
     """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1. Of a rejected picture
     they mean nothing."""
     model: ModelIdentity
+    heatmap: "Heatmap | None" = None
+    """Where the answer comes from, if that was asked for."""
 
 
 class FailureReason(msgspec.Struct, frozen=True):
@@ -75,6 +82,42 @@ class Failure(msgspec.Struct, frozen=True):
         return cls(str(path), FailureReason(error.kind, str(error)))
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """A picture that waits for its forward pass: small, whatever the size of the picture."""
+
+    path: str
+    pixels: NDArray[np.uint8]
+    """(S, S), what the network sees."""
+    square: Square
+    """Where that lies in the picture."""
+    shape: tuple[int, int]
+    """(H, W) of the picture."""
+    gate_pixels: NDArray[np.uint8] | None = None
+    """(G, G), what the gate sees; None where the bundle has none."""
+
+
+class Answer(NamedTuple):
+    """A prediction, and what is needed to explain it."""
+
+    prediction: Prediction
+    ready: Ready
+    cam: NDArray[np.float32]
+    """(4, h, w): class activation map."""
+
+    def explained(self) -> Prediction:
+        """The prediction with the heatmap of its most probable class; a rejected one has none."""
+        # Here, not above: scipy would slow the start of those who ask for no heatmap.
+        from tumorlens.inference import heatmap
+
+        if self.prediction.decision == REJECTED:
+            return self.prediction
+        shares = self.prediction.probabilities
+        name = max(shares, key=shares.__getitem__)
+        cam = self.cam[CLASSES.index(name)]
+        found = heatmap.explain(cam, name, self.ready.square, self.ready.shape)
+        return msgspec.structs.replace(self.prediction, heatmap=found)
+
+
 class Classifier:
     """Reads pictures, runs the network of ``bundle`` and names what it sees.
 
@@ -86,13 +129,15 @@ class Classifier:
     ) -> None:
         """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
 
-        With ``answer_all`` every picture is classified, however unsure: to measure the network.
+        With ``answer_all`` every picture is classified, however unsure, and whatever it is: to
+        measure the network.
         """
         self.bundle = bundle
         self._rule = DecisionRule() if answer_all else bundle.info.decision
         self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
         self._threads = threads
         self._session = Session(bundle, threads)
+        self._gate = None if answer_all else gate.of_bundle(bundle, threads)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""
@@ -102,14 +147,15 @@ class Classifier:
         """Classify several in one forward pass; raise ``InputError`` at the first unusable."""
         if not pictures:
             return []
-        images = [_image(picture) for picture in pictures]
-        batch = np.stack([self.preprocess(image) for image in images])
-        return self._answers([image.source for image in images], batch)
+        answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
+        return [answer.prediction for answer in answers]
 
     def predict_paths(
-        self, paths: Iterable[str | Path], batch_size: int = 32
+        self, paths: Iterable[str | Path], batch_size: int = 32, *, explain: bool = False
     ) -> Generator[Prediction | Failure]:
         """Classify files, in order; one that cannot be used gives a ``Failure`` in its place.
+
+        With ``explain`` each prediction has its heatmap.
 
         A few threads decode ahead of the forward pass, by at most two batches of preprocessed
         pictures and one decoded picture a thread, however many paths there are.
@@ -118,7 +164,7 @@ class Classifier:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         remaining = iter(paths)
         pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
-        ahead: deque[Future[_Ready | Failure]] = deque()
+        ahead: deque[Future[Ready | Failure]] = deque()
         # The decoding threads are the parallelism: a matrix product that starts threads of its own
         # in each of them makes them wait for one another.
         limit = threadpool_limits(limits=1, user_api="blas")
@@ -129,40 +175,68 @@ class Classifier:
                 if not ahead:
                     return
                 taken = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
-                yield from self._finish([future.result() for future in taken])
+                yield from self._finish([future.result() for future in taken], explain)
         finally:
             pool.shutdown(cancel_futures=True)
             limit.restore_original_limits()
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
-        pixels = single(image).pixels
+        return self.prepare(image).pixels
+
+    def prepare(self, image: MedicalImage) -> Ready:
+        """Do everything that comes before the forward pass; raise ``InputError``."""
+        single(image)
+        config = self.bundle.info.preprocess
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
-            return preprocessing.preprocess(pixels, self.bundle.info.preprocess, image.source)
+            pixels, square = preprocessing.preprocess_located(image.pixels, config, image.source)
+            seen = None
+            if self._gate is not None:
+                seen = self._gate.preprocess(image.pixels, image.source)
+        return Ready(image.source, pixels, square, (image.height, image.width), seen)
+
+    def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
+        """Answer prepared pictures, in order, in one forward pass."""
+        if not ready:
+            return []
+        outputs = self.forward(np.stack([one.pixels for one in ready]))
+        predictions = self._predictions(ready, outputs)
+        return [Answer(*parts) for parts in zip(predictions, ready, outputs.cam, strict=True)]
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
         return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
 
-    def _prepare(self, path: str | Path) -> "_Ready | Failure":
+    def _prepare(self, path: str | Path) -> Ready | Failure:
         try:
-            return _Ready(str(path), self.preprocess(reader.read(path)))
+            return msgspec.structs.replace(self.prepare(reader.read(path)), path=str(path))
         except InputError as error:
             return Failure.of(path, error)
 
-    def _finish(self, results: Sequence["_Ready | Failure"]) -> Iterator[Prediction | Failure]:
-        ready = [result for result in results if isinstance(result, _Ready)]
-        answers: Iterator[Prediction] = iter(())
-        if ready:
-            batch = np.stack([result.pixels for result in ready])
-            answers = iter(self._answers([result.path for result in ready], batch))
+    def _finish(
+        self, results: Sequence[Ready | Failure], explain: bool
+    ) -> Iterator[Prediction | Failure]:
+        ready = [result for result in results if isinstance(result, Ready)]
+        answers = iter(self.answer(ready))
         for result in results:
-            yield next(answers) if isinstance(result, _Ready) else result
+            if isinstance(result, Failure):
+                yield result
+            else:
+                answer = next(answers)
+                yield answer.explained() if explain else answer.prediction
 
-    def _answers(self, paths: Sequence[str], batch: NDArray[np.uint8]) -> list[Prediction]:
-        table = probabilities(self.forward(batch).logits, self.bundle.info.temperature)
-        return [self._decide(path, row) for path, row in zip(paths, table, strict=True)]
+    def _predictions(self, ready: Sequence[Ready], outputs: Outputs) -> list[Prediction]:
+        table = probabilities(outputs.logits, self.bundle.info.temperature)
+        rows = zip(ready, table, self._refusals(ready), strict=True)
+        return [self._decide(one.path, row, refusal) for one, row, refusal in rows]
+
+    def _refusals(self, ready: Sequence[Ready]) -> list[str]:
+        """Why each picture is refused, in words; empty where it is not."""
+        seen = [one.gate_pixels for one in ready if one.gate_pixels is not None]
+        if self._gate is None or len(seen) < len(ready):
+            return [""] * len(ready)
+        return self._gate.refusals(np.stack(seen))
 
     def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
         """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
@@ -171,21 +245,14 @@ class Classifier:
         reason = doubt(row, self._rule)
         return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
 
-    def _decide(self, path: str, row: NDArray[np.float64]) -> Prediction:
-        decision, reason = self.decide(row)
+    def _decide(self, path: str, row: NDArray[np.float64], refusal: str) -> Prediction:
+        decision, reason = self.decide(row, refusal)
         shares = dict(zip(CLASSES, row.tolist(), strict=True))
         answer = label(row) if decision == CLASSIFIED else None
         return Prediction(path, decision, answer, reason, shares, self.model)
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    """A picture that waits for its forward pass."""
-
-    path: str
-    pixels: NDArray[np.uint8]
 
 
 def _image(picture: Picture) -> MedicalImage:

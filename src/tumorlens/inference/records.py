@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tumorlens.inference.classifier import Failure
+from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import REJECTED
 from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES
@@ -25,22 +25,34 @@ CSV_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def json_line(result: Result) -> bytes:
-    """One line of UTF-8 JSON.
+def record(result: Result) -> dict[str, Any]:
+    """What JSON says of one input, as builtin types.
 
     Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
     ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
-    ``model`` (``name``, ``version``, ``sha256``); or ``path`` and ``error`` (``kind``,
+    ``model`` (``name``, ``version``, ``sha256``) and, where it was asked for, ``heatmap``
+    (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error`` (``kind``,
     ``message``). A volume also has ``finding``, ``slices``, ``series`` and ``notes``, the fields
     of ``volume.VolumePrediction``.
     """
-    record: dict[str, Any] = msgspec.to_builtins(result)
-    for part in (record, *record.get("slices", ())):
+    made: dict[str, Any] = msgspec.to_builtins(result)
+    for part in (made, *made.get("slices", ())):
         if "probabilities" in part:
             shares = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
             part["probabilities"] = None if part["decision"] == REJECTED else shares
+    if isinstance(result, Prediction):
+        if result.heatmap is None:
+            del made["heatmap"]
+        else:
+            made["heatmap"]["square"] = result.heatmap.square._asdict()
+    return made
+
+
+def json_line(result: Result) -> bytes:
+    """``record`` as one line of UTF-8 JSON."""
     # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    text = json.dumps(record(result), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def csv_header() -> bytes:

@@ -173,17 +173,19 @@ def predict_inputs(
     config: AggregationConfig = DEFAULT,
     plane: str = reader.DEFAULT_PLANE,
     batch_size: int = _BATCH,
+    explain: bool = False,
 ) -> Iterator[Result]:
     """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
 
-    Runs of pictures share forward passes. Of a series whose slices cannot all be read, the answer
-    comes first and a ``Failure`` for each missing file after it.
+    With ``explain`` each picture's prediction has its heatmap; a volume's has none. Runs of
+    pictures share forward passes. Of a series whose slices cannot all be read, the answer comes
+    first and a ``Failure`` for each missing file after it.
     """
     for is_picture, run in groupby(inputs, key=_is_likely_picture):
         if is_picture:
             # A generator: pictures are looked at no further ahead than they are decoded.
             paths = (one for one in run if isinstance(one, str))
-            for result in classifier.predict_paths(paths, batch_size):
+            for result in classifier.predict_paths(paths, batch_size, explain=explain):
                 if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
                     yield from _one(classifier, result.path, config, plane, batch_size)
                 else:

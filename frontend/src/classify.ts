@@ -1,0 +1,70 @@
+/** Getting answers for an item, from the network here or from the server. */
+import type { Engine } from "./engine";
+import { type Item, itemOf, planeOf } from "./items";
+import { readPng } from "./reading/png";
+import * as server from "./server";
+import { failureOf, isFailure, type Result } from "./types";
+
+const SLICES_A_REQUEST = 16;
+
+/** Tells of each answer; false stops the work, because nobody waits for it any more. */
+export type Deliver = (slice: number, result: Result) => boolean;
+
+/** From the middle outwards: the middle is what is on screen. */
+export function order(depth: number): number[] {
+  const middle = Math.floor(depth / 2);
+  return Array.from({ length: depth }, (_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+}
+
+export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): Promise<void> {
+  const { picture } = item;
+  if (!picture) return;
+  for (const slice of order(picture.depth)) {
+    const result = await engine.classify(item.name, planeOf(picture, slice)).catch((error) => failureOf(item.name, error));
+    if (!deliver(slice, result)) return;
+  }
+}
+
+/** The whole volume's answer, where the server reads studies. */
+export async function wholeByServer(item: Item): Promise<Result | null> {
+  const files = item.files.map(({ name, file }) => ({ name, data: file }));
+  const results = await server.study(files).catch((error) => [server.failure(item.name, error)]);
+  const whole = results.find((result) => !isFailure(result) && result.slices?.length === item.results.length);
+  return whole ?? results[0] ?? null;
+}
+
+export async function byServer(item: Item, deliver: Deliver): Promise<void> {
+  if (item.files.length === 1 && item.results.length === 1) {
+    const [{ file }] = item.files;
+    const [result] = await server.predict([{ name: item.name, data: file }], item.picture === null);
+    if (result.preview) adopt(item, result.preview);
+    // A file of a kind that this server does not read, but the browser does, goes as PNG.
+    const unread = isFailure(result) && result.error.kind === "unsupported_format";
+    if (!unread || !item.picture) {
+      delete result.preview;
+      deliver(0, result);
+      return;
+    }
+  }
+  const { picture } = item;
+  if (!picture) return;
+  const slices = order(picture.depth);
+  for (let start = 0; start < slices.length; start += SLICES_A_REQUEST) {
+    const some = slices.slice(start, start + SLICES_A_REQUEST);
+    const files = some.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(picture, slice)) }));
+    const results = await server.predict(files, false);
+    for (const [place, slice] of some.entries()) if (!deliver(slice, results[place])) return;
+  }
+}
+
+/** Show what the server has decoded. */
+function adopt(item: Item, preview: server.Preview): void {
+  const data = Uint8Array.from(atob(preview.png), (char) => char.charCodeAt(0));
+  const { pixels } = readPng(data);
+  const scale = (preview.high - preview.low) / 65535;
+  for (let i = 0; i < pixels.length; i++) pixels[i] = preview.low + pixels[i] * scale;
+  const { height, width } = preview;
+  const format = "decoded by the server";
+  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, aspect: 1, facts: [], sources: [item.name] }, []);
+  Object.assign(item, { picture: made.picture, shown: made.shown, fullRange: made.fullRange });
+}

@@ -1,0 +1,46 @@
+/** The page's side of the worker: promises instead of messages. */
+import type { BundleInfo } from "./network";
+import type { Plane } from "./preprocessing";
+import type { Result } from "./types";
+import type { Found, NamedBytes, Request } from "./worker";
+
+interface Waiting {
+  resolve: (value: never) => void;
+  reject: (error: Error) => void;
+}
+
+export class Engine {
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, Waiting>();
+  private next = 0;
+
+  constructor() {
+    this.worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
+    this.worker.onmessage = ({ data }: MessageEvent<{ id: number; value?: unknown; error?: string }>) => {
+      const one = this.waiting.get(data.id);
+      this.waiting.delete(data.id);
+      if (data.error !== undefined) one?.reject(new Error(data.error));
+      else one?.resolve(data.value as never);
+    };
+  }
+
+  read(files: NamedBytes[]): Promise<Found> {
+    return this.ask({ op: "read", files }, files.map((file) => file.data));
+  }
+
+  classify(path: string, plane: Plane): Promise<Result> {
+    return this.ask({ op: "classify", path, plane }, [plane.pixels.buffer as ArrayBuffer]);
+  }
+
+  load(): Promise<BundleInfo> {
+    return this.ask({ op: "load" }, []);
+  }
+
+  private ask<T>(request: Request, moved: Transferable[]): Promise<T> {
+    const id = this.next++;
+    return new Promise<T>((resolve, reject) => {
+      this.waiting.set(id, { resolve: resolve as (value: never) => void, reject });
+      this.worker.postMessage({ id, request }, moved);
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** The class activation map in pixels of the picture: `tumorlens/inference/heatmap.py`. */
+import { argmax } from "./postprocessing";
+import type { Heatmap, Square } from "./types";
+
+const BOX_LEVEL = 0.5;
+
+/** `cam` is the map of one class, (size, size). */
+export function explain(
+  cam: Float32Array, size: number, label: string, square: Square, height: number, width: number,
+): Heatmap {
+  const strongest = Math.max(0, ...cam);
+  const shares = Array.from(cam, (value) =>
+    strongest > 0 ? Math.round((Math.max(0, value) / strongest) * 1e4) / 1e4 : 0,
+  );
+  const grid = rowsOf(shares, size);
+  const ranked = upsample(strongest > 0 ? grid : rowsOf([...cam], size), square, height, width, -Infinity);
+  const place = argmax(ranked);
+  const peak = { row: Math.floor(place / width), column: place % width };
+  const box = strongest > 0 ? boxAround(ranked, place, height, width) : null;
+  return { label, square, grid, peak, box };
+}
+
+function rowsOf(values: number[], size: number): number[][] {
+  return Array.from({ length: values.length / size }, (_, row) => values.slice(row * size, (row + 1) * size));
+}
+
+/** Interpolate the cells of `square` linearly at each pixel; `outside` where the network saw none. */
+export function upsample(
+  grid: number[][], square: Square, height: number, width: number, outside = 0,
+): Float32Array {
+  const rows = places(height, square.top, square.side, grid.length);
+  const columns = places(width, square.left, square.side, grid[0].length);
+  const out = new Float32Array(height * width).fill(outside);
+  rows.forEach((row, y) => {
+    if (!row) return;
+    const above = grid[row.cell];
+    const below = grid[Math.min(row.cell + 1, grid.length - 1)];
+    columns.forEach((column, x) => {
+      if (!column) return;
+      const next = Math.min(column.cell + 1, above.length - 1);
+      const upper = above[column.cell] * (1 - column.share) + above[next] * column.share;
+      const lower = below[column.cell] * (1 - column.share) + below[next] * column.share;
+      out[y * width + x] = upper * (1 - row.share) + lower * row.share;
+    });
+  });
+  return out;
+}
+
+function places(pixels: number, start: number, side: number, cells: number) {
+  return Array.from({ length: pixels }, (_, pixel) => {
+    const place = (pixel + 0.5 - start) / side;
+    if (!(place > 0 && place < 1)) return null;
+    const position = Math.min(cells - 1, Math.max(0, place * cells - 0.5));
+    const cell = Math.floor(position);
+    return { cell, share: position - cell };
+  });
+}
+
+/** Around the pixels at half the maximum or more that hang together with the peak, edge to edge. */
+function boxAround(full: Float32Array, peak: number, height: number, width: number) {
+  const level = BOX_LEVEL * full[peak];
+  const seen = new Uint8Array(full.length);
+  const waiting = [peak];
+  seen[peak] = 1;
+  const box = { top: height, left: width, bottom: 0, right: 0 };
+  while (waiting.length > 0) {
+    const at = waiting.pop()!;
+    const row = Math.floor(at / width);
+    const column = at % width;
+    box.top = Math.min(box.top, row);
+    box.left = Math.min(box.left, column);
+    box.bottom = Math.max(box.bottom, row + 1);
+    box.right = Math.max(box.right, column + 1);
+    const near = [
+      row > 0 ? at - width : -1, row < height - 1 ? at + width : -1,
+      column > 0 ? at - 1 : -1, column < width - 1 ? at + 1 : -1,
+    ];
+    for (const next of near) {
+      if (next >= 0 && !seen[next] && full[next] >= level) {
+        seen[next] = 1;
+        waiting.push(next);
+      }
+    }
+  }
+  return box;
+}

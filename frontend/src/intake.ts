@@ -1,0 +1,45 @@
+/** Files from a drop, a dialog or the clipboard, folders included. */
+
+const MOST_FILES = 5000;
+
+/** A dropped file under the name it has below the dropped folder. */
+export interface Dropped {
+  name: string;
+  file: File;
+}
+
+export function fromInput(input: HTMLInputElement): Dropped[] {
+  const files = [...(input.files ?? [])].map((file) => ({ name: file.webkitRelativePath || file.name, file }));
+  input.value = "";
+  return visible(files);
+}
+
+export async function fromTransfer(transfer: DataTransfer): Promise<Dropped[]> {
+  // Entries must be taken before the first await: the list is empty afterwards.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (entries.length === 0) return visible([...transfer.files].map((file) => ({ name: file.name, file })));
+  const found: Dropped[] = [];
+  for (const entry of entries) await walk(entry, found);
+  return visible(found);
+}
+
+async function walk(entry: FileSystemEntry, found: Dropped[]): Promise<void> {
+  if (found.length >= MOST_FILES) return;
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    found.push({ name: entry.fullPath.replace(/^\//, ""), file });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return;
+    for (const child of some.sort((one, other) => one.name.localeCompare(other.name))) await walk(child, found);
+  }
+}
+
+/** Without hidden files, which systems put into folders. */
+function visible(files: Dropped[]): Dropped[] {
+  const shown = files.filter(({ name }) => !name.split("/").some((part) => part.startsWith(".")));
+  return shown.filter(({ name }) => !/(^|\/)(DICOMDIR|Thumbs\.db)$/i.test(name)).slice(0, MOST_FILES);
+}

@@ -1,0 +1,99 @@
+/** What the page holds: pictures and volumes with their answers. */
+import type { Dropped } from "./intake";
+import { extremes, type Plane, quantile } from "./preprocessing";
+import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Heatmap, isFailure, type Picture, type Result } from "./types";
+
+/** Intensities shown as black and as white. */
+export interface Range {
+  low: number;
+  high: number;
+}
+
+export interface Item {
+  id: number;
+  name: string;
+  /** Null where only the server can read the file, or nobody. */
+  picture: Picture | null;
+  /** What it was read from, as it was dropped. */
+  files: Dropped[];
+  /** One a slice; null while it is being asked. */
+  results: (Result | null)[];
+  /** The answer for a volume as a whole, where the server gives one. */
+  whole: Result | null;
+  slice: number;
+  shown: Range;
+  fullRange: Range;
+  /** Grows with each run, so that answers of an older run are dropped. */
+  run: number;
+  /** Where it was answered. */
+  where: "browser" | "server";
+}
+
+let next = 1;
+
+export function itemOf(name: string, picture: Picture | null, files: Dropped[]): Item {
+  const range = picture ? usefulRange(picture) : { low: 0, high: 1 };
+  const depth = picture?.depth ?? 1;
+  return {
+    id: next++, name, picture, files, results: Array<Result | null>(depth).fill(null), whole: null,
+    slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server",
+  };
+}
+
+export function failedItem(failure: Failure): Item {
+  return { ...itemOf(failure.path, null, []), results: [failure] };
+}
+
+/** One slice, copied: it may be handed to the worker. */
+export function planeOf({ pixels, height, width }: Picture, slice: number): Plane {
+  const size = height * width;
+  return { height, width, pixels: pixels.slice(slice * size, (slice + 1) * size) };
+}
+
+/** All but the brightest and darkest half percent. */
+export function usefulRange({ pixels }: Picture): Range {
+  const step = Math.max(1, Math.floor(pixels.length / 65_536));
+  const sample = Float32Array.from({ length: Math.floor(pixels.length / step) }, (_, i) => pixels[i * step]).sort();
+  let [low, high] = [quantile(sample, 0.005), quantile(sample, 0.995)];
+  if (!(high > low)) [low, high] = extremes(pixels);
+  return high > low ? { low, high } : { low, high: low + 1 };
+}
+
+/** The answer in a few words. Only a classified input has its label said. */
+export function headline(result: Result | null): string {
+  if (result === null) return "waiting";
+  if (isFailure(result)) return "cannot be used";
+  const decision = decisionOf(result);
+  if (decision === "rejected") return "rejected";
+  if (decision === "abstained" || result.label === null) return "no clear answer";
+  return DISPLAY_NAMES[result.label] ?? result.label;
+}
+
+export type Tone = "waiting" | "failed" | "rejected" | "abstained" | "classified";
+
+export function toneOf(result: Result | null): Tone {
+  if (result === null) return "waiting";
+  if (isFailure(result)) return "failed";
+  const decision = decisionOf(result);
+  return decision === "classified" && result.label === null ? "abstained" : decision;
+}
+
+/** Of an input that the network does not know, it has nothing to point at. */
+export function heatmapOf(result: Result | null): Heatmap | null {
+  if (result === null || isFailure(result) || decisionOf(result) === "rejected") return null;
+  return result.heatmap ?? null;
+}
+
+export function isDone(item: Item): boolean {
+  return item.results.every((result) => result !== null);
+}
+
+/** How many slices got which answer, in words. */
+export function tally(item: Item): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const result of item.results) {
+    if (result) counts.set(headline(result), (counts.get(headline(result)) ?? 0) + 1);
+  }
+  const order = [...CLASSES.map((name) => DISPLAY_NAMES[name]), "no clear answer", "rejected", "cannot be used"];
+  return order.filter((word) => counts.has(word)).map((word) => [word, counts.get(word)!]);
+}

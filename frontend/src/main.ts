@@ -1,0 +1,329 @@
+/** The page: takes files, asks for answers, shows them. */
+import { byServer, type Deliver, inBrowser, wholeByServer } from "./classify";
+import { Engine } from "./engine";
+import { toCsv, toJson } from "./export";
+import { History } from "./history";
+import { type Dropped, fromInput, fromTransfer } from "./intake";
+import { failedItem, headline, isDone, type Item, itemOf } from "./items";
+import * as server from "./server";
+import { failureOf, isFailure } from "./types";
+import { answerPanel } from "./view/answer";
+import { askToken, openHelp, openHistory, shortcutsOn } from "./view/dialogs";
+import { byId, h, save } from "./view/dom";
+import { listEntry } from "./view/list";
+import { report } from "./view/report";
+import { Viewer } from "./view/viewer";
+
+const PRIVATE = "tumorlens.private";
+const THEME = "tumorlens.theme";
+const THEMES = ["system", "light", "dark"];
+const EXAMPLES = ["glioma.png", "meningioma.png", "no-tumour.png", "pituitary.png"];
+
+class Page {
+  private items: Item[] = [];
+  private selected: Item | null = null;
+  private hasServer = true;
+  private readsStudies = false;
+  private readonly engine = new Engine();
+  private readonly history = new History();
+  private readonly viewer = new Viewer(byId("viewer"), () => this.drawAnswer());
+  private queue: Promise<void> = Promise.resolve();
+
+  async start(): Promise<void> {
+    applyTheme(localStorage.getItem(THEME) ?? "system");
+    this.setPrivate(localStorage.getItem(PRIVATE) !== null);
+    this.listen();
+    await this.meetServer();
+    document.documentElement.dataset.ready = "true";
+  }
+
+  /** Ask who answers; without a server, everything happens here. */
+  private async meetServer(): Promise<void> {
+    try {
+      const { model, studies } = await server.meet();
+      this.readsStudies = studies;
+      this.tellUse(model.intended_use);
+    } catch (error) {
+      if (error instanceof server.TokenNeeded) {
+        const token = await askToken();
+        if (token === null) return;
+        server.setToken(token);
+        return this.meetServer();
+      }
+      this.hasServer = false;
+      this.setPrivate(true);
+      byId<HTMLButtonElement>("private").disabled = true;
+      const info = await this.engine.load().catch(() => null);
+      if (info) this.tellUse(info.intended_use);
+      else this.say("The model could not be loaded.");
+    }
+  }
+
+  /** A model for something else than usual says so beside the notice. */
+  private tellUse(use: string): void {
+    const [special] = use.split("Research software");
+    byId("model-use").textContent = special.trim() ? ` ${special.trim()}` : "";
+  }
+
+  private get private(): boolean {
+    return byId("private").getAttribute("aria-checked") === "true";
+  }
+
+  private setPrivate(on: boolean): void {
+    byId("private").setAttribute("aria-checked", String(on));
+    byId("where").textContent = on
+      ? "Images stay on this computer: the network runs in this browser."
+      : `Images go to ${location.host}, are answered in memory and not kept.`;
+  }
+
+  /** Take the files, read them, and ask. */
+  async take(files: Dropped[]): Promise<void> {
+    if (files.length === 0) return;
+    this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
+    const byName = new Map(files.map((one) => [one.name, one]));
+    const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
+    const { pictures, failures } = await this.engine.read(named);
+    const read = pictures.map((picture) => itemOf(picture.name, picture, picture.sources.flatMap((name) => byName.get(name) ?? [])));
+    const unread = failures.map((failure) => {
+      const file = byName.get(failure.path) ?? null;
+      const perhaps = ["server_only", "unsupported_format"].includes(failure.error.kind);
+      return perhaps && !this.private && file ? itemOf(failure.path, null, [file]) : failedItem(failure);
+    });
+    const added = [...read, ...unread];
+    this.items.push(...added);
+    if (!this.selected) this.selected = added[0] ?? null;
+    this.draw();
+    for (const item of added) if (!isDone(item)) this.ask(item);
+  }
+
+  /** Put the item in the queue: one after the other, in the order of the list. */
+  private ask(item: Item): void {
+    const run = ++item.run;
+    const inside = this.private;
+    item.where = inside ? "browser" : "server";
+    item.results.fill(null);
+    item.whole = null;
+    const deliver: Deliver = (slice, result) => {
+      if (item.run !== run) return false;
+      item.results[slice] = result;
+      if (isDone(item)) this.remember(item);
+      this.drawSoon();
+      return true;
+    };
+    this.queue = this.queue.then(async () => {
+      if (item.run !== run) return;
+      try {
+        if (inside) await inBrowser(item, this.engine, deliver);
+        else await this.withToken(() => byServer(item, deliver));
+        if (!inside && this.readsStudies && item.results.length > 1) {
+          const whole = await wholeByServer(item);
+          if (item.run === run) item.whole = whole;
+          this.drawSoon();
+        }
+      } catch (error) {
+        item.results.forEach((result, slice) => {
+          if (result === null) deliver(slice, inside ? failureOf(item.name, error) : server.failure(item.name, error));
+        });
+      }
+    });
+  }
+
+  private async withToken(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof server.TokenNeeded)) throw error;
+      const token = await askToken();
+      if (token === null) throw new Error("the server asks for a token");
+      server.setToken(token);
+      await work();
+    }
+  }
+
+  private remember(item: Item): void {
+    const result = item.results[item.slice];
+    const answer = item.results.length > 1 ? `${item.results.length} slices` : headline(result);
+    const model = result && !isFailure(result) ? `${result.model.name} ${result.model.version}` : "";
+    this.history.add({ time: new Date().toISOString(), name: item.name, answer, model, where: item.where });
+    if (this.items.every(isDone)) this.say(`All answered. ${item.name}: ${answer}`);
+  }
+
+  private select(item: Item): void {
+    this.selected = item;
+    this.draw();
+    byId("items").querySelector<HTMLElement>("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  private stepItem(by: number): void {
+    const place = this.selected ? this.items.indexOf(this.selected) : -1;
+    const next = this.items[Math.min(this.items.length - 1, Math.max(0, place + by))];
+    if (next) this.select(next);
+  }
+
+  private pending = false;
+
+  private drawSoon(): void {
+    if (this.pending) return;
+    this.pending = true;
+    requestAnimationFrame(() => {
+      this.pending = false;
+      this.draw();
+    });
+  }
+
+  private draw(): void {
+    const empty = this.items.length === 0;
+    byId("start").hidden = !empty;
+    byId("desk").hidden = empty;
+    byId("count").textContent = String(this.items.length);
+    const list = byId("items");
+    const focused = list.contains(document.activeElement);
+    list.replaceChildren(...this.items.map((item) => listEntry(item, item === this.selected, () => this.select(item))));
+    if (focused) list.querySelector<HTMLElement>("[aria-current]")?.focus();
+    this.viewer.show(this.selected);
+    this.drawAnswer();
+  }
+
+  private drawAnswer(): void {
+    const panel = byId("answer");
+    if (!this.selected) return panel.replaceChildren();
+    const focused = panel.contains(document.activeElement) ? document.activeElement?.id : null;
+    const goTo = (slice: number) => this.viewer.goTo(slice);
+    panel.replaceChildren(...answerPanel(this.selected, this.actions(), goTo));
+    if (focused) document.getElementById(focused)?.focus();
+  }
+
+  private actions(): HTMLElement {
+    const button = (id: string, text: string, action: () => void) =>
+      h("button", { id, type: "button", class: "secondary", onclick: action }, text);
+    return h(
+      "div", { class: "actions", role: "group", "aria-label": "Export" },
+      button("export-json", "JSON", () => save(new Blob([toJson(this.items)], { type: "application/json" }), "tumorlens.json")),
+      button("export-csv", "CSV", () => save(new Blob([toCsv(this.items)], { type: "text/csv" }), "tumorlens.csv")),
+      button("print", "Print or PDF", () => this.print()),
+    );
+  }
+
+  private print(): void {
+    byId("report").replaceChildren(...report(this.items));
+    window.print();
+  }
+
+  private say(text: string): void {
+    byId("status").textContent = text;
+  }
+
+  private listen(): void {
+    const files = byId<HTMLInputElement>("file-input");
+    const folder = byId<HTMLInputElement>("folder-input");
+    for (const input of [files, folder]) input.addEventListener("change", () => void this.take(fromInput(input)));
+    const on = (id: string, action: () => void) => byId(id).addEventListener("click", action);
+    on("choose-files", () => files.click());
+    on("more", () => files.click());
+    on("choose-folder", () => folder.click());
+    on("examples", () => void this.takeExamples());
+    on("clear", () => this.clear());
+    on("help-open", () => openHelp(this.hasServer));
+    on("history-open", () => openHistory(this.history));
+    on("theme", nextTheme);
+    on("private", () => this.switchPrivate());
+    this.listenToDrops();
+    document.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  private listenToDrops(): void {
+    let depth = 0;
+    const mark = () => document.body.classList.toggle("dropping", depth > 0);
+    document.addEventListener("dragenter", () => {
+      depth++;
+      mark();
+    });
+    document.addEventListener("dragleave", () => {
+      depth = Math.max(0, depth - 1);
+      mark();
+    });
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      depth = 0;
+      mark();
+      if (event.dataTransfer) await this.take(await fromTransfer(event.dataTransfer));
+    });
+    document.addEventListener("paste", async (event) => {
+      if (event.clipboardData?.files.length) await this.take(await fromTransfer(event.clipboardData));
+    });
+  }
+
+  private async takeExamples(): Promise<void> {
+    const files = await Promise.all(
+      EXAMPLES.map(async (name) => {
+        const blob = await (await fetch(`examples/${name}`)).blob();
+        return { name: `example-${name}`, file: new File([blob], name) };
+      }),
+    );
+    await this.take(files);
+  }
+
+  private clear(): void {
+    for (const item of this.items) item.run++;
+    this.items = [];
+    this.selected = null;
+    this.draw();
+    byId("choose-files").focus();
+  }
+
+  private switchPrivate(): void {
+    const on = !this.private;
+    this.setPrivate(on);
+    if (on) localStorage.setItem(PRIVATE, "1");
+    else localStorage.removeItem(PRIVATE);
+    // What only the server could read stays as it is answered.
+    for (const item of this.items) if (item.picture) this.ask(item);
+    this.draw();
+  }
+
+  private key(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    const typing = target.matches("input, textarea, select") || document.querySelector("dialog[open]") !== null;
+    if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    const inside = byId("desk").contains(target) || target === document.body;
+    const arrows: Record<string, () => void> = {
+      ArrowUp: () => this.stepItem(-1),
+      ArrowDown: () => this.stepItem(1),
+      ArrowLeft: () => this.viewer.step(-1),
+      ArrowRight: () => this.viewer.step(1),
+    };
+    const letters: Record<string, () => void> = {
+      k: () => this.stepItem(-1),
+      j: () => this.stepItem(1),
+      h: () => this.viewer.toggleHeat(),
+      "[": () => this.viewer.stepOpacity(-1),
+      "]": () => this.viewer.stepOpacity(1),
+      m: () => this.viewer.toggleMarks(),
+      r: () => this.viewer.reset(),
+      o: () => byId<HTMLInputElement>("file-input").click(),
+      p: () => this.print(),
+      "?": () => openHelp(this.hasServer),
+    };
+    const action = (inside && this.items.length > 0 ? arrows[event.key] : undefined)
+      ?? (shortcutsOn() ? letters[event.key.toLowerCase()] : undefined);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+}
+
+function applyTheme(theme: string): void {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  byId("theme").textContent = `Theme: ${theme}`;
+}
+
+function nextTheme(): void {
+  const now = localStorage.getItem(THEME) ?? "system";
+  const next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
+  localStorage.setItem(THEME, next);
+  applyTheme(next);
+}
+
+void new Page().start();

@@ -1,0 +1,215 @@
+/** DICOM, uncompressed or baseline JPEG, and its grouping into series. */
+import dicomParser, { type DataSet } from "dicom-parser";
+import { InputError, type Picture } from "../types";
+import { checkSides, finite, luma } from "./gray";
+import { apply, type Levels, windowOf } from "./levels";
+import { readRaster } from "./raster";
+
+const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
+const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]);
+const MAX_FRAMES = 4096;
+
+/** One file's frames, and where they belong. */
+export interface DicomPart extends Picture {
+  series: string;
+  /** Along the normal of the slices, in millimetres; null where the file does not say. */
+  position: number | null;
+  instance: number;
+  /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
+  levels: Levels;
+}
+
+/** Look-up tables and functional groups (enhanced MR), which only the server reads. */
+const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
+
+export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
+  const set = parse(data);
+  checkModality(set);
+  const height = set.uint16("x00280010") ?? 0;
+  const width = set.uint16("x00280011") ?? 0;
+  const depth = set.intString("x00280008") ?? 1;
+  if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
+  checkSides(width, height);
+  if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
+  if (SERVER_ONLY.some((tag) => set.elements[tag])) {
+    throw new InputError("server_only", "DICOM with look-up tables or functional groups; let the server read it");
+  }
+  const { pixels, levels } = await frames(set, depth, height, width);
+  const bits = set.uint16("x00280101") ?? 8;
+  const spacing = numbers(set, "x00280030");
+  return {
+    name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
+    aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
+    facts: facts(set), sources: [name], series: set.string("x0020000e") ?? name,
+    levels, position: position(set), instance: set.intString("x00200013") ?? 0,
+  };
+}
+
+function parse(data: Uint8Array): DataSet {
+  try {
+    return dicomParser.parseDicom(data);
+  } catch (error) {
+    const words = typeof error === "string" ? error : ((error as Error)?.message ?? "");
+    throw new InputError("corrupt", `a damaged DICOM file (${words})`);
+  }
+}
+
+function checkModality(set: DataSet): void {
+  const modality = set.string("x00080060");
+  // Secondary captures of MR are stored as "OT"; what else is stated is another kind of image.
+  if (modality && !["MR", "OT", "SC"].includes(modality)) {
+    throw new InputError("not_mr", `${modality}, not MR: the network knows MR only`);
+  }
+}
+
+function facts(set: DataSet): string[] {
+  const found = ["x00080060", "x00180020", "x0008103e"].map((tag) => set.string(tag)?.trim() ?? "");
+  return found.filter((text) => text !== "");
+}
+
+async function frames(set: DataSet, depth: number, height: number, width: number) {
+  const syntax = set.string("x00020010") ?? "1.2.840.10008.1.2";
+  const raw = syntax === JPEG_BASELINE
+    ? await jpegFrames(set, depth, height, width)
+    : rawFrames(set, syntax, depth, height, width);
+  const slope = set.floatString("x00281053") ?? 1;
+  const intercept = set.floatString("x00281052") ?? 0;
+  const bits = set.uint16("x00280101") ?? 16;
+  const signed = set.uint16("x00280103") === 1;
+  const ends = signed ? -1 : 2 ** bits - 1;
+  const levels: Levels = {
+    window: windowOf(set.floatString("x00281050"), set.floatString("x00281051"), text(set, "x00281056")),
+    inverted: text(set, "x00280004") === "MONOCHROME1",
+    ends: ends * slope + 2 * intercept,
+    empty: padding(set, signed, raw),
+  };
+  for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
+  return { pixels: raw, levels };
+}
+
+function text(set: DataSet, tag: string): string {
+  return set.string(tag)?.trim() ?? "";
+}
+
+/** Stored values from PixelPaddingValue to PixelPaddingRangeLimit. */
+function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Array | null {
+  const whole = (tag: string) => (signed ? set.int16(tag) : set.uint16(tag));
+  const value = whole("x00280120");
+  if (value === undefined) return null;
+  const limit = whole("x00280121") ?? value;
+  const [low, high] = [Math.min(value, limit), Math.max(value, limit)];
+  const empty = Uint8Array.from(stored, (one) => (one >= low && one <= high ? 1 : 0));
+  return empty.includes(1) ? empty : null;
+}
+
+async function jpegFrames(set: DataSet, depth: number, height: number, width: number) {
+  const element = set.elements.x7fe00010;
+  const out = new Float32Array(depth * height * width);
+  for (let frame = 0; frame < depth; frame++) {
+    const data = element.basicOffsetTable?.length
+      ? dicomParser.readEncapsulatedImageFrame(set, element, frame)
+      : dicomParser.readEncapsulatedPixelDataFromFragments(set, element, frame);
+    const plane = await readRaster(new Uint8Array(data as unknown as ArrayLike<number>), "jpeg");
+    if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of other sizes");
+    out.set(plane.pixels, frame * height * width);
+  }
+  return out;
+}
+
+function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number) {
+  if (!UNCOMPRESSED.has(syntax)) {
+    throw new InputError(
+      "unsupported_format",
+      "compressed DICOM that browsers cannot decode; send it to the server, or store it uncompressed",
+    );
+  }
+  const allocated = set.uint16("x00280100") ?? 8;
+  const channels = set.uint16("x00280002") ?? 1;
+  const samples = values(set, depth * height * width * channels, allocated, syntax.endsWith(".2.2"));
+  if (channels === 1) return samples;
+  const planar = set.uint16("x00280006") === 1;
+  const size = height * width;
+  return Float32Array.from({ length: depth * size }, (_, at) => {
+    const frame = Math.floor(at / size);
+    const within = at % size;
+    const start = frame * size * 3 + (planar ? within : within * 3);
+    const step = planar ? size : 1;
+    return luma(samples[start], samples[start + step], samples[start + 2 * step]);
+  });
+}
+
+/** Stored values, PS3.5 8.1.1: `BitsStored` bits below `HighBit`, with or without a sign. */
+function values(set: DataSet, count: number, allocated: number, big: boolean): Float32Array {
+  const { dataOffset, length } = set.elements.x7fe00010;
+  if (![8, 16].includes(allocated)) throw new InputError("unsupported_format", `${allocated}-bit DICOM`);
+  if (length < (count * allocated) / 8) throw new InputError("corrupt", "a truncated DICOM file");
+  const stored = set.uint16("x00280101") ?? allocated;
+  const drop = (set.uint16("x00280102") ?? stored - 1) + 1 - stored;
+  const signed = set.uint16("x00280103") === 1;
+  const view = new DataView(set.byteArray.buffer, set.byteArray.byteOffset + dataOffset, length);
+  const out = new Float32Array(count);
+  const unused = 32 - stored;
+  for (let i = 0; i < count; i++) {
+    const word = (allocated === 8 ? view.getUint8(i) : view.getUint16(2 * i, !big)) >>> drop;
+    const high = word << unused;
+    out[i] = signed ? high >> unused : high >>> unused;
+  }
+  return out;
+}
+
+function numbers(set: DataSet, tag: string): number[] {
+  return (set.string(tag) ?? "").split("\\").map(Number).filter(Number.isFinite);
+}
+
+/** ImagePositionPatient along the normal of ImageOrientationPatient, PS3.3 C.7.6.2. */
+function position(set: DataSet): number | null {
+  const place = numbers(set, "x00200032");
+  const [a, b, c, d, e, f] = numbers(set, "x00200037");
+  if (place.length !== 3 || f === undefined) return null;
+  const normal = [b * f - c * e, c * d - a * f, a * e - b * d];
+  return normal.reduce((sum, part, axis) => sum + part * place[axis], 0);
+}
+
+/** Put the files of each series together, sorted along the normal, else by instance number. */
+export function group(parts: DicomPart[]): Picture[] {
+  const series = new Map<string, DicomPart[]>();
+  for (const part of parts) {
+    const key = `${part.series} ${part.height}x${part.width}`;
+    series.set(key, [...(series.get(key) ?? []), part]);
+  }
+  return [...series.values()].map(join);
+}
+
+function join(parts: DicomPart[]): Picture {
+  const placed = parts.every((part) => part.position !== null);
+  const sorted = [...parts].sort((one, other) =>
+    placed ? one.position! - other.position! : one.instance - other.instance,
+  );
+  const [first] = sorted;
+  const depth = sorted.reduce((sum, part) => sum + part.depth, 0);
+  const pixels = leveled(sorted);
+  const { height, width, format, aspect, facts } = first;
+  const name = parts.length === 1 ? first.name : `${folder(first.name)} (${parts.length} files)`;
+  const sources = sorted.map((part) => part.name);
+  return { name, depth, height, width, pixels, format, aspect, facts, sources };
+}
+
+/** All slices through their window, where each has one and that does not hide everything. */
+function leveled(parts: DicomPart[]): Float32Array {
+  const all = (windowed: boolean) => {
+    const planes = parts.map((part) => apply(part.pixels, part.levels, windowed));
+    const pixels = new Float32Array(planes.reduce((sum, plane) => sum + plane.length, 0));
+    planes.reduce((at, plane) => (pixels.set(plane, at), at + plane.length), 0);
+    return pixels;
+  };
+  if (parts.every((part) => part.levels.window)) {
+    const windowed = all(true);
+    if (windowed.some((value) => value !== windowed[0])) return windowed;
+  }
+  return all(false);
+}
+
+function folder(name: string): string {
+  const parts = name.split("/");
+  return parts.length > 1 ? parts.slice(0, -1).join("/") : "DICOM series";
+}

@@ -1,0 +1,41 @@
+/** From colour to gray: the arithmetic of `tumorlens/imaging/gray.py` and `raster.py`. */
+import { InputError } from "../types";
+
+export const MIN_SIDE = 32;
+export const MAX_SIDE = 8192;
+const LARGEST = 1e30;
+
+/** ITU-R BT.601 in whole thousandths, halves rounded up. */
+export function luma(red: number, green: number, blue: number): number {
+  return Math.floor((299 * red + 587 * green + 114 * blue + 500) / 1000);
+}
+
+/** Gray over black of 8-bit RGBA. */
+export function overBlack(red: number, green: number, blue: number, alpha: number): number {
+  const gray = luma(red, green, blue);
+  return alpha === 255 ? gray : Math.round(Math.fround(gray * Math.fround(alpha / 255)));
+}
+
+export function checkSides(width: number, height: number): void {
+  if (Math.min(width, height) < MIN_SIDE || Math.max(width, height) > MAX_SIDE) {
+    throw new InputError("limit", `${width}x${height} pixels; sides must be ${MIN_SIDE} to ${MAX_SIDE}`);
+  }
+}
+
+/** Replace NaN, infinities and fill values by the smallest usable value, in place. */
+export function finite(pixels: Float32Array): Float32Array {
+  let low = Infinity;
+  let odd = false;
+  for (const value of pixels) {
+    if (Math.abs(value) <= LARGEST) {
+      if (value < low) low = value;
+    } else {
+      odd = true;
+    }
+  }
+  if (low === Infinity) throw new InputError("blank", "no pixel has a finite value");
+  if (odd) {
+    for (let i = 0; i < pixels.length; i++) if (!(Math.abs(pixels[i]) <= LARGEST)) pixels[i] = low;
+  }
+  return pixels;
+}

@@ -1,0 +1,66 @@
+/**
+ * From a DICOM file's rescaled values to gray: window, polarity, padding. PS3.3 C.11.2, C.7.5.1.1.2.
+ * The part of `tumorlens/imaging/dicom/levels.py` that files without look-up tables need.
+ */
+import { InputError } from "../types";
+
+export interface Window {
+  center: number;
+  width: number;
+  function: string;
+}
+
+export interface Levels {
+  window: Window | null;
+  /** MONOCHROME1: the smallest value is shown white. */
+  inverted: boolean;
+  /** Sum of the smallest and largest value that can be stored, rescaled. */
+  ends: number;
+  /** One where the stored value stands for no measurement. */
+  empty: Uint8Array | null;
+}
+
+const FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"];
+const MOST = 1e30;
+
+/** Null where there is none that makes sense. */
+export function windowOf(center: number | undefined, width: number | undefined, name: string): Window | null {
+  const known = name || "LINEAR";
+  if (center === undefined || width === undefined || !FUNCTIONS.includes(known)) return null;
+  const enough = known === "LINEAR" ? width >= 1 : width > 0;
+  const usable = enough && Number.isFinite(center) && width < MOST && Math.abs(center) < MOST;
+  return usable ? { center, width, function: known } : null;
+}
+
+/** A copy: windowed to 0 to 1, or in the file's unit; larger is brighter. */
+export function apply(values: Float32Array, levels: Levels, windowed: boolean): Float32Array {
+  const { window, inverted, ends, empty } = levels;
+  const shown = windowed && window ? values.map((value) => through(window, value)) : values.slice();
+  const white = windowed && window ? 1 : ends;
+  if (inverted) for (let i = 0; i < shown.length; i++) shown[i] = white - shown[i];
+  if (empty) fill(shown, empty);
+  return shown;
+}
+
+function through({ center, width, function: name }: Window, value: number): number {
+  if (name === "SIGMOID") return 1 / (1 + Math.exp((-4 * (value - center)) / width));
+  if (name === "LINEAR_EXACT") return clip((value - center) / width + 0.5);
+  if (width > 1) return clip((value - (center - 0.5)) / (width - 1) + 0.5);
+  return value > center - 0.5 ? 1 : 0;
+}
+
+function clip(share: number): number {
+  return Math.min(1, Math.max(0, share));
+}
+
+/** Give empty pixels the darkest of the others. */
+function fill(values: Float32Array, empty: Uint8Array): void {
+  let low = Infinity;
+  values.forEach((value, i) => {
+    if (!empty[i] && value < low) low = value;
+  });
+  if (low === Infinity) throw new InputError("blank", "every pixel is padding");
+  values.forEach((_, i) => {
+    if (empty[i]) values[i] = low;
+  });
+}

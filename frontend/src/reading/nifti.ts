@@ -1,0 +1,102 @@
+/** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
+import * as nifti from "nifti-reader-js";
+import { InputError, type Picture } from "../types";
+import { checkSides, finite } from "./gray";
+
+export function readNifti(name: string, data: Uint8Array): Picture {
+  let buffer = data.slice().buffer as ArrayBuffer;
+  if (nifti.isCompressed(buffer)) buffer = nifti.decompress(buffer) as ArrayBuffer;
+  const header = nifti.isNIFTI(buffer) ? nifti.readHeader(buffer) : null;
+  if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
+  const [rank, ...sides] = header.dims;
+  if (rank < 2) throw new InputError("unsupported_format", "a NIfTI file without slices");
+  const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
+  const count = shape[0] * shape[1] * shape[2];
+  const values = samples(header, nifti.readImage(header, buffer) as ArrayBuffer, count);
+  const axes = orientation(header.affine);
+  const [x, y, z] = axes.map(({ axis }) => shape[axis]);
+  checkSides(x, y);
+  const strides = [1, shape[0], shape[0] * shape[1]];
+  const [start, steps] = walk(axes, shape, strides);
+  const pixels = new Float32Array(count);
+  let place = 0;
+  for (let slice = 0; slice < z; slice++) {
+    for (let row = 0; row < y; row++) {
+      let at = start + slice * steps[2] + row * steps[1];
+      for (let column = 0; column < x; column++, at += steps[0]) pixels[place++] = values[at];
+    }
+  }
+  const spacing = axes.map(({ axis }) => Math.abs(header.pixDims[axis + 1]) || 1);
+  return {
+    name, depth: z, height: y, width: x, pixels: finite(pixels),
+    format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: spacing[1] / spacing[0], facts: ["axial"],
+    sources: [name],
+  };
+}
+
+/** Voxels in file order as numbers, scaled as the header says. */
+function samples(header: nifti.NIFTI1 | nifti.NIFTI2, image: ArrayBuffer, count: number): Float32Array {
+  const bytes = header.numBitsPerVoxel / 8;
+  if (image.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
+  const view = new DataView(image);
+  const little = header.littleEndian;
+  const getters: Record<number, (at: number) => number> = {
+    [nifti.NIFTI1.TYPE_UINT8]: (at) => view.getUint8(at),
+    [nifti.NIFTI1.TYPE_INT8]: (at) => view.getInt8(at),
+    [nifti.NIFTI1.TYPE_INT16]: (at) => view.getInt16(at, little),
+    [nifti.NIFTI1.TYPE_UINT16]: (at) => view.getUint16(at, little),
+    [nifti.NIFTI1.TYPE_INT32]: (at) => view.getInt32(at, little),
+    [nifti.NIFTI1.TYPE_UINT32]: (at) => view.getUint32(at, little),
+    [nifti.NIFTI1.TYPE_FLOAT32]: (at) => view.getFloat32(at, little),
+    [nifti.NIFTI1.TYPE_FLOAT64]: (at) => view.getFloat64(at, little),
+  };
+  const get = getters[header.datatypeCode];
+  if (!get) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
+  const slope = header.scl_slope;
+  const scaled = Number.isFinite(slope) && slope !== 0;
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const value = get(i * bytes);
+    out[i] = scaled ? value * slope + header.scl_inter : value;
+  }
+  return out;
+}
+
+interface Axis {
+  /** Axis of the file, 0 to 2. */
+  axis: number;
+  /** Whether the file's index grows the other way. */
+  flip: boolean;
+}
+
+/** For left, posterior and superior: the axis of the file that runs along it. */
+function orientation(affine: number[][]): [Axis, Axis, Axis] {
+  const strengths: [number, number, number][] = [];
+  for (let world = 0; world < 3; world++) {
+    for (let axis = 0; axis < 3; axis++) {
+      const norm = Math.hypot(affine[0][axis], affine[1][axis], affine[2][axis]) || 1;
+      strengths.push([Math.abs(affine[world][axis]) / norm, world, axis]);
+    }
+  }
+  strengths.sort((one, other) => other[0] - one[0]);
+  const found: (Axis | undefined)[] = [undefined, undefined, undefined];
+  const used = new Set<number>();
+  for (const [, world, axis] of strengths) {
+    if (found[world] || used.has(axis)) continue;
+    used.add(axis);
+    // World axes point right, anterior, superior; columns run to the left, rows to the back.
+    const grows = affine[world][axis] >= 0;
+    found[world] = { axis, flip: world === 2 ? !grows : grows };
+  }
+  return found as [Axis, Axis, Axis];
+}
+
+/** Where the first pixel lies in the file, and how far it is to the next column, row and slice. */
+function walk(axes: Axis[], shape: readonly number[], strides: number[]): [number, number[]] {
+  let start = 0;
+  const steps = axes.map(({ axis, flip }) => {
+    if (flip) start += (shape[axis] - 1) * strides[axis];
+    return flip ? -strides[axis] : strides[axis];
+  });
+  return [start, steps];
+}

@@ -1,0 +1,66 @@
+/** PNG with all its bits: a canvas would keep only eight. */
+import { type DecodedPng, decode } from "fast-png";
+import type { Plane } from "../preprocessing";
+import { checkSides, luma, overBlack } from "./gray";
+
+export function readPng(data: Uint8Array): Plane & { format: string } {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
+  const png = decode(data);
+  const { height, width } = png;
+  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits` };
+}
+
+function grays(png: DecodedPng): Float32Array {
+  if (png.palette) return fromPalette(png);
+  if (png.depth < 8) return fromFewBits(png);
+  return png.depth === 16 ? fromDeep(png) : fromBytes(png);
+}
+
+function fromBytes({ data, channels, height, width, transparency }: DecodedPng): Float32Array {
+  const out = new Float32Array(height * width);
+  for (let i = 0; i < out.length; i++) {
+    const at = i * channels;
+    if (channels === 1) out[i] = transparency?.[0] === data[at] ? 0 : data[at];
+    else if (channels === 2) out[i] = overBlack(data[at], data[at], data[at], data[at + 1]);
+    else if (channels === 3) out[i] = luma(data[at], data[at + 1], data[at + 2]);
+    else out[i] = overBlack(data[at], data[at + 1], data[at + 2], data[at + 3]);
+  }
+  return out;
+}
+
+function fromDeep({ data, channels, height, width }: DecodedPng): Float32Array {
+  const out = new Float32Array(height * width);
+  for (let i = 0; i < out.length; i++) {
+    const at = i * channels;
+    const gray = channels < 3 ? data[at] : luma(data[at], data[at + 1], data[at + 2]);
+    const opaque = channels % 2 === 1 ? 65535 : data[at + channels - 1];
+    out[i] = gray * Math.fround(opaque / 65535);
+  }
+  return out;
+}
+
+/** The samples of 1, 2 or 4 bits lie packed, each row from a byte of its own. */
+function unpack({ data, depth, height, width }: DecodedPng): Uint8Array {
+  if (data.length === height * width && depth === 8) return data as Uint8Array;
+  const stride = Math.ceil((width * depth) / 8);
+  const out = new Uint8Array(height * width);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const bit = column * depth;
+      const byte = data[row * stride + (bit >> 3)];
+      out[row * width + column] = (byte >> (8 - depth - (bit & 7))) & ((1 << depth) - 1);
+    }
+  }
+  return out;
+}
+
+function fromFewBits(png: DecodedPng): Float32Array {
+  const scale = 255 / ((1 << png.depth) - 1);
+  return Float32Array.from(unpack(png), (value) => value * scale);
+}
+
+function fromPalette(png: DecodedPng): Float32Array {
+  const shades = png.palette!.map((color) => overBlack(color[0], color[1], color[2], color[3] ?? 255));
+  return Float32Array.from(unpack(png), (place) => shades[place] ?? 0);
+}

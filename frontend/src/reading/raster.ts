@@ -1,0 +1,31 @@
+/** JPEG, BMP, GIF and WebP, decoded by the browser: eight bits are all they have. */
+import type { Plane } from "../preprocessing";
+import { InputError } from "../types";
+import { checkSides, overBlack } from "./gray";
+
+export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string }> {
+  const bitmap = await bitmapOf(data, kind);
+  try {
+    const { width, height } = bitmap;
+    checkSides(width, height);
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
+    context.drawImage(bitmap, 0, 0);
+    const rgba = context.getImageData(0, 0, width, height).data;
+    const pixels = new Float32Array(width * height);
+    for (let i = 0; i < pixels.length; i++) {
+      pixels[i] = overBlack(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2], rgba[4 * i + 3]);
+    }
+    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits` };
+  } finally {
+    bitmap.close();
+  }
+}
+
+async function bitmapOf(data: Uint8Array, kind: string): Promise<ImageBitmap> {
+  const blob = new Blob([data as Uint8Array<ArrayBuffer>], { type: `image/${kind}` });
+  try {
+    return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  } catch {
+    throw new InputError("corrupt", `begins like ${kind} but is damaged or of a rare variety`);
+  }
+}

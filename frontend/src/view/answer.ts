@@ -1,0 +1,101 @@
+/** What was found, in words first. */
+import { headline, isDone, type Item, tally, toneOf } from "../items";
+import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
+import { h, percent } from "./dom";
+
+export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
+  const result = item.results[item.slice];
+  const volume = item.results.length > 1;
+  return [
+    volume ? study(item, goTo) : null,
+    card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
+    result && !isFailure(result) ? details(result, item) : null,
+    actions,
+  ].filter((part): part is HTMLElement => part !== null);
+}
+
+/** The volume as a whole where the server answers for it, and in any case what its slices got. */
+function study(item: Item, goTo: (slice: number) => void): HTMLElement {
+  const done = item.results.filter((result) => result !== null).length;
+  const words = isDone(item) ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far:`;
+  const slices = [
+    h("p", { class: "quiet" }, words),
+    h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
+  ];
+  if (item.whole) {
+    const whole = card(item.whole, "Study as a whole");
+    whole.querySelector("[data-testid]")?.setAttribute("data-testid", "whole");
+    whole.append(...finding(item.whole, goTo), h("div", { class: "study-slices" }, ...slices));
+    return whole;
+  }
+  const none = "No answer for the volume as a whole.";
+  return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
+}
+
+function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
+  if (isFailure(whole)) return [];
+  const notes = (whole.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
+  if (!whole.finding) return notes;
+  const { first, middle, last } = whole.finding;
+  const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
+  const text = first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
+  return [h("div", { class: "finding" }, h("span", {}, text), go), ...notes];
+}
+
+function card(result: Result | null, title: string): HTMLElement {
+  const tone = toneOf(result);
+  const children = [
+    h("h2", {}, title),
+    h("p", { class: "headline", "data-testid": "headline" }, headline(result)),
+    reason(result),
+    result && !isFailure(result) && tone !== "rejected" ? bars(result) : null,
+    result && !isFailure(result) ? predictionSet(result) : null,
+  ];
+  return h("section", { class: `card card-${tone}` }, ...children);
+}
+
+function reason(result: Result | null): HTMLElement | null {
+  if (result === null) return h("p", { class: "quiet" }, "The picture is being looked at.");
+  if (isFailure(result)) return h("p", { class: "reason" }, result.error.message);
+  const decision = decisionOf(result);
+  if (decision === "classified" && result.label !== null) return null;
+  const fallback = decision === "rejected"
+    ? "This is not an image that the network knows."
+    : "The network cannot tell these classes apart here.";
+  return h("p", { class: "reason" }, result.reason || fallback);
+}
+
+function bars(result: Answer): HTMLElement | null {
+  const shares = result.probabilities;
+  if (!shares) return null;
+  const rows = CLASSES.map((name) => {
+    const share = shares[name] ?? 0;
+    const bar = h("span", { class: "bar-fill" });
+    bar.style.setProperty("--share", String(share));
+    const chosen = decisionOf(result) === "classified" && name === result.label;
+    return h(
+      "li", { class: chosen ? "bar-row chosen" : "bar-row" },
+      h("span", { class: "bar-name" }, DISPLAY_NAMES[name]),
+      h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
+      h("span", { class: "bar-value" }, percent(share)),
+    );
+  });
+  return h("ul", { class: "bars", "aria-label": "Probabilities" }, ...rows);
+}
+
+/** The classes that cannot be excluded, where the model gives them. */
+function predictionSet(result: Answer): HTMLElement | null {
+  const set = result.prediction_set;
+  if (!set?.length || decisionOf(result) === "rejected") return null;
+  const chips = set.map((name) => h("li", { class: "chip" }, DISPLAY_NAMES[name] ?? name));
+  return h("div", { class: "set" }, h("p", { class: "quiet" }, "Not excluded:"), h("ul", { class: "chips" }, ...chips));
+}
+
+function details(result: Answer, item: Item): HTMLElement {
+  const where = item.where === "browser" ? "in this browser; the image did not leave it" : "by the server";
+  return h(
+    "p", { class: "details quiet" },
+    `Answered ${where}, by model ${result.model.name} ${result.model.version} `,
+    h("code", {}, result.model.sha256.slice(0, 12)), ".",
+  );
+}

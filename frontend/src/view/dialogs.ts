@@ -1,0 +1,89 @@
+/** Help, history, and the question for a token. */
+import type { History } from "../history";
+import { byId, h } from "./dom";
+
+export const SHORTCUTS: [string, string][] = [
+  ["O", "choose files"],
+  ["↑ ↓ or K J", "previous or next picture"],
+  ["← →", "previous or next slice"],
+  ["H", "heatmap on or off"],
+  ["[ ]", "heatmap weaker or stronger"],
+  ["M", "marks on or off"],
+  ["R", "reset window and level"],
+  ["P", "print, or save as PDF"],
+  ["?", "this help"],
+];
+
+const KEYS_OFF = "tumorlens.keys-off";
+
+export function shortcutsOn(): boolean {
+  return localStorage.getItem(KEYS_OFF) === null;
+}
+
+export function openHelp(hasServer: boolean): void {
+  const toggle = h("input", { type: "checkbox", id: "keys-on", checked: shortcutsOn() });
+  toggle.addEventListener("change", () => {
+    if (toggle.checked) localStorage.removeItem(KEYS_OFF);
+    else localStorage.setItem(KEYS_OFF, "1");
+  });
+  show(
+    "help", "Help",
+    h("p", {}, "Drag over the picture: across for the window, down for the level; a double click resets them. Scroll to move through a volume."),
+    h("p", {}, "The heatmap shows which parts speak for the class named beside it, as a share of the strongest. It is coarse, and evidence for a class, not the outline of a lesion."),
+    h("p", {}, "“Keep images on this computer” runs the same network in this browser: the page then sends no image anywhere. Probabilities agree with the server's to 0.001."),
+    h("h3", {}, "Keys"),
+    h("table", { class: "keys" }, h("tbody", {}, ...SHORTCUTS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))))),
+    h("p", {}, toggle, " ", h("label", { for: "keys-on" }, "Single keys act on the page")),
+    h("p", {}, hasServer && h("a", { href: "docs" }, "The interface for programs"), hasServer && " · ", h("a", { href: "licences.txt" }, "Licences of the libraries")),
+  );
+}
+
+export function openHistory(history: History): void {
+  const entries = history.entries();
+  const keep = h("input", { type: "checkbox", id: "history-keep", checked: history.kept });
+  keep.addEventListener("change", () => history.keep(keep.checked));
+  const clear = h("button", { type: "button", class: "secondary" }, "Clear history");
+  clear.addEventListener("click", () => {
+    history.clear();
+    openHistory(history);
+  });
+  const rows = entries.map((entry) =>
+    h(
+      "tr", {},
+      h("td", {}, new Date(entry.time).toLocaleString()), h("td", { class: "cut" }, entry.name),
+      h("td", {}, entry.answer), h("td", {}, entry.where),
+    ),
+  );
+  const heads = ["Time", "Picture", "Answer", "Answered by"].map((text) => h("th", { scope: "col" }, text));
+  show(
+    "history", "History",
+    h("p", {}, "Names and answers, no images. It lives in this browser only, and ends with this tab unless you keep it."),
+    h("p", {}, keep, " ", h("label", { for: "history-keep" }, "Keep it after the tab is closed")),
+    entries.length === 0
+      ? h("p", { class: "quiet" }, "Nothing yet.")
+      : h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Past answers" },
+        h("table", {}, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows))),
+    clear,
+  );
+}
+
+/** Ask until there is a token; null where the user gives up. */
+export function askToken(): Promise<string | null> {
+  const input = h("input", { type: "password", id: "token-input", autocomplete: "off", required: true });
+  return new Promise((resolve) => {
+    const form = h(
+      "form", { method: "dialog" },
+      h("p", {}, h("label", { for: "token-input" }, "This server asks for a token:")), input,
+      h("p", {}, h("button", { class: "primary" }, "Use it")),
+    );
+    show("token", "Token", form);
+    byId<HTMLDialogElement>("token").addEventListener("close", () => resolve(input.value.trim() || null), { once: true });
+  });
+}
+
+function show(id: string, title: string, ...content: HTMLElement[]): void {
+  const dialog = byId<HTMLDialogElement>(id);
+  const close = h("button", { type: "button", class: "tool dialog-close", onclick: () => dialog.close() }, "Close");
+  dialog.replaceChildren(h("div", { class: "dialog-head" }, h("h2", { id: `${id}-title` }, title), close), ...content);
+  if (!dialog.open) dialog.showModal();
+}

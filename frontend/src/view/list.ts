@@ -1,0 +1,50 @@
+/** The pictures beside each other, with their answers. */
+import { headline, isDone, type Item, toneOf } from "../items";
+import { isFailure } from "../types";
+import { h, percent } from "./dom";
+import { thumbnail } from "./render";
+
+const SIDE = 96;
+const thumbnails = new WeakMap<Item, HTMLCanvasElement>();
+
+export function listEntry(item: Item, selected: boolean, select: () => void): HTMLElement {
+  return h(
+    "li", {},
+    h(
+      "button", { type: "button", class: "entry", "aria-current": selected ? "true" : null, onclick: select },
+      picture(item),
+      h(
+        "span", { class: "entry-text" },
+        h("span", { class: "entry-name", title: item.name }, item.name),
+        h("span", { class: `entry-answer tone-${tone(item)}` }, words(item)),
+      ),
+    ),
+  );
+}
+
+function tone(item: Item) {
+  if (item.whole) return toneOf(item.whole);
+  return item.results.length > 1 ? (isDone(item) ? "classified" : "waiting") : toneOf(item.results[0]);
+}
+
+function words(item: Item): string {
+  const done = item.results.filter((result) => result !== null).length;
+  if (item.results.length > 1 && !item.whole) {
+    return isDone(item) ? `${done} slices` : `${done} of ${item.results.length} slices`;
+  }
+  const result = item.whole ?? item.results[0];
+  const share = result && !isFailure(result) && result.label ? result.probabilities?.[result.label] : undefined;
+  return share === undefined ? headline(result) : `${headline(result)} ${percent(share)}`;
+}
+
+function picture(item: Item): HTMLElement {
+  if (!item.picture) return h("span", { class: "entry-blank", "aria-hidden": "true" }, "?");
+  let canvas = thumbnails.get(item);
+  if (!canvas) {
+    canvas = thumbnail(item.picture, Math.floor(item.picture.depth / 2), item.fullRange, SIDE);
+    canvas.className = "entry-picture";
+    canvas.setAttribute("aria-hidden", "true");
+    thumbnails.set(item, canvas);
+  }
+  return canvas;
+}

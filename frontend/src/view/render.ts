@@ -1,0 +1,43 @@
+/** A slice and its heatmap as pixels of the screen. */
+import { upsample } from "../heatmap";
+import type { Range } from "../items";
+import type { Heatmap, Picture } from "../types";
+import { HEAT } from "./colors";
+
+/** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the picture is as it is. */
+export function render(
+  picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
+): ImageData {
+  const { height, width, pixels } = picture;
+  const image = new ImageData(width, height);
+  const out = image.data;
+  const start = slice * height * width;
+  const scale = 255 / (shown.high - shown.low);
+  const heat = heatmap && opacity > 0 ? upsample(heatmap.grid, heatmap.square, height, width) : null;
+  for (let i = 0; i < height * width; i++) {
+    const gray = Math.min(255, Math.max(0, (pixels[start + i] - shown.low) * scale));
+    const strength = heat ? heat[i] : 0;
+    const share = opacity * strength;
+    const color = Math.round(strength * 255) * 3;
+    out[4 * i] = gray * (1 - share) + HEAT[color] * share;
+    out[4 * i + 1] = gray * (1 - share) + HEAT[color + 1] * share;
+    out[4 * i + 2] = gray * (1 - share) + HEAT[color + 2] * share;
+    out[4 * i + 3] = 255;
+  }
+  return image;
+}
+
+/** A small picture of a slice, as an image address. */
+export function thumbnail(picture: Picture, slice: number, shown: Range, side: number): HTMLCanvasElement {
+  const full = new OffscreenCanvas(picture.width, picture.height);
+  full.getContext("2d")!.putImageData(render(picture, slice, shown, null, 0), 0, 0);
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  const high = picture.height * picture.aspect;
+  const scale = side / Math.max(high, picture.width);
+  const [width, height] = [picture.width * scale, high * scale];
+  const context = canvas.getContext("2d")!;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(full, (side - width) / 2, (side - height) / 2, width, height);
+  return canvas;
+}

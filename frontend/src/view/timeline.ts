@@ -1,0 +1,28 @@
+/** All slices of a volume at a glance: one row a class, as bright as it is probable. */
+import type { Item } from "../items";
+import { CLASSES, decisionOf, isFailure } from "../types";
+
+const ROW = 15;
+
+export function drawTimeline(canvas: HTMLCanvasElement, item: Item): void {
+  const ratio = window.devicePixelRatio || 1;
+  const width = Math.max(1, canvas.clientWidth || 300);
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(CLASSES.length * ROW * ratio);
+  const context = canvas.getContext("2d")!;
+  context.scale(ratio, ratio);
+  const style = getComputedStyle(canvas);
+  const step = width / item.results.length;
+  item.results.forEach((result, place) => {
+    const shares = result && !isFailure(result) && decisionOf(result) !== "rejected" ? result.probabilities : null;
+    CLASSES.forEach((name, row) => {
+      context.globalAlpha = shares ? 0.08 + 0.92 * (shares[name] ?? 0) : 0.05;
+      context.fillStyle = style.getPropertyValue(name === "notumor" ? "--quiet-bar" : "--accent");
+      context.fillRect(place * step, 1 + row * ROW, Math.max(1, step - 0.5), ROW - 3);
+    });
+  });
+  context.globalAlpha = 1;
+  context.strokeStyle = style.getPropertyValue("--ink");
+  context.lineWidth = 1.5;
+  context.strokeRect(item.slice * step, 0.75, Math.max(3, step), CLASSES.length * ROW - 2);
+}

@@ -1,0 +1,263 @@
+/** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
+import { headline, heatmapOf, type Item } from "../items";
+import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
+import { h, percent, save } from "./dom";
+import { render } from "./render";
+import { drawTimeline } from "./timeline";
+
+const KEY_STEP = 0.05;
+
+export class Viewer {
+  private item: Item | null = null;
+  private opacity = 0.6;
+  private before = 0.6;
+  private marks = true;
+  private readonly canvas = h("canvas", { class: "stage-canvas", role: "img" });
+  private readonly stage = h("div", { class: "stage", tabindex: "0", role: "group" }, this.canvas);
+  private readonly corner = {
+    name: h("span", { class: "hud hud-name" }),
+    slice: h("span", { class: "hud hud-slice" }),
+    window: h("span", { class: "hud hud-window" }),
+    facts: h("span", { class: "hud hud-facts" }),
+  };
+  private readonly legend = h("div", { class: "legend", "aria-hidden": "true" });
+  private readonly empty = h("p", { class: "stage-empty" });
+  private readonly heat = slider("Heatmap", "heat", 0, 100, 1);
+  private readonly level = slider("Level", "level", 0, 1000, 1);
+  private readonly width = slider("Window", "width", 1, 2000, 1);
+  private readonly slices = slider("Slice", "slice", 1, 1, 1);
+  private readonly timeline = h("canvas", { class: "timeline" });
+
+  constructor(root: HTMLElement, private readonly changed: () => void) {
+    this.stage.append(...Object.values(this.corner), this.empty);
+    const reset = h("button", { type: "button", class: "tool", onclick: () => this.reset() }, "Reset view");
+    const saved = h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save picture");
+    const controls = h(
+      "div", { class: "controls" },
+      this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, reset, saved),
+    );
+    const names = CLASSES.map((name) => h("li", {}, DISPLAY_NAMES[name]));
+    const slices = h(
+      "div", { class: "slice-control" }, this.slices.row,
+      h("div", { class: "slices-at-once", "aria-hidden": "true" }, h("ul", { class: "timeline-names" }, ...names), this.timeline),
+    );
+    root.append(this.stage, slices, controls);
+    this.listen();
+    new ResizeObserver(() => this.draw()).observe(this.stage);
+  }
+
+  show(item: Item | null): void {
+    this.item = item;
+    this.draw();
+  }
+
+  /** Move through a volume. */
+  step(by: number): void {
+    if (this.item) this.goTo(this.item.slice + by);
+  }
+
+  toggleHeat(): void {
+    if (this.opacity > 0) this.before = this.opacity;
+    this.setOpacity(this.opacity > 0 ? 0 : this.before);
+  }
+
+  setOpacity(share: number): void {
+    this.opacity = Math.min(1, Math.max(0, share));
+    this.draw();
+  }
+
+  stepOpacity(by: number): void {
+    this.setOpacity(this.opacity + by * KEY_STEP * 2);
+  }
+
+  toggleMarks(): void {
+    this.marks = !this.marks;
+    this.draw();
+  }
+
+  reset(): void {
+    if (!this.item) return;
+    this.item.shown = this.item.fullRange;
+    this.draw();
+  }
+
+  private listen(): void {
+    this.heat.input.addEventListener("input", () => this.setOpacity(Number(this.heat.input.value) / 100));
+    for (const { input } of [this.level, this.width]) {
+      input.addEventListener("input", () =>
+        this.setWindow(Number(this.width.input.value) / 1000, Number(this.level.input.value) / 1000),
+      );
+    }
+    this.slices.input.addEventListener("input", () => this.goTo(Number(this.slices.input.value) - 1));
+    this.timeline.addEventListener("click", ({ offsetX }) => {
+      const depth = this.item?.results.length ?? 1;
+      this.goTo(Math.floor((offsetX / this.timeline.clientWidth) * depth));
+    });
+    this.stage.addEventListener("wheel", (event) => this.scroll(event), { passive: false });
+    this.stage.addEventListener("dblclick", () => this.reset());
+    this.stage.addEventListener("pointerdown", (event) => this.drag(event));
+  }
+
+  private scroll(event: WheelEvent): void {
+    if (event.ctrlKey || (this.item?.results.length ?? 1) < 2) return;
+    event.preventDefault();
+    this.step(Math.sign(event.deltaY));
+  }
+
+  /** Across: how wide the window is. Down: how dark the picture is. */
+  private drag(start: PointerEvent): void {
+    if (start.button !== 0 || !this.item?.picture) return;
+    const [width, level] = this.windowing();
+    const side = Math.min(this.stage.clientWidth, this.stage.clientHeight);
+    this.stage.setPointerCapture(start.pointerId);
+    const move = (event: PointerEvent) => {
+      const across = (event.clientX - start.clientX) / side;
+      const down = (event.clientY - start.clientY) / side;
+      this.setWindow(width * 4 ** across, level + down * width);
+    };
+    const stop = () => {
+      this.stage.removeEventListener("pointermove", move);
+      this.stage.removeEventListener("pointerup", stop);
+      this.stage.removeEventListener("pointercancel", stop);
+    };
+    this.stage.addEventListener("pointermove", move);
+    this.stage.addEventListener("pointerup", stop);
+    this.stage.addEventListener("pointercancel", stop);
+  }
+
+  /** Width and level as shares of the useful range. */
+  private windowing(): [number, number] {
+    const { shown, fullRange } = this.item!;
+    const range = fullRange.high - fullRange.low;
+    const middle = (shown.low + shown.high) / 2;
+    return [(shown.high - shown.low) / range, (middle - fullRange.low) / range];
+  }
+
+  private setWindow(width: number, level: number): void {
+    if (!this.item) return;
+    const { low, high } = this.item.fullRange;
+    const range = high - low;
+    const wide = Math.min(2, Math.max(0.001, width)) * range;
+    const middle = low + Math.min(1, Math.max(0, level)) * range;
+    this.item.shown = { low: middle - wide / 2, high: middle + wide / 2 };
+    this.draw();
+  }
+
+  goTo(slice: number): void {
+    if (!this.item) return;
+    this.item.slice = Math.min(this.item.results.length - 1, Math.max(0, slice));
+    this.draw();
+    this.changed();
+  }
+
+  private heatmap(): Heatmap | null {
+    return heatmapOf(this.item?.results[this.item.slice] ?? null);
+  }
+
+  draw(): void {
+    const { item } = this;
+    const picture = item?.picture ?? null;
+    const heatmap = this.heatmap();
+    this.labels(heatmap);
+    this.empty.textContent = item && !picture ? "This file cannot be shown." : "";
+    this.canvas.hidden = picture === null;
+    if (!item || !picture) return;
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.stage;
+    this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
+    this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
+    const full = new OffscreenCanvas(picture.width, picture.height);
+    full.getContext("2d")!.putImageData(render(picture, item.slice, item.shown, heatmap, this.opacity), 0, 0);
+    const high = picture.height * picture.aspect;
+    const scale = Math.min(this.canvas.width / picture.width, this.canvas.height / high);
+    const [width, height] = [picture.width * scale, high * scale];
+    const [left, top] = [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
+    const context = this.canvas.getContext("2d")!;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(full, left, top, width, height);
+    if (heatmap && this.opacity > 0 && this.marks) {
+      context.setTransform(scale, 0, 0, scale * picture.aspect, left, top);
+      drawMarks(context, heatmap, ratio / scale);
+      context.resetTransform();
+    }
+  }
+
+  private labels(heatmap: Heatmap | null): void {
+    const { item, corner } = this;
+    const depth = item?.results.length ?? 1;
+    const result = item?.results[item.slice] ?? null;
+    const shares = result && !isFailure(result) ? result.probabilities : null;
+    const share = result && !isFailure(result) && result.label ? ` ${percent(shares?.[result.label] ?? 0)}` : "";
+    corner.name.textContent = item?.name ?? "";
+    corner.slice.textContent = depth > 1 ? `slice ${item!.slice + 1} of ${depth}` : "";
+    corner.facts.textContent = item?.picture
+      ? [`${item.picture.width} × ${item.picture.height}`, item.picture.format, ...item.picture.facts].join(" · ")
+      : "";
+    corner.window.textContent = item?.picture
+      ? `W ${number(item.shown.high - item.shown.low)}  L ${number((item.shown.low + item.shown.high) / 2)}`
+      : "";
+    const words = item ? `${item.name}: ${headline(result)}${share}` : "";
+    this.canvas.setAttribute("aria-label", words);
+    this.stage.setAttribute("aria-label", `${words}. Arrow keys move through slices, H shows the heatmap.`);
+    this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
+    this.legend.replaceChildren(
+      h("span", {}, "low"), h("span", { class: "legend-bar" }),
+      h("span", {}, heatmap ? `high, for ${DISPLAY_NAMES[heatmap.label]}` : "high"),
+    );
+    this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, heatmap === null);
+    this.slices.row.parentElement!.hidden = depth < 2;
+    this.slices.input.max = String(depth);
+    this.slices.set((item?.slice ?? 0) + 1, `${(item?.slice ?? 0) + 1} of ${depth}: ${headline(result)}`, false);
+    if (item?.picture) {
+      const [width, level] = this.windowing();
+      this.width.set(Math.round(width * 1000), `${Math.round(width * 100)}%`, false);
+      this.level.set(Math.round(level * 1000), `${Math.round(level * 100)}%`, false);
+    }
+    if (item && depth > 1) drawTimeline(this.timeline, item);
+  }
+
+  private savePng(): void {
+    const { item } = this;
+    if (!item?.picture) return;
+    this.canvas.toBlob((blob) => {
+      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-slice-${item.slice + 1}.png`);
+    });
+  }
+}
+
+function drawMarks(context: CanvasRenderingContext2D, { peak, box }: Heatmap, pixel: number): void {
+  const strokes: [string, number][] = [["rgba(0,0,0,0.7)", 3.5], ["#9ff3ff", 1.5]];
+  for (const [color, thickness] of strokes) {
+    context.strokeStyle = color;
+    context.lineWidth = thickness * pixel;
+    context.beginPath();
+    const [x, y, arm] = [peak.column + 0.5, peak.row + 0.5, 9 * pixel];
+    context.moveTo(x - arm, y);
+    context.lineTo(x + arm, y);
+    context.moveTo(x, y - arm);
+    context.lineTo(x, y + arm);
+    context.stroke();
+    if (!box) continue;
+    context.setLineDash([6 * pixel, 5 * pixel]);
+    context.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+    context.setLineDash([]);
+  }
+}
+
+/** A labelled range input with its value in words. */
+function slider(label: string, id: string, min: number, max: number, step: number) {
+  const input = h("input", { type: "range", id: `${id}-slider`, min, max, step });
+  const value = h("output", { class: "control-value", for: `${id}-slider` });
+  const row = h("div", { class: "control" }, h("label", { for: `${id}-slider` }, label), input, value);
+  const set = (number: number, words: string, disabled: boolean) => {
+    input.value = String(number);
+    input.disabled = disabled;
+    input.setAttribute("aria-valuetext", words);
+    value.textContent = words.split(":")[0];
+  };
+  return { row, input, set };
+}
+
+function number(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

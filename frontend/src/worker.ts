@@ -1,0 +1,94 @@
+/** Reading and classifying, off the page's thread. Answers each message by its number. */
+import type { BundleInfo, Network } from "./network";
+import type { Plane } from "./preprocessing";
+import { group, type DicomPart } from "./reading/dicom";
+import { read } from "./reading/read";
+import { type Failure, failureOf, type Picture, type Result } from "./types";
+
+export interface NamedBytes {
+  name: string;
+  data: ArrayBuffer;
+}
+
+export interface Found {
+  pictures: Picture[];
+  failures: Failure[];
+}
+
+export type Request =
+  | { op: "read"; files: NamedBytes[] }
+  | { op: "classify"; path: string; plane: Plane }
+  | { op: "load" };
+
+let network: Promise<Network> | null = null;
+
+/** Read files; DICOM files of one series become one volume. */
+async function readAll(files: NamedBytes[]): Promise<Found> {
+  const pictures: Picture[] = [];
+  const parts: DicomPart[] = [];
+  const failures: Failure[] = [];
+  for (const { name, data } of files) {
+    try {
+      const found = await read(name, new Uint8Array(data));
+      if ("series" in found) parts.push(found);
+      else pictures.push(found);
+    } catch (error) {
+      failures.push(failureOf(name, error));
+    }
+  }
+  return { pictures: [...pictures, ...group(parts)], failures };
+}
+
+function load(): Promise<Network> {
+  network ??= fetchNetwork().catch((error: unknown) => {
+    network = null;
+    throw error;
+  });
+  return network;
+}
+
+/** The runtime is large, and fetched only by those who classify here. */
+async function fetchNetwork(): Promise<Network> {
+  const at = (path: string) => new URL(path, self.location.href).href;
+  const [{ Network }, info, model] = await Promise.all([
+    import("./network"),
+    get(at("model/bundle.json")).then((response) => response.json() as Promise<BundleInfo>),
+    get(at("model/model.onnx")).then((response) => response.arrayBuffer()),
+  ]);
+  const gate = info.gate ? await (await get(at("model/gate.onnx"))).arrayBuffer() : null;
+  return Network.load(info, new Uint8Array(model), gate && new Uint8Array(gate), at("ort-wasm-simd-threaded.wasm"));
+}
+
+async function get(address: string): Promise<Response> {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`${address}: ${response.status}`);
+  return response;
+}
+
+async function classify(path: string, plane: Plane): Promise<Result> {
+  const ready = await load();
+  try {
+    return await ready.classify(path, plane);
+  } catch (error) {
+    return failureOf(path, error);
+  }
+}
+
+async function handle(request: Request): Promise<unknown> {
+  switch (request.op) {
+    case "read":
+      return readAll(request.files);
+    case "classify":
+      return classify(request.path, request.plane);
+    case "load":
+      return (await load()).info;
+  }
+}
+
+self.onmessage = async ({ data }: MessageEvent<{ id: number; request: Request }>) => {
+  try {
+    self.postMessage({ id: data.id, value: await handle(data.request) });
+  } catch (error) {
+    self.postMessage({ id: data.id, error: error instanceof Error ? error.message : String(error) });
+  }
+};

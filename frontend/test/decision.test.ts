@@ -1,0 +1,40 @@
+/** What is held back has no label, and rules that are not known are an error. */
+import { describe, expect, test } from "vitest";
+import { checkRules, decide } from "../src/decision";
+
+const RULE = { tumor_at_least: 0.6, notumor_at_least: 0.9, chosen_on: "validation" };
+
+describe("decide", () => {
+  test.each([
+    [[0.7, 0.1, 0.1, 0.1], "classified", "glioma"],
+    [[0.5, 0.3, 0.1, 0.1], "abstained", null],
+    [[0.05, 0.05, 0.89, 0.01], "abstained", null],
+    [[0.02, 0.02, 0.95, 0.01], "classified", "notumor"],
+  ])("%j is %s", (shares, decision, label) => {
+    expect(decide(shares, RULE)).toMatchObject({ decision, label });
+  });
+
+  test("an abstained answer says why", () => {
+    const { reason } = decide([0.05, 0.05, 0.89, 0.01], RULE);
+    expect(reason).toBe("not sure enough: no tumour 89% or glioma 5%; no tumour is answered from 90%");
+  });
+
+  test("what is no head is rejected, however sure the network is", () => {
+    expect(decide([0.99, 0, 0.01, 0], RULE, false)).toMatchObject({ decision: "rejected", label: null });
+  });
+
+  test("without a rule nothing is held back", () => {
+    expect(decide([0.26, 0.25, 0.25, 0.24], undefined)).toMatchObject({ decision: "classified", label: "glioma" });
+  });
+});
+
+describe("checkRules", () => {
+  test("known rules pass", () => {
+    expect(() => checkRules({ name: "x", decision: RULE })).not.toThrow();
+    expect(() => checkRules({ name: "x" })).not.toThrow();
+  });
+
+  test.each([{ name: "x", conformal: {} }, { name: "x", gate: { other: 1 } }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
+    expect(() => checkRules(info)).toThrow("rules that this page does not know");
+  });
+});

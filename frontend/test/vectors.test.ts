@@ -1,0 +1,63 @@
+/** The port of reading, preprocessing, network and heatmap agrees with Python. */
+import { readFileSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type BundleInfo, Network } from "../src/network";
+import { preprocess } from "../src/preprocessing";
+import { readPng } from "../src/reading/png";
+
+interface Expected {
+  seen: string;
+  square: object;
+  probabilities: Record<string, number>;
+  decision: string;
+  label: string | null;
+  peak: { row: number; column: number };
+  box: object;
+}
+
+interface Vectors {
+  bundles: Record<string, string>;
+  pictures: { name: string; data: string; answers: Record<string, Expected> }[];
+}
+
+const at = (path: string) => new URL(path, import.meta.url);
+const vectors: Vectors = JSON.parse(readFileSync(at("vectors.json"), "utf8"));
+const bytes = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
+const weights = (name: string, file: string) => readFileSync(at(`../../src/tumorlens/weights/${name}/${file}`));
+
+describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
+  const info: BundleInfo = JSON.parse(weights(bundle, "bundle.json").toString());
+  let network: Network;
+
+  beforeAll(async () => {
+    expect(info.files["model.onnx"]).toBe(vectors.bundles[bundle]);
+    const gate = info.gate ? new Uint8Array(weights(bundle, "gate.onnx")) : null;
+    network = await Network.load(info, new Uint8Array(weights(bundle, "model.onnx")), gate);
+  });
+
+  test.each(vectors.pictures)("$name: the network sees the same pixels", ({ data, answers }) => {
+    const prepared = preprocess(readPng(bytes(data)), info.preprocess);
+    const expected = bytes(answers[bundle].seen);
+    expect(prepared.square).toEqual(answers[bundle].square);
+    let different = 0;
+    expected.forEach((value, place) => {
+      // Sums in another order may round to the neighbouring level, here and there.
+      const off = Math.abs(value - prepared.pixels[place]);
+      expect(off).toBeLessThanOrEqual(1);
+      different += off;
+    });
+    expect(different).toBeLessThanOrEqual(expected.length / 1000);
+  });
+
+  test.each(vectors.pictures)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
+    const answer = await network.classify(name, readPng(bytes(data)));
+    const expected = answers[bundle];
+    expect(answer).toMatchObject({ decision: expected.decision, label: expected.label });
+    for (const [label, share] of Object.entries(expected.probabilities)) {
+      expect(Math.abs(answer.probabilities![label] - share)).toBeLessThan(1e-3);
+    }
+    expect(Math.abs(answer.heatmap!.peak.row - expected.peak.row)).toBeLessThanOrEqual(1);
+    expect(Math.abs(answer.heatmap!.peak.column - expected.peak.column)).toBeLessThanOrEqual(1);
+    expect(answer.heatmap!.box).toEqual(expected.box);
+  });
+});

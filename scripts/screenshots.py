@@ -1,0 +1,126 @@
+"""Take the documentation's pictures of the page, in Chromium, with synthetic heads only.
+
+    python scripts/screenshots.py            # writes docs/figures/page-*.png
+
+Needs the dev and serve extras, and Chromium (`apt-get install chromium`, or $CHROMIUM).
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tumorlens.datasets.phantoms import Patient
+
+FIGURES: Final = Path(__file__).resolve().parent.parent / "docs" / "figures"
+FLAGS: Final = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_ANSWERED: Final = "() => !document.querySelector('.tone-waiting')"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, default=FIGURES)
+    output = parser.parse_args(arguments).output
+    output.mkdir(parents=True, exist_ok=True)
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with served() as url, sync_playwright() as play, tempfile.TemporaryDirectory() as scratch:
+        browser = play.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        shoot(browser, url, Path(scratch), output)
+        browser.close()
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """A server with the network that knows phantoms."""
+    command = [sys.executable, "-m", "tumorlens", "serve", "--port", "0", "--bundle", "phantom"]
+    with subprocess.Popen(  # noqa: S603
+        command, stderr=subprocess.PIPE, text=True
+    ) as process:
+        if process.stderr is None:
+            raise RuntimeError("no output")
+        for line in process.stderr:
+            if found := re.search(r"listening on (\S+)", line):
+                yield found.group(1)
+                break
+        process.terminate()
+
+
+def shoot(browser: Browser, url: str, scratch: Path, output: Path) -> None:
+    """One picture a look: start, light, dark, phone, volume."""
+    for name, theme, width, height in (
+        ("page-start", "light", 1280, 800),
+        ("page-light", "light", 1280, 800),
+        ("page-dark", "dark", 1280, 800),
+        ("page-phone", "light", 390, 844),
+    ):
+        page = open_page(browser, url, theme, width, height)
+        if name != "page-start":
+            page.click("#examples")
+            page.wait_for_function(_ANSWERED)
+            page.wait_for_timeout(400)
+        page.screenshot(path=output / f"{name}.png", full_page=name == "page-phone")
+        page.close()
+    page = open_page(browser, url, "dark", 1280, 800)
+    page.set_input_files("#file-input", volume(scratch))
+    page.wait_for_function("() => document.querySelectorAll('.entry').length === 1")
+    page.wait_for_function(_ANSWERED)
+    page.wait_for_timeout(400)
+    page.screenshot(path=output / "page-volume.png")
+    page.close()
+
+
+def open_page(browser: Browser, url: str, theme: str, width: int, height: int) -> Page:
+    """A fresh page in the theme asked for."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.add_init_script(f"localStorage.setItem('tumorlens.theme', '{theme}')")
+    page.goto(url)
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def volume(folder: Path) -> Path:
+    """A phantom patient's head as a NIfTI file of 24 slices."""
+    rng = np.random.default_rng([3, 0])
+    patient = Patient.draw(rng, "glioma")
+    slices = np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.35, 0.35, 24)])
+    path = folder / "phantom-head.nii"
+    path.write_bytes(nifti(slices))
+    return path
+
+
+def nifti(slices: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    """A minimal NIfTI-1 file of (D, H, W) slices as they are looked at: right left, front up."""
+    depth, height, width = slices.shape
+    header = np.zeros(352, np.uint8)
+
+    def put(at: int, kind: str, *values: float) -> None:
+        data = np.array(values, kind).view(np.uint8)
+        header[at : at + data.size] = data
+
+    put(0, "<i4", 348)
+    put(40, "<i2", 3, width, height, depth, 1, 1, 1, 1)
+    put(70, "<i2", 2, 8)
+    put(76, "<f4", 1, 1, 1, 5, 0, 0, 0, 0)
+    put(108, "<f4", 352, 1, 0)
+    put(254, "<i2", 1)
+    put(280, "<f4", -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 5, 0)
+    header[344:348] = np.frombuffer(b"n+1\0", np.uint8)
+    return header.tobytes() + slices.tobytes()
+
+
+if __name__ == "__main__":
+    main()

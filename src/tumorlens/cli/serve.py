@@ -1,0 +1,91 @@
+"""``tumorlens serve``: the network behind HTTP, and a page to use it."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tumorlens.errors import MissingExtraError
+from tumorlens.labels import RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.server.settings import Settings
+
+
+@click.command("serve", short_help="Serve the page and the HTTP interface.",
+               epilog="Example: tumorlens serve --port 8000")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Address to bind. Any but loopback needs --token-file or --open.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
+              help="Port to bind; 0 for any free one.")  # fmt: skip
+@click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
+              help="A bundle in the box, or a bundle folder.")  # fmt: skip
+@click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Bearer tokens, one a line; /v1 and /metrics ask for one.")  # fmt: skip
+@click.option("--open", "open_", is_flag=True,
+              help="Answer to everyone who can reach an address that is not loopback.")  # fmt: skip
+@click.option("--allowed-host", "allowed_hosts", multiple=True, metavar="NAME",
+              help="Host name that clients may use; repeat, or * for any.")  # fmt: skip
+@click.option("--root-path", default="", metavar="PATH",
+              help="Path below which a reverse proxy offers the server.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Threads of one forward pass.")  # fmt: skip
+@click.option("--decoders", type=click.IntRange(1, 64), default=2, show_default=True,
+              help="Pictures decoded at the same time.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1, 256), default=8, show_default=True,
+              help="Most pictures in one forward pass.")  # fmt: skip
+@click.option("--batch-ms", type=click.FloatRange(0, 1000), default=5.0, show_default=True,
+              help="Longest wait of a picture for others that are being decoded.")  # fmt: skip
+@click.option("--queue", type=click.IntRange(1, 100_000), default=512, show_default=True,
+              help="Most pictures waiting; more are answered 503.")  # fmt: skip
+@click.option("--max-files", type=click.IntRange(1, 10_000), default=256, show_default=True,
+              help="Most files in one request.")  # fmt: skip
+@click.option("--max-body", type=click.IntRange(1, 4096), default=256, show_default=True,
+              metavar="MIB", help="Largest request.")  # fmt: skip
+@click.option("--max-pixels", type=click.IntRange(1024), default=4096 * 4096, show_default=True,
+              help="Most pixels of one picture.")  # fmt: skip
+def command(**options: Any) -> None:
+    """Serve the page, and POST /v1/predictions for programs; /docs describes it.
+
+    Binds the loopback address: nobody else can reach it unless told so. Stops at Ctrl-C or
+    SIGTERM, when what was accepted is answered.
+    """
+    settings = _settings(**options)
+    try:
+        from tumorlens.server.run import serve
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("tumorlens serve", "serve") from error
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+    serve(settings, lambda address: click.echo(f"tumorlens: listening on {address}", err=True))
+
+
+def _settings(
+    *, open_: bool, token_file: Path | None, max_files: int, max_body: int, max_pixels: int,
+    queue: int, batch_ms: float, **options: Any,
+) -> "Settings":  # fmt: skip
+    from tumorlens.server.settings import MIB, Limits, Settings, is_loopback
+
+    tokens = () if token_file is None else _tokens(token_file)
+    if not is_loopback(options["host"]) and not tokens and not open_:
+        raise click.UsageError(
+            f"--host {options['host']} can be reached from other computers: "
+            "give --token-file, or --open to answer everyone"
+        )
+    if max_files > queue:
+        raise click.UsageError("--max-files must not be more than --queue")
+    limits = Limits(
+        files=max_files, body_bytes=max_body * MIB, queue_bytes=2 * max_body * MIB,
+        pixels=max_pixels, queue_pictures=queue,
+    )  # fmt: skip
+    return Settings(tokens=tokens, batch_seconds=batch_ms / 1000, limits=limits, **options)
+
+
+def _tokens(path: Path) -> tuple[str, ...]:
+    """Read one token a line; a short one could be guessed."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    tokens = tuple(line for line in lines if line and not line.startswith("#"))
+    if not tokens or min(map(len, tokens)) < 16:
+        raise click.UsageError("--token-file needs tokens of at least 16 characters, one a line")
+    return tokens

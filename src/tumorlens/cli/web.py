@@ -1,0 +1,30 @@
+"""``tumorlens web``: the page without a server of ours."""
+
+from pathlib import Path
+
+import click
+
+from tumorlens.labels import RESEARCH_NOTICE
+
+
+@click.group("web", short_help="Write the page as files for a static web host.")
+def command() -> None:
+    """Do with the page what needs no server."""
+
+
+@command.command("build", short_help="Write the page, with the model, into a folder.")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--bundle", "bundle_name", default="default", show_default=True,
+              metavar="NAME_OR_PATH", help="A bundle in the box, or a bundle folder.")  # fmt: skip
+def build(folder: Path, bundle_name: str) -> None:
+    """Write the page and the model below DIR: any web host can offer it from there.
+
+    Pictures are then classified in the visitor's browser and go nowhere.
+    """
+    from tumorlens import bundle
+    from tumorlens.server import site
+
+    written = site.write(folder, bundle.load(bundle_name))
+    size = sum(path.stat().st_size for path in written) / 1e6
+    click.echo(f"Wrote {len(written)} files, {size:.1f} MB, to {folder}")
+    click.echo(RESEARCH_NOTICE)

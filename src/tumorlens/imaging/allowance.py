@@ -1,0 +1,26 @@
+"""Fewer pixels than usual, for whoever decodes what strangers send."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from tumorlens.errors import LimitExceededError
+
+_most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
+
+
+@contextmanager
+def at_most(pixels: int) -> Iterator[None]:
+    """Inside, in this thread or task, refuse pictures of more than ``pixels`` pixels."""
+    token = _most_pixels.set(pixels)
+    try:
+        yield
+    finally:
+        _most_pixels.reset(token)
+
+
+def check_allowance(pixels: int, source: str) -> None:
+    """Raise ``LimitExceededError`` where ``pixels`` are more than ``at_most`` allows."""
+    most = _most_pixels.get()
+    if most is not None and pixels > most:
+        raise LimitExceededError(f"{source}: {pixels:,} pixels; at most {most:,} are taken here")

@@ -1,0 +1,110 @@
+"""A heatmap over its picture, as a PNG with a colour bar."""
+
+import io
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+OPACITY: Final = 0.6
+"""Of the map where it is strongest; where it is 0 the picture shows unchanged."""
+_SHOWN_RANGE: Final = (0.005, 0.995)
+_SAMPLES: Final = 65_536
+_LARGEST_SIDE: Final = 1024
+_SMALLEST_SIDE: Final = 384
+# Nine points of matplotlib's "inferno", even in lightness: it reads in print and to the
+# colour-blind.
+_STOPS: Final = np.array(
+    [
+        (0, 0, 4), (32, 12, 74), (87, 16, 110), (138, 34, 106), (188, 55, 84),
+        (228, 90, 49), (249, 142, 9), (249, 203, 53), (252, 255, 164),
+    ],
+    dtype=np.float64,
+)  # fmt: skip
+
+
+class Marks(NamedTuple):
+    """What is drawn on top, in pixels of the picture."""
+
+    peak: tuple[int, int]
+    """(row, column)."""
+    box: tuple[int, int, int, int] | None
+    """(top, left, bottom, right), ends exclusive."""
+
+
+def overlay_png(pixels: NDArray[np.float32], heat: NDArray[np.float32], marks: Marks) -> bytes:
+    """Lay ``heat`` (H, W), 0 to 1, over the picture ``pixels`` (H, W) of any intensity unit.
+
+    The result is RGB, scaled so that its longer side has 384 to 1024 pixels, with the colour bar
+    to the right of the picture.
+    """
+    scale = _scale(*pixels.shape)
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    gray = _resized(windowed(pixels), size)[..., np.newaxis]
+    strength = np.clip(_resized(heat, size), 0.0, 1.0)
+    opacity = OPACITY * strength[..., np.newaxis]
+    blended = 255.0 * gray * (1.0 - opacity) + colors(strength) * opacity
+    picture = Image.fromarray(np.rint(blended).astype(np.uint8))
+    _draw_marks(picture, marks, scale)
+    out = io.BytesIO()
+    _with_bar(picture).save(out, "PNG")
+    return out.getvalue()
+
+
+def colors(strength: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Colour of each value, 0 to 1: (...) to (..., 3), 0 to 255."""
+    position = np.asarray(strength, dtype=np.float64) * (len(_STOPS) - 1)
+    places = np.arange(len(_STOPS))
+    return np.stack([np.interp(position, places, channel) for channel in _STOPS.T], axis=-1)
+
+
+def windowed(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For the eye: (H, W) of any unit to 0 to 1, the brightest and darkest 0.5% clipped."""
+    step = max(1, int((pixels.size / _SAMPLES) ** 0.5))
+    low, high = np.quantile(pixels[::step, ::step], _SHOWN_RANGE)
+    if not high > low:
+        low, high = pixels.min(), pixels.max()
+    span = max(float(high - low), float(np.finfo(np.float32).tiny))
+    with np.errstate(over="ignore"):
+        shown: NDArray[np.float32] = np.clip((pixels - np.float32(low)) / np.float32(span), 0, 1)
+    return shown
+
+
+def _scale(height: int, width: int) -> float:
+    side = max(height, width)
+    return min(_LARGEST_SIDE, max(_SMALLEST_SIDE, side)) / side
+
+
+def _resized(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
+    resized = Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float64)
+
+
+def _draw_marks(picture: Image.Image, marks: Marks, scale: float) -> None:
+    draw = ImageDraw.Draw(picture)
+    if marks.box is not None:
+        top, left, bottom, right = (round(edge * scale) for edge in marks.box)
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255))
+    row, column = ((place + 0.5) * scale for place in marks.peak)
+    arm = max(picture.size) / 80
+    draw.line((column - arm, row, column + arm, row), fill=(0, 255, 255), width=2)
+    draw.line((column, row - arm, column, row + arm), fill=(0, 255, 255), width=2)
+
+
+def _with_bar(picture: Image.Image) -> Image.Image:
+    """Add a column with the colours from 1, above, to 0."""
+    unit = max(picture.size) // 32
+    bar_height = max(8 * unit, picture.height - 4 * unit)
+    page = Image.new("RGB", (picture.width + 5 * unit, max(picture.height, 12 * unit)))
+    page.paste(picture, (0, 0))
+    shades = colors(np.linspace(1.0, 0.0, bar_height))[:, np.newaxis].repeat(unit, axis=1)
+    left, top = picture.width + unit, 2 * unit
+    page.paste(Image.fromarray(np.rint(shades).astype(np.uint8)), (left, top))
+    draw = ImageDraw.Draw(page)
+    draw.rectangle((left - 1, top - 1, left + unit, top + bar_height), outline=(128, 128, 128))
+    font = ImageFont.load_default(1.25 * unit)
+    for share in (1.0, 0.5, 0.0):
+        middle = top + (1.0 - share) * bar_height
+        draw.text((left + 1.4 * unit, middle), f"{share:g}", (220, 220, 220), font, anchor="lm")
+    return page

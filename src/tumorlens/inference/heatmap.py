@@ -1,0 +1,107 @@
+"""Where in the picture the answer comes from: the class activation map in original pixels.
+
+The network ends in global average pooling and one linear layer, so the map of a class is exact: its
+spatial mean, plus a bias, is that class's logit (Zhou et al., Learning Deep Features for
+Discriminative Localization, CVPR 2016). It comes out of the same forward pass as the answer.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tumorlens.preprocessing import Square
+
+BOX_LEVEL: Final = 0.5
+"""Share of the map's maximum from which a pixel belongs to the box."""
+_DIGITS: Final = 4
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A pixel of the original picture."""
+
+    row: int
+    column: int
+
+
+class Region(msgspec.Struct, frozen=True):
+    """A rectangle of pixels of the original picture, ends exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
+    """The map of one class, coarse as the network made it, and what can be read off it."""
+
+    label: str
+    """The class whose evidence is shown."""
+    square: Square
+    """The part of the picture that ``grid`` covers: top, left, side, in original pixels."""
+    grid: Sequence[Sequence[float]]
+    """(h, w), 0 to 1: positive evidence as a share of its maximum."""
+    peak: Point
+    """The pixel with the most evidence."""
+    box: Region | None
+    """Around the pixels that reach half the maximum and hang together with the peak; None where
+    nothing speaks for the class."""
+
+
+def explain(
+    cam: NDArray[np.float32], label: str, square: Square, shape: tuple[int, int]
+) -> Heatmap:
+    """Turn a class's map (h, w) for a picture of ``shape`` (H, W) into a ``Heatmap``."""
+    evidence = np.clip(cam.astype(np.float64), 0.0, None)
+    strongest = float(evidence.max())
+    grid = np.round(evidence / strongest if strongest > 0.0 else evidence, _DIGITS)
+    # Where nothing is positive, the least negative place is still the best one to point at.
+    ranked = upsample(grid if strongest > 0.0 else cam, square, shape, outside=-np.inf)
+    row, column = np.unravel_index(int(ranked.argmax()), shape)
+    peak = Point(int(row), int(column))
+    box = _box(ranked, peak) if strongest > 0.0 else None
+    return Heatmap(label=label, square=square, grid=grid.tolist(), peak=peak, box=box)
+
+
+def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Draw the map over a picture of ``shape``: float32 (H, W), 0 to 1, 0 outside the square."""
+    return upsample(np.asarray(heatmap.grid), heatmap.square, shape)
+
+
+def upsample(
+    grid: NDArray[np.floating], square: Square, shape: tuple[int, int], outside: float = 0.0
+) -> NDArray[np.float32]:
+    """Interpolate ``grid`` (h, w), cells of ``square``, linearly at the pixels of ``shape``.
+
+    Undoes crop, padding and resizing of ``preprocessing``: cell centres lie where the network's
+    receptive fields have theirs. Pixels that the network did not see are ``outside``.
+    """
+    rows, rows_seen = _weights(shape[0], square.top, square.side, grid.shape[0])
+    columns, columns_seen = _weights(shape[1], square.left, square.side, grid.shape[1])
+    full = (rows @ grid.astype(np.float64) @ columns.T).astype(np.float32)
+    full[~rows_seen] = outside
+    full[:, ~columns_seen] = outside
+    return full
+
+
+def _weights(
+    pixels: int, start: int, side: int, cells: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(pixels, cells) weights whose rows sum to 1, and which pixels lie in the square."""
+    place = (np.arange(pixels) + 0.5 - start) / side
+    position = np.clip(place * cells - 0.5, 0.0, cells - 1.0)
+    distance = np.abs(position[:, np.newaxis] - np.arange(cells))
+    return np.clip(1.0 - distance, 0.0, None), (place > 0.0) & (place < 1.0)
+
+
+def _box(full: NDArray[np.float32], peak: Point) -> Region | None:
+    strongest = float(full[peak.row, peak.column])
+    if not strongest > 0.0:
+        return None
+    parts, _ = ndimage.label(full >= BOX_LEVEL * strongest)
+    rows, columns = np.nonzero(parts == parts[peak.row, peak.column])
+    return Region(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)

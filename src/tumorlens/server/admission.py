@@ -1,0 +1,84 @@
+"""How much is being worked on, and the door that closes when it is enough.
+
+Nothing ever waits for room: a request is refused at once, so no set of half-uploaded requests can
+block one another, and memory has a ceiling whatever the number of clients.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from tumorlens.server.problems import busy, too_large
+from tumorlens.server.settings import Limits
+
+
+class Gate:
+    """Counts pictures and bytes that were accepted and not yet answered."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start empty."""
+        self.limits = limits
+        self.pictures = 0
+        self.bytes = 0
+
+    def ticket(self) -> "Ticket":
+        """Let one request in; raise ``Problem`` (503) where not even one picture has room."""
+        self._check()
+        return Ticket(self, self.limits.files)
+
+    def study_ticket(self) -> "Ticket":
+        """Let one study in: many files, but one piece of work."""
+        self._check()
+        return Ticket(self, self.limits.study_files, as_one=True)
+
+    def _check(self) -> None:
+        if self.pictures >= self.limits.queue_pictures:
+            raise busy("pictures in the queue")
+
+
+class Ticket:
+    """What one request holds; a context manager that gives it back at the end."""
+
+    def __init__(self, gate: Gate, most_files: int, *, as_one: bool = False) -> None:
+        """Hold nothing yet; ``as_one``: all files together count as one picture."""
+        self._gate, self._most_files, self._as_one = gate, most_files, as_one
+        self.files = 0
+        self.pictures = 0
+        self.bytes = 0
+
+    def __enter__(self) -> Self:
+        """Begin the request."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        """Give everything back."""
+        self._gate.pictures -= self.pictures
+        self.free(self.bytes)
+        self.pictures = 0
+
+    def add_file(self) -> None:
+        """One more file; raise ``Problem``: 413 for too many, 503 where the queue is full."""
+        limits = self._gate.limits
+        if self.files >= self._most_files:
+            raise too_large(f"more than {self._most_files} files in one request")
+        self.files += 1
+        if self._as_one and self.pictures:
+            return
+        if self._gate.pictures >= limits.queue_pictures:
+            raise busy("pictures in the queue")
+        self.pictures += 1
+        self._gate.pictures += 1
+
+    def hold(self, count: int) -> None:
+        """``count`` more bytes of upload in memory; raise ``Problem`` (503) where all is full."""
+        if self._gate.bytes + count > self._gate.limits.queue_bytes:
+            raise busy("bytes in memory")
+        self.bytes += count
+        self._gate.bytes += count
+
+    def free(self, count: int) -> None:
+        """``count`` bytes were let go."""
+        self.bytes -= count
+        self._gate.bytes -= count

@@ -1,0 +1,48 @@
+"""The application: routes, life cycle, documentation."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+import tumorlens
+from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.server import pages, problems, routes, site
+from tumorlens.server.admission import Gate
+from tumorlens.server.guard import Guard
+from tumorlens.server.metrics import Metrics
+from tumorlens.server.predictor import Predictor
+from tumorlens.server.settings import Settings
+from tumorlens.server.state import State
+
+_DESCRIPTION: Final = f"Classifies brain MRI slices. {RESEARCH_NOTICE}"
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Load the bundle and build the server; raise ``BundleError`` where that cannot be used."""
+    metrics = Metrics()
+    classifier = tumorlens.load(settings.bundle, threads=settings.threads)
+    predictor = Predictor(classifier, settings, metrics)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        predictor.start()
+        yield
+        await predictor.stop()
+
+    app = FastAPI(
+        title="tumorlens",
+        version=tumorlens.__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+    )
+    app.state.tumorlens = State(settings, metrics, Gate(settings.limits), predictor)
+    problems.install(app)
+    app.include_router(routes.api)
+    app.include_router(pages.router(site.assets(classifier.bundle)))
+    pages.add_docs(app)
+    return Guard(app, settings, metrics)

@@ -1,0 +1,194 @@
+"""What stands before and after every route: who may ask, what headers go out, what is logged.
+
+The log has the method, the route's template, the status, sizes and times: never a path as it was
+sent, a query, a file name or an error's words, any of which may name a patient.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+import traceback
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tumorlens.server.metrics import Metrics
+from tumorlens.server.problems import BUSY, Problem
+from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Settings
+
+LOG: Final = logging.getLogger("tumorlens.server")
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        # WebAssembly, for the network in the browser, needs a word of its own; nothing else may
+        # make code from text.
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_PROTECTED: Final = ("/v1/", "/metrics")
+_DRAIN_BYTES: Final = 2 * MIB
+_DRAIN_SECONDS: Final = 2.0
+_BUSY_SECONDS: Final = 1.0
+
+
+class Guard:
+    """Wraps the whole application (ASGI)."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        """Let ``app`` answer what passes."""
+        self._app, self._metrics = app, metrics
+        self._any_host = "*" in settings.allowed_hosts
+        self._hosts = {host.lower() for host in (*LOOPBACK_NAMES, *settings.allowed_hosts)}
+        self._tokens = [_digest(token) for token in settings.tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass the server's life cycle through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        started = time.perf_counter()
+        try:
+            self._check(scope)
+            await self._app(scope, exchange.receive, exchange.send)
+        except Problem as problem:
+            scope["tumorlens.refusal"] = problem.kind
+            await problem.response()(scope, exchange.receive, exchange.send)
+        except Exception as error:  # the framework has answered 500 and passes the error on
+            _log_error(error)
+        self._note(scope, exchange.status, time.perf_counter() - started)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if not self._any_host and _host(headers.get("host", "")) not in self._hosts:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, "unknown_host",
+                "the server is not known by this host name; allow it with --allowed-host",
+            )  # fmt: skip
+        if not _path(scope).startswith(_PROTECTED):
+            return
+        if headers.get("sec-fetch-site") == "cross-site":
+            raise Problem(HTTPStatus.FORBIDDEN, "cross_site", "a web page of another site asked")
+        if self._tokens and not self._is_known(headers.get("authorization", "")):
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is needed",
+                {"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
+
+    def _is_known(self, authorization: str) -> bool:
+        """Compare with every token, in a time that depends on none of them."""
+        scheme, _, token = authorization.partition(" ")
+        digest = _digest(token.strip())
+        found = False
+        for known in self._tokens:
+            found |= hmac.compare_digest(digest, known)
+        return found and scheme.lower() == "bearer"
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if (reason := scope.get("tumorlens.refusal")) is not None:
+            self._metrics.refusals.labels(reason).inc()
+        LOG.info(
+            "%s %s %d %.1f ms%s", method, route, status, 1000 * seconds,
+            f" ({reason})" if reason else "",
+        )  # fmt: skip
+
+
+class _Exchange:
+    """One request and its answer: adds headers, and sees whether the body was read."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._unread = _has_body(scope)
+        self.status = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+            # A client that asks again at once, whatever Retry-After says, would keep the server
+            # busy with refusing; it waits for its refusal, at the cost of one idle connection.
+            if self._scope.get("tumorlens.refusal") == BUSY and self._scope["method"] == "POST":
+                await asyncio.sleep(_BUSY_SECONDS)
+            # Whoever still sends a refused body would get no answer before the connection breaks.
+            if self._unread and not await self._drain():
+                headers["Connection"] = "close"
+        await self._send(message)
+
+    async def _drain(self) -> bool:
+        """Throw away what is left of the body, if that is little; say whether it was."""
+        left = _DRAIN_BYTES
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._unread and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return False
+        return not self._unread
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _path(scope: Scope) -> str:
+    """The path that routes are matched with: without ``--root-path``, which uvicorn prepends."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+def _host(header: str) -> str:
+    """Name without port: ``[::1]:8000`` is ``[::1]``."""
+    name = header.lower()
+    return name.rpartition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+
+
+def _digest(token: str) -> bytes:
+    """Of equal length for all tokens, so that comparing tells nothing of theirs."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _log_error(error: BaseException) -> None:
+    """Type and place of an unexpected error, without its message, which may quote the input."""
+    frames: Iterable[Any] = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(list(frames)))
+    LOG.error("internal error %s at %s", type(error).__name__, places)

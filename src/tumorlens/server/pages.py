@@ -1,0 +1,55 @@
+"""The page, its files, and the documentation of the interface, with no script but our own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from tumorlens import reporting
+from tumorlens.server.site import INDEX, Asset
+
+_METHODS = ["GET", "HEAD"]
+
+
+def router(site: Mapping[str, Asset]) -> APIRouter:
+    """Routes for ``/`` and each file of ``site``."""
+    routes = APIRouter(include_in_schema=False)
+
+    async def page(request: Request) -> Response:
+        name = request.scope["route"].path.removeprefix("/") or INDEX
+        return _answer(request, site[name])
+
+    for name in site:
+        routes.add_api_route("/" if name == INDEX else f"/{name}", page, methods=_METHODS)
+    return routes
+
+
+def add_docs(app: FastAPI) -> None:
+    """Add ``/docs``: the OpenAPI document as a plain page."""
+
+    @app.api_route("/docs", methods=_METHODS, include_in_schema=False)
+    async def docs() -> Response:
+        html = reporting.render("api.html", api=app.openapi(), operations=_operations(app))
+        return Response(html, media_type="text/html; charset=utf-8")
+
+
+def _operations(app: FastAPI) -> list[dict[str, Any]]:
+    return [
+        {"path": path, "method": method.upper(), **operation}
+        for path, methods in app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def _answer(request: Request, asset: Asset) -> Response:
+    headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
+    if asset.gzipped:
+        headers["Vary"] = "Accept-Encoding"
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    body = asset.body
+    if asset.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+    elif asset.gzipped:
+        body = asset.plain()
+    return Response(body, headers=headers, media_type=asset.media_type)

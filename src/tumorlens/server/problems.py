@@ -1,0 +1,102 @@
+"""Errors as problem details, RFC 9457: one JSON form for whatever goes wrong."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 2
+BUSY: Final = "busy"
+
+
+class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
+    """Ends a request with ``status``; ``kind`` is a stable word for programs and metrics."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        kind: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """``detail`` is for a person; ``more`` are extension members of the JSON object."""
+        super().__init__(kind)
+        self.status, self.kind, self.detail = status, kind, detail
+        self.headers, self.more = dict(headers or {}), more
+
+    def response(self) -> Response:
+        """What the client gets."""
+        content = {
+            "type": f"urn:tumorlens:problem:{self.kind}",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            **self.more,
+        }
+        body = json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return Response(body, self.status, self.headers, MEDIA_TYPE)
+
+
+def busy(what: str) -> Problem:
+    """The queue is full: come back a little later."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        BUSY,
+        f"the server is at its limit of {what}; try again in {RETRY_AFTER_SECONDS} seconds",
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def too_large(detail: str) -> Problem:
+    """The request is beyond a limit."""
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+
+
+def malformed(detail: str) -> Problem:
+    """The request is not what the documentation asks for."""
+    return Problem(HTTPStatus.BAD_REQUEST, "malformed", detail)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of ``app`` answered as a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise TypeError(type(error))
+    request.scope["tumorlens.refusal"] = error.kind
+    return error.response()
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise TypeError(type(error))
+    status = HTTPStatus(error.status_code)
+    kind = status.phrase.lower().replace(" ", "_")
+    return _problem(request, Problem(status, kind, str(error.detail), error.headers))
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise TypeError(type(error))
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", "; ".join(faults))
+    return _problem(request, problem)
+
+
+def _unexpected(request: Request, _: Exception) -> Response:
+    """Say nothing of what happened inside; the log has the place of the error."""
+    return _problem(
+        request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an internal error")
+    )

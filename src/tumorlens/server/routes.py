@@ -1,0 +1,177 @@
+"""The routes: what goes in and out over HTTP."""
+
+import json
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.server import metrics, schemas, uploads
+from tumorlens.server.predictor import HeatmapMode, unusable
+from tumorlens.server.problems import MEDIA_TYPE, Problem
+from tumorlens.server.state import State
+
+_PROBLEMS: Final = {
+    400: "The request is malformed.",
+    401: "A bearer token is needed.",
+    403: "A web page of another site asked.",
+    408: "The body took too long to arrive.",
+    413: "The body is too large, or has too many files.",
+    415: "The body is not multipart/form-data.",
+    422: "A parameter is wrong.",
+    503: "The server is at its limit; see Retry-After.",
+}
+FILES_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [uploads.FIELD],
+                "additionalProperties": False,
+                "properties": {
+                    uploads.FIELD: {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "One part with a file name for each file.",
+                    }
+                },
+            }
+        }
+    },
+}
+_NOT_ONE: Final = (
+    "Not one of the files could be used (each record says why), or a parameter is wrong."
+)
+api = APIRouter()
+
+
+def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that may end in ``statuses``; what 422 means may be told."""
+    schema = schemas.Problem.model_json_schema()
+    words = _PROBLEMS | ({422: unprocessable} if unprocessable else {})
+    return {
+        status: {"description": words[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+@api.post(
+    "/v1/predictions",
+    response_model=schemas.Predictions,
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
+    openapi_extra={"requestBody": FILES_BODY},
+    tags=["classify"],
+    summary="Classify pictures",
+    response_description="One record a file; at least one of them has an answer.",
+)
+async def predictions(
+    request: Request,
+    heatmap: Annotated[
+        HeatmapMode, Query(description="`1`: with map and overlay PNG; `grid`: without the PNG.")
+    ] = "0",
+    preview: Annotated[bool, Query(description="Add the decoded picture as 16-bit PNG.")] = False,
+) -> Response:
+    """Classify one or many files, in any format that `tumorlens predict` reads.
+
+    Each file gets a record: an answer, or what is wrong with it. The status is 200 when at least
+    one file got an answer, 422 when none did; its records are then in the member `predictions`.
+    """
+    state: State = request.app.state.tumorlens
+    with state.gate.ticket() as ticket:
+        files = await uploads.receive(request, state.settings.limits, ticket)
+        made = await state.predictor.records(files, ticket, heatmap=heatmap, preview=preview)
+    if unusable(made):
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file",
+            made[0]["error"]["message"] if len(made) == 1 else f"none of {len(made)} files",
+            predictions=made,
+        )  # fmt: skip
+    return _json({"predictions": made, "notice": RESEARCH_NOTICE})
+
+
+@api.post(
+    "/v1/studies",
+    response_model=schemas.StudyAnswers,
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
+    openapi_extra={"requestBody": FILES_BODY},
+    tags=["classify"],
+    summary="Classify a study",
+    response_description="One record a series, volume or picture.",
+)
+async def study(request: Request) -> Response:
+    """Classify a zip archive, or many files, as one study.
+
+    DICOM files are grouped into series; each series or volume gets an answer for each slice and
+    one for the whole, as `tumorlens predict FOLDER` gives it. While it is read, the study lies in
+    a temporary folder that only the server's user can open.
+    """
+    state: State = request.app.state.tumorlens
+    with state.gate.study_ticket() as ticket:
+        files = await uploads.receive(request, state.settings.limits, ticket)
+        made, skipped = await state.predictor.study(files, ticket)
+    if unusable(made):
+        detail = made[0]["error"]["message"] if made else "no picture among the files"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file", detail, predictions=made)
+    return _json({"predictions": made, "skipped": skipped, "notice": RESEARCH_NOTICE})
+
+
+@api.get(
+    "/v1/models",
+    response_model=schemas.Models,
+    responses=problems(400, 401, 403),
+    tags=["classify"],
+    summary="The model that answers",
+    response_description="The model.",
+)
+async def models(request: Request) -> Response:
+    """What the model is, what it costs and what was measured of it."""
+    state: State = request.app.state.tumorlens
+    return _json(state.models())
+
+
+@api.get("/healthz", response_model=schemas.Health, responses=problems(400), tags=["operate"],
+         summary="Is the process alive?", response_description="It is.")  # fmt: skip
+async def healthz() -> Response:
+    """Answer as long as the server can answer anything."""
+    return _json({"status": "ok"})
+
+
+@api.get("/readyz", response_model=schemas.Health, responses=problems(400, 503), tags=["operate"],
+         summary="Does it take work?", response_description="It does.")  # fmt: skip
+async def readyz(request: Request) -> Response:
+    """Answer 200 when the model is loaded and the queue has room, else 503."""
+    state: State = request.app.state.tumorlens
+    state.gate.ticket()
+    return _json({"status": "ready"})
+
+
+@api.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **problems(400, 401, 403),
+    },
+    tags=["operate"],
+    summary="Metrics for Prometheus",
+)
+async def prometheus(request: Request) -> Response:
+    """Requests, latency, queue, refusals by reason, pictures by outcome, batch sizes."""
+    state: State = request.app.state.tumorlens
+    state.metrics.queue.set(state.gate.pictures)
+    state.metrics.queue_bytes.set(state.gate.bytes)
+    text = await run_in_threadpool(state.metrics.exposition)
+    return Response(text, media_type=metrics.MEDIA_TYPE)
+
+
+def _json(content: dict[str, Any]) -> Response:
+    # A name may hold what is no text; it is sent as an escape, as the command line writes it.
+    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(body, media_type="application/json")

@@ -1,0 +1,90 @@
+"""The page and what it needs, as files in memory: the server's, and those of a static host.
+
+Nothing is looked up on disk by a name that a client sent.
+"""
+
+import gzip
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tumorlens.bundle import GATE_FILE, INFO_FILE, MODEL_FILE, Bundle
+from tumorlens.errors import TumorlensError
+
+INDEX: Final = "index.html"
+_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "wasm": "application/wasm",
+    "onnx": "application/octet-stream",
+    "txt": "text/plain; charset=utf-8",
+}
+
+
+class Asset(NamedTuple):
+    """One file of the page."""
+
+    body: bytes
+    media_type: str
+    gzipped: bool
+    """Whether ``body`` is compressed (RFC 1952) and the file is what comes out of it."""
+    etag: str
+
+    def plain(self) -> bytes:
+        """The file's own bytes."""
+        return gzip.decompress(self.body) if self.gzipped else self.body
+
+
+def assets(bundle: Bundle) -> dict[str, Asset]:
+    """All files by their path below the page, ``bundle`` as ``model/`` among them."""
+    found = {name: _asset(name, data) for name, data in _shipped(_folder(), "")}
+    found = {name.removesuffix(".gz"): asset for name, asset in found.items()}
+    info = msgspec.json.encode(bundle.info)
+    found[f"model/{INFO_FILE}"] = _asset(INFO_FILE, info)
+    found[f"model/{MODEL_FILE}"] = _asset(MODEL_FILE, bundle.model)
+    if bundle.gate is not None:
+        found[f"model/{GATE_FILE}"] = _asset(GATE_FILE, bundle.gate)
+    return found
+
+
+def write(folder: Path, bundle: Bundle) -> list[Path]:
+    """Write the page for a static web host; return the files. Overwrites, deletes nothing."""
+    written = []
+    for name, asset in sorted(assets(bundle).items()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(asset.plain())
+        written.append(path)
+    return written
+
+
+def _folder() -> Traversable:
+    folder = files("tumorlens").joinpath("server/static")
+    if not folder.joinpath(INDEX).is_file():
+        raise TumorlensError("the page is not in this installation; build it: scripts/frontend")
+    return folder
+
+
+def _shipped(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _shipped(entry, f"{prefix}{entry.name}/")
+        else:
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found
+
+
+def _asset(name: str, data: bytes) -> Asset:
+    gzipped = name.endswith(".gz")
+    suffix = name.removesuffix(".gz").rpartition(".")[2]
+    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return Asset(data, _TYPES[suffix], gzipped, etag)

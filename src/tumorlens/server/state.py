@@ -1,0 +1,40 @@
+"""What the routes share."""
+
+import dataclasses
+from typing import Any
+
+from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.server.admission import Gate
+from tumorlens.server.metrics import Metrics
+from tumorlens.server.predictor import Predictor
+from tumorlens.server.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class State:
+    """One server's parts."""
+
+    settings: Settings
+    metrics: Metrics
+    gate: Gate
+    predictor: Predictor
+
+    def models(self) -> dict[str, Any]:
+        """``schemas.Models``."""
+        identity = self.predictor.classifier.model
+        info = self.predictor.classifier.bundle.info
+        model = {
+            "name": identity.name,
+            "version": identity.version,
+            "sha256": identity.sha256,
+            "classes": list(info.classes),
+            "parameters": info.network.parameters,
+            "macs": info.network.macs,
+            "image_size": info.preprocess.image_size,
+            "temperature": info.temperature,
+            "metrics": info.metrics,
+            "intended_use": info.intended_use,
+            "licence": info.licence,
+        }
+        features = {"studies": True}
+        return {"models": [model], "features": features, "notice": RESEARCH_NOTICE}

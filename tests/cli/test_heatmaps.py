@@ -1,0 +1,35 @@
+"""``tumorlens predict --heatmap DIR``: an overlay beside each answer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from tumorlens.cli.predict import command
+from tumorlens.imaging import encode, reader
+
+
+def test_a_file_for_each_answer(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]) -> None:
+    scans, maps = tmp_path / "scans", tmp_path / "deep" / "maps"
+    scans.mkdir()
+    for name in ("a b.png", "c.png"):
+        (scans / name).write_bytes(encode.png(head))
+    (scans / "broken.png").write_bytes(encode.png(head)[:200])
+    arguments = [str(scans), "--format", "jsonl", "--bundle", str(tiny_bundle)]
+    found = CliRunner().invoke(command, [*arguments, "--heatmap", str(maps)])
+    assert found.exit_code == 3, found.output
+    records = [json.loads(line) for line in found.stdout.splitlines()]
+    assert ["heatmap" in record for record in records] == [True, False, True]
+    assert set(records[0]["heatmap"]) == {"label", "square", "grid", "peak", "box"}
+    assert sorted(path.name for path in maps.iterdir()) == ["00001-a_b.png", "00003-c.png"]
+    assert reader.read(maps / "00003-c.png").width > 300
+
+
+def test_without_the_option_no_heatmap(
+    tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode.png(head))
+    arguments = [str(tmp_path / "a.png"), "--format", "jsonl", "--bundle", str(tiny_bundle)]
+    assert "heatmap" not in json.loads(CliRunner().invoke(command, arguments).stdout)

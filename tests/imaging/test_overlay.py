@@ -1,0 +1,47 @@
+"""Overlays: the picture below, the heat above, its colours beside it."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.imaging.overlay import Marks, colors, overlay_png, windowed
+from tumorlens.imaging.raster import decode
+
+Gray = NDArray[np.uint8]
+
+
+def drawn(pixels: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    marks = Marks((0, 0), None)
+    return decode(overlay_png(pixels, heat, marks), "png", "x").pixels
+
+
+def test_without_heat_the_picture_shows_unchanged(head: Gray) -> None:
+    pixels = np.kron(head, np.ones((3, 3))).astype(np.float32)
+    found = drawn(pixels, np.zeros_like(pixels))
+    expected = 255 * windowed(pixels)
+    assert found.shape[0] == pixels.shape[0]
+    np.testing.assert_allclose(found[30:, 30 : pixels.shape[1]], expected[30:, 30:], atol=1.5)
+
+
+def test_heat_shows_where_it_is(head: Gray) -> None:
+    pixels = np.kron(head, np.ones((3, 3))).astype(np.float32)
+    heat = np.zeros_like(pixels)
+    heat[300:360, 210:270] = 1
+    off = np.abs(drawn(pixels, heat) - drawn(pixels, np.zeros_like(heat)))
+    assert off[310:350, 220:260].min() > 10
+    off[295:365, 205:275] = 0
+    assert off.max() <= 1
+
+
+def test_colours_grow_lighter_steadily() -> None:
+    shades = colors(np.linspace(0, 1, 64)) @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(shades) > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 900), (900, 32), (2100, 1900)])
+def test_any_size_and_unit(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.normal(-4e4, 1e3, shape).astype(np.float32)
+    marks = Marks((shape[0] - 1, shape[1] - 1), (0, 0, shape[0], shape[1]))
+    data = overlay_png(pixels, random.random(shape, dtype=np.float32), marks)
+    assert max(decode(data, "png", "x").pixels.shape) < 1300

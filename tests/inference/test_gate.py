@@ -1,0 +1,64 @@
+"""What the gate refuses has no answer; what it lets pass has the answer it had."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens import bundle
+from tumorlens.config import PreprocessConfig
+from tumorlens.imaging import encode
+from tumorlens.inference.classifier import Classifier, Prediction
+from tumorlens.inference.gate import REFUSAL
+
+Gray = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def gated(
+    tiny_bundle: Path, brightness_gate: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> bundle.Bundle:
+    made = bundle.load(tiny_bundle)
+    facts = bundle.GateFacts(
+        preprocess=PreprocessConfig(image_size=48, crop=False), threshold=0.2, chosen_on="a test"
+    )
+    info = msgspec.structs.replace(made.info, gate=facts)
+    return bundle.save(tmp_path_factory.mktemp("gated") / "b", info, made.model, brightness_gate)
+
+
+@pytest.fixture(scope="module")
+def bright_and_dark(head: Gray, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("lights")
+    dark = np.where(head > 200, head, head // 40)
+    for name, pixels in (
+        ("bright.png", np.where(head > 50, 200 + head // 8, 0)),
+        ("dark.png", dark),
+    ):
+        (folder / name).write_bytes(encode.png(pixels.astype(np.uint8)))
+    return [folder / "bright.png", folder / "dark.png", folder / "bright.png"]
+
+
+def test_refused_pictures_among_others(
+    gated: bundle.Bundle, bright_and_dark: list[Path], classifier: Classifier
+) -> None:
+    answers = list(Classifier(gated, 1).predict_paths(bright_and_dark, explain=True))
+    plain = list(classifier.predict_paths(bright_and_dark))
+    for answer, without in zip(answers, plain, strict=True):
+        assert isinstance(answer, Prediction)
+        assert isinstance(without, Prediction)
+        if "dark" in answer.path:
+            assert (answer.decision, answer.label) == ("rejected", None)
+            assert (answer.reason, answer.heatmap) == (REFUSAL, None)
+        else:
+            assert (answer.decision, answer.label) == ("classified", without.label)
+            assert answer.probabilities == without.probabilities
+            assert answer.heatmap is not None
+
+
+def test_to_measure_the_network_all_are_answered(
+    gated: bundle.Bundle, bright_and_dark: list[Path]
+) -> None:
+    answers = Classifier(gated, 1, answer_all=True).predict_batch(bright_and_dark)
+    assert {answer.decision for answer in answers} == {"classified"}

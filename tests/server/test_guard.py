@@ -1,0 +1,118 @@
+"""Who is let in, what goes out with every answer, and what the log keeps to itself."""
+
+import logging
+
+import httpx
+import pytest
+from tests.server.wire import Start, wait_until
+
+from tumorlens.server.settings import Limits, Settings, is_loopback
+
+ROUTE = "/v1/predictions"
+TOKENS = ("a-first-long-token", "a-second-long-token")
+
+
+def test_every_answer_has_the_security_headers(client: httpx.Client) -> None:
+    for path in ("/", "/v1/models", "/nowhere", "/docs", "/openapi.json", "/healthz"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe-inline" not in policy
+        assert "'unsafe-eval'" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+
+
+def test_tokens(start: Start, picture: bytes) -> None:
+    with start(tokens=TOKENS) as url, httpx.Client(base_url=url) as client:
+        for path in ("/healthz", "/readyz", "/docs"):
+            assert client.get(path).status_code == 200
+        for value in ("", "Bearer", "Bearer wrong", "Basic " + TOKENS[0], TOKENS[0]):
+            headers = {"authorization": value} if value else {}
+            for path in ("/v1/models", "/metrics"):
+                refused = client.get(path, headers=headers)
+                assert refused.status_code == 401
+                assert refused.headers["www-authenticate"] == "Bearer"
+                assert refused.json()["type"] == "urn:tumorlens:problem:unauthorized"
+            files = {"files": ("a.png", picture)}
+            assert client.post(ROUTE, files=files, headers=headers).status_code == 401
+        for token in TOKENS:
+            headers = {"authorization": f"Bearer {token}"}
+            assert client.get("/v1/models", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::2]:80"])
+def test_unknown_host_names_are_refused(client: httpx.Client, host: str) -> None:
+    answer = client.get("/v1/models", headers={"host": host})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:tumorlens:problem:unknown_host"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:99", "[::1]:8000"])
+def test_loopback_names_are_known(client: httpx.Client, host: str) -> None:
+    assert client.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+def test_allowed_hosts(start: Start) -> None:
+    with start(allowed_hosts=("scanner.example",)) as url:
+        for host, status in (("scanner.example", 200), ("other.example", 400)):
+            answer = httpx.get(f"{url}/healthz", headers={"host": host})
+            assert answer.status_code == status
+
+
+def test_pages_of_other_sites_may_not_ask(client: httpx.Client) -> None:
+    answer = client.get("/v1/models", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 403
+    assert client.get("/v1/models", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_the_log_names_no_file_path_or_query(
+    client: httpx.Client, picture: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "DOE-JANE-19610203"
+    client.post(ROUTE, files={"files": (f"{secret}.png", picture)})
+    client.post(ROUTE, files={"files": (f"{secret}.png", picture[:300])})
+    client.get(f"/v1/{secret}", params={"patient": secret})
+    client.get("/v1/models", headers={"authorization": f"Bearer {secret}", "user-agent": secret})
+    ours = [r.getMessage() for r in caplog.records if not r.name.startswith("http")]
+    assert any("POST /v1/predictions 200" in line for line in ours)
+    assert any("GET unmatched 404" in line for line in ours)
+    assert not any(secret in line for line in ours)
+    assert secret not in client.get("/metrics").text
+
+
+def test_an_unexpected_error_is_a_500_that_tells_nothing(
+    client: httpx.Client,
+    picture: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tumorlens.inference import records
+
+    def explode(_: object) -> None:
+        raise RuntimeError("DOE-JANE broke it")
+
+    monkeypatch.setattr(records, "record", explode)
+    answer = client.post(ROUTE, files={"files": ("a.png", picture)})
+    assert answer.status_code == 500
+    assert answer.json()["detail"] == "an internal error"
+    # The answer goes out before the log is written.
+    wait_until(lambda: any(r.levelno == logging.ERROR for r in caplog.records))
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert "RuntimeError at explode:" in line
+    assert "DOE" not in caplog.text
+    monkeypatch.undo()
+    assert client.post(ROUTE, files={"files": ("a.png", picture)}).status_code == 200
+
+
+def test_settings() -> None:
+    assert Settings().host == "127.0.0.1"
+    assert is_loopback("127.0.0.9")
+    assert is_loopback("::1")
+    assert is_loopback("localhost")
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("scanner.example")
+    with pytest.raises(ValueError, match="room for one request"):
+        Limits(files=10, queue_pictures=9)

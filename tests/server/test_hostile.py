@@ -1,0 +1,209 @@
+"""Whatever is sent: a 4xx or 503 in bounded time and memory, and the server lives."""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tests.server.wire import (
+    BOUNDARY,
+    CONTENT_TYPE,
+    END,
+    Start,
+    connect,
+    part,
+    read_answer,
+    request_head,
+    wait_until,
+)  # fmt: skip
+
+ROUTE = "/v1/predictions"
+
+
+def post(client: httpx.Client, body: bytes, kind: str = CONTENT_TYPE) -> httpx.Response:
+    return client.post(ROUTE, content=body, headers={"content-type": kind})
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["type"].rpartition(":")[2]
+
+
+@pytest.fixture(scope="module")
+def tight(start: Start) -> Iterator[httpx.Client]:
+    """A server with small limits."""
+    limits = {
+        "body_bytes": 1 << 20, "files": 20, "pixels": 100_000, "body_seconds": 1.0,
+        "header_seconds": 1.0, "queue_pictures": 40, "queue_bytes": 4 << 20,
+    }  # fmt: skip
+    with start(limits=limits) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def lives_on(tight: httpx.Client, picture: bytes) -> Iterator[None]:
+    yield
+    answer = tight.post(ROUTE, files={"files": ("a.png", picture)})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("application/json", (415, "unsupported_media_type")),
+        ("image/png", (415, "unsupported_media_type")),
+        ("", (415, "unsupported_media_type")),
+        ("multipart/mixed; boundary=0123456789", (415, "unsupported_media_type")),
+        ("multipart/form-data", (400, "malformed")),
+        ("multipart/form-data; boundary=", (400, "malformed")),
+        ("multipart/form-data; boundary=" + "x" * 300, (400, "malformed")),
+    ],
+)
+def test_wrong_content_types(tight: httpx.Client, kind: str, expected: tuple[int, str]) -> None:
+    assert problem(post(tight, part(b"x") + END, kind)) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"\x00", END, part(b"x"), part(b"x", field=b"file") + END, b"--" + BOUNDARY,
+        b"--" + BOUNDARY + b"\r\n\r\nx\r\n" + END,
+        b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n' + END,
+        b"--" + BOUNDARY + b"\r\n" + b"X: y\r\n" * 1000 + b"\r\nx\r\n" + END,
+        b"--" + BOUNDARY + b"\r\nX: " + b"y" * 100_000 + b"\r\n\r\nx\r\n" + END,
+        part(b"x", name=b"n" * 3000) + END,
+    ],
+)  # fmt: skip
+def test_damaged_bodies(tight: httpx.Client, body: bytes) -> None:
+    assert problem(post(tight, body)) == (400, "malformed")
+
+
+@given(st.binary(max_size=2000))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_bytes_are_a_4xx(tight: httpx.Client, body: bytes) -> None:
+    assert post(tight, body).status_code == 400
+    assert post(tight, part(body) + END).status_code in {400, 422}
+
+
+def test_ten_thousand_parts(tight: httpx.Client) -> None:
+    assert problem(post(tight, part(b"x") * 10_000 + END)) == (413, "too_large")
+
+
+def test_a_stated_length_beyond_the_limit_is_refused_unread(tight: httpx.Client) -> None:
+    with connect(tight) as raw:
+        raw.sendall(request_head(b"content-length: 99999999999"))
+        status, body = read_answer(raw)
+    assert (status, body["type"]) == (413, "urn:tumorlens:problem:too_large")
+
+
+def test_an_endless_body_without_a_length_is_cut_off(tight: httpx.Client) -> None:
+    """Chunks for as long as the server takes them: it must stop taking them."""
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    sent = 0
+    with connect(tight) as raw:
+        raw.sendall(request_head(b"transfer-encoding: chunked"))
+        first = b"10000\r\n" + part(b"")[:-2].ljust(0x10000, b"x") + b"\r\n"
+        raw.sendall(first)
+        with suppress(ConnectionError):
+            while sent < 1 << 30:
+                raw.sendall(chunk)
+                sent += len(chunk)
+    assert sent < 64 << 20
+
+
+def test_a_slow_body_is_given_up(tight: httpx.Client) -> None:
+    with connect(tight) as raw:
+        raw.sendall(request_head(b"content-length: 1000") + b"--0123")
+        status, body = read_answer(raw)
+        assert (status, body["type"]) == (408, "urn:tumorlens:problem:slow")
+        assert raw.recv(1) == b""  # and the connection is closed
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /v1/predictions HTTP/1.1\r\nhost: localhost\r\n"])
+def test_slow_headers_are_given_up(tight: httpx.Client, begun: bytes) -> None:
+    with connect(tight) as raw:
+        raw.sendall(begun)
+        assert raw.recv(1) == b""
+
+
+def test_too_many_pixels_are_refused_before_decoding(tight: httpx.Client) -> None:
+    out = io.BytesIO()
+    Image.new("L", (8000, 8000)).save(out, "PNG")
+    assert len(out.getvalue()) < 1 << 20
+    answer = post(tight, part(out.getvalue()) + END)
+    assert problem(answer) == (422, "no_usable_file")
+    assert answer.json()["predictions"][0]["error"]["kind"] == "limit"
+
+
+def test_full_of_half_sent_requests_it_answers_503_and_recovers(
+    tight: httpx.Client, picture: bytes
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(2):
+            raw = stack.enter_context(connect(tight))
+            raw.sendall(request_head(b"content-length: 500000") + part(b"x") * 20)
+        wait_until(lambda: tight.get("/readyz").status_code == 503)
+        answer = tight.post(ROUTE, files={"files": ("a.png", picture)})
+        assert problem(answer) == (503, "busy")
+        assert int(answer.headers["retry-after"]) >= 1
+    wait_until(lambda: tight.get("/readyz").status_code == 200)
+    assert "tumorlens_queue_bytes 0.0" in tight.get("/metrics").text
+
+
+def test_far_beyond_capacity_each_request_gets_an_answer(
+    tight: httpx.Client, picture: bytes
+) -> None:
+    """Sixty clients with twenty files each, thirty times what the queue holds."""
+    statuses: list[int] = []
+    files = [("files", (f"{i}.png", picture)) for i in range(20)]
+
+    def ask() -> None:
+        with httpx.Client(base_url=tight.base_url, timeout=60) as client:
+            statuses.append(client.post(ROUTE, files=files).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) == 60
+    assert set(statuses) <= {200, 503}
+    assert 200 in statuses
+
+
+def test_memory_does_not_grow(tight: httpx.Client, picture: bytes) -> None:
+    """Refused bodies of a megabyte, two hundred times: the process keeps none of them."""
+    huge = part(np.random.default_rng(0).bytes(900_000)) + END
+    files = [("files", (f"{i}.png", picture)) for i in range(10)]
+
+    def round_() -> None:
+        for _ in range(5):
+            assert post(tight, huge).status_code == 422
+            assert tight.post(ROUTE, files=files).status_code == 200
+
+    for _ in range(4):
+        round_()
+    before = resident()
+    for _ in range(36):
+        round_()
+    assert resident() - before < 40 << 20
+
+
+def resident() -> int:
+    """Bytes of this process, which is the server's too, in memory."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        pytest.skip("needs /proc")
+    return pages * 4096

@@ -1,0 +1,124 @@
+"""``POST /v1/predictions`` says what ``tumorlens predict`` says, to many clients at once."""
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.server.wire import Start
+
+import tumorlens
+from tumorlens.imaging import encode, reader
+from tumorlens.inference import records
+from tumorlens.labels import RESEARCH_NOTICE
+
+ROUTE = "/v1/predictions"
+
+
+def test_the_same_record_as_the_command_line(
+    client: httpx.Client, tiny_bundle: Path, tmp_path: Path, picture: bytes
+) -> None:
+    path = tmp_path / "scan.png"
+    path.write_bytes(picture)
+    (expected,) = tumorlens.load(tiny_bundle, threads=1).predict_paths([path])
+    answer = client.post(ROUTE, files={"files": ("scan.png", picture)})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body["notice"] == RESEARCH_NOTICE
+    line = json.loads(records.json_line(expected))
+    assert body["predictions"] == [line | {"path": "scan.png"}]
+
+
+def test_many_files_in_their_order_and_a_bad_one_stops_no_other(
+    client: httpx.Client, picture: bytes, head: NDArray[np.uint8]
+) -> None:
+    blank = encode.png(np.full_like(head, 9))
+    sent = [("a.png", picture), ("b.png", picture[:400]), ("c.png", blank), ("a.png", picture)]
+    answer = client.post(ROUTE, files=[("files", one) for one in sent])
+    assert answer.status_code == 200
+    made = answer.json()["predictions"]
+    assert [one["path"] for one in made] == ["a.png", "b.png", "c.png", "a.png"]
+    kinds = [one.get("error", {}).get("kind") for one in made]
+    assert kinds == [None, "corrupt", "blank", None]
+
+
+def test_no_usable_file_is_a_problem_that_says_why(client: httpx.Client) -> None:
+    answer = client.post(ROUTE, files={"files": ("notes.txt", b"notes")})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["type"] == "urn:tumorlens:problem:no_usable_file"
+    assert body["detail"].startswith("notes.txt: is not a picture")
+    assert body["predictions"][0]["error"]["kind"] == "unsupported_format"
+
+
+@pytest.mark.parametrize("mode", ["grid", "1"])
+def test_heatmap(client: httpx.Client, picture: bytes, head: NDArray[np.uint8], mode: str) -> None:
+    answer = client.post(ROUTE, params={"heatmap": mode}, files={"files": ("a.png", picture)})
+    (record,) = answer.json()["predictions"]
+    heatmap = record["heatmap"]
+    assert heatmap["label"] == record["label"]
+    assert np.max(heatmap["grid"]) == 1
+    assert 0 <= heatmap["peak"]["row"] < head.shape[0]
+    if mode == "1":
+        drawn = reader.read_bytes(base64.b64decode(heatmap["overlay_png"]))
+        assert drawn.width > drawn.height > 300
+    else:
+        assert "overlay_png" not in heatmap
+
+
+def test_preview_gives_every_intensity_back(client: httpx.Client, head: NDArray[np.uint8]) -> None:
+    deep = head.astype(np.uint16) * np.uint16(200) + np.uint16(77)
+    files = {"files": ("deep.tif", encode.tiff(deep))}
+    answer = client.post(ROUTE, params={"preview": "true"}, files=files)
+    preview = answer.json()["predictions"][0]["preview"]
+    shown = reader.read_bytes(base64.b64decode(preview["png"])).pixels
+    scale = (preview["high"] - preview["low"]) / 65535
+    np.testing.assert_allclose(shown * scale + preview["low"], deep, atol=1)
+
+
+def test_concurrent_clients_share_forward_passes_and_each_gets_its_own_answer(
+    start: Start, head: NDArray[np.uint8]
+) -> None:
+    """Thirty-two different pictures at once: each answer is that of its picture alone."""
+    random = np.random.default_rng(0)
+    pictures = [
+        encode.png(np.clip(head + random.normal(0, 30, head.shape), 0, 255).astype(np.uint8))
+        for _ in range(32)
+    ]
+    with start(batch_seconds=0.5) as url, httpx.Client(base_url=url, timeout=60) as client:
+
+        def ask(place: int) -> dict[str, float]:
+            answer = client.post(ROUTE, files={"files": (f"{place}.png", pictures[place])})
+            (record,) = answer.json()["predictions"]
+            assert record["path"] == f"{place}.png"
+            shares: dict[str, float] = record["probabilities"]
+            return shares
+
+        alone = [ask(place) for place in range(32)]
+        with ThreadPoolExecutor(32) as pool:
+            together = list(pool.map(ask, range(32)))
+        for one, other in zip(alone, together, strict=True):
+            assert other == pytest.approx(one, abs=2e-6)
+        counts = dict(
+            line.rsplit(" ", 1)
+            for line in client.get("/metrics").text.splitlines()
+            if line.startswith("tumorlens_batch_size_")
+        )
+    assert float(counts["tumorlens_batch_size_sum"]) == 64
+    passes = float(counts["tumorlens_batch_size_count"])
+    assert 33 <= passes < 64, "nothing was shared"
+
+
+def test_names_are_repeated_and_never_opened(client: httpx.Client, picture: bytes) -> None:
+    names = ["../../etc/passwd", "/etc/shadow", "C:\\con", "a\tb.png", "日本.png", "%00.png", "."]
+    answer = client.post(ROUTE, files=[("files", (name, picture)) for name in names])
+    made = answer.json()["predictions"]
+    assert all("label" in one for one in made)
+    assert made[0]["path"] == names[0]
+    assert made[4]["path"] == names[4]

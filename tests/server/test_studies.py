@@ -1,0 +1,68 @@
+"""``POST /v1/studies``: a series is answered as ``predict`` answers it."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.server.made import dicom, nifti
+
+ROUTE = "/v1/studies"
+
+
+@pytest.fixture(scope="module")
+def series(head: NDArray[np.uint8]) -> dict[str, bytes]:
+    """Eight slices of one series, named in a wrong order."""
+    random = np.random.default_rng(0)
+    return {
+        f"DOE^JANE/{7 - place}": dicom(
+            np.clip(head + random.normal(0, 20, head.shape), 0, 255).astype(np.uint16),
+            position=4.0 * place,
+        )
+        for place in range(8)
+    }
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_series_is_answered_as_a_whole(
+    client: httpx.Client, series: dict[str, bytes], packed: bool
+) -> None:
+    if packed:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            for name, data in series.items():
+                archive.writestr(name, data)
+        files = [("files", ("study.zip", out.getvalue()))]
+    else:
+        files = [("files", (name, data)) for name, data in series.items()]
+    before = set(Path(tempfile.gettempdir()).glob("tumorlens-*"))
+    answer = client.post(ROUTE, files=files)
+    assert answer.status_code == 200, answer.text
+    (record,) = answer.json()["predictions"]
+    assert len(record["slices"]) == 8
+    assert set(record["probabilities"]) == {"glioma", "meningioma", "notumor", "pituitary"}
+    assert tempfile.gettempdir() not in json.dumps(record)
+    assert set(Path(tempfile.gettempdir()).glob("tumorlens-*")) == before
+
+
+def test_a_volume_among_pictures(
+    client: httpx.Client, head: NDArray[np.uint8], picture: bytes
+) -> None:
+    """``/v1/predictions`` takes whatever ``predict`` takes, volumes too."""
+    volume = nifti(np.stack([head] * 3), "LPS", compressed=True)
+    sent = [("files", ("head.nii.gz", volume)), ("files", ("a.png", picture))]
+    whole, single = client.post("/v1/predictions", files=sent).json()["predictions"]
+    assert whole["path"] == "head.nii.gz"
+    assert len(whole["slices"]) == 3
+    assert "slices" not in single
+
+
+def test_a_study_without_pictures_is_a_422_with_the_clients_names(client: httpx.Client) -> None:
+    answer = client.post(ROUTE, files=[("files", ("notes.txt", b"notes"))])
+    assert answer.status_code == 422
+    assert tempfile.gettempdir() not in answer.text
