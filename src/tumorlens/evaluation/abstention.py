@@ -72,6 +72,11 @@ def outcome(shares: NDArray[np.float64], right: NDArray[np.bool_], rule: Decisio
     )
 
 
+def as_dict(found: Outcome) -> dict[str, float | None]:
+    """An outcome as JSON types; undefined is null."""
+    return {k: None if v != v else round(v, 6) for k, v in dataclasses.asdict(found).items()}
+
+
 def _share(values: NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 

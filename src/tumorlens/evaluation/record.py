@@ -14,7 +14,8 @@ import msgspec
 from tumorlens import __version__
 from tumorlens.bundle import Bundle
 from tumorlens.datasets.splits import SplitInfo
-from tumorlens.evaluation import breakdown, metrics, protocols, resampling, selective
+from tumorlens.evaluation import abstention, breakdown, metrics, protocols, resampling, selective
+from tumorlens.evaluation.abstention import Outcome
 from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.corruptions import run as spoiling
 from tumorlens.evaluation.corruptions.run import Corruptions
@@ -147,6 +148,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         **_rounds(evaluation, setting),
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
+        "held_back": _held_back(evaluation, setting),
         "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
         "controls": {control.name: _control(control) for control in evaluation.controls},
         "paper": _paper(setting.protocol(evaluation)),
@@ -162,6 +164,19 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
             row = table.setdefault(record.label, dict.fromkeys(CLASSES, 0))
             row[CLASSES[answer]] += 1
     return {label: table[label] for label in LABELS if label in table}
+
+
+def held_back(evaluation: Evaluation, setting: Setting) -> Outcome | None:
+    """What the bundle's own rule of abstention does to these images; None for several bundles."""
+    if setting.peers:
+        return None
+    right = metrics.RIGHT[evaluation.labels]
+    return abstention.outcome(evaluation.probabilities, right, setting.bundle.info.decision)
+
+
+def _held_back(evaluation: Evaluation, setting: Setting) -> dict[str, float | None] | None:
+    found = held_back(evaluation, setting)
+    return abstention.as_dict(found) if found else None
 
 
 def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:

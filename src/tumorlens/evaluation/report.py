@@ -127,6 +127,7 @@ def write(
         rates=metrics.RATES,
         answers=record.answers(evaluation),
         selective_figure=sure,
+        held_back=record.held_back(evaluation, setting),
         selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],
         probes=probes,
         corruptions=corruptions,
