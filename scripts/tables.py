@@ -1,4 +1,4 @@
-"""Write docs/results.md and the README's table from the records in docs/.
+"""Write docs/results.md, the model card and the README's table from the records in docs/.
 
     python scripts/tables.py            # write
     python scripts/tables.py --check    # fail where a number in the docs is not the recorded one
@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import trust
+
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ("folder-0", "folder-1", "folder-2")
 TWINLESS = "without_twins"
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = {
         readme: fill(readme.read_text("utf-8")),
         ROOT / "docs" / "results.md": results_page(),
+        ROOT / "docs" / "model-card.md": trust.model_card(),
     }
     stale = [path for path, text in wanted.items() if _read(path) != text]
     if check and stale:
@@ -108,6 +111,9 @@ def results_page() -> str:
         "## Side by side\n\n" + honest_table(),
         "## Seeds\n\n" + seeds_table(),
         "## By class\n\n" + classes_section(),
+        "## Elsewhere\n\n" + trust.elsewhere_section(),
+        "## Refusal\n\n" + trust.refusal_section(),
+        "## Heatmaps\n\n" + trust.heatmaps_section(),
         "## Runs\n\n" + runs_table(),
         "## Speed\n\n" + speed_section(),
         "## Time to the published accuracy\n\n" + race_section(),

@@ -1,5 +1,6 @@
 """``tumorlens calibrate``: fit what a bundle needs before it may answer."""
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from tumorlens.errors import MissingExtraError
               metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
+@click.option("--licence", help="Licence of the weights, where training data restrict it.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
 def command(
     bundle_folder: Path,
@@ -22,6 +24,7 @@ def command(
     split: str,
     extras: tuple[tuple[Path, str], ...],
     gate: Path | None,
+    licence: str | None,
     cache: Path | None,
 ) -> None:
     """Fit temperature, the bars of abstention and the gate's threshold, and save BUNDLE.
@@ -32,6 +35,8 @@ def command(
         import torch  # noqa: F401 - only to see whether the extra is there
     except ImportError as error:
         raise MissingExtraError("calibration", "train") from error
+    import msgspec
+
     from tumorlens import bundle
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
@@ -47,6 +52,9 @@ def command(
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
     )
+    if licence:
+        info = msgspec.structs.replace(done.info, licence=licence)
+        done = dataclasses.replace(done, info=info)
     calibration.save(bundle_folder, done)
     rule = done.info.decision
     click.echo(
