@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -41,6 +42,13 @@ def test_the_runtime_is_sent_compressed_to_who_can_take_it(client: httpx.Client)
 @pytest.mark.parametrize("path", ["/../pyproject.toml", "/%2e%2e/x", "/model/", "/static/main.js"])
 def test_nothing_else_is_served(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+def test_the_pages_vectors_are_what_python_makes_now() -> None:
+    """The other side, TypeScript against the same file, is `npm test`."""
+    command = [sys.executable, str(ROOT / "scripts" / "vectors.py"), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.slow
