@@ -230,8 +230,9 @@ def race_section() -> str:
     ]
     return (
         f"With the recipe `{race['recipe']}`, {race['target']:.2%} on `folder` was passed "
-        f"{reached}; start-up, decoding and validation included, {race['processes']} processes of "
-        f"one thread "
+        f"{reached}; start-up, decoding and validation included, {race['processes']} "
+        f"{'process' if race['processes'] == 1 else 'processes'} of one thread, on a machine whose "
+        "two cores other programs used as well "
         f"(`python -m benchmarks.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
     )
 

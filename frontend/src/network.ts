@@ -48,12 +48,18 @@ export class Network {
     const prepared = preprocess(plane, config);
     const size = config.image_size;
     const image = new ort.Tensor("float32", normalize(prepared.pixels, config), [1, 1, size, size]);
-    const { logits, cam } = await this.session.run({ image }, ["logits", "cam"]);
+    const taught = this.session.outputNames.includes("lesion");
+    const { logits, cam, lesion } = await this.session.run(
+      { image }, ["logits", "cam", ...(taught ? ["lesion"] : [])],
+    );
     const shares = probabilities(logits.data as Float32Array, temperature);
     const best = argmax(shares);
     const decided = decide(shares, this.info.decision, await this.isHead(plane));
     const cells = cam.dims[2] * cam.dims[3];
-    const map = (cam.data as Float32Array).slice(best * cells, (best + 1) * cells);
+    // The map of a network that was taught by outlines stands for a tumour class's own.
+    const map = taught && CLASSES[best] !== "notumor"
+      ? (lesion.data as Float32Array).slice(0, cells)
+      : (cam.data as Float32Array).slice(best * cells, (best + 1) * cells);
     const answer: Answer = {
       path,
       ...decided,

@@ -23,7 +23,7 @@ from tumorlens.inference import gate
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
-from tumorlens.labels import CLASSES
+from tumorlens.labels import CLASSES, NO_TUMOR
 from tumorlens.preprocessing import Square
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Answer(NamedTuple):
     ready: Ready
     cam: NDArray[np.float32]
     """(4, h, w): class activation map."""
+    lesion: NDArray[np.float32] | None = None
+    """(h, w): where the network sees tumour, if it was taught by experts' outlines."""
 
     def explained(self) -> Prediction:
         """The prediction with the heatmap of its most probable class; a rejected one has none."""
@@ -113,8 +115,12 @@ class Answer(NamedTuple):
             return self.prediction
         shares = self.prediction.probabilities
         name = max(shares, key=shares.__getitem__)
-        cam = self.cam[CLASSES.index(name)]
-        found = heatmap.explain(cam, name, self.ready.square, self.ready.shape)
+        # What was taught where tumours are points at them; the class map of such a network does
+        # not, for its features say "tumour" all over the head (docs/results.md, Heatmaps).
+        place = self.cam[CLASSES.index(name)]
+        if self.lesion is not None and name != NO_TUMOR:
+            place = self.lesion
+        found = heatmap.explain(place, name, self.ready.square, self.ready.shape)
         return msgspec.structs.replace(self.prediction, heatmap=found)
 
 
@@ -202,7 +208,9 @@ class Classifier:
             return []
         outputs = self.forward(np.stack([one.pixels for one in ready]))
         predictions = self._predictions(ready, outputs)
-        return [Answer(*parts) for parts in zip(predictions, ready, outputs.cam, strict=True)]
+        lesions = [None] * len(ready) if outputs.lesion is None else list(outputs.lesion[:, 0])
+        rows = zip(predictions, ready, outputs.cam, lesions, strict=True)
+        return [Answer(*parts) for parts in rows]
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
