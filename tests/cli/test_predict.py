@@ -275,3 +275,17 @@ def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> Non
     assert "t1 tra: " in table
     assert " of 5" in table or "5 slices" in table
     assert "only MR is classified" in table
+
+
+def test_dicom_answers_go_into_a_folder(
+    tmp_path: Path, tiny_bundle: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    pytest.importorskip("highdicom", reason="needs the pacs extra")
+    source, out = tmp_path / "study", tmp_path / "out"
+    source.mkdir()
+    for index, data in enumerate(write_series(3)):
+        (source / str(index)).write_bytes(data)
+    arguments = [str(source), "--bundle", str(tiny_bundle), "--dicom", str(out)]
+    for _ in range(2):
+        assert CliRunner().invoke(command, arguments).exit_code == 0
+    assert len(list(out.glob("2.25.*.dcm"))) == 2

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -41,6 +41,9 @@ _PROGRESS_FROM = 16
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
+@click.option("--dicom", "dicom", metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first picture that cannot be used.")
 def command(
     paths: tuple[str, ...],
@@ -51,6 +54,7 @@ def command(
     batch_size: int,
     threads: int | None,
     heatmaps: Path | None,
+    dicom: Path | None,
     fail_fast: bool,
 ) -> None:
     """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM and NIfTI, in any bit depth.
@@ -71,8 +75,16 @@ def command(
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
-    explain = heatmaps is not None
-    results = _results(classifier, found, plane, batch_size, explain)
+    settings: dict[str, Any] = {
+        "plane": plane,
+        "batch_size": batch_size,
+        "explain": heatmaps is not None,
+    }
+    if dicom is not None:
+        from tumorlens.cli.dicom_files import writer
+
+        settings["watch"] = writer(classifier, dicom)
+    results = _results(classifier, found, settings)
     results = _with_progress(results, found, layout, output)
     if heatmaps is not None:
         from tumorlens.cli.heatmaps import write_heatmaps
@@ -106,7 +118,7 @@ class _Tally:
 
 
 def _results(
-    classifier: "Classifier", found: Iterable["Found"], plane: str, batch_size: int, explain: bool
+    classifier: "Classifier", found: Iterable["Found"], settings: dict[str, Any]
 ) -> Iterator["Result"]:
     """Answers in the order of the command line; runs of files share batches."""
     from tumorlens.inference.classifier import Failure
@@ -121,9 +133,7 @@ def _results(
             yield from (entry for entry in run if isinstance(entry, Failure))
         else:
             inputs = (entry for entry in run if not isinstance(entry, Failure))
-            yield from predict_inputs(
-                classifier, inputs, plane=plane, batch_size=batch_size, explain=explain
-            )
+            yield from predict_inputs(classifier, inputs, **settings)
 
 
 def _with_progress(

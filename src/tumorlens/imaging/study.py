@@ -5,7 +5,7 @@
 ... # doctest: +SKIP
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,3 +72,13 @@ def source_header(place: SliceFacts) -> Dataset:
             return parse(file, place.path, pixels=False)
     name = f"{place.path}/{place.member}"
     return parse(Archive(place.path).read(place.member), name, pixels=False)
+
+
+def source_headers(slices: Sequence[SliceFacts]) -> list[Dataset]:
+    """``source_header`` of each slice; those of a multi-frame file share it."""
+    known: dict[tuple[str, str | None], Dataset] = {}
+    for place in slices:
+        key = place.path, place.member
+        if key not in known:
+            known[key] = source_header(place)
+    return [known[place.path, place.member] for place in slices]

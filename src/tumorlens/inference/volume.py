@@ -1,6 +1,6 @@
 """Answers for volumes: one a slice, one for the whole, and where the finding lies."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tumorlens.imaging.finder import Input
 
 _BATCH: Final = 16
+_VOLUME_KINDS: Final = ("nifti", "nifti.gz")
 DEFAULT: Final = AggregationConfig()
 
 
@@ -112,6 +113,8 @@ class VolumePrediction(msgspec.Struct, frozen=True):
 
 
 Result = Prediction | VolumePrediction | Failure
+Watch = Callable[[MedicalImage, Prediction | VolumePrediction], None]
+"""Is shown each image with its answer; may raise ``InputError``."""
 
 
 def predict_volume(
@@ -174,28 +177,31 @@ def predict_inputs(
     plane: str = reader.DEFAULT_PLANE,
     batch_size: int = _BATCH,
     explain: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[Result]:
     """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
 
     With ``explain`` each picture's prediction has its heatmap; a volume's has none. Runs of
     pictures share forward passes. Of a series whose slices cannot all be read, the answer comes
-    first and a ``Failure`` for each missing file after it.
+    first and a ``Failure`` for each missing file after it. ``watch`` is shown what is DICOM, a
+    volume or from an archive; a picture that it sees has no heatmap.
     """
-    for is_picture, run in groupby(inputs, key=_is_likely_picture):
+    slow = (*_VOLUME_KINDS, "dicom") if watch else _VOLUME_KINDS
+    for is_picture, run in groupby(inputs, key=lambda one: _is_likely_picture(one, slow)):
         if is_picture:
             # A generator: pictures are looked at no further ahead than they are decoded.
             paths = (one for one in run if isinstance(one, str))
             for result in classifier.predict_paths(paths, batch_size, explain=explain):
                 if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
-                    yield from _one(classifier, result.path, config, plane, batch_size)
+                    yield from _one(classifier, result.path, config, plane, batch_size, watch)
                 else:
                     yield result
         else:
             for one in run:
-                yield from _one(classifier, one, config, plane, batch_size)
+                yield from _one(classifier, one, config, plane, batch_size, watch)
 
 
-def _is_likely_picture(one: "Input") -> bool:
+def _is_likely_picture(one: "Input", slow: Sequence[str]) -> bool:
     """Whether to send it through the pictures' fast lane; NIfTI is nearly always a volume."""
     if not isinstance(one, str):
         return False
@@ -203,19 +209,27 @@ def _is_likely_picture(one: "Input") -> bool:
         if not Path(one).is_file():
             return True  # its error is the same on both ways
         with Path(one).open("rb") as file:
-            return sniff(file.read(SNIFF_BYTES)) not in ("nifti", "nifti.gz")
+            return sniff(file.read(SNIFF_BYTES)) not in slow
     except (OSError, ValueError):
         return True
 
 
 def _one(
-    classifier: Classifier, one: "Input", config: AggregationConfig, plane: str, batch_size: int
+    classifier: Classifier,
+    one: "Input",
+    config: AggregationConfig,
+    plane: str,
+    batch_size: int,
+    watch: Watch | None,
 ) -> Iterator[Result]:
     path = one if isinstance(one, str) else one.path
     missing: Sequence[tuple[str, InputError]] = ()
     try:
         image, missing = _read(one, plane)
-        yield predict_image(classifier, image, config, batch_size)
+        answer = predict_image(classifier, image, config, batch_size)
+        yield answer
+        if watch is not None:
+            watch(image, answer)
     except InputError as error:
         yield Failure.of(path, error)
     yield from (Failure.of(file, reason) for file, reason in missing)

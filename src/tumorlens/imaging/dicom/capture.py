@@ -1,0 +1,114 @@
+"""A secondary capture of an overlay (PS3.3 A.8.1), made with highdicom (extra ``pacs``)."""
+
+import datetime
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.dicom.derived import (
+    MANUFACTURER,
+    RESEARCH,
+    Algorithm,
+    DicomObject,
+    Shown,
+    finished,
+    identity,
+    prepared,
+)
+from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
+
+SERIES_NUMBER: Final = 9102
+_BANNER: Final = 24
+
+
+def capture(
+    headers: Sequence[Dataset], shown: Shown, png: bytes, algorithm: Algorithm, source: str
+) -> DicomObject:
+    """Write the overlay ``png`` of the slice ``shown`` as a secondary capture of its study.
+
+    ``headers`` as in ``report.report``. "RESEARCH ONLY" is burned into the picture: a viewer that
+    shows no text shows that. Raises ``CorruptInputError``.
+    """
+    try:
+        with quiet():
+            return _capture(headers, shown, png, algorithm, source)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise CorruptInputError(
+            f"{source}: no capture can be made ({first_line(error)})"
+        ) from error
+
+
+def _capture(
+    headers: Sequence[Dataset], shown: Shown, png: bytes, algorithm: Algorithm, source: str
+) -> DicomObject:
+    sources = [prepared(header, source) for header in headers]
+    first, pointed = sources[0], sources[shown[0]]
+    series_uid, instance_uid = identity("overlay", sources, algorithm)
+    made = SCImage(
+        pixel_array=_marked(png),
+        photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
+        bits_allocated=8,
+        coordinate_system=hd.CoordinateSystemNames.PATIENT,
+        patient_orientation=("L", "P"),  # asked for here, taken out below
+        study_instance_uid=first.StudyInstanceUID,
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=instance_uid,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        patient_id=first.PatientID,
+        patient_name=first.PatientName,
+        patient_birth_date=first.PatientBirthDate,
+        patient_sex=first.PatientSex,
+        accession_number=first.AccessionNumber,
+        study_id=first.StudyID,
+        study_date=first.StudyDate,
+        study_time=first.StudyTime,
+        referring_physician_name=first.ReferringPhysicianName,
+        series_description=f"tumorlens overlay {RESEARCH}",
+        manufacturer_model_name=algorithm.name,
+        software_versions=algorithm.version,
+    )
+    made.copy_patient_and_study_information(first)
+    _refer(made, pointed, shown[1])
+    return finished(made)
+
+
+def _refer(made: Dataset, pointed: Dataset, frame: int | None) -> None:
+    """Say that it is derived, from which image, and that its text names no patient."""
+    made.ImageType = ["DERIVED", "SECONDARY", "OVERLAY"]
+    made.ConversionType = "WSD"
+    made.PatientOrientation = None  # the page is no plane of the patient
+    made.Laterality = None  # a head has none
+    made.BurnedInAnnotation = "NO"  # of patients: PS3.3 C.7.6.1.1
+    made.DerivationDescription = "Class activation map over the picture; research output"
+    now = datetime.datetime.now()
+    made.ContentDate, made.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = pointed.SOPClassUID
+    reference.ReferencedSOPInstanceUID = pointed.SOPInstanceUID
+    if frame is not None:
+        reference.ReferencedFrameNumber = frame
+    made.SourceImageSequence = [reference]
+
+
+def _marked(png: bytes) -> NDArray[np.uint8]:
+    """The picture with a line of text under it: uint8 (H + 24, W, 3)."""
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    page = Image.new("RGB", (picture.width, picture.height + _BANNER))
+    page.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(page)
+    middle = (page.width // 2, page.height - _BANNER // 2)
+    text = f"tumorlens: {RESEARCH}, not for diagnosis"
+    draw.text(middle, text, (255, 220, 0), ImageFont.load_default(14), anchor="mm")
+    return np.asarray(page)

@@ -1,0 +1,100 @@
+"""What every DICOM object that we make has in common: identity, and the patient and study of its
+source."""
+
+import hashlib
+import io
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset
+
+from tumorlens.errors import CorruptInputError
+
+MANUFACTURER: Final = "tumorlens"
+RESEARCH: Final = "RESEARCH ONLY"
+_NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_EMPTY_IF_MISSING: Final = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+_SEXES: Final = ("F", "M", "O")
+
+Shown = tuple[int, int | None]
+"""The slice that an answer points at: its index among the headers, and its frame from 1 where it
+lies in a multi-frame file."""
+
+
+class Algorithm(msgspec.Struct, frozen=True):
+    """Which model made the object."""
+
+    name: str
+    version: str
+    sha256: str
+    """Of the ONNX file."""
+
+
+class DicomObject(msgspec.Struct, frozen=True):
+    """A finished DICOM file."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    data: bytes
+    """The whole file, with preamble and file meta information."""
+
+
+def uid_of(*parts: str) -> str:
+    """Make a UID from ``parts``: the same for the same ones, on every machine, at any time.
+
+    Of the form 2.25.(UUID as a decimal number), PS3.5 B.2, with a name-based UUID (version 8,
+    RFC 9562) out of SHA-256.
+    """
+    digest = bytearray(hashlib.sha256("\0".join(parts).encode()).digest()[:16])
+    digest[6] = 0x80 | digest[6] & 0x0F
+    digest[8] = 0x80 | digest[8] & 0x3F
+    return f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"
+
+
+def identity(kind: str, sources: Sequence[Dataset], algorithm: Algorithm) -> tuple[str, str]:
+    """Series and SOP Instance UID of the ``kind`` of object made from ``sources``.
+
+    They depend on the source instances and the model alone, so what is made twice is the same
+    object, which an archive keeps once.
+    """
+    first = sources[0]
+    parts = [kind, algorithm.sha256, str(first.StudyInstanceUID), str(first.SeriesInstanceUID)]
+    instances = sorted({str(source.SOPInstanceUID) for source in sources})
+    return uid_of("series", *parts), uid_of("instance", *parts, *instances)
+
+
+def prepared(header: Dataset, source: str) -> Dataset:
+    """A copy of ``header`` that objects can refer to, with what may be empty filled in empty.
+
+    Raises ``CorruptInputError`` where a UID is missing, without which nothing can be referred to.
+    """
+    made = Dataset()
+    made.update({element.tag: element for element in header if not element.tag.is_private})
+    missing = [keyword for keyword in _NEEDED if not header.get(keyword)]
+    if missing:
+        raise CorruptInputError(f"{source}: no report can refer to it ({missing[0]} is missing)")
+    for keyword in _EMPTY_IF_MISSING:
+        if made.get(keyword) is None:
+            setattr(made, keyword, "")
+    if made.PatientSex not in _SEXES:
+        made.PatientSex = ""
+    return made
+
+
+def finished(dataset: Dataset) -> DicomObject:
+    """Encode ``dataset`` as a file."""
+    out = io.BytesIO()
+    dcmwrite(out, dataset, enforce_file_format=True)
+    return DicomObject(
+        str(dataset.SOPClassUID),
+        str(dataset.SOPInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        out.getvalue(),
+    )

@@ -1,0 +1,149 @@
+"""A structured report of one answer: Comprehensive 3D SR with a TID 1500 measurement report.
+
+PS3.3 A.35.13 and PS3.16 TID 1500, made with highdicom (extra ``pacs``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import highdicom as hd
+import msgspec
+from highdicom import sr
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.dicom import codes as coded
+from tumorlens.imaging.dicom.derived import (
+    MANUFACTURER,
+    RESEARCH,
+    Algorithm,
+    DicomObject,
+    Shown,
+    finished,
+    identity,
+    prepared,
+    uid_of,
+)
+from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
+from tumorlens.labels import RESEARCH_NOTICE
+
+SERIES_NUMBER: Final = 9101
+_LONGEST_TEXT: Final = 1024
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report says."""
+
+    decision: str
+    label: str | None
+    reason: str
+    probabilities: Mapping[str, float]
+    """Keyed by class; empty where they mean nothing."""
+    shown: Shown
+    notes: Sequence[str] = ()
+    """Sentences for a person: which slices hold the finding, gaps, duplicates."""
+
+
+def report(
+    headers: Sequence[Dataset], said: Reported, algorithm: Algorithm, source: str
+) -> DicomObject:
+    """Write the report of a series.
+
+    ``headers`` are those of its slices, in order, without pixels (one for each slice; those of a
+    multi-frame file repeat). Raises ``CorruptInputError`` where they cannot be referred to.
+    """
+    try:
+        with quiet():
+            return _report(headers, said, algorithm, source)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise CorruptInputError(f"{source}: no report can be made ({first_line(error)})") from error
+
+
+def _report(
+    headers: Sequence[Dataset], said: Reported, algorithm: Algorithm, source: str
+) -> DicomObject:
+    sources = _unique([prepared(header, source) for header in headers])
+    shown = prepared(headers[said.shown[0]], source)
+    series_uid, instance_uid = identity("report", sources, algorithm)
+    content = sr.MeasurementReport(
+        observation_context=_observer(algorithm),
+        procedure_reported=coded.PROCEDURE,
+        imaging_measurements=[_group(shown, said, algorithm, instance_uid)],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    made = sr.Comprehensive3DSR(
+        evidence=sources,
+        content=content[0],
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=instance_uid,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,  # preliminary: no person has looked at it
+        series_description=f"tumorlens {RESEARCH}",
+        manufacturer_model_name=algorithm.name,
+        software_versions=algorithm.version,
+    )
+    return finished(made)
+
+
+def _unique(sources: Sequence[Dataset]) -> list[Dataset]:
+    return list({str(source.SOPInstanceUID): source for source in sources}.values())
+
+
+def _observer(algorithm: Algorithm) -> sr.ObservationContext:
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=hd.UID(uid_of("device", algorithm.sha256)),
+        name="tumorlens",
+        manufacturer_name=MANUFACTURER,
+        model_name=algorithm.name,
+        serial_number=algorithm.sha256[:16],
+    )
+    context = sr.ObserverContext(codes.DCM.Device, device)
+    return sr.ObservationContext(observer_device_context=context)
+
+
+def _group(
+    shown: Dataset, said: Reported, algorithm: Algorithm, instance_uid: str
+) -> sr.MeasurementsAndQualitativeEvaluations:
+    """One group (TID 1501): decision, class, probabilities, and the slice they point at."""
+    frames = None if said.shown[1] is None else [said.shown[1]]
+    group = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid_of("answer", instance_uid), "tumorlens answer"
+        ),
+        finding_type=coded.finding_type(said.label),
+        algorithm_id=sr.AlgorithmIdentification(
+            f"tumorlens {algorithm.name}", algorithm.version, [f"model sha256 {algorithm.sha256}"]
+        ),
+        finding_sites=[sr.FindingSite(coded.site(said.label))],
+        measurements=_measurements(said.probabilities),
+        qualitative_evaluations=_evaluations(said),
+        source_images=[
+            sr.SourceImageForMeasurementGroup(shown.SOPClassUID, shown.SOPInstanceUID, frames)
+        ],
+    )
+    for sentence in (RESEARCH_NOTICE, said.reason, *said.notes):
+        if sentence:
+            text = sr.TextContentItem(
+                coded.COMMENT, sentence[:_LONGEST_TEXT], sr.RelationshipTypeValues.CONTAINS
+            )
+            group[0].ContentSequence.append(text)
+    return group
+
+
+def _measurements(probabilities: Mapping[str, float]) -> list[sr.Measurement]:
+    return [
+        sr.Measurement(coded.PROBABILITIES[name], round(value, 6), coded.NO_UNITS)
+        for name, value in probabilities.items()
+    ]
+
+
+def _evaluations(said: Reported) -> list[sr.QualitativeEvaluation]:
+    pairs = [(coded.STATUS, coded.RESEARCH), (coded.DECISION, coded.DECISIONS[said.decision])]
+    if said.label is not None:
+        pairs.append((coded.CLASS, coded.LABELS[said.label]))
+    return [sr.QualitativeEvaluation(name, value) for name, value in pairs]

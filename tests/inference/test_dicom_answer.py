@@ -1,0 +1,153 @@
+"""Reports and captures open again, point where they should, and pass a validator."""
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+pytest.importorskip("highdicom", reason="needs the pacs extra")
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.dicom.derived import DicomObject, uid_of
+from tumorlens.imaging.study import read_study
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
+from tumorlens.inference.volume import predict_image
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+_SC = "1.2.840.10008.5.1.4.1.1.7"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_series: Callable[..., list[bytes]]) -> Path:
+    for index, data in enumerate(write_series(5, PatientID="P1", PatientName="Phan^Tom")):
+        (tmp_path / f"{index}.dcm").write_bytes(data)
+    return tmp_path
+
+
+def _answers(classifier: Classifier, folder: Path, **changes: object) -> list[DicomObject]:
+    image = read_study(folder).images[0]
+    assert is_dicom(image)
+    answer = msgspec.structs.replace(predict_image(classifier, image), **changes)
+    return dicom_answer(classifier, image, answer)
+
+
+def _opened(made: DicomObject) -> Dataset:
+    dataset: Dataset = dcmread(io.BytesIO(made.data))
+    return dataset
+
+
+def _items(dataset: Dataset) -> list[Dataset]:
+    found = list(dataset.get("ContentSequence", ()))
+    return found + [deep for item in found for deep in _items(item)]
+
+
+def test_the_report_names_the_answer_the_model_and_its_sources(
+    classifier: Classifier, folder: Path
+) -> None:
+    report = _opened(_answers(classifier, folder)[0])
+    assert report.SOPClassUID == _SR
+    assert (report.StudyInstanceUID, report.PatientID) == ("1.2", "P1")
+    assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
+    referred = {
+        image.ReferencedSOPInstanceUID
+        for keyword in (
+            "CurrentRequestedProcedureEvidenceSequence",
+            "PertinentOtherEvidenceSequence",
+        )
+        for study in report.get(keyword, ())
+        for series in study.ReferencedSeriesSequence
+        for image in series.ReferencedSOPSequence
+    }
+    assert referred == {f"1.2.3.{number}" for number in range(1, 6)}
+    items = _items(report)
+    texts = [item.TextValue for item in items if item.ValueType == "TEXT"]
+    assert RESEARCH_NOTICE in texts
+    assert f"model sha256 {classifier.model.sha256}" in texts
+    measured = {
+        item.ConceptNameCodeSequence[0].CodeValue: item.MeasuredValueSequence[0]
+        for item in items
+        if item.ValueType == "NUM"
+    }
+    assert set(measured) == {f"p-{name}" for name in CLASSES}
+    assert sum(float(value.NumericValue) for value in measured.values()) == pytest.approx(
+        1, abs=1e-5
+    )
+    units = {value.MeasurementUnitsCodeSequence[0].CodeValue for value in measured.values()}
+    assert units == {"1"}
+
+
+@pytest.mark.parametrize("label", [*CLASSES, None])
+def test_only_a_tumour_is_coded_as_a_neoplasm(
+    classifier: Classifier, folder: Path, label: str | None
+) -> None:
+    decision = "classified" if label else "abstained"
+    report = _opened(_answers(classifier, folder, label=label, decision=decision, finding=None)[0])
+    codes = {
+        item.ConceptCodeSequence[0].get("CodeValue")
+        for item in _items(report)
+        if item.ValueType == "CODE"
+    }
+    assert ("108369006" in codes) == (label in ("glioma", "meningioma", "pituitary"))
+    assert decision in codes
+    assert codes & set(CLASSES) == ({label} if label else set())
+
+
+def test_a_refusal_has_a_reason_and_neither_probabilities_nor_overlay(
+    classifier: Classifier, folder: Path
+) -> None:
+    changes = {"label": None, "decision": "rejected", "reason": "no head", "finding": None}
+    (made,) = _answers(classifier, folder, **changes)
+    items = _items(_opened(made))
+    assert not [item for item in items if item.ValueType == "NUM"]
+    assert "no head" in [item.TextValue for item in items if item.ValueType == "TEXT"]
+
+
+def test_the_capture_refers_to_the_slice_it_shows(classifier: Classifier, folder: Path) -> None:
+    capture = _opened(_answers(classifier, folder, finding=None)[1])
+    assert (capture.SOPClassUID, capture.StudyInstanceUID) == (_SC, "1.2")
+    assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.3"
+    assert "RESEARCH ONLY" in capture.SeriesDescription
+    pixels = capture.pixel_array
+    assert pixels.shape == (capture.Rows, capture.Columns, 3)
+    assert pixels.std() > 1
+
+
+def test_the_same_study_and_model_make_the_same_objects(
+    classifier: Classifier, folder: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    first = [made.sop_instance_uid for made in _answers(classifier, folder)]
+    assert [made.sop_instance_uid for made in _answers(classifier, folder)] == first
+    (folder / "5.dcm").write_bytes(write_series(6, PatientID="P1")[5])
+    assert not set(first) & {made.sop_instance_uid for made in _answers(classifier, folder)}
+
+
+def test_uids_are_valid_and_differ() -> None:
+    uids = {uid_of("a", "b"), uid_of("ab"), uid_of("a", "b", "")}
+    assert len(uids) == 3
+    assert all(len(uid) <= 64 and uid.startswith("2.25.") for uid in uids)
+
+
+def test_a_source_without_study_cannot_be_referred_to(
+    classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes], head: object
+) -> None:
+    (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=None))
+    with pytest.raises(CorruptInputError, match="StudyInstanceUID"):
+        _answers(classifier, tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dciodvfy of dicom3tools")
+def test_the_objects_conform_to_the_standard(classifier: Classifier, folder: Path) -> None:
+    for made in _answers(classifier, folder):
+        file = folder / "made"
+        file.write_bytes(made.data)
+        told = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
+        assert "Error" not in told.stderr, told.stderr
+        assert told.returncode == 0
