@@ -30,7 +30,7 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Wait for a true value, and return it."""
     end = time.monotonic() + seconds
     while not (found := condition()):

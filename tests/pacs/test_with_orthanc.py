@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from pydicom import dcmread
 from tumorlens.cli.pacs import command
 
 _PATIENT = "Nobody^Known"
+STUDIES = int(os.environ.get("TUMORLENS_TEST_STUDIES", "20"))
+"""In the test that kills the node; 200 takes minutes."""
 
 
 def _put(orthanc: Any, files: list[bytes]) -> None:
@@ -58,20 +61,19 @@ def test_killed_in_the_middle_every_study_is_answered_once(
     write_dicom: Callable[..., bytes],
     head: NDArray[np.uint8],
 ) -> None:
-    studies = 20
     node = start_node(f"ORTHANC@127.0.0.1:{orthanc.dicom}", node_port)
-    _put(orthanc, [_study(write_dicom, head, number) for number in range(studies)])
+    _put(orthanc, [_study(write_dicom, head, number) for number in range(STUDIES)])
     orthanc.forward_all()
-    for answered in (1, 8):
+    for answered in (1, STUDIES // 3, STUDIES // 2):
         orthanc.wait_for("SR", answered)
         node.kill()
         node.start()
-    orthanc.wait_for("SR", studies)
-    orthanc.wait_for("OT", studies)
+    orthanc.wait_for("SR", STUDIES)
+    orthanc.wait_for("OT", STUDIES)
     assert node.stop() == 0
     reports = [dcmread(io.BytesIO(data)) for data in orthanc.files("SR")]
     assert sorted(report.StudyInstanceUID for report in reports) == sorted(
-        f"1.2.{number}" for number in range(studies)
+        f"1.2.{number}" for number in range(STUDIES)
     )
 
 

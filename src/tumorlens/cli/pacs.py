@@ -1,5 +1,6 @@
 """``tumorlens pacs``: a node in the hospital's network."""
 
+import importlib.util
 import logging
 import signal
 import threading
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tumorlens.pacs.spool import Spool
     from tumorlens.pacs.worker import Worker
 
+_NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -116,12 +118,8 @@ def _prepared(
     *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
     tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, quiet_s: float,
 ) -> "tuple[Spool, Worker, Tls | None]":  # fmt: skip
-    try:
-        import dicomweb_client  # noqa: F401
-        import highdicom  # noqa: F401
-        import pynetdicom  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("tumorlens pacs", "pacs") from error
+    if not all(importlib.util.find_spec(name) for name in _NEEDED):
+        raise MissingExtraError("tumorlens pacs", "pacs")
     import tumorlens
     from tumorlens.pacs.destination import destination
     from tumorlens.pacs.settings import Tls
