@@ -20,7 +20,11 @@ def test_numbers_are_the_recorded_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/{n}.md" for n in ("log", "results", "server"))]
+    "name",
+    [
+        "README.md",
+        *(f"docs/{n}.md" for n in ("clinical", "intended-use", "log", "results", "server")),
+    ],
 )
 def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name
@@ -35,7 +39,7 @@ def test_commands_in_the_readme_exist() -> None:
     assert len(lines) >= 8
     for line in lines:
         words = line.partition("#")[0].split()
-        depth = 2 if words[0] in {"data", "web"} else 1
+        depth = 2 if words[0] in {"data", "pacs", "web"} else 1
         result = CliRunner().invoke(cli, [*words[:depth], "--help"])
         assert result.exit_code == 0, line
         for option in (w for w in words if w.startswith("--")):

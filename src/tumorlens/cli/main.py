@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "evaluate": "Score a bundle on a split, with intervals and controls.",
     "gate": "Train the gate that refuses what is no head.",
     "models": "List network architectures and the bundles in the box.",
+    "pacs": "Receive and answer studies of a PACS.",
     "predict": "Classify pictures.",
     "serve": "Serve the page and the HTTP interface.",
     "train": "Train a network from a recipe and export a bundle.",

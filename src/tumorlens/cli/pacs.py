@@ -1,0 +1,152 @@
+"""``tumorlens pacs``: a node in the hospital's network."""
+
+import importlib.util
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tumorlens.errors import MissingExtraError
+from tumorlens.labels import RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.pacs.settings import Tls
+    from tumorlens.pacs.spool import Spool
+    from tumorlens.pacs.worker import Worker
+
+_NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.group("pacs", short_help="Answer studies of a PACS.")
+def command() -> None:
+    """Receive studies, or fetch them, and send structured reports and overlays back."""
+
+
+def _shared(function: Callable[..., None]) -> Callable[..., None]:
+    """Options of both commands."""
+    for option in reversed((
+        click.option("--spool", "folder", required=True, metavar="DIR",
+                     type=click.Path(path_type=Path, file_okay=False),
+                     help="Queue and received files; keep it on a disk that lasts."),
+        click.option("--send-to", required=True, metavar="TITLE@HOST:PORT|URL",
+                     help="DICOM node (C-STORE) or DICOMweb server (STOW-RS) for the answers."),
+        click.option("--ae-title", default="TUMORLENS", show_default=True, metavar="TITLE",
+                     help="Of this node."),
+        click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
+                     help="A bundle in the box, or a bundle folder."),
+        click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
+                     help="Threads of one forward pass."),
+        click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
+                     help="Delete received images so long after their last answer."),
+        click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate (PEM)."),
+        click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
+        click.option("--tls-ca", type=_FILE, metavar="FILE",
+                     help="Authorities (PEM): peers must show a certificate of one of them."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@command.command("listen")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Address to bind.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535), default=11112, show_default=True,
+              help="Port to bind; 0 for any free one.")  # fmt: skip
+@click.option("--allow", "allowed", multiple=True, required=True, metavar="TITLE",
+              help="AE title that may call; repeat.")  # fmt: skip
+@click.option("--quiet-seconds", type=click.FloatRange(0.1), default=30.0, show_default=True,
+              help="A study is complete when nothing came for so long.")  # fmt: skip
+@_shared
+def listen(
+    host: str, port: int, allowed: tuple[str, ...], quiet_seconds: float, **shared: Any
+) -> None:
+    """Receive studies by C-STORE, and answer each when it stops arriving.
+
+    Stops at Ctrl-C or SIGTERM, when the study in work is done; the rest stays in the queue.
+    """
+    spool, worker, tls = _prepared(quiet_s=quiet_seconds, **shared)
+    from tumorlens.pacs import node
+    from tumorlens.pacs.settings import NodeSettings
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    settings = NodeSettings(host, port, shared["ae_title"], allowed, tls)
+    server = node.start(settings, spool)
+    bound = server.server_address[1]
+    click.echo(f"tumorlens: {shared['ae_title']} listening on {host}:{bound!s}", err=True)
+    try:
+        worker.run(stop)
+    finally:
+        server.shutdown()
+        spool.close()
+
+
+@command.command("pull")
+@click.argument("url", metavar="URL")
+@click.option("--study", metavar="UID", help="StudyInstanceUID.")
+@click.option("--patient-id", metavar="ID", help="PatientID.")
+@click.option("--date", metavar="YYYYMMDD[-YYYYMMDD]", help="StudyDate, or from and to.")
+@_shared
+def pull(
+    url: str, study: str | None, patient_id: str | None, date: str | None, **shared: Any
+) -> None:
+    """Query a DICOMweb server at URL, fetch the MR series of what matches, and answer them."""
+    asked = {"StudyInstanceUID": study, "PatientID": patient_id, "StudyDate": date}
+    filters = {keyword: value for keyword, value in asked.items() if value}
+    if not filters:
+        raise click.UsageError("say which studies: --study, --patient-id or --date")
+    spool, worker, tls = _prepared(quiet_s=0.0, **shared)
+    from tumorlens.pacs import pull as puller
+
+    count = puller.pull(url, filters, spool, tls)
+    click.echo(f"tumorlens: fetched {count} instances", err=True)
+    worker.once()
+    waiting = sum(number for state, number in spool.counts().items() if state != "sent")
+    spool.close()
+    if waiting:
+        click.echo(f"tumorlens: {waiting} studies not answered yet; run again", err=True)
+        click.get_current_context().exit(1)
+
+
+def _prepared(
+    *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
+    tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, quiet_s: float,
+) -> "tuple[Spool, Worker, Tls | None]":  # fmt: skip
+    if not all(importlib.util.find_spec(name) for name in _NEEDED):
+        raise MissingExtraError("tumorlens pacs", "pacs")
+    import tumorlens
+    from tumorlens.pacs.destination import destination
+    from tumorlens.pacs.settings import Tls
+    from tumorlens.pacs.spool import Spool
+    from tumorlens.pacs.worker import Worker
+
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    tls = Tls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None
+    try:
+        goal = destination(send_to, ae_title, tls)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--send-to") from error
+    _log_only_our_words()
+    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+    classifier = tumorlens.load(bundle, threads=threads)
+    spool = Spool(folder)
+    worker = Worker(spool, classifier, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours)
+    return spool, worker, tls
+
+
+def _log_only_our_words() -> None:
+    """Log to the error stream what we say; libraries quote identifiers of what they handle."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    own = logging.getLogger("tumorlens")
+    own.handlers, own.propagate = [handler], False
+    own.setLevel(logging.INFO)
+    # Without any handler Python would print the libraries' warnings.
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,0 +1,49 @@
+"""Fetch studies from a DICOMweb server (QIDO-RS, WADO-RS; PS3.18 10.6 and 10.4) into the spool."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tumorlens.errors import TumorlensError
+from tumorlens.imaging.dicom.derived import finished
+from tumorlens.pacs.destination import web_client
+from tumorlens.pacs.settings import Tls
+from tumorlens.pacs.spool import Spool
+
+_STUDY_UID: Final = "0020000D"
+_SERIES_UID: Final = "0020000E"
+
+
+class PullError(TumorlensError):
+    """The server cannot be reached or does not answer as DICOMweb does."""
+
+    kind = "pull"
+
+
+def pull(url: str, filters: Mapping[str, str], spool: Spool, tls: Tls | None = None) -> int:
+    """Fetch the MR series of the studies that match ``filters``; return how many instances.
+
+    ``filters`` are keywords of attributes and their values, as QIDO-RS takes them. Instances that
+    the spool knows are fetched but change nothing. Raises ``PullError``.
+    """
+    from requests import RequestException
+
+    client = web_client(url, tls)
+    count = 0
+    try:
+        for study, series in _series(client, filters):
+            for dataset in client.retrieve_series(study, series):
+                spool.accept(study, str(dataset.SOPInstanceUID), finished(dataset).data)
+                count += 1
+    except (RequestException, OSError, AttributeError, KeyError, ValueError) as error:
+        # Not its text: it quotes the query, which may name a patient.
+        raise PullError(
+            f"the DICOMweb server did not answer as asked ({type(error).__name__})"
+        ) from error
+    return count
+
+
+def _series(client: Any, filters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for study in client.search_for_studies(search_filters=dict(filters), get_remaining=True):
+        uid = study[_STUDY_UID]["Value"][0]
+        for series in client.search_for_series(uid, search_filters={"Modality": "MR"}):
+            yield uid, series[_SERIES_UID]["Value"][0]

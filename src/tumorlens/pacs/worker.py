@@ -1,0 +1,97 @@
+"""Answers studies of the spool that have stopped arriving, and delivers the answers."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from tumorlens.errors import InputError
+from tumorlens.imaging.dicom.derived import DicomObject
+from tumorlens.imaging.study import read_study
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
+from tumorlens.inference.volume import predict_image
+from tumorlens.pacs.destination import Destination, SendError
+from tumorlens.pacs.spool import FAILED, RECEIVING, Spool, Waiting
+
+log = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.5
+_FIRST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 300.0
+_MAX_ATTEMPTS: Final = 5
+"""To classify; to deliver is tried for ever."""
+
+
+class Worker:
+    """Works the queue off, one study at a time, in the thread that calls it."""
+
+    def __init__(
+        self, spool: Spool, classifier: Classifier, destination: Destination, *,
+        quiet_s: float, keep_s: float,
+    ) -> None:  # fmt: skip
+        self._spool, self._classifier, self._destination = spool, classifier, destination
+        self._quiet_s, self._keep_s = quiet_s, keep_s
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until ``stop``; a study that is begun is finished first."""
+        while not stop.is_set():
+            if not self.once(stop):
+                self._spool.forget_images(self._keep_s)
+                stop.wait(_POLL_S)
+
+    def once(self, stop: threading.Event | None = None) -> int:
+        """Work on every study that is due; say how many were."""
+        waiting = self._spool.due(self._quiet_s)
+        for done, one in enumerate(waiting):
+            if stop is not None and stop.is_set():
+                return done
+            self._work(one)
+        return len(waiting)
+
+    def _work(self, one: Waiting) -> None:
+        try:
+            if one.state == RECEIVING:
+                self._answer(one)
+            self._deliver(one)
+        except SendError as error:
+            log.warning("study %s: not delivered (%s); will try again", one.key, error)
+            self._spool.postpone(one, _delay(one.attempts))
+        except Exception as error:  # one study must not stop the node, nor be lost
+            # Not its text, nor a traceback: both may quote the file.
+            log.error("study %s: %s", one.key, type(error).__name__)
+            if one.attempts + 1 >= _MAX_ATTEMPTS and one.state == RECEIVING:
+                self._spool.finish(one, FAILED)
+            else:
+                self._spool.postpone(one, _delay(one.attempts))
+
+    def _answer(self, one: Waiting) -> None:
+        objects = [
+            (made.sop_instance_uid, made.sop_class_uid, made.data) for made in self._made(one)
+        ]
+        self._spool.keep_answer(one, objects)
+        log.info("study %s: %d objects made", one.key, len(objects))
+
+    def _made(self, one: Waiting) -> Iterator[DicomObject]:
+        study = read_study(self._spool.study_folder(one.key))
+        for _, error in study.failures:
+            log.warning("study %s: not used: %s", one.key, error.kind)
+        for image in study.images:
+            if not is_dicom(image):
+                continue
+            try:
+                answer = predict_image(self._classifier, image)
+                yield from dicom_answer(self._classifier, image, answer)
+            except InputError as error:
+                log.warning("study %s: a series is not answered: %s", one.key, error.kind)
+
+    def _deliver(self, one: Waiting) -> None:
+        for uid, sop_class in self._spool.unsent(one.key):
+            self._destination.send(self._spool.object_path(uid), sop_class)
+            self._spool.mark_sent(uid)
+        self._spool.finish(one)
+        log.info("study %s: delivered", one.key)
+
+
+def _delay(attempts: int) -> float:
+    return min(_FIRST_RETRY_S * 2.0 ** min(attempts, 16), _LONGEST_RETRY_S)

@@ -1,0 +1,70 @@
+"""The published schema is the one made from the structs, and every record keeps to it."""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging import encode
+from tumorlens.imaging.finder import find
+from tumorlens.inference import records
+from tumorlens.inference.classifier import Classifier, Failure
+from tumorlens.inference.record_schema import record_schema
+from tumorlens.inference.volume import Result, predict_inputs
+
+
+@pytest.fixture
+def schema() -> Any:
+    text = files("tumorlens").joinpath("schemas/record.schema.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+@pytest.fixture
+def results(
+    classifier: Classifier, tmp_path: Path, head: NDArray[np.uint8],
+    write_series: Callable[..., list[bytes]],
+) -> list[Result]:  # fmt: skip
+    (tmp_path / "a.png").write_bytes(encode.png(head))
+    (tmp_path / "damaged.png").write_bytes(encode.png(head)[:300])
+    for index, data in enumerate(write_series(4)):
+        (tmp_path / f"{index}.dcm").write_bytes(data)
+    inputs = find(str(tmp_path)).inputs
+    plain = list(predict_inputs(classifier, inputs))
+    refused = [
+        msgspec.structs.replace(one, decision="rejected", label=None, reason="no head")
+        for one in plain
+        if not isinstance(one, Failure)
+    ]
+    shown = list(predict_inputs(classifier, inputs, explain=True))
+    return [*plain, *refused, *shown, Failure.of("x", CorruptInputError("x: damaged"))]
+
+
+def test_the_published_schema_is_current(schema: Any) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema == record_schema(), "run scripts/write_record_schema.py"
+
+
+def test_every_record_keeps_to_it(schema: Any, results: list[Result]) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
+    written = [json.loads(records.json_line(result)) for result in results]
+    assert {len(set(one) & {"error", "slices", "heatmap"}) for one in written} == {0, 1}
+    for one in written:
+        validator.validate(one)
+
+
+@pytest.mark.parametrize(
+    "change", [{"decision": "certain"}, {"extra": 1}, {"probabilities": "high"}]
+)
+def test_other_things_are_not_records(
+    schema: Any, results: list[Result], change: dict[str, Any]
+) -> None:
+    wrong = json.loads(records.json_line(results[-2])) | change
+    assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)

@@ -1,0 +1,113 @@
+"""The node by itself: who may call, what it takes, what is refused."""
+
+import gc
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless, MRImageStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.transport import ThreadedAssociationServer
+
+from tumorlens.pacs import node
+from tumorlens.pacs.destination import DicomNode, DicomWeb, SendError, destination
+from tumorlens.pacs.settings import NodeSettings
+from tumorlens.pacs.spool import Spool
+
+_VERIFICATION = "1.2.840.10008.1.1"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def server(spool: Spool) -> Iterator[ThreadedAssociationServer]:
+    running = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",)), spool)
+    yield running
+    running.shutdown()
+
+
+def _call(
+    server: ThreadedAssociationServer, own: str = "TESTER", other: str = "TUMORLENS"
+) -> Association:
+    entity = AE(own)
+    for kind in (_VERIFICATION, MRImageStorage, SecondaryCaptureImageStorage):
+        entity.add_requested_context(kind)
+    return entity.associate("127.0.0.1", int(server.server_address[1]), ae_title=other)
+
+
+def test_only_listed_titles_may_call(server: ThreadedAssociationServer) -> None:
+    assert _call(server, own="STRANGER").is_rejected
+    assert _call(server, other="SOMEONE").is_rejected
+    association = _call(server)
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
+
+
+def test_an_empty_list_does_not_mean_everyone(spool: Spool) -> None:
+    with pytest.raises(ValueError, match="allowed"):
+        node.start(NodeSettings("127.0.0.1", 0), spool)
+
+
+def test_an_instance_is_on_disk_as_it_was_sent(
+    server: ThreadedAssociationServer, spool: Spool, write_dicom: Callable[..., bytes],
+    head: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    sent = dcmread(io.BytesIO(write_dicom(head)))
+    association = _call(server)
+    assert association.send_c_store(sent).Status == node.SUCCESS
+    association.release()
+    (one,) = spool.due(0)
+    (path,) = spool.study_folder(one.key).iterdir()
+    kept = dcmread(path)
+    assert kept.SOPInstanceUID == sent.SOPInstanceUID
+    assert np.array_equal(kept.pixel_array, sent.pixel_array)
+
+
+def test_an_instance_of_no_study_is_refused(
+    server: ThreadedAssociationServer, spool: Spool, write_dicom: Callable[..., bytes],
+    head: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    association = _call(server)
+    without = dcmread(io.BytesIO(write_dicom(head, StudyInstanceUID=None)))
+    assert association.send_c_store(without).Status == node.DOES_NOT_MATCH
+    association.release()
+    assert spool.counts() == {}
+
+
+def test_compressed_pictures_are_taken(server: ThreadedAssociationServer) -> None:
+    entity = AE("TESTER")
+    entity.add_requested_context(MRImageStorage, JPEG2000Lossless)
+    port = int(server.server_address[1])
+    association = entity.associate("127.0.0.1", port, ae_title="TUMORLENS")
+    assert [context.transfer_syntax for context in association.accepted_contexts] == [
+        [JPEG2000Lossless]
+    ]
+    association.release()
+
+
+def test_where_answers_go() -> None:
+    assert isinstance(destination("PACS@host:104", "T"), DicomNode)
+    assert isinstance(destination("https://host/dicom-web", "T"), DicomWeb)
+    with pytest.raises(ValueError, match="neither"):
+        destination("host:104", "T")
+
+
+# pynetdicom 3.0 leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("text", ["PACS@127.0.0.1:9", "http://127.0.0.1:9/dicom-web"])
+def test_a_destination_that_is_not_there_is_one_error(
+    tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8], text: str
+) -> None:
+    (tmp_path / "x").write_bytes(write_dicom(head))
+    with pytest.raises(SendError):
+        destination(text, "T").send(tmp_path / "x", MRImageStorage)
+    gc.collect()

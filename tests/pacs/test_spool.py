@@ -1,0 +1,100 @@
+"""The queue: what was accepted stays, what is known changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    again = Spool(spool.folder)  # the first one is not closed: as after SIGKILL
+    (one,) = again.due(0)
+    assert one.state == RECEIVING
+    assert [path.read_bytes() for path in again.study_folder(one.key).iterdir()] == [b"data"]
+
+
+def test_names_on_disk_say_nothing_and_reach_nowhere(spool: Spool) -> None:
+    spool.accept("../../escape", "../1.2.3", b"data")
+    names = [path.relative_to(spool.folder).as_posix() for path in spool.folder.rglob("*")]
+    assert len([name for name in names if name.endswith(".dcm")]) == 1
+    assert not any("escape" in name or "1.2.3" in name for name in names)
+    assert not list(spool.folder.parent.glob("escape*"))
+    other = Spool(spool.folder.parent / "other")
+    assert other.key("1.2") != spool.key("1.2") == Spool(spool.folder).key("1.2")
+
+
+def test_a_study_is_due_when_it_is_quiet(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    assert spool.due(3600) == []
+    assert len(spool.due(0)) == 1
+
+
+def test_a_known_instance_opens_no_closed_study(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    spool.keep_answer(one, [("2.25.1", "class", b"answer")])
+    (made,) = spool.due(3600)
+    assert made.state == MADE
+    assert spool.unsent(one.key) == [("2.25.1", "class")]
+    spool.mark_sent("2.25.1")
+    spool.finish(made)
+    spool.accept("1.2", "1.2.3", b"data")
+    assert spool.due(0) == []
+    assert spool.counts() == {SENT: 1}
+
+
+def test_an_instance_that_comes_during_work_keeps_the_study_open(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    spool.accept("1.2", "1.2.4", b"late")
+    spool.keep_answer(one, [("2.25.1", "class", b"answer")])
+    spool.finish(one)
+    (again,) = spool.due(0)
+    assert (again.state, again.revision) == (RECEIVING, 2)
+    assert spool.unsent(one.key) == []
+
+
+def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
+    for data in (b"first", b"second"):
+        spool.accept("1.2", f"1.2.{len(data)}", b"data")
+        (one,) = spool.due(0)
+        spool.keep_answer(one, [("2.25.1", "class", data)])
+        for uid, _ in spool.unsent(one.key):
+            spool.mark_sent(uid)
+        spool.finish(one)
+    assert spool.object_path("2.25.1").read_bytes() == b"first"
+    assert spool.unsent(one.key) == []
+
+
+def test_images_are_deleted_when_their_study_is_closed_for_long_enough(spool: Spool) -> None:
+    for study in ("1.1", "1.2"):
+        spool.accept(study, f"{study}.3", b"data")
+    first, second = spool.due(0)
+    spool.finish(first)
+    spool.forget_images(3600)
+    assert list(spool.study_folder(first.key).iterdir())
+    spool.forget_images(0)
+    assert not list(spool.study_folder(first.key).iterdir())
+    assert list(spool.study_folder(second.key).iterdir())
+
+
+def test_what_failed_is_tried_again_after_a_restart(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    spool.finish(one, FAILED)
+    assert spool.due(0) == []
+    assert len(Spool(spool.folder).due(0)) == 1
+
+
+def test_a_postponed_study_waits(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    spool.postpone(one, 3600)
+    assert spool.due(0) == []
