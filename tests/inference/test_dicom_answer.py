@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -141,6 +143,17 @@ def test_a_source_without_study_cannot_be_referred_to(
     (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=None))
     with pytest.raises(CorruptInputError, match="StudyInstanceUID"):
         _answers(classifier, tmp_path)
+
+
+def test_a_frame_of_a_multi_frame_file_is_named(
+    classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes],
+    head: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    (tmp_path / "many.dcm").write_bytes(write_dicom(np.stack([head // 2, head // 3, head])))
+    report, capture = map(_opened, _answers(classifier, tmp_path, finding=None))
+    assert capture.SourceImageSequence[0].ReferencedFrameNumber == 2
+    (pointed,) = (item for item in _items(report) if item.ValueType == "IMAGE")
+    assert pointed.ReferencedSOPSequence[0].ReferencedFrameNumber == 2
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dciodvfy of dicom3tools")

@@ -2,6 +2,8 @@
 
 import gc
 import io
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from tumorlens.pacs import node
 from tumorlens.pacs.destination import DicomNode, DicomWeb, SendError, destination
-from tumorlens.pacs.settings import NodeSettings
+from tumorlens.pacs.settings import NodeSettings, Tls
 from tumorlens.pacs.spool import Spool
 
 _VERIFICATION = "1.2.840.10008.1.1"
@@ -111,3 +113,40 @@ def test_a_destination_that_is_not_there_is_one_error(
     with pytest.raises(SendError):
         destination(text, "T").send(tmp_path / "x", MRImageStorage)
     gc.collect()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    """A certificate that is its own authority, for 127.0.0.1."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+         "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return Tls(certificate, key, certificate)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+def test_with_tls_plain_callers_are_not_served(
+    spool: Spool,
+    tls: Tls,
+    tmp_path: Path,
+    write_dicom: Callable[..., bytes],
+    head: NDArray[np.uint8],
+) -> None:
+    running = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",), tls=tls), spool)
+    (tmp_path / "x").write_bytes(write_dicom(head))
+    address = f"TUMORLENS@127.0.0.1:{running.server_address[1]!s}"
+    try:
+        with pytest.raises(SendError):
+            destination(address, "TESTER").send(tmp_path / "x", MRImageStorage)
+        assert spool.counts() == {}
+        destination(address, "TESTER", tls).send(tmp_path / "x", MRImageStorage)
+        assert spool.counts() == {"receiving": 1}
+    finally:
+        running.shutdown()
+        gc.collect()

@@ -86,7 +86,9 @@ def web_client(url: str, tls: Tls | None = None):  # type: ignore[no-untyped-def
         session.verify = str(tls.authorities) if tls.authorities else True
     if token := os.environ.get(TOKEN_VARIABLE):
         session.headers["Authorization"] = f"Bearer {token}"
-    return DICOMwebClient(url, session=session)
+    client = DICOMwebClient(url, session=session)
+    client.set_http_retry_params(retry=False)  # it would hold up the queue, which tries again
+    return client
 
 
 def destination(text: str, own_title: str, tls: Tls | None = None) -> Destination:
