@@ -116,6 +116,7 @@ def results_page() -> str:
         "## Heatmaps\n\n" + trust.heatmaps_section(),
         "## Runs\n\n" + runs_table(),
         "## Speed\n\n" + speed_section(),
+        "## The server under load\n\n" + trust.serve_section(),
         "## Time to the published accuracy\n\n" + race_section(),
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"

@@ -99,6 +99,25 @@ def heatmaps_section() -> str:
     )
 
 
+def serve_section() -> str:
+    """The server under load, beside the usual way to put a model behind HTTP."""
+    found = load("benchmarks", "serve.json")
+    rows = [("connections", "server", "requests/s", "p50", "p95", "p99", "errors", "lost"),
+            ("---:", "---", *("---:",) * 6)]  # fmt: skip
+    for one in sorted(found["load"], key=lambda m: (m["connections"], m["contender"] == "plain")):
+        times = (f"{one[name]:.0f} ms" for name in ("p50", "p95", "p99"))
+        rows.append(
+            (str(one["connections"]), one["contender"], f"{one['requests_a_second']:.0f}", *times,
+             str(one["not_2xx"]), str(one["lost"]))
+        )  # fmt: skip
+    return (
+        f"wrk on the same machine ({found['cores']} cores, {found['processor']}), a JPEG of 512 x 512, "
+        f"medians of {found['repeats']} runs of {found['seconds']:.0f} s; `plain` is a FastAPI app with "
+        "the same bundle, one forward pass a request. A soak of ten minutes was not run yet "
+        "(`python -m benchmarks.serve --output serve.json`).\n\n" + table(rows)
+    )
+
+
 def model_card() -> str:
     """docs/model-card.md, from the bundle in the box and the records."""
     folder = ROOT / "src" / "tumorlens" / "weights" / "default"
