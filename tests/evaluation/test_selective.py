@@ -1,5 +1,7 @@
 """Risk against coverage, against the definition by a plain loop."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ Floats = NDArray[np.float64]
 def found(labels: list[int], table: Floats, confidence: Floats | None = None) -> Selective:
     count = len(labels)
 
-    def once(statistic):  # type: ignore[no-untyped-def]
+    def once(statistic: Callable[[Floats], Floats]) -> list[Estimate]:
         return [Estimate(float(v), np.nan, np.nan) for v in statistic(np.ones((1, count)))[0]]
 
     return selective(np.array(labels), table, once, confidence)

@@ -3,12 +3,15 @@
 import os
 import re
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tumorlens.errors import TumorlensError
 from tumorlens.imaging.dicom.classes import EXPLICIT_LITTLE_ENDIAN
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.pacs.settings import Tls
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
 
 TOKEN_VARIABLE: Final = "TUMORLENS_PACS_TOKEN"  # noqa: S105  (a name, not a token)
 """Environment variable with a bearer token for DICOMweb servers."""
@@ -75,7 +78,7 @@ class DicomWeb:
             raise SendError("STOW-RS: the server did not store it")
 
 
-def web_client(url: str, tls: Tls | None = None):  # type: ignore[no-untyped-def]
+def web_client(url: str, tls: Tls | None = None) -> "DICOMwebClient":
     """Make a client for the DICOMweb server at ``url``."""
     from dicomweb_client import DICOMwebClient
     from requests import Session

@@ -20,10 +20,11 @@ from tumorlens.datasets.splits import VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import Outcome, choose_rule, outcome
 from tumorlens.evaluation.calibration import fit_temperature
+from tumorlens.evaluation.metrics import RIGHT
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import Gate
 from tumorlens.inference.postprocessing import probabilities
-from tumorlens.labels import right_answers
+from tumorlens.labels import ANSWERABLE
 from tumorlens.training import cache
 from tumorlens.training.gate import GATE_PREPROCESS
 from tumorlens.training.images import usable
@@ -95,10 +96,8 @@ def _logits(classifier: Classifier, held: HeldOut, folder: Path) -> NDArray[np.f
 
 
 def _right(held: HeldOut) -> NDArray[np.bool_]:
-    labels = [held.manifest.records[i].label for i in held.chosen()]
-    right = np.zeros((len(labels), 4), dtype=np.bool_)
-    for row, name in zip(right, labels, strict=True):
-        row[list(right_answers(name))] = True
+    labels = [ANSWERABLE.index(held.manifest.records[i].label) for i in held.chosen()]
+    right: NDArray[np.bool_] = RIGHT[labels]
     return right
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.labels import CLASSES, NO_TUMOR, OTHER_PATHOLOGY, right_answers
+from tumorlens.evaluation.metrics import RIGHT
+from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR, OTHER_PATHOLOGY
 from tumorlens.training import cache
 
 _T = TypeVar("_T", bound=np.generic)
@@ -53,11 +54,8 @@ class ImageSet:
         """Read the records ``chosen`` through the cache in ``folder``."""
         records = [manifest.records[i] for i in chosen]
         images = cache.cached_images(manifest, chosen, config, folder)
-        right = [right_answers(record.label) for record in records]
-        answers = np.zeros((len(records), len(CLASSES)), dtype=np.bool_)
-        for row, classes in enumerate(right):
-            answers[row, list(classes)] = True
-        labels = np.array([classes[0] for classes in right], dtype=np.int64)
+        answers = RIGHT[[ANSWERABLE.index(record.label) for record in records]]
+        labels = answers.argmax(axis=1).astype(np.int64)
         if not with_masks:
             return cls(images, labels, answers)
         masks = cache.cached_masks(manifest, chosen, config, folder)
