@@ -55,11 +55,10 @@ export class Network {
     const shares = probabilities(logits.data as Float32Array, temperature);
     const best = argmax(shares);
     const decided = decide(shares, this.info.decision, await this.isHead(plane));
-    const cells = cam.dims[2] * cam.dims[3];
     // The map of a network that was taught by outlines stands for a tumour class's own.
-    const map = taught && CLASSES[best] !== "notumor"
-      ? (lesion.data as Float32Array).slice(0, cells)
-      : (cam.data as Float32Array).slice(best * cells, (best + 1) * cells);
+    const [grid, row] = taught && CLASSES[best] !== "notumor" ? [lesion, 0] : [cam, best];
+    const cells = grid.dims[2] * grid.dims[3];
+    const map = (grid.data as Float32Array).slice(row * cells, (row + 1) * cells);
     const answer: Answer = {
       path,
       ...decided,
@@ -71,7 +70,7 @@ export class Network {
     // Of a rejected picture, probabilities and heatmap mean nothing.
     if (decided.decision === "rejected") return { ...answer, probabilities: null };
     const { height, width } = plane;
-    return { ...answer, heatmap: explain(map, cam.dims[3], CLASSES[best], prepared.square, height, width) };
+    return { ...answer, heatmap: explain(map, grid.dims[3], CLASSES[best], prepared.square, height, width) };
   }
 
   private async isHead(plane: Plane): Promise<boolean> {

@@ -58,11 +58,19 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     dropout: Share = 0.2
     lesion_head: bool = False
     """A 1x1 convolution on the last feature map that learns where the tumour is."""
+    lesion_finer: bool = False
+    """The lesion head also sees the map before the last halving, and answers on its grid."""
+    lesion_attention: bool = False
+    """Features are pooled where the lesion head sees tumour, not evenly over the picture."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` unless every stage has a width, a depth and a stride."""
         if not len(self.widths) == len(self.depths) == len(self.strides):
             raise ValueError("widths, depths and strides must have one entry per stage")
+        if (self.lesion_finer or self.lesion_attention) and not self.lesion_head:
+            raise ValueError("lesion_finer and lesion_attention need lesion_head")
+        if self.lesion_finer and 2 not in self.strides[1:]:
+            raise ValueError("lesion_finer needs a stage after the first that halves the map")
 
 
 class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

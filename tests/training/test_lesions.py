@@ -7,6 +7,7 @@ from tumorlens.training.lesions import Batch, cover, mix, paste
 
 GLIOMA, PITUITARY = CLASSES.index("glioma"), CLASSES.index("pituitary")
 SIDE = 64
+ALL = LesionConfig(paste=1.0, erase=1.0)
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -70,6 +71,11 @@ def test_an_asymmetric_head_is_not_covered() -> None:
     image[:, :, : SIDE // 2 - 4] = 0.0
     done = cover(_batch((image, mask, kind)), 1.0, _generator())
     assert done.targets[0].argmax() == kind
+
+
+def test_a_batch_without_tumours_stays_as_it_is() -> None:
+    batch = _batch(_healthy(), _healthy(level=0.3))
+    assert all(map(torch.equal, mix(batch, ALL, _generator()), batch))
 
 
 def test_pasting_brings_the_outline_the_contrast_and_any_tumour_class() -> None:

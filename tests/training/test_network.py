@@ -12,7 +12,7 @@ from tumorlens.training.architectures import (
     count_parameters,
     resolve,
 )
-from tumorlens.training.network import SeparableBlock, SepSENet
+from tumorlens.training.network import SeparableBlock, SepSENet, _attention
 
 
 @pytest.fixture(params=list(ARCHITECTURES))
@@ -90,7 +90,7 @@ def test_shortcut_only_where_shapes_allow() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match=r"'huge'.*nano, micro, small, paper"):
+    with pytest.raises(RecipeError, match=r"'huge'.*nano, micro, small, attentive, paper"):
         resolve("huge")
 
 
@@ -114,3 +114,28 @@ def test_lesion_head_is_exported_in_evaluation_mode_only_where_it_is_there() -> 
     assert lesion is not None
     assert lesion.shape == (2, 1, *headed.explain(picture).cam.shape[2:])
     assert 0 <= lesion.min() <= lesion.max() <= 1
+
+
+def test_finer_lesion_head_answers_on_the_grid_before_the_last_halving() -> None:
+    network = SepSENet(ARCHITECTURES["attentive"]).eval()
+    out = network.explain(torch.randn(2, 1, 96, 96))
+    assert out.lesion is not None
+    assert out.cam.shape == (2, 4, 6, 6)
+    assert out.lesion.shape == (2, 1, 12, 12)
+    assert (out.lesion - 0.047).abs().max() < 0.1
+
+
+def test_attention_pools_where_tumor_is_seen() -> None:
+    features = torch.randn(2, 8, 6, 6)
+    lesion = torch.full((2, 1, 12, 12), -12.0)
+    lesion[0, :, 4:6, 8:10] = 12.0
+    weight = _attention(lesion, features)
+    torch.testing.assert_close(weight.mean(dim=(2, 3)), torch.ones(2, 1))
+    assert weight[0, 0, 2, 4] > 0.7 * weight[0].sum()
+    torch.testing.assert_close(weight[1], torch.ones(1, 6, 6))
+
+
+@pytest.mark.parametrize("extra", [{"lesion_finer": True}, {"lesion_attention": True}])
+def test_what_needs_a_lesion_head_says_so(extra: dict[str, bool]) -> None:
+    with pytest.raises(ValueError, match="need lesion_head"):
+        msgspec.structs.replace(ARCHITECTURES["small"], **extra)

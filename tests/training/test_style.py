@@ -59,7 +59,7 @@ def test_tone_keeps_the_order_of_intensities(change: Change) -> None:
 
 def test_inverted_tissue_leaves_the_air_black() -> None:
     heads = _heads()
-    inverted = style._inverted(heads)
+    inverted = style._inverted(heads, ALWAYS, _generator())
     air = heads < 0.03
     assert inverted[air].max() < 0.05
     tissue = heads > 0.2

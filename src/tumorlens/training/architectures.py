@@ -34,6 +34,16 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
         depths=(1, 2, 2, 3, 2),
         strides=(2, 2, 1, 2, 1),
     ),
+    # `small` whose class comes from where it sees tumour; for recipes that teach outlines.
+    "attentive": ModelConfig(
+        name="attentive",
+        widths=(24, 48, 96, 160, 256),
+        depths=(1, 2, 2, 3, 2),
+        strides=(2, 2, 1, 2, 1),
+        lesion_head=True,
+        lesion_finer=True,
+        lesion_attention=True,
+    ),
     "paper": ModelConfig(
         name="paper",
         widths=(32, 64, 128, 256),

@@ -8,29 +8,30 @@ from torch import Tensor
 from tumorlens.config import AugmentConfig
 from tumorlens.training.style import restyle
 
+_MASK_STEP = 4
+"""Pixels to a side of a moved mask's squares: the lesion head's grid is coarser still."""
+
 
 def augment(
     batch: Tensor, masks: Tensor | None, config: AugmentConfig, size: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
     """Change float images (N, 1, S, S) in 0..1 at random; return (N, 1, size, size) in 0..1.
 
-    ``masks`` of the same shape are moved along, and not otherwise changed.
+    ``masks`` of the same shape are moved along, and not otherwise changed; they come back at a
+    quarter of the size, as the share of each square of four pixels that lies inside.
     """
-    if masks is None:
-        batch = random_affine(batch, config, size, random)
-    else:
-        moved = random_affine(torch.cat([batch, masks], dim=1), config, size, random)
-        batch, masks = moved[:, :1], moved[:, 1:]
+    theta = draw_affine(len(batch), config, random).to(batch.device)
+    batch = warp(batch, theta, size)
+    if masks is not None:
+        coarse = torch.nn.functional.avg_pool2d(masks, _MASK_STEP)
+        masks = warp(coarse, theta, size // _MASK_STEP)
     batch = random_intensity(batch, config, random)
     batch = restyle(batch, config.style, random)
     return random_erase(batch, config, random), masks
 
 
-def random_affine(
-    batch: Tensor, config: AugmentConfig, size: int, generator: torch.Generator
-) -> Tensor:
-    """Rotate, scale, shear, shift and mirror (N, K, S, S); what comes from outside is black."""
-    count = len(batch)
+def draw_affine(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """(count, 2, 3) transforms that rotate, scale, shear, shift and mirror."""
     angle = _uniform(count, math.radians(config.rotation_degrees), generator)
     zoom = torch.exp(_uniform(count, math.log1p(config.scale), generator))
     stretch = torch.exp(_uniform(count, 0.5 * math.log1p(config.scale), generator))
@@ -42,8 +43,12 @@ def random_affine(
         torch.stack([flip * cos * zoom * stretch, (shear - sin) * zoom], dim=1),
         torch.stack([flip * sin * zoom * stretch, cos * zoom], dim=1),
     ]
-    theta = torch.cat([torch.stack(rows, dim=1), shift[:, :, None]], dim=2).to(batch.device)
-    grid = torch.nn.functional.affine_grid(theta, [count, 1, size, size], align_corners=False)
+    return torch.cat([torch.stack(rows, dim=1), shift[:, :, None]], dim=2)
+
+
+def warp(batch: Tensor, theta: Tensor, size: int) -> Tensor:
+    """Move (N, K, S, S) by ``theta`` to (N, K, size, size); what comes from outside is black."""
+    grid = torch.nn.functional.affine_grid(theta, [len(batch), 1, size, size], align_corners=False)
     return torch.nn.functional.grid_sample(batch, grid, align_corners=False)
 
 

@@ -61,9 +61,9 @@ def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     Only where the head is symmetric, the tumour lies on one side and is not large.
     """
     images, masks = batch.images, batch.masks
-    drawn = torch.rand(len(images), generator=generator) < share
-    chosen = drawn.to(images.device) & _can_be_covered(images, masks)
-    rows = torch.nonzero(chosen).flatten()
+    drawn = (torch.rand(len(images), generator=generator) < share).to(images.device)
+    rows = torch.nonzero(drawn & (masks.amax(dim=(1, 2, 3)) > 0)).flatten()
+    rows = rows[_can_be_covered(images[rows], masks[rows])]
     if len(rows) == 0:
         return batch
     alpha = _feathered(masks[rows])
@@ -124,7 +124,7 @@ def _can_be_covered(images: Tensor, masks: Tensor) -> Tensor:
     both = (masks * masks.flip(3)).sum(dim=(1, 2, 3))
     free = ((masks + masks.flip(3)) == 0).float()
     alike = _correlation(images, images.flip(3), free)
-    pixels = masks[0].numel()
+    pixels = masks.shape[-2] * masks.shape[-1]
     return (
         (area > 0) & (both <= _OVERLAP * area) & (area <= _LARGEST * pixels) & (alike >= _SYMMETRY)
     )

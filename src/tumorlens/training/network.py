@@ -19,6 +19,11 @@ _ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu
 _LESION_PRIOR = -3.0
 """Logit from which every cell of the lesion head starts: about one in twenty."""
 _LINEAR_STD = 0.02
+_LESION_CHANNELS = 32
+"""Channels in which a finer lesion head joins its two maps."""
+_EVEN = 0.01
+"""Attention that every cell has besides its probability of tumour: in a healthy head, where no
+cell has any, features are pooled evenly; one cell of tumour outweighs all others together."""
 
 
 class NetworkOutput(NamedTuple):
@@ -31,7 +36,18 @@ class NetworkOutput(NamedTuple):
     embedding: Tensor
     """(N, D): pooled features."""
     lesion: Tensor | None = None
-    """(N, 1, h, w): probability that tumour is there, of networks with a lesion head."""
+    """(N, 1, h', w'): probability that tumour is there, of networks with a lesion head."""
+
+
+class _Seen(NamedTuple):
+    """What the stages make of images, before any class is weighed."""
+
+    features: Tensor
+    """(N, D, h, w)."""
+    lesion: Tensor | None
+    """(N, 1, h', w') logits of "tumour is here"."""
+    attention: Tensor | None
+    """(N, 1, h, w) weight of each cell, 1 on average; None for all alike."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -92,31 +108,111 @@ class SepSENet(nn.Module):
         self.stages = nn.Sequential(*_stages(config))
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
-        self.lesion = nn.Conv2d(config.widths[-1], 1, 1) if config.lesion_head else None
+        self.lesion = _lesion_head(config)
         self.apply(_initialize)
         if self.lesion is not None:
-            # Most cells hold no tumour: start from saying so, and quietly. With the convolutions'
-            # own scale the second task's gradient drowns the first one's for many epochs.
-            nn.init.normal_(self.lesion.weight, std=_LINEAR_STD)
-            nn.init.constant_(_bias(self.lesion), _LESION_PRIOR)
+            self.lesion.start_quietly()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, S, S) normalised images to (N, 4) logits."""
         return self.learn(x)[0]
 
     def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits (N, 4), and with a lesion head the logits (N, 1, h, w) of "tumour is here"."""
-        features = self.stages(self.stem(x))
-        logits: Tensor = self.classifier(self.dropout(features.mean(dim=(2, 3))))
-        return logits, None if self.lesion is None else self.lesion(features)
+        """Logits (N, 4), and with a lesion head the logits (N, 1, h', w') of "tumour is here"."""
+        seen = self._see(x)
+        logits: Tensor = self.classifier(self.dropout(_pooled(seen)))
+        return logits, seen.lesion
 
     def explain(self, x: Tensor) -> NetworkOutput:
         """All outputs of the exported graph; in evaluation mode ``logits`` equals ``forward``."""
-        features = self.stages(self.stem(x))
-        embedding = features.mean(dim=(2, 3))
-        cam = nn.functional.conv2d(features, self.classifier.weight[:, :, None, None])
-        lesion = None if self.lesion is None else torch.sigmoid(self.lesion(features))
+        seen = self._see(x)
+        embedding = _pooled(seen)
+        cam = nn.functional.conv2d(seen.features, self.classifier.weight[:, :, None, None])
+        if seen.attention is not None:
+            cam = cam * seen.attention
+        lesion = None if seen.lesion is None else torch.sigmoid(seen.lesion)
         return NetworkOutput(self.classifier(embedding), cam, embedding, lesion)
+
+    def _see(self, x: Tensor) -> _Seen:
+        x = self.stem(x)
+        finer = x
+        for stage, strides in zip(self.stages, self.config.strides, strict=True):
+            if strides == 2:
+                finer = x
+            x = stage(x)
+        if self.lesion is None:
+            return _Seen(x, None, None)
+        lesion = self.lesion(x, finer)
+        return _Seen(x, lesion, _attention(lesion, x) if self.config.lesion_attention else None)
+
+
+class LesionHead(nn.Conv2d):
+    """Where the tumour is, by a 1x1 convolution on the last map."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """One logit for each cell."""
+        super().__init__(config.widths[-1], 1, 1)
+
+    def forward(self, features: Tensor, finer: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """(N, D, h, w) to (N, 1, h, w)."""
+        return super().forward(features)
+
+    def start_quietly(self) -> None:
+        """Say "no tumour" everywhere, and softly.
+
+        Most cells hold no tumour; with the convolutions' own scale the second task's gradient
+        drowns the first one's for many epochs.
+        """
+        _start_quietly(self)
+
+
+class FinerLesionHead(nn.Module):
+    """Where the tumour is, on the grid before the last halving (after Lin et al. 2017)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Join the last map, enlarged, with the one before the last halving."""
+        super().__init__()
+        halving = max(i for i, stride in enumerate(config.strides) if stride == 2)
+        self.top = nn.Conv2d(config.widths[-1], _LESION_CHANNELS, 1)
+        self.side = nn.Conv2d(config.widths[halving - 1], _LESION_CHANNELS, 1)
+        self.activation = _ACTIVATIONS[config.activation]()
+        self.smooth = nn.Conv2d(_LESION_CHANNELS, _LESION_CHANNELS, 3, padding=1)
+        self.where = nn.Conv2d(_LESION_CHANNELS, 1, 1)
+
+    def forward(self, features: Tensor, finer: Tensor) -> Tensor:
+        """(N, D, h, w) and (N, E, 2h, 2w) to (N, 1, 2h, 2w)."""
+        top = nn.functional.interpolate(self.top(features), size=finer.shape[-2:], mode="nearest")
+        joined = self.activation(top + self.side(finer))
+        lesion: Tensor = self.where(self.activation(self.smooth(joined)))
+        return lesion
+
+    def start_quietly(self) -> None:
+        """As ``LesionHead.start_quietly``."""
+        _start_quietly(self.where)
+
+
+def _lesion_head(config: ModelConfig) -> LesionHead | FinerLesionHead | None:
+    if not config.lesion_head:
+        return None
+    return FinerLesionHead(config) if config.lesion_finer else LesionHead(config)
+
+
+def _start_quietly(convolution: nn.Conv2d) -> None:
+    assert convolution.bias is not None
+    nn.init.normal_(convolution.weight, std=_LINEAR_STD)
+    nn.init.constant_(convolution.bias, _LESION_PRIOR)
+
+
+def _attention(lesion: Tensor, features: Tensor) -> Tensor:
+    """(N, 1, h, w): how much each cell of ``features`` counts, 1 on average."""
+    height, width = features.shape[-2:]
+    seen = nn.functional.adaptive_avg_pool2d(torch.sigmoid(lesion), (height, width)) + _EVEN
+    return seen / seen.mean(dim=(2, 3), keepdim=True)
+
+
+def _pooled(seen: _Seen) -> Tensor:
+    features = seen.features if seen.attention is None else seen.features * seen.attention
+    return features.mean(dim=(2, 3))
 
 
 def _stages(config: ModelConfig) -> list[nn.Module]:
@@ -132,11 +228,6 @@ def _stages(config: ModelConfig) -> list[nn.Module]:
             blocks.append(nn.MaxPool2d(2))
         stages.append(nn.Sequential(*blocks))
     return stages
-
-
-def _bias(convolution: nn.Conv2d) -> Tensor:
-    assert convolution.bias is not None
-    return convolution.bias
 
 
 def _initialize(module: nn.Module) -> None:

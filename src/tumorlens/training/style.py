@@ -5,11 +5,15 @@ anatomy and takes one of those away. All work on a whole batch, float (N, 1, S, 
 each image is changed or left alone by its own draw.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tumorlens.config import StyleConfig
+
+_Change = Callable[[Tensor, StyleConfig, torch.Generator], Tensor]
 
 _GRID = 4
 _BLUR = 5
@@ -20,14 +24,23 @@ def restyle(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> T
     if config.probability <= 0:
         return batch
     for change in (_tone, _curve, _bias_field, _resolution, _sharpness, _frame, _background):
-        batch = _some(batch, change(batch, config, generator), config.probability, generator)
-    batch = _some(batch, _inverted(batch), config.invert, generator)
+        batch = _some(batch, change, config.probability, config, generator)
+    batch = _some(batch, _inverted, config.invert, config, generator)
     return batch.clamp(0.0, 1.0)
 
 
-def _some(batch: Tensor, changed: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def _some(
+    batch: Tensor,
+    change: _Change,
+    probability: float,
+    config: StyleConfig,
+    generator: torch.Generator,
+) -> Tensor:
     chosen = torch.rand(len(batch), generator=generator) < probability
-    return torch.where(chosen.view(-1, 1, 1, 1).to(batch.device), changed, batch)
+    rows = torch.nonzero(chosen).flatten().to(batch.device)
+    if len(rows) == 0:
+        return batch
+    return batch.index_copy(0, rows, change(batch[rows], config, generator))
 
 
 def _tone(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
@@ -60,7 +73,7 @@ def _bias_field(batch: Tensor, config: StyleConfig, generator: torch.Generator) 
 
 
 def _resolution(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
-    """Detail lost by one factor for the batch, drawn anew each time."""
+    """Detail lost by one factor for all of them, drawn anew each time."""
     factor = 1 + (config.resolution - 1) * float(torch.rand(1, generator=generator))
     side = max(16, round(batch.shape[-1] / factor))
     small = functional.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
@@ -92,7 +105,7 @@ def _background(batch: Tensor, config: StyleConfig, generator: torch.Generator) 
     return torch.where(batch < level, torch.zeros_like(batch), batch)
 
 
-def _inverted(batch: Tensor) -> Tensor:
+def _inverted(batch: Tensor, _config: StyleConfig, _generator: torch.Generator) -> Tensor:
     """Bright for dark in tissue; air, below a tenth of the range, stays black."""
     tissue = ((batch - 0.04) / 0.08).clamp(0.0, 1.0)
     return tissue * (1.04 - batch).clamp(0.0, 1.0) + (1 - tissue) * batch
