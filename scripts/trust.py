@@ -113,8 +113,21 @@ def serve_section() -> str:
     return (
         f"wrk on the same machine ({found['cores']} cores, {found['processor']}), a JPEG of 512 x 512, "
         f"medians of {found['repeats']} runs of {found['seconds']:.0f} s; `plain` is a FastAPI app with "
-        "the same bundle, one forward pass a request. A soak of ten minutes was not run yet "
-        "(`python -m benchmarks.serve --output serve.json`).\n\n" + table(rows)
+        "the same bundle, one forward pass a request (`python -m benchmarks.serve --soak 600 "
+        "--output serve.json`).\n\n" + table(rows) + "\n\n" + endurance(found)
+    )
+
+
+def endurance(found: Json) -> str:
+    """What ten times the capacity and a long load do."""
+    soak, overload = found["soak"], found["overload"]
+    return (
+        f"At {overload['connections']} connections, ten times its capacity, the server answered "
+        f"{overload['answered_503']:,.0f} times 503 and lost {overload['during']['lost']} responses; "
+        f"afterwards it answered without an error again. In {soak['seconds'] / 60:.0f} minutes at 8 "
+        f"connections: {soak['requests']:,} requests, {soak['not_2xx']} errors, {soak['lost']} lost, "
+        f"memory {soak['first_tenth_mib']:.0f} MiB in the first tenth and {soak['last_tenth_mib']:.0f} "
+        "MiB in the last. Other programs ran during these two."
     )
 
 
