@@ -108,6 +108,7 @@ def results_page() -> str:
     sections = [
         "# Results\n\nWritten by `python scripts/tables.py` from the records in\n"
         "`docs/evaluations`, `docs/runs` and `docs/benchmarks`; do not edit by hand.",
+        "## In one picture\n\n" + trust.story_section(),
         "## Side by side\n\n" + honest_table(),
         "## Seeds\n\n" + seeds_table(),
         "## By class\n\n" + classes_section(),
