@@ -113,6 +113,7 @@ def results_page() -> str:
         "## Seeds\n\n" + seeds_table(),
         "## By class\n\n" + classes_section(),
         "## Elsewhere\n\n" + trust.elsewhere_section(),
+        *(["## Prediction sets\n\n" + sets] if (sets := trust.sets_section()) else []),
         "## Refusal\n\n" + trust.refusal_section(),
         "## Heatmaps\n\n" + trust.heatmaps_section(),
         "## Runs\n\n" + runs_table(),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tumorlens.labels import LABEL_NAMES
+
 ROOT = Path(__file__).resolve().parent.parent
 Json = dict[str, Any]
 ELSEWHERE = (
@@ -88,6 +90,41 @@ def plain_and_robust() -> str:
         "calls 57% no tumour, `default` 8% ([log](log.md)): the plain one is shown what it is used "
         "to, and says so with confidence."
     )
+
+
+def sets_section() -> str:
+    """What the prediction sets hold; empty while no record has any."""
+    rows = [
+        ("images", "n", "sets that hold the truth", "exact binomial interval", "mean size",
+         "one class only"),
+        ("---", "---:", "---:", "---:", "---:", "---:"),
+    ]  # fmt: skip
+    stated = None
+    for name, title in ELSEWHERE:
+        found = load("evaluations", f"{name}.json").get("prediction_sets")
+        if not found:
+            continue
+        stated = found["stated_coverage"]
+        rows.append(sets_row(f"**{title}**", found))
+        parts = found["by_decision"] | (found["by_label"] if len(found["by_label"]) > 1 else {})
+        rows += [sets_row(f"… {LABEL_NAMES.get(part, part)}", one) for part, one in parts.items()]
+    if stated is None:
+        return ""
+    return (
+        f"Beside each answer `default` names the classes that are not excluded. Of each class {stated:.0%} "
+        "of the sets shall hold it; fitted on `clean` validation images (split-conformal, class by class: "
+        "`tumorlens calibrate`), a promise for other patients of the same sources only. Intervals: from "
+        "resampling patients, and the binomial one, which takes slices of one patient for independent. "
+        f"Of a tumour of unknown kind any tumour in the set counts. By the commands above.\n\n{table(rows)}"
+    )
+
+
+def sets_row(title: str, found: Json) -> tuple[str, ...]:
+    """One row of the table of prediction sets."""
+    low, high = found["binomial_interval"]
+    size, single = found["mean_size"]["value"], found["singletons"]["value"]
+    exact = f"{low:.1%}–{high:.1%}"
+    return title, f"{found['n']:,}", share(found["coverage"]), exact, f"{size:.2f}", f"{single:.1%}"
 
 
 def refusal_section() -> str:
@@ -194,7 +231,7 @@ on: {rule["chosen_on"]}. The gate refuses below {info["gate"]["threshold"]} (cho
 
 {elsewhere_section()}
 
-## What is no head
+{card_sets(info)}## What is no head
 
 {refusal_section()}
 
@@ -210,6 +247,14 @@ on: {rule["chosen_on"]}. The gate refuses below {info["gate"]["threshold"]} (cho
 - Patients after surgery, children, and sequences other than T1, T2 and FLAIR are hardly covered.
 - Not examined: fairness by age, sex, origin or scanner; no such data come with the images.
 """
+
+
+def card_sets(info: Json) -> str:
+    """The card's part on prediction sets, where the bundle has a rule and a record measured it."""
+    measured = sets_section()
+    if not info.get("prediction_sets") or not measured:
+        return ""
+    return f"## What it does not exclude\n\n{measured}\n\n"
 
 
 def load(*parts: str) -> Json:

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tumorlens
+from tumorlens.bundle import SetRule
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
+from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
@@ -30,6 +32,7 @@ TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "
 EXAMPLES: Final = TARGET.parent.parent / "public" / "examples"
 BUNDLES: Final = ("phantom", "default")
 EXAMPLE_NAMES: Final = ("glioma", "meningioma", "no-tumour", "pituitary")
+RULE: Final = SetRule(coverage=0.9, at_least=(0.2, 0.01, 0.05, 0.002))
 Gray = NDArray[np.uint8]
 
 
@@ -52,6 +55,7 @@ def vectors() -> dict[str, Any]:
     """Everything that the page's tests need."""
     classifiers = {name: tumorlens.load(name, threads=1) for name in BUNDLES}
     return {
+        "set_rule": msgspec.to_builtins(RULE),
         "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
         "pictures": [
             {
@@ -89,6 +93,7 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
     """What ``classifier`` sees, and says."""
     ready = classifier.prepare(reader.read_bytes(data))
     (found,) = classifier.answer([ready])
+    row = np.array([found.prediction.probabilities[name] for name in CLASSES])
     heatmap = found.explained().heatmap
     if heatmap is None:
         raise ValueError("no heatmap")
@@ -98,6 +103,9 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
         "probabilities": found.prediction.probabilities,
         "decision": found.prediction.decision,
         "label": found.prediction.label,
+        "prediction_set": found.prediction.prediction_set,
+        # No bundle in the box needs to have such a rule: one of its own for each picture.
+        "set_of_rule": conformal.named(row, RULE),
         "peak": msgspec.to_builtins(heatmap.peak),
         "box": msgspec.to_builtins(heatmap.box),
     }

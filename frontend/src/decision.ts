@@ -15,6 +15,13 @@ export interface DecisionRule {
   chosen_on?: string;
 }
 
+/** From which probability a class is in the prediction set, in the order of the classes. */
+export interface SetRule {
+  coverage: number;
+  at_least: number[];
+  chosen_on?: string;
+}
+
 export interface Decided {
   decision: Decision;
   label: string | null;
@@ -23,18 +30,21 @@ export interface Decided {
 
 const KNOWN_RULES = new Set(["tumor_at_least", "notumor_at_least", "chosen_on"]);
 const KNOWN_OF_GATE = new Set(["preprocess", "threshold", "chosen_on"]);
+const KNOWN_OF_SETS = new Set(["coverage", "at_least", "chosen_on"]);
 const KNOWN_FIELDS = new Set([
   "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "network",
-  "training", "metrics", "licence", "intended_use", "files", "gate",
+  "training", "metrics", "licence", "intended_use", "files", "gate", "prediction_sets",
 ]);
 
 /** Throws where the bundle asks for something that this page cannot do. */
 export function checkRules(info: object): void {
-  const { decision, gate } = info as { decision?: object; gate?: object | null };
+  type Rules = { decision?: object; gate?: object | null; prediction_sets?: object | null };
+  const { decision, gate, prediction_sets: sets } = info as Rules;
   const unknown = [
     ...Object.keys(info).filter((key) => !KNOWN_FIELDS.has(key)),
     ...Object.keys(decision ?? {}).filter((key) => !KNOWN_RULES.has(key)),
     ...Object.keys(gate ?? {}).filter((key) => !KNOWN_OF_GATE.has(key)),
+    ...Object.keys(sets ?? {}).filter((key) => !KNOWN_OF_SETS.has(key)),
   ];
   if (unknown.length > 0) {
     throw new Error(`the model has rules that this page does not know (${unknown.join(", ")}); let the server answer`);
@@ -52,6 +62,16 @@ export function decide(shares: number[], rule: DecisionRule | undefined, isHead 
   const reason = `not sure enough: ${named(first, shares)} or ${named(second, shares)}; `
     + `${DISPLAY_NAMES[CLASSES[first]]} is answered from ${whole(bar)}`;
   return { decision: "abstained", label: null, reason };
+}
+
+/** The classes that are not excluded, the most probable first: `tumorlens/inference/conformal.py`. */
+export function predictionSet(shares: number[], rule: SetRule | null | undefined): string[] | null {
+  if (!rule) return null;
+  const first = argmax(shares);
+  return CLASSES.map((name, place) => ({ name, place, share: shares[place] }))
+    .filter(({ place, share }) => place === first || share >= rule.at_least[place])
+    .sort((a, b) => b.share - a.share)
+    .map(({ name }) => name);
 }
 
 function named(place: number, shares: number[]): string {

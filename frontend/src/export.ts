@@ -25,7 +25,7 @@ export function toJson(items: Item[]): string {
 
 export function toCsv(items: Item[]): string {
   const columns = [
-    "path", "slice", "decision", "label", ...CLASSES, "reason",
+    "path", "slice", "decision", "label", ...CLASSES, "prediction_set", "reason",
     "model_name", "model_version", "model_sha256", "error_kind", "error_message",
   ];
   return [columns, ...rows(items).map(csvRow)].map((row) => row.map(field).join(",")).join("\n") + "\n";
@@ -34,12 +34,13 @@ export function toCsv(items: Item[]): string {
 function csvRow({ result, slice }: Row): string[] {
   const place = slice === null ? "" : String(slice);
   if (isFailure(result)) {
-    return [result.path, place, ...Array<string>(10).fill(""), result.error.kind, result.error.message];
+    return [result.path, place, ...Array<string>(11).fill(""), result.error.kind, result.error.message];
   }
   const shares = CLASSES.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
   const { name, version, sha256 } = result.model;
   return [
-    result.path, place, decisionOf(result), result.label ?? "", ...shares, result.reason ?? "",
+    result.path, place, decisionOf(result), result.label ?? "", ...shares,
+    result.prediction_set?.join(" ") ?? "", result.reason ?? "",
     name, version, sha256, "", "",
   ];
 }

@@ -1,6 +1,6 @@
 /** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
 import * as ort from "onnxruntime-web";
-import { checkRules, decide, type DecisionRule } from "./decision";
+import { checkRules, decide, type DecisionRule, predictionSet, type SetRule } from "./decision";
 import { explain } from "./heatmap";
 import { argmax, probabilities } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
@@ -13,6 +13,7 @@ export interface BundleInfo {
   preprocess: PreprocessConfig;
   temperature: number;
   decision?: DecisionRule;
+  prediction_sets?: SetRule | null;
   /** Where the bundle has a network that tells heads from anything else. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
   intended_use: string;
@@ -65,6 +66,7 @@ export class Network {
       probabilities: Object.fromEntries(
         CLASSES.map((name, place) => [name, Math.round(shares[place] * DIGITS) / DIGITS]),
       ),
+      prediction_set: decided.decision === "rejected" ? null : predictionSet(shares, this.info.prediction_sets),
       model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
     };
     // Of a rejected picture, probabilities and heatmap mean nothing.

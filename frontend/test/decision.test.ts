@@ -1,6 +1,6 @@
 /** What is held back has no label, and rules that are not known are an error. */
 import { describe, expect, test } from "vitest";
-import { checkRules, decide } from "../src/decision";
+import { checkRules, decide, predictionSet } from "../src/decision";
 
 const RULE = { tumor_at_least: 0.6, notumor_at_least: 0.9, chosen_on: "validation" };
 
@@ -28,13 +28,31 @@ describe("decide", () => {
   });
 });
 
+describe("predictionSet", () => {
+  const rule = { coverage: 0.95, at_least: [0.1, 0.2, 0.05, 0.5], chosen_on: "validation" };
+
+  test.each([
+    [[0.6, 0.3, 0.08, 0.02], ["glioma", "meningioma", "notumor"]],
+    [[0.1, 0.2, 0.05, 0.65], ["pituitary", "meningioma", "glioma", "notumor"]],
+    [[0.09, 0.45, 0.02, 0.44], ["meningioma"]],
+    [[0.09, 0.19, 0.04, 0.49], ["pituitary"]],
+  ])("%j leaves %j open", (shares, set) => {
+    expect(predictionSet(shares, rule)).toEqual(set);
+  });
+
+  test("without a rule there is none", () => {
+    expect(predictionSet([0.6, 0.3, 0.08, 0.02], undefined)).toBeNull();
+    expect(predictionSet([0.6, 0.3, 0.08, 0.02], null)).toBeNull();
+  });
+});
+
 describe("checkRules", () => {
   test("known rules pass", () => {
-    expect(() => checkRules({ name: "x", decision: RULE })).not.toThrow();
+    expect(() => checkRules({ name: "x", decision: RULE, prediction_sets: { coverage: 0.9, at_least: [0, 0, 0, 0] } })).not.toThrow();
     expect(() => checkRules({ name: "x" })).not.toThrow();
   });
 
-  test.each([{ name: "x", conformal: {} }, { name: "x", gate: { other: 1 } }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
+  test.each([{ name: "x", conformal: {} }, { name: "x", prediction_sets: { score: "raps" } }, { name: "x", gate: { other: 1 } }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
     expect(() => checkRules(info)).toThrow("rules that this page does not know");
   });
 });

@@ -1,8 +1,10 @@
 /** The port of reading, preprocessing, network and heatmap agrees with Python. */
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
+import { predictionSet, type SetRule } from "../src/decision";
 import { type BundleInfo, Network } from "../src/network";
 import { preprocess } from "../src/preprocessing";
+import { CLASSES } from "../src/types";
 import { readPng } from "../src/reading/png";
 
 interface Expected {
@@ -11,11 +13,14 @@ interface Expected {
   probabilities: Record<string, number>;
   decision: string;
   label: string | null;
+  prediction_set: string[] | null;
+  set_of_rule: string[];
   peak: { row: number; column: number };
   box: object;
 }
 
 interface Vectors {
+  set_rule: SetRule;
   bundles: Record<string, string>;
   pictures: { name: string; data: string; answers: Record<string, Expected> }[];
 }
@@ -52,12 +57,18 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
   test.each(vectors.pictures)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
     const answer = await network.classify(name, readPng(bytes(data)));
     const expected = answers[bundle];
-    expect(answer).toMatchObject({ decision: expected.decision, label: expected.label });
+    const { decision, label, prediction_set } = expected;
+    expect(answer).toMatchObject({ decision, label, prediction_set });
     for (const [label, share] of Object.entries(expected.probabilities)) {
       expect(Math.abs(answer.probabilities![label] - share)).toBeLessThan(1e-3);
     }
     expect(Math.abs(answer.heatmap!.peak.row - expected.peak.row)).toBeLessThanOrEqual(1);
     expect(Math.abs(answer.heatmap!.peak.column - expected.peak.column)).toBeLessThanOrEqual(1);
     expect(answer.heatmap!.box).toEqual(expected.box);
+  });
+
+  test.each(vectors.pictures)("$name: the same prediction set", ({ answers }) => {
+    const { probabilities, set_of_rule } = answers[bundle];
+    expect(predictionSet(CLASSES.map((name) => probabilities[name]), vectors.set_rule)).toEqual(set_of_rule);
   });
 });

@@ -58,6 +58,20 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
     """How and on which images the bars were chosen."""
 
 
+class SetRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Which classes are not excluded: each whose probability reaches its own bar.
+
+    Split-conformal, class by class; ``evaluation.conformal`` fits it on validation.
+    """
+
+    coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    """Share of the sets, of each class, that hold the truth."""
+    at_least: tuple[float, float, float, float]
+    """The bars, in the order of ``classes``."""
+    chosen_on: str = ""
+    """How and on which images the bars were fitted."""
+
+
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How ``gate.onnx``, which tells heads from anything else, is used."""
 
@@ -79,6 +93,8 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
     decision: DecisionRule = DecisionRule()
+    prediction_sets: SetRule | None = None
+    """None: answers come without one."""
     gate: GateFacts | None = None
     """Present where the bundle holds ``gate.onnx``."""
     network: NetworkFacts

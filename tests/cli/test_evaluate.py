@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tumorlens import bundle
+from tumorlens.bundle import SetRule
 from tumorlens.cli.evaluate import command
 from tumorlens.datasets import phantoms, splits
 from tumorlens.datasets.manifest import Manifest
@@ -280,6 +281,29 @@ def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     for alone in (["--reference", "x"], ["--probe-with", "manifest.csv", "folder.csv"]):
         assert run("./on-phantom", "phantom.csv", tmp_path, *alone).exit_code == 2
+
+
+def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> None:
+    made = bundle.load(box / "on-phantom")
+    rule = SetRule(coverage=0.9, at_least=(0.1, 0.2, 0.1, 0.2), chosen_on="phantom validation")
+    info = msgspec.structs.replace(made.info, prediction_sets=rule)
+    bundle.save(tmp_path / "sets", info, made.model)
+    result = run(str(tmp_path / "sets"), "phantom.csv", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path / "report")["prediction_sets"]
+    assert found["stated_coverage"] == 0.9
+    assert set(found["by_label"]) == set(CLASSES)
+    assert sum(one["n"] for one in found["by_label"].values()) == found["n"]
+    low, high = found["binomial_interval"]
+    assert low <= found["coverage"]["value"] <= high
+    assert 1 <= found["mean_size"]["value"] <= 4
+    assert "Prediction sets, stated coverage 90%" in result.stdout
+    assert "phantom validation" in (tmp_path / "report" / "index.html").read_text("utf-8")
+
+
+def test_without_a_rule_no_sets_are_measured(report: Path) -> None:
+    assert read(report)["prediction_sets"] is None
+    assert "Prediction sets" not in (report / "index.html").read_text("utf-8")
 
 
 def test_missed_tumours_stand_beside_accuracy(report: Path) -> None:

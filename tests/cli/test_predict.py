@@ -66,7 +66,9 @@ def test_json_lines(run: Runner, folder: Path) -> None:
     found = run(folder / "a.png", "--format", "jsonl")
     assert found.exit_code == 0
     record = json.loads(found.stdout)
-    assert list(record) == ["path", "decision", "label", "reason", "probabilities", "model"]
+    assert list(record) == [
+        "path", "decision", "label", "reason", "probabilities", "model", "prediction_set",
+    ]  # fmt: skip
     assert record["path"] == str(folder / "a.png")
     assert list(record["probabilities"]) == list(CLASSES)
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -1,5 +1,6 @@
 """The table fits the width there is and says everything that matters in it."""
 
+import msgspec
 import pytest
 
 from tumorlens.cli.result_table import bar, elide, percent, render
@@ -79,6 +80,30 @@ def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> Non
     text = " ".join(" ".join(lines).split())
     assert "a.png: not sure enough: why" in text
     assert "b.png: no brain: why" in text
+
+
+@pytest.mark.parametrize("width", [24, 40, 64, 100, 160, None])
+def test_classes_left_open_stand_below_the_answer(width: int | None) -> None:
+    one = msgspec.structs.replace(prediction("a.png"), prediction_set=("glioma", "meningioma"))
+    three = msgspec.structs.replace(
+        prediction("b.png"), prediction_set=("glioma", "meningioma", "notumor", "pituitary")
+    )
+    lines = [line.strip() for line in render([one, three], width=width).splitlines()]
+    assert "or meningioma" in lines
+    listed = "or meningioma or no tumour or pituitary tumour"
+    assert ("or 3 other classes" if width is not None else listed) in lines
+    if width is not None:
+        assert max(map(len, lines[: lines.index("")])) <= width
+
+
+@pytest.mark.parametrize("width", [None, 30, 60, 120])
+def test_a_set_without_an_answer_stands_with_its_reason(width: int | None) -> None:
+    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
+    unsure = Prediction("a.png", "abstained", None, "not sure: why", shares, MODEL, ("notumor",))
+    text = " ".join(render([unsure], width=width).split())
+    table, _, below = text.partition("a.png: not sure: why")
+    assert "not excluded: no tumour" in below
+    assert "excluded" not in table
 
 
 @pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160, None])

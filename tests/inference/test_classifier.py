@@ -100,6 +100,17 @@ def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
     assert everything.probabilities == held.probabilities
 
 
+def test_what_is_not_excluded(classifier: Classifier, head: Gray) -> None:
+    rule = bundle.SetRule(coverage=0.9, at_least=(0.0, 1.0, 1.0, 1.0))
+    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule, decision=strict)
+    held = Classifier(bundle.Bundle(info, classifier.bundle.model)).predict(head)
+    first = max(held.probabilities, key=held.probabilities.__getitem__)
+    assert held.decision == "abstained"
+    assert held.prediction_set == tuple(dict.fromkeys((first, "glioma")))
+    assert classifier.predict(head).prediction_set is None
+
+
 def test_batch(classifier: Classifier, pictures: list[Path], head: Gray) -> None:
     found = classifier.predict_batch([pictures[0], head, pictures[1]])
     alone = [classifier.predict(picture) for picture in (pictures[0], head, pictures[1])]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tumorlens.bundle import Bundle, SetRule
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
@@ -37,6 +38,9 @@ def results(
     for index, data in enumerate(write_series(4)):
         (tmp_path / f"{index}.dcm").write_bytes(data)
     inputs = find(str(tmp_path)).inputs
+    rule = SetRule(coverage=0.9, at_least=(0.1, 0.1, 0.1, 0.1))
+    info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
+    leaving_open = Classifier(Bundle(info, classifier.bundle.model))
     plain = list(predict_inputs(classifier, inputs))
     refused = [
         msgspec.structs.replace(one, decision="rejected", label=None, reason="no head")
@@ -44,6 +48,7 @@ def results(
         if not isinstance(one, Failure)
     ]
     shown = list(predict_inputs(classifier, inputs, explain=True))
+    plain += predict_inputs(leaving_open, inputs)
     return [*plain, *refused, *shown, Failure.of("x", CorruptInputError("x: damaged"))]
 
 
@@ -58,10 +63,15 @@ def test_every_record_keeps_to_it(schema: Any, results: list[Result]) -> None:
     assert {len(set(one) & {"error", "slices", "heatmap"}) for one in written} == {0, 1}
     for one in written:
         validator.validate(one)
+    answered = [one for one in written if "error" not in one]
+    assert any(one["prediction_set"] for one in answered)
+    assert any(part["prediction_set"] for one in answered for part in one.get("slices", ()))
+    assert {"prediction_set": None}.items() <= answered[0].items()
 
 
 @pytest.mark.parametrize(
-    "change", [{"decision": "certain"}, {"extra": 1}, {"probabilities": "high"}]
+    "change",
+    [{"decision": "certain"}, {"extra": 1}, {"probabilities": "high"}, {"prediction_set": "all"}],
 )
 def test_other_things_are_not_records(
     schema: Any, results: list[Result], change: dict[str, Any]

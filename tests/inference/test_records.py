@@ -40,6 +40,7 @@ def test_json(path: str) -> None:
         "reason": "",
         "probabilities": SHARES,
         "model": {"name": "tiny", "version": "1", "sha256": "ab" * 32},
+        "prediction_set": None,
     }
     assert json.loads(json_line(failed(path))) == {
         "path": path,
@@ -74,6 +75,16 @@ def test_csv(path: str) -> None:
     assert {name: float(good[name]) for name in SHARES} == SHARES
     assert (bad["path"], bad["label"], bad["error_kind"]) == (path, "", "corrupt")
     assert bad["error_message"] == f"{path}: damaged png"
+
+
+def test_a_prediction_set() -> None:
+    left = ("glioma", "meningioma")
+    answer = Prediction("a.png", "classified", "glioma", "", SHARES, MODEL, left)
+    assert json.loads(json_line(answer))["prediction_set"] == list(left)
+    text = (csv_header() + csv_line(answer) + csv_line(held_back("rejected"))).decode()
+    given, refused = csv.DictReader(io.StringIO(text, newline=""))
+    assert given["prediction_set"] == "glioma meningioma"
+    assert refused["prediction_set"] == ""
 
 
 def test_csv_of_a_path_that_is_not_utf8() -> None:

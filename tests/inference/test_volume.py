@@ -154,13 +154,24 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
     record = json.loads(line)
     assert list(record) == [
         "path", "decision", "label", "reason", "probabilities", "finding", "slices", "series",
-        "notes", "model",
+        "notes", "model", "prediction_set",
     ]  # fmt: skip
     assert list(record["slices"][0]) == [
         "index", "along_mm", "decision", "label", "reason", "probabilities", "error",
+        "prediction_set",
     ]  # fmt: skip
     assert list(record["slices"][0]["probabilities"]) == list(CLASSES)
     assert record["slices"][1]["probabilities"] == {}
+
+
+def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalImage) -> None:
+    rule = bundle.SetRule(coverage=0.9, at_least=(0.0, 1.0, 1.0, 1.0))
+    info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
+    found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
+    assert found.prediction_set is not None
+    assert "glioma" in found.prediction_set
+    assert found.label in found.prediction_set
+    assert [one.prediction_set is None for one in found.slices] == [n == 1 for n in range(6)]
 
 
 def test_an_unsure_volume_has_no_label_and_no_finding(

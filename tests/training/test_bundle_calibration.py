@@ -36,6 +36,9 @@ def test_a_bundle_comes_out_calibrated_with_its_gate(
     assert saved.info.decision != DecisionRule()
     assert saved.info.decision.chosen_on == "squares validation"
     assert saved.info.temperature != before.info.temperature
+    assert saved.info.prediction_sets is not None
+    assert saved.info.prediction_sets.coverage == 0.95
+    assert saved.info.prediction_sets.chosen_on == "squares validation"
     assert 0 <= found.coverage <= 1
     again, _ = calibrate(saved, HeldOut(*square_set), [], tmp_path, saved.gate)
     assert again.info == saved.info
@@ -48,6 +51,19 @@ def test_bars_keep_the_missed_tumours_within_the_target(
     assert found.missed_tumor_rate <= 0.005 or done.info.decision.notumor_at_least == 0.99
     assert done.info.gate is None
     Classifier(done)
+
+
+def test_less_coverage_raises_the_bars_of_the_sets(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    made, held = bundle.load(tiny_bundle), HeldOut(*square_set)
+    bars = []
+    for coverage in (0.95, 0.5):
+        done, _ = calibrate(made, held, [], tmp_path, coverage=coverage)
+        assert done.info.prediction_sets is not None
+        bars.append(done.info.prediction_sets.at_least)
+    assert all(wide <= narrow for wide, narrow in zip(*bars, strict=True))
+    assert bars[0] != bars[1]
 
 
 def test_a_split_without_validation_images(

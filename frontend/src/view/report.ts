@@ -32,6 +32,9 @@ function entry(item: Item): HTMLElement {
     if (shares) {
       lines.push(h("p", {}, CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · ")));
     }
+    if (result.prediction_set?.length && shares) {
+      lines.push(h("p", {}, `Not excluded: ${result.prediction_set.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`));
+    }
     const { name, version, sha256 } = result.model;
     lines.push(h("p", { class: "report-model" }, `Model ${name} ${version}, sha256 ${sha256}`));
   }

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from tumorlens.errors import MissingExtraError
+from tumorlens.labels import CLASSES, DISPLAY_NAMES
 
 
-@click.command(name="calibrate", short_help="Fit temperature, abstention and the gate.")
+@click.command(name="calibrate", short_help="Fit temperature, abstention, sets, gate.")
 @click.argument("bundle_folder", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
 @click.option("--split", required=True, help="Its split; the validation part is used.")
@@ -16,6 +17,9 @@ from tumorlens.errors import MissingExtraError
               metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
+@click.option("--coverage", default=0.95, show_default=True,
+              type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Share of each class's prediction sets that shall hold it.")  # fmt: skip
 @click.option("--licence", help="Licence of the weights, where training data restrict it.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
 def command(
@@ -24,10 +28,11 @@ def command(
     split: str,
     extras: tuple[tuple[Path, str], ...],
     gate: Path | None,
+    coverage: float,
     licence: str | None,
     cache: Path | None,
 ) -> None:
-    """Fit temperature, the bars of abstention and the gate's threshold, and save BUNDLE.
+    """Fit temperature, bars of abstention, prediction sets and the gate's threshold; save BUNDLE.
 
     Only validation images are read: they trained nothing.
     """
@@ -51,6 +56,7 @@ def command(
         [HeldOut(Manifest.load(path), splits.load(part)) for path, part in extras],
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
+        coverage,
     )
     if licence:
         info = msgspec.structs.replace(done.info, licence=licence)
@@ -63,5 +69,10 @@ def command(
         f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them right, "
         f"{found.missed_tumor_rate:.2%} of the tumours missed"
     )
+    kept = done.info.prediction_sets
+    if kept is not None:
+        bars = zip(CLASSES, kept.at_least, strict=True)
+        told = ", ".join(f"{DISPLAY_NAMES[name]} {bar:.3f}" for name, bar in bars)
+        click.echo(f"prediction sets, {kept.coverage:.0%}: a class is in from {told}")
     if done.info.gate is not None:
         click.echo(f"gate: refuses below {done.info.gate.threshold}")

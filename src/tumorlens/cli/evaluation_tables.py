@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tumorlens.evaluation.breakdown import Breakdown
+    from tumorlens.evaluation.conformal import Sets
     from tumorlens.evaluation.corruptions.run import Corruptions
     from tumorlens.evaluation.evaluator import Evaluation
     from tumorlens.evaluation.probes.finding import Finding
@@ -33,6 +34,8 @@ def show(
     from rich.console import Console
     from rich.text import Text
 
+    from tumorlens.evaluation import record
+
     console = Console()
     cautions = setting.cautions(evaluation)
     clean = not any(caution.severe for caution in cautions)
@@ -44,6 +47,9 @@ def show(
         console.print(_probes(probes))
     if corruptions is not None:
         console.print(_corruptions(corruptions))
+    sets = record.prediction_sets(evaluation, setting)
+    if sets is not None:
+        console.print(_sets(sets, style))
     if evaluation.others.records:
         console.print(Text(_others(evaluation)))
     if not clean:
@@ -147,6 +153,24 @@ def _corruptions(found: "Corruptions") -> "Table":
     mean = show_rate(found.mean_error)
     more = [] if found.relative is None else [f"{found.relative:.2f}"]
     table.add_row("mean corruption error", *[""] * 5, mean, *more)
+    return table
+
+
+def _sets(found: "Sets", style: str) -> "Table":
+    from tumorlens.evaluation.report import set_rows, show_rate
+    from tumorlens.labels import LABEL_NAMES
+
+    table = _table(f"Prediction sets, stated coverage {found.stated:.0%} (95% intervals)")
+    table.add_column("")
+    for title in ("images", "hold the truth", "if independent", "mean size", "one class"):
+        table.add_column(title, justify="right", style=style)
+    for name, one in set_rows(found):
+        low, high = one.exact
+        table.add_row(
+            LABEL_NAMES.get(name, name), str(one.images), show_rate(one.coverage),
+            f"{100 * low:.1f} to {100 * high:.1f}", f"{one.size.value:.2f}",
+            f"{one.singletons.value:.1%}",
+        )  # fmt: skip
     return table
 
 

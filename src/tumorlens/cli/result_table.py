@@ -21,8 +21,8 @@ _MEDIUM: Final = 64
 """Columns from which there is room for a bar."""
 _NARROW: Final = 48
 """Columns below which a table has no room: name and answer stand beneath each other."""
-_WHERE_ROOM: Final = 24
-"""Columns for the slices of a finding in a terminal."""
+_BELOW_ROOM: Final = 24
+"""Columns for what stands below an answer in a terminal."""
 _UNBOUNDED: Final = 100_000
 _BAR_CELLS: Final = 12
 _HELD_BACK: Final = {ABSTAINED: "not sure", REJECTED: "refused"}
@@ -78,6 +78,8 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
         else:
             share = _top(result)
             yield Text("  ").append_text(_answer(result)).append(f" {share}" if share else "")
+            if left_open := _left_open(result, width - 2):
+                yield Text(f"  {left_open}", style="dim")
             if isinstance(result, VolumePrediction):
                 yield Text("  " + _where(result, width - 2), style="dim")
 
@@ -104,9 +106,11 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
             table.add_row(path, Text(f"failed: {result.error.kind}", style="red"))
         else:
             table.add_row(path, _answer(result), *_shares(result, width))
+            room_below = _UNBOUNDED if width is None else _BELOW_ROOM
+            if left_open := _left_open(result, room_below):
+                table.add_row("", Text(left_open, style="dim"))
             if isinstance(result, VolumePrediction):
-                where = _where(result, _UNBOUNDED if width is None else _WHERE_ROOM)
-                table.add_row("", Text(where, style="dim"))
+                table.add_row("", Text(_where(result, room_below), style="dim"))
     return table
 
 
@@ -118,6 +122,24 @@ def _answer(result: Prediction | VolumePrediction) -> Text:
     if result.label is None:
         return Text(_HELD_BACK[result.decision], style="yellow")
     return Text(DISPLAY_NAMES[result.label], style="bold")
+
+
+def _left_open(result: Prediction | VolumePrediction, room: int) -> str:
+    """The other classes that an answer leaves open; empty where none is given.
+
+    A set without an answer stands in the footer: here "no tumour" would look like one.
+    """
+    others = [DISPLAY_NAMES[c] for c in result.prediction_set or () if c != result.label]
+    if result.label is None or not others:
+        return ""
+    listed = "or " + " or ".join(others)
+    return listed if len(listed) <= room else f"or {len(others)} other classes"
+
+
+def _why_held(result: Prediction | VolumePrediction) -> str:
+    """The reason, and what is not excluded."""
+    left = [DISPLAY_NAMES[name] for name in result.prediction_set or ()]
+    return f"{result.reason}; not excluded: {', '.join(left)}" if left else result.reason
 
 
 def _top(result: Prediction | VolumePrediction) -> str:
@@ -159,7 +181,7 @@ def _footer(results: Results) -> list[Text]:
     failures = [result for result in results if isinstance(result, Failure)]
     held = [r for r in results if not isinstance(r, Failure) and r.reason]
     lines = [Text()]
-    lines += [Text(printable(f"{r.path}: {r.reason}"), style="yellow") for r in held]
+    lines += [Text(printable(f"{r.path}: {_why_held(r)}"), style="yellow") for r in held]
     lines += [Text()] if held else []
     lines += [Text(printable(failure.error.message), style="red") for failure in failures]
     for result in results:

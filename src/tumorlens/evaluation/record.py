@@ -14,8 +14,17 @@ import msgspec
 from tumorlens import __version__
 from tumorlens.bundle import Bundle
 from tumorlens.datasets.splits import SplitInfo
-from tumorlens.evaluation import abstention, breakdown, metrics, protocols, resampling, selective
+from tumorlens.evaluation import (
+    abstention,
+    breakdown,
+    conformal,
+    metrics,
+    protocols,
+    resampling,
+    selective,
+)
 from tumorlens.evaluation.abstention import Outcome
+from tumorlens.evaluation.conformal import Sets
 from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.corruptions import run as spoiling
 from tumorlens.evaluation.corruptions.run import Corruptions
@@ -149,6 +158,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
         "held_back": _held_back(evaluation, setting),
+        "prediction_sets": _prediction_sets(evaluation, setting),
         "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
         "controls": {control.name: _control(control) for control in evaluation.controls},
         "paper": _paper(setting.protocol(evaluation)),
@@ -177,6 +187,26 @@ def held_back(evaluation: Evaluation, setting: Setting) -> Outcome | None:
 def _held_back(evaluation: Evaluation, setting: Setting) -> dict[str, float | None] | None:
     found = held_back(evaluation, setting)
     return abstention.as_dict(found) if found else None
+
+
+def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
+    """What the bundle's prediction sets hold; None for several bundles, or one without a rule."""
+    info = setting.bundle.info
+    if setting.peers or info.prediction_sets is None:
+        return None
+    return conformal.measure_sets(
+        evaluation.probabilities,
+        evaluation.labels,
+        evaluation.groups,
+        info.prediction_sets,
+        info.decision,
+        evaluation.sampling,
+    )
+
+
+def _prediction_sets(evaluation: Evaluation, setting: Setting) -> dict[str, Any] | None:
+    found = prediction_sets(evaluation, setting)
+    return conformal.as_dict(found) if found else None
 
 
 def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tumorlens import __version__, reporting
 from tumorlens.datasets.controls import FRAME_CLASSIFIER, HASH_NEIGHBOUR
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics, plots, record, resampling, selective
+from tumorlens.evaluation.conformal import Covered, Sets
 from tumorlens.evaluation.corruptions import figures as corruption_figures
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
@@ -128,6 +129,8 @@ def write(
         answers=record.answers(evaluation),
         selective_figure=sure,
         held_back=record.held_back(evaluation, setting),
+        set_rows=set_rows,
+        sets=record.prediction_sets(evaluation, setting),
         selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],
         probes=probes,
         corruptions=corruptions,
@@ -163,6 +166,11 @@ def show_rate(estimate: Estimate) -> str:
         return "undefined"
     interval = "no interval" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
     return f"{value:.1f}% ({interval})"
+
+
+def set_rows(found: Sets) -> list[tuple[str, Covered]]:
+    """Rows of a table of prediction sets: all images, by decision, by label."""
+    return [("all images", found.whole), *found.by_decision.items(), *found.by_label.items()]
 
 
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:

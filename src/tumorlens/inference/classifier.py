@@ -19,7 +19,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
-from tumorlens.inference import gate
+from tumorlens.inference import conformal, gate
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
 from tumorlens.inference.postprocessing import label, probabilities
 from tumorlens.inference.session import Outputs, Session
@@ -58,6 +58,9 @@ class Prediction(msgspec.Struct, frozen=True):
     """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1. Of a rejected picture
     they mean nothing."""
     model: ModelIdentity
+    prediction_set: tuple[str, ...] | None = None
+    """The classes that are not excluded, the most probable first (``inference.conformal``); None
+    of a rejected picture, and where the bundle has no rule for it."""
     heatmap: "Heatmap | None" = None
     """Where the answer comes from, if that was asked for."""
 
@@ -253,11 +256,21 @@ class Classifier:
         reason = doubt(row, self._rule)
         return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
 
+    def prediction_set(
+        self, row: NDArray[np.float64], decision: Decision
+    ) -> tuple[str, ...] | None:
+        """Classes that probabilities (4,) do not exclude; None as ``Prediction`` says."""
+        rule = self.bundle.info.prediction_sets
+        if rule is None or decision == REJECTED:
+            return None
+        return conformal.named(row, rule)
+
     def _decide(self, path: str, row: NDArray[np.float64], refusal: str) -> Prediction:
         decision, reason = self.decide(row, refusal)
         shares = dict(zip(CLASSES, row.tolist(), strict=True))
         answer = label(row) if decision == CLASSIFIED else None
-        return Prediction(path, decision, answer, reason, shares, self.model)
+        kept = self.prediction_set(row, decision)
+        return Prediction(path, decision, answer, reason, shares, self.model, kept)
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)

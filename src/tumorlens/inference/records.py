@@ -19,9 +19,9 @@ from tumorlens.labels import CLASSES
 
 _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
-    "path", "decision", "label", "reason", *CLASSES, "model_name", "model_version", "model_sha256",
-    "error_kind", "error_message", "slices", "finding_first", "finding_middle", "finding_last",
-    "series_description", "series_instance_uid",
+    "path", "decision", "label", "reason", *CLASSES, "prediction_set", "model_name",
+    "model_version", "model_sha256", "error_kind", "error_message", "slices", "finding_first",
+    "finding_middle", "finding_last", "series_description", "series_instance_uid",
 )  # fmt: skip
 
 
@@ -30,10 +30,11 @@ def record(result: Result) -> dict[str, Any]:
 
     Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
     ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
-    ``model`` (``name``, ``version``, ``sha256``) and, where it was asked for, ``heatmap``
-    (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error`` (``kind``,
-    ``message``). A volume also has ``finding``, ``slices``, ``series`` and ``notes``, the fields
-    of ``volume.VolumePrediction``.
+    ``model`` (``name``, ``version``, ``sha256``), ``prediction_set`` (the classes not excluded, the
+    most probable first; null where ``decision`` is ``rejected`` or the bundle has no rule for it)
+    and, where it was asked for, ``heatmap`` (``label``, ``square``, ``grid``, ``peak``, ``box``);
+    or ``path`` and ``error`` (``kind``, ``message``). A volume also has ``finding``, ``slices``,
+    ``series`` and ``notes``, the fields of ``volume.VolumePrediction``.
     """
     made: dict[str, Any] = msgspec.to_builtins(result)
     for part in (made, *made.get("slices", ())):
@@ -78,6 +79,7 @@ def csv_line(result: Result) -> bytes:
     }  # fmt: skip
     if result.decision != REJECTED:
         fields |= {name: f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES}
+    fields["prediction_set"] = " ".join(result.prediction_set or ())
     if isinstance(result, VolumePrediction):
         fields |= _volume_fields(result)
     return _csv_line(fields)

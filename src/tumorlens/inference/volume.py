@@ -55,6 +55,8 @@ class SlicePrediction(msgspec.Struct, frozen=True):
     """Keyed by class; empty for a slice that could not be used."""
     error: FailureReason | None = None
     """Why it could not be used."""
+    prediction_set: tuple[str, ...] | None = None
+    """As of a picture; None also for a slice that could not be used."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -110,6 +112,9 @@ class VolumePrediction(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     """Gaps, duplicates, what was left out."""
     model: ModelIdentity
+    prediction_set: tuple[str, ...] | None = None
+    """By the same rule as of a picture. It was fitted on pictures: of a whole, the stated coverage
+    is no promise."""
 
 
 Result = Prediction | VolumePrediction | Failure
@@ -154,6 +159,7 @@ def predict_volume(
         series=_series(image, image.facts) if image.facts else None,
         notes=image.notes,
         model=classifier.model,
+        prediction_set=classifier.prediction_set(found.probabilities, decision),
     )
 
 
@@ -290,7 +296,13 @@ def _slice(index: int, answer: Prediction | Failure, along_mm: float | None) -> 
     if isinstance(answer, Failure):
         return SlicePrediction(index, along_mm, None, None, "", {}, answer.error)
     return SlicePrediction(
-        index, along_mm, answer.decision, answer.label, answer.reason, answer.probabilities
+        index=index,
+        along_mm=along_mm,
+        decision=answer.decision,
+        label=answer.label,
+        reason=answer.reason,
+        probabilities=answer.probabilities,
+        prediction_set=answer.prediction_set,
     )
 
 

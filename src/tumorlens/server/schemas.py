@@ -84,6 +84,11 @@ class Record(BaseModel):
     probabilities: dict[str, float] | None = Field(
         None, description=f"Keyed by class: {', '.join(CLASSES)}."
     )
+    prediction_set: list[str] | None = Field(
+        None,
+        description="Classes that are not excluded, the most probable first; null where the answer "
+        "is rejected, or the model has no rule for it.",
+    )
     model: Model | None = None
     heatmap: Heatmap | None = None
     preview: Preview | None = None

@@ -1,4 +1,4 @@
-"""What a trained network still needs before it may answer: temperature, bars, gate threshold.
+"""What a trained network still needs before it may answer: temperature, bars, sets, gate threshold.
 
 All of it is fitted on validation images, which chose the epoch too and trained nothing.
 """
@@ -20,6 +20,7 @@ from tumorlens.datasets.splits import VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import Outcome, choose_rule, outcome
 from tumorlens.evaluation.calibration import fit_temperature
+from tumorlens.evaluation.conformal import COVERAGE, fit_sets
 from tumorlens.evaluation.metrics import RIGHT
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import Gate
@@ -58,8 +59,11 @@ def calibrate(
     others: Sequence[HeldOut],
     cache_folder: Path,
     gate: bytes | None = None,
+    coverage: float = COVERAGE,
 ) -> tuple[Bundle, Outcome]:
-    """Fit temperature (on ``main``), bars (on all) and gate threshold (on all).
+    """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
+
+    ``coverage`` is what the sets of each class shall hold.
 
     Returns the bundle with them, not yet saved, and what the bars do to the validation images.
     Raises ``SplitError`` where there are none.
@@ -70,12 +74,20 @@ def calibrate(
     classifier = Classifier(made, answer_all=True)
     logits = [_logits(classifier, held, cache_folder) for held in sets]
     right = [_right(held) for held in sets]
-    temperature = fit_temperature(logits[0], right[0].argmax(axis=1))
+    labels = right[0].argmax(axis=1)
+    temperature = fit_temperature(logits[0], labels)
+    known = right[0].sum(axis=1) == 1  # not "some tumour"
+    kept = msgspec.structs.replace(
+        fit_sets(probabilities(logits[0][known], temperature), labels[known], coverage),
+        chosen_on=f"{main.split.info.name} validation",
+    )
     shares = probabilities(np.concatenate(logits), temperature)
     answers = np.concatenate(right)
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
     rule = msgspec.structs.replace(choose_rule(shares, answers), chosen_on=on)
-    info = msgspec.structs.replace(made.info, temperature=temperature, decision=rule)
+    info = msgspec.structs.replace(
+        made.info, temperature=temperature, decision=rule, prediction_sets=kept
+    )
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
         info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, on))
