@@ -11,6 +11,19 @@ from tumorlens.config import ModelConfig, TrainConfig
 from tumorlens.errors import RecipeError
 from tumorlens.training.network import SepSENet
 
+
+def _attentive(name: str, widths: tuple[int, ...]) -> ModelConfig:
+    return ModelConfig(
+        name=name,
+        widths=widths,
+        depths=(1, 2, 2, 3, 2),
+        strides=(2, 2, 1, 2, 1),
+        lesion_head=True,
+        lesion_finer=True,
+        lesion_attention=True,
+    )
+
+
 # The publication fixes the ingredients (separable convolutions, squeeze-and-excitation, batch
 # normalisation, dropout, global average pooling) but not the dimensions. In `paper`, four stages,
 # 32 to 256 filters, 3x3 kernels, ReLU, 2x2 max pooling, no shortcuts and dropout 0.5 are our
@@ -34,16 +47,10 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
         depths=(1, 2, 2, 3, 2),
         strides=(2, 2, 1, 2, 1),
     ),
-    # `small` whose class comes from where it sees tumour; for recipes that teach outlines.
-    "attentive": ModelConfig(
-        name="attentive",
-        widths=(24, 48, 96, 160, 256),
-        depths=(1, 2, 2, 3, 2),
-        strides=(2, 2, 1, 2, 1),
-        lesion_head=True,
-        lesion_finer=True,
-        lesion_attention=True,
-    ),
+    # Their class comes from where they see tumour (docs/decisions/0012-attention.md); for recipes
+    # that teach outlines.
+    "attentive": _attentive("attentive", (24, 56, 112, 192, 320)),
+    "attentive-lean": _attentive("attentive-lean", (24, 48, 96, 160, 256)),
     "paper": ModelConfig(
         name="paper",
         widths=(32, 64, 128, 256),
