@@ -1,6 +1,8 @@
 """``tumorlens predict --heatmap DIR``: an overlay beside each answer."""
 
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,3 +35,24 @@ def test_without_the_option_no_heatmap(
     (tmp_path / "a.png").write_bytes(encode.png(head))
     arguments = [str(tmp_path / "a.png"), "--format", "jsonl", "--bundle", str(tiny_bundle)]
     assert "heatmap" not in json.loads(CliRunner().invoke(command, arguments).stdout)
+
+
+def test_volumes_and_archives_have_theirs(
+    tiny_bundle: Path,
+    tmp_path: Path,
+    head: NDArray[np.uint8],
+    write_series: Callable[..., list[bytes]],
+) -> None:
+    study, maps = tmp_path / "study.zip", tmp_path / "maps"
+    with zipfile.ZipFile(study, "w") as archive:
+        archive.writestr("z.png", encode.png(head))
+        for index, data in enumerate(write_series(5)):
+            archive.writestr(f"s/{index}.dcm", data)
+    arguments = [str(study), "--format", "jsonl", "--bundle", str(tiny_bundle)]
+    found = CliRunner().invoke(command, [*arguments, "--heatmap", str(maps)])
+    assert found.exit_code == 0, found.output
+    series, picture = [json.loads(line) for line in found.stdout.splitlines()]
+    assert series["finding"] is not None
+    assert series["heatmap"]["label"] == series["label"]
+    assert picture["heatmap"]["grid"]
+    assert [path.name[:6] for path in sorted(maps.iterdir())] == ["00001-", "00002-"]

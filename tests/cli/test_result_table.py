@@ -6,13 +6,8 @@ import pytest
 from tumorlens.cli.result_table import bar, elide, percent, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
-from tumorlens.inference.volume import (
-    Finding,
-    Result,
-    SeriesFacts,
-    SlicePrediction,
-    VolumePrediction,
-)
+from tumorlens.inference.place import Finding, SeriesFacts
+from tumorlens.inference.volume import Result, SlicePrediction, VolumePrediction
 from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
 
 MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)

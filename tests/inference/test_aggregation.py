@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tumorlens.inference.aggregation import AggregationConfig, aggregate, find_run, smooth
+from tumorlens.inference.aggregation import (
+    AggregationConfig,
+    aggregate,
+    combine,
+    find_run,
+    smooth,
+    strongest_run,
+)
 from tumorlens.labels import CLASSES
 
 Floats = NDArray[np.float64]
-PLAIN = AggregationConfig(smoothing_mm=0, top_share=0.0, top_slices=3)
+PLAIN = AggregationConfig(smoothing_mm=0)
 NO_TUMOR = CLASSES.index("notumor")
 
 
@@ -26,12 +33,41 @@ def millimetres(count: int, spacing: float = 5.0) -> Floats:
     return np.arange(count, dtype=np.float64) * spacing
 
 
-def test_the_most_suspicious_slices_are_averaged() -> None:
+def test_a_tumour_is_as_probable_as_the_weakest_slice_of_the_strongest_run() -> None:
     found = aggregate(table([0, 0.1, 0.9, 0.8, 0.7, 0.1, 0]), millimetres(7), PLAIN)
     assert found.probabilities[0] == pytest.approx(0.8)
     assert found.finding == (2, 3, 4)
-    share = AggregationConfig(smoothing_mm=0, top_share=0.5, top_slices=1)
-    found = aggregate(table([0.9, 0.7, 0.2, 0.0]), millimetres(4), share)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "slices"), [(1.0, 6), (2.5, 3), (3.3, 3), (4.0, 2), (5.0, 2), (6.5, 2), (20.0, 2)]
+)
+def test_a_run_is_measured_in_millimetres(spacing: float, slices: int) -> None:
+    rows = table([0.2] * 10 + [0.9] * slices + [0.2] * 10)
+    run = strongest_run(rows, millimetres(len(rows), spacing), 5.0)
+    assert run.tolist() == list(range(10, 10 + slices))
+    one_less = table([0.2] * 10 + [0.9] * (slices - 1) + [0.2] * 10)
+    found = aggregate(one_less, millimetres(len(one_less), spacing), PLAIN)
+    assert found.probabilities[0] == pytest.approx(0.2)
+
+
+def test_one_odd_slice_is_not_believed() -> None:
+    config = AggregationConfig(smoothing_mm=7.5)
+    found = aggregate(table([0.0] * 8 + [1.0] + [0.0] * 8), millimetres(17), config)
+    assert CLASSES[int(np.argmax(found.probabilities))] == "notumor"
+
+
+def test_the_slices_of_the_run_name_the_tumour_together() -> None:
+    run = np.array([[0.6, 0.3, 0.1, 0.0], [0.1, 0.6, 0.2, 0.1]])
+    found = combine(run)
+    assert found[NO_TUMOR] == pytest.approx(0.2)
+    assert found[1] / found[0] == pytest.approx(0.9 / 0.7)
+    assert combine(np.array([[0.0, 0.0, 1.0, 0.0]])).tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_slices(count: int) -> None:
+    found = aggregate(table([0.8] * count), np.zeros(count), AggregationConfig())
     assert found.probabilities[0] == pytest.approx(0.8)
 
 
@@ -42,15 +78,13 @@ def test_no_tumour_has_no_finding() -> None:
 
 
 def test_smoothing_tells_one_odd_slice_from_a_run() -> None:
-    """Of equal slices those with like neighbours win."""
+    """Slices with like neighbours win over a stronger one that stands alone."""
     shares = [0.0] * 20
     shares[3] = 1.0
     shares[12:15] = [0.8, 0.8, 0.8]
-    config = AggregationConfig(smoothing_mm=7.5, top_share=0.0, top_slices=3)
-    found = aggregate(table(shares), millimetres(20), config)
-    assert found.finding == (12, 13, 14)
-    unsmoothed = aggregate(table(shares), millimetres(20), PLAIN)
-    assert unsmoothed.finding == (3, 3, 3)
+    for radius in (0.0, 7.5):
+        config = AggregationConfig(smoothing_mm=radius)
+        assert aggregate(table(shares), millimetres(20), config).finding == (12, 13, 14)
 
 
 def test_smoothing_counts_millimetres_not_slices() -> None:
@@ -63,10 +97,10 @@ def test_smoothing_counts_millimetres_not_slices() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=4, max_size=4), min_size=1, max_size=30),
-       st.floats(0, 50), st.floats(0, 1), st.integers(1, 9))  # fmt: skip
-def test_any_volume(rows: list[list[float]], radius: float, share: float, least: int) -> None:
+       st.floats(0, 50), st.floats(0, 90))  # fmt: skip
+def test_any_volume(rows: list[list[float]], radius: float, run_mm: float) -> None:
     shares = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
-    config = AggregationConfig(smoothing_mm=radius, top_share=share, top_slices=least)
+    config = AggregationConfig(smoothing_mm=radius, run_mm=run_mm)
     found = aggregate(shares, millimetres(len(shares)), config)
     assert found.probabilities.sum() == pytest.approx(1)
     np.testing.assert_allclose(found.smoothed.sum(axis=1), 1)
@@ -92,7 +126,7 @@ def test_slices_without_an_answer_keep_their_place() -> None:
 
 def test_the_middle_is_the_centre_of_mass() -> None:
     strength = np.array([0.0, 0.6, 1.0, 1.0, 1.0, 1.0, 0.1])
-    assert find_run(strength, millimetres(7), 0.5) == (1, 3, 5)
+    assert find_run(strength, millimetres(7), 0.5, 3) == (1, 3, 5)
     uneven = np.array([0.0, 1, 2, 3, 40, 80, 90])
-    assert find_run(strength, uneven, 0.5) == (1, 4, 5)
-    assert find_run(np.array([1.0]), millimetres(1), 0.5) == (0, 0, 0)
+    assert find_run(strength, uneven, 0.5, 4) == (1, 4, 5)
+    assert find_run(np.array([1.0]), millimetres(1), 0.5, 0) == (0, 0, 0)

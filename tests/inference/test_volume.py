@@ -23,6 +23,7 @@ from tumorlens.inference.volume import (
     predict_image,
     predict_inputs,
     predict_volume,
+    slice_of,
 )
 from tumorlens.labels import CLASSES
 
@@ -172,6 +173,24 @@ def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalIm
     assert "glioma" in found.prediction_set
     assert found.label in found.prediction_set
     assert [one.prediction_set is None for one in found.slices] == [n == 1 for n in range(6)]
+
+
+def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -> None:
+    """A tumour in the middle slice: the class that the whole is answered with, never another."""
+    found = predict_image(classifier, stack, explain=True)
+    assert isinstance(found, VolumePrediction)
+    assert found.finding is not None
+    assert found.heatmap is not None
+    assert found.heatmap.label == found.label
+    middle = classifier.prepare(slice_of(stack, found.finding.middle))
+    assert found.heatmap == classifier.answer([middle])[0].explained(found.label).heatmap
+    assert json.loads(json_line(found))["heatmap"]["peak"] == msgspec.to_builtins(
+        found.heatmap.peak
+    )
+    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
+    unsure = Classifier(bundle.Bundle(info, classifier.bundle.model))
+    assert predict_volume(unsure, stack, explain=True).heatmap is None
 
 
 def test_an_unsure_volume_has_no_label_and_no_finding(

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli.extras import Extras
 from tumorlens.cli.terminal import printable
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
 from tumorlens.labels import RESEARCH_NOTICE
@@ -75,21 +76,10 @@ def command(
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
-    settings: dict[str, Any] = {
-        "plane": plane,
-        "batch_size": batch_size,
-        "explain": heatmaps is not None,
-    }
-    if dicom is not None:
-        from tumorlens.cli.dicom_files import writer
-
-        settings["watch"] = writer(classifier, dicom)
-    results = _results(classifier, found, settings)
+    settings = {"plane": plane, "batch_size": batch_size}
+    extras = Extras.wanted(classifier, heatmaps, dicom)
+    results = extras.passing(_results(classifier, found, settings | extras.settings))
     results = _with_progress(results, found, layout, output)
-    if heatmaps is not None:
-        from tumorlens.cli.heatmaps import write_heatmaps
-
-        results = write_heatmaps(results, heatmaps)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, is_file=output is not None)

@@ -2,12 +2,15 @@
 
 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
    finding shows in neighbouring slices, a single odd slice does not make one.
-2. The slices most likely to hold a tumour (1 - P(notumor), smoothed) are averaged. Averaging them
-   all would drown a small tumour in healthy slices; taking the one largest would believe the
-   noisiest.
-3. If the average's most probable class is a tumour, the finding is the run of slices around its
-   strongest one where that class keeps a share of its largest smoothed probability, and its
-   middle is the run's centre of mass.
+2. A tumour is as probable as the weakest slice of the strongest run: of all runs of neighbouring
+   slices that span ``run_mm``, the one whose least suspicious slice (1 - P(notumor), smoothed) is
+   the most suspicious. One odd slice among healthy ones is not believed, nor is a small tumour
+   drowned in healthy slices. Which tumour, the run's slices say together.
+3. If the most probable class is a tumour, the finding is the slices around the run where that class
+   keeps a share of its largest smoothed probability there, and its middle is their centre of mass.
+
+Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
+volumes put together from validation slices: ``python -m benchmarks.volumes``, docs/log.md.
 
 Slices without an answer (blank ones) count for nothing but keep their place.
 """
@@ -21,21 +24,21 @@ from numpy.typing import NDArray
 from tumorlens.labels import CLASSES
 
 _NO_TUMOR: Final = CLASSES.index("notumor")
+_TINY_MM: Final = 1e-6
 UNKNOWN_SPACING_MM: Final = 5.0
 """Distance of slices that do not say where they lie: usual for brain MR in two dimensions."""
 
 
 class AggregationConfig(msgspec.Struct, frozen=True):
-    """How slices become an answer. The defaults are a start; validation data choose."""
+    """How slices become an answer."""
 
     smoothing_mm: float = 7.5
     """Half the base of the triangular window; 0 smooths nothing."""
-    top_share: float = 0.1
-    """Share of the answered slices that is averaged."""
-    top_slices: int = 3
-    """Fewest slices that are averaged, where there are as many."""
+    run_mm: float = 5.0
+    """From the first to the last slice of a run; a run has two slices at least."""
     finding_share: float = 0.5
-    """Of the largest smoothed probability: below it a slice no longer belongs to the finding."""
+    """Of the run's largest smoothed probability: below it a slice no longer belongs to the
+    finding."""
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -62,15 +65,40 @@ def aggregate(
         raise ValueError("no slice has an answer")
     smoothed = np.full(table.shape, np.nan)
     smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
-    count = max(min(config.top_slices, answered.size), round(config.top_share * answered.size))
-    suspicion = 1.0 - smoothed[answered, _NO_TUMOR]
-    top = answered[np.argsort(-suspicion, kind="stable")[:count]]
-    probabilities: NDArray[np.float64] = smoothed[top].mean(axis=0)
+    run = answered[strongest_run(smoothed[answered], along_mm[answered], config.run_mm)]
+    probabilities = combine(smoothed[run])
     winner = int(np.argmax(probabilities))
     finding = None
     if winner != _NO_TUMOR:
-        finding = find_run(smoothed[:, winner], along_mm, config.finding_share)
+        peak = int(run[np.argmax(smoothed[run, winner])])
+        finding = find_run(smoothed[:, winner], along_mm, config.finding_share, peak)
     return Aggregate(probabilities, smoothed, finding)
+
+
+def strongest_run(
+    table: NDArray[np.float64], along_mm: NDArray[np.float64], run_mm: float
+) -> NDArray[np.int64]:
+    """Places of the neighbouring slices whose least suspicious one is the most suspicious.
+
+    Of (D, 4) probabilities; how many slices span ``run_mm`` follows from their median distance.
+    """
+    suspicion = 1.0 - table[:, _NO_TUMOR]
+    apart = float(np.median(np.abs(np.diff(along_mm)))) if len(along_mm) > 1 else 0.0
+    further = len(table) if apart * len(table) < run_mm else round(run_mm / max(apart, _TINY_MM))
+    count = min(max(2, 1 + further), len(table))
+    weakest = np.lib.stride_tricks.sliding_window_view(suspicion, count).min(axis=1)
+    places: NDArray[np.int64] = np.arange(count) + int(np.argmax(weakest))
+    return places
+
+
+def combine(run: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities (4,) of a run (n, 4): a tumour as in its weakest slice, its class as in all."""
+    classes = run.mean(axis=0)
+    classes[_NO_TUMOR] = 0.0
+    weakest = float(1.0 - run[:, _NO_TUMOR].max())
+    found: NDArray[np.float64] = classes * (weakest / classes.sum() if weakest > 0.0 else 0.0)
+    found[_NO_TUMOR] = 1.0 - weakest
+    return found
 
 
 def smooth(
@@ -86,13 +114,12 @@ def smooth(
 
 
 def find_run(
-    strength: NDArray[np.float64], along_mm: NDArray[np.float64], share: float
+    strength: NDArray[np.float64], along_mm: NDArray[np.float64], share: float, peak: int
 ) -> tuple[int, int, int]:
-    """First, middle and last of the slices around the strongest that reach ``share`` of it.
+    """First, middle and last of the slices around ``peak`` that reach ``share`` of its strength.
 
     A slice without an answer (NaN) inside the run does not end it.
     """
-    peak = int(np.nanargmax(strength))
     within = np.isnan(strength) | (strength >= share * strength[peak])
     first = last = peak
     for slot in range(peak, -1, -1):

@@ -109,15 +109,18 @@ class Answer(NamedTuple):
     lesion: NDArray[np.float32] | None = None
     """(h, w): where the network sees tumour, if it was taught by experts' outlines."""
 
-    def explained(self) -> Prediction:
-        """The prediction with the heatmap of its most probable class; a rejected one has none."""
+    def explained(self, name: str | None = None) -> Prediction:
+        """The prediction with the heatmap of class ``name``; a rejected one has none.
+
+        By default of its most probable class.
+        """
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
         if self.prediction.decision == REJECTED:
             return self.prediction
         shares = self.prediction.probabilities
-        name = max(shares, key=shares.__getitem__)
+        name = name or max(shares, key=shares.__getitem__)
         # What was taught where tumours are points at them; the class map of such a network does
         # not, for its features say "tumour" all over the head (docs/results.md, Heatmaps).
         place = self.cam[CLASSES.index(name)]

@@ -8,7 +8,7 @@ from tumorlens.imaging.study import source_headers
 from tumorlens.inference import explanation
 from tumorlens.inference.classifier import Classifier, Prediction
 from tumorlens.inference.decision import REJECTED
-from tumorlens.inference.volume import VolumePrediction
+from tumorlens.inference.volume import VolumePrediction, explain_slice, slice_of
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject
@@ -50,7 +50,7 @@ def dicom_answer(
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
     made = [report(headers, said, algorithm, image.source)]
-    if answer.decision != REJECTED and (png := _overlay(classifier, image, index)):
+    if answer.decision != REJECTED and (png := _overlay(classifier, image, index, answer.label)):
         made.append(capture(headers, shown, png, algorithm, image.source))
     return made
 
@@ -62,14 +62,15 @@ def _shown(answer: Prediction | VolumePrediction, depth: int) -> int:
     return depth // 2
 
 
-def _overlay(classifier: Classifier, image: MedicalImage, shown: int) -> bytes | None:
-    pixels = image.pixels[shown] if image.is_volume else image.pixels
-    plane = MedicalImage(pixels, image.source, image.bit_depth, image.mode)
+def _overlay(
+    classifier: Classifier, image: MedicalImage, shown: int, label: str | None
+) -> bytes | None:
+    plane = slice_of(image, shown)
     # The slice in the middle may be a blank one, which no forward pass takes.
-    if not pixels.max() > pixels.min():
+    if not plane.pixels.max() > plane.pixels.min():
         return None
-    explained = classifier.answer([classifier.prepare(plane)])[0].explained()
-    return explanation.overlay(plane, explained.heatmap) if explained.heatmap else None
+    found = explain_slice(classifier, image, shown, label)
+    return explanation.overlay(plane, found) if found else None
 
 
 def _notes(answer: Prediction | VolumePrediction) -> tuple[str, ...]:

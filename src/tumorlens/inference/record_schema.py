@@ -28,7 +28,10 @@ def record_schema() -> dict[str, Any]:
         Prediction, probabilities=dict[str, float] | None, heatmap=heatmap | msgspec.UnsetType
     )
     volume = _as_written(
-        VolumePrediction, probabilities=dict[str, float] | None, slices=Sequence[one]
+        VolumePrediction,
+        probabilities=dict[str, float] | None,
+        slices=Sequence[one],
+        heatmap=heatmap | msgspec.UnsetType,
     )
     kinds = (picture, volume, _as_written(Failure))
     (*schemas,), parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")

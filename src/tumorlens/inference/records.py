@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tumorlens.inference.classifier import Failure, Prediction
+from tumorlens.inference.classifier import Failure
 from tumorlens.inference.decision import REJECTED
 from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES
@@ -41,7 +41,7 @@ def record(result: Result) -> dict[str, Any]:
         if "probabilities" in part:
             shares = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
             part["probabilities"] = None if part["decision"] == REJECTED else shares
-    if isinstance(result, Prediction):
+    if not isinstance(result, Failure):
         if result.heatmap is None:
             del made["heatmap"]
         else:

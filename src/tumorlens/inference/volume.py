@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError, InputError, VolumeError
 from tumorlens.imaging import reader
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
 from tumorlens.inference.aggregation import (
@@ -27,11 +26,13 @@ from tumorlens.inference.classifier import (
     Prediction,
 )
 from tumorlens.inference.decision import CLASSIFIED, REJECTED, Decision
+from tumorlens.inference.place import Finding, SeriesFacts, describe, place_finding
 from tumorlens.inference.postprocessing import label
 from tumorlens.labels import CLASSES
 
 if TYPE_CHECKING:
     from tumorlens.imaging.finder import Input
+    from tumorlens.inference.heatmap import Heatmap
 
 _BATCH: Final = 16
 _VOLUME_KINDS: Final = ("nifti", "nifti.gz")
@@ -59,40 +60,6 @@ class SlicePrediction(msgspec.Struct, frozen=True):
     """As of a picture; None also for a slice that could not be used."""
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """The slices that hold the finding, counted from 0, ends included."""
-
-    first: int
-    middle: int
-    last: int
-    position_mm: Vector | None
-    """The centre of the middle slice in the patient: left, back, head (DICOM's frame)."""
-    path: str | None
-    """The middle slice's file."""
-    member: str | None
-    """Its name in an archive, where ``path`` is one."""
-    frame: int | None
-    """Its frame, from 1, in a multi-frame file."""
-    sop_instance_uid: str | None
-
-
-class SeriesFacts(msgspec.Struct, frozen=True):
-    """What the file says of the acquisition; None or empty where it does not."""
-
-    modality: str | None
-    body_part: str | None
-    description: str | None
-    number: int | None
-    sequence_name: str | None
-    scanning_sequence: tuple[str, ...]
-    contrast_agent: str | None
-    plane: str | None
-    slice_spacing_mm: float | None
-    pixel_spacing_mm: tuple[float, float] | None
-    study_instance_uid: str | None
-    series_instance_uid: str | None
-
-
 class VolumePrediction(msgspec.Struct, frozen=True):
     """The answer for a volume."""
 
@@ -115,6 +82,8 @@ class VolumePrediction(msgspec.Struct, frozen=True):
     prediction_set: tuple[str, ...] | None = None
     """By the same rule as of a picture. It was fitted on pictures: of a whole, the stated coverage
     is no promise."""
+    heatmap: "Heatmap | None" = None
+    """If that was asked for: of the finding's middle slice, for ``label``; None without one."""
 
 
 Result = Prediction | VolumePrediction | Failure
@@ -127,10 +96,13 @@ def predict_volume(
     image: MedicalImage,
     config: AggregationConfig = DEFAULT,
     batch_size: int = _BATCH,
+    *,
+    explain: bool = False,
 ) -> VolumePrediction:
     """Classify every slice of (D, H, W) and the whole.
 
-    Raises ``BlankImageError`` where no slice can be used, ``InputError`` for a single picture.
+    With ``explain`` the finding's middle slice has its heatmap. Raises ``BlankImageError`` where
+    no slice can be used, ``InputError`` for a single picture.
     """
     if not image.is_volume:
         raise InputError(f"{image.source}: a single picture, not a volume")
@@ -144,6 +116,7 @@ def predict_volume(
     refusal = "" if usable else next(a.reason for a in answers if isinstance(a, Prediction))
     decision, reason = classifier.decide(found.probabilities, refusal)
     answered = label(found.probabilities) if decision == CLASSIFIED else None
+    finding = place_finding(found.finding, image) if answered else None
     places = image.facts.slices if image.facts else ()
     return VolumePrediction(
         path=image.source,
@@ -151,16 +124,39 @@ def predict_volume(
         label=answered,
         reason=reason,
         probabilities=_named(found.probabilities),
-        finding=_finding(found.finding, image) if answered else None,
+        finding=finding,
         slices=tuple(
             _slice(index, answer, places[index].along_mm if places else None)
             for index, answer in enumerate(answers)
         ),
-        series=_series(image, image.facts) if image.facts else None,
+        series=describe(image, image.facts) if image.facts else None,
         notes=image.notes,
         model=classifier.model,
         prediction_set=classifier.prediction_set(found.probabilities, decision),
+        heatmap=(
+            explain_slice(classifier, image, finding.middle, answered)
+            if explain and finding is not None
+            else None
+        ),
     )
+
+
+def explain_slice(
+    classifier: Classifier, image: MedicalImage, index: int, label: str | None = None
+) -> "Heatmap | None":
+    """The heatmap of one slice, of class ``label`` or its most probable one; None if refused.
+
+    Raises ``InputError`` where the slice cannot be used.
+    """
+    ready = classifier.prepare(slice_of(image, index))
+    return classifier.answer([ready])[0].explained(label).heatmap
+
+
+def slice_of(image: MedicalImage, index: int) -> MedicalImage:
+    """One slice as a picture; of a picture itself."""
+    pixels = image.pixels[index] if image.is_volume else image.pixels
+    source = f"{image.source} slice {index}" if image.is_volume else image.source
+    return MedicalImage(pixels, source, image.bit_depth, image.mode)
 
 
 def predict_image(
@@ -168,10 +164,14 @@ def predict_image(
     image: MedicalImage,
     config: AggregationConfig = DEFAULT,
     batch_size: int = _BATCH,
+    *,
+    explain: bool = False,
 ) -> Prediction | VolumePrediction:
     """Classify a picture or a volume; raise ``InputError`` where it cannot be used."""
     if image.is_volume:
-        return predict_volume(classifier, image, config, batch_size)
+        return predict_volume(classifier, image, config, batch_size, explain=explain)
+    if explain:
+        return classifier.answer([classifier.prepare(image)])[0].explained()
     return classifier.predict(image)
 
 
@@ -187,11 +187,12 @@ def predict_inputs(
 ) -> Iterator[Result]:
     """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
 
-    With ``explain`` each picture's prediction has its heatmap; a volume's has none. Runs of
-    pictures share forward passes. Of a series whose slices cannot all be read, the answer comes
-    first and a ``Failure`` for each missing file after it. ``watch`` is shown what is DICOM, a
-    volume or from an archive; a picture that it sees has no heatmap.
+    With ``explain`` each picture's prediction has its heatmap, and each volume's that of its
+    finding. Runs of pictures share forward passes. Of a series whose slices cannot all be read,
+    the answer comes first and a ``Failure`` for each missing file after it. ``watch`` is shown
+    what is DICOM, a volume or from an archive, each just before its answer comes.
     """
+    each = _Each(classifier, config, plane, batch_size, explain, watch)
     slow = (*_VOLUME_KINDS, "dicom") if watch else _VOLUME_KINDS
     for is_picture, run in groupby(inputs, key=lambda one: _is_likely_picture(one, slow)):
         if is_picture:
@@ -199,12 +200,12 @@ def predict_inputs(
             paths = (one for one in run if isinstance(one, str))
             for result in classifier.predict_paths(paths, batch_size, explain=explain):
                 if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
-                    yield from _one(classifier, result.path, config, plane, batch_size, watch)
+                    yield from each.answer(result.path)
                 else:
                     yield result
         else:
             for one in run:
-                yield from _one(classifier, one, config, plane, batch_size, watch)
+                yield from each.answer(one)
 
 
 def _is_likely_picture(one: "Input", slow: Sequence[str]) -> bool:
@@ -220,25 +221,41 @@ def _is_likely_picture(one: "Input", slow: Sequence[str]) -> bool:
         return True
 
 
-def _one(
-    classifier: Classifier,
-    one: "Input",
-    config: AggregationConfig,
-    plane: str,
-    batch_size: int,
-    watch: Watch | None,
-) -> Iterator[Result]:
-    path = one if isinstance(one, str) else one.path
-    missing: Sequence[tuple[str, InputError]] = ()
-    try:
-        image, missing = _read(one, plane)
-        answer = predict_image(classifier, image, config, batch_size)
+class _Each(NamedTuple):
+    """How to answer inputs one at a time, whole image in hand."""
+
+    classifier: Classifier
+    config: AggregationConfig
+    plane: str
+    batch_size: int
+    explain: bool
+    watch: Watch | None
+
+    def answer(self, one: "Input") -> Iterator[Result]:
+        path = one if isinstance(one, str) else one.path
+        try:
+            image, missing = _read(one, self.plane)
+            answer = predict_image(
+                self.classifier, image, self.config, self.batch_size, explain=self.explain
+            )
+        except InputError as error:
+            yield Failure.of(path, error)
+            return
+        failed = self._show(image, answer)
         yield answer
-        if watch is not None:
-            watch(image, answer)
-    except InputError as error:
-        yield Failure.of(path, error)
-    yield from (Failure.of(file, reason) for file, reason in missing)
+        yield from (Failure.of(path, reason) for reason in failed)
+        yield from (Failure.of(file, reason) for file, reason in missing)
+
+    def _show(
+        self, image: MedicalImage, answer: Prediction | VolumePrediction
+    ) -> Sequence[InputError]:
+        """Let the watch see it; return what it raised."""
+        try:
+            if self.watch is not None:
+                self.watch(image, answer)
+        except InputError as error:
+            return [error]
+        return []
 
 
 def _read(one: "Input", plane: str) -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]:
@@ -303,51 +320,4 @@ def _slice(index: int, answer: Prediction | Failure, along_mm: float | None) -> 
         reason=answer.reason,
         probabilities=answer.probabilities,
         prediction_set=answer.prediction_set,
-    )
-
-
-def _finding(found: tuple[int, int, int] | None, image: MedicalImage) -> Finding | None:
-    if found is None:
-        return None
-    first, middle, last = found
-    place = image.facts.slices[middle] if image.facts else SliceFacts("")
-    return Finding(
-        first=first,
-        middle=middle,
-        last=last,
-        position_mm=_center(image, place),
-        path=place.path or None,
-        member=place.member,
-        frame=place.frame,
-        sop_instance_uid=place.sop_instance_uid,
-    )
-
-
-def _center(image: MedicalImage, place: SliceFacts) -> Vector | None:
-    """The middle of a slice (PS3.3 equation C.7.6.2.1-1)."""
-    facts, spacing, corner = image.facts, image.pixel_spacing_mm, place.position_mm
-    if facts is None or spacing is None or corner is None:
-        return None
-    if facts.row_direction is None or facts.column_direction is None:
-        return None
-    along_row = np.asarray(facts.row_direction) * ((image.width - 1) / 2 * spacing[1])
-    along_column = np.asarray(facts.column_direction) * ((image.height - 1) / 2 * spacing[0])
-    x, y, z = (round(float(v), 2) for v in np.asarray(corner) + along_row + along_column)
-    return (x, y, z)
-
-
-def _series(image: MedicalImage, facts: AcquisitionFacts) -> SeriesFacts:
-    return SeriesFacts(
-        modality=facts.modality,
-        body_part=facts.body_part,
-        description=facts.series_description,
-        number=facts.series_number,
-        sequence_name=facts.sequence_name,
-        scanning_sequence=facts.scanning_sequence,
-        contrast_agent=facts.contrast_agent,
-        plane=facts.plane,
-        slice_spacing_mm=facts.slice_spacing_mm,
-        pixel_spacing_mm=image.pixel_spacing_mm,
-        study_instance_uid=facts.study_instance_uid,
-        series_instance_uid=facts.series_instance_uid,
     )

@@ -1,0 +1,56 @@
+"""What ``tumorlens predict`` writes beside the answers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+    from tumorlens.inference.classifier import Classifier, Prediction
+    from tumorlens.inference.volume import Result, VolumePrediction, Watch
+
+    Passing = Callable[[Iterator[Result]], Iterator[Result]]
+
+
+class Extras:
+    """Is shown images as they are answered, and sees all results pass."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        """For ``predict_inputs``."""
+        self._watches: list[Watch] = []
+        self._passing: list[Passing] = []
+
+    @classmethod
+    def wanted(cls, classifier: "Classifier", heatmaps: Path | None, dicom: Path | None) -> Self:
+        """Those that are asked for: a folder for each."""
+        extras = cls()
+        if heatmaps is not None:
+            from tumorlens.cli.heatmaps import HeatmapFiles
+
+            files = HeatmapFiles(heatmaps)
+            extras.add(files.watch, files.passing, explain=True)
+        if dicom is not None:
+            from tumorlens.cli.dicom_files import writer
+
+            extras.add(writer(classifier, dicom))
+        return extras
+
+    def add(
+        self, watch: "Watch", passing: "Passing | None" = None, *, explain: bool = False
+    ) -> None:
+        """Take one more; with ``explain`` it needs heatmaps."""
+        self._watches.append(watch)
+        self._passing += [passing] if passing else []
+        self.settings["watch"] = self._watch
+        self.settings["explain"] = explain or self.settings.get("explain", False)
+
+    def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
+        """Pass ``results`` on through all that wants to see them."""
+        for one in self._passing:
+            results = one(results)
+        return results
+
+    def _watch(self, image: "MedicalImage", answer: "Prediction | VolumePrediction") -> None:
+        for watch in self._watches:
+            watch(image, answer)
