@@ -71,7 +71,10 @@ class Worker:
     """A package, loaded in a process of its own on one core; close it by ``with``."""
 
     def __init__(self, interpreter: Path, name: str) -> None:
-        """Start it and wait until it is loaded; raises ``EvaluationError`` where it is not."""
+        """Start it and wait until it is loaded; raises ``EvaluationError`` where it is not.
+
+        ``facts`` is what the worker says about the network.
+        """
         self.name = name
         command = [str(interpreter), "-I", str(_WORKER), name]
         self._process = subprocess.Popen(
@@ -83,8 +86,11 @@ class Worker:
             encoding="utf-8",
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
         )
-        self.facts: dict[str, Any] = json.loads(self._read())
-        """`parameters`, `macs` and `file_bytes`."""
+        try:
+            self.facts: dict[str, Any] = json.loads(self._read())
+        except EvaluationError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -95,9 +101,14 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process: it stops when there is nothing more to read."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
 
