@@ -123,7 +123,7 @@ class PackageContender:
 
 
 def graph_cost(path: Path) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates for one picture, of an ONNX file."""
+    """Parameters, and multiply-accumulates for a batch of one, of an ONNX file."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
     weights = {one.name: list(one.dims) for one in graph.initializer if one.data_type == 1}
     shapes = {
