@@ -19,6 +19,8 @@ from typing import Any
 
 import trust
 
+import peers
+
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ("folder-0", "folder-1", "folder-2")
 TWINLESS = "without_twins"
@@ -112,6 +114,7 @@ def results_page() -> str:
         "## Side by side\n\n" + honest_table(),
         "## Seeds\n\n" + seeds_table(),
         "## By class\n\n" + classes_section(),
+        *peers_section(),
         "## Elsewhere\n\n" + trust.elsewhere_section(),
         *(["## Prediction sets\n\n" + sets] if (sets := trust.sets_section()) else []),
         "## Refusal\n\n" + trust.refusal_section(),
@@ -122,6 +125,13 @@ def results_page() -> str:
         "## Time to the published accuracy\n\n" + race_section(),
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"
+
+
+def peers_section() -> list[str]:
+    """Beside other networks, once that was measured."""
+    if not (ROOT / "docs" / "benchmarks" / "peers.json").exists():
+        return []
+    return ["## Peers\n\n" + peers.section(load("benchmarks", "peers.json"))]
 
 
 def seeds_table() -> str:

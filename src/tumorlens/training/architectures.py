@@ -1,6 +1,6 @@
 """Named networks and what they cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from tumorlens.config import ModelConfig, TrainConfig
 from tumorlens.errors import RecipeError
-from tumorlens.training.network import SepSENet
+from tumorlens.training.network import Network, SepSENet
+
+Factory = Callable[[TrainConfig], Network]
+"""Makes the network that a recipe trains, with random weights from torch's global generator."""
 
 
 def _attentive(name: str, widths: tuple[int, ...]) -> ModelConfig:
@@ -83,12 +86,17 @@ def network_config(config: TrainConfig) -> ModelConfig:
     return model
 
 
+def build(config: TrainConfig) -> Network:
+    """The ``Factory`` of our own networks; ``RecipeError`` for an unknown name."""
+    return SepSENet(network_config(config))
+
+
 def count_parameters(network: nn.Module) -> int:
     """Trainable scalars."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def count_macs(network: SepSENet, image_size: int) -> int:
+def count_macs(network: Network, image_size: int) -> int:
     """Multiply-accumulates of convolutions and linear layers for one (1, 1, S, S) image."""
     total = 0
 

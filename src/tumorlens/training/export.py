@@ -4,7 +4,7 @@ import copy
 import io
 import logging
 import warnings
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import onnx
@@ -15,7 +15,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS
 from tumorlens.errors import BundleError
-from tumorlens.training.network import NetworkOutput, SeparableBlock, SepSENet
+from tumorlens.training.network import Network, NetworkOutput, SeparableBlock, SepSENet
+
+_N = TypeVar("_N", bound=Network)
 
 PARITY_TOLERANCE: Final = 1e-3
 """Largest difference allowed between torch and onnxruntime, in any logit."""
@@ -24,7 +26,7 @@ PARITY_TOLERANCE: Final = 1e-3
 class _Graph(nn.Module):
     """What the ONNX file computes: all outputs, averaged with those of the mirrored image."""
 
-    def __init__(self, network: SepSENet, flip: bool) -> None:
+    def __init__(self, network: Network, flip: bool) -> None:
         super().__init__()
         self.network, self.flip = network, flip
 
@@ -46,9 +48,15 @@ def _present(output: NetworkOutput) -> tuple[Tensor, ...]:
     return tuple(tensor for tensor in output if tensor is not None)
 
 
-def fuse_norms(network: SepSENet) -> SepSENet:
-    """A copy in evaluation mode whose batch normalisations are folded into the convolutions."""
+def fuse_norms(network: _N) -> _N:
+    """A copy in evaluation mode whose batch normalisations are folded into the convolutions.
+
+    Those of networks that are not ours stay as they are: the runtime folds them when it loads the
+    file.
+    """
     fused = copy.deepcopy(network).cpu().eval()
+    if not isinstance(fused, SepSENet):
+        return fused
     convolution, norm = fused.stem[0], fused.stem[1]
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
@@ -62,10 +70,10 @@ def fuse_norms(network: SepSENet) -> SepSENet:
     return fused
 
 
-def to_onnx(network: SepSENet, image_size: int, *, flip: bool = False) -> bytes:
+def to_onnx(network: Network, image_size: int, *, flip: bool = False) -> bytes:
     """Export for any batch size; float32 (N, 1, S, S) in, logits, cam and embedding out."""
     graph = _Graph(fuse_norms(network), flip).eval()
-    names = [*OUTPUTS, *((LESION_OUTPUT,) if network.config.lesion_head else ())]
+    names = [*OUTPUTS, *((LESION_OUTPUT,) if network.lesion is not None else ())]
     out = io.BytesIO()
     onnx.save(export_graph(graph, torch.zeros(2, 1, image_size, image_size), names), out)
     return out.getvalue()
@@ -90,7 +98,7 @@ def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> onnx.
 
 
 def check_parity(
-    network: SepSENet, logits: NDArray[np.float32], inputs: NDArray[np.float32], *, flip: bool
+    network: Network, logits: NDArray[np.float32], inputs: NDArray[np.float32], *, flip: bool
 ) -> float:
     """Return the largest difference between torch's logits and ``logits`` of the ONNX file.
 

