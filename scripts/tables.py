@@ -48,10 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def fill(readme: str) -> str:
     """Replace what stands between the README's markers."""
-    folder = evaluation(SEEDS[0])
     blocks = {
         "table": f"\n{honest_table()}\n",
-        "parameters": f"{folder['bundle']['parameters']:,}",
+        "parameters": f"{evaluation('default')['bundle']['parameters']:,}",
     }
     for name, text in blocks.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
