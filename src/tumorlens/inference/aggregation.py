@@ -2,10 +2,9 @@
 
 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
    finding shows in neighbouring slices, a single odd slice does not make one.
-2. A tumour is as probable as the weakest slice of the strongest run: of all runs of neighbouring
-   slices that span ``run_mm``, the one whose least suspicious slice (1 - P(notumor), smoothed) is
-   the most suspicious. One odd slice among healthy ones is not believed, nor is a small tumour
-   drowned in healthy slices. Which tumour, the run's slices say together.
+2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm`` is, on
+   average (1 - P(notumor), smoothed). One odd slice among healthy ones is not believed, nor is a
+   small tumour drowned in healthy slices.
 3. If the most probable class is a tumour, the finding is the slices around the run where that class
    keeps a share of its largest smoothed probability there, and its middle is their centre of mass.
 
@@ -34,7 +33,7 @@ class AggregationConfig(msgspec.Struct, frozen=True):
 
     smoothing_mm: float = 7.5
     """Half the base of the triangular window; 0 smooths nothing."""
-    run_mm: float = 5.0
+    run_mm: float = 15.0
     """From the first to the last slice of a run; a run has two slices at least."""
     finding_share: float = 0.5
     """Of the run's largest smoothed probability: below it a slice no longer belongs to the
@@ -66,7 +65,7 @@ def aggregate(
     smoothed = np.full(table.shape, np.nan)
     smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
     run = answered[strongest_run(smoothed[answered], along_mm[answered], config.run_mm)]
-    probabilities = combine(smoothed[run])
+    probabilities = smoothed[run].mean(axis=0)
     winner = int(np.argmax(probabilities))
     finding = None
     if winner != _NO_TUMOR:
@@ -78,7 +77,7 @@ def aggregate(
 def strongest_run(
     table: NDArray[np.float64], along_mm: NDArray[np.float64], run_mm: float
 ) -> NDArray[np.int64]:
-    """Places of the neighbouring slices whose least suspicious one is the most suspicious.
+    """Places of the neighbouring slices that are the most suspicious on average.
 
     Of (D, 4) probabilities; how many slices span ``run_mm`` follows from their median distance.
     """
@@ -86,19 +85,9 @@ def strongest_run(
     apart = float(np.median(np.abs(np.diff(along_mm)))) if len(along_mm) > 1 else 0.0
     further = len(table) if apart * len(table) < run_mm else round(run_mm / max(apart, _TINY_MM))
     count = min(max(2, 1 + further), len(table))
-    weakest = np.lib.stride_tricks.sliding_window_view(suspicion, count).min(axis=1)
-    places: NDArray[np.int64] = np.arange(count) + int(np.argmax(weakest))
+    means = np.lib.stride_tricks.sliding_window_view(suspicion, count).mean(axis=1)
+    places: NDArray[np.int64] = np.arange(count) + int(np.argmax(means))
     return places
-
-
-def combine(run: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities (4,) of a run (n, 4): a tumour as in its weakest slice, its class as in all."""
-    classes = run.mean(axis=0)
-    classes[_NO_TUMOR] = 0.0
-    weakest = float(1.0 - run[:, _NO_TUMOR].max())
-    found: NDArray[np.float64] = classes * (weakest / classes.sum() if weakest > 0.0 else 0.0)
-    found[_NO_TUMOR] = 1.0 - weakest
-    return found
 
 
 def smooth(
