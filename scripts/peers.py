@@ -67,7 +67,7 @@ def _table(one: Json, part: str) -> str:
         )
     return (
         f"{one['n']:,} {part} images of {one['groups']:,} patients or clusters; “ours” is "
-        f"{title(one['ours']).replace('**', '')}.\n\n{table(rows)}"
+        f"`{one['ours']}`.\n\n{table(rows)}"
     )
 
 

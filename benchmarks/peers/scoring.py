@@ -132,16 +132,18 @@ def _errors(
 ) -> dict[str, dict[str, Any]]:
     """Mean error on spoiled pictures, and relative to ours on the same ones."""
     bundles = [one for one in contenders if isinstance(one, BundleContender)]
-    others = [ours, *(one for one in contenders if not isinstance(one, BundleContender))]
-    found = _spoil(others, images, ours, plan.package_corruption_images, plan.sampling)
-    found |= _spoil(bundles, images, ours, plan.corruption_images, plan.sampling)
+    others = [one for one in contenders if not isinstance(one, BundleContender)]
+    found = _spoil(bundles, images, ours, plan.corruption_images, plan.sampling)
+    if others:
+        count = plan.package_corruption_images
+        found = _spoil([ours, *others], images, ours, count, plan.sampling) | found
     return found
 
 
 def _spoil(
     contenders: Sequence[Contender], images: _Set, ours: Contender, count: int, sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
-    if count == 0 or contenders == [ours]:
+    if count == 0:
         return {}
     chosen = _chosen(images, count)
     labels = np.array([ANSWERABLE.index(record.label) for record in chosen], dtype=np.int64)
