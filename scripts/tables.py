@@ -112,6 +112,7 @@ def results_page() -> str:
         "## In one picture\n\n" + trust.story_section(),
         "## Side by side\n\n" + honest_table(),
         "## Seeds\n\n" + seeds_table(),
+        "## Other protocols\n\n" + trust.protocols_section(),
         "## By class\n\n" + classes_section(),
         *peers_section(),
         "## Elsewhere\n\n" + trust.elsewhere_section(),

@@ -129,6 +129,32 @@ def sets_row(title: str, found: Json) -> tuple[str, ...]:
     return title, f"{found['n']:,}", share(found["coverage"]), exact, f"{size:.2f}", f"{single:.1%}"
 
 
+def protocols_section() -> str:
+    """What was trained for one protocol only, one look each."""
+    rows = [("what", "n (groups)", "accuracy", "log-loss", "missed tumours", "by patient's majority"),
+            ("---", "---:", "---:", "---:", "---:", "---:")]  # fmt: skip
+    commands = []
+    for name, title in (
+        ("folder-attentive-0", "`folder`, recipe `folder-attentive`: with outlines"),
+        ("patient-cv", "`patient-cv`, recipe `patients`: Cheng's three classes, five folds"),
+    ):
+        found = load("evaluations", f"{name}.json")
+        metrics, patients = found["metrics"], found.get("patients")
+        loss = metrics["log_loss"]
+        rows.append(
+            (
+                title,
+                f"{found['n']:,} ({found['n_groups']:,})",
+                share(metrics["accuracy"]),
+                f"{loss['value']:.3f} ({loss['low']:.3f}–{loss['high']:.3f})",
+                share(metrics["missed_tumor_rate"]),
+                share(patients["accuracy"]) if patients else "–",
+            )
+        )
+        commands.append(f"    {found['command']}")
+    return table(rows) + "\n\n" + "\n".join(commands)
+
+
 def refusal_section() -> str:
     """What the gate refuses."""
     found = load("benchmarks", "refusal.json")

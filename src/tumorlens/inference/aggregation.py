@@ -2,9 +2,9 @@
 
 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
    finding shows in neighbouring slices, a single odd slice does not make one.
-2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm`` is, on
-   average (1 - P(notumor), smoothed). One odd slice among healthy ones is not believed, nor is a
-   small tumour drowned in healthy slices.
+2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm``
+   is, on average (1 - P(notumor), smoothed). One odd slice among healthy ones is not believed, nor
+   is a small tumour drowned in healthy slices.
 3. If the most probable class is a tumour, the finding is the slices around the run where that class
    keeps a share of its largest smoothed probability there, and its middle is their centre of mass.
 
