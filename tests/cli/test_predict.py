@@ -291,3 +291,23 @@ def test_dicom_answers_go_into_a_folder(
     for _ in range(2):
         assert CliRunner().invoke(command, arguments).exit_code == 0
     assert len(list(out.glob("2.25.*.dcm"))) == 2
+
+
+def test_a_report_for_people(
+    run: Runner, folder: Path, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    for index, data in enumerate(write_series(4, SeriesDescription="t1 tra")):
+        (folder / f"{index}.dcm").write_bytes(data)
+    report = tmp_path / "report.html"
+    found = run(folder, "--html", report, "--format", "csv", "--heatmap", tmp_path / "maps")
+    assert found.exit_code == 3
+    assert f"tumorlens: wrote {report}" in found.stderr
+    page = report.read_text("utf-8")
+    for words in ("t1 tra", "a.png", "b.png", "damaged.png", "blank.png", RESEARCH_NOTICE):
+        assert words in page
+    assert page.count("data:image/jpeg") == 4
+    assert len(list((tmp_path / "maps").iterdir())) >= 3
+    assert run(folder, "--html", tmp_path / "no" / "report.html").exit_code == 2
+    first = run(folder, "--html", report, "--fail-fast")
+    assert first.exit_code == 3
+    assert "c.png" not in report.read_text("utf-8")

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from tumorlens.cli.result_table import bar, elide, percent, render
+from tumorlens.cli.result_table import bar, elide, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
 from tumorlens.inference.place import Finding, SeriesFacts
+from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.volume import Result, SlicePrediction, VolumePrediction
 from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
 

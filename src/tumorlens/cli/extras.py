@@ -18,18 +18,28 @@ class Extras:
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
         """For ``predict_inputs``."""
+        self.finish: Callable[[], None] = lambda: None
+        """To be called when all results have passed."""
         self._watches: list[Watch] = []
         self._passing: list[Passing] = []
 
     @classmethod
-    def wanted(cls, classifier: "Classifier", heatmaps: Path | None, dicom: Path | None) -> Self:
-        """Those that are asked for: a folder for each."""
+    def wanted(
+        cls, classifier: "Classifier", heatmaps: Path | None, html: Path | None, dicom: Path | None
+    ) -> Self:
+        """Those that are asked for: a folder for each, or a file."""
         extras = cls()
         if heatmaps is not None:
             from tumorlens.cli.heatmaps import HeatmapFiles
 
             files = HeatmapFiles(heatmaps)
             extras.add(files.watch, files.passing, explain=True)
+        if html is not None:
+            from tumorlens.cli.study_file import StudyFile
+
+            study = StudyFile(html, classifier)
+            extras.add(study.watch, study.passing, explain=True)
+            extras.finish = study.finish
         if dicom is not None:
             from tumorlens.cli.dicom_files import writer
 

@@ -5,7 +5,7 @@ import itertools
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ _PROGRESS_FROM = 16
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
+@click.option("--html", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write there a report with pictures of all answers, as one file.")  # fmt: skip
 @click.option("--dicom", "dicom", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
@@ -55,6 +57,7 @@ def command(
     batch_size: int,
     threads: int | None,
     heatmaps: Path | None,
+    html: Path | None,
     dicom: Path | None,
     fail_fast: bool,
 ) -> None:
@@ -71,19 +74,21 @@ def command(
     import tumorlens
     from tumorlens.imaging import finder
 
-    _check_output(output)
+    _check_output(output, "--output")
+    _check_output(html, "--html")
     classifier = tumorlens.load(bundle_name, threads=threads)
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
     _note_skipped(found)
     settings = {"plane": plane, "batch_size": batch_size}
-    extras = Extras.wanted(classifier, heatmaps, dicom)
+    extras = Extras.wanted(classifier, heatmaps, html, dicom)
     results = extras.passing(_results(classifier, found, settings | extras.settings))
     results = _with_progress(results, found, layout, output)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, is_file=output is not None)
-    _note_end(tally, layout, output)
+    extras.finish()
+    _note_end(tally, layout, [output, html])
     if tally.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
 
@@ -169,11 +174,9 @@ def _table(results: Iterable["Result"], is_file: bool) -> bytes:
     return text.encode(encoding or "utf-8", "replace")
 
 
-def _check_output(output: Path | None) -> None:
+def _check_output(output: Path | None, option: str) -> None:
     if output is not None and not output.absolute().parent.is_dir():
-        raise click.BadParameter(
-            f"{printable(str(output.parent))} is no folder", param_hint="--output"
-        )
+        raise click.BadParameter(f"{printable(str(output.parent))} is no folder", param_hint=option)
 
 
 @contextlib.contextmanager
@@ -210,9 +213,9 @@ def _note_skipped(found: Iterable["Found"]) -> None:
         click.echo(f"tumorlens: skipped {skipped} {what}", err=True)
 
 
-def _note_end(tally: _Tally, layout: str, output: Path | None) -> None:
+def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:
     """Tables carry the notice themselves; for programs' formats it goes beside them."""
-    if output is not None:
+    for output in filter(None, written):
         click.echo(f"tumorlens: wrote {printable(str(output))}", err=True)
     if tally.failed:
         click.echo(f"tumorlens: {tally.failed} of {tally.total} inputs failed", err=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from tumorlens.cli.terminal import printable
 from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import ABSTAINED, REJECTED
+from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
@@ -50,13 +51,6 @@ def render(results: Results, *, width: int | None, color: bool = False) -> str:
     body = _list(results, width) if width and width < _NARROW else [_table(results, width, console)]
     console.print(*body, *_footer(results), sep="\n")
     return "\n".join(line.rstrip() for line in out.getvalue().strip("\n").splitlines()) + "\n"
-
-
-def percent(share: float) -> str:
-    """0.9871 as ``98.7%``; never a rounded-up certainty, but ``>99.9%`` and ``<0.1%``."""
-    if share > 0.999:
-        return ">99.9%"
-    return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%"
 
 
 def bar(share: float) -> str:

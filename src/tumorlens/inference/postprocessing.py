@@ -23,6 +23,13 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
     return shares
 
 
+def percent(share: float) -> str:
+    """0.9871 as ``98.7%``; never a rounded-up certainty, but ``>99.9%`` and ``<0.1%``."""
+    if share > 0.999:
+        return ">99.9%"
+    return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%"
+
+
 def label(row: NDArray[np.floating]) -> str:
     """Name the class with the largest of 4 logits or probabilities; the first of equals."""
     return CLASSES[int(np.argmax(row))]

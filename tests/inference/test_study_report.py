@@ -1,0 +1,168 @@
+"""One study as one HTML file: what it says together, and that it asks nobody for anything."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.bundle import Bundle, DecisionRule, SetRule
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.classifier import Classifier, Failure, ModelIdentity, Prediction
+from tumorlens.inference.decision import Decision
+from tumorlens.inference.study_report import Entry, entry, strip, whole, write
+from tumorlens.inference.volume import VolumePrediction, predict_image
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+Gray = NDArray[np.uint8]
+MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+MODEL = ModelIdentity("tiny", "1", "ab" * 32)
+FAILED = Entry(Failure.of("x.png", CorruptInputError("x.png: damaged")))
+
+
+def answered(label: str) -> Entry:
+    return _entry("classified", label)
+
+
+def held(decision: Decision) -> Entry:
+    return _entry(decision, None)
+
+
+def _entry(decision: Decision, label: str | None) -> Entry:
+    shares = dict.fromkeys(CLASSES, 0.05) | {label or "notumor": 0.85}
+    reason = "" if label else "because"
+    return Entry(Prediction("a.png", decision, label, reason, shares, MODEL))
+
+
+@pytest.mark.parametrize(
+    ("entries", "headline"),
+    [
+        ([answered("glioma"), answered("glioma")], "Glioma"),
+        ([answered("glioma"), held("abstained"), FAILED], "Glioma"),
+        ([answered("glioma"), answered("notumor")], "No common answer"),
+        ([answered("glioma"), answered("meningioma")], "No common answer"),
+        ([answered("notumor"), answered("notumor")], "No tumour"),
+        ([answered("notumor"), held("rejected")], "No tumour"),
+        ([answered("notumor"), held("abstained")], "No common answer"),
+        ([answered("notumor"), FAILED], "No common answer"),
+        ([held("abstained"), held("rejected")], "No answer"),
+        ([FAILED, FAILED], "No answer"),
+    ],
+)
+def test_what_is_said_together(entries: list[Entry], headline: str) -> None:
+    found = whole(entries)
+    assert found.headline == headline
+    assert (found.tone == "classified") == (headline in {"Glioma", "No tumour"})
+
+
+def test_words_tell_what_is_open() -> None:
+    said = whole([answered("notumor"), held("abstained"), held("rejected"), FAILED]).text
+    assert said == (
+        "Of 4: no tumour in 1, 1 not sure, 1 refused as no brain MRI, 1 could not be used. "
+        "What is open may hold a tumour."
+    )
+
+
+@pytest.fixture
+def volume(head: Gray) -> MedicalImage:
+    """Eight slices that differ, the second blank."""
+    pixels = np.stack([np.roll(head, 9 * shift, axis=0) for shift in range(8)]).astype(np.float32)
+    pixels[1] = 7
+    return MedicalImage(pixels, "folder/v.tif", 8, "L")
+
+
+def test_a_volume_is_drawn_at_its_finding(classifier: Classifier, volume: MedicalImage) -> None:
+    answer = predict_image(classifier, volume, explain=True)
+    assert isinstance(answer, VolumePrediction)
+    assert answer.finding is not None
+    made = entry(classifier, answer, volume)
+    plain, overlaid = made.pictures
+    assert f"Slice {answer.finding.middle + 1} of 8, the middle of the finding" in plain.caption
+    assert plain.source.startswith("data:image/jpeg;base64,")
+    assert overlaid.source.startswith("data:image/png;base64,")
+    bars = strip(answer)
+    assert [bar.kind for bar in bars].count("middle") == 1
+    assert bars[answer.finding.middle].kind == "middle"
+    assert (bars[1].kind, bars[1].height) == ("none", 0.0)
+    assert bars[-1].left + bars[-1].width == pytest.approx(1.0)
+    assert dict(made.facts)["Slices"] == "8, distance not stated"
+
+
+def test_what_is_unsure_shows_its_most_suspicious_slice(
+    classifier: Classifier, volume: MedicalImage
+) -> None:
+    strict = DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
+    careful = Classifier(Bundle(info, classifier.bundle.model))
+    answer = predict_image(careful, volume, explain=True)
+    assert isinstance(answer, VolumePrediction)
+    suspicions = [1 - one.probabilities.get("notumor", 1.0) for one in answer.slices]
+    (place,) = {int(np.argmax(suspicions)) + 1}
+    made = entry(careful, answer, volume)
+    assert made.headline == "Not sure"
+    assert f"Slice {place} of 8, the most suspicious one" in made.pictures[0].caption
+
+
+def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
+    image = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
+    answer = predict_image(classifier, image)
+    refused = msgspec.structs.replace(answer, decision="rejected", label=None, reason="no head")
+    assert len(entry(classifier, refused, image).pictures) == 1
+    assert entry(classifier, answer, image, pictured=False).pictures == ()
+
+
+def test_the_file_says_all_and_asks_nobody(
+    classifier: Classifier, volume: MedicalImage, tmp_path: Path
+) -> None:
+    rule = SetRule(coverage=0.9, at_least=(0.0, 0.0, 1.0, 1.0), chosen_on="squares validation")
+    info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
+    open_minded = Classifier(Bundle(info, classifier.bundle.model))
+    answer = predict_image(open_minded, volume, explain=True)
+    entries = [entry(open_minded, answer, volume), held("abstained"), held("rejected"), FAILED]
+    page = write(tmp_path / "report.html", entries, info, MADE).read_text("utf-8")
+    assert "http://" not in page
+    assert "https://" not in page
+    assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+    assert "default-src 'none'" in page
+    for words in (
+        RESEARCH_NOTICE, "2026-01-02 03:04 UTC", classifier.model.sha256, "Not excluded:",
+        "90% prediction set", "squares validation", "x.png: damaged", "Because.", "Refused",
+    ):  # fmt: skip
+        assert words in page
+    assert page.count('class="strip"') == 1
+
+
+def test_names_from_files_are_text(
+    classifier: Classifier, volume: MedicalImage, tmp_path: Path
+) -> None:
+    evil = msgspec.structs.replace(
+        predict_image(classifier, volume), path="<script>alert(1)</script>"
+    )
+    made = write(
+        tmp_path / "r.html", [entry(classifier, evil, volume)], classifier.bundle.info, MADE
+    )
+    assert "<script" not in made.read_text("utf-8")
+
+
+def test_facts_of_a_series(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    from tumorlens.imaging.study import read_study
+
+    tags = {"SeriesDescription": "t1 tra", "ContrastBolusAgent": "Gd", "SequenceName": "*tfl3d1"}
+    for index, data in enumerate(write_series(5, **tags)):
+        (tmp_path / f"{index}.dcm").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    made = entry(classifier, predict_image(classifier, image), image)
+    facts = dict(made.facts)
+    assert made.name == "t1 tra"
+    assert facts["Contrast agent"] == "Gd"
+    assert facts["Sequence"] == "*tfl3d1"
+    assert facts["Slices"] == "5, 5 mm apart"
+    assert facts["Pixel spacing"] == "1 × 1 mm"
+    assert "Phantom" not in str(made)  # the patient's name
