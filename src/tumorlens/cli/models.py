@@ -86,7 +86,7 @@ def _print_table(rows: list[_Row]) -> None:
 
     table = Table(box=None, header_style="bold")
     for title in ("name", "kind"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     for title in ("input", "parameters", "MACs (M)", "file (MB)"):
         table.add_column(title, justify="right")
     table.add_column("")
