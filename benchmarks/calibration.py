@@ -67,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     records = [manifest.records[i] for i in chosen]
     labels = np.array([CLASSES.index(record.label) for record in records])
     groups = np.array([group_of(record) for record in records])
-    logits = _logits(classifier, manifest, chosen, options.cache or cache.default_folder())
+    folder = options.cache or cache.default_folder()
+    config = classifier.bundle.info.preprocess
+    images = cache.cached_images(manifest, chosen, config, folder)
+    logits = classifier.logits(images).astype(np.float64)
     scaling = [_calibration(name, fit, logits, labels, groups, options.repeats)
                for name, fit in SCALINGS.items()]  # fmt: skip
     sets = [_sets(name, fit, logits, labels, groups, options.draws) for name, fit in SETS.items()]
@@ -193,17 +196,6 @@ SETS: Final[dict[str, Fit]] = {
     "APS": lambda x, y: pooled(x, y, cumulative),
     "RAPS": lambda x, y: pooled(x, y, lambda rows: cumulative(rows, *_RAPS)),
 }
-
-
-def _logits(
-    classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
-) -> Floats:
-    images = cache.cached_images(manifest, chosen, classifier.bundle.info.preprocess, folder)
-    parts = [
-        classifier.forward(np.asarray(images[start : start + 64])).logits
-        for start in range(0, len(images), 64)
-    ]
-    return np.concatenate(parts).astype(np.float64)
 
 
 def _calibration(

@@ -169,11 +169,7 @@ def _answers(
 ) -> NDArray[np.float64]:
     info = classifier.bundle.info
     images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    logits = [
-        classifier.forward(np.asarray(images[start : start + 64])).logits
-        for start in range(0, len(images), 64)
-    ]
-    return probabilities(np.concatenate(logits), info.temperature)
+    return probabilities(classifier.logits(images), info.temperature)
 
 
 def _said_healthy(shares: NDArray[np.float64]) -> float:

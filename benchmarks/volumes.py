@@ -252,11 +252,7 @@ def _answers(
 ) -> Floats:
     info = classifier.bundle.info
     images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    logits = [
-        classifier.forward(np.asarray(images[start : start + 64])).logits
-        for start in range(0, len(images), 64)
-    ]
-    return probabilities(np.concatenate(logits), info.temperature)
+    return probabilities(classifier.logits(images), info.temperature)
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:

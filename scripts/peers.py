@@ -1,10 +1,8 @@
 # ruff: noqa: E501
 """The part of docs/results.md about peers."""
 
-from collections.abc import Sequence
-from typing import Any
+from records import Json, share, table
 
-Json = dict[str, Any]
 TITLES = {
     "small": "**ours, `small`**, trained as the peers",
     "paper": "Ganguly and Ghosh's, our reading (`paper`)",
@@ -119,17 +117,3 @@ def _gain(estimate: Json) -> str:
 
 def _p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-
-
-def share(estimate: Json) -> str:
-    """A rate with its interval, in percent; without one where groups are too few."""
-    if estimate["value"] is None:
-        return "–"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.2%}"
-    return f"{estimate['value']:.2%} ({estimate['low']:.1%}–{estimate['high']:.1%})"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown; the second one is the ruler."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -5,22 +5,18 @@
 Every bar is one of the records in docs/evaluations; whiskers are their 95% intervals.
 """
 
-import json
-from pathlib import Path
-from typing import Any, Final
-
-import matplotlib
-
-matplotlib.use("Agg")
+from typing import Final
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from records import ROOT, evaluation
 
-ROOT = Path(__file__).resolve().parent.parent
-Json = dict[str, Any]
-BLUE, ORANGE, INK, LINE = "#0072b2", "#e69f00", "#222222", "#bbbbbb"
+from tumorlens.evaluation import canvas
+from tumorlens.evaluation.canvas import BLUE, INK
+
+ORANGE: Final = "#e69f00"
+"""Of Okabe and Ito, as the house style's colours."""
 PLACES: Final = (
     ("folder-0", None, "patients\nit was trained on\n(folder test)"),
     ("clean-0", "default", "new patients,\nsame sources\n(clean test)"),
@@ -36,15 +32,12 @@ PANELS: Final = (
 
 def main() -> None:
     """Draw and save."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    for panel, (metric, title) in zip(axes, PANELS, strict=True):
-        _draw(panel, metric, title)
-    handles, labels = axes[1].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK
-    )
-    target = ROOT / "docs" / "figures" / "story.png"
-    figure.savefig(target, dpi=130, metadata={"Software": None})
+    with canvas.figure(11.0, 4.6) as (figure, png):
+        panels = figure.subplots(1, 2)
+        for panel, (metric, title) in zip(panels, PANELS, strict=True):
+            _draw(panel, metric, title)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    (ROOT / "docs" / "figures" / "story.png").write_bytes(png.getvalue())
 
 
 def _draw(axes: Axes, metric: str, title: str) -> None:
@@ -53,13 +46,11 @@ def _draw(axes: Axes, metric: str, title: str) -> None:
     places = np.arange(len(PLACES))
     _bars(axes, places - 0.19, plain, ORANGE, "trained as the literature does")
     _bars(axes, places + 0.19, robust, BLUE, "taught where tumours are (the network in the box)")
-    axes.set_xticks(places, [words for _, _, words in PLACES], color=INK, fontsize=9)
+    axes.set_xticks(places, [words for _, _, words in PLACES], fontsize=9)
     axes.set_ylim(0, 1.12 if metric == "accuracy" else 0.85)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")
-    axes.set_title(title, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-    axes.tick_params(length=0, colors=INK)
+    axes.set_title(title)
+    axes.tick_params(length=0)
 
 
 def _bars(
@@ -82,8 +73,7 @@ def _bars(
 
 def _values(name: str, metric: str) -> NDArray[np.float64]:
     """Value, low and high end of a metric in docs/evaluations/NAME.json."""
-    path = ROOT / "docs" / "evaluations" / f"{name}.json"
-    found: Json = json.loads(path.read_text("utf-8"))["metrics"][metric]
+    found = evaluation(name)["metrics"][metric]
     return np.array([found["value"], found["low"], found["high"]], dtype=np.float64)
 
 

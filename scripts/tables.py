@@ -9,22 +9,19 @@ docs/benchmarks/NAME.json is of `python -m benchmarks.NAME --output`.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import trust
+from records import ROOT, Json, evaluation, load, number, share, table
 
 import peers
 
-ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ("folder-0", "folder-1", "folder-2")
 TWINLESS = "without_twins"
-Json = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -253,32 +250,6 @@ def race_section() -> str:
 def mean_accuracy() -> float:
     """Of the seeds on the `folder` test images."""
     return fmean(float(evaluation(n)["metrics"]["accuracy"]["value"]) for n in SEEDS)
-
-
-def evaluation(name: str) -> Json:
-    """The record of one `tumorlens evaluate`."""
-    return load("evaluations", f"{name}.json")
-
-
-def load(*parts: str) -> Json:
-    """A JSON record below docs/."""
-    found: Json = json.loads(ROOT.joinpath("docs", *parts).read_text("utf-8"))
-    return found
-
-
-def share(estimate: Json) -> str:
-    """A rate with its interval, in percent."""
-    return f"{estimate['value']:.2%} ({estimate['low']:.1%}–{estimate['high']:.1%})"
-
-
-def number(estimate: Json) -> str:
-    """A number with its interval."""
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown; the second one is the ruler."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _read(path: Path) -> str:

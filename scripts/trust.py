@@ -2,14 +2,11 @@
 """The parts of docs/results.md about other sources, refusal and heatmaps, and the model card."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+
+from records import ROOT, Json, evaluation, load, number, share, table
 
 from tumorlens.labels import LABEL_NAMES
 
-ROOT = Path(__file__).resolve().parent.parent
-Json = dict[str, Any]
 ELSEWHERE = (
     ("default", "`clean` test: new patients, known sources"),
     (
@@ -31,7 +28,7 @@ def elsewhere_section() -> str:
         ("---", "---:", "---:", "---:", "---:", "---:", "---:"),
     ]  # fmt: skip
     for name, title in ELSEWHERE:
-        found = load("evaluations", f"{name}.json")
+        found = evaluation(name)
         held, metrics = found["held_back"], found["metrics"]
         rows.append(
             (
@@ -55,10 +52,10 @@ def elsewhere_section() -> str:
 def story_section() -> str:
     """The picture, what it shows, and the commands behind its bars."""
     plain = ("folder-0", "clean-0", "clean-0-br35h-tumor", "clean-0-brain-tumor-progression")
-    found = [load("evaluations", f"{name}.json") for name in plain]
+    found = [evaluation(name) for name in plain]
     right = [f"{100 * one['metrics']['accuracy']['value']:.1f}%" for one in found]
     abroad = {
-        name: load("evaluations", f"{name}.json")["metrics"]["missed_tumor_rate"]
+        name: evaluation(name)["metrics"]["missed_tumor_rate"]
         for name in ("clean-0-br35h-tumor", "br35h-tumor")
     }
     commands = "\n".join(f"    {one['command']}" for one in found[2:])
@@ -68,8 +65,8 @@ def story_section() -> str:
         f"The same small network, trained in the usual way, is right {right[0]} of the time on the "
         f"literature's split, whose test patients it was trained on; {right[1]} on new patients of the "
         f"same sources; {right[2]} and {right[3]} elsewhere, where it calls "
-        f"{share(abroad['clean-0-br35h-tumor'])} of Br35H's tumours “no tumour”. `default` learnt from "
-        "experts' outlines, from tumours moved between sources and from other collections: it calls "
+        f"{share(abroad['clean-0-br35h-tumor'])} of Br35H's tumours “no tumour”. `default`, a relative of it "
+        "that reads the class off where it sees tumour, learnt from experts' outlines, from tumours moved between sources and from other collections: it calls "
         f"{share(abroad['br35h-tumor'])} of them so, before it abstains. Whiskers are 95% intervals from "
         "resampling patients; drawn by `python scripts/story.py`. The plain network elsewhere, one look "
         "each (`clean-0` is [the plain run](runs/clean-0/run.json)'s bundle):\n\n" + commands
@@ -79,7 +76,7 @@ def story_section() -> str:
 def plain_and_robust() -> str:
     """What robustness costs at home."""
     plain, robust, plain_abroad, robust_abroad = (
-        load("evaluations", f"{name}.json")["metrics"]
+        evaluation(name)["metrics"]
         for name in ("clean-0", "default", "clean-0-br35h-tumor", "br35h-tumor")
     )
     return (
@@ -103,7 +100,7 @@ def sets_section() -> str:
     ]  # fmt: skip
     stated = None
     for name, title in ELSEWHERE:
-        found = load("evaluations", f"{name}.json").get("prediction_sets")
+        found = evaluation(name).get("prediction_sets")
         if not found:
             continue
         stated = found["stated_coverage"]
@@ -138,15 +135,14 @@ def protocols_section() -> str:
         ("folder-attentive-0", "`folder`, recipe `folder-attentive`: with outlines"),
         ("patient-cv", "`patient-cv`, recipe `patients`: Cheng's three classes, five folds"),
     ):
-        found = load("evaluations", f"{name}.json")
+        found = evaluation(name)
         metrics, patients = found["metrics"], found.get("patients")
-        loss = metrics["log_loss"]
         rows.append(
             (
                 title,
                 f"{found['n']:,} ({found['n_groups']:,})",
                 share(metrics["accuracy"]),
-                f"{loss['value']:.3f} ({loss['low']:.3f}–{loss['high']:.3f})",
+                number(metrics["log_loss"]),
                 share(metrics["missed_tumor_rate"]),
                 share(patients["accuracy"]) if patients else "–",
             )
@@ -283,23 +279,3 @@ def card_sets(info: Json) -> str:
     if not info.get("prediction_sets") or not measured:
         return ""
     return f"## What it does not exclude\n\n{measured}\n\n"
-
-
-def load(*parts: str) -> Json:
-    """A JSON record below docs/."""
-    found: Json = json.loads(ROOT.joinpath("docs", *parts).read_text("utf-8"))
-    return found
-
-
-def share(estimate: Json) -> str:
-    """A rate with its interval, in percent; without one where groups are too few."""
-    if estimate["value"] is None:
-        return "–"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.2%}"
-    return f"{estimate['value']:.2%} ({estimate['low']:.1%}–{estimate['high']:.1%})"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown; the second one is the ruler."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Picture = str | Path | NDArray[np.generic] | MedicalImage
 """What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
 
+_FORWARD_BATCH: Final = 64
 _MAX_DECODERS: Final = 8
 
 
@@ -121,8 +122,8 @@ class Answer(NamedTuple):
             return self.prediction
         shares = self.prediction.probabilities
         name = name or max(shares, key=shares.__getitem__)
-        # What was taught where tumours are points at them; the class map of such a network does
-        # not, for its features say "tumour" all over the head (docs/results.md, Heatmaps).
+        # What was taught where tumours are points at them, and better than the class's own map
+        # (docs/results.md, Heatmaps).
         place = self.cam[CLASSES.index(name)]
         if self.lesion is not None and name != NO_TUMOR:
             place = self.lesion
@@ -221,6 +222,12 @@ class Classifier:
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
         return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, 4), before temperature, of any number of preprocessed images (N, S, S)."""
+        starts = range(0, len(images), _FORWARD_BATCH)
+        parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
+        return np.concatenate(parts)
 
     def _prepare(self, path: str | Path) -> Ready | Failure:
         try:

@@ -32,7 +32,6 @@ from tumorlens.training.images import usable
 
 MAX_REFUSED: Final = 0.005
 """Share of the validation images that the gate may refuse."""
-_BATCH: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,8 @@ def calibrate(
     if not main.chosen():
         raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
     classifier = Classifier(made, answer_all=True)
-    logits = [_logits(classifier, held, cache_folder) for held in sets]
+    config = made.info.preprocess
+    logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
     right = [_right(held) for held in sets]
     labels = right[0].argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
@@ -97,14 +97,6 @@ def calibrate(
 def save(folder: Path, done: Bundle) -> Bundle:
     """Write a calibrated bundle over ``folder``."""
     return bundle.save(folder, done.info, done.model, done.gate)
-
-
-def _logits(classifier: Classifier, held: HeldOut, folder: Path) -> NDArray[np.float32]:
-    pictures = held.pictures(classifier.bundle.info.preprocess, folder)
-    starts = range(0, len(pictures), _BATCH)
-    return np.concatenate(
-        [classifier.forward(np.asarray(pictures[s : s + _BATCH])).logits for s in starts]
-    )
 
 
 def _right(held: HeldOut) -> NDArray[np.bool_]:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import tumorlens
 from tumorlens import bundle
@@ -31,7 +30,6 @@ CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 RUN_FILE: Final = "run.json"
 BUNDLE_FOLDER: Final = "bundle"
 _PARITY_IMAGES: Final = 64
-_FORWARD_BATCH: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +120,7 @@ def export_bundle(
         metrics={},
     )
     saved = bundle.save(folder, info, model)
-    logits = _forward(Classifier(saved), validation.images)
+    logits = Classifier(saved).logits(validation.images)
     sample = normalize(np.asarray(validation.images[:_PARITY_IMAGES]), config.preprocess)
     parity = export.check_parity(network, logits[:_PARITY_IMAGES], sample, flip=config.flip_at_test)
     temperature = fit_temperature(logits, validation.labels)
@@ -191,9 +189,3 @@ def _finish(
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
     (out / RUN_FILE).write_bytes(text + b"\n")
     return out / BUNDLE_FOLDER
-
-
-def _forward(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    starts = range(0, len(images), _FORWARD_BATCH)
-    parts = [classifier.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
-    return np.concatenate(parts)
