@@ -1,6 +1,6 @@
 """Peers under our trainer: built, trained, exported, scored and shown, on phantoms."""
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -191,7 +191,9 @@ def runs(data: tuple[Manifest, Split], tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
-def test_score_of_two_bundles(data: tuple[Manifest, Split], runs: Path, tmp_path: Path) -> None:
+def test_score_of_two_bundles(
+    data: tuple[Manifest, Split], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest, split = data
     own = contenders.of_split(split.info.name, runs, [])
     assert [one.name for one in own] == ["mobilenet_v3_small", "small"]
@@ -211,7 +213,7 @@ def test_score_of_two_bundles(data: tuple[Manifest, Split], runs: Path, tmp_path
     with pytest.raises(EvaluationError, match="no contender is named 'other'"):
         scoring.score(split, manifest, own, "other", plan)
     record = {"command": "COMMAND", "part": "validation", "processor": "P", "splits": [table]}
-    section = _tables().section(json.loads(json.dumps(record)))
+    section = _tables(monkeypatch).section(json.loads(json.dumps(record)))
     assert "| MobileNetV3-Small |" in section
     assert "929,316" in section
     assert "COMMAND" in section
@@ -245,10 +247,7 @@ def test_command_line_names_no_folder() -> None:
     assert "/" not in line
 
 
-def _tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("peers_tables", ROOT / "scripts" / "peers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that renders the record, with its neighbours in reach."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("peers")
