@@ -212,7 +212,7 @@ def endurance(found: Json) -> str:
         f"afterwards it answered without an error again. In {soak['seconds'] / 60:.0f} minutes at 8 "
         f"connections: {soak['requests']:,} requests, {soak['not_2xx']} errors, {soak['lost']} lost, "
         f"memory {soak['first_tenth_mib']:.0f} MiB in the first tenth and {soak['last_tenth_mib']:.0f} "
-        "MiB in the last. Other programs ran during these two."
+        "MiB in the last."
     )
 
 
