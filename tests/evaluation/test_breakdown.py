@@ -16,12 +16,19 @@ PLAIN = Record("x", "glioma", "", "a", "", 1, 1, "L", "", "east")
 
 
 def found(
-    records: list[Record], rounds: list[str], labels: list[int], answers: list[int]
+    records: list[Record],
+    rounds: list[str],
+    labels: list[int],
+    answers: list[int],
+    sure: list[bool] | None = None,
 ) -> dict[str, breakdown.Breakdown]:
-    groups = [f"g{i}" for i in range(len(records))]
-    every = breakdown.breakdowns(
-        records, rounds, np.array(labels), np.array(answers), groups, FEW
-    )  # fmt: skip
+    answered = breakdown.Answered(
+        np.array(labels),
+        np.array(answers),
+        np.array(sure or [True] * len(records)),
+        [f"g{i}" for i in range(len(records))],
+    )
+    every = breakdown.breakdowns(records, rounds, answered, FEW)
     return {one.field: one for one in every}
 
 
@@ -64,3 +71,14 @@ def test_folds_stay_in_order_with_their_mean() -> None:
     assert folds.mean == 0.75
     assert folds.deviation == pytest.approx(0.5 / np.sqrt(2))
     assert breakdown.as_dict(folds)["fold 0"]["n"] == 2
+
+
+def test_each_value_says_what_is_left_by_the_bars() -> None:
+    west = dataclasses.replace(PLAIN, source="west")
+    records = [PLAIN, PLAIN, west, west]
+    truth, answers = [GLIOMA, HEALTHY, HEALTHY, HEALTHY], [HEALTHY, HEALTHY, GLIOMA, HEALTHY]
+    got = found(records, [""] * 4, truth, answers, [False, True, True, True])["source"]
+    east, other = (row.held_back for row in got.rows)
+    assert (east.coverage, east.accuracy, east.missed_tumor_rate) == (0.5, 1.0, 0.0)
+    assert (other.coverage, other.healthy_accuracy) == (1.0, 0.5)
+    assert breakdown.as_dict(got)["west"]["held_back"]["missed_tumor_rate"] is None

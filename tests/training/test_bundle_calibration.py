@@ -1,6 +1,7 @@
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -64,6 +65,31 @@ def test_less_coverage_raises_the_bars_of_the_sets(
         bars.append(done.info.prediction_sets.at_least)
     assert all(wide <= narrow for wide, narrow in zip(*bars, strict=True))
     assert bars[0] != bars[1]
+
+
+def test_what_trained_nothing_calibrates_nothing(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    manifest, split = square_set
+    far = [
+        dataclasses.replace(r, source="far" if Path(r.path).stem >= "18" else "near")
+        for r in manifest
+    ]
+    sourced, near = (
+        Manifest(tuple(far), manifest.folder),
+        {r.sha256 for r in far if r.source == "near"},
+    )
+    made = bundle.load(tiny_bundle)
+    training = made.info.training | {"left_out": ["far"]}
+    made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, training=training))
+    done, _ = calibrate(made, HeldOut(sourced, split), [HeldOut(sourced, split)], tmp_path)
+    rows = [row for row in split.rows if row.sha256 in near]
+    fewer = splits.build("squares", "for tests", rows, disjoint=True)
+    only_near = Manifest(tuple(r for r in far if r.source == "near"), manifest.folder)
+    held = HeldOut(only_near, fewer)
+    again, _ = calibrate(bundle.load(tiny_bundle), held, [held], tmp_path)
+    assert done.info.decision == again.info.decision
+    assert done.info.temperature == again.info.temperature
 
 
 def test_a_split_without_validation_images(

@@ -29,6 +29,8 @@ class Outcome:
     """Share of all tumour images answered "no tumour"; NaN where there are none."""
     false_alarm_rate: float
     """Share of all images without tumour answered with one; NaN where there are none."""
+    healthy_accuracy: float
+    """Share of right answers among the answered images without tumour; NaN where none is."""
 
 
 def choose_rule(
@@ -59,8 +61,13 @@ def choose_rule(
 
 def outcome(shares: NDArray[np.float64], right: NDArray[np.bool_], rule: DecisionRule) -> Outcome:
     """What ``rule`` does to these images; arguments as of ``choose_rule``."""
-    answered = shares.argmax(axis=1)
-    sure = is_sure(shares, rule)
+    return outcome_of(shares.argmax(axis=1), is_sure(shares, rule), right)
+
+
+def outcome_of(
+    answered: NDArray[np.int64], sure: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> Outcome:
+    """What holding back does: most probable class (N,), whether it is given (N,), right (N, 4)."""
     correct = right[np.arange(len(right)), answered]
     healthy = right[:, NO_TUMOR_INDEX]
     said_healthy = answered == NO_TUMOR_INDEX
@@ -69,6 +76,7 @@ def outcome(shares: NDArray[np.float64], right: NDArray[np.bool_], rule: Decisio
         _share(correct[sure]),
         _share((said_healthy & sure)[~healthy]),
         _share((~said_healthy & sure)[healthy]),
+        _share(correct[healthy & sure]),
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets.manifest import Record
-from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation import abstention, metrics, resampling
+from tumorlens.evaluation.abstention import Outcome
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.labels import NO_TUMOR_INDEX
 
@@ -27,6 +28,24 @@ _SKULL: Final = {"1": "removed", "0": "shown"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Answered:
+    """N images and their answers."""
+
+    labels: NDArray[np.int64]
+    """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
+    predicted: NDArray[np.int64]
+    """(N,) the most probable class."""
+    sure: NDArray[np.bool_]
+    """(N,) whether the image's bundle gives that answer by its bars."""
+    groups: Sequence[str]
+
+    def where(self, member: NDArray[np.bool_]) -> "Answered":
+        """Those of the images that ``member`` (N,) names."""
+        groups = [name for name, inside in zip(self.groups, member, strict=True) if inside]
+        return Answered(self.labels[member], self.predicted[member], self.sure[member], groups)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
     """The images that have one value."""
 
@@ -37,6 +56,8 @@ class Row:
     """Images of a tumour among them."""
     estimates: Mapping[str, Estimate]
     """Keyed by ``metrics.RATES``."""
+    held_back: Outcome
+    """What is left where the bundles answer by their bars only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,9 +91,7 @@ class Breakdown:
 def breakdowns(
     records: Sequence[Record],
     rounds: Sequence[str],
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    groups: Sequence[str],
+    answered: Answered,
     sampling: Sampling,
 ) -> tuple[Breakdown, ...]:
     """Break N answers down by round and by each field in which the records differ."""
@@ -87,7 +106,7 @@ def breakdowns(
     if columns["family"] == columns["source"]:
         del columns["family"]
     return tuple(
-        Breakdown(field, _rows(values, labels, predicted, groups, sampling))
+        Breakdown(field, _rows(values, answered, sampling))
         for field, values in columns.items()
         if len(set(values)) > 1
     )
@@ -101,41 +120,31 @@ def as_dict(breakdown: Breakdown) -> dict[str, Any]:
             "n_groups": row.groups,
             "n_tumors": row.tumors,
             **{name: resampling.rounded(row.estimates[name]) for name in metrics.RATES},
+            "held_back": abstention.as_dict(row.held_back),
         }
         for row in breakdown.rows
     }
 
 
-def _rows(
-    values: Sequence[str],
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    groups: Sequence[str],
-    sampling: Sampling,
-) -> tuple[Row, ...]:
-    column, names = np.array(values), np.array(groups)
+def _rows(values: Sequence[str], answered: Answered, sampling: Sampling) -> tuple[Row, ...]:
+    column = np.array(values)
     rows = [
-        _row(value or UNKNOWN, column == value, labels, predicted, names, sampling)
+        _row(value or UNKNOWN, answered.where(column == value), sampling)
         for value in sorted(set(values))
     ]
     in_order = any(value.startswith("fold ") for value in values)
     return tuple(rows if in_order else sorted(rows, key=lambda row: -row.images))
 
 
-def _row(
-    value: str,
-    member: NDArray[np.bool_],
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    groups: NDArray[np.str_],
-    sampling: Sampling,
-) -> Row:
-    truth, answer, names = labels[member], predicted[member], groups[member].tolist()
-    estimates = resampling.bootstrap(lambda w: metrics.rates(truth, answer, w), names, sampling)
+def _row(value: str, some: Answered, sampling: Sampling) -> Row:
+    estimates = resampling.bootstrap(
+        lambda weights: metrics.rates(some.labels, some.predicted, weights), some.groups, sampling
+    )
     return Row(
         value,
-        int(member.sum()),
-        len(set(names)),
-        int(np.count_nonzero(truth != NO_TUMOR_INDEX)),
+        len(some.labels),
+        len(set(some.groups)),
+        int(np.count_nonzero(some.labels != NO_TUMOR_INDEX)),
         dict(zip(metrics.RATES, estimates, strict=True)),
+        abstention.outcome_of(some.predicted, some.sure, metrics.RIGHT[some.labels]),
     )

@@ -11,7 +11,7 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST
 from tumorlens.errors import DatasetError
 from tumorlens.evaluation import controls, exposure, metrics, patients, resampling
-from tumorlens.evaluation.breakdown import Breakdown, breakdowns
+from tumorlens.evaluation.breakdown import Answered, Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.exposure import Kinship, Subset
 from tumorlens.evaluation.patients import PatientLevel
@@ -19,6 +19,7 @@ from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.rounds import Round
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.inference.classifier import Classifier, Failure
+from tumorlens.inference.decision import is_sure
 from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
 
 _T = TypeVar("_T")
@@ -71,6 +72,8 @@ class Evaluation:
     """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     probabilities: NDArray[np.float64]
     """(N, 4), after temperature; rows sum to 1."""
+    sure: NDArray[np.bool_]
+    """(N,) whether the bundle that scored the image gives an answer by its bars of abstention."""
     groups: tuple[str, ...]
     rounds: tuple[str, ...]
     """(N,) name of the round that scored each image; empty strings where there is one round."""
@@ -171,6 +174,7 @@ def evaluate_rounds(
     groups = tuple(exposure.group_of(record) for record in records)
     probabilities = pooled.probabilities[answerable]
     predicted = probabilities.argmax(axis=1).astype(np.int64)
+    sure = pooled.sure[answerable]
     kin = Kinship(pooled.kinship.twin[answerable], pooled.kinship.group[answerable])
     subsets = exposure.subsets(kin)
     beside: tuple[Control, ...] = ()
@@ -184,11 +188,12 @@ def evaluate_rounds(
         records=records,
         labels=labels,
         probabilities=probabilities,
+        sure=sure,
         groups=groups,
         rounds=names,
         kinship=kin,
         measured=tuple(_measure(s, labels, probabilities, groups, sampling) for s in subsets),
-        breakdowns=breakdowns(records, names, labels, predicted, groups, sampling),
+        breakdowns=breakdowns(records, names, Answered(labels, predicted, sure, groups), sampling),
         patients=patients.vote(records, labels, probabilities, groups, sampling),
         selective=selective(
             labels,
@@ -208,6 +213,7 @@ class _Pooled:
     records: tuple[Record, ...]
     rounds: tuple[str, ...]
     probabilities: NDArray[np.float64]
+    sure: NDArray[np.bool_]
     kinship: Kinship
 
 
@@ -219,18 +225,20 @@ def _pool(
         for one in rounds
     ]
     total = sum(map(len, chosen))
-    tables, kin = [np.zeros((0, len(CLASSES)))], []
+    tables, sure, kin = [np.zeros((0, len(CLASSES)))], [np.zeros(0, dtype=np.bool_)], []
     done = 0
     for one, records in zip(rounds, chosen, strict=True):
         told = None if progress is None else _shifted(progress, done, total)
         if records:
             tables.append(score(one.classifier, manifest, records, told))
+            sure.append(is_sure(tables[-1], one.classifier.bundle.info.decision))
         kin.append(exposure.kinship(manifest, one.parts, part))
         done += len(records)
     return _Pooled(
         tuple(record for records in chosen for record in records),
         tuple(one.name for one, records in zip(rounds, chosen, strict=True) for _ in records),
         np.concatenate(tables),
+        np.concatenate(sure),
         Kinship(np.concatenate([k.twin for k in kin]), np.concatenate([k.group for k in kin])),
     )
 

@@ -157,7 +157,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         **_rounds(evaluation, setting),
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
-        "held_back": _held_back(evaluation, setting),
+        "held_back": abstention.as_dict(held_back(evaluation)),
         "prediction_sets": _prediction_sets(evaluation, setting),
         "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
         "controls": {control.name: _control(control) for control in evaluation.controls},
@@ -176,17 +176,10 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     return {label: table[label] for label in LABELS if label in table}
 
 
-def held_back(evaluation: Evaluation, setting: Setting) -> Outcome | None:
-    """What the bundle's own rule of abstention does to these images; None for several bundles."""
-    if setting.peers:
-        return None
+def held_back(evaluation: Evaluation) -> Outcome:
+    """What the bundles' own rules of abstention do to the images that each of them scored."""
     right = metrics.RIGHT[evaluation.labels]
-    return abstention.outcome(evaluation.probabilities, right, setting.bundle.info.decision)
-
-
-def _held_back(evaluation: Evaluation, setting: Setting) -> dict[str, float | None] | None:
-    found = held_back(evaluation, setting)
-    return abstention.as_dict(found) if found else None
+    return abstention.outcome_of(evaluation.predicted, evaluation.sure, right)
 
 
 def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:

@@ -128,7 +128,7 @@ def write(
         rates=metrics.RATES,
         answers=record.answers(evaluation),
         selective_figure=sure,
-        held_back=record.held_back(evaluation, setting),
+        held_back=record.held_back(evaluation),
         set_rows=set_rows,
         sets=record.prediction_sets(evaluation, setting),
         selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, GateFacts
 from tumorlens.config import PreprocessConfig
-from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import Outcome, choose_rule, outcome
@@ -40,12 +40,17 @@ class HeldOut:
 
     manifest: Manifest
     split: Split
+    left_out: frozenset[str] = frozenset()
+    """Sources and families that take no part."""
 
     def chosen(self) -> list[int]:
         """Records of the validation part that a class can be right for."""
         parts = self.split.parts(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
-        return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and usable(r)]
+        return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and self._fits(r)]
+
+    def _fits(self, record: Record) -> bool:
+        return usable(record) and not {record.source, record.family} & self.left_out
 
     def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""
@@ -62,11 +67,15 @@ def calibrate(
 ) -> tuple[Bundle, Outcome]:
     """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
 
-    ``coverage`` is what the sets of each class shall hold.
+    ``coverage`` is what the sets of each class shall hold. What the bundle was trained without
+    takes no part here either: it is kept for the test.
 
     Returns the bundle with them, not yet saved, and what the bars do to the validation images.
     Raises ``SplitError`` where there are none.
     """
+    left_out = frozenset(map(str, made.info.training.get("left_out") or ()))
+    main, *others = (dataclasses.replace(held, left_out=left_out) for held in (main, *others))
+    others = [held for held in others if held.chosen()]
     sets = [main, *others]
     if not main.chosen():
         raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
