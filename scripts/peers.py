@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""The part of docs/results.md about peers."""
+"""The part of docs/measurements.md about peers."""
 
 from records import Json, share, table
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+RECORDS: Final = ROOT / "docs"
 Json = dict[str, Any]
 
 
@@ -18,6 +19,16 @@ def load(*parts: str) -> Json:
 def evaluation(name: str) -> Json:
     """The record of one `tumorlens evaluate`."""
     return load("evaluations", f"{name}.json")
+
+
+def evaluations(*names: str) -> list[Json]:
+    """Those of the records that there are."""
+    return [evaluation(n) for n in names if (RECORDS / "evaluations" / f"{n}.json").exists()]
+
+
+def commands(records: Sequence[Json]) -> str:
+    """How they were made, as a block of code."""
+    return "\n".join(f"    {one['command']}" for one in records)
 
 
 def share(estimate: Json) -> str:

@@ -23,7 +23,10 @@ def test_numbers_are_the_recorded_ones() -> None:
     "name",
     [
         "README.md",
-        *(f"docs/{n}.md" for n in ("clinical", "intended-use", "log", "results", "server")),
+        *(
+            f"docs/{n}.md"
+            for n in ("clinical", "intended-use", "log", "measurements", "results", "server")
+        ),
     ],
 )
 def test_links_lead_somewhere(name: str) -> None:

@@ -123,7 +123,7 @@ class Answer(NamedTuple):
         shares = self.prediction.probabilities
         name = name or max(shares, key=shares.__getitem__)
         # What was taught where tumours are points at them, and better than the class's own map
-        # (docs/results.md, Heatmaps).
+        # (docs/measurements.md, Heatmaps).
         place = self.cam[CLASSES.index(name)]
         if self.lesion is not None and name != NO_TUMOR:
             place = self.lesion

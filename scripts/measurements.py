@@ -1,0 +1,137 @@
+"""docs/measurements.md: everything measured, each with the command that makes it."""
+
+import protocols
+import shortcuts
+import trust
+from records import RECORDS, Json, evaluation, load, number, table
+
+import peers
+
+
+def page() -> str:
+    """The whole document."""
+    sections = [
+        "# Measurements\n\nWritten by `python scripts/tables.py` from the records in "
+        "`docs/evaluations`, `docs/runs` and\n`docs/benchmarks`; do not edit by hand. "
+        "The short story: [results](results.md).",
+        "## Seeds\n\n" + protocols.seeds_section(),
+        "## Other protocols\n\n" + protocols.protocols_section(),
+        *_optional("## A source that never trained", protocols.left_out_section()),
+        "## By class\n\n" + classes_section(),
+        *_optional("## Peers", peers_section()),
+        "## Elsewhere\n\n" + trust.elsewhere_section(),
+        "## Shortcuts\n\n" + shortcuts.probes_section(),
+        "## Spoiled pictures\n\n" + shortcuts.corruptions_section(),
+        *_optional("## Prediction sets", trust.sets_section()),
+        "## Refusal\n\n" + trust.refusal_section(),
+        "## Heatmaps\n\n" + trust.heatmaps_section(),
+        "## Runs\n\n" + runs_table(),
+        "## Speed\n\n" + speed_section(),
+        "## The server under load\n\n" + trust.serve_section(),
+        "## Time to the published accuracy\n\n" + race_section(),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _optional(title: str, text: str) -> list[str]:
+    return [f"{title}\n\n{text}"] if text else []
+
+
+def peers_section() -> str:
+    """Beside other networks, once that was measured."""
+    if not (RECORDS / "benchmarks" / "peers.json").exists():
+        return ""
+    return peers.section(load("benchmarks", "peers.json"))
+
+
+def classes_section() -> str:
+    """Both bundles, each on its protocol."""
+    folder = classes_table(
+        "`folder` protocol, bundle `folder`", evaluation(protocols.FOLDER_SEEDS[0])
+    )
+    return folder + "\n\n" + classes_table("`clean`, bundle `default`", evaluation("default"))
+
+
+def classes_table(title: str, found: Json) -> str:
+    """Sensitivity, specificity, precision, F1 and AUROC of each class."""
+    names = ("sensitivity", "specificity", "precision", "f1", "auroc")
+    rows = [("class", *names), ("---", *("---:",) * len(names))]
+    for label, metrics in found["metrics"]["per_class"].items():
+        rows.append((label, *(number(metrics[name]) for name in names)))
+    return f"{title}, {found['n']:,} test images:\n\n{table(rows)}"
+
+
+def runs_table() -> str:
+    """What each shipped run took."""
+    rows = [
+        ("run", "split", "train / validation images", "epochs (best)", "wall time", "threads"),
+        ("---", "---", "---:", "---:", "---:", "---:"),
+    ]
+    for folder in sorted((RECORDS / "runs").iterdir()):
+        run = load("runs", folder.name, "run.json")
+        rows.append(
+            (
+                f"[{folder.name}](runs/{folder.name}/run.json)",
+                f"`{run['split']['name']}`",
+                f"{run['images']['train']:,} / {run['images']['validation']:,}",
+                f"{run['epochs']} ({run['best_epoch']})",
+                f"{run['wall_time_s'] / 60:.0f} min",
+                str(run["hardware"]["threads"]),
+            )
+        )
+    return table(rows) + "\n\nRuns shared their machine's two cores with one another."
+
+
+def speed_section() -> str:
+    """Images a second beside a MobileNetV2-sized network."""
+    found = load("benchmarks", "predict.json")
+    measured = {(m["contender"], m["cores"]): m for m in found["measurements"]}
+    rows = [
+        ("cores", "tumorlens, images/s", "MobileNetV2, images/s", "ratio",
+         "tumorlens, first answer", "MobileNetV2, first answer"),
+        ("---:",) * 6,
+    ]  # fmt: skip
+    for cores in (1, 2):
+        ours, theirs = measured["tumorlens", cores], measured["mobilenet_v2", cores]
+        rows.append(
+            (
+                str(cores),
+                f"{ours['images_a_second']:.0f}",
+                f"{theirs['images_a_second']:.0f}",
+                f"{ours['images_a_second'] / theirs['images_a_second']:.1f}",
+                f"{ours['cold_start_seconds']:.2f} s",
+                f"{theirs['cold_start_seconds']:.2f} s",
+            )
+        )
+    return (
+        f"JPEG files on disk ({found['pictures']}) to JSON lines, medians of {found['repeats']} "
+        f"interleaved repeats, {found['processor']}; MobileNetV2 has "
+        f"{found['mobilenet_v2_parameters']:,} parameters and is driven with Pillow, numpy and "
+        "onnxruntime. First answer: from the start of a fresh process. "
+        "(`python -m benchmarks.predict --output predict.json`)\n\n" + table(rows)
+    )
+
+
+def race_section() -> str:
+    """Wall time until validation-selected weights pass the published test accuracy."""
+    race = load("benchmarks", "time_to_accuracy.json")
+    seconds = race["seconds_to_target"]
+    reached = f"after **{seconds / 60:.1f} minutes**" if seconds else "not at all"
+    rows = [("epoch", "selected epoch", "seconds", "validation", "test"), ("---:",) * 5]
+    rows += [
+        (
+            str(m["epoch"]),
+            str(m["best_epoch"]),
+            f"{m['seconds']:.0f}",
+            f"{m['validation_accuracy']:.2%}",
+            f"{m['test_accuracy']:.2%}",
+        )
+        for m in race["moments"]
+    ]
+    return (
+        f"With the recipe `{race['recipe']}`, {race['target']:.2%} on `folder` was passed "
+        f"{reached}; start-up, decoding and validation included, {race['processes']} "
+        f"{'process' if race['processes'] == 1 else 'processes'} of one thread, on a machine whose "
+        "two cores other programs used as well "
+        f"(`python -m benchmarks.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
+    )

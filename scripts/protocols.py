@@ -1,0 +1,220 @@
+# ruff: noqa: E501
+"""Seeds, folds and sources left out."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from records import Json, commands, evaluation, evaluations, load, number, share, table
+
+FOLDER_SEEDS = ("folder-0", "folder-1", "folder-2")
+ROBUST_SEEDS = ("default", "robust-1", "robust-2")
+"""The one in the box first."""
+ABROAD = ("", "-br35h-tumor", "-brain-tumor-progression")
+ATTENTIVE = "folder-attentive-0"
+LEFT_OUT = ("left-out-sources", "left-out-families", "left-out-br35h-tumor")
+
+
+def robust(place: str) -> list[Json]:
+    """The seeds of the recipe `robust` that were scored there; ``place`` is one of ``ABROAD``."""
+    first = place.removeprefix("-") or ROBUST_SEEDS[0]
+    return evaluations(first, *(f"{name}{place}" for name in ROBUST_SEEDS[1:]))
+
+
+def mean_accuracy() -> float:
+    """Of the seeds on the `folder` test images."""
+    return fmean(float(evaluation(n)["metrics"]["accuracy"]["value"]) for n in FOLDER_SEEDS)
+
+
+def seeds_section() -> str:
+    """Each seed of both shipped recipes."""
+    mean = fmean(float(evaluation(n)["metrics"]["log_loss"]["value"]) for n in FOLDER_SEEDS)
+    rows = [("seed", "accuracy", "log-loss", "macro-F1", "validation accuracy"), ("---:",) * 5]
+    for name in FOLDER_SEEDS:
+        metrics, run = evaluation(name)["metrics"], load("runs", name, "run.json")
+        rows.append(
+            (
+                str(run["seed"]),
+                share(metrics["accuracy"]),
+                number(metrics["log_loss"]),
+                number(metrics["macro_f1"]),
+                f"{run['bundle']['metrics']['validation']['accuracy']:.2%}",
+            )
+        )
+    rows.append(("**mean**", f"**{mean_accuracy():.2%}**", f"**{mean:.4f}**", "", ""))
+    return (
+        f"Recipe `folder` on the `folder` test:\n\n{table(rows)}\n\n"
+        "The published figures: 98.44% and 0.2829. Temperature and epoch were chosen on "
+        "validation images only, but the rule that chooses the epoch was changed after a first "
+        "look at the test images of seeds 0 and 1 ([log](log.md)). Seed 0 is the one in the box.\n\n"
+        f"{_robust_seeds()}"
+    )
+
+
+def _robust_seeds() -> str:
+    rows = [
+        ("seed", "`clean` accuracy", "log-loss", "calibration error", "missed", "false alarms",
+         "Br35H tumours missed, by its bars", "Brain-Tumor-Progression missed, by its bars",
+         "right of answered there"),
+        ("---:",) * 9,
+    ]  # fmt: skip
+    at_home, *abroad = (robust(place) for place in ABROAD)
+    for home, br35h, progression in zip(at_home, *abroad, strict=True):
+        metrics = home["metrics"]
+        rows.append(
+            (
+                str(_seed(home)),
+                share(metrics["accuracy"]),
+                number(metrics["log_loss"]),
+                f"{metrics['expected_calibration_error']['value']:.3f}",
+                share(metrics["missed_tumor_rate"]),
+                share(metrics["false_alarm_rate"]),
+                _missed(br35h),
+                _missed(progression),
+                f"{progression['held_back']['accuracy']:.1%}",
+            )
+        )
+    if len(at_home) > 1:
+        rows.append(_mean_row(at_home, *abroad))
+    every = commands([*at_home, *abroad[0], *abroad[1]])
+    return f"Recipe `robust`, the first one in the box as `default`:\n\n{table(rows)}\n\n{every}"
+
+
+def _seed(record: Json) -> int:
+    name = record["bundle"]["name"]
+    run = "robust-0" if name == "default" else name
+    seed: int = load("runs", run, "run.json")["seed"]
+    return seed
+
+
+def _missed(record: Json) -> str:
+    off, on = record["metrics"]["missed_tumor_rate"]["value"], record["held_back"]
+    return f"{off:.1%}, {on['missed_tumor_rate']:.1%}"
+
+
+def _mean_row(
+    home: Sequence[Json], br35h: Sequence[Json], progression: Sequence[Json]
+) -> tuple[str, ...]:
+    def mean(records: Sequence[Json], *keys: str) -> float:
+        return fmean(dig(record, *keys) for record in records)
+
+    def missed(records: Sequence[Json]) -> str:
+        off = mean(records, "metrics", "missed_tumor_rate", "value")
+        return f"**{off:.1%}, {mean(records, 'held_back', 'missed_tumor_rate'):.1%}**"
+
+    return (
+        "**mean**",
+        f"**{mean(home, 'metrics', 'accuracy', 'value'):.2%}**",
+        f"**{mean(home, 'metrics', 'log_loss', 'value'):.3f}**",
+        f"**{mean(home, 'metrics', 'expected_calibration_error', 'value'):.3f}**",
+        f"**{mean(home, 'metrics', 'missed_tumor_rate', 'value'):.2%}**",
+        f"**{mean(home, 'metrics', 'false_alarm_rate', 'value'):.2%}**",
+        missed(br35h),
+        missed(progression),
+        f"**{mean(progression, 'held_back', 'accuracy'):.1%}**",
+    )
+
+
+def dig(record: Json, *keys: str) -> float:
+    """A number deep in a record."""
+    found: Json | float = record
+    for key in keys:
+        assert isinstance(found, dict)
+        found = found[key]
+    assert isinstance(found, float | int)
+    return float(found)
+
+
+def protocols_section() -> str:
+    """What was trained for one protocol only, one look each."""
+    rows = [("what", "n (groups)", "accuracy", "log-loss", "missed tumours", "false alarms",
+             "by patient's majority"),
+            ("---", "---:", "---:", "---:", "---:", "---:", "---:")]  # fmt: skip
+    shown = []
+    for name, title in (
+        (ATTENTIVE, "`folder`, recipe `folder-attentive`: with outlines"),
+        ("clean-cv", "`clean-cv`, recipe `robust`, five folds, each test image once"),
+        ("patient-cv", "`patient-cv`, recipe `patients`: Cheng's three classes, five folds"),
+    ):
+        for found in evaluations(name):
+            metrics, patients = found["metrics"], found.get("patients")
+            rows.append(
+                (
+                    title,
+                    f"{found['n']:,} ({found['n_groups']:,})",
+                    share(metrics["accuracy"]),
+                    number(metrics["log_loss"]),
+                    share(metrics["missed_tumor_rate"]),
+                    share(metrics["false_alarm_rate"]),
+                    share(patients["accuracy"]) if patients else "–",
+                )
+            )
+            shown.append(found)
+    folds = "\n".join(filter(None, map(_folds, shown)))
+    return f"{table(rows)}\n\n{folds}\n\n{commands(shown)}"
+
+
+def _folds(found: Json) -> str:
+    by_round, over = found["breakdown"].get("round"), found["accuracy_over_rounds"]
+    if not by_round or not over:
+        return ""
+    each = ", ".join(f"{one['accuracy']['value']:.1%}" for one in by_round.values())
+    return (
+        f"- `{found['protocol']}`: {each}; mean {over['mean']:.2%}, standard deviation "
+        f"{100 * over['deviation']:.1f} points."
+    )
+
+
+def left_out_section() -> str:
+    """Each source scored by a bundle that was trained without it; empty while there is none."""
+    found = evaluations(*LEFT_OUT)
+    if not found:
+        return ""
+    rows = [
+        ("source", "images (tumours)", "right", "tumours missed", "healthy right", "answered",
+         "of those right", "missed by the bars", "healthy right among answered"),
+        ("---", *("---:",) * 8),
+    ]  # fmt: skip
+    for record in found:
+        rows += [_source_row(name, one) for name, one in _by_source(record).items()]
+    return (
+        "Trained without a source, or several, and scored on it: the nearest to another hospital that "
+        "these images allow. Recipe `robust` with a third of its epochs; bars of abstention were chosen "
+        "on validation images of the other sources. `clean` test images are among them.\n\n"
+        f"{table(rows)}\n\n{commands(found)}"
+    )
+
+
+def _by_source(record: Json) -> Json:
+    """By family where there are families, by source, or the one there is."""
+    parts = record["breakdown"]
+    found: Json = parts.get("family") or parts.get("source") or {_only(record): _whole(record)}
+    return found
+
+
+def _only(record: Json) -> str:
+    return "Br35H, tumours of unknown kind" if "br35h" in record["command"] else "all"
+
+
+def _whole(record: Json) -> Json:
+    tumors = sum(sum(r.values()) for label, r in record["answers"].items() if label != "notumor")
+    metrics = {k: v for k, v in record["metrics"].items() if k != "per_class"}
+    return {"n": record["n"], "n_tumors": tumors, "held_back": record["held_back"], **metrics}
+
+
+def _source_row(name: str, one: Json) -> tuple[str, ...]:
+    alarms, held = one["false_alarm_rate"]["value"], one["held_back"]
+    return (
+        name,
+        f"{one['n']:,} ({one['n_tumors']:,})",
+        share(one["accuracy"]),
+        share(one["missed_tumor_rate"]),
+        _percent(None if alarms is None else 1 - alarms),
+        _percent(held["coverage"]),
+        _percent(held["accuracy"]),
+        _percent(held["missed_tumor_rate"]),
+        _percent(held["healthy_accuracy"]),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
