@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """docs/measurements.md: everything measured, each with the command that makes it."""
 
 import protocols
@@ -28,6 +29,7 @@ def page() -> str:
         "## Runs\n\n" + runs_table(),
         "## Speed\n\n" + speed_section(),
         "## The server under load\n\n" + trust.serve_section(),
+        "## From clone to the first answer\n\n" + newcomer_section(),
         "## Time to the published accuracy\n\n" + race_section(),
     ]
     return "\n\n".join(sections) + "\n"
@@ -109,6 +111,21 @@ def speed_section() -> str:
         f"{found['mobilenet_v2_parameters']:,} parameters and is driven with Pillow, numpy and "
         "onnxruntime. First answer: from the start of a fresh process. "
         "(`python -m benchmarks.predict --output predict.json`)\n\n" + table(rows)
+    )
+
+
+def newcomer_section() -> str:
+    """How long a newcomer waits for the first answer on the page."""
+    found = load("benchmarks", "newcomer.json")
+    rows = [("step", "seconds"), ("---", "---:")]
+    rows += [(name, f"{seconds:.1f}") for name, seconds in found["steps"].items()]
+    rows.append(("**in all**", f"**{found['total_seconds']:.1f}**"))
+    cache = "with" if found["pip_cache"] else "without"
+    return (
+        f"By the README alone, {cache} a cache of pip's, {found['cores']} cores, "
+        f"{found['processor']}, packages from a near mirror; at most {found['target_seconds']:.0f} s are "
+        "wanted. A synthetic head in a real Chromium (`python -m benchmarks.newcomer --output "
+        f"newcomer.json`).\n\n{table(rows)}"
     )
 
 
