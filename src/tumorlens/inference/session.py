@@ -1,15 +1,26 @@
-"""One forward pass: the only place that talks to onnxruntime."""
+"""One forward pass: the only place that talks to onnxruntime.
 
+From 1.29 on onnxruntime's own builds send telemetry unless the environment forbids it before the
+import: names of models and hashes of weights to its makers, an identifier of the computer into the
+user's cache folder. Here nothing leaves the computer, so it is forbidden; who sets
+``ORT_DISABLE_TELEMETRY`` has decided otherwise and is left to it.
+"""
+
+import os
 from typing import Final, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # reads the environment as it is imported
 
 from tumorlens.bundle import INPUT, LESION_OUTPUT, MODEL_FILE, OUTPUTS, Bundle
 from tumorlens.errors import BundleError
 
 _ERRORS_ONLY: Final = 3
+# Where a program imported onnxruntime before us, this still ends what goes beyond its start.
+onnxruntime.disable_telemetry_events()
 
 
 class Outputs(NamedTuple):
