@@ -5,7 +5,8 @@ can tell them apart without looking at a tumour. Moving tumours between the sour
 experts' outlines cuts that tie (after "cut, paste and learn", Dwibedi et al. 2017).
 
 Everything works on preprocessed images: heads that were cropped and centred, so that the same
-place of the square is about the same place of the head.
+place of the square is about the same place of the head. What may be covered, and where a tumour
+may be pasted, follows the probes' limits; how it is done is written apart from them, in tensors.
 """
 
 from typing import NamedTuple
@@ -15,22 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from tumorlens.config import LesionConfig
+from tumorlens.evaluation.probes.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
 from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
 
-_TISSUE = 0.08
-"""Intensity above which a pixel belongs to the head."""
 _FEATHER = 7
 """Side, in pixels, of the window that softens an outline's edge."""
 _MARGIN = _FEATHER // 2 + 1
 """Pixels by which an outline is grown first, so that nothing inside it is softened."""
-_INSIDE = 0.95
-"""Share of a pasted tumour that must fall on tissue."""
-_SYMMETRY = 0.75
-"""Correlation of a head with its mirror image from which the other side may stand in for it."""
-_OVERLAP = 0.05
-"""Largest share of an outline that its own mirror image may cover: no tumour of the midline."""
-_LARGEST = 0.15
-"""Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
 
 
 class Batch(NamedTuple):
@@ -94,8 +86,8 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     turned = turn[rows].view(-1, 1, 1, 1)
     donor = torch.where(turned, donor.flip(3), donor)
     outline = torch.where(turned, outline.flip(3), outline)
-    tissue = (outline * (images[rows] > _TISSUE)).sum(dim=(1, 2, 3)) / outline.sum(dim=(1, 2, 3))
-    fits = tissue >= _INSIDE
+    tissue = (outline * (images[rows] > TISSUE)).sum(dim=(1, 2, 3)) / outline.sum(dim=(1, 2, 3))
+    fits = tissue >= INSIDE
     rows, donor, outline = rows[fits], donor[fits], outline[fits]
     if len(rows) == 0:
         return batch
@@ -125,9 +117,7 @@ def _can_be_covered(images: Tensor, masks: Tensor) -> Tensor:
     free = ((masks + masks.flip(3)) == 0).float()
     alike = _correlation(images, images.flip(3), free)
     pixels = masks.shape[-2] * masks.shape[-1]
-    return (
-        (area > 0) & (both <= _OVERLAP * area) & (area <= _LARGEST * pixels) & (alike >= _SYMMETRY)
-    )
+    return (area > 0) & (both <= OVERLAP * area) & (area <= LARGEST * pixels) & (alike >= SYMMETRY)
 
 
 def _correlation(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
@@ -164,7 +154,7 @@ def _matched(donor: Tensor, outline: Tensor, recipient: Tensor) -> Tensor:
 
 def _moments(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the tissue in ``weights``, each (N, 1, 1, 1)."""
-    weights = weights * (images > _TISSUE)
+    weights = weights * (images > TISSUE)
     total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
     mean = (images * weights).sum(dim=(1, 2, 3), keepdim=True) / total
     variance = ((images - mean) ** 2 * weights).sum(dim=(1, 2, 3), keepdim=True) / total

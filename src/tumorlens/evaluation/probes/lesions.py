@@ -21,13 +21,13 @@ _SOFT: Final = 0.012
 """Standard deviation of the soft edge, as a share of the side."""
 _RING: Final = 0.08
 """Width of the tissue around a tumour whose brightness is matched, as a share of the side."""
-_SYMMETRY: Final = 0.75
+SYMMETRY: Final = 0.75
 """Correlation of a head with its mirror image from which the other side may stand in for it."""
-_OVERLAP: Final = 0.05
+OVERLAP: Final = 0.05
 """Largest share of an outline that its own mirror image may cover: no tumour of the midline."""
-_LARGEST: Final = 0.15
+LARGEST: Final = 0.15
 """Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
-_INSIDE: Final = 0.95
+INSIDE: Final = 0.95
 """Share of a pasted tumour that must fall on tissue."""
 _VISIBLE: Final = 0.05
 """Mean change under the outline, white is 1, below which nothing has been done to the picture."""
@@ -54,13 +54,13 @@ def can_be_covered(image: Floats, mask: Mask) -> bool:
     """Whether the mirrored other side can stand in for the outlined part."""
     mirror = mask[:, ::-1]
     area = int(mask.sum())
-    if area == 0 or area > _LARGEST * mask.size or (mask & mirror).sum() > _OVERLAP * area:
+    if area == 0 or area > LARGEST * mask.size or (mask & mirror).sum() > OVERLAP * area:
         return False
     free = ~(mask | mirror)
     left, right = image[free], image[:, ::-1][free]
     if left.std() == 0:
         return False
-    return bool(np.corrcoef(left, right)[0, 1] >= _SYMMETRY)
+    return bool(np.corrcoef(left, right)[0, 1] >= SYMMETRY)
 
 
 def covered(image: Floats, mask: Mask) -> Floats:
@@ -72,7 +72,7 @@ def covered(image: Floats, mask: Mask) -> Floats:
 
 def fits(image: Floats, mask: Mask) -> bool:
     """Whether nearly all of the outline falls on tissue of ``image``."""
-    return bool(mask.any() and (image[mask] > TISSUE).mean() >= _INSIDE)
+    return bool(mask.any() and (image[mask] > TISSUE).mean() >= INSIDE)
 
 
 def visible(before: Floats, after: Floats, mask: Mask) -> bool:
