@@ -1,15 +1,6 @@
 """The queue: what was accepted stays, what is known changes nothing."""
 
-from pathlib import Path
-
-import pytest
-
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "spool")
 
 
 def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:

@@ -1,15 +1,15 @@
 """The DICOM node: C-ECHO and C-STORE (PS3.4 annexes A and B) into the spool."""
 
 import logging
-from typing import Final
+from typing import Final, cast
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
-from pynetdicom.transport import ThreadedAssociationServer
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.limits import MAX_FILE_BYTES
+from tumorlens.pacs.acceptor import Acceptor, guard
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import Spool
 
@@ -22,7 +22,7 @@ DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
 
-def start(settings: NodeSettings, spool: Spool) -> ThreadedAssociationServer:
+def start(settings: NodeSettings, spool: Spool) -> Acceptor:
     """Listen in threads of its own; ``shutdown`` of the result ends that.
 
     Raises ``ValueError`` where nobody is allowed to call: to pynetdicom an empty list means all.
@@ -37,14 +37,20 @@ def start(settings: NodeSettings, spool: Spool) -> ThreadedAssociationServer:
     entity.add_supported_context(VERIFICATION)
     for kind in MR_CLASSES:
         entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
-    server = entity.start_server(
-        (settings.host, settings.port),
-        block=False,
-        ssl_context=settings.tls.listening() if settings.tls else None,
-        evt_handlers=[(evt.EVT_C_STORE, _store, [spool]), (evt.EVT_REJECTED, _rejected)],
+    server = cast(
+        "Acceptor",
+        entity.make_server(
+            (settings.host, settings.port),
+            ssl_context=settings.tls.listening() if settings.tls else None,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, guard),
+                (evt.EVT_C_STORE, _store, [spool]),
+                (evt.EVT_REJECTED, _rejected),
+            ],
+            server_class=Acceptor,
+        ),
     )
-    if server is None:
-        raise RuntimeError("pynetdicom started no server")
+    server.start()
     return server
 
 

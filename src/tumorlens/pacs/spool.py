@@ -91,12 +91,16 @@ class Spool:
                 )
 
     def due(self, quiet_s: float) -> list[Waiting]:
-        """Studies to work on: those that nothing came for in ``quiet_s``, and those to be sent."""
+        """Studies to work on: those that nothing came for in ``quiet_s``, and those to be sent.
+
+        What was postponed comes last, so that one that always fails holds nobody up.
+        """
         now = time.time()
         with self._lock:
             rows = self._db.execute(
                 "SELECT study, revision, state, attempts FROM studies WHERE due <= ? AND "
-                "(state = ? OR (state = ? AND ABS(? - received) >= ?)) ORDER BY received",
+                "(state = ? OR (state = ? AND ABS(? - received) >= ?)) "
+                "ORDER BY due, received",
                 (now, MADE, RECEIVING, now, quiet_s),
             ).fetchall()
         return [Waiting(*row) for row in rows]
