@@ -43,7 +43,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
                      help="Threads of one forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
-                     help="Delete received images so long after their last answer."),
+                     help="Delete images and answers so long after they were delivered."),
         click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate (PEM)."),
         click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
         click.option("--tls-ca", type=_FILE, metavar="FILE",
@@ -111,6 +111,7 @@ def pull(
     count = puller.pull(WebServer(url, tls, shared["web_ca"]), filters, spool)
     click.echo(f"tumorlens: fetched {count} instances", err=True)
     worker.once()
+    spool.prune(3600 * shared["keep_hours"])
     waiting = sum(number for state, number in spool.counts().items() if state != "sent")
     spool.close()
     if waiting:

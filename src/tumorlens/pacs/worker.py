@@ -18,6 +18,7 @@ from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, Spool, Waiting
 log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.5
+_PRUNE_S: Final = 60.0
 _LONGEST_RETRY_S: Final = 300.0
 _MAX_ATTEMPTS: Final = 5
 """To classify; to deliver is tried for ever."""
@@ -34,14 +35,24 @@ class Worker:
         self._spool, self._classifier, self._destination = spool, classifier, destination
         self._quiet_s, self._keep_s = quiet_s, keep_s
         self._retry_s = retry_s
+        self._prune_due = 0.0
         self._pause = _Pause(retry_s)
 
     def run(self, stop: threading.Event) -> None:
         """Go on until ``stop``; a study that is begun is finished first."""
         while not stop.is_set():
-            if not self.once(stop):
-                self._spool.forget_images(self._keep_s)
+            worked = self.once(stop)
+            self._prune()
+            if not worked:
                 stop.wait(_POLL_S)
+
+    def _prune(self) -> None:
+        if time.monotonic() >= self._prune_due:
+            self._prune_due = time.monotonic() + _PRUNE_S
+            try:
+                self._spool.prune(self._keep_s)
+            except OSError as error:
+                log.error("could not delete old files: %s", error.strerror)
 
     def once(self, stop: threading.Event | None = None) -> int:
         """Work on every study that is due; say on how many.
