@@ -8,8 +8,8 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.limits import MAX_FILE_BYTES
 from tumorlens.pacs.acceptor import Acceptor, guard
+from tumorlens.pacs.reception import discard_unfinished, incoming, receive_into
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import Spool
 
@@ -31,6 +31,7 @@ def start(settings: NodeSettings, spool: Spool) -> Acceptor:
         raise ValueError("no AE title is allowed to call")
     # pynetdicom quotes what it is sent, names of patients among it.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    receive_into(spool.incoming)
     entity = AE(settings.ae_title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.allowed)
@@ -44,6 +45,7 @@ def start(settings: NodeSettings, spool: Spool) -> Acceptor:
             ssl_context=settings.tls.listening() if settings.tls else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, guard),
+                (evt.EVT_CONN_CLOSE, discard_unfinished),
                 (evt.EVT_C_STORE, _store, [spool]),
                 (evt.EVT_REJECTED, _rejected),
             ],
@@ -57,14 +59,13 @@ def start(settings: NodeSettings, spool: Spool) -> Acceptor:
 def _store(event: events.Event, spool: Spool) -> int:
     """Keep the instance, then say so."""
     try:
-        data = event.encoded_dataset()
-        if len(data) > MAX_FILE_BYTES:
-            return OUT_OF_RESOURCES
-        dataset = parse(data, "received", pixels=False)
+        file = incoming(event).finish()
+        with file.open("rb") as stream:
+            dataset = parse(stream, "received", pixels=False)
         study, instance = dataset.get("StudyInstanceUID"), dataset.get("SOPInstanceUID")
         if not study or instance != getattr(event.request, "AffectedSOPInstanceUID", None):
             return DOES_NOT_MATCH
-        spool.accept(str(study), str(instance), data)
+        spool.accept(str(study), str(instance), file)
     except InputError as error:
         log.warning("refused an instance: %s", error.kind)
         return CANNOT_UNDERSTAND
