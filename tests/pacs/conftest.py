@@ -1,144 +1,17 @@
 """A real PACS, Orthanc, and our node as a process of its own, both on loopback."""
 
-import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 pytest.importorskip("pynetdicom", reason="needs the pacs extra")
 
-_PROGRAM = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-_DICOM_WEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+from tests.pacs.machines import PROGRAM, Authority, Node, Orthanc, free_port
 
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
-    """Wait for a true value, and return it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-    return found
-
-
-class Orthanc:
-    """A running Orthanc, by its REST interface."""
-
-    def __init__(self, folder: Path, node_port: int) -> None:
-        self.http, self.dicom = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.http}"
-        settings = {
-            "Name": "test", "StorageDirectory": str(folder / "db"),
-            "IndexDirectory": str(folder / "db"), "HttpPort": self.http, "DicomPort": self.dicom,
-            "DicomAet": "ORTHANC", "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-            "DicomModalities": {"node": ["TUMORLENS", "127.0.0.1", node_port]},
-            "Plugins": [_DICOM_WEB] if Path(_DICOM_WEB).exists() else [],
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}, "SslVerifyPeers": False,
-        }  # fmt: skip
-        (folder / "orthanc.json").write_text(json.dumps(settings))
-        with (folder / "orthanc.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [_PROGRAM, str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=log
-            )
-        until(self._is_up)
-
-    def call(self, path: str, data: bytes | None = None) -> Any:
-        with urlopen(Request(self.url + path, data=data), timeout=60) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def find(self, level: str, modality: str) -> list[str]:
-        """Orthanc's names of what there is of a modality."""
-        query = {"Level": level, "Query": {"Modality": modality}}
-        found: list[str] = self.call("/tools/find", json.dumps(query).encode())
-        return found
-
-    def instances(self, modality: str) -> list[str]:
-        """Orthanc's names of the instances of a modality."""
-        return self.find("Instance", modality)
-
-    def files(self, modality: str) -> list[bytes]:
-        """The files of the instances of a modality."""
-        found = []
-        for one in self.instances(modality):
-            with urlopen(f"{self.url}/instances/{one}/file", timeout=60) as answer:
-                found.append(answer.read())
-        return found
-
-    def wait_for(self, modality: str, count: int) -> None:
-        """Until it holds so many instances of a modality."""
-        until(lambda: len(self.instances(modality)) >= count)
-
-    def forward_all(self) -> None:
-        """Send every study to our node."""
-        studies = self.call("/studies")
-        self.call("/modalities/node/store", json.dumps(studies).encode())
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-    def _is_up(self) -> bool:
-        assert self._process.poll() is None, "Orthanc ended"
-        try:
-            return bool(self.call("/system"))
-        except OSError:
-            return False
-
-
-class Node:
-    """``tumorlens pacs listen`` as a process."""
-
-    def __init__(self, folder: Path, bundle: Path, send_to: str, port: int = 0) -> None:
-        self.log = folder / "node.log"
-        self._arguments = [
-            sys.executable, "-m", "tumorlens", "pacs", "listen", "--port", str(port), "--spool",
-            str(folder / "spool"), "--send-to", send_to, "--allow", "ORTHANC", "--allow", "TESTER",
-            "--quiet-seconds", "1", "--bundle", str(bundle),
-        ]  # fmt: skip
-        self.start()
-
-    def start(self) -> None:
-        seen = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._arguments, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"}
-            )
-        found = until(lambda: self._port(seen))
-        self.port = int(found[1])
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.kill()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
-
-    def _port(self, seen: int) -> re.Match[bytes] | None:
-        assert self.process.poll() is None, self.log.read_text()
-        return re.search(rb"listening on \S+:(\d+)", self.log.read_bytes()[seen:])
+from tumorlens.pacs.spool import Spool
 
 
 @pytest.fixture
@@ -147,21 +20,46 @@ def node_port() -> int:
 
 
 @pytest.fixture
-def orthanc(tmp_path: Path, node_port: int) -> Iterator[Orthanc]:
-    if not Path(_PROGRAM).exists():
+def start_orthanc(tmp_path: Path) -> Iterator[Callable[..., Orthanc]]:
+    if not Path(PROGRAM).exists():
         pytest.skip("needs Orthanc (Debian package orthanc)")
-    server = Orthanc(tmp_path, node_port)
-    yield server
-    server.stop()
+    with ExitStack() as running:
+
+        def start(*arguments: Any) -> Orthanc:
+            server = Orthanc(tmp_path, *arguments)
+            running.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def orthanc(start_orthanc: Callable[..., Orthanc], node_port: int) -> Orthanc:
+    return start_orthanc(node_port)
 
 
 @pytest.fixture
 def start_node(tmp_path: Path, tiny_bundle: Path) -> Iterator[Callable[..., Node]]:
     with ExitStack() as running:
 
-        def start(send_to: str, port: int = 0) -> Node:
-            node = Node(tmp_path, tiny_bundle, send_to, port)
+        def start(send_to: str, port: int = 0, *options: str) -> Node:
+            node = Node(tmp_path, tiny_bundle, send_to, port, *options)
             running.callback(node.end)
             return node
 
         yield start
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "ours")
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "others")

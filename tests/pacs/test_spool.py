@@ -1,15 +1,6 @@
 """The queue: what was accepted stays, what is known changes nothing."""
 
-from pathlib import Path
-
-import pytest
-
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "spool")
 
 
 def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:
@@ -71,18 +62,6 @@ def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
         spool.finish(one)
     assert spool.object_path("2.25.1").read_bytes() == b"first"
     assert spool.unsent(one.key) == []
-
-
-def test_images_are_deleted_when_their_study_is_closed_for_long_enough(spool: Spool) -> None:
-    for study in ("1.1", "1.2"):
-        spool.accept(study, f"{study}.3", b"data")
-    first, second = spool.due(0)
-    spool.finish(first)
-    spool.forget_images(3600)
-    assert list(spool.study_folder(first.key).iterdir())
-    spool.forget_images(0)
-    assert not list(spool.study_folder(first.key).iterdir())
-    assert list(spool.study_folder(second.key).iterdir())
 
 
 def test_what_failed_is_tried_again_after_a_restart(spool: Spool) -> None:

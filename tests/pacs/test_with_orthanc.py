@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from pydicom import dcmread
+from tests.pacs.machines import Authority, Node, Orthanc, free_port, until
 
 from tumorlens.cli.pacs import command
 
@@ -97,3 +98,49 @@ def test_pull_fetches_by_dicomweb_and_stores_by_dicomweb(
         assert result.exit_code == 0, result.output
     (report,) = (dcmread(io.BytesIO(data)) for data in orthanc.files("SR"))
     assert report.StudyInstanceUID == "1.2.1"
+
+
+def _options(authority: Authority) -> list[str]:
+    own = authority.issue(authority.file)
+    return ["--tls-cert", str(own.certificate), "--tls-key", str(own.key),
+            "--tls-ca", str(authority.file)]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["dicom", "web"])
+def test_a_study_comes_and_its_answer_goes_encrypted(
+    start_orthanc: Callable[..., Orthanc], node_port: int, start_node: Callable[..., Node],
+    ours: Authority, write_series: Callable[..., list[bytes]], how: str,
+) -> None:  # fmt: skip
+    orthanc = start_orthanc(node_port, None, (ours, ours.issue(ours.file)))
+    if how == "web" and "dicom-web" not in orthanc.call("/plugins"):
+        pytest.skip("needs Orthanc's DICOMweb (Debian package orthanc-dicomweb)")
+    by_dicom = f"ORTHANC@127.0.0.1:{orthanc.dicom}"
+    send_to = by_dicom if how == "dicom" else f"{orthanc.url}/dicom-web"
+    node = start_node(send_to, node_port, *_options(ours))
+    for data in write_series(3):
+        orthanc.call("/instances", data)
+    orthanc.forward_all()
+    orthanc.wait_for("SR", 1)
+    orthanc.wait_for("OT", 1)
+    assert node.stop() == 0
+
+
+def test_a_real_archive_that_comes_up_again_is_sent_to_once(
+    start_orthanc: Callable[..., Orthanc], node_port: int, start_node: Callable[..., Node],
+    write_series: Callable[..., list[bytes]],
+) -> None:  # fmt: skip
+    ports = free_port(), free_port()
+    orthanc = start_orthanc(node_port, ports)
+    node = start_node(f"ORTHANC@127.0.0.1:{ports[1]}", node_port, "--quiet-seconds", "5")
+    for data in write_series(3):
+        orthanc.call("/instances", data)
+    orthanc.forward_all()
+    orthanc.stop()
+    until(lambda: "not delivered" in node.log.read_text())
+    node.kill()
+    node.start()
+    again: Any = start_orthanc(node_port, ports)
+    again.wait_for("SR", 1)
+    again.wait_for("OT", 1)
+    assert node.stop() == 0
+    assert (len(again.instances("SR")), len(again.instances("OT"))) == (1, 1)

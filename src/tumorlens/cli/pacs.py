@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import signal
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from tumorlens.errors import MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
-    from tumorlens.pacs.settings import Tls
     from tumorlens.pacs.spool import Spool
+    from tumorlens.pacs.tls import Tls
     from tumorlens.pacs.worker import Worker
 
 _NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
@@ -42,11 +43,13 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
                      help="Threads of one forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
-                     help="Delete received images so long after their last answer."),
+                     help="Delete images and answers so long after they were delivered."),
         click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate (PEM)."),
         click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
         click.option("--tls-ca", type=_FILE, metavar="FILE",
                      help="Authorities (PEM): peers must show a certificate of one of them."),
+        click.option("--web-ca", type=_FILE, metavar="FILE",
+                     help="Authorities (PEM) for https; else those of --tls-ca, else the usual."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -103,10 +106,12 @@ def pull(
         raise click.UsageError("say which studies: --study, --patient-id or --date")
     spool, worker, tls = _prepared(quiet_s=0.0, **shared)
     from tumorlens.pacs import pull as puller
+    from tumorlens.pacs.web import WebServer
 
-    count = puller.pull(url, filters, spool, tls)
+    count = puller.pull(WebServer(url, tls, shared["web_ca"]), filters, spool)
     click.echo(f"tumorlens: fetched {count} instances", err=True)
     worker.once()
+    spool.prune(3600 * shared["keep_hours"])
     waiting = sum(number for state, number in spool.counts().items() if state != "sent")
     spool.close()
     if waiting:
@@ -116,21 +121,20 @@ def pull(
 
 def _prepared(
     *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
-    tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, quiet_s: float,
+    tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, web_ca: Path | None,
+    quiet_s: float,
 ) -> "tuple[Spool, Worker, Tls | None]":  # fmt: skip
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise MissingExtraError("tumorlens pacs", "pacs")
     import tumorlens
     from tumorlens.pacs.destination import destination
-    from tumorlens.pacs.settings import Tls
     from tumorlens.pacs.spool import Spool
     from tumorlens.pacs.worker import Worker
 
-    if (tls_cert is None) != (tls_key is None):
-        raise click.UsageError("--tls-cert and --tls-key go together")
-    tls = Tls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None
+    tls = _tls(tls_cert, tls_key, tls_ca)
+    _check_authorities(web_ca)
     try:
-        goal = destination(send_to, ae_title, tls)
+        goal = destination(send_to, ae_title, tls, web_ca)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--send-to") from error
     _log_only_our_words()
@@ -139,6 +143,32 @@ def _prepared(
     spool = Spool(folder)
     worker = Worker(spool, classifier, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours)
     return spool, worker, tls
+
+
+def _tls(certificate: Path | None, key: Path | None, authorities: Path | None) -> "Tls | None":
+    """Put the options together, tried out: a wrong file is told now, not with the first peer."""
+    from tumorlens.pacs.tls import Tls
+
+    if certificate is None or key is None:
+        if certificate or key or authorities:
+            raise click.UsageError("--tls-ca needs --tls-cert and --tls-key, which go together")
+        return None
+    tls = Tls(certificate, key, authorities)
+    try:
+        tls.listening()
+        tls.calling()
+    except OSError as error:  # ssl's are of this kind
+        raise click.UsageError(f"TLS: the certificate, key or authorities: {error}") from error
+    return tls
+
+
+def _check_authorities(file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise click.BadParameter(f"no certificates: {error}", param_hint="--web-ca") from error
 
 
 def _log_only_our_words() -> None:

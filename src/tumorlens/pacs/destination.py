@@ -1,21 +1,26 @@
 """Where answers go: a DICOM node (C-STORE) or a DICOMweb server (STOW-RS)."""
 
-import os
 import re
+import socket
+import ssl
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
+
+from pynetdicom import AE
+from requests import HTTPError, RequestException
 
 from tumorlens.errors import TumorlensError
 from tumorlens.imaging.dicom.classes import EXPLICIT_LITTLE_ENDIAN
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.pacs.settings import Tls
+from tumorlens.pacs import web
+from tumorlens.pacs.tls import Tls, why
 
-if TYPE_CHECKING:
-    from dicomweb_client import DICOMwebClient
-
-TOKEN_VARIABLE: Final = "TUMORLENS_PACS_TOKEN"  # noqa: S105  (a name, not a token)
-"""Environment variable with a bearer token for DICOMweb servers."""
 _NODE: Final = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>[^@:]+):(?P<port>\d{1,5})")
+_VERDICT_S: Final = 2.0
+"""Wait for a peer's word on our certificate: with TLS 1.3 it comes after the handshake."""
+_ABOUT_THE_OBJECT: Final = frozenset({400, 409, 413, 415, 422})
+"""HTTP status codes that speak of what was sent, not of the server."""
 
 
 class SendError(TumorlensError):
@@ -24,11 +29,17 @@ class SendError(TumorlensError):
     kind = "send"
 
 
+class UnreachableError(SendError):
+    """The other side takes nothing at all now: the next answer would fare no better."""
+
+    kind = "unreachable"
+
+
 class Destination(Protocol):
     """Takes finished files."""
 
     def send(self, path: Path, sop_class_uid: str) -> None:
-        """Deliver one; raise ``SendError`` unless the other side confirms it."""
+        """Deliver one; raise ``SendError`` unless the other side has it then."""
 
 
 class DicomNode:
@@ -40,64 +51,78 @@ class DicomNode:
 
     def send(self, path: Path, sop_class_uid: str) -> None:
         """See ``Destination``."""
-        from pynetdicom import AE
-
         entity = AE(self._own_title)
+        entity.connection_timeout = web.CONNECT_S
         entity.add_requested_context(sop_class_uid, EXPLICIT_LITTLE_ENDIAN)
         tls = (self._tls.calling(), self._host) if self._tls else None
         association = entity.associate(self._host, self._port, ae_title=self._title, tls_args=tls)
         if not association.is_established:
-            raise SendError(f"{self._title}: no association")
+            reason = "rejected" if association.is_rejected else self._why_not()
+            raise UnreachableError(f"{self._title}: {reason}")
         try:
             status = association.send_c_store(path).get("Status")
         except (OSError, RuntimeError, ValueError) as error:
             raise SendError(f"{self._title}: {type(error).__name__}") from error
         finally:
             association.release()
+        if status is None:
+            raise UnreachableError(f"{self._title}: no answer")
         # Warnings (PS3.4 table B.2-1, Bxxx) mean that it was stored.
-        if status is None or (status != 0 and status >> 12 != 0xB):
-            raise SendError(f"{self._title}: status {status}")
+        if status not in (0, web.DUPLICATE) and status >> 12 != 0xB:
+            raise SendError(f"{self._title}: status {status:04X}")
+
+    def _why_not(self) -> str:
+        """Look again, without pynetdicom, which tells the reason to its log only."""
+        try:
+            with socket.create_connection((self._host, self._port), web.CONNECT_S) as plain:
+                if self._tls is not None:
+                    self._shake_hands(plain, self._tls)
+        except ssl.SSLError as error:
+            return f"TLS ({why(error)})"
+        except OSError as error:
+            return why(error)
+        return "no association"
+
+    def _shake_hands(self, plain: socket.socket, tls: Tls) -> None:
+        with tls.calling().wrap_socket(plain, server_hostname=self._host) as secure:
+            secure.settimeout(_VERDICT_S)
+            with suppress(TimeoutError):  # silence is consent
+                secure.recv(1)
 
 
 class DicomWeb:
     """Sends by STOW-RS."""
 
-    def __init__(self, url: str, tls: Tls | None) -> None:
-        self._url, self._tls = url, tls
+    def __init__(self, server: web.WebServer) -> None:
+        self._server = server
 
     def send(self, path: Path, sop_class_uid: str) -> None:  # noqa: ARG002
         """See ``Destination``."""
-        from requests import RequestException
-
         dataset = parse(path.read_bytes(), path.name)
         try:
-            answer = web_client(self._url, self._tls).store_instances([dataset])
+            with self._server.client() as client:
+                answer = client.store_instances([dataset])
+        except HTTPError as error:
+            if error.response is not None and error.response.status_code in _ABOUT_THE_OBJECT:
+                if web.is_duplicate(error.response):
+                    return
+                raise SendError(f"STOW-RS: {web.reason(error)}") from error
+            raise UnreachableError(f"STOW-RS: {web.reason(error)}") from error
         except (RequestException, OSError) as error:
-            raise SendError(f"STOW-RS: {type(error).__name__}") from error
+            raise UnreachableError(f"STOW-RS: {web.reason(error)}") from error
         if answer.get("FailedSOPSequence"):
             raise SendError("STOW-RS: the server did not store it")
 
 
-def web_client(url: str, tls: Tls | None = None) -> "DICOMwebClient":
-    """Make a client for the DICOMweb server at ``url``."""
-    from dicomweb_client import DICOMwebClient
-    from requests import Session
+def destination(
+    text: str, own_title: str, tls: Tls | None = None, web_authorities: Path | None = None
+) -> Destination:
+    """Read ``TITLE@HOST:PORT`` or ``http(s)://...``; raise ``ValueError`` for neither.
 
-    session = Session()
-    if tls is not None:
-        session.cert = (str(tls.certificate), str(tls.key))
-        session.verify = str(tls.authorities) if tls.authorities else True
-    if token := os.environ.get(TOKEN_VARIABLE):
-        session.headers["Authorization"] = f"Bearer {token}"
-    client = DICOMwebClient(url, session=session)
-    client.set_http_retry_params(retry=False)  # it would hold up the queue, which tries again
-    return client
-
-
-def destination(text: str, own_title: str, tls: Tls | None = None) -> Destination:
-    """Read ``TITLE@HOST:PORT`` or ``http(s)://...``; raise ``ValueError`` for neither."""
+    ``web_authorities`` are for https, see ``WebServer``.
+    """
     if text.startswith(("http://", "https://")):
-        return DicomWeb(text, tls)
+        return DicomWeb(web.WebServer(text, tls, web_authorities))
     found = _NODE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text} is neither TITLE@HOST:PORT nor the address of a DICOMweb server")

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from requests import RequestException
+
 from tumorlens.errors import TumorlensError
 from tumorlens.imaging.dicom.derived import finished
-from tumorlens.pacs.destination import web_client
-from tumorlens.pacs.settings import Tls
 from tumorlens.pacs.spool import Spool
+from tumorlens.pacs.web import WebServer, reason
 
 _STUDY_UID: Final = "0020000D"
 _SERIES_UID: Final = "0020000E"
@@ -19,26 +20,22 @@ class PullError(TumorlensError):
     kind = "pull"
 
 
-def pull(url: str, filters: Mapping[str, str], spool: Spool, tls: Tls | None = None) -> int:
+def pull(server: WebServer, filters: Mapping[str, str], spool: Spool) -> int:
     """Fetch the MR series of the studies that match ``filters``; return how many instances.
 
     ``filters`` are keywords of attributes and their values, as QIDO-RS takes them. Instances that
     the spool knows are fetched but change nothing. Raises ``PullError``.
     """
-    from requests import RequestException
-
-    client = web_client(url, tls)
     count = 0
     try:
-        for study, series in _series(client, filters):
-            for dataset in client.retrieve_series(study, series):
-                spool.accept(study, str(dataset.SOPInstanceUID), finished(dataset).data)
-                count += 1
+        with server.client() as client:
+            for study, series in _series(client, filters):
+                for dataset in client.retrieve_series(study, series):
+                    spool.accept(study, str(dataset.SOPInstanceUID), finished(dataset).data)
+                    count += 1
     except (RequestException, OSError, AttributeError, KeyError, ValueError) as error:
         # Not its text: it quotes the query, which may name a patient.
-        raise PullError(
-            f"the DICOMweb server did not answer as asked ({type(error).__name__})"
-        ) from error
+        raise PullError(f"the DICOMweb server did not answer as asked ({reason(error)})") from error
     return count
 
 

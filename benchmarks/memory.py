@@ -1,0 +1,200 @@
+"""How much memory do the largest inputs take that the limits allow?
+
+    python -m benchmarks.memory --output docs/benchmarks/memory.json
+
+Writes each input to a temporary folder, reads it in a process of its own, as ``tumorlens pacs``
+does before it answers, and tells that process's peak of resident memory as Linux counts it (VmHWM
+of /proc/self/status), and by how much reading has raised it.
+"""
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from benchmarks.predict import processor
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from rich.console import Console
+from rich.table import Table
+
+from tumorlens.imaging.limits import MAX_SIDE
+
+_SIDE: Final = 512
+"""Of a volume of ``MAX_VOXELS`` voxels."""
+_MIB: Final = 1 << 20
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark, or as a worker read one input."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.worker:
+        print(json.dumps(read(options.worker)))
+        return
+    rows = [measure(name, write) for name, write in INPUTS.items()]
+    show(rows)
+    if options.output:
+        results = {"benchmark": "memory", "processor": processor(), "inputs": rows}
+        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(name: str, write: Callable[[Path], Path]) -> dict[str, Any]:
+    """Write an input, and read it in a fresh process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder))
+        files = [path] if path.is_file() else list(path.iterdir())
+        command = [sys.executable, "-m", "benchmarks.memory", "--worker", str(path)]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        size = sum(file.stat().st_size for file in files)
+        return {"input": name, "file_mib": round(size / _MIB, 1), **json.loads(found.stdout)}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read everything at ``path``; say what came out, and the peaks in MiB."""
+    # All readers, so that what they import does not count as memory of the input.
+    import tumorlens.imaging.dicom.reader
+    import tumorlens.imaging.nifti
+    import tumorlens.imaging.raster  # noqa: F401
+    from tumorlens.imaging.study import read_study
+
+    before = peak_mib()
+    study = read_study(path)
+    for _, error in study.failures:
+        raise error
+    (image,) = study.images
+    return {
+        "shape": list(image.pixels.shape),
+        "pixels_mib": round(image.pixels.nbytes / _MIB, 1),
+        "before_mib": round(before, 1),
+        "peak_mib": round(peak_mib(), 1),
+        "added_mib": round(peak_mib() - before, 1),
+    }
+
+
+def peak_mib() -> float:
+    """Most memory that this process has had. Not getrusage's, which a child inherits."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def _slices(count: int, kind: type[np.generic]) -> NDArray[np.generic]:
+    """(count, 512, 512), not constant: one noisy slice, repeated and brightened."""
+    noise = np.random.default_rng(0).integers(0, 200, (_SIDE, _SIDE))
+    made = np.empty((count, _SIDE, _SIDE), kind)
+    for index in range(count):
+        made[index] = noise + index % 50
+    return made
+
+
+def _dicom(path: Path, pixels: NDArray[np.generic], number: int = 1) -> None:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    bits = 8 * pixels.dtype.itemsize
+    values: dict[str, Any] = {
+        "SOPClassUID": MRImageStorage, "SOPInstanceUID": f"1.2.3.{number}", "Modality": "MR",
+        "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "PixelSpacing": [0.5, 0.5],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, number / 2],
+        "Rows": pixels.shape[-2], "Columns": pixels.shape[-1], "SamplesPerPixel": 1,
+        "BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "PixelRepresentation": 0,
+        "PhotometricInterpretation": "MONOCHROME2",
+    }  # fmt: skip
+    if pixels.ndim == 3:
+        values["NumberOfFrames"] = len(pixels)
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    dataset.add_new("PixelData", "OW" if bits == 16 else "OB", pixels.tobytes())
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def _series(folder: Path) -> Path:
+    for number, pixels in enumerate(_slices(_SIDE, np.uint16), start=1):
+        _dicom(folder / f"{number:03d}", pixels, number)
+    return folder
+
+
+def _frames(folder: Path) -> Path:
+    _dicom(folder / "frames", _slices(_SIDE - 1, np.uint16))  # one more is beyond 256 MiB
+    return folder / "frames"
+
+
+def _nifti(folder: Path) -> Path:
+    return _save_nifti(folder / "head.nii", _slices(_SIDE, np.uint8), 1.0)
+
+
+def _float_nifti(folder: Path) -> Path:
+    return _save_nifti(folder / "head.nii.gz", _slices(_SIDE - 1, np.float32), 1.0)
+
+
+def _oblong_nifti(folder: Path) -> Path:
+    """Its pixels are not square: it is resampled, to 460 x 512 x 569."""
+    return _save_nifti(folder / "head.nii", _slices(460, np.uint8), 10 / 9)
+
+
+def _save_nifti(path: Path, voxels: NDArray[np.generic], column_mm: float) -> Path:
+    image: Any = Nifti1Image(voxels.T, np.diag([column_mm, 1.0, 1.0, 1.0]), dtype=voxels.dtype)
+    data = image.to_bytes()
+    path.write_bytes(gzip.compress(data, 1) if path.suffix == ".gz" else data)
+    return path
+
+
+def _pages(folder: Path) -> Path:
+    first, *others = map(Image.fromarray, _slices(_SIDE, np.uint8))
+    first.save(folder / "pages.tif", save_all=True, append_images=others)
+    return folder / "pages.tif"
+
+
+def _gray_png(folder: Path) -> Path:
+    return _save_png(folder, np.tile(_slices(1, np.uint16)[0], (16, 16)))
+
+
+def _color_png(folder: Path) -> Path:
+    tile = np.moveaxis(_slices(3, np.uint8), 0, -1)
+    return _save_png(folder, np.tile(tile, (16, 16, 1)))
+
+
+def _save_png(folder: Path, pixels: NDArray[np.generic]) -> Path:
+    assert pixels.shape[:2] == (MAX_SIDE, MAX_SIDE)
+    Image.fromarray(pixels).save(folder / "picture.png", compress_level=1)
+    return folder / "picture.png"
+
+
+INPUTS: Final[dict[str, Callable[[Path], Path]]] = {
+    "DICOM series, 512 files of 16 bits": _series,
+    "DICOM file, 511 frames of 16 bits": _frames,
+    "NIfTI, 8 bits": _nifti,
+    "NIfTI, 8 bits, pixels not square": _oblong_nifti,
+    "NIfTI, float32, gzipped": _float_nifti,
+    "TIFF, 512 pages of 8 bits": _pages,
+    "PNG, 16 bits": _gray_png,
+    "PNG, colour": _color_png,
+}
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a row an input."""
+    table = Table(box=None, header_style="bold")
+    for title in ("input", "shape", "file, MiB", "pixels, MiB", "peak, MiB", "added, MiB"):
+        table.add_column(title, justify="left" if title == "input" else "right")
+    for row in rows:
+        shape = " x ".join(map(str, row["shape"]))
+        keys = ("file_mib", "pixels_mib", "peak_mib", "added_mib")
+        table.add_row(row["input"], shape, *(f"{row[key]:.0f}" for key in keys))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

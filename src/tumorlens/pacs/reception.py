@@ -1,0 +1,107 @@
+"""Takes instances to disk as they come in: of none more is in memory than one data unit.
+
+pynetdicom writes what it receives into a temporary file where it is told to. Which file has no
+setting, so its name for ``NamedTemporaryFile`` is given another meaning: patients' data belong into
+the spool, whose disk lasts and where a file can be renamed into its place, not into /tmp.
+"""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from pynetdicom import _config, dimse_messages, events
+
+from tumorlens.imaging.limits import MAX_FILE_BYTES
+
+MAX_BYTES: Final = MAX_FILE_BYTES
+"""Largest file that is kept; of a larger one the rest is thrown away, then it is refused."""
+
+
+class Incoming:
+    """A file on its way in, as far as pynetdicom knows a temporary one.
+
+    Errors are kept until ``finish``: raised while data come in they would end pynetdicom's thread.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{secrets.token_hex(16)}.dcm"
+        self._size, self._error = 0, 0
+        try:
+            self._stream = self.path.open("xb")
+        except OSError as error:
+            self._error = error.errno or errno.EIO
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def file(self) -> "Incoming":
+        """Itself: pynetdicom flushes what lies below a temporary file."""
+        return self
+
+    def write(self, data: bytes) -> int:
+        """Add to the file, if it is not too large by then."""
+        self._size += len(data)
+        if self._size > MAX_BYTES:
+            self._error = self._error or errno.EFBIG
+        if not self._error:
+            try:
+                self._stream.write(data)
+            except OSError as error:
+                self._error = error.errno or errno.EIO
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: the file is read when it is finished."""
+
+    def finish(self) -> Path:
+        """Close it and say where it is; raise ``OSError`` unless all of it is there."""
+        self.close()
+        if self._error:
+            raise OSError(self._error, os.strerror(self._error))
+        return self.path
+
+    def close(self) -> None:
+        """Close it."""
+        try:
+            if hasattr(self, "_stream"):
+                self._stream.close()
+        except OSError as error:  # the last bytes did not fit
+            self._error = self._error or error.errno or errno.EIO
+
+    def discard(self) -> None:
+        """Delete it; a no-op where it has been moved."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def receive_into(folder: Path) -> None:
+    """Let all nodes of this process write what comes in into ``folder``."""
+
+    def make(**_: object) -> Incoming:
+        return Incoming(folder)
+
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    dimse_messages.NamedTemporaryFile = make  # type: ignore[assignment, attr-defined]
+
+
+def incoming(event: events.Event) -> Incoming:
+    """The file of a C-STORE request."""
+    file = getattr(event.request, "_dataset_file", None)
+    if not isinstance(file, Incoming):  # a request without a data set
+        raise OSError(errno.ENODATA, "nothing came")
+    return file
+
+
+def discard_unfinished(event: events.Event) -> None:
+    """Delete what a connection leaves half sent, or unhandled; for ``EVT_CONN_CLOSE``."""
+    dimse = event.assoc.dimse
+    files = [getattr(dimse.message, "_data_set_file", None)]
+    files += [getattr(one, "_dataset_file", None) for _, one in list(dimse.msg_queue.queue)]
+    for file in files:
+        if isinstance(file, Incoming):
+            file.discard()

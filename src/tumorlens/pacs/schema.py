@@ -1,0 +1,63 @@
+"""Tables of the spool's database."""
+
+import sqlite3
+from typing import Final
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS instances (study TEXT, name TEXT, PRIMARY KEY (study, name));
+CREATE TABLE IF NOT EXISTS studies (
+  study TEXT PRIMARY KEY, revision INTEGER, received REAL, state TEXT, attempts INTEGER, due REAL);
+CREATE TABLE IF NOT EXISTS objects (
+  uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER, made REAL);
+"""
+_ADDED: Final = (
+    ("studies", "closed", "ALTER TABLE studies ADD COLUMN closed REAL"),
+    ("instances", "file", "ALTER TABLE instances ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
+    ("objects", "file", "ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
+)
+"""Columns that spools of before lack."""
+KEPT: Final = 0
+"""Of a file: it is there."""
+GOING: Final = 1
+"""It is to be deleted, and may be gone."""
+GONE: Final = 2
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Make the tables, or bring those of before up to date."""
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+    for table, column, statement in _ADDED:
+        there = db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+        if (column,) not in there:
+            db.execute(statement)
+
+
+def mark(db: sqlite3.Connection, sent: str, until: float) -> None:
+    """Say of which files the time is over: of studies in state ``sent`` that closed ``until``."""
+    closed = "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ?)"
+    for table in ("instances", "objects"):
+        db.execute(
+            f"UPDATE {table} SET file=? WHERE file=? AND study IN {closed}",  # noqa: S608
+            (GOING, KEPT, sent, until),
+        )
+
+
+def unmark(db: sqlite3.Connection) -> None:
+    """Note that all marked files are gone."""
+    for table in ("instances", "objects"):
+        db.execute(f"UPDATE {table} SET file=? WHERE file=?", (GONE, GOING))  # noqa: S608
+
+
+def forget(db: sqlite3.Connection, sent: str, until: float) -> None:
+    """Forget the studies in state ``sent`` that closed ``until`` and have no files any more."""
+    chosen = (
+        "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ? "
+        "AND study NOT IN (SELECT study FROM instances WHERE file<>?) "
+        "AND study NOT IN (SELECT study FROM objects WHERE file<>?))"
+    )
+    values = (sent, until, GONE, GONE)
+    found = db.execute(f"SELECT study FROM studies WHERE study IN {chosen}", values)  # noqa: S608
+    for (study,) in found.fetchall():
+        for table in ("instances", "objects", "studies"):
+            db.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608

@@ -1,0 +1,170 @@
+"""A destination that is down, or takes one thing and not another: delivered later, and once."""
+
+import gc
+import logging
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.uid import MRImageStorage
+from tests.pacs.archives import CAPTURE, Archive, WebArchive
+from tests.pacs.machines import Authority, Node, send_all, until
+
+from tumorlens import bundle
+from tumorlens.inference.classifier import Classifier
+from tumorlens.pacs.destination import destination
+from tumorlens.pacs.spool import MADE, SENT, Spool
+from tumorlens.pacs.worker import Worker
+
+# pynetdicom 3.0 leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    made = Archive()
+    yield made
+    made.stop()
+    gc.collect()
+
+
+@pytest.fixture
+def make_study(
+    tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]
+) -> Callable[[int], Path]:
+    def make(number: int) -> Path:
+        path = tmp_path / f"study{number}"
+        uids = {
+            f"{level}InstanceUID": f"1.2.{number}{end}"
+            for level, end in (("Study", ""), ("Series", ".1"), ("SOP", ".1.1"))
+        }
+        path.write_bytes(write_dicom(head, **uids))
+        return path
+
+    return make
+
+
+def _said(node: Node, words: str) -> Callable[[], int]:
+    return lambda: node.log.read_text().count(words)
+
+
+def _counts(node: Node) -> dict[str, int]:
+    spool = Spool(node.spool)
+    try:
+        return spool.counts()
+    finally:
+        spool.close()
+
+
+def test_what_was_answered_while_the_archive_was_down_is_sent_once_after_a_kill(
+    archive: Archive, start_node: Callable[..., Node], make_study: Callable[[int], Path]
+) -> None:
+    node = start_node(archive.address)
+    assert send_all([make_study(1)], node.port, MRImageStorage) == [0]
+    until(_said(node, "not delivered (ARCHIVE: Connection refused)"))
+    node.kill()
+    assert _counts(node) == {MADE: 1}
+    node.start()
+    until(lambda: _said(node, "not delivered")() >= 2)
+    archive.start()
+    until(_said(node, ": delivered"))
+    assert node.stop() == 0
+    assert _counts(node) == {SENT: 1}
+    assert sorted(Counter(archive.asked).values()) == [1, 1]  # the report and the overlay
+    node.start()
+    assert send_all([make_study(1), make_study(2)], node.port, MRImageStorage) == [0, 0]
+    until(lambda: _said(node, ": delivered")() >= 2)  # of the second study alone
+    assert node.stop() == 0
+    assert sorted(Counter(archive.asked).values()) == [1, 1, 1, 1]
+
+
+def test_what_was_taken_before_a_kill_is_not_sent_again(
+    archive: Archive, start_node: Callable[..., Node], make_study: Callable[[int], Path]
+) -> None:
+    archive.refuses.add(CAPTURE)
+    archive.start()
+    node = start_node(archive.address)
+    assert send_all([make_study(1)], node.port, MRImageStorage) == [0]
+    until(lambda: len(archive.uids) == 1 and _said(node, "status A700")())
+    node.kill()
+    archive.refuses.clear()
+    node.start()
+    until(_said(node, ": delivered"))
+    assert node.stop() == 0
+    assert sorted(Counter(archive.uids).values()) == [1, 1]
+
+
+def test_a_web_server_is_sent_to_once_its_authority_is_configured(
+    start_node: Callable[..., Node], make_study: Callable[[int], Path],
+    ours: Authority, others: Authority,
+) -> None:  # fmt: skip
+    archive = WebArchive(ours.issue(None))
+    try:
+        node = start_node(archive.url, 0, "--web-ca", str(others.file))
+        assert send_all([make_study(1)], node.port, MRImageStorage) == [0]
+        until(_said(node, "not delivered (STOW-RS: TLS (unable to get local issuer certificate))"))
+        node.kill()
+        assert archive.uids == []
+        again = start_node(archive.url, 0, "--web-ca", str(ours.file))
+        until(_said(again, ": delivered"))
+        assert again.stop() == 0
+        assert sorted(Counter(archive.uids).values()) == [1, 1]
+    finally:
+        archive.stop()
+
+
+class _Door:
+    """Counts who knocks, and lets nobody in."""
+
+    def __init__(self) -> None:
+        self.knocks = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            visitor, _ = self._socket.accept()
+            with visitor:
+                if visitor.recv(1) == b"q":
+                    return
+                self.knocks += 1
+
+    def close(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            last.sendall(b"q")
+        self._thread.join()
+        self._socket.close()
+
+
+def test_one_study_finds_out_that_the_destination_is_down_and_all_are_answered(
+    spool: Spool, make_study: Callable[[int], Path], tiny_bundle: Path, archive: Archive,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.CRITICAL + 1, "pynetdicom")  # its records would keep sockets open
+    for number in range(4):
+        data = make_study(number).read_bytes()
+        spool.accept(f"1.2.{number}", f"1.2.{number}.1.1", data)
+    with ExitStack() as closing:
+        door = _Door()
+        closing.callback(door.close)
+        classifier = Classifier(bundle.load(str(tiny_bundle)))
+        goal = destination(f"DOOR@127.0.0.1:{door.port}", "TUMORLENS")
+        worker = Worker(spool, classifier, goal, quiet_s=0, keep_s=3600, retry_s=300)
+        assert worker.once() == 4
+        assert spool.counts() == {MADE: 4}
+        assert worker.once() == 0
+    assert door.knocks == 2  # to deliver, and to say why not; the second says nothing
+    archive.start()
+    to_archive = destination(archive.address, "TUMORLENS")
+    other = Worker(spool, classifier, to_archive, quiet_s=0, keep_s=3600)
+    assert other.once() == 3  # the one that was tried waits for its time
+    assert spool.counts() == {MADE: 1, SENT: 3}
+    assert sorted(Counter(archive.uids).values()) == [1] * 6

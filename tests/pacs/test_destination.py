@@ -1,0 +1,116 @@
+"""Sending by DICOMweb: whom it trusts, and what it makes of a server's answers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.uid import MRImageStorage
+from tests.pacs.archives import WebArchive
+from tests.pacs.machines import Authority
+
+from tumorlens.pacs.destination import SendError, UnreachableError, destination
+from tumorlens.pacs.tls import Tls
+
+_SECRET = "Nobody^Known"
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., WebArchive]]:
+    with ExitStack() as running:
+
+        def start(tls: Tls | None = None) -> WebArchive:
+            archive = WebArchive(tls)
+            running.callback(archive.stop)
+            return archive
+
+        yield start
+
+
+@pytest.fixture
+def picture(tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]) -> Path:
+    path = tmp_path / "picture"
+    path.write_bytes(write_dicom(head, PatientName=_SECRET))
+    return path
+
+
+def _send(archive: WebArchive, picture: Path, **options: Any) -> None:
+    destination(archive.url, "TESTER", **options).send(picture, MRImageStorage)
+
+
+def test_a_server_of_the_configured_authority_is_trusted(
+    serve: Callable[..., WebArchive], ours: Authority, picture: Path
+) -> None:
+    archive = serve(ours.issue(None))
+    _send(archive, picture, web_authorities=ours.file)
+    assert archive.uids == [dcmread(picture).SOPInstanceUID]
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_server_of_another_authority_gets_nothing_and_gives_one_error(
+    serve: Callable[..., WebArchive], ours: Authority, others: Authority, picture: Path,
+    monkeypatch: pytest.MonkeyPatch, configured: bool,
+) -> None:  # fmt: skip
+    archive = serve(others.issue(None))
+    if configured:  # what requests reads in the environment must not widen it
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others.file))
+    with pytest.raises(UnreachableError) as caught:
+        _send(archive, picture, web_authorities=ours.file if configured else None)
+    assert str(caught.value) == "STOW-RS: TLS (unable to get local issuer certificate)"
+    assert archive.uids == []
+
+
+def test_a_server_that_asks_for_a_certificate_gets_ours(
+    serve: Callable[..., WebArchive], ours: Authority, others: Authority, picture: Path
+) -> None:
+    archive = serve(ours.issue(ours.file))
+    for tls in (None, others.issue(ours.file)):
+        with pytest.raises(UnreachableError):
+            _send(archive, picture, tls=tls, web_authorities=ours.file)
+    assert archive.uids == []
+    _send(archive, picture, tls=ours.issue(ours.file))  # its authorities stand for the web, too
+    assert len(archive.uids) == 1
+
+
+def _refusal(*reasons: int) -> dict[str, Any]:
+    failed = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in reasons]
+    return {"00081198": {"vr": "SQ", "Value": failed}}
+
+
+def test_a_duplicate_counts_as_delivered(serve: Callable[..., WebArchive], picture: Path) -> None:
+    archive = serve()
+    archive.status, archive.answer = 409, _refusal(0x0111)
+    _send(archive, picture)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [
+        (409, _refusal(0x0110), SendError),
+        (409, {}, SendError),
+        (413, {}, SendError),
+        (401, {}, UnreachableError),
+        (503, {}, UnreachableError),
+    ],
+)
+def test_what_a_server_does_not_take_is_told_from_a_server_that_takes_nothing(
+    serve: Callable[..., WebArchive], picture: Path, status: int, answer: dict[str, Any],
+    kind: type[SendError],
+) -> None:  # fmt: skip
+    archive = serve()
+    archive.status, archive.answer = status, answer
+    with pytest.raises(SendError) as caught:
+        _send(archive, picture)
+    assert type(caught.value) is kind
+    assert str(caught.value) == f"STOW-RS: status {status}"
+
+
+def test_stored_in_part_is_not_stored(serve: Callable[..., WebArchive], picture: Path) -> None:
+    archive = serve()
+    archive.answer = _refusal(0x0110)
+    with pytest.raises(SendError, match="did not store it"):
+        _send(archive, picture)
