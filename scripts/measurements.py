@@ -129,6 +129,16 @@ def newcomer_section() -> str:
     )
 
 
+def memory_table() -> str:
+    """What reading the largest inputs takes."""
+    rows = [("input", "size", "file", "added"), ("---", "---", "---:", "---:")]
+    for one in load("benchmarks", "memory.json")["inputs"]:
+        size = " x ".join(map(str, one["shape"]))
+        file, added = (f"{one[name]:,.0f} MiB" for name in ("file_mib", "added_mib"))
+        rows.append((one["input"], size, file, added))
+    return table(rows)
+
+
 def race_section() -> str:
     """Wall time until validation-selected weights pass the published test accuracy."""
     race = load("benchmarks", "time_to_accuracy.json")

@@ -31,9 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args(arguments).check
-    readme = ROOT / "README.md"
     wanted = {
-        readme: fill(readme.read_text("utf-8")),
+        **{path: fill(path, blocks) for path, blocks in filled().items()},
         RECORDS / "results.md": results_page(),
         RECORDS / "measurements.md": measurements.page(),
         RECORDS / "model-card.md": card.page(),
@@ -46,16 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path.write_text(wanted[path], encoding="utf-8")
 
 
-def fill(readme: str) -> str:
-    """Replace what stands between the README's markers."""
-    blocks = {
-        "table": f"\n{honest_table()}\n",
-        "parameters": f"{evaluation('default')['bundle']['parameters']:,}",
+def filled() -> dict[Path, dict[str, str]]:
+    """Documents written by hand, and what belongs between which of their markers."""
+    parameters = f"{evaluation('default')['bundle']['parameters']:,}"
+    return {
+        ROOT / "README.md": {"table": f"\n{honest_table()}\n", "parameters": parameters},
+        RECORDS / "limits.md": {"memory": f"\n{measurements.memory_table()}\n"},
     }
-    for name, text in blocks.items():
+
+
+def fill(path: Path, blocks: dict[str, str]) -> str:
+    """The document with its blocks replaced."""
+    text = path.read_text("utf-8")
+    for name, block in blocks.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        readme = re.sub(f"{start}.*?{end}", f"{start}{text}{end}", readme, flags=re.DOTALL)
-    return readme
+        text = re.sub(f"{start}.*?{end}", f"{start}{block}{end}", text, flags=re.DOTALL)
+    return text
 
 
 def honest_table() -> str:
