@@ -22,20 +22,21 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
   }
   const slices = results.map((result, index) => sliceOf(result, index, places[index].alongMm));
-  const common = { path: name, slices, series: null, notes, model: answers[0].model };
+  const rest = { slices, series: null, notes, model: answers[0].model };
   if (answers.every((answer) => decisionOf(answer) === "rejected")) {
     // Refused slices count for nothing, unless nothing else is there: then the whole is refused.
-    const { reason } = answers[0];
-    const nothing = { label: null, probabilities: null, finding: null, prediction_set: null };
-    return { ...common, ...nothing, decision: "rejected", reason: reason ?? "" };
+    const reason = answers[0].reason ?? "";
+    const nothing = { probabilities: null, finding: null };
+    return { path: name, decision: "rejected", label: null, reason, ...nothing, ...rest, prediction_set: null };
   }
   const found = aggregate(results.map(rowOf), positions(places.map(({ alongMm }) => alongMm), results.length));
   const decided = decide(found.probabilities, rules.decision);
   return {
-    ...common,
+    path: name,
     ...decided,
     probabilities: Object.fromEntries(CLASSES.map((label, place) => [label, found.probabilities[place]])),
     finding: decided.label === null ? null : findingOf(found.finding, places),
+    ...rest,
     prediction_set: predictionSet(found.probabilities, rules.prediction_sets),
   };
 }
@@ -51,8 +52,8 @@ function rowOf(result: Result): Row {
 function findingOf(found: [number, number, number] | null, places: Place[]): Finding | null {
   if (!found) return null;
   const [first, middle, last] = found;
-  const unknown = { position_mm: null, member: null, frame: null, sop_instance_uid: null };
-  return { first, middle, last, path: places[middle].path, ...unknown };
+  const { path } = places[middle];
+  return { first, middle, last, position_mm: null, path, member: null, frame: null, sop_instance_uid: null };
 }
 
 function sliceOf(result: Result, index: number, along_mm: number | null): SliceAnswer {

@@ -30,7 +30,9 @@ function matrix(header: Header, data: ArrayBuffer): number[][] {
   if (header.sform_code !== 0) return sform(header, new DataView(data));
   if (header.qform_code !== 0) return header.getQformMat().slice(0, 3);
   const [, x, y, z] = header.pixDims;
-  return [[-x, 0, 0, 0], [0, y, 0, 0], [0, 0, z, 0]];
+  // From the middle of the volume.
+  const start = (size: number, axis: number) => (-size * (Math.max(1, header.dims[axis]) - 1)) / 2;
+  return [[-x, 0, 0, start(-x, 1)], [0, y, 0, start(y, 2)], [0, 0, z, start(z, 3)]];
 }
 
 function sform(header: Header, view: DataView): number[][] {
