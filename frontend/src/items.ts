@@ -1,7 +1,9 @@
 /** What the page holds: pictures and volumes with their answers. */
 import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
-import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Heatmap, isFailure, type Picture, type Result } from "./types";
+import {
+  CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Finding, type Heatmap, isFailure, type Picture, type Result,
+} from "./types";
 
 /** Intensities shown as black and as white. */
 export interface Range {
@@ -94,6 +96,11 @@ export function isDone(item: Item): boolean {
 export function summary(item: Item): string {
   if (item.results.length === 1) return headline(item.results[0]);
   return item.whole ? headline(item.whole) : `${item.results.length} slices`;
+}
+
+/** The slices of a finding in words; people count from 1. */
+export function extent({ first, middle, last }: Finding): string {
+  return first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
 }
 
 /** How many slices got which answer, in words. */

@@ -104,6 +104,7 @@ class Page {
     item.results.fill(null);
     item.whole = null;
     item.awaitsWhole = item.results.length > 1 && (inside || this.readsStudies);
+    this.drawSoon();
     const current = () => item.run === run;
     const deliver: Deliver = (slice, result) => {
       if (!current()) return false;
