@@ -63,8 +63,8 @@ class Seen(NamedTuple):
 
 def seen(page: Page, where: str) -> Seen:
     """Look at the only item, once it is answered."""
-    expect(page.locator(".details")).to_contain_text(where)
     wait_for_answers(page, 1)
+    expect(page.locator(".details")).to_contain_text(where)
     (record,) = [record for record in exported(page) if "slices" in record]
     strip = page.evaluate(
         """() => {
@@ -180,8 +180,8 @@ def test_a_series_with_a_gap_a_repeat_and_a_localizer(page: Page, tmp_path: Path
     expect(page.locator(".entry-name").last).to_have_text("study/localizer")
     (server,) = [record for record in exported(page) if "slices" in record]
     page.get_by_role("switch").click()
-    expect(page.locator(".details")).to_contain_text("in this browser")
     wait_for_answers(page, 2)
+    expect(page.locator(".details")).to_contain_text("in this browser")
     (browser,) = [record for record in exported(page) if "slices" in record]
     assert browser["notes"] == server["notes"]
     assert len(browser["notes"]) == 2
@@ -204,6 +204,11 @@ def test_no_volume_leaves_the_browser(
     drop(page, "head.nii", nifti(head("pituitary"), (1.0, 1.0, 4.0)))
     browser = seen(page, "in this browser; the image did not leave it")
     assert browser.record["label"] == "pituitary"
+    page.evaluate("() => { window.print = () => {}; }")
+    page.click("#print")
+    first = browser.record["finding"]["first"] + 1
+    expect(page.locator("#report")).to_contain_text("As a whole: pituitary tumour")
+    expect(page.locator("#report")).to_contain_text(f"Slices {first} to ")
     assert any(request.url.endswith("model/model.onnx") for request in requests)
     assert [request.url for request in requests if not is_static(request, phantom_url)] == []
 
