@@ -1,11 +1,12 @@
 """Write test vectors for the page (pictures, and what Python makes of them) and its examples.
 
-    python scripts/vectors.py            # write frontend/test/vectors.json
+    python scripts/vectors.py            # write frontend/test/vectors.json and volumes.json
     python scripts/vectors.py --check    # fail where Python makes something else of them now
 
 The pictures are phantoms, stored in several ways; the answers are those of two bundles in the box.
 The page's own port of reading, preprocessing and heatmap is held to them (frontend/test), in Node
-and, for the whole page, in Chromium.
+and, for the whole page, in Chromium. Volumes, from answers of slices to one of the whole, are those
+of volume_vectors.py.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import volume_vectors
 from numpy.typing import NDArray
 
 import tumorlens
@@ -42,13 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true")
     if not parser.parse_args(arguments).check:
         TARGET.write_text(json.dumps(vectors(), indent=1) + "\n", encoding="utf-8")
+        volume_vectors.write()
         for place, (name, label) in enumerate(zip(EXAMPLE_NAMES, CLASSES, strict=True)):
             phantom = make_phantom(np.random.default_rng([0, place]), label)
             (EXAMPLES / f"{name}.png").write_bytes(encode.png(phantom.pixels))
         return
-    found = json.loads(TARGET.read_text("utf-8"))
-    if not same(found, json.loads(json.dumps(vectors()))):
-        sys.exit(f"{TARGET.name} is not what Python makes now; run python scripts/vectors.py")
+    _check(TARGET, vectors(), within=1e-4)
+    _check(volume_vectors.TARGET, volume_vectors.made(), within=1e-9)
+
+
+def _check(target: Path, now: dict[str, Any], within: float) -> None:
+    found = json.loads(target.read_text("utf-8"))
+    if not same(found, json.loads(json.dumps(now)), within):
+        sys.exit(f"{target.name} is not what Python makes now; run python scripts/vectors.py")
 
 
 def vectors() -> dict[str, Any]:
@@ -111,27 +119,24 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
     }
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any, within: float) -> bool:
     """Equal, but for what comes of processors that add in different orders.
 
-    Shares to within 1e-4, and one pixel in a thousand of what the network sees by one level.
+    Numbers to ``within``, and one pixel in a thousand of what the network sees by one level.
     """
     if isinstance(one, dict) and isinstance(other, dict) and "seen" in one and "seen" in other:
         seen = [np.frombuffer(base64.b64decode(part["seen"]), np.uint8) for part in (one, other)]
         off = np.abs(seen[0].astype(int) - seen[1])
-        rest = [{**part, "seen": ""} for part in (one, other)]
-        alike = off.max() <= 1 and off.sum() <= off.size / 1000
-        return (
-            alike
-            and rest[0].keys() == rest[1].keys()
-            and same([*rest[0].values()], [*rest[1].values()])
-        )
+        rest = [{key: part[key] for key in part if key != "seen"} for part in (one, other)]
+        alike = bool(off.max() <= 1 and off.sum() <= off.size / 1000)
+        return alike and same(rest[0], rest[1], within)
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(same(one[k], other[k], within) for k in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same(a, b, within) for a, b in pairs)
     if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= 1e-4
+        return abs(one - other) <= within
     return bool(one == other)
 
 

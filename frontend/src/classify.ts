@@ -3,7 +3,8 @@ import type { Engine } from "./engine";
 import { type Item, itemOf, planeOf } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
-import { failureOf, isFailure, type Result } from "./types";
+import { failureOf, isFailure, placesOf, type Result } from "./types";
+import { answerWhole } from "./volume";
 
 const SLICES_A_REQUEST = 16;
 
@@ -23,6 +24,14 @@ export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): P
     const result = await engine.classify(item.name, planeOf(picture, slice)).catch((error) => failureOf(item.name, error));
     if (!deliver(slice, result)) return;
   }
+}
+
+/** The whole volume's answer, once its slices have theirs. */
+export async function wholeInBrowser(item: Item, engine: Engine): Promise<Result | null> {
+  const { picture, results } = item;
+  if (!picture) return null;
+  const answers = results.filter((result) => result !== null);
+  return answerWhole({ ...picture, name: item.name }, answers, await engine.load());
 }
 
 /** The whole volume's answer, where the server reads studies. */
@@ -65,6 +74,7 @@ function adopt(item: Item, preview: server.Preview): void {
   for (let i = 0; i < pixels.length; i++) pixels[i] = preview.low + pixels[i] * scale;
   const { height, width } = preview;
   const format = "decoded by the server";
-  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, aspect: 1, facts: [], sources: [item.name] }, []);
+  const about = { aspect: 1, facts: [], sources: [item.name], places: placesOf(item.name, 1), notes: [] };
+  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
   Object.assign(item, { picture: made.picture, shown: made.shown, fullRange: made.fullRange });
 }

@@ -5,6 +5,7 @@
  * rules that are not known here are an error, never passed over.
  */
 import { argmax } from "./postprocessing";
+import { roundHalfEven } from "./preprocessing";
 import { CLASSES, type Decision, DISPLAY_NAMES } from "./types";
 
 const REFUSAL = "does not look like a slice of brain MRI";
@@ -79,5 +80,5 @@ function named(place: number, shares: number[]): string {
 }
 
 function whole(share: number): string {
-  return `${(100 * share).toFixed(0)}%`;
+  return `${roundHalfEven(100 * share)}%`;
 }

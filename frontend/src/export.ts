@@ -1,7 +1,8 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
-import { CLASSES, decisionOf, isFailure, type Result } from "./types";
+import { type Answer, CLASSES, decisionOf, isFailure, type Result } from "./types";
 
+const DIGITS = 1e6;
 const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
 interface Row {
@@ -19,8 +20,21 @@ function rows(items: Item[]): Row[] {
 }
 
 export function toJson(items: Item[]): string {
-  const predictions = rows(items).map(({ result, slice }) => (slice === null ? result : { ...result, slice }));
+  const predictions = rows(items).map(({ result, slice }) => (slice === null ? rounded(result) : { ...rounded(result), slice }));
   return `${JSON.stringify({ predictions, notice: NOTICE }, null, 2)}\n`;
+}
+
+/** Probabilities with six digits, as records have them. */
+function rounded(result: Result): Result {
+  if (isFailure(result)) return result;
+  const slices = result.slices?.map((slice) => ({ ...slice, ...shares(slice) }));
+  return { ...result, ...shares(result), ...(slices ? { slices } : {}) };
+}
+
+function shares({ probabilities }: Pick<Answer, "probabilities">): Pick<Answer, "probabilities"> {
+  if (!probabilities) return {};
+  const entries = Object.entries(probabilities).map(([name, share]) => [name, Math.round(share * DIGITS) / DIGITS]);
+  return { probabilities: Object.fromEntries(entries) };
 }
 
 export function toCsv(items: Item[]): string {

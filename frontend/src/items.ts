@@ -1,7 +1,9 @@
 /** What the page holds: pictures and volumes with their answers. */
 import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
-import { CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Heatmap, isFailure, type Picture, type Result } from "./types";
+import {
+  CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Finding, type Heatmap, isFailure, type Picture, type Result,
+} from "./types";
 
 /** Intensities shown as black and as white. */
 export interface Range {
@@ -18,8 +20,10 @@ export interface Item {
   files: Dropped[];
   /** One a slice; null while it is being asked. */
   results: (Result | null)[];
-  /** The answer for a volume as a whole, where the server gives one. */
+  /** The answer for a volume as a whole; null of a picture, and where the server gives none. */
   whole: Result | null;
+  /** Whether that is still to come. */
+  awaitsWhole: boolean;
   slice: number;
   shown: Range;
   fullRange: Range;
@@ -36,7 +40,7 @@ export function itemOf(name: string, picture: Picture | null, files: Dropped[]):
   const depth = picture?.depth ?? 1;
   return {
     id: next++, name, picture, files, results: Array<Result | null>(depth).fill(null), whole: null,
-    slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server",
+    awaitsWhole: false, slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server",
   };
 }
 
@@ -85,7 +89,18 @@ export function heatmapOf(result: Result | null): Heatmap | null {
 }
 
 export function isDone(item: Item): boolean {
-  return item.results.every((result) => result !== null);
+  return !item.awaitsWhole && item.results.every((result) => result !== null);
+}
+
+/** What the item as a whole got, in a few words. */
+export function summary(item: Item): string {
+  if (item.results.length === 1) return headline(item.results[0]);
+  return item.whole ? headline(item.whole) : `${item.results.length} slices`;
+}
+
+/** The slices of a finding in words; people count from 1. */
+export function extent({ first, middle, last }: Finding): string {
+  return first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
 }
 
 /** How many slices got which answer, in words. */

@@ -1,10 +1,10 @@
 /** The page: takes files, asks for answers, shows them. */
-import { byServer, type Deliver, inBrowser, wholeByServer } from "./classify";
+import { byServer, type Deliver, inBrowser, wholeByServer, wholeInBrowser } from "./classify";
 import { Engine } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
-import { failedItem, headline, isDone, type Item, itemOf } from "./items";
+import { failedItem, isDone, type Item, itemOf, summary } from "./items";
 import * as server from "./server";
 import { failureOf, isFailure } from "./types";
 import { answerPanel } from "./view/answer";
@@ -103,29 +103,39 @@ class Page {
     item.where = inside ? "browser" : "server";
     item.results.fill(null);
     item.whole = null;
+    item.awaitsWhole = item.results.length > 1 && (inside || this.readsStudies);
+    this.drawSoon();
+    const current = () => item.run === run;
     const deliver: Deliver = (slice, result) => {
-      if (item.run !== run) return false;
+      if (!current()) return false;
       item.results[slice] = result;
-      if (isDone(item)) this.remember(item);
-      this.drawSoon();
+      this.progress(item);
       return true;
     };
     this.queue = this.queue.then(async () => {
-      if (item.run !== run) return;
+      if (!current()) return;
       try {
         if (inside) await inBrowser(item, this.engine, deliver);
         else await this.withToken(() => byServer(item, deliver));
-        if (!inside && this.readsStudies && item.results.length > 1) {
-          const whole = await wholeByServer(item);
-          if (item.run === run) item.whole = whole;
-          this.drawSoon();
-        }
+        const whole = item.awaitsWhole && current() ? await this.askWhole(item, inside) : null;
+        if (current()) item.whole = whole;
       } catch (error) {
-        item.results.forEach((result, slice) => {
-          if (result === null) deliver(slice, inside ? failureOf(item.name, error) : server.failure(item.name, error));
-        });
+        const failure = inside ? failureOf(item.name, error) : server.failure(item.name, error);
+        item.results.forEach((result, slice) => result === null && deliver(slice, failure));
       }
+      if (!current() || !item.awaitsWhole) return;
+      item.awaitsWhole = false;
+      this.progress(item);
     });
+  }
+
+  private askWhole(item: Item, inside: boolean) {
+    return inside ? wholeInBrowser(item, this.engine) : wholeByServer(item);
+  }
+
+  private progress(item: Item): void {
+    if (isDone(item)) this.remember(item);
+    this.drawSoon();
   }
 
   private async withToken(work: () => Promise<void>): Promise<void> {
@@ -142,7 +152,7 @@ class Page {
 
   private remember(item: Item): void {
     const result = item.results[item.slice];
-    const answer = item.results.length > 1 ? `${item.results.length} slices` : headline(result);
+    const answer = summary(item);
     const model = result && !isFailure(result) ? `${result.model.name} ${result.model.version}` : "";
     this.history.add({ time: new Date().toISOString(), name: item.name, answer, model, where: item.where });
     if (this.items.every(isDone)) this.say(`All answered. ${item.name}: ${answer}`);

@@ -20,8 +20,6 @@ export interface BundleInfo {
   files: Record<string, string>;
 }
 
-const DIGITS = 1e6;
-
 export class Network {
   private constructor(
     readonly info: BundleInfo,
@@ -63,9 +61,7 @@ export class Network {
     const answer: Answer = {
       path,
       ...decided,
-      probabilities: Object.fromEntries(
-        CLASSES.map((name, place) => [name, Math.round(shares[place] * DIGITS) / DIGITS]),
-      ),
+      probabilities: Object.fromEntries(CLASSES.map((name, place) => [name, shares[place]])),
       prediction_set: decided.decision === "rejected" ? null : predictionSet(shares, this.info.prediction_sets),
       model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
     };

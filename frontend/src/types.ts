@@ -24,6 +24,23 @@ export interface Picture {
   facts: string[];
   /** Names of the files it was made of. */
   sources: string[];
+  /** One a slice. */
+  places: Place[];
+  /** Gaps, duplicates, what was left out: sentences for people. */
+  notes: string[];
+}
+
+/** Where one slice comes from. */
+export interface Place {
+  /** Its file. */
+  path: string;
+  /** Where it lies on the normal of the slices, in millimetres; null where that is not known. */
+  alongMm: number | null;
+}
+
+/** Of slices in one file that does not say where they lie. */
+export function placesOf(path: string, depth: number): Place[] {
+  return Array.from({ length: depth }, () => ({ path, alongMm: null }));
 }
 
 /** The square that the network sees, in pixels of the picture; it may reach beyond its edges. */
@@ -61,10 +78,36 @@ export interface Answer {
   model: Model;
   heatmap?: Heatmap;
   /** Of a volume: the slices that hold the finding, from 0, ends included. */
-  finding?: { first: number; middle: number; last: number } | null;
+  finding?: Finding | null;
   /** Of a volume: one a slice. */
-  slices?: unknown[];
+  slices?: SliceAnswer[];
+  /** Of a volume: what its files say of the acquisition, where the server answers. */
+  series?: object | null;
   notes?: string[];
+}
+
+export interface Finding {
+  first: number;
+  middle: number;
+  last: number;
+  /** The middle slice's file, and where it lies; null where it is not known. */
+  path: string | null;
+  position_mm: number[] | null;
+  member: string | null;
+  frame: number | null;
+  sop_instance_uid: string | null;
+}
+
+/** The answer for one slice of a volume; empty where the slice could not be used. */
+export interface SliceAnswer {
+  index: number;
+  along_mm: number | null;
+  decision: Decision | null;
+  label: string | null;
+  reason: string;
+  probabilities: Record<string, number> | null;
+  error: Failure["error"] | null;
+  prediction_set: string[] | null;
 }
 
 export interface Failure {

@@ -1,8 +1,9 @@
 /** Reading and classifying, off the page's thread. Answers each message by its number. */
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
-import { group, type DicomPart } from "./reading/dicom";
+import type { DicomPart } from "./reading/dicom";
 import { read } from "./reading/read";
+import { group } from "./reading/series";
 import { type Failure, failureOf, type Picture, type Result } from "./types";
 
 export interface NamedBytes {

@@ -10,6 +10,7 @@ from tumorlens.inference.aggregation import (
     AggregationConfig,
     aggregate,
     find_run,
+    positions,
     smooth,
     strongest_run,
 )
@@ -120,6 +121,12 @@ def test_slices_without_an_answer_keep_their_place() -> None:
     assert np.isnan(found.smoothed[[2, 5]]).all()
     with pytest.raises(ValueError, match="no slice has an answer"):
         aggregate(np.full((3, 4), np.nan), millimetres(3), PLAIN)
+
+
+def test_positions_are_as_stated_if_every_slice_states_its_own() -> None:
+    assert positions([3.0, 1.0], 2).tolist() == [3, 1]
+    assert positions([3.0, None], 2).tolist() == [0, 5]
+    assert positions([], 3).tolist() == [0, 5, 10]
 
 
 def test_the_middle_is_the_centre_of_mass() -> None:

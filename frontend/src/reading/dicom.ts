@@ -1,9 +1,11 @@
-/** DICOM, uncompressed or baseline JPEG, and its grouping into series. */
+/** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
-import { InputError, type Picture } from "../types";
+import { InputError, type Picture, placesOf } from "../types";
 import { checkSides, finite, luma } from "./gray";
-import { apply, type Levels, windowOf } from "./levels";
+import { type Levels, windowOf } from "./levels";
 import { readRaster } from "./raster";
+import type { Placement } from "./stacks";
+import { dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
 const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]);
@@ -12,12 +14,17 @@ const MAX_FRAMES = 4096;
 /** One file's frames, and where they belong. */
 export interface DicomPart extends Picture {
   series: string;
-  /** Along the normal of the slices, in millimetres; null where the file does not say. */
-  position: number | null;
-  instance: number;
+  /** Null where the file does not say, or has several frames. */
+  placement: Placement | null;
+  /** Between the middles of neighbouring slices, or else of one slice. */
+  thicknessMm: number | null;
+  /** Acquisition, echo, time, instance number: which of several at one place comes first. */
+  order: number[];
   /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
   levels: Levels;
 }
+
+const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013"];
 
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
@@ -40,8 +47,10 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
-    facts: facts(set), sources: [name], series: set.string("x0020000e") ?? name,
-    levels, position: position(set), instance: set.intString("x00200013") ?? 0,
+    facts: facts(set), sources: [name], places: placesOf(name, depth), notes: [],
+    series: set.string("x0020000e") ?? name, levels, thicknessMm: thickness(set),
+    placement: depth === 1 ? placement(set) : null,
+    order: TIE_BREAKERS.map((tag) => set.intString(tag) ?? 0),
   };
 }
 
@@ -161,55 +170,18 @@ function numbers(set: DataSet, tag: string): number[] {
   return (set.string(tag) ?? "").split("\\").map(Number).filter(Number.isFinite);
 }
 
-/** ImagePositionPatient along the normal of ImageOrientationPatient, PS3.3 C.7.6.2. */
-function position(set: DataSet): number | null {
-  const place = numbers(set, "x00200032");
-  const [a, b, c, d, e, f] = numbers(set, "x00200037");
-  if (place.length !== 3 || f === undefined) return null;
-  const normal = [b * f - c * e, c * d - a * f, a * e - b * d];
-  return normal.reduce((sum, part, axis) => sum + part * place[axis], 0);
+/** ImagePositionPatient and ImageOrientationPatient, PS3.3 C.7.6.2; null unless they make sense. */
+function placement(set: DataSet): Placement | null {
+  const position = numbers(set, "x00200032");
+  const axes = numbers(set, "x00200037");
+  if (position.length !== 3 || axes.length !== 6) return null;
+  const [row, column] = [axes.slice(0, 3) as Vector, axes.slice(3) as Vector];
+  const lengths = [row, column].map((axis) => Math.hypot(...axis));
+  if (Math.min(...lengths) < 0.5 || Math.max(...lengths) > 2 || Math.abs(dot(row, column)) > 0.1) return null;
+  return { row: unit(row), column: unit(column), position: position as Vector };
 }
 
-/** Put the files of each series together, sorted along the normal, else by instance number. */
-export function group(parts: DicomPart[]): Picture[] {
-  const series = new Map<string, DicomPart[]>();
-  for (const part of parts) {
-    const key = `${part.series} ${part.height}x${part.width}`;
-    series.set(key, [...(series.get(key) ?? []), part]);
-  }
-  return [...series.values()].map(join);
-}
-
-function join(parts: DicomPart[]): Picture {
-  const placed = parts.every((part) => part.position !== null);
-  const sorted = [...parts].sort((one, other) =>
-    placed ? one.position! - other.position! : one.instance - other.instance,
-  );
-  const [first] = sorted;
-  const depth = sorted.reduce((sum, part) => sum + part.depth, 0);
-  const pixels = leveled(sorted);
-  const { height, width, format, aspect, facts } = first;
-  const name = parts.length === 1 ? first.name : `${folder(first.name)} (${parts.length} files)`;
-  const sources = sorted.map((part) => part.name);
-  return { name, depth, height, width, pixels, format, aspect, facts, sources };
-}
-
-/** All slices through their window, where each has one and that does not hide everything. */
-function leveled(parts: DicomPart[]): Float32Array {
-  const all = (windowed: boolean) => {
-    const planes = parts.map((part) => apply(part.pixels, part.levels, windowed));
-    const pixels = new Float32Array(planes.reduce((sum, plane) => sum + plane.length, 0));
-    planes.reduce((at, plane) => (pixels.set(plane, at), at + plane.length), 0);
-    return pixels;
-  };
-  if (parts.every((part) => part.levels.window)) {
-    const windowed = all(true);
-    if (windowed.some((value) => value !== windowed[0])) return windowed;
-  }
-  return all(false);
-}
-
-function folder(name: string): string {
-  const parts = name.split("/");
-  return parts.length > 1 ? parts.slice(0, -1).join("/") : "DICOM series";
+function thickness(set: DataSet): number | null {
+  const stated = set.floatString("x00180088") || set.floatString("x00180050");
+  return stated && Number.isFinite(stated) && stated > 0 ? stated : null;
 }

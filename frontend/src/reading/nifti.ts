@@ -1,7 +1,10 @@
 /** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
 import * as nifti from "nifti-reader-js";
-import { InputError, type Picture } from "../types";
+import { InputError, type Picture, type Place } from "../types";
+import { affineOf, isOriented } from "./affine";
 import { checkSides, finite } from "./gray";
+import { squarePixels } from "./square";
+import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 export function readNifti(name: string, data: Uint8Array): Picture {
   let buffer = data.slice().buffer as ArrayBuffer;
@@ -13,9 +16,9 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
   const count = shape[0] * shape[1] * shape[2];
   const values = samples(header, nifti.readImage(header, buffer) as ArrayBuffer, count);
-  const axes = orientation(header.affine);
+  const affine = affineOf(header, buffer);
+  const axes = orientation(affine);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
-  checkSides(x, y);
   const strides = [1, shape[0], shape[0] * shape[1]];
   const [start, steps] = walk(axes, shape, strides);
   const pixels = new Float32Array(count);
@@ -26,12 +29,38 @@ export function readNifti(name: string, data: Uint8Array): Picture {
       for (let column = 0; column < x; column++, at += steps[0]) pixels[place++] = values[at];
     }
   }
-  const spacing = axes.map(({ axis }) => Math.abs(header.pixDims[axis + 1]) || 1);
+  const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
+  const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
+  checkSides(square.width, square.height);
   return {
-    name, depth: z, height: y, width: x, pixels: finite(pixels),
-    format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: spacing[1] / spacing[0], facts: ["axial"],
-    sources: [name],
+    name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"], sources: [name],
+    places: placesOn(affine, axes, shape, name), notes: notesOf(header),
   };
+}
+
+function notesOf(header: nifti.NIFTI1 | nifti.NIFTI2): string[] {
+  const volumes = header.dims.slice(4, header.dims[0] + 1).reduce((product, side) => product * side, 1);
+  return [
+    ...(volumes > 1 ? [`the first of ${volumes} volumes is read`] : []),
+    ...(isOriented(header) ? [] : ["the file does not state its orientation; the usual one (LAS) is assumed"]),
+  ];
+}
+
+/** The step in the patient from one voxel to the next of the file's `axis`; 3 is the first voxel. */
+function along(affine: number[][], axis: number): Vector {
+  return affine.map((row) => row[axis]) as Vector;
+}
+
+/** Where the slices lie on their normal. */
+function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
+  const steps = axes.map(({ axis, flip }) => along(affine, axis).map((part) => (flip ? -part : part)) as Vector);
+  const normal = unit(cross(steps[0], steps[1]));
+  const corner = axes.reduce(
+    (sum, { axis, flip }) => sum + (flip ? (shape[axis] - 1) * dot(normal, along(affine, axis)) : 0),
+    dot(normal, along(affine, 3)),
+  );
+  const step = dot(normal, steps[2]);
+  return Array.from({ length: shape[axes[2].axis] }, (_, slice) => ({ path, alongMm: rounded(corner + slice * step) }));
 }
 
 /** Voxels in file order as numbers, scaled as the header says. */

@@ -1,5 +1,5 @@
 /** Read any supported file by its first bytes, never by its suffix. */
-import { InputError, type Picture } from "../types";
+import { InputError, type Picture, placesOf } from "../types";
 import { type DicomPart, readDicom } from "./dicom";
 import { readNifti } from "./nifti";
 import { readPng } from "./png";
@@ -52,7 +52,7 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       return readNifti(name, data);
     default: {
       const plane = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      return { name, depth: 1, ...plane, aspect: 1, facts: [], sources: [name] };
+      return { name, depth: 1, ...plane, aspect: 1, facts: [], sources: [name], places: placesOf(name, 1), notes: [] };
     }
   }
 }

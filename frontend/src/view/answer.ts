@@ -1,5 +1,5 @@
 /** What was found, in words first. */
-import { headline, isDone, type Item, tally, toneOf } from "../items";
+import { extent, headline, type Item, tally, toneOf } from "../items";
 import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 
@@ -14,10 +14,10 @@ export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: numb
   ].filter((part): part is HTMLElement => part !== null);
 }
 
-/** The volume as a whole where the server answers for it, and in any case what its slices got. */
+/** The volume as a whole, and what its slices got. A server may answer for slices only. */
 function study(item: Item, goTo: (slice: number) => void): HTMLElement {
   const done = item.results.filter((result) => result !== null).length;
-  const words = isDone(item) ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far:`;
+  const words = done === item.results.length ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far`;
   const slices = [
     h("p", { class: "quiet" }, words),
     h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
@@ -28,7 +28,9 @@ function study(item: Item, goTo: (slice: number) => void): HTMLElement {
     whole.append(...finding(item.whole, goTo), h("div", { class: "study-slices" }, ...slices));
     return whole;
   }
-  const none = "No answer for the volume as a whole.";
+  const none = item.awaitsWhole
+    ? "The volume as a whole is answered when all its slices are."
+    : "No answer for the volume as a whole.";
   return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
 }
 
@@ -36,10 +38,9 @@ function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   if (isFailure(whole)) return [];
   const notes = (whole.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
   if (!whole.finding) return notes;
-  const { first, middle, last } = whole.finding;
+  const { middle } = whole.finding;
   const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
-  const text = first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
-  return [h("div", { class: "finding" }, h("span", {}, text), go), ...notes];
+  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go), ...notes];
 }
 
 function card(result: Result | null, title: string): HTMLElement {

@@ -30,7 +30,7 @@ function tone(item: Item) {
 function words(item: Item): string {
   const done = item.results.filter((result) => result !== null).length;
   if (item.results.length > 1 && !item.whole) {
-    return isDone(item) ? `${done} slices` : `${done} of ${item.results.length} slices`;
+    return done === item.results.length ? `${done} slices` : `${done} of ${item.results.length} slices`;
   }
   const result = item.whole ?? item.results[0];
   const share = result && !isFailure(result) && result.label ? result.probabilities?.[result.label] : undefined;

@@ -1,6 +1,6 @@
 /** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
-import { headline, heatmapOf, type Item, tally } from "../items";
-import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure } from "../types";
+import { extent, headline, heatmapOf, type Item, tally } from "../items";
+import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 import { render } from "./render";
 
@@ -19,26 +19,34 @@ export function report(items: Item[]): HTMLElement[] {
 function entry(item: Item): HTMLElement {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
-  const lines: (HTMLElement | null)[] = [
+  const where = volume ? `Slice ${item.slice + 1} of ${item.results.length}: ` : "";
+  const lines = [
     h("h2", {}, item.name),
-    item.whole ? h("p", { class: "report-answer" }, `As a whole: ${headline(item.whole)}`) : null,
-    volume ? h("p", {}, `Slice ${item.slice + 1} of ${item.results.length}. All slices: ${tally(item).map(([word, count]) => `${count} ${word}`).join(", ")}.`) : null,
-    h("p", { class: "report-answer" }, headline(result)),
+    ...(item.whole ? [h("p", { class: "report-answer" }, `As a whole: ${headline(item.whole)}`), ...said(item.whole)] : []),
+    ...(volume ? [h("p", {}, `Slices, each by itself: ${tally(item).map(([word, count]) => `${count} ${word}`).join(", ")}.`)] : []),
+    h("p", { class: "report-answer" }, `${where}${headline(result)}`), ...said(result),
   ];
-  if (result && isFailure(result)) lines.push(h("p", {}, result.error.message));
   if (result && !isFailure(result)) {
-    if (result.reason) lines.push(h("p", {}, result.reason));
-    const shares = decisionOf(result) === "rejected" ? null : result.probabilities;
-    if (shares) {
-      lines.push(h("p", {}, CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · ")));
-    }
-    if (result.prediction_set?.length && shares) {
-      lines.push(h("p", {}, `Not excluded: ${result.prediction_set.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`));
-    }
     const { name, version, sha256 } = result.model;
     lines.push(h("p", { class: "report-model" }, `Model ${name} ${version}, sha256 ${sha256}`));
   }
   return h("article", { class: "report-entry" }, pictures(item), h("div", {}, ...lines));
+}
+
+/** What stands below an answer's headline. */
+function said(result: Result | null): HTMLElement[] {
+  if (result === null) return [];
+  if (isFailure(result)) return [h("p", {}, result.error.message)];
+  const shares = decisionOf(result) === "rejected" ? null : result.probabilities;
+  const open = shares ? (result.prediction_set ?? []) : [];
+  const lines = [
+    result.reason,
+    shares && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · "),
+    open.length > 0 && `Not excluded: ${open.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`,
+    result.finding && `${extent(result.finding)}.`,
+    ...(result.notes ?? []),
+  ];
+  return lines.filter((line): line is string => Boolean(line)).map((line) => h("p", {}, line));
 }
 
 function pictures(item: Item): HTMLElement {

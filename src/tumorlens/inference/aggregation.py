@@ -12,8 +12,11 @@ Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and
 volumes put together from validation slices: ``python -m benchmarks.volumes``, docs/log.md.
 
 Slices without an answer (blank ones) count for nothing but keep their place.
+
+The page has the same rule (frontend/src/aggregation.ts); scripts/vectors.py holds the two together.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -72,6 +75,17 @@ def aggregate(
         peak = int(run[np.argmax(smoothed[run, winner])])
         finding = find_run(smoothed[:, winner], along_mm, config.finding_share, peak)
     return Aggregate(probabilities, smoothed, finding)
+
+
+def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:
+    """Where each of ``depth`` slices lies on the normal, in millimetres: (depth,).
+
+    As stated, if every slice states it; else ``UNKNOWN_SPACING_MM`` apart.
+    """
+    known = [along for along in stated_mm if along is not None]
+    if len(known) == depth:
+        return np.array(known, dtype=np.float64)
+    return np.arange(depth, dtype=np.float64) * UNKNOWN_SPACING_MM
 
 
 def strongest_run(

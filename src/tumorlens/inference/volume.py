@@ -13,11 +13,7 @@ from tumorlens.errors import BlankImageError, InputError, VolumeError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
-from tumorlens.inference.aggregation import (
-    UNKNOWN_SPACING_MM,
-    AggregationConfig,
-    aggregate,
-)
+from tumorlens.inference.aggregation import AggregationConfig, aggregate, positions
 from tumorlens.inference.classifier import (
     Classifier,
     Failure,
@@ -107,24 +103,41 @@ def predict_volume(
     if not image.is_volume:
         raise InputError(f"{image.source}: a single picture, not a volume")
     answers = list(_slice_answers(classifier, image, batch_size))
+    whole = answer_whole(classifier, image, answers, config)
+    if not explain or whole.finding is None:
+        return whole
+    heatmap = explain_slice(classifier, image, whole.finding.middle, whole.label)
+    return msgspec.structs.replace(whole, heatmap=heatmap)
+
+
+def answer_whole(
+    classifier: Classifier,
+    image: MedicalImage,
+    answers: Sequence[Prediction | Failure],
+    config: AggregationConfig = DEFAULT,
+) -> VolumePrediction:
+    """The whole's answer, from those of its slices, by the rules of ``classifier``.
+
+    Raises ``BlankImageError`` where no slice could be used.
+    """
     if all(isinstance(answer, Failure) for answer in answers):
         raise BlankImageError(f"{image.source}: no slice holds anything")
     usable = [a for a in answers if isinstance(a, Prediction) and a.decision != REJECTED]
     # Refused slices count for nothing, unless nothing else is there: then the whole is refused.
     table = np.array([_row(answer, refused=not usable) for answer in answers])
-    found = aggregate(table, _positions(image), config)
+    places = image.facts.slices if image.facts else ()
+    along = positions([place.along_mm for place in places], image.depth)
+    found = aggregate(table, along, config)
     refusal = "" if usable else next(a.reason for a in answers if isinstance(a, Prediction))
     decision, reason = classifier.decide(found.probabilities, refusal)
     answered = label(found.probabilities) if decision == CLASSIFIED else None
-    finding = place_finding(found.finding, image) if answered else None
-    places = image.facts.slices if image.facts else ()
     return VolumePrediction(
         path=image.source,
         decision=decision,
         label=answered,
         reason=reason,
         probabilities=_named(found.probabilities),
-        finding=finding,
+        finding=place_finding(found.finding, image) if answered else None,
         slices=tuple(
             _slice(index, answer, places[index].along_mm if places else None)
             for index, answer in enumerate(answers)
@@ -133,11 +146,6 @@ def predict_volume(
         notes=image.notes,
         model=classifier.model,
         prediction_set=classifier.prediction_set(found.probabilities, decision),
-        heatmap=(
-            explain_slice(classifier, image, finding.middle, answered)
-            if explain and finding is not None
-            else None
-        ),
     )
 
 
@@ -295,14 +303,6 @@ def _row(answer: Prediction | Failure, *, refused: bool) -> list[float]:
     if isinstance(answer, Failure) or (answer.decision == REJECTED and not refused):
         return [np.nan] * len(CLASSES)
     return [answer.probabilities[name] for name in CLASSES]
-
-
-def _positions(image: MedicalImage) -> NDArray[np.float64]:
-    places = image.facts.slices if image.facts else ()
-    known = [place.along_mm for place in places if place.along_mm is not None]
-    if len(known) == image.depth:
-        return np.array(known, dtype=np.float64)
-    return np.arange(image.depth, dtype=np.float64) * UNKNOWN_SPACING_MM
 
 
 def _named(row: NDArray[np.float64]) -> dict[str, float]:

@@ -1,0 +1,119 @@
+/**
+ * From an answer for each slice to one for the whole volume, and to the slices of the finding:
+ * `tumorlens/inference/aggregation.py`, which says how the rule was chosen.
+ *
+ * 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres.
+ * 2. The volume is answered as its most suspicious run of neighbouring slices that span `runMm` is,
+ *    on average (1 - P(notumor), smoothed).
+ * 3. If the most probable class is a tumour, the finding is the slices around the run where that
+ *    class keeps a share of its largest smoothed probability there, and its middle is their centre
+ *    of mass.
+ *
+ * Slices without an answer (null) count for nothing but keep their place.
+ */
+import { argmax } from "./postprocessing";
+import { median, roundHalfEven } from "./preprocessing";
+import { CLASSES } from "./types";
+
+const NO_TUMOR = CLASSES.indexOf("notumor");
+const TINY_MM = 1e-6;
+/** Distance of slices that do not say where they lie. */
+export const UNKNOWN_SPACING_MM = 5;
+
+export interface AggregationConfig {
+  /** Half the base of the triangular window; 0 smooths nothing. */
+  smoothingMm: number;
+  /** From the first to the last slice of a run; a run has two slices at least. */
+  runMm: number;
+  /** Of the run's largest smoothed probability: below it a slice no longer belongs to the finding. */
+  findingShare: number;
+}
+
+export const DEFAULT: AggregationConfig = { smoothingMm: 7.5, runMm: 15, findingShare: 0.5 };
+
+/** Probabilities of a slice, in the order of the classes; null without an answer. */
+export type Row = number[] | null;
+
+export interface Aggregate {
+  probabilities: number[];
+  /** First, middle and last slice, from 0; null where the answer is no tumour. */
+  finding: [number, number, number] | null;
+}
+
+/** Throws where no slice has an answer. `alongMm` is where each slice lies on the normal. */
+export function aggregate(table: Row[], alongMm: number[], config = DEFAULT): Aggregate {
+  const answered = table.flatMap((row, slot) => (row ? [slot] : []));
+  if (answered.length === 0) throw new Error("no slice has an answer");
+  const along = answered.map((slot) => alongMm[slot]);
+  const smoothed = smooth(answered.map((slot) => table[slot]!), along, config.smoothingMm);
+  const run = strongestRun(smoothed, along, config.runMm);
+  const probabilities = CLASSES.map((_, name) => mean(run.map((place) => smoothed[place][name])));
+  const winner = argmax(probabilities);
+  if (winner === NO_TUMOR) return { probabilities, finding: null };
+  const strength = Array<number | null>(table.length).fill(null);
+  answered.forEach((slot, place) => (strength[slot] = smoothed[place][winner]));
+  const peak = answered[run[argmax(run.map((place) => smoothed[place][winner]))]];
+  return { probabilities, finding: findRun(strength, alongMm, config.findingShare, peak) };
+}
+
+/** Where each of `depth` slices lies on the normal: as stated, if every slice states it. */
+export function positions(statedMm: (number | null)[], depth: number): number[] {
+  const known = statedMm.filter((along): along is number => along !== null);
+  return known.length === depth ? known : Array.from({ length: depth }, (_, slot) => slot * UNKNOWN_SPACING_MM);
+}
+
+/** Places of the neighbouring slices that are the most suspicious on average. */
+export function strongestRun(table: number[][], alongMm: number[], runMm: number): number[] {
+  const suspicion = table.map((row) => 1 - row[NO_TUMOR]);
+  const apart = median(alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place])));
+  const further = apart * table.length < runMm ? table.length : roundHalfEven(runMm / Math.max(apart, TINY_MM));
+  const count = Math.min(Math.max(2, 1 + further), table.length);
+  const starts = Array.from({ length: table.length - count + 1 }, (_, start) => start);
+  const first = argmax(starts.map((start) => mean(suspicion.slice(start, start + count))));
+  return Array.from({ length: count }, (_, place) => first + place);
+}
+
+/** Average with weights that fall linearly to 0 at `radiusMm`; rows sum to 1 still. */
+export function smooth(table: number[][], alongMm: number[], radiusMm: number): number[][] {
+  if (radiusMm <= 0) return table;
+  return alongMm.map((here) => {
+    const weights = alongMm.map((there) => 1 - Math.min(Math.abs(here - there), radiusMm) / radiusMm);
+    const total = sum(weights);
+    return CLASSES.map((_, name) => sum(weights.map((weight, place) => weight * table[place][name])) / total);
+  });
+}
+
+/**
+ * First, middle and last of the slices around `peak` that reach `share` of its strength. A slice
+ * without an answer (null) inside the run does not end it.
+ */
+export function findRun(
+  strength: (number | null)[], alongMm: number[], share: number, peak: number,
+): [number, number, number] {
+  const least = share * strength[peak]!;
+  const reach = (step: number) => {
+    let end = peak;
+    for (let slot = peak; slot >= 0 && slot < strength.length; slot += step) {
+      const here = strength[slot];
+      if (here === null) continue;
+      if (here < least) break;
+      end = slot;
+    }
+    return end;
+  };
+  const [first, last] = [reach(-1), reach(1)];
+  const inside = Array.from({ length: last - first + 1 }, (_, place) => first + place)
+    .filter((slot) => strength[slot] !== null);
+  const mass = inside.map((slot) => strength[slot]!);
+  const center = sum(inside.map((slot, place) => mass[place] * alongMm[slot])) / sum(mass);
+  const nearest = argmax(inside.map((slot) => -Math.abs(alongMm[slot] - center)));
+  return [first, inside[nearest], last];
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function mean(values: number[]): number {
+  return sum(values) / values.length;
+}

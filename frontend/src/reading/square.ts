@@ -1,0 +1,61 @@
+/** Square pixels: the network has learned shapes. `tumorlens/imaging/resample.py`, line by line. */
+import { roundHalfEven } from "../preprocessing";
+
+/** Ratio of spacings up to which pixels count as square. */
+const EQUAL = 1.01;
+const f32 = Math.fround;
+
+export interface Slices {
+  depth: number;
+  height: number;
+  width: number;
+  pixels: Float32Array;
+}
+
+/** Stretch rows or columns to the finer of the two spacings, which are in millimetres. */
+export function squarePixels(slices: Slices, rowMm: number, columnMm: number): Slices {
+  const [fine, coarse] = [Math.min(rowMm, columnMm), Math.max(rowMm, columnMm)];
+  if (coarse <= EQUAL * fine) return slices;
+  return rowMm > columnMm ? stretchRows(slices, coarse / fine) : stretchColumns(slices, coarse / fine);
+}
+
+function stretchRows({ depth, height, width, pixels }: Slices, ratio: number): Slices {
+  const taps = tapsOf(height, ratio);
+  const out = new Float32Array(depth * taps.length * width);
+  let place = 0;
+  for (let slice = 0; slice < depth; slice++) {
+    for (const { low, high, share } of taps) {
+      const [above, below] = [(slice * height + low) * width, (slice * height + high) * width];
+      for (let column = 0; column < width; column++) {
+        out[place++] = between(pixels[above + column], pixels[below + column], share);
+      }
+    }
+  }
+  return { depth, height: taps.length, width, pixels: out };
+}
+
+function stretchColumns({ depth, height, width, pixels }: Slices, ratio: number): Slices {
+  const taps = tapsOf(width, ratio);
+  const out = new Float32Array(depth * height * taps.length);
+  let place = 0;
+  for (let row = 0; row < depth * height; row++) {
+    for (const { low, high, share } of taps) {
+      out[place++] = between(pixels[row * width + low], pixels[row * width + high], share);
+    }
+  }
+  return { depth, height, width: taps.length, pixels: out };
+}
+
+function between(before: number, after: number, share: number): number {
+  return before + f32(f32(after - before) * share);
+}
+
+/** The outer edges stay where they were. */
+function tapsOf(old: number, ratio: number) {
+  const made = Math.max(1, roundHalfEven(old * ratio));
+  return Array.from({ length: made }, (_, place) => {
+    const at = Math.min(old - 1, Math.max(0, (place + 0.5) * (old / made) - 0.5));
+    const low = Math.min(Math.floor(at), Math.max(0, old - 2));
+    return { low, high: Math.min(low + 1, old - 1), share: f32(at - low) };
+  });
+}

@@ -1,0 +1,97 @@
+/** From answers of slices to one of the whole: the port agrees with Python. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { aggregate, findRun, positions, smooth, strongestRun } from "../src/aggregation";
+import { decide } from "../src/decision";
+import { type Answer, CLASSES, isFailure, type Result } from "../src/types";
+import { answerWhole, type Rules } from "../src/volume";
+
+type Row = number[] | "blank" | "refused";
+
+interface Whole {
+  decision: string;
+  label: string | null;
+  reason: string;
+  probabilities: Record<string, number> | null;
+  prediction_set: string[] | null;
+  finding: [number, number, number] | null;
+}
+
+interface Vectors {
+  rules: Rules;
+  volumes: { name: string; along_mm: (number | null)[] | null; slices: Row[]; whole: Whole | { error: object } }[];
+}
+
+const { rules, volumes }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
+const model = { name: "m", version: "1", sha256: "0" };
+
+function resultOf(row: Row): Result {
+  if (row === "blank") return { path: "v", error: { kind: "blank", message: "v: every pixel has the same value" } };
+  const refused = row === "refused";
+  const shares = refused ? null : Object.fromEntries(CLASSES.map((name, place) => [name, row[place]]));
+  return { path: "v", ...decide(refused ? [] : row, rules.decision, !refused), probabilities: shares, model };
+}
+
+describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
+  const places = slices.map((_, slice) => ({ path: `${slice}.dcm`, alongMm: along_mm?.[slice] ?? null }));
+  const found = answerWhole({ name: "v", places, notes: ["a note"] }, slices.map(resultOf), rules);
+
+  test("the same answer for the whole", () => {
+    if ("error" in whole) {
+      expect(found).toEqual(whole);
+      return;
+    }
+    const { probabilities, finding, ...said } = whole;
+    expect(found).toMatchObject({ ...said, notes: ["a note"], model });
+    const answer = found as Answer;
+    const shown = answer.finding;
+    expect(shown ? [shown.first, shown.middle, shown.last] : null).toEqual(finding);
+    if (shown) expect(shown.path).toBe(`${shown.middle}.dcm`);
+    if (!probabilities) expect(answer.probabilities).toBeNull();
+    for (const [name, share] of Object.entries(probabilities ?? {})) {
+      expect(Math.abs(answer.probabilities![name] - share)).toBeLessThan(1e-6);
+    }
+  });
+
+  test("one record a slice", () => {
+    if (isFailure(found)) return;
+    expect(found.slices!.map(({ along_mm }) => along_mm)).toEqual(places.map(({ alongMm }) => alongMm));
+    expect(found.slices!.map(({ error }) => error !== null)).toEqual(slices.map((row) => row === "blank"));
+    expect(found.slices!.map(({ decision }) => decision === "rejected")).toEqual(slices.map((row) => row === "refused"));
+  });
+});
+
+describe("the parts", () => {
+  const glioma = (shares: number[]) => shares.map((share) => [share, 0, 1 - share, 0]);
+  const spaced = (count: number, apart: number) => Array.from({ length: count }, (_, slot) => slot * apart);
+
+  test.each([[1, 16], [2.5, 7], [3.3, 6], [5, 4], [6.5, 3], [20, 2]])("a run at %d mm has %d slices", (apart, count) => {
+    const shares = [...Array(20).fill(0.2), ...Array(count).fill(0.9), ...Array(20).fill(0.2)];
+    const run = strongestRun(glioma(shares), spaced(shares.length, apart), 15);
+    expect(run).toEqual(spaced(count, 1).map((place) => 20 + place));
+  });
+
+  test("smoothing counts millimetres, not slices", () => {
+    const rows = glioma([0, 1, 0]);
+    expect(smooth(rows, spaced(3, 10), 7.5)[1][0]).toBe(1);
+    expect(smooth(rows, spaced(3, 5), 7.5)[1][0]).toBeCloseTo(1 / (1 + 2 / 3), 12);
+    expect(smooth(rows, spaced(3, 5), 0)).toBe(rows);
+  });
+
+  test("the middle is the centre of mass, and a slice without an answer is none", () => {
+    const strength = [0, 0.6, 1, 1, 1, 1, 0.1];
+    expect(findRun(strength, spaced(7, 5), 0.5, 3)).toEqual([1, 3, 5]);
+    expect(findRun(strength, [0, 1, 2, 3, 40, 80, 90], 0.5, 4)).toEqual([1, 4, 5]);
+    expect(findRun([0, 0.9, null, 0.9, 0, null], spaced(6, 5), 0.5, 1)).toEqual([1, 1, 3]);
+  });
+
+  test("places are as stated if every slice states its own", () => {
+    expect(positions([3, 1], 2)).toEqual([3, 1]);
+    expect(positions([3, null], 2)).toEqual([0, 5]);
+    expect(positions([], 3)).toEqual([0, 5, 10]);
+  });
+
+  test("no slice with an answer", () => {
+    expect(() => aggregate([null, null], [0, 5])).toThrow("no slice has an answer");
+  });
+});

@@ -1,0 +1,159 @@
+"""Volumes for the page's tests: what slices were told, and what Python makes of the whole.
+
+Written and checked by scripts/vectors.py. No picture is needed: the slices' answers are made up.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+import tumorlens
+from tumorlens.bundle import Bundle, DecisionRule, SetRule
+from tumorlens.errors import BlankImageError
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference import records
+from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.gate import REFUSAL
+from tumorlens.inference.volume import answer_whole
+from tumorlens.labels import CLASSES
+
+TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "volumes.json"
+DECISION: Final = DecisionRule(tumor_at_least=0.75, notumor_at_least=0.66)
+SETS: Final = SetRule(coverage=0.95, at_least=(0.41, 0.14, 0.31, 0.88))
+DIGITS: Final = 6
+_SIDE: Final = 32
+
+Row = list[float] | Literal["blank", "refused"]
+"""Probabilities of a slice in the order of the classes, or why it has none."""
+Volume = tuple[str, list[Row], list[float | None] | None]
+"""Name, slices, where they lie on the normal in millimetres."""
+
+
+def write() -> None:
+    """Write the file, a line a volume."""
+    lines = ",\n".join(json.dumps(case) for case in cases())
+    rules = json.dumps({"decision": rule(DECISION), "prediction_sets": rule(SETS)})
+    TARGET.write_text(f'{{"rules": {rules},\n"volumes": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def made() -> dict[str, Any]:
+    """What the file should hold."""
+    rules = {"decision": rule(DECISION), "prediction_sets": rule(SETS)}
+    return {"rules": rules, "volumes": list(cases())}
+
+
+def rule(one: DecisionRule | SetRule) -> Any:
+    """As bundle.json has it."""
+    return msgspec.to_builtins(one)
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    """Each volume with its whole."""
+    network = tumorlens.load("phantom", threads=1).bundle
+    info = msgspec.structs.replace(network.info, decision=DECISION, prediction_sets=SETS)
+    classifier = Classifier(Bundle(info, network.model), threads=1)
+    for name, rows, along in volumes():
+        yield {
+            "name": name,
+            "along_mm": along,
+            "slices": rows,
+            "whole": whole(classifier, rows, along),
+        }
+
+
+def whole(
+    classifier: Classifier, rows: list[Row], along: list[float | None] | None
+) -> dict[str, Any]:
+    """What Python answers, as in its record but with every digit; or its error."""
+    places = tuple(SliceFacts("v", along_mm=at) for at in along or ())
+    facts = AcquisitionFacts(slices=places) if along else None
+    pixels = np.zeros((len(rows), _SIDE, _SIDE), np.float32)
+    image = MedicalImage(pixels, "v", 8, "L", facts=facts)
+    answers = [_answer(classifier, row) for row in rows]
+    try:
+        found = answer_whole(classifier, image, answers)
+    except BlankImageError as error:
+        return records.record(Failure.of("v", error))
+    kept = ("decision", "label", "reason", "probabilities", "prediction_set")
+    record = {key: value for key, value in records.record(found).items() if key in kept}
+    if record["probabilities"] is not None:
+        record["probabilities"] = found.probabilities
+    place = found.finding
+    return record | {"finding": None if place is None else [place.first, place.middle, place.last]}
+
+
+def _answer(classifier: Classifier, row: Row) -> Prediction | Failure:
+    if row == "blank":
+        return Failure.of("v", BlankImageError("v: every pixel has the same value"))
+    shares = np.full(len(CLASSES), 1 / len(CLASSES)) if isinstance(row, str) else np.array(row)
+    decision, reason = classifier.decide(shares, REFUSAL if row == "refused" else "")
+    named = dict(zip(CLASSES, shares.tolist(), strict=True))
+    best = max(named, key=lambda name: named[name]) if decision == "classified" else None
+    return Prediction("v", decision, best, reason, named, classifier.model)
+
+
+def volumes() -> Iterator[Volume]:
+    """What readers and patients come with, and what makes two programs differ."""
+    lesion = [0.02, 0.1, 0.7, 0.9, 0.95, 0.85, 0.4, 0.05, 0.01]
+    yield "tumour", glioma(lesion), spaced(9, 5.0)
+    yield "head first", glioma(lesion), [*reversed(spaced(9, 5.0))]
+    blanks: list[Row] = ["blank", *glioma(lesion[:4]), "blank", *glioma(lesion[4:]), "blank"]
+    yield "blank slices around the finding and within", blanks, spaced(12, 5.0)
+    refused: list[Row] = ["refused", "refused", *glioma(lesion), "refused"]
+    yield "refused slices count for nothing", refused, spaced(12, 5.0)
+    yield "one slice", glioma([0.8]), [12.5]
+    yield "two slices", glioma([0.9, 0.7]), spaced(2, 6.0)
+    yield "two slices far apart", glioma([0.9, 0.7]), spaced(2, 40.0)
+    strong, uneven = [0.1, 0.9, 0.97, 0.99, 0.95, 0.9, 0.3], [0.0, 1.2, 4.0, 9.5, 11.0, 30.0, 33.3]
+    yield "uneven spacing", glioma(strong), list(uneven)
+    yield "a gap within the finding", glioma(strong), [0.0, 5.0, 10.0, 15.0, 60.0, 65.0, 70.0]
+    yield "all at one place", glioma(lesion), [7.0] * 9
+    yield "unknown spacing", glioma(lesion), None
+    yield "one place unknown", glioma(lesion), [*spaced(8, 1.0), None]
+    yield "thick slices", glioma(lesion), spaced(9, 20.0)
+    yield "no tumour", glioma([0.01, 0.05, 0.1, 0.02]), spaced(4, 5.0)
+    yield "one odd slice", glioma([0.0] * 6 + [1.0] + [0.0] * 6), spaced(13, 5.0)
+    yield "not sure of a tumour", glioma([0.1, 0.6, 0.7, 0.65, 0.6, 0.2]), spaced(6, 5.0)
+    yield "not sure of no tumour", glioma([0.4, 0.4, 0.4, 0.4, 0.1]), spaced(5, 5.0)
+    yield "all refused", ["refused"] * 5, spaced(5, 5.0)
+    yield "all refused or blank", ["blank", "refused", "refused"], spaced(3, 5.0)
+    yield "all blank", ["blank", "blank"], spaced(2, 5.0)
+    twice = [0.0, 0.875, 0.875, 0.875, 0.875, 0.0, 0.0, 0.0]
+    yield "the first of two equal runs", glioma(twice * 2), spaced(16, 10.0)
+    yield "the first of two equal classes", [[0.5, 0.5, 0.0, 0.0]] * 4, spaced(4, 10.0)
+    yield "the middle between two slices", glioma([0.0, 1.0, 1.0, 0.0]), spaced(4, 20.0)
+    for seed, (depth, spacing) in enumerate(((60, 1.0), (24, 5.0), (155, 1.0), (30, 3.3))):
+        yield (
+            f"random, {depth} slices {spacing} mm apart",
+            random(seed, depth),
+            spaced(depth, spacing),
+        )
+
+
+def glioma(shares: list[float]) -> list[Row]:
+    """Slices with these probabilities of glioma; the rest is no tumour."""
+    return [[share, 0.0, round(1 - share, DIGITS), 0.0] for share in shares]
+
+
+def spaced(depth: int, spacing: float) -> list[float | None]:
+    """Places ``spacing`` millimetres apart, as readers round them."""
+    return [round(index * spacing, 4) for index in range(depth)]
+
+
+def random(seed: int, depth: int) -> list[Row]:
+    """A head with a tumour of one class somewhere, a few slices blank or refused."""
+    rng = np.random.default_rng([17, seed])
+    kind, middle, reach = rng.choice([0, 1, 3]), rng.uniform(0.3, 0.7) * depth, 0.15 * depth
+    logits = rng.normal(0, 0.7, (depth, len(CLASSES)))
+    logits[:, CLASSES.index("notumor")] += 2
+    logits[:, kind] += 6 * np.exp(-(((np.arange(depth) - middle) / reach) ** 2))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows: list[Row] = [row.round(DIGITS).tolist() for row in shares]
+    for place, why in zip(rng.permutation(depth)[:4], ("blank", "refused") * 2, strict=True):
+        rows[place] = "blank" if why == "blank" else "refused"
+    return rows
