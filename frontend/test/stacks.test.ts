@@ -43,7 +43,7 @@ describe("split", () => {
 
   test("gaps are told", () => {
     const [stack] = split([0, 5, 10, 25].map((z) => frame([0, 0, z])));
-    expect(stack.notes).toEqual(["gap of 15.0 mm between slices 2 and 3: about 2 missing"]);
+    expect(stack.notes).toEqual(["gap of 15.0 mm between slices 3 and 4, counted from 1: about 2 missing"]);
     // Two slices 5 mm apart, then a gap of 10, again and again.
     const many = split([...Array(39).keys()].map((at) => frame([0, 0, 5 * at + 5 * Math.floor(at / 3)])))[0].notes;
     expect(many).toHaveLength(11);

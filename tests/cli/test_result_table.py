@@ -24,7 +24,7 @@ def volume(finding: Finding | None) -> VolumePrediction:
     series = SeriesFacts("MR", None, name, None, None, (), None, None, None, None, None, None)
     slices = tuple(SlicePrediction(index, None, None, None, "", {}) for index in range(240))
     shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"pituitary": 0.85}
-    notes = ("gap of 10.0 mm between slices 3 and 4: about 1 missing",)
+    notes = ("gap of 10.0 mm between slices 4 and 5, counted from 1: about 1 missing",)
     return VolumePrediction(
         "study", "classified", "pituitary", "", shares, finding, slices, series, notes, MODEL
     )
@@ -105,16 +105,16 @@ def test_a_set_without_an_answer_stands_with_its_reason(width: int | None) -> No
 @pytest.mark.parametrize("width", [24, 40, 50, 64, 80, 100, 160, None])
 def test_volumes_say_where(width: int | None) -> None:
     text = render([*RESULTS, volume(FOUND)], width=width)
-    assert "100-120 of 240" in text
+    assert "101-121 of 240" in text
     if width is not None:
         table = text.partition("\n\n")[0]
         assert max(map(len, table.splitlines())) <= width
-    assert "study: gap of 10.0 mm between slices 3 and 4" in " ".join(text.split())
+    assert "study: gap of 10.0 mm between slices 4 and 5" in " ".join(text.split())
     one_slice = Finding(7, 7, 7, None, None, None, None, None)
-    assert "slice 7 of 240" in render([volume(one_slice)], width=width)
+    assert "slice 8 of 240" in render([volume(one_slice)], width=width)
     assert "240 slices" in render([volume(None)], width=width)
     if width is None:
-        assert "t1 mpr tra with a long name\\n: slices 100-120 of 240, middle 110" in text
+        assert "t1 mpr tra with a long name\\n: slices 101-121 of 240, middle 111" in text
 
 
 def test_only_failures() -> None:

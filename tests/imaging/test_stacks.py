@@ -59,8 +59,8 @@ def test_gaps() -> None:
     (stack,) = split([frame(str(z), (0, 0, z)) for z in at])
     assert stack.slice_spacing_mm == 5
     assert stack.notes == (
-        "gap of 15.0 mm between slices 2 and 3: about 2 missing",
-        "gap of 10.0 mm between slices 5 and 6: about 1 missing",
+        "gap of 15.0 mm between slices 3 and 4, counted from 1: about 2 missing",
+        "gap of 10.0 mm between slices 6 and 7, counted from 1: about 1 missing",
     )
 
 

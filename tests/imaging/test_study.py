@@ -107,7 +107,7 @@ def test_gaps_and_duplicates_are_noted(tmp_path: Path, write_series: WriteSeries
     study = read_study(place(tmp_path, [*slices, slices[1]]))
     (image,) = study.images
     assert image.depth == 7
-    assert "gap of 10.0 mm between slices 3 and 4: about 1 missing" in image.notes
+    assert "gap of 10.0 mm between slices 4 and 5, counted from 1: about 1 missing" in image.notes
     assert "1 slice repeats the position of another and is left out" in image.notes
 
 

@@ -96,7 +96,7 @@ function spacing(distances: number[], thickness: number | null): string[] {
   const gaps = distances.flatMap((distance, place) => {
     if (distance <= GAP_RATIO * usual) return [];
     const missing = Math.max(1, roundHalfEven(distance / usual) - 1);
-    return [`gap of ${distance.toFixed(1)} mm between slices ${place} and ${place + 1}: about ${missing} missing`];
+    return [`gap of ${distance.toFixed(1)} mm between slices ${place + 1} and ${place + 2}, counted from 1: about ${missing} missing`];
   });
   const notes = gaps.slice(0, MAX_GAPS_TOLD);
   if (gaps.length > notes.length) notes.push(`${gaps.length - notes.length} more gaps`);

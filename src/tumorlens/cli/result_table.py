@@ -154,7 +154,7 @@ def _shares(result: Prediction | VolumePrediction, width: int | None) -> Iterato
 
 
 def _where(result: VolumePrediction, room: int) -> str:
-    """Which slices of which series hold the finding, counted from 0 as in the records.
+    """Which slices of which series hold the finding, counted from 1, as people count.
 
     The series has a name, and the middle is told, where that fits into ``room``.
     """
@@ -162,10 +162,10 @@ def _where(result: VolumePrediction, room: int) -> str:
     if found is None:
         where = middle = f"{count} slices"
     elif found.first == found.last:
-        where = middle = f"slice {found.first} of {count}"
+        where = middle = f"slice {found.first + 1} of {count}"
     else:
-        where = f"slices {found.first}-{found.last} of {count}"
-        middle = f"{where}, middle {found.middle}"
+        where = f"slices {found.first + 1}-{found.last + 1} of {count}"
+        middle = f"{where}, middle {found.middle + 1}"
     described = result.series.description if result.series else None
     longest = f"{printable(described)}: {middle}" if described else middle
     return next((text for text in (longest, middle) if len(text) <= room), where)

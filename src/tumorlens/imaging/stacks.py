@@ -137,8 +137,8 @@ def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
         return []
     wide = np.flatnonzero(distances > _GAP_RATIO * usual)
     notes = [
-        f"gap of {distances[index]:.1f} mm between slices {index} and {index + 1}: "
-        f"about {max(1, round(float(distances[index]) / usual) - 1)} missing"
+        f"gap of {distances[index]:.1f} mm between slices {index + 1} and {index + 2}, "
+        f"counted from 1: about {max(1, round(float(distances[index]) / usual) - 1)} missing"
         for index in wide[:_MAX_GAPS_TOLD]
     ]
     more = len(wide) - len(notes)
