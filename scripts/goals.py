@@ -103,12 +103,8 @@ def _elsewhere() -> list[Goal]:
         ]  # fmt: skip
     goals.append(Goal("Brain-Tumor-Progression: glioma right among answered", 0.8,
                       _of(found, "held_back", "accuracy"), percent, at_most=False))  # fmt: skip
-    healthy = [
-        protocols.dig(one, "held_back", "healthy_accuracy")
-        for one in evaluations(*protocols.LEFT_OUT)
-        if one["held_back"].get("healthy_accuracy") is not None
-    ]
-    goals.append(Goal("a source left out of training: healthy right among answered", 0.9,
+    healthy = protocols.healthy_abroad()
+    goals.append(Goal(f"left out of training, {len(healthy)} sources: healthy right among answered", 0.9,
                       healthy, percent, at_most=False))  # fmt: skip
     return goals
 

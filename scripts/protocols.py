@@ -184,6 +184,13 @@ def left_out_section() -> str:
     )
 
 
+def healthy_abroad() -> list[float]:
+    """Of each source that was left out and has healthy images: right among those answered."""
+    rows = [one for record in evaluations(*LEFT_OUT) for one in _by_source(record).values()]
+    found = [one["held_back"]["healthy_accuracy"] for one in rows]
+    return [float(value) for value in found if value is not None]
+
+
 def _by_source(record: Json) -> Json:
     """By family where there are families, by source, or the one there is."""
     parts = record["breakdown"]
