@@ -65,7 +65,7 @@ def classes_table(title: str, found: Json) -> str:
 
 def runs_table() -> str:
     """What each shipped run took."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("run", "split", "train / validation images", "epochs (best)", "wall time", "threads"),
         ("---", "---", "---:", "---:", "---:", "---:"),
     ]
@@ -88,7 +88,7 @@ def speed_section() -> str:
     """Images a second beside a MobileNetV2-sized network."""
     found = load("benchmarks", "predict.json")
     measured = {(m["contender"], m["cores"]): m for m in found["measurements"]}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("cores", "tumorlens, images/s", "MobileNetV2, images/s", "ratio",
          "tumorlens, first answer", "MobileNetV2, first answer"),
         ("---:",) * 6,

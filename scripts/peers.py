@@ -43,7 +43,7 @@ def _remarks(found: Json) -> str:
 
 
 def _table(one: Json, part: str) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("network", "pixels, epochs", "accuracy", "missed tumours", "accuracy minus ours",
          "only ours / only theirs right", "McNemar p", "corruption error (pictures)"),
         ("---", *("---:",) * 7),
@@ -71,7 +71,7 @@ def _table(one: Json, part: str) -> str:
 
 def _costs(found: Json) -> str:
     """Each network once: costs do not depend on the split, but for the clock."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("network", "parameters", "million MACs", "file", "latency", "beside ours"),
         ("---", *("---:",) * 5),
     ]

@@ -51,7 +51,7 @@ def seeds_section() -> str:
 
 
 def _robust_seeds() -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("seed", "`clean` accuracy", "log-loss", "calibration error", "missed", "false alarms",
          "Br35H tumours missed, by its bars", "Brain-Tumor-Progression missed, by its bars",
          "right of answered there"),
@@ -169,7 +169,7 @@ def left_out_section() -> str:
     found = evaluations(*LEFT_OUT)
     if not found:
         return ""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("source", "images (tumours)", "right", "tumours missed", "healthy right", "answered",
          "of those right", "missed by the bars", "healthy right among answered"),
         ("---", *("---:",) * 8),

@@ -18,7 +18,7 @@ def probes_section() -> str:
 def corruptions_section() -> str:
     """Errors at each strength, beside the errors on pictures as they are."""
     found = evaluation("default")["corruptions"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("spoiled by", "amounts", *(f"strength {k}" for k in range(1, 6)), "missed at 5"),
         ("---", "---", *("---:",) * 6),
     ]

@@ -5,6 +5,7 @@
 Every bar is one of the records in docs/evaluations; whiskers are their 95% intervals.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -43,7 +44,7 @@ def main() -> None:
 def _draw(axes: Axes, metric: str, title: str) -> None:
     plain = [_values(name, metric) for name, _, _ in PLACES]
     robust = [_values(name, metric) if name else None for _, name, _ in PLACES]
-    places = np.arange(len(PLACES))
+    places = np.arange(len(PLACES), dtype=np.float64)
     _bars(axes, places - 0.19, plain, ORANGE, "trained as the literature does")
     _bars(axes, places + 0.19, robust, BLUE, "taught where tumours are (the network in the box)")
     axes.set_xticks(places, [words for _, _, words in PLACES], fontsize=9)
@@ -56,7 +57,7 @@ def _draw(axes: Axes, metric: str, title: str) -> None:
 def _bars(
     axes: Axes,
     places: NDArray[np.float64],
-    rows: list[NDArray[np.float64] | None],
+    rows: Sequence[NDArray[np.float64] | None],
     color: str,
     label: str,
 ) -> None:

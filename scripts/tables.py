@@ -69,7 +69,7 @@ def honest_table() -> str:
     twinless = folder["subsets"][TWINLESS]
     columns = (folder, twinless, clean)
     paper = folder["paper"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("", "`folder`: the literature's protocol", "the same, without the test images that have "
          "a pixel-identical twin in training", "`clean`: no patient crosses"),
         ("---", "---:", "---:", "---:"),

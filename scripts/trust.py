@@ -20,7 +20,7 @@ ELSEWHERE = (
 
 def elsewhere_section() -> str:
     """The default bundle where it was not at home."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("images", "n (groups)", "right", "missed tumours", "answered by its bars",
          "of those right", "missed by its bars"),
         ("---", "---:", "---:", "---:", "---:", "---:", "---:"),
@@ -91,7 +91,7 @@ def plain_and_robust() -> str:
 
 def sets_section() -> str:
     """What the prediction sets hold; empty while no record has any."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("images", "n", "sets that hold the truth", "exact binomial interval", "mean size",
          "one class only"),
         ("---", "---:", "---:", "---:", "---:", "---:"),
