@@ -7,6 +7,7 @@ TITLES = {
     "small": "**ours, `small`**, trained as the peers",
     "paper": "Ganguly and Ghosh's, our reading (`paper`)",
     "default": "ours, bundle `default`",
+    "clean-0": "ours, the plain recipe `clean`",
     "folder": "ours, bundle `folder`",
     "mobilenet_v2": "MobileNetV2",
     "mobilenet_v3_small": "MobileNetV3-Small",
