@@ -7,10 +7,7 @@ calibration in five folds, many times over; prediction sets by drawing 60% of th
 times over, for what sets cover on new patients scatters, and that is the point.
 """
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +21,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
+from benchmarks import options as shared
 from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -50,14 +48,9 @@ _RAPS: Final = 0.1, 1
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", default="clean")
-    parser.add_argument("--bundle", default="default")
+    parser = shared.parser(__doc__, data="manifest", bundle=True, cache=True)
     parser.add_argument("--repeats", type=int, default=10, help="of the five folds")
     parser.add_argument("--draws", type=int, default=300, help="of patients, for the sets")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--output", type=Path)
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
     manifest = Manifest.load(options.data)
@@ -91,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "calibration": scaling,
             "prediction_sets": sets,
         }
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, result)
 
 
 def temperature(logits: Floats, labels: Labels) -> Map:

@@ -8,8 +8,6 @@ the training patients' tumours were on average, and occlusion sensitivity (the a
 gray square covers a place: slow, as the reference). Intervals from resampling patients.
 """
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +19,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.ndimage import zoom
 
+from benchmarks import options as shared
 from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -39,14 +38,8 @@ _PATCH: Final = 8
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="manifest with masks")
-    parser.add_argument("--split", default="clean")
-    parser.add_argument("--part", default="test", choices=["test", "validation"])
-    parser.add_argument("--bundle", default="default")
+    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, part=True, cache=True)
     parser.add_argument("--occlusion", type=int, default=150, help="images to occlude; 0: none")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--output", type=Path)
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), answer_all=True)
     manifest = Manifest.load(options.data)
@@ -75,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "patients": len(set(groups)),
             "maps": rows,
         }
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, result)
 
 
 def _outlined(

@@ -27,6 +27,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import options as shared
 from tumorlens.imaging.limits import MAX_SIDE
 
 _SIDE: Final = 512
@@ -36,8 +37,7 @@ _MIB: Final = 1 << 20
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark, or as a worker read one input."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path)
+    parser = shared.parser(__doc__)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     show(rows)
     if options.output:
         results = {"benchmark": "memory", "processor": processor(), "inputs": rows}
-        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, results)
 
 
 def measure(name: str, write: Callable[[Path], Path]) -> dict[str, Any]:

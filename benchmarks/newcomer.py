@@ -10,8 +10,6 @@ stands in for the hospital; pip starts without a cache, so that its downloads co
 are synthetic, the network is `phantom`.
 """
 
-import argparse
-import json
 import os
 import re
 import shutil
@@ -29,6 +27,7 @@ from benchmarks.predict import processor
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks import hospital
+from benchmarks import options as shared
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode
 
@@ -41,10 +40,9 @@ _PATIENCE_MS: Final = 60_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Walk each path once and print how long its steps took."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = shared.parser(__doc__)
     parser.add_argument("--python", default=sys.executable, help="makes the environment")
     parser.add_argument("--pip-cache", action="store_true", help="let pip use what it has")
-    parser.add_argument("--output", type=Path, help="write the results there as JSON")
     options = parser.parse_args(arguments)
     paths = {"page": to_page, "node": to_node}
     found = {}
@@ -59,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "cores": os.cpu_count(),
     }
     if options.output:
-        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, record)
 
 
 def told(path: str, steps: dict[str, float], answer: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import options as shared
+
 CONTENDERS: Final = ("tumorlens", "mobilenet_v2")
 _WARM_UP: Final = 16
 _BATCH: Final = 16
@@ -31,11 +33,9 @@ Answers = Callable[[Sequence[Path]], Iterator[bytes]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark, or, with ``--worker``, one measurement of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--bundle", default="default", help="name in the box, or folder")
+    parser = shared.parser(__doc__, bundle=True)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path, help="write the results there as JSON")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--cores", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
@@ -76,8 +76,7 @@ def compare(options: argparse.Namespace) -> None:
         ],
     }
     show(results)
-    if options.output:
-        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    shared.save(options.output, results)
 
 
 def run_worker(name: str, model: str, folder: Path, cores: int) -> dict[str, float]:

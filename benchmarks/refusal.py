@@ -8,12 +8,9 @@ head, and drawn ones: white, black, noise, checkerboards, pages of text. None of
 tuned anything. A picture that is refused with an error (blank, too small) counts as refused.
 """
 
-import argparse
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import options as shared
 from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -61,12 +59,7 @@ class Found:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", default="clean")
-    parser.add_argument("--part", default="test", choices=["test", "validation"])
-    parser.add_argument("--bundle", default="default")
-    parser.add_argument("--output", type=Path)
+    parser = shared.parser(__doc__, data="manifest", bundle=True, part=True)
     options = parser.parse_args(arguments)
     loaded = bundle.load(options.bundle)
     gate = gates.of_bundle(loaded)
@@ -90,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "heads": {"n": len(known.names), "refused": float(np.mean(known.refused))},
             "kinds": rows,
         }
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, result)
 
 
 def others() -> dict[str, Pictures]:

@@ -31,6 +31,8 @@ import httpx
 import numpy as np
 from benchmarks.predict import bundle_facts, processor
 
+from benchmarks import options as shared
+
 CONNECTIONS: Final = (1, 8, 64)
 CONTENDERS: Final = ("tumorlens", "plain")
 _BOUNDARY: Final = "pictureboundary"
@@ -62,12 +64,10 @@ end
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--bundle", default="default", help="name in the box, or folder")
+    parser = shared.parser(__doc__, bundle=True)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--output", type=Path, help="write the results there as JSON")
     options = parser.parse_args(arguments)
     if shutil.which("wrk") is None:
         sys.exit("needs wrk: apt-get install wrk")
@@ -82,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.soak:
             results["soak"] = soak(options, script)
     show(results)
-    if options.output:
-        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    shared.save(options.output, results)
 
 
 def write_script(folder: Path) -> Path:

@@ -9,7 +9,6 @@ they decide nothing. Prints a row an epoch and the first time at which the set-a
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks import options as shared
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -56,7 +56,7 @@ class _Snapshot:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = shared.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     parser.add_argument("--recipe", default="folder")
     parser.add_argument(
@@ -64,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--run", type=Path, help="folder that keeps the run")
     parser.add_argument("--target", type=float, default=PUBLISHED_ACCURACY)
-    parser.add_argument("--output", type=Path, help="JSON file for the result")
     options = parser.parse_args(arguments)
     config = TrainConfig.from_toml(recipe_path(options.recipe))
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "hardware": provenance.hardware(),
             "versions": provenance.package_versions(),
         }
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, result)
 
 
 def _train(options: argparse.Namespace, folder: Path) -> list[_Snapshot]:

@@ -11,9 +11,7 @@ Each rule's probabilities go through the bundle's own bars, as a real volume's d
 volumes answered rightly, with at most 3% of the answers wrong and 1% of the tumours missed.
 """
 
-import argparse
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import options as shared
 from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
@@ -63,14 +62,9 @@ class Volume(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="manifest with masks")
-    parser.add_argument("--split", default="clean")
-    parser.add_argument("--bundle", default="default")
+    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, cache=True)
     parser.add_argument("--repeats", type=int, default=30, help="volumes of each patient")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--output", type=Path)
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
     manifest = Manifest.load(options.data)
@@ -99,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "shipped": shipped,
             "rules": rows,
         }
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shared.save(options.output, result)
 
 
 def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
