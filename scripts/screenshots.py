@@ -1,6 +1,6 @@
-"""Take the documentation's pictures of the page, in Chromium, with synthetic heads only.
+"""Take the documentation's pictures of page and demo, in Chromium, with synthetic heads only.
 
-    python scripts/screenshots.py            # writes docs/figures/page-*.png
+    python scripts/screenshots.py            # writes docs/figures/{page-*,demo}.png
 
 Needs the dev and serve extras, and Chromium (`apt-get install chromium`, or $CHROMIUM).
 """
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with served() as url, sync_playwright() as play, tempfile.TemporaryDirectory() as scratch:
         browser = play.chromium.launch(executable_path=chromium, args=list(FLAGS))
         shoot(browser, url, Path(scratch), output)
+        demo(browser, Path(scratch), output)
         browser.close()
 
 
@@ -80,6 +81,18 @@ def shoot(browser: Browser, url: str, scratch: Path, output: Path) -> None:
     page.wait_for_function(_ANSWERED)
     page.wait_for_timeout(400)
     page.screenshot(path=output / "page-volume.png")
+    page.close()
+
+
+def demo(browser: Browser, scratch: Path, output: Path) -> None:
+    """The first screen of the demo's report."""
+    command = [sys.executable, "-m", "tumorlens", "demo", "--output", str(scratch / "demo")]
+    subprocess.run(  # noqa: S603
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    page = browser.new_page(viewport={"width": 1000, "height": 1510})
+    page.goto((scratch / "demo" / "index.html").as_uri())
+    page.screenshot(path=output / "demo.png")
     page.close()
 
 

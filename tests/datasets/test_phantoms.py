@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
 from tumorlens.datasets.manifest import Manifest, pixel_hash
+from tumorlens.datasets.masks import load_mask
 from tumorlens.datasets.phantom_canvas import SIZE, Waves
 from tumorlens.datasets.phantoms import (
     Patient,
@@ -129,6 +130,15 @@ def test_the_files_are_what_the_manifest_says(phantom_set: Manifest) -> None:
         assert name.startswith(record.group + "-")
         assert record.source == "phantom"
         assert record.patient == record.group
+
+
+def test_every_lesion_has_its_outline(phantom_set: Manifest) -> None:
+    assert {bool(r.mask) for r in phantom_set if r.label == NO_TUMOR} == {False}
+    for record in [r for r in phantom_set if r.label == "meningioma"][:5]:
+        pixels = reader.read(phantom_set.file(record)).pixels
+        inside = load_mask(phantom_set, record, (SIZE, SIZE)) > 0
+        assert inside.any()
+        assert pixels[inside].mean() > pixels[~inside].mean()  # solid ones are bright
 
 
 def test_writing_again_gives_the_same_set(phantom_set: Manifest, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def write_phantoms(
     """Write a phantom set and its manifest below ``folder``; return the manifest's path.
 
     The files are ``training|testing/<class>/phantom-<seed>-<patient>-<slice>.png``, a patient's
-    group being ``phantom-<seed>-<patient>``. As in the public set, and on purpose, the two folders
+    group being ``phantom-<seed>-<patient>``; lesions have their outline under ``masks/``. As in the public set, and on purpose, the two folders
     are drawn image by image, so patients stand in both, and a few test files are copies of training
     files: for the audit to find, and for ``phantom_split`` to mend. Overwrites files of these
     names, deletes none.
@@ -181,10 +181,15 @@ def _write(folder: Path, path: str, patient: str, part: str, phantom: Phantom) -
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     image = MedicalImage(phantom.pixels.astype(np.float32), str(file), bit_depth=8, mode="L")
+    mask = f"masks/{path}" if phantom.mask.any() else ""
+    if mask:
+        (folder / mask).parent.mkdir(parents=True, exist_ok=True)
+        (folder / mask).write_bytes(encode.png(phantom.mask.astype(np.uint8) * 255))
     return Record(
         path=path, label=phantom.label, split=part, sha256=hashlib.sha256(data).hexdigest(),
         pixel_sha256=pixel_hash(image), width=image.width, height=image.height, mode=image.mode,
-        group=patient, source="phantom", patient=patient,
+        group=patient, source="phantom", patient=patient, mask=mask,
+        orientation="id" if mask else "",
     )  # fmt: skip
 
 
