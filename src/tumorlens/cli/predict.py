@@ -79,6 +79,7 @@ def command(
     classifier = tumorlens.load(bundle_name, threads=threads)
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
+    _check_apart(found, {"--output": output, "--html": html})
     _note_skipped(found)
     settings = {"plane": plane, "batch_size": batch_size}
     extras = Extras.wanted(classifier, heatmaps, html, dicom)
@@ -177,6 +178,26 @@ def _table(results: Iterable["Result"], is_file: bool) -> bytes:
 def _check_output(output: Path | None, option: str) -> None:
     if output is not None and not output.absolute().parent.is_dir():
         raise click.BadParameter(f"{printable(str(output.parent))} is no folder", param_hint=option)
+
+
+def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> None:
+    """Refuse to write over what is read: a slip of the completion key would cost an image."""
+    chosen = {option: path for option, path in written.items() if path is not None}
+    if len({path.resolve() for path in chosen.values()}) < len(chosen):
+        raise click.BadParameter("both are the same file", param_hint=" and ".join(chosen))
+    there = {_identity(path): option for option, path in chosen.items() if path.exists()}
+    if not there:
+        return
+    for path in (path for part in found for path in part.files):
+        with contextlib.suppress(OSError, ValueError):  # what cannot be read, its record tells
+            if option := there.get(_identity(Path(path))):
+                raise click.BadParameter(f"{printable(path)} is an input", param_hint=option)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 @contextlib.contextmanager
