@@ -164,6 +164,15 @@ def test_an_interrupted_run_leaves_the_old_output(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="devices are files on POSIX only")
+def test_a_device_stays_a_device(run: Runner, folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"  # were it replaced, the machine would lose the link only
+    link.symlink_to(os.devnull)
+    assert run(folder / "a.png", "--output", link).exit_code == 0
+    assert link.is_symlink()
+    assert link.is_char_device()
+
+
 @pytest.mark.parametrize("option", ["--output", "--html"])
 def test_no_input_is_written_over(run: Runner, folder: Path, tmp_path: Path, option: str) -> None:
     before = (folder / "a.png").read_bytes()

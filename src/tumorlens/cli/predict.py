@@ -208,6 +208,10 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         yield stream
         stream.flush()
         return
+    if output.exists() and not output.is_file():  # a device or pipe: never put a file in its place
+        with output.open("wb") as file:
+            yield file
+        return
     folder, name = output.absolute().parent, output.name
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")
     try:
