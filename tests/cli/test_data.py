@@ -111,6 +111,14 @@ def test_audit_reports_and_strict_fails(leaking: Path, tmp_path: Path) -> None:
     assert "leaks" in str(strict.exception)
 
 
+def test_a_set_without_a_test_part_is_not_called_clean(leaking: Path, tmp_path: Path) -> None:
+    run("import", "folder", "--from", tmp_path / "set/Training", "--output", tmp_path / "n.csv")
+    result = run("audit", tmp_path / "n.csv", "--report", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert "leaks: not looked for" in result.output
+    assert "0 of 0" not in result.output
+
+
 def test_strict_passes_a_split_without_leaks(leaking: Path, tmp_path: Path) -> None:
     splits.build("mended", "", mended(Manifest.load(leaking)), True).save(tmp_path / "s.csv")
     result = run(

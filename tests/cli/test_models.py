@@ -26,3 +26,5 @@ def test_table_shows_the_same() -> None:
     assert result.exit_code == 0
     for name in (*ARCHITECTURES, *bundle.SHIPPED):
         assert name in result.stdout
+    assert "parameters" in result.stdout  # whole, though nobody said how wide the page is
+    assert "…" not in result.stdout

@@ -164,6 +164,46 @@ def test_an_interrupted_run_leaves_the_old_output(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="devices are files on POSIX only")
+def test_a_device_stays_a_device(run: Runner, folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"  # were it replaced, the machine would lose the link only
+    link.symlink_to(os.devnull)
+    assert run(folder / "a.png", "--output", link).exit_code == 0
+    assert link.is_symlink()
+    assert link.is_char_device()
+
+
+@pytest.mark.parametrize("option", ["--output", "--html"])
+def test_no_input_is_written_over(run: Runner, folder: Path, tmp_path: Path, option: str) -> None:
+    before = (folder / "a.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(folder / "a.png")
+    for target in (folder / "a.png", folder / "sub/../a.png", tmp_path / "link.png"):
+        found = run(folder, option, target)
+        assert found.exit_code == 2, found.output
+        assert "is an input" in found.stderr
+    assert (folder / "a.png").read_bytes() == before
+
+
+def test_no_archive_or_series_is_written_over(
+    run: Runner, folder: Path, study: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "scans.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(folder / "a.png", "a.png")
+    assert "is an input" in run(archive, "--output", archive).stderr
+    assert "is an input" in run(study, "--output", study / "9.dcm").stderr
+
+
+def test_the_report_and_the_answers_are_two_files(
+    run: Runner, folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "answers"
+    found = run(folder, "--output", target, "--html", target)
+    assert found.exit_code == 2
+    assert "the same file" in found.stderr
+    assert not target.exists()
+
+
 def test_output_into_nowhere_is_wrong_usage(run: Runner, folder: Path, tmp_path: Path) -> None:
     found = run(folder, "--output", tmp_path / "nowhere" / "answers")
     assert found.exit_code == 2
@@ -291,6 +331,19 @@ def test_dicom_answers_go_into_a_folder(
     for _ in range(2):
         assert CliRunner().invoke(command, arguments).exit_code == 0
     assert len(list(out.glob("2.25.*.dcm"))) == 2
+
+
+def test_a_name_that_is_no_utf8_is_in_the_report(
+    run: Runner, tmp_path: Path, head: NDArray[np.uint8]
+) -> None:
+    try:
+        (tmp_path / "\udcffodd.png").write_bytes(encode.png(head))
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes no such name")
+    report = tmp_path / "report.html"
+    found = run(tmp_path, "--html", report)
+    assert found.exit_code == 0, found.output
+    assert "\\udcffodd.png" in report.read_text("utf-8")
 
 
 def test_a_report_for_people(

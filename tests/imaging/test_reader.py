@@ -65,6 +65,9 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("patient feels well")
     with pytest.raises(UnsupportedFormatError, match="is not a picture that tumorlens reads"):
         reader.read(tmp_path / "notes.png")
+    (tmp_path / "study.zip").write_bytes(b"PK\x03\x04" + bytes(60))
+    with pytest.raises(UnsupportedFormatError, match="is an archive: send it as a study"):
+        reader.read(tmp_path / "study.zip")
 
 
 def test_names_that_no_file_can_have(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tumorlens.imaging.dicom.derived import DicomObject, uid_of
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import VolumePrediction, predict_image
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -120,6 +120,37 @@ def test_the_capture_refers_to_the_slice_it_shows(classifier: Classifier, folder
     pixels = capture.pixel_array
     assert pixels.shape == (capture.Rows, capture.Columns, 3)
     assert pixels.std() > 1
+
+
+def test_of_what_is_unsure_both_show_the_most_suspicious_slice(
+    classifier: Classifier, folder: Path
+) -> None:
+    image = read_study(folder).images[0]
+    answer = predict_image(classifier, image)
+    assert isinstance(answer, VolumePrediction)
+    sure = dict.fromkeys(CLASSES, 0.0) | {"notumor": 1.0}
+    slices = [msgspec.structs.replace(one, probabilities=sure) for one in answer.slices]
+    doubt = dict.fromkeys(CLASSES, 0.25)
+    slices[3] = msgspec.structs.replace(slices[3], probabilities=doubt)
+    unsure = {"decision": "abstained", "label": None, "finding": None, "slices": tuple(slices)}
+    report, capture = (_opened(made) for made in _answers(classifier, folder, **unsure))
+    assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
+    (pointed,) = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in _items(report)
+        if item.ValueType == "IMAGE"
+    }
+    assert pointed == "1.2.3.4"
+
+
+def test_the_overlay_says_what_its_map_shows(classifier: Classifier, folder: Path) -> None:
+    glioma, other = (
+        _opened(_answers(classifier, folder, label=label, finding=None)[1]).pixel_array
+        for label in ("glioma", "pituitary")
+    )
+    line = slice(-48, -24)  # above the research notice
+    assert (glioma[line] != other[line]).any()
+    assert (glioma[-24:] == other[-24:]).all()
 
 
 def test_the_same_study_and_model_make_the_same_objects(

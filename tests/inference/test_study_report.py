@@ -17,7 +17,7 @@ from tumorlens.inference.classifier import Classifier, Failure, ModelIdentity, P
 from tumorlens.inference.decision import Decision
 from tumorlens.inference.study_report import Entry, entry, strip, whole, write
 from tumorlens.inference.volume import VolumePrediction, predict_image
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
 Gray = NDArray[np.uint8]
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -105,7 +105,10 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     (place,) = {int(np.argmax(suspicions)) + 1}
     made = entry(careful, answer, volume)
     assert made.headline == "Not sure"
-    assert f"Slice {place} of 8, the most suspicious one" in made.pictures[0].caption
+    caption = made.pictures[0].caption
+    assert f"Slice {place} of 8, the most suspicious one; by itself " in caption
+    shares = answer.slices[place - 1].probabilities
+    assert DISPLAY_NAMES[max(shares, key=shares.__getitem__)] in caption
 
 
 def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:

@@ -4,6 +4,7 @@ import gc
 import io
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def test_only_listed_titles_may_call(server: Acceptor) -> None:
     assert association.is_established
     assert association.send_c_echo().Status == 0
     association.release()
+
+
+def test_the_log_tells_which_title_was_wrong(
+    server: Acceptor, caplog: pytest.LogCaptureFixture
+) -> None:
+    _call(server, own="STRANGER", other="SOMEONE")
+    deadline = time.monotonic() + 10
+    while not caplog.messages and time.monotonic() < deadline:
+        time.sleep(0.01)  # the node answers before it logs
+    assert "calls itself 'STRANGER', and this node 'SOMEONE'" in caplog.text
 
 
 def test_an_empty_list_does_not_mean_everyone(spool: Spool) -> None:

@@ -2,9 +2,13 @@
 
 import importlib.util
 import json
+import sys
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import click
+
+_WIDE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +104,5 @@ def _print_table(rows: list[_Row]) -> None:
             f"{row.file_bytes / 1e6:.2f}",
             row.note,
         )
-    Console().print(table)
+    # A file or a pipe has no edge: nothing is cut off there.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)

@@ -79,6 +79,7 @@ def command(
     classifier = tumorlens.load(bundle_name, threads=threads)
     _note_use(classifier)
     found = [finder.find(path) for path in paths]
+    _check_apart(found, {"--output": output, "--html": html})
     _note_skipped(found)
     settings = {"plane": plane, "batch_size": batch_size}
     extras = Extras.wanted(classifier, heatmaps, html, dicom)
@@ -179,6 +180,26 @@ def _check_output(output: Path | None, option: str) -> None:
         raise click.BadParameter(f"{printable(str(output.parent))} is no folder", param_hint=option)
 
 
+def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> None:
+    """Refuse to write over what is read: a slip of the completion key would cost an image."""
+    chosen = {option: path for option, path in written.items() if path is not None}
+    if len({path.resolve() for path in chosen.values()}) < len(chosen):
+        raise click.BadParameter("both are the same file", param_hint=" and ".join(chosen))
+    there = {_identity(path): option for option, path in chosen.items() if path.exists()}
+    if not there:
+        return
+    for path in (path for part in found for path in part.files):
+        with contextlib.suppress(OSError, ValueError):  # what cannot be read, its record tells
+            if option := there.get(_identity(Path(path))):
+                raise click.BadParameter(f"{printable(path)} is an input", param_hint=option)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 @contextlib.contextmanager
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
     """Standard output, or a temporary file that takes ``output``'s name when all is written."""
@@ -186,6 +207,10 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         stream = sys.stdout.buffer
         yield stream
         stream.flush()
+        return
+    if output.exists() and not output.is_file():  # a device or pipe: never put a file in its place
+        with output.open("wb") as file:
+            yield file
         return
     folder, name = output.absolute().parent, output.name
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")

@@ -37,6 +37,16 @@ class Found:
         return tuple(one for one in self.inputs if isinstance(one, str))
 
     @property
+    def files(self) -> "Iterator[str]":
+        """All files that are read, those of series and archives among them, and what failed."""
+        for one in self.inputs:
+            if isinstance(one, str):
+                yield one
+            else:
+                yield from one.files
+        yield from (path for path, _ in self.failures)
+
+    @property
     def error(self) -> InputError | None:
         """Why there is nothing to read, or the first failure."""
         return self.failures[0][1] if self.failures else None

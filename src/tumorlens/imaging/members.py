@@ -21,6 +21,11 @@ class Member:
         """The archive and the name in it, for messages: no path of the file system."""
         return f"{self.archive.path}/{self.name}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The archive."""
+        return (self.archive.path,)
+
     def read(self, plane: str = DEFAULT_PLANE) -> MedicalImage:
         """Decode it; arguments and errors as ``imaging.reader.read``."""
         return read_bytes(self.archive.read(self.name), self.path, plane)

@@ -84,6 +84,6 @@ def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE)
 
 def _refusal(data: bytes, kind: str | None) -> str:
     if kind == "zip":
-        return "is an archive, which is read as a study (tumorlens.imaging.study)"
+        return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
     what = "is empty" if not data else "is not a picture that tumorlens reads"
     return f"{what} ({READABLE})"

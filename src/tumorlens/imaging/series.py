@@ -42,6 +42,11 @@ class Series:
         """What its first file says."""
         return self.header.facts
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What lies on the disk: its files, or the archive."""
+        return tuple({frame.place.path: None for frame in self.stack.frames})
+
     def read(self) -> tuple[MedicalImage, Failures]:
         """Read the pixels, and what could not be read.
 

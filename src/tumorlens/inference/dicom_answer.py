@@ -8,7 +8,9 @@ from tumorlens.imaging.study import source_headers
 from tumorlens.inference import explanation
 from tumorlens.inference.classifier import Classifier, Prediction
 from tumorlens.inference.decision import REJECTED
+from tumorlens.inference.shown import headline, shown_slice
 from tumorlens.inference.volume import VolumePrediction, explain_slice, slice_of
+from tumorlens.labels import DISPLAY_NAMES
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject
@@ -37,7 +39,7 @@ def dicom_answer(
 
     slices = image.facts.slices if image.facts else ()
     headers = source_headers(slices)
-    index = _shown(answer, image.depth)
+    index = shown_slice(answer, image.depth)
     shown = index, slices[index].frame
     said = Reported(
         decision=answer.decision,
@@ -50,27 +52,23 @@ def dicom_answer(
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
     made = [report(headers, said, algorithm, image.source)]
-    if answer.decision != REJECTED and (png := _overlay(classifier, image, index, answer.label)):
-        made.append(capture(headers, shown, png, algorithm, image.source))
+    if answer.decision != REJECTED and (drawn := _overlay(classifier, image, index, answer.label)):
+        png, evidence = drawn
+        text = f"{headline(answer)}. Map: evidence for {DISPLAY_NAMES[evidence]}"
+        made.append(capture(headers, shown, png, text, algorithm, image.source))
     return made
-
-
-def _shown(answer: Prediction | VolumePrediction, depth: int) -> int:
-    """The middle of the finding, or of the volume."""
-    if isinstance(answer, VolumePrediction) and answer.finding is not None:
-        return answer.finding.middle
-    return depth // 2
 
 
 def _overlay(
     classifier: Classifier, image: MedicalImage, shown: int, label: str | None
-) -> bytes | None:
+) -> tuple[bytes, str] | None:
+    """The overlay, and the class that its map is for."""
     plane = slice_of(image, shown)
     # The slice in the middle may be a blank one, which no forward pass takes.
     if not plane.pixels.max() > plane.pixels.min():
         return None
     found = explain_slice(classifier, image, shown, label)
-    return explanation.overlay(plane, found) if found else None
+    return (explanation.overlay(plane, found), found.label) if found else None
 
 
 def _notes(answer: Prediction | VolumePrediction) -> tuple[str, ...]:

@@ -24,13 +24,13 @@ from tumorlens.inference.explanation import overlay
 from tumorlens.inference.heatmap import Heatmap
 from tumorlens.inference.place import SeriesFacts, describe
 from tumorlens.inference.postprocessing import percent
+from tumorlens.inference.shown import answered, headline, shown_slice, suspicion
 from tumorlens.inference.volume import Result, VolumePrediction, explain_slice, slice_of
 from tumorlens.labels import DISPLAY_NAMES, NO_TUMOR
 
 Answer = Prediction | VolumePrediction
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
-_HELD: Final = {ABSTAINED: "Not sure", REJECTED: "Refused"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,13 +119,6 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
     )
 
 
-def headline(answer: Answer) -> str:
-    """``Glioma``, ``No tumour``, ``Not sure``, ``Refused``."""
-    if answer.label is None:
-        return _HELD[answer.decision]
-    return DISPLAY_NAMES[answer.label].capitalize()
-
-
 def whole(entries: Sequence[Entry]) -> Whole:
     """What a study's entries say together: an answer only where nothing speaks against it.
 
@@ -172,7 +165,7 @@ def strip(volume: VolumePrediction) -> list[Bar]:
     """The slices of a volume side by side, in units of the strip's width."""
     width = 1.0 / len(volume.slices)
     return [
-        Bar(place * width, width, _suspicion(volume, place), _kind(volume, place))
+        Bar(place * width, width, suspicion(volume, place), _kind(volume, place))
         for place in range(len(volume.slices))
     ]
 
@@ -181,20 +174,9 @@ def _label(one: Entry) -> str | None:
     return None if isinstance(one.result, Failure) else one.result.label
 
 
-def _answered(volume: VolumePrediction, index: int) -> bool:
-    one = volume.slices[index]
-    return one.error is None and (one.decision != REJECTED or volume.decision == REJECTED)
-
-
-def _suspicion(volume: VolumePrediction, index: int) -> float:
-    if not _answered(volume, index):
-        return 0.0
-    return 1.0 - volume.slices[index].probabilities[NO_TUMOR]
-
-
 def _kind(volume: VolumePrediction, index: int) -> str:
     found = volume.finding
-    if not _answered(volume, index):
+    if not answered(volume, index):
         return "none"
     if found is None or not found.first <= index <= found.last:
         return "outside"
@@ -226,15 +208,22 @@ def _slice(result: Answer, image: MedicalImage) -> tuple[int, str]:
     """Which slice is shown, and what it is."""
     if not isinstance(result, VolumePrediction):
         return 0, "The picture, as stored"
-    count = len(result.slices)
+    index = shown_slice(result, image.depth)
+    where = f"Slice {index + 1} of {len(result.slices)}"
     if result.finding is not None:
-        index = result.finding.middle
-        return index, f"Slice {index + 1} of {count}, the middle of the finding"
+        return index, f"{where}, the middle of the finding"
     if result.decision == ABSTAINED:
-        index = max(range(count), key=lambda place: _suspicion(result, place))
-        return index, f"Slice {index + 1} of {count}, the most suspicious one"
-    index = image.depth // 2
-    return index, f"Slice {index + 1} of {count}, the middle of the volume"
+        return index, f"{where}, the most suspicious one{_alone(result, index)}"
+    return index, f"{where}, the middle of the volume"
+
+
+def _alone(result: VolumePrediction, index: int) -> str:
+    """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
+    shares = result.slices[index].probabilities
+    if not shares:
+        return ""
+    first = max(shares, key=shares.__getitem__)
+    return f"; by itself {DISPLAY_NAMES[first]} {percent(shares[first])}"
 
 
 def _facts(result: Answer, image: MedicalImage) -> Iterator[tuple[str, str]]:

@@ -76,4 +76,12 @@ def _store(event: events.Event, spool: Spool) -> int:
 
 
 def _rejected(event: events.Event) -> None:
-    log.warning("rejected an association from %s", event.assoc.requestor.address)
+    """Tell both titles: one of them is why, and whoever sets up the PACS needs to know which."""
+    peer = event.assoc.requestor
+    called = peer.primitive.called_ae_title if peer.primitive else ""
+    log.warning(
+        "rejected an association from %s: it calls itself %a, and this node %a",
+        peer.address,
+        peer.ae_title,
+        called,
+    )

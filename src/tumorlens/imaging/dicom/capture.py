@@ -27,20 +27,26 @@ from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.wording import first_line
 
 SERIES_NUMBER: Final = 9102
-_BANNER: Final = 24
+_LINE: Final = 24
+"""Height of a line of text, in pixels."""
 
 
 def capture(
-    headers: Sequence[Dataset], shown: Shown, png: bytes, algorithm: Algorithm, source: str
+    headers: Sequence[Dataset],
+    shown: Shown,
+    png: bytes,
+    text: str,
+    algorithm: Algorithm,
+    source: str,
 ) -> DicomObject:
     """Write the overlay ``png`` of the slice ``shown`` as a secondary capture of its study.
 
-    ``headers`` as in ``report.report``. "RESEARCH ONLY" is burned into the picture: a viewer that
-    shows no text shows that. Raises ``CorruptInputError``.
+    ``headers`` as in ``report.report``. ``text``, what the map shows, and "RESEARCH ONLY" are
+    burned into the picture: a viewer that shows no text shows them. Raises ``CorruptInputError``.
     """
     try:
         with quiet():
-            return _capture(headers, shown, png, algorithm, source)
+            return _capture(headers, shown, png, text, algorithm, source)
     except (AttributeError, TypeError, ValueError, KeyError) as error:
         raise CorruptInputError(
             f"{source}: no capture can be made ({first_line(error)})"
@@ -48,13 +54,18 @@ def capture(
 
 
 def _capture(
-    headers: Sequence[Dataset], shown: Shown, png: bytes, algorithm: Algorithm, source: str
+    headers: Sequence[Dataset],
+    shown: Shown,
+    png: bytes,
+    text: str,
+    algorithm: Algorithm,
+    source: str,
 ) -> DicomObject:
     sources = [prepared(header, source) for header in headers]
     first, pointed = sources[0], sources[shown[0]]
     series_uid, instance_uid = identity("overlay", sources, algorithm)
     made = SCImage(
-        pixel_array=_marked(png),
+        pixel_array=_marked(png, text),
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
@@ -101,14 +112,14 @@ def _refer(made: Dataset, pointed: Dataset, frame: int | None) -> None:
     made.SourceImageSequence = [reference]
 
 
-def _marked(png: bytes) -> NDArray[np.uint8]:
-    """The picture with a line of text under it: uint8 (H + 24, W, 3)."""
+def _marked(png: bytes, text: str) -> NDArray[np.uint8]:
+    """The picture with two lines of text under it: uint8 (H + 48, W, 3)."""
     with Image.open(io.BytesIO(png)) as opened:
         picture = opened.convert("RGB")
-    page = Image.new("RGB", (picture.width, picture.height + _BANNER))
+    page = Image.new("RGB", (picture.width, picture.height + 2 * _LINE))
     page.paste(picture, (0, 0))
     draw = ImageDraw.Draw(page)
-    middle = (page.width // 2, page.height - _BANNER // 2)
-    text = f"tumorlens: {RESEARCH}, not for diagnosis"
-    draw.text(middle, text, (255, 220, 0), ImageFont.load_default(14), anchor="mm")
+    for number, line in enumerate((text, f"tumorlens: {RESEARCH}, not for diagnosis")):
+        middle = (page.width // 2, picture.height + _LINE * number + _LINE // 2)
+        draw.text(middle, line, (255, 220, 0), ImageFont.load_default(14), anchor="mm")
     return np.asarray(page)
