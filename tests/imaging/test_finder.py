@@ -33,6 +33,14 @@ def test_a_folder_gives_its_pictures_sorted(tree: Path) -> None:
     assert (found.skipped, found.error) == (2, None)
 
 
+def test_what_calls_itself_a_picture_is_never_passed_over(tree: Path) -> None:
+    (tree / "copy-failed.PNG").touch()
+    (tree / "sub" / "saved-page.jpg").write_text("<html>")
+    found = find(str(tree))
+    assert {"copy-failed.PNG", "sub/saved-page.jpg"} <= set(names(found.paths, tree))
+    assert found.skipped == 2
+
+
 def test_a_folder_without_pictures_is_an_error(tree: Path) -> None:
     found = find(str(tree / "empty"))
     assert found.paths == ()

@@ -121,10 +121,10 @@ def write_phantoms(
     """Write a phantom set and its manifest below ``folder``; return the manifest's path.
 
     The files are ``training|testing/<class>/phantom-<seed>-<patient>-<slice>.png``, a patient's
-    group being ``phantom-<seed>-<patient>``; lesions have their outline under ``masks/``. As in the public set, and on purpose, the two folders
-    are drawn image by image, so patients stand in both, and a few test files are copies of training
-    files: for the audit to find, and for ``phantom_split`` to mend. Overwrites files of these
-    names, deletes none.
+    group being ``phantom-<seed>-<patient>``; lesions have their outline under ``masks/``. As in the
+    public set, and on purpose, the two folders are drawn image by image, so patients stand in both,
+    and a few test files are copies of training files: for the audit to find, and for
+    ``phantom_split`` to mend. Overwrites files of these names, deletes none.
     """
     folder = Path(folder)
     records: list[Record] = []

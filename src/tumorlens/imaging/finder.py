@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
-from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
+from tumorlens.imaging.signatures import SNIFF_BYTES, claims_picture, sniff
 
 if TYPE_CHECKING:
     from tumorlens.imaging.archive import Archive
@@ -97,7 +97,7 @@ def _search(folder: str) -> Found:
         kind = _kind(path)
         if kind == "dicom":
             dicom.append(path)
-        elif kind is None or kind == "zip":
+        elif kind == "zip" or (kind is None and not claims_picture(path)):
             skipped += 1
         else:
             paths.append(path)

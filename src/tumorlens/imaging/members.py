@@ -6,7 +6,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
-from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
+from tumorlens.imaging.signatures import SNIFF_BYTES, claims_picture, sniff
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def list_members(archive: Archive) -> Listed:
             continue
         if kind == "dicom":
             listed.dicom.append(name)
-        elif kind is None or kind == "zip":
+        elif kind == "zip" or (kind is None and not claims_picture(name)):
             skipped += 1
         else:
             listed.plain.append(name)

@@ -1,4 +1,4 @@
-"""Which format bytes begin like. No suffix is ever looked at."""
+"""Which format bytes begin like. No suffix is ever looked at to choose a reader."""
 
 import zlib
 from typing import Final
@@ -7,6 +7,10 @@ SNIFF_BYTES: Final = 1024
 """As many bytes of a file's beginning tell its format."""
 READABLE: Final = "JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI"
 """For messages."""
+
+_SUFFIXES: Final = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz",
+)  # fmt: skip
 
 _PICTURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -34,6 +38,14 @@ _GZIP: Final = b"\x1f\x8b\x08"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 """What tells zlib that a gzip header comes first."""
+
+
+def claims_picture(name: str) -> bool:
+    """Whether a file calls itself a picture: if it is none, that is worth a word.
+
+    Only for what else would be passed over in silence, like a copy that failed and left nothing.
+    """
+    return name.lower().endswith(_SUFFIXES)
 
 
 def sniff(data: bytes) -> str | None:

@@ -134,7 +134,7 @@ async def models(request: Request) -> Response:
 
 
 @api.get("/healthz", response_model=schemas.Health, responses=problems(400), tags=["operate"],
-         summary="Is the process alive?", response_description="It is.")  # fmt: skip
+         summary="Whether the process is alive", response_description="It is.")  # fmt: skip
 async def healthz() -> Response:
     """Answer as long as the server can answer anything."""
     return _json({"status": "ok"})
