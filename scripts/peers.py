@@ -28,8 +28,8 @@ def section(found: Json) -> str:
 def _remarks(found: Json) -> str:
     return (
         "The same trainer, recipe and images for all that were trained; epochs and image size as in "
-        "the table, weights from random where ImageNet is not named. MobileNetV3-Small stands "
-        "without its hidden layer between pooling and classes. The recipe was chosen for our "
+        "the table, weights from random where ImageNet is not named. "
+        f"{_epochs(found)}{_without_layer(found)}The recipe was chosen for our "
         "networks, not for theirs. The two packages are scored as they come, each in its own "
         "environment; one was trained on the set's `Training` folder, in which patients of every "
         "part of `clean` stand, the other does not say on what, so that their figures are no "
@@ -41,6 +41,24 @@ def _remarks(found: Json) -> str:
         "that other programs used as well, so the ratio counts.\n\n"
         f"    {found['command']}"
     )
+
+
+def _epochs(found: Json) -> str:
+    """That some had more of them, where some had."""
+    rows = [row for one in found["splits"] for row in one["rows"] if row["kind"] == "bundle"]
+    if len({row["epochs"] for row in rows}) == 1:
+        return ""
+    return (
+        "Epochs differ, for want of time: who had fewer would come nearer with more, so a "
+        "difference beside fewer epochs is no verdict on a network. "
+    )
+
+
+def _without_layer(found: Json) -> str:
+    names = {row["name"] for one in found["splits"] for row in one["rows"]}
+    if "mobilenet_v3_small" not in names:
+        return ""
+    return "MobileNetV3-Small stands without its hidden layer between pooling and classes. "
 
 
 def _table(one: Json, part: str) -> str:
