@@ -93,7 +93,8 @@ def honest_table() -> str:
     ]  # fmt: skip
     commands = (
         f"95% intervals in brackets, from resampling patients. `folder`: seed 0 of three; the mean "
-        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. "
+        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. `clean`: the seed of the recipe "
+        f"`robust` that was best on validation; {protocols.robust_seeds_told()}. "
         f"Made by `{folder['command']}` and `{clean['command']}`."
     )
     return table(rows) + "\n\n" + commands
