@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import MRImageStorage, generate_uid
 from pynetdicom import AE, events, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Comprehensive3DSRStorage,
@@ -16,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
+from benchmarks import dicom
 from tumorlens.datasets.phantoms import Patient
 
 TITLE: Final = "HOSPITAL"
@@ -34,24 +34,10 @@ def study(folder: Path) -> list[Path]:
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     files = []
     for number, height in enumerate(np.linspace(-0.35, 0.35, _SLICES), start=1):
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        pixels = patient.slice(random, float(height)).pixels
-        values: dict[str, Any] = uids | {
-            "SOPClassUID": MRImageStorage, "SOPInstanceUID": generate_uid(), "Modality": "MR",
-            "PatientName": "SYNTHETIC", "PatientID": "1", "InstanceNumber": number,
-            "PixelSpacing": [1, 1], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-            "ImagePositionPatient": [0, 0, number * _SPACING_MM],
-            "Rows": pixels.shape[0], "Columns": pixels.shape[1], "SamplesPerPixel": 1,
-            "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0,
-            "PhotometricInterpretation": "MONOCHROME2",
-        }  # fmt: skip
-        for keyword, value in values.items():
-            setattr(dataset, keyword, value)
-        dataset.add_new("PixelData", "OB", pixels.tobytes())
         files.append(folder / f"{number:02d}.dcm")
-        dataset.save_as(files[-1], enforce_file_format=True)
+        pixels = patient.slice(random, float(height)).pixels
+        names = uids | {"SOPInstanceUID": generate_uid(), "PatientName": "SYNTHETIC"}
+        dicom.write(files[-1], pixels, number=number, slice_mm=_SPACING_MM, values=names)
     return files
 
 

@@ -22,17 +22,17 @@ from benchmarks.predict import processor
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import dicom
 from benchmarks import options as shared
 from tumorlens.imaging.limits import MAX_SIDE
 
 _SIDE: Final = 512
 """Of a volume of ``MAX_VOXELS`` voxels."""
 _MIB: Final = 1 << 20
+_SPACING_MM: Final = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,35 +99,16 @@ def _slices(count: int, kind: type[np.generic]) -> NDArray[np.generic]:
     return made
 
 
-def _dicom(path: Path, pixels: NDArray[np.generic], number: int = 1) -> None:
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    bits = 8 * pixels.dtype.itemsize
-    values: dict[str, Any] = {
-        "SOPClassUID": MRImageStorage, "SOPInstanceUID": f"1.2.3.{number}", "Modality": "MR",
-        "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "PixelSpacing": [0.5, 0.5],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, number / 2],
-        "Rows": pixels.shape[-2], "Columns": pixels.shape[-1], "SamplesPerPixel": 1,
-        "BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "PixelRepresentation": 0,
-        "PhotometricInterpretation": "MONOCHROME2",
-    }  # fmt: skip
-    if pixels.ndim == 3:
-        values["NumberOfFrames"] = len(pixels)
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    dataset.add_new("PixelData", "OW" if bits == 16 else "OB", pixels.tobytes())
-    dataset.save_as(path, enforce_file_format=True)
-
-
 def _series(folder: Path) -> Path:
     for number, pixels in enumerate(_slices(_SIDE, np.uint16), start=1):
-        _dicom(folder / f"{number:03d}", pixels, number)
+        dicom.write(folder / f"{number:03d}", pixels, number=number, slice_mm=_SPACING_MM)
     return folder
 
 
 def _frames(folder: Path) -> Path:
-    _dicom(folder / "frames", _slices(_SIDE - 1, np.uint16))  # one more is beyond 256 MiB
+    dicom.write(
+        folder / "frames", _slices(_SIDE - 1, np.uint16), slice_mm=_SPACING_MM
+    )  # one more is beyond 256 MiB
     return folder / "frames"
 
 

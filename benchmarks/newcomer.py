@@ -36,6 +36,8 @@ _FLAGS: Final = ("--no-sandbox", "--disable-gpu")
 TARGETS: Final = {"page": 180.0, "node": 600.0}
 """Seconds from clone to the first answer."""
 _PATIENCE_MS: Final = 60_000
+_ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+"""Without what leads back to this checkout."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -148,9 +150,8 @@ def timed(steps: dict[str, float], name: str) -> Iterator[None]:
 @contextmanager
 def running(command: Sequence[str], folder: Path) -> Iterator[str]:
     """Where the newcomer's own command listens; it is stopped at the end."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+        command, stderr=subprocess.PIPE, text=True, cwd=folder, env=_ENVIRONMENT
     ) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
@@ -171,8 +172,7 @@ def _drop(page: Page, picture: Path) -> str:
 
 
 def _run(*command: str, **options: Any) -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    subprocess.run(command, check=True, env=environment, **options)
+    subprocess.run(command, check=True, env=_ENVIRONMENT, **options)
 
 
 if __name__ == "__main__":

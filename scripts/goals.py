@@ -101,8 +101,9 @@ def _elsewhere() -> list[Goal]:
             Goal(f"{title}: missed, by the bars", 0.01,
                  _of(found, "held_back", "missed_tumor_rate"), percent),
         ]  # fmt: skip
+    progression = protocols.robust(protocols.ABROAD[2])
     goals.append(Goal("Brain-Tumor-Progression: glioma right among answered", 0.8,
-                      _of(found, "held_back", "accuracy"), percent, at_most=False))  # fmt: skip
+                      _of(progression, "held_back", "accuracy"), percent, at_most=False))  # fmt: skip
     healthy = protocols.healthy_abroad()
     goals.append(Goal(f"left out of training, {len(healthy)} sources: healthy right among answered", 0.9,
                       healthy, percent, at_most=False))  # fmt: skip

@@ -20,8 +20,8 @@ from typing import Final
 
 import msgspec
 
+from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
-from tumorlens.pacs.files import sync, sync_folder, write_synced
 
 RECEIVING: Final = "receiving"
 MADE: Final = "made"

@@ -4,7 +4,6 @@ Tensors: the network, its moving average, the best weights so far and AdamW's mo
 (epoch, history, what the run is) is JSON in the file's metadata: one rename moves all of it.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tumorlens.errors import CheckpointError
+from tumorlens.files import write_synced
 
 _STATE_KEY = "tumorlens"
 
@@ -33,19 +33,10 @@ class RunState(msgspec.Struct, kw_only=True):
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: RunState) -> None:
-    """Write to a temporary name, fsync, rename over ``path``, fsync the folder."""
+    """Replace ``path``: whole and on the disk, or as it was."""
     metadata = {_STATE_KEY: msgspec.json.encode(state).decode()}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_synced(path, data)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunState]:
@@ -89,14 +80,3 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         index, name = key.split("/")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system allows a folder to be opened."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -48,11 +48,11 @@ class EpochBar(Watcher):
         )
 
     def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:
-        """Show validation accuracy, now and at its best."""
+        """Show validation accuracy, now and at the epoch of the least log-loss."""
         last, best = history[-1], history[best_epoch - 1]
         self._best = (
             f"validation {100 * last['validation_accuracy']:.2f}% "
-            f"(best {100 * best['validation_accuracy']:.2f}%, epoch {best_epoch})"
+            f"(chosen {100 * best['validation_accuracy']:.2f}%, epoch {best_epoch})"
         )
         self._bar.update(self._task, best=self._best)
         if not self._live:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom.derived import (
     MANUFACTURER,
     RESEARCH,
@@ -21,10 +20,9 @@ from tumorlens.imaging.dicom.derived import (
     Shown,
     finished,
     identity,
+    making,
     prepared,
 )
-from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
 
 SERIES_NUMBER: Final = 9102
 _LINE: Final = 24
@@ -44,54 +42,38 @@ def capture(
     ``headers`` as in ``report.report``. ``text``, what the map shows, and "RESEARCH ONLY" are
     burned into the picture: a viewer that shows no text shows them. Raises ``CorruptInputError``.
     """
-    try:
-        with quiet():
-            return _capture(headers, shown, png, text, algorithm, source)
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
-        raise CorruptInputError(
-            f"{source}: no capture can be made ({first_line(error)})"
-        ) from error
-
-
-def _capture(
-    headers: Sequence[Dataset],
-    shown: Shown,
-    png: bytes,
-    text: str,
-    algorithm: Algorithm,
-    source: str,
-) -> DicomObject:
-    sources = [prepared(header, source) for header in headers]
-    first, pointed = sources[0], sources[shown[0]]
-    series_uid, instance_uid = identity("overlay", sources, algorithm)
-    made = SCImage(
-        pixel_array=_marked(png, text),
-        photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
-        bits_allocated=8,
-        coordinate_system=hd.CoordinateSystemNames.PATIENT,
-        patient_orientation=("L", "P"),  # asked for here, taken out below
-        study_instance_uid=first.StudyInstanceUID,
-        series_instance_uid=series_uid,
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=instance_uid,
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        patient_id=first.PatientID,
-        patient_name=first.PatientName,
-        patient_birth_date=first.PatientBirthDate,
-        patient_sex=first.PatientSex,
-        accession_number=first.AccessionNumber,
-        study_id=first.StudyID,
-        study_date=first.StudyDate,
-        study_time=first.StudyTime,
-        referring_physician_name=first.ReferringPhysicianName,
-        series_description=f"tumorlens overlay {RESEARCH}",
-        manufacturer_model_name=algorithm.name,
-        software_versions=algorithm.version,
-    )
-    made.copy_patient_and_study_information(first)
-    _refer(made, pointed, shown[1])
-    return finished(made)
+    with making("capture", source):
+        sources = [prepared(header, source) for header in headers]
+        first, pointed = sources[0], sources[shown[0]]
+        series_uid, instance_uid = identity("overlay", sources, algorithm)
+        made = SCImage(
+            pixel_array=_marked(png, text),
+            photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
+            bits_allocated=8,
+            coordinate_system=hd.CoordinateSystemNames.PATIENT,
+            patient_orientation=("L", "P"),  # asked for here, taken out below
+            study_instance_uid=first.StudyInstanceUID,
+            series_instance_uid=series_uid,
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=instance_uid,
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            patient_id=first.PatientID,
+            patient_name=first.PatientName,
+            patient_birth_date=first.PatientBirthDate,
+            patient_sex=first.PatientSex,
+            accession_number=first.AccessionNumber,
+            study_id=first.StudyID,
+            study_date=first.StudyDate,
+            study_time=first.StudyTime,
+            referring_physician_name=first.ReferringPhysicianName,
+            series_description=f"tumorlens overlay {RESEARCH}",
+            manufacturer_model_name=algorithm.name,
+            software_versions=algorithm.version,
+        )
+        made.copy_patient_and_study_information(first)
+        _refer(made, pointed, shown[1])
+        return finished(made)
 
 
 def _refer(made: Dataset, pointed: Dataset, frame: int | None) -> None:

@@ -4,7 +4,8 @@ source."""
 import hashlib
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -12,6 +13,8 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.quiet import quiet
+from tumorlens.imaging.wording import first_line
 
 MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
@@ -68,6 +71,16 @@ def identity(kind: str, sources: Sequence[Dataset], algorithm: Algorithm) -> tup
     parts = [kind, algorithm.sha256, str(first.StudyInstanceUID), str(first.SeriesInstanceUID)]
     instances = sorted({str(source.SOPInstanceUID) for source in sources})
     return uid_of("series", *parts), uid_of("instance", *parts, *instances)
+
+
+@contextmanager
+def making(what: str, source: str) -> Iterator[None]:
+    """Turn what highdicom raises at odd values of the source into ``CorruptInputError``."""
+    try:
+        with quiet():
+            yield
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise CorruptInputError(f"{source}: no {what} can be made ({first_line(error)})") from error
 
 
 def prepared(header: Dataset, source: str) -> Dataset:

@@ -12,7 +12,6 @@ from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom import codes as coded
 from tumorlens.imaging.dicom.derived import (
     MANUFACTURER,
@@ -22,11 +21,10 @@ from tumorlens.imaging.dicom.derived import (
     Shown,
     finished,
     identity,
+    making,
     prepared,
     uid_of,
 )
-from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
 from tumorlens.labels import RESEARCH_NOTICE
 
 SERIES_NUMBER: Final = 9101
@@ -54,40 +52,31 @@ def report(
     ``headers`` are those of its slices, in order, without pixels (one for each slice; those of a
     multi-frame file repeat). Raises ``CorruptInputError`` where they cannot be referred to.
     """
-    try:
-        with quiet():
-            return _report(headers, said, algorithm, source)
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
-        raise CorruptInputError(f"{source}: no report can be made ({first_line(error)})") from error
-
-
-def _report(
-    headers: Sequence[Dataset], said: Reported, algorithm: Algorithm, source: str
-) -> DicomObject:
-    sources = _unique([prepared(header, source) for header in headers])
-    shown = prepared(headers[said.shown[0]], source)
-    series_uid, instance_uid = identity("report", sources, algorithm)
-    content = sr.MeasurementReport(
-        observation_context=_observer(algorithm),
-        procedure_reported=coded.PROCEDURE,
-        imaging_measurements=[_group(shown, said, algorithm, instance_uid)],
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    made = sr.Comprehensive3DSR(
-        evidence=sources,
-        content=content[0],
-        series_instance_uid=series_uid,
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=instance_uid,
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        is_complete=True,
-        is_final=False,  # preliminary: no person has looked at it
-        series_description=f"tumorlens {RESEARCH}",
-        manufacturer_model_name=algorithm.name,
-        software_versions=algorithm.version,
-    )
-    return finished(made)
+    with making("report", source):
+        sources = _unique([prepared(header, source) for header in headers])
+        shown = prepared(headers[said.shown[0]], source)
+        series_uid, instance_uid = identity("report", sources, algorithm)
+        content = sr.MeasurementReport(
+            observation_context=_observer(algorithm),
+            procedure_reported=coded.PROCEDURE,
+            imaging_measurements=[_group(shown, said, algorithm, instance_uid)],
+            title=codes.DCM.ImagingMeasurementReport,
+        )
+        made = sr.Comprehensive3DSR(
+            evidence=sources,
+            content=content[0],
+            series_instance_uid=series_uid,
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=instance_uid,
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            is_complete=True,
+            is_final=False,  # preliminary: no person has looked at it
+            series_description=f"tumorlens {RESEARCH}",
+            manufacturer_model_name=algorithm.name,
+            software_versions=algorithm.version,
+        )
+        return finished(made)
 
 
 def _unique(sources: Sequence[Dataset]) -> list[Dataset]:
