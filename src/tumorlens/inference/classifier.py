@@ -263,7 +263,7 @@ class Classifier:
         """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
         if refusal:
             return REJECTED, refusal
-        reason = doubt(row, self._rule)
+        reason = doubt(row, self._rule, self.prediction_set(row, ABSTAINED))
         return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
 
     def prediction_set(
