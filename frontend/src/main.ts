@@ -82,7 +82,7 @@ class Page {
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
     const byName = new Map(files.map((one) => [one.name, one]));
     const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
-    const { pictures, failures } = await this.engine.read(named);
+    const { pictures, failures, own } = await this.engine.read(named);
     const read = pictures.map((picture) => itemOf(picture.name, picture, picture.sources.flatMap((name) => byName.get(name) ?? [])));
     const unread = failures.map((failure) => {
       const file = byName.get(failure.path) ?? null;
@@ -93,6 +93,7 @@ class Page {
     this.items.push(...added);
     if (!this.selected) this.selected = added[0] ?? null;
     this.draw();
+    if (own > 0) this.say(`Passed over ${own} ${own === 1 ? "file" : "files"} that tumorlens wrote.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
   }
 

@@ -115,7 +115,7 @@ class StudyAnswers(BaseModel):
     """One record a series, volume or picture, and one for each file that cannot be used."""
 
     predictions: list[StudyRecord]
-    skipped: int = Field(description="Files that are no pictures.")
+    skipped: int = Field(description="Files that are no pictures, or that tumorlens wrote.")
     notice: str = Field(description=RESEARCH_NOTICE)
 
 
