@@ -4,7 +4,7 @@ import { Engine } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
-import { failedItem, isDone, type Item, itemOf, summary } from "./items";
+import { failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
 import * as server from "./server";
 import { failureOf, isFailure } from "./types";
 import { answerPanel } from "./view/answer";
@@ -109,7 +109,7 @@ class Page {
     const current = () => item.run === run;
     const deliver: Deliver = (slice, result) => {
       if (!current()) return false;
-      item.results[slice] = result;
+      item.results[slice] = withNotes(item, result);
       this.progress(item);
       return true;
     };

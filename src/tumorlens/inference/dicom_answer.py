@@ -73,7 +73,7 @@ def _overlay(
 
 def _notes(answer: Prediction | VolumePrediction) -> tuple[str, ...]:
     if isinstance(answer, Prediction):
-        return ()
+        return answer.notes
     found = answer.finding
     told = (f"{len(answer.slices)} slices were read.", *answer.notes)
     if found is None:
