@@ -53,6 +53,8 @@ class Entry:
     pictures: tuple[Shown, ...] = ()
     left_out: bool = False
     """Whether it would have pictures, were there not so many entries."""
+    study: str | None = None
+    """StudyInstanceUID; None where no file states one, and of what could not be used."""
 
     @property
     def name(self) -> str:
@@ -94,9 +96,10 @@ def entry(
     if image is None or isinstance(result, Failure):
         return Entry(result)
     facts = tuple(_facts(result, image))
+    study = image.facts.study_instance_uid if image.facts else None
     if not pictured:
-        return Entry(result, facts, left_out=True)
-    return Entry(result, facts, tuple(_pictures(classifier, result, image)))
+        return Entry(result, facts, left_out=True, study=study)
+    return Entry(result, facts, tuple(_pictures(classifier, result, image)), study=study)
 
 
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
@@ -106,7 +109,7 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         path,
         "study.html",
         entries=entries,
-        whole=whole(entries) if len(entries) > 1 else None,
+        whole=whole(entries) if len(entries) > 1 and are_one_study(entries) else None,
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         made=made.strftime("%Y-%m-%d %H:%M %Z"),
@@ -117,6 +120,16 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         is_volume=lambda result: isinstance(result, VolumePrediction),
         version=__version__,
     )
+
+
+def are_one_study(entries: Sequence[Entry]) -> bool:
+    """Whether all that was answered is, by its StudyInstanceUID, one study of one patient.
+
+    Pictures and NIfTI do not say whose they are: what lies beside each other need not belong
+    together. What could not be used is taken to belong to the study that it was found in.
+    """
+    studies = {one.study for one in entries if not isinstance(one.result, Failure)}
+    return len(studies) == 1 and None not in studies
 
 
 def whole(entries: Sequence[Entry]) -> Whole:
