@@ -193,3 +193,17 @@ def test_only_one_study_is_answered_together(
     assert ("<title>tumorlens: 3 entries" in page) == (not together)
     only_failed = write(tmp_path / "f.html", [FAILED, FAILED], classifier.bundle.info, MADE)
     assert "All together" not in only_failed.read_text("utf-8")
+
+
+def test_pictures_name_the_sides_that_their_file_states(
+    classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes]
+) -> None:
+    """The same pixels, from a file that says where they lie in the patient and from one not."""
+    made = []
+    for tags in ({}, {"ImageOrientationPatient": None}):
+        image = reader.read_bytes(write_dicom(head, **tags))
+        made.append(entry(classifier, predict_image(classifier, image), image).pictures)
+    for stated, unknown in zip(*made, strict=True):
+        assert stated.source != unknown.source
+    assert "Left is R, top A" in made[0][0].caption
+    assert "Left is" not in made[1][0].caption

@@ -11,13 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from tumorlens import __version__, reporting
 from tumorlens.bundle import BundleInfo
 from tumorlens.imaging import encode
+from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import windowed
+from tumorlens.imaging.overlay import gray_with_sides
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED
 from tumorlens.inference.explanation import overlay
@@ -199,13 +198,15 @@ def _kind(volume: VolumePrediction, index: int) -> str:
 def _pictures(classifier: Classifier, result: Answer, image: MedicalImage) -> Iterator[Shown]:
     index, where = _slice(result, image)
     plane = slice_of(image, index)
-    gray = np.rint(255 * windowed(plane.pixels)).astype(np.uint8)
-    yield Shown(encode.data_uri(gray), f"{where}.", where)
+    sides = sides_of(image.facts)
+    gray = gray_with_sides(plane.pixels, sides)
+    edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
+    yield Shown(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = _heatmap(classifier, result, image, index)
     if heatmap is not None and heatmap.label != NO_TUMOR:
         name = DISPLAY_NAMES[heatmap.label]
         caption = f"The same under the evidence for {name}; cross: its peak, box: half of it."
-        drawn = reporting.embed_png(overlay(plane, heatmap))
+        drawn = reporting.embed_png(overlay(plane, heatmap, image.facts))
         yield Shown(drawn, caption, f"{where}, under the heatmap for {name}")
 
 
