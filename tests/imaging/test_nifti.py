@@ -282,6 +282,6 @@ def test_sides_are_those_of_the_block_that_lies_right_back_and_up(
 
 
 def test_sides_that_are_assumed_are_not_named(ras: Volume) -> None:
-    image = read(save(ras, None))
+    image = read(nibabel.Nifti1Image(ras, None).to_bytes())
     assert any("LAS" in note for note in image.notes)
     assert sides_of(image.facts) is None
