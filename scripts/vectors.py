@@ -23,11 +23,12 @@ import volume_vectors
 from numpy.typing import NDArray
 
 import tumorlens
-from tumorlens.bundle import SetRule
+from tumorlens.bundle import DecisionRule, SetRule
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import doubt
 from tumorlens.labels import CLASSES
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "vectors.json"
@@ -35,6 +36,7 @@ EXAMPLES: Final = TARGET.parent.parent / "public" / "examples"
 BUNDLES: Final = ("phantom", "default")
 EXAMPLE_NAMES: Final = ("glioma", "meningioma", "no-tumour", "pituitary")
 RULE: Final = SetRule(coverage=0.9, at_least=(0.2, 0.01, 0.05, 0.002))
+NEVER_SURE: Final = DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
 Gray = NDArray[np.uint8]
 
 
@@ -64,6 +66,7 @@ def vectors() -> dict[str, Any]:
     classifiers = {name: tumorlens.load(name, threads=1) for name in BUNDLES}
     return {
         "set_rule": msgspec.to_builtins(RULE),
+        "never_sure": msgspec.to_builtins(NEVER_SURE),
         "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
         "pictures": [
             {
@@ -114,6 +117,7 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
         "prediction_set": found.prediction.prediction_set,
         # No bundle in the box needs to have such a rule: one of its own for each picture.
         "set_of_rule": conformal.named(row, RULE),
+        "doubt_of_rule": doubt(row, NEVER_SURE, conformal.named(row, RULE)),
         "peak": msgspec.to_builtins(heatmap.peak),
         "box": msgspec.to_builtins(heatmap.box),
     }

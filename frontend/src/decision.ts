@@ -52,15 +52,22 @@ export function checkRules(info: object): void {
   }
 }
 
-/** `isHead`: whether the gate lets the picture pass. */
-export function decide(shares: number[], rule: DecisionRule | undefined, isHead = true): Decided {
+/**
+ * `isHead`: whether the gate lets the picture pass. The second class of a reason is named only where the set by
+ * `sets` leaves it open.
+ */
+export function decide(
+  shares: number[], rule: DecisionRule | undefined, isHead = true, sets: SetRule | null = null,
+): Decided {
   if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
   const first = argmax(shares);
   const noTumor = CLASSES[first] === "notumor";
   const bar = (noTumor ? rule?.notumor_at_least : rule?.tumor_at_least) ?? 0;
   if (shares[first] >= bar) return { decision: "classified", label: CLASSES[first], reason: "" };
   const second = argmax(shares.map((share, place) => (place === first ? -1 : share)));
-  const reason = `not sure enough: ${named(first, shares)} or ${named(second, shares)}; `
+  const isOpen = predictionSet(shares, sets)?.includes(CLASSES[second]) ?? true;
+  const seen = isOpen ? `${named(first, shares)} or ${named(second, shares)}` : named(first, shares);
+  const reason = `not sure enough: ${seen}; `
     + `${DISPLAY_NAMES[CLASSES[first]]} is answered from ${whole(bar)}`;
   return { decision: "abstained", label: null, reason };
 }

@@ -54,6 +54,12 @@ export function planeOf({ pixels, height, width }: Picture, slice: number): Plan
   return { height, width, pixels: pixels.slice(slice * size, (slice + 1) * size) };
 }
 
+/** The answer for a picture by itself, with what its files left out or assumed; a volume's whole has its own. */
+export function withNotes(item: Item, result: Result): Result {
+  const notes = item.results.length === 1 ? (item.picture?.notes ?? []) : [];
+  return isFailure(result) || result.notes || notes.length === 0 ? result : { ...result, notes };
+}
+
 /** All but the brightest and darkest half percent. */
 export function usefulRange({ pixels }: Picture): Range {
   const step = Math.max(1, Math.floor(pixels.length / 65_536));

@@ -4,7 +4,7 @@ import { Engine } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
-import { failedItem, isDone, type Item, itemOf, summary } from "./items";
+import { failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
 import * as server from "./server";
 import { failureOf, isFailure } from "./types";
 import { answerPanel } from "./view/answer";
@@ -82,7 +82,7 @@ class Page {
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
     const byName = new Map(files.map((one) => [one.name, one]));
     const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
-    const { pictures, failures } = await this.engine.read(named);
+    const { pictures, failures, own } = await this.engine.read(named);
     const read = pictures.map((picture) => itemOf(picture.name, picture, picture.sources.flatMap((name) => byName.get(name) ?? [])));
     const unread = failures.map((failure) => {
       const file = byName.get(failure.path) ?? null;
@@ -93,6 +93,7 @@ class Page {
     this.items.push(...added);
     if (!this.selected) this.selected = added[0] ?? null;
     this.draw();
+    if (own > 0) this.say(`Passed over ${own} ${own === 1 ? "file" : "files"} that tumorlens wrote.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
   }
 
@@ -108,7 +109,7 @@ class Page {
     const current = () => item.run === run;
     const deliver: Deliver = (slice, result) => {
       if (!current()) return false;
-      item.results[slice] = result;
+      item.results[slice] = withNotes(item, result);
       this.progress(item);
       return true;
     };

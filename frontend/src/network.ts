@@ -53,7 +53,7 @@ export class Network {
     );
     const shares = probabilities(logits.data as Float32Array, temperature);
     const best = argmax(shares);
-    const decided = decide(shares, this.info.decision, await this.isHead(plane));
+    const decided = decide(shares, this.info.decision, await this.isHead(plane), this.info.prediction_sets);
     // The map of a network that was taught by outlines stands for a tumour class's own.
     const [grid, row] = taught && CLASSES[best] !== "notumor" ? [lesion, 0] : [cam, best];
     const cells = grid.dims[2] * grid.dims[3];

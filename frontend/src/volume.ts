@@ -30,7 +30,7 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
     return { path: name, decision: "rejected", label: null, reason, ...nothing, ...rest, prediction_set: null };
   }
   const found = aggregate(results.map(rowOf), positions(places.map(({ alongMm }) => alongMm), results.length));
-  const decided = decide(found.probabilities, rules.decision);
+  const decided = decide(found.probabilities, rules.decision, true, rules.prediction_sets);
   return {
     path: name,
     ...decided,

@@ -1,7 +1,7 @@
 /** Reading and classifying, off the page's thread. Answers each message by its number. */
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
-import type { DicomPart } from "./reading/dicom";
+import { type DicomPart, OWN_ANSWER } from "./reading/dicom";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
 import { type Failure, failureOf, type Picture, type Result } from "./types";
@@ -14,6 +14,8 @@ export interface NamedBytes {
 export interface Found {
   pictures: Picture[];
   failures: Failure[];
+  /** Files that tumorlens wrote itself, passed over. */
+  own: number;
 }
 
 export type Request =
@@ -28,16 +30,19 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   const pictures: Picture[] = [];
   const parts: DicomPart[] = [];
   const failures: Failure[] = [];
+  let own = 0;
   for (const { name, data } of files) {
     try {
       const found = await read(name, new Uint8Array(data));
       if ("series" in found) parts.push(found);
       else pictures.push(found);
     } catch (error) {
-      failures.push(failureOf(name, error));
+      const failure = failureOf(name, error);
+      if (failure.error.kind === OWN_ANSWER) own++;
+      else failures.push(failure);
     }
   }
-  return { pictures: [...pictures, ...group(parts)], failures };
+  return { pictures: [...pictures, ...group(parts)], failures, own };
 }
 
 function load(): Promise<Network> {

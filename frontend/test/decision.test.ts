@@ -19,6 +19,14 @@ describe("decide", () => {
     expect(reason).toBe("not sure enough: no tumour 89% or glioma 5%; no tumour is answered from 90%");
   });
 
+  test.each([
+    [[0.09, 0.45, 0.02, 0.44], "not sure enough: meningioma 45%; meningioma is answered from 60%"],
+    [[0.5, 0.3, 0.1, 0.1], "not sure enough: glioma 50% or meningioma 30%; glioma is answered from 60%"],
+  ])("%j names no class that its set excludes", (shares, words) => {
+    const sets = { coverage: 0.95, at_least: [0.1, 0.2, 0.05, 0.5] };
+    expect(decide(shares, RULE, true, sets).reason).toBe(words);
+  });
+
   test("what is no head is rejected, however sure the network is", () => {
     expect(decide([0.99, 0, 0.01, 0], RULE, false)).toMatchObject({ decision: "rejected", label: null });
   });

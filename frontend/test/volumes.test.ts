@@ -29,7 +29,7 @@ function resultOf(row: Row): Result {
   if (row === "blank") return { path: "v", error: { kind: "blank", message: "v: every pixel has the same value" } };
   const refused = row === "refused";
   const shares = refused ? null : Object.fromEntries(CLASSES.map((name, place) => [name, row[place]]));
-  return { path: "v", ...decide(refused ? [] : row, rules.decision, !refused), probabilities: shares, model };
+  return { path: "v", ...decide(refused ? [] : row, rules.decision, !refused, rules.prediction_sets), probabilities: shares, model };
 }
 
 describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {

@@ -1,6 +1,7 @@
 """``tumorlens data`` from folders to reports."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,27 @@ def test_a_set_without_a_test_part_is_not_called_clean(leaking: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     assert "leaks: not looked for" in result.output
     assert "0 of 0" not in result.output
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "Leaks were not looked for" in page
+    assert "0 of 0" not in page
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("Training", "no picture is in a test part"), ("Testing", "every picture is in the test")],
+)
+def test_strict_fails_a_split_that_cannot_be_checked(
+    leaking: Path, tmp_path: Path, folder: str, why: str
+) -> None:
+    """A gate that passes what it could not look at is none."""
+    other = "Testing" if folder == "Training" else "Training"
+    shutil.rmtree(tmp_path / "set" / other)
+    assert run("import", "folder", "--from", tmp_path / "set", "--output", leaking).exit_code == 0
+    result = run("audit", leaking, "--report", tmp_path / "report", "--strict")
+    assert isinstance(result.exception, SplitError)
+    assert result.exception.exit_code == 1
+    assert why in str(result.exception)
+    assert (tmp_path / "report" / "index.html").is_file()
 
 
 def test_strict_passes_a_split_without_leaks(leaking: Path, tmp_path: Path) -> None:

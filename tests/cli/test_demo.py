@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -144,6 +145,16 @@ def test_without_torch_training_names_the_extra_and_nothing_else_needs_it(tmp_pa
     assert done.returncode == 1
     assert "tumorlens[train]" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_volume_is_sent_to_predict(tmp_path: Path) -> None:
+    path = tmp_path / "head.nii.gz"
+    nibabel.Nifti1Image(np.ones((40, 40, 5), np.uint8), np.eye(4)).to_filename(path)
+    (shown,) = classify(tumorlens.load("phantom", threads=1), [str(path)])
+    assert isinstance(shown.answer, Failure)
+    assert shown.answer.error.kind == "volume"
+    assert f"{path}: " in shown.answer.error.message
+    assert "`tumorlens predict` answers for it" in shown.answer.error.message
 
 
 def test_a_series_is_sent_to_predict(

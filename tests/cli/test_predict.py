@@ -331,6 +331,9 @@ def test_dicom_answers_go_into_a_folder(
     for _ in range(2):
         assert CliRunner().invoke(command, arguments).exit_code == 0
     assert len(list(out.glob("2.25.*.dcm"))) == 2
+    again = CliRunner().invoke(command, [str(tmp_path), "--bundle", str(tiny_bundle)])
+    assert again.exit_code == 0, again.output
+    assert "passed over 2 DICOM objects that tumorlens wrote" in again.stderr
 
 
 def test_a_name_that_is_no_utf8_is_in_the_report(

@@ -24,6 +24,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import reader
+from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 
 Volume = NDArray[np.float32]
@@ -262,3 +263,25 @@ def test_a_real_volume(data_dir: Path) -> None:
     _, rows, columns = np.nonzero(mask.pixels)
     assert rows.mean() < 128 < columns.mean()
     assert os.fspath(folder) in image.source
+
+
+@pytest.mark.parametrize(
+    ("plane", "sides"), [("axial", "RLAP"), ("coronal", "RLHF"), ("sagittal", "APHF")]
+)
+def test_sides_are_those_of_the_block_that_lies_right_back_and_up(
+    ras: Volume, plane: str, sides: str
+) -> None:
+    image = read(save(*stored_as("PIL", ras, AFFINE)), plane)
+    found = sides_of(image.facts)
+    assert found == tuple(sides)
+    _, rows, columns = np.nonzero(image.pixels == 900)
+    horizontal = found.left if columns.mean() < image.width / 2 else found.right
+    vertical = found.top if rows.mean() < image.height / 2 else found.bottom
+    assert horizontal in "RP"
+    assert vertical in "PH"
+
+
+def test_sides_that_are_assumed_are_not_named(ras: Volume) -> None:
+    image = read(nibabel.Nifti1Image(ras, None).to_bytes())
+    assert any("LAS" in note for note in image.notes)
+    assert sides_of(image.facts) is None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.imaging.overlay import Marks, colors, overlay_png, windowed
+from tumorlens.imaging.facts import Sides
+from tumorlens.imaging.overlay import Marks, colors, gray_with_sides, overlay_png, windowed
 from tumorlens.imaging.raster import decode
 
 Gray = NDArray[np.uint8]
@@ -21,6 +22,24 @@ def test_without_heat_the_picture_shows_unchanged(head: Gray) -> None:
     expected = 255 * windowed(pixels)
     assert found.shape[0] == pixels.shape[0]
     np.testing.assert_allclose(found[30:, 30 : pixels.shape[1]], expected[30:, 30:], atol=1.5)
+
+
+def test_sides_stand_at_the_edges_only_where_they_are_known(head: Gray) -> None:
+    pixels = np.kron(head, np.ones((3, 3))).astype(np.float32)
+    height, width = pixels.shape
+    plain, marked = (gray_with_sides(pixels, sides) for sides in (None, Sides(*"RLAP")))
+    np.testing.assert_array_equal(plain, np.rint(255 * windowed(pixels)))
+    rows, columns = np.nonzero(plain != marked)
+    middle = (abs(rows - height / 2) < height / 8) | (abs(columns - width / 2) < width / 8)
+    edge = np.minimum.reduce([rows, columns, height - 1 - rows, width - 1 - columns])
+    assert middle.all()
+    assert edge.max() < height / 8
+    for band in (rows < height / 8, rows > height * 7 / 8, columns < width / 8,
+                 columns > width * 7 / 8):  # fmt: skip
+        assert band.any()
+    heat, marks = np.zeros_like(pixels), Marks((0, 0), None)
+    one, other = (overlay_png(pixels, heat, marks, sides) for sides in (None, Sides(*"RLAP")))
+    assert one != other
 
 
 def test_heat_shows_where_it_is(head: Gray) -> None:

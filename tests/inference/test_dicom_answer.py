@@ -187,6 +187,32 @@ def test_a_frame_of_a_multi_frame_file_is_named(
     assert pointed.ReferencedSOPSequence[0].ReferencedFrameNumber == 2
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_our_objects_in_a_study_are_passed_over_not_faulty(
+    classifier: Classifier, folder: Path, tmp_path_factory: pytest.TempPathFactory, packed: bool
+) -> None:
+    for number, made in enumerate(_answers(classifier, folder)):
+        (folder / f"answer-{number}").write_bytes(made.data)
+    where = folder
+    if packed:
+        target = tmp_path_factory.mktemp("packed") / "study"
+        where = Path(shutil.make_archive(str(target), "zip", folder))
+    study = read_study(where)
+    assert [image.depth for image in study.images] == [5]
+    assert (study.failures, study.skipped, study.own) == ([], 0, 2)
+
+
+def test_captures_of_other_makers_are_refused_as_before(
+    classifier: Classifier, folder: Path
+) -> None:
+    capture = _opened(_answers(classifier, folder)[1])
+    capture.Manufacturer = "another maker"
+    capture.save_as(folder / "capture")
+    study = read_study(folder)
+    assert [error.kind for _, error in study.failures] == ["not_mr"]
+    assert study.own == 0
+
+
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dciodvfy of dicom3tools")
 def test_the_objects_conform_to_the_standard(classifier: Classifier, folder: Path) -> None:
     for made in _answers(classifier, folder):

@@ -37,6 +37,8 @@ def results(
     (tmp_path / "damaged.png").write_bytes(encode.png(head)[:300])
     for index, data in enumerate(write_series(4)):
         (tmp_path / f"{index}.dcm").write_bytes(data)
+    for name in ("twice.dcm", "again.dcm"):
+        (tmp_path / name).write_bytes(write_series(1, series="1.2.9")[0])
     inputs = find(str(tmp_path)).inputs
     rule = SetRule(coverage=0.9, at_least=(0.1, 0.1, 0.1, 0.1))
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
@@ -65,6 +67,7 @@ def test_every_record_keeps_to_it(schema: Any, results: list[Result]) -> None:
         validator.validate(one)
     answered = [one for one in written if "error" not in one]
     assert any(one["prediction_set"] for one in answered)
+    assert {"notes" in one for one in answered if "slices" not in one} == {True, False}
     assert any(part["prediction_set"] for one in answered for part in one.get("slices", ()))
     assert {"prediction_set": None}.items() <= answered[0].items()
 

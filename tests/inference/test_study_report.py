@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import Bundle, DecisionRule, SetRule
 from tumorlens.errors import CorruptInputError
+from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier, Failure, ModelIdentity, Prediction
 from tumorlens.inference.decision import Decision
@@ -169,3 +170,40 @@ def test_facts_of_a_series(
     assert facts["Slices"] == "5, 5 mm apart"
     assert facts["Pixel spacing"] == "1 × 1 mm"
     assert "Phantom" not in str(made)  # the patient's name
+
+
+@pytest.mark.parametrize(
+    ("studies", "together"),
+    [(["1.2", "1.2"], True), (["1.2", "1.3"], False), (["1.2", None], False), ([None] * 2, False)],
+)
+def test_only_one_study_is_answered_together(
+    classifier: Classifier, tmp_path: Path, head: Gray, write_dicom: Callable[..., bytes],
+    studies: list[str | None], together: bool,
+) -> None:  # fmt: skip
+    """Unrelated pictures given together have nothing to say together, nor has what has failed."""
+    entries = [FAILED]
+    for place, study in enumerate(studies):
+        path = tmp_path / str(place)
+        path.write_bytes(write_dicom(head, StudyInstanceUID=study) if study else encode.png(head))
+        image = reader.read(path)
+        made = entry(classifier, predict_image(classifier, image), image, pictured=place == 0)
+        entries.append(made)
+    page = write(tmp_path / "r.html", entries, classifier.bundle.info, MADE).read_text("utf-8")
+    assert ("All together" in page) == together
+    assert ("<title>tumorlens: 3 entries" in page) == (not together)
+    only_failed = write(tmp_path / "f.html", [FAILED, FAILED], classifier.bundle.info, MADE)
+    assert "All together" not in only_failed.read_text("utf-8")
+
+
+def test_pictures_name_the_sides_that_their_file_states(
+    classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes]
+) -> None:
+    """The same pixels, from a file that says where they lie in the patient and from one not."""
+    made = []
+    for tags in ({}, {"ImageOrientationPatient": None}):
+        image = reader.read_bytes(write_dicom(head, **tags))
+        made.append(entry(classifier, predict_image(classifier, image), image).pictures)
+    for stated, unknown in zip(*made, strict=True):
+        assert stated.source != unknown.source
+    assert "Left is R, top A" in made[0][0].caption
+    assert "Left is" not in made[1][0].caption

@@ -202,3 +202,19 @@ def test_an_unsure_volume_has_no_label_and_no_finding(
     assert (found.decision, found.label, found.finding) == ("abstained", None, None)
     assert found.reason.startswith("not sure enough")
     assert {one.decision for one in found.slices if one.error is None} == {"abstained"}
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_a_slice_that_came_twice_is_told_in_the_record(
+    classifier: Classifier, tmp_path: Path, write_series: WriteSeries, explain: bool
+) -> None:
+    """What is left of two copies is a single picture, not a volume."""
+    for name in "ab":
+        (tmp_path / name).write_bytes(write_series(1)[0])
+    inputs = finder.find(str(tmp_path)).inputs
+    (found,) = predict_inputs(classifier, inputs, explain=explain)
+    assert isinstance(found, Prediction)
+    told = "1 slice repeats the position of another and is left out"
+    assert json.loads(json_line(found))["notes"] == [told]
+    (alone,) = predict_inputs(classifier, [str(tmp_path / "a")], explain=explain)
+    assert "notes" not in json.loads(json_line(alone))

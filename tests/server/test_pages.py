@@ -28,6 +28,24 @@ def test_every_file_has_a_type_and_a_tag(client: httpx.Client) -> None:
         assert client.head(f"/{name}").headers["content-length"] == str(len(found.content))
 
 
+def test_what_goes_wrong_is_documented(client: httpx.Client) -> None:
+    rows = (ROOT / "docs" / "server.md").read_text("utf-8")
+    for answer, kind in (
+        (client.get("/nothing"), "not_found"),
+        (client.get("/v1/studies"), "method_not_allowed"),
+        (client.post("/v1/studies", content=b"x"), "unsupported_media_type"),
+    ):
+        assert answer.json()["type"] == f"urn:tumorlens:problem:{kind}"
+        (row,) = (line for line in rows.splitlines() if f"`{kind}`" in line)
+        assert str(answer.status_code) in row
+
+
+def test_the_example_of_a_study_sends_one(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    assert "curl -F files=@study.zip http://127.0.0.1:8000/v1/studies" in page
+    assert "curl -F files=@a.png -F files=@b.dcm http://127.0.0.1:8000/v1/predictions" in page
+
+
 def test_the_runtime_is_sent_compressed_to_who_can_take_it(client: httpx.Client) -> None:
     address = "/ort-wasm-simd-threaded.wasm"
     small = client.get(address)

@@ -10,6 +10,10 @@ import { dot, unit, type Vector } from "./vectors";
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
 const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]);
 const MAX_FRAMES = 4096;
+/** Comprehensive 3D SR, Secondary Capture Image. */
+const OWN_CLASSES = new Set(["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"]);
+/** Kind of the error of a file that is to be passed over. */
+export const OWN_ANSWER = "own_answer";
 
 /** One file's frames, and where they belong. */
 export interface DicomPart extends Picture {
@@ -31,6 +35,7 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
+  if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer that tumorlens wrote, no picture of the study");
   checkModality(set);
   const height = set.uint16("x00280010") ?? 0;
   const width = set.uint16("x00280011") ?? 0;
@@ -61,6 +66,11 @@ function parse(data: Uint8Array): DataSet {
     const words = typeof error === "string" ? error : ((error as Error)?.message ?? "");
     throw new InputError("corrupt", `a damaged DICOM file (${words})`);
   }
+}
+
+/** A report or an overlay of `tumorlens predict --dicom`: `is_own` in `tumorlens/imaging/dicom/derived.py`. */
+function isOwn(set: DataSet): boolean {
+  return text(set, "x00080070") === "tumorlens" && OWN_CLASSES.has(text(set, "x00080016"));
 }
 
 function checkModality(set: DataSet): void {

@@ -3,12 +3,15 @@ import { extent, headline, type Item, tally, toneOf } from "../items";
 import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 
+/** Title of the answer for a picture that is no slice of a volume. */
+const ALONE = "Answer";
+
 export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
   return [
     volume ? study(item, goTo) : null,
-    card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
+    card(result, volume ? `Slice ${item.slice + 1}` : ALONE),
     result && !isFailure(result) ? details(result, item) : null,
     actions,
   ].filter((part): part is HTMLElement => part !== null);
@@ -34,13 +37,17 @@ function study(item: Item, goTo: (slice: number) => void): HTMLElement {
   return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
 }
 
+function notes(result: Result | null): HTMLElement[] {
+  if (result === null || isFailure(result)) return [];
+  return (result.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
+}
+
 function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   if (isFailure(whole)) return [];
-  const notes = (whole.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
-  if (!whole.finding) return notes;
+  if (!whole.finding) return notes(whole);
   const { middle } = whole.finding;
   const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
-  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go), ...notes];
+  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go), ...notes(whole)];
 }
 
 function card(result: Result | null, title: string): HTMLElement {
@@ -51,6 +58,7 @@ function card(result: Result | null, title: string): HTMLElement {
     reason(result),
     result && !isFailure(result) && tone !== "rejected" ? bars(result) : null,
     result && !isFailure(result) ? predictionSet(result) : null,
+    ...(title === ALONE ? notes(result) : []),
   ];
   return h("section", { class: `card card-${tone}` }, ...children);
 }

@@ -109,12 +109,19 @@ def fetch_command(image_set: str, output: Path) -> None:
               help="Folder for index.html and audit.json.")  # fmt: skip
 @click.option("--split", "split_name", default=None, metavar="NAME_OR_FILE[:FOLD]",
               help="Split to audit; by default the published folders'.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Exit with 1 where the split leaks.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where the split leaks, or has no test part to look into.",
+)
 def audit_command(manifest_path: Path, report: Path, split_name: str | None, strict: bool) -> None:
     """Look at every picture of MANIFEST and report what is wrong.
 
     Files that do not decode, copies, near-duplicates, patients in several parts, pictures under
     two labels, outliers, and two controls that know nothing of tumours.
+
+    Exit codes: 0 the report is written, 1 it cannot be, or, with --strict, the split leaks or
+    holds no test part that could be held against another one.
     """
     from tumorlens.datasets import audit, audit_report, splits
     from tumorlens.datasets.manifest import Manifest
@@ -139,6 +146,21 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
             f"{manifest_path}: the split ({found.split}) leaks; {page} shows where. "
             "Use a split that keeps patients apart, for example --split clean"
         )
+    if strict and (missing := _unchecked(found)):
+        raise SplitError(
+            f"{manifest_path}: leaks cannot be looked for, {missing} (split: {found.split}). "
+            "Name a split with --split, or write one with tumorlens data split"
+        )
+
+
+def _unchecked(found: "Audit") -> str:
+    """Why there is nothing to hold test pictures against; empty where there is."""
+    from tumorlens.datasets.splits import EXCLUDED
+
+    if not found.leaks.test_images:
+        return "no picture is in a test part"
+    parts = {part for part in found.counts if part not in ("", EXCLUDED)}
+    return "" if len(parts) > 1 else "every picture is in the test part"
 
 
 @command.command(

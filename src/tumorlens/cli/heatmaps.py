@@ -59,4 +59,4 @@ def _overlay(image: "MedicalImage", answer: "Prediction | VolumePrediction") -> 
     shown = image
     if isinstance(answer, VolumePrediction) and answer.finding is not None:
         shown = slice_of(image, answer.finding.middle)
-    return overlay(shown, answer.heatmap)
+    return overlay(shown, answer.heatmap, image.facts)

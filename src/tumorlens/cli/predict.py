@@ -236,6 +236,10 @@ def _note_skipped(found: Iterable["Found"]) -> None:
     if skipped:
         what = "file that is no picture" if skipped == 1 else "files that are no pictures"
         click.echo(f"tumorlens: skipped {skipped} {what}", err=True)
+    own = sum(part.own for part in found)
+    if own:
+        what = "DICOM object" if own == 1 else "DICOM objects"
+        click.echo(f"tumorlens: passed over {own} {what} that tumorlens wrote", err=True)
 
 
 def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:

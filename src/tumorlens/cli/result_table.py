@@ -179,7 +179,7 @@ def _footer(results: Results) -> list[Text]:
     lines += [Text()] if held else []
     lines += [Text(printable(failure.error.message), style="red") for failure in failures]
     for result in results:
-        if isinstance(result, VolumePrediction):
+        if not isinstance(result, Failure):
             lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
     lines += [Text()] if len(lines) > 1 else []
     model = next((result.model for result in results if not isinstance(result, Failure)), None)

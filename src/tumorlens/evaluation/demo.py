@@ -171,7 +171,7 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[Shown]:
         found = finder.find(argument)
         for answer in classifier.predict_paths(found.paths):
             picture = "" if isinstance(answer, Failure) else _thumbnail(Path(answer.path))
-            shown.append(Shown(picture, answer.path, "", answer))
+            shown.append(Shown(picture, answer.path, "", _sent_on(answer)))
         failures = [*found.failures, *_volumes(found)]
         shown += [Shown("", path, "", Failure.of(path, error)) for path, error in failures]
     return shown
@@ -180,7 +180,20 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[Shown]:
 def _volumes(found: finder.Found) -> list[tuple[str, InputError]]:
     """Series and members of archives, which the demonstration's gallery has no place for."""
     paths = [one.path for one in found.inputs if not isinstance(one, str)]
-    return [(path, VolumeError(f"{path}: `tumorlens predict` answers for it")) for path in paths]
+    return [(path, _volume(path)) for path in paths]
+
+
+def _sent_on(answer: Prediction | Failure) -> Prediction | Failure:
+    """``answer``, but of a file that holds a volume: where to go with it."""
+    if isinstance(answer, Failure) and answer.error.kind == VolumeError.kind:
+        return Failure.of(answer.path, _volume(answer.path))
+    return answer
+
+
+def _volume(path: str) -> VolumeError:
+    return VolumeError(
+        f"{path}: the demonstration takes single pictures; `tumorlens predict` answers for it"
+    )
 
 
 def write(folder: Path, outcome: Outcome) -> Path:

@@ -1,6 +1,6 @@
 """What medical files say of a picture beside its pixels. Nothing here names a patient."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,6 +11,10 @@ Vector = tuple[float, float, float]
 
 _OBLIQUE_BELOW: Final = 0.8
 """Cosine under which a plane has no name: further than 37 degrees from all three."""
+_LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))
+"""Where x, y and z decrease and increase: right, left, front, back, feet, head (LPS)."""
+_SECOND_LETTER_FROM: Final = 0.5
+"""Cosine from which a direction has a second letter: 30 degrees off the nearest axis."""
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
 
@@ -53,6 +57,8 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     """Unit vector along a row, towards larger columns."""
     column_direction: Vector | None = None
     """Unit vector down a column, towards larger rows."""
+    orientation_assumed: bool = False
+    """Whether the file does not state the directions, so that its reader took the usual ones."""
     slice_spacing_mm: float | None = None
     """The usual distance between the middles of neighbouring slices."""
     slice_thickness_mm: float | None = None
@@ -60,6 +66,35 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     """One for each slice of ``MedicalImage.pixels``, in its order."""
     notes: tuple[str, ...] = ()
     """Gaps, duplicates, what was left out: sentences for a person."""
+
+
+class Sides(NamedTuple):
+    """Which side of the patient each edge of a picture is: one letter, or two where oblique.
+
+    R and L, A and P (front and back), H and F (head and feet), as in PS3.3 C.7.6.1.1.1.
+    """
+
+    left: str
+    right: str
+    top: str
+    bottom: str
+
+
+def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
+    """The sides that the edges of a picture or slice show; None where no file states them."""
+    if facts is None or facts.orientation_assumed:
+        return None
+    row, column = facts.row_direction, facts.column_direction
+    if row is None or column is None:
+        return None
+    return Sides(_letters(row, -1), _letters(row, 1), _letters(column, -1), _letters(column, 1))
+
+
+def _letters(direction: Vector, sense: int) -> str:
+    """The side that ``direction``, or with ``sense`` -1 its opposite, points to."""
+    order = sorted(range(3), key=lambda axis: -abs(direction[axis]))
+    told = [k for k in order if k == order[0] or abs(direction[k]) >= _SECOND_LETTER_FROM]
+    return "".join(_LETTERS[k][int(sense * direction[k] > 0)] for k in told[:2])
 
 
 def normal(row: Vector, column: Vector) -> Vector:

@@ -28,6 +28,8 @@ class Found:
     """What to read, in order: files, members of an archive, DICOM series."""
     skipped: int = 0
     """Files of a folder that do not begin like a picture or volume, or are DICOM without image."""
+    own: int = 0
+    """DICOM reports and overlays of this package itself, passed over: an earlier answer."""
     failures: tuple[tuple[str, InputError], ...] = ()
     """What of it cannot be used, and why."""
 
@@ -71,6 +73,7 @@ def find(argument: str) -> Found:
     return Found(
         tuple(one for part in parts for one in part.inputs),
         sum(part.skipped for part in parts),
+        sum(part.own for part in parts),
         tuple(failure for part in parts for failure in part.failures),
     )
 
@@ -143,14 +146,16 @@ def _gathered(
         (one if isinstance(one, str) else one.path, one) for one in plain
     ]
     failures = list(failed)
+    own = 0
     if grouped is not None:
         keyed += [(series.first, series) for series in grouped.series]
         failures += grouped.failures
         skipped += grouped.skipped
+        own = grouped.own
         keyed.sort(key=lambda pair: pair[0])
     if not keyed and not failures:
         failures.append((where, MissingInputError(f"{where}: holds no picture")))
-    return Found(tuple(one for _, one in keyed), skipped, tuple(failures))
+    return Found(tuple(one for _, one in keyed), skipped, own, tuple(failures))
 
 
 def _files(folder: str) -> Iterator[str]:

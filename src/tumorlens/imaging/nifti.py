@@ -53,6 +53,7 @@ _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
+_ASSUMED: Final = "the file does not state its orientation; the usual one (LAS) is assumed"
 _RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -121,7 +122,7 @@ def _notes(header: Nifti1Header) -> list[str]:
     if (volumes := math.prod(header.get_data_shape()[3:])) > 1:
         notes.append(f"the first of {volumes} volumes is read")
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-        notes.append("the file does not state its orientation; the usual one (LAS) is assumed")
+        notes.append(_ASSUMED)
     return notes
 
 
@@ -278,6 +279,7 @@ def _facts(
         plane=plane,
         row_direction=row,
         column_direction=column,
+        orientation_assumed=_ASSUMED in notes,
         slice_spacing_mm=depth_mm if depth > 1 else None,
         slice_thickness_mm=depth_mm,
         slices=tuple(slices),

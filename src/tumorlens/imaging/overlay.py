@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from tumorlens.imaging.facts import Sides
+
 OPACITY: Final = 0.6
 """Of the map where it is strongest; where it is 0 the picture shows unchanged."""
 _SHOWN_RANGE: Final = (0.005, 0.995)
 _SAMPLES: Final = 65_536
 _LARGEST_SIDE: Final = 1024
 _SMALLEST_SIDE: Final = 384
+_SMALLEST_LETTER: Final = 11
 # Nine points of matplotlib's "inferno", even in lightness: it reads in print and to the
 # colour-blind.
 _STOPS: Final = np.array(
@@ -33,11 +36,16 @@ class Marks(NamedTuple):
     """(top, left, bottom, right), ends exclusive."""
 
 
-def overlay_png(pixels: NDArray[np.float32], heat: NDArray[np.float32], marks: Marks) -> bytes:
+def overlay_png(
+    pixels: NDArray[np.float32],
+    heat: NDArray[np.float32],
+    marks: Marks,
+    sides: Sides | None = None,
+) -> bytes:
     """Lay ``heat`` (H, W), 0 to 1, over the picture ``pixels`` (H, W) of any intensity unit.
 
     The result is RGB, scaled so that its longer side has 384 to 1024 pixels, with the colour bar
-    to the right of the picture.
+    to the right of the picture. Where the patient's ``sides`` are known they stand at its edges.
     """
     scale = _scale(*pixels.shape)
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
@@ -47,9 +55,19 @@ def overlay_png(pixels: NDArray[np.float32], heat: NDArray[np.float32], marks: M
     blended = 255.0 * gray * (1.0 - opacity) + colors(strength) * opacity
     picture = Image.fromarray(np.rint(blended).astype(np.uint8))
     _draw_marks(picture, marks, scale)
+    if sides is not None:
+        _draw_sides(picture, sides)
     out = io.BytesIO()
     _with_bar(picture).save(out, "PNG")
     return out.getvalue()
+
+
+def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
+    """For the eye, without a map: (H, W) of any unit to uint8 (H, W), ``sides`` at the edges."""
+    picture = Image.fromarray(np.rint(255 * windowed(pixels)).astype(np.uint8))
+    if sides is not None:
+        _draw_sides(picture, sides)
+    return np.asarray(picture)
 
 
 def colors(strength: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -90,6 +108,22 @@ def _draw_marks(picture: Image.Image, marks: Marks, scale: float) -> None:
     arm = max(picture.size) / 80
     draw.line((column - arm, row, column + arm, row), fill=(0, 255, 255), width=2)
     draw.line((column, row - arm, column, row + arm), fill=(0, 255, 255), width=2)
+
+
+def _draw_sides(picture: Image.Image, sides: Sides) -> None:
+    """Letters in the middle of each edge: white, rimmed in black to be read on any ground."""
+    white, black = (255, 0) if picture.mode == "L" else ((255, 255, 255), (0, 0, 0))
+    draw = ImageDraw.Draw(picture)
+    size = max(_SMALLEST_LETTER, min(picture.size) / 22)
+    font = ImageFont.load_default(size)
+    width, height, margin = *picture.size, size / 4
+    for text, place, anchor in (
+        (sides.left, (margin, height / 2), "lm"),
+        (sides.right, (width - margin, height / 2), "rm"),
+        (sides.top, (width / 2, margin), "mt"),
+        (sides.bottom, (width / 2, height - margin), "mb"),
+    ):
+        draw.text(place, text, white, font, anchor, stroke_width=1, stroke_fill=black)
 
 
 def _with_bar(picture: Image.Image) -> Image.Image:

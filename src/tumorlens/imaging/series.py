@@ -70,6 +70,8 @@ class Grouped:
     failures: Failures
     skipped: int
     """Files that are no image: reports, presentation states, directories."""
+    own: int = 0
+    """Reports and overlays that this package wrote, which the study got as an earlier answer."""
 
 
 def group_files(paths: Sequence[str]) -> Grouped:
@@ -98,13 +100,16 @@ def _group(
     headers: dict[str, list[Header]] = {}
     refused: dict[str, list[tuple[str, NotMRError]]] = {}
     failures: Failures = []
-    skipped = 0
+    skipped = own = 0
     for place in places:
         uid = name = name_of(place)
         try:
             with open_(place) as stream:
                 dataset = parse(stream, name, pixels=False)
             looked = look(dataset, name)
+            if looked.is_own:
+                own += 1
+                continue
             if not looked.is_image:
                 skipped += 1
                 continue
@@ -117,7 +122,7 @@ def _group(
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
     series = [one for found in headers.values() for one in _series(found, archive)]
-    return Grouped(series, failures, skipped)
+    return Grouped(series, failures, skipped, own)
 
 
 def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:

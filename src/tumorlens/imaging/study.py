@@ -32,6 +32,8 @@ class Study:
     """What could not be read, and why."""
     skipped: int = 0
     """Files of no known kind, or DICOM without an image."""
+    own: int = 0
+    """Reports and overlays that this package wrote into the study: neither read nor faulty."""
 
 
 def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
@@ -41,7 +43,7 @@ def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
     is in ``Study.failures``.
     """
     found = finder.find(str(path))
-    study = Study(str(path), failures=list(found.failures), skipped=found.skipped)
+    study = Study(str(path), failures=list(found.failures), skipped=found.skipped, own=found.own)
     for one in found.inputs:
         for result in _read(one, plane, study.failures):
             study.images.append(result)

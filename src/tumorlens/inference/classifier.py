@@ -64,6 +64,8 @@ class Prediction(msgspec.Struct, frozen=True):
     of a rejected picture, and where the bundle has no rule for it."""
     heatmap: "Heatmap | None" = None
     """Where the answer comes from, if that was asked for."""
+    notes: tuple[str, ...] = ()
+    """What DICOM and NIfTI readers left out or assumed: a copy of the slice, a useless window."""
 
 
 class FailureReason(msgspec.Struct, frozen=True):
@@ -98,6 +100,8 @@ class Ready(msgspec.Struct, frozen=True):
     """(H, W) of the picture."""
     gate_pixels: NDArray[np.uint8] | None = None
     """(G, G), what the gate sees; None where the bundle has none."""
+    notes: tuple[str, ...] = ()
+    """Those of the picture."""
 
 
 class Answer(NamedTuple):
@@ -207,7 +211,8 @@ class Classifier:
             seen = None
             if self._gate is not None:
                 seen = self._gate.preprocess(image.pixels, image.source)
-        return Ready(image.source, pixels, square, (image.height, image.width), seen)
+        shape = image.height, image.width
+        return Ready(image.source, pixels, square, shape, seen, image.notes)
 
     def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
         """Answer prepared pictures, in order, in one forward pass."""
@@ -250,7 +255,7 @@ class Classifier:
     def _predictions(self, ready: Sequence[Ready], outputs: Outputs) -> list[Prediction]:
         table = probabilities(outputs.logits, self.bundle.info.temperature)
         rows = zip(ready, table, self._refusals(ready), strict=True)
-        return [self._decide(one.path, row, refusal) for one, row, refusal in rows]
+        return [self._decide(one, row, refusal) for one, row, refusal in rows]
 
     def _refusals(self, ready: Sequence[Ready]) -> list[str]:
         """Why each picture is refused, in words; empty where it is not."""
@@ -263,7 +268,7 @@ class Classifier:
         """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
         if refusal:
             return REJECTED, refusal
-        reason = doubt(row, self._rule)
+        reason = doubt(row, self._rule, self.prediction_set(row, ABSTAINED))
         return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
 
     def prediction_set(
@@ -275,12 +280,14 @@ class Classifier:
             return None
         return conformal.named(row, rule)
 
-    def _decide(self, path: str, row: NDArray[np.float64], refusal: str) -> Prediction:
+    def _decide(self, one: Ready, row: NDArray[np.float64], refusal: str) -> Prediction:
         decision, reason = self.decide(row, refusal)
         shares = dict(zip(CLASSES, row.tolist(), strict=True))
         answer = label(row) if decision == CLASSIFIED else None
         kept = self.prediction_set(row, decision)
-        return Prediction(path, decision, answer, reason, shares, self.model, kept)
+        return Prediction(
+            one.path, decision, answer, reason, shares, self.model, kept, notes=one.notes
+        )
 
     def _decoders(self) -> int:
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)

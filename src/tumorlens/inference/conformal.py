@@ -11,7 +11,8 @@ def prediction_sets(shares: NDArray[np.float64], rule: SetRule) -> NDArray[np.bo
     """Whether each class is in the set of each row of probabilities (N, 4): (N, 4).
 
     The most probable class always is: no set is empty or leaves the answer out. That only enlarges
-    sets, so what they cover stays covered.
+    sets, so what they cover stays covered. What an answer, or the reason why it is held back
+    (``decision.doubt``), names as most probable is therefore never excluded beside it.
     """
     kept: NDArray[np.bool_] = shares >= np.asarray(rule.at_least)
     kept[np.arange(len(kept)), shares.argmax(axis=1)] = True

@@ -4,6 +4,7 @@ A tumour told "no tumour" by a confident machine is the worst that this software
 tumour" has a bar of its own, and nothing that was held back is ever shown as one.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -26,14 +27,22 @@ def is_sure(shares: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.bool_
     return sure
 
 
-def doubt(row: NDArray[np.float64], rule: DecisionRule) -> str:
-    """Say in words why an answer with these probabilities (4,) is held back; empty if it is not."""
+def doubt(row: NDArray[np.float64], rule: DecisionRule, kept: Sequence[str] | None = None) -> str:
+    """Say in words why an answer with these probabilities (4,) is held back; empty if it is not.
+
+    Names the two most probable classes, the second only where the prediction set ``kept`` leaves
+    it open (None: there is none): reason and set stand side by side and must not contradict. The
+    first is in every set (``conformal``).
+    """
     if is_sure(row[np.newaxis], rule)[0]:
         return ""
     first, second = np.argsort(-row, kind="stable")[:2]
     bar = rule.notumor_at_least if first == NO_TUMOR_INDEX else rule.tumor_at_least
+    seen = _named(first, row)
+    if kept is None or CLASSES[second] in kept:
+        seen += f" or {_named(second, row)}"
     return (
-        f"not sure enough: {_named(first, row)} or {_named(second, row)}; "
+        f"not sure enough: {seen}; "
         f"{DISPLAY_NAMES[CLASSES[first]]} is answered from {_whole_percent(bar)}"
     )
 

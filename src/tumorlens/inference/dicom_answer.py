@@ -68,12 +68,12 @@ def _overlay(
     if not plane.pixels.max() > plane.pixels.min():
         return None
     found = explain_slice(classifier, image, shown, label)
-    return (explanation.overlay(plane, found), found.label) if found else None
+    return (explanation.overlay(plane, found, image.facts), found.label) if found else None
 
 
 def _notes(answer: Prediction | VolumePrediction) -> tuple[str, ...]:
     if isinstance(answer, Prediction):
-        return ()
+        return answer.notes
     found = answer.finding
     told = (f"{len(answer.slices)} slices were read.", *answer.notes)
     if found is None:

@@ -5,7 +5,7 @@ Made from the structs that the records are made from; the package holds a copy f
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
@@ -25,7 +25,10 @@ def record_schema() -> dict[str, Any]:
     heatmap = _as_written(Heatmap, square=square)
     one: Any = _as_written(SlicePrediction, probabilities=dict[str, float] | None)
     picture = _as_written(
-        Prediction, probabilities=dict[str, float] | None, heatmap=heatmap | msgspec.UnsetType
+        Prediction,
+        probabilities=dict[str, float] | None,
+        heatmap=heatmap | msgspec.UnsetType,
+        notes=tuple[str, ...] | msgspec.UnsetType,
     )
     volume = _as_written(
         VolumePrediction,
@@ -44,10 +47,14 @@ def record_schema() -> dict[str, Any]:
 
 
 def _as_written(struct: type[msgspec.Struct], **changes: Any) -> Any:
-    """A struct with the fields of ``struct``, of the types that they have in JSON."""
+    """A struct with the fields of ``struct``, of the types that they have in JSON.
+
+    What ``changes`` says may be unset may be missing.
+    """
     hints = get_type_hints(struct, localns={"Heatmap": Heatmap})
     fields: list[Any] = []
     for name in struct.__struct_fields__:
         kind = changes.get(name, hints[name])
-        fields.append((name, kind, msgspec.UNSET) if name == "heatmap" else (name, kind))
+        may_miss = msgspec.UnsetType in get_args(kind)
+        fields.append((name, kind, msgspec.UNSET) if may_miss else (name, kind))
     return msgspec.defstruct(struct.__name__, fields, forbid_unknown_fields=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tumorlens.inference.classifier import Failure
+from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import REJECTED
 from tumorlens.inference.volume import Result, VolumePrediction
 from tumorlens.labels import CLASSES
@@ -31,16 +31,19 @@ def record(result: Result) -> dict[str, Any]:
     Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
     ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
     ``model`` (``name``, ``version``, ``sha256``), ``prediction_set`` (the classes not excluded, the
-    most probable first; null where ``decision`` is ``rejected`` or the bundle has no rule for it)
-    and, where it was asked for, ``heatmap`` (``label``, ``square``, ``grid``, ``peak``, ``box``);
-    or ``path`` and ``error`` (``kind``, ``message``). A volume also has ``finding``, ``slices``,
-    ``series`` and ``notes``, the fields of ``volume.VolumePrediction``.
+    most probable first; null where ``decision`` is ``rejected`` or the bundle has no rule for it),
+    where there are some ``notes`` (what was left out or assumed) and, where it was asked for,
+    ``heatmap`` (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error``
+    (``kind``, ``message``). A volume also has ``finding``, ``slices``, ``series`` and always
+    ``notes``, the fields of ``volume.VolumePrediction``.
     """
     made: dict[str, Any] = msgspec.to_builtins(result)
     for part in (made, *made.get("slices", ())):
         if "probabilities" in part:
             shares = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
             part["probabilities"] = None if part["decision"] == REJECTED else shares
+    if isinstance(result, Prediction) and not result.notes:
+        del made["notes"]
     if not isinstance(result, Failure):
         if result.heatmap is None:
             del made["heatmap"]

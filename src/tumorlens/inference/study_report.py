@@ -11,13 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from tumorlens import __version__, reporting
 from tumorlens.bundle import BundleInfo
 from tumorlens.imaging import encode
+from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import windowed
+from tumorlens.imaging.overlay import gray_with_sides
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED
 from tumorlens.inference.explanation import overlay
@@ -53,6 +52,8 @@ class Entry:
     pictures: tuple[Shown, ...] = ()
     left_out: bool = False
     """Whether it would have pictures, were there not so many entries."""
+    study: str | None = None
+    """StudyInstanceUID; None where no file states one, and of what could not be used."""
 
     @property
     def name(self) -> str:
@@ -94,9 +95,10 @@ def entry(
     if image is None or isinstance(result, Failure):
         return Entry(result)
     facts = tuple(_facts(result, image))
+    study = image.facts.study_instance_uid if image.facts else None
     if not pictured:
-        return Entry(result, facts, left_out=True)
-    return Entry(result, facts, tuple(_pictures(classifier, result, image)))
+        return Entry(result, facts, left_out=True, study=study)
+    return Entry(result, facts, tuple(_pictures(classifier, result, image)), study=study)
 
 
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
@@ -106,7 +108,7 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         path,
         "study.html",
         entries=entries,
-        whole=whole(entries) if len(entries) > 1 else None,
+        whole=whole(entries) if len(entries) > 1 and are_one_study(entries) else None,
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         made=made.strftime("%Y-%m-%d %H:%M %Z"),
@@ -117,6 +119,16 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         is_volume=lambda result: isinstance(result, VolumePrediction),
         version=__version__,
     )
+
+
+def are_one_study(entries: Sequence[Entry]) -> bool:
+    """Whether all that was answered is, by its StudyInstanceUID, one study of one patient.
+
+    Pictures and NIfTI do not say whose they are: what lies beside each other need not belong
+    together. What could not be used is taken to belong to the study that it was found in.
+    """
+    studies = {one.study for one in entries if not isinstance(one.result, Failure)}
+    return len(studies) == 1 and None not in studies
 
 
 def whole(entries: Sequence[Entry]) -> Whole:
@@ -186,13 +198,15 @@ def _kind(volume: VolumePrediction, index: int) -> str:
 def _pictures(classifier: Classifier, result: Answer, image: MedicalImage) -> Iterator[Shown]:
     index, where = _slice(result, image)
     plane = slice_of(image, index)
-    gray = np.rint(255 * windowed(plane.pixels)).astype(np.uint8)
-    yield Shown(encode.data_uri(gray), f"{where}.", where)
+    sides = sides_of(image.facts)
+    gray = gray_with_sides(plane.pixels, sides)
+    edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
+    yield Shown(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = _heatmap(classifier, result, image, index)
     if heatmap is not None and heatmap.label != NO_TUMOR:
         name = DISPLAY_NAMES[heatmap.label]
         caption = f"The same under the evidence for {name}; cross: its peak, box: half of it."
-        drawn = reporting.embed_png(overlay(plane, heatmap))
+        drawn = reporting.embed_png(overlay(plane, heatmap, image.facts))
         yield Shown(drawn, caption, f"{where}, under the heatmap for {name}")
 
 

@@ -98,6 +98,8 @@ class Worker:
         study = read_study(self._spool.study_folder(one.key))
         for _, error in study.failures:
             log.warning("study %s: not used: %s", one.key, error.kind)
+        if study.own:
+            log.info("study %s: passed over %d objects that tumorlens wrote", one.key, study.own)
         for image in study.images:
             if not is_dicom(image):
                 continue

@@ -9,6 +9,7 @@ from tumorlens import reporting
 from tumorlens.server.site import INDEX, Asset
 
 _METHODS = ["GET", "HEAD"]
+_EXAMPLE_FILES = {"/v1/predictions": ["a.png", "b.dcm"], "/v1/studies": ["study.zip"]}
 
 
 def router(site: Mapping[str, Asset]) -> APIRouter:
@@ -35,7 +36,12 @@ def add_docs(app: FastAPI) -> None:
 
 def _operations(app: FastAPI) -> list[dict[str, Any]]:
     return [
-        {"path": path, "method": method.upper(), **operation}
+        {
+            "path": path,
+            "method": method.upper(),
+            "example_files": _EXAMPLE_FILES.get(path, []),
+            **operation,
+        }
         for path, methods in app.openapi()["paths"].items()
         for method, operation in methods.items()
     ]

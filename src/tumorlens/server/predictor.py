@@ -143,7 +143,7 @@ def _illustrate(
     prediction = answer.prediction if heatmap == "0" else answer.explained()
     made = records.record(prediction)
     if image is not None and heatmap == "1" and prediction.heatmap is not None:
-        made["heatmap"]["overlay_png"] = _base64(overlay(image, prediction.heatmap))
+        made["heatmap"]["overlay_png"] = _base64(overlay(image, prediction.heatmap, image.facts))
     if image is not None and preview:
         made["preview"] = _preview(image)
     return made

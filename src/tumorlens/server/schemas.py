@@ -90,6 +90,7 @@ class Record(BaseModel):
         "is rejected, or the model has no rule for it.",
     )
     model: Model | None = None
+    notes: list[str] | None = Field(None, description="Gaps, duplicates, what was left out.")
     heatmap: Heatmap | None = None
     preview: Preview | None = None
     error: FailureReason | None = None
@@ -108,14 +109,13 @@ class StudyRecord(Record):
     finding: dict[str, Any] | None = Field(None, description="The slices that hold the finding.")
     slices: list[dict[str, Any]] | None = Field(None, description="The answer for each slice.")
     series: dict[str, Any] | None = Field(None, description="What the files say of the series.")
-    notes: list[str] | None = Field(None, description="Gaps, duplicates, what was left out.")
 
 
 class StudyAnswers(BaseModel):
     """One record a series, volume or picture, and one for each file that cannot be used."""
 
     predictions: list[StudyRecord]
-    skipped: int = Field(description="Files that are no pictures.")
+    skipped: int = Field(description="Files that are no pictures, or that tumorlens wrote.")
     notice: str = Field(description=RESEARCH_NOTICE)
 
 

@@ -24,7 +24,7 @@ Record = dict[str, Any]
 def answer(
     classifier: Classifier, uploads: Sequence[Upload], pixels: int
 ) -> tuple[list[Record], int]:
-    """Records of everything in the study, and how many files are no pictures.
+    """Records of everything in the study, and how many files are no pictures, or answers of ours.
 
     ``uploads`` are one archive, one file or the files of a folder; slices of more than ``pixels``
     pixels are refused.
@@ -42,7 +42,7 @@ def answer(
             study = read_study(whole)
         made = [_record(classifier, image) for image in study.images]
         made += [records.record(Failure.of(path, error)) for path, error in study.failures]
-    return [_renamed(one, names) for one in made], study.skipped
+    return [_renamed(one, names) for one in made], study.skipped + study.own
 
 
 def _record(classifier: Classifier, image: MedicalImage) -> Record:

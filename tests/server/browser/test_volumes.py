@@ -151,6 +151,21 @@ def test_monochrome1_is_turned_the_right_way(
     assert other == pytest.approx(one, abs=1e-6)
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_a_slice_that_came_twice_is_told(
+    page: Page, head_slices: Slices, tmp_path: Path, private: bool
+) -> None:
+    """What is left of two copies is a picture, answered as one file or as PNG."""
+    for name in ("a.dcm", "b.dcm"):
+        (tmp_path / name).write_bytes(dicom(head_slices[3].astype(np.uint16)))
+    if private:
+        page.get_by_role("switch").click()
+    page.set_input_files("#file-input", [str(tmp_path / name) for name in ("a.dcm", "b.dcm")])
+    wait_for_answers(page, 1)
+    expect(page.locator("#answer")).to_contain_text("1 slice repeats the position of another")
+    assert exported(page)[0]["notes"]
+
+
 def test_ct_is_refused_in_words(page: Page, head_slices: Slices, tmp_path: Path) -> None:
     path = tmp_path / "ct.dcm"
     path.write_bytes(dicom(head_slices[3].astype(np.uint16), modality="CT"))

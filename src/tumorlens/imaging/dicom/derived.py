@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.quiet import quiet
@@ -18,6 +19,7 @@ from tumorlens.imaging.wording import first_line
 
 MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
+_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _EMPTY_IF_MISSING: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
@@ -47,6 +49,12 @@ class DicomObject(msgspec.Struct, frozen=True):
     series_instance_uid: str
     data: bytes
     """The whole file, with preamble and file meta information."""
+
+
+def is_own(dataset: Dataset) -> bool:
+    """Whether it is a report or an overlay that this package wrote, of whatever version."""
+    maker = str(dataset.get("Manufacturer", ""))
+    return maker == MANUFACTURER and dataset.get("SOPClassUID") in _CLASSES
 
 
 def uid_of(*parts: str) -> str:

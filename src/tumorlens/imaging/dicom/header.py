@@ -13,6 +13,7 @@ from tumorlens.errors import (
     NotMRError,
     UnsupportedFormatError,
 )
+from tumorlens.imaging.dicom.derived import is_own
 from tumorlens.imaging.dicom.levels import has_window
 from tumorlens.imaging.dicom.tags import (
     frame_count,
@@ -49,15 +50,17 @@ class Header(msgspec.Struct, frozen=True):
 class Look(msgspec.Struct, frozen=True):
     """What tells where a file belongs."""
 
+    is_own: bool
+    """Whether it is an answer that this package wrote (``derived.is_own``)."""
     is_image: bool
     series_uid: str | None
 
 
 def look(dataset: Dataset, source: str) -> Look:
-    """See whether it is an image, and of which series; raise ``CorruptInputError``."""
+    """See whether it is ours or an image, and of which series; raise ``CorruptInputError``."""
     try:
         with quiet():
-            return Look(is_image(dataset), text(dataset, "SeriesInstanceUID"))
+            return Look(is_own(dataset), is_image(dataset), text(dataset, "SeriesInstanceUID"))
     except Exception as error:  # pydicom converts values when they are asked for
         raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
 
