@@ -44,10 +44,11 @@ def main() -> None:
 
 def load(path: Path) -> NDArray[np.float32]:
     """A volume (right, anterior, superior) with cubic voxels of 1 mm or so, 0 to 1."""
-    volume = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
+    volume = nibabel.as_closest_canonical(nibabel.load(path))
     voxels = np.asarray(volume.dataobj, dtype=np.float32)
     voxels = voxels.reshape(voxels.shape[:3])
-    return np.clip(voxels / np.percentile(voxels[voxels > 0], 99.7), 0, 1)
+    shown: NDArray[np.float32] = np.clip(voxels / np.percentile(voxels[voxels > 0], 99.7), 0, 1)
+    return shown
 
 
 def slices(voxels: NDArray[np.float32]) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:

@@ -5,44 +5,21 @@ can tell them apart without looking at a tumour. Moving tumours between the sour
 experts' outlines cuts that tie (after "cut, paste and learn", Dwibedi et al. 2017).
 
 Everything works on preprocessed images: heads that were cropped and centred, so that the same
-place of the square is about the same place of the head. What may be covered, and where a tumour
-may be pasted, follows the probes' limits; how it is done is written apart from them, in tensors.
+place of the square is about the same place of the head.
 """
 
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from tumorlens.config import LesionConfig
-from tumorlens.evaluation.probes.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
+from tumorlens.evaluation.probes.lesions import INSIDE, TISSUE
 from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
-
-_FEATHER = 7
-"""Side, in pixels, of the window that softens an outline's edge."""
-_MOVES = 16
-_STEP = 4
-_REACH = 0.4
-_MARGIN = _FEATHER // 2 + 1
-"""Pixels by which an outline is grown first, so that nothing inside it is softened."""
-
-
-class Batch(NamedTuple):
-    """Images on their way into the network; N of them, S pixels a side."""
-
-    images: Tensor
-    """(N, 1, S, S) float, 0..1."""
-    masks: Tensor
-    """(N, 1, S, S) float, 0..1: inside the experts' outline."""
-    outlined: Tensor
-    """(N,) bool: whether ``masks`` says where tumour is; known to be nowhere in healthy heads."""
-    targets: Tensor
-    """(N, C) float: 1 for each class that is a right answer."""
+from tumorlens.training.batch import Batch, changed
+from tumorlens.training.healing import heal
+from tumorlens.training.tissue import can_be_covered, feathered, matched
 
 
 def mix(batch: Batch, config: LesionConfig, generator: torch.Generator) -> Batch:
-    """Cover some tumours, then paste some into healthy heads."""
+    """Heal and cover some tumours, then paste some into healthy heads."""
     if config.heal > 0:
         batch = heal(batch, config.heal, generator)
     if config.erase > 0:
@@ -60,94 +37,12 @@ def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     images, masks = batch.images, batch.masks
     drawn = (torch.rand(len(images), generator=generator) < share).to(images.device)
     rows = torch.nonzero(drawn & (masks.amax(dim=(1, 2, 3)) > 0)).flatten()
-    rows = rows[_can_be_covered(images[rows], masks[rows])]
+    rows = rows[can_be_covered(images[rows], masks[rows])]
     if len(rows) == 0:
         return batch
-    alpha = _feathered(masks[rows])
+    alpha = feathered(masks[rows])
     covered = images[rows] * (1 - alpha) + images[rows].flip(3) * alpha
-    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
-
-
-def heal(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """Cover ``share`` of the outlined tumours by tissue from elsewhere in the head: healthy then.
-
-    Only those that the mirrored side cannot cover and that are not large. Of all other images
-    ``share`` are covered alike where another image's outline falls on tissue without tumour;
-    their right answers stay, so that a cover's seams say nothing about the class.
-    """
-    images, masks = batch.images, batch.masks
-    count, largest = len(images), LARGEST * masks.shape[-2] * masks.shape[-1]
-    drawn = (torch.rand(count, generator=generator) < share).to(images.device)
-    lender = torch.randint(count, (count,), generator=generator).to(images.device)
-    ill = masks.amax(dim=(1, 2, 3)) > 0
-    healed = ill & drawn & ~_can_be_covered(images, masks)
-    outlines = torch.where(healed.view(-1, 1, 1, 1), masks, masks[lender])
-    area = outlines.sum(dim=(1, 2, 3))
-    free = (outlines * masks).sum(dim=(1, 2, 3)) == 0
-    fits = (area > 0) & (area <= largest) & (healed | (free & batch.outlined))
-    rows = torch.nonzero(drawn & fits).flatten()
-    if len(rows) == 0:
-        return batch
-    source, found = _suiting_tissue(images[rows], outlines[rows], masks[rows], generator)
-    rows, source = rows[found], source[found]
-    if len(rows) == 0:
-        return batch
-    alpha = _feathered(outlines[rows])
-    moved = _matched(source, outlines[rows], images[rows])
-    covered = images[rows] * (1 - alpha) + moved * alpha
-    was_ill = healed[rows]
-    batch = batch._replace(images=images.index_copy(0, rows, covered))
-    emptied = torch.zeros_like(masks[rows[was_ill]])
-    return _changed(batch, rows[was_ill], covered[was_ill], emptied, (NO_TUMOR_INDEX,))
-
-
-def _suiting_tissue(
-    images: Tensor, outlines: Tensor, tumors: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Each image (N, 1, S, S) moved, or mirrored and moved, so that tissue lies in its outline.
-
-    Of the moves drawn the one whose tissue differs least from what lies around the outline;
-    compared at a quarter of the size. Also whether any (N,) brings tissue free of tumour.
-    """
-    small, outline, tumor = (functional.avg_pool2d(x, _STEP) for x in (images, outlines, tumors))
-    side, area = small.shape[-1], outline.sum(dim=(1, 2, 3))[:, None]
-    reach = round(_REACH * side)
-    moves = torch.randint(-reach, reach + 1, (len(images), _MOVES, 2), generator=generator)
-    moves = moves.to(images.device)
-    ring = (_grown(outline, 2) - _grown(outline, 1)) * (small > TISSUE)
-    ring = ring.flatten(1)[:, None]
-    inside, here = outline.flatten(1)[:, None], small.flatten(1)[:, None]
-    taken = torch.maximum(outline, tumor)
-    places = _sources(moves, side)
-    tissue, blocked = _gathered(small, places), _gathered(taken, places)
-    suits = (blocked * inside).sum(2) <= OVERLAP * area
-    suits &= ((tissue > TISSUE) * inside).sum(2) >= INSIDE * area
-    suits &= ((here > TISSUE) * inside).sum(2) >= INSIDE * area
-    difference = ((tissue - here).abs() * ring).sum(2).masked_fill(~suits, torch.inf)
-    best = difference.argmin(1)
-    chosen = (moves * _STEP)[torch.arange(len(moves)), best][:, None]
-    mirrored = _sources(chosen, images.shape[-1], best % 2)
-    return _gathered(images, mirrored).view_as(images), suits.any(1)
-
-
-def _sources(moves: Tensor, side: int, mirrored: Tensor | None = None) -> Tensor:
-    """(N, M, side * side): from which pixel each comes by the ``moves`` (N, M, 2).
-
-    Every second move also mirrors, or with M = 1 those where ``mirrored`` (N,) is 1.
-    """
-    line = torch.arange(side, device=moves.device)
-    down = (line - moves[..., :1]) % side
-    right = (line - moves[..., 1:]) % side
-    turn = torch.arange(moves.shape[1], device=moves.device) % 2
-    turned = turn[None, :, None] if mirrored is None else mirrored[:, None, None]
-    right = torch.where(turned == 1, side - 1 - right, right)
-    return (down[..., :, None] * side + right[..., None, :]).flatten(2)
-
-
-def _gathered(images: Tensor, places: Tensor) -> Tensor:
-    """Pixels (N, M, K) of images (N, 1, S, S) at ``places`` (N, M, K)."""
-    flat = images.flatten(1)[:, None].expand(-1, places.shape[1], -1)
-    return flat.gather(2, places)
+    return changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
 
 
 def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
@@ -178,71 +73,6 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     rows, donor, outline = rows[fits], donor[fits], outline[fits]
     if len(rows) == 0:
         return batch
-    alpha = _feathered(outline)
-    pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
-    return _changed(batch, rows, pasted, outline, TUMOR_INDICES)
-
-
-def _changed(
-    batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: tuple[int, ...]
-) -> Batch:
-    """``batch`` with other images, masks and right answers in ``rows``."""
-    answers = torch.zeros_like(batch.targets[rows])
-    answers[:, list(right)] = 1.0
-    return Batch(
-        batch.images.index_copy(0, rows, images),
-        batch.masks.index_copy(0, rows, masks),
-        batch.outlined,
-        batch.targets.index_copy(0, rows, answers),
-    )
-
-
-def _can_be_covered(images: Tensor, masks: Tensor) -> Tensor:
-    """(N,) whether the mirrored other side can stand in for the outlined part."""
-    area = masks.sum(dim=(1, 2, 3))
-    both = (masks * masks.flip(3)).sum(dim=(1, 2, 3))
-    free = ((masks + masks.flip(3)) == 0).float()
-    alike = _correlation(images, images.flip(3), free)
-    pixels = masks.shape[-2] * masks.shape[-1]
-    return (area > 0) & (both <= OVERLAP * area) & (area <= LARGEST * pixels) & (alike >= SYMMETRY)
-
-
-def _correlation(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
-    """(N,) Pearson correlation over the weighted pixels."""
-    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
-
-    def mean(values: Tensor) -> Tensor:
-        return (values * weights).sum(dim=(1, 2, 3), keepdim=True) / total
-
-    left, right = left - mean(left), right - mean(right)
-    covariance = mean(left * right)
-    return (covariance / (mean(left**2) * mean(right**2)).sqrt().clamp_min(1e-6)).flatten()
-
-
-def _feathered(masks: Tensor) -> Tensor:
-    """Outlines grown by a few pixels with a soft edge, so that no seam shows."""
-    return functional.avg_pool2d(_grown(masks, _MARGIN), _FEATHER, 1, _FEATHER // 2)
-
-
-def _grown(masks: Tensor, pixels: int) -> Tensor:
-    """Outlines wider by ``pixels`` on every side; rows, then columns, which is far less work."""
-    side = 2 * pixels + 1
-    rows = functional.max_pool2d(masks, (side, 1), 1, (pixels, 0))
-    return functional.max_pool2d(rows, (1, side), 1, (0, pixels))
-
-
-def _matched(donor: Tensor, outline: Tensor, recipient: Tensor) -> Tensor:
-    """``donor`` with the brightness and contrast that ``recipient`` has around the same place."""
-    around = _grown(outline, 12) - _grown(outline, _MARGIN)
-    theirs, ours = _moments(donor, around), _moments(recipient, around)
-    gain = (ours[1] / theirs[1].clamp_min(0.02)).clamp(0.5, 2.0)
-    return ((donor - theirs[0]) * gain + ours[0]).clamp(0.0, 1.0)
-
-
-def _moments(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the tissue in ``weights``, each (N, 1, 1, 1)."""
-    weights = weights * (images > TISSUE)
-    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
-    mean = (images * weights).sum(dim=(1, 2, 3), keepdim=True) / total
-    variance = ((images - mean) ** 2 * weights).sum(dim=(1, 2, 3), keepdim=True) / total
-    return mean, variance.sqrt()
+    alpha = feathered(outline)
+    pasted = images[rows] * (1 - alpha) + matched(donor, outline, images[rows]) * alpha
+    return changed(batch, rows, pasted, outline, TUMOR_INDICES)
