@@ -15,7 +15,7 @@ from tumorlens.training.data import TrainingData
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 RUN_FILE: Final = "run.json"
 _TOLD: Final = (
-    "recipe", "epochs", "best_epoch", "git_commit", "left_out", "train_images", "extra", "start_from"
+    "recipe", "epochs", "best_epoch", "git_commit", "left_out", "train_images", "start_from"
 )  # fmt: skip
 
 
