@@ -105,9 +105,6 @@ class LesionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Share of healthy images that get another image's tumour, and its class."""
     erase: Share = 0.0
     """Share of outlined tumours that are covered by the mirrored other side: then ``notumor``."""
-    heal: Share = 0.0
-    """Share of the others that are covered by tissue from elsewhere in the head; and of all images
-    that are so covered where no tumour is, so that the cover itself tells nothing."""
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,8 +3,7 @@ from torch import Tensor
 
 from tumorlens.config import LesionConfig
 from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
-from tumorlens.training.batch import Batch
-from tumorlens.training.lesions import cover, mix, paste
+from tumorlens.training.lesions import Batch, cover, mix, paste
 
 GLIOMA, PITUITARY = CLASSES.index("glioma"), CLASSES.index("pituitary")
 SIDE = 64

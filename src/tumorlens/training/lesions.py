@@ -5,23 +5,41 @@ can tell them apart without looking at a tumour. Moving tumours between the sour
 experts' outlines cuts that tie (after "cut, paste and learn", Dwibedi et al. 2017).
 
 Everything works on preprocessed images: heads that were cropped and centred, so that the same
-place of the square is about the same place of the head.
+place of the square is about the same place of the head. What may be covered, and where a tumour
+may be pasted, follows the probes' limits; how it is done is written apart from them, in tensors.
 """
 
+from typing import NamedTuple
+
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from tumorlens.config import LesionConfig
-from tumorlens.evaluation.probes.lesions import INSIDE, TISSUE
+from tumorlens.evaluation.probes.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
 from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
-from tumorlens.training.batch import Batch, changed
-from tumorlens.training.healing import heal
-from tumorlens.training.tissue import can_be_covered, feathered, matched
+
+_FEATHER = 7
+"""Side, in pixels, of the window that softens an outline's edge."""
+_MARGIN = _FEATHER // 2 + 1
+"""Pixels by which an outline is grown first, so that nothing inside it is softened."""
+
+
+class Batch(NamedTuple):
+    """Images on their way into the network; N of them, S pixels a side."""
+
+    images: Tensor
+    """(N, 1, S, S) float, 0..1."""
+    masks: Tensor
+    """(N, 1, S, S) float, 0..1: inside the experts' outline."""
+    outlined: Tensor
+    """(N,) bool: whether ``masks`` says where tumour is; known to be nowhere in healthy heads."""
+    targets: Tensor
+    """(N, C) float: 1 for each class that is a right answer."""
 
 
 def mix(batch: Batch, config: LesionConfig, generator: torch.Generator) -> Batch:
-    """Heal and cover some tumours, then paste some into healthy heads."""
-    if config.heal > 0:
-        batch = heal(batch, config.heal, generator)
+    """Cover some tumours, then paste some into healthy heads."""
     if config.erase > 0:
         batch = cover(batch, config.erase, generator)
     if config.paste > 0:
@@ -37,12 +55,12 @@ def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     images, masks = batch.images, batch.masks
     drawn = (torch.rand(len(images), generator=generator) < share).to(images.device)
     rows = torch.nonzero(drawn & (masks.amax(dim=(1, 2, 3)) > 0)).flatten()
-    rows = rows[can_be_covered(images[rows], masks[rows])]
+    rows = rows[_can_be_covered(images[rows], masks[rows])]
     if len(rows) == 0:
         return batch
-    alpha = feathered(masks[rows])
+    alpha = _feathered(masks[rows])
     covered = images[rows] * (1 - alpha) + images[rows].flip(3) * alpha
-    return changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
+    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
 
 
 def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
@@ -73,6 +91,71 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     rows, donor, outline = rows[fits], donor[fits], outline[fits]
     if len(rows) == 0:
         return batch
-    alpha = feathered(outline)
-    pasted = images[rows] * (1 - alpha) + matched(donor, outline, images[rows]) * alpha
-    return changed(batch, rows, pasted, outline, TUMOR_INDICES)
+    alpha = _feathered(outline)
+    pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
+    return _changed(batch, rows, pasted, outline, TUMOR_INDICES)
+
+
+def _changed(
+    batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: tuple[int, ...]
+) -> Batch:
+    """``batch`` with other images, masks and right answers in ``rows``."""
+    answers = torch.zeros_like(batch.targets[rows])
+    answers[:, list(right)] = 1.0
+    return Batch(
+        batch.images.index_copy(0, rows, images),
+        batch.masks.index_copy(0, rows, masks),
+        batch.outlined,
+        batch.targets.index_copy(0, rows, answers),
+    )
+
+
+def _can_be_covered(images: Tensor, masks: Tensor) -> Tensor:
+    """(N,) whether the mirrored other side can stand in for the outlined part."""
+    area = masks.sum(dim=(1, 2, 3))
+    both = (masks * masks.flip(3)).sum(dim=(1, 2, 3))
+    free = ((masks + masks.flip(3)) == 0).float()
+    alike = _correlation(images, images.flip(3), free)
+    pixels = masks.shape[-2] * masks.shape[-1]
+    return (area > 0) & (both <= OVERLAP * area) & (area <= LARGEST * pixels) & (alike >= SYMMETRY)
+
+
+def _correlation(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
+    """(N,) Pearson correlation over the weighted pixels."""
+    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+
+    left, right = left - mean(left), right - mean(right)
+    covariance = mean(left * right)
+    return (covariance / (mean(left**2) * mean(right**2)).sqrt().clamp_min(1e-6)).flatten()
+
+
+def _feathered(masks: Tensor) -> Tensor:
+    """Outlines grown by a few pixels with a soft edge, so that no seam shows."""
+    return functional.avg_pool2d(_grown(masks, _MARGIN), _FEATHER, 1, _FEATHER // 2)
+
+
+def _grown(masks: Tensor, pixels: int) -> Tensor:
+    """Outlines wider by ``pixels`` on every side; rows, then columns, which is far less work."""
+    side = 2 * pixels + 1
+    rows = functional.max_pool2d(masks, (side, 1), 1, (pixels, 0))
+    return functional.max_pool2d(rows, (1, side), 1, (0, pixels))
+
+
+def _matched(donor: Tensor, outline: Tensor, recipient: Tensor) -> Tensor:
+    """``donor`` with the brightness and contrast that ``recipient`` has around the same place."""
+    around = _grown(outline, 12) - _grown(outline, _MARGIN)
+    theirs, ours = _moments(donor, around), _moments(recipient, around)
+    gain = (ours[1] / theirs[1].clamp_min(0.02)).clamp(0.5, 2.0)
+    return ((donor - theirs[0]) * gain + ours[0]).clamp(0.0, 1.0)
+
+
+def _moments(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the tissue in ``weights``, each (N, 1, 1, 1)."""
+    weights = weights * (images > TISSUE)
+    total = weights.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
+    mean = (images * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+    variance = ((images - mean) ** 2 * weights).sum(dim=(1, 2, 3), keepdim=True) / total
+    return mean, variance.sqrt()

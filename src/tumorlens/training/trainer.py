@@ -20,10 +20,9 @@ from tumorlens.errors import CheckpointError
 from tumorlens.labels import CLASSES
 from tumorlens.training import architectures, checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
-from tumorlens.training.batch import Batch
 from tumorlens.training.checkpoint import RunState
 from tumorlens.training.images import ImageSet
-from tumorlens.training.lesions import mix
+from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
 from tumorlens.training.start import Start
