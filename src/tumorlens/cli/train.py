@@ -22,6 +22,9 @@ from tumorlens.errors import MissingExtraError
               help="Source or family that takes no part, to be tested on later.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--start-from", type=click.Path(path_type=Path), metavar="RUN",
+              help="Folder of a finished run on the same split, whose weights come first: "
+              "to go on with further images, or another recipe.")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
@@ -36,6 +39,7 @@ def command(
     leave_out: tuple[str, ...],
     out: Path,
     resume: bool,
+    start_from: Path | None,
     seed: int | None,
     epochs: int | None,
     name: str,
@@ -65,7 +69,7 @@ def command(
     config = TrainConfig.from_toml(recipe_path(recipe))
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
-    options = RunOptions(name=name, resume=resume, cache_folder=cache, threads=threads)
+    options = RunOptions(name, resume, cache, threads, start_from)
     chosen = TrainingData(
         Manifest.load(data),
         splits.load(split),

@@ -18,10 +18,10 @@ from tumorlens.training.data import TrainingData
 _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntime", "safetensors")
 
 
-def run_key(config: TrainConfig, data: TrainingData, processes: int) -> str:
-    """Hash of all that decides a run's weights on one machine."""
+def run_key(config: TrainConfig, data: TrainingData, processes: int, start: str = "") -> str:
+    """Hash of all that decides a run's weights on one machine; ``start``: of its first weights."""
     digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
-    digest.update(f"{data.key}{processes}".encode())
+    digest.update(f"{data.key}{processes}{start}".encode())
     return digest.hexdigest()
 
 

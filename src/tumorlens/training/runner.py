@@ -24,17 +24,16 @@ from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
+from tumorlens.training.start import CHECKPOINT_FILE, RUN_FILE, Start
 from tumorlens.training.trainer import Trainer, Watcher
 
-CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-RUN_FILE: Final = "run.json"
 BUNDLE_FOLDER: Final = "bundle"
 _PARITY_IMAGES: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How to run, as opposed to what: none of it changes the weights but ``threads``."""
+    """How to run, as opposed to what."""
 
     name: str = "model"
     """The bundle's name."""
@@ -42,6 +41,8 @@ class RunOptions:
     cache_folder: Path | None = None
     threads: int | None = None
     """CPU threads; sums are taken in another order with another number."""
+    start_from: Path | None = None
+    """Folder of a finished run whose chosen weights are the first ones, instead of random ones."""
 
 
 def train(
@@ -57,14 +58,16 @@ def train(
     Under ``torchrun`` every process calls this; those that do not lead return None. ``out`` gets
     ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
     the bundle. ``build`` makes the network; a recipe names it, as checkpoints are told apart by
-    their recipes. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off.
+    their recipes. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off, and
+    where the run to start from has seen what ``data`` tests on.
     """
     options = options or RunOptions()
     if options.threads:
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        trainer = _build(config, data, options, processes, build)
+        start = _start(options.start_from, data)
+        trainer = _build(config, data, options, processes, build, start)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -81,7 +84,7 @@ def train(
             "best_epoch": trainer.state.best_epoch,
             "wall_time_s": round(trainer.state.wall_time_s, 1),
             "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
-        }
+        } | ({"start_from": start.facts()} if start else {})
         return _finish(out, trainer, run, options.name, build)
 
 
@@ -158,6 +161,7 @@ def _build(
     options: RunOptions,
     processes: Processes,
     build: architectures.Factory,
+    start: Start | None,
 ) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
     train_set, validation_set, extra = data.load(config, folder)
@@ -165,12 +169,21 @@ def _build(
         config,
         train_set,
         validation_set,
-        run_key=provenance.run_key(config, data, processes.count),
+        run_key=provenance.run_key(config, data, processes.count, start.sha256 if start else ""),
         device=pick_device(),
         processes=processes,
         extra=extra,
         build=build,
+        start=start,
     )
+
+
+def _start(folder: Path | None, data: TrainingData) -> Start | None:
+    if folder is None:
+        return None
+    start = Start.load(folder)
+    start.check(data)
+    return start
 
 
 def _finish(

@@ -25,6 +25,7 @@ from tumorlens.training.images import ImageSet
 from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
+from tumorlens.training.start import Start
 
 _VALIDATION_BATCH = 128
 
@@ -66,18 +67,22 @@ class Trainer:
         processes: Processes,
         extra: NDArray[np.float64] | None = None,
         build: architectures.Factory = architectures.build,
+        start: Start | None = None,
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
         ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
         random for their share of each batch, the others are each seen once an epoch. ``build``
-        makes the network, for comparing other ones under the same training.
+        makes the network, for comparing other ones under the same training. ``start`` holds its
+        first weights, instead of random ones.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
         torch.manual_seed(config.seed)
         network = build(config)
+        if start is not None:
+            start.copy_into(network)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = _Learner(self.network)
         if processes.count > 1:
