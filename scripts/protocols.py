@@ -147,7 +147,10 @@ def protocols_section() -> str:
     shown = []
     for name, title in (
         (ATTENTIVE, "`folder`, recipe `folder-attentive`: with outlines"),
-        ("clean-cv", "`clean-cv`, recipe `robust`, five folds, each test image once; fold 0 is `default`, the others had half its epochs"),
+        (
+            "clean-cv",
+            "`clean-cv`, recipe `robust`, five folds, each test image once; fold 0 is `default`, the others had half its epochs",
+        ),
         ("patient-cv", "`patient-cv`, recipe `patients`: Cheng's three classes, five folds"),
     ):
         for found in evaluations(name):
