@@ -106,9 +106,8 @@ def _series(folder: Path) -> Path:
 
 
 def _frames(folder: Path) -> Path:
-    dicom.write(
-        folder / "frames", _slices(_SIDE - 1, np.uint16), slice_mm=_SPACING_MM
-    )  # one more is beyond 256 MiB
+    # One frame more is beyond 256 MiB.
+    dicom.write(folder / "frames", _slices(_SIDE - 1, np.uint16), slice_mm=_SPACING_MM)
     return folder / "frames"
 
 

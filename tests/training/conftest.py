@@ -18,6 +18,8 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split, SplitRow
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
+from tumorlens.training.data import TrainingData
+from tumorlens.training.runner import RunOptions, train
 
 TINY_MODEL = ModelConfig(
     name="tiny", widths=(4, 8), depths=(1, 2), strides=(2, 2), kernel_size=3, dropout=0.1
@@ -68,3 +70,16 @@ def tiny_config() -> TrainConfig:
         ),
         optimizer=OptimizerConfig(learning_rate=2e-2, warmup_epochs=1, ema_decay=0.9),
     )
+
+
+@pytest.fixture(scope="session")
+def finished(
+    square_set: tuple[Manifest, Split],
+    tiny_config: TrainConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a run that was never interrupted."""
+    out = tmp_path_factory.mktemp("run")
+    options = RunOptions(name="squares", threads=1, cache_folder=out / "cache")
+    train(tiny_config, TrainingData(*square_set), out, options)
+    return out

@@ -23,17 +23,6 @@ from tumorlens.training.runner import RunOptions, train
 Data = tuple[Manifest, Split]
 
 
-@pytest.fixture(scope="module")
-def finished(
-    square_set: Data, tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The folder of a run that was never interrupted."""
-    out = tmp_path_factory.mktemp("run")
-    options = RunOptions(name="squares", threads=1, cache_folder=out / "cache")
-    train(tiny_config, TrainingData(*square_set), out, options)
-    return out
-
-
 def test_network_learns_and_the_bundle_answers(finished: Path, square_set: Data) -> None:
     manifest, split = square_set
     classifier = Classifier(bundle.load(finished / "bundle"))

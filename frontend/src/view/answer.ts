@@ -3,15 +3,12 @@ import { extent, headline, type Item, tally, toneOf } from "../items";
 import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 
-/** Title of the answer for a picture that is no slice of a volume. */
-const ALONE = "Answer";
-
 export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
   return [
     volume ? study(item, goTo) : null,
-    card(result, volume ? `Slice ${item.slice + 1}` : ALONE),
+    card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
     result && !isFailure(result) ? details(result, item) : null,
     actions,
   ].filter((part): part is HTMLElement => part !== null);
@@ -44,10 +41,10 @@ function notes(result: Result | null): HTMLElement[] {
 
 function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   if (isFailure(whole)) return [];
-  if (!whole.finding) return notes(whole);
+  if (!whole.finding) return [];
   const { middle } = whole.finding;
   const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
-  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go), ...notes(whole)];
+  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go)];
 }
 
 function card(result: Result | null, title: string): HTMLElement {
@@ -58,7 +55,7 @@ function card(result: Result | null, title: string): HTMLElement {
     reason(result),
     result && !isFailure(result) && tone !== "rejected" ? bars(result) : null,
     result && !isFailure(result) ? predictionSet(result) : null,
-    ...(title === ALONE ? notes(result) : []),
+    ...notes(result),
   ];
   return h("section", { class: `card card-${tone}` }, ...children);
 }

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Train the network that RECIPE describes and export a bundle to OUT/bundle.
 
-    RECIPE is a TOML file, or the name of one in the box (folder, clean, phantom, paper). A run
-    that was killed goes on with --resume and ends with the same weights. For several processes:
+    RECIPE is a TOML file, or the name of one in the box (folder, clean, robust, phantom...). A
+    run that was killed goes on with --resume and ends with the same weights. For several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
     """
     try:
@@ -69,7 +69,9 @@ def command(
     config = TrainConfig.from_toml(recipe_path(recipe))
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
-    options = RunOptions(name, resume, cache, threads, start_from)
+    options = RunOptions(
+        name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from
+    )
     chosen = TrainingData(
         Manifest.load(data),
         splits.load(split),

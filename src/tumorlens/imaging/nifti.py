@@ -10,6 +10,7 @@ import math
 import zlib
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
@@ -53,7 +54,6 @@ _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
-_ASSUMED: Final = "the file does not state its orientation; the usual one (LAS) is assumed"
 _RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -81,6 +81,7 @@ class _Volume(NamedTuple):
     bit_depth: int
     mode: str
     notes: list[str]
+    states_orientation: bool
 
 
 def decode(data: bytes, source: str, plane: str) -> MedicalImage:
@@ -114,15 +115,17 @@ def _read(data: bytes, source: str) -> _Volume:
     raw = np.frombuffer(stored, dtype=kind, offset=start, count=math.prod(shape))
     voxels = _real(raw, header, source).reshape(shape, order="F")
     mode = "RGB" if kind.names else kind.newbyteorder("=").name
-    return _Volume(voxels, _affine(header, source), _bits(kind), mode, _notes(header))
+    stated = int(header["sform_code"]) != 0 or int(header["qform_code"]) != 0
+    notes = _notes(header, stated)
+    return _Volume(voxels, _affine(header, source), _bits(kind), mode, notes, stated)
 
 
-def _notes(header: Nifti1Header) -> list[str]:
+def _notes(header: Nifti1Header, states_orientation: bool) -> list[str]:
     notes = []
     if (volumes := math.prod(header.get_data_shape()[3:])) > 1:
         notes.append(f"the first of {volumes} volumes is read")
-    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-        notes.append(_ASSUMED)
+    if not states_orientation:
+        notes.append("the file does not state its orientation; the usual one (LAS) is assumed")
     return notes
 
 
@@ -236,7 +239,11 @@ def _cut(volume: _Volume, plane: str, source: str) -> MedicalImage:
     check_sides(slices.shape[2], slices.shape[1], source)
     # Resampling moves the centre of the first pixel, though not its outer edge.
     affine = affine @ _shift(cut, (spacing[0] / row_mm, spacing[1] / column_mm))
-    facts = _facts(affine, cut, plane, len(slices), depth_mm, source, volume.notes)
+    facts = msgspec.structs.replace(
+        _facts(affine, cut, plane, len(slices), depth_mm, source),
+        orientation_assumed=not volume.states_orientation,
+        notes=tuple(volume.notes),
+    )
     pixels = slices if len(slices) > 1 else slices[0]
     return MedicalImage(pixels, source, volume.bit_depth, volume.mode, spacing, facts)
 
@@ -264,7 +271,6 @@ def _facts(
     depth: int,
     depth_mm: float,
     source: str,
-    notes: list[str],
 ) -> AcquisitionFacts:
     row, column = _unit(affine, cut.axes[2]), _unit(affine, cut.axes[1])
     axis = np.asarray(normal(row, column))
@@ -279,11 +285,9 @@ def _facts(
         plane=plane,
         row_direction=row,
         column_direction=column,
-        orientation_assumed=_ASSUMED in notes,
         slice_spacing_mm=depth_mm if depth > 1 else None,
         slice_thickness_mm=depth_mm,
         slices=tuple(slices),
-        notes=tuple(notes),
     )
 
 

@@ -5,7 +5,7 @@ Tensors: the network, its moving average, the best weights so far and AdamW's mo
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 from tumorlens.errors import CheckpointError
 from tumorlens.files import write_synced
 
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+"""In a run's folder."""
 _STATE_KEY = "tumorlens"
 
 

@@ -15,6 +15,8 @@ import torch
 from tumorlens.config import TrainConfig
 from tumorlens.training.data import TrainingData
 
+RUN_FILE: Final = "run.json"
+"""The record, in a run's folder."""
 _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntime", "safetensors")
 
 

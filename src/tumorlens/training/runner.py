@@ -19,12 +19,13 @@ from tumorlens.evaluation.calibration import fit_temperature, negative_log_likel
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import normalize
 from tumorlens.training import architectures, cache, export, provenance
+from tumorlens.training.checkpoint import CHECKPOINT_FILE
 from tumorlens.training.data import TrainingData
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
-from tumorlens.training.start import CHECKPOINT_FILE, RUN_FILE, Start
+from tumorlens.training.start import Start
 from tumorlens.training.trainer import Trainer, Watcher
 
 BUNDLE_FOLDER: Final = "bundle"
@@ -77,6 +78,8 @@ def train(
         with Journal(out, trainer.state.epoch) as journal:
             trainer.fit(checkpoint, _Watchers([journal, *watchers]))
         run = provenance.describe_run(config, data)
+        if start is not None:
+            run = start.remembered(run)
         run |= {
             "started": started,
             "processes": processes.count,
@@ -84,7 +87,7 @@ def train(
             "best_epoch": trainer.state.best_epoch,
             "wall_time_s": round(trainer.state.wall_time_s, 1),
             "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
-        } | ({"start_from": start.facts()} if start else {})
+        }
         return _finish(out, trainer, run, options.name, build)
 
 
@@ -200,5 +203,5 @@ def _finish(
     )
     record = {**run, "bundle": {"model_sha256": made.sha256, "metrics": made.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
-    (out / RUN_FILE).write_bytes(text + b"\n")
+    (out / provenance.RUN_FILE).write_bytes(text + b"\n")
     return out / BUNDLE_FOLDER

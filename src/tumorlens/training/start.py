@@ -9,14 +9,10 @@ from typing import Any, Final, Self
 from torch import Tensor, nn
 
 from tumorlens.errors import CheckpointError
-from tumorlens.training import checkpoint
+from tumorlens.training import checkpoint, provenance
 from tumorlens.training.data import TrainingData
 
-CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-RUN_FILE: Final = "run.json"
-_TOLD: Final = (
-    "recipe", "epochs", "best_epoch", "git_commit", "left_out", "train_images", "start_from"
-)  # fmt: skip
+_TOLD: Final = ("recipe", "epochs", "best_epoch", "git_commit", "train_images", "start_from")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +25,9 @@ class Start:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a run's folder; ``CheckpointError`` where it is none or the run did not finish."""
-        tensors, _ = checkpoint.load_checkpoint(folder / CHECKPOINT_FILE)
+        tensors, _ = checkpoint.load_checkpoint(folder / checkpoint.CHECKPOINT_FILE)
         try:
-            run = json.loads((folder / RUN_FILE).read_text("utf-8"))
+            run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{folder}: holds no finished run ({error})") from error
         return cls(checkpoint.without_prefix("best", tensors), run)
@@ -68,8 +64,20 @@ class Start:
             digest.update(self.weights[name].contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def facts(self) -> dict[str, Any]:
-        """For the record of the run that goes on: what had been seen, and what made it."""
-        told: dict[str, Any] = {name: self.run[name] for name in _TOLD if name in self.run}
-        model = self.run.get("bundle", {}).get("model_sha256", "")
-        return {"weights_sha256": self.sha256, "model_sha256": model} | told
+    def remembered(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The record ``run`` of the run that goes on, with what made its first weights.
+
+        Whatever trained those has trained the new ones: it is added to ``extra`` and
+        ``train_images``, where an evaluation looks for what a bundle has seen.
+        """
+        before = self.run
+        seen = list(before["extra"])
+        if before["data_sha256"] != run["data_sha256"]:
+            split = {name: before["split"][name] for name in ("name", "sha256")}
+            seen.append({"data_sha256": before["data_sha256"], "split": split})
+        told = {name: before[name] for name in _TOLD if name in before}
+        return run | {
+            "extra": [*run["extra"], *(one for one in seen if one not in run["extra"])],
+            "train_images": before["train_images"] | run["train_images"],
+            "start_from": {"model_sha256": before["bundle"]["model_sha256"]} | told,
+        }
