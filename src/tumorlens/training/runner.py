@@ -14,11 +14,12 @@ import tumorlens
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import TrainConfig
-from tumorlens.errors import CheckpointError
+from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import normalize
 from tumorlens.training import architectures, cache, export, provenance
+from tumorlens.training.ancestry import remembered
 from tumorlens.training.checkpoint import CHECKPOINT_FILE
 from tumorlens.training.data import TrainingData
 from tumorlens.training.images import ImageSet
@@ -26,6 +27,7 @@ from tumorlens.training.journal import Journal
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.start import Start
+from tumorlens.training.teaching import Teachers
 from tumorlens.training.trainer import Trainer, Watcher
 
 BUNDLE_FOLDER: Final = "bundle"
@@ -43,7 +45,9 @@ class RunOptions:
     threads: int | None = None
     """CPU threads; sums are taken in another order with another number."""
     start_from: Path | None = None
-    """Folder of a finished run whose chosen weights are the first ones, instead of random ones."""
+    """A finished run's folder or a bundle, whose weights are the first ones, not random ones."""
+    teachers: Sequence[Path] = ()
+    """Bundles that answer beside the labels, as far as the recipe says."""
 
 
 def train(
@@ -60,15 +64,17 @@ def train(
     ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
     the bundle. ``build`` makes the network; a recipe names it, as checkpoints are told apart by
     their recipes. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off, and
-    where the run to start from has seen what ``data`` tests on.
+    where the run to start from, or a teacher, has seen what ``data`` tests on; ``RecipeError``
+    where the recipe wants teachers and there are none, or the reverse.
     """
     options = options or RunOptions()
     if options.threads:
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        start = _start(options.start_from, data)
-        trainer = _build(config, data, options, processes, build, start)
+        start = _start(config, options.start_from, data)
+        teachers = _teachers(config, data, options)
+        trainer = _build(config, data, options, processes, build, start, teachers)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -77,9 +83,7 @@ def train(
         started = datetime.now(UTC).isoformat(timespec="seconds")
         with Journal(out, trainer.state.epoch) as journal:
             trainer.fit(checkpoint, _Watchers([journal, *watchers]))
-        run = provenance.describe_run(config, data)
-        if start is not None:
-            run = start.remembered(run)
+        run = _with_ancestors(provenance.describe_run(config, data), start, teachers)
         run |= {
             "started": started,
             "processes": processes.count,
@@ -165,28 +169,52 @@ def _build(
     processes: Processes,
     build: architectures.Factory,
     start: Start | None,
+    teachers: Teachers,
 ) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
     train_set, validation_set, extra = data.load(config, folder)
+    known = (start.sha256 if start else "") + teachers.sha256
     return Trainer(
         config,
         train_set,
         validation_set,
-        run_key=provenance.run_key(config, data, processes.count, start.sha256 if start else ""),
+        run_key=provenance.run_key(config, data, processes.count, known),
         device=pick_device(),
         processes=processes,
         extra=extra,
         build=build,
         start=start,
+        teachers=teachers,
     )
 
 
-def _start(folder: Path | None, data: TrainingData) -> Start | None:
+def _start(config: TrainConfig, folder: Path | None, data: TrainingData) -> Start | None:
     if folder is None:
+        if config.keep_start > 0:
+            raise RecipeError("a recipe with `keep_start` needs a run to start from")
         return None
     start = Start.load(folder)
-    start.check(data)
+    start.ancestor.check(data)
     return start
+
+
+def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> Teachers:
+    if bool(options.teachers) != (config.teach > 0):
+        raise RecipeError("a teacher needs a recipe with `teach`, and such a recipe a teacher")
+    teachers = Teachers.load(options.teachers, options.threads)
+    teachers.check(config.preprocess)
+    for ancestor in teachers.ancestors:
+        ancestor.check(data)
+    return teachers
+
+
+def _with_ancestors(run: dict[str, Any], start: Start | None, teachers: Teachers) -> dict[str, Any]:
+    if start is not None:
+        run = run | {"start_from": start.ancestor.told()}
+    if teachers.ancestors:
+        run = run | {"teachers": [one.told() for one in teachers.ancestors]}
+    first = [start.ancestor] if start is not None else []
+    return remembered(run, [*first, *teachers.ancestors])
 
 
 def _finish(
@@ -197,7 +225,7 @@ def _finish(
     build: architectures.Factory,
 ) -> Path:
     network = build(trainer.config)
-    network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
+    network.load_state_dict({n: v.cpu() for n, v in trainer.final_weights.items()})
     made = export_bundle(
         network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER
     )

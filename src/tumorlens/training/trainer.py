@@ -26,8 +26,11 @@ from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
 from tumorlens.training.start import Start
+from tumorlens.training.teaching import Teachers
 
 _VALIDATION_BATCH = 128
+_SAMPLE = 256
+"""Images that settle the statistics of a network that starts from a bundle."""
 
 
 class Watcher:
@@ -68,27 +71,30 @@ class Trainer:
         extra: NDArray[np.float64] | None = None,
         build: architectures.Factory = architectures.build,
         start: Start | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
         ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
         random for their share of each batch, the others are each seen once an epoch. ``build``
         makes the network, for comparing other ones under the same training. ``start`` holds its
-        first weights, instead of random ones.
+        first weights, instead of random ones. ``teachers`` answer beside the labels.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
+        self.teachers = teachers if config.teach > 0 else None
         torch.manual_seed(config.seed)
         network = build(config)
         if start is not None:
-            start.copy_into(network)
+            start.copy_into(network, self._sample())
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = _Learner(self.network)
         if processes.count > 1:
             self.forward = DistributedDataParallel(self.forward)
         self.optimizer = optimization.build_optimizer(self.network, config.optimizer)
         self.average = optimization.WeightAverage(self.network, config.optimizer.ema_decay)
+        self.first_weights = {n: v.clone() for n, v in self.average.values.items()}
         self.best_weights = dict(self.average.values)
         self.state = RunState(
             run_key=run_key, epoch=0, step=0, best_epoch=0, history=[], wall_time_s=0.0
@@ -183,15 +189,19 @@ class Trainer:
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
-            logits, lesion = self.forward(self._standardize(images))
-        losses = self._losses(logits, lesion, masks, batch)
+            seen = self._standardize(images)
+            logits, lesion = self.forward(seen)
+        answers, places = self._losses(logits, lesion, masks, batch)
         if other is not None:
             turned = Batch(*(part[other] for part in batch))
             turned_masks = None if masks is None else masks[other]
-            losses = share * losses + (1 - share) * self._losses(
-                logits, lesion, turned_masks, turned
-            )
-        loss = losses.mean()
+            other_answers, other_places = self._losses(logits, lesion, turned_masks, turned)
+            answers = share * answers + (1 - share) * other_answers
+            places = share * places + (1 - share) * other_places
+        if self.teachers is not None:
+            taught = optimization.taught_losses(logits, self.teachers.shares(seen))
+            answers = (answers + config.teach * taught) / (1 + config.teach)
+        loss = (answers + config.augment.lesions.mask_loss * places).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optimizer.clip_norm > 0:
@@ -212,16 +222,20 @@ class Trainer:
 
     def _losses(
         self, logits: Tensor, lesion: Tensor | None, masks: Tensor | None, batch: Batch
-    ) -> Tensor:
-        """Loss of each image (N,), of both tasks."""
-        config = self.config
-        losses = optimization.answer_losses(
-            logits, batch.targets, config.optimizer.label_smoothing, self.class_weights
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of each image (N,): of its class, and of where the tumour is."""
+        answers = optimization.answer_losses(
+            logits, batch.targets, self.config.optimizer.label_smoothing, self.class_weights
         )
         if lesion is None or masks is None:
-            return losses
-        where = optimization.lesion_losses(lesion, masks) * batch.outlined
-        return losses + config.augment.lesions.mask_loss * where
+            return answers, torch.zeros_like(answers)
+        return answers, optimization.lesion_losses(lesion, masks) * batch.outlined
+
+    def _sample(self) -> Tensor:
+        """A few of the own training images, evenly spread, as the network sees them."""
+        chosen = np.linspace(0, self._own - 1, min(_SAMPLE, self._own)).astype(np.int64)
+        images = torch.from_numpy(np.array(self.train_set.images[chosen]))
+        return self._standardize(images[:, None].float() / 255.0)
 
     def _standardize(self, batch: Tensor) -> Tensor:
         """As ``preprocessing.normalize`` does, for floats in 0..1."""
@@ -247,6 +261,18 @@ class Trainer:
         if best is None or entry["validation_loss"] <= best["validation_loss"]:
             self.state.best_epoch = self.state.epoch
             self.best_weights = {n: v.clone() for n, v in self.average.values.items()}
+
+    @property
+    def final_weights(self) -> dict[str, Tensor]:
+        """What to export: the best, drawn back towards the first as far as the recipe says."""
+        keep = self.config.keep_start
+        if keep == 0:
+            return self.best_weights
+        first = self.first_weights
+        return {
+            n: torch.lerp(v, first[n], keep) if v.is_floating_point() else v
+            for n, v in self.best_weights.items()
+        }
 
     @torch.no_grad()
     def predict(self, weights: dict[str, Tensor], images: ImageSet) -> Tensor:

@@ -1,0 +1,61 @@
+"""What a run owes to earlier ones: their weights or their answers, and with these what they saw."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from tumorlens.bundle import Bundle
+from tumorlens.errors import CheckpointError
+from tumorlens.training.data import TrainingData
+
+_TOLD: Final = (
+    "recipe", "seed", "epochs", "best_epoch", "git_commit", "train_images", "start_from", "teachers"
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Ancestor:
+    """A finished run, by its record."""
+
+    run: dict[str, Any]
+
+    @classmethod
+    def of(cls, made: Bundle) -> Self:
+        """The run that made a bundle."""
+        return cls(made.info.training | {"bundle": {"model_sha256": made.sha256}})
+
+    def check(self, data: TrainingData) -> None:
+        """Raise ``CheckpointError`` where the run saw what ``data`` keeps for testing."""
+        split = self.run.get("split", {})
+        if split.get("sha256") != data.split.info.sha256:
+            raise CheckpointError(
+                f"cannot learn from a run on the split {split.get('name')!r}: what "
+                f"{data.split.info.name!r} tests on may have trained it"
+            )
+        seen = sorted(set(data.left_out) - set(self.run.get("left_out", [])))
+        if seen:
+            raise CheckpointError(
+                f"cannot leave out {', '.join(seen)}: the run to learn from did not"
+            )
+
+    def told(self) -> dict[str, Any]:
+        """What the record of a later run says of this one."""
+        told = {name: self.run[name] for name in _TOLD if name in self.run}
+        return {"model_sha256": self.run["bundle"]["model_sha256"]} | told
+
+
+def remembered(run: dict[str, Any], ancestors: Sequence[Ancestor]) -> dict[str, Any]:
+    """The record ``run`` with what its ancestors have seen.
+
+    Whatever trained those has, through their weights or answers, trained the new run: it is added
+    to ``extra`` and ``train_images``, where an evaluation looks for what a bundle has seen.
+    """
+    extra, images = list(run["extra"]), dict(run["train_images"])
+    for before in (ancestor.run for ancestor in ancestors):
+        seen = list(before["extra"])
+        if before["data_sha256"] != run["data_sha256"]:
+            split = {name: before["split"][name] for name in ("name", "sha256")}
+            seen.append({"data_sha256": before["data_sha256"], "split": split})
+        extra += [one for one in seen if one not in extra]
+        images = before["train_images"] | images
+    return run | {"extra": extra, "train_images": images}

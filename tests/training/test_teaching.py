@@ -1,0 +1,127 @@
+"""Teachers: their answers beside the labels, and what they saw in the record."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from tumorlens import bundle
+from tumorlens.config import TrainConfig
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import CheckpointError, RecipeError
+from tumorlens.evaluation import rounds
+from tumorlens.inference.classifier import Classifier
+from tumorlens.training import optimization
+from tumorlens.training.data import Extra, TrainingData
+from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.teaching import Teachers
+
+Data = tuple[Manifest, Split]
+
+
+def _options(folder: Path, *teachers: Path) -> RunOptions:
+    return RunOptions("pupil", threads=1, cache_folder=folder / "cache", teachers=teachers)
+
+
+def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None:
+    made = bundle.load(finished / "bundle")
+    size = made.info.preprocess.image_size
+    pictures = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
+    settings = made.info.preprocess
+    images = (torch.from_numpy(pictures)[:, None].float() / 255 - settings.mean) / settings.std
+    logits = Classifier(made).logits(pictures)
+    expected = torch.softmax(torch.from_numpy(logits) / made.info.temperature, dim=1)
+    torch.testing.assert_close(Teachers([made]).shares(images), expected, rtol=1e-4, atol=1e-5)
+    twice = Teachers([made, made]).shares(images)
+    torch.testing.assert_close(twice, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_none_where_the_pupil_agrees() -> None:
+    logits = torch.randn(5, 4)
+    shares = torch.softmax(logits, dim=1)
+    agreed = optimization.taught_losses(logits, shares)
+    torch.testing.assert_close(agreed, torch.zeros(5), atol=1e-6, rtol=0)
+    assert (optimization.taught_losses(logits, shares.flip(1)) > 0).all()
+    sure = torch.eye(4)[:1]  # zeros are no trouble
+    expected = -torch.log_softmax(logits[:1], dim=1)[0, 0]
+    torch.testing.assert_close(optimization.taught_losses(logits[:1], sure)[0], expected)
+
+
+def test_a_pupil_learns_what_its_labels_do_not_say(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """It is trained on labels of one class only; the other three come from the teacher."""
+    manifest, split = square_set
+    one = manifest.records[0].label
+    parts = split.parts(manifest)
+    labels = [r.label if p == "validation" else one for r, p in zip(manifest, parts, strict=True)]
+    wrong = [dataclasses.replace(r, label=x) for r, x in zip(manifest, labels, strict=True)]
+    rows = tuple(
+        dataclasses.replace(row, label=x) for row, x in zip(split.rows, labels, strict=True)
+    )
+    mislabelled = (Manifest(tuple(wrong), manifest.folder), Split(split.info, rows))
+    config = msgspec.structs.replace(tiny_config, teach=9.0, epochs=60)
+    made = train(
+        config, TrainingData(*mislabelled), tmp_path, _options(tmp_path, finished / "bundle")
+    )
+    assert made is not None
+    _, truth, _ = TrainingData(*square_set).load(tiny_config, tmp_path / "cache")
+    answers = Classifier(bundle.load(made)).logits(truth.images).argmax(axis=1)
+    assert (answers == truth.labels).mean() > 0.7
+
+
+def test_what_a_teacher_saw_counts_as_seen(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    manifest, split = square_set
+    half = Manifest(manifest.records[:40], manifest.folder)
+    config = msgspec.structs.replace(tiny_config, epochs=1, extra_share=0.25)
+    data = TrainingData(manifest, split, [Extra(half)])
+    train(config, data, tmp_path / "teacher", _options(tmp_path))
+    taught = msgspec.structs.replace(tiny_config, epochs=1, teach=1.0)
+    options = _options(tmp_path, tmp_path / "teacher" / "bundle")
+    made = train(taught, TrainingData(*square_set), tmp_path / "pupil", options)
+    assert made is not None
+    training = bundle.load(made).info.training
+    assert rounds.data_hashes(training) == [manifest.sha256, half.sha256]
+    teacher = json.loads((tmp_path / "teacher" / "run.json").read_text())
+    assert training["teachers"][0]["model_sha256"] == teacher["bundle"]["model_sha256"]
+
+
+def test_a_teacher_that_saw_the_test_images_is_refused(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    manifest, split = square_set
+    info = msgspec.structs.replace(split.info, name="other", sha256="0" * 64)
+    config = msgspec.structs.replace(tiny_config, teach=1.0)
+    options = _options(tmp_path, finished / "bundle")
+    with pytest.raises(CheckpointError, match="may have trained it"):
+        train(config, TrainingData(manifest, Split(info, split.rows)), tmp_path, options)
+    left_out = TrainingData(manifest, split, left_out=["elsewhere"])
+    with pytest.raises(CheckpointError, match="cannot leave out elsewhere"):
+        train(config, left_out, tmp_path, options)
+
+
+def test_a_teacher_of_other_images_is_refused(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    preprocess = msgspec.structs.replace(tiny_config.preprocess, image_size=64)
+    config = msgspec.structs.replace(tiny_config, teach=1.0, preprocess=preprocess)
+    with pytest.raises(CheckpointError, match="preprocessed otherwise"):
+        train(config, TrainingData(*square_set), tmp_path, _options(tmp_path, finished / "bundle"))
+
+
+def test_recipe_and_teachers_belong_together(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = TrainingData(*square_set)
+    with pytest.raises(RecipeError, match="teacher"):
+        train(tiny_config, data, tmp_path, _options(tmp_path, finished / "bundle"))
+    config = msgspec.structs.replace(tiny_config, teach=1.0)
+    with pytest.raises(RecipeError, match="teacher"):
+        train(config, data, tmp_path, _options(tmp_path))

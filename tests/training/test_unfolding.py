@@ -1,0 +1,116 @@
+"""An exported network becomes one that can be trained on."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from torch import Tensor
+
+from tumorlens import bundle
+from tumorlens.config import ModelConfig, TrainConfig, recipe_path
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import CheckpointError
+from tumorlens.training import architectures, unfolding
+from tumorlens.training.data import TrainingData
+from tumorlens.training.network import SepSENet
+from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.start import Start
+
+TINY = ModelConfig(name="tiny", widths=(4, 8), depths=(1, 2), strides=(2, 2), kernel_size=3)
+
+
+def _trained(seed: int) -> SepSENet:
+    """A network none of whose vectors is at its start; the export joins equal ones."""
+    torch.manual_seed(seed)
+    network = SepSENet(TINY)
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            if value.ndim == 1:
+                value.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+def _folded(network: SepSENet) -> dict[str, Tensor]:
+    from tumorlens.training.export import to_onnx
+
+    return unfolding.exported_weights(to_onnx(network, 32, flip=True))
+
+
+def test_an_unfolded_network_answers_as_before_whatever_it_settles_on() -> None:
+    before, after = _trained(0), SepSENet(TINY)
+    images = torch.randn(6, 1, 32, 32)
+    unfolding.unfold(after, _folded(before))
+    with torch.no_grad():
+        torch.testing.assert_close(after.eval()(images), before(images))
+        unfolding.settle(after, 3 * torch.randn(8, 1, 32, 32) + 1)
+        torch.testing.assert_close(after(images), before(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_settled_network_answers_alike_in_training_mode() -> None:
+    after = SepSENet(msgspec.structs.replace(TINY, dropout=0.0))
+    unfolding.unfold(after, _folded(_trained(1)))
+    images = torch.randn(64, 1, 32, 32)
+    with torch.no_grad():
+        expected = after.eval()(images)
+        unsettled = (after.train()(images) - expected).abs().max()
+        unfolding.unfold(after, _folded(_trained(1)))
+        unfolding.settle(after, images)
+        difference = (after.train()(images) - expected).abs().max()
+    assert 10 * difference < unsettled
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    folded = _folded(_trained(2))
+    wider = SepSENet(msgspec.structs.replace(TINY, widths=(8, 16)))
+    with pytest.raises(CheckpointError, match="other dimensions"):
+        unfolding.unfold(wider, folded)
+    lesion = SepSENet(msgspec.structs.replace(TINY, lesion_head=True))
+    with pytest.raises(CheckpointError, match="other dimensions"):
+        unfolding.unfold(lesion, folded)
+    with pytest.raises(CheckpointError, match=r"lacks: unknown\.weight"):
+        unfolding.unfold(SepSENet(TINY), folded | {"unknown.weight": torch.zeros(1)})
+
+
+def test_the_bundle_in_the_box_can_be_trained_on() -> None:
+    network = architectures.build(TrainConfig.from_toml(recipe_path("robust")))
+    start = Start.load(Path("default"))
+    images = torch.randn(2, 1, 144, 144)
+    start.copy_into(network, images)
+    from tumorlens.inference.session import Session
+
+    expected = Session(bundle.load()).run(images.numpy()).logits
+    with torch.no_grad():
+        mirrored = network.eval()(images) + network(images.flip(3))
+    torch.testing.assert_close(mirrored / 2, torch.from_numpy(expected), rtol=1e-3, atol=1e-3)
+
+
+def test_a_run_starts_from_a_bundle_and_keeps_of_it_what_the_recipe_says(
+    finished: Path, square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    options = RunOptions(threads=1, cache_folder=tmp_path / "cache", start_from=finished / "bundle")
+    data = TrainingData(*square_set)
+    scores = {}
+    for keep in (0.0, 1.0):
+        config = msgspec.structs.replace(tiny_config, epochs=1, keep_start=keep)
+        made = train(config, data, tmp_path / str(keep), options)
+        assert made is not None
+        scores[keep] = bundle.load(made)
+    first = bundle.load(finished / "bundle")
+    told = scores[1.0].info.training["start_from"]
+    assert told["model_sha256"] == first.sha256
+    assert scores[1.0].info.metrics["validation"]["log_loss"] == pytest.approx(
+        first.info.metrics["validation"]["log_loss"], abs=1e-4
+    )
+    assert scores[0.0].sha256 != scores[1.0].sha256
+
+
+def test_a_share_of_the_start_needs_a_start(
+    square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    from tumorlens.errors import RecipeError
+
+    config = msgspec.structs.replace(tiny_config, keep_start=0.5)
+    with pytest.raises(RecipeError, match="keep_start"):
+        train(config, TrainingData(*square_set), tmp_path, RunOptions(cache_folder=tmp_path))
