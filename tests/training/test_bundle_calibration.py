@@ -13,7 +13,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import SplitError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import preprocess
-from tumorlens.training.calibration import HeldOut, calibrate, save
+from tumorlens.training.calibration import HeldOut, Stranger, calibrate, save
 from tumorlens.training.gate import GATE_PREPROCESS, GateRun, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
@@ -100,3 +100,56 @@ def test_a_split_without_validation_images(
     only_train = splits.build("t", "", rows, disjoint=True)
     with pytest.raises(SplitError, match="no image for validation"):
         calibrate(bundle.load(tiny_bundle), HeldOut(manifest, only_train), [], tmp_path)
+
+
+def _abroad(made: bundle.Bundle, manifest: Manifest, wrong: frozenset[str]) -> Stranger:
+    """All images come from a source that trained nothing; labels of ``wrong`` are swapped."""
+    swapped = {"notumor": "glioma", "glioma": "notumor"}
+    records = tuple(
+        dataclasses.replace(
+            r,
+            source="abroad",
+            label=swapped.get(r.label, r.label) if r.sha256 in wrong else r.label,
+        )
+        for r in manifest
+    )
+    training = made.info.training | {"left_out": ["abroad"]}
+    apart = dataclasses.replace(made, info=msgspec.structs.replace(made.info, training=training))
+    return Stranger(apart, Manifest(records, manifest.folder))
+
+
+def test_bars_hold_for_sources_that_were_left_out_too(
+    finished: Path, square_set: Data, tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    held, made = HeldOut(*square_set), bundle.load(finished / "bundle")
+    alone, _ = calibrate(made, held, [], tmp_path)
+    everything = frozenset(r.sha256 for r in manifest)
+    kind, hard = _abroad(made, manifest, frozenset()), _abroad(made, manifest, everything)
+    easy, _ = calibrate(made, held, [], tmp_path, strangers=[kind])
+    strict, _ = calibrate(made, held, [], tmp_path, strangers=[kind, hard])
+    bars = [done.info.decision for done in (alone, easy, strict)]
+    assert bars[0] == msgspec.structs.replace(bars[1], chosen_on=bars[0].chosen_on)
+    assert bars[1].notumor_at_least < bars[2].notumor_at_least
+    assert bars[1].tumor_at_least < bars[2].tumor_at_least
+    assert bars[2].chosen_on == "squares validation, and sources left out"
+    assert strict.info.temperature == alone.info.temperature
+    assert strict.info.prediction_sets == alone.info.prediction_sets
+
+
+def test_test_images_of_a_source_left_out_are_left_alone(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    manifest, split = square_set
+    stranger = _abroad(bundle.load(tiny_bundle), manifest, frozenset())
+    assert len(stranger.chosen()) == len(manifest)
+    rows = [
+        dataclasses.replace(row, part="test" if row.part == "validation" else "train")
+        for row in split.rows
+    ]
+    part = splits.build("tested", "", rows, disjoint=True)
+    kept = dataclasses.replace(stranger, split=part).chosen()
+    assert len(kept) == sum(row.part == "train" for row in rows) < len(manifest)
+    nothing = dataclasses.replace(stranger, made=bundle.load(tiny_bundle))
+    with pytest.raises(SplitError, match="trained without none"):
+        nothing.chosen()

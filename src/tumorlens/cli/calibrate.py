@@ -15,6 +15,10 @@ from tumorlens.labels import CLASSES, DISPLAY_NAMES
 @click.option("--split", required=True, help="Its split; the validation part is used.")
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
+@click.option("--left-out", "strangers", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
+              type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
+              help="A bundle trained alike without some sources, and images of these, but for "
+              "SPLIT's test part (`all`: no split): the bars shall hold there too.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
@@ -27,6 +31,7 @@ def command(
     data: Path,
     split: str,
     extras: tuple[tuple[Path, str], ...],
+    strangers: tuple[tuple[Path, Path, str], ...],
     gate: Path | None,
     coverage: float,
     licence: str | None,
@@ -34,7 +39,7 @@ def command(
 ) -> None:
     """Fit temperature, bars of abstention, prediction sets and the gate's threshold; save BUNDLE.
 
-    Only validation images are read: they trained nothing.
+    Only images are read that trained nothing: those for validation, and of sources left out.
     """
     try:
         import torch  # noqa: F401 - only to see whether the extra is there
@@ -47,7 +52,7 @@ def command(
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
-    from tumorlens.training.calibration import HeldOut
+    from tumorlens.training.calibration import HeldOut, Stranger
 
     made = bundle.load(bundle_folder.resolve())
     done, found = calibration.calibrate(
@@ -57,6 +62,14 @@ def command(
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
         coverage,
+        [
+            Stranger(
+                bundle.load(str(place)),
+                Manifest.load(path),
+                None if part == "all" else splits.load(part),
+            )
+            for place, path, part in strangers
+        ],
     )
     if licence:
         info = msgspec.structs.replace(done.info, licence=licence)

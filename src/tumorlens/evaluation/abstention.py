@@ -14,6 +14,10 @@ MISSED_TARGET: Final = 0.005
 """Largest share of tumour images that may be answered "no tumour"."""
 ERROR_TARGET: Final = 0.03
 """Largest share of wrong answers among the answers of a tumour class."""
+MISSED_ABROAD: Final = 0.03
+"""As ``MISSED_TARGET``, of tumours of a source that took no part in training."""
+ERROR_ABROAD: Final = 0.1
+"""As ``ERROR_TARGET``, of answers about such a source."""
 MAX_BAR: Final = 0.99
 
 
@@ -56,6 +60,14 @@ def choose_rule(
     return DecisionRule(
         tumor_at_least=_least_wrong(top[~healthy_answer], wrong[~healthy_answer], error),
         notumor_at_least=notumor,
+    )
+
+
+def stricter(one: DecisionRule, other: DecisionRule) -> DecisionRule:
+    """The higher of each bar: keeps the targets of both."""
+    return DecisionRule(
+        tumor_at_least=max(one.tumor_at_least, other.tumor_at_least),
+        notumor_at_least=max(one.notumor_at_least, other.notumor_at_least),
     )
 
 

@@ -13,12 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens import bundle
-from tumorlens.bundle import Bundle, GateFacts
+from tumorlens.bundle import Bundle, DecisionRule, GateFacts
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.splits import VALIDATION, Split
+from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import SplitError
-from tumorlens.evaluation.abstention import Outcome, choose_rule, outcome
+from tumorlens.evaluation.abstention import (
+    ERROR_ABROAD,
+    MISSED_ABROAD,
+    Outcome,
+    choose_rule,
+    outcome,
+    stricter,
+)
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
 from tumorlens.evaluation.metrics import RIGHT
@@ -57,6 +64,40 @@ class HeldOut:
         return cache.cached_images(self.manifest, self.chosen(), config, folder)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stranger:
+    """Sources that a bundle was trained without, to see how sure it is of what it never saw."""
+
+    made: Bundle
+    manifest: Manifest
+    split: Split | None = None
+    """Its test images take no part."""
+
+    def chosen(self) -> list[int]:
+        """Records of what the bundle was trained without; raises ``SplitError`` for none."""
+        away = set(map(str, self.made.info.training.get("left_out") or ()))
+        parts = self.split.parts(self.manifest) if self.split else [""] * len(self.manifest)
+        pairs = zip(self.manifest, parts, strict=True)
+        found = [
+            i
+            for i, (r, part) in enumerate(pairs)
+            if part != TEST and usable(r) and {r.source, r.family} & away
+        ]
+        if not found:
+            raise SplitError(
+                f"bundle {self.made.info.name} was trained without none of these images"
+            )
+        return found
+
+    def answers(self, cache_folder: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Probabilities (N, 4), and which classes are right (N, 4)."""
+        config, chosen = self.made.info.preprocess, self.chosen()
+        images = cache.cached_images(self.manifest, chosen, config, cache_folder)
+        logits = Classifier(self.made, answer_all=True).logits(images)
+        shares = probabilities(logits, self.made.info.temperature)
+        return shares, _right([self.manifest.records[i].label for i in chosen])
+
+
 def calibrate(
     made: Bundle,
     main: HeldOut,
@@ -64,11 +105,13 @@ def calibrate(
     cache_folder: Path,
     gate: bytes | None = None,
     coverage: float = COVERAGE,
+    strangers: Sequence[Stranger] = (),
 ) -> tuple[Bundle, Outcome]:
     """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
 
     ``coverage`` is what the sets of each class shall hold. What the bundle was trained without
-    takes no part here either: it is kept for the test.
+    takes no part here either: it is kept for the test. ``strangers`` show how sure networks made
+    alike are of sources they never saw: no bar is lower than theirs.
 
     Returns the bundle with them, not yet saved, and what the bars do to the validation images.
     Raises ``SplitError`` where there are none.
@@ -82,7 +125,7 @@ def calibrate(
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
     logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
-    right = [_right(held) for held in sets]
+    right = [_right([held.manifest.records[i].label for i in held.chosen()]) for held in sets]
     labels = right[0].argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
     known = right[0].sum(axis=1) == 1  # not "some tumour"
@@ -93,7 +136,11 @@ def calibrate(
     shares = probabilities(np.concatenate(logits), temperature)
     answers = np.concatenate(right)
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
-    rule = msgspec.structs.replace(choose_rule(shares, answers), chosen_on=on)
+    rule, rule_on = choose_rule(shares, answers), on
+    if strangers:
+        rule = stricter(rule, _rule_abroad(strangers, cache_folder))
+        rule_on = f"{on}, and sources left out"
+    rule = msgspec.structs.replace(rule, chosen_on=rule_on)
     info = msgspec.structs.replace(
         made.info, temperature=temperature, decision=rule, prediction_sets=kept
     )
@@ -108,9 +155,14 @@ def save(folder: Path, done: Bundle) -> Bundle:
     return bundle.save(folder, done.info, done.model, done.gate)
 
 
-def _right(held: HeldOut) -> NDArray[np.bool_]:
-    labels = [ANSWERABLE.index(held.manifest.records[i].label) for i in held.chosen()]
-    right: NDArray[np.bool_] = RIGHT[labels]
+def _rule_abroad(strangers: Sequence[Stranger], cache_folder: Path) -> DecisionRule:
+    found = [stranger.answers(cache_folder) for stranger in strangers]
+    shares, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return choose_rule(shares, right, missed=MISSED_ABROAD, error=ERROR_ABROAD)
+
+
+def _right(labels: Sequence[str]) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = RIGHT[[ANSWERABLE.index(label) for label in labels]]
     return right
 
 
