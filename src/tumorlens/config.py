@@ -169,6 +169,11 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     After Wortsman et al. (2022): what was learnt anew, without losing what was known before.
     """
+    tempered_choice: bool = False
+    """Measure the validation loss, which chooses the epoch, after a temperature, as bundles have.
+
+    Else late epochs of a smoothed and mixed training are judged by their lack of confidence.
+    """
     flip_at_test: bool = False
     """Average logits over the image and its mirror inside the exported graph."""
     preprocess: PreprocessConfig = PreprocessConfig()

@@ -106,6 +106,22 @@ def test_a_run_starts_from_a_bundle_and_keeps_of_it_what_the_recipe_says(
     assert scores[0.0].sha256 != scores[1.0].sha256
 
 
+def test_the_share_may_be_decided_after_the_last_epoch(
+    finished: Path, square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data, made = TrainingData(*square_set), {}
+    for name, first, resume in (("one", 0.5, False), ("two", 0.2, False), ("two", 0.5, True)):
+        options = RunOptions(
+            threads=1, cache_folder=tmp_path / "cache", resume=resume,
+            start_from=finished / "bundle",
+        )  # fmt: skip
+        config = msgspec.structs.replace(tiny_config, epochs=1, keep_start=first)
+        folder = train(config, data, tmp_path / name, options)
+        assert folder is not None
+        made[name, first] = bundle.load(folder).sha256
+    assert made["two", 0.5] == made["one", 0.5] != made["two", 0.2]
+
+
 def test_a_share_of_the_start_needs_a_start(
     square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
+from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.labels import CLASSES
 from tumorlens.training import architectures, checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
@@ -247,6 +248,8 @@ class Trainer:
         """Validate the averaged weights; keep them where they are the best so far."""
         logits = self.predict(self.average.values, self.validation_set)
         labels = torch.from_numpy(self.validation_set.labels)
+        if self.config.tempered_choice:
+            logits = logits / fit_temperature(logits.numpy(), self.validation_set.labels)
         entry = {
             "epoch": self.state.epoch,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
