@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from tumorlens.bundle import DecisionRule
-from tumorlens.evaluation.abstention import MAX_BAR, choose_rule, outcome
+from tumorlens.evaluation.abstention import (
+    MAX_BAR,
+    choose_rule,
+    choose_rule_abroad,
+    outcome,
+    stricter,
+)
 from tumorlens.labels import CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES
 
 
@@ -69,3 +75,34 @@ def test_rates_over_nothing_are_undefined() -> None:
     assert np.isnan(found.false_alarm_rate)
     assert found.missed_tumor_rate == 0.0
     assert NO_TUMOR_INDEX == 2
+
+
+def test_abroad_the_healthy_shall_be_right_whatever_kind_the_tumours_are() -> None:
+    shares = _shares(
+        ("notumor", 0.9), ("notumor", 0.8), ("notumor", 0.6),  # healthy, told so
+        ("glioma", 0.95), ("pituitary", 0.7),  # healthy, told a tumour
+        ("notumor", 0.7), ("meningioma", 0.99),  # gliomas: missed, and of the wrong kind
+    )  # fmt: skip
+    right = _right(*["notumor"] * 5, *["glioma"] * 2)
+    rule = choose_rule_abroad(shares, right, missed=0.5, healthy=0.75)
+    assert rule.notumor_at_least == 0.0
+    assert 0.7 < rule.tumor_at_least < 0.7001  # three right, one alarm
+    strict = choose_rule_abroad(shares, right, missed=0.0, healthy=0.75)
+    assert 0.7 < strict.notumor_at_least < 0.7001
+    assert 0.95 < strict.tumor_at_least < 0.9501  # two right: no alarm is left
+    found = outcome(shares, right, strict)
+    assert found.healthy_accuracy == 1.0
+    assert found.missed_tumor_rate == 0.0
+    assert found.accuracy < 1.0  # the wrong kind is no matter here
+
+
+def test_nine_right_allow_one_alarm() -> None:
+    shares = _shares(*[("notumor", 0.9)] * 9, ("glioma", 0.9))
+    right = _right(*["notumor"] * 10)
+    assert choose_rule_abroad(shares, right, healthy=0.9) == DecisionRule()
+
+
+def test_the_stricter_rule_has_the_higher_of_each_bar() -> None:
+    one = DecisionRule(tumor_at_least=0.5, notumor_at_least=0.9, chosen_on="here")
+    other = DecisionRule(tumor_at_least=0.7, notumor_at_least=0.6)
+    assert stricter(one, other) == DecisionRule(tumor_at_least=0.7, notumor_at_least=0.9)

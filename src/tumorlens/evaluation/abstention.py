@@ -14,11 +14,12 @@ MISSED_TARGET: Final = 0.005
 """Largest share of tumour images that may be answered "no tumour"."""
 ERROR_TARGET: Final = 0.03
 """Largest share of wrong answers among the answers of a tumour class."""
-MISSED_ABROAD: Final = 0.03
+MISSED_ABROAD: Final = 0.1
 """As ``MISSED_TARGET``, of tumours of a source that took no part in training."""
-ERROR_ABROAD: Final = 0.1
-"""As ``ERROR_TARGET``, of answers about such a source."""
+HEALTHY_ABROAD: Final = 0.9
+"""Least share of right answers among the answered images without tumour of such a source."""
 MAX_BAR: Final = 0.99
+_ROUNDING: Final = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +61,31 @@ def choose_rule(
     return DecisionRule(
         tumor_at_least=_least_wrong(top[~healthy_answer], wrong[~healthy_answer], error),
         notumor_at_least=notumor,
+    )
+
+
+def choose_rule_abroad(
+    shares: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    *,
+    missed: float = MISSED_ABROAD,
+    healthy: float = HEALTHY_ABROAD,
+) -> DecisionRule:
+    """Return the lowest bars that keep both targets on images of sources that trained nothing.
+
+    Arguments as of ``choose_rule``. "No tumour" as there; a tumour class is answered from the
+    lowest probability at which at least ``healthy`` of the answers about images without tumour are
+    right. Which kind of tumour is not asked: there no bar helps, for the wrong kind is told with
+    as much confidence as the right one.
+    """
+    answered, top = shares.argmax(axis=1), shares.max(axis=1)
+    ill = ~right[:, NO_TUMOR_INDEX]
+    said_healthy = answered == NO_TUMOR_INDEX
+    notumor = _above(top[said_healthy & ill], int(missed * ill.sum()))
+    told_right = int((said_healthy & ~ill & (top >= notumor)).sum())
+    budget = int(told_right * (1 - healthy) / healthy + _ROUNDING)
+    return DecisionRule(
+        tumor_at_least=_above(top[~said_healthy & ~ill], budget), notumor_at_least=notumor
     )
 
 

@@ -19,10 +19,9 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import (
-    ERROR_ABROAD,
-    MISSED_ABROAD,
     Outcome,
     choose_rule,
+    choose_rule_abroad,
     outcome,
     stricter,
 )
@@ -158,7 +157,7 @@ def save(folder: Path, done: Bundle) -> Bundle:
 def _rule_abroad(strangers: Sequence[Stranger], cache_folder: Path) -> DecisionRule:
     found = [stranger.answers(cache_folder) for stranger in strangers]
     shares, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return choose_rule(shares, right, missed=MISSED_ABROAD, error=ERROR_ABROAD)
+    return choose_rule_abroad(shares, right)
 
 
 def _right(labels: Sequence[str]) -> NDArray[np.bool_]:
