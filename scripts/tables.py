@@ -93,8 +93,8 @@ def honest_table() -> str:
     ]  # fmt: skip
     commands = (
         f"95% intervals in brackets, from resampling patients. `folder`: seed 0 of three; the mean "
-        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. `clean`: the seed of the recipe "
-        f"`robust` that was best on validation; {protocols.robust_seeds_told()}.{protocols.folds_told()} "
+        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. `clean`: recipe `taught`, one "
+        f"seed; of `robust`, from which it goes on, {protocols.robust_seeds_told()}.{protocols.folds_told()} "
         f"Made by `{folder['command']}` and `{clean['command']}`."
     )
     return table(rows) + "\n\n" + commands
