@@ -42,7 +42,8 @@ def elsewhere_section() -> str:
     commands = "\n".join(f"    {load('evaluations', f'{n}.json')['command']}" for n, _ in ELSEWHERE)
     return (
         f"{plain_and_robust()}\n\nOne bundle, `default`, one look each. “Right” of a tumour of unknown kind is any tumour "
-        "class. Its bars of abstention were chosen on validation images; shares of missed tumours "
+        "class. Its bars of abstention were chosen on validation images and, with a network made alike, "
+        "on sources left out; shares of missed tumours "
         f"are of all tumour images.\n\n{table(rows)}\n\n{commands}"
     )
 

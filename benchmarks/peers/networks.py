@@ -29,8 +29,11 @@ from tumorlens.training.network import FinerLesionHead, Network, NetworkOutput, 
 OURS: Final = ("small", "paper")
 """Networks of ours that are trained beside the peers, by their names in ``ARCHITECTURES``."""
 TEACHER: Final = "teacher"
+"""Its name, beside those of ``PEERS``."""
 _TEACHER_SIDE: Final = 128
+"""Side of the square that the teacher sees, in pixels."""
 _FROZEN: Final = 3
+"""Blocks of the teacher that stay as ImageNet made them."""
 _DROPOUT: Final = 0.2
 """As our networks have, MobileNetV2 and MobileNetV3 too; ResNet-18 was published with none."""
 _LINEAR_STD: Final = 0.02
@@ -257,13 +260,16 @@ PEERS: Final[Mapping[str, Callable[[PreprocessConfig], Peer]]] = {
 }
 
 
+_TRAINED_HERE: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
+    **PEERS, TEACHER: Teacher
+}  # fmt: skip
+
+
 def build(config: TrainConfig) -> Network:
     """The network, ours or a peer, that ``config.model`` names; ``RecipeError`` for another."""
     name = config.model
-    if name == TEACHER:
-        return Teacher(config.preprocess)
-    if isinstance(name, str) and name in PEERS:
-        return PEERS[name](config.preprocess)
+    if isinstance(name, str) and name in _TRAINED_HERE:
+        return _TRAINED_HERE[name](config.preprocess)
     if name in OURS:
         return architectures.build(config)
     raise RecipeError(f"no peer is named {name!r}; there are {', '.join([*PEERS, *OURS])}")

@@ -47,7 +47,7 @@ class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
-    """From which probability an answer is given; below, it is held back. Chosen on validation.
+    """From which probability an answer is given; below, it is held back.
 
     The defaults hold nothing back.
     """

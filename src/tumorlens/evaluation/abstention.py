@@ -20,6 +20,7 @@ HEALTHY_ABROAD: Final = 0.9
 """Least share of right answers among the answered images without tumour of such a source."""
 MAX_BAR: Final = 0.99
 _ROUNDING: Final = 1e-9
+"""Nine right answers at a share of 0.9 allow one alarm, whatever binary fractions make of it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,12 +56,10 @@ def choose_rule(
     answered, top = shares.argmax(axis=1), shares.max(axis=1)
     ill = ~right[:, NO_TUMOR_INDEX]
     wrong = ~right[np.arange(len(right)), answered]
-    healthy_answer = answered == NO_TUMOR_INDEX
-    budget = int(missed * ill.sum())
-    notumor = _above(top[healthy_answer & ill], budget)
+    said_healthy = answered == NO_TUMOR_INDEX
     return DecisionRule(
-        tumor_at_least=_least_wrong(top[~healthy_answer], wrong[~healthy_answer], error),
-        notumor_at_least=notumor,
+        tumor_at_least=_least_wrong(top[~said_healthy], wrong[~said_healthy], error),
+        notumor_at_least=_missing_few(top, said_healthy, ill, missed),
     )
 
 
@@ -81,7 +80,7 @@ def choose_rule_abroad(
     answered, top = shares.argmax(axis=1), shares.max(axis=1)
     ill = ~right[:, NO_TUMOR_INDEX]
     said_healthy = answered == NO_TUMOR_INDEX
-    notumor = _above(top[said_healthy & ill], int(missed * ill.sum()))
+    notumor = _missing_few(top, said_healthy, ill, missed)
     told_right = int((said_healthy & ~ill & (top >= notumor)).sum())
     budget = int(told_right * (1 - healthy) / healthy + _ROUNDING)
     return DecisionRule(
@@ -125,6 +124,13 @@ def as_dict(found: Outcome) -> dict[str, float | None]:
 
 def _share(values: NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _missing_few(
+    top: NDArray[np.float64], said_healthy: NDArray[np.bool_], ill: NDArray[np.bool_], missed: float
+) -> float:
+    """The lowest bar at which at most ``missed`` of the ill are told "no tumour"."""
+    return _above(top[said_healthy & ill], int(missed * ill.sum()))
 
 
 def _above(values: NDArray[np.float64], budget: int) -> float:
