@@ -11,7 +11,8 @@ exports a bundle; called again, it goes on from the last checkpoint. `install` m
 of its own for each of the two packages of this task that one can install today, for they are scored
 as they come, and bring half a gigabyte of TensorFlow. `score` scores every run that there is, the
 bundles given by `--bundle`, and the packages that are installed; it writes
-docs/benchmarks/peers.json, and the section of docs/measurements.md with it.
+docs/benchmarks/peers.json, and the section of docs/measurements.md with it. With `--keep` rows that
+are there already stay, so that networks can be added to the table one by one.
 
 A bundle is scored on the split that it was trained on only. What the packages were trained on is
 not all known: one was trained on the `Training` folder of the very set, patients of the `clean`

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import benchmarks.peers as package
-from benchmarks.peers import contenders, networks, packages, scoring, training
+from benchmarks.peers import contenders, keeping, networks, packages, scoring, training
 from benchmarks.peers.contenders import Contender
 from benchmarks.predict import processor
 
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--latency-images", type=int, default=8)
     score.add_argument("--resamples", type=int, default=2000)
     score.add_argument("--output", type=Path, default=_OUTPUT)
+    score.add_argument("--keep", action="store_true",
+                       help="leave what stands in --output and is not scored now; against the "
+                       "same network of ours only")  # fmt: skip
     return parser
 
 
@@ -108,6 +111,8 @@ def _score(options: argparse.Namespace) -> None:
         "processor": processor(),
         "splits": tables,
     }
+    if options.keep and options.output.exists():
+        record = keeping.keep(record, json.loads(options.output.read_text(encoding="utf-8")))
     options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if options.output.resolve() == _ROOT / _OUTPUT:
         subprocess.run([sys.executable, str(_ROOT / "scripts" / "tables.py")], check=True)
@@ -131,7 +136,10 @@ def _command(options: argparse.Namespace) -> str:
     """What was run, without folders of this machine: of these only the name."""
     words = ["python", "-m", "benchmarks.peers", "score"]
     for name, value in vars(options).items():
-        if name in {"what", "output"} or value is None:
+        if name in {"what", "output"} or value is None or value is False:
+            continue
+        if value is True:
+            words.append(f"--{name.replace('_', '-')}")
             continue
         for one in value if isinstance(value, list) else [value]:
             word = Path(one).name if isinstance(one, Path) or "/" in str(one) else str(one)

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.peers import __main__ as command
-from benchmarks.peers import comparison, contenders, networks, packages, scoring, training
+from benchmarks.peers import (
+    comparison,
+    contenders,
+    keeping,
+    networks,
+    packages,
+    scoring,
+    training,
+)
 
 from benchmarks import mobilenet_v2
 from tumorlens import bundle
@@ -245,6 +253,49 @@ def test_command_line_names_no_folder() -> None:
     line = command._command(options)
     assert line.startswith("python -m benchmarks.peers score --data np.csv --part validation")
     assert "/" not in line
+    assert "--keep" not in line
+    options = command._parser().parse_args(
+        ["score", "--data", "np.csv", "--part", "test", "--keep", "--split", "clean"]
+    )
+    assert command._command(options).endswith("--keep")
+
+
+def _record(
+    command: str, rows: dict[str, str], split: str = "clean", **other: str
+) -> keeping.Table:
+    """As `score` writes it, with a hash for each row."""
+    table = {"split": split, "split_sha256": "s", "data_sha256": "d", "n": 3, "ours": "small"}
+    listed = [{"name": name, "sha256": sha256} for name, sha256 in rows.items()]
+    whole = {"command": command, "part": "test", "splits": [{**table, "rows": listed, **other}]}
+    return {key: value for key, value in {**whole, **other}.items() if key in whole}
+
+
+def test_rows_that_are_not_scored_anew_stay() -> None:
+    earlier = _record("FIRST", {"small": "1", "paper": "2", "resnet_18": "3"})
+    other = _record("", {"small": "9"}, split="folder")["splits"]
+    earlier = {**earlier, "splits": [*earlier["splits"], *other]}
+    now = keeping.keep(dict(_record("SECOND", {"small": "1", "paper": "4"})), earlier)
+    clean, folder = now["splits"]
+    assert [(row["name"], row["sha256"]) for row in clean["rows"]] == [
+        ("small", "1"), ("paper", "4"), ("resnet_18", "3"),
+    ]  # fmt: skip
+    assert folder == other[0]
+    third = keeping.keep(dict(_record("THIRD", {"small": "1"})), now)
+    assert third["earlier_commands"] == ["FIRST", "SECOND"]
+    assert third["command"] == "THIRD"
+
+
+@pytest.mark.parametrize(
+    ("now", "complaint"),
+    [
+        (_record("", {"small": "5"}), "against another 'small'"),
+        (_record("", {"small": "1"}, data_sha256="e"), "data_sha256 of the earlier rows"),
+        (_record("", {"small": "1"}, part="validation"), "earlier rows are of the test images"),
+    ],
+)
+def test_rows_that_do_not_compare_are_not_kept(now: keeping.Table, complaint: str) -> None:
+    with pytest.raises(EvaluationError, match=complaint):
+        keeping.keep(dict(now), _record("FIRST", {"small": "1", "paper": "2"}))
 
 
 def _tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
