@@ -1,16 +1,22 @@
 """How well a bundle refuses what is no brain MRI, by kind of picture, and what it refuses wrongly.
 
-    python -m benchmarks.refusal --data nickparvar.csv --split clean --output refusal.json
+    python -m benchmarks.refusal --data nickparvar.csv --split clean --output refusal.json \
+        --volume example_ct.nii.gz --volume example_mr_sm.nii.gz
 
 Heads are the test part of the split. The others are pictures that packages ship: photographs,
 micrographs and other recordings of scikit-image, pixel data of pydicom's test files that are no
-head, and drawn ones: white, black, noise, checkerboards, pages of text. None of them trained or
-tuned anything. A picture that is refused with an error (blank, too small) counts as refused.
+head (some more where the package pydicom-data is installed), and drawn ones: white, black, noise,
+checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we take the
+CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0).
+None of them trained or tuned anything. A picture that is refused with an error (blank, too small)
+counts as refused.
 """
 
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +34,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.imaging.limits import MIN_SIDE
 from tumorlens.inference import gate as gates
 from tumorlens.inference.gate import Gate
 
@@ -41,9 +48,16 @@ _OTHER: Final = ("brick", "grass", "gravel", "retina", "microaneurysms")
 _NO_HEAD: Final = (
     "CT_small.dcm", "rtdose.dcm", "OBXXXX1A.dcm", "US1_UNCR.dcm", "examples_palette.dcm",
     "examples_rgb_color.dcm", "SC_rgb.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPEG2000.dcm",
-    "color-px.dcm", "liver_1frame.dcm",
+    "color-px.dcm", "liver_1frame.dcm", "RG1_UNCR.dcm", "RG3_UNCR.dcm", "MR2_UNCR.dcm",
+    "MR-SIEMENS-DICOM-WithOverlays.dcm", "explicit_VR-UN.dcm", "gdcm-US-ALOKA-16.dcm",
 )  # fmt: skip
 _DRAWN_EACH: Final = 25
+_DEPTHS: Final = (0.2, 0.4, 0.6, 0.8)
+"""Where a volume is cut, along each of its axes."""
+_AIR: Final = -500.0
+"""A volume that goes below this is a CT, in Hounsfield units."""
+_SOFT_TISSUE: Final = (-160.0, 240.0)
+"""The window in which a CT's soft tissue is usually shown, in Hounsfield units."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,8 @@ class Found:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = shared.parser(__doc__, data="manifest", bundle=True, part=True)
+    parser.add_argument("--volume", type=Path, action="append", default=[],
+                        help="NIfTI without a head, to be cut")  # fmt: skip
     options = parser.parse_args(arguments)
     loaded = bundle.load(options.bundle)
     gate = gates.of_bundle(loaded)
@@ -69,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = splits.load(options.split).parts(manifest)
     heads = [manifest.file(r) for r, p in zip(manifest, parts, strict=True) if p == options.part]
     known = _look(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
-    kinds = [_look(gate, name, _images(pictures)) for name, pictures in others().items()]
+    strangers = others()
+    if options.volume:
+        strangers["slices of trunks, CT and MR"] = _slices(options.volume)
+    kinds = [_look(gate, name, _images(pictures)) for name, pictures in strangers.items()]
     rows = [_row(found, known) for found in kinds]
     _show(rows, known)
     if options.output:
@@ -81,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "split": options.split,
             "part": options.part,
             "heads": {"n": len(known.names), "refused": float(np.mean(known.refused))},
+            "volumes": [file.name for file in options.volume],
             "kinds": rows,
         }
         shared.save(options.output, result)
@@ -149,6 +169,24 @@ def _from_pydicom() -> Pictures:
         while pixels.ndim > 3 or (pixels.ndim == 3 and pixels.shape[-1] != 3):
             pixels = pixels[len(pixels) // 2]
         yield name, pixels
+
+
+def _slices(volumes: Sequence[Path]) -> Pictures:
+    """Each volume cut along its axes; CT as a viewer shows soft tissue, and from air to bone."""
+    import nibabel
+
+    for file in volumes:
+        voxels = np.asarray(nibabel.load(file).get_fdata(), dtype=np.float32)  # type: ignore[attr-defined]
+        windows = [(float(voxels.min()), float(voxels.max()))]
+        if windows[0][0] < _AIR:
+            windows.append(_SOFT_TISSUE)
+        for axis, depth in product(range(3), _DEPTHS):
+            cut = np.rot90(voxels.take(int(depth * voxels.shape[axis]), axis=axis))
+            if min(cut.shape) < MIN_SIDE:
+                continue
+            for low, high in windows:
+                shown = 255 * (np.clip(cut, low, high) - low) / (high - low)
+                yield f"{file.name} {axis} {depth} {low:.0f}..{high:.0f}", shown.astype(np.uint8)
 
 
 def _flat() -> Pictures:

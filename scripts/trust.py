@@ -136,10 +136,11 @@ def refusal_section() -> str:
     heads = found["heads"]
     rows.append((f"heads: `{found['split']}` {found['part']}", f"{heads['n']:,}",
                  f"**{heads['refused']:.2%}**", "–"))  # fmt: skip
+    volumes = "".join(f" --volume {name}" for name in found["volumes"])
     return (
-        "The gate alone, before anything is classified "
-        "(`python -m benchmarks.refusal --data nickparvar.csv --output refusal.json`).\n\n"
-        + table(rows)
+        "The gate alone, before anything is classified (`python -m benchmarks.refusal --data "
+        f"nickparvar.csv --output refusal.json{volumes}`; the trunks are test files of "
+        "TotalSegmentator's source package).\n\n" + table(rows)
     )
 
 

@@ -1,8 +1,8 @@
 """Pictures that are no brain MRI, drawn by rules: what the gate learns to refuse.
 
 Nobody can collect every picture that is not a brain. What a gate must learn is what makes a head a
-head, so half of these are near misses: heads cut into pieces, several heads in one frame, tissue
-without a head, and soft shapes on black that other organs and modalities look like. The others are
+head, so most of these are near misses: heads cut into pieces, several heads in one frame, tissue
+without a head, and the trunks, limbs and soft shapes on black that other scans show. The others are
 noise, patterns, scenes of overlapping shapes ("dead leaves", Lee, Mumford and Huang 2001) and
 pages of text. After "outlier exposure" (Hendrycks et al. 2019), without anybody's photographs.
 """
@@ -87,6 +87,68 @@ def organs(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
             image = image + rng.uniform(0, 2) * rim * (1 - rim)
     image = gaussian_filter(image, rng.uniform(0.3, 1.2))
     return np.clip(image + rng.uniform(0, 0.05) * _white(rng, size), 0, None)
+
+
+def trunk(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """A body cut across: fat, muscle, a cavity of organs or lungs, ribs, a spine at the back."""
+    width, flat, power = rng.uniform(0.55, 1.05), rng.uniform(0.5, 0.95), rng.uniform(2, 3.5)
+    bone = rng.uniform(0.5, 1.0) if rng.random() < 0.7 else rng.uniform(0, 0.4)
+    reach = _reach(size, width, width * flat, power)
+    image = np.where(reach < 1, rng.uniform(0.1, 0.9), 0.0)
+    wall = 1 - rng.uniform(0.03, 0.25)
+    image = np.where(reach < wall, _material(rng, size), image)
+    inside = reach < wall - rng.uniform(0.05, 0.15)
+    image = np.where(inside, rng.uniform(0.0, 0.7), image)
+    image = _filled(rng, image, inside, width)
+    for angle in rng.uniform(0, 2 * np.pi, rng.integers(0, 14)):
+        center = wall * width * np.array([flat * np.sin(angle), np.cos(angle)])
+        image = np.where(_shape(rng, size, rng.uniform(0.02, 0.09), center), bone, image)
+    back = width * flat * rng.uniform(0.35, 0.75)
+    image = np.where(_disc(size, (back, 0), rng.uniform(0.08, 0.2)), bone, image)
+    canal = _disc(size, (back + rng.uniform(0.1, 0.2), 0), rng.uniform(0.03, 0.08))
+    image = np.where(canal, rng.uniform(0, 1), image)
+    return _finished(rng, image if rng.random() < 0.8 else image[::-1])
+
+
+def length(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """A body cut lengthwise, from one end of the frame to the other, vertebrae in a row."""
+    y, x = _grid(size)
+    middle, bend = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
+    half = rng.uniform(0.35, 0.9) * (1 + rng.uniform(-0.3, 0.3) * np.cos(rng.uniform(1, 4) * y))
+    reach = np.abs(x - middle - bend * y**2) / half
+    image = np.where(reach < 1, rng.uniform(0.1, 0.9), 0.0)
+    inside = reach < 1 - rng.uniform(0.05, 0.3)
+    image = np.where(inside, _material(rng, size), image)
+    image = _filled(rng, image, inside, 1.0)
+    bone = rng.uniform(0.3, 1.0)
+    column, thick, step = rng.uniform(-0.4, 0.4), rng.uniform(0.05, 0.18), rng.uniform(0.12, 0.4)
+    spine = np.abs(x - middle - column - rng.uniform(-0.2, 0.2) * y**2) < thick
+    gaps = np.mod(y + rng.uniform(0, 1), step) > step * rng.uniform(0.1, 0.35)
+    if rng.random() < 0.7:
+        image = np.where(spine & inside, np.where(gaps, bone, rng.uniform(0, 0.6)), image)
+    if rng.random() < 0.5:
+        ribs = (np.abs(reach - rng.uniform(0.8, 0.95)) < 0.06) & gaps
+        image = np.where(ribs, bone, image)
+    return _finished(rng, image if rng.random() < 0.7 else image.T)
+
+
+def limb(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """An arm, a leg or a joint: long bones with marrow among muscles, along or across."""
+    y, x = _grid(size)
+    image = np.zeros((size, size))
+    bone, marrow, along = rng.uniform(0, 1), rng.uniform(0, 1), rng.random() < 0.6
+    meeting = rng.uniform(-0.5, 0.5)
+    for _ in range(rng.integers(1, 3)):
+        across, lean = rng.uniform(-0.5, 0.5), rng.uniform(-0.4, 0.4)
+        thick = rng.uniform(0.2, 0.7)
+        distance = np.abs(x - across - lean * y) if along else np.hypot(x - across, y - lean)
+        image = np.where(distance < thick, _material(rng, size), image)
+        ends = along * rng.uniform(0, 1) * np.exp(-(((y - meeting) / 0.2) ** 2))
+        shaft = thick * rng.uniform(0.2, 0.5) * (1 + ends)
+        joint = along & (np.abs(y - meeting) < rng.uniform(0.01, 0.06))
+        image = np.where((distance < shaft) & ~joint, bone, image)
+        image = np.where((distance < shaft * rng.uniform(0.5, 0.9)) & ~joint, marrow, image)
+    return _finished(rng, image if rng.random() < 0.7 else image.T)
 
 
 def exposure(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
@@ -174,6 +236,9 @@ KINDS: Final[dict[str, Callable[[np.random.Generator, int, Picture], Picture]]] 
     "pattern": pattern,
     "leaves": leaves,
     "organs": organs,
+    "trunk": trunk,
+    "length": length,
+    "limb": limb,
     "exposure": exposure,
     "page": page,
     "shuffled": shuffled,
@@ -182,6 +247,48 @@ KINDS: Final[dict[str, Callable[[np.random.Generator, int, Picture], Picture]]] 
     "swirled": swirled,
     "silhouette": silhouette,
 }
+
+
+def _filled(
+    rng: np.random.Generator, image: NDArray[np.float64], cavity: NDArray[np.bool_], width: float
+) -> NDArray[np.float64]:
+    """``image`` with organs in ``cavity``, sometimes two lungs as well."""
+    size = len(image)
+    for _ in range(rng.integers(2, 16)):
+        center = width * rng.uniform(-0.8, 0.8, 2)
+        organ = _shape(rng, size, rng.uniform(0.04, 0.35), center)
+        image = np.where(organ & cavity, _material(rng, size), image)
+    if rng.random() < 0.4:
+        air = rng.uniform(0, 0.15) + rng.uniform(0, 0.4) * (_clouds(rng, size, 1.5) > 0.75)
+        for side in (-1, 1):
+            center = width * np.array([rng.uniform(-0.2, 0.1), side * rng.uniform(0.35, 0.55)])
+            lung = _shape(rng, size, width * rng.uniform(0.25, 0.45), center)
+            image = np.where(lung & cavity, air, image)
+    return image
+
+
+def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Picture:
+    """As a scanner would show it: a little soft, a little noisy, sometimes bright around."""
+    soft = gaussian_filter(image, rng.uniform(0.2, 1.0))
+    around = rng.uniform(0, 0.04) if rng.random() < 0.9 else rng.uniform(0.2, 0.6)
+    noisy = np.maximum(soft, around) + rng.uniform(0, 0.06) * _white(rng, len(image))
+    shown: Picture = np.clip(noisy, 0, None).astype(np.float32)
+    return shown
+
+
+def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.bool_]:
+    y, x = _grid(size)
+    inside: NDArray[np.bool_] = np.hypot(y - center[0], x - center[1]) < radius
+    return inside
+
+
+def _reach(size: int, width: float, height: float, power: float) -> NDArray[np.float64]:
+    """How far out each pixel lies in a rounded box: 1 on its edge."""
+    y, x = _grid(size)
+    found: NDArray[np.float64] = (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (
+        1 / power
+    )
+    return found
 
 
 def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
