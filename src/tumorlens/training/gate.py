@@ -76,7 +76,7 @@ class GateRun:
     steps: int = 3000
     batch_size: int = 96
     learning_rate: float = 3e-3
-    outliers: int = 6000
+    outliers: int = 12_000
     """Pictures drawn once; each batch takes some, mirrored and restyled anew."""
     seed: int = 0
 
