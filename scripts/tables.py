@@ -93,7 +93,7 @@ def honest_table() -> str:
     ]  # fmt: skip
     commands = (
         f"95% intervals in brackets, from resampling patients. `folder`: seed 0 of three; the mean "
-        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. `clean`: recipe `taught`, one "
+        f"accuracy of the three seeds is {protocols.mean_accuracy():.2%}. `clean`: recipe `taught-again`, one "
         f"seed; of `robust`, from which it goes on, {protocols.robust_seeds_told()}.{protocols.folds_told()} "
         f"Made by `{folder['command']}` and `{clean['command']}`."
     )

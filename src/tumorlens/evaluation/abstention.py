@@ -14,7 +14,7 @@ MISSED_TARGET: Final = 0.005
 """Largest share of tumour images that may be answered "no tumour"."""
 ERROR_TARGET: Final = 0.03
 """Largest share of wrong answers among the answers of a tumour class."""
-MISSED_ABROAD: Final = 0.15
+MISSED_ABROAD: Final = 0.1
 """As ``MISSED_TARGET``, of tumours of a source that took no part in training."""
 HEALTHY_ABROAD: Final = 0.9
 """Least share of right answers among the answered images without tumour of such a source."""
