@@ -89,8 +89,8 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "16-bit.png", encode.png(heads[1].astype(np.uint16) * np.uint16(201) + np.uint16(900))
     # Not 192 pixels, twice what one bundle sees: halves between two levels would round at random.
     yield "colour.png", encode.png(tinted(heads[2][2:189, 3:190]))
-    yield "wide.png", encode.png(np.pad(heads[3], ((0, 0), (17, 90))))
-    yield "tall.png", encode.png(np.ascontiguousarray(heads[0][:, 60:141]))
+    yield "wide.png", encode.png(np.pad(heads[3], ((0, 0), (17, 40))))
+    yield "tall.png", encode.png(np.ascontiguousarray(heads[0][:, 40:161]))
     yield "large.png", encode.png(np.kron(heads[1][::2, ::2], np.ones((6, 6), np.uint8)))
     yield "small.png", encode.png(np.ascontiguousarray(heads[2][::4, ::4]))
 

@@ -61,6 +61,27 @@ def pattern(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return unit(shape.astype(np.float32)) + rng.uniform(0, 0.1) * _white(rng, size)
 
 
+def medallion(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+    """A disc filled with sectors, rings and ramps: wheels, dials, plates, badges."""
+    y, x = _grid(size)
+    x, y = x - rng.uniform(-0.15, 0.15), (y - rng.uniform(-0.15, 0.15)) * rng.uniform(0.8, 1.25)
+    radius, angle = np.hypot(y, x), np.arctan2(y, x) + rng.uniform(0, 2 * np.pi)
+    waves = np.sin(rng.integers(1, 13) * angle)
+    fills = [
+        waves,
+        np.sign(waves),
+        np.sin(2 * np.pi * radius / rng.uniform(0.1, 1.0)),
+        radius ** rng.uniform(0.5, 3),
+        np.abs(angle - np.pi),
+    ]
+    shares = rng.dirichlet(np.full(len(fills), 0.4))
+    inside = sum(share * unit(fill) for share, fill in zip(shares, fills, strict=True))
+    inside = inside if rng.random() < 0.5 else 1 - inside
+    around = 0.0 if rng.random() < 0.6 else rng.uniform(0, 1)
+    image = np.where(radius < rng.uniform(0.45, 1.0), rng.uniform(0.2, 1.0) * inside, around)
+    return _finished(rng, image)
+
+
 def leaves(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     """A scene: many shapes over each other, each with its own tone and texture, no empty frame."""
     scene = _clouds(rng, size, 2.0)
@@ -234,6 +255,7 @@ def silhouette(rng: np.random.Generator, size: int, head: Picture) -> Picture:
 KINDS: Final[dict[str, Callable[[np.random.Generator, int, Picture], Picture]]] = {
     "noise": noise,
     "pattern": pattern,
+    "medallion": medallion,
     "leaves": leaves,
     "organs": organs,
     "trunk": trunk,
