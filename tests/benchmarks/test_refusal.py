@@ -11,7 +11,7 @@ from benchmarks import refusal
 def _volume(path: Path, lowest: float) -> Path:
     voxels = np.random.default_rng(0).uniform(0, 400, (40, 48, 20)).astype(np.float32)
     voxels[0, 0, 0] = lowest
-    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)  # type: ignore[attr-defined]
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
     return path
 
 
