@@ -9,8 +9,10 @@ head (some more where the package pydicom-data is installed), and drawn ones: wh
 checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we take the
 CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0):
 example_ct.nii.gz, example_mr_sm.nii.gz, and aorta_report/example_ct.nii.gz as chest_ct.nii.gz.
-None of them trained or tuned anything. A picture that is refused with an error (blank, too small)
-counts as refused.
+None of them trained anything. But trunks and discs are drawn for the gate because slices of these
+volumes and a colour wheel had passed an earlier one (docs/log.md): for these two kinds the figures
+say that a gap is closed. A picture that is refused with an error (blank, too small) counts as
+refused.
 """
 
 import warnings

@@ -140,7 +140,8 @@ def refusal_section() -> str:
     return (
         "The gate alone, before anything is classified (`python -m benchmarks.refusal --data "
         f"nickparvar.csv --output refusal.json{volumes}`; the trunks are test files of "
-        "TotalSegmentator's source package).\n\n" + table(rows)
+        "TotalSegmentator's source package). Nothing of it trained; but the gate is taught drawn trunks "
+        "and discs because of what passed an earlier one ([log](log.md)).\n\n" + table(rows)
     )
 
 
