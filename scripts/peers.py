@@ -42,9 +42,7 @@ def _remarks(found: Json) -> str:
         "strengths, divided by ours on the same pictures; fewer pictures for the packages. "
         f"Latency: one file to its answer, loaded, one core, {found['processor']}; of a machine "
         "that other programs used as well, so the ratio counts.\n\n"
-        + "\n".join(
-            f"    {line}" for line in [*found.get("earlier_commands", []), found["command"]]
-        )
+        + "\n".join(f"    {line}" for line in found["commands"])
     )
 
 

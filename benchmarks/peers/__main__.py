@@ -106,7 +106,7 @@ def _score(options: argparse.Namespace) -> None:
         ]
     record = {
         "benchmark": "peers",
-        "command": _command(options),
+        "commands": [_command(options)],
         "part": options.part,
         "processor": processor(),
         "splits": tables,

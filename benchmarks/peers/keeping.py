@@ -24,8 +24,8 @@ def keep(now: dict[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
         )
     before = {table["split"]: table for table in earlier["splits"]}
     tables = [_joined(table, before.pop(table["split"], None)) for table in now["splits"]]
-    commands = [*earlier.get("earlier_commands", []), earlier["command"]]
-    return {**now, "earlier_commands": commands, "splits": [*tables, *before.values()]}
+    commands = [*earlier["commands"], *now["commands"]]
+    return {**now, "commands": commands, "splits": [*tables, *before.values()]}
 
 
 def _joined(table: Table, earlier: Table | None) -> Table:

@@ -220,7 +220,7 @@ def test_score_of_two_bundles(
     assert theirs["parameters"] == 929_316
     with pytest.raises(EvaluationError, match="no contender is named 'other'"):
         scoring.score(split, manifest, own, "other", plan)
-    record = {"command": "COMMAND", "part": "validation", "processor": "P", "splits": [table]}
+    record = {"commands": ["COMMAND"], "part": "validation", "processor": "P", "splits": [table]}
     section = _tables(monkeypatch).section(json.loads(json.dumps(record)))
     assert "| MobileNetV3-Small |" in section
     assert "929,316" in section
@@ -266,7 +266,7 @@ def _record(
     """As `score` writes it, with a hash for each row."""
     table = {"split": split, "split_sha256": "s", "data_sha256": "d", "n": 3, "ours": "small"}
     listed = [{"name": name, "sha256": sha256} for name, sha256 in rows.items()]
-    whole = {"command": command, "part": "test", "splits": [{**table, "rows": listed, **other}]}
+    whole = {"commands": [command], "part": "test", "splits": [{**table, "rows": listed, **other}]}
     return {key: value for key, value in {**whole, **other}.items() if key in whole}
 
 
@@ -281,8 +281,7 @@ def test_rows_that_are_not_scored_anew_stay() -> None:
     ]  # fmt: skip
     assert folder == other[0]
     third = keeping.keep(dict(_record("THIRD", {"small": "1"})), now)
-    assert third["earlier_commands"] == ["FIRST", "SECOND"]
-    assert third["command"] == "THIRD"
+    assert third["commands"] == ["FIRST", "SECOND", "THIRD"]
 
 
 @pytest.mark.parametrize(
