@@ -169,6 +169,20 @@ def test_an_archive_is_a_folder_in_one_file(
     assert source_header(first).SOPInstanceUID == "1.2.3.1"
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_members_of_one_name_are_all_read(tmp_path: Path, head: Gray) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, pixels in (("a.png", head), ("a.png", head.T), ("a (2).png", 255 - head)):
+            archive.writestr(name, encode.png(pixels))
+        archive.writestr(".", b"a")
+        archive.writestr(".", b"a")
+    found = {image.source: image.pixels for image in read_study(path).images}
+    assert sorted(found) == [f"{path}/a{n}.png" for n in (" (2) (2)", " (2)", "")]
+    np.testing.assert_array_equal(found[f"{path}/a.png"], head)
+    np.testing.assert_array_equal(found[f"{path}/a (2).png"], head.T)
+
+
 def test_damaged_and_encrypted_members(tmp_path: Path, head: Gray) -> None:
     picture = encode.png(head)
     path = pack(tmp_path / "a.zip", {"a": picture, "b": picture}, zipfile.ZIP_STORED)

@@ -1,6 +1,9 @@
 """Zip archives, read in place: nothing is written to disk, so no name in it is ever a path."""
 
+import posixpath
 import zipfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -46,7 +49,7 @@ class Archive:
             raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
         except Exception as error:  # zipfile raises more than BadZipFile
             raise CorruptInputError(f"{path}: damaged zip ({first_line(error)})") from error
-        self._members = {info.filename: info for info in self._zip.infolist() if _is_shown(info)}
+        self._members = _named(filter(_is_shown, self._zip.infolist()))
         self._check_claims()
 
     @property
@@ -95,6 +98,20 @@ class Archive:
             raise LimitExceededError(
                 f"{self.path}: unfolds to {total} bytes; the limit is {MAX_STUDY_BYTES}"
             )
+
+
+def _named(infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Members by name; a further one of a name, which a zip may hold, is told by a number."""
+    named: dict[str, zipfile.ZipInfo] = {}
+    seen: Counter[str] = Counter()
+    for info in infos:
+        name = info.filename
+        while name in named:
+            seen[info.filename] += 1
+            stem, suffix = posixpath.splitext(info.filename)
+            name = f"{stem} ({seen[info.filename] + 1}){suffix}"
+        named[name] = info
+    return named
 
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:
