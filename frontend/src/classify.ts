@@ -72,9 +72,9 @@ function adopt(item: Item, preview: server.Preview): void {
   const { pixels } = readPng(data);
   const scale = (preview.high - preview.low) / 65535;
   for (let i = 0; i < pixels.length; i++) pixels[i] = preview.low + pixels[i] * scale;
-  const { height, width } = preview;
+  const { height, width, sides } = preview;
   const format = "decoded by the server";
-  const about = { aspect: 1, facts: [], sources: [item.name], places: placesOf(item.name, 1), notes: [] };
+  const about = { aspect: 1, facts: [], sides, sources: [item.name], places: placesOf(item.name, 1), notes: [] };
   const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
   Object.assign(item, { picture: made.picture, shown: made.shown, fullRange: made.fullRange });
 }

@@ -1,7 +1,7 @@
 /** The server's interface, as /docs describes it. */
 import { encode } from "fast-png";
 import { extremes, type Plane } from "./preprocessing";
-import type { Failure, Result } from "./types";
+import type { Failure, Result, Sides } from "./types";
 
 const TOKEN = "tumorlens.token";
 const TRIES = 5;
@@ -25,6 +25,7 @@ export interface Preview {
   high: number;
   height: number;
   width: number;
+  sides: Sides | null;
 }
 
 export type ServerResult = Result & { preview?: Preview };

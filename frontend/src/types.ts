@@ -22,12 +22,22 @@ export interface Picture {
   aspect: number;
   /** Facts of the study that name nobody: modality, sequence. */
   facts: string[];
+  /** Of the patient, at the edges; null where no file states them. */
+  sides: Sides | null;
   /** Names of the files it was made of. */
   sources: string[];
   /** One a slice. */
   places: Place[];
   /** Gaps, duplicates, what was left out: sentences for people. */
   notes: string[];
+}
+
+/** R and L, A and P (front and back), H and F (head and feet); two letters where oblique. */
+export interface Sides {
+  left: string;
+  right: string;
+  top: string;
+  bottom: string;
 }
 
 /** Where one slice comes from. */

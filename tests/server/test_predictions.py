@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.server.made import dicom
 from tests.server.wire import Start
 
 import tumorlens
@@ -80,6 +81,15 @@ def test_preview_gives_every_intensity_back(client: httpx.Client, head: NDArray[
     shown = reader.read_bytes(base64.b64decode(preview["png"])).pixels
     scale = (preview["high"] - preview["low"]) / 65535
     np.testing.assert_allclose(shown * scale + preview["low"], deep, atol=1)
+    assert preview["sides"] is None
+
+
+def test_preview_says_which_side_is_which(client: httpx.Client, head: NDArray[np.uint8]) -> None:
+    sagittal = dicom(head.astype(np.uint16), directions="0\\1\\0\\0\\0\\-1")
+    files = {"files": ("a.dcm", sagittal)}
+    answer = client.post(ROUTE, params={"preview": "true"}, files=files)
+    sides = answer.json()["predictions"][0]["preview"]["sides"]
+    assert sides == {"left": "A", "right": "P", "top": "H", "bottom": "F"}
 
 
 def test_concurrent_clients_share_forward_passes_and_each_gets_its_own_answer(

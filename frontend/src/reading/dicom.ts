@@ -4,6 +4,7 @@ import { InputError, type Picture, placesOf } from "../types";
 import { checkSides, finite, luma } from "./gray";
 import { type Levels, windowOf } from "./levels";
 import { readRaster } from "./raster";
+import { sidesOf } from "./sides";
 import type { Placement } from "./stacks";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -49,12 +50,13 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const { pixels, levels } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
   const spacing = numbers(set, "x00280030");
+  const place = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
-    facts: facts(set), sources: [name], places: placesOf(name, depth), notes: [],
+    facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name], places: placesOf(name, depth), notes: [],
     series: set.string("x0020000e") ?? name, levels, thicknessMm: thickness(set),
-    placement: depth === 1 ? placement(set) : null,
+    placement: depth === 1 ? place : null,
     order: TIE_BREAKERS.map((tag) => set.intString(tag) ?? 0),
   };
 }

@@ -1,8 +1,9 @@
 /** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
 import * as nifti from "nifti-reader-js";
-import { InputError, type Picture, type Place } from "../types";
+import { InputError, type Picture, type Place, type Sides } from "../types";
 import { affineOf, isOriented } from "./affine";
 import { checkSides, finite } from "./gray";
+import { sidesOf } from "./sides";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
@@ -33,8 +34,8 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
   checkSides(square.width, square.height);
   return {
-    name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"], sources: [name],
-    places: placesOn(affine, axes, shape, name), notes: notesOf(header),
+    name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
+    sides: isOriented(header) ? sidesOn(affine, axes) : null, sources: [name], places: placesOn(affine, axes, shape, name), notes: notesOf(header),
   };
 }
 
@@ -51,9 +52,23 @@ function along(affine: number[][], axis: number): Vector {
   return affine.map((row) => row[axis]) as Vector;
 }
 
+/** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
+function sidesOn(affine: number[][], axes: Axis[]): Sides {
+  const [row, column] = axes.map((axis) => {
+    const [x, y, z] = unit(stepAlong(affine, axis));
+    return [-x, -y, z] as Vector;
+  });
+  return sidesOf(row, column);
+}
+
+/** The step in the patient from one pixel to the next of a row, a column or the slices. */
+function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
+  return along(affine, axis).map((part) => (flip ? -part : part)) as Vector;
+}
+
 /** Where the slices lie on their normal. */
 function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
-  const steps = axes.map(({ axis, flip }) => along(affine, axis).map((part) => (flip ? -part : part)) as Vector);
+  const steps = axes.map((axis) => stepAlong(affine, axis));
   const normal = unit(cross(steps[0], steps[1]));
   const corner = axes.reduce(
     (sum, { axis, flip }) => sum + (flip ? (shape[axis] - 1) * dot(normal, along(affine, axis)) : 0),

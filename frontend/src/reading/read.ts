@@ -52,7 +52,8 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       return readNifti(name, data);
     default: {
       const plane = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      return { name, depth: 1, ...plane, aspect: 1, facts: [], sources: [name], places: placesOf(name, 1), notes: [] };
+      const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes: [] };
+      return { name, depth: 1, ...plane, aspect: 1, ...about };
     }
   }
 }

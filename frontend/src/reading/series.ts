@@ -32,10 +32,11 @@ function join({ frames, alongMm, repeats, notes }: Stack<PlacedPart>): Picture {
 }
 
 function joined(parts: DicomPart[], name: string): Picture {
-  const { height, width, format, aspect, facts } = parts[0];
+  const { height, width, format, aspect, facts, sides } = parts[0];
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
-  return { name, depth: places.length, height, width, format, aspect, facts, sources, places, ...leveled(parts) };
+  const about = { name, format, facts, sides, sources, places };
+  return { ...about, depth: places.length, height, width, aspect, ...leveled(parts) };
 }
 
 /** All slices through their window, where each has one and that does not hide everything. */

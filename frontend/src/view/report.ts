@@ -2,6 +2,7 @@
 import { extent, headline, heatmapOf, type Item, tally } from "../items";
 import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
+import { drawSides } from "./edges";
 import { render } from "./render";
 
 const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
@@ -50,11 +51,15 @@ function said(result: Result | null): HTMLElement[] {
 }
 
 function pictures(item: Item): HTMLElement {
-  if (!item.picture) return h("div", { class: "report-pictures" });
+  const { picture } = item;
+  if (!picture) return h("div", { class: "report-pictures" });
   const heatmap = heatmapOf(item.results[item.slice]);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
-    const canvas = h("canvas", { width: item.picture!.width, height: item.picture!.height });
-    canvas.getContext("2d")!.putImageData(render(item.picture!, item.slice, item.shown, heatmap, opacity), 0, 0);
+    const { width, height, sides } = picture;
+    const canvas = h("canvas", { width, height });
+    const context = canvas.getContext("2d")!;
+    context.putImageData(render(picture, item.slice, item.shown, heatmap, opacity), 0, 0);
+    if (sides) drawSides(context, sides, { left: 0, top: 0, width, height }, Math.max(10, Math.min(width, height) / 18));
     return canvas;
   });
   return h("div", { class: "report-pictures" }, ...canvases);

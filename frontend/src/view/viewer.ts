@@ -2,10 +2,13 @@
 import { headline, heatmapOf, type Item } from "../items";
 import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
 import { h, percent, save } from "./dom";
+import { drawSides, sidesInWords } from "./edges";
 import { render } from "./render";
 import { drawTimeline } from "./timeline";
 
 const KEY_STEP = 0.05;
+/** Of the letters at the edges, in pixels of the page. */
+const LETTER = 15;
 
 export class Viewer {
   private item: Item | null = null;
@@ -180,6 +183,7 @@ export class Viewer {
       drawMarks(context, heatmap, ratio / scale);
       context.resetTransform();
     }
+    if (picture.sides) drawSides(context, picture.sides, { left, top, width, height }, LETTER * ratio);
   }
 
   private labels(heatmap: Heatmap | null): void {
@@ -196,9 +200,10 @@ export class Viewer {
     corner.window.textContent = item?.picture
       ? `W ${number(item.shown.high - item.shown.low)}  L ${number((item.shown.low + item.shown.high) / 2)}`
       : "";
-    const words = item ? `${item.name}: ${headline(result)}${share}` : "";
+    const sides = item?.picture?.sides ? ` ${sidesInWords(item.picture.sides)}` : "";
+    const words = item ? `${item.name}: ${headline(result)}${share}.${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
-    this.stage.setAttribute("aria-label", `${words}. Arrow keys move through slices, H shows the heatmap.`);
+    this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap.`);
     this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
     this.legend.replaceChildren(
       h("span", {}, "low"), h("span", { class: "legend-bar" }),

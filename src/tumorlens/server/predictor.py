@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.allowance import at_most
+from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Answer, Classifier, Failure, Ready
@@ -152,6 +153,7 @@ def _illustrate(
 def _preview(image: MedicalImage) -> Record:
     """The picture as 16-bit PNG: ``low`` and ``high`` are the intensities of 0 and 65535."""
     low, high = float(image.pixels.min()), float(image.pixels.max())
+    sides = sides_of(image.facts)
     scaled = (image.pixels.astype(np.float64) - low) * (65535.0 / max(high - low, 1e-30))
     return {
         "png": _base64(encode.png(np.rint(scaled).astype(np.uint16))),
@@ -159,6 +161,7 @@ def _preview(image: MedicalImage) -> Record:
         "high": high,
         "height": image.height,
         "width": image.width,
+        "sides": sides._asdict() if sides else None,
     }
 
 

@@ -50,6 +50,15 @@ class Heatmap(BaseModel):
     overlay_png: str | None = Field(None, description="Base64 PNG; with `heatmap=1`.")
 
 
+class Sides(BaseModel):
+    """R and L, A and P (front and back), H and F (head and feet); two letters where oblique."""
+
+    left: str
+    right: str
+    top: str
+    bottom: str
+
+
 class Preview(BaseModel):
     """The decoded picture; with `preview=true`."""
 
@@ -58,6 +67,9 @@ class Preview(BaseModel):
     high: float = Field(description="Intensity of the value 65535.")
     height: int
     width: int
+    sides: Sides | None = Field(
+        description="Of the patient, at its edges; null where the file does not state them."
+    )
 
 
 class FailureReason(BaseModel):

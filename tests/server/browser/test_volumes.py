@@ -1,5 +1,6 @@
 """NIfTI and DICOM on the page: slices in the order and orientation of a reading room."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.server.made import dicom, nifti
 
 import tumorlens
 from tumorlens.datasets.phantoms import Patient
+from tumorlens.imaging import encode
 from tumorlens.inference.classifier import Prediction
 
 Slices = NDArray[np.uint8]
@@ -84,6 +86,46 @@ def test_one_head_in_any_orientation_gives_the_same_answers(
         for one, other in zip(first, found[start : start + 6], strict=True):
             assert other == pytest.approx(one, abs=1e-3)
     assert first[0] != pytest.approx(first[5], abs=1e-3)
+
+
+def test_the_patients_sides_stand_at_the_edges(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    """Of files that state them only; what is drawn is in the saved picture too."""
+    stored = head_slices[3].astype(np.uint16)
+    (tmp_path / "sagittal.dcm").write_bytes(dicom(stored, directions="0\\1\\0\\0\\0\\-1"))
+    (tmp_path / "axial.nii").write_bytes(nifti(head_slices, "LAS"))
+    (tmp_path / "picture.png").write_bytes(encode.png(head_slices[3]))
+    page.get_by_role("switch").click()
+    choose(page, sorted(tmp_path.iterdir()))
+    told = {}
+    for name in ("axial.nii", "sagittal.dcm", "picture.png"):
+        page.locator(".entry", has_text=name).click()
+        label = page.locator(".stage").get_attribute("aria-label") or ""
+        told[name] = (
+            re.findall(r"Left is .*?bottom \w+", label),
+            _brightest_at_the_left(page) > 200,
+        )
+    assert told == {
+        "axial.nii": (["Left is R, right L, top A, bottom P"], True),
+        "sagittal.dcm": (["Left is A, right P, top H, bottom F"], True),
+        "picture.png": ([], False),
+    }
+
+
+def _brightest_at_the_left(page: Page) -> int:
+    """Of the pixels half-way down, where the picture begins; a head's surroundings are dark."""
+    brightest: int = page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".stage-canvas");
+          const side = Math.min(canvas.width, canvas.height);
+          const context = new OffscreenCanvas(20, 20).getContext("2d");
+          context.drawImage(canvas, (side - canvas.width) / 2, 10 - canvas.height / 2);
+          const { data } = context.getImageData(0, 0, 20, 20);
+          return Math.max(...data.filter((_, i) => i % 4 === 0));
+        }"""
+    )
+    return brightest
 
 
 def test_dicom_files_of_a_series_become_one_volume(
