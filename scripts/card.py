@@ -47,7 +47,7 @@ BY) and the sets of Muslim et al. (CC BY 4.0). Some labels were chosen by eye, b
 
 **When it answers.** Temperature {info["temperature"]:.3f}. "No tumour" from a probability of
 {rule["notumor_at_least"]:.3f}, a tumour class from {rule["tumor_at_least"]:.3f}; below, it abstains. Chosen
-on: {rule["chosen_on"]}. The gate refuses below {info["gate"]["threshold"]} (chosen on the same images).
+on: {rule["chosen_on"]}. The gate refuses below {info["gate"]["threshold"]} (chosen on: {info["gate"]["chosen_on"]}).
 
 ## How well
 
@@ -63,7 +63,7 @@ on: {rule["chosen_on"]}. The gate refuses below {info["gate"]["threshold"]} (cho
 
 ## Limits
 
-- One hospital's tumours make most of the training. Elsewhere it is worse, as the table says.
+- Two hospitals' tumours make most of the training. Elsewhere it is worse, as the table says.
 - Multiple sclerosis, strokes, metastases and other diseases are none of its classes; it will name one of
   the four, or abstain, but it cannot say what they are.
 - Patients after surgery, children, and sequences other than T1, T2 and FLAIR are hardly covered.

@@ -120,7 +120,7 @@ def _elsewhere() -> list[Goal]:
                       *_both(*progression, "held_back", "accuracy"), percent, at_most=False))  # fmt: skip
     healthy = protocols.healthy_abroad(*protocols.LEFT_OUT)
     taught = protocols.healthy_abroad(protocols.LEFT_OUT_TAUGHT)
-    goals.append(Goal(f"left out of training, {len(healthy)} sources (`taught`: {len(taught)}): healthy right among answered",
+    goals.append(Goal(f"left out of training, {len(healthy)} sources (a network of `taught`, not `default`: {len(taught)}): healthy right among answered",
                       0.9, healthy, taught, percent, at_most=False))  # fmt: skip
     return goals
 

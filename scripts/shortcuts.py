@@ -1,6 +1,6 @@
 """What a shortcut would score, and pictures spoiled in ten ways."""
 
-from records import commands, evaluation, share, table
+from records import RECORDS, commands, evaluation, load, share, table
 
 
 def probes_section() -> str:
@@ -30,5 +30,21 @@ def corruptions_section() -> str:
     return (
         f"Share of wrong answers among {found['n']} images of the `clean` test, bundle `default`: "
         f"{found['clean_error']:.1%} as they are, {share(found['mean_error'])} on average over all "
-        f"kinds and strengths. By the same command.\n\n{table(rows)}"
+        f"kinds and strengths. By the same command.{_beside()}\n\n{table(rows)}"
+    )
+
+
+def _beside() -> str:
+    """The same of MobileNetV2, from the comparison with other networks."""
+    path = RECORDS / "benchmarks" / "peers.json"
+    tables = load("benchmarks", "peers.json")["splits"] if path.exists() else []
+    rows = {row["name"]: row for one in tables if one["split"] == "clean" for row in one["rows"]}
+    ours, theirs = rows.get("default"), rows.get("mobilenet_v2")
+    if not ours or not theirs or ours["corruption_images"] != theirs["corruption_images"]:
+        return ""
+    errors = ours["corrupted_error"]["value"], theirs["corrupted_error"]["value"]
+    return (
+        f" Beside a MobileNetV2, on the same {ours['corruption_images']} images: {errors[0]:.1%} "
+        f"against {errors[1]:.1%} wrong, {errors[0] / errors[1]:.2f} times as many "
+        "([peers](#peers))."
     )

@@ -21,7 +21,7 @@ ORANGE: Final = "#e69f00"
 PLACES: Final = (
     ("folder-0", None, "patients\nit was trained on\n(folder test)"),
     ("clean-0", "default", "new patients,\nsame sources\n(clean test)"),
-    ("clean-0-br35h-tumor", "br35h-tumor", "another source's\ntumours\n(Br35H)"),
+    ("clean-0-br35h-tumor", "br35h-tumor", "tumours of another\nsource, held out\n(Br35H)"),
     ("clean-0-brain-tumor-progression", "brain-tumor-progression",
      "another hospital,\nafter surgery\n(TCIA BTP)"),
 )  # fmt: skip

@@ -21,7 +21,9 @@ import goals
 import measurements
 import protocols
 import trust
-from records import RECORDS, ROOT, Json, evaluation, number, share, table
+from records import RECORDS, ROOT, Json, evaluation, load, number, share, table
+
+import peers
 
 TWINLESS = "without_twins"
 
@@ -119,6 +121,7 @@ def results_page() -> str:
         "## In one picture\n\n" + trust.story_section(),
         "## Side by side\n\n" + honest_table(),
         "## Aims\n\n" + goals.goals_section(),
+        "## Beside other networks\n\n" + peers.summary(load("benchmarks", "peers.json")),
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -1,5 +1,6 @@
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode, reader
 
+Write = Callable[..., bytes]
 COLUMNS = (
     "file", "class", "set", "family", "patient", "sequence", "plane", "skull_stripped", "mask",
 )  # fmt: skip
@@ -75,6 +77,24 @@ def test_real_collections(data_dir: Path, tmp_path: Path) -> None:
     for record in hospital.records[::20]:
         image = reader.read(hospital.file(record))
         assert load_mask(hospital, record, (image.height, image.width)).any()
+    schwannoma = collections.import_vs_seg_dicom(data_dir / "vs-seg-dicom", tmp_path / "v.csv")
+    assert len(schwannoma) == len(list((data_dir / "vs-seg-dicom").glob("*.dcm")))
+    assert all(record.pixel_sha256 for record in schwannoma)
+
+
+def test_a_schwannoma_is_another_disease(tmp_path: Path, write_dicom: Write) -> None:
+    for place, name in enumerate(("1-007.dcm", "1-001.dcm")):
+        noise = np.random.default_rng(place).integers(0, 999, (40, 40)).astype(np.uint16)
+        (tmp_path / name).write_bytes(write_dicom(noise))
+    manifest = collections.import_vs_seg_dicom(tmp_path, tmp_path / "m.csv")
+    assert [(record.path, record.label) for record in manifest] == [
+        ("1-001.dcm", "other_pathology"), ("1-007.dcm", "other_pathology"),
+    ]  # fmt: skip
+    assert len({record.group for record in manifest}) == 1
+    assert len({record.pixel_sha256 for record in manifest}) == 2
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no picture"):
+        collections.import_vs_seg_dicom(tmp_path / "empty", tmp_path / "m.csv")
 
 
 @pytest.mark.realdata

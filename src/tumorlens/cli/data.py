@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_COLLECTIONS = ("br35h-tumor", "brain-tumor-progression", "diverse")
+_COLLECTIONS = ("br35h-tumor", "brain-tumor-progression", "diverse", "vs-seg-dicom")
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor")
 _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 

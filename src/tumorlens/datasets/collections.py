@@ -18,7 +18,7 @@ from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.importers import Progress, describe, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.errors import DatasetError
-from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR
+from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
 
 BR35H: Final = "br35h"
 TUMOR_FREE_SLICE: Final = "tumor_free_slice"
@@ -121,6 +121,30 @@ def import_brain_tumor_progression(
     return _import(entries, manifest_path, progress)
 
 
+def import_vs_seg_dicom(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Import slices of one patient of TCIA Vestibular-Schwannoma-SEG, as DICOM files.
+
+    A tumour that is none of the classes: label ``other_pathology``. Which slices show it is not
+    said.
+    """
+    source = "vs-seg"
+    about = {
+        "source": source,
+        "family": source,
+        "patient": "VS-SEG-001",
+        "group": f"{source}:VS-SEG-001",
+        "sequence": "T1CE",
+        "plane": "axial",
+        "skull_stripped": "0",
+    }
+    files = sorted(Path(folder).rglob("*.dcm"))
+    return _import(
+        [_Entry(file, OTHER_PATHOLOGY, about) for file in files], manifest_path, progress
+    )
+
+
 def with_cheng_masks(manifest: Manifest, folder: str | Path) -> Manifest:
     """Add the experts' outlines of Cheng et al. to the images of the 7,023-image set.
 
@@ -137,6 +161,7 @@ IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
     "br35h-tumor": import_br35h_tumor,
     "brain-tumor-progression": import_brain_tumor_progression,
     "diverse": import_diverse,
+    "vs-seg-dicom": import_vs_seg_dicom,
 }
 
 
