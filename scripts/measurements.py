@@ -4,7 +4,7 @@
 import protocols
 import shortcuts
 import trust
-from records import RECORDS, Json, evaluation, load, number, table
+from records import RECORDS, Json, commands, evaluation, load, number, share, table
 
 import peers
 
@@ -19,6 +19,7 @@ def page() -> str:
         "## Other protocols\n\n" + protocols.protocols_section(),
         *_optional("## A source that never trained", protocols.left_out_section()),
         "## By class\n\n" + classes_section(),
+        "## By source\n\n" + sources_section(),
         *_optional("## Peers", peers_section()),
         "## Elsewhere\n\n" + trust.elsewhere_section(),
         "## Shortcuts\n\n" + shortcuts.probes_section(),
@@ -61,6 +62,33 @@ def classes_table(title: str, found: Json) -> str:
     for label, metrics in found["metrics"]["per_class"].items():
         rows.append((label, *(number(metrics[name]) for name in names)))
     return f"{title}, {found['n']:,} test images:\n\n{table(rows)}"
+
+
+def sources_section() -> str:
+    """The bundle `default` on each source of the `clean` test."""
+    found = evaluation("default")
+    rows: list[tuple[str, ...]] = [
+        (
+            "source",
+            "images (groups)",
+            "right",
+            "missed tumours",
+            "false alarms",
+            "answered",
+            "of those right",
+        ),
+        ("---", *("---:",) * 6),
+    ]
+    for name, one in found["breakdown"]["source"].items():
+        rates = (one[rate] for rate in ("accuracy", "missed_tumor_rate", "false_alarm_rate"))
+        told = (share(rate) if rate["value"] is not None else "–" for rate in rates)
+        kept = one["held_back"]
+        answered = f"{kept['coverage']:.1%}", f"{kept['accuracy']:.1%}"
+        rows.append((name, f"{one['n']:,} ({one['n_groups']:,})", *told, *answered))
+    return (
+        "`clean` test, bundle `default`. Tumours come from cheng, healthy heads from br35h; only sartaj has both, and "
+        f"there it is worst, at both ends:\n\n{table(rows)}\n\n{commands([found])}"
+    )
 
 
 def runs_table() -> str:
