@@ -62,8 +62,9 @@ def summary(found: Json) -> str:
         )
     return (
         "Networks that projects of this kind reach for, each trained on each protocol by the same trainer, recipe "
-        f"and images, few epochs for all. {_epochs(found)}The two packages come as they are, and knew these patients or do not "
-        "say. Missed tumours, false alarms and the error on spoiled pictures are of `clean`; that error and the latency "
+        f"and images, few epochs for all. {_epochs(found)}The two packages come as they are; four in five of `clean`'s test "
+        "pictures stand in the set's `Training` folder, which one of them was trained on and the other may have been, so their "
+        "figures there are no measure of new patients. Missed tumours, false alarms and the error on spoiled pictures are of `clean`; that error and the latency "
         f"are relative to our `small`.\n\n{table(told)}\n\nMade by `python -m benchmarks.peers score`; settings, "
         "intervals of the differences and McNemar's test: [measurements](measurements.md#peers)."
     )
@@ -81,7 +82,7 @@ def _remarks(found: Json) -> str:
         "takes images for independent, which slices of a patient are not: the interval of the "
         "difference does not. Corruption error: errors on pictures spoiled in ten ways at five "
         "strengths, divided by ours on the same pictures; fewer pictures for the packages. "
-        f"Latency: one file to its answer, loaded, one core, {found['processor']}; of a machine "
+        f"Latency: one file to its answer, loaded, one core, the last run on {found['processor']}; of machines "
         "that other programs used as well, so the ratio counts.\n\n"
         + "\n".join(f"    {line}" for line in found["commands"])
     )
