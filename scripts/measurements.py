@@ -20,7 +20,7 @@ def page() -> str:
         *_optional("## A source that never trained", protocols.left_out_section()),
         "## By class\n\n" + classes_section(),
         "## By source\n\n" + sources_section(),
-        *_optional("## Peers", peers_section()),
+        "## Peers\n\n" + peers.section(load("benchmarks", "peers.json")),
         "## Elsewhere\n\n" + trust.elsewhere_section(),
         "## Shortcuts\n\n" + shortcuts.probes_section(),
         "## Spoiled pictures\n\n" + shortcuts.corruptions_section(),
@@ -38,13 +38,6 @@ def page() -> str:
 
 def _optional(title: str, text: str) -> list[str]:
     return [f"{title}\n\n{text}"] if text else []
-
-
-def peers_section() -> str:
-    """Beside other networks, once that was measured."""
-    if not (RECORDS / "benchmarks" / "peers.json").exists():
-        return ""
-    return peers.section(load("benchmarks", "peers.json"))
 
 
 def classes_section() -> str:
@@ -86,8 +79,8 @@ def sources_section() -> str:
         answered = f"{kept['coverage']:.1%}", f"{kept['accuracy']:.1%}"
         rows.append((name, f"{one['n']:,} ({one['n_groups']:,})", *told, *answered))
     return (
-        "`clean` test, bundle `default`. Tumours come from cheng, healthy heads from br35h; only sartaj has both, and "
-        f"there it is worst, at both ends:\n\n{table(rows)}\n\n{commands([found])}"
+        "`clean` test, bundle `default`. Nearly all tumours come from cheng and healthy heads from br35h; only sartaj has "
+        f"both, and says most of a network that knows its sources apart.\n\n{table(rows)}\n\n{commands([found])}"
     )
 
 

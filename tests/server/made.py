@@ -48,6 +48,7 @@ def dicom(
     window: tuple[int, int] | None = None,
     padding: int | None = None,
     slope: float = 1.0,
+    spacing: tuple[float, float] | None = None,
 ) -> bytes:
     """A single-frame file in explicit little endian (PS3.10, PS3.5)."""
     height, width = pixels.shape
@@ -61,6 +62,7 @@ def dicom(
         _text(0x0028, 0x0004, "CS", photometric),
         _short(0x0028, 0x0010, height),
         _short(0x0028, 0x0011, width),
+        *([] if spacing is None else [_text(0x0028, 0x0030, "DS", f"{spacing[0]}\\{spacing[1]}")]),
         _short(0x0028, 0x0100, 16),
         _short(0x0028, 0x0101, 16),
         _short(0x0028, 0x0102, 15),

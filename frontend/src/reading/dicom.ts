@@ -54,7 +54,8 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
-    facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name], places: placesOf(name, depth), notes: [],
+    facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
+    places: placesOf(name, depth), notes: [],
     series: set.string("x0020000e") ?? name, levels, thicknessMm: thickness(set),
     placement: depth === 1 ? place : null,
     order: TIE_BREAKERS.map((tag) => set.intString(tag) ?? 0),

@@ -35,7 +35,8 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   checkSides(square.width, square.height);
   return {
     name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
-    sides: isOriented(header) ? sidesOn(affine, axes) : null, sources: [name], places: placesOn(affine, axes, shape, name), notes: notesOf(header),
+    sides: isOriented(header) ? sidesOn(affine, axes) : null, sources: [name],
+    places: placesOn(affine, axes, shape, name), notes: notesOf(header),
   };
 }
 

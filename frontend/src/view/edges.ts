@@ -1,12 +1,6 @@
 /** The patient's sides at the edges of a picture, as overlays of `tumorlens heatmaps` have them. */
 import type { Sides } from "../types";
-
-export interface Box {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
+import type { Box } from "./render";
 
 /** Letters of `size` pixels in the middle of each edge: white, rimmed in black to be read on any ground. */
 export function drawSides(context: CanvasRenderingContext2D, sides: Sides, box: Box, size: number): void {

@@ -5,7 +5,7 @@ import type { Heatmap, Picture } from "../types";
 import { HEAT } from "./colors";
 
 /** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the picture is as it is. */
-export function render(
+function render(
   picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
 ): ImageData {
   const { height, width, pixels } = picture;
@@ -27,17 +27,34 @@ export function render(
   return image;
 }
 
-/** A small picture of a slice, as an image address. */
-export function thumbnail(picture: Picture, slice: number, shown: Range, side: number): HTMLCanvasElement {
+/** Where a picture lies on a canvas. */
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+/** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
+export function paint(
+  canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
+): { context: CanvasRenderingContext2D; box: Box } {
   const full = new OffscreenCanvas(picture.width, picture.height);
-  full.getContext("2d")!.putImageData(render(picture, slice, shown, null, 0), 0, 0);
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = side;
+  full.getContext("2d")!.putImageData(render(picture, slice, shown, heatmap, opacity), 0, 0);
   const high = picture.height * picture.aspect;
-  const scale = side / Math.max(high, picture.width);
+  const scale = Math.min(canvas.width / picture.width, canvas.height / high);
   const [width, height] = [picture.width * scale, high * scale];
+  const box = { left: (canvas.width - width) / 2, top: (canvas.height - height) / 2, width, height };
   const context = canvas.getContext("2d")!;
   context.imageSmoothingQuality = "high";
-  context.drawImage(full, (side - width) / 2, (side - height) / 2, width, height);
+  context.drawImage(full, box.left, box.top, width, height);
+  return { context, box };
+}
+
+/** A small picture of a slice in a square. */
+export function thumbnail(picture: Picture, slice: number, shown: Range, side: number): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  paint(canvas, picture, slice, shown, null, 0);
   return canvas;
 }

@@ -3,7 +3,7 @@ import { extent, headline, heatmapOf, type Item, tally } from "../items";
 import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
-import { render } from "./render";
+import { paint } from "./render";
 
 const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
@@ -55,11 +55,9 @@ function pictures(item: Item): HTMLElement {
   if (!picture) return h("div", { class: "report-pictures" });
   const heatmap = heatmapOf(item.results[item.slice]);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
-    const { width, height, sides } = picture;
-    const canvas = h("canvas", { width, height });
-    const context = canvas.getContext("2d")!;
-    context.putImageData(render(picture, item.slice, item.shown, heatmap, opacity), 0, 0);
-    if (sides) drawSides(context, sides, { left: 0, top: 0, width, height }, Math.max(10, Math.min(width, height) / 18));
+    const canvas = h("canvas", { width: picture.width, height: Math.round(picture.height * picture.aspect) });
+    const { context, box } = paint(canvas, picture, item.slice, item.shown, heatmap, opacity);
+    if (picture.sides) drawSides(context, picture.sides, box, Math.max(10, Math.min(box.width, box.height) / 18));
     return canvas;
   });
   return h("div", { class: "report-pictures" }, ...canvases);

@@ -3,7 +3,7 @@ import { headline, heatmapOf, type Item } from "../items";
 import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
 import { h, percent, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
-import { render } from "./render";
+import { paint } from "./render";
 import { drawTimeline } from "./timeline";
 
 const KEY_STEP = 0.05;
@@ -169,21 +169,14 @@ export class Viewer {
     const { clientWidth, clientHeight } = this.stage;
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
-    const full = new OffscreenCanvas(picture.width, picture.height);
-    full.getContext("2d")!.putImageData(render(picture, item.slice, item.shown, heatmap, this.opacity), 0, 0);
-    const high = picture.height * picture.aspect;
-    const scale = Math.min(this.canvas.width / picture.width, this.canvas.height / high);
-    const [width, height] = [picture.width * scale, high * scale];
-    const [left, top] = [(this.canvas.width - width) / 2, (this.canvas.height - height) / 2];
-    const context = this.canvas.getContext("2d")!;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(full, left, top, width, height);
+    const { context, box } = paint(this.canvas, picture, item.slice, item.shown, heatmap, this.opacity);
     if (heatmap && this.opacity > 0 && this.marks) {
-      context.setTransform(scale, 0, 0, scale * picture.aspect, left, top);
+      const scale = box.width / picture.width;
+      context.setTransform(scale, 0, 0, scale * picture.aspect, box.left, box.top);
       drawMarks(context, heatmap, ratio / scale);
       context.resetTransform();
     }
-    if (picture.sides) drawSides(context, picture.sides, { left, top, width, height }, LETTER * ratio);
+    if (picture.sides) drawSides(context, picture.sides, box, LETTER * ratio);
   }
 
   private labels(heatmap: Heatmap | null): void {
@@ -203,7 +196,7 @@ export class Viewer {
     const sides = item?.picture?.sides ? ` ${sidesInWords(item.picture.sides)}` : "";
     const words = item ? `${item.name}: ${headline(result)}${share}.${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
-    this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap.`);
+    this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap.`.trim());
     this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
     this.legend.replaceChildren(
       h("span", {}, "low"), h("span", { class: "legend-bar" }),

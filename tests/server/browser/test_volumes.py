@@ -113,6 +113,19 @@ def test_the_patients_sides_stand_at_the_edges(
     }
 
 
+def test_oblong_pixels_are_printed_as_high_as_they_are(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    path = tmp_path / "oblong.dcm"
+    path.write_bytes(dicom(head_slices[3][::2].astype(np.uint16), spacing=(2.0, 1.0)))
+    page.evaluate("() => { window.print = () => {}; }")
+    page.get_by_role("switch").click()
+    choose(page, [path])
+    page.click("#print")
+    canvas = page.locator("#report canvas").first
+    assert [canvas.get_attribute(side) for side in ("width", "height")] == ["192", "192"]
+
+
 def _brightest_at_the_left(page: Page) -> int:
     """Of the pixels half-way down, where the picture begins; a head's surroundings are dark."""
     brightest: int = page.evaluate(
