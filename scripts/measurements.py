@@ -1,26 +1,25 @@
 # ruff: noqa: E501
 """docs/measurements.md: everything measured, each with the command that makes it."""
 
+import peers
 import protocols
 import shortcuts
 import trust
-from records import RECORDS, Json, commands, evaluation, load, number, share, table
-
-import peers
+from records import RECORDS, Json, benchmark, commands, evaluation, load, number, share, table
 
 
 def page() -> str:
     """The whole document."""
     sections = [
         "# Measurements\n\nWritten by `python scripts/tables.py` from the records in "
-        "`docs/evaluations`, `docs/runs` and\n`docs/benchmarks`; do not edit by hand. "
+        "`experiments/` and\n`benchmarks/records`; do not edit by hand. "
         "The short story: [results](results.md).",
         "## Seeds\n\n" + protocols.seeds_section(),
         "## Other protocols\n\n" + protocols.protocols_section(),
         *_optional("## A source that never trained", protocols.left_out_section()),
         "## By class\n\n" + classes_section(),
         "## By source\n\n" + sources_section(),
-        "## Peers\n\n" + peers.section(load("benchmarks", "peers.json")),
+        "## Peers\n\n" + peers.section(load("records", "peers.json")),
         "## Elsewhere\n\n" + trust.elsewhere_section(),
         "## Shortcuts\n\n" + shortcuts.probes_section(),
         "## Spoiled pictures\n\n" + shortcuts.corruptions_section(),
@@ -94,7 +93,7 @@ def runs_table() -> str:
         run = load("runs", folder.name, "run.json")
         rows.append(
             (
-                f"[{folder.name}](runs/{folder.name}/run.json)",
+                f"[{folder.name}](../experiments/runs/{folder.name}/run.json)",
                 f"`{run['split']['name']}`",
                 f"{run['images']['train']:,} / {run['images']['validation']:,}",
                 f"{run['epochs']} ({run['best_epoch']})",
@@ -107,7 +106,7 @@ def runs_table() -> str:
 
 def speed_section() -> str:
     """Images a second beside a MobileNetV2-sized network."""
-    found = load("benchmarks", "predict.json")
+    found = benchmark("predict")
     measured = {(m["contender"], m["cores"]): m for m in found["measurements"]}
     rows: list[tuple[str, ...]] = [
         ("cores", "tumorlens, images/s", "MobileNetV2, images/s", "ratio",
@@ -137,7 +136,7 @@ def speed_section() -> str:
 
 def newcomer_section() -> str:
     """How long a newcomer waits for the first answer, on the page and in a PACS."""
-    found = load("benchmarks", "newcomer.json")
+    found = benchmark("newcomer")
     cache = "with" if found["pip_cache"] else "without"
     parts = [
         f"By the README and [clinical.md](clinical.md) alone, {cache} a cache of pip's, packages from a "
@@ -158,7 +157,7 @@ def newcomer_section() -> str:
 def memory_table() -> str:
     """What reading the largest inputs takes."""
     rows = [("input", "size", "file", "added"), ("---", "---", "---:", "---:")]
-    for one in load("benchmarks", "memory.json")["inputs"]:
+    for one in benchmark("memory")["inputs"]:
         size = " x ".join(map(str, one["shape"]))
         file, added = (f"{one[name]:,.0f} MiB" for name in ("file_mib", "added_mib"))
         rows.append((one["input"], size, file, added))
@@ -167,7 +166,7 @@ def memory_table() -> str:
 
 def race_section() -> str:
     """Wall time until validation-selected weights pass the published test accuracy."""
-    race = load("benchmarks", "time_to_accuracy.json")
+    race = load("records", "time_to_accuracy.json")
     seconds = race["seconds_to_target"]
     reached = f"after **{seconds / 60:.1f} minutes**" if seconds else "not at all"
     rows = [("epoch", "selected epoch", "seconds", "validation", "test"), ("---:",) * 5]
@@ -186,5 +185,5 @@ def race_section() -> str:
         f"{reached}; start-up, decoding and validation included, {race['processes']} "
         f"{'process' if race['processes'] == 1 else 'processes'} of one thread, on a machine whose "
         "two cores other programs used as well "
-        f"(`python -m benchmarks.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
+        f"(`python -m experiments.time_to_accuracy --data nickparvar.csv`).\n\n{table(rows)}"
     )

@@ -26,7 +26,7 @@ _LEAKS = {
 
 
 def section(found: Json) -> str:
-    """What `python -m benchmarks.peers score` wrote."""
+    """What `python -m experiments.peers score` wrote."""
     tables = [f"### `{one['split']}`\n\n{_table(one, found['part'])}" for one in found["splits"]]
     return f"{_remarks(found)}\n\n" + "\n\n".join(tables) + f"\n\n{_costs(found)}"
 
@@ -65,7 +65,7 @@ def summary(found: Json) -> str:
         f"and images, few epochs for all. {_epochs(found)}The two packages come as they are; four in five of `clean`'s test "
         "pictures stand in the set's `Training` folder, which one of them was trained on and the other may have been, so their "
         "figures there are no measure of new patients. Missed tumours, false alarms and the error on spoiled pictures are of `clean`; that error and the latency "
-        f"are relative to our `small`.\n\n{table(told)}\n\nMade by `python -m benchmarks.peers score`; settings, "
+        f"are relative to our `small`.\n\n{table(told)}\n\nMade by `python -m experiments.peers score`; settings, "
         "intervals of the differences and McNemar's test: [measurements](measurements.md#peers)."
     )
 

@@ -70,7 +70,7 @@ def seeds_section() -> str:
         f"Recipe `folder` on the `folder` test:\n\n{table(rows)}\n\n"
         "The published figures: 98.44% and 0.2829. Temperature and epoch were chosen on "
         "validation images only, but the rule that chooses the epoch was changed after a first "
-        "look at the test images of seeds 0 and 1 ([log](log.md)). Seed 0 is the one in the box.\n\n"
+        "look at the test images of seeds 0 and 1 ([log](../experiments/log.md)). Seed 0 is the one in the box.\n\n"
         f"{_robust_seeds()}"
     )
 

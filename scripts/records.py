@@ -1,4 +1,4 @@
-"""The records in docs/ and how their numbers are written; for the scripts that write the docs."""
+"""The records of experiments/ and benchmarks/, and how their numbers are written."""
 
 import json
 from collections.abc import Sequence
@@ -6,13 +6,20 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-RECORDS: Final = ROOT / "docs"
+DOCS: Final = ROOT / "docs"
+RECORDS: Final = ROOT / "experiments"
 Json = dict[str, Any]
 
 
 def load(*parts: str) -> Json:
-    """A JSON record below docs/."""
-    found: Json = json.loads(ROOT.joinpath("docs", *parts).read_text("utf-8"))
+    """A JSON record below experiments/."""
+    found: Json = json.loads(RECORDS.joinpath(*parts).read_text("utf-8"))
+    return found
+
+
+def benchmark(name: str) -> Json:
+    """What one of benchmarks/ wrote."""
+    found: Json = json.loads((ROOT / "benchmarks" / "records" / f"{name}.json").read_text("utf-8"))
     return found
 
 

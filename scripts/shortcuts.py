@@ -36,7 +36,7 @@ def corruptions_section() -> str:
 
 def _beside() -> str:
     """The same of MobileNetV2, from the comparison with other networks."""
-    tables = load("benchmarks", "peers.json")["splits"]
+    tables = load("records", "peers.json")["splits"]
     rows = {row["name"]: row for one in tables if one["split"] == "clean" for row in one["rows"]}
     ours, theirs = rows.get("default"), rows.get("mobilenet_v2")
     if not ours or not theirs or ours["corruption_images"] != theirs["corruption_images"]:

@@ -2,7 +2,7 @@
 
     python scripts/story.py
 
-Every bar is one of the records in docs/evaluations; whiskers are their 95% intervals.
+Every bar is one of the records in experiments/evaluations; whiskers are their 95% intervals.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _bars(
 
 
 def _values(name: str, metric: str) -> NDArray[np.float64]:
-    """Value, low and high end of a metric in docs/evaluations/NAME.json."""
+    """Value, low and high end of a metric in experiments/evaluations/NAME.json."""
     found = evaluation(name)["metrics"][metric]
     return np.array([found["value"], found["low"], found["high"]], dtype=np.float64)
 

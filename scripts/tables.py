@@ -4,10 +4,11 @@
     python scripts/tables.py            # write
     python scripts/tables.py --check    # fail where a number in the docs is not the recorded one
 
-All of it from the records in docs/, which the project's own commands wrote:
-docs/evaluations/NAME.json is
-`evaluation.json` of `tumorlens evaluate`, docs/runs/NAME/run.json is of `tumorlens train`, and
-docs/benchmarks/NAME.json is of `python -m benchmarks.NAME --output`.
+All of it from the records, which the project's own commands wrote:
+experiments/evaluations/NAME.json is
+`evaluation.json` of `tumorlens evaluate`, experiments/runs/NAME/run.json is of `tumorlens train`, and
+experiments/records/NAME.json of `python -m experiments.NAME --output`, and
+benchmarks/records/NAME.json of `python -m benchmarks.NAME --output`.
 """
 
 import argparse
@@ -19,11 +20,10 @@ from pathlib import Path
 import card
 import goals
 import measurements
+import peers
 import protocols
 import trust
-from records import RECORDS, ROOT, Json, evaluation, load, number, share, table
-
-import peers
+from records import DOCS, ROOT, Json, evaluation, load, number, share, table
 
 TWINLESS = "without_twins"
 
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check = parser.parse_args(arguments).check
     wanted = {
         **{path: fill(path, blocks) for path, blocks in filled().items()},
-        RECORDS / "results.md": results_page(),
-        RECORDS / "measurements.md": measurements.page(),
-        RECORDS / "model-card.md": card.page(),
+        DOCS / "results.md": results_page(),
+        DOCS / "measurements.md": measurements.page(),
+        DOCS / "model-card.md": card.page(),
     }
     stale = [path for path, text in wanted.items() if _read(path) != text]
     if check and stale:
@@ -52,7 +52,7 @@ def filled() -> dict[Path, dict[str, str]]:
     parameters = f"{evaluation('default')['bundle']['parameters']:,}"
     return {
         ROOT / "README.md": {"table": f"\n{honest_table()}\n", "parameters": parameters},
-        RECORDS / "limits.md": {"memory": f"\n{measurements.memory_table()}\n"},
+        DOCS / "limits.md": {"memory": f"\n{measurements.memory_table()}\n"},
     }
 
 
@@ -115,13 +115,13 @@ def control(name: str, folder: Json, clean: Json) -> tuple[str, str, str]:
 def results_page() -> str:
     """The whole story on one page, with one picture."""
     sections = [
-        "# Results\n\nWritten by `python scripts/tables.py` from the records in `docs/`; do not edit by "
+        "# Results\n\nWritten by `python scripts/tables.py` from the records in `experiments/`; do not edit by "
         "hand. Everything else\nthat was measured, with its command: [measurements](measurements.md). "
-        "Every look at a test set: [log](log.md).",
+        "Every look at a test set: [log](../experiments/log.md).",
         "## In one picture\n\n" + trust.story_section(),
         "## Side by side\n\n" + honest_table(),
         "## Aims\n\n" + goals.goals_section(),
-        "## Beside other networks\n\n" + peers.summary(load("benchmarks", "peers.json")),
+        "## Beside other networks\n\n" + peers.summary(load("records", "peers.json")),
     ]
     return "\n\n".join(sections) + "\n"
 

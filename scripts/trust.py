@@ -1,7 +1,7 @@
 # ruff: noqa: E501
 """Other sources, prediction sets, refusal, heatmaps, the server under load."""
 
-from records import Json, evaluation, load, share, table
+from records import Json, benchmark, evaluation, load, share, table
 
 from tumorlens.labels import LABEL_NAMES
 
@@ -68,7 +68,8 @@ def story_section() -> str:
         "that reads the class off where it sees tumour, learnt from experts' outlines, from tumours moved between sources and from other collections: it calls "
         f"{share(abroad['br35h-tumor'])} of them so, before it abstains. {_br35h_told()} Whiskers are 95% intervals from "
         "resampling patients; drawn by `python scripts/story.py`. The plain network elsewhere, one look "
-        "each (`clean-0` is [the plain run](runs/clean-0/run.json)'s bundle):\n\n" + commands
+        "each (`clean-0` is [the plain run](../experiments/runs/clean-0/run.json)'s bundle):\n\n"
+        + commands
     )
 
 
@@ -136,7 +137,7 @@ def sets_row(title: str, found: Json) -> tuple[str, ...]:
 
 def refusal_section() -> str:
     """What the gate refuses."""
-    found = load("benchmarks", "refusal.json")
+    found = load("records", "refusal.json")
     rows = [("kind", "pictures", "refused", "AUROC"), ("---", "---:", "---:", "---:")]
     rows += [
         (row["kind"], str(row["n"]), f"{row['refused']:.1%}", f"{row['auroc']:.4f}")
@@ -147,16 +148,17 @@ def refusal_section() -> str:
                  f"**{heads['refused']:.2%}**", "–"))  # fmt: skip
     volumes = "".join(f" --volume {name}" for name in found["volumes"])
     return (
-        "The gate alone, before anything is classified (`python -m benchmarks.refusal --data "
+        "The gate alone, before anything is classified (`python -m experiments.refusal --data "
         f"nickparvar.csv --output refusal.json{volumes}`; the trunks are test files of "
         "TotalSegmentator's source package). Nothing of it trained; but the gate is taught drawn trunks "
-        "and discs because of what passed an earlier one ([log](log.md)).\n\n" + table(rows)
+        "and discs because of what passed an earlier one ([log](../experiments/log.md)).\n\n"
+        + table(rows)
     )
 
 
 def heatmaps_section() -> str:
     """Whether heatmaps point at tumours."""
-    found = load("benchmarks", "heatmaps.json")
+    found = load("records", "heatmaps.json")
     rows = [("map", "peak inside the outline", "mass inside", "overlap of boxes"),
             ("---", "---:", "---:", "---:")]  # fmt: skip
     for row in found["maps"]:
@@ -165,13 +167,13 @@ def heatmaps_section() -> str:
     return (
         f"{found['n']:,} outlined tumours of {found['patients']} patients, `{found['split']}` "
         f"{found['part']}, bundle `{found['bundle']}`, whatever was answered (`python -m "
-        "benchmarks.heatmaps --data nickparvar.csv --output heatmaps.json`).\n\n" + table(rows)
+        "experiments.heatmaps --data nickparvar.csv --output heatmaps.json`).\n\n" + table(rows)
     )
 
 
 def serve_section() -> str:
     """The server under load, beside the usual way to put a model behind HTTP."""
-    found = load("benchmarks", "serve.json")
+    found = benchmark("serve")
     rows = [("connections", "server", "requests/s", "p50", "p95", "p99", "errors", "lost"),
             ("---:", "---", *("---:",) * 6)]  # fmt: skip
     for one in sorted(found["load"], key=lambda m: (m["connections"], m["contender"] == "plain")):

@@ -9,7 +9,7 @@
    keeps a share of its largest smoothed probability there, and its middle is their centre of mass.
 
 Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
-volumes put together from validation slices: ``python -m benchmarks.volumes``, docs/log.md.
+volumes put together from validation slices: ``python -m experiments.volumes``, experiments/log.md.
 
 Slices without an answer (blank ones) count for nothing but keep their place.
 

@@ -1,0 +1,170 @@
+"""Do heatmaps point at the tumour? Held against the outlines of Cheng et al.
+
+    python -m experiments.heatmaps --data nickparvar.csv --split clean --output heatmaps.json
+
+Each outlined tumour image of the part, whatever was answered. Compared: the class activation map of
+the most probable tumour class, the lesion map where the bundle has one, the picture's middle, where
+the training patients' tumours were on average, and occlusion sensitivity (the answer's logit when a
+gray square covers a place: slow, as the reference). Intervals from resampling patients.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from benchmarks import options as shared
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.ndimage import zoom
+
+from tumorlens import bundle
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation.localization import Localization, center_map, localize, mean_map
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.session import Outputs
+from tumorlens.labels import TUMOR_INDICES
+from tumorlens.training import cache
+
+Pictures = NDArray[np.uint8]
+_BATCH: Final = 64
+_PATCH: Final = 8
+"""Places along a side where occlusion covers the picture."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, part=True, cache=True)
+    parser.add_argument("--occlusion", type=int, default=150, help="images to occlude; 0: none")
+    options = parser.parse_args(arguments)
+    classifier = Classifier(bundle.load(options.bundle), answer_all=True)
+    manifest = Manifest.load(options.data)
+    parts = splits.load(options.split).parts(manifest)
+    folder = options.cache or cache.default_folder()
+    images, outlines, groups = _outlined(manifest, parts, options.part, classifier, folder)
+    _, training, _ = _outlined(manifest, parts, "train", classifier, folder)
+    maps = _maps(classifier, images, training)
+    rows = [_row(name, made, outlines, groups) for name, made in maps.items()]
+    if options.occlusion:
+        few = np.random.default_rng(0).permutation(len(images))[: options.occlusion]
+        occluded = np.stack(
+            [_occlusion(classifier, images[i]) for i in track(few, console=Console(stderr=True))]
+        )
+        some = [groups[i] for i in few]
+        rows.append(_row(f"occlusion ({len(few)} images)", occluded, outlines[few], some))
+    _show(rows)
+    if options.output:
+        result = {
+            "benchmark": "heatmaps",
+            "bundle": classifier.bundle.info.name,
+            "sha256": classifier.bundle.sha256,
+            "split": options.split,
+            "part": options.part,
+            "n": len(images),
+            "patients": len(set(groups)),
+            "maps": rows,
+        }
+        shared.save(options.output, result)
+
+
+def _outlined(
+    manifest: Manifest, parts: Sequence[str], part: str, classifier: Classifier, folder: Path
+) -> tuple[Pictures, NDArray[np.bool_], list[str]]:
+    pairs = zip(manifest, parts, strict=True)
+    chosen = [i for i, (record, name) in enumerate(pairs) if name == part and record.mask]
+    config = classifier.bundle.info.preprocess
+    images = np.asarray(cache.cached_images(manifest, chosen, config, folder))
+    masks = np.asarray(cache.cached_masks(manifest, chosen, config, folder)) > 127
+    seen = np.flatnonzero(masks.any(axis=(1, 2)))
+    return images[seen], masks[seen], [manifest.records[chosen[i]].group for i in seen]
+
+
+def _maps(
+    classifier: Classifier, images: Pictures, training: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    outputs = [
+        classifier.forward(images[start : start + _BATCH])
+        for start in range(0, len(images), _BATCH)
+    ]
+    size = images.shape[1]
+    places = {"class activation map": _each(outputs, _class_map, size)}
+    if outputs[0].lesion is not None:
+        places["lesion map"] = _each(outputs, _lesion_map, size)
+    shape = (len(images), size, size)
+    places["the picture's middle"] = np.broadcast_to(center_map((size, size)), shape)
+    mean = mean_map(training.astype(np.float32))
+    places["where training tumours were"] = np.broadcast_to(mean, shape)
+    return places
+
+
+def _each(
+    outputs: Sequence[Outputs], choose: Callable[[Outputs], NDArray[np.float32]], size: int
+) -> NDArray[np.float64]:
+    coarse = np.concatenate([choose(one) for one in outputs]).astype(np.float64)
+    factor = size / coarse.shape[-1]
+    return np.stack([np.clip(zoom(m, factor, order=1, grid_mode=True, mode="nearest"), 0, None)
+                     for m in coarse])  # fmt: skip
+
+
+def _class_map(outputs: Outputs) -> NDArray[np.float32]:
+    tumors = list(TUMOR_INDICES)
+    best = outputs.logits[:, tumors].argmax(axis=1)
+    chosen: NDArray[np.float32] = outputs.cam[np.arange(len(best)), np.array(tumors)[best]]
+    return chosen
+
+
+def _lesion_map(outputs: Outputs) -> NDArray[np.float32]:
+    assert outputs.lesion is not None
+    return outputs.lesion[:, 0]
+
+
+def _occlusion(classifier: Classifier, image: Pictures) -> NDArray[np.float64]:
+    """How much the answer's logit falls when a place is covered."""
+    size = image.shape[0]
+    half = size // _PATCH
+    starts = [round(k * (size - half) / (2 * _PATCH - 2)) for k in range(2 * _PATCH - 1)]
+    covered = []
+    for top in starts:
+        for left in starts:
+            one = image.copy()
+            one[top : top + half, left : left + half] = int(image.mean())
+            covered.append(one)
+    logits = classifier.forward(np.stack([image, *covered])).logits[:, list(TUMOR_INDICES)]
+    answer = int(logits[0].argmax())
+    fall = (logits[0, answer] - logits[1:, answer]).reshape(len(starts), len(starts))
+    grown = zoom(fall, size / len(starts), order=1, grid_mode=True, mode="nearest")
+    fallen: NDArray[np.float64] = np.clip(grown[:size, :size], 0, None).astype(np.float64)
+    return fallen
+
+
+def _row(
+    name: str, maps: NDArray[np.float64], outlines: NDArray[np.bool_], groups: Sequence[str]
+) -> dict[str, Any]:
+    found = np.array([localize(m, o) for m, o in zip(maps, outlines, strict=True)], dtype=float)
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return metrics.ratio(weights @ found, weights.sum(axis=1, keepdims=True))
+
+    estimates = resampling.bootstrap(statistic, groups)
+    pairs = zip(Localization._fields, estimates, strict=True)
+    return {"map": name, **{field: estimate._asdict() for field, estimate in pairs}}
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("map", "peak inside", "mass inside", "box overlap"):
+        table.add_column(title)
+    for row in rows:
+        cells = (row[field] for field in Localization._fields)
+        table.add_row(
+            row["map"], *(f"{c['value']:.1%} ({c['low']:.1%}-{c['high']:.1%})" for c in cells)
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Every contender on one part of a split: accuracy, missed tumours, corruptions, speed."""
+
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from experiments.peers.comparison import corruption_error, difference, mcnemar, mean
+from experiments.peers.contenders import Answers, BundleContender, Contender
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation import metrics, protocols, resampling
+from tumorlens.evaluation.corruptions.run import Errors, choose, errors_of, spoiled
+from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.imaging import reader
+from tumorlens.labels import ANSWERABLE
+
+_ROUNDS: Final = 5
+"""Turns that each contender takes at the clock."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How thoroughly to look."""
+
+    part: str
+    corruption_images: int = 300
+    """Spoiled for bundles; 0 for none."""
+    package_corruption_images: int = 20
+    """Spoiled for packages, which take a third of a second for each of the 51 versions."""
+    latency_images: int = 8
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The images that are scored."""
+
+    manifest: Manifest
+    records: tuple[Record, ...]
+    labels: NDArray[np.int64]
+    """(N,) indices of ``labels.ANSWERABLE``."""
+    groups: tuple[str, ...]
+
+
+def score(
+    split: Split, manifest: Manifest, contenders: Sequence[Contender], ours: str, plan: Plan
+) -> dict[str, Any]:
+    """Hold each contender against the one that is named ``ours``; JSON types.
+
+    Raises ``EvaluationError`` where the split lacks the part.
+    """
+    images = _images(split, manifest, plan.part)
+    reference = next((one for one in contenders if one.name == ours), None)
+    if reference is None:
+        raise EvaluationError(f"{split.info.name}: no contender is named {ours!r}")
+    answers = {one.name: _answers(one, images) for one in contenders}
+    errors = _errors(contenders, images, reference, plan)
+    clock = _latency(contenders, images, plan.latency_images)
+    rows = []
+    for one in contenders:
+        rows.append(
+            {
+                "name": one.name,
+                **one.facts,
+                **_rates(images, answers[one.name], plan.sampling),
+                **_against(images, answers[one.name], answers[ours], plan.sampling),
+                **errors.get(one.name, {}),
+                "latency_ms": round(1000 * clock[one.name], 3),
+                "latency_ratio": round(clock[one.name] / clock[ours], 3),
+            }
+        )
+    return {
+        "split": split.info.name,
+        "split_sha256": split.info.sha256,
+        "data_sha256": manifest.sha256,
+        "n": len(images.records),
+        "groups": len(set(images.groups)),
+        "ours": ours,
+        "rows": rows,
+    }
+
+
+def _images(split: Split, manifest: Manifest, part: str) -> _Set:
+    parts = split.parts(manifest)
+    protocols.require_part(split, parts, part)
+    pairs = zip(manifest, parts, strict=True)
+    records = tuple(r for r, name in pairs if name == part and r.label in ANSWERABLE)
+    labels = np.array([ANSWERABLE.index(r.label) for r in records], dtype=np.int64)
+    groups = tuple(group_of(record) for record in records)
+    return _Set(manifest, records, labels, groups)
+
+
+def _answers(one: Contender, images: _Set) -> Answers:
+    Console(stderr=True).print(f"scoring {one.name}", highlight=False)
+    return one.answers(images.manifest, images.records)
+
+
+def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, Any]:
+    """Accuracy, missed tumours and false alarms with their intervals."""
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return metrics.rates(images.labels, predicted, weights)
+
+    found = resampling.bootstrap(statistic, images.groups, sampling)
+    return {
+        name: resampling.rounded(estimate)
+        for name, estimate in zip(metrics.RATES, found, strict=True)
+    }
+
+
+def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -> dict[str, Any]:
+    we, they = (metrics.RIGHT[images.labels, answers] for answers in (ours, theirs))
+    return {
+        "mcnemar": mcnemar(we, they),
+        "difference": difference(we, they, images.groups, sampling),
+    }
+
+
+def _errors(
+    contenders: Sequence[Contender], images: _Set, ours: Contender, plan: Plan
+) -> dict[str, dict[str, Any]]:
+    """Mean error on spoiled pictures, and relative to ours on the same ones."""
+    bundles = [one for one in contenders if isinstance(one, BundleContender)]
+    others = [one for one in contenders if not isinstance(one, BundleContender)]
+    found = _spoil(bundles, images, ours, plan.corruption_images, plan.sampling)
+    if others:
+        count = plan.package_corruption_images
+        found = _spoil([ours, *others], images, ours, count, plan.sampling) | found
+    return found
+
+
+def _spoil(
+    contenders: Sequence[Contender], images: _Set, ours: Contender, count: int, sampling: Sampling
+) -> dict[str, dict[str, Any]]:
+    if count == 0:
+        return {}
+    chosen = _chosen(images, count)
+    labels = np.array([ANSWERABLE.index(record.label) for record in chosen], dtype=np.int64)
+    groups = [group_of(record) for record in chosen]
+    predicted: dict[str, list[Answers]] = {one.name: [] for one in contenders}
+    for record in track(chosen, "spoiling", console=Console(stderr=True), transient=True):
+        versions = _versions(images.manifest, record)
+        for one in contenders:
+            predicted[one.name].append(one.spoiled_answers(versions))
+    tables = {name: np.stack(answers) for name, answers in predicted.items()}
+    errors = {name: Errors(name, *errors_of(labels, table)) for name, table in tables.items()}
+    found = {}
+    for name, table in tables.items():
+        wrong = ~metrics.RIGHT[labels[:, np.newaxis], table[:, 1:]]
+        estimate = mean(wrong.mean(axis=1), groups, sampling)
+        found[name] = {
+            "corruption_images": len(chosen),
+            "corrupted_error": resampling.rounded(estimate),
+            "corruption_error": corruption_error(errors[name], errors[ours.name]),
+        }
+    return found
+
+
+def _chosen(images: _Set, count: int) -> list[Record]:
+    """As ``tumorlens evaluate --corruptions`` chooses them: evenly from the labels."""
+    return [images.records[i] for i in choose(images.records, count)]
+
+
+def _versions(manifest: Manifest, record: Record) -> list[NDArray[np.float32]]:
+    """The untouched picture and its 50 spoiled versions, all of them 0 to about 1."""
+    pixels = reader.read(manifest.file(record)).pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    first, *others = spoiled(pixels, record.sha256)
+    return [((first - low) / max(high - low, 1e-12)).astype(np.float32), *others]
+
+
+def _latency(contenders: Sequence[Contender], images: _Set, count: int) -> dict[str, float]:
+    """Seconds from a file to its answer on one core, loaded: median of turns taken in rotation."""
+    paths = [images.manifest.file(record) for record in _chosen(images, count)]
+    times: dict[str, list[float]] = {one.name: [] for one in contenders}
+    with _one_core():
+        for turn in range(_ROUNDS + 1):
+            for one in contenders:
+                started = time.perf_counter()
+                for path in paths:
+                    one.predict(path)
+                if turn:  # the first warms up
+                    times[one.name].append((time.perf_counter() - started) / len(paths))
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Where the system can say so, keep this thread on the first of its cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

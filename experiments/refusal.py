@@ -1,0 +1,261 @@
+"""How well a bundle refuses what is no brain MRI, by kind of picture, and what it refuses wrongly.
+
+    python -m experiments.refusal --data nickparvar.csv --split clean --output refusal.json \
+        --volume chest_ct.nii.gz --volume example_ct.nii.gz --volume example_mr_sm.nii.gz
+
+Heads are the test part of the split. The others are pictures that packages ship: photographs,
+micrographs and other recordings of scikit-image, pixel data of pydicom's test files that are no
+head (some more where the package pydicom-data is installed), and drawn ones: white, black, noise,
+checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we take the
+CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0):
+example_ct.nii.gz, example_mr_sm.nii.gz, and aorta_report/example_ct.nii.gz as chest_ct.nii.gz.
+None of them trained anything. But trunks and discs are drawn for the gate because slices of these
+volumes and a colour wheel had passed an earlier one (experiments/log.md): for these two kinds the
+figures say that a gap is closed. A picture that is refused with an error (blank, too small) counts
+as refused.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from benchmarks import options as shared
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+from tumorlens import bundle
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.errors import InputError
+from tumorlens.imaging import reader
+from tumorlens.imaging.array import from_array
+from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.imaging.limits import MIN_SIDE
+from tumorlens.inference import gate as gates
+from tumorlens.inference.gate import Gate
+
+Pictures = Iterator[tuple[str, NDArray[np.generic]]]
+_PHOTOGRAPHS: Final = (
+    "astronaut", "camera", "cat", "chelsea", "clock", "coffee", "coins", "rocket", "page", "text",
+    "horse", "hubble_deep_field", "moon", "colorwheel", "logo",
+)  # fmt: skip
+_MICROGRAPHS: Final = ("cell", "immunohistochemistry", "binary_blobs")
+_OTHER: Final = ("brick", "grass", "gravel", "retina", "microaneurysms")
+_NO_HEAD: Final = (
+    "CT_small.dcm", "rtdose.dcm", "OBXXXX1A.dcm", "US1_UNCR.dcm", "examples_palette.dcm",
+    "examples_rgb_color.dcm", "SC_rgb.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPEG2000.dcm",
+    "color-px.dcm", "liver_1frame.dcm", "RG1_UNCR.dcm", "RG3_UNCR.dcm", "MR2_UNCR.dcm",
+    "MR-SIEMENS-DICOM-WithOverlays.dcm", "explicit_VR-UN.dcm", "gdcm-US-ALOKA-16.dcm",
+)  # fmt: skip
+_DRAWN_EACH: Final = 25
+_DEPTHS: Final = (0.2, 0.4, 0.6, 0.8)
+"""Where a volume is cut, along each of its axes."""
+_AIR: Final = -500.0
+"""A volume that goes below this is a CT, in Hounsfield units."""
+_SOFT_TISSUE: Final = (-160.0, 240.0)
+"""The window in which a CT's soft tissue is usually shown, in Hounsfield units."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of the pictures of one kind."""
+
+    kind: str
+    names: list[str]
+    scores: list[float]
+    """Logit of "this is a head"; minus infinity where reading already refused."""
+    refused: list[bool]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = shared.parser(__doc__, data="manifest", bundle=True, part=True)
+    parser.add_argument("--volume", type=Path, action="append", default=[],
+                        help="NIfTI without a head, to be cut")  # fmt: skip
+    options = parser.parse_args(arguments)
+    loaded = bundle.load(options.bundle)
+    gate = gates.of_bundle(loaded)
+    if gate is None:
+        parser.error(f"bundle {options.bundle} has no gate")
+    manifest = Manifest.load(options.data)
+    parts = splits.load(options.split).parts(manifest)
+    heads = [manifest.file(r) for r, p in zip(manifest, parts, strict=True) if p == options.part]
+    known = _look(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
+    strangers = others()
+    if options.volume:
+        strangers["slices of trunks, CT and MR"] = _slices(options.volume)
+    kinds = [_look(gate, name, _images(pictures)) for name, pictures in strangers.items()]
+    rows = [_row(found, known) for found in kinds]
+    _show(rows, known)
+    if options.output:
+        result = {
+            "benchmark": "refusal",
+            "bundle": loaded.info.name,
+            "sha256": loaded.sha256,
+            "threshold": gate.facts.threshold,
+            "split": options.split,
+            "part": options.part,
+            "heads": {"n": len(known.names), "refused": float(np.mean(known.refused))},
+            "volumes": [file.name for file in options.volume],
+            "kinds": rows,
+        }
+        shared.save(options.output, result)
+
+
+def others() -> dict[str, Pictures]:
+    """Pictures that are no head, by kind."""
+    return {
+        "photographs": _from_skimage(_PHOTOGRAPHS),
+        "micrographs": _from_skimage(_MICROGRAPHS),
+        "other recordings": _from_skimage(_OTHER),
+        "DICOM, no head": _from_pydicom(),
+        "white and black": _flat(),
+        "noise": _noise(),
+        "checkerboards": _checkerboards(),
+        "pages of text": _pages(),
+    }
+
+
+def _look(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | None]]) -> Found:
+    found = Found(kind, [], [], [])
+    for name, image in images:
+        score = -np.inf
+        if image is not None:
+            try:
+                score = float(gate.scores(gate.preprocess(image.pixels, name)[np.newaxis])[0])
+            except InputError:
+                score = -np.inf
+        found.names.append(name)
+        found.scores.append(score)
+        found.refused.append(score < gate.facts.threshold)
+    return found
+
+
+def _images(pictures: Pictures) -> Iterator[tuple[str, MedicalImage | None]]:
+    for name, pixels in pictures:
+        try:
+            yield name, from_array(pixels)
+        except InputError:
+            yield name, None
+
+
+def _from_skimage(names: Sequence[str]) -> Pictures:
+    from skimage import data
+
+    for name in names:
+        pixels = np.asarray(getattr(data, name)())
+        yield name, pixels[..., :3] if pixels.ndim == 3 else pixels
+
+
+def _from_pydicom() -> Pictures:
+    import pydicom
+    from pydicom.data import get_testdata_file
+
+    for name in _NO_HEAD:
+        path = get_testdata_file(name, download=False)
+        if path is None:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pixels = np.asarray(pydicom.dcmread(str(path)).pixel_array)
+        except Exception as error:
+            Console(stderr=True).print(f"left out {name}: {error}")
+            continue
+        while pixels.ndim > 3 or (pixels.ndim == 3 and pixels.shape[-1] != 3):
+            pixels = pixels[len(pixels) // 2]
+        yield name, pixels
+
+
+def _slices(volumes: Sequence[Path]) -> Pictures:
+    """Each volume cut along its axes; CT as a viewer shows soft tissue, and from air to bone."""
+    import nibabel
+
+    for file in volumes:
+        voxels = np.asarray(nibabel.load(file).get_fdata(), dtype=np.float32)  # type: ignore[attr-defined]
+        windows = [(float(voxels.min()), float(voxels.max()))]
+        if windows[0][0] < _AIR:
+            windows.append(_SOFT_TISSUE)
+        for axis, depth in product(range(3), _DEPTHS):
+            cut = np.rot90(voxels.take(int(depth * voxels.shape[axis]), axis=axis))
+            if min(cut.shape) < MIN_SIDE:
+                continue
+            for low, high in windows:
+                shown = 255 * (np.clip(cut, low, high) - low) / (high - low)
+                yield f"{file.name} {axis} {depth} {low:.0f}..{high:.0f}", shown.astype(np.uint8)
+
+
+def _flat() -> Pictures:
+    for level in (0, 255):
+        yield f"{level}", np.full((256, 256), level, dtype=np.uint8)
+    almost = np.full((256, 256), 250, dtype=np.uint8)
+    almost[::37, ::41] = 255
+    yield "almost white", almost
+
+
+def _noise() -> Pictures:
+    rng = np.random.default_rng(11)
+    for index in range(_DRAWN_EACH):
+        side = int(rng.integers(64, 512))
+        pixels = rng.normal(128, rng.uniform(5, 80), (side, side))
+        yield f"noise {index}", np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _checkerboards() -> Pictures:
+    rng = np.random.default_rng(12)
+    for index in range(_DRAWN_EACH):
+        side, step = int(rng.integers(64, 512)), int(rng.integers(2, 64))
+        y, x = np.indices((side, side)) // step
+        yield f"checkerboard {index}", ((y + x) % 2 * 255).astype(np.uint8)
+
+
+def _pages() -> Pictures:
+    rng = np.random.default_rng(13)
+    sentence = "the image shows no sign of what was looked for in the left or right side"
+    words = sentence.split()
+    for index in range(_DRAWN_EACH):
+        dark = bool(rng.integers(2))
+        page = Image.new("L", (640, 480), 0 if dark else 255)
+        draw = ImageDraw.Draw(page)
+        size = int(rng.integers(10, 40))
+        for top in range(10, 470, size + 6):
+            line = " ".join(rng.choice(words, 14))
+            draw.text((10, top), line, fill=255 if dark else 0, font=ImageFont.load_default(size))
+        yield f"page {index}", np.asarray(page)
+
+
+def _row(found: Found, known: Found) -> dict[str, Any]:
+    scores = np.array([*known.scores, *found.scores])
+    scores = np.nan_to_num(scores, neginf=-1e9)
+    truth = [1] * len(known.scores) + [0] * len(found.scores)
+    return {
+        "kind": found.kind,
+        "n": len(found.names),
+        "refused": float(np.mean(found.refused)),
+        "auroc": float(roc_auc_score(truth, scores)),
+        "passed": [n for n, refused in zip(found.names, found.refused, strict=True) if not refused],
+    }
+
+
+def _show(rows: Sequence[dict[str, Any]], known: Found) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("kind", "pictures", "refused", "AUROC", "passed"):
+        table.add_column(title)
+    for row in rows:
+        table.add_row(
+            row["kind"], str(row["n"]), f"{row['refused']:.1%}", f"{row['auroc']:.4f}",
+            ", ".join(row["passed"][:4]),
+        )  # fmt: skip
+    table.add_row("heads", str(len(known.names)), f"{np.mean(known.refused):.2%}", "", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

