@@ -75,6 +75,18 @@ class VolumeError(InputError):
     kind = "volume"
 
 
+class DeadlineError(InputError):
+    """Reading it took longer than is allowed, and was stopped."""
+
+    kind = "deadline"
+
+
+class CrashedError(InputError):
+    """Reading it ended the process that read it: a decoder failed, or its memory was not enough."""
+
+    kind = "crashed"
+
+
 class ManifestError(TumorlensError):
     """A manifest is missing, malformed, or contradicts the files it lists."""
 

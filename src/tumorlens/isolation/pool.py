@@ -1,0 +1,387 @@
+"""A few worker processes, and who may use them when.
+
+A job begins in the quick lane. Where it takes longer than ``quick_seconds`` while somebody else
+waits, it moves to the slow lane, which has room for few: so what takes long, by accident or on
+purpose, never holds all processes. Where the slow lane is full, it is stopped and begins again
+there later, once. Clients take turns, and so do the requests of a client. A job ends at its
+deadline, with its process; another process takes its place.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
+from tumorlens.isolation import worker
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.process import WorkerDiedError, WorkerProcess, WorkerStartError
+from tumorlens.isolation.turns import Turn, Turns
+
+LOG: Final = logging.getLogger(__name__)
+MIB: Final = 1 << 20
+_RESTART_SECONDS: Final = 1.0
+_CPU_SECONDS_MORE: Final = 5.0
+_QUICK: Final = "quick"
+_SLOW: Final = "slow"
+_DEADLINE: Final = "deadline"
+_CANCELLED: Final = "cancelled"
+_EVICTED: Final = "evicted"
+_CLOSED: Final = "closed"
+
+
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many processes there are, and what each may take."""
+
+    quick: int = 2
+    """Jobs in the quick lane."""
+    slow: int = 1
+    """Jobs in the slow lane while others wait for the quick one; 0: there is no such lane."""
+    spare: int = 1
+    """Processes more, so that one that is replaced is not missed."""
+    quick_seconds: float = 0.5
+    """How long a job may keep others waiting."""
+    memory_bytes: int = 2048 * MIB
+    """Memory that a job may take in its process."""
+
+
+class WorkerFaultError(Exception):
+    """A fault of the handler, or no worker process: not the input's. Names type and place."""
+
+
+class Outcome(NamedTuple):
+    """What became of a job."""
+
+    parts: list[Message]
+    """What the handler had answered so far."""
+    error: InputError | None = None
+    """``DeadlineError``, ``CrashedError`` or ``LimitExceededError`` (memory) where it was not
+    finished."""
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    request: Message
+    source: str
+    seconds: float
+    turn: Turn
+    future: "Future[Outcome]" = field(default_factory=Future)
+    evicted: bool = False
+    sent_again: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    job: _Job
+    process: WorkerProcess
+    lane: str
+    since: float
+    verdict: str | None = None
+    """Why it was ended."""
+
+
+class Pool:
+    """Runs jobs in worker processes. Safe to share between threads."""
+
+    def __init__(
+        self, service: str, options: Message, settings: PoolSettings | None = None
+    ) -> None:
+        """``service`` is ``module:factory``; see ``worker.Factory``, which gets ``options``."""
+        self._settings = settings = settings or PoolSettings()
+        content = {
+            "service": service, "options": options.content, "memory_bytes": settings.memory_bytes
+        }  # fmt: skip
+        self._setup = Message(content, options.blobs)
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Turns[_Job]] = {_QUICK: Turns(), _SLOW: Turns()}
+        self._running: list[_Running] = []
+        self._processes: set[WorkerProcess] = set()
+        self._failed: WorkerStartError | None = None
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._serve, name="isolation", daemon=True)
+            for _ in range(settings.quick + settings.slow + settings.spare)
+        ]
+        self._threads.append(threading.Thread(target=self._watch, name="deadlines", daemon=True))
+
+    def start(self) -> None:
+        """Start the processes and wait for the first; raise ``WorkerStartError``."""
+        for thread in self._threads:
+            thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._processes or self._failed)
+            if not self._processes and self._failed is not None:
+                failed = self._failed
+            else:
+                return
+        self.close()
+        raise failed
+
+    def close(self) -> None:
+        """End all processes; what is not answered yet is cancelled."""
+        with self._changed:
+            self._closed = True
+            for lane in self._waiting.values():
+                while lane:
+                    lane.pop().future.cancel()
+            for running in self._running:
+                self._end(running, _CLOSED)
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def submit(
+        self, request: Message, *, source: str, seconds: float, turn: Turn = ("", "")
+    ) -> "Future[Outcome]":
+        """Run ``request``; ``source`` begins the message of its error.
+
+        It ends ``seconds`` after it has begun, or soon after its future was cancelled. The future
+        raises ``WorkerFaultError`` where the handler failed for a reason of its own.
+        """
+        job = _Job(request, source, seconds, turn)
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._waiting[_QUICK].push(turn, job)
+            self._changed.notify_all()
+        job.future.add_done_callback(lambda _: self._forget(job))
+        return job.future
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a process."""
+        with self._changed:
+            return sum(map(len, self._waiting.values()))
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are ready."""
+        with self._changed:
+            return [process.pid for process in self._processes]
+
+    # What the threads do that own a process each.
+
+    def _serve(self) -> None:
+        process: WorkerProcess | None = None
+        while True:
+            if process is None:
+                process = self._started()
+            running = self._next(process) if process else None
+            if process is None or running is None:
+                break
+            if not self._work(running):
+                self._drop(process)
+                process = None
+        if process is not None:
+            self._drop(process)
+
+    def _started(self) -> WorkerProcess | None:
+        """A process that is ready; None where the pool is closed."""
+        while not self._closed:
+            try:
+                process = WorkerProcess(self._setup)
+            except (WorkerStartError, OSError) as error:
+                self._note_failure(error)
+                continue
+            with self._changed:
+                self._processes.add(process)
+                self._changed.notify_all()
+            return process
+        return None
+
+    def _note_failure(self, error: Exception) -> None:
+        """No process could be started: wait a little, and let nobody wait for ever."""
+        LOG.error("a worker process could not be started: %s", type(error).__name__)
+        with self._changed:
+            failed = error if isinstance(error, WorkerStartError) else WorkerStartError(str(error))
+            self._failed = failed
+            if not self._processes:
+                for lane in self._waiting.values():
+                    while lane:
+                        _fail(lane.pop(), WorkerFaultError("no worker process can be started"))
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed, _RESTART_SECONDS)
+
+    def _drop(self, process: WorkerProcess) -> None:
+        with self._changed:
+            self._processes.discard(process)
+        process.close()
+
+    def _next(self, process: WorkerProcess) -> _Running | None:
+        """Wait for a job; None where the pool is closed."""
+        with self._changed:
+            while not self._closed:
+                if (lane := self._lane()) is not None:
+                    job = self._waiting[lane].pop()
+                    running = _Running(job, process, lane, time.monotonic())
+                    self._running.append(running)
+                    self._changed.notify_all()
+                    return running
+                self._changed.wait()
+        return None
+
+    def _lane(self) -> str | None:
+        """The lane whose next job may begin."""
+        quick, slow = self._waiting[_QUICK], self._waiting[_SLOW]
+        settings, in_quick, in_slow = self._settings, self._count(_QUICK), self._count(_SLOW)
+        if quick and in_quick + max(0, in_slow - settings.slow) < settings.quick:
+            return _QUICK
+        # While nobody waits, slow jobs may use the quick lane too, but for one place.
+        more = 0 if quick else max(0, settings.quick - 1 - in_quick)
+        return _SLOW if slow and in_slow < settings.slow + more else None
+
+    def _count(self, lane: str) -> int:
+        return sum(running.lane == lane for running in self._running)
+
+    def _work(self, running: _Running) -> bool:
+        """Do one job; say whether the process can do another."""
+        job, process = running.job, running.process
+        parts: list[Message] = []
+        try:
+            process.send(_with_limit(job))
+        except WorkerDiedError:
+            # It may have died while it was idle: no fault of this job, unless it happens again.
+            return self._finish(running, None, [], again=not job.sent_again)
+        try:
+            while (message := process.receive()).content.get("kind") == worker.PART:
+                parts.append(Message(message.content["part"], message.blobs))
+            last = message.content
+            if last.get("kind") != worker.END:
+                process.receive()  # its END
+        except (WorkerDiedError, KeyError):
+            return self._finish(running, None, parts)
+        return self._finish(running, last, parts)
+
+    def _finish(
+        self,
+        running: _Running,
+        last: dict[str, Any] | None,
+        parts: list[Message],
+        *,
+        again: bool = False,
+    ) -> bool:
+        """Give the job its outcome, or another turn; say whether the process can do another."""
+        job = running.job
+        with self._changed:
+            self._running.remove(running)
+            verdict = running.verdict
+            if last is None and (verdict == _EVICTED or (again and verdict is None)):
+                lane = _SLOW if verdict == _EVICTED else running.lane
+                job.evicted, job.sent_again = job.evicted or lane == _SLOW, True
+                if not job.future.done() and not self._closed:
+                    self._waiting[lane].push(job.turn, job, first=True)
+                    self._changed.notify_all()
+                    return False
+            self._changed.notify_all()
+        if verdict == _CLOSED and last is None:
+            job.future.cancel()
+        elif last is not None and last.get("kind") == worker.FAULT:
+            _fail(job, WorkerFaultError(str(last.get("fault"))))
+        else:
+            _succeed(job, Outcome(parts, self._error(job, last, verdict)))
+        return verdict is None and last is not None and _is_reusable(last)
+
+    def _error(
+        self, job: _Job, last: dict[str, Any] | None, verdict: str | None
+    ) -> InputError | None:
+        if last is not None and last.get("kind") == worker.END:
+            return None
+        if last is not None:
+            mib = self._settings.memory_bytes // MIB
+            return LimitExceededError(f"{job.source}: reading it needs more than {mib:,} MiB")
+        if verdict == _DEADLINE:
+            return DeadlineError(
+                f"{job.source}: reading it took more than {job.seconds:g} s and was stopped"
+            )
+        return CrashedError(f"{job.source}: the process that read it ended; the file is damaged")
+
+    # What the thread does that watches the clock.
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                for running in self._running:
+                    self._check(running, now)
+                self._make_room(now)
+                self._changed.wait(self._until_next(time.monotonic()))
+
+    def _check(self, running: _Running, now: float) -> None:
+        """End what is beyond its deadline, or no longer wanted.
+
+        What is no longer wanted may be done any moment: a new process costs more than that.
+        """
+        elapsed = now - running.since
+        if elapsed >= running.job.seconds:
+            self._end(running, _DEADLINE)
+        elif running.job.future.cancelled() and elapsed >= self._settings.quick_seconds:
+            self._end(running, _CANCELLED)
+
+    def _make_room(self, now: float) -> None:
+        """Move what takes long out of the quick lane, for as many as wait."""
+        waiting = self._waiting[_QUICK]
+        if not waiting or not self._settings.slow or self._lane() == _QUICK:
+            return
+        quick = [running for running in self._running if running.lane == _QUICK]
+        needed = len(waiting) - sum(running.verdict is not None for running in quick)
+        for running in quick:
+            long = now - running.since >= self._settings.quick_seconds
+            if not long or running.verdict is not None or not waiting.has_other(running.job.turn):
+                continue
+            if needed <= 0:
+                return
+            needed -= 1
+            if self._count(_SLOW) < self._settings.slow:
+                running.lane = _SLOW
+                self._changed.notify_all()
+            else:
+                self._end(running, _EVICTED)
+
+    def _until_next(self, now: float) -> float | None:
+        """Seconds until something has to be looked at again."""
+        times = []
+        for running in self._running:
+            if running.verdict is None:
+                times.append(running.since + running.job.seconds - now)
+                quick = running.since + self._settings.quick_seconds - now
+                if quick > 0:
+                    times.append(quick)
+        return max(0.0, min(times)) if times else None
+
+    @staticmethod
+    def _end(running: _Running, verdict: str) -> None:
+        if running.verdict is None:
+            running.verdict = verdict
+            running.process.kill()
+
+    def _forget(self, job: _Job) -> None:
+        """A future is done: if it was cancelled, its job need not begin, or go on."""
+        with self._changed:
+            for lane in self._waiting.values():
+                lane.remove(job.turn, job)
+            self._changed.notify_all()
+
+
+def _with_limit(job: _Job) -> Message:
+    cpu_seconds = job.seconds + _CPU_SECONDS_MORE
+    content = {"request": job.request.content, "cpu_seconds": cpu_seconds}
+    return Message(content, job.request.blobs)
+
+
+def _is_reusable(last: dict[str, Any]) -> bool:
+    return last.get("kind") in (worker.END, worker.FAULT) and not last.get("retire")
+
+
+def _succeed(job: _Job, outcome: Outcome) -> None:
+    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+        job.future.set_result(outcome)
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    with contextlib.suppress(InvalidStateError):
+        job.future.set_exception(error)

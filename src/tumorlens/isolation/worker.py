@@ -1,0 +1,97 @@
+"""The worker process: reads requests from its standard input, answers on its standard output.
+
+``python -m tumorlens.isolation.worker``, started by ``process.WorkerProcess``. It does one request
+at a time. When its standard input ends, as it does when whoever started it is killed, it ends too.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import IO, Final
+
+from tumorlens.errors import TumorlensError
+from tumorlens.isolation import frames, limits
+from tumorlens.isolation.frames import Message
+
+Handler = Callable[[Message], Iterator[Message]]
+"""Answers one request, in any number of parts."""
+Factory = Callable[[Message], Handler]
+"""Makes a handler from its options; everything heavy is imported and loaded here."""
+
+READY: Final = "ready"
+UNUSABLE: Final = "unusable"
+PART: Final = "part"
+END: Final = "end"
+FAULT: Final = "fault"
+MEMORY: Final = "memory"
+_RETIRE_ABOVE: Final = 256 << 20
+"""Bytes beyond those at the start from which the process is replaced, so that memory stays flat."""
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    requests, answers = _channels()
+    setup = frames.read(requests)
+    if setup is None:
+        return
+    try:
+        handler = _handler(setup)
+    except TumorlensError as error:
+        frames.write(answers, Message({"kind": UNUSABLE, "message": str(error)}))
+        return
+    limits.limit_memory(setup.content["memory_bytes"])
+    usual = limits.resident_bytes()
+    frames.write(answers, Message({"kind": READY}))
+    while (request := frames.read(requests)) is not None:
+        limits.limit_cpu(request.content["cpu_seconds"])
+        going_on = _serve(handler, Message(request.content["request"], request.blobs), answers)
+        del request
+        grown = limits.resident_bytes() - usual > _RETIRE_ABOVE
+        frames.write(answers, Message({"kind": END, "retire": grown or not going_on}))
+        if grown or not going_on:
+            return
+
+
+def _channels() -> tuple[IO[bytes], IO[bytes]]:
+    """Take the two pipes for the frames alone: what a library prints must not lie between them."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    return requests, answers
+
+
+def _handler(setup: Message) -> Handler:
+    module, _, name = setup.content["service"].partition(":")
+    factory: Factory = getattr(importlib.import_module(module), name)
+    return factory(Message(setup.content["options"], setup.blobs))
+
+
+def _serve(handler: Handler, request: Message, answers: IO[bytes]) -> bool:
+    """Answer one request; say whether the process may take another."""
+    try:
+        for part in handler(request):
+            frames.write(answers, Message({"kind": PART, "part": part.content}, part.blobs))
+    except MemoryError:
+        frames.write(answers, Message({"kind": MEMORY}))
+        return False
+    except Exception as error:  # a fault of ours; its text may quote the input
+        frames.write(answers, Message({"kind": FAULT, "fault": _place(error)}))
+    return True
+
+
+def _place(error: Exception) -> str:
+    """Type and place of an error, without its text."""
+    places = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(places))
+    return f"{type(error).__name__} at {where}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BrokenPipeError, frames.BrokenFrameError):
+        sys.exit(1)  # nobody listens any more

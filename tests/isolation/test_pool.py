@@ -1,0 +1,157 @@
+"""Jobs that hang, grow, die or fail, in real processes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tumorlens.errors import CrashedError, DeadlineError, LimitExceededError
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.pool import Outcome, Pool, PoolSettings, WorkerFaultError
+from tumorlens.isolation.process import WorkerStartError
+
+Begin = Callable[..., Pool]
+SERVICE = "tests.isolation.handlers:make"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Starts pools, and closes them in the end."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Pool:
+            pool = Pool(SERVICE, Message({}), PoolSettings(**settings))
+            pool.start()
+            stack.enter_context(closing(pool))
+            return pool
+
+        yield start
+
+
+def ask(pool: Pool, *steps: dict[str, Any], seconds: float = 30.0, **more: Any) -> Any:
+    request = Message({"steps": list(steps)}, more.pop("blobs", ()))
+    return pool.submit(request, source="a.dcm", seconds=seconds, **more)
+
+
+def outcome(pool: Pool, *steps: dict[str, Any], **more: Any) -> Outcome:
+    found: Outcome = ask(pool, *steps, **more).result(60)
+    return found
+
+
+def test_parts_and_bytes_come_back(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    found = outcome(pool, {"say": "\udcff"}, {"say": 2}, blobs=(b"\0" * 300_000, b""))
+    assert [part.content["did"] for part in found.parts] == ["say", "say"]
+    assert found.parts[1].blobs == (b"\0" * 300_000, b"")
+    assert found.error is None
+
+
+def test_a_job_that_hangs_is_ended_at_its_deadline_and_only_that(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    late = ask(pool, {"say": 1}, {"spin": 600}, seconds=0.5)
+    after = ask(pool, {"say": 1})
+    found = late.result(60)
+    assert isinstance(found.error, DeadlineError)
+    assert str(found.error) == "a.dcm: reading it took more than 0.5 s and was stopped"
+    assert [part.content["did"] for part in found.parts] == ["say", "spin"]
+    assert after.result(60).error is None
+
+
+def test_a_job_that_ends_its_process_costs_only_itself(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    jobs = [ask(pool, step) for step in ({"say": 1}, {"die": 0}, {"say": 1})]
+    first, crashed, last = (job.result(60) for job in jobs)
+    assert isinstance(crashed.error, CrashedError)
+    assert first.error is last.error is None
+    assert first.parts[0].content["pid"] != last.parts[0].content["pid"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux")
+def test_a_job_that_takes_too_much_memory_is_refused(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0, memory_bytes=300 << 20)
+    assert outcome(pool, {"take": 200}).error is None
+    found = outcome(pool, {"take": 400})
+    assert isinstance(found.error, LimitExceededError)
+    assert "300 MiB" in str(found.error)
+    assert outcome(pool, {"take": 200}).error is None
+
+
+def test_a_fault_tells_its_place_and_not_its_words(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    with pytest.raises(WorkerFaultError, match=r"ValueError at _fail:\d+ < handle") as caught:
+        outcome(pool, {"fail": "DOE^JANE"})
+    assert "DOE" not in str(caught.value)
+    assert outcome(pool, {"say": 1}).error is None
+
+
+def test_a_process_that_died_while_idle_is_replaced(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    outcome(pool, {"say": 1})
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGTERM)
+    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        time.sleep(0.01)
+    assert outcome(pool, {"say": 1}).error is None
+
+
+def test_what_is_quick_passes_what_is_slow(begin: Begin) -> None:
+    """Four jobs hang, two processes are there and a slow lane for one: others still have turns."""
+    pool = begin(quick=1, slow=1, spare=0, quick_seconds=0.2)
+    hanging = [ask(pool, {"spin": 600}, seconds=600, turn=("bad", k)) for k in range(4)]
+    for number in range(5):
+        assert outcome(pool, {"say": 1}, turn=("good", number)).error is None
+    assert not any(job.done() for job in hanging)
+    for job in hanging:
+        job.cancel()
+
+
+def test_a_long_job_is_done_although_it_was_stopped_once(begin: Begin) -> None:
+    pool = begin(quick=1, slow=1, spare=0, quick_seconds=0.1)
+    long = [ask(pool, {"spin": 1.0}, turn=("a", k)) for k in range(3)]
+    short = [ask(pool, {"say": 1}, turn=("b", k)) for k in range(3)]
+    assert all(job.result(60).error is None for job in [*short, *long])
+
+
+def test_cancelled_jobs_free_their_process(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0, quick_seconds=0.1)
+    running = ask(pool, {"spin": 600}, seconds=600)
+    waiting = ask(pool, {"spin": 600}, seconds=600)
+    after = ask(pool, {"say": 1})
+    assert running.cancel()
+    assert waiting.cancel()
+    assert after.result(60).error is None
+    assert pool.waiting == 0
+
+
+def test_a_service_that_cannot_be_used_says_why() -> None:
+    with pytest.raises(WorkerStartError, match="it cannot be used"):
+        Pool(SERVICE, Message({"broken": True}), PoolSettings(quick=1, slow=0, spare=0)).start()
+
+
+def test_closing_cancels_what_is_not_done(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    jobs = [ask(pool, {"spin": 600}, seconds=600) for _ in range(2)]
+    pool.close()
+    assert all(job.cancelled() for job in jobs)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+def test_workers_end_with_whoever_started_them(begin: Begin) -> None:
+    """Their input ends when the parent is killed, whatever it had no time to do."""
+    pool = begin(quick=1, slow=0, spare=0)
+    (process,) = pool._processes
+    assert process._process.stdin is not None
+    process._process.stdin.close()
+    assert process._process.wait(30) == 0
