@@ -129,7 +129,7 @@ def _look(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | None
         score = -np.inf
         if image is not None:
             try:
-                score = float(gate.scores(gate.preprocess(image.pixels, name)[np.newaxis])[0])
+                score = float(gate.scores(gate.preprocess(image)[np.newaxis])[0])
             except InputError:
                 score = -np.inf
         found.names.append(name)

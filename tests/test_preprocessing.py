@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.errors import BlankImageError
+from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import (
+    Box,
+    Windowed,
+    byte_quantiles,
     head_box,
     normalize,
     pad_square,
@@ -156,3 +161,103 @@ def test_normalize(head: Gray) -> None:
     assert found.dtype == np.dtype(np.float32)
     assert found.min() == pytest.approx((0 - CONFIG.mean) / CONFIG.std)
     assert found.max() == pytest.approx((batch.max() / 255 - CONFIG.mean) / CONFIG.std)
+
+
+def plain_window(pixels: NDArray[np.float32], config: PreprocessConfig) -> NDArray[np.float32]:
+    """The formula, as it reads: what the quick one has to agree with."""
+    step = max(1, int((pixels.size / 65_536) ** 0.5))
+    low, high = np.quantile(pixels[::step, ::step], config.window_percentiles)
+    if not high > low:
+        low, high = pixels.min(), pixels.max()
+    clipped: NDArray[np.float32] = np.clip(
+        (pixels - np.float32(low)) / np.float32(high - low), 0.0, 1.0
+    )
+    return clipped
+
+
+def plain_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
+    height, width = windowed.shape
+    tissue = windowed > config.crop_level
+    rows = np.flatnonzero(tissue.mean(axis=1) >= config.crop_occupancy)
+    columns = np.flatnonzero(tissue.mean(axis=0) >= config.crop_occupancy)
+    if not config.crop or rows.size == 0 or columns.size == 0:
+        return Box(0, 0, height, width)
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    margin = round(config.crop_margin * max(bottom - top, right - left))
+    return Box(
+        int(max(0, top - margin)),
+        int(max(0, left - margin)),
+        int(min(height, bottom + margin)),
+        int(min(width, right + margin)),
+    )
+
+
+def plain_weights(source: int, target: int) -> NDArray[np.float32]:
+    """(target, source), zeros and all."""
+    ratio = source / target
+    centers = (np.arange(target) + 0.5) * ratio - 0.5
+    distance = np.abs(np.arange(source)[np.newaxis] - centers[:, np.newaxis])
+    weights = np.clip(1.0 - distance / max(ratio, 1.0), 0.0, None)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)
+
+
+def add_in_order(weights: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``weights @ pixels``, each sum rounded to float32 at each step, as the page's port does."""
+    total = np.zeros((len(weights), pixels.shape[1]), dtype=np.float32)
+    for place, row in enumerate(pixels.astype(np.float64)):
+        some = np.flatnonzero(weights[:, place])
+        weighted = weights[some, place, np.newaxis].astype(np.float64) * row
+        total[some] = (total[some] + weighted).astype(np.float32)
+    return total
+
+
+def plain_preprocess(pixels: NDArray[np.generic], config: PreprocessConfig) -> NDArray[np.uint8]:
+    windowed = plain_window(pixels.astype(np.float32), config)
+    box = plain_box(windowed, config)
+    square = pad_square(windowed[box.top : box.bottom, box.left : box.right])
+    weights = plain_weights(len(square), config.image_size)
+    resized = add_in_order(weights, add_in_order(weights, square).T).T
+    rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return rounded
+
+
+SHAPES = ((32, 32), (225, 225), (257, 201), (203, 512), (512, 512), (600, 411))
+CONFIGS = (CONFIG, PreprocessConfig(image_size=64, crop=False), PreprocessConfig(image_size=144))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.image_size))
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("kind", "top"), [(np.uint8, 255), (np.uint16, 65_535), (np.float32, 1)])
+def test_same_pixels_as_the_plain_formula(
+    kind: type[np.generic], top: int, shape: tuple[int, int], config: PreprocessConfig
+) -> None:
+    noise = np.random.default_rng(shape).random(shape) ** 3
+    noise[: shape[0] // 5] = 0.0
+    pixels = (noise * top).astype(kind)
+    given = pixels if kind is np.uint8 else pixels.astype(np.float32)
+    np.testing.assert_array_equal(preprocess(given, config), plain_preprocess(pixels, config))
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_same_pixels_of_phantoms_as_bytes_and_as_floats(label: str) -> None:
+    phantom = make_phantom(np.random.default_rng(5), label).pixels
+    for config in CONFIGS:
+        expected = plain_preprocess(phantom, config)
+        np.testing.assert_array_equal(preprocess(phantom, config), expected)
+        np.testing.assert_array_equal(preprocess(phantom.astype(np.float32), config), expected)
+
+
+def test_windowed_once_for_two_networks(head: Gray) -> None:
+    windowed = Windowed(head, CONFIG)
+    for config in CONFIGS:
+        assert windowed.fits(config)
+        np.testing.assert_array_equal(windowed.fit(config)[0], preprocess(head, config))
+    assert not windowed.fits(PreprocessConfig(window_percentiles=(0.1, 0.9)))
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.floats(0, 1), st.floats(0, 1))
+def test_quantiles_of_bytes_are_numpy_s(values: list[int], one: float, other: float) -> None:
+    samples = np.array(values, dtype=np.uint8)
+    expected = np.quantile(samples.astype(np.float32), (one, other))
+    assert byte_quantiles(samples, (one, other)) == expected.tolist()

@@ -5,8 +5,10 @@ intensities by quantiles, cut the empty margin away, pad to a square, resize wit
 round to 8 bits. The rounding makes the training cache and a live prediction the same pixels.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,15 @@ from numpy.typing import NDArray
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError
 
-_QUANTILE_SAMPLES = 65_536
+Gray = NDArray[np.float32] | NDArray[np.uint8]
+"""A gray picture (H, W): float32 of any range, or bytes, which give the same and cost less."""
+
+_QUANTILE_SAMPLES: Final = 65_536
+_BYTES: Final = 256
+_BAND: Final = 16
+"""Target pixels of one product: few zeros in the weights, and few products."""
+_VECTOR: Final = 16
+"""Most float32 that a processor takes at a time."""
 
 
 class Box(NamedTuple):
@@ -35,7 +45,7 @@ class Square(NamedTuple):
 
 
 def preprocess(
-    pixels: NDArray[np.float32], config: PreprocessConfig, source: str = "<array>"
+    pixels: Gray, config: PreprocessConfig, source: str = "<array>"
 ) -> NDArray[np.uint8]:
     """Turn one gray image (H, W), of any intensity range, into uint8 (S, S), 0 to 255.
 
@@ -43,32 +53,62 @@ def preprocess(
     8-bit picture and its 16-bit copy give the same. Raises ``BlankImageError`` where the image is
     constant. S is ``config.image_size``.
     """
-    windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
-    return _fit(windowed, crop_box(windowed, config), config)
+    return Windowed(pixels, config, source).fit(config)[0]
 
 
 def preprocess_located(
-    pixels: NDArray[np.float32], config: PreprocessConfig, source: str = "<array>"
+    pixels: Gray, config: PreprocessConfig, source: str = "<array>"
 ) -> tuple[NDArray[np.uint8], Square]:
     """Do what ``preprocess`` does, and say which square of the picture the result shows."""
-    windowed = window(np.asarray(pixels, dtype=np.float32), config, source)
-    box = crop_box(windowed, config)
-    return _fit(windowed, box, config), square_around(box)
+    return Windowed(pixels, config, source).fit(config)
 
 
 def preprocess_mask(
-    mask: NDArray[np.float32], pixels: NDArray[np.float32], config: PreprocessConfig
+    mask: NDArray[np.float32], pixels: Gray, config: PreprocessConfig
 ) -> NDArray[np.uint8]:
     """Move an outline (H, W), 0 to 1, as ``preprocess`` moves ``pixels`` (H, W); uint8 (S, S)."""
-    windowed = window(np.asarray(pixels, dtype=np.float32), config)
-    return _fit(mask, crop_box(windowed, config), config)
+    return _fit(mask, Windowed(pixels, config).crop_box(config), config)
 
 
-def crop_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
-    """The part of a windowed image (H, W) that ``preprocess`` keeps."""
-    if config.crop:
-        return head_box(windowed, config)
-    return Box(0, 0, *windowed.shape)
+class Windowed:
+    """A picture whose intensities are windowed once, for each network that is to see it."""
+
+    def __init__(self, pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> None:
+        """Window (H, W) as ``config`` says; raise ``BlankImageError`` where it is constant."""
+        self._samples = _as_gray(pixels)
+        self._range = _intensity_range(self._samples, config, source)
+        self._percentiles = config.window_percentiles
+
+    def fits(self, config: PreprocessConfig) -> bool:
+        """Whether ``config`` windows intensities in the same way."""
+        return config.window_percentiles == self._percentiles
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float32]:
+        """(H, W), 0 to 1."""
+        return _scaled(self._samples, *self._range)
+
+    def fit(self, config: PreprocessConfig) -> tuple[NDArray[np.uint8], Square]:
+        """Cut, pad and resize to uint8 (S, S); and the square of the picture that this shows."""
+        box = self.crop_box(config)
+        return _fit(self.pixels, box, config), square_around(box)
+
+    def crop_box(self, config: PreprocessConfig) -> Box:
+        """The part of the picture that ``preprocess`` keeps."""
+        if config.crop:
+            return _tissue_box(self._brighter_than(config.crop_level), config)
+        return Box(0, 0, *self._samples.shape)
+
+    def _brighter_than(self, level: float) -> NDArray[np.bool_]:
+        if self._samples.dtype != np.uint8:
+            return self.pixels > level
+        # Windowing keeps the order of bytes, so one comparison of bytes does for all pixels.
+        table = _scaled(np.arange(_BYTES, dtype=np.float32), *self._range)
+        return self._samples >= _BYTES - np.count_nonzero(table > level)
+
+
+def _as_gray(pixels: Gray) -> Gray:
+    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32, copy=False)
 
 
 def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
@@ -92,23 +132,51 @@ def normalize(batch: NDArray[np.uint8], config: PreprocessConfig) -> NDArray[np.
     return standardized[:, np.newaxis]
 
 
-def window(
-    pixels: NDArray[np.float32], config: PreprocessConfig, source: str = "<array>"
-) -> NDArray[np.float32]:
+def window(pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> NDArray[np.float32]:
     """Map the intensity quantiles of ``config`` to 0 and 1 and clip. (H, W) to (H, W).
 
     Quantiles are taken on a regular subgrid of about 65,536 pixels. Where they coincide (a picture
     that is nearly all background) the full range is used.
     """
-    step = max(1, int((pixels.size / _QUANTILE_SAMPLES) ** 0.5))
-    low, high = np.quantile(pixels[::step, ::step], config.window_percentiles)
+    return Windowed(pixels, config, source).pixels
+
+
+def _intensity_range(samples: Gray, config: PreprocessConfig, source: str) -> tuple[float, float]:
+    """The intensities that become 0 and 1."""
+    step = max(1, int((samples.size / _QUANTILE_SAMPLES) ** 0.5))
+    low, high = _quantiles(samples[::step, ::step], config.window_percentiles)
     if not high > low:
-        low, high = pixels.min(), pixels.max()
+        low, high = float(samples.min()), float(samples.max())
     if not high > low:
         raise BlankImageError(f"{source}: every pixel has the same value")
-    scaled = (pixels - np.float32(low)) / np.float32(high - low)
-    windowed: NDArray[np.float32] = np.clip(scaled, 0.0, 1.0)
-    return windowed
+    return low, high
+
+
+def _quantiles(samples: Gray, shares: Sequence[float]) -> list[float]:
+    if samples.dtype == np.uint8:
+        return byte_quantiles(samples, shares)
+    return [float(value) for value in np.quantile(samples, shares)]
+
+
+def byte_quantiles(samples: NDArray[np.generic], shares: Sequence[float]) -> list[float]:
+    """``numpy.quantile`` of bytes, to the last digit, from their histogram."""
+    counts = np.bincount(samples.ravel(), minlength=_BYTES).cumsum()
+    found = []
+    for share in shares:
+        position = share * (samples.size - 1)
+        before = math.floor(position)
+        places = [before, min(before + 1, samples.size - 1)]
+        a, b = np.searchsorted(counts, places, side="right").tolist()
+        t = position - before
+        found.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
+    return found
+
+
+def _scaled(samples: Gray, low: float, high: float) -> NDArray[np.float32]:
+    scaled = samples.astype(np.float32)
+    scaled -= np.float32(low)
+    scaled /= np.float32(high - low)
+    return np.clip(scaled, 0.0, 1.0, out=scaled)
 
 
 def head_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
@@ -117,10 +185,14 @@ def head_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
     A row counts when at least ``crop_occupancy`` of it is brighter than ``crop_level``; thin
     annotations and stray noise do not reach that. Falls back to the whole image.
     """
-    height, width = windowed.shape
-    tissue = windowed > config.crop_level
-    rows = np.flatnonzero(tissue.mean(axis=1) >= config.crop_occupancy)
-    columns = np.flatnonzero(tissue.mean(axis=0) >= config.crop_occupancy)
+    return _tissue_box(windowed > config.crop_level, config)
+
+
+def _tissue_box(tissue: NDArray[np.bool_], config: PreprocessConfig) -> Box:
+    height, width = tissue.shape
+    in_rows, in_columns = _counts(tissue)
+    rows = np.flatnonzero(in_rows / width >= config.crop_occupancy)
+    columns = np.flatnonzero(in_columns / height >= config.crop_occupancy)
     if rows.size == 0 or columns.size == 0:
         return Box(0, 0, height, width)
     top, bottom = int(rows[0]), int(rows[-1]) + 1
@@ -132,6 +204,17 @@ def head_box(windowed: NDArray[np.float32], config: PreprocessConfig) -> Box:
         min(height, bottom + margin),
         min(width, right + margin),
     )
+
+
+def _counts(tissue: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many pixels of (H, W) are set in each row (H,) and in each column (W,)."""
+    in_rows = np.bitwise_count(np.packbits(tissue, axis=1)).sum(axis=1, dtype=np.int64)
+    in_columns = np.zeros(tissue.shape[1], dtype=np.int64)
+    ones = tissue.view(np.uint8)
+    # As many rows at a time as a byte can count: adding bytes is an order of magnitude faster.
+    for top in range(0, len(ones), _BYTES - 1):
+        in_columns += ones[top : top + _BYTES - 1].sum(axis=0, dtype=np.uint8)
+    return in_rows, in_columns
 
 
 def pad_square(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -148,20 +231,47 @@ def pad_square(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def resize(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Resize (H, W) to (size, size) with an antialiased triangle filter, rows then columns."""
-    rows = _triangle_weights(pixels.shape[0], size)
-    columns = _triangle_weights(pixels.shape[1], size)
-    resized: NDArray[np.float32] = (rows @ pixels @ columns.T).astype(np.float32, copy=False)
-    return resized
+    return _resize_rows(np.ascontiguousarray(_resize_rows(pixels, size).T), size).T
 
 
-@lru_cache(maxsize=64)
-def _triangle_weights(source: int, target: int) -> NDArray[np.float32]:
-    """(target, source) matrix whose rows sum to 1: the linear filter, widened when shrinking."""
+def _resize_rows(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(H, W) to (size, W).
+
+    The filter reaches over few rows, so a product is taken for a band of them at a time, and not
+    with a matrix that is nearly all zeros. Columns are filled up to whole vectors of the
+    processor: the kernels for what is left over add in another order, which moves pixels that lie
+    half-way between two levels, and the page's port adds in order.
+    """
+    height, width = pixels.shape
+    if width % _VECTOR:
+        filled = np.zeros((height, width + -width % _VECTOR), dtype=np.float32)
+        filled[:, :width] = pixels
+        pixels = filled
+    resized = np.empty((size, pixels.shape[1]), dtype=np.float32)
+    for made, used, weights in _bands(height, size):
+        np.matmul(weights, pixels[used], out=resized[made])
+    return resized[:, :width]
+
+
+@lru_cache(maxsize=512)
+def _bands(source: int, target: int) -> tuple[tuple[slice, slice, NDArray[np.float32]], ...]:
+    """For each few target pixels: which, the source pixels they are made of, and the weights.
+
+    Weights (targets, sources) are the linear filter, widened when shrinking; rows sum to 1.
+    """
     ratio = source / target
     support = max(ratio, 1.0)
-    centers = (np.arange(target, dtype=np.float64) + 0.5) * ratio - 0.5
-    distance = np.abs(np.arange(source, dtype=np.float64)[np.newaxis] - centers[:, np.newaxis])
-    weights = np.clip(1.0 - distance / support, 0.0, None)
-    weights /= weights.sum(axis=1, keepdims=True)
-    weights.setflags(write=False)
-    return weights.astype(np.float32)
+    bands = []
+    for start in range(0, target, _BAND):
+        made = slice(start, min(start + _BAND, target))
+        centers = (np.arange(made.start, made.stop, dtype=np.float64) + 0.5) * ratio - 0.5
+        first = max(0, math.ceil(centers[0] - support))
+        used = slice(first, min(source, math.floor(centers[-1] + support) + 1))
+        places = np.arange(used.start, used.stop, dtype=np.float64)
+        distance = np.abs(places[np.newaxis] - centers[:, np.newaxis])
+        weights = np.clip(1.0 - distance / support, 0.0, None)
+        weights /= weights.sum(axis=1, keepdims=True)
+        narrowed = weights.astype(np.float32)
+        narrowed.setflags(write=False)
+        bands.append((made, used, narrowed))
+    return tuple(bands)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import check_sides
 
@@ -27,6 +27,12 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
     # Values beyond float32 become infinite here, and `finite` deals with those.
     with np.errstate(over="ignore", invalid="ignore"):
-        gray = luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32)
         mode = "array" if pixels.ndim == 2 else "array RGB"
-        return MedicalImage(finite(gray, source), source, bits, mode)
+        return MedicalImage(finite(_gray(pixels), source), source, bits, mode)
+
+
+def _gray(pixels: NDArray[np.generic]) -> Samples:
+    """(H, W), never the caller's own memory."""
+    if pixels.dtype == np.uint8:
+        return gray_bytes(pixels) if pixels.ndim == 3 else pixels.astype(np.uint8)
+    return luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32)

@@ -1,6 +1,6 @@
 """From colour or odd numbers to finite gray: the arithmetic shared by files and arrays."""
 
-from typing import Final
+from typing import Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,18 @@ from tumorlens.errors import BlankImageError
 # ITU-R BT.601 in thousandths, the weights JPEG itself uses: a gray JPEG stored as RGB gives back
 # its luma. Whole numbers keep the sums exact, so every machine rounds them alike.
 _THOUSANDTHS: Final = (299, 587, 114)
+Samples = NDArray[np.float32] | NDArray[np.uint8]
 LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
+
+
+def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """``luma`` of (H, W, 3) bytes, as bytes (H, W)."""
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return red.astype(np.uint8)
+    return luma(rgb).astype(np.uint8)
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -41,11 +50,17 @@ def _weigh(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
     return narrowed
 
 
-def finite(pixels: NDArray[np.float32], source: str) -> NDArray[np.float32]:
+@overload
+def finite(pixels: NDArray[np.float32], source: str) -> NDArray[np.float32]: ...
+@overload
+def finite(pixels: Samples, source: str) -> Samples: ...
+def finite(pixels: Samples, source: str) -> Samples:
     """Replace NaN, infinities and magnitudes above ``LARGEST`` by the smallest usable value.
 
     Raises ``BlankImageError`` where no value is usable.
     """
+    if pixels.dtype == np.uint8:
+        return pixels
     # Comparing is false for NaN, so one comparison finds all three.
     usable = np.abs(pixels) <= LARGEST
     if usable.all():

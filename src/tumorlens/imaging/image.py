@@ -18,7 +18,8 @@ class MedicalImage:
     DICOM that carries a window). Larger is brighter.
     """
 
-    pixels: NDArray[np.float32]
+    samples: NDArray[np.float32] | NDArray[np.uint8]
+    """``pixels``, or, of a picture of 8 bits, the same numbers as bytes, which cost less."""
     source: str
     """Where it came from, for messages: a path, or ``<array>``."""
     bit_depth: int
@@ -32,24 +33,29 @@ class MedicalImage:
     """What DICOM or NIfTI say of the acquisition; None for plain pictures."""
 
     @property
+    def pixels(self) -> NDArray[np.float32]:
+        """The picture or volume; a copy where ``samples`` are bytes."""
+        return self.samples.astype(np.float32, copy=False)
+
+    @property
     def height(self) -> int:
         """Rows."""
-        return int(self.pixels.shape[-2])
+        return int(self.samples.shape[-2])
 
     @property
     def width(self) -> int:
         """Columns."""
-        return int(self.pixels.shape[-1])
+        return int(self.samples.shape[-1])
 
     @property
     def depth(self) -> int:
         """Slices; 1 for a single picture."""
-        return 1 if self.pixels.ndim == 2 else int(self.pixels.shape[0])
+        return 1 if self.samples.ndim == 2 else int(self.samples.shape[0])
 
     @property
     def is_volume(self) -> bool:
         """Whether ``pixels`` is (D, H, W)."""
-        return self.pixels.ndim == 3
+        return self.samples.ndim == 3
 
     @property
     def notes(self) -> tuple[str, ...]:

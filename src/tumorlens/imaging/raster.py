@@ -20,7 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.quiet import quiet
@@ -32,10 +32,12 @@ _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_COPY: Final = 1
 _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
+_NEUTRAL: Final = 128
+"""What both chrominances of gray are in a JPEG of 8 bits (ITU-T T.871)."""
 
 
 class _Decoded(NamedTuple):
-    pixels: NDArray[np.float32]
+    samples: Samples
     bit_depth: int
     mode: str
 
@@ -68,7 +70,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         ) from error
     except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
         raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
-    return MedicalImage(finite(decoded.pixels, source), source, decoded.bit_depth, decoded.mode)
+    return MedicalImage(finite(decoded.samples, source), source, decoded.bit_depth, decoded.mode)
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
@@ -82,14 +84,34 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                 )
             mode = f"{picture.mode};16"
             return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
-        return _decode_page(picture) if len(pages) == 1 else _decode_stack(picture, pages, source)
+        if len(pages) > 1:
+            return _decode_stack(picture, pages, source)
+        mode = picture.mode
+        if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
+            picture.draft("L", None)
+        return _decode_page(picture)._replace(mode=mode)
+
+
+def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
+    """Whether a JPEG that could hold colour holds none.
+
+    Then its luminance alone, decoded in less than half the time, is the picture. One value for
+    each block of 8 x 8 pixels tells; damage is left for the decoder proper to report.
+    """
+    try:
+        with open_() as picture:
+            picture.draft("YCbCr", (1, 1))
+            blocks = np.asarray(picture)
+            return picture.mode == "YCbCr" and bool((blocks[..., 1:] == _NEUTRAL).all())
+    except Exception:  # as in ``decode``
+        return False
 
 
 def _decode_page(picture: Image.Image) -> _Decoded:
     inverted = _is_inverted(picture)
     mode = picture.mode
-    pixels, bit_depth = _to_gray(_load(picture))
-    return _Decoded(_invert(pixels, bit_depth) if inverted else pixels, bit_depth, mode)
+    samples, bit_depth = _to_gray(_load(picture))
+    return _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
 
 
 def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decoded:
@@ -104,14 +126,14 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         decoded = _decode_page(picture)
         if stack is None or first is None:
             first = decoded
-            check_volume((len(pages), *decoded.pixels.shape), source)
-            stack = np.empty((len(pages), *decoded.pixels.shape), dtype=np.float32)
-        if (decoded.pixels.shape, decoded.bit_depth) != (stack.shape[1:], first.bit_depth):
+            check_volume((len(pages), *decoded.samples.shape), source)
+            stack = np.empty((len(pages), *decoded.samples.shape), dtype=np.float32)
+        if (decoded.samples.shape, decoded.bit_depth) != (stack.shape[1:], first.bit_depth):
             raise UnsupportedFormatError(
                 f"{source}: page {page + 1} differs from the first in size or depth, so the pages "
                 "are no stack; save them as single files"
             )
-        stack[index] = decoded.pixels
+        stack[index] = decoded.samples
     assert stack is not None
     assert first is not None
     return _Decoded(stack, first.bit_depth, first.mode)
@@ -139,36 +161,36 @@ def _pages(picture: Image.Image, source: str) -> list[int]:
     return pages
 
 
-def _to_gray(picture: Image.Image) -> tuple[NDArray[np.float32], int]:
-    """Return (H, W) float32 and the bits a sample was stored with."""
+def _to_gray(picture: Image.Image) -> tuple[Samples, int]:
+    """Return (H, W), bytes where they hold it, and the bits a sample was stored with."""
     if picture.mode in _WIDE_MODES:
         return np.asarray(picture, dtype=np.float32), _WIDE_MODES[picture.mode]
     if picture.mode == "1":
-        return np.asarray(picture.convert("L"), dtype=np.float32), 1
+        return np.asarray(picture.convert("L")), 1
     if picture.has_transparency_data:
         return _by_strips(picture, _over_black), 8
     if picture.mode == "L":
-        return np.asarray(picture, dtype=np.float32), 8
-    return _by_strips(picture, lambda strip: luma(np.asarray(strip.convert("RGB")))), 8
+        return np.asarray(picture), 8
+    return _by_strips(picture, lambda strip: gray_bytes(np.asarray(strip.convert("RGB")))), 8
 
 
 def _by_strips(
-    picture: Image.Image, convert: Callable[[Image.Image], NDArray[np.float32]]
-) -> NDArray[np.float32]:
+    picture: Image.Image, convert: Callable[[Image.Image], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
     """Convert a few rows at a time: a large picture never has a second copy in colour."""
     width, height = picture.size
     rows = max(1, _STRIP_PIXELS // width)
-    gray = np.empty((height, width), dtype=np.float32)
+    gray = np.empty((height, width), dtype=np.uint8)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
         gray[top:bottom] = convert(picture.crop((0, top, width, bottom)))
     return gray
 
 
-def _over_black(strip: Image.Image) -> NDArray[np.float32]:
+def _over_black(strip: Image.Image) -> NDArray[np.uint8]:
     rgba = np.asarray(strip.convert("RGBA"))
     opacity = rgba[..., 3].astype(np.float32) / np.float32(255)
-    laid: NDArray[np.float32] = np.rint(luma(rgba[..., :3]) * opacity)
+    laid: NDArray[np.uint8] = np.rint(luma(rgba[..., :3]) * opacity).astype(np.uint8)
     return laid
 
 
@@ -186,7 +208,7 @@ def _is_inverted(picture: Image.Image) -> bool:
     return picture.mode in _WIDE_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
-def _invert(pixels: NDArray[np.float32], bit_depth: int) -> NDArray[np.float32]:
+def _invert(pixels: Samples, bit_depth: int) -> NDArray[np.float32]:
     """Larger is brighter: the convention of ``MedicalImage``."""
     white = np.float32(65535 if bit_depth == 16 else 0)
     inverted: NDArray[np.float32] = white - pixels

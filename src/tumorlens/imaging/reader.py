@@ -1,5 +1,6 @@
 """Read any supported file by its first bytes, never by its suffix."""
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +27,8 @@ def load_file(path: str | Path) -> bytes:
     """Return the bytes of a regular file no larger than ``MAX_FILE_BYTES``."""
     with open_file(path) as file:
         try:
-            return file.read(MAX_FILE_BYTES)
+            # Asked for the limit itself, Python would first set that much memory aside.
+            return file.read(min(MAX_FILE_BYTES, os.fstat(file.fileno()).st_size))
         except OSError as error:
             raise _unopened(path, error) from error
 

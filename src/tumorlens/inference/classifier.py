@@ -161,7 +161,7 @@ class Classifier:
         return self.predict_batch([picture])[0]
 
     def predict_batch(self, pictures: Sequence[Picture]) -> list[Prediction]:
-        """Classify several in one forward pass; raise ``InputError`` at the first unusable."""
+        """Classify several; raise ``InputError`` at the first unusable."""
         if not pictures:
             return []
         answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
@@ -207,15 +207,16 @@ class Classifier:
         config = self.bundle.info.preprocess
         # Float files may span more than float32 can divide by; clipping mends the result.
         with np.errstate(over="ignore"):
-            pixels, square = preprocessing.preprocess_located(image.pixels, config, image.source)
+            windowed = preprocessing.Windowed(image.samples, config, image.source)
+            pixels, square = windowed.fit(config)
             seen = None
             if self._gate is not None:
-                seen = self._gate.preprocess(image.pixels, image.source)
+                seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
         return Ready(image.source, pixels, square, shape, seen, image.notes)
 
     def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
-        """Answer prepared pictures, in order, in one forward pass."""
+        """Answer prepared pictures, in order."""
         if not ready:
             return []
         outputs = self.forward(np.stack([one.pixels for one in ready]))

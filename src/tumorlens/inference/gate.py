@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from tumorlens import preprocessing
 from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
 from tumorlens.errors import BundleError
-from tumorlens.inference.session import first_line, open_graph
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.session import first_line, open_graph, run_singly
 
 REFUSAL: Final = "does not look like a slice of brain MRI"
 
@@ -29,15 +30,24 @@ class Gate:
                 f"{[GATE_OUTPUT]}"
             )
 
-    def preprocess(self, pixels: NDArray[np.float32], source: str) -> NDArray[np.uint8]:
-        """Turn one gray image (H, W) into what the gate sees, uint8 (S, S)."""
-        return preprocessing.preprocess(pixels, self.facts.preprocess, source)
+    def preprocess(
+        self, image: MedicalImage, windowed: preprocessing.Windowed | None = None
+    ) -> NDArray[np.uint8]:
+        """Turn one image (H, W) into what the gate sees, uint8 (S, S).
+
+        ``windowed`` is the same image as the network's settings window it: most often, the gate's
+        do it alike.
+        """
+        config = self.facts.preprocess
+        if windowed is None or not windowed.fits(config):
+            windowed = preprocessing.Windowed(image.samples, config, image.source)
+        return windowed.fit(config)[0]
 
     def scores(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Logit of "this is a head" of each of (N, S, S): (N,)."""
         batch = preprocessing.normalize(pictures, self.facts.preprocess)
         try:
-            (found,) = self._session.run([GATE_OUTPUT], {INPUT: batch})
+            (found,) = run_singly(self._session, [GATE_OUTPUT], batch)
         except Exception as error:  # the runtime's errors share no base but Exception
             raise BundleError(f"{self._name}: {first_line(error)}") from error
         scores: NDArray[np.float64] = np.asarray(found, dtype=np.float64)

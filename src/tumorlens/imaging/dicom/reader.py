@@ -120,7 +120,7 @@ def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]
     kept = [f for f, found in zip(stack.frames, reading.found, strict=True) if found]
     pixels = reading.pixels if reading.found.all() else reading.pixels[reading.found]
     return MedicalImage(
-        pixels=pixels[0] if len(kept) == 1 else pixels,
+        samples=pixels[0] if len(kept) == 1 else pixels,
         source=header.source,
         bit_depth=header.bit_depth,
         mode=header.mode,
@@ -152,5 +152,5 @@ def with_notes(image: MedicalImage, notes: Sequence[str]) -> MedicalImage:
         return image
     facts = msgspec.structs.replace(image.facts, notes=(*image.facts.notes, *notes))
     return MedicalImage(
-        image.pixels, image.source, image.bit_depth, image.mode, image.pixel_spacing_mm, facts
+        image.samples, image.source, image.bit_depth, image.mode, image.pixel_spacing_mm, facts
     )
