@@ -1,57 +1,50 @@
-"""The records of experiments/ and benchmarks/, and how their numbers are written."""
+"""Read the JSON records of experiments/ and benchmarks/."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-DOCS: Final = ROOT / "docs"
-RECORDS: Final = ROOT / "experiments"
 Json = dict[str, Any]
 
 
-def load(*parts: str) -> Json:
-    """A JSON record below experiments/."""
-    found: Json = json.loads(RECORDS.joinpath(*parts).read_text("utf-8"))
-    return found
-
-
-def benchmark(name: str) -> Json:
-    """What one of benchmarks/ wrote."""
-    found: Json = json.loads((ROOT / "benchmarks" / "records" / f"{name}.json").read_text("utf-8"))
-    return found
+def read(path: Path) -> Json:
+    """The record in a file."""
+    record: Json = json.loads(path.read_text("utf-8"))
+    return record
 
 
 def evaluation(name: str) -> Json:
-    """The record of one `tumorlens evaluate`."""
-    return load("evaluations", f"{name}.json")
+    """What `tumorlens evaluate` measured."""
+    return read(ROOT / "experiments" / "evaluations" / f"{name}.json")
 
 
 def evaluations(*names: str) -> list[Json]:
-    """Those of the records that there are."""
-    return [evaluation(n) for n in names if (RECORDS / "evaluations" / f"{n}.json").exists()]
+    """Several of them."""
+    return [evaluation(name) for name in names]
 
 
-def commands(records: Sequence[Json]) -> str:
-    """How they were made, as a block of code."""
-    return "\n".join(f"    {one['command']}" for one in records)
+def run(name: str) -> Json:
+    """What `tumorlens train` wrote about a training run."""
+    return read(ROOT / "experiments" / "runs" / name / "run.json")
 
 
-def share(estimate: Json) -> str:
-    """A rate with its interval, in percent; without one where groups are too few."""
-    if estimate["value"] is None:
-        return "–"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.2%}"
-    return f"{estimate['value']:.2%} ({estimate['low']:.1%}–{estimate['high']:.1%})"
+def runs() -> dict[str, Json]:
+    """All training runs by name."""
+    folders = sorted((ROOT / "experiments" / "runs").iterdir())
+    return {folder.name: run(folder.name) for folder in folders}
 
 
-def number(estimate: Json) -> str:
-    """A number with its interval."""
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
+def experiment(name: str) -> Json:
+    """What `python -m experiments.NAME` measured."""
+    return read(ROOT / "experiments" / "records" / f"{name}.json")
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown; the second one is the ruler."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def benchmark(name: str) -> Json:
+    """What `python -m benchmarks.NAME` measured."""
+    return read(ROOT / "benchmarks" / "records" / f"{name}.json")
+
+
+def bundle(name: str) -> Json:
+    """The `bundle.json` of a bundled network."""
+    return read(ROOT / "src" / "tumorlens" / "weights" / name / "bundle.json")

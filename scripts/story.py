@@ -1,8 +1,8 @@
-"""Draw docs/figures/story.png: one network at home, on new patients and in other hospitals.
+"""Draw docs/figures/story.png: two networks on known patients, new patients and other sources.
 
     python scripts/story.py
 
-Every bar is one of the records in experiments/evaluations; whiskers are their 95% intervals.
+Each bar is one of the records in experiments/evaluations; whiskers are their 95% intervals.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _bars(
 
 
 def _values(name: str, metric: str) -> NDArray[np.float64]:
-    """Value, low and high end of a metric in experiments/evaluations/NAME.json."""
+    """Value and both ends of the interval of a metric in experiments/evaluations/NAME.json."""
     found = evaluation(name)["metrics"][metric]
     return np.array([found["value"], found["low"], found["high"]], dtype=np.float64)
 

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_numbers_are_the_recorded_ones() -> None:
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "tables.py"), "--check"], check=True)
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "documents.py"), "--check"], check=True)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _score(options: argparse.Namespace) -> None:
         record = keeping.keep(record, json.loads(options.output.read_text(encoding="utf-8")))
     options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if options.output.resolve() == _ROOT / _OUTPUT:
-        subprocess.run([sys.executable, str(_ROOT / "scripts" / "tables.py")], check=True)
+        subprocess.run([sys.executable, str(_ROOT / "scripts" / "documents.py")], check=True)
 
 
 def _table(

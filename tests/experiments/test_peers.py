@@ -221,7 +221,8 @@ def test_score_of_two_bundles(
     with pytest.raises(EvaluationError, match="no contender is named 'other'"):
         scoring.score(split, manifest, own, "other", plan)
     record = {"commands": ["COMMAND"], "part": "validation", "processor": "P", "splits": [table]}
-    section = _tables(monkeypatch).section(json.loads(json.dumps(record)))
+    documents = _documents(monkeypatch).make_environment()
+    section = documents.get_template("peers.j2").render(peers=json.loads(json.dumps(record)))
     assert "| MobileNetV3-Small |" in section
     assert "929,316" in section
     assert "COMMAND" in section
@@ -297,10 +298,10 @@ def test_rows_that_do_not_compare_are_not_kept(now: keeping.Table, complaint: st
         keeping.keep(dict(now), _record("FIRST", {"small": "1", "paper": "2"}))
 
 
-def _tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script that renders the record, with its neighbours in reach."""
+def _documents(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that renders the record."""
     monkeypatch.syspath_prepend(ROOT / "scripts")
-    return importlib.import_module("peers")
+    return importlib.import_module("documents")
 
 
 @pytest.fixture(scope="module")
