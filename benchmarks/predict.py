@@ -152,9 +152,9 @@ def load_mobilenet(model: str, cores: int) -> Answers:
             batch = paths[start : start + _BATCH]
             images = np.stack([prepared(path) for path in batch])
             (logits,) = session.run(["logits"], {"image": images})
-            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-            shares /= shares.sum(axis=1, keepdims=True)
-            for path, row in zip(batch, shares.tolist(), strict=True):
+            probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            for path, row in zip(batch, probabilities.tolist(), strict=True):
                 record = {"path": str(path), "probabilities": dict(zip(names, row, strict=True))}
                 yield json.dumps(record).encode() + b"\n"
 

@@ -28,8 +28,8 @@ from tumorlens.config import LesionConfig, StyleConfig, TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.postprocessing import probabilities
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, OTHER_PATHOLOGY, right_answers
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, OTHER_PATHOLOGY, correct_classes
 from tumorlens.training import cache
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.runner import RunOptions, train
@@ -147,11 +147,11 @@ def score(
         "validation_missed": float((shares[ill].argmax(1) == NO_TUMOR_INDEX).mean()),
         "br35h_tumor_missed": _said_healthy(_answers(classifier, br35h, held, folder)),
         "stranger_glioma_missed": _said_healthy(_answers(classifier, diverse, gliomas, folder)),
-        "stranger_glioma_right": _right(classifier, diverse, gliomas, folder),
-        "stranger_healthy_right": _right(classifier, diverse, healthy, folder),
+        "stranger_glioma_right": _correct(classifier, diverse, gliomas, folder),
+        "stranger_healthy_right": _correct(classifier, diverse, healthy, folder),
         "sclerosis_called_tumor": 1 - _said_healthy(_answers(classifier, diverse, other, folder)),
         "by_family": {
-            family: _right(
+            family: _correct(
                 classifier, diverse, [i for i in stranger if diverse.records[i].family == family],
                 folder,
             )
@@ -170,18 +170,18 @@ def _answers(
 ) -> NDArray[np.float64]:
     info = classifier.bundle.info
     images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    return probabilities(classifier.logits(images), info.temperature)
+    return softmax(classifier.logits(images), info.temperature)
 
 
 def _said_healthy(shares: NDArray[np.float64]) -> float:
     return float((shares.argmax(1) == NO_TUMOR_INDEX).mean())
 
 
-def _right(
+def _correct(
     classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
 ) -> float:
     found = _answers(classifier, manifest, chosen, folder).argmax(1)
-    answers = [right_answers(manifest.records[i].label) for i in chosen]
+    answers = [correct_classes(manifest.records[i].label) for i in chosen]
     return float(np.mean([int(a) in right for a, right in zip(found, answers, strict=True)]))
 
 

@@ -28,10 +28,10 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
-from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import CLASSES
 from tumorlens.training import cache
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def temperature(logits: Floats, labels: Labels) -> Map:
     """One factor for all logits."""
     found = fit_temperature(logits, labels)
-    return lambda other: probabilities(other, found)
+    return lambda other: softmax(other, found)
 
 
 def biased(logits: Floats, labels: Labels, factors: int) -> Map:
@@ -105,7 +105,7 @@ def biased(logits: Floats, labels: Labels, factors: int) -> Map:
         return float(np.mean(logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels]))
 
     found = minimize(loss, np.zeros(factors + len(CLASSES)), method="L-BFGS-B").x
-    return lambda other: probabilities(scale(other, found))
+    return lambda other: softmax(scale(other, found))
 
 
 def one_by_one(logits: Floats, labels: Labels, learn: Fit) -> Map:
@@ -176,7 +176,7 @@ def cumulative(shares: Floats, penalty: float = 0.0, free: int = 0) -> Floats:
 
 
 SCALINGS: Final[dict[str, Fit]] = {
-    "none": lambda _, __: probabilities,
+    "none": lambda _, __: softmax,
     "temperature": temperature,
     "temperature and bias": lambda x, y: biased(x, y, 1),
     "vector scaling": lambda x, y: biased(x, y, len(CLASSES)),

@@ -27,12 +27,12 @@ from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.aggregation import AggregationConfig, aggregate, smooth
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import is_sure
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.decision import is_confident
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
 from tumorlens.training import cache
 
@@ -71,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = splits.load(options.split).parts(manifest)
     chosen = [i for i, part in enumerate(parts) if part == splits.VALIDATION]
     records = [manifest.records[i] for i in chosen]
-    shares = _answers(classifier, manifest, chosen, options.cache or cache.default_folder())
+    probabilities = _answers(classifier, manifest, chosen, options.cache or cache.default_folder())
     patients, healthy = tumor_runs(records), healthy_groups(records)
     random = np.random.default_rng(options.seed)
-    volumes = list(put_together(shares, patients, healthy, options.repeats, random))
+    volumes = list(put_together(probabilities, patients, healthy, options.repeats, random))
     info = classifier.bundle.info
     rows = [measure(name, radius, rule, volumes, info) for name, radius, rule in candidates()]
     rows.sort(key=lambda row: (not row["within_targets"], -row["answered_rightly"]))
@@ -118,7 +118,7 @@ def healthy_groups(records: Sequence[Record]) -> list[list[int]]:
 
 
 def put_together(
-    shares: Floats,
+    probabilities: Floats,
     patients: Sequence[tuple[int, list[int]]],
     healthy: Sequence[list[int]],
     repeats: int,
@@ -131,8 +131,8 @@ def put_together(
         rows = _healthy(healthy, random)
         at = int(random.integers(len(rows) - count + 1))
         rows[at : at + count] = places[start : start + count]
-        yield Volume(shares[rows], label)
-        yield Volume(shares[_healthy(healthy, random)], NO_TUMOR_INDEX)
+        yield Volume(probabilities[rows], label)
+        yield Volume(probabilities[_healthy(healthy, random)], NO_TUMOR_INDEX)
 
 
 def candidates() -> Iterator[tuple[str, float, Rule]]:
@@ -160,17 +160,17 @@ def measure(
     found = np.stack([rule(one) for one in rows])
     labels = np.array([one.label for one in volumes])
     answer, ill = found.argmax(axis=1), labels != NO_TUMOR_INDEX
-    sure, right = is_sure(found, info.decision), answer == labels
-    told = sure & right
-    wrong = float(1 - right[sure].mean()) if sure.any() else 0.0
-    missed = float(((answer == NO_TUMOR_INDEX) & sure)[ill].mean())
+    confident, correct = is_confident(found, info.decision), answer == labels
+    told = confident & correct
+    wrong = float(1 - correct[confident].mean()) if confident.any() else 0.0
+    missed = float(((answer == NO_TUMOR_INDEX) & confident)[ill].mean())
     values = {
-        "accuracy_of_all": right.mean(),
-        "answered": sure.mean(),
+        "accuracy_of_all": correct.mean(),
+        "answered": confident.mean(),
         "answered_rightly": told.mean(),
         "wrong_of_answered": wrong,
         "tumors_missed": missed,
-        "healthy_told_a_tumor": ((answer != NO_TUMOR_INDEX) & sure)[~ill].mean(),
+        "healthy_told_a_tumor": ((answer != NO_TUMOR_INDEX) & confident)[~ill].mean(),
         "tumors_answered_rightly": told[ill].mean(),
         "healthy_answered_rightly": told[~ill].mean(),
     }
@@ -246,7 +246,7 @@ def _answers(
 ) -> Floats:
     info = classifier.bundle.info
     images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    return probabilities(classifier.logits(images), info.temperature)
+    return softmax(classifier.logits(images), info.temperature)
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:

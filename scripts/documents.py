@@ -147,14 +147,14 @@ def by_source(record: Json) -> Json:
     tumors = sum(sum(r.values()) for label, r in record["answers"].items() if label != "notumor")
     name = "Br35H, tumours of unknown kind" if "br35h" in record["command"] else "all"
     metrics = {key: value for key, value in record["metrics"].items() if key != "per_class"}
-    whole = {"n": record["n"], "n_tumors": tumors, "held_back": record["held_back"]}
+    whole = {"n": record["n"], "n_tumors": tumors, "abstention": record["abstention"]}
     return {name: whole | metrics}
 
 
 def healthy_accuracies(found: Iterable[Json]) -> list[float]:
     """Of each source that has healthy images: accuracy among those that got an answer."""
     values = [
-        source["held_back"]["healthy_accuracy"]
+        source["abstention"]["healthy_accuracy"]
         for record in found
         for source in by_source(record).values()
     ]

@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import tumorlens
-from tumorlens.bundle import DecisionRule, SetRule
+from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import doubt
+from tumorlens.inference.decision import abstention_reason
 from tumorlens.labels import CLASSES
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "vectors.json"
 EXAMPLES: Final = TARGET.parent.parent / "public" / "examples"
 BUNDLES: Final = ("phantom", "default")
 EXAMPLE_NAMES: Final = ("glioma", "meningioma", "no-tumour", "pituitary")
-RULE: Final = SetRule(coverage=0.9, at_least=(0.2, 0.01, 0.05, 0.002))
-NEVER_SURE: Final = DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+RULE: Final = ConformalThresholds(coverage=0.9, thresholds=(0.2, 0.01, 0.05, 0.002))
+NEVER_SURE: Final = DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
 Gray = NDArray[np.uint8]
 
 
@@ -112,22 +112,22 @@ def tinted(gray: Gray) -> Gray:
 
 def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
     """What ``classifier`` sees, and says."""
-    ready = classifier.prepare(reader.read_bytes(data))
-    (found,) = classifier.answer([ready])
+    prepared = classifier.prepare(reader.read_bytes(data))
+    (found,) = classifier.answer([prepared])
     row = np.array([found.prediction.probabilities[name] for name in CLASSES])
     heatmap = found.explained().heatmap
     if heatmap is None:
         raise ValueError("no heatmap")
     return {
-        "seen": base64.b64encode(ready.pixels.tobytes()).decode("ascii"),
-        "square": ready.square._asdict(),
+        "seen": base64.b64encode(prepared.pixels.tobytes()).decode("ascii"),
+        "square": prepared.square._asdict(),
         "probabilities": found.prediction.probabilities,
         "decision": found.prediction.decision,
         "label": found.prediction.label,
         "prediction_set": found.prediction.prediction_set,
         # No bundle in the box needs to have such a rule: one of its own for each picture.
         "set_of_rule": conformal.named(row, RULE),
-        "doubt_of_rule": doubt(row, NEVER_SURE, conformal.named(row, RULE)),
+        "abstention_reason": abstention_reason(row, NEVER_SURE, conformal.named(row, RULE)),
         "peak": msgspec.to_builtins(heatmap.peak),
         "box": msgspec.to_builtins(heatmap.box),
     }

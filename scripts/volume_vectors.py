@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 import tumorlens
-from tumorlens.bundle import Bundle, DecisionRule, SetRule
+from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
@@ -23,8 +23,8 @@ from tumorlens.inference.volume import answer_whole
 from tumorlens.labels import CLASSES
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "volumes.json"
-DECISION: Final = DecisionRule(tumor_at_least=0.75, notumor_at_least=0.66)
-SETS: Final = SetRule(coverage=0.95, at_least=(0.41, 0.14, 0.31, 0.88))
+DECISION: Final = DecisionRule(tumor_threshold=0.75, notumor_threshold=0.66)
+SETS: Final = ConformalThresholds(coverage=0.95, thresholds=(0.41, 0.14, 0.31, 0.88))
 DIGITS: Final = 6
 _SIDE: Final = 32
 
@@ -47,7 +47,7 @@ def made() -> dict[str, Any]:
     return {"rules": rules, "volumes": list(cases())}
 
 
-def rule(one: DecisionRule | SetRule) -> Any:
+def rule(one: DecisionRule | ConformalThresholds) -> Any:
     """As bundle.json has it."""
     return msgspec.to_builtins(one)
 
@@ -90,9 +90,11 @@ def whole(
 def _answer(classifier: Classifier, row: Row) -> Prediction | Failure:
     if row == "blank":
         return Failure.of("v", BlankImageError("v: every pixel has the same value"))
-    shares = np.full(len(CLASSES), 1 / len(CLASSES)) if isinstance(row, str) else np.array(row)
-    decision, reason = classifier.decide(shares, REFUSAL if row == "refused" else "")
-    named = dict(zip(CLASSES, shares.tolist(), strict=True))
+    probabilities = (
+        np.full(len(CLASSES), 1 / len(CLASSES)) if isinstance(row, str) else np.array(row)
+    )
+    decision, reason = classifier.decide(probabilities, REFUSAL if row == "refused" else "")
+    named = dict(zip(CLASSES, probabilities.tolist(), strict=True))
     best = max(named, key=lambda name: named[name]) if decision == "classified" else None
     return Prediction("v", decision, best, reason, named, classifier.model)
 
@@ -135,9 +137,9 @@ def volumes() -> Iterator[Volume]:
         )
 
 
-def glioma(shares: list[float]) -> list[Row]:
+def glioma(probabilities: list[float]) -> list[Row]:
     """Slices with these probabilities of glioma; the rest is no tumour."""
-    return [[share, 0.0, round(1 - share, DIGITS), 0.0] for share in shares]
+    return [[share, 0.0, round(1 - share, DIGITS), 0.0] for share in probabilities]
 
 
 def spaced(depth: int, spacing: float) -> list[float | None]:
@@ -152,8 +154,8 @@ def random(seed: int, depth: int) -> list[Row]:
     logits = rng.normal(0, 0.7, (depth, len(CLASSES)))
     logits[:, CLASSES.index("notumor")] += 2
     logits[:, kind] += 6 * np.exp(-(((np.arange(depth) - middle) / reach) ** 2))
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    rows: list[Row] = [row.round(DIGITS).tolist() for row in shares]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows: list[Row] = [row.round(DIGITS).tolist() for row in probabilities]
     for place, why in zip(rng.permutation(depth)[:4], ("blank", "refused") * 2, strict=True):
         rows[place] = "blank" if why == "blank" else "refused"
     return rows

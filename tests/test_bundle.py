@@ -54,8 +54,8 @@ def test_a_newer_minor_field_does_not_matter(copy: Path) -> None:
 
 
 def test_neither_name_nor_folder(tmp_path: Path) -> None:
-    assert "neither a bundle in the box" in refusal(tmp_path / "nowhere")
-    assert "neither a bundle in the box" in refusal("x" * 5000)
+    assert "neither a bundled network" in refusal(tmp_path / "nowhere")
+    assert "neither a bundled network" in refusal("x" * 5000)
     (tmp_path / "file").touch()
     assert "nor a bundle folder" in refusal(tmp_path / "file")
 
@@ -80,17 +80,33 @@ def test_another_model_than_described(copy: Path) -> None:
     assert "model.onnx is not the file that bundle.json describes" in refusal(copy)
 
 
-@pytest.mark.parametrize("version", [2, 99, 0, None, "1", 1.5])
+@pytest.mark.parametrize("version", [3, 99, 0, None, "2", 1.5])
 def test_another_format_version(copy: Path, version: Any) -> None:
     edit(copy, format_version=version)
     message = refusal(copy)
-    assert f"bundle format {version!r}; this tumorlens reads 1" in message
+    assert f"bundle format {version!r}; this tumorlens reads 2" in message
+
+
+def test_names_of_the_first_version_are_read(copy: Path) -> None:
+    edit(
+        copy,
+        format_version=1,
+        decision={"tumor_at_least": 0.9, "notumor_at_least": 0.8, "chosen_on": "here"},
+        prediction_sets={"coverage": 0.95, "at_least": [0.1, 0.2, 0.3, 0.4]},
+        training={"left_out": ["north"]},
+    )
+    info = bundle.load(copy).info
+    assert (info.decision.tumor_threshold, info.decision.notumor_threshold) == (0.9, 0.8)
+    assert info.prediction_sets is not None
+    assert info.prediction_sets.thresholds == (0.1, 0.2, 0.3, 0.4)
+    assert info.training == {"held_out_sources": ["north"]}
+    assert info.format_version == bundle.FORMAT_VERSION
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"[" * 100_000, b'{"format_version": 1}',
-     b'{"format_version": 1, "name": 5}'],
+    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"[" * 100_000, b'{"format_version": 2}',
+     b'{"format_version": 2, "name": 5}'],
     ids=range(9),
 )  # fmt: skip
 def test_garbage_instead_of_json(copy: Path, data: bytes) -> None:

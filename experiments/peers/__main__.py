@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", type=Path, help="instead of the split's")
     train.add_argument("--extra", nargs=2, action="append", default=[],
                        metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
-    train.add_argument("--leave-out", action="append", default=[], metavar="SOURCE",
+    train.add_argument("--hold-out", action="append", default=[], metavar="SOURCE",
                        help="as of `tumorlens train`")  # fmt: skip
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--epochs", type=int, help="instead of the recipe's")
@@ -82,7 +82,7 @@ def _train(options: argparse.Namespace) -> None:
     )  # fmt: skip
     made = training.run(
         config, options.data, options.split, options.out, extras=options.extra,
-        left_out=options.leave_out,
+        held_out_sources=options.hold_out,
         cache=options.cache, threads=options.threads,
     )  # fmt: skip
     print(f"bundle: {made}")

@@ -25,7 +25,7 @@ def mcnemar(ours: Flags, theirs: Flags) -> dict[str, Any]:
     only_theirs = int((theirs & ~ours).sum())
     decided = only_ours + only_theirs
     p = float(binomtest(only_ours, decided, 0.5).pvalue) if decided else 1.0
-    return {"only_ours_right": only_ours, "only_theirs_right": only_theirs, "p": p}
+    return {"only_ours_correct": only_ours, "only_theirs_correct": only_theirs, "p": p}
 
 
 def difference(

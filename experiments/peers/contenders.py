@@ -35,7 +35,7 @@ class Contender(Protocol):
     def answers(self, manifest: Manifest, records: Sequence[Record]) -> Answers:
         """The class of each record (N,)."""
 
-    def spoiled_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
+    def corrupted_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
         """The class of each version (K,) of a picture, 0 to about 1."""
 
     def predict(self, path: Path) -> object:
@@ -64,12 +64,12 @@ class BundleContender:
 
     def answers(self, manifest: Manifest, records: Sequence[Record]) -> Answers:
         """As ``Contender.answers``."""
-        shares = evaluator.score(self._classifier, manifest, records)
-        predicted: Answers = shares.argmax(axis=1).astype(np.int64)
+        probabilities = evaluator.score(self._classifier, manifest, records)
+        predicted: Answers = probabilities.argmax(axis=1).astype(np.int64)
         return predicted
 
-    def spoiled_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
-        """As ``Contender.spoiled_answers``."""
+    def corrupted_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
+        """As ``Contender.corrupted_answers``."""
         config = self._classifier.bundle.info.preprocess
         return answer(
             self._classifier, np.stack([preprocessing.preprocess(one, config) for one in versions])
@@ -104,8 +104,8 @@ class PackageContender:
         paths = [manifest.file(record) for record in records]
         return self._all(paths)
 
-    def spoiled_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
-        """As ``Contender.spoiled_answers``, from 8-bit PNG files: it takes nothing but files."""
+    def corrupted_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
+        """As ``Contender.corrupted_answers``, from 8-bit PNG files: it takes nothing but files."""
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.png" for number in range(len(versions))]
             for path, pixels in zip(paths, versions, strict=True):

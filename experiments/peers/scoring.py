@@ -19,9 +19,9 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics, protocols, resampling
-from tumorlens.evaluation.corruptions.run import Errors, choose, errors_of, spoiled
-from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.corruptions.run import Errors, choose, corrupted, errors_of
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.labels import ANSWERABLE
 
@@ -120,7 +120,7 @@ def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, An
 
 
 def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -> dict[str, Any]:
-    we, they = (metrics.RIGHT[images.labels, answers] for answers in (ours, theirs))
+    we, they = (metrics.CORRECT[images.labels, answers] for answers in (ours, theirs))
     return {
         "mcnemar": mcnemar(we, they),
         "difference": difference(we, they, images.groups, sampling),
@@ -130,17 +130,17 @@ def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -
 def _errors(
     contenders: Sequence[Contender], images: _Set, ours: Contender, plan: Plan
 ) -> dict[str, dict[str, Any]]:
-    """Mean error on spoiled pictures, and relative to ours on the same ones."""
+    """Mean error on corrupted pictures, and relative to ours on the same ones."""
     bundles = [one for one in contenders if isinstance(one, BundleContender)]
     others = [one for one in contenders if not isinstance(one, BundleContender)]
-    found = _spoil(bundles, images, ours, plan.corruption_images, plan.sampling)
+    found = _corrupt(bundles, images, ours, plan.corruption_images, plan.sampling)
     if others:
         count = plan.package_corruption_images
-        found = _spoil([ours, *others], images, ours, count, plan.sampling) | found
+        found = _corrupt([ours, *others], images, ours, count, plan.sampling) | found
     return found
 
 
-def _spoil(
+def _corrupt(
     contenders: Sequence[Contender], images: _Set, ours: Contender, count: int, sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
     if count == 0:
@@ -149,15 +149,15 @@ def _spoil(
     labels = np.array([ANSWERABLE.index(record.label) for record in chosen], dtype=np.int64)
     groups = [group_of(record) for record in chosen]
     predicted: dict[str, list[Answers]] = {one.name: [] for one in contenders}
-    for record in track(chosen, "spoiling", console=Console(stderr=True), transient=True):
+    for record in track(chosen, "corrupting", console=Console(stderr=True), transient=True):
         versions = _versions(images.manifest, record)
         for one in contenders:
-            predicted[one.name].append(one.spoiled_answers(versions))
+            predicted[one.name].append(one.corrupted_answers(versions))
     tables = {name: np.stack(answers) for name, answers in predicted.items()}
     errors = {name: Errors(name, *errors_of(labels, table)) for name, table in tables.items()}
     found = {}
     for name, table in tables.items():
-        wrong = ~metrics.RIGHT[labels[:, np.newaxis], table[:, 1:]]
+        wrong = ~metrics.CORRECT[labels[:, np.newaxis], table[:, 1:]]
         estimate = mean(wrong.mean(axis=1), groups, sampling)
         found[name] = {
             "corruption_images": len(chosen),
@@ -173,10 +173,10 @@ def _chosen(images: _Set, count: int) -> list[Record]:
 
 
 def _versions(manifest: Manifest, record: Record) -> list[NDArray[np.float32]]:
-    """The untouched picture and its 50 spoiled versions, all of them 0 to about 1."""
+    """The untouched picture and its 50 corrupted versions, all of them 0 to about 1."""
     pixels = reader.read(manifest.file(record)).pixels
     low, high = float(pixels.min()), float(pixels.max())
-    first, *others = spoiled(pixels, record.sha256)
+    first, *others = corrupted(pixels, record.sha256)
     return [((first - low) / max(high - low, 1e-12)).astype(np.float32), *others]
 
 

@@ -41,21 +41,21 @@ def run(
     out: Path,
     *,
     extras: Sequence[tuple[str, str]] = (),
-    left_out: Sequence[str] = (),
+    held_out_sources: Sequence[str] = (),
     cache: Path | None = None,
     threads: int = 1,
 ) -> Path | None:
     """Train from the start or from ``out``'s checkpoint; return the bundle's folder.
 
     ``extras`` are further manifests, each with the split whose ``train`` part is taken, or "all";
-    ``left_out`` are sources or families that take no part.
+    ``held_out_sources`` are sources or families that take no part.
     Raises ``CheckpointError`` where ``out`` holds another run.
     """
     more = [
         Extra(Manifest.load(path), None if part == "all" else splits.load(part))
         for path, part in extras
     ]
-    chosen = TrainingData(Manifest.load(data), splits.load(split), more, left_out)
+    chosen = TrainingData(Manifest.load(data), splits.load(split), more, held_out_sources)
     options = RunOptions(str(config.model), resume=True, cache_folder=cache, threads=threads)
     with EpochBar(config.epochs) as bar:
         return train(config, chosen, out, options, [bar], networks.build)

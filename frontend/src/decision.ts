@@ -11,15 +11,15 @@ import { CLASSES, type Decision, DISPLAY_NAMES } from "./types";
 const REFUSAL = "does not look like a slice of brain MRI";
 
 export interface DecisionRule {
-  tumor_at_least: number;
-  notumor_at_least: number;
+  tumor_threshold: number;
+  notumor_threshold: number;
   chosen_on?: string;
 }
 
 /** From which probability a class is in the prediction set, in the order of the classes. */
-export interface SetRule {
+export interface ConformalThresholds {
   coverage: number;
-  at_least: number[];
+  thresholds: number[];
   chosen_on?: string;
 }
 
@@ -29,9 +29,9 @@ export interface Decided {
   reason: string;
 }
 
-const KNOWN_RULES = new Set(["tumor_at_least", "notumor_at_least", "chosen_on"]);
+const KNOWN_RULES = new Set(["tumor_threshold", "notumor_threshold", "chosen_on"]);
 const KNOWN_OF_GATE = new Set(["preprocess", "threshold", "chosen_on"]);
-const KNOWN_OF_SETS = new Set(["coverage", "at_least", "chosen_on"]);
+const KNOWN_OF_SETS = new Set(["coverage", "thresholds", "chosen_on"]);
 const KNOWN_FIELDS = new Set([
   "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "network",
   "training", "metrics", "licence", "intended_use", "files", "gate", "prediction_sets",
@@ -57,33 +57,33 @@ export function checkRules(info: object): void {
  * `sets` leaves it open.
  */
 export function decide(
-  shares: number[], rule: DecisionRule | undefined, isHead = true, sets: SetRule | null = null,
+  probabilities: number[], rule: DecisionRule | undefined, isHead = true, sets: ConformalThresholds | null = null,
 ): Decided {
   if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
-  const first = argmax(shares);
+  const first = argmax(probabilities);
   const noTumor = CLASSES[first] === "notumor";
-  const bar = (noTumor ? rule?.notumor_at_least : rule?.tumor_at_least) ?? 0;
-  if (shares[first] >= bar) return { decision: "classified", label: CLASSES[first], reason: "" };
-  const second = argmax(shares.map((share, place) => (place === first ? -1 : share)));
-  const isOpen = predictionSet(shares, sets)?.includes(CLASSES[second]) ?? true;
-  const seen = isOpen ? `${named(first, shares)} or ${named(second, shares)}` : named(first, shares);
+  const bar = (noTumor ? rule?.notumor_threshold : rule?.tumor_threshold) ?? 0;
+  if (probabilities[first] >= bar) return { decision: "classified", label: CLASSES[first], reason: "" };
+  const second = argmax(probabilities.map((share, place) => (place === first ? -1 : share)));
+  const isOpen = predictionSet(probabilities, sets)?.includes(CLASSES[second]) ?? true;
+  const seen = isOpen ? `${named(first, probabilities)} or ${named(second, probabilities)}` : named(first, probabilities);
   const reason = `not sure enough: ${seen}; `
     + `${DISPLAY_NAMES[CLASSES[first]]} is answered from ${whole(bar)}`;
   return { decision: "abstained", label: null, reason };
 }
 
 /** The classes that are not excluded, the most probable first: `tumorlens/inference/conformal.py`. */
-export function predictionSet(shares: number[], rule: SetRule | null | undefined): string[] | null {
+export function predictionSet(probabilities: number[], rule: ConformalThresholds | null | undefined): string[] | null {
   if (!rule) return null;
-  const first = argmax(shares);
-  return CLASSES.map((name, place) => ({ name, place, share: shares[place] }))
-    .filter(({ place, share }) => place === first || share >= rule.at_least[place])
+  const first = argmax(probabilities);
+  return CLASSES.map((name, place) => ({ name, place, share: probabilities[place] }))
+    .filter(({ place, share }) => place === first || share >= rule.thresholds[place])
     .sort((a, b) => b.share - a.share)
     .map(({ name }) => name);
 }
 
-function named(place: number, shares: number[]): string {
-  return `${DISPLAY_NAMES[CLASSES[place]]} ${whole(shares[place])}`;
+function named(place: number, probabilities: number[]): string {
+  return `${DISPLAY_NAMES[CLASSES[place]]} ${whole(probabilities[place])}`;
 }
 
 function whole(share: number): string {

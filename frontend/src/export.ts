@@ -1,6 +1,6 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
-import { type Answer, CLASSES, decisionOf, isFailure, type Result } from "./types";
+import { type Prediction, CLASSES, decisionOf, isFailure, type Result } from "./types";
 
 const DIGITS = 1e6;
 const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
@@ -27,11 +27,11 @@ export function toJson(items: Item[]): string {
 /** Probabilities with six digits, as records have them. */
 function rounded(result: Result): Result {
   if (isFailure(result)) return result;
-  const slices = result.slices?.map((slice) => ({ ...slice, ...shares(slice) }));
-  return { ...result, ...shares(result), ...(slices ? { slices } : {}) };
+  const slices = result.slices?.map((slice) => ({ ...slice, ...roundedProbabilities(slice) }));
+  return { ...result, ...roundedProbabilities(result), ...(slices ? { slices } : {}) };
 }
 
-function shares({ probabilities }: Pick<Answer, "probabilities">): Pick<Answer, "probabilities"> {
+function roundedProbabilities({ probabilities }: Pick<Prediction, "probabilities">): Pick<Prediction, "probabilities"> {
   if (!probabilities) return {};
   const entries = Object.entries(probabilities).map(([name, share]) => [name, Math.round(share * DIGITS) / DIGITS]);
   return { probabilities: Object.fromEntries(entries) };
@@ -50,10 +50,10 @@ function csvRow({ result, slice }: Row): string[] {
   if (isFailure(result)) {
     return [result.path, place, ...Array<string>(11).fill(""), result.error.kind, result.error.message];
   }
-  const shares = CLASSES.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
+  const probabilities = CLASSES.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
   const { name, version, sha256 } = result.model;
   return [
-    result.path, place, decisionOf(result), result.label ?? "", ...shares,
+    result.path, place, decisionOf(result), result.label ?? "", ...probabilities,
     result.prediction_set?.join(" ") ?? "", result.reason ?? "",
     name, version, sha256, "", "",
   ];

@@ -1,10 +1,10 @@
 /** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
 import * as ort from "onnxruntime-web";
-import { checkRules, decide, type DecisionRule, predictionSet, type SetRule } from "./decision";
+import { checkRules, decide, type DecisionRule, predictionSet, type ConformalThresholds } from "./decision";
 import { explain } from "./heatmap";
-import { argmax, probabilities } from "./postprocessing";
+import { argmax, softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
-import { type Answer, CLASSES } from "./types";
+import { type Prediction, CLASSES } from "./types";
 
 export interface BundleInfo {
   name: string;
@@ -13,7 +13,7 @@ export interface BundleInfo {
   preprocess: PreprocessConfig;
   temperature: number;
   decision?: DecisionRule;
-  prediction_sets?: SetRule | null;
+  prediction_sets?: ConformalThresholds | null;
   /** Where the bundle has a network that tells heads from anything else. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
   intended_use: string;
@@ -42,7 +42,7 @@ export class Network {
   }
 
   /** Throws `InputError` for a plane without information. */
-  async classify(path: string, plane: Plane): Promise<Answer> {
+  async classify(path: string, plane: Plane): Promise<Prediction> {
     const { preprocess: config, temperature } = this.info;
     const prepared = preprocess(plane, config);
     const size = config.image_size;
@@ -51,18 +51,18 @@ export class Network {
     const { logits, cam, lesion } = await this.session.run(
       { image }, ["logits", "cam", ...(taught ? ["lesion"] : [])],
     );
-    const shares = probabilities(logits.data as Float32Array, temperature);
-    const best = argmax(shares);
-    const decided = decide(shares, this.info.decision, await this.isHead(plane), this.info.prediction_sets);
+    const probabilities = softmax(logits.data as Float32Array, temperature);
+    const best = argmax(probabilities);
+    const decided = decide(probabilities, this.info.decision, await this.isHead(plane), this.info.prediction_sets);
     // The map of a network that was taught by outlines stands for a tumour class's own.
     const [grid, row] = taught && CLASSES[best] !== "notumor" ? [lesion, 0] : [cam, best];
     const cells = grid.dims[2] * grid.dims[3];
     const map = (grid.data as Float32Array).slice(row * cells, (row + 1) * cells);
-    const answer: Answer = {
+    const answer: Prediction = {
       path,
       ...decided,
-      probabilities: Object.fromEntries(CLASSES.map((name, place) => [name, shares[place]])),
-      prediction_set: decided.decision === "rejected" ? null : predictionSet(shares, this.info.prediction_sets),
+      probabilities: Object.fromEntries(CLASSES.map((name, place) => [name, probabilities[place]])),
+      prediction_set: decided.decision === "rejected" ? null : predictionSet(probabilities, this.info.prediction_sets),
       model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
     };
     // Of a rejected picture, probabilities and heatmap mean nothing.

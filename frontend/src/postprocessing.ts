@@ -1,7 +1,7 @@
 /** From logits to probabilities and an answer: `tumorlens/inference/postprocessing.py`. */
 
 /** Softmax of `logits / temperature`. */
-export function probabilities(logits: ArrayLike<number>, temperature: number): number[] {
+export function softmax(logits: ArrayLike<number>, temperature: number): number[] {
   const values = Array.from(logits);
   const largest = Math.max(...values);
   const exponentials = values.map((value) => Math.exp((value - largest) / temperature));

@@ -78,7 +78,7 @@ export interface Model {
 export type Decision = "classified" | "abstained" | "rejected";
 
 /** One answer, as `tumorlens predict --format jsonl` writes it. */
-export interface Answer {
+export interface Prediction {
   path: string;
   label: string | null;
   decision?: Decision;
@@ -125,14 +125,14 @@ export interface Failure {
   error: { kind: string; message: string };
 }
 
-export type Result = Answer | Failure;
+export type Result = Prediction | Failure;
 
 export function isFailure(result: Result): result is Failure {
   return "error" in result;
 }
 
 /** An answer without a decision is from a version that knew no other. */
-export function decisionOf(answer: Answer): Decision {
+export function decisionOf(answer: Prediction): Decision {
   return answer.decision ?? "classified";
 }
 

@@ -1,23 +1,23 @@
 /** The answer for a volume from those of its slices: `answer_whole` in `tumorlens/inference/volume.py`. */
 import { aggregate, positions, type Row } from "./aggregation";
-import { decide, type DecisionRule, predictionSet, type SetRule } from "./decision";
+import { decide, type DecisionRule, predictionSet, type ConformalThresholds } from "./decision";
 import {
-  type Answer, CLASSES, decisionOf, type Failure, type Finding, isFailure, type Picture, type Place, type Result,
+  type Prediction, CLASSES, decisionOf, type Failure, type Finding, isFailure, type Picture, type Place, type Result,
   type SliceAnswer,
 } from "./types";
 
 /** What of a bundle decides. */
 export interface Rules {
   decision?: DecisionRule;
-  prediction_sets?: SetRule | null;
+  prediction_sets?: ConformalThresholds | null;
 }
 
 /** What is known of a volume beside its pixels. */
 type VolumeFacts = Pick<Picture, "name" | "places" | "notes">;
 
-export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): Answer | Failure {
+export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): Prediction | Failure {
   const { name, places, notes } = facts;
-  const answers = results.filter((result): result is Answer => !isFailure(result));
+  const answers = results.filter((result): result is Prediction => !isFailure(result));
   if (answers.length === 0) {
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
   }
@@ -44,8 +44,8 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
 /** Probabilities; null without an answer and of a refused slice. */
 function rowOf(result: Result): Row {
   if (isFailure(result) || decisionOf(result) === "rejected" || !result.probabilities) return null;
-  const shares = result.probabilities;
-  return CLASSES.map((label) => shares[label]);
+  const probabilities = result.probabilities;
+  return CLASSES.map((label) => probabilities[label]);
 }
 
 /** What the page does not look up in the files is null. */

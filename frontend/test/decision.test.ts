@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { checkRules, decide, predictionSet } from "../src/decision";
 
-const RULE = { tumor_at_least: 0.6, notumor_at_least: 0.9, chosen_on: "validation" };
+const RULE = { tumor_threshold: 0.6, notumor_threshold: 0.9, chosen_on: "validation" };
 
 describe("decide", () => {
   test.each([
@@ -23,7 +23,7 @@ describe("decide", () => {
     [[0.09, 0.45, 0.02, 0.44], "not sure enough: meningioma 45%; meningioma is answered from 60%"],
     [[0.5, 0.3, 0.1, 0.1], "not sure enough: glioma 50% or meningioma 30%; glioma is answered from 60%"],
   ])("%j names no class that its set excludes", (shares, words) => {
-    const sets = { coverage: 0.95, at_least: [0.1, 0.2, 0.05, 0.5] };
+    const sets = { coverage: 0.95, thresholds: [0.1, 0.2, 0.05, 0.5] };
     expect(decide(shares, RULE, true, sets).reason).toBe(words);
   });
 
@@ -37,7 +37,7 @@ describe("decide", () => {
 });
 
 describe("predictionSet", () => {
-  const rule = { coverage: 0.95, at_least: [0.1, 0.2, 0.05, 0.5], chosen_on: "validation" };
+  const rule = { coverage: 0.95, thresholds: [0.1, 0.2, 0.05, 0.5], chosen_on: "validation" };
 
   test.each([
     [[0.6, 0.3, 0.08, 0.02], ["glioma", "meningioma", "notumor"]],
@@ -56,7 +56,7 @@ describe("predictionSet", () => {
 
 describe("checkRules", () => {
   test("known rules pass", () => {
-    expect(() => checkRules({ name: "x", decision: RULE, prediction_sets: { coverage: 0.9, at_least: [0, 0, 0, 0] } })).not.toThrow();
+    expect(() => checkRules({ name: "x", decision: RULE, prediction_sets: { coverage: 0.9, thresholds: [0, 0, 0, 0] } })).not.toThrow();
     expect(() => checkRules({ name: "x" })).not.toThrow();
   });
 

@@ -1,7 +1,7 @@
 /** The port of reading, preprocessing, network and heatmap agrees with Python. */
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
-import { decide, type DecisionRule, predictionSet, type SetRule } from "../src/decision";
+import { decide, type DecisionRule, predictionSet, type ConformalThresholds } from "../src/decision";
 import { type BundleInfo, Network } from "../src/network";
 import { preprocess } from "../src/preprocessing";
 import { CLASSES } from "../src/types";
@@ -15,13 +15,13 @@ interface Expected {
   label: string | null;
   prediction_set: string[] | null;
   set_of_rule: string[];
-  doubt_of_rule: string;
+  abstention_reason: string;
   peak: { row: number; column: number };
   box: object;
 }
 
 interface Vectors {
-  set_rule: SetRule;
+  set_rule: ConformalThresholds;
   never_sure: DecisionRule;
   bundles: Record<string, string>;
   pictures: { name: string; data: string; answers: Record<string, Expected> }[];
@@ -70,9 +70,9 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
   });
 
   test.each(vectors.pictures)("$name: the same prediction set", ({ answers }) => {
-    const { probabilities, set_of_rule, doubt_of_rule } = answers[bundle];
+    const { probabilities, set_of_rule, abstention_reason } = answers[bundle];
     const shares = CLASSES.map((name) => probabilities[name]);
     expect(predictionSet(shares, vectors.set_rule)).toEqual(set_of_rule);
-    expect(decide(shares, vectors.never_sure, true, vectors.set_rule).reason).toBe(doubt_of_rule);
+    expect(decide(shares, vectors.never_sure, true, vectors.set_rule).reason).toBe(abstention_reason);
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { aggregate, findRun, positions, smooth, strongestRun } from "../src/aggregation";
 import { decide } from "../src/decision";
-import { type Answer, CLASSES, isFailure, type Result } from "../src/types";
+import { type Prediction, CLASSES, isFailure, type Result } from "../src/types";
 import { answerWhole, type Rules } from "../src/volume";
 
 type Row = number[] | "blank" | "refused";
@@ -43,7 +43,7 @@ describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
     }
     const { probabilities, finding, ...said } = whole;
     expect(found).toMatchObject({ ...said, notes: ["a note"], model });
-    const answer = found as Answer;
+    const answer = found as Prediction;
     const shown = answer.finding;
     expect(shown ? [shown.first, shown.middle, shown.last] : null).toEqual(finding);
     if (shown) expect(shown.path).toBe(`${shown.middle}.dcm`);

@@ -4,8 +4,9 @@ The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` 
 gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
 taught by experts' outlines also ``lesion`` (N, 1, h, w). N is dynamic.
 
-Format version 1. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep
-``load`` able to read every version that was ever shipped.
+Format version 2; version 1 named the thresholds otherwise, and its readers would answer without
+any. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able
+to read every version.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
@@ -34,6 +35,12 @@ GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""
 SHIPPED: Final = ("default", "folder", "phantom")
+_NAMES_OF_1: Final = {
+    "tumor_at_least": "tumor_threshold",
+    "notumor_at_least": "notumor_threshold",
+    "at_least": "thresholds",
+    "left_out": "held_out_sources",
+}
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -52,24 +59,24 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
     The defaults hold nothing back.
     """
 
-    tumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
-    notumor_at_least: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    tumor_threshold: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    notumor_threshold: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     chosen_on: str = ""
-    """How and on which images the bars were chosen."""
+    """How and on which images the thresholds were chosen."""
 
 
-class SetRule(msgspec.Struct, frozen=True, kw_only=True):
-    """Which classes are not excluded: each whose probability reaches its own bar.
+class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """Which classes are not excluded: each whose probability reaches its own threshold.
 
     Split-conformal, class by class; ``evaluation.conformal`` fits it on validation.
     """
 
     coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
     """Share of the sets, of each class, that hold the truth."""
-    at_least: tuple[float, float, float, float]
-    """The bars, in the order of ``classes``."""
+    thresholds: tuple[float, float, float, float]
+    """In the order of ``classes``."""
     chosen_on: str = ""
-    """How and on which images the bars were fitted."""
+    """How and on which images the thresholds were fitted."""
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +100,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
     decision: DecisionRule = DecisionRule()
-    prediction_sets: SetRule | None = None
+    prediction_sets: ConformalThresholds | None = None
     """None: answers come without one."""
     gate: GateFacts | None = None
     """Present where the bundle holds ``gate.onnx``."""
@@ -134,7 +141,7 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     if not _is_folder(folder):
         present = ", ".join(name for name in SHIPPED if _is_folder(_weights() / name)) or "none"
         raise BundleError(
-            f"{name_or_path}: neither a bundle in the box ({present}) nor a bundle folder"
+            f"{name_or_path}: neither a bundled network ({present}) nor a bundle folder"
         )
     info = _read_info(folder)
     parts = {name: _read_part(folder, name, digest) for name, digest in info.files.items()}
@@ -192,18 +199,31 @@ def _read_info(folder: Path) -> BundleInfo:
     if len(data) > _MAX_INFO_BYTES:
         raise BundleError(f"{folder}: {INFO_FILE} is too large to be one")
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
-        if version != FORMAT_VERSION:
+        facts = msgspec.json.decode(data, type=dict[str, Any])
+        version = facts.get("format_version")
+        if version == 1 and isinstance(version, int):
+            facts = _upgraded(facts)
+        elif version != FORMAT_VERSION:
             raise BundleError(
                 f"{folder}: bundle format {version!r}; this tumorlens reads {FORMAT_VERSION}. "
                 "Install the version that the bundle was made for, or a newer one"
             )
-        info = msgspec.json.decode(data, type=BundleInfo)
+        info = msgspec.convert(facts, BundleInfo)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(f"{folder}: {INFO_FILE} is damaged ({error})") from error
     if info.classes != CLASSES:
         raise BundleError(f"{folder}: its classes are {info.classes}, not {CLASSES}")
     return info
+
+
+def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
+    """The contents of a ``bundle.json`` of version 1 under the names of version 2."""
+    renamed = {
+        part: {_NAMES_OF_1.get(name, name): value for name, value in facts[part].items()}
+        for part in ("decision", "prediction_sets", "training")
+        if isinstance(facts.get(part), dict)
+    }
+    return facts | renamed | {"format_version": FORMAT_VERSION}
 
 
 def _read(path: Path) -> bytes:

@@ -126,7 +126,7 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Probability of filling one random rectangle with its own mean."""
     mixup: NonNegative = 0.2
     """Alpha of the Beta distribution; 0 switches mixup off."""
-    calm_from: Share = 1.0
+    mixup_off_after: Share = 1.0
     """Share of the epochs after which mixup and erasing stop, so that the last see whole images."""
     style: StyleConfig = StyleConfig()
     lesions: LesionConfig = LesionConfig()
@@ -162,14 +162,14 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     precision: Literal["float32", "bfloat16"] = "float32"
     balance: bool = False
     """Weigh classes by inverse frequency in the loss."""
-    teach: NonNegative = 0.0
+    distillation_weight: NonNegative = 0.0
     """Weight of the teachers' answers, where the labels' is 1; needs `--teacher`."""
     keep_start: Share = 0.0
     """Share of the weights that the run starts from in the ones it ends with; needs `--start-from`.
 
     After Wortsman et al. (2022): what was learnt anew, without losing what was known before.
     """
-    tempered_choice: bool = False
+    select_by_calibrated_loss: bool = False
     """Measure the validation loss, which chooses the epoch, after a temperature, as bundles have.
 
     Else late epochs of a smoothed and mixed training are judged by their lack of confidence.

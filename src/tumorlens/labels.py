@@ -38,7 +38,7 @@ RESEARCH_NOTICE: Final = (
 )
 
 
-def right_answers(label: str) -> tuple[int, ...]:
+def correct_classes(label: str) -> tuple[int, ...]:
     """Indices of the classes that answer ``label`` rightly; none for another disease.
 
     Raises ``KeyError`` for what is not one of ``LABELS``.

@@ -95,7 +95,7 @@ def test_the_network_in_the_box_has_learned_its_phantoms(finished: tuple[Result,
     assert found["accuracy"]["this bundle"]["value"] > 0.6  # of few images: chance is 0.25
     assert found["audit"]["test_with_known_patient_elsewhere"] > 0
     evaluation = json.loads((finished[1] / "evaluation" / "evaluation.json").read_text())
-    assert evaluation["quotable"], evaluation["cautions"]
+    assert evaluation["quotable"], evaluation["warnings"]
 
 
 def test_a_second_run_reuses_the_folder_and_leaves_other_files(

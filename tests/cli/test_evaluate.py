@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tumorlens import bundle
-from tumorlens.bundle import SetRule
+from tumorlens.bundle import ConformalThresholds
 from tumorlens.cli.evaluate import command
 from tumorlens.datasets import phantoms, splits
 from tumorlens.datasets.manifest import Manifest
@@ -76,7 +76,7 @@ def test_a_clean_result(report: Path) -> None:
     assert shown in stdout
     assert found["quotable"] is True
     assert found["trained_on_other_split"] is False
-    assert found["cautions"] == []
+    assert found["warnings"] == []
     assert "Not a clean result" not in page
     for text in (RESEARCH_NOTICE, "99.22%", "98.44%", "0.2829", "not comparable"):
         assert text in page, text
@@ -115,9 +115,9 @@ def test_predictions_hold_every_image(report: Path, box: Path) -> None:
     right = sum(row["label"] == row["predicted"] for row in rows)
     assert right / len(rows) == pytest.approx(found["metrics"]["accuracy"]["value"], abs=1e-6)
     for row in rows:
-        shares = {name: float(row[name]) for name in CLASSES}
-        assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
-        assert shares[row["predicted"]] == max(shares.values())
+        probabilities = {name: float(row[name]) for name in CLASSES}
+        assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+        assert probabilities[row["predicted"]] == max(probabilities.values())
         assert (box / row["path"]).is_file()
 
 
@@ -126,15 +126,15 @@ def test_a_leaking_split_is_also_scored_without_twins(run: Run, tmp_path: Path) 
     found = read(tmp_path)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert found["quotable"] is True
-    assert found["n_with_training_twin"] >= 4
-    alone = found["subsets"]["without_twins"]
-    assert alone["n"] == found["n"] - found["n_with_training_twin"]
+    assert found["n_with_training_duplicate"] >= 4
+    alone = found["subsets"]["without_duplicates"]
+    assert alone["n"] == found["n"] - found["n_with_training_duplicate"]
     assert found["subsets"]["unseen_groups"]["n"] == found["n"] - found["n_of_training_groups"]
     assert "Groups cross in this split" in page
-    assert "without training twins" in result.stdout
+    assert "without training duplicates" in result.stdout
     # A copy's perceptual hash is its original's, so the control gains from twins.
     neighbour = found["controls"]["hash_neighbour"]
-    without = neighbour["subsets"]["without_twins"]["accuracy"]["value"]
+    without = neighbour["subsets"]["without_duplicates"]["accuracy"]["value"]
     assert neighbour["accuracy"]["value"] >= without
 
 
@@ -184,7 +184,7 @@ def test_errors_are_typed(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folds(box: Path) -> list[str]:
-    """Two bundles, trained by the two rounds of a cross-validation that lies beside them."""
+    """Two bundles, trained by the two folds of a cross-validation that lies beside them."""
     manifest = Manifest.load(box / "manifest.csv")
     numbers = {g: i % 2 for i, g in enumerate(sorted({r.group for r in manifest}))}
     rows = [SplitRow(r.sha256, r.label, r.group, f"fold{numbers[r.group]}") for r in manifest]
@@ -214,15 +214,15 @@ def test_pooled_folds(run: Run, folds: list[str], tmp_path: Path, box: Path) -> 
     assert result.exit_code == 0, result.output
     found = read(tmp_path)
     assert found["n"] == len(Manifest.load(box / "manifest.csv"))
-    assert [one["round"] for one in found["rounds"]] == ["fold 0", "fold 1"]
+    assert [one["fold"] for one in found["folds"]] == ["fold 0", "fold 1"]
     assert found["quotable"] is True
     assert found["command"].startswith("tumorlens evaluate ./fold-0 ./fold-1 --data manifest.csv")
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "standard deviation" in page
     assert "2 bundles" in page
-    assert "By round" in result.stdout
+    assert "By fold" in result.stdout
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as handle:
-        assert {row["round"] for row in csv.DictReader(handle)} == {"fold 0", "fold 1"}
+        assert {row["fold"] for row in csv.DictReader(handle)} == {"fold 0", "fold 1"}
 
 
 def test_a_split_takes_one_bundle(run: Run, folds: list[str], tmp_path: Path) -> None:
@@ -234,13 +234,13 @@ def test_a_split_takes_one_bundle(run: Run, folds: list[str], tmp_path: Path) ->
 
 
 def test_a_source_that_was_left_out(run: Run, box: Path, tmp_path: Path) -> None:
-    one = train_by(box, "stranger", left_out=["phantom"])
+    one = train_by(box, "stranger", held_out_sources=["phantom"])
     split = ["--split", "leave-one-source-out", "--report", str(tmp_path)]
     result = invoke(one, "--data", "manifest.csv", *split)
     assert result.exit_code == 0, result.output
     found = read(tmp_path)
     assert found["protocol"] == "leave-one-source-out"
-    assert found["rounds"][0]["round"] == "phantom"
+    assert found["folds"][0]["fold"] == "phantom"
     assert found["quotable"] is True
     refused = invoke("./on-phantom", "--data", "manifest.csv", *split)
     assert isinstance(refused.exception, EvaluationError)
@@ -285,7 +285,9 @@ def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
 
 def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> None:
     made = bundle.load(box / "on-phantom")
-    rule = SetRule(coverage=0.9, at_least=(0.1, 0.2, 0.1, 0.2), chosen_on="phantom validation")
+    rule = ConformalThresholds(
+        coverage=0.9, thresholds=(0.1, 0.2, 0.1, 0.2), chosen_on="phantom validation"
+    )
     info = msgspec.structs.replace(made.info, prediction_sets=rule)
     bundle.save(tmp_path / "sets", info, made.model)
     result = run(str(tmp_path / "sets"), "phantom.csv", tmp_path / "report")

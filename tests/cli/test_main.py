@@ -58,7 +58,7 @@ def test_a_tumorlens_error_is_one_line_and_its_code(tmp_path: Path) -> None:
     assert found.returncode == 4
     assert found.stdout == ""
     assert found.stderr.startswith("tumorlens: ")
-    assert "odd\\n\\x1b[31mname: neither a bundle in the box" in found.stderr
+    assert "odd\\n\\x1b[31mname: neither a bundled network" in found.stderr
     assert found.stderr.count("\n") == 1
 
 

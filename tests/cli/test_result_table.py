@@ -6,7 +6,7 @@ import pytest
 from tumorlens.cli.result_table import bar, elide, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
-from tumorlens.inference.place import Finding, SeriesFacts
+from tumorlens.inference.finding import Finding, SeriesFacts
 from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.volume import Result, SlicePrediction, VolumePrediction
 from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
@@ -15,18 +15,18 @@ MODEL = ModelIdentity("tiny", "1.2", "0123456789ab" + "f" * 52)
 
 
 def prediction(path: str, label: str = "glioma") -> Prediction:
-    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {label: 0.85}
-    return Prediction(path, "classified", label, "", shares, MODEL)
+    probabilities = dict.fromkeys(DISPLAY_NAMES, 0.05) | {label: 0.85}
+    return Prediction(path, "classified", label, "", probabilities, MODEL)
 
 
 def volume(finding: Finding | None) -> VolumePrediction:
     name = "t1 mpr tra with a long name\n"
     series = SeriesFacts("MR", None, name, None, None, (), None, None, None, None, None, None)
     slices = tuple(SlicePrediction(index, None, None, None, "", {}) for index in range(240))
-    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"pituitary": 0.85}
+    probabilities = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"pituitary": 0.85}
     notes = ("gap of 10.0 mm between slices 4 and 5, counted from 1: about 1 missing",)
     return VolumePrediction(
-        "study", "classified", "pituitary", "", shares, finding, slices, series, notes, MODEL
+        "study", "classified", "pituitary", "", probabilities, finding, slices, series, notes, MODEL
     )
 
 
@@ -65,9 +65,9 @@ def test_plain_lines_hold_whole_paths_and_every_class() -> None:
 
 @pytest.mark.parametrize("width", [None, 30, 60, 80, 120])
 def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> None:
-    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
-    unsure = Prediction("a.png", "abstained", None, "not sure enough: why", shares, MODEL)
-    refused = Prediction("b.png", "rejected", None, "no brain: why", shares, MODEL)
+    probabilities = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
+    unsure = Prediction("a.png", "abstained", None, "not sure enough: why", probabilities, MODEL)
+    refused = Prediction("b.png", "rejected", None, "no brain: why", probabilities, MODEL)
     lines = render([unsure, refused], width=width).splitlines()
     rows = [line for line in lines if "not sure" in line or "refused" in line]
     assert any("not sure" in line for line in rows)
@@ -94,8 +94,10 @@ def test_classes_left_open_stand_below_the_answer(width: int | None) -> None:
 
 @pytest.mark.parametrize("width", [None, 30, 60, 120])
 def test_a_set_without_an_answer_stands_with_its_reason(width: int | None) -> None:
-    shares = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
-    unsure = Prediction("a.png", "abstained", None, "not sure: why", shares, MODEL, ("notumor",))
+    probabilities = dict.fromkeys(DISPLAY_NAMES, 0.05) | {"notumor": 0.85}
+    unsure = Prediction(
+        "a.png", "abstained", None, "not sure: why", probabilities, MODEL, ("notumor",)
+    )
     text = " ".join(render([unsure], width=width).split())
     table, _, below = text.partition("a.png: not sure: why")
     assert "not excluded: no tumour" in below

@@ -61,11 +61,13 @@ def test_from_a_teacher_to_a_calibrated_bundle(tmp_path: Path) -> None:
         'model = "nano"\nepochs = 1\nbatch_size = 8\n[preprocess]\nimage_size = 64\n', "utf-8"
     )
     taught = tmp_path / "taught.toml"
-    taught.write_text("teach = 1.0\nkeep_start = 0.5\n" + recipe.read_text("utf-8"), "utf-8")
+    taught.write_text(
+        "distillation_weight = 1.0\nkeep_start = 0.5\n" + recipe.read_text("utf-8"), "utf-8"
+    )
     same = ["--data", str(listed), "--split", str(split), "--threads", "1",
             "--cache", str(tmp_path / "cache")]  # fmt: skip
     _train(str(recipe), *same, "--out", str(tmp_path / "teacher"))
-    apart = ["--leave-out", "abroad", "--extra", str(abroad), "all"]
+    apart = ["--hold-out", "abroad", "--extra", str(abroad), "all"]
     _train(str(recipe), *same, *apart, "--out", str(tmp_path / "apart"))
     teacher = str(tmp_path / "teacher" / "bundle")
     _train(str(taught), *same, "--out", str(tmp_path / "pupil"), "--teacher", teacher,
@@ -74,7 +76,7 @@ def test_from_a_teacher_to_a_calibrated_bundle(tmp_path: Path) -> None:
     CliRunner().invoke(
         calibrate.command,
         [str(made), *same[:4], "--cache", str(tmp_path / "cache"), "--licence", "none",
-         "--left-out", str(tmp_path / "apart" / "bundle"), str(abroad), "all"],
+         "--held-out", str(tmp_path / "apart" / "bundle"), str(abroad), "all"],
         catch_exceptions=False, standalone_mode=False,
     )  # fmt: skip
     info = bundle.load(made).info

@@ -17,18 +17,18 @@ PLAIN = Record("x", "glioma", "", "a", "", 1, 1, "L", "", "east")
 
 def found(
     records: list[Record],
-    rounds: list[str],
+    folds: list[str],
     labels: list[int],
     answers: list[int],
-    sure: list[bool] | None = None,
+    confident: list[bool] | None = None,
 ) -> dict[str, breakdown.Breakdown]:
     answered = breakdown.Answered(
         np.array(labels),
         np.array(answers),
-        np.array(sure or [True] * len(records)),
+        np.array(confident or [True] * len(records)),
         [f"g{i}" for i in range(len(records))],
     )
-    every = breakdown.breakdowns(records, rounds, answered, FEW)
+    every = breakdown.breakdowns(records, folds, answered, FEW)
     return {one.field: one for one in every}
 
 
@@ -63,14 +63,14 @@ def test_families_where_they_are_more_than_sources() -> None:
 
 
 def test_folds_stay_in_order_with_their_mean() -> None:
-    records, rounds = [PLAIN] * 5, ["fold 0", "fold 0", "fold 1", "fold 1", "fold 1"]
-    got = found(records, rounds, [GLIOMA] * 5, [GLIOMA, HEALTHY, GLIOMA, GLIOMA, GLIOMA])
-    folds = got["round"]
-    assert [row.value for row in folds.rows] == ["fold 0", "fold 1"]
-    assert folds.accuracies == [0.5, 1.0]
-    assert folds.mean == 0.75
-    assert folds.deviation == pytest.approx(0.5 / np.sqrt(2))
-    assert breakdown.as_dict(folds)["fold 0"]["n"] == 2
+    records, folds = [PLAIN] * 5, ["fold 0", "fold 0", "fold 1", "fold 1", "fold 1"]
+    got = found(records, folds, [GLIOMA] * 5, [GLIOMA, HEALTHY, GLIOMA, GLIOMA, GLIOMA])
+    by_fold = got["fold"]
+    assert [row.value for row in by_fold.rows] == ["fold 0", "fold 1"]
+    assert by_fold.accuracies == [0.5, 1.0]
+    assert by_fold.mean == 0.75
+    assert by_fold.deviation == pytest.approx(0.5 / np.sqrt(2))
+    assert breakdown.as_dict(by_fold)["fold 0"]["n"] == 2
 
 
 def test_each_value_says_what_is_left_by_the_bars() -> None:
@@ -78,7 +78,7 @@ def test_each_value_says_what_is_left_by_the_bars() -> None:
     records = [PLAIN, PLAIN, west, west]
     truth, answers = [GLIOMA, HEALTHY, HEALTHY, HEALTHY], [HEALTHY, HEALTHY, GLIOMA, HEALTHY]
     got = found(records, [""] * 4, truth, answers, [False, True, True, True])["source"]
-    east, other = (row.held_back for row in got.rows)
+    east, other = (row.abstention for row in got.rows)
     assert (east.coverage, east.accuracy, east.missed_tumor_rate) == (0.5, 1.0, 0.0)
     assert (other.coverage, other.healthy_accuracy) == (1.0, 0.5)
-    assert breakdown.as_dict(got)["west"]["held_back"]["missed_tumor_rate"] is None
+    assert breakdown.as_dict(got)["west"]["abstention"]["missed_tumor_rate"] is None

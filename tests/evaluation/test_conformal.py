@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from tumorlens.bundle import DecisionRule, SetRule
+from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.evaluation.conformal import as_dict, fit_sets, measure_sets
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.conformal import prediction_sets
@@ -22,8 +22,8 @@ def answers(seed: int, count: int) -> tuple[Floats, Labels]:
     labels = random.choice(4, size=count, p=[0.4, 0.3, 0.2, 0.1])
     favour = np.eye(4)[labels] * np.array([6.0, 3.0, 2.0, 1.5])[labels, np.newaxis]
     drawn = random.standard_gamma(0.6 + favour)
-    shares: Floats = drawn / drawn.sum(axis=1, keepdims=True)  # Dirichlet
-    return shares, labels.astype(np.int64)
+    probabilities: Floats = drawn / drawn.sum(axis=1, keepdims=True)  # Dirichlet
+    return probabilities, labels.astype(np.int64)
 
 
 @pytest.mark.parametrize("coverage", [0.7, 0.9, 0.95])
@@ -32,11 +32,11 @@ def test_each_class_is_covered_as_stated(coverage: float) -> None:
     held = np.zeros(4)
     exact = np.zeros(4)
     for seed in range(_DRAWS):
-        shares, labels = answers(seed, 800)
-        rule = fit_sets(shares[:400], labels[:400], coverage)
-        later, truth = shares[400:], labels[400:]
+        probabilities, labels = answers(seed, 800)
+        rule = fit_sets(probabilities[:400], labels[:400], coverage)
+        later, truth = probabilities[400:], labels[400:]
         kept = prediction_sets(later, rule)
-        passed = later >= np.array(rule.at_least)
+        passed = later >= np.array(rule.thresholds)
         for k in range(4):
             held[k] += kept[truth == k, k].mean() / _DRAWS
             exact[k] += passed[truth == k, k].mean() / _DRAWS
@@ -48,33 +48,33 @@ def test_each_class_is_covered_as_stated(coverage: float) -> None:
 def test_sets_are_those_of_a_library() -> None:
     """crepes, class-conditional, without smoothing; its bound is met, ours passed, at equality."""
     crepes = pytest.importorskip("crepes", reason="needs the dev extra")
-    shares, labels = answers(1, 900)
+    probabilities, labels = answers(1, 900)
     theirs = crepes.ConformalClassifier()
-    own = 1 - shares[:500][np.arange(500), labels[:500]]
+    own = 1 - probabilities[:500][np.arange(500), labels[:500]]
     theirs.fit(own, bins=labels[:500])
     sets = np.column_stack(
         [
             theirs.predict_set(
-                1 - shares[500:, [k]], bins=np.full(400, k), confidence=0.93, smoothing=False
+                1 - probabilities[500:, [k]], bins=np.full(400, k), confidence=0.93, smoothing=False
             )[:, 0]
             for k in range(4)
         ]
     ).astype(bool)
-    rule = fit_sets(shares[:500], labels[:500], 0.93)
-    assert (shares[500:] >= np.array(rule.at_least)).tolist() == sets.tolist()
+    rule = fit_sets(probabilities[:500], labels[:500], 0.93)
+    assert (probabilities[500:] >= np.array(rule.thresholds)).tolist() == sets.tolist()
 
 
 def test_a_class_with_too_few_images_is_in_every_set() -> None:
-    shares = np.full((19 + 18, 4), 0.25)
+    probabilities = np.full((19 + 18, 4), 0.25)
     labels = np.array([0] * 19 + [1] * 18)
-    assert fit_sets(shares, labels).at_least == (0.25, 0.0, 0.0, 0.0)
+    assert fit_sets(probabilities, labels).thresholds == (0.25, 0.0, 0.0, 0.0)
 
 
 def test_the_bar_leaves_out_the_lowest_few() -> None:
     """Of 39 images (n + 1 = 40) 38 must stay: one may be missed."""
     own = np.linspace(0.2, 0.96, 39)
-    shares = np.column_stack([own, 1 - own, np.zeros(39), np.zeros(39)])
-    assert fit_sets(shares, np.zeros(39, dtype=np.int64)).at_least[0] == np.sort(own)[1]
+    probabilities = np.column_stack([own, 1 - own, np.zeros(39), np.zeros(39)])
+    assert fit_sets(probabilities, np.zeros(39, dtype=np.int64)).thresholds[0] == np.sort(own)[1]
 
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -1.0])
@@ -84,14 +84,14 @@ def test_coverage_is_a_share(coverage: float) -> None:
 
 
 def test_what_sets_hold() -> None:
-    shares = np.array(
+    probabilities = np.array(
         [[0.7, 0.2, 0.1, 0.0], [0.5, 0.4, 0.1, 0.0], [0.1, 0.1, 0.8, 0.0], [0.3, 0.0, 0.6, 0.1]] * 5
     )
     labels = np.array([0, 1, 0, ANSWERABLE.index(ANY_TUMOR)] * 5)
     groups = [f"p{i // 2}" for i in range(20)]
-    rule = SetRule(coverage=0.9, at_least=(0.3, 0.3, 0.3, 0.3))
-    decision = DecisionRule(tumor_at_least=0.6, notumor_at_least=0.7)
-    found = measure_sets(shares, labels, groups, rule, decision, Sampling(200, 0))
+    rule = ConformalThresholds(coverage=0.9, thresholds=(0.3, 0.3, 0.3, 0.3))
+    decision = DecisionRule(tumor_threshold=0.6, notumor_threshold=0.7)
+    found = measure_sets(probabilities, labels, groups, rule, decision, Sampling(200, 0))
     assert found.whole.coverage.value == pytest.approx(0.75)
     assert found.whole.size.value == pytest.approx(1.5)
     assert found.whole.singletons.value == pytest.approx(0.5)

@@ -61,13 +61,15 @@ def test_subsets_leave_out_twins_and_known_groups(
     pixels = {r.pixel_sha256 for r, name in pairs if name != "test"}
     groups = {r.group for r, name in pairs if name != "test"}
     by_name = {measured.subset.name: measured for measured in leaky.measured}
-    assert list(by_name) == ["all", "without_twins", "unseen_groups"]
+    assert list(by_name) == ["all", "without_duplicates", "unseen_groups"]
     alone = [r.pixel_sha256 not in pixels for r in leaky.records]
     new = [r.group not in groups for r in leaky.records]
-    assert by_name["without_twins"].subset.member.tolist() == alone
+    assert by_name["without_duplicates"].subset.member.tolist() == alone
     assert by_name["unseen_groups"].subset.member.tolist() == new
     right = leaky.predicted == leaky.labels
-    assert by_name["without_twins"].estimates["accuracy"].value == right[np.array(alone)].mean()
+    assert (
+        by_name["without_duplicates"].estimates["accuracy"].value == right[np.array(alone)].mean()
+    )
     assert 0 < sum(new) < sum(alone) < len(alone)
 
 

@@ -165,7 +165,7 @@ def test_any_tumour_is_right_where_only_that_is_known() -> None:
     assert got["missed_tumor_rate"] == pytest.approx(1 / 3)
     assert got["false_alarm_rate"] == 0.0
     assert got["log_loss"] == pytest.approx(-np.log([0.8, 0.4, 0.9, 0.7]).mean())
-    # A right answer for the class no tumour has sensitivity 1; the missed tumour spoils the rest.
+    # A right answer for the class no tumour has sensitivity 1; the missed tumour corrupts the rest.
     assert got["sensitivity.notumor"] == 1.0
     assert got["specificity.notumor"] == pytest.approx(2 / 3)
     assert got["precision.notumor"] == 0.5

@@ -47,7 +47,7 @@ def rewritten(manifest: Manifest, folder: Path, turn: bool) -> Manifest:
 
 
 def test_other_patients_are_strangers(phantom_set: Manifest, strangers: Manifest) -> None:
-    assert overlap.kin(strangers, phantom_set) == []
+    assert overlap.shared_images(strangers, phantom_set) == []
 
 
 @pytest.mark.parametrize(("turn", "how"), [(True, "mirrored"), (False, "same")])
@@ -56,7 +56,7 @@ def test_copies_that_were_changed_are_found(
 ) -> None:
     [found] = [
         kin
-        for kin in overlap.kin(rewritten(phantom_set, tmp_path, turn), phantom_set)
+        for kin in overlap.shared_images(rewritten(phantom_set, tmp_path, turn), phantom_set)
         if Path(kin.trained).name == Path(phantom_set.records[0].path).name
     ]
     assert found.how == f"near-duplicate, {how}"
@@ -65,9 +65,9 @@ def test_copies_that_were_changed_are_found(
 
 def test_equal_files_and_patients_are_found(phantom_set: Manifest, strangers: Manifest) -> None:
     same = Manifest(phantom_set.records[:1], phantom_set.folder)
-    assert {kin.how for kin in overlap.kin(same, phantom_set)} >= {"same bytes"}
+    assert {kin.how for kin in overlap.shared_images(same, phantom_set)} >= {"same bytes"}
     patient = dataclasses.replace(strangers.records[0], group=phantom_set.records[0].group)
-    [found] = overlap.kin(Manifest((patient,), strangers.folder), phantom_set)
+    [found] = overlap.shared_images(Manifest((patient,), strangers.folder), phantom_set)
     assert found.how == "same patient or cluster"
 
 
@@ -77,7 +77,9 @@ def test_refused_with_the_pairs_named(
     classifier = trained(data_sha256=phantom_set.sha256)
     overlap.refuse_known(classifier, strangers, [phantom_set])
     mixed = Manifest(phantom_set.records[:2], phantom_set.folder)
-    with pytest.raises(EvaluationError, match=r"2 of its 2 images have kin.*phantom.*same bytes"):
+    with pytest.raises(
+        EvaluationError, match=r"2 of its 2 images share a picture.*phantom.*same bytes"
+    ):
         overlap.refuse_known(classifier, mixed, [phantom_set])
 
 
@@ -104,4 +106,4 @@ def test_br35h_tumours_are_not_the_public_set(data_dir: Path, tmp_path: Path) ->
     for file in sorted((data_dir / "br35h-tumor" / "images").iterdir())[:12]:
         (other / file.name).symlink_to(file)
     tumors = importers.import_folder(tmp_path / "other", tmp_path / "other.csv")
-    assert overlap.kin(tumors, public) == []
+    assert overlap.shared_images(tumors, public) == []

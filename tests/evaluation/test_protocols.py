@@ -10,13 +10,13 @@ from tumorlens.errors import SplitError
 from tumorlens.evaluation.protocols import PAPER, load_split, protocol_of, require_part
 
 
-def rounds() -> splits.Split:
+def folds() -> splits.Split:
     rows = [SplitRow(f"{k}{k}", "glioma", f"P{k}", f"fold{k}") for k in range(5)]
     return splits.build("mine-cv", "for tests", rows, disjoint=True)
 
 
 def test_a_round_of_a_split_file(tmp_path: Path) -> None:
-    rounds().save(tmp_path / "mine.csv")
+    folds().save(tmp_path / "mine.csv")
     split = load_split(f"{tmp_path / 'mine.csv'}:3")
     parts = {row.group: row.part for row in split.rows}
     assert parts["P3"] == "test"
@@ -45,7 +45,7 @@ def test_pooled_folds_and_protocols_without_a_split_file() -> None:
     patients = protocol_of(splits.load("patient-cv:3").info, "test")
     assert (patients.name, patients.comparable) == ("patient-cv", False)
     assert "may still answer no tumour" in patients.comparison
-    assert protocol_of(rounds().info, "test", "external").name == "external"
+    assert protocol_of(folds().info, "test", "external").name == "external"
 
 
 def test_a_split_of_other_images_named_folder_is_not_the_protocol() -> None:
@@ -55,8 +55,8 @@ def test_a_split_of_other_images_named_folder_is_not_the_protocol() -> None:
 
 
 def test_a_cross_validation_without_its_round_is_explained() -> None:
-    split = rounds()
-    with pytest.raises(SplitError, match="name a round, as in mine-cv:0"):
+    split = folds()
+    with pytest.raises(SplitError, match="name a fold, as in mine-cv:0"):
         require_part(split, [row.part for row in split.rows], "test")
     with pytest.raises(SplitError, match="there are: train"):
         require_part(split, ["train"], "test")

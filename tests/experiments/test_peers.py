@@ -163,7 +163,7 @@ def test_mcnemar_against_a_value_worked_out_by_hand() -> None:
     ours = np.array([True] * 6 + [False] + [True] * 5 + [False] * 2)
     theirs = np.array([False] * 6 + [True] + [True] * 5 + [False] * 2)
     found = comparison.mcnemar(ours, theirs)
-    assert found == {"only_ours_right": 6, "only_theirs_right": 1, "p": pytest.approx(0.125)}
+    assert found == {"only_ours_correct": 6, "only_theirs_correct": 1, "p": pytest.approx(0.125)}
     assert comparison.mcnemar(ours, ours)["p"] == 1.0
 
 
@@ -209,13 +209,13 @@ def test_score_of_two_bundles(
     plan = scoring.Plan("validation", 4, 0, 2, Sampling(100, 0))
     table = scoring.score(split, manifest, own, "small", plan)
     theirs, ours = table["rows"]
-    assert ours["mcnemar"] == {"only_ours_right": 0, "only_theirs_right": 0, "p": 1.0}
+    assert ours["mcnemar"] == {"only_ours_correct": 0, "only_theirs_correct": 0, "p": 1.0}
     assert ours["latency_ratio"] == 1.0
     assert ours["corruption_error"] in (1.0, None)
     assert ours["corruption_images"] == 4
     gap = theirs["accuracy"]["value"] - ours["accuracy"]["value"]
     assert theirs["difference"]["value"] == pytest.approx(gap, abs=1e-6)
-    decided = theirs["mcnemar"]["only_theirs_right"] - theirs["mcnemar"]["only_ours_right"]
+    decided = theirs["mcnemar"]["only_theirs_correct"] - theirs["mcnemar"]["only_ours_correct"]
     assert decided == round(gap * table["n"])
     assert theirs["parameters"] == 929_316
     with pytest.raises(EvaluationError, match="no contender is named 'other'"):
@@ -361,10 +361,10 @@ def test_the_teacher_trains_on_further_images_without_a_source(
     more = [(str(listed), "all")]
     made = training.run(
         config, listed, str(tmp_path / "split.csv"), tmp_path / "run",
-        extras=more, left_out=["elsewhere"], cache=tmp_path / "cache",
+        extras=more, held_out_sources=["elsewhere"], cache=tmp_path / "cache",
     )  # fmt: skip
     assert made is not None
     told = bundle.load(made).info
-    assert told.training["left_out"] == ["elsewhere"]
+    assert told.training["held_out_sources"] == ["elsewhere"]
     assert len(told.training["extra"]) == 1
     assert told.network.architecture == {"name": "teacher"}

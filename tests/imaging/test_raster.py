@@ -22,7 +22,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.allowance import at_most
+from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]
@@ -275,12 +275,12 @@ def test_threads_leave_the_warning_filters_as_they_were(head: Gray) -> None:
 
 
 def test_fewer_pixels_where_strangers_send_them(head: Gray) -> None:
-    """``at_most`` holds in its own thread or task, and no longer than it is open."""
+    """``limit_pixels`` holds in its own thread or task, and no longer than it is open."""
     data = encode.png(head)
-    with at_most(head.size):
+    with limit_pixels(head.size):
         assert reader.read_bytes(data).pixels.shape == head.shape
-    with at_most(head.size - 1), pytest.raises(LimitExceededError, match="are taken here"):
+    with limit_pixels(head.size - 1), pytest.raises(LimitExceededError, match="are taken here"):
         reader.read_bytes(data)
-    with at_most(1), ThreadPoolExecutor(1) as pool:
+    with limit_pixels(1), ThreadPoolExecutor(1) as pool:
         assert pool.submit(reader.read_bytes, data).result().pixels.shape == head.shape
     assert reader.read_bytes(data).pixels.shape == head.shape

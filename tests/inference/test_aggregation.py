@@ -77,12 +77,12 @@ def test_no_tumour_has_no_finding() -> None:
 
 def test_smoothing_tells_one_odd_slice_from_a_run() -> None:
     """Slices with like neighbours win over a stronger one that stands alone."""
-    shares = [0.0] * 20
-    shares[3] = 1.0
-    shares[12:15] = [0.8, 0.8, 0.8]
+    probabilities = [0.0] * 20
+    probabilities[3] = 1.0
+    probabilities[12:15] = [0.8, 0.8, 0.8]
     for radius in (0.0, 7.5):
         config = AggregationConfig(smoothing_mm=radius)
-        assert aggregate(table(shares), millimetres(20), config).finding == (12, 13, 14)
+        assert aggregate(table(probabilities), millimetres(20), config).finding == (12, 13, 14)
 
 
 def test_smoothing_counts_millimetres_not_slices() -> None:
@@ -97,17 +97,17 @@ def test_smoothing_counts_millimetres_not_slices() -> None:
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=4, max_size=4), min_size=1, max_size=30),
        st.floats(0, 50), st.floats(0, 90))  # fmt: skip
 def test_any_volume(rows: list[list[float]], radius: float, run_mm: float) -> None:
-    shares = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
     config = AggregationConfig(smoothing_mm=radius, run_mm=run_mm)
-    found = aggregate(shares, millimetres(len(shares)), config)
+    found = aggregate(probabilities, millimetres(len(probabilities)), config)
     assert found.probabilities.sum() == pytest.approx(1)
     np.testing.assert_allclose(found.smoothed.sum(axis=1), 1)
     if found.finding is None:
         assert int(np.argmax(found.probabilities)) == NO_TUMOR
     else:
         first, middle, last = found.finding
-        assert 0 <= first <= middle <= last < len(shares)
-    mirrored = aggregate(shares[::-1], millimetres(len(shares)), config)
+        assert 0 <= first <= middle <= last < len(probabilities)
+    mirrored = aggregate(probabilities[::-1], millimetres(len(probabilities)), config)
     np.testing.assert_allclose(mirrored.smoothed[::-1], found.smoothed)
 
 

@@ -16,7 +16,7 @@ from tumorlens.errors import BlankImageError, InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]
@@ -80,7 +80,7 @@ def test_bit_depth_does_not_change_the_answer(
 def test_temperature_is_applied(classifier: Classifier, head: Gray) -> None:
     image = MedicalImage(head.astype(np.float32), "x", 8, "L")
     logits = classifier.forward(classifier.preprocess(image)[np.newaxis]).logits
-    expected = probabilities(logits, classifier.bundle.info.temperature)[0]
+    expected = softmax(logits, classifier.bundle.info.temperature)[0]
     np.testing.assert_allclose(list(classifier.predict(image).probabilities.values()), expected)
     assert classifier.bundle.info.temperature == 1.5
 
@@ -88,7 +88,7 @@ def test_temperature_is_applied(classifier: Classifier, head: Gray) -> None:
 def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
     classifier: Classifier, head: Gray
 ) -> None:
-    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     careful = Classifier(bundle.Bundle(info, classifier.bundle.model))
     held = careful.predict(head)
@@ -101,8 +101,8 @@ def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
 
 
 def test_what_is_not_excluded(classifier: Classifier, head: Gray) -> None:
-    rule = bundle.SetRule(coverage=0.9, at_least=(0.0, 1.0, 1.0, 1.0))
-    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    rule = bundle.ConformalThresholds(coverage=0.9, thresholds=(0.0, 1.0, 1.0, 1.0))
+    strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule, decision=strict)
     held = Classifier(bundle.Bundle(info, classifier.bundle.model)).predict(head)
     first = max(held.probabilities, key=held.probabilities.__getitem__)

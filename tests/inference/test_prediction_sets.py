@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from tumorlens.bundle import SetRule
+from tumorlens.bundle import ConformalThresholds
 from tumorlens.inference.conformal import named, prediction_sets
 
-RULE = SetRule(coverage=0.95, at_least=(0.1, 0.2, 0.05, 0.5))
+RULE = ConformalThresholds(coverage=0.95, thresholds=(0.1, 0.2, 0.05, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ def test_classes_that_reach_their_bars_the_likeliest_first(
 
 
 def test_a_set_holds_the_answer_and_is_never_empty() -> None:
-    shares = np.random.default_rng(0).dirichlet(np.ones(4), size=200)
-    never = SetRule(coverage=0.5, at_least=(1.0, 1.0, 1.0, 1.0))
-    kept = prediction_sets(shares, never)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), size=200)
+    never = ConformalThresholds(coverage=0.5, thresholds=(1.0, 1.0, 1.0, 1.0))
+    kept = prediction_sets(probabilities, never)
     assert (kept.sum(axis=1) == 1).all()
-    assert (kept.argmax(axis=1) == shares.argmax(axis=1)).all()
+    assert (kept.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     assert prediction_sets(np.zeros((0, 4)), RULE).shape == (0, 4)

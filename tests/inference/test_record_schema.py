@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.bundle import Bundle, SetRule
+from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
@@ -40,7 +40,7 @@ def results(
     for name in ("twice.dcm", "again.dcm"):
         (tmp_path / name).write_bytes(write_series(1, series="1.2.9")[0])
     inputs = find(str(tmp_path)).inputs
-    rule = SetRule(coverage=0.9, at_least=(0.1, 0.1, 0.1, 0.1))
+    rule = ConformalThresholds(coverage=0.9, thresholds=(0.1, 0.1, 0.1, 0.1))
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
     leaving_open = Classifier(Bundle(info, classifier.bundle.model))
     plain = list(predict_inputs(classifier, inputs))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.bundle import Bundle, DecisionRule, SetRule
+from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
@@ -35,9 +35,9 @@ def held(decision: Decision) -> Entry:
 
 
 def _entry(decision: Decision, label: str | None) -> Entry:
-    shares = dict.fromkeys(CLASSES, 0.05) | {label or "notumor": 0.85}
+    probabilities = dict.fromkeys(CLASSES, 0.05) | {label or "notumor": 0.85}
     reason = "" if label else "because"
-    return Entry(Prediction("a.png", decision, label, reason, shares, MODEL))
+    return Entry(Prediction("a.png", decision, label, reason, probabilities, MODEL))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_volume_is_drawn_at_its_finding(classifier: Classifier, volume: Medica
 def test_what_is_unsure_shows_its_most_suspicious_slice(
     classifier: Classifier, volume: MedicalImage
 ) -> None:
-    strict = DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    strict = DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     careful = Classifier(Bundle(info, classifier.bundle.model))
     answer = predict_image(careful, volume, explain=True)
@@ -108,8 +108,8 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     assert made.headline == "Not sure"
     caption = made.pictures[0].caption
     assert f"Slice {place} of 8, the most suspicious one; by itself " in caption
-    shares = answer.slices[place - 1].probabilities
-    assert DISPLAY_NAMES[max(shares, key=shares.__getitem__)] in caption
+    probabilities = answer.slices[place - 1].probabilities
+    assert DISPLAY_NAMES[max(probabilities, key=probabilities.__getitem__)] in caption
 
 
 def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
@@ -123,7 +123,9 @@ def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) ->
 def test_the_file_says_all_and_asks_nobody(
     classifier: Classifier, volume: MedicalImage, tmp_path: Path
 ) -> None:
-    rule = SetRule(coverage=0.9, at_least=(0.0, 0.0, 1.0, 1.0), chosen_on="squares validation")
+    rule = ConformalThresholds(
+        coverage=0.9, thresholds=(0.0, 0.0, 1.0, 1.0), chosen_on="squares validation"
+    )
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
     open_minded = Classifier(Bundle(info, classifier.bundle.model))
     answer = predict_image(open_minded, volume, explain=True)

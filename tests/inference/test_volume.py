@@ -166,7 +166,7 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
 
 
 def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalImage) -> None:
-    rule = bundle.SetRule(coverage=0.9, at_least=(0.0, 1.0, 1.0, 1.0))
+    rule = bundle.ConformalThresholds(coverage=0.9, thresholds=(0.0, 1.0, 1.0, 1.0))
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
     found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
     assert found.prediction_set is not None
@@ -187,7 +187,7 @@ def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -
     assert json.loads(json_line(found))["heatmap"]["peak"] == msgspec.to_builtins(
         found.heatmap.peak
     )
-    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     unsure = Classifier(bundle.Bundle(info, classifier.bundle.model))
     assert predict_volume(unsure, stack, explain=True).heatmap is None
@@ -196,7 +196,7 @@ def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -
 def test_an_unsure_volume_has_no_label_and_no_finding(
     classifier: Classifier, stack: MedicalImage
 ) -> None:
-    strict = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
     assert (found.decision, found.label, found.finding) == ("abstained", None, None)

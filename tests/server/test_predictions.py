@@ -107,8 +107,8 @@ def test_concurrent_clients_share_forward_passes_and_each_gets_its_own_answer(
             answer = client.post(ROUTE, files={"files": (f"{place}.png", pictures[place])})
             (record,) = answer.json()["predictions"]
             assert record["path"] == f"{place}.png"
-            shares: dict[str, float] = record["probabilities"]
-            return shares
+            probabilities: dict[str, float] = record["probabilities"]
+            return probabilities
 
         alone = [ask(place) for place in range(32)]
         with ThreadPoolExecutor(32) as pool:

@@ -13,7 +13,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import SplitError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import preprocess
-from tumorlens.training.calibration import HeldOut, Stranger, calibrate, save
+from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate, save
 from tumorlens.training.gate import GATE_PREPROCESS, GateRun, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
@@ -29,7 +29,7 @@ def test_a_bundle_comes_out_calibrated_with_its_gate(
     tiny_bundle: Path, square_set: Data, gate_file: bytes, tmp_path: Path
 ) -> None:
     before = bundle.load(tiny_bundle)
-    done, found = calibrate(before, HeldOut(*square_set), [], tmp_path, gate_file)
+    done, found = calibrate(before, ValidationSet(*square_set), [], tmp_path, gate_file)
     saved = save(tmp_path / "bundle", done)
     assert saved.sha256 == before.sha256
     assert saved.gate == gate_file
@@ -41,15 +41,15 @@ def test_a_bundle_comes_out_calibrated_with_its_gate(
     assert saved.info.prediction_sets.coverage == 0.95
     assert saved.info.prediction_sets.chosen_on == "squares validation"
     assert 0 <= found.coverage <= 1
-    again, _ = calibrate(saved, HeldOut(*square_set), [], tmp_path, saved.gate)
+    again, _ = calibrate(saved, ValidationSet(*square_set), [], tmp_path, saved.gate)
     assert again.info == saved.info
 
 
 def test_bars_keep_the_missed_tumours_within_the_target(
     tiny_bundle: Path, square_set: Data, tmp_path: Path
 ) -> None:
-    done, found = calibrate(bundle.load(tiny_bundle), HeldOut(*square_set), [], tmp_path)
-    assert found.missed_tumor_rate <= 0.005 or done.info.decision.notumor_at_least == 0.99
+    done, found = calibrate(bundle.load(tiny_bundle), ValidationSet(*square_set), [], tmp_path)
+    assert found.missed_tumor_rate <= 0.005 or done.info.decision.notumor_threshold == 0.99
     assert done.info.gate is None
     Classifier(done)
 
@@ -57,12 +57,12 @@ def test_bars_keep_the_missed_tumours_within_the_target(
 def test_less_coverage_raises_the_bars_of_the_sets(
     tiny_bundle: Path, square_set: Data, tmp_path: Path
 ) -> None:
-    made, held = bundle.load(tiny_bundle), HeldOut(*square_set)
+    made, held = bundle.load(tiny_bundle), ValidationSet(*square_set)
     bars = []
     for coverage in (0.95, 0.5):
         done, _ = calibrate(made, held, [], tmp_path, coverage=coverage)
         assert done.info.prediction_sets is not None
-        bars.append(done.info.prediction_sets.at_least)
+        bars.append(done.info.prediction_sets.thresholds)
     assert all(wide <= narrow for wide, narrow in zip(*bars, strict=True))
     assert bars[0] != bars[1]
 
@@ -80,13 +80,15 @@ def test_what_trained_nothing_calibrates_nothing(
         {r.sha256 for r in far if r.source == "near"},
     )
     made = bundle.load(tiny_bundle)
-    training = made.info.training | {"left_out": ["far"]}
+    training = made.info.training | {"held_out_sources": ["far"]}
     made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, training=training))
-    done, _ = calibrate(made, HeldOut(sourced, split), [HeldOut(sourced, split)], tmp_path)
+    done, _ = calibrate(
+        made, ValidationSet(sourced, split), [ValidationSet(sourced, split)], tmp_path
+    )
     rows = [row for row in split.rows if row.sha256 in near]
     fewer = splits.build("squares", "for tests", rows, disjoint=True)
     only_near = Manifest(tuple(r for r in far if r.source == "near"), manifest.folder)
-    held = HeldOut(only_near, fewer)
+    held = ValidationSet(only_near, fewer)
     again, _ = calibrate(bundle.load(tiny_bundle), held, [held], tmp_path)
     assert done.info.decision == again.info.decision
     assert done.info.temperature == again.info.temperature
@@ -99,10 +101,10 @@ def test_a_split_without_validation_images(
     rows = [dataclasses.replace(row, part="train") for row in split.rows]
     only_train = splits.build("t", "", rows, disjoint=True)
     with pytest.raises(SplitError, match="no image for validation"):
-        calibrate(bundle.load(tiny_bundle), HeldOut(manifest, only_train), [], tmp_path)
+        calibrate(bundle.load(tiny_bundle), ValidationSet(manifest, only_train), [], tmp_path)
 
 
-def _abroad(made: bundle.Bundle, manifest: Manifest, wrong: frozenset[str]) -> Stranger:
+def _abroad(made: bundle.Bundle, manifest: Manifest, wrong: frozenset[str]) -> HeldOutSource:
     """All images come from a source that trained nothing; labels of ``wrong`` are swapped."""
     swapped = {"notumor": "glioma", "glioma": "notumor"}
     records = tuple(
@@ -113,25 +115,25 @@ def _abroad(made: bundle.Bundle, manifest: Manifest, wrong: frozenset[str]) -> S
         )
         for r in manifest
     )
-    training = made.info.training | {"left_out": ["abroad"]}
+    training = made.info.training | {"held_out_sources": ["abroad"]}
     apart = dataclasses.replace(made, info=msgspec.structs.replace(made.info, training=training))
-    return Stranger(apart, Manifest(records, manifest.folder))
+    return HeldOutSource(apart, Manifest(records, manifest.folder))
 
 
 def test_bars_hold_for_sources_that_were_left_out_too(
     finished: Path, square_set: Data, tmp_path: Path
 ) -> None:
     manifest, _ = square_set
-    held, made = HeldOut(*square_set), bundle.load(finished / "bundle")
+    held, made = ValidationSet(*square_set), bundle.load(finished / "bundle")
     alone, _ = calibrate(made, held, [], tmp_path)
     everything = frozenset(r.sha256 for r in manifest)
     kind, hard = _abroad(made, manifest, frozenset()), _abroad(made, manifest, everything)
-    easy, _ = calibrate(made, held, [], tmp_path, strangers=[kind])
-    strict, _ = calibrate(made, held, [], tmp_path, strangers=[kind, hard])
+    easy, _ = calibrate(made, held, [], tmp_path, held_out=[kind])
+    strict, _ = calibrate(made, held, [], tmp_path, held_out=[kind, hard])
     bars = [done.info.decision for done in (alone, easy, strict)]
     assert bars[0] == msgspec.structs.replace(bars[1], chosen_on=bars[0].chosen_on)
-    assert bars[1].notumor_at_least < bars[2].notumor_at_least
-    assert bars[1].tumor_at_least < bars[2].tumor_at_least
+    assert bars[1].notumor_threshold < bars[2].notumor_threshold
+    assert bars[1].tumor_threshold < bars[2].tumor_threshold
     assert bars[2].chosen_on == "squares validation, and sources left out"
     assert strict.info.temperature == alone.info.temperature
     assert strict.info.prediction_sets == alone.info.prediction_sets
@@ -141,15 +143,15 @@ def test_test_images_of_a_source_left_out_are_left_alone(
     tiny_bundle: Path, square_set: Data, tmp_path: Path
 ) -> None:
     manifest, split = square_set
-    stranger = _abroad(bundle.load(tiny_bundle), manifest, frozenset())
-    assert len(stranger.chosen()) == len(manifest)
+    source = _abroad(bundle.load(tiny_bundle), manifest, frozenset())
+    assert len(source.chosen()) == len(manifest)
     rows = [
         dataclasses.replace(row, part="test" if row.part == "validation" else "train")
         for row in split.rows
     ]
     part = splits.build("tested", "", rows, disjoint=True)
-    kept = dataclasses.replace(stranger, split=part).chosen()
+    kept = dataclasses.replace(source, split=part).chosen()
     assert len(kept) == sum(row.part == "train" for row in rows) < len(manifest)
-    nothing = dataclasses.replace(stranger, made=bundle.load(tiny_bundle))
+    nothing = dataclasses.replace(source, made=bundle.load(tiny_bundle))
     with pytest.raises(SplitError, match="trained without none"):
         nothing.chosen()

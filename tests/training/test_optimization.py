@@ -31,7 +31,7 @@ def test_images_grow_to_full_size() -> None:
 
 
 def test_augmentation_calms_down_at_the_end() -> None:
-    restless = msgspec.structs.replace(CONFIG.augment, mixup=0.3, erase=0.4, calm_from=0.7)
+    restless = msgspec.structs.replace(CONFIG.augment, mixup=0.3, erase=0.4, mixup_off_after=0.7)
     config = msgspec.structs.replace(CONFIG, augment=restless)
     found = [optimization.augmentation(epoch, config) for epoch in range(10)]
     assert [a.mixup for a in found] == [0.3] * 7 + [0.0] * 3
@@ -50,8 +50,8 @@ def test_loss_of_one_right_class_equals_torch_with_smoothing() -> None:
 def test_loss_of_several_right_classes_is_that_of_their_summed_probability() -> None:
     logits = torch.randn(5, 4)
     answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]]).repeat(5, 1)
-    shares = logits.softmax(1)
-    inside, outside = shares[:, [0, 1, 3]].sum(1), shares[:, 2]
+    probabilities = logits.softmax(1)
+    inside, outside = probabilities[:, [0, 1, 3]].sum(1), probabilities[:, 2]
     found = optimization.answer_losses(logits, answers, 0.0, torch.ones(4))
     torch.testing.assert_close(found, -torch.log(inside))
     found = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))

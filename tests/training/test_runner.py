@@ -62,7 +62,7 @@ def test_journal_has_every_epoch(finished: Path, tiny_config: TrainConfig) -> No
 def test_a_tempered_choice_measures_losses_as_bundles_are_used(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    config = msgspec.structs.replace(tiny_config, tempered_choice=True)
+    config = msgspec.structs.replace(tiny_config, select_by_calibrated_loss=True)
     options = RunOptions(threads=1, cache_folder=tmp_path / "cache")
     made = train(config, TrainingData(*square_set), tmp_path / "run", options)
     assert made is not None

@@ -10,7 +10,7 @@ from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError
-from tumorlens.evaluation import rounds
+from tumorlens.evaluation import folds
 from tumorlens.labels import CLASSES
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.runner import RunOptions, train
@@ -61,7 +61,7 @@ def test_weights_that_saw_another_split_are_refused(
 def test_a_source_that_the_weights_saw_cannot_be_left_out(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    data = TrainingData(*square_set, left_out=["elsewhere"])
+    data = TrainingData(*square_set, held_out_sources=["elsewhere"])
     with pytest.raises(CheckpointError, match="cannot leave out elsewhere"):
         train(tiny_config, data, tmp_path, _options(tmp_path, finished))
 
@@ -103,5 +103,5 @@ def test_what_trained_the_first_weights_counts_as_seen(
     again = TrainingData(manifest, split, [Extra(other)])
     made = train(config, again, second, _options(tmp_path, first))
     assert made is not None
-    seen = rounds.data_hashes(bundle.load(made).info.training)
+    seen = folds.data_hashes(bundle.load(made).info.training)
     assert seen == [manifest.sha256, other.sha256, half.sha256]

@@ -84,7 +84,7 @@ def test_what_is_left_out_takes_no_part(
     assert weights is not None
     assert len(weights) == left - 60
     facts = data.facts()
-    assert facts["left_out"] == [name]
+    assert facts["held_out_sources"] == [name]
     assert sum(facts["train_images"].values()) == left
 
 

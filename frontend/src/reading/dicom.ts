@@ -2,10 +2,10 @@
 import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Picture, placesOf } from "../types";
 import { checkSides, finite, luma } from "./gray";
-import { type Levels, windowOf } from "./levels";
+import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { readRaster } from "./raster";
 import { sidesOf } from "./sides";
-import type { Placement } from "./stacks";
+import type { Placement } from "./slice_ordering";
 import { dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
@@ -26,7 +26,7 @@ export interface DicomPart extends Picture {
   /** Acquisition, echo, time, instance number: which of several at one place comes first. */
   order: number[];
   /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
-  levels: Levels;
+  levels: GrayscaleTransform;
 }
 
 const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013"];
@@ -99,7 +99,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   const bits = set.uint16("x00280101") ?? 16;
   const signed = set.uint16("x00280103") === 1;
   const ends = signed ? -1 : 2 ** bits - 1;
-  const levels: Levels = {
+  const levels: GrayscaleTransform = {
     window: windowOf(set.floatString("x00281050"), set.floatString("x00281051"), text(set, "x00281056")),
     inverted: text(set, "x00280004") === "MONOCHROME1",
     ends: ends * slope + 2 * intercept,

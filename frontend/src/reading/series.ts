@@ -1,8 +1,8 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
 import type { Picture } from "../types";
 import type { DicomPart } from "./dicom";
-import { apply } from "./levels";
-import { type Placement, split, type Stack } from "./stacks";
+import { apply } from "./grayscale";
+import { type Placement, split, type Stack } from "./slice_ordering";
 
 type PlacedPart = DicomPart & { placement: Placement };
 

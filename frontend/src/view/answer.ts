@@ -1,6 +1,6 @@
 /** What was found, in words first. */
 import { extent, headline, type Item, tally, toneOf } from "../items";
-import { type Answer, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
+import { type Prediction, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
 import { h, percent } from "./dom";
 
 export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
@@ -71,11 +71,11 @@ function reason(result: Result | null): HTMLElement | null {
   return h("p", { class: "reason" }, result.reason || fallback);
 }
 
-function bars(result: Answer): HTMLElement | null {
-  const shares = result.probabilities;
-  if (!shares) return null;
+function bars(result: Prediction): HTMLElement | null {
+  const probabilities = result.probabilities;
+  if (!probabilities) return null;
   const rows = CLASSES.map((name) => {
-    const share = shares[name] ?? 0;
+    const share = probabilities[name] ?? 0;
     const bar = h("span", { class: "bar-fill" });
     bar.style.setProperty("--share", String(share));
     const chosen = decisionOf(result) === "classified" && name === result.label;
@@ -90,14 +90,14 @@ function bars(result: Answer): HTMLElement | null {
 }
 
 /** The classes that cannot be excluded, where the model gives them. */
-function predictionSet(result: Answer): HTMLElement | null {
+function predictionSet(result: Prediction): HTMLElement | null {
   const set = result.prediction_set;
   if (!set?.length || decisionOf(result) === "rejected") return null;
   const chips = set.map((name) => h("li", { class: "chip" }, DISPLAY_NAMES[name] ?? name));
   return h("div", { class: "set" }, h("p", { class: "quiet" }, "Not excluded:"), h("ul", { class: "chips" }, ...chips));
 }
 
-function details(result: Answer, item: Item): HTMLElement {
+function details(result: Prediction, item: Item): HTMLElement {
   const where = item.where === "browser" ? "in this browser; the image did not leave it" : "by the server";
   return h(
     "p", { class: "details quiet" },

@@ -38,11 +38,11 @@ function entry(item: Item): HTMLElement {
 function said(result: Result | null): HTMLElement[] {
   if (result === null) return [];
   if (isFailure(result)) return [h("p", {}, result.error.message)];
-  const shares = decisionOf(result) === "rejected" ? null : result.probabilities;
-  const open = shares ? (result.prediction_set ?? []) : [];
+  const probabilities = decisionOf(result) === "rejected" ? null : result.probabilities;
+  const open = probabilities ? (result.prediction_set ?? []) : [];
   const lines = [
     result.reason,
-    shares && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · "),
+    probabilities && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(probabilities[name] ?? 0)}`).join(" · "),
     open.length > 0 && `Not excluded: ${open.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`,
     result.finding && `${extent(result.finding)}.`,
     ...(result.notes ?? []),

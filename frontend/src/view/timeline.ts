@@ -14,9 +14,9 @@ export function drawTimeline(canvas: HTMLCanvasElement, item: Item): void {
   const style = getComputedStyle(canvas);
   const step = width / item.results.length;
   item.results.forEach((result, place) => {
-    const shares = result && !isFailure(result) && decisionOf(result) !== "rejected" ? result.probabilities : null;
+    const probabilities = result && !isFailure(result) && decisionOf(result) !== "rejected" ? result.probabilities : null;
     CLASSES.forEach((name, row) => {
-      context.globalAlpha = shares ? 0.08 + 0.92 * (shares[name] ?? 0) : 0.05;
+      context.globalAlpha = probabilities ? 0.08 + 0.92 * (probabilities[name] ?? 0) : 0.05;
       context.fillStyle = style.getPropertyValue(name === "notumor" ? "--quiet-bar" : "--accent");
       context.fillRect(place * step, 1 + row * ROW, Math.max(1, step - 0.5), ROW - 3);
     });

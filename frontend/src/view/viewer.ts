@@ -183,8 +183,8 @@ export class Viewer {
     const { item, corner } = this;
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
-    const shares = result && !isFailure(result) ? result.probabilities : null;
-    const share = result && !isFailure(result) && result.label ? ` ${percent(shares?.[result.label] ?? 0)}` : "";
+    const probabilities = result && !isFailure(result) ? result.probabilities : null;
+    const share = result && !isFailure(result) && result.label ? ` ${percent(probabilities?.[result.label] ?? 0)}` : "";
     corner.name.textContent = item?.name ?? "";
     corner.slice.textContent = depth > 1 ? `slice ${item!.slice + 1} of ${depth}` : "";
     corner.facts.textContent = item?.picture

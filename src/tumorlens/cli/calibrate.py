@@ -15,10 +15,10 @@ from tumorlens.labels import CLASSES, DISPLAY_NAMES
 @click.option("--split", required=True, help="Its split; the validation part is used.")
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
-@click.option("--left-out", "strangers", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
+@click.option("--held-out", "held_out", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
-              help="A bundle trained alike without some sources, and images of these, but for "
-              "SPLIT's test part (`all`: no split): the bars shall hold there too.")  # fmt: skip
+              help="A bundle trained in the same way without some sources, and images of "
+              "these but SPLIT's test part (`all`: no split): they count too.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
@@ -31,13 +31,13 @@ def command(
     data: Path,
     split: str,
     extras: tuple[tuple[Path, str], ...],
-    strangers: tuple[tuple[Path, Path, str], ...],
+    held_out: tuple[tuple[Path, Path, str], ...],
     gate: Path | None,
     coverage: float,
     licence: str | None,
     cache: Path | None,
 ) -> None:
-    """Fit temperature, bars of abstention, prediction sets and the gate's threshold; save BUNDLE.
+    """Fit temperature, thresholds, prediction sets and the gate's threshold; save BUNDLE.
 
     Only images are read that trained nothing: those for validation, and of sources left out.
     """
@@ -52,23 +52,23 @@ def command(
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
-    from tumorlens.training.calibration import HeldOut, Stranger
+    from tumorlens.training.calibration import HeldOutSource, ValidationSet
 
     made = bundle.load(bundle_folder.resolve())
     done, found = calibration.calibrate(
         made,
-        HeldOut(Manifest.load(data), splits.load(split)),
-        [HeldOut(Manifest.load(path), splits.load(part)) for path, part in extras],
+        ValidationSet(Manifest.load(data), splits.load(split)),
+        [ValidationSet(Manifest.load(path), splits.load(part)) for path, part in extras],
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
         coverage,
         [
-            Stranger(
+            HeldOutSource(
                 bundle.load(str(place)),
                 Manifest.load(path),
                 None if part == "all" else splits.load(part),
             )
-            for place, path, part in strangers
+            for place, path, part in held_out
         ],
     )
     if licence:
@@ -78,14 +78,14 @@ def command(
     rule = done.info.decision
     click.echo(
         f"temperature {done.info.temperature:.3f}; no tumour is answered from "
-        f"{rule.notumor_at_least:.3f}, a tumour from {rule.tumor_at_least:.3f}; on validation "
+        f"{rule.notumor_threshold:.3f}, a tumour from {rule.tumor_threshold:.3f}; on validation "
         f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them right, "
         f"{found.missed_tumor_rate:.2%} of the tumours missed"
     )
     kept = done.info.prediction_sets
     if kept is not None:
-        bars = zip(CLASSES, kept.at_least, strict=True)
-        told = ", ".join(f"{DISPLAY_NAMES[name]} {bar:.3f}" for name, bar in bars)
-        click.echo(f"prediction sets, {kept.coverage:.0%}: a class is in from {told}")
+        pairs = zip(CLASSES, kept.thresholds, strict=True)
+        thresholds = ", ".join(f"{DISPLAY_NAMES[name]} {value:.3f}" for name, value in pairs)
+        click.echo(f"prediction sets, {kept.coverage:.0%}: a class is included from {thresholds}")
     if done.info.gate is not None:
         click.echo(f"gate: refuses below {done.info.gate.threshold}")

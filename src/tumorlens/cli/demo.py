@@ -14,7 +14,7 @@ from tumorlens.labels import RESEARCH_NOTICE
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.datasets.splits import Split
-    from tumorlens.evaluation.demo import Outcome
+    from tumorlens.evaluation.demo import DemoResult
     from tumorlens.inference.classifier import Classifier, Prediction
 
 Progress = Callable[[int, int], None]
@@ -75,7 +75,7 @@ class _Run:
         self.train, self.bundle = train, bundle
         self._step = 0
 
-    def go(self, pictures: tuple[str, ...]) -> tuple["Outcome", Path]:
+    def go(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
         """Take all steps; return what was found and the report's path."""
         import tumorlens
         from tumorlens.evaluation import demo
@@ -99,7 +99,7 @@ class _Run:
             gallery = demo.gallery(classifier, evaluation, manifest)
         with self._next(f"Classifying your pictures ({len(pictures) or 'none'} given)"):
             shown = demo.classify(answering, pictures) if answering else []
-        outcome = demo.Outcome(
+        outcome = demo.DemoResult(
             seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
             setting=setting, trained_anew=self.train, gallery=gallery, pictures=shown,
             picture_bundle=answering.bundle if answering else None,
@@ -168,7 +168,7 @@ def _in_words(answer: "Prediction") -> str:
     return f"{answer.label} ({answer.probabilities[answer.label]:.1%})"
 
 
-def _print(outcome: "Outcome", page: Path) -> None:
+def _print(outcome: "DemoResult", page: Path) -> None:
     from tumorlens.evaluation import demo, report
     from tumorlens.inference.classifier import Prediction
 

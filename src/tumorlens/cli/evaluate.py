@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation.corruptions.run import Corruptions
-    from tumorlens.evaluation.probes.finding import Finding
-    from tumorlens.evaluation.rounds import Plan
+    from tumorlens.evaluation.folds import EvaluationPlan
+    from tumorlens.evaluation.probes.result import ProbeResult
     from tumorlens.inference.classifier import Classifier
 
 _MANIFEST = click.Path(dir_okay=False, path_type=Path)
@@ -49,9 +49,9 @@ _Bars = Callable[[str], Callable[[int, int], None]]
               help="Further images to tell the source of, as br35h-tumor.csv br35h-tumor: the same "
               "part of that split.")  # fmt: skip
 @click.option("--corruptions", "with_corruptions", is_flag=True,
-              help="Also spoil the pictures in ten ways at five strengths.")  # fmt: skip
+              help="Also corrupt the pictures in ten ways at five strengths.")  # fmt: skip
 @click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
-              help="Images to spoil, drawn evenly from the classes.")  # fmt: skip
+              help="Images to corrupt, drawn evenly from the classes.")  # fmt: skip
 @click.option("--reference", metavar="BUNDLE",
               help="Bundle that the corruption error is relative to: a MobileNetV2.")  # fmt: skip
 @click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
@@ -98,15 +98,15 @@ def command(
     sampling = Sampling(resamples, seed)
     with _bars() as bars:
         plan = _plan(classifiers, manifest, split_name, against, part, bars)
-        evaluation = evaluator.evaluate_rounds(
-            plan.rounds, manifest, part=part, sampling=sampling,
+        evaluation = evaluator.evaluate_folds(
+            plan.folds, manifest, part=part, sampling=sampling,
             progress=bars("scoring"), control_progress=bars("reading for controls"),
         )  # fmt: skip
         further: dict[str, Any] = {}
         if with_probes:
             further["probes"] = _probe(plan, manifest, part, probe_with, sampling, bars)
         if with_corruptions:
-            further["corruptions"] = _spoil(
+            further["corruptions"] = _corrupt(
                 plan, manifest, part, corruption_images, reference, sampling, bars
             )
     options = {
@@ -119,7 +119,7 @@ def command(
     }
     line = _command_line(bundles, data, split_name, report, options, part, resamples, seed)
     setting = Setting.of_plan(plan, manifest.sha256, line)
-    page = reports.write(report, evaluation, setting, plan.rounds, manifest, **further)
+    page = reports.write(report, evaluation, setting, plan.folds, manifest, **further)
     evaluation_tables.show(evaluation, setting, page, **further)
 
 
@@ -130,28 +130,28 @@ def _plan(
     against: Sequence[Path],
     part: str,
     bars: _Bars,
-) -> "Plan":
+) -> "EvaluationPlan":
     """Say which bundle is scored on what; only then is anything scored."""
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.evaluation import overlap, protocols, rounds
+    from tumorlens.evaluation import folds, overlap, protocols
 
-    external = split_name == rounds.EXTERNAL
+    external = split_name == folds.EXTERNAL
     if bool(against) != external:
         raise click.UsageError("--against goes with --split external, and must be given for it")
-    if split_name == rounds.LEAVE_ONE_SOURCE_OUT:
-        return rounds.leave_one_source_out(classifiers, manifest)
+    if split_name == folds.LEAVE_ONE_SOURCE_OUT:
+        return folds.leave_one_source_out(classifiers, manifest)
     if external:
         only = _only(classifiers, split_name)
         trained = [Manifest.load(path) for path in against]
         overlap.refuse_known(only, manifest, trained, bars("looking for the same pictures"))
-        return rounds.external(only, manifest)
+        return folds.external(only, manifest)
     split = protocols.load_split(split_name)
-    if rounds.is_cross_validation(split):
-        return rounds.cross_validation(classifiers, split, manifest)
+    if folds.is_cross_validation(split):
+        return folds.cross_validation(classifiers, split, manifest)
     only = _only(classifiers, split_name)
     parts = split.parts(manifest)
     protocols.require_part(split, parts, part)
-    return rounds.Plan("", split, (rounds.Round(only, tuple(parts)),))
+    return folds.EvaluationPlan("", split, (folds.Fold(only, tuple(parts)),))
 
 
 def _only(classifiers: Sequence["Classifier"], split_name: str) -> "Classifier":
@@ -161,13 +161,13 @@ def _only(classifiers: Sequence["Classifier"], split_name: str) -> "Classifier":
 
 
 def _probe(
-    plan: "Plan",
+    plan: "EvaluationPlan",
     manifest: "Manifest",
     part: str,
     probe_with: Sequence[tuple[Path, str]],
     sampling: Any,
     bars: _Bars,
-) -> "tuple[Finding, ...]":
+) -> "tuple[ProbeResult, ...]":
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import protocols
     from tumorlens.evaluation.probes.run import probe
@@ -178,11 +178,11 @@ def _probe(
         parts = split.parts(further)
         protocols.require_part(split, parts, part)
         beside.append((further, parts))
-    return probe(plan.rounds, manifest, part, sampling, bars("probing"), beside)
+    return probe(plan.folds, manifest, part, sampling, bars("probing"), beside)
 
 
-def _spoil(
-    plan: "Plan",
+def _corrupt(
+    plan: "EvaluationPlan",
     manifest: "Manifest",
     part: str,
     images: int,
@@ -196,8 +196,8 @@ def _spoil(
 
     rival = Classifier(bundle.load(reference), answer_all=True) if reference else None
     return corrupt(
-        plan.rounds, manifest, part, images=images, reference=rival, sampling=sampling,
-        progress=bars("spoiling"),
+        plan.folds, manifest, part, images=images, reference=rival, sampling=sampling,
+        progress=bars("corrupting"),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What ``tumorlens evaluate`` prints: the main numbers, cautions, and where the report is."""
+"""What ``tumorlens evaluate`` prints: the main numbers, warnings, and where the report is."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tumorlens.evaluation.conformal import Sets
     from tumorlens.evaluation.corruptions.run import Corruptions
     from tumorlens.evaluation.evaluator import Evaluation
-    from tumorlens.evaluation.probes.finding import Finding
+    from tumorlens.evaluation.probes.result import ProbeResult
     from tumorlens.evaluation.record import Setting
 
 _SHOWN = (
@@ -27,7 +27,7 @@ def show(
     evaluation: "Evaluation",
     setting: "Setting",
     page: Path,
-    probes: "tuple[Finding, ...]" = (),
+    probes: "tuple[ProbeResult, ...]" = (),
     corruptions: "Corruptions | None" = None,
 ) -> None:
     """Print the tables, then what must be known first, then the page's path."""
@@ -37,8 +37,8 @@ def show(
     from tumorlens.evaluation import record
 
     console = Console()
-    cautions = setting.cautions(evaluation)
-    clean = not any(caution.severe for caution in cautions)
+    warnings = setting.warnings(evaluation)
+    clean = not any(warning.severe for warning in warnings)
     style = "" if clean else "red"
     console.print(_main(evaluation, setting, style))
     for breakdown in evaluation.breakdowns:
@@ -54,8 +54,8 @@ def show(
         console.print(Text(_others(evaluation)))
     if not clean:
         console.print(Text("NOT A CLEAN RESULT. Do not quote these numbers.", "bold red"))
-    for caution in cautions:
-        console.print(Text(caution.text, "red" if caution.severe else "yellow"))
+    for warning in warnings:
+        console.print(Text(warning.text, "red" if warning.severe else "yellow"))
     console.print(Text(f"Report: {page}"), soft_wrap=True)
     console.print(Text(RESEARCH_NOTICE, "dim"))
 
@@ -110,14 +110,14 @@ def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
     for row in breakdown.rows:
         rates = (show(metric, row.estimates[metric]) for metric in metrics.RATES)
         table.add_row(row.value, f"{row.images} ({row.groups})", *rates)
-    if breakdown.field == "round":
+    if breakdown.field == "fold":
         spread = f"mean {100 * breakdown.mean:.2f}%, sd {100 * breakdown.deviation:.2f}"
         table.add_section()
         table.add_row("all rounds", "", spread)
     return table
 
 
-def _probes(findings: "tuple[Finding, ...]") -> "Table":
+def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
     from tumorlens.evaluation.report import show_rate
 
     table = _table("Probes for shortcuts")
@@ -137,7 +137,7 @@ def _probes(findings: "tuple[Finding, ...]") -> "Table":
 def _corruptions(found: "Corruptions") -> "Table":
     from tumorlens.evaluation.report import show_rate
 
-    title = f"Errors on {found.images} spoiled images (strength 1 to 5); untouched "
+    title = f"Errors on {found.images} corrupted images (strength 1 to 5); untouched "
     table = _table(f"{title}{100 * found.own.clean:.1f}%")
     table.add_column("")
     for strength in range(1, 6):

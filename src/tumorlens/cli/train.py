@@ -18,7 +18,7 @@ from tumorlens.errors import MissingExtraError
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
               "`extra_share` of each batch: the train part of SPLIT, or `all`.")  # fmt: skip
-@click.option("--leave-out", multiple=True, metavar="SOURCE",
+@click.option("--hold-out", multiple=True, metavar="SOURCE",
               help="Source or family that takes no part, to be tested on later.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
@@ -26,8 +26,8 @@ from tumorlens.errors import MissingExtraError
               help="Folder of a finished run on the same split, or a bundle, whose weights come "
               "first: to go on with further images, or another recipe.")  # fmt: skip
 @click.option("--teacher", "teachers", multiple=True, type=click.Path(path_type=Path),
-              metavar="BUNDLE", help="Bundle of the same split whose answers are taught beside the "
-              "labels, as the recipe's `teach` says; several are averaged.")  # fmt: skip
+              metavar="BUNDLE", help="Bundle of the same split to distil from, beside the labels, "
+              "as the recipe's `distillation_weight` says; several are averaged.")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
@@ -39,7 +39,7 @@ def command(
     data: Path,
     split: str,
     extras: tuple[tuple[Path, str], ...],
-    leave_out: tuple[str, ...],
+    hold_out: tuple[str, ...],
     out: Path,
     resume: bool,
     start_from: Path | None,
@@ -84,7 +84,7 @@ def command(
             Extra(Manifest.load(path), None if part == "all" else splits.load(part))
             for path, part in extras
         ],
-        leave_out,
+        hold_out,
         allow_partial,
     )
     with EpochBar(config.epochs) as bar:

@@ -35,7 +35,7 @@ _WINDOW: Final = PreprocessConfig()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
+class ReportPicture:
     """One picture on the page."""
 
     uri: str
@@ -47,7 +47,7 @@ class Shown:
 class Panel:
     """Pictures that belong together, and why."""
 
-    pictures: list[Shown]
+    pictures: list[ReportPicture]
     note: str
 
 
@@ -172,13 +172,13 @@ class _Gallery:
             table.setdefault(record.group, []).append((part, record.path))
         return table
 
-    def show(self, path: str, part: str = "") -> Shown:
+    def show(self, path: str, part: str = "") -> ReportPicture:
         """Embed one picture with its name, class and part."""
         record = self.records[path]
         name = Path(path).name
         where = f"{LABEL_NAMES[record.label]}{', ' + part if part else ''}"
         uri = encode.data_uri(picture(self.manifest, record))
-        return Shown(uri, f"{name}, {where}", f"{name} · {where}")
+        return ReportPicture(uri, f"{name}, {where}", f"{name} · {where}")
 
 
 def _shown(gallery: _Gallery) -> dict[str, object]:

@@ -47,8 +47,8 @@ class ControlResult:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(T,) whether the answer is right."""
-        right: NDArray[np.bool_] = self.predicted == self.labels
-        return right
+        correct: NDArray[np.bool_] = self.predicted == self.labels
+        return correct
 
     @property
     def accuracy(self) -> float:
@@ -59,8 +59,8 @@ class ControlResult:
     def tumor_correct(self) -> NDArray[np.bool_]:
         """(T,) whether the answer to "tumour or not" is right."""
         said, is_ = self.predicted == NO_TUMOR_INDEX, self.labels == NO_TUMOR_INDEX
-        right: NDArray[np.bool_] = said == is_
-        return right
+        correct: NDArray[np.bool_] = said == is_
+        return correct
 
     @property
     def tumor_accuracy(self) -> float:

@@ -255,8 +255,8 @@ def fold_split(manifest: Manifest, name: str) -> Split:
         nth = min(taken[record.sha256, record.label], len(entries) - 1)
         taken[record.sha256, record.label] += 1
         entry = entries[nth]
-        left_out = entry.identical_to or (name == PATIENT_CV and entry.source != _CHENG)
-        part = EXCLUDED if left_out else f"fold{entry.fold}"
+        excluded = entry.identical_to or (name == PATIENT_CV and entry.source != _CHENG)
+        part = EXCLUDED if excluded else f"fold{entry.fold}"
         rows.append(SplitRow(record.sha256, record.label, entry.group, part))
     description = (
         "Patients, and clusters of near-duplicates where the patient is unknown, never cross "

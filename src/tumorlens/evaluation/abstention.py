@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule
-from tumorlens.inference.decision import is_sure
+from tumorlens.inference.decision import is_confident
 from tumorlens.labels import NO_TUMOR_INDEX
 
 MISSED_TARGET: Final = 0.005
 """Largest share of tumour images that may be answered "no tumour"."""
 ERROR_TARGET: Final = 0.03
 """Largest share of wrong answers among the answers of a tumour class."""
-MISSED_ABROAD: Final = 0.1
+SHIFTED_MISSED_TARGET: Final = 0.1
 """As ``MISSED_TARGET``, of tumours of a source that took no part in training."""
-HEALTHY_ABROAD: Final = 0.9
+SHIFTED_HEALTHY_TARGET: Final = 0.9
 """Least share of right answers among the answered images without tumour of such a source."""
-MAX_BAR: Final = 0.99
+MAX_THRESHOLD: Final = 0.99
 _ROUNDING: Final = 1e-9
 """Nine right answers at a share of 0.9 allow one alarm, whatever binary fractions make of it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class AbstentionOutcome:
     """What a rule does to N images."""
 
     coverage: float
@@ -39,85 +39,87 @@ class Outcome:
     """Share of right answers among the answered images without tumour; NaN where none is."""
 
 
-def choose_rule(
-    shares: NDArray[np.float64],
-    right: NDArray[np.bool_],
+def fit_thresholds(
+    probabilities: NDArray[np.float64],
+    correct: NDArray[np.bool_],
     *,
     missed: float = MISSED_TARGET,
     error: float = ERROR_TARGET,
 ) -> DecisionRule:
-    """Return the lowest bars that keep both targets on these images.
+    """Return the lowest thresholds that keep both targets on these images.
 
-    ``shares`` (N, 4) are probabilities; ``right`` (N, 4) says which classes answer each image
-    rightly, several where only "some tumour" is known. "No tumour" is answered from the lowest
-    probability at which at most ``missed`` of the tumour images still are; a tumour class from the
-    lowest at which at most ``error`` of its answers are wrong. No bar is above ``MAX_BAR``.
+    ``probabilities`` (N, 4); ``correct`` (N, 4) says which classes are correct for each image,
+    several where only "some tumour" is known. "No tumour" is answered from the lowest probability
+    at which at most ``missed`` of the tumour images still are; a tumour class from the lowest at
+    which at most ``error`` of its answers are wrong. No threshold is above ``MAX_THRESHOLD``.
     """
-    answered, top = shares.argmax(axis=1), shares.max(axis=1)
-    ill = ~right[:, NO_TUMOR_INDEX]
-    wrong = ~right[np.arange(len(right)), answered]
+    answered, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    ill = ~correct[:, NO_TUMOR_INDEX]
+    wrong = ~correct[np.arange(len(correct)), answered]
     said_healthy = answered == NO_TUMOR_INDEX
     return DecisionRule(
-        tumor_at_least=_least_wrong(top[~said_healthy], wrong[~said_healthy], error),
-        notumor_at_least=_missing_few(top, said_healthy, ill, missed),
+        tumor_threshold=_least_wrong(top[~said_healthy], wrong[~said_healthy], error),
+        notumor_threshold=_missing_few(top, said_healthy, ill, missed),
     )
 
 
-def choose_rule_abroad(
-    shares: NDArray[np.float64],
-    right: NDArray[np.bool_],
+def fit_shifted_thresholds(
+    probabilities: NDArray[np.float64],
+    correct: NDArray[np.bool_],
     *,
-    missed: float = MISSED_ABROAD,
-    healthy: float = HEALTHY_ABROAD,
+    missed: float = SHIFTED_MISSED_TARGET,
+    healthy: float = SHIFTED_HEALTHY_TARGET,
 ) -> DecisionRule:
-    """Return the lowest bars that keep both targets on images of sources that trained nothing.
+    """Return the lowest thresholds that keep both targets on images of held-out sources.
 
-    Arguments as of ``choose_rule``. "No tumour" as there; a tumour class is answered from the
+    Arguments as of ``fit_thresholds``. "No tumour" as there; a tumour class is answered from the
     lowest probability at which at least ``healthy`` of the answers about images without tumour are
-    right. Which kind of tumour is not asked: there no bar helps, for the wrong kind is told with
-    as much confidence as the right one.
+    correct. Which kind of tumour is not asked: no threshold helps there: the wrong kind is
+    named with as much confidence as the right one.
     """
-    answered, top = shares.argmax(axis=1), shares.max(axis=1)
-    ill = ~right[:, NO_TUMOR_INDEX]
+    answered, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    ill = ~correct[:, NO_TUMOR_INDEX]
     said_healthy = answered == NO_TUMOR_INDEX
     notumor = _missing_few(top, said_healthy, ill, missed)
     told_right = int((said_healthy & ~ill & (top >= notumor)).sum())
     budget = int(told_right * (1 - healthy) / healthy + _ROUNDING)
     return DecisionRule(
-        tumor_at_least=_above(top[~said_healthy & ~ill], budget), notumor_at_least=notumor
+        tumor_threshold=_above(top[~said_healthy & ~ill], budget), notumor_threshold=notumor
     )
 
 
 def stricter(one: DecisionRule, other: DecisionRule) -> DecisionRule:
-    """The higher of each bar: keeps the targets of both."""
+    """The higher of each threshold: keeps the targets of both."""
     return DecisionRule(
-        tumor_at_least=max(one.tumor_at_least, other.tumor_at_least),
-        notumor_at_least=max(one.notumor_at_least, other.notumor_at_least),
+        tumor_threshold=max(one.tumor_threshold, other.tumor_threshold),
+        notumor_threshold=max(one.notumor_threshold, other.notumor_threshold),
     )
 
 
-def outcome(shares: NDArray[np.float64], right: NDArray[np.bool_], rule: DecisionRule) -> Outcome:
-    """What ``rule`` does to these images; arguments as of ``choose_rule``."""
-    return outcome_of(shares.argmax(axis=1), is_sure(shares, rule), right)
+def outcome(
+    probabilities: NDArray[np.float64], correct: NDArray[np.bool_], rule: DecisionRule
+) -> AbstentionOutcome:
+    """What ``rule`` does to these images; arguments as of ``fit_thresholds``."""
+    return outcome_of(probabilities.argmax(axis=1), is_confident(probabilities, rule), correct)
 
 
 def outcome_of(
-    answered: NDArray[np.int64], sure: NDArray[np.bool_], right: NDArray[np.bool_]
-) -> Outcome:
+    answered: NDArray[np.int64], confident: NDArray[np.bool_], correct: NDArray[np.bool_]
+) -> AbstentionOutcome:
     """What holding back does: most probable class (N,), whether it is given (N,), right (N, 4)."""
-    correct = right[np.arange(len(right)), answered]
-    healthy = right[:, NO_TUMOR_INDEX]
+    hit = correct[np.arange(len(correct)), answered]
+    healthy = correct[:, NO_TUMOR_INDEX]
     said_healthy = answered == NO_TUMOR_INDEX
-    return Outcome(
-        float(sure.mean()),
-        _share(correct[sure]),
-        _share((said_healthy & sure)[~healthy]),
-        _share((~said_healthy & sure)[healthy]),
-        _share(correct[healthy & sure]),
+    return AbstentionOutcome(
+        float(confident.mean()),
+        _share(hit[confident]),
+        _share((said_healthy & confident)[~healthy]),
+        _share((~said_healthy & confident)[healthy]),
+        _share(hit[healthy & confident]),
     )
 
 
-def as_dict(found: Outcome) -> dict[str, float | None]:
+def as_dict(found: AbstentionOutcome) -> dict[str, float | None]:
     """An outcome as JSON types; undefined is null."""
     return {k: None if v != v else round(v, 6) for k, v in dataclasses.asdict(found).items()}
 
@@ -129,16 +131,16 @@ def _share(values: NDArray[np.bool_]) -> float:
 def _missing_few(
     top: NDArray[np.float64], said_healthy: NDArray[np.bool_], ill: NDArray[np.bool_], missed: float
 ) -> float:
-    """The lowest bar at which at most ``missed`` of the ill are told "no tumour"."""
+    """The lowest threshold at which at most ``missed`` of the tumours are called "no tumour"."""
     return _above(top[said_healthy & ill], int(missed * ill.sum()))
 
 
 def _above(values: NDArray[np.float64], budget: int) -> float:
-    """The lowest bar that at most ``budget`` of ``values`` pass."""
+    """The lowest threshold that at most ``budget`` of ``values`` pass."""
     if len(values) <= budget:
         return 0.0
     ranked = np.sort(values)[::-1]
-    return min(MAX_BAR, float(np.nextafter(ranked[budget], 1.0)))
+    return min(MAX_THRESHOLD, float(np.nextafter(ranked[budget], 1.0)))
 
 
 def _least_wrong(top: NDArray[np.float64], wrong: NDArray[np.bool_], error: float) -> float:
@@ -149,6 +151,6 @@ def _least_wrong(top: NDArray[np.float64], wrong: NDArray[np.bool_], error: floa
     rate = np.cumsum(wrong[order]) / np.arange(1, len(top) + 1)
     kept = np.flatnonzero(rate <= error)
     if not len(kept):
-        return MAX_BAR
+        return MAX_THRESHOLD
     last = int(kept[-1])
-    return 0.0 if last == len(top) - 1 else min(MAX_BAR, float(top[order[last]]))
+    return 0.0 if last == len(top) - 1 else min(MAX_THRESHOLD, float(top[order[last]]))

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets.manifest import Record
 from tumorlens.evaluation import abstention, metrics, resampling
-from tumorlens.evaluation.abstention import Outcome
+from tumorlens.evaluation.abstention import AbstentionOutcome
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.labels import NO_TUMOR_INDEX
 
-ROUND: Final = "round"
+FOLD: Final = "fold"
 UNKNOWN: Final = "not known"
 TITLES: Final[Mapping[str, str]] = {
-    ROUND: "Round",
+    FOLD: "Fold",
     "source": "Source",
     "family": "Family of sources",
     "sequence": "Sequence",
@@ -35,14 +35,14 @@ class Answered:
     """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     predicted: NDArray[np.int64]
     """(N,) the most probable class."""
-    sure: NDArray[np.bool_]
-    """(N,) whether the image's bundle gives that answer by its bars."""
+    confident: NDArray[np.bool_]
+    """(N,) whether the image's bundle gives that answer at its thresholds."""
     groups: Sequence[str]
 
     def where(self, member: NDArray[np.bool_]) -> "Answered":
         """Those of the images that ``member`` (N,) names."""
         groups = [name for name, inside in zip(self.groups, member, strict=True) if inside]
-        return Answered(self.labels[member], self.predicted[member], self.sure[member], groups)
+        return Answered(self.labels[member], self.predicted[member], self.confident[member], groups)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Row:
     """Images of a tumour among them."""
     estimates: Mapping[str, Estimate]
     """Keyed by ``metrics.RATES``."""
-    held_back: Outcome
-    """What is left where the bundles answer by their bars only."""
+    abstention: AbstentionOutcome
+    """What is left where the bundles answer at their thresholds only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,13 +90,13 @@ class Breakdown:
 
 def breakdowns(
     records: Sequence[Record],
-    rounds: Sequence[str],
+    folds: Sequence[str],
     answered: Answered,
     sampling: Sampling,
 ) -> tuple[Breakdown, ...]:
-    """Break N answers down by round and by each field in which the records differ."""
+    """Break N answers down by fold and by each field in which the records differ."""
     columns = {
-        ROUND: list(rounds),
+        FOLD: list(folds),
         "source": [r.source for r in records],
         "family": [r.family or r.source for r in records],
         "sequence": [r.sequence for r in records],
@@ -120,7 +120,7 @@ def as_dict(breakdown: Breakdown) -> dict[str, Any]:
             "n_groups": row.groups,
             "n_tumors": row.tumors,
             **{name: resampling.rounded(row.estimates[name]) for name in metrics.RATES},
-            "held_back": abstention.as_dict(row.held_back),
+            "abstention": abstention.as_dict(row.abstention),
         }
         for row in breakdown.rows
     }
@@ -146,5 +146,5 @@ def _row(value: str, some: Answered, sampling: Sampling) -> Row:
         len(set(some.groups)),
         int(np.count_nonzero(some.labels != NO_TUMOR_INDEX)),
         dict(zip(metrics.RATES, estimates, strict=True)),
-        abstention.outcome_of(some.predicted, some.sure, metrics.RIGHT[some.labels]),
+        abstention.outcome_of(some.predicted, some.confident, metrics.CORRECT[some.labels]),
     )

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from tumorlens.bundle import DecisionRule, SetRule
+from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import is_sure
+from tumorlens.inference.decision import is_confident
 from tumorlens.labels import ANSWERABLE, CLASSES
 
 Floats = NDArray[np.float64]
@@ -61,23 +61,28 @@ class Sets:
     """Keyed by label; of a tumour of unknown kind any tumour class is right."""
 
 
-def fit_sets(shares: Floats, labels: NDArray[np.integer], coverage: float = COVERAGE) -> SetRule:
-    """Fit the bars of ``coverage`` to probabilities (N, 4) of images of classes ``labels`` (N,).
+def fit_sets(
+    probabilities: Floats, labels: NDArray[np.integer], coverage: float = COVERAGE
+) -> ConformalThresholds:
+    """Fit thresholds for ``coverage`` to probabilities (N, 4) of images of classes ``labels`` (N,).
 
-    A class with too few images for the coverage (19 for 95%) gets the bar 0: it is in every set.
+    A class with too few images for the coverage (19 for 95%) gets the threshold 0: every set
+    contains it.
     """
     if not 0.0 < coverage < 1.0:
         raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
-    bars = (_bar(shares[labels == k, k], coverage) for k in range(len(CLASSES)))
-    glioma, meningioma, notumor, pituitary = bars
-    return SetRule(coverage=coverage, at_least=(glioma, meningioma, notumor, pituitary))
+    thresholds = (_threshold(probabilities[labels == k, k], coverage) for k in range(len(CLASSES)))
+    glioma, meningioma, notumor, pituitary = thresholds
+    return ConformalThresholds(
+        coverage=coverage, thresholds=(glioma, meningioma, notumor, pituitary)
+    )
 
 
 def measure_sets(
-    shares: Floats,
+    probabilities: Floats,
     labels: NDArray[np.int64],
     groups: Sequence[str],
-    rule: SetRule,
+    rule: ConformalThresholds,
     decision: DecisionRule,
     sampling: Sampling,
 ) -> Sets:
@@ -85,16 +90,16 @@ def measure_sets(
 
     ``decision`` says which of them are answered.
     """
-    kept = prediction_sets(shares, rule)
-    hit = (kept & metrics.RIGHT[labels]).any(axis=1)
+    kept = prediction_sets(probabilities, rule)
+    hit = (kept & metrics.CORRECT[labels]).any(axis=1)
     table = np.column_stack([hit, kept.sum(axis=1), kept.sum(axis=1) == 1]).astype(np.float64)
     names = np.asarray(groups)
 
     def covered(member: NDArray[np.bool_]) -> Covered:
         return _covered(table[member], names[member].tolist(), sampling)
 
-    sure = is_sure(shares, decision)
-    parts = {"classified": sure, "abstained": ~sure}
+    confident = is_confident(probabilities, decision)
+    parts = {"classified": confident, "abstained": ~confident}
     classes = {name: labels == k for k, name in enumerate(ANSWERABLE)}
     return Sets(
         rule.coverage,
@@ -114,7 +119,7 @@ def as_dict(found: Sets) -> dict[str, Any]:
     }
 
 
-def _bar(own: Floats, coverage: float) -> float:
+def _threshold(own: Floats, coverage: float) -> float:
     """The lowest of the probabilities of the truth but for the share that may be missed."""
     # Rounded: 0.95 is a little more than 95 in 100, and would ask for one image too many.
     needed = math.ceil(round((len(own) + 1) * coverage, 9))

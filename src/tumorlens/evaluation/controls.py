@@ -11,8 +11,8 @@ from tumorlens.datasets.fingerprints import Progress, fingerprint
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TRAIN
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.exposure import Subset
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.evaluation.training_overlap import Subset
 from tumorlens.labels import ANSWERABLE, CLASSES
 
 
@@ -31,7 +31,7 @@ class Control:
 
 def run(
     manifest: Manifest,
-    rounds: Sequence[Sequence[str]],
+    folds: Sequence[Sequence[str]],
     part: str,
     groups: Sequence[str],
     subsets: Sequence[Subset],
@@ -40,13 +40,13 @@ def run(
 ) -> tuple[Control, ...]:
     """Fit both on the ``train`` part and score them on ``part``; none where they cannot be fitted.
 
-    ``rounds`` holds each round's part of each image; answers are pooled over the rounds. Fitted on
+    ``folds`` holds each fold's part of each image; answers are pooled over the folds. Fitted on
     images of a known class, scored on images that have a right answer. ``groups`` (N,) and the
-    subsets are over the images scored, round by round, in the manifest's order. Reads every
+    subsets are over the images scored, fold by fold, in the manifest's order. Reads every
     picture once.
     """
     labels = [record.label for record in manifest]
-    pairs = [_rows(parts, labels, part) for parts in rounds]
+    pairs = [_rows(parts, labels, part) for parts in folds]
     if part == TRAIN or not pairs or not all(len(t) and len(s) for t, s in pairs):
         return ()
     used = np.unique(np.concatenate([rows for pair in pairs for rows in pair]))
@@ -57,10 +57,10 @@ def run(
         results = [control(prints, *(np.searchsorted(used, rows) for rows in p)) for p in pairs]
         predicted = np.concatenate([result.predicted for result in results])
         truth = np.concatenate([result.labels for result in results])
-        right = metrics.RIGHT[truth, predicted]
+        correct = metrics.CORRECT[truth, predicted]
         name = results[0].name
-        shares = {s.name: accuracy(right, groups, s, sampling) for s in subsets}
-        found.append(Control(name, blind.DESCRIPTIONS[name], predicted, shares))
+        accuracies = {s.name: accuracy(correct, groups, s, sampling) for s in subsets}
+        found.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
     return tuple(found)
 
 
@@ -78,9 +78,9 @@ def accuracy(
     correct: NDArray[np.bool_], groups: Sequence[str], subset: Subset, sampling: Sampling
 ) -> Estimate:
     """Share of right answers in ``subset`` with its interval over groups."""
-    right = correct[subset.member].astype(np.float64)
+    hits = correct[subset.member].astype(np.float64)
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.ratio(weights @ right, weights.sum(axis=1))[:, np.newaxis]
+        return metrics.ratio(weights @ hits, weights.sum(axis=1))[:, np.newaxis]
 
     return resampling.bootstrap(statistic, subset.of(groups), sampling)[0]

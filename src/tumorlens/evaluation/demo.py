@@ -25,9 +25,9 @@ from tumorlens.datasets.splits import TEST, Split
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.evaluation import evaluator, plots, report
 from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
@@ -50,7 +50,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
+class GalleryItem:
     """A picture with its answer, for the gallery."""
 
     picture: str
@@ -62,7 +62,7 @@ class Shown:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What the steps found; the report adds nothing but presentation."""
 
     seed: int
@@ -73,8 +73,8 @@ class Outcome:
     evaluation: Evaluation
     setting: Setting
     trained_anew: bool
-    gallery: Sequence[Shown]
-    pictures: Sequence[Shown]
+    gallery: Sequence[GalleryItem]
+    pictures: Sequence[GalleryItem]
     picture_bundle: Bundle | None
     """What answered for the user's pictures; None where there are none."""
 
@@ -137,8 +137,8 @@ def evaluate_phantoms(
 ) -> tuple[Evaluation, Setting]:
     """Score the bundle on the patients set apart and write ``folder/evaluation``."""
     parts = split.parts(manifest)
-    only = Round(classifier, tuple(parts))
-    evaluation = evaluator.evaluate_rounds(
+    only = Fold(classifier, tuple(parts))
+    evaluation = evaluator.evaluate_folds(
         [only], manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
     )
     setting = Setting(classifier.bundle, split.info, manifest.sha256, "")
@@ -146,7 +146,9 @@ def evaluate_phantoms(
     return evaluation, setting
 
 
-def gallery(classifier: Classifier, evaluation: Evaluation, manifest: Manifest) -> list[Shown]:
+def gallery(
+    classifier: Classifier, evaluation: Evaluation, manifest: Manifest
+) -> list[GalleryItem]:
     """Show one slice of the first test patients of every class, whatever was answered."""
     taken: Counter[str] = Counter()
     first_of = {record.group: record for record in reversed(evaluation.records)}
@@ -159,21 +161,21 @@ def gallery(classifier: Classifier, evaluation: Evaluation, manifest: Manifest) 
     files = [manifest.file(record) for record in chosen]
     answers = classifier.predict_paths(files)
     return [
-        Shown(_thumbnail(file), record.path, record.label, answer)
+        GalleryItem(_thumbnail(file), record.path, record.label, answer)
         for file, record, answer in zip(files, chosen, answers, strict=True)
     ]
 
 
-def classify(classifier: Classifier, arguments: Sequence[str]) -> list[Shown]:
+def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryItem]:
     """Answer for the pictures that files, folders and patterns stand for; failures are kept."""
     shown = []
     for argument in arguments:
         found = finder.find(argument)
         for answer in classifier.predict_paths(found.paths):
             picture = "" if isinstance(answer, Failure) else _thumbnail(Path(answer.path))
-            shown.append(Shown(picture, answer.path, "", _sent_on(answer)))
+            shown.append(GalleryItem(picture, answer.path, "", _sent_on(answer)))
         failures = [*found.failures, *_volumes(found)]
-        shown += [Shown("", path, "", Failure.of(path, error)) for path, error in failures]
+        shown += [GalleryItem("", path, "", Failure.of(path, error)) for path, error in failures]
     return shown
 
 
@@ -196,7 +198,7 @@ def _volume(path: str) -> VolumeError:
     )
 
 
-def write(folder: Path, outcome: Outcome) -> Path:
+def write(folder: Path, outcome: DemoResult) -> Path:
     """Write ``index.html`` and ``demo.json``; return the page."""
     encoded = msgspec.json.encode(as_dict(outcome))
     (folder / MARK).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
@@ -218,7 +220,7 @@ def write(folder: Path, outcome: Outcome) -> Path:
     )
 
 
-def neighbour(outcome: Outcome) -> tuple[float, float] | None:
+def neighbour(outcome: DemoResult) -> tuple[float, float] | None:
     """Accuracy of the hash neighbour where patients cross, and where they do not."""
     crossing = {c.name: c.accuracy for c in outcome.audit.controls}.get(HASH_NEIGHBOUR)
     apart = {c.name: c.accuracy["all"].value for c in outcome.evaluation.controls}.get(
@@ -227,7 +229,7 @@ def neighbour(outcome: Outcome) -> tuple[float, float] | None:
     return None if crossing is None or apart is None else (crossing, apart)
 
 
-def as_dict(outcome: Outcome) -> dict[str, Any]:
+def as_dict(outcome: DemoResult) -> dict[str, Any]:
     """Everything found, as JSON types."""
     evaluation = outcome.evaluation
     return {

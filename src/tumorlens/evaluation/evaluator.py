@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST
 from tumorlens.errors import DatasetError
-from tumorlens.evaluation import controls, exposure, metrics, patients, resampling
+from tumorlens.evaluation import controls, metrics, patients, resampling, training_overlap
 from tumorlens.evaluation.breakdown import Answered, Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
-from tumorlens.evaluation.exposure import Kinship, Subset
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.evaluation.rounds import Round
 from tumorlens.evaluation.selective import Selective, selective
+from tumorlens.evaluation.training_overlap import Overlap, Subset
 from tumorlens.inference.classifier import Classifier, Failure
-from tumorlens.inference.decision import is_sure
+from tumorlens.inference.decision import is_confident
 from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
 
 _T = TypeVar("_T")
@@ -72,16 +72,16 @@ class Evaluation:
     """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     probabilities: NDArray[np.float64]
     """(N, 4), after temperature; rows sum to 1."""
-    sure: NDArray[np.bool_]
-    """(N,) whether the bundle that scored the image gives an answer by its bars of abstention."""
+    confident: NDArray[np.bool_]
+    """(N,) whether the bundle that scored the image gives an answer at its thresholds."""
     groups: tuple[str, ...]
-    rounds: tuple[str, ...]
-    """(N,) name of the round that scored each image; empty strings where there is one round."""
-    kinship: Kinship
+    folds: tuple[str, ...]
+    """(N,) name of the fold that scored each image; empty strings where there is one fold."""
+    overlap: Overlap
     measured: tuple[Measured, ...]
     """All images first, then the subsets that differ from them."""
     breakdowns: tuple[Breakdown, ...]
-    """By round, source, sequence and plane, where the images differ in it."""
+    """By fold, source, sequence and plane, where the images differ in it."""
     patients: PatientLevel | None
     """Where every image's patient is known."""
     selective: Selective
@@ -99,9 +99,9 @@ class Evaluation:
         return answers
 
     @property
-    def right(self) -> NDArray[np.bool_]:
+    def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the answer is right."""
-        found: NDArray[np.bool_] = metrics.RIGHT[self.labels, self.predicted]
+        found: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
         return found
 
     @property
@@ -111,7 +111,7 @@ class Evaluation:
 
     def mistakes(self, limit: int) -> list[int]:
         """Positions of wrong answers, the most confident first."""
-        wrong = np.flatnonzero(~self.right)
+        wrong = np.flatnonzero(~self.correct)
         confidence = self.probabilities.max(axis=1)[wrong]
         ranked: list[int] = wrong[np.argsort(-confidence, kind="stable")].tolist()
         return ranked[:limit]
@@ -130,10 +130,10 @@ def evaluate(
 ) -> Evaluation:
     """Score ``classifier`` on the images of ``manifest`` whose entry in ``parts`` is ``part``.
 
-    As ``evaluate_rounds`` for a single round. ``parts`` is what ``Split.parts`` gives.
+    As ``evaluate_folds`` for a single fold. ``parts`` is what ``Split.parts`` gives.
     """
-    return evaluate_rounds(
-        [Round(classifier, tuple(parts))],
+    return evaluate_folds(
+        [Fold(classifier, tuple(parts))],
         manifest,
         part=part,
         with_controls=with_controls,
@@ -143,8 +143,8 @@ def evaluate(
     )
 
 
-def evaluate_rounds(
-    rounds: Sequence[Round],
+def evaluate_folds(
+    folds: Sequence[Fold],
     manifest: Manifest,
     *,
     part: str = TEST,
@@ -153,14 +153,14 @@ def evaluate_rounds(
     progress: Progress | None = None,
     control_progress: Progress | None = None,
 ) -> Evaluation:
-    """Score each round's bundle on the images that are in ``part`` for it, and pool the answers.
+    """Score each fold's bundle on the images that are in ``part`` for it, and pool the answers.
 
     Images of other parts, ``excluded`` ones among them, are not scored. Controls are fitted on
-    the ``train`` part of each round and left out where there is none. Raises ``DatasetError``
+    the ``train`` part of each fold and left out where there is none. Raises ``DatasetError``
     naming files that cannot be read, and where no image in ``part`` has a right answer.
     The progress callbacks are for scoring, and for reading the pictures the controls need.
     """
-    pooled = _pool(rounds, manifest, part, progress)
+    pooled = _pool(folds, manifest, part, progress)
     answerable = np.array([r.label != OTHER_PATHOLOGY for r in pooled.records], dtype=np.bool_)
     if not answerable.any():
         raise DatasetError(
@@ -169,18 +169,18 @@ def evaluate_rounds(
         )
     others = Others(_where(pooled.records, ~answerable), pooled.probabilities[~answerable])
     records = _where(pooled.records, answerable)
-    names = _where(pooled.rounds, answerable)
+    names = _where(pooled.folds, answerable)
     labels = np.array([ANSWERABLE.index(record.label) for record in records], dtype=np.int64)
-    groups = tuple(exposure.group_of(record) for record in records)
+    groups = tuple(training_overlap.group_of(record) for record in records)
     probabilities = pooled.probabilities[answerable]
     predicted = probabilities.argmax(axis=1).astype(np.int64)
-    sure = pooled.sure[answerable]
-    kin = Kinship(pooled.kinship.twin[answerable], pooled.kinship.group[answerable])
-    subsets = exposure.subsets(kin)
+    confident = pooled.confident[answerable]
+    overlap = Overlap(pooled.overlap.duplicate[answerable], pooled.overlap.same_group[answerable])
+    subsets = training_overlap.subsets(overlap)
     beside: tuple[Control, ...] = ()
     if with_controls:
         beside = controls.run(
-            manifest, [one.parts for one in rounds], part, groups, subsets, sampling,
+            manifest, [one.parts for one in folds], part, groups, subsets, sampling,
             control_progress,
         )  # fmt: skip
     return Evaluation(
@@ -188,12 +188,14 @@ def evaluate_rounds(
         records=records,
         labels=labels,
         probabilities=probabilities,
-        sure=sure,
+        confident=confident,
         groups=groups,
-        rounds=names,
-        kinship=kin,
+        folds=names,
+        overlap=overlap,
         measured=tuple(_measure(s, labels, probabilities, groups, sampling) for s in subsets),
-        breakdowns=breakdowns(records, names, Answered(labels, predicted, sure, groups), sampling),
+        breakdowns=breakdowns(
+            records, names, Answered(labels, predicted, confident, groups), sampling
+        ),
         patients=patients.vote(records, labels, probabilities, groups, sampling),
         selective=selective(
             labels,
@@ -208,38 +210,41 @@ def evaluate_rounds(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Pooled:
-    """What all rounds answered, one after the other."""
+    """What all folds answered, one after the other."""
 
     records: tuple[Record, ...]
-    rounds: tuple[str, ...]
+    folds: tuple[str, ...]
     probabilities: NDArray[np.float64]
-    sure: NDArray[np.bool_]
-    kinship: Kinship
+    confident: NDArray[np.bool_]
+    overlap: Overlap
 
 
 def _pool(
-    rounds: Sequence[Round], manifest: Manifest, part: str, progress: Progress | None
+    folds: Sequence[Fold], manifest: Manifest, part: str, progress: Progress | None
 ) -> _Pooled:
     chosen = [
         tuple(r for r, name in zip(manifest, one.parts, strict=True) if name == part)
-        for one in rounds
+        for one in folds
     ]
     total = sum(map(len, chosen))
-    tables, sure, kin = [np.zeros((0, len(CLASSES)))], [np.zeros(0, dtype=np.bool_)], []
+    tables, confident, overlap = [np.zeros((0, len(CLASSES)))], [np.zeros(0, dtype=np.bool_)], []
     done = 0
-    for one, records in zip(rounds, chosen, strict=True):
+    for one, records in zip(folds, chosen, strict=True):
         told = None if progress is None else _shifted(progress, done, total)
         if records:
             tables.append(score(one.classifier, manifest, records, told))
-            sure.append(is_sure(tables[-1], one.classifier.bundle.info.decision))
-        kin.append(exposure.kinship(manifest, one.parts, part))
+            confident.append(is_confident(tables[-1], one.classifier.bundle.info.decision))
+        overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
         done += len(records)
     return _Pooled(
         tuple(record for records in chosen for record in records),
-        tuple(one.name for one, records in zip(rounds, chosen, strict=True) for _ in records),
+        tuple(one.name for one, records in zip(folds, chosen, strict=True) for _ in records),
         np.concatenate(tables),
-        np.concatenate(sure),
-        Kinship(np.concatenate([k.twin for k in kin]), np.concatenate([k.group for k in kin])),
+        np.concatenate(confident),
+        Overlap(
+            np.concatenate([k.duplicate for k in overlap]),
+            np.concatenate([k.same_group for k in overlap]),
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES, right_answers
+from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES, correct_classes
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -38,8 +38,8 @@ NAMES: Final = (*OVERALL, *(f"{metric}.{name}" for metric in PER_CLASS for name 
 RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
 """Columns of ``rates``: what stands side by side in every table."""
 
-RIGHT: Final = np.array(
-    [[k in right_answers(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
+CORRECT: Final = np.array(
+    [[k in correct_classes(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
 )
 """(5, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
 
@@ -96,7 +96,7 @@ def rates(labels: Labels, predicted: Labels, weights: Floats) -> Floats:
     """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
     tumor, missed = labels != NO_TUMOR_INDEX, predicted == NO_TUMOR_INDEX
     counts = np.column_stack(
-        [RIGHT[labels, predicted], tumor & missed, tumor, ~tumor & ~missed, ~tumor]
+        [CORRECT[labels, predicted], tumor & missed, tumor, ~tumor & ~missed, ~tumor]
     ).astype(np.float64)
     right, missed_tumors, tumors, alarms, healthy = (weights @ counts).T
     return np.column_stack(
@@ -112,8 +112,8 @@ def image_statistics(labels: Labels, probabilities: Floats) -> Floats:
     """What each image adds to the totals: (N, K)."""
     images = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
-    correct = RIGHT[labels, predicted]
-    given = (probabilities * RIGHT[labels]).sum(axis=1)
+    correct = CORRECT[labels, predicted]
+    given = (probabilities * CORRECT[labels]).sum(axis=1)
     top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
     known = labels < _COUNT
     # Of a tumour of unknown kind only "tumour or not" can be judged: the sum stands for the answer.
@@ -148,7 +148,7 @@ def columns(totals: Floats) -> Floats:
     rest = decided - truth
     return np.column_stack(
         [
-            ratio((table * RIGHT).sum(axis=(1, 2)), images),
+            ratio((table * CORRECT).sum(axis=(1, 2)), images),
             ratio(totals[:, _LOSS], images),
             # Of a class without images F1 would be 0 as soon as one answer names it.
             mean_of_defined(np.where(truth > 0, f1, np.nan)),

@@ -15,7 +15,7 @@ from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import ORIENTATIONS, Progress, fingerprint
 from tumorlens.datasets.manifest import Manifest, Record, join
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation.rounds import data_hashes
+from tumorlens.evaluation.folds import data_hashes
 from tumorlens.inference.classifier import Classifier
 
 _NAMED: Final = 5
@@ -24,8 +24,8 @@ _OWN_GROUP: Final = "image_"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kin:
-    """An image to be scored and an image that was trained on, which are not strangers."""
+class SharedImage:
+    """A scored image and a training image with the same picture or patient."""
 
     scored: str
     trained: str
@@ -46,19 +46,22 @@ def refuse_known(
     patient of them may be in ``manifest``; the error names the pairs.
     """
     _require_all(classifier, against)
-    found = kin(manifest, join(against), progress)
+    found = shared_images(manifest, join(against), progress)
     if not found:
         return
     named = "; ".join(f"{k.scored} and {k.trained} ({k.how})" for k in found[:_NAMED])
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     images = len({k.scored for k in found})
     raise EvaluationError(
-        f"not an external set: {images} of its {len(manifest)} images have kin among those that "
-        f"the bundle was trained on: {named}{more}. Remove them and import the set again"
+        f"not an external set: {images} of its {len(manifest)} images share a picture or a "
+        f"patient with images that the bundle was trained on: {named}{more}. Remove them and "
+        "import the set again"
     )
 
 
-def kin(scored: Manifest, trained: Manifest, progress: Progress | None = None) -> list[Kin]:
+def shared_images(
+    scored: Manifest, trained: Manifest, progress: Progress | None = None
+) -> list[SharedImage]:
     """Find every pair across the two that shares bytes, pixels or group, or is near-duplicate.
 
     The strongest reason alone is given for a pair; at most one pair for each image and reason but
@@ -83,7 +86,7 @@ def kin(scored: Manifest, trained: Manifest, progress: Progress | None = None) -
         how = f"near-duplicate, {ORIENTATIONS[pairs.orientation[k]]}"
         found.setdefault((int(pairs.left[k]), int(pairs.right[k])), how)
     records = both.records
-    return [Kin(records[i].path, records[j].path, how) for (i, j), how in found.items()]
+    return [SharedImage(records[i].path, records[j].path, how) for (i, j), how in found.items()]
 
 
 def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:

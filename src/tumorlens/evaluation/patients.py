@@ -47,8 +47,8 @@ def vote(
     summed = np.zeros_like(votes)
     np.add.at(summed, member, probabilities)
     # Summed probabilities, at most one for each image, break ties only.
-    shares = summed / (summed.sum(axis=1, keepdims=True) + 1)
-    predicted = (votes + 0.5 * shares).argmax(axis=1).astype(np.int64)
+    probabilities = summed / (summed.sum(axis=1, keepdims=True) + 1)
+    predicted = (votes + 0.5 * probabilities).argmax(axis=1).astype(np.int64)
     truth = labels[first]
     found = resampling.bootstrap(
         lambda weights: metrics.rates(truth, predicted, weights),

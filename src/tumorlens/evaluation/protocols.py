@@ -64,7 +64,7 @@ def require_part(split: Split, parts: Sequence[str], part: str) -> None:
     present = sorted(set(parts))
     hint = ""
     if any(name.startswith("fold") for name in present):
-        hint = f"; it is a cross-validation: name a round, as in {split.info.name}:0"
+        hint = f"; it is a cross-validation: name a fold, as in {split.info.name}:0"
     raise SplitError(
         f"split {split.info.name}: no image of the manifest is in its part {part!r} "
         f"(there are: {', '.join(present)}){hint}"
@@ -106,7 +106,7 @@ def _is_shipped(split: SplitInfo) -> bool:
 
 
 def shipped(name: str) -> Split | None:
-    """Load a split of the box, a round of a cross-validation included; None for any other name."""
+    """Load a split of the box, a fold of a cross-validation included; None for any other name."""
     if name.partition(":")[0] not in splits.SHIPPED:
         return None
     try:

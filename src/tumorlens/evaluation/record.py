@@ -23,19 +23,25 @@ from tumorlens.evaluation import (
     resampling,
     selective,
 )
-from tumorlens.evaluation.abstention import Outcome
+from tumorlens.evaluation.abstention import AbstentionOutcome
 from tumorlens.evaluation.conformal import Sets
 from tumorlens.evaluation.controls import Control
-from tumorlens.evaluation.corruptions import run as spoiling
+from tumorlens.evaluation.corruptions import run as corruption_run
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
-from tumorlens.evaluation.exposure import Caution, Exposure, cautions, exposure, group_of
+from tumorlens.evaluation.folds import EvaluationPlan
 from tumorlens.evaluation.patients import PatientLevel
-from tumorlens.evaluation.probes import finding
-from tumorlens.evaluation.probes.finding import Finding
+from tumorlens.evaluation.probes import result
+from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.protocols import PAPER, Protocol
 from tumorlens.evaluation.resampling import Estimate, rounded
-from tumorlens.evaluation.rounds import Plan
+from tumorlens.evaluation.training_overlap import (
+    EvaluationWarning,
+    TrainingOverlap,
+    group_of,
+    overlap_warnings,
+    training_overlap,
+)
 from tumorlens.labels import CLASSES, LABELS, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
@@ -54,16 +60,16 @@ class Setting:
     protocol_name: str = ""
     """Where the split does not say it: ``external``, ``leave-one-source-out``."""
     peers: tuple[Bundle, ...] = ()
-    """Bundles of the rounds after the first."""
-    round_names: tuple[str, ...] = ("",)
+    """Bundles of the folds after the first."""
+    fold_names: tuple[str, ...] = ("",)
     """One for each bundle: the fold or source it is scored on."""
     missing: tuple[str, ...] = ()
-    """Rounds that no bundle was given for."""
+    """Folds that no bundle was given for."""
 
     @classmethod
-    def of_plan(cls, plan: Plan, data_sha256: str, command: str) -> Self:
+    def of_plan(cls, plan: EvaluationPlan, data_sha256: str, command: str) -> Self:
         """Describe what ``plan`` scores."""
-        first, *peers = (one.classifier.bundle for one in plan.rounds)
+        first, *peers = (one.classifier.bundle for one in plan.folds)
         return cls(
             bundle=first,
             split=plan.split.info,
@@ -71,13 +77,13 @@ class Setting:
             command=command,
             protocol_name=plan.protocol,
             peers=tuple(peers),
-            round_names=tuple(one.name for one in plan.rounds),
+            fold_names=tuple(one.name for one in plan.folds),
             missing=plan.missing,
         )
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
-        """One for each round."""
+        """One for each fold."""
         return (self.bundle, *self.peers)
 
     @property
@@ -89,41 +95,45 @@ class Setting:
         """Return what the numbers may be held against."""
         return protocols.protocol_of(self.split, evaluation.part, self.protocol_name)
 
-    def exposure(self, evaluation: Evaluation) -> Exposure:
+    def training_overlap(self, evaluation: Evaluation) -> TrainingOverlap:
         """Return what the bundles have seen of the images; of several, what one saw most."""
-        found = [self._exposure(one, evaluation) for one in self.bundles]
+        found = [self._training_overlap(one, evaluation) for one in self.bundles]
         return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
 
-    def cautions(self, evaluation: Evaluation) -> list[Caution]:
+    def warnings(self, evaluation: Evaluation) -> list[EvaluationWarning]:
         """Return what a reader must know first."""
-        found = cautions(evaluation.part, self.exposure(evaluation), evaluation.kinship)
+        found = overlap_warnings(
+            evaluation.part, self.training_overlap(evaluation), evaluation.overlap
+        )
         if self.missing:
             names = ", ".join(self.missing)
-            found.append(Caution(False, f"Not complete: no bundle was given for {names}."))
+            found.append(
+                EvaluationWarning(False, f"Not complete: no bundle was given for {names}.")
+            )
         return found
 
-    def _exposure(self, one: Bundle, evaluation: Evaluation) -> Exposure:
+    def _training_overlap(self, one: Bundle, evaluation: Evaluation) -> TrainingOverlap:
         split, training = self.split, one.info.training
         if self.protocol_name:
-            return Exposure(split.name, split.sha256, True, checked=True)
-        if any(self.round_names):
-            # That each bundle is of its round was checked by hash when they were matched.
+            return TrainingOverlap(split.name, split.sha256, True, checked=True)
+        if any(self.fold_names):
+            # That each bundle is of its fold was checked by hash when they were matched.
             split = msgspec.structs.replace(split, sha256=training["split"]["sha256"])
-        return exposure(training, split, evaluation.records, self.data_sha256)
+        return training_overlap(training, split, evaluation.records, self.data_sha256)
 
 
 def to_json(
     evaluation: Evaluation,
     setting: Setting,
-    probes: Sequence[Finding] = (),
+    probes: Sequence[ProbeResult] = (),
     corruptions: Corruptions | None = None,
 ) -> bytes:
     """Encode ``as_dict`` as indented JSON, with what was asked for beyond it; undefined is null."""
     record = as_dict(evaluation, setting)
     if probes:
-        record["probes"] = {one.name: finding.as_dict(one) for one in probes}
+        record["probes"] = {one.name: result.as_dict(one) for one in probes}
     if corruptions is not None:
-        record["corruptions"] = spoiling.as_dict(corruptions)
+        record["corruptions"] = corruption_run.as_dict(corruptions)
     encoded = msgspec.json.encode(record)
     return msgspec.json.format(encoded, indent=2) + b"\n"
 
@@ -131,7 +141,7 @@ def to_json(
 def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     """Everything found, as JSON types; every metric is ``{"value", "low", "high"}``."""
     whole, *subsets = evaluation.measured
-    kin = evaluation.kinship
+    overlap = evaluation.overlap
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
@@ -139,8 +149,8 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         **_provenance(evaluation, setting),
         "n": whole.images,
         "n_groups": whole.groups,
-        "n_with_training_twin": int(kin.twin.sum()),
-        "n_of_training_groups": int(kin.group.sum()),
+        "n_with_training_duplicate": int(overlap.duplicate.sum()),
+        "n_of_training_groups": int(overlap.same_group.sum()),
         "interval": {
             "level": resampling.LEVEL,
             "method": "cluster bootstrap over groups, percentile",
@@ -154,10 +164,10 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         ).tolist(),
         "answers": answers(evaluation),
         "breakdown": {one.field: breakdown.as_dict(one) for one in evaluation.breakdowns},
-        **_rounds(evaluation, setting),
+        **_folds(evaluation, setting),
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
-        "held_back": abstention.as_dict(held_back(evaluation)),
+        "abstention": abstention.as_dict(abstention_outcome(evaluation)),
         "prediction_sets": _prediction_sets(evaluation, setting),
         "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
         "controls": {control.name: _control(control) for control in evaluation.controls},
@@ -176,10 +186,10 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     return {label: table[label] for label in LABELS if label in table}
 
 
-def held_back(evaluation: Evaluation) -> Outcome:
+def abstention_outcome(evaluation: Evaluation) -> AbstentionOutcome:
     """What the bundles' own rules of abstention do to the images that each of them scored."""
-    right = metrics.RIGHT[evaluation.labels]
-    return abstention.outcome_of(evaluation.predicted, evaluation.sure, right)
+    correct = metrics.CORRECT[evaluation.labels]
+    return abstention.outcome_of(evaluation.predicted, evaluation.confident, correct)
 
 
 def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
@@ -213,32 +223,32 @@ def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 
 def predictions_csv(evaluation: Evaluation) -> bytes:
-    """One row an image: path, sha256, group, label, predicted, the four probabilities, round.
+    """One row an image: path, sha256, group, label, predicted, the four probabilities, fold.
 
-    Images of other diseases stand last; there is no column ``round`` where there is one only.
+    Images of other diseases stand last; there is no column ``fold`` where there is one only.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    pooled = any(evaluation.rounds)
-    writer.writerow((*_COLUMNS, *CLASSES, *(("round",) if pooled else ())))
+    pooled = any(evaluation.folds)
+    writer.writerow((*_COLUMNS, *CLASSES, *(("fold",) if pooled else ())))
     others = evaluation.others
     answered = zip(
         (*evaluation.records, *others.records),
         (*evaluation.predicted, *others.predicted),
         (*evaluation.probabilities, *others.probabilities),
-        (*evaluation.rounds, *("" for _ in others.records)),
+        (*evaluation.folds, *("" for _ in others.records)),
         strict=True,
     )
     for record, answer, row, name in answered:
         about = (record.path, record.sha256, group_of(record), record.label, CLASSES[answer])
-        shares = (f"{share:.{_DIGITS}f}" for share in row)
-        writer.writerow((*about, *shares, *((name,) if pooled else ())))
+        columns = (f"{share:.{_DIGITS}f}" for share in row)
+        writer.writerow((*about, *columns, *((name,) if pooled else ())))
     return out.getvalue().encode("utf-8")
 
 
 def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
-    protocol, seen = setting.protocol(evaluation), setting.exposure(evaluation)
-    found = setting.cautions(evaluation)
+    protocol, seen = setting.protocol(evaluation), setting.training_overlap(evaluation)
+    found = setting.warnings(evaluation)
     bundle = setting.bundle
     return {
         "protocol": protocol.name,
@@ -257,7 +267,7 @@ def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             "temperature": bundle.info.temperature,
             "parameters": bundle.info.network.parameters,
         },
-        "quotable": not any(caution.severe for caution in found),
+        "quotable": not any(warning.severe for warning in found),
         "trained_on_other_split": seen.other_split,
         "trained_on": {
             "split_name": seen.split_name,
@@ -265,21 +275,21 @@ def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             "images_scored_here": seen.images,
             "groups_scored_here": seen.groups,
         },
-        "cautions": [caution.text for caution in found],
+        "warnings": [warning.text for warning in found],
     }
 
 
-def _rounds(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
+def _folds(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     """The bundles of a pooled evaluation, and how their accuracies scatter."""
-    by_round = next((b for b in evaluation.breakdowns if b.field == breakdown.ROUND), None)
+    by_fold = next((b for b in evaluation.breakdowns if b.field == breakdown.FOLD), None)
     summary = None
-    if by_round is not None:
-        summary = {"mean": round(by_round.mean, 6), "deviation": round(by_round.deviation, 6)}
+    if by_fold is not None:
+        summary = {"mean": round(by_fold.mean, 6), "deviation": round(by_fold.deviation, 6)}
     bundles = [
-        {"round": name, "name": one.info.name, "model_sha256": one.sha256}
-        for name, one in zip(setting.round_names, setting.bundles, strict=True)
+        {"fold": name, "name": one.info.name, "model_sha256": one.sha256}
+        for name, one in zip(setting.fold_names, setting.bundles, strict=True)
     ]
-    return {"rounds": bundles if any(setting.round_names) else [], "accuracy_over_rounds": summary}
+    return {"folds": bundles if any(setting.fold_names) else [], "accuracy_over_folds": summary}
 
 
 def _patients(found: PatientLevel | None) -> dict[str, Any] | None:

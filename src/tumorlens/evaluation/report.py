@@ -16,11 +16,11 @@ from tumorlens.evaluation.conformal import Covered, Sets
 from tumorlens.evaluation.corruptions import figures as corruption_figures
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
-from tumorlens.evaluation.probes.finding import Finding
+from tumorlens.evaluation.folds import Fold
+from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.protocols import PAPER
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
-from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import CLASSES
 
@@ -83,14 +83,14 @@ def write(
     folder: str | Path,
     evaluation: Evaluation,
     setting: Setting,
-    rounds: Sequence[Round],
+    folds: Sequence[Fold],
     manifest: Manifest,
-    probes: Sequence[Finding] = (),
+    probes: Sequence[ProbeResult] = (),
     corruptions: Corruptions | None = None,
 ) -> Path:
     """Write ``index.html``, ``evaluation.json``, ``predictions.csv`` and PNGs; return the page.
 
-    The bundles of ``rounds`` and ``manifest`` show the mistakes as the network saw them.
+    The bundles of ``folds`` and ``manifest`` show the mistakes as the network saw them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,21 +100,21 @@ def write(
         "Errors and missed tumours against the share of images answered",
         plots.selective_png(evaluation.selective),
     )
-    worse = _draw_corruptions(corruptions, rounds, manifest)
+    worse = _draw_corruptions(corruptions, folds, manifest)
     for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
         (folder / figure.file).write_bytes(figure.png)
     found = record.to_json(evaluation, setting, probes, corruptions)
     (folder / RECORD).write_bytes(found)
     (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
-    cautions = setting.cautions(evaluation)
+    warnings = setting.warnings(evaluation)
     return reporting.write(
         folder / PAGE,
         "evaluation.html",
         evaluation=evaluation,
         setting=setting,
         protocol=setting.protocol(evaluation),
-        cautions=cautions,
-        clean=not any(caution.severe for caution in cautions),
+        warnings=warnings,
+        clean=not any(warning.severe for warning in warnings),
         comparison=comparison(evaluation),
         paper=PAPER,
         titles=TITLES,
@@ -128,7 +128,7 @@ def write(
         rates=metrics.RATES,
         answers=record.answers(evaluation),
         selective_figure=sure,
-        held_back=record.held_back(evaluation),
+        abstention=record.abstention_outcome(evaluation),
         set_rows=set_rows,
         sets=record.prediction_sets(evaluation, setting),
         selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],
@@ -137,8 +137,8 @@ def write(
         corruption_figures=worse,
         picture=encode.data_uri,
         show_rate=show_rate,
-        mistakes=mistakes(evaluation, rounds, manifest),
-        wrong=int((~evaluation.right).sum()),
+        mistakes=mistakes(evaluation, folds, manifest),
+        wrong=int((~evaluation.correct).sum()),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
         version=__version__,
@@ -176,7 +176,7 @@ def set_rows(found: Sets) -> list[tuple[str, Covered]]:
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
     """Accuracy of the bundle and of each control, keyed by subset."""
     bundle = {m.subset.name: m.estimates["accuracy"] for m in evaluation.measured}
-    title = "these bundles, pooled" if any(evaluation.rounds) else "this bundle"
+    title = "these bundles, pooled" if any(evaluation.folds) else "this bundle"
     rows: list[tuple[str, Mapping[str, Estimate]]] = [(title, bundle)]
     return rows + [
         (f"control: {CONTROL_TITLES[control.name]}", control.accuracy)
@@ -212,11 +212,11 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
 
 
 def _draw_corruptions(
-    found: Corruptions | None, rounds: Sequence[Round], manifest: Manifest
+    found: Corruptions | None, folds: Sequence[Fold], manifest: Manifest
 ) -> list[Figure]:
     if found is None:
         return []
-    side = rounds[0].classifier.bundle.info.preprocess.image_size
+    side = folds[0].classifier.bundle.info.preprocess.image_size
     return [
         Figure(
             "corruptions.png",
@@ -232,14 +232,14 @@ def _draw_corruptions(
 
 
 def mistakes(
-    evaluation: Evaluation, rounds: Sequence[Round], manifest: Manifest, limit: int = _MISTAKES
+    evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest, limit: int = _MISTAKES
 ) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
     found = []
-    classifiers = {one.name: one.classifier for one in rounds}
+    classifiers = {one.name: one.classifier for one in folds}
     for i in evaluation.mistakes(limit):
         item = evaluation.records[i]
-        pixels = classifiers[evaluation.rounds[i]].preprocess(reader.read(manifest.file(item)))
+        pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
         row = evaluation.probabilities[i]
         found.append(
             Mistake(
@@ -247,7 +247,7 @@ def mistakes(
                 label=item.label,
                 predicted=CLASSES[int(np.argmax(row))],
                 confidence=float(row.max()),
-                probability_of_truth=float(row[metrics.RIGHT[evaluation.labels[i]]].sum()),
+                probability_of_truth=float(row[metrics.CORRECT[evaluation.labels[i]]].sum()),
                 path="/".join(Path(item.path).parts[-3:]),
                 group=evaluation.groups[i],
             )

@@ -27,7 +27,7 @@ COVERAGES: Final = (1.0, 0.95, 0.9, 0.8, 0.7)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Point:
+class CoveragePoint:
     """What is true of the answers at one coverage."""
 
     coverage: float
@@ -56,10 +56,10 @@ class Selective:
     excess: float
     """AURC above that of the ideal confidence."""
 
-    def at(self, coverage: float) -> Point:
+    def at(self, coverage: float) -> CoveragePoint:
         """Return the curve's point of the largest coverage up to ``coverage``; else the first."""
         k = max(0, int(np.searchsorted(self.coverage, coverage + 1e-9, side="right")) - 1)
-        return Point(float(self.coverage[k]), float(self.risk[k]), float(self.missed[k]))
+        return CoveragePoint(float(self.coverage[k]), float(self.risk[k]), float(self.missed[k]))
 
 
 def top_probability(probabilities: Floats) -> Floats:
@@ -82,7 +82,7 @@ def selective(
     """
     score = top_probability(probabilities) if confidence is None else confidence
     predicted = probabilities.argmax(axis=1)
-    wrong = (~metrics.RIGHT[labels, predicted]).astype(np.float64)
+    wrong = (~metrics.CORRECT[labels, predicted]).astype(np.float64)
     tumor = (labels != NO_TUMOR_INDEX).astype(np.float64)
     missed = tumor * (predicted == NO_TUMOR_INDEX)
     order, ends = ranking(score)

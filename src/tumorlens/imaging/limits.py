@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tumorlens.errors import LimitExceededError
-from tumorlens.imaging.allowance import check_allowance
+from tumorlens.imaging.pixel_budget import check_pixel_budget
 
 MIN_SIDE: Final = 32
 """Fewest pixels a side of a slice."""
@@ -38,7 +38,7 @@ def check_sides(width: int, height: int, source: str) -> None:
         raise LimitExceededError(
             f"{source}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}"
         )
-    check_allowance(width * height, source)
+    check_pixel_budget(width * height, source)
 
 
 def check_volume(shape: Sequence[int], source: str) -> None:

@@ -19,7 +19,7 @@ from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.reader import load_file, open_file
-from tumorlens.imaging.stacks import Stack, split
+from tumorlens.imaging.slice_ordering import Stack, split
 
 Failures = list[tuple[str, InputError]]
 

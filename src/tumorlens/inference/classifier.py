@@ -20,8 +20,14 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference import conformal, gate
-from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED, Decision, doubt
-from tumorlens.inference.postprocessing import label, probabilities
+from tumorlens.inference.decision import (
+    ABSTAINED,
+    CLASSIFIED,
+    REJECTED,
+    Decision,
+    abstention_reason,
+)
+from tumorlens.inference.postprocessing import label, softmax
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.labels import CLASSES, NO_TUMOR
 from tumorlens.preprocessing import Square
@@ -88,7 +94,7 @@ class Failure(msgspec.Struct, frozen=True):
         return cls(str(path), FailureReason(error.kind, str(error)))
 
 
-class Ready(msgspec.Struct, frozen=True):
+class PreparedImage(msgspec.Struct, frozen=True):
     """A picture that waits for its forward pass: small, whatever the size of the picture."""
 
     path: str
@@ -104,11 +110,11 @@ class Ready(msgspec.Struct, frozen=True):
     """Those of the picture."""
 
 
-class Answer(NamedTuple):
+class RawPrediction(NamedTuple):
     """A prediction, and what is needed to explain it."""
 
     prediction: Prediction
-    ready: Ready
+    prepared: PreparedImage
     cam: NDArray[np.float32]
     """(4, h, w): class activation map."""
     lesion: NDArray[np.float32] | None = None
@@ -124,14 +130,14 @@ class Answer(NamedTuple):
 
         if self.prediction.decision == REJECTED:
             return self.prediction
-        shares = self.prediction.probabilities
-        name = name or max(shares, key=shares.__getitem__)
+        probabilities = self.prediction.probabilities
+        name = name or max(probabilities, key=probabilities.__getitem__)
         # What was taught where tumours are points at them, and better than the class's own map
         # (docs/measurements.md, Heatmaps).
         place = self.cam[CLASSES.index(name)]
         if self.lesion is not None and name != NO_TUMOR:
             place = self.lesion
-        found = heatmap.explain(place, name, self.ready.square, self.ready.shape)
+        found = heatmap.explain(place, name, self.prepared.square, self.prepared.shape)
         return msgspec.structs.replace(self.prediction, heatmap=found)
 
 
@@ -181,7 +187,7 @@ class Classifier:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         remaining = iter(paths)
         pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
-        ahead: deque[Future[Ready | Failure]] = deque()
+        ahead: deque[Future[PreparedImage | Failure]] = deque()
         # The decoding threads are the parallelism: a matrix product that starts threads of its own
         # in each of them makes them wait for one another.
         limit = threadpool_limits(limits=1, user_api="blas")
@@ -201,7 +207,7 @@ class Classifier:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
         return self.prepare(image).pixels
 
-    def prepare(self, image: MedicalImage) -> Ready:
+    def prepare(self, image: MedicalImage) -> PreparedImage:
         """Do everything that comes before the forward pass; raise ``InputError``."""
         single(image)
         config = self.bundle.info.preprocess
@@ -213,17 +219,17 @@ class Classifier:
             if self._gate is not None:
                 seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
-        return Ready(image.source, pixels, square, shape, seen, image.notes)
+        return PreparedImage(image.source, pixels, square, shape, seen, image.notes)
 
-    def answer(self, ready: Sequence[Ready]) -> list["Answer"]:
+    def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
         """Answer prepared pictures, in order."""
-        if not ready:
+        if not prepared:
             return []
-        outputs = self.forward(np.stack([one.pixels for one in ready]))
-        predictions = self._predictions(ready, outputs)
-        lesions = [None] * len(ready) if outputs.lesion is None else list(outputs.lesion[:, 0])
-        rows = zip(predictions, ready, outputs.cam, lesions, strict=True)
-        return [Answer(*parts) for parts in rows]
+        outputs = self.forward(np.stack([one.pixels for one in prepared]))
+        predictions = self._predictions(prepared, outputs)
+        lesions = [None] * len(prepared) if outputs.lesion is None else list(outputs.lesion[:, 0])
+        rows = zip(predictions, prepared, outputs.cam, lesions, strict=True)
+        return [RawPrediction(*parts) for parts in rows]
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
@@ -235,17 +241,17 @@ class Classifier:
         parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
         return np.concatenate(parts)
 
-    def _prepare(self, path: str | Path) -> Ready | Failure:
+    def _prepare(self, path: str | Path) -> PreparedImage | Failure:
         try:
             return msgspec.structs.replace(self.prepare(reader.read(path)), path=str(path))
         except InputError as error:
             return Failure.of(path, error)
 
     def _finish(
-        self, results: Sequence[Ready | Failure], explain: bool
+        self, results: Sequence[PreparedImage | Failure], explain: bool
     ) -> Iterator[Prediction | Failure]:
-        ready = [result for result in results if isinstance(result, Ready)]
-        answers = iter(self.answer(ready))
+        prepared = [result for result in results if isinstance(result, PreparedImage)]
+        answers = iter(self.answer(prepared))
         for result in results:
             if isinstance(result, Failure):
                 yield result
@@ -253,23 +259,23 @@ class Classifier:
                 answer = next(answers)
                 yield answer.explained() if explain else answer.prediction
 
-    def _predictions(self, ready: Sequence[Ready], outputs: Outputs) -> list[Prediction]:
-        table = probabilities(outputs.logits, self.bundle.info.temperature)
-        rows = zip(ready, table, self._refusals(ready), strict=True)
+    def _predictions(self, prepared: Sequence[PreparedImage], outputs: Outputs) -> list[Prediction]:
+        table = softmax(outputs.logits, self.bundle.info.temperature)
+        rows = zip(prepared, table, self._refusals(prepared), strict=True)
         return [self._decide(one, row, refusal) for one, row, refusal in rows]
 
-    def _refusals(self, ready: Sequence[Ready]) -> list[str]:
+    def _refusals(self, prepared: Sequence[PreparedImage]) -> list[str]:
         """Why each picture is refused, in words; empty where it is not."""
-        seen = [one.gate_pixels for one in ready if one.gate_pixels is not None]
-        if self._gate is None or len(seen) < len(ready):
-            return [""] * len(ready)
+        seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
+        if self._gate is None or len(seen) < len(prepared):
+            return [""] * len(prepared)
         return self._gate.refusals(np.stack(seen))
 
     def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
         """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
         if refusal:
             return REJECTED, refusal
-        reason = doubt(row, self._rule, self.prediction_set(row, ABSTAINED))
+        reason = abstention_reason(row, self._rule, self.prediction_set(row, ABSTAINED))
         return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
 
     def prediction_set(
@@ -281,13 +287,13 @@ class Classifier:
             return None
         return conformal.named(row, rule)
 
-    def _decide(self, one: Ready, row: NDArray[np.float64], refusal: str) -> Prediction:
+    def _decide(self, one: PreparedImage, row: NDArray[np.float64], refusal: str) -> Prediction:
         decision, reason = self.decide(row, refusal)
-        shares = dict(zip(CLASSES, row.tolist(), strict=True))
+        probabilities = dict(zip(CLASSES, row.tolist(), strict=True))
         answer = label(row) if decision == CLASSIFIED else None
         kept = self.prediction_set(row, decision)
         return Prediction(
-            one.path, decision, answer, reason, shares, self.model, kept, notes=one.notes
+            one.path, decision, answer, reason, probabilities, self.model, kept, notes=one.notes
         )
 
     def _decoders(self) -> int:

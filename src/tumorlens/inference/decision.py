@@ -19,25 +19,27 @@ ABSTAINED: Final = "abstained"
 REJECTED: Final = "rejected"
 
 
-def is_sure(shares: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.bool_]:
+def is_confident(probabilities: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.bool_]:
     """Whether each row of probabilities (N, 4) passes the bar of its most probable class: (N,)."""
-    answered = shares.argmax(axis=1)
-    bar = np.where(answered == NO_TUMOR_INDEX, rule.notumor_at_least, rule.tumor_at_least)
-    sure: NDArray[np.bool_] = shares.max(axis=1) >= bar
-    return sure
+    answered = probabilities.argmax(axis=1)
+    bar = np.where(answered == NO_TUMOR_INDEX, rule.notumor_threshold, rule.tumor_threshold)
+    confident: NDArray[np.bool_] = probabilities.max(axis=1) >= bar
+    return confident
 
 
-def doubt(row: NDArray[np.float64], rule: DecisionRule, kept: Sequence[str] | None = None) -> str:
+def abstention_reason(
+    row: NDArray[np.float64], rule: DecisionRule, kept: Sequence[str] | None = None
+) -> str:
     """Say in words why an answer with these probabilities (4,) is held back; empty if it is not.
 
     Names the two most probable classes, the second only where the prediction set ``kept`` leaves
     it open (None: there is none): reason and set stand side by side and must not contradict. The
     first is in every set (``conformal``).
     """
-    if is_sure(row[np.newaxis], rule)[0]:
+    if is_confident(row[np.newaxis], rule)[0]:
         return ""
     first, second = np.argsort(-row, kind="stable")[:2]
-    bar = rule.notumor_at_least if first == NO_TUMOR_INDEX else rule.tumor_at_least
+    bar = rule.notumor_threshold if first == NO_TUMOR_INDEX else rule.tumor_threshold
     seen = _named(first, row)
     if kept is None or CLASSES[second] in kept:
         seen += f" or {_named(second, row)}"

@@ -8,7 +8,7 @@ from tumorlens.imaging.study import source_headers
 from tumorlens.inference import explanation
 from tumorlens.inference.classifier import Classifier, Prediction
 from tumorlens.inference.decision import REJECTED
-from tumorlens.inference.shown import headline, shown_slice
+from tumorlens.inference.display import displayed_slice, headline
 from tumorlens.inference.volume import VolumePrediction, explain_slice, slice_of
 from tumorlens.labels import DISPLAY_NAMES
 
@@ -39,7 +39,7 @@ def dicom_answer(
 
     slices = image.facts.slices if image.facts else ()
     headers = source_headers(slices)
-    index = shown_slice(answer, image.depth)
+    index = displayed_slice(answer, image.depth)
     shown = index, slices[index].frame
     said = Reported(
         decision=answer.decision,

@@ -21,7 +21,7 @@ BOX_LEVEL: Final = 0.5
 _DIGITS: Final = 4
 
 
-class Point(msgspec.Struct, frozen=True):
+class Pixel(msgspec.Struct, frozen=True):
     """A pixel of the original picture."""
 
     row: int
@@ -46,7 +46,7 @@ class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the picture that ``grid`` covers: top, left, side, in original pixels."""
     grid: Sequence[Sequence[float]]
     """(h, w), 0 to 1: positive evidence as a share of its maximum."""
-    peak: Point
+    peak: Pixel
     """The pixel with the most evidence."""
     box: Region | None
     """Around the pixels that reach half the maximum and hang together with the peak; None where
@@ -63,7 +63,7 @@ def explain(
     # Where nothing is positive, the least negative place is still the best one to point at.
     ranked = upsample(grid if strongest > 0.0 else cam, square, shape, outside=-np.inf)
     row, column = np.unravel_index(int(ranked.argmax()), shape)
-    peak = Point(int(row), int(column))
+    peak = Pixel(int(row), int(column))
     box = _box(ranked, peak) if strongest > 0.0 else None
     return Heatmap(label=label, square=square, grid=grid.tolist(), peak=peak, box=box)
 
@@ -99,7 +99,7 @@ def _weights(
     return np.clip(1.0 - distance, 0.0, None), (place > 0.0) & (place < 1.0)
 
 
-def _box(full: NDArray[np.float32], peak: Point) -> Region | None:
+def _box(full: NDArray[np.float32], peak: Pixel) -> Region | None:
     strongest = float(full[peak.row, peak.column])
     if not strongest > 0.0:
         return None

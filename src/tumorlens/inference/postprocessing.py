@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from tumorlens.labels import CLASSES
 
 
-def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
     """Softmax of ``logits / temperature`` over the last axis, in float64.
 
     (..., 4) to (..., 4), each row sums to 1. Temperature scaling: Guo et al., On Calibration of
@@ -19,8 +19,8 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
     with np.errstate(over="ignore"):
         scaled = (scaled - scaled.max(axis=-1, keepdims=True)) / temperature
     exponential = np.exp(scaled)
-    shares: NDArray[np.float64] = exponential / exponential.sum(axis=-1, keepdims=True)
-    return shares
+    probabilities: NDArray[np.float64] = exponential / exponential.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def percent(share: float) -> str:

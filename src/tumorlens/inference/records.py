@@ -40,8 +40,10 @@ def record(result: Result) -> dict[str, Any]:
     made: dict[str, Any] = msgspec.to_builtins(result)
     for part in (made, *made.get("slices", ())):
         if "probabilities" in part:
-            shares = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
-            part["probabilities"] = None if part["decision"] == REJECTED else shares
+            probabilities = {
+                name: round(value, _DIGITS) for name, value in part["probabilities"].items()
+            }
+            part["probabilities"] = None if part["decision"] == REJECTED else probabilities
     if isinstance(result, Prediction) and not result.notes:
         del made["notes"]
     if not isinstance(result, Failure):

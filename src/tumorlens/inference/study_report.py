@@ -19,21 +19,21 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import gray_with_sides
 from tumorlens.inference.classifier import Classifier, Failure, Prediction
 from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED
+from tumorlens.inference.display import answered, displayed_slice, headline, suspicion
 from tumorlens.inference.explanation import overlay
+from tumorlens.inference.finding import SeriesFacts, describe
 from tumorlens.inference.heatmap import Heatmap
-from tumorlens.inference.place import SeriesFacts, describe
 from tumorlens.inference.postprocessing import percent
-from tumorlens.inference.shown import answered, headline, shown_slice, suspicion
 from tumorlens.inference.volume import Result, VolumePrediction, explain_slice, slice_of
 from tumorlens.labels import DISPLAY_NAMES, NO_TUMOR
 
-Answer = Prediction | VolumePrediction
+AnyPrediction = Prediction | VolumePrediction
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
+class ReportPicture:
     """A picture of an entry."""
 
     source: str
@@ -49,8 +49,8 @@ class Entry:
     result: Result
     facts: tuple[tuple[str, str], ...] = ()
     """Name and value, for people."""
-    pictures: tuple[Shown, ...] = ()
-    left_out: bool = False
+    pictures: tuple[ReportPicture, ...] = ()
+    without_pictures: bool = False
     """Whether it would have pictures, were there not so many entries."""
     study: str | None = None
     """StudyInstanceUID; None where no file states one, and of what could not be used."""
@@ -97,7 +97,7 @@ def entry(
     facts = tuple(_facts(result, image))
     study = image.facts.study_instance_uid if image.facts else None
     if not pictured:
-        return Entry(result, facts, left_out=True, study=study)
+        return Entry(result, facts, without_pictures=True, study=study)
     return Entry(result, facts, tuple(_pictures(classifier, result, image)), study=study)
 
 
@@ -195,34 +195,36 @@ def _kind(volume: VolumePrediction, index: int) -> str:
     return "middle" if index == found.middle else "inside"
 
 
-def _pictures(classifier: Classifier, result: Answer, image: MedicalImage) -> Iterator[Shown]:
+def _pictures(
+    classifier: Classifier, result: AnyPrediction, image: MedicalImage
+) -> Iterator[ReportPicture]:
     index, where = _slice(result, image)
     plane = slice_of(image, index)
     sides = sides_of(image.facts)
     gray = gray_with_sides(plane.pixels, sides)
     edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
-    yield Shown(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
+    yield ReportPicture(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = _heatmap(classifier, result, image, index)
     if heatmap is not None and heatmap.label != NO_TUMOR:
         name = DISPLAY_NAMES[heatmap.label]
         caption = f"The same under the evidence for {name}; cross: its peak, box: half of it."
         drawn = reporting.embed_png(overlay(plane, heatmap, image.facts))
-        yield Shown(drawn, caption, f"{where}, under the heatmap for {name}")
+        yield ReportPicture(drawn, caption, f"{where}, under the heatmap for {name}")
 
 
 def _heatmap(
-    classifier: Classifier, result: Answer, image: MedicalImage, index: int
+    classifier: Classifier, result: AnyPrediction, image: MedicalImage, index: int
 ) -> Heatmap | None:
     if result.heatmap is not None or result.decision == REJECTED or result.label == NO_TUMOR:
         return result.heatmap
     return explain_slice(classifier, image, index, result.label)
 
 
-def _slice(result: Answer, image: MedicalImage) -> tuple[int, str]:
+def _slice(result: AnyPrediction, image: MedicalImage) -> tuple[int, str]:
     """Which slice is shown, and what it is."""
     if not isinstance(result, VolumePrediction):
         return 0, "The picture, as stored"
-    index = shown_slice(result, image.depth)
+    index = displayed_slice(result, image.depth)
     where = f"Slice {index + 1} of {len(result.slices)}"
     if result.finding is not None:
         return index, f"{where}, the middle of the finding"
@@ -233,14 +235,14 @@ def _slice(result: Answer, image: MedicalImage) -> tuple[int, str]:
 
 def _alone(result: VolumePrediction, index: int) -> str:
     """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
-    shares = result.slices[index].probabilities
-    if not shares:
+    probabilities = result.slices[index].probabilities
+    if not probabilities:
         return ""
-    first = max(shares, key=shares.__getitem__)
-    return f"; by itself {DISPLAY_NAMES[first]} {percent(shares[first])}"
+    first = max(probabilities, key=probabilities.__getitem__)
+    return f"; by itself {DISPLAY_NAMES[first]} {percent(probabilities[first])}"
 
 
-def _facts(result: Answer, image: MedicalImage) -> Iterator[tuple[str, str]]:
+def _facts(result: AnyPrediction, image: MedicalImage) -> Iterator[tuple[str, str]]:
     yield "File", result.path
     series = describe(image, image.facts) if image.facts else None
     if series is not None:

@@ -22,7 +22,7 @@ from tumorlens.inference.classifier import (
     Prediction,
 )
 from tumorlens.inference.decision import CLASSIFIED, REJECTED, Decision
-from tumorlens.inference.place import Finding, SeriesFacts, describe, place_finding
+from tumorlens.inference.finding import Finding, SeriesFacts, describe, locate_finding
 from tumorlens.inference.postprocessing import label
 from tumorlens.labels import CLASSES
 
@@ -137,7 +137,7 @@ def answer_whole(
         label=answered,
         reason=reason,
         probabilities=_named(found.probabilities),
-        finding=place_finding(found.finding, image) if answered else None,
+        finding=locate_finding(found.finding, image) if answered else None,
         slices=tuple(
             _slice(index, answer, places[index].along_mm if places else None)
             for index, answer in enumerate(answers)
@@ -156,8 +156,8 @@ def explain_slice(
 
     Raises ``InputError`` where the slice cannot be used.
     """
-    ready = classifier.prepare(slice_of(image, index))
-    return classifier.answer([ready])[0].explained(label).heatmap
+    prepared = classifier.prepare(slice_of(image, index))
+    return classifier.answer([prepared])[0].explained(label).heatmap
 
 
 def slice_of(image: MedicalImage, index: int) -> MedicalImage:

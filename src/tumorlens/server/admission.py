@@ -11,7 +11,7 @@ from tumorlens.server.problems import busy, too_large
 from tumorlens.server.settings import Limits
 
 
-class Gate:
+class AdmissionControl:
     """Counts pictures and bytes that were accepted and not yet answered."""
 
     def __init__(self, limits: Limits) -> None:
@@ -38,9 +38,9 @@ class Gate:
 class Ticket:
     """What one request holds; a context manager that gives it back at the end."""
 
-    def __init__(self, gate: Gate, most_files: int, *, as_one: bool = False) -> None:
+    def __init__(self, control: AdmissionControl, most_files: int, *, as_one: bool = False) -> None:
         """Hold nothing yet; ``as_one``: all files together count as one picture."""
-        self._gate, self._most_files, self._as_one = gate, most_files, as_one
+        self._control, self._most_files, self._as_one = control, most_files, as_one
         self.files = 0
         self.pictures = 0
         self.bytes = 0
@@ -54,31 +54,31 @@ class Ticket:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         """Give everything back."""
-        self._gate.pictures -= self.pictures
+        self._control.pictures -= self.pictures
         self.free(self.bytes)
         self.pictures = 0
 
     def add_file(self) -> None:
         """One more file; raise ``Problem``: 413 for too many, 503 where the queue is full."""
-        limits = self._gate.limits
+        limits = self._control.limits
         if self.files >= self._most_files:
             raise too_large(f"more than {self._most_files} files in one request")
         self.files += 1
         if self._as_one and self.pictures:
             return
-        if self._gate.pictures >= limits.queue_pictures:
+        if self._control.pictures >= limits.queue_pictures:
             raise busy("pictures in the queue")
         self.pictures += 1
-        self._gate.pictures += 1
+        self._control.pictures += 1
 
     def hold(self, count: int) -> None:
         """``count`` more bytes of upload in memory; raise ``Problem`` (503) where all is full."""
-        if self._gate.bytes + count > self._gate.limits.queue_bytes:
+        if self._control.bytes + count > self._control.limits.queue_bytes:
             raise busy("bytes in memory")
         self.bytes += count
-        self._gate.bytes += count
+        self._control.bytes += count
 
     def free(self, count: int) -> None:
         """``count`` bytes were let go."""
         self.bytes -= count
-        self._gate.bytes -= count
+        self._control.bytes -= count

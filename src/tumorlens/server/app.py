@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 import tumorlens
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.server import pages, problems, routes, site
-from tumorlens.server.admission import Gate
+from tumorlens.server.admission import AdmissionControl
 from tumorlens.server.guard import Guard
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.predictor import Predictor
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> ASGIApp:
         redoc_url=None,
         lifespan=life,
     )
-    app.state.tumorlens = State(settings, metrics, Gate(settings.limits), predictor)
+    app.state.tumorlens = State(settings, metrics, AdmissionControl(settings.limits), predictor)
     problems.install(app)
     app.include_router(routes.api)
     app.include_router(pages.router(site.assets(classifier.bundle)))

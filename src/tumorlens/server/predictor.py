@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.allowance import at_most
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.inference import records
-from tumorlens.inference.classifier import Answer, Classifier, Failure, Ready
+from tumorlens.inference.classifier import Classifier, Failure, PreparedImage, RawPrediction
 from tumorlens.inference.explanation import overlay
 from tumorlens.inference.volume import predict_volume
 from tumorlens.server import studies
@@ -43,7 +43,7 @@ class Predictor:
         self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="server-decode")
         self._studies = ThreadPoolExecutor(1, thread_name_prefix="server-study")
         self._decoding = 0
-        self._batcher: Batcher[Ready, Answer] = Batcher(
+        self._batcher: Batcher[PreparedImage, RawPrediction] = Batcher(
             classifier.answer, size=settings.batch_size, seconds=settings.batch_seconds,
             coming=lambda: self._decoding, observe=metrics.batches.observe,
         )  # fmt: skip
@@ -107,8 +107,8 @@ class Predictor:
             uploads[place] = Upload(uploads[place].name, b"")
         if isinstance(decoded, dict):
             return self._count(decoded)
-        ready, image = decoded
-        answer = await self._batcher.submit(ready)
+        prepared, image = decoded
+        answer = await self._batcher.submit(prepared)
         if heatmap == "0" and not preview:
             return self._count(records.record(answer.prediction))
         return self._count(
@@ -122,13 +122,15 @@ class Predictor:
         self._metrics.pictures.labels(outcome).inc()
         return made
 
-    def _decode(self, upload: Upload, keep: bool) -> tuple[Ready, MedicalImage | None] | Record:
+    def _decode(
+        self, upload: Upload, keep: bool
+    ) -> tuple[PreparedImage, MedicalImage | None] | Record:
         """In a thread: everything before the forward pass. ``keep`` the picture for drawing.
 
         What needs no shared forward pass, a volume or a failure, is a record already.
         """
         try:
-            with at_most(self._limits.pixels):
+            with limit_pixels(self._limits.pixels):
                 image = reader.read_bytes(upload.data, upload.name)
             if image.is_volume:
                 return records.record(predict_volume(self.classifier, image))
@@ -138,7 +140,7 @@ class Predictor:
 
 
 def _illustrate(
-    answer: Answer, image: MedicalImage | None, heatmap: HeatmapMode, preview: bool
+    answer: RawPrediction, image: MedicalImage | None, heatmap: HeatmapMode, preview: bool
 ) -> Record:
     """In a thread: add what was asked for to see."""
     prediction = answer.prediction if heatmap == "0" else answer.explained()

@@ -81,7 +81,7 @@ async def predictions(
     one file got an answer, 422 when none did; its records are then in the member `predictions`.
     """
     state: State = request.app.state.tumorlens
-    with state.gate.ticket() as ticket:
+    with state.admission.ticket() as ticket:
         files = await uploads.receive(request, state.settings.limits, ticket)
         made = await state.predictor.records(files, ticket, heatmap=heatmap, preview=preview)
     if unusable(made):
@@ -110,7 +110,7 @@ async def study(request: Request) -> Response:
     a temporary folder that only the server's user can open.
     """
     state: State = request.app.state.tumorlens
-    with state.gate.study_ticket() as ticket:
+    with state.admission.study_ticket() as ticket:
         files = await uploads.receive(request, state.settings.limits, ticket)
         made, skipped = await state.predictor.study(files, ticket)
     if unusable(made):
@@ -145,7 +145,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Answer 200 when the model is loaded and the queue has room, else 503."""
     state: State = request.app.state.tumorlens
-    state.gate.ticket()
+    state.admission.ticket()
     return _json({"status": "ready"})
 
 
@@ -165,8 +165,8 @@ async def readyz(request: Request) -> Response:
 async def prometheus(request: Request) -> Response:
     """Requests, latency, queue, refusals by reason, pictures by outcome, batch sizes."""
     state: State = request.app.state.tumorlens
-    state.metrics.queue.set(state.gate.pictures)
-    state.metrics.queue_bytes.set(state.gate.bytes)
+    state.metrics.queue.set(state.admission.pictures)
+    state.metrics.queue_bytes.set(state.admission.bytes)
     text = await run_in_threadpool(state.metrics.exposition)
     return Response(text, media_type=metrics.MEDIA_TYPE)
 

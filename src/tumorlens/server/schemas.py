@@ -15,7 +15,7 @@ class Model(BaseModel):
     sha256: str = Field(description="Hash of the ONNX file.")
 
 
-class Point(BaseModel):
+class Pixel(BaseModel):
     """A pixel of the original picture."""
 
     row: int
@@ -45,7 +45,7 @@ class Heatmap(BaseModel):
     label: str = Field(description="The class whose evidence is shown.")
     square: Square = Field(description="What `grid` covers, in pixels of the picture.")
     grid: list[list[float]] = Field(description="Evidence as a share of its maximum, 0 to 1.")
-    peak: Point
+    peak: Pixel
     box: Region | None = Field(description="Around what reaches half the maximum.")
     overlay_png: str | None = Field(None, description="Base64 PNG; with `heatmap=1`.")
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.server.admission import Gate
+from tumorlens.server.admission import AdmissionControl
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.predictor import Predictor
 from tumorlens.server.settings import Settings
@@ -16,7 +16,7 @@ class State:
 
     settings: Settings
     metrics: Metrics
-    gate: Gate
+    admission: AdmissionControl
     predictor: Predictor
 
     def models(self) -> dict[str, Any]:

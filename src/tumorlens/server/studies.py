@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tumorlens.errors import InputError
-from tumorlens.imaging.allowance import at_most
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.imaging.study import read_study
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier, Failure
@@ -38,7 +38,7 @@ def answer(
             path.write_bytes(upload.data)
             names[str(path)] = upload.name
         whole = folder / "00000" if len(uploads) == 1 else folder
-        with at_most(pixels):
+        with limit_pixels(pixels):
             study = read_study(whole)
         made = [_record(classifier, image) for image in study.images]
         made += [records.record(Failure.of(path, error)) for path, error in study.failures]

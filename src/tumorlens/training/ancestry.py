@@ -32,7 +32,7 @@ class Ancestor:
                 f"cannot learn from a run on the split {split.get('name')!r}: what "
                 f"{data.split.info.name!r} tests on may have trained it"
             )
-        seen = sorted(set(data.left_out) - set(self.run.get("left_out", [])))
+        seen = sorted(set(data.held_out_sources) - set(self.run.get("held_out_sources", [])))
         if seen:
             raise CheckpointError(
                 f"cannot leave out {', '.join(seen)}: the run to learn from did not"

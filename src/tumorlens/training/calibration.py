@@ -1,4 +1,4 @@
-"""What a trained network still needs before it may answer: temperature, bars, sets, gate threshold.
+"""What a trained network still needs before it may answer: temperature, thresholds, sets, gate.
 
 All of it is fitted on validation images, which chose the epoch too and trained nothing.
 """
@@ -19,18 +19,18 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import (
-    Outcome,
-    choose_rule,
-    choose_rule_abroad,
+    AbstentionOutcome,
+    fit_shifted_thresholds,
+    fit_thresholds,
     outcome,
     stricter,
 )
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
-from tumorlens.evaluation.metrics import RIGHT
+from tumorlens.evaluation.metrics import CORRECT
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import Gate
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import ANSWERABLE
 from tumorlens.training import cache
 from tumorlens.training.gate import GATE_PREPROCESS
@@ -41,12 +41,12 @@ MAX_REFUSED: Final = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut:
+class ValidationSet:
     """Validation images of one manifest."""
 
     manifest: Manifest
     split: Split
-    left_out: frozenset[str] = frozenset()
+    held_out_sources: frozenset[str] = frozenset()
     """Sources and families that take no part."""
 
     def chosen(self) -> list[int]:
@@ -56,7 +56,7 @@ class HeldOut:
         return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and self._fits(r)]
 
     def _fits(self, record: Record) -> bool:
-        return usable(record) and not {record.source, record.family} & self.left_out
+        return usable(record) and not {record.source, record.family} & self.held_out_sources
 
     def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""
@@ -64,7 +64,7 @@ class HeldOut:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stranger:
+class HeldOutSource:
     """Sources that a bundle was trained without, to see how sure it is of what it never saw."""
 
     made: Bundle
@@ -74,7 +74,7 @@ class Stranger:
 
     def chosen(self) -> list[int]:
         """Records of what the bundle was trained without; raises ``SplitError`` for none."""
-        away = set(map(str, self.made.info.training.get("left_out") or ()))
+        away = set(map(str, self.made.info.training.get("held_out_sources") or ()))
         parts = self.split.parts(self.manifest) if self.split else [""] * len(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
         found = [
@@ -93,30 +93,32 @@ class Stranger:
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).logits(images)
-        shares = probabilities(logits, self.made.info.temperature)
-        return shares, _right([self.manifest.records[i].label for i in chosen])
+        probabilities = softmax(logits, self.made.info.temperature)
+        return probabilities, _correct([self.manifest.records[i].label for i in chosen])
 
 
 def calibrate(
     made: Bundle,
-    main: HeldOut,
-    others: Sequence[HeldOut],
+    main: ValidationSet,
+    others: Sequence[ValidationSet],
     cache_folder: Path,
     gate: bytes | None = None,
     coverage: float = COVERAGE,
-    strangers: Sequence[Stranger] = (),
-) -> tuple[Bundle, Outcome]:
-    """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
+    held_out: Sequence[HeldOutSource] = (),
+) -> tuple[Bundle, AbstentionOutcome]:
+    """Fit temperature and prediction sets (on ``main``), thresholds (on all).
 
     ``coverage`` is what the sets of each class shall hold. What the bundle was trained without
-    takes no part here either: it is kept for the test. ``strangers`` show how sure networks made
-    alike are of sources they never saw: no bar is lower than theirs.
+    takes no part here either: it is kept for the test. ``held_out`` show how sure networks made
+    alike are of sources they never saw: no threshold is lower than theirs.
 
-    Returns the bundle with them, not yet saved, and what the bars do to the validation images.
+    Returns the bundle with them, not yet saved, and what the thresholds do on validation.
     Raises ``SplitError`` where there are none.
     """
-    left_out = frozenset(map(str, made.info.training.get("left_out") or ()))
-    main, *others = (dataclasses.replace(held, left_out=left_out) for held in (main, *others))
+    held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
+    main, *others = (
+        dataclasses.replace(held, held_out_sources=held_out_sources) for held in (main, *others)
+    )
     others = [held for held in others if held.chosen()]
     sets = [main, *others]
     if not main.chosen():
@@ -124,20 +126,20 @@ def calibrate(
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
     logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
-    right = [_right([held.manifest.records[i].label for i in held.chosen()]) for held in sets]
-    labels = right[0].argmax(axis=1)
+    correct = [_correct([held.manifest.records[i].label for i in held.chosen()]) for held in sets]
+    labels = correct[0].argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
-    known = right[0].sum(axis=1) == 1  # not "some tumour"
+    known = correct[0].sum(axis=1) == 1  # not "some tumour"
     kept = msgspec.structs.replace(
-        fit_sets(probabilities(logits[0][known], temperature), labels[known], coverage),
+        fit_sets(softmax(logits[0][known], temperature), labels[known], coverage),
         chosen_on=f"{main.split.info.name} validation",
     )
-    shares = probabilities(np.concatenate(logits), temperature)
-    answers = np.concatenate(right)
+    probabilities = softmax(np.concatenate(logits), temperature)
+    answers = np.concatenate(correct)
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
-    rule, rule_on = choose_rule(shares, answers), on
-    if strangers:
-        rule = stricter(rule, _rule_abroad(strangers, cache_folder))
+    rule, rule_on = fit_thresholds(probabilities, answers), on
+    if held_out:
+        rule = stricter(rule, _shifted_thresholds(held_out, cache_folder))
         rule_on = f"{on}, and sources left out"
     rule = msgspec.structs.replace(rule, chosen_on=rule_on)
     info = msgspec.structs.replace(
@@ -146,7 +148,7 @@ def calibrate(
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
         info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, on))
-    return Bundle(info, made.model, gate), outcome(shares, answers, rule)
+    return Bundle(info, made.model, gate), outcome(probabilities, answers, rule)
 
 
 def save(folder: Path, done: Bundle) -> Bundle:
@@ -154,15 +156,15 @@ def save(folder: Path, done: Bundle) -> Bundle:
     return bundle.save(folder, done.info, done.model, done.gate)
 
 
-def _rule_abroad(strangers: Sequence[Stranger], cache_folder: Path) -> DecisionRule:
-    found = [stranger.answers(cache_folder) for stranger in strangers]
-    shares, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return choose_rule_abroad(shares, right)
+def _shifted_thresholds(held_out: Sequence[HeldOutSource], cache_folder: Path) -> DecisionRule:
+    found = [source.answers(cache_folder) for source in held_out]
+    probabilities, correct = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return fit_shifted_thresholds(probabilities, correct)
 
 
-def _right(labels: Sequence[str]) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = RIGHT[[ANSWERABLE.index(label) for label in labels]]
-    return right
+def _correct(labels: Sequence[str]) -> NDArray[np.bool_]:
+    correct: NDArray[np.bool_] = CORRECT[[ANSWERABLE.index(label) for label in labels]]
+    return correct
 
 
 def _gate_facts(model: bytes, pictures: NDArray[np.uint8], on: str) -> GateFacts:

@@ -47,13 +47,13 @@ class TrainingData:
     manifest: Manifest
     split: Split
     extras: Sequence[Extra] = ()
-    left_out: Sequence[str] = ()
+    held_out_sources: Sequence[str] = ()
     """Sources or families that neither train nor validate: to test on them as on a stranger."""
     allow_partial: bool = False
 
     def keeps(self, record: Record) -> bool:
         """Whether a record of the wanted part takes part."""
-        return usable(record) and not {record.source, record.family} & set(self.left_out)
+        return usable(record) and not {record.source, record.family} & set(self.held_out_sources)
 
     def facts(self) -> dict[str, Any]:
         """For the run's record: what it saw, and how much from where."""
@@ -66,7 +66,7 @@ class TrainingData:
                 "disjoint": self.split.info.disjoint,
             },
             "extra": [extra.facts() for extra in self.extras],
-            "left_out": list(self.left_out),
+            "held_out_sources": list(self.held_out_sources),
             "train_images": dict(sorted(sources.items())),
         }
 
@@ -77,7 +77,7 @@ class TrainingData:
         for extra in self.extras:
             digest.update(extra.manifest.sha256.encode())
             digest.update((extra.split.info.sha256 if extra.split else "").encode())
-        digest.update("\t".join(sorted(self.left_out)).encode())
+        digest.update("\t".join(sorted(self.held_out_sources)).encode())
         return digest.hexdigest()
 
     def load(

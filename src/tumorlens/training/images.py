@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.metrics import RIGHT
+from tumorlens.evaluation.metrics import CORRECT
 from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR, OTHER_PATHOLOGY
 from tumorlens.training import cache
 
@@ -54,7 +54,7 @@ class ImageSet:
         """Read the records ``chosen`` through the cache in ``folder``."""
         records = [manifest.records[i] for i in chosen]
         images = cache.cached_images(manifest, chosen, config, folder)
-        answers = RIGHT[[ANSWERABLE.index(record.label) for record in records]]
+        answers = CORRECT[[ANSWERABLE.index(record.label) for record in records]]
         labels = answers.argmax(axis=1).astype(np.int64)
         if not with_masks:
             return cls(images, labels, answers)

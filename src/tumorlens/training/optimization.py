@@ -43,7 +43,7 @@ def image_side(epoch: int, config: TrainConfig) -> int:
 
 def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
     """Changes to the images of ``epoch`` (from 0): the recipe's, calmed towards the end."""
-    if epoch < config.augment.calm_from * config.epochs:
+    if epoch < config.augment.mixup_off_after * config.epochs:
         return config.augment
     return msgspec.structs.replace(config.augment, mixup=0.0, erase=0.0)
 
@@ -56,24 +56,24 @@ def answer_losses(
     One right class: cross-entropy with the label smoothed over all classes. Several, for labels
     that say "one of these": the same between them together and the others together.
     """
-    log_shares = torch.log_softmax(logits.float(), dim=1)
+    log_probabilities = torch.log_softmax(logits.float(), dim=1)
     classes = logits.shape[1]
     smoothed = answers * (1 - smoothing) + smoothing / classes
-    one = -(smoothed * class_weights * log_shares).sum(dim=1)
-    inside = log_shares.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
-    outside = log_shares.masked_fill(answers == 1, -torch.inf).logsumexp(dim=1)
+    one = -(smoothed * class_weights * log_probabilities).sum(dim=1)
+    inside = log_probabilities.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
+    outside = log_probabilities.masked_fill(answers == 1, -torch.inf).logsumexp(dim=1)
     doubt = smoothing * (1 - answers.mean(dim=1))
     any_of = -((1 - doubt) * inside + doubt * outside)
     return torch.where(answers.sum(dim=1) > 1, any_of, one)
 
 
-def taught_losses(logits: Tensor, shares: Tensor) -> Tensor:
+def distillation_losses(logits: Tensor, probabilities: Tensor) -> Tensor:
     """Loss of each image (N,) against teachers' probabilities (N, C): their divergence.
 
     Zero where the pupil says the same.
     """
-    log_shares = torch.log_softmax(logits.float(), dim=1)
-    return nn.functional.kl_div(log_shares, shares, reduction="none").sum(dim=1)
+    log_probabilities = torch.log_softmax(logits.float(), dim=1)
+    return nn.functional.kl_div(log_probabilities, probabilities, reduction="none").sum(dim=1)
 
 
 def lesion_losses(lesion: Tensor, masks: Tensor) -> Tensor:

@@ -22,12 +22,12 @@ from tumorlens.training import architectures, cache, export, provenance
 from tumorlens.training.ancestry import remembered
 from tumorlens.training.checkpoint import CHECKPOINT_FILE
 from tumorlens.training.data import TrainingData
+from tumorlens.training.distillation import Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.start import Start
-from tumorlens.training.teaching import Teachers
 from tumorlens.training.trainer import Trainer, Watcher
 
 BUNDLE_FOLDER: Final = "bundle"
@@ -199,8 +199,10 @@ def _start(config: TrainConfig, folder: Path | None, data: TrainingData) -> Star
 
 
 def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> Teachers:
-    if bool(options.teachers) != (config.teach > 0):
-        raise RecipeError("a teacher needs a recipe with `teach`, and such a recipe a teacher")
+    if bool(options.teachers) != (config.distillation_weight > 0):
+        raise RecipeError(
+            "--teacher requires a recipe with `distillation_weight > 0`, and the reverse"
+        )
     teachers = Teachers.load(options.teachers, options.threads)
     teachers.check(config.preprocess)
     for ancestor in teachers.ancestors:

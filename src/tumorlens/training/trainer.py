@@ -22,12 +22,12 @@ from tumorlens.labels import CLASSES
 from tumorlens.training import architectures, checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
 from tumorlens.training.checkpoint import RunState
+from tumorlens.training.distillation import Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
 from tumorlens.training.start import Start
-from tumorlens.training.teaching import Teachers
 
 _VALIDATION_BATCH = 128
 _SAMPLE = 256
@@ -84,7 +84,7 @@ class Trainer:
         self.config, self.train_set, self.validation_set = config, train, validation
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
-        self.teachers = teachers if config.teach > 0 else None
+        self.teachers = teachers if config.distillation_weight > 0 else None
         torch.manual_seed(config.seed)
         network = build(config)
         if start is not None:
@@ -200,8 +200,10 @@ class Trainer:
             answers = share * answers + (1 - share) * other_answers
             places = share * places + (1 - share) * other_places
         if self.teachers is not None:
-            taught = optimization.taught_losses(logits, self.teachers.shares(seen))
-            answers = (answers + config.teach * taught) / (1 + config.teach)
+            taught = optimization.distillation_losses(logits, self.teachers.probabilities(seen))
+            answers = (answers + config.distillation_weight * taught) / (
+                1 + config.distillation_weight
+            )
         loss = (answers + config.augment.lesions.mask_loss * places).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -248,7 +250,7 @@ class Trainer:
         """Validate the averaged weights; keep them where they are the best so far."""
         logits = self.predict(self.average.values, self.validation_set)
         labels = torch.from_numpy(self.validation_set.labels)
-        if self.config.tempered_choice:
+        if self.config.select_by_calibrated_loss:
             logits = logits / fit_temperature(logits.numpy(), self.validation_set.labels)
         entry = {
             "epoch": self.state.epoch,

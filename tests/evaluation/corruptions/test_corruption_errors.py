@@ -1,4 +1,4 @@
-"""Errors on spoiled pictures, and their ratio to a reference's."""
+"""Errors on corrupted pictures, and their ratio to a reference's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.evaluation.corruptions import figures, run
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 
@@ -32,17 +32,17 @@ def rival(
 def found(
     classifier: Classifier, rival: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> run.Corruptions:
-    rounds = [Round(classifier, tuple(clean_split.parts(phantom_set)))]
+    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
     return run.corrupt(
-        rounds, phantom_set, "test", images=6, reference=rival, sampling=Sampling(100, 0)
+        folds, phantom_set, "test", images=6, reference=rival, sampling=Sampling(100, 0)
     )
 
 
 def test_errors_are_those_of_the_classifier(
     found: run.Corruptions, classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    rounds = [Round(classifier, tuple(clean_split.parts(phantom_set)))]
-    chosen = [record for _, record in run._choose(rounds, phantom_set, "test", 6)]
+    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
+    chosen = [record for _, record in run._choose(folds, phantom_set, "test", 6)]
     noise = CORRUPTIONS[0]
     wrong = 0
     for record in chosen:
@@ -56,12 +56,12 @@ def test_errors_are_those_of_the_classifier(
 def test_classes_are_drawn_evenly(
     classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    rounds = [Round(classifier, tuple(clean_split.parts(phantom_set)))]
-    chosen = run._choose(rounds, phantom_set, "test", 8)
+    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
+    chosen = run._choose(folds, phantom_set, "test", 8)
     labels = [record.label for _, record in chosen]
     assert all(labels.count(name) == 2 for name in set(labels))
-    assert chosen == run._choose(rounds, phantom_set, "test", 8)
-    everything = run._choose(rounds, phantom_set, "test", 10_000)
+    assert chosen == run._choose(folds, phantom_set, "test", 8)
+    everything = run._choose(folds, phantom_set, "test", 10_000)
     assert len(everything) == clean_split.info.counts["test"]
 
 
@@ -93,9 +93,9 @@ def test_figures_are_pictures(found: run.Corruptions, phantom_set: Manifest) -> 
 def test_without_a_reference_errors_are_absolute(
     classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    rounds = [Round(classifier, tuple(clean_split.parts(phantom_set)))]
+    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
     alone = run.corrupt(
-        rounds, phantom_set, "test", images=2, reference=None, sampling=Sampling(100, 0)
+        folds, phantom_set, "test", images=2, reference=None, sampling=Sampling(100, 0)
     )
     assert alone.relative is None
     assert run.as_dict(alone)["mean_corruption_error"] is None

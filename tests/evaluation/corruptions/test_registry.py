@@ -1,4 +1,4 @@
-"""Every corruption spoils, and more so with strength; the same key spoils alike."""
+"""Every corruption corrupts, and more so with strength; the same key corrupts alike."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ def change(corruption: Corruption, head: NDArray[np.uint8], strength: int) -> fl
     scaled = (pixels - pixels.min()) / np.ptp(pixels)
     changes = []
     for k in range(4):
-        spoiled = corruption(pixels, strength, f"key {k}")
+        corrupted = corruption(pixels, strength, f"key {k}")
         if corruption.name in ("rotation", "crop"):
-            changes.append(np.abs(seen(spoiled) - seen(pixels)).mean())
+            changes.append(np.abs(seen(corrupted) - seen(pixels)).mean())
         else:
-            changes.append(np.abs(spoiled - scaled).mean())
+            changes.append(np.abs(corrupted - scaled).mean())
     return float(np.mean(changes))
 
 
@@ -60,11 +60,11 @@ def test_the_intensity_range_does_not_matter(
 @pytest.mark.parametrize("shape", [(33, 70), (70, 33), (64, 64)])
 def test_small_and_oblong_pictures(corruption: Corruption, shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).normal(100, 30, shape).astype(np.float32)
-    spoiled = corruption(pixels, 5, "k")
-    assert spoiled.ndim == 2
-    assert np.isfinite(spoiled).all()
-    assert min(spoiled.shape) >= 16
-    assert seen(spoiled).shape == (96, 96)
+    corrupted = corruption(pixels, 5, "k")
+    assert corrupted.ndim == 2
+    assert np.isfinite(corrupted).all()
+    assert min(corrupted.shape) >= 16
+    assert seen(corrupted).shape == (96, 96)
 
 
 def test_ten_names() -> None:

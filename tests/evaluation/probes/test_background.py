@@ -45,8 +45,8 @@ def test_black_air_changes_nothing(
     brightness_classifier: Classifier, take: Callable[..., Pictures]
 ) -> None:
     pictures = take(brightness_classifier, 4)
-    assert pictures.right.all()
+    assert pictures.correct.all()
     found = background.outcome(pictures)
     assert set(found.values) == set(background.PROBE.rates)
     assert found.values["changed"].tolist() == [0.0] * 8
-    assert found.values["right"].tolist() == [1.0] * 8
+    assert found.values["correct"].tolist() == [1.0] * 8

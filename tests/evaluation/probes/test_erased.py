@@ -13,7 +13,7 @@ def test_a_network_that_looks_at_the_tumour(
     brightness_classifier: Classifier, take: Callable[..., Pictures]
 ) -> None:
     pictures = take(brightness_classifier, 6)
-    assert pictures.right.all()
+    assert pictures.correct.all()
     found = erased.outcome(pictures)
     ill = pictures.labels == 0
     assert set(found.values) == set(erased.PROBE.rates)

@@ -35,11 +35,11 @@ def test_a_network_that_sees_nothing_of_the_frame(
     pictures = take(linear_classifier(weights, np.array([0.0, -99, 23, -99])), 6)
     found = frame.outcome(pictures)
     assert found.values["removed_changed"].mean() == 0.0
-    assert found.values["removed_right"].tolist() == pictures.right.tolist()
+    assert found.values["removed_correct"].tolist() == pictures.correct.tolist()
     healthy = pictures.labels == 2
     assert np.isnan(found.values["removed_missed"][healthy]).all()
     # Without its inside every head is dark, so each is told no tumour.
-    assert (found.values["only_right"] == healthy).all()
+    assert (found.values["only_correct"] == healthy).all()
 
 
 def test_every_rate_is_filled(

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets import collections, importers
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import lesions, pictures
 from tumorlens.evaluation.probes.run import PROBES, probe
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.rounds import Round
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.classifier import Classifier
 
@@ -74,14 +74,14 @@ def test_embeddings_are_one_row_an_image(drawn: Manifest, classifier: Classifier
 
 
 def test_all_probes_over_two_rounds(drawn: Manifest, classifier: Classifier) -> None:
-    rounds = [
-        Round(classifier, ("test",) * 3 + ("train",) * 4, "fold 0"),
-        Round(classifier, ("train",) * 3 + ("test",) * 4, "fold 1"),
+    folds = [
+        Fold(classifier, ("test",) * 3 + ("train",) * 4, "fold 0"),
+        Fold(classifier, ("train",) * 3 + ("test",) * 4, "fold 1"),
     ]
-    found = probe(rounds, drawn, "test", Sampling(100, 0))
+    found = probe(folds, drawn, "test", Sampling(100, 0))
     assert [one.name for one in found] == [*(p.name for p in PROBES), "source"]
     frame = {rate.name: rate for rate in found[0].rates}
-    assert frame["only_right"].images == 6
+    assert frame["only_correct"].images == 6
     assert frame["removed_missed"].images == 3
 
 
@@ -94,10 +94,10 @@ def test_images_beside_join_the_source_probe_only(drawn: Manifest, classifier: C
     ]
     healthy = Manifest(tuple(r for r in records if r.label == "notumor"), drawn.folder)
     tumors = Manifest(tuple(r for r in records if r.label == "tumor"), drawn.folder)
-    rounds = [Round(classifier, ("test",) * len(healthy))]
-    alone = probe(rounds, healthy, "test", Sampling(100, 0))
+    folds = [Fold(classifier, ("test",) * len(healthy))]
+    alone = probe(folds, healthy, "test", Sampling(100, 0))
     beside = [(tumors, ["test"] * len(tumors))]
-    joined = probe(rounds, healthy, "test", Sampling(100, 0), beside=beside)
+    joined = probe(folds, healthy, "test", Sampling(100, 0), beside=beside)
     assert [rate.name for rate in alone[-1].rates] == ["within_no_tumour"]
     names = {rate.name: rate.images for rate in joined[-1].rates}
     assert names["tumour_and_healthy_balanced"] == 96

@@ -201,7 +201,7 @@ def test_an_abstained_answer_is_never_shown_as_no_tumour(
 ) -> None:
     """A bundle whose bar no answer passes, asked about a healthy head."""
     made = bundle.load("phantom")
-    rule = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
+    rule = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     bundle.save(tmp_path / "strict", msgspec.structs.replace(made.info, decision=rule), made.model)
     with start(bundle=str(tmp_path / "strict")) as url:
         page = context.new_page()

@@ -219,8 +219,8 @@ def test_what_is_held_back_is_held_back_of_the_whole(
 ) -> None:
     """A bar that no answer passes, and a gate that no slice does."""
     made = bundle.load("phantom")
-    rule = bundle.DecisionRule(tumor_at_least=1.0, notumor_at_least=1.0)
-    sets = bundle.SetRule(coverage=0.9, at_least=(0.0, 0.2, 0.0, 0.2))
+    rule = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
+    sets = bundle.ConformalThresholds(coverage=0.9, thresholds=(0.0, 0.2, 0.0, 0.2))
     info = msgspec.structs.replace(made.info, decision=rule, prediction_sets=sets)
     gate = None
     if decision == "rejected":

@@ -54,8 +54,8 @@ def examples_png(found: Corruptions, manifest: Manifest, side: int) -> bytes:
         panels = figure.subplots(STRENGTHS, len(CORRUPTIONS))
         for k, corruption in enumerate(CORRUPTIONS):
             for strength in range(1, STRENGTHS + 1):
-                spoiled = corruption(pixels, strength, record.sha256)
-                shown = preprocessing.preprocess(spoiled, config, record.path)
+                corrupted = corruption(pixels, strength, record.sha256)
+                shown = preprocessing.preprocess(corrupted, config, record.path)
                 _show(panels[strength - 1, k], shown)
             panels[0, k].set_title(corruption.title.replace(" (", "\n("), fontsize=10)
         for strength in range(1, STRENGTHS + 1):

@@ -22,7 +22,7 @@ STRENGTHS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Corruption:
-    """One way to spoil a picture."""
+    """One way to corrupt a picture."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ class Corruption:
     """(H, W), 0 to 1, to a picture of about that range, perhaps of another size."""
 
     def __call__(self, pixels: NDArray[np.float32], strength: int, key: str) -> NDArray[np.float32]:
-        """Spoil a picture (H, W) of any intensity range by strength 1 to 5.
+        """Corrupt a picture (H, W) of any intensity range by strength 1 to 5.
 
         What is random is drawn from ``key`` and the corruption's name, so that the strengths of
         one picture differ in nothing but strength. The result has the range 0 to about 1.

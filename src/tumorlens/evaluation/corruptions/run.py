@@ -1,8 +1,8 @@
-"""Error rates on spoiled pictures, and the mean corruption error relative to a reference.
+"""Error rates on corrupted pictures, and the mean corruption error relative to a reference.
 
 Each corruption's error is summed over the five strengths and divided by the reference's; their
 mean is the mean corruption error (mCE) of Hendrycks and Dietterich (2019). Without a reference the
-errors are absolute. Pictures are spoiled as they are in the file, before any preprocessing.
+errors are absolute. Pictures are corrupted as they are in the file, before any preprocessing.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
-from tumorlens.evaluation.exposure import group_of
-from tumorlens.evaluation.probes.finding import Wanted, share
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.pictures import answer
+from tumorlens.evaluation.probes.result import Wanted, share
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.evaluation.rounds import Round
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import ANSWERABLE, NO_TUMOR_INDEX
@@ -43,7 +43,7 @@ class Errors:
     clean: float
     """On the untouched images."""
     table: Floats
-    """(corruptions, 5) on the spoiled ones."""
+    """(corruptions, 5) on the corrupted ones."""
     missed: Floats
     """(corruptions, 5) share of tumour images answered no tumour; NaN without any."""
 
@@ -64,7 +64,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Corruptions:
-    """What spoiling did."""
+    """What corrupting did."""
 
     images: int
     own: Errors
@@ -72,7 +72,7 @@ class Corruptions:
     mean_error: Estimate
     """Error rate over all corruptions and strengths, with its interval over groups."""
     picture: Record
-    """A tumour image whose spoiled versions are shown; of those spoiled, the first."""
+    """A tumour image whose corrupted versions are shown; of those corrupted, the first."""
 
     @property
     def rows(self) -> list[Row]:
@@ -102,7 +102,7 @@ class Corruptions:
 
 
 def corrupt(
-    rounds: Sequence[Round],
+    folds: Sequence[Fold],
     manifest: Manifest,
     part: str,
     *,
@@ -111,16 +111,16 @@ def corrupt(
     sampling: Sampling,
     progress: Progress | None = None,
 ) -> Corruptions:
-    """Spoil ``images`` images of ``part``, drawn evenly from the labels, in every way."""
-    chosen = _choose(rounds, manifest, part, images)
+    """Corrupt ``images`` images of ``part``, drawn evenly from the labels, in every way."""
+    chosen = _choose(folds, manifest, part, images)
     labels = np.array([ANSWERABLE.index(record.label) for _, record in chosen], dtype=np.int64)
     models = [[one.classifier, *([reference] if reference else [])] for one, _ in chosen]
     predicted = np.array(
         list(_answers([record for _, record in chosen], models, manifest, progress))
     )
     errors = [errors_of(labels, predicted[:, k]) for k in range(predicted.shape[1])]
-    names = [rounds[0].classifier.model.name, *([reference.model.name] if reference else [])]
-    wrong = ~metrics.RIGHT[labels[:, np.newaxis], predicted[:, 0, 1:]]
+    names = [folds[0].classifier.model.name, *([reference.model.name] if reference else [])]
+    wrong = ~metrics.CORRECT[labels[:, np.newaxis], predicted[:, 0, 1:]]
     groups = [group_of(record) for _, record in chosen]
     mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
     own, *others = (Errors(name, *found) for name, found in zip(names, errors, strict=True))
@@ -129,8 +129,8 @@ def corrupt(
     return Corruptions(len(chosen), own, others[0] if others else None, mean, picture)
 
 
-def spoiled(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
-    """Yield the picture (H, W) untouched, then spoiled by each corruption at each strength."""
+def corrupted(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
+    """Yield the picture (H, W) untouched, then corrupted by each corruption at each strength."""
     yield pixels
     for corruption in CORRUPTIONS:
         for strength in range(1, STRENGTHS + 1):
@@ -172,11 +172,11 @@ def _nullable(values: Sequence[float]) -> list[float | None]:
 
 
 def _choose(
-    rounds: Sequence[Round], manifest: Manifest, part: str, count: int
-) -> list[tuple[Round, Record]]:
+    folds: Sequence[Fold], manifest: Manifest, part: str, count: int
+) -> list[tuple[Fold, Record]]:
     pairs = [
         (one, record)
-        for one in rounds
+        for one in folds
         for record, name in zip(manifest, one.parts, strict=True)
         if name == part
     ]
@@ -204,7 +204,7 @@ def _answers(
     manifest: Manifest,
     progress: Progress | None,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield (models, 1 + 50) answers for each record; pictures are spoiled by several threads."""
+    """Yield (models, 1 + 50) answers for each record; pictures are corrupted by several threads."""
     with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
         for done, (batches, own) in enumerate(zip(work, models, strict=True), start=1):
@@ -218,7 +218,7 @@ def _prepare(
 ) -> list[NDArray[np.uint8]]:
     """What each model sees of a record's versions: (1 + 50, S, S) each."""
     pixels = reader.read(manifest.file(record)).pixels
-    versions = list(spoiled(pixels, record.sha256))
+    versions = list(corrupted(pixels, record.sha256))
     return [
         np.stack(
             [
@@ -234,7 +234,7 @@ def errors_of(
     labels: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> tuple[float, Floats, Floats]:
     """Clean error, errors and missed tumours (corruptions, 5) of answers (N, 1 + 50)."""
-    wrong = ~metrics.RIGHT[labels[:, np.newaxis], predicted]
+    wrong = ~metrics.CORRECT[labels[:, np.newaxis], predicted]
     tumor = labels != NO_TUMOR_INDEX
     missed = np.full(_CELLS, np.nan)
     if tumor.any():

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tumorlens.evaluation import metrics
-from tumorlens.evaluation.probes.finding import Outcome, Probe, Wanted
 from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 AIR: Final = 31
 """Grey value, of 255, up to which a pixel may be air: the level at which the head is cropped."""
@@ -36,14 +36,14 @@ def air(image: Images) -> NDArray[np.bool_]:
     return found
 
 
-def outcome(pictures: Pictures) -> Outcome:
+def outcome(pictures: Pictures) -> ProbeValues:
     """Answer for each image with black air."""
     clean = [scrubbed(image) for image in pictures.images]
     answers = pictures.answer(np.array(clean, dtype=np.uint8).reshape(pictures.images.shape))
-    return Outcome(
+    return ProbeValues(
         {
             "changed": (answers != pictures.predicted).astype(np.float64),
-            "right": metrics.RIGHT[pictures.labels, answers].astype(np.float64),
+            "correct": metrics.CORRECT[pictures.labels, answers].astype(np.float64),
         }
     )
 
@@ -54,7 +54,7 @@ PROBE = Probe(
     "The dark region around the head is made black, noise and ghosts in it included.",
     {
         "changed": Wanted("answers changed", "at most 2%"),
-        "right": Wanted("right", "as before"),
+        "correct": Wanted("correct", "as before"),
     },
     outcome,
 )

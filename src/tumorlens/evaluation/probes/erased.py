@@ -3,17 +3,24 @@
 import numpy as np
 
 from tumorlens.evaluation.probes import lesions
-from tumorlens.evaluation.probes.finding import Example, Outcome, Probe, Wanted, said, taking_part
-from tumorlens.evaluation.probes.finding import truth as is_
 from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.result import (
+    Example,
+    Probe,
+    ProbeValues,
+    Wanted,
+    said,
+    taking_part,
+)
+from tumorlens.evaluation.probes.result import truth as is_
 from tumorlens.labels import NO_TUMOR_INDEX
 
 _EXAMPLES = 6
 
 
-def outcome(pictures: Pictures) -> Outcome:
+def outcome(pictures: Pictures) -> ProbeValues:
     """Cover every outlined tumour that was answered rightly and can be covered."""
-    erased = {int(i): _erased(pictures, int(i)) for i in np.flatnonzero(pictures.right)}
+    erased = {int(i): _erased(pictures, int(i)) for i in np.flatnonzero(pictures.correct)}
     rows = [i for i, image in erased.items() if image is not None]
     chosen = np.array(rows, dtype=np.int64)
     changed = np.array([erased[i] for i in rows], dtype=np.uint8)
@@ -30,7 +37,7 @@ def outcome(pictures: Pictures) -> Outcome:
         )
         for k in apart
     ]
-    return Outcome(
+    return ProbeValues(
         {
             "leaves": taking_part(count, chosen, answers != before),
             "healthy": taking_part(count, chosen, answers == NO_TUMOR_INDEX),

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets.controls import FRAME_SHARE
 from tumorlens.evaluation import metrics
-from tumorlens.evaluation.probes.finding import Outcome, Probe, Wanted
 from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 from tumorlens.labels import NO_TUMOR_INDEX
 
 
@@ -30,17 +30,17 @@ def removed(images: Images) -> Images:
     return unframed
 
 
-def outcome(pictures: Pictures) -> Outcome:
+def outcome(pictures: Pictures) -> ProbeValues:
     """Answer for each image without its inside, and without its frame."""
     framed = pictures.answer(only(pictures.images))
     unframed = pictures.answer(removed(pictures.images))
     labels = pictures.labels
     missed = np.where(labels == NO_TUMOR_INDEX, np.nan, unframed == NO_TUMOR_INDEX)
-    return Outcome(
+    return ProbeValues(
         {
-            "only_right": metrics.RIGHT[labels, framed].astype(np.float64),
+            "only_correct": metrics.CORRECT[labels, framed].astype(np.float64),
             "removed_changed": (unframed != pictures.predicted).astype(np.float64),
-            "removed_right": metrics.RIGHT[labels, unframed].astype(np.float64),
+            "removed_correct": metrics.CORRECT[labels, unframed].astype(np.float64),
             "removed_missed": missed,
         }
     )
@@ -52,9 +52,9 @@ PROBE = Probe(
     "The outer 8% of the picture as the network sees it is left alone, or is blackened. A network "
     "that is right by the frame alone looks at where a picture comes from.",
     {
-        "only_right": Wanted("right by the frame alone", "about chance"),
+        "only_correct": Wanted("correct by the frame alone", "about chance"),
         "removed_changed": Wanted("answers changed without the frame", "at most 2%"),
-        "removed_right": Wanted("right without the frame", "as before"),
+        "removed_correct": Wanted("correct without the frame", "as before"),
         "removed_missed": Wanted("tumours missed without the frame", "as before"),
     },
     outcome,

@@ -5,9 +5,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tumorlens.evaluation.probes import lesions
-from tumorlens.evaluation.probes.finding import Example, Outcome, Probe, Wanted, said, taking_part
-from tumorlens.evaluation.probes.finding import truth as is_
 from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.result import (
+    Example,
+    Probe,
+    ProbeValues,
+    Wanted,
+    said,
+    taking_part,
+)
+from tumorlens.evaluation.probes.result import truth as is_
 from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
 
 _EXAMPLES: Final = 6
@@ -24,7 +31,7 @@ class _Graft(NamedTuple):
     control: Images
 
 
-def outcome(pictures: Pictures) -> Outcome:
+def outcome(pictures: Pictures) -> ProbeValues:
     """Paste a tumour into every healthy head that was answered rightly and that one fits."""
     grafts = _grafts(pictures)
     rows = np.array([graft.row for graft in grafts], dtype=np.int64)
@@ -44,7 +51,7 @@ def outcome(pictures: Pictures) -> Outcome:
         )
         for k in apart
     ]
-    return Outcome(
+    return ProbeValues(
         {
             "tumor": taking_part(count, rows, answers != NO_TUMOR_INDEX),
             "class": taking_part(count, rows, answers == donors),
@@ -55,9 +62,9 @@ def outcome(pictures: Pictures) -> Outcome:
 
 
 def _grafts(pictures: Pictures) -> list[_Graft]:
-    outlined = pictures.masks.any(axis=(1, 2)) & pictures.right & (pictures.labels < len(CLASSES))
+    outlined = pictures.masks.any(axis=(1, 2)) & pictures.correct & (pictures.labels < len(CLASSES))
     donors = np.flatnonzero(outlined & (pictures.labels != NO_TUMOR_INDEX))
-    hosts = np.flatnonzero(pictures.right & (pictures.labels == NO_TUMOR_INDEX))
+    hosts = np.flatnonzero(pictures.correct & (pictures.labels == NO_TUMOR_INDEX))
     if len(donors) == 0:
         return []
     found = [_graft(pictures, int(row), donors.tolist()) for row in hosts]

@@ -15,10 +15,10 @@ from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
-from tumorlens.evaluation.exposure import group_of
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import ANSWERABLE, OTHER_PATHOLOGY
 
 Images = NDArray[np.uint8]
@@ -27,7 +27,7 @@ BATCH_SIZE: Final = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pictures:
-    """N images of one round, preprocessed for its bundle, S pixels a side."""
+    """N images of one fold, preprocessed for its bundle, S pixels a side."""
 
     classifier: Classifier
     records: tuple[Record, ...]
@@ -45,9 +45,9 @@ class Pictures:
         return len(self.records)
 
     @property
-    def right(self) -> NDArray[np.bool_]:
+    def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the untouched image is answered rightly."""
-        found: NDArray[np.bool_] = metrics.RIGHT[self.labels, self.predicted]
+        found: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
         return found
 
     def answer(self, images: Images) -> NDArray[np.int64]:
@@ -111,7 +111,7 @@ def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
     temperature = classifier.bundle.info.temperature
     found = [np.zeros(0, dtype=np.int64)]
     for batch in _batches(images):
-        table = probabilities(classifier.forward(batch).logits, temperature)
+        table = softmax(classifier.forward(batch).logits, temperature)
         found.append(table.argmax(axis=1).astype(np.int64))
     return np.concatenate(found)
 

@@ -1,34 +1,34 @@
-"""All probes, over all rounds of an evaluation."""
+"""All probes, over all folds of an evaluation."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import background, erased, frame, pasted, source
-from tumorlens.evaluation.probes.finding import Finding, Probe, pool
 from tumorlens.evaluation.probes.pictures import join, load
+from tumorlens.evaluation.probes.result import Probe, ProbeResult, pool
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.rounds import Round
 
 PROBES: Final[tuple[Probe, ...]] = (frame.PROBE, background.PROBE, erased.PROBE, pasted.PROBE)
 
 
 def probe(
-    rounds: Sequence[Round],
+    folds: Sequence[Fold],
     manifest: Manifest,
     part: str,
     sampling: Sampling,
     progress: Progress | None = None,
     beside: Sequence[tuple[Manifest, Sequence[str]]] = (),
-) -> tuple[Finding, ...]:
-    """Ask every question of each round's bundle on the images that it is scored on.
+) -> tuple[ProbeResult, ...]:
+    """Ask every question of each fold's bundle on the images that it is scored on.
 
     The images of ``part`` of the manifests ``beside``, each with its parts, join in where the
     source is to be told: tumours of a source whose healthy heads are scored break the tie between
     source and class.
     """
-    loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in rounds]
+    loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
     loaded = [pictures for pictures in loaded if len(pictures)]
     groups = [group for pictures in loaded for group in pictures.groups]
     found = [

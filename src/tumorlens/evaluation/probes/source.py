@@ -17,14 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.probes.finding import Finding, Rate
 from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.result import ProbeResult, Rate
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.labels import ANSWERABLE, LABEL_NAMES, NO_TUMOR_INDEX
 
 FOLDS: Final = 5
 MIN_IMAGES: Final = 20
-"""Images that a source needs within a stratum to be told from others."""
+"""Images that a source needs within a stratum to take part."""
 _STRENGTH: Final = 0.1
 """Inverse strength of the penalty; features are standardised."""
 
@@ -32,28 +32,28 @@ Floats = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Told:
+class StratumAnswers:
     """Cross-validated answers of the probe for K images of one stratum."""
 
     stratum: str
     cells: NDArray[np.str_]
     """(K,) what counts alike: the source, or the source and whether there is a tumour."""
-    right: NDArray[np.bool_]
-    """(K,) whether the source was told rightly."""
+    correct: NDArray[np.bool_]
+    """(K,) whether the probe named the source correctly."""
     sources: int
     groups: tuple[str, ...]
 
 
-def find(rounds: Sequence[Pictures], sampling: Sampling) -> Finding:
-    """Pool what the probe tells in each round, stratum by stratum."""
-    told = [one for pictures in rounds for one in tell(pictures)]
+def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
+    """Pool what the probe names in each fold, stratum by stratum."""
+    answers = [one for pictures in folds for one in linear_probe(pictures)]
     rates = []
-    for name in dict.fromkeys(one.stratum for one in told):
-        rates.append(_rate(name, [one for one in told if one.stratum == name], sampling))
-    return Finding(
+    for name in dict.fromkeys(one.stratum for one in answers):
+        rates.append(_rate(name, [one for one in answers if one.stratum == name], sampling))
+    return ProbeResult(
         "source",
         "Source in the embedding",
-        "A linear classifier is taught to tell the source from the network's pooled features, by "
+        "A linear classifier is trained to name the source from the network's pooled features, by "
         "cross-validation over groups; balanced accuracy: every source counts alike. "
         + (
             "What it tells within a class is what the network keeps of the scanner and the "
@@ -65,7 +65,7 @@ def find(rounds: Sequence[Pictures], sampling: Sampling) -> Finding:
     )
 
 
-def tell(pictures: Pictures) -> list[Told]:
+def linear_probe(pictures: Pictures) -> list[StratumAnswers]:
     """Probe each class that has several sources, then those with and without tumours."""
     features = pictures.embeddings().astype(np.float64) if len(pictures) else np.zeros((0, 1))
     sources = np.array([record.source for record in pictures.records], dtype=np.str_)
@@ -80,7 +80,7 @@ def tell(pictures: Pictures) -> list[Told]:
     found = []
     for name, member, cells in strata:
         rows = np.flatnonzero(member & _frequent(cells, member))
-        one = _tell(name, features[rows], sources[rows], cells[rows], groups[rows])
+        one = _probe_stratum(name, features[rows], sources[rows], cells[rows], groups[rows])
         if one is not None:
             found.append(one)
     return found
@@ -102,18 +102,18 @@ def _complete(sources: NDArray[np.str_], tumor: NDArray[np.bool_]) -> NDArray[np
     return np.isin(sources, complete)
 
 
-def _tell(
+def _probe_stratum(
     stratum: str,
     features: Floats,
     sources: NDArray[np.str_],
     cells: NDArray[np.str_],
     groups: NDArray[np.str_],
-) -> Told | None:
+) -> StratumAnswers | None:
     names = np.unique(sources)
     held = {name: len(np.unique(groups[sources == name])) for name in names}
     if len(names) < 2 or min(held.values()) < FOLDS:
         return None
-    right = np.zeros(len(sources), dtype=np.bool_)
+    correct = np.zeros(len(sources), dtype=np.bool_)
     _, member, counts = np.unique(cells, return_inverse=True, return_counts=True)
     weights = len(cells) / counts[member]
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
@@ -125,22 +125,22 @@ def _tell(
             features[train], sources[train],
             logisticregression__sample_weight=weights[train] / weights[train].mean(),
         )  # fmt: skip
-        right[test] = model.predict(features[test]) == sources[test]
-    return Told(stratum, cells, right, len(names), tuple(groups.tolist()))
+        correct[test] = model.predict(features[test]) == sources[test]
+    return StratumAnswers(stratum, cells, correct, len(names), tuple(groups.tolist()))
 
 
-def _rate(stratum: str, told: Sequence[Told], sampling: Sampling) -> Rate:
-    cells = np.concatenate([one.cells for one in told])
-    right = np.concatenate([one.right for one in told]).astype(np.float64)
-    groups = [name for one in told for name in one.groups]
+def _rate(stratum: str, answers: Sequence[StratumAnswers], sampling: Sampling) -> Rate:
+    cells = np.concatenate([one.cells for one in answers])
+    correct = np.concatenate([one.correct for one in answers]).astype(np.float64)
+    groups = [name for one in answers for name in one.groups]
     member = (cells[:, np.newaxis] == np.unique(cells)).astype(np.float64)
 
     def balanced(weights: Floats) -> Floats:
-        recall = metrics.ratio((weights * right) @ member, weights @ member)
+        recall = metrics.ratio((weights * correct) @ member, weights @ member)
         return metrics.mean_of_defined(recall)[:, np.newaxis]
 
     estimate = resampling.bootstrap(balanced, groups, sampling)[0]
-    chance = 1 / max(one.sources for one in told)
+    chance = 1 / max(one.sources for one in answers)
     names = " vs ".join(sorted({cell.partition(" ")[0] for cell in np.unique(cells).tolist()}))
     return Rate(
         stratum.replace(" ", "_"), f"{stratum}: {names}", f"chance, {chance:.0%}", len(cells),

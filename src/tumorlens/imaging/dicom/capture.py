@@ -17,7 +17,7 @@ from tumorlens.imaging.dicom.derived import (
     RESEARCH,
     Algorithm,
     DicomObject,
-    Shown,
+    SliceReference,
     finished,
     identity,
     making,
@@ -31,7 +31,7 @@ _LINE: Final = 24
 
 def capture(
     headers: Sequence[Dataset],
-    shown: Shown,
+    shown: SliceReference,
     png: bytes,
     text: str,
     algorithm: Algorithm,

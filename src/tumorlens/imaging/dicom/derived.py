@@ -27,7 +27,7 @@ _EMPTY_IF_MISSING: Final = (
 )  # fmt: skip
 _SEXES: Final = ("F", "M", "O")
 
-Shown = tuple[int, int | None]
+SliceReference = tuple[int, int | None]
 """The slice that an answer points at: its index among the headers, and its frame from 1 where it
 lies in a multi-frame file."""
 

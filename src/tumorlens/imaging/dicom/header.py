@@ -14,7 +14,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging.dicom.derived import is_own
-from tumorlens.imaging.dicom.levels import has_window
+from tumorlens.imaging.dicom.grayscale import has_window
 from tumorlens.imaging.dicom.tags import (
     frame_count,
     functional_group,
@@ -25,7 +25,7 @@ from tumorlens.imaging.dicom.tags import (
 )
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.stacks import Frame
+from tumorlens.imaging.slice_ordering import Frame
 from tumorlens.imaging.wording import clean, first_line
 
 _MR: Final = "MR"

@@ -29,7 +29,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging.dicom import codestream, jpeg
-from tumorlens.imaging.dicom.levels import levels_of
+from tumorlens.imaging.dicom.grayscale import grayscale_transform_of
 from tumorlens.imaging.dicom.tags import frame_count, shape
 from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.limits import check_volume
@@ -141,7 +141,9 @@ def _frames(
             continue
         if gray:
             values = _stored_values(samples, dataset, syntax)
-            pixels = levels_of(dataset, index, source).apply(values, source, windowed=windowed)
+            pixels = grayscale_transform_of(dataset, index, source).apply(
+                values, source, windowed=windowed
+            )
         else:
             pixels = _luma(samples, dataset, source)
         yield finite(pixels, source)

@@ -13,7 +13,7 @@ from tumorlens.imaging.dicom.pixels import read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.stacks import Frame, Stack, split
+from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 Place = tuple[str, str | None]
 """Path of a file, and its name in an archive."""
@@ -34,10 +34,10 @@ def decode(data: bytes, source: str) -> MedicalImage:
     image, failures = read_stack(stacks[0], header, lambda _: dataset)
     if failures:
         raise failures[0][1]
-    return with_notes(image, _left_out(stacks[1:]))
+    return with_notes(image, _unread_frames(stacks[1:]))
 
 
-def _left_out(stacks: Sequence[Stack]) -> list[str]:
+def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
     if not stacks:
         return []
     frames = sum(len(stack.frames) for stack in stacks)

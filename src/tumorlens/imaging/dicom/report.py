@@ -18,7 +18,7 @@ from tumorlens.imaging.dicom.derived import (
     RESEARCH,
     Algorithm,
     DicomObject,
-    Shown,
+    SliceReference,
     finished,
     identity,
     making,
@@ -39,7 +39,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     probabilities: Mapping[str, float]
     """Keyed by class; empty where they mean nothing."""
-    shown: Shown
+    shown: SliceReference
     notes: Sequence[str] = ()
     """Sentences for a person: which slices hold the finding, gaps, duplicates."""
 

@@ -1,6 +1,6 @@
 /** Slices in space: what tests/imaging/test_stacks.py asks of Python. */
 import { describe, expect, test } from "vitest";
-import { type Frame, split } from "../src/reading/stacks";
+import { type Frame, split } from "../src/reading/slice_ordering";
 import type { Vector } from "../src/reading/vectors";
 
 const AXIAL: [Vector, Vector] = [[1, 0, 0], [0, 1, 0]];

@@ -7,9 +7,16 @@ import pytest
 
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.exposure import Exposure, Kinship, cautions, exposure, group_of, kinship
+from tumorlens.evaluation.training_overlap import (
+    Overlap,
+    TrainingOverlap,
+    find_overlap,
+    group_of,
+    overlap_warnings,
+    training_overlap,
+)
 
-NO_KIN = Kinship(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
+NO_OVERLAP = Overlap(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
 
 
 def record(sha256: str, group: str = "", pixels: str = "") -> Record:
@@ -26,9 +33,9 @@ def test_kin_are_counted_among_train_and_validation_only() -> None:
         Path(),
     )  # fmt: skip
     parts = ["train", "validation", "excluded", "test", "test", "test", "test"]
-    kin = kinship(manifest, parts, "test")
-    assert kin.group.tolist() == [True, False, False, False]
-    assert kin.twin.tolist() == [False, True, False, False]
+    overlap = find_overlap(manifest, parts, "test")
+    assert overlap.same_group.tolist() == [True, False, False, False]
+    assert overlap.duplicate.tolist() == [False, True, False, False]
 
 
 def test_an_image_of_unknown_group_is_its_own() -> None:
@@ -39,16 +46,16 @@ def test_an_image_of_unknown_group_is_its_own() -> None:
 def test_same_split_is_known_by_its_hash_not_by_its_name() -> None:
     info = splits.load("clean").info
     training = {"split": {"name": "anything", "sha256": info.sha256}}
-    assert exposure(training, info, []).other_split is False
+    assert training_overlap(training, info, []).other_split is False
     renamed = {"split": {"name": info.name, "sha256": "0" * 64}}
-    assert exposure(renamed, info, []).other_split is True
+    assert training_overlap(renamed, info, []).other_split is True
 
 
 def test_first_round_of_cross_validation_is_the_clean_split() -> None:
     info = splits.load("clean").info
     round_0 = splits.load("clean-cv:0").info
     training = {"split": {"name": round_0.name, "sha256": round_0.sha256}}
-    assert exposure(training, info, []).other_split is False
+    assert training_overlap(training, info, []).other_split is False
 
 
 def test_overlap_with_another_shipped_split_is_counted() -> None:
@@ -56,54 +63,56 @@ def test_overlap_with_another_shipped_split_is_counted() -> None:
     test = [row for row in clean.rows if row.part == "test"]
     records = [record(row.sha256, row.group) for row in test]
     training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
-    seen = exposure(training, clean.info, records)
+    seen = training_overlap(training, clean.info, records)
     trained = {row.sha256 for row in folder.rows if row.part != "test"}
     assert seen.other_split is True
     assert seen.images == sum(row.sha256 in trained for row in test) > 900
     assert seen.groups is not None
     assert seen.groups > 0
     assert not seen.unseen
-    [caution] = cautions("test", seen, NO_KIN)
-    assert caution.severe
-    assert f"fitted on {seen.images} of the images" in caution.text
+    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
+    assert warning.severe
+    assert f"fitted on {seen.images} of the images" in warning.text
 
 
 def test_external_images_are_a_caution_but_not_a_severe_one() -> None:
     folder = splits.load("folder")
     training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
-    seen = exposure(training, splits.load("clean").info, [record("ff", "another hospital")])
-    [caution] = cautions("test", seen, NO_KIN)
+    seen = training_overlap(training, splits.load("clean").info, [record("ff", "another hospital")])
+    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
     assert seen.unseen
-    assert not caution.severe
-    assert "trained on another split, folder" in caution.text
+    assert not warning.severe
+    assert "trained on another split, folder" in warning.text
 
 
 @pytest.mark.parametrize("training", [{}, {"split": "folder"}, {"split": {"name": "folder"}}])
 def test_a_bundle_that_does_not_say_is_no_clean_result(training: dict[str, object]) -> None:
-    seen = exposure(training, splits.load("folder").info, [])
+    seen = training_overlap(training, splits.load("folder").info, [])
     assert seen.other_split is None
-    [caution] = cautions("test", seen, NO_KIN)
-    assert caution.severe
-    assert "does not say" in caution.text
+    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
+    assert warning.severe
+    assert "does not say" in warning.text
 
 
 def test_an_unknown_other_split_is_no_clean_result() -> None:
-    seen = exposure({"split": {"name": "mine", "sha256": "1"}}, splits.load("folder").info, [])
-    assert [caution.severe for caution in cautions("test", seen, NO_KIN)] == [True]
+    seen = training_overlap(
+        {"split": {"name": "mine", "sha256": "1"}}, splits.load("folder").info, []
+    )
+    assert [warning.severe for warning in overlap_warnings("test", seen, NO_OVERLAP)] == [True]
 
 
 def test_the_part_matters() -> None:
-    same = Exposure("s", "1", False)
-    assert cautions("test", same, NO_KIN) == []
-    assert [c.severe for c in cautions("train", same, NO_KIN)] == [True]
-    assert [c.severe for c in cautions("validation", same, NO_KIN)] == [False]
+    same = TrainingOverlap("s", "1", False)
+    assert overlap_warnings("test", same, NO_OVERLAP) == []
+    assert [c.severe for c in overlap_warnings("train", same, NO_OVERLAP)] == [True]
+    assert [c.severe for c in overlap_warnings("validation", same, NO_OVERLAP)] == [False]
 
 
 def test_shared_groups_and_twins_are_counted_in_words() -> None:
-    kin = Kinship(np.array([True, False, False]), np.array([True, True, False]))
-    [caution] = cautions("test", Exposure("s", "1", False), kin)
-    assert "2 of 3 images" in caution.text
-    assert "1 are pixel-identical" in caution.text
+    overlap = Overlap(np.array([True, False, False]), np.array([True, True, False]))
+    [warning] = overlap_warnings("test", TrainingOverlap("s", "1", False), overlap)
+    assert "2 of 3 images" in warning.text
+    assert "1 are pixel-identical" in warning.text
 
 
 def training(main: str, *extra: str | None, data: str = "d") -> dict[str, object]:
@@ -122,34 +131,39 @@ def training(main: str, *extra: str | None, data: str = "d") -> dict[str, object
 def test_the_part_that_was_kept_of_an_extra_set_is_unseen() -> None:
     part = splits.load("br35h-tumor")
     kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
-    seen = exposure(training("clean", "br35h-tumor"), part.info, kept)
+    seen = training_overlap(training("clean", "br35h-tumor"), part.info, kept)
     assert seen.unseen
-    assert cautions("test", seen, NO_KIN) == []
+    assert overlap_warnings("test", seen, NO_OVERLAP) == []
 
 
 def test_an_extra_set_that_holds_the_images_is_no_clean_result() -> None:
     part = splits.load("br35h-tumor")
     kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
-    whole = exposure(training("clean", None, data="this"), part.info, kept, "this")
+    whole = training_overlap(training("clean", None, data="this"), part.info, kept, "this")
     assert not whole.unseen
     assert whole.images == len(kept)
     clean = splits.load("clean")
     test = [record(row.sha256, row.group) for row in clean.rows if row.part == "test"]
-    leaking = exposure(training("clean", "folder"), clean.info, test)
+    leaking = training_overlap(training("clean", "folder"), clean.info, test)
     assert not leaking.unseen
-    [caution] = cautions("test", leaking, NO_KIN)
-    assert caution.severe
-    assert "further sets beside this split" in caution.text
+    [warning] = overlap_warnings("test", leaking, NO_OVERLAP)
+    assert warning.severe
+    assert "further sets beside this split" in warning.text
 
 
 def test_an_extra_set_that_is_not_listed_is_said() -> None:
     clean = splits.load("clean")
-    seen = exposure(training("clean", None, "br35h-tumor"), clean.info, [record("ff", "g")], "x")
+    seen = training_overlap(
+        training("clean", None, "br35h-tumor"), clean.info, [record("ff", "g")], "x"
+    )
     assert seen.unlisted == 1
-    [caution] = cautions("test", seen, NO_KIN)
-    assert not caution.severe
-    assert "1 further set whose images" in caution.text
+    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
+    assert not warning.severe
+    assert "1 further set whose images" in warning.text
 
 
 def test_what_was_checked_needs_no_caution() -> None:
-    assert cautions("test", Exposure("external", "1", True, checked=True), NO_KIN) == []
+    assert (
+        overlap_warnings("test", TrainingOverlap("external", "1", True, checked=True), NO_OVERLAP)
+        == []
+    )

@@ -14,8 +14,8 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split, SplitRow
 from tumorlens.errors import DatasetError, EvaluationError
-from tumorlens.evaluation import rounds
-from tumorlens.evaluation.evaluator import evaluate_rounds
+from tumorlens.evaluation import folds
+from tumorlens.evaluation.evaluator import evaluate_folds
 from tumorlens.evaluation.record import Setting, as_dict, predictions_csv
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.classifier import Classifier
@@ -45,7 +45,7 @@ def cv(phantom_set: Manifest) -> Split:
 
 
 @pytest.fixture(scope="module")
-def folds(cv: Split, trained: Trained) -> list[Classifier]:
+def of_folds(cv: Split, trained: Trained) -> list[Classifier]:
     """One bundle for each fold, the last first."""
     made = []
     for k in (2, 0, 1):
@@ -55,58 +55,60 @@ def folds(cv: Split, trained: Trained) -> list[Classifier]:
 
 
 def test_every_image_is_scored_once_by_the_bundle_that_did_not_see_it(
-    folds: list[Classifier], cv: Split, phantom_set: Manifest
+    of_folds: list[Classifier], cv: Split, phantom_set: Manifest
 ) -> None:
-    plan = rounds.cross_validation(folds, cv, phantom_set)
-    assert [one.name for one in plan.rounds] == ["fold 0", "fold 1", "fold 2"]
-    assert [one.classifier.model.name for one in plan.rounds] == ["fold-0", "fold-1", "fold-2"]
+    plan = folds.cross_validation(of_folds, cv, phantom_set)
+    assert [one.name for one in plan.folds] == ["fold 0", "fold 1", "fold 2"]
+    assert [one.classifier.model.name for one in plan.folds] == ["fold-0", "fold-1", "fold-2"]
     assert plan.missing == ()
-    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW)
+    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW)
     assert sorted(r.path for r in found.records) == sorted(r.path for r in phantom_set)
     fold_of = {row.group: row.part for row in cv.rows}
-    for record, name in zip(found.records, found.rounds, strict=True):
+    for record, name in zip(found.records, found.folds, strict=True):
         assert name == fold_of[record.group].replace("fold", "fold ")
-    by_round = found.breakdowns[0]
-    assert by_round.field == "round"
-    assert sum(row.images for row in by_round.rows) == len(phantom_set)
-    right = np.array(by_round.accuracies) @ [row.images for row in by_round.rows]
+    by_fold = found.breakdowns[0]
+    assert by_fold.field == "fold"
+    assert sum(row.images for row in by_fold.rows) == len(phantom_set)
+    right = np.array(by_fold.accuracies) @ [row.images for row in by_fold.rows]
     assert found.estimates["accuracy"].value == pytest.approx(right / len(phantom_set))
     assert {len(control.predicted) for control in found.controls} == {len(phantom_set)}
 
 
 def test_the_record_names_every_bundle(
-    folds: list[Classifier], cv: Split, phantom_set: Manifest
+    of_folds: list[Classifier], cv: Split, phantom_set: Manifest
 ) -> None:
-    plan = rounds.cross_validation(folds, cv, phantom_set)
-    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW, with_controls=False)
+    plan = folds.cross_validation(of_folds, cv, phantom_set)
+    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW, with_controls=False)
     setting = Setting.of_plan(plan, phantom_set.sha256, "")
     record = as_dict(found, setting)
-    assert [r["name"] for r in record["rounds"]] == ["fold-0", "fold-1", "fold-2"]
+    assert [r["name"] for r in record["folds"]] == ["fold-0", "fold-1", "fold-2"]
     assert record["quotable"] is True
-    assert record["cautions"] == []
-    assert set(record["accuracy_over_rounds"]) == {"mean", "deviation"}
+    assert record["warnings"] == []
+    assert set(record["accuracy_over_folds"]) == {"mean", "deviation"}
     header = predictions_csv(found).decode().splitlines()[0]
-    assert header.endswith(",round")
+    assert header.endswith(",fold")
 
 
-def test_missing_folds_are_said(folds: list[Classifier], cv: Split, phantom_set: Manifest) -> None:
-    plan = rounds.cross_validation(folds[:2], cv, phantom_set)
+def test_missing_folds_are_said(
+    of_folds: list[Classifier], cv: Split, phantom_set: Manifest
+) -> None:
+    plan = folds.cross_validation(of_folds[:2], cv, phantom_set)
     assert plan.missing == ("fold 1",)
-    found = evaluate_rounds(plan.rounds, phantom_set, sampling=FEW, with_controls=False)
-    [caution] = Setting.of_plan(plan, "", "").cautions(found)
-    assert "fold 1" in caution.text
+    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW, with_controls=False)
+    [warning] = Setting.of_plan(plan, "", "").warnings(found)
+    assert "fold 1" in warning.text
 
 
 def test_bundles_of_no_fold_or_the_same_fold_are_refused(
-    folds: list[Classifier], cv: Split, phantom_set: Manifest, trained: Trained
+    of_folds: list[Classifier], cv: Split, phantom_set: Manifest, trained: Trained
 ) -> None:
-    with pytest.raises(EvaluationError, match="two bundles were trained by round 2"):
-        rounds.cross_validation([folds[0], folds[0]], cv, phantom_set)
+    with pytest.raises(EvaluationError, match="two bundles were trained by fold 2"):
+        folds.cross_validation([of_folds[0], of_folds[0]], cv, phantom_set)
     stranger = trained("stranger", split={"name": "clean", "sha256": "0"})
     with pytest.raises(EvaluationError, match="stranger: was trained by the split clean"):
-        rounds.cross_validation([stranger], cv, phantom_set)
+        folds.cross_validation([stranger], cv, phantom_set)
     with pytest.raises(EvaluationError, match="it does not name"):
-        rounds.cross_validation([trained("silent")], cv, phantom_set)
+        folds.cross_validation([trained("silent")], cv, phantom_set)
 
 
 def test_clean_is_the_first_fold_of_clean_cv(trained: Trained) -> None:
@@ -114,9 +116,9 @@ def test_clean_is_the_first_fold_of_clean_cv(trained: Trained) -> None:
     one = trained("clean", split={"name": "clean", "sha256": info.sha256})
     hashes = {splits.load(f"clean-cv:{k}").info.sha256: k for k in range(5)}
     assert hashes[one.bundle.info.training["split"]["sha256"]] == 0
-    assert rounds.is_cross_validation(splits.load("clean-cv"))
-    assert rounds.is_cross_validation(splits.load("patient-cv"))
-    assert not rounds.is_cross_validation(splits.load("clean"))
+    assert folds.is_cross_validation(splits.load("clean-cv"))
+    assert folds.is_cross_validation(splits.load("patient-cv"))
+    assert not folds.is_cross_validation(splits.load("clean"))
 
 
 @pytest.fixture(scope="module")
@@ -135,17 +137,18 @@ def sourced(phantom_set: Manifest) -> Manifest:
 def test_each_source_is_scored_by_the_bundle_that_left_it_out(
     trained: Trained, sourced: Manifest
 ) -> None:
-    bundles = [trained("no-coast", left_out=["coast"]), trained("no-east", left_out=["east"])]
-    plan = rounds.leave_one_source_out(bundles, sourced)
-    found = evaluate_rounds(plan.rounds, sourced, sampling=FEW, with_controls=False)
-    names = {
-        (record.source, name) for record, name in zip(found.records, found.rounds, strict=True)
-    }
+    bundles = [
+        trained("no-coast", held_out_sources=["coast"]),
+        trained("no-east", held_out_sources=["east"]),
+    ]
+    plan = folds.leave_one_source_out(bundles, sourced)
+    found = evaluate_folds(plan.folds, sourced, sampling=FEW, with_controls=False)
+    names = {(record.source, name) for record, name in zip(found.records, found.folds, strict=True)}
     assert names == {("west", "coast"), ("east", "east")}
     # Each distinct picture once.
     pixels = [record.pixel_sha256 for record in found.records]
     assert len(set(pixels)) == len(pixels) < len(sourced)
-    assert [b.field for b in found.breakdowns][:2] == ["round", "source"]
+    assert [b.field for b in found.breakdowns][:2] == ["fold", "source"]
     setting = Setting.of_plan(plan, sourced.sha256, "")
     assert as_dict(found, setting)["quotable"] is True
     assert setting.protocol(found).name == "leave-one-source-out"
@@ -153,11 +156,11 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
 
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
     with pytest.raises(EvaluationError, match="left no source out"):
-        rounds.leave_one_source_out([trained("all", left_out=[])], sourced)
+        folds.leave_one_source_out([trained("all", held_out_sources=[])], sourced)
     with pytest.raises(EvaluationError, match="holds no image of north"):
-        rounds.leave_one_source_out([trained("n", left_out=["north"])], sourced)
+        folds.leave_one_source_out([trained("n", held_out_sources=["north"])], sourced)
     with pytest.raises(EvaluationError, match="two bundles were trained without east"):
-        rounds.leave_one_source_out([trained("e", left_out=["east"])] * 2, sourced)
+        folds.leave_one_source_out([trained("e", held_out_sources=["east"])] * 2, sourced)
 
 
 def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: Manifest) -> None:
@@ -166,8 +169,8 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     records[tumors[0]] = dataclasses.replace(records[tumors[0]], label="tumor")
     records[3 if tumors[0] != 3 else 4] = dataclasses.replace(records[5], label="other_pathology")
     manifest = Manifest(tuple(records), phantom_set.folder)
-    plan = rounds.external(classifier, manifest)
-    found = evaluate_rounds(plan.rounds, manifest, sampling=FEW)
+    plan = folds.external(classifier, manifest)
+    found = evaluate_folds(plan.folds, manifest, sampling=FEW)
     assert len(found.others.records) == 1
     assert "other_pathology" not in {record.label for record in found.records}
     record = as_dict(found, Setting.of_plan(plan, manifest.sha256, ""))
@@ -175,7 +178,7 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     assert sum(record["answers"]["tumor"].values()) == 1
     assert record["n"] == len(found.records)
     row = next(i for i, r in enumerate(found.records) if r.label == "tumor")
-    assert found.right[row] == (found.predicted[row] != 2)
+    assert found.correct[row] == (found.predicted[row] != 2)
     only = Manifest((dataclasses.replace(records[0], label="other_pathology"),), manifest.folder)
     with pytest.raises(DatasetError, match="label that has a right answer"):
-        evaluate_rounds(rounds.external(classifier, only).rounds, only)
+        evaluate_folds(folds.external(classifier, only).folds, only)

@@ -54,7 +54,7 @@ class Window(msgspec.Struct, frozen=True):
         return clipped
 
 
-class Levels(msgspec.Struct, frozen=True):
+class GrayscaleTransform(msgspec.Struct, frozen=True):
     """All that turns the stored values of one frame into ``MedicalImage`` pixels."""
 
     slope: float
@@ -102,12 +102,12 @@ class Levels(msgspec.Struct, frozen=True):
         return turned
 
 
-def levels_of(dataset: Dataset, frame: int, source: str) -> Levels:
+def grayscale_transform_of(dataset: Dataset, frame: int, source: str) -> GrayscaleTransform:
     """Gather what the data set says of ``frame`` (from 0), functional groups first."""
     signed = int(dataset.get("PixelRepresentation") or 0) == 1
     bits = int(dataset.get("BitsStored") or 16)
     modality = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
-    return Levels(
+    return GrayscaleTransform(
         slope=_finite(modality.get("RescaleSlope"), 1.0, source),
         intercept=_finite(modality.get("RescaleIntercept"), 0.0, source),
         modality=_table(dataset.get("ModalityLUTSequence"), signed, source),

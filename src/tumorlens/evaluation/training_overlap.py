@@ -16,12 +16,12 @@ SEEN_PARTS: Final = (TRAIN, VALIDATION)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kinship:
-    """Which of the N images scored have kin among those the model was fitted on."""
+class Overlap:
+    """Which of the N images scored resemble images that the model was fitted on."""
 
-    twin: NDArray[np.bool_]
+    duplicate: NDArray[np.bool_]
     """(N,) an image of identical pixels."""
-    group: NDArray[np.bool_]
+    same_group: NDArray[np.bool_]
     """(N,) an image of the same group."""
 
 
@@ -41,7 +41,7 @@ class Subset:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Exposure:
+class TrainingOverlap:
     """What the bundle says it was trained on, against what it is scored on."""
 
     split_name: str
@@ -54,7 +54,7 @@ class Exposure:
     groups: int | None = None
     """The same for groups."""
     unlisted: int = 0
-    """Further sets of its training whose images no split in the box lists."""
+    """Further sets of its training whose images no bundled split lists."""
     checked: bool = False
     """Whether the images were held against all that the bundle was trained on, picture by picture,
     or are of a source that it was trained without."""
@@ -68,7 +68,7 @@ class Exposure:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Caution:
+class EvaluationWarning:
     """Something a reader must know before the numbers."""
 
     severe: bool
@@ -76,29 +76,33 @@ class Caution:
     text: str
 
 
-def cautions(part: str, seen: Exposure, kin: Kinship) -> list[Caution]:
+def overlap_warnings(part: str, seen: TrainingOverlap, overlap: Overlap) -> list[EvaluationWarning]:
     """Say what stands between these numbers and what they seem to say; severe ones first."""
-    found = [*_part_caution(part), *_split_caution(seen)]
-    shared = int(kin.group.sum())
+    found = [*_part_warnings(part), *_split_warnings(seen)]
+    shared = int(overlap.same_group.sum())
     if shared:
         found.append(
-            Caution(
+            EvaluationWarning(
                 False,
-                f"Groups cross in this split: {shared} of {len(kin.group)} images belong to a "
-                f"group (patient, or cluster of near-duplicates) that the model was fitted on, "
-                f"and {int(kin.twin.sum())} are pixel-identical to an image it was fitted on. "
-                "These numbers do not say how it answers for a new patient.",
+                f"Groups cross in this split: {shared} of {len(overlap.same_group)} images belong "
+                "to a group (patient, or cluster of near-duplicates) that the model was fitted on, "
+                f"and {int(overlap.duplicate.sum())} are pixel-identical to an image it was fitted "
+                "on. These numbers do not say how it answers for a new patient.",
             )
         )
-    return sorted(found, key=lambda caution: not caution.severe)
+    return sorted(found, key=lambda warning: not warning.severe)
 
 
-def _part_caution(part: str) -> list[Caution]:
+def _part_warnings(part: str) -> list[EvaluationWarning]:
     if part == TRAIN:
-        return [Caution(True, "These are the images that a model of this split is trained on.")]
+        return [
+            EvaluationWarning(
+                True, "These are the images that a model of this split is trained on."
+            )
+        ]
     if part == VALIDATION:
         return [
-            Caution(
+            EvaluationWarning(
                 False,
                 "The validation part chose the epoch and the temperature, so these numbers "
                 "flatter the model.",
@@ -107,13 +111,13 @@ def _part_caution(part: str) -> list[Caution]:
     return []
 
 
-def _split_caution(seen: Exposure) -> list[Caution]:
+def _split_warnings(seen: TrainingOverlap) -> list[EvaluationWarning]:
     if seen.checked:
         return []
-    unlisted = [_unlisted_caution(seen.unlisted)] if seen.unlisted else []
+    unlisted = [_unlisted_warning(seen.unlisted)] if seen.unlisted else []
     if seen.other_split is None:
         return [
-            Caution(
+            EvaluationWarning(
                 True,
                 "The bundle does not say which split it was trained on: it may have been "
                 "trained on the images scored here.",
@@ -125,10 +129,12 @@ def _split_caution(seen: Exposure) -> list[Caution]:
     if seen.other_split is False:
         text = "The bundle was trained on further sets beside this split"
     if seen.images is None:
-        return [Caution(True, f"{text}: it may have been trained on the images scored here.")]
+        return [
+            EvaluationWarning(True, f"{text}: it may have been trained on the images scored here.")
+        ]
     if seen.unseen:
         return [
-            Caution(
+            EvaluationWarning(
                 False,
                 f"{text}. By file hash and group none of the images scored here is among those "
                 "it was fitted on; copies that were cropped or saved anew are not ruled out.",
@@ -136,7 +142,7 @@ def _split_caution(seen: Exposure) -> list[Caution]:
             *unlisted,
         ]
     return [
-        Caution(
+        EvaluationWarning(
             True,
             f"{text}, and was fitted on {seen.images} of the images scored here, and on images "
             f"of {seen.groups} of their groups.",
@@ -144,45 +150,45 @@ def _split_caution(seen: Exposure) -> list[Caution]:
     ]
 
 
-def _unlisted_caution(sets: int) -> Caution:
-    return Caution(
+def _unlisted_warning(sets: int) -> EvaluationWarning:
+    return EvaluationWarning(
         False,
         f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images are "
         "not listed here, so only where they come from says that none of them is scored here.",
     )
 
 
-def kinship(manifest: Manifest, parts: Sequence[str], part: str) -> Kinship:
-    """Find which images of ``part`` have kin in the parts that the model was fitted on."""
+def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap:
+    """Find which images of ``part`` resemble some in the parts that the model was fitted on."""
     pairs = list(zip(manifest, parts, strict=True))
     scored = [record for record, name in pairs if name == part]
     seen = [record for record, name in pairs if name in SEEN_PARTS and name != part]
     pixels = {record.pixel_sha256 for record in seen if record.pixel_sha256}
     groups = {group_of(record) for record in seen}
-    return Kinship(
+    return Overlap(
         np.array([record.pixel_sha256 in pixels for record in scored], dtype=bool),
         np.array([group_of(record) in groups for record in scored], dtype=bool),
     )
 
 
-def subsets(kin: Kinship) -> list[Subset]:
-    """All images; those without a twin; those of unseen groups: the latter two where smaller."""
+def subsets(overlap: Overlap) -> list[Subset]:
+    """All images; those without a duplicate, and those of unseen groups, where these are fewer."""
     apart = (
         Subset(
-            "without_twins",
-            "without training twins",
+            "without_duplicates",
+            "without training duplicates",
             "Images without a pixel-identical copy in the parts the model was fitted on.",
-            ~kin.twin,
+            ~overlap.duplicate,
         ),
         Subset(
             "unseen_groups",
             "unseen groups",
             "Images whose group (patient, or cluster of near-duplicates) has no image in the "
             "parts the model was fitted on.",
-            ~kin.group,
+            ~overlap.same_group,
         ),
     )
-    count = len(kin.twin)
+    count = len(overlap.duplicate)
     every = Subset("all", "all images", "Every image scored.", np.ones(count, dtype=bool))
     return [every, *(subset for subset in apart if 0 < subset.member.sum() < count)]
 
@@ -192,12 +198,12 @@ def group_of(record: Record) -> str:
     return record.group or f"image_{record.sha256}"
 
 
-def exposure(
+def training_overlap(
     training: Mapping[str, Any],
     split: SplitInfo,
     records: Sequence[Record],
     data_sha256: str = "",
-) -> Exposure:
+) -> TrainingOverlap:
     """Hold ``training``, a bundle's provenance, against the split and the images scored.
 
     ``data_sha256`` is the hash of the manifest that is scored.
@@ -205,7 +211,7 @@ def exposure(
     extra = training.get("extra") or ()
     name, sha256 = _named_split(training)
     if not sha256:
-        return Exposure(name, sha256, None)
+        return TrainingOverlap(name, sha256, None)
     claims = [(name, sha256), *map(_named_split, extra)]
     others = [claim for claim in claims if claim[1] != split.sha256]
     listed = [(claim, shipped) for claim in others for shipped in [_shipped_as(claim)] if shipped]
@@ -213,15 +219,15 @@ def exposure(
     same = len(others) < len(claims)
     if data_sha256 in whole:
         every = len({group_of(record) for record in records})
-        return Exposure(name, sha256, not same, len(records), every)
+        return TrainingOverlap(name, sha256, not same, len(records), every)
     unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
     if not same and _shipped_as(claims[0]) is None:
-        return Exposure(name, sha256, True, unlisted=unlisted)
+        return TrainingOverlap(name, sha256, True, unlisted=unlisted)
     seen = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
     hashes, groups = {row.sha256 for row in seen}, {row.group for row in seen}
     if not listed:
-        return Exposure(name, sha256, not same, unlisted=unlisted)
-    return Exposure(
+        return TrainingOverlap(name, sha256, not same, unlisted=unlisted)
+    return TrainingOverlap(
         name,
         sha256,
         not same,
@@ -239,6 +245,6 @@ def _named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _shipped_as(claim: tuple[str, str]) -> Split | None:
-    """The split in the box that a record names by its name and hash."""
+    """The bundled split that a record names by its name and hash."""
     found = protocols.shipped(claim[0])
     return found if found is not None and found.info.sha256 == claim[1] else None

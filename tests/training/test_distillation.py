@@ -14,12 +14,12 @@ from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError, RecipeError
-from tumorlens.evaluation import rounds
+from tumorlens.evaluation import folds
 from tumorlens.inference.classifier import Classifier
 from tumorlens.training import optimization
 from tumorlens.training.data import Extra, TrainingData
+from tumorlens.training.distillation import Teachers
 from tumorlens.training.runner import RunOptions, train
-from tumorlens.training.teaching import Teachers
 
 Data = tuple[Manifest, Split]
 
@@ -36,20 +36,22 @@ def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None
     images = (torch.from_numpy(pictures)[:, None].float() / 255 - settings.mean) / settings.std
     logits = Classifier(made).logits(pictures)
     expected = torch.softmax(torch.from_numpy(logits) / made.info.temperature, dim=1)
-    torch.testing.assert_close(Teachers([made]).shares(images), expected, rtol=1e-4, atol=1e-5)
-    twice = Teachers([made, made]).shares(images)
+    torch.testing.assert_close(
+        Teachers([made]).probabilities(images), expected, rtol=1e-4, atol=1e-5
+    )
+    twice = Teachers([made, made]).probabilities(images)
     torch.testing.assert_close(twice, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_loss_is_none_where_the_pupil_agrees() -> None:
     logits = torch.randn(5, 4)
-    shares = torch.softmax(logits, dim=1)
-    agreed = optimization.taught_losses(logits, shares)
+    probabilities = torch.softmax(logits, dim=1)
+    agreed = optimization.distillation_losses(logits, probabilities)
     torch.testing.assert_close(agreed, torch.zeros(5), atol=1e-6, rtol=0)
-    assert (optimization.taught_losses(logits, shares.flip(1)) > 0).all()
+    assert (optimization.distillation_losses(logits, probabilities.flip(1)) > 0).all()
     sure = torch.eye(4)[:1]  # zeros are no trouble
     expected = -torch.log_softmax(logits[:1], dim=1)[0, 0]
-    torch.testing.assert_close(optimization.taught_losses(logits[:1], sure)[0], expected)
+    torch.testing.assert_close(optimization.distillation_losses(logits[:1], sure)[0], expected)
 
 
 def test_a_pupil_learns_what_its_labels_do_not_say(
@@ -65,7 +67,7 @@ def test_a_pupil_learns_what_its_labels_do_not_say(
         dataclasses.replace(row, label=x) for row, x in zip(split.rows, labels, strict=True)
     )
     mislabelled = (Manifest(tuple(wrong), manifest.folder), Split(split.info, rows))
-    config = msgspec.structs.replace(tiny_config, teach=9.0, epochs=60)
+    config = msgspec.structs.replace(tiny_config, distillation_weight=9.0, epochs=60)
     made = train(
         config, TrainingData(*mislabelled), tmp_path, _options(tmp_path, finished / "bundle")
     )
@@ -83,12 +85,12 @@ def test_what_a_teacher_saw_counts_as_seen(
     config = msgspec.structs.replace(tiny_config, epochs=1, extra_share=0.25)
     data = TrainingData(manifest, split, [Extra(half)])
     train(config, data, tmp_path / "teacher", _options(tmp_path))
-    taught = msgspec.structs.replace(tiny_config, epochs=1, teach=1.0)
+    taught = msgspec.structs.replace(tiny_config, epochs=1, distillation_weight=1.0)
     options = _options(tmp_path, tmp_path / "teacher" / "bundle")
     made = train(taught, TrainingData(*square_set), tmp_path / "pupil", options)
     assert made is not None
     training = bundle.load(made).info.training
-    assert rounds.data_hashes(training) == [manifest.sha256, half.sha256]
+    assert folds.data_hashes(training) == [manifest.sha256, half.sha256]
     teacher = json.loads((tmp_path / "teacher" / "run.json").read_text())
     assert training["teachers"][0]["model_sha256"] == teacher["bundle"]["model_sha256"]
 
@@ -98,20 +100,20 @@ def test_a_teacher_that_saw_the_test_images_is_refused(
 ) -> None:
     manifest, split = square_set
     info = msgspec.structs.replace(split.info, name="other", sha256="0" * 64)
-    config = msgspec.structs.replace(tiny_config, teach=1.0)
+    config = msgspec.structs.replace(tiny_config, distillation_weight=1.0)
     options = _options(tmp_path, finished / "bundle")
     with pytest.raises(CheckpointError, match="may have trained it"):
         train(config, TrainingData(manifest, Split(info, split.rows)), tmp_path, options)
-    left_out = TrainingData(manifest, split, left_out=["elsewhere"])
+    held_out_sources = TrainingData(manifest, split, held_out_sources=["elsewhere"])
     with pytest.raises(CheckpointError, match="cannot leave out elsewhere"):
-        train(config, left_out, tmp_path, options)
+        train(config, held_out_sources, tmp_path, options)
 
 
 def test_a_teacher_of_other_images_is_refused(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     preprocess = msgspec.structs.replace(tiny_config.preprocess, image_size=64)
-    config = msgspec.structs.replace(tiny_config, teach=1.0, preprocess=preprocess)
+    config = msgspec.structs.replace(tiny_config, distillation_weight=1.0, preprocess=preprocess)
     with pytest.raises(CheckpointError, match="preprocessed otherwise"):
         train(config, TrainingData(*square_set), tmp_path, _options(tmp_path, finished / "bundle"))
 
@@ -122,6 +124,6 @@ def test_recipe_and_teachers_belong_together(
     data = TrainingData(*square_set)
     with pytest.raises(RecipeError, match="teacher"):
         train(tiny_config, data, tmp_path, _options(tmp_path, finished / "bundle"))
-    config = msgspec.structs.replace(tiny_config, teach=1.0)
+    config = msgspec.structs.replace(tiny_config, distillation_weight=1.0)
     with pytest.raises(RecipeError, match="teacher"):
         train(config, data, tmp_path, _options(tmp_path))

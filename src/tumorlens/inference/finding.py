@@ -41,7 +41,7 @@ class SeriesFacts(msgspec.Struct, frozen=True):
     series_instance_uid: str | None
 
 
-def place_finding(found: tuple[int, int, int] | None, image: MedicalImage) -> Finding | None:
+def locate_finding(found: tuple[int, int, int] | None, image: MedicalImage) -> Finding | None:
     """Say where the slices ``found`` (first, middle, last) of ``image`` lie; None of None."""
     if found is None:
         return None

@@ -26,8 +26,8 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a probe did to the N images of one round."""
+class ProbeValues:
+    """What a probe did to the N images of one fold."""
 
     values: Mapping[str, Floats]
     """For each rate (N,): 1 where it is so, 0 where not, NaN where the image takes no part."""
@@ -51,7 +51,7 @@ class Probe:
     title: str
     description: str
     rates: Mapping[str, Wanted]
-    run: Callable[[Pictures], Outcome]
+    run: Callable[[Pictures], ProbeValues]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeResult:
     """The answer to one question."""
 
     name: str
@@ -78,15 +78,15 @@ class Finding:
 
 
 def pool(
-    probe: Probe, outcomes: Sequence[Outcome], groups: Sequence[str], sampling: Sampling
-) -> Finding:
-    """Estimate a probe's shares over the images of all rounds; ``groups`` are theirs, in order."""
+    probe: Probe, outcomes: Sequence[ProbeValues], groups: Sequence[str], sampling: Sampling
+) -> ProbeResult:
+    """Estimate a probe's shares over the images of all folds; ``groups`` are theirs, in order."""
     rates = []
     for name, wanted in probe.rates.items():
         values = np.concatenate([outcome.values[name] for outcome in outcomes])
         rates.append(share(name, wanted, values, groups, sampling))
     examples = tuple(example for outcome in outcomes for example in outcome.examples)
-    return Finding(probe.name, probe.title, probe.description, tuple(rates), examples)
+    return ProbeResult(probe.name, probe.title, probe.description, tuple(rates), examples)
 
 
 def share(
@@ -121,7 +121,7 @@ def truth(index: int) -> str:
     return f"is {LABEL_NAMES[ANSWERABLE[index]]}"
 
 
-def as_dict(finding: Finding) -> dict[str, Any]:
+def as_dict(finding: ProbeResult) -> dict[str, Any]:
     """JSON types."""
     return {
         "description": finding.description,

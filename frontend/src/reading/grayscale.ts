@@ -1,6 +1,6 @@
 /**
  * From a DICOM file's rescaled values to gray: window, polarity, padding. PS3.3 C.11.2, C.7.5.1.1.2.
- * The part of `tumorlens/imaging/dicom/levels.py` that files without look-up tables need.
+ * The part of `tumorlens/imaging/dicom/grayscale.py` that files without look-up tables need.
  */
 import { InputError } from "../types";
 
@@ -10,7 +10,7 @@ export interface Window {
   function: string;
 }
 
-export interface Levels {
+export interface GrayscaleTransform {
   window: Window | null;
   /** MONOCHROME1: the smallest value is shown white. */
   inverted: boolean;
@@ -33,7 +33,7 @@ export function windowOf(center: number | undefined, width: number | undefined, 
 }
 
 /** A copy: windowed to 0 to 1, or in the file's unit; larger is brighter. */
-export function apply(values: Float32Array, levels: Levels, windowed: boolean): Float32Array {
+export function apply(values: Float32Array, levels: GrayscaleTransform, windowed: boolean): Float32Array {
   const { window, inverted, ends, empty } = levels;
   const shown = windowed && window ? values.map((value) => through(window, value)) : values.slice();
   const white = windowed && window ? 1 : ends;

@@ -17,7 +17,7 @@ def headline(answer: Prediction | VolumePrediction) -> str:
     return DISPLAY_NAMES[answer.label].capitalize()
 
 
-def shown_slice(answer: Prediction | VolumePrediction, depth: int) -> int:
+def displayed_slice(answer: Prediction | VolumePrediction, depth: int) -> int:
     """The middle of the finding; the most suspicious slice of what is unsure; else the middle."""
     if isinstance(answer, VolumePrediction):
         if answer.finding is not None:

@@ -17,7 +17,7 @@ from tumorlens import bundle
 from tumorlens.bundle import Bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import CheckpointError
-from tumorlens.inference.postprocessing import probabilities
+from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
 from tumorlens.training.ancestry import Ancestor
 
@@ -44,7 +44,7 @@ class Teachers:
                     f"teacher {made.info.name} was made for images that are preprocessed otherwise"
                 )
 
-    def shares(self, images: Tensor) -> Tensor:
+    def probabilities(self, images: Tensor) -> Tensor:
         """(N, 1, s, s) normalised images to probabilities (N, 4) on the same device.
 
         A teacher knows its own size only: where training starts with smaller images, they are
@@ -55,7 +55,7 @@ class Teachers:
             images = nn.functional.interpolate(images, size=(side, side), mode="bilinear")
         batch = images.detach().cpu().contiguous().numpy()
         each = [
-            probabilities(session.run(batch).logits, made.info.temperature)
+            softmax(session.run(batch).logits, made.info.temperature)
             for session, made in zip(self._sessions, self._bundles, strict=True)
         ]
         mean = torch.from_numpy(sum(each) / len(each))

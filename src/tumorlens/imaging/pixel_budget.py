@@ -10,7 +10,7 @@ _most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
 
 
 @contextmanager
-def at_most(pixels: int) -> Iterator[None]:
+def limit_pixels(pixels: int) -> Iterator[None]:
     """Inside, in this thread or task, refuse pictures of more than ``pixels`` pixels."""
     token = _most_pixels.set(pixels)
     try:
@@ -19,8 +19,8 @@ def at_most(pixels: int) -> Iterator[None]:
         _most_pixels.reset(token)
 
 
-def check_allowance(pixels: int, source: str) -> None:
-    """Raise ``LimitExceededError`` where ``pixels`` are more than ``at_most`` allows."""
+def check_pixel_budget(pixels: int, source: str) -> None:
+    """Raise ``LimitExceededError`` where ``pixels`` are more than ``limit_pixels`` allows."""
     most = _most_pixels.get()
     if most is not None and pixels > most:
         raise LimitExceededError(f"{source}: {pixels:,} pixels; at most {most:,} are taken here")

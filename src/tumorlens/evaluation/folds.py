@@ -1,4 +1,4 @@
-"""Rounds: which bundle is scored on which images. Most evaluations have one, some several.
+"""Folds: which bundle is scored on which images. Most evaluations have one, some several.
 
 In a cross-validation each bundle answers for the fold that it was not fitted on, and the answers
 are pooled: every image is scored once, by a model that has not seen its patient. In
@@ -21,23 +21,23 @@ _FOLD: Final = "fold"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Round:
+class Fold:
     """One bundle and the part of each image of the manifest as that bundle sees it."""
 
     classifier: Classifier
     parts: tuple[str, ...]
     name: str = ""
-    """Fold or source that is scored; empty where there is one round only."""
+    """Fold or source that is scored; empty where there is one fold only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """What is to be scored."""
 
     protocol: str
     """Empty where the split says it."""
     split: Split
-    rounds: tuple[Round, ...]
+    folds: tuple[Fold, ...]
     missing: tuple[str, ...] = ()
     """Folds that no bundle was given for."""
 
@@ -48,55 +48,59 @@ def is_cross_validation(split: Split) -> bool:
     return TEST not in parts and any(part.startswith(_FOLD) for part in parts)
 
 
-def cross_validation(classifiers: Sequence[Classifier], split: Split, manifest: Manifest) -> Plan:
-    """Match each bundle to the round of ``split`` that it was trained by.
+def cross_validation(
+    classifiers: Sequence[Classifier], split: Split, manifest: Manifest
+) -> EvaluationPlan:
+    """Match each bundle to the fold of ``split`` that it was trained by.
 
-    By the hash of the split in the bundle's record, so that ``clean`` is round 0 of ``clean-cv``.
-    Raises ``EvaluationError`` where a bundle is of no round, or two are of the same.
+    By the hash of the split in the bundle's record, so that ``clean`` is fold 0 of ``clean-cv``.
+    Raises ``EvaluationError`` where a bundle is of no fold, or two are of the same.
     """
     rows = {row.part for row in split.rows if row.part.startswith(_FOLD)}
     folds = sorted(int(part.removeprefix(_FOLD)) for part in rows)
     by_hash = {one.info.sha256: (k, one) for k in folds for one in [split.fold(k)]}
-    found: dict[int, Round] = {}
+    found: dict[int, Fold] = {}
     for classifier in classifiers:
         claimed = _claimed_split(classifier)
         if claimed.get("sha256") not in by_hash:
             raise EvaluationError(
                 f"bundle {classifier.model.name}: was trained by the split "
-                f"{claimed.get('name') or 'it does not name'}, which is no round of "
+                f"{claimed.get('name') or 'it does not name'}, which is no fold of "
                 f"{split.info.name}; train it by --split {split.info.name}:K"
             )
         fold, one = by_hash[claimed["sha256"]]
         if fold in found:
             raise EvaluationError(
-                f"two bundles were trained by round {fold} of {split.info.name}; give one for each"
+                f"two bundles were trained by fold {fold} of {split.info.name}; give one for each"
             )
-        found[fold] = Round(classifier, tuple(one.parts(manifest)), f"fold {fold}")
+        found[fold] = Fold(classifier, tuple(one.parts(manifest)), f"fold {fold}")
     missing = tuple(f"fold {fold}" for fold in folds if fold not in found)
-    return Plan("", split, tuple(found[fold] for fold in sorted(found)), missing)
+    return EvaluationPlan("", split, tuple(found[fold] for fold in sorted(found)), missing)
 
 
-def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> Plan:
+def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> EvaluationPlan:
     """Score each bundle on the images of the sources, or families, that it was trained without.
 
     Raises ``EvaluationError`` where a bundle left nothing out, two left out the same, or the
     manifest holds nothing of what was left out.
     """
-    found: dict[str, Round] = {}
+    found: dict[str, Fold] = {}
     for classifier in classifiers:
-        sources = {str(name) for name in classifier.bundle.info.training.get("left_out") or ()}
+        sources = {
+            str(name) for name in classifier.bundle.info.training.get("held_out_sources") or ()
+        }
         name = " + ".join(sorted(sources))
         if not sources:
             raise EvaluationError(
                 f"bundle {classifier.model.name}: left no source out of its training; "
-                "train it with --leave-out SOURCE"
+                "train it with --hold-out SOURCE"
             )
         if name in found:
             raise EvaluationError(f"two bundles were trained without {name}; give one for each")
         members = [bool({record.source, record.family} & sources) for record in manifest]
         if not any(members):
             raise EvaluationError(f"the manifest holds no image of {name}")
-        found[name] = Round(classifier, tuple(_parts(manifest, members)), name)
+        found[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
     rows = [
         SplitRow(record.sha256, record.label, record.group, TEST)
         for record, tested in zip(manifest, _anywhere(found), strict=True)
@@ -107,10 +111,10 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
         "image once."
     )
     plan = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
-    return Plan(LEAVE_ONE_SOURCE_OUT, plan, tuple(found.values()))
+    return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(found.values()))
 
 
-def external(classifier: Classifier, manifest: Manifest) -> Plan:
+def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
     """Score all of ``manifest``, each distinct image once. Check the overlap first."""
     parts = _parts(manifest, [True] * len(manifest))
     rows = [
@@ -122,7 +126,7 @@ def external(classifier: Classifier, manifest: Manifest) -> Plan:
         "trained on. Each distinct image once."
     )
     split = splits.build(EXTERNAL, description, rows, disjoint=False)
-    return Plan(EXTERNAL, split, (Round(classifier, tuple(parts)),))
+    return EvaluationPlan(EXTERNAL, split, (Fold(classifier, tuple(parts)),))
 
 
 def data_hashes(training: dict[str, Any]) -> list[str]:
@@ -153,7 +157,7 @@ def _picture(record: Record) -> str:
     return record.pixel_sha256 or record.sha256
 
 
-def _anywhere(found: dict[str, Round]) -> list[bool]:
-    """(N,) whether some round tests the image."""
+def _anywhere(found: dict[str, Fold]) -> list[bool]:
+    """(N,) whether some fold tests the image."""
     columns = zip(*(one.parts for one in found.values()), strict=True)
     return [TEST in column for column in columns]
