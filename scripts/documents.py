@@ -3,8 +3,8 @@
     python scripts/documents.py            # write
     python scripts/documents.py --check    # fail where a document is not what the records say
 
-The prose and the tables are templates in docs/templates. A template `page.md.j2` becomes
-docs/page.md; `README.parameters.j2` fills the part of README.md between the markers
+The prose and the tables are templates in docs/templates. A template `page.md.jinja` becomes
+docs/page.md; `README.parameters.jinja` fills the part of README.md between the markers
 `<!-- parameters -->` and `<!-- /parameters -->`.
 """
 
@@ -47,14 +47,14 @@ def rendered() -> dict[Path, str]:
     """Every document that has numbers from records, and its text."""
     environment = make_environment()
     pages = {
-        ROOT / "docs" / f"{name}.md": environment.get_template(f"{name}.md.j2").render()
+        ROOT / "docs" / f"{name}.md": environment.get_template(f"{name}.md.jinja").render()
         for name in PAGES
     }
     filled = {}
     for path, names in BLOCKS.items():
         filled[path] = _read(path)
         for name in names:
-            block = environment.get_template(f"{path.stem}.{name}.j2").render()
+            block = environment.get_template(f"{path.stem}.{name}.jinja").render()
             filled[path] = fill(filled[path], name, block)
     return pages | filled
 

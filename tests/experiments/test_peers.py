@@ -222,7 +222,7 @@ def test_score_of_two_bundles(
         scoring.score(split, manifest, own, "other", plan)
     record = {"commands": ["COMMAND"], "part": "validation", "processor": "P", "splits": [table]}
     documents = _documents(monkeypatch).make_environment()
-    section = documents.get_template("peers.j2").render(peers=json.loads(json.dumps(record)))
+    section = documents.get_template("peers.jinja").render(peers=json.loads(json.dumps(record)))
     assert "| MobileNetV3-Small |" in section
     assert "929,316" in section
     assert "COMMAND" in section
