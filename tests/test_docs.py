@@ -1,57 +1,155 @@
-"""The documents say what the records and the commands say."""
+"""The documents say what the records, the commands and the code say."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tumorlens.cli.main import cli
+from tumorlens.datasets import phantoms
+from tumorlens.imaging import encode
+from tumorlens.labels import CLASSES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+    ROOT / "experiments" / "log.md",
+]
+GROUPS = {"data", "pacs", "web"}
+
+
+def names(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.M)
+
+
+def slugs(path: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
 
 
 def test_numbers_are_the_recorded_ones() -> None:
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "documents.py"), "--check"], check=True)
+    command = [sys.executable, str(ROOT / "scripts" / "documents.py"), "--check"]
+    subprocess.run(command, check=True)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        *(
-            f"docs/{n}.md"
-            for n in ("clinical", "intended-use", "measurements", "model-card", "results", "server")
-        ),
-        "experiments/log.md",
-    ],
-)
-def test_links_lead_somewhere(name: str) -> None:
-    document = ROOT / name
-    targets = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))
-    missing = [t for t in targets if not (document.parent / t).exists()]
-    assert missing == []
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in slugs(target), link
 
 
-def test_commands_in_the_readme_exist() -> None:
-    """Each `tumorlens ...` line of the README names known subcommands and options."""
-    lines = re.findall(r"^tumorlens (.+)$", README, flags=re.MULTILINE)
-    assert len(lines) >= 8
+def test_commands_exist() -> None:
+    """Each `tumorlens ...` line of a shell block names known commands and options."""
+    text = "\n".join(block for page in PAGES for block in blocks(page, "sh"))
+    lines = re.findall(r"^(?:.*&& )?tumorlens (.+)$", text.replace("\\\n", " "), re.M)
+    assert len(lines) >= 40
     for line in lines:
-        words = line.partition("#")[0].split()
-        depth = 2 if words[0] in {"data", "pacs", "web"} else 1
+        words = line.partition(" #")[0].split()
+        depth = 2 if words[0] in GROUPS else 1
         result = CliRunner().invoke(cli, [*words[:depth], "--help"])
         assert result.exit_code == 0, line
         for option in (w for w in words if w.startswith("--")):
             assert option in result.output, line
 
 
+def test_modules_exist() -> None:
+    """What is run by `python -m` or `python scripts/` is there."""
+    text = "\n".join(page.read_text("utf-8") for page in PAGES if page.name != "log.md")
+    for module in re.findall(r"python -m ((?:experiments|benchmarks|tests)[\w.]+)", text):
+        assert find_spec(module), module
+    for script in re.findall(r"python (scripts/\w+\.py)", text):
+        assert (ROOT / script).exists(), script
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the documentation's examples name."""
+    folder = tmp_path_factory.mktemp("examples")
+    rng = np.random.default_rng(0)
+    (folder / "scans").mkdir()
+    for i, label in enumerate(CLASSES):
+        scan = encode.png(phantoms.make_phantom(rng, label).pixels)
+        (folder / "scans" / f"{i}.png").write_bytes(scan)
+        place = folder / "my-images" / label
+        place.mkdir(parents=True)
+        (place / f"{i}.png").write_bytes(scan)
+    shutil.copy(folder / "scans" / "0.png", folder / "scan.png")
+    arguments = ["--from", str(folder / "my-images"), "--output", str(folder / "mine.csv")]
+    result = CliRunner().invoke(cli, ["data", "import", "folder", *arguments])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=names)
+def test_python_blocks_run(page: Path, workplace: Path) -> None:
+    """The blocks of a page run, one after the other, as one program."""
+    program = "\n".join(blocks(page, "python"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=workplace, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
+
+
+def test_layers_are_the_enforced_ones() -> None:
+    """CONTRIBUTING draws the layers of import-linter's contract."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    enforced = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    drawn = re.search(r"^## Layers.*?```\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"),
+                      re.DOTALL | re.M)  # fmt: skip
+    assert drawn
+    lines = drawn[1].splitlines()
+    assert [re.split(r" {2,}", line)[0] for line in lines] == enforced
+
+
+def test_site_is_built_without_warnings(tmp_path: Path) -> None:
+    """Links, anchors and API reference included; and it asks no other host for anything."""
+    if find_spec("mkdocs") is None:
+        pytest.skip("the extra `docs` is not installed")
+    site = tmp_path / "site"
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = r'<(?:script|img|link rel="(?:stylesheet|preconnect|icon)")[^>]*(?:src|href)="https?:'
+    for page in site.rglob("*.html"):
+        assert not re.search(loaded, page.read_text("utf-8")), page
+    assert 'id="tumorlens.load"' in (site / "api.html").read_text("utf-8")
+
+
 def test_records_name_no_machine() -> None:
-    for path in (*(ROOT / "experiments").rglob("*.json"), *(ROOT / "benchmarks").rglob("*.json")):
+    records = [*(ROOT / "experiments").rglob("*.json"), *(ROOT / "benchmarks").rglob("*.json")]
+    assert len(records) > 50
+    for path in records:
         text = path.read_text("utf-8")
         json.loads(text)
         assert not re.search(r'"/(home|root|tmp|work|Users)/|[A-Z]:\\\\', text), path
