@@ -1,12 +1,12 @@
-r"""What each lever against shortcuts does, alone and together, on validation and on strangers.
+r"""What each component of the recipe `robust` does, on validation images and held-out sources.
 
     python -m experiments.ablations --data nickparvar.csv --diverse diverse.csv \
         --br35h br35h-tumor.csv
 
-Trains small versions (112x112 pixels, a third of the epochs) of the `robust` recipe with levers
-added one by one to none, and taken one by one from all. Some collections take no part in any
-training; how their images are answered is the honest sign of what another hospital would see. No
-test image is read. A variant whose result file exists is not trained again.
+Trains small versions (112x112 pixels, a third of the epochs) of the recipe with single components,
+and with all components but one. Some collections are held out from all trainings; the answers on
+their images show what to expect in another hospital. No test image is read. A variant whose result
+file exists is not trained again.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments import shared
 from tumorlens import bundle
 from tumorlens.config import LesionConfig, StyleConfig, TrainConfig, recipe_path
 from tumorlens.datasets import splits
@@ -34,14 +35,17 @@ from tumorlens.training import cache
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.runner import RunOptions, train
 
-STRANGERS: Final = ("utsw_glioma_t2", "jammu_gbm", "henryford_t1", "cobra_t2")
-"""Families that no variant trains on: stripped and whole gliomas, healthy T1 and T2."""
-LEVERS: Final = ("mask", "paste", "partial", "style", "diverse")
+HELD_OUT: Final = ("utsw_glioma_t2", "jammu_gbm", "henryford_t1", "cobra_t2")
+"""Families that no variant trains on: gliomas with and without skull, healthy T1 and T2."""
+COMPONENTS: Final = ("mask", "paste", "partial", "style", "diverse")
 VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plain": (),
-    "all": LEVERS,
-    **{f"only {lever}": (lever,) for lever in LEVERS},
-    **{f"all but {lever}": tuple(x for x in LEVERS if x != lever) for lever in LEVERS},
+    "all": COMPONENTS,
+    **{f"only {component}": (component,) for component in COMPONENTS},
+    **{
+        f"all but {component}": tuple(x for x in COMPONENTS if x != component)
+        for component in COMPONENTS
+    },
 }
 
 
@@ -78,24 +82,26 @@ def _in_process(options: argparse.Namespace, name: str) -> None:
 
 
 def _run(options: argparse.Namespace, name: str) -> None:
-    levers = VARIANTS[name]
-    config = variant(levers, options.epochs, options.image_size, options.seed)
+    components = VARIANTS[name]
+    config = variant(components, options.epochs, options.image_size, options.seed)
     main_set, diverse, br35h = (
         Manifest.load(path) for path in (options.data, options.diverse, options.br35h)
     )
-    extras = [Extra(diverse)] if "diverse" in levers else []
-    if "partial" in levers:
+    extras = [Extra(diverse)] if "diverse" in components else []
+    if "partial" in components:
         extras.append(Extra(br35h, splits.load(splits.BR35H_TUMOR)))
-    data = TrainingData(main_set, splits.load("clean"), extras, STRANGERS)
+    data = TrainingData(main_set, splits.load("clean"), extras, HELD_OUT)
     folder = options.cache or cache.default_folder()
     with tempfile.TemporaryDirectory() as run:
-        made = train(config, data, Path(run), RunOptions(name=name, cache_folder=folder, threads=1))
-        assert made is not None
+        exported = train(
+            config, data, Path(run), RunOptions(name=name, cache_folder=folder, threads=1)
+        )
+        assert exported is not None
         history = (Path(run) / "metrics.csv").read_text("utf-8").splitlines()
-        classifier = Classifier(bundle.load(made), threads=1)
+        classifier = Classifier(bundle.load(exported), threads=1)
         result = {
             "variant": name,
-            "levers": list(levers),
+            "components": list(components),
             "recipe": msgspec.to_builtins(config),
             "seconds": float(history[-1].split(",")[-1]),
             "measured": score(classifier, main_set, diverse, br35h, folder),
@@ -106,22 +112,22 @@ def _run(options: argparse.Namespace, name: str) -> None:
     print(name, json.dumps(result["measured"]))
 
 
-def variant(levers: Sequence[str], epochs: int, image_size: int, seed: int) -> TrainConfig:
-    """The `robust` recipe with only these levers, made smaller."""
+def variant(components: Sequence[str], epochs: int, image_size: int, seed: int) -> TrainConfig:
+    """The recipe `robust` with only these components, and smaller."""
     config = TrainConfig.from_toml(recipe_path("robust"))
     lesions = config.augment.lesions
     chosen = LesionConfig(
-        mask_loss=lesions.mask_loss if "mask" in levers else 0.0,
-        paste=lesions.paste if "paste" in levers else 0.0,
-        erase=lesions.erase if "paste" in levers else 0.0,
+        mask_loss=lesions.mask_loss if "mask" in components else 0.0,
+        paste=lesions.paste if "paste" in components else 0.0,
+        erase=lesions.erase if "paste" in components else 0.0,
     )
-    style = config.augment.style if "style" in levers else StyleConfig()
+    style = config.augment.style if "style" in components else StyleConfig()
     shares = {2: config.extra_share, 1: config.extra_share / 2, 0: 0.0}
     return msgspec.structs.replace(
         config,
         epochs=epochs,
         seed=seed,
-        extra_share=shares[sum(lever in levers for lever in ("diverse", "partial"))],
+        extra_share=shares[sum(component in components for component in ("diverse", "partial"))],
         preprocess=msgspec.structs.replace(config.preprocess, image_size=image_size),
         augment=msgspec.structs.replace(config.augment, lesions=chosen, style=style),
     )
@@ -130,59 +136,53 @@ def variant(levers: Sequence[str], epochs: int, image_size: int, seed: int) -> T
 def score(
     classifier: Classifier, main_set: Manifest, diverse: Manifest, br35h: Manifest, folder: Path
 ) -> dict[str, Any]:
-    """Answers on validation images and on the strangers; shares of images."""
-    validation = _part(main_set, "clean")
-    shares = _answers(classifier, main_set, validation, folder)
+    """Rates of images, on validation images and held-out families."""
+    validation = shared.images_of(main_set, "clean", splits.VALIDATION)
+    probabilities = _answers(classifier, main_set, validation, folder)
     truth = np.array([CLASSES.index(main_set.records[i].label) for i in validation])
-    right = shares.argmax(1) == truth
+    correct = probabilities.argmax(1) == truth
     ill = truth != NO_TUMOR_INDEX
-    stranger = [i for i, r in enumerate(diverse) if r.family in STRANGERS]
+    held_out = [i for i, r in enumerate(diverse) if r.family in HELD_OUT]
     other = [i for i, r in enumerate(diverse) if r.label == OTHER_PATHOLOGY]
-    held = _part(br35h, splits.BR35H_TUMOR)
-    gliomas = [i for i in stranger if diverse.records[i].label == "glioma"]
-    healthy = [i for i in stranger if diverse.records[i].label == NO_TUMOR]
+    tumors = shared.images_of(br35h, splits.BR35H_TUMOR, splits.VALIDATION)
+    gliomas = [i for i in held_out if diverse.records[i].label == "glioma"]
+    healthy = [i for i in held_out if diverse.records[i].label == NO_TUMOR]
     return {
-        "validation_accuracy": float(right.mean()),
-        "validation_log_loss": float(-np.log(shares[np.arange(len(truth)), truth]).mean()),
-        "validation_missed": float((shares[ill].argmax(1) == NO_TUMOR_INDEX).mean()),
-        "br35h_tumor_missed": _said_healthy(_answers(classifier, br35h, held, folder)),
-        "stranger_glioma_missed": _said_healthy(_answers(classifier, diverse, gliomas, folder)),
-        "stranger_glioma_right": _correct(classifier, diverse, gliomas, folder),
-        "stranger_healthy_right": _correct(classifier, diverse, healthy, folder),
-        "sclerosis_called_tumor": 1 - _said_healthy(_answers(classifier, diverse, other, folder)),
+        "validation_accuracy": float(correct.mean()),
+        "validation_log_loss": float(-np.log(probabilities[np.arange(len(truth)), truth]).mean()),
+        "validation_missed": float((probabilities[ill].argmax(1) == NO_TUMOR_INDEX).mean()),
+        "br35h_tumor_missed": _no_tumor_rate(_answers(classifier, br35h, tumors, folder)),
+        "held_out_glioma_missed": _no_tumor_rate(_answers(classifier, diverse, gliomas, folder)),
+        "held_out_glioma_accuracy": _correct(classifier, diverse, gliomas, folder),
+        "held_out_healthy_accuracy": _correct(classifier, diverse, healthy, folder),
+        "sclerosis_called_tumor": 1 - _no_tumor_rate(_answers(classifier, diverse, other, folder)),
         "by_family": {
             family: _correct(
-                classifier, diverse, [i for i in stranger if diverse.records[i].family == family],
+                classifier, diverse, [i for i in held_out if diverse.records[i].family == family],
                 folder,
             )
-            for family in STRANGERS
+            for family in HELD_OUT
         },
     }  # fmt: skip
-
-
-def _part(manifest: Manifest, split: str) -> list[int]:
-    parts = splits.load(split).parts(manifest)
-    return [i for i, part in enumerate(parts) if part == splits.VALIDATION]
 
 
 def _answers(
     classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
 ) -> NDArray[np.float64]:
-    info = classifier.bundle.info
-    images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    return softmax(classifier.logits(images), info.temperature)
+    logits = shared.logits_of(classifier, manifest, chosen, folder)
+    return softmax(logits, classifier.bundle.info.temperature)
 
 
-def _said_healthy(shares: NDArray[np.float64]) -> float:
-    return float((shares.argmax(1) == NO_TUMOR_INDEX).mean())
+def _no_tumor_rate(probabilities: NDArray[np.float64]) -> float:
+    return float((probabilities.argmax(1) == NO_TUMOR_INDEX).mean())
 
 
 def _correct(
     classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
 ) -> float:
-    found = _answers(classifier, manifest, chosen, folder).argmax(1)
-    answers = [correct_classes(manifest.records[i].label) for i in chosen]
-    return float(np.mean([int(a) in right for a, right in zip(found, answers, strict=True)]))
+    answers = _answers(classifier, manifest, chosen, folder).argmax(1)
+    correct = [correct_classes(manifest.records[i].label) for i in chosen]
+    return float(np.mean([int(a) in c for a, c in zip(answers, correct, strict=True)]))
 
 
 def _result_file(options: argparse.Namespace, name: str) -> Path:

@@ -1,11 +1,12 @@
-"""Do heatmaps point at the tumour? Held against the outlines of Cheng et al.
+"""Do heatmaps point at the tumour? Compared with the outlines of Cheng et al.
 
     python -m experiments.heatmaps --data nickparvar.csv --split clean --output heatmaps.json
 
-Each outlined tumour image of the part, whatever was answered. Compared: the class activation map of
-the most probable tumour class, the lesion map where the bundle has one, the picture's middle, where
-the training patients' tumours were on average, and occlusion sensitivity (the answer's logit when a
-gray square covers a place: slow, as the reference). Intervals from resampling patients.
+Every outlined tumour image of the part, whatever the answer. Compared are the class activation map
+of the most probable tumour class, the lesion map if the bundle has one, the center of the image,
+the mean of the training patients' tumours, and occlusion sensitivity (how much the answer's logit
+falls when a gray square covers a position: slow, as a reference). Intervals from resampling
+patients.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks import options as shared
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -33,12 +34,14 @@ from tumorlens.training import cache
 Pictures = NDArray[np.uint8]
 _BATCH: Final = 64
 _PATCH: Final = 8
-"""Places along a side where occlusion covers the picture."""
+"""Squares along a side of the image that occlusion covers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, part=True, cache=True)
+    parser = option_parser.parser(
+        __doc__, data="manifest with masks", bundle=True, part=True, cache=True
+    )
     parser.add_argument("--occlusion", type=int, default=150, help="images to occlude; 0: none")
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), answer_all=True)
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images, outlines, groups = _outlined(manifest, parts, options.part, classifier, folder)
     _, training, _ = _outlined(manifest, parts, "train", classifier, folder)
     maps = _maps(classifier, images, training)
-    rows = [_row(name, made, outlines, groups) for name, made in maps.items()]
+    rows = [_row(name, values, outlines, groups) for name, values in maps.items()]
     if options.occlusion:
         few = np.random.default_rng(0).permutation(len(images))[: options.occlusion]
         occluded = np.stack(
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "patients": len(set(groups)),
             "maps": rows,
         }
-        shared.save(options.output, result)
+        option_parser.save(options.output, result)
 
 
 def _outlined(
@@ -95,9 +98,9 @@ def _maps(
     if outputs[0].lesion is not None:
         places["lesion map"] = _each(outputs, _lesion_map, size)
     shape = (len(images), size, size)
-    places["the picture's middle"] = np.broadcast_to(center_map((size, size)), shape)
+    places["the center of the image"] = np.broadcast_to(center_map((size, size)), shape)
     mean = mean_map(training.astype(np.float32))
-    places["where training tumours were"] = np.broadcast_to(mean, shape)
+    places["the mean of the training tumours"] = np.broadcast_to(mean, shape)
     return places
 
 
@@ -123,7 +126,7 @@ def _lesion_map(outputs: Outputs) -> NDArray[np.float32]:
 
 
 def _occlusion(classifier: Classifier, image: Pictures) -> NDArray[np.float64]:
-    """How much the answer's logit falls when a place is covered."""
+    """How much the answer's logit falls when a position is covered."""
     size = image.shape[0]
     half = size // _PATCH
     starts = [round(k * (size - half) / (2 * _PATCH - 2)) for k in range(2 * _PATCH - 1)]

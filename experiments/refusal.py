@@ -1,18 +1,18 @@
-"""How well a bundle refuses what is no brain MRI, by kind of picture, and what it refuses wrongly.
+"""How well a bundle rejects images that are not brain MRI, by kind, and what it rejects wrongly.
 
     python -m experiments.refusal --data nickparvar.csv --split clean --output refusal.json \
         --volume chest_ct.nii.gz --volume example_ct.nii.gz --volume example_mr_sm.nii.gz
 
-Heads are the test part of the split. The others are pictures that packages ship: photographs,
-micrographs and other recordings of scikit-image, pixel data of pydicom's test files that are no
-head (some more where the package pydicom-data is installed), and drawn ones: white, black, noise,
-checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we take the
+Heads are the test part of the split. The others are images that packages ship: photographs,
+micrographs and other recordings of scikit-image, pixel data of pydicom's test files that show no
+head (some more if the package pydicom-data is installed), and drawn ones: white, black, noise,
+checkerboards, pages of text. `--volume` adds slices of NIfTI volumes that show no head: we use the
 CT and MR of trunks in `tests/reference_files` of TotalSegmentator's source package (Apache-2.0):
 example_ct.nii.gz, example_mr_sm.nii.gz, and aorta_report/example_ct.nii.gz as chest_ct.nii.gz.
-None of them trained anything. But trunks and discs are drawn for the gate because slices of these
-volumes and a colour wheel had passed an earlier one (experiments/log.md): for these two kinds the
-figures say that a gap is closed. A picture that is refused with an error (blank, too small) counts
-as refused.
+None of them is in any training. But the gate is trained on drawn trunks and discs because slices of
+these volumes and a colour wheel had passed an earlier gate (experiments/log.md): for these two
+kinds the figures show that a known gap is closed. An image that gives an error (blank, too small)
+counts as rejected.
 """
 
 import warnings
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks import options as shared
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
@@ -64,19 +64,19 @@ _SOFT_TISSUE: Final = (-160.0, 240.0)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What became of the pictures of one kind."""
+class Scored:
+    """The gate's scores for the images of one kind."""
 
     kind: str
     names: list[str]
     scores: list[float]
-    """Logit of "this is a head"; minus infinity where reading already refused."""
-    refused: list[bool]
+    """Logit of "this is a head"; minus infinity if the image gave an error."""
+    rejected: list[bool]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = shared.parser(__doc__, data="manifest", bundle=True, part=True)
+    parser = option_parser.parser(__doc__, data="manifest", bundle=True, part=True)
     parser.add_argument("--volume", type=Path, action="append", default=[],
                         help="NIfTI without a head, to be cut")  # fmt: skip
     options = parser.parse_args(arguments)
@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     manifest = Manifest.load(options.data)
     parts = splits.load(options.split).parts(manifest)
     heads = [manifest.file(r) for r, p in zip(manifest, parts, strict=True) if p == options.part]
-    known = _look(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
-    strangers = others()
+    known = _score(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
+    images = others()
     if options.volume:
-        strangers["slices of trunks, CT and MR"] = _slices(options.volume)
-    kinds = [_look(gate, name, _images(pictures)) for name, pictures in strangers.items()]
-    rows = [_row(found, known) for found in kinds]
+        images["slices of trunks, CT and MR"] = _slices(options.volume)
+    kinds = [_score(gate, name, _images(pictures)) for name, pictures in images.items()]
+    rows = [_row(scored, known) for scored in kinds]
     _show(rows, known)
     if options.output:
         result = {
@@ -102,15 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "threshold": gate.facts.threshold,
             "split": options.split,
             "part": options.part,
-            "heads": {"n": len(known.names), "refused": float(np.mean(known.refused))},
+            "heads": {"n": len(known.names), "rejected": float(np.mean(known.rejected))},
             "volumes": [file.name for file in options.volume],
             "kinds": rows,
         }
-        shared.save(options.output, result)
+        option_parser.save(options.output, result)
 
 
 def others() -> dict[str, Pictures]:
-    """Pictures that are no head, by kind."""
+    """Images that show no head, by kind."""
     return {
         "photographs": _from_skimage(_PHOTOGRAPHS),
         "micrographs": _from_skimage(_MICROGRAPHS),
@@ -123,8 +123,8 @@ def others() -> dict[str, Pictures]:
     }
 
 
-def _look(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | None]]) -> Found:
-    found = Found(kind, [], [], [])
+def _score(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | None]]) -> Scored:
+    scored = Scored(kind, [], [], [])
     for name, image in images:
         score = -np.inf
         if image is not None:
@@ -132,10 +132,10 @@ def _look(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | None
                 score = float(gate.scores(gate.preprocess(image)[np.newaxis])[0])
             except InputError:
                 score = -np.inf
-        found.names.append(name)
-        found.scores.append(score)
-        found.refused.append(score < gate.facts.threshold)
-    return found
+        scored.names.append(name)
+        scored.scores.append(score)
+        scored.rejected.append(score < gate.facts.threshold)
+    return scored
 
 
 def _images(pictures: Pictures) -> Iterator[tuple[str, MedicalImage | None]]:
@@ -167,7 +167,7 @@ def _from_pydicom() -> Pictures:
                 warnings.simplefilter("ignore")
                 pixels = np.asarray(pydicom.dcmread(str(path)).pixel_array)
         except Exception as error:
-            Console(stderr=True).print(f"left out {name}: {error}")
+            Console(stderr=True).print(f"skipped {name}: {error}")
             continue
         while pixels.ndim > 3 or (pixels.ndim == 3 and pixels.shape[-1] != 3):
             pixels = pixels[len(pixels) // 2]
@@ -188,8 +188,8 @@ def _slices(volumes: Sequence[Path]) -> Pictures:
             if min(cut.shape) < MIN_SIDE:
                 continue
             for low, high in windows:
-                shown = 255 * (np.clip(cut, low, high) - low) / (high - low)
-                yield f"{file.name} {axis} {depth} {low:.0f}..{high:.0f}", shown.astype(np.uint8)
+                display = 255 * (np.clip(cut, low, high) - low) / (high - low)
+                yield f"{file.name} {axis} {depth} {low:.0f}..{high:.0f}", display.astype(np.uint8)
 
 
 def _flat() -> Pictures:
@@ -231,29 +231,31 @@ def _pages() -> Pictures:
         yield f"page {index}", np.asarray(page)
 
 
-def _row(found: Found, known: Found) -> dict[str, Any]:
-    scores = np.array([*known.scores, *found.scores])
+def _row(scored: Scored, known: Scored) -> dict[str, Any]:
+    scores = np.array([*known.scores, *scored.scores])
     scores = np.nan_to_num(scores, neginf=-1e9)
-    truth = [1] * len(known.scores) + [0] * len(found.scores)
+    truth = [1] * len(known.scores) + [0] * len(scored.scores)
     return {
-        "kind": found.kind,
-        "n": len(found.names),
-        "refused": float(np.mean(found.refused)),
+        "kind": scored.kind,
+        "n": len(scored.names),
+        "rejected": float(np.mean(scored.rejected)),
         "auroc": float(roc_auc_score(truth, scores)),
-        "passed": [n for n, refused in zip(found.names, found.refused, strict=True) if not refused],
+        "passed": [
+            n for n, rejected in zip(scored.names, scored.rejected, strict=True) if not rejected
+        ],
     }
 
 
-def _show(rows: Sequence[dict[str, Any]], known: Found) -> None:
+def _show(rows: Sequence[dict[str, Any]], known: Scored) -> None:
     table = Table(box=None, header_style="bold")
-    for title in ("kind", "pictures", "refused", "AUROC", "passed"):
+    for title in ("kind", "images", "rejected", "AUROC", "passed"):
         table.add_column(title)
     for row in rows:
         table.add_row(
-            row["kind"], str(row["n"]), f"{row['refused']:.1%}", f"{row['auroc']:.4f}",
+            row["kind"], str(row["n"]), f"{row['rejected']:.1%}", f"{row['auroc']:.4f}",
             ", ".join(row["passed"][:4]),
         )  # fmt: skip
-    table.add_row("heads", str(len(known.names)), f"{np.mean(known.refused):.2%}", "", "")
+    table.add_row("heads", str(len(known.names)), f"{np.mean(known.rejected):.2%}", "", "")
     Console().print(table)
 
 

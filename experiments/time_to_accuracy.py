@@ -1,4 +1,4 @@
-"""Wall time until validation-selected weights pass the published 98.44% on the `folder` protocol.
+"""Wall time until the weights selected on validation reach the published 98.44% on `folder`.
 
     python -m experiments.time_to_accuracy --data MANIFEST
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks import options as shared
+from benchmarks import options as option_parser
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -56,7 +56,7 @@ class _Snapshot:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = shared.parser(__doc__)
+    parser = option_parser.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     parser.add_argument("--recipe", default="folder")
     parser.add_argument(
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "hardware": provenance.hardware(),
             "versions": provenance.package_versions(),
         }
-        shared.save(options.output, result)
+        option_parser.save(options.output, result)
 
 
 def _train(options: argparse.Namespace, folder: Path) -> list[_Snapshot]:

@@ -1,14 +1,15 @@
-"""How a volume's answer is best put together from its slices, on validation patients.
+"""Rules that combine the answers of slices to one for the volume, compared on validation patients.
 
     python -m experiments.volumes --data nickparvar.csv --split clean --output volumes.json
 
-No public set at hand has whole volumes of the four classes, so they are put together: some
+No available public set has whole volumes of the four classes, so they are composed: some
 neighbouring slices of one patient of Cheng et al. among slices of a few groups of healthy heads,
 and healthy heads alone; 18 to 30 slices, 5.5 mm apart. All are of the split's validation part; no
-test image is read. What such volumes lack is the ends of a real head, and thin slices.
+test image is read. Such volumes have no ends of a real head, and no thin slices.
 
-Each rule's probabilities go through the bundle's own bars, as a real volume's do. Wanted: most
-volumes answered rightly, with at most 3% of the answers wrong and 1% of the tumours missed.
+Each rule's probabilities are compared with the bundle's thresholds, as a real volume's are. The
+best rule reports the most correct answers, with at most 3% of the reported answers wrong and 1% of
+the tumours missed.
 """
 
 import itertools
@@ -18,11 +19,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from benchmarks import options as shared
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
+from experiments import shared
 from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
@@ -34,7 +34,6 @@ from tumorlens.inference.conformal import prediction_sets
 from tumorlens.inference.decision import is_confident
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
-from tumorlens.training import cache
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats], Floats]
@@ -48,7 +47,7 @@ SMOOTHING_MM: Final = (0.0, 6.5, 7.5, 10.0)
 MAX_WRONG: Final = 0.03
 MAX_MISSED: Final = 0.01
 CONTRAST: Final = 3
-"""Where all slices have a say, the suspicious ones have this power of it."""
+"""Power of the suspicion that weighs the slices, where all slices contribute."""
 
 
 class Volume(NamedTuple):
@@ -62,24 +61,24 @@ class Volume(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison."""
-    parser = shared.parser(__doc__, data="manifest with masks", bundle=True, cache=True)
+    parser = option_parser.parser(__doc__, data="manifest with masks", bundle=True, cache=True)
     parser.add_argument("--repeats", type=int, default=30, help="volumes of each patient")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
     manifest = Manifest.load(options.data)
-    parts = splits.load(options.split).parts(manifest)
-    chosen = [i for i, part in enumerate(parts) if part == splits.VALIDATION]
+    chosen = shared.images_of(manifest, options.split, splits.VALIDATION)
     records = [manifest.records[i] for i in chosen]
-    probabilities = _answers(classifier, manifest, chosen, options.cache or cache.default_folder())
+    info = classifier.bundle.info
+    logits = shared.logits_of(classifier, manifest, chosen, options.cache)
+    probabilities = softmax(logits, info.temperature)
     patients, healthy = tumor_runs(records), healthy_groups(records)
     random = np.random.default_rng(options.seed)
-    volumes = list(put_together(probabilities, patients, healthy, options.repeats, random))
-    info = classifier.bundle.info
+    volumes = list(compose(probabilities, patients, healthy, options.repeats, random))
     rows = [measure(name, radius, rule, volumes, info) for name, radius, rule in candidates()]
-    rows.sort(key=lambda row: (not row["within_targets"], -row["answered_rightly"]))
+    rows.sort(key=lambda row: (not row["within_targets"], -row["correct"]))
     shipped = measure("shipped", None, _shipped, volumes, info)
-    _show([shipped, *rows[:20]])
+    shared.print_rows("the shipped rule, and the best of the others", [shipped, *rows[:20]])
     if options.output:
         result = {
             "benchmark": "volumes",
@@ -93,38 +92,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "shipped": shipped,
             "rules": rows,
         }
-        shared.save(options.output, result)
+        option_parser.save(options.output, result)
 
 
 def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
     """Class and slices, in the source's order, of each patient with outlined tumours."""
-    found: dict[tuple[str, str], list[int]] = {}
+    runs: dict[tuple[str, str], list[int]] = {}
     for place, record in enumerate(records):
         if record.mask and record.patient and record.label in CLASSES:
-            found.setdefault((record.patient, record.label), []).append(place)
+            runs.setdefault((record.patient, record.label), []).append(place)
     return [
         (CLASSES.index(label), sorted(places, key=lambda i: int(Path(records[i].mask).stem)))
-        for (_, label), places in found.items()
+        for (_, label), places in runs.items()
     ]
 
 
 def healthy_groups(records: Sequence[Record]) -> list[list[int]]:
     """Slices of each group of healthy heads."""
-    found: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         if record.label == NO_TUMOR:
-            found.setdefault(group_of(record), []).append(place)
-    return list(found.values())
+            groups.setdefault(group_of(record), []).append(place)
+    return list(groups.values())
 
 
-def put_together(
+def compose(
     probabilities: Floats,
     patients: Sequence[tuple[int, list[int]]],
     healthy: Sequence[list[int]],
     repeats: int,
     random: np.random.Generator,
 ) -> Iterator[Volume]:
-    """As many volumes with a tumour as without one."""
+    """Volumes, as many with a tumour as without one."""
     for _, (label, places) in itertools.product(range(repeats), patients):
         count = min(len(places), int(random.integers(TUMOR_SLICES[0], TUMOR_SLICES[1] + 1)))
         start = int(random.integers(len(places) - count + 1))
@@ -155,28 +154,28 @@ def candidates() -> Iterator[tuple[str, float, Rule]]:
 def measure(
     name: str, radius: float | None, rule: Rule, volumes: Sequence[Volume], info: BundleInfo
 ) -> dict[str, Any]:
-    """Shares of volumes, by the bars of the bundle."""
+    """Rates over the volumes, at the bundle's thresholds."""
     rows = (v.slices if radius is None else smooth(v.slices, _along(v), radius) for v in volumes)
-    found = np.stack([rule(one) for one in rows])
-    labels = np.array([one.label for one in volumes])
-    answer, ill = found.argmax(axis=1), labels != NO_TUMOR_INDEX
-    confident, correct = is_confident(found, info.decision), answer == labels
-    told = confident & correct
+    combined = np.stack([rule(one) for one in rows])
+    labels = np.array([volume.label for volume in volumes])
+    answer, ill = combined.argmax(axis=1), labels != NO_TUMOR_INDEX
+    confident, correct = is_confident(combined, info.decision), answer == labels
+    reported = confident & correct
     wrong = float(1 - correct[confident].mean()) if confident.any() else 0.0
     missed = float(((answer == NO_TUMOR_INDEX) & confident)[ill].mean())
     values = {
         "accuracy_of_all": correct.mean(),
-        "answered": confident.mean(),
-        "answered_rightly": told.mean(),
-        "wrong_of_answered": wrong,
-        "tumors_missed": missed,
-        "healthy_told_a_tumor": ((answer != NO_TUMOR_INDEX) & confident)[~ill].mean(),
-        "tumors_answered_rightly": told[ill].mean(),
-        "healthy_answered_rightly": told[~ill].mean(),
+        "reported": confident.mean(),
+        "correct": reported.mean(),
+        "wrong_of_reported": wrong,
+        "missed_tumors": missed,
+        "false_alarms": ((answer != NO_TUMOR_INDEX) & confident)[~ill].mean(),
+        "tumors_correct": reported[ill].mean(),
+        "healthy_correct": reported[~ill].mean(),
     }
     if info.prediction_sets is not None:
-        kept = prediction_sets(found, info.prediction_sets)
-        values["sets_hold_the_truth"] = kept[np.arange(len(labels)), labels].mean()
+        kept = prediction_sets(combined, info.prediction_sets)
+        values["set_coverage"] = kept[np.arange(len(labels)), labels].mean()
         values["mean_set_size"] = kept.sum(axis=1).mean()
     return {
         "rule": name,
@@ -215,13 +214,13 @@ def _run(rows: Floats, count: int, strength: Callable[..., Floats]) -> Floats:
 
 
 def _whole(tumor: float, rows: Floats, contrast: int = CONTRAST) -> Floats:
-    """A tumour's probability shared among the classes as the suspicious slices share theirs."""
+    """A tumour's probability, divided among the classes as in the suspicious slices."""
     weights = _suspicion(rows) ** (contrast - 1)
     classes = weights @ rows[:, TUMOR_INDICES]
-    found = np.zeros(len(CLASSES))
-    found[list(TUMOR_INDICES)] = tumor * classes / classes.sum()
-    found[NO_TUMOR_INDEX] = 1 - tumor
-    return found
+    whole = np.zeros(len(CLASSES))
+    whole[list(TUMOR_INDICES)] = tumor * classes / classes.sum()
+    whole[NO_TUMOR_INDEX] = 1 - tumor
+    return whole
 
 
 def _suspicion(rows: Floats) -> Floats:
@@ -234,28 +233,11 @@ def _along(volume: Volume) -> Floats:
 
 
 def _healthy(groups: Sequence[list[int]], random: np.random.Generator) -> NDArray[np.int64]:
-    """Slices of a few groups, in any order: of a healthy head's neighbours nothing is known."""
+    """Slices of a few groups, in any order: the neighbours of a healthy slice are not known."""
     depth = int(random.integers(DEPTHS[0], DEPTHS[1] + 1))
     chosen = random.permutation(len(groups))[:HEALTHY_GROUPS]
     pool = np.concatenate([groups[k] for k in chosen])
     return random.choice(pool, depth, replace=len(pool) < depth).astype(np.int64)
-
-
-def _answers(
-    classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
-) -> Floats:
-    info = classifier.bundle.info
-    images = cache.cached_images(manifest, chosen, info.preprocess, folder)
-    return softmax(classifier.logits(images), info.temperature)
-
-
-def _show(rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(title="the shipped rule, and the best of the others")
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), justify="left" if column == "rule" else "right")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":
