@@ -19,7 +19,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(name_or_path: str | Path = "default", *, threads: int | None = None) -> "Classifier":
-    """Load a classifier from a bundle in the box (``default``, ``folder``) or a bundle folder.
+    """Load a classifier from a bundled network (``default``, ``folder``) or a bundle folder.
 
     ``threads`` is the number of CPU threads a forward pass may use; None lets the runtime choose.
     Raises ``errors.BundleError``.

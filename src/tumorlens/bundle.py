@@ -1,8 +1,8 @@
 """The bundle: ``model.onnx`` + ``bundle.json``, the contract between training and everything else.
 
 The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` makes it, and
-gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
-taught by experts' outlines also ``lesion`` (N, 1, h, w). N is dynamic.
+gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D). A network trained with
+experts' outlines also gives ``lesion`` (N, 1, h, w). N is dynamic.
 
 Format version 2; version 1 named the thresholds otherwise, and its readers would answer without
 any. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able
@@ -30,7 +30,7 @@ INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
 LESION_OUTPUT: Final = "lesion"
-"""(N, 1, h, w): where the tumour is, 0 to 1; only of networks that were taught by outlines."""
+"""(N, 1, h, w): where the tumour is, 0 to 1; only of networks trained with outlines."""
 GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""
@@ -80,11 +80,11 @@ class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How ``gate.onnx``, which tells heads from anything else, is used."""
+    """How ``gate.onnx`` is used: it accepts pictures of heads and rejects everything else."""
 
     preprocess: PreprocessConfig
     threshold: float
-    """Logit below which a picture is refused."""
+    """Logit below which a picture is rejected."""
     chosen_on: str
     """How and on which images the threshold was chosen."""
 

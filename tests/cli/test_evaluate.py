@@ -40,7 +40,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(box: Path) -> Iterator[Run]:
-    """Runs the command in the box."""
+    """Runs the bundled command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(box)
         patch.setenv("COLUMNS", "160")
@@ -177,7 +177,7 @@ def test_the_part_trained_on_is_no_clean_result(run: Run, tmp_path: Path) -> Non
 def test_errors_are_typed(run: Run, tmp_path: Path) -> None:
     assert isinstance(run("no-bundle", "phantom.csv", tmp_path).exception, BundleError)
     assert isinstance(run("./on-phantom", "no-split", tmp_path).exception, SplitError)
-    # The phantoms are not images of the split in the box.
+    # The phantoms are not images of the bundled split.
     assert isinstance(run("./on-phantom", "folder", tmp_path).exception, SplitError)
     assert run("./on-phantom", "phantom.csv", tmp_path, "--part", "excluded").exit_code == 2
 
@@ -313,5 +313,5 @@ def test_missed_tumours_stand_beside_accuracy(report: Path) -> None:
     first_table = page[page.index("<table>") : page.index("</table>")]
     assert "Missed tumours" in first_table
     assert "False alarms" in first_table
-    assert "Answering only when sure" in page
+    assert "Selective classification" in page
     assert set(read(report)["selective"]) == {"confidence", "aurc", "excess_aurc", "at"}

@@ -47,7 +47,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 
 def test_from_a_teacher_to_a_calibrated_bundle(tmp_path: Path) -> None:
-    """All commands of the way to the bundle in the box, on phantoms."""
+    """All commands on the way to the bundled network, on phantoms."""
     listed = phantoms.write_phantoms(tmp_path / "phantoms", 8, seed=11)
     split = tmp_path / "split.csv"
     phantoms.phantom_split(Manifest.load(listed)).save(split)

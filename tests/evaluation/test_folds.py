@@ -155,7 +155,7 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
 
 
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
-    with pytest.raises(EvaluationError, match="left no source out"):
+    with pytest.raises(EvaluationError, match="without a held-out source"):
         folds.leave_one_source_out([trained("all", held_out_sources=[])], sourced)
     with pytest.raises(EvaluationError, match="holds no image of north"):
         folds.leave_one_source_out([trained("n", held_out_sources=["north"])], sourced)

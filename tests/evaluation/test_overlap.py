@@ -75,12 +75,12 @@ def test_refused_with_the_pairs_named(
     phantom_set: Manifest, strangers: Manifest, trained: Callable[..., Classifier]
 ) -> None:
     classifier = trained(data_sha256=phantom_set.sha256)
-    overlap.refuse_known(classifier, strangers, [phantom_set])
+    overlap.require_external(classifier, strangers, [phantom_set])
     mixed = Manifest(phantom_set.records[:2], phantom_set.folder)
     with pytest.raises(
         EvaluationError, match=r"2 of its 2 images share a picture.*phantom.*same bytes"
     ):
-        overlap.refuse_known(classifier, mixed, [phantom_set])
+        overlap.require_external(classifier, mixed, [phantom_set])
 
 
 def test_every_set_of_the_training_must_be_given(
@@ -88,9 +88,9 @@ def test_every_set_of_the_training_must_be_given(
 ) -> None:
     classifier = trained(data_sha256=phantom_set.sha256, extra=[{"data_sha256": "feed" * 16}])
     with pytest.raises(EvaluationError, match=r"2 sets, of which 1 are not given.*feedfeedfeed"):
-        overlap.refuse_known(classifier, strangers, [phantom_set])
+        overlap.require_external(classifier, strangers, [phantom_set])
     with pytest.raises(EvaluationError, match="does not say which data"):
-        overlap.refuse_known(trained(), strangers, [phantom_set])
+        overlap.require_external(trained(), strangers, [phantom_set])
 
 
 @pytest.mark.realdata

@@ -1,4 +1,4 @@
-"""Which split is which, and what the paper may be held against."""
+"""Which split is which, and what the paper's figures may be compared with."""
 
 from pathlib import Path
 

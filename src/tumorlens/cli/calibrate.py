@@ -1,4 +1,4 @@
-"""``tumorlens calibrate``: fit what a bundle needs before it may answer."""
+"""``tumorlens calibrate``: fit what a bundle needs before it can answer."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from tumorlens.errors import MissingExtraError
 from tumorlens.labels import CLASSES, DISPLAY_NAMES
 
 
-@click.command(name="calibrate", short_help="Fit temperature, abstention, sets, gate.")
+@click.command(name="calibrate", short_help="Fit the temperature and thresholds of a bundle.")
 @click.argument("bundle_folder", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
 @click.option("--split", required=True, help="Its split; the validation part is used.")
@@ -23,8 +23,8 @@ from tumorlens.labels import CLASSES, DISPLAY_NAMES
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
               type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Share of each class's prediction sets that shall hold it.")  # fmt: skip
-@click.option("--licence", help="Licence of the weights, where training data restrict it.")
+              help="Target share of each class's prediction sets that contain it.")  # fmt: skip
+@click.option("--licence", help="Licence of the weights, if the training data restrict it.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
 def command(
     bundle_folder: Path,
@@ -39,10 +39,10 @@ def command(
 ) -> None:
     """Fit temperature, thresholds, prediction sets and the gate's threshold; save BUNDLE.
 
-    Only images are read that trained nothing: those for validation, and of sources left out.
+    Reads only images that trained nothing: validation images, and those of held-out sources.
     """
     try:
-        import torch  # noqa: F401 - only to see whether the extra is there
+        import torch  # noqa: F401 - only to check that the extra is installed
     except ImportError as error:
         raise MissingExtraError("calibration", "train") from error
     import msgspec
@@ -77,9 +77,9 @@ def command(
     calibration.save(bundle_folder, done)
     rule = done.info.decision
     click.echo(
-        f"temperature {done.info.temperature:.3f}; no tumour is answered from "
+        f"temperature {done.info.temperature:.3f}; no tumour is reported from "
         f"{rule.notumor_threshold:.3f}, a tumour from {rule.tumor_threshold:.3f}; on validation "
-        f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them right, "
+        f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them correctly, "
         f"{found.missed_tumor_rate:.2%} of the tumours missed"
     )
     kept = done.info.prediction_sets
@@ -88,4 +88,4 @@ def command(
         thresholds = ", ".join(f"{DISPLAY_NAMES[name]} {value:.3f}" for name, value in pairs)
         click.echo(f"prediction sets, {kept.coverage:.0%}: a class is included from {thresholds}")
     if done.info.gate is not None:
-        click.echo(f"gate: refuses below {done.info.gate.threshold}")
+        click.echo(f"gate: rejects below {done.info.gate.threshold}")

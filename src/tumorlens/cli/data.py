@@ -42,7 +42,7 @@ def command() -> None:
 @click.option("--masks", metavar="DIR", type=_FOLDER,
               help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
 @click.option(
-    "--allow-partial", is_flag=True, help="Go on where files of `nickparvar` are missing."
+    "--allow-partial", is_flag=True, help="Continue when files of `nickparvar` are missing."
 )
 def import_command(
     image_set: str,
@@ -52,11 +52,11 @@ def import_command(
     masks: Path | None,
     allow_partial: bool,
 ) -> None:
-    """List the pictures of a folder in a manifest.
+    """Write a manifest that lists the pictures of a folder.
 
-    SET is `nickparvar`, the public set of 7,023 images, whose patients and folds are known;
-    `folder`, any folder with one folder a class; or one of the collections from other hospitals,
-    which bring an index of their own.
+    SET is `nickparvar`, the public set of 7,023 images, with known patients and folds;
+    `folder`, any folder with one subfolder for each class; or one of the collections from other
+    hospitals, which have their own index.
     """
     from tumorlens.datasets import collections, importers
 
@@ -79,7 +79,7 @@ def import_command(
     broken = sum(not record.pixel_sha256 for record in manifest)
     _print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
     if broken:
-        click.echo(f"{broken} files do not decode; `tumorlens data audit` names them.", err=True)
+        click.echo(f"{broken} files cannot be decoded; see `tumorlens data audit`.", err=True)
     click.echo(f"Wrote {len(manifest):,} images to {output}")
 
 
@@ -89,14 +89,14 @@ def import_command(
 def fetch_command(image_set: str, output: Path) -> None:
     """Download the 7,023-image set and compare every file with the published hashes.
 
-    Needs the fetch extra. Run it again to go on where it stopped: files that are already there
-    and intact are kept.
+    Needs the fetch extra. Run it again to continue an interrupted download: intact files
+    are kept.
     """
     from tumorlens.datasets import fetch
 
     with bar("Checking") as progress:
         found = fetch.fetch_nickparvar(output, progress)
-    click.echo(f"{output}: all {len(found.intact):,} files of {image_set} are there and intact.")
+    click.echo(f"{output}: all {len(found.intact):,} files of {image_set} are present and intact.")
 
 
 @command.command(
@@ -112,16 +112,16 @@ def fetch_command(image_set: str, output: Path) -> None:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with 1 where the split leaks, or has no test part to look into.",
+    help="Exit with 1 if the split leaks, or has no test part to check.",
 )
 def audit_command(manifest_path: Path, report: Path, split_name: str | None, strict: bool) -> None:
-    """Look at every picture of MANIFEST and report what is wrong.
+    """Check every picture of MANIFEST and report problems.
 
-    Files that do not decode, copies, near-duplicates, patients in several parts, pictures under
-    two labels, outliers, and two controls that know nothing of tumours.
+    Files that cannot be decoded, duplicates, near-duplicates, patients in several parts, pictures
+    with two labels, outliers, and two controls that do not look at tumours.
 
-    Exit codes: 0 the report is written, 1 it cannot be, or, with --strict, the split leaks or
-    holds no test part that could be held against another one.
+    Exit codes: 0 the report was written; 1 it could not be written or, with --strict, the split
+    leaks or has no test part to compare with another part.
     """
     from tumorlens.datasets import audit, audit_report, splits
     from tumorlens.datasets.manifest import Manifest
@@ -132,7 +132,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     if split_name is not None:
         # An incomplete set is audited as far as it is there.
         parts = splits.load(split_name).parts(manifest, allow_partial=True)
-    with bar("Looking at pictures") as progress:
+    with bar("Checking pictures") as progress:
         found = audit.audit(
             manifest, parts, manifest_name=manifest_path.name,
             split_name=split_name or audit.OWN_SPLIT, progress=progress,
@@ -148,13 +148,13 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
         )
     if strict and (missing := _unchecked(found)):
         raise SplitError(
-            f"{manifest_path}: leaks cannot be looked for, {missing} (split: {found.split}). "
-            "Name a split with --split, or write one with tumorlens data split"
+            f"{manifest_path}: cannot look for leaks, {missing} (split: {found.split}). "
+            "Name a split with --split, or write one with `tumorlens data split`"
         )
 
 
 def _unchecked(found: "Audit") -> str:
-    """Why there is nothing to hold test pictures against; empty where there is."""
+    """Why test pictures cannot be compared with another part; empty where they can."""
     from tumorlens.datasets.splits import EXCLUDED
 
     if not found.leaks.test_images:
@@ -174,7 +174,7 @@ def _unchecked(found: "Audit") -> str:
 @click.option("--output", metavar="FILE", type=_IN_FILE,
               help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip
 @click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
-              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
+              help="Check this split against MANIFEST; fails if a group crosses.")  # fmt: skip
 def split_command(
     manifest_path: Path, protocol: str | None, output: Path | None, verified: str | None
 ) -> None:
@@ -183,9 +183,9 @@ def split_command(
     from tumorlens.datasets.manifest import Manifest
 
     if (protocol is None) == (verified is None):
-        raise click.UsageError("give either --protocol, to write, or --verify")
+        raise click.UsageError("give either --protocol, to write a split, or --verify")
     if verified is not None and output is not None:
-        raise click.UsageError("--output goes with --protocol")
+        raise click.UsageError("--output requires --protocol")
     manifest = Manifest.load(manifest_path)
     split = splits.load(verified) if verified else splits.make(manifest, str(protocol))
     _print_counts(manifest, split.verify_manifest(manifest), "Part")
@@ -197,16 +197,16 @@ def split_command(
 
 
 def _print_promise(split: "Split", manifest: "Manifest") -> None:
-    """Say whether groups cross; ``verify_manifest`` has already refused a broken promise."""
+    """Say whether groups are in two parts; ``verify_manifest`` has checked what is stated."""
     from tumorlens.datasets.splits import crossing_groups
 
     if split.info.disjoint:
-        click.echo(f"{split.info.name}: verified, no group stands in two parts.")
+        click.echo(f"{split.info.name}: verified, no group is in two parts.")
         return
     crossing = len(crossing_groups(manifest, split.parts(manifest)))
     click.secho(
         f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} groups or "
-        "pictures stand in more than one part. For comparison with published numbers only.",
+        "pictures are in more than one part. For comparison with published numbers only.",
         fg="yellow",
     )
 
@@ -240,17 +240,17 @@ def _print_audit(found: "Audit", conflicts: int) -> None:
     rows = (
         ("test images with identical bytes in another part", leaks.test_with_same_bytes, total),
         ("test images with identical pixels in another part", leaks.test_with_same_pixels, total),
-        ("test images with any copy or near-duplicate there", leaks.test_with_copy, total),
+        ("test images with a duplicate or near-duplicate there", leaks.test_with_copy, total),
         ("test images of known patients that are also there",
          leaks.test_with_known_patient_elsewhere, leaks.test_with_known_patient),
         ("test images whose group is also there", leaks.test_with_group_elsewhere, total),
     )  # fmt: skip
-    if not total:  # five green lines of "0 of 0" would read as a clean bill
-        table.add_row("leaks: not looked for, no picture is in a test part", "–", style="red")
+    if not total:  # five green lines of "0 of 0" would look like a passed check
+        table.add_row("leaks: not checked, no picture is in a test part", "–", style="red")
     for text, count, of in rows if total else ():
         table.add_row(text, f"{count:,} of {of:,}", style="red" if count else "green")
     for text, count in (
-        ("pictures under two labels", conflicts),
+        ("pictures with two labels", conflicts),
         ("files that cannot be read", len(found.unreadable)),
         ("files changed since the manifest was written", len(found.changed)),
     ):
@@ -261,4 +261,4 @@ def _print_audit(found: "Audit", conflicts: int) -> None:
         table.add_row(f"control: {control.description}", share)
     console = Console()
     console.print(table)
-    console.print(f"Looked at {found.images:,} images in {found.seconds:.0f} s.", highlight=False)
+    console.print(f"Checked {found.images:,} images in {found.seconds:.0f} s.", highlight=False)

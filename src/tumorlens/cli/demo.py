@@ -107,7 +107,7 @@ class _Run:
         return outcome, demo.write(self.folder, outcome)
 
     def _trained(self, manifest: "Manifest", split: "Split") -> "Classifier":
-        """Train by the recipe in the box, in a folder of its own; load what came out."""
+        """Train with the bundled recipe, in a folder of its own; load the result."""
         import msgspec
 
         from tumorlens.config import TrainConfig, recipe_path

@@ -27,15 +27,15 @@ _Bars = Callable[[str], Callable[[int, int], None]]
 )
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 @click.option("--data", required=True, multiple=True, metavar="MANIFEST", type=_MANIFEST,
-              help="Manifest of the images, as `tumorlens data import` writes it; several are "
-              "taken as one.")  # fmt: skip
+              help="Manifest of the images, from `tumorlens data import`; repeat to join "
+              "several.")  # fmt: skip
 @click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
-              help="A split in the box (folder, clean, clean-cv:0, br35h-tumor...) or a split "
-              "file; clean-cv or patient-cv, to pool the folds of several bundles; external; "
+              help="A bundled split (folder, clean, clean-cv:0, br35h-tumor...) or a split "
+              "file; clean-cv or patient-cv to pool one bundle per fold; external; or "
               "leave-one-source-out.")  # fmt: skip
 @click.option("--against", multiple=True, metavar="MANIFEST", type=_MANIFEST,
-              help="For external: a manifest that the bundle was trained on, to look for the same "
-              "pictures in; give all of them.")  # fmt: skip
+              help="For external: a manifest that the bundle was trained on, to search for shared "
+              "pictures; give all of them.")  # fmt: skip
 @click.option("--report", required=True, metavar="DIR",
               type=_FOLDER,
               help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
@@ -43,20 +43,20 @@ _Bars = Callable[[str], Callable[[int, int], None]]
               type=click.Choice(["test", "validation", "train"]),
               help="Part of the split to score.")  # fmt: skip
 @click.option("--probes", "with_probes", is_flag=True,
-              help="Also probe for shortcuts: frame, background, tumours erased and pasted, source "
+              help="Also probe for shortcuts: frame, background, erased and pasted tumours, source "
               "in the embedding.")  # fmt: skip
 @click.option("--probe-with", multiple=True, type=(_MANIFEST, str), metavar="MANIFEST SPLIT",
-              help="Further images to tell the source of, as br35h-tumor.csv br35h-tumor: the same "
-              "part of that split.")  # fmt: skip
+              help="Further images for the source probe (br35h-tumor.csv br35h-tumor); the same "
+              "part of that split is used.")  # fmt: skip
 @click.option("--corruptions", "with_corruptions", is_flag=True,
-              help="Also corrupt the pictures in ten ways at five strengths.")  # fmt: skip
+              help="Also measure errors under ten corruptions at five strengths.")  # fmt: skip
 @click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
               help="Images to corrupt, drawn evenly from the classes.")  # fmt: skip
 @click.option("--reference", metavar="BUNDLE",
-              help="Bundle that the corruption error is relative to: a MobileNetV2.")  # fmt: skip
+              help="Bundle that the corruption error is relative to.")  # fmt: skip
 @click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-              help="Resamples of groups for the intervals.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of those.")
+              help="Bootstrap resamples of groups for the intervals.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed.")
 def command(
     bundles: tuple[str, ...],
     data: tuple[Path, ...],
@@ -72,13 +72,13 @@ def command(
     resamples: int,
     seed: int,
 ) -> None:
-    """Score BUNDLE (a name in the box or a folder) on one part of a split.
+    """Score BUNDLE (the name of a bundled network, or a folder) on one part of a split.
 
-    The exported file is run, as users run it. Every number has a 95% interval from resampling
-    groups, and stands beside two controls and the figures of the literature.
+    The exported file is scored, the one that users run. Every number has a 95% interval from
+    resampling groups, and is shown beside two controls and the figures of the literature.
 
-    For clean-cv, patient-cv and leave-one-source-out give one bundle for each fold or source: each
-    answers for the images that it never saw, and the answers are pooled.
+    For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source: each
+    is scored on images it was not trained on, and the answers are pooled.
     """
     from tumorlens import bundle as boxes
     from tumorlens.cli import evaluation_tables
@@ -90,9 +90,9 @@ def command(
     from tumorlens.inference.classifier import Classifier
 
     if reference and not with_corruptions:
-        raise click.UsageError("--reference goes with --corruptions")
+        raise click.UsageError("--reference requires --corruptions")
     if probe_with and not with_probes:
-        raise click.UsageError("--probe-with goes with --probes")
+        raise click.UsageError("--probe-with requires --probes")
     classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
@@ -131,19 +131,19 @@ def _plan(
     part: str,
     bars: _Bars,
 ) -> "EvaluationPlan":
-    """Say which bundle is scored on what; only then is anything scored."""
+    """Decide which bundle is scored on which images, before anything is scored."""
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import folds, overlap, protocols
 
     external = split_name == folds.EXTERNAL
     if bool(against) != external:
-        raise click.UsageError("--against goes with --split external, and must be given for it")
+        raise click.UsageError("--split external requires --against, and the reverse")
     if split_name == folds.LEAVE_ONE_SOURCE_OUT:
         return folds.leave_one_source_out(classifiers, manifest)
     if external:
         only = _only(classifiers, split_name)
         trained = [Manifest.load(path) for path in against]
-        overlap.refuse_known(only, manifest, trained, bars("looking for the same pictures"))
+        overlap.require_external(only, manifest, trained, bars("searching for shared pictures"))
         return folds.external(only, manifest)
     split = protocols.load_split(split_name)
     if folds.is_cross_validation(split):
@@ -211,9 +211,9 @@ def _command_line(
     resamples: int,
     seed: int,
 ) -> str:
-    """The command that makes the report, without folders of this machine: of these only the name.
+    """The command that makes the report; of absolute paths only the file name.
 
-    What the data, the split and the bundles are is said by their hashes.
+    Data, split and bundles are identified by their hashes.
     """
     words = ["tumorlens", "evaluate", *map(_portable, bundles)]
     for path in data:
@@ -237,7 +237,7 @@ def _portable(argument: str) -> str:
 
 @contextmanager
 def _bars() -> Iterator[_Bars]:
-    """Lend a function that makes named progress bars; on stderr, and only on a terminal."""
+    """Yield a function that makes named progress bars: on stderr, and only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft

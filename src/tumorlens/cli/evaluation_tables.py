@@ -20,7 +20,7 @@ _SHOWN = (
     "expected_calibration_error",
 )  # fmt: skip
 _MIN_GROUPS = 10
-"""Groups below which a subset is left to the report."""
+"""Subsets of fewer groups are shown in the report only."""
 
 
 def show(
@@ -30,7 +30,7 @@ def show(
     probes: "tuple[ProbeResult, ...]" = (),
     corruptions: "Corruptions | None" = None,
 ) -> None:
-    """Print the tables, then what must be known first, then the page's path."""
+    """Print the tables, then the warnings, then the path of the report."""
     from rich.console import Console
     from rich.text import Text
 
@@ -113,7 +113,7 @@ def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
     if breakdown.field == "fold":
         spread = f"mean {100 * breakdown.mean:.2f}%, sd {100 * breakdown.deviation:.2f}"
         table.add_section()
-        table.add_row("all rounds", "", spread)
+        table.add_row("all folds", "", spread)
     return table
 
 
@@ -124,7 +124,7 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
     table.add_column("")
     table.add_column("images", justify="right")
     table.add_column("share", justify="right")
-    table.add_column("wanted", justify="right")
+    table.add_column("expected", justify="right")
     for finding in findings:
         for rate in finding.rates:
             table.add_row(
@@ -162,7 +162,7 @@ def _sets(found: "Sets", style: str) -> "Table":
 
     table = _table(f"Prediction sets, stated coverage {found.stated:.0%} (95% intervals)")
     table.add_column("")
-    for title in ("images", "hold the truth", "if independent", "mean size", "one class"):
+    for title in ("images", "contain the truth", "if independent", "mean size", "one class"):
         table.add_column(title, justify="right", style=style)
     for name, one in set_rows(found):
         low, high = one.exact
@@ -179,4 +179,4 @@ def _others(evaluation: "Evaluation") -> str:
 
     row = answers(evaluation)[OTHER_PATHOLOGY]
     said = ", ".join(f"{n} {DISPLAY_NAMES[name]}" for name, n in row.items() if n)
-    return f"{sum(row.values())} images of other diseases, which no answer is right for: {said}."
+    return f"{sum(row.values())} images of other diseases, for which no answer is correct: {said}."

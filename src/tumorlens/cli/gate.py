@@ -1,4 +1,4 @@
-"""``tumorlens gate``: train the network that tells heads from anything else."""
+"""``tumorlens gate``: train the network that rejects pictures of anything but a head."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tumorlens.cli.progress import bar
 from tumorlens.errors import MissingExtraError
 
 
-@click.command(name="gate", short_help="Train the gate that refuses what is no head.")
+@click.command(name="gate", short_help="Train the gate that rejects what is not a head.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
 @click.option("--split", required=True, help="Its split; the train part is used.")
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
@@ -28,9 +28,9 @@ def command(
     threads: int | None,
     cache: Path | None,
 ) -> None:
-    """Train on every head of the manifests, whatever its label, and on drawn counter-examples.
+    """Train on all heads of the manifests, whatever their label, and on drawn counter-examples.
 
-    `tumorlens calibrate --gate` puts the file into a bundle.
+    `tumorlens calibrate --gate` adds the file to a bundle.
     """
     try:
         import torch

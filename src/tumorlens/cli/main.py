@@ -12,17 +12,17 @@ from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
 from tumorlens.labels import RESEARCH_NOTICE
 
 _COMMANDS: Final = {
-    "calibrate": "Fit temperature, abstention and the gate of a bundle.",
+    "calibrate": "Fit the temperature and thresholds of a bundle.",
     "data": "Import, audit and split image sets.",
-    "demo": "Run the main job on a synthetic set: audit, evaluate, classify, report.",
+    "demo": "Audit, evaluate, classify and report on synthetic images.",
     "evaluate": "Score a bundle on a split, with intervals and controls.",
-    "gate": "Train the gate that refuses what is no head.",
-    "models": "List network architectures and the bundles in the box.",
-    "pacs": "Receive and answer studies of a PACS.",
-    "predict": "Classify pictures.",
-    "serve": "Serve the page and the HTTP interface.",
+    "gate": "Train the gate that rejects what is not a head.",
+    "models": "List the bundled networks and the architectures.",
+    "pacs": "Receive studies from a PACS and send answers back.",
+    "predict": "Classify pictures and volumes.",
+    "serve": "Serve the web page and the HTTP API.",
     "train": "Train a network from a recipe and export a bundle.",
-    "web": "Write the page as files for a static web host.",
+    "web": "Write the web page as files for a static host.",
 }
 _EXIT_INTERRUPTED: Final = 130
 """What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -53,7 +53,7 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     help=f"Classify brain MRI slices, and measure how well. {RESEARCH_NOTICE}",
     epilog="Exit codes: 0 all good, 1 failed, 2 wrong usage, 3 some inputs failed, "
-    "4 the model bundle cannot be used, 130 interrupted.",
+    "4 the bundle cannot be used, 130 interrupted.",
 )
 @click.version_option(package_name="tumorlens")
 def cli() -> None:
@@ -69,8 +69,8 @@ def main() -> None:
     try:
         code = _run()
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is wrong with the inputs. What is
-        # still buffered must go somewhere, or the interpreter complains when it ends.
+        # The reader of our output closed the pipe (`| head`); the inputs are fine. What is still
+        # buffered must go somewhere, or the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILURE
     sys.exit(code)

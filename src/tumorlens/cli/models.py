@@ -1,4 +1,4 @@
-"""``tumorlens models``: what there is, and what it costs. Every number is computed."""
+"""``tumorlens models``: the networks and their cost. Every number is computed."""
 
 import importlib.util
 import json
@@ -26,10 +26,10 @@ class _Row:
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
 @click.option("--image-size", type=click.IntRange(32, 1024), default=160, show_default=True)
 def command(style: str, image_size: int) -> None:
-    """List the bundles in the box and the network architectures.
+    """List the bundled networks and the network architectures.
 
-    Architectures are built, counted and exported on the spot, with random weights; that needs
-    the train extra and takes some seconds. Without it only the bundles are listed.
+    Architectures are built, counted and exported with random weights, which needs the train extra
+    and takes some seconds. Without the extra, only the bundled networks are listed.
     """
     rows = _bundles()
     if importlib.util.find_spec("torch") is None:
@@ -104,5 +104,5 @@ def _print_table(rows: list[_Row]) -> None:
             f"{row.file_bytes / 1e6:.2f}",
             row.note,
         )
-    # A file or a pipe has no edge: nothing is cut off there.
+    # A file or a pipe has no width: nothing is cut off there.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)

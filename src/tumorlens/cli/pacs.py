@@ -39,7 +39,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--ae-title", default="TUMORLENS", show_default=True, metavar="TITLE",
                      help="Of this node."),
         click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-                     help="A bundle in the box, or a bundle folder."),
+                     help="Bundle, by name or folder."),
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
                      help="Threads of one forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,

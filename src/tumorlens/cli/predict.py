@@ -32,7 +32,7 @@ _PROGRESS_FROM = 16
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write there instead; the file appears when it is complete.")  # fmt: skip
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
-              metavar="NAME_OR_PATH", help="A bundle in the box, or a bundle folder.")  # fmt: skip
+              metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
               show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,

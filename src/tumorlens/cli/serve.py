@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
               help="Port to bind; 0 for any free one.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-              help="A bundle in the box, or a bundle folder.")  # fmt: skip
+              help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Bearer tokens, one a line; /v1 and /metrics ask for one.")  # fmt: skip
 @click.option("--open", "open_", is_flag=True,

@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Train the network that RECIPE describes and export a bundle to OUT/bundle.
 
-    RECIPE is a TOML file, or the name of one in the box (folder, clean, robust, phantom...). A
+    RECIPE is a TOML file, or the name of a bundled one (folder, clean, robust, phantom...). A
     run that was killed goes on with --resume and ends with the same weights. For several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
     """

@@ -1,4 +1,4 @@
-"""``tumorlens web``: the page without a server of ours."""
+"""``tumorlens web``: the web page without a server."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from tumorlens.labels import RESEARCH_NOTICE
 
 @click.group("web", short_help="Write the page as files for a static web host.")
 def command() -> None:
-    """Do with the page what needs no server."""
+    """Use the page without a server."""
 
 
 @command.command("build", short_help="Write the page, with the model, into a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
-              metavar="NAME_OR_PATH", help="A bundle in the box, or a bundle folder.")  # fmt: skip
+              metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 def build(folder: Path, bundle_name: str) -> None:
-    """Write the page and the model below DIR: any web host can offer it from there.
+    """Write the page and the model into DIR, for any static web host.
 
-    Pictures are then classified in the visitor's browser and go nowhere.
+    Pictures are classified in the visitor's browser and are sent nowhere.
     """
     from tumorlens import bundle
     from tumorlens.server import site

@@ -32,7 +32,7 @@ PROTOCOLS: Final = ("folder", "clean", "clean-cv", PATIENT_CV)
 """Splits of the public 7,023-image set."""
 BR35H_TUMOR: Final = "br35h-tumor"
 SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, "phantom")
-"""Split files in the box; ``phantom`` is the one that the bundle of that name was trained by."""
+"""Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
 _CHENG: Final = "cheng"

@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al., 2017): one number, fitted on validation, mends confidence."""
+"""Temperature scaling (Guo et al., 2017): one number, fitted on validation, corrects confidence."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     """Find the T in 0.05 to 20 that minimises the log-loss of softmax(logits / T).
 
     ``logits`` (N, C), ``labels`` (N,) from 0 to C - 1. The loss is convex in 1 / T, so it has one
-    minimum. Where every answer is right the loss only falls with T, down to where it is flat.
+    minimum. Where every answer is correct the loss only falls with T, until it is flat.
     """
     if len(logits) == 0 or len(logits) != len(labels):
         raise ValueError("fit_temperature needs one label for each of at least one row of logits")

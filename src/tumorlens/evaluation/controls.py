@@ -1,4 +1,4 @@
-"""The two controls beside every accuracy, with intervals over the same groups."""
+"""The two controls for every accuracy, with intervals over the same groups."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from tumorlens.labels import ANSWERABLE, CLASSES
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Control:
-    """A classifier that knows nothing of tumours, on the images that the model is scored on."""
+    """A classifier that does not look at tumours, on the images that the model is scored on."""
 
     name: str
     """``hash_neighbour`` or ``frame_classifier``."""
@@ -41,7 +41,7 @@ def run(
     """Fit both on the ``train`` part and score them on ``part``; none where they cannot be fitted.
 
     ``folds`` holds each fold's part of each image; answers are pooled over the folds. Fitted on
-    images of a known class, scored on images that have a right answer. ``groups`` (N,) and the
+    images of a known class, scored on images that have a correct answer. ``groups`` (N,) and the
     subsets are over the images scored, fold by fold, in the manifest's order. Reads every
     picture once.
     """
@@ -77,7 +77,7 @@ def _rows(
 def accuracy(
     correct: NDArray[np.bool_], groups: Sequence[str], subset: Subset, sampling: Sampling
 ) -> Estimate:
-    """Share of right answers in ``subset`` with its interval over groups."""
+    """Share of correct answers in ``subset`` with its interval over groups."""
     hits = correct[subset.member].astype(np.float64)
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:

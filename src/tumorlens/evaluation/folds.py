@@ -32,10 +32,10 @@ class Fold:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What is to be scored."""
+    """Which bundles are scored on which images."""
 
     protocol: str
-    """Empty where the split says it."""
+    """Empty where the split states it."""
     split: Split
     folds: tuple[Fold, ...]
     missing: tuple[str, ...] = ()
@@ -81,8 +81,8 @@ def cross_validation(
 def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> EvaluationPlan:
     """Score each bundle on the images of the sources, or families, that it was trained without.
 
-    Raises ``EvaluationError`` where a bundle left nothing out, two left out the same, or the
-    manifest holds nothing of what was left out.
+    Raises ``EvaluationError`` where a bundle has no held-out source, two have the same, or the
+    manifest has no image of one.
     """
     found: dict[str, Fold] = {}
     for classifier in classifiers:
@@ -92,7 +92,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
         name = " + ".join(sorted(sources))
         if not sources:
             raise EvaluationError(
-                f"bundle {classifier.model.name}: left no source out of its training; "
+                f"bundle {classifier.model.name}: was trained without a held-out source; "
                 "train it with --hold-out SOURCE"
             )
         if name in found:

@@ -1,9 +1,9 @@
-"""Does a heatmap point at the tumour? Held against experts' outlines.
+"""Does a heatmap point at the tumour? Compared with experts' outlines.
 
 The pointing game (Zhang et al., "Top-down neural attention by excitation backprop", 2018) asks
 whether the largest value lies inside the outline; the share of the map's mass inside, and the
-overlap of boxes, ask how well it keeps to it. A baseline that always points at the same place
-says how much of that the place alone gives away.
+overlap of boxes, measure how well it covers it. A baseline that always points at one position
+shows how much the position alone gives away.
 """
 
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ class Localization(NamedTuple):
 
 
 def localize(heatmap: NDArray[np.floating], outline: NDArray[np.bool_]) -> Localization:
-    """Hold ``heatmap`` (H, W), not negative, against ``outline`` (H, W), not empty.
+    """Compare ``heatmap`` (H, W), not negative, with ``outline`` (H, W), not empty.
 
     A map of nothing but zeros hits nothing. Raises ``ValueError`` for an empty outline or another
     shape.
@@ -49,14 +49,14 @@ def localize(heatmap: NDArray[np.floating], outline: NDArray[np.bool_]) -> Local
 
 
 def center_map(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """The baseline: a smooth hill in the middle of (H, W), whatever the picture shows."""
+    """The baseline: a smooth peak in the middle of (H, W), whatever the picture shows."""
     y, x = (np.linspace(-1, 1, side) for side in shape)
-    hill: NDArray[np.float64] = np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
-    return hill
+    peak: NDArray[np.float64] = np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
+    return peak
 
 
 def mean_map(outlines: NDArray[np.floating]) -> NDArray[np.float64]:
-    """A stronger baseline: where tumours of other patients were, (N, H, W) to (H, W)."""
+    """A stronger baseline: the mean outline of other patients, (N, H, W) to (H, W)."""
     averaged: NDArray[np.float64] = outlines.mean(axis=0, dtype=np.float64)
     return averaged
 

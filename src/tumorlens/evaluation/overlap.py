@@ -1,7 +1,7 @@
-"""Whether a set from elsewhere is really from elsewhere: looked for picture by picture.
+"""Whether an external set is really external: a search picture by picture.
 
 Several public sets that look external are crops and rotations of others. Before a bundle is scored
-on one, every picture of it is held against every picture of the manifests the bundle was trained
+on one, every picture of it is compared with every picture of the manifests the bundle was trained
 on, by the audit's near-duplicate search.
 """
 
@@ -34,7 +34,7 @@ class SharedImage:
     they resemble each other."""
 
 
-def refuse_known(
+def require_external(
     classifier: Classifier,
     manifest: Manifest,
     against: Sequence[Manifest],
@@ -62,7 +62,7 @@ def refuse_known(
 def shared_images(
     scored: Manifest, trained: Manifest, progress: Progress | None = None
 ) -> list[SharedImage]:
-    """Find every pair across the two that shares bytes, pixels or group, or is near-duplicate.
+    """Find every pair across the two with equal bytes, pixels or group, and near-duplicates.
 
     The strongest reason alone is given for a pair; at most one pair for each image and reason but
     the last. Reads every picture.

@@ -1,6 +1,6 @@
 """One answer a patient: the majority of the answers for the patient's slices.
 
-A ward asks about a patient, not about a slice. Slices of one patient count as one vote each; of
+Clinicians ask about a patient, not about a slice. Each slice of a patient has one vote; of
 equal votes the class with the larger summed probability wins.
 """
 
@@ -17,7 +17,7 @@ from tumorlens.evaluation.resampling import Estimate, Sampling
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PatientLevel:
-    """What the majority of each patient's images says."""
+    """The majority answer for each patient."""
 
     patients: int
     """Units voted on: a patient whose images are labelled with two classes counts twice."""
@@ -37,7 +37,7 @@ def vote(
     groups: Sequence[str],
     sampling: Sampling,
 ) -> PatientLevel | None:
-    """Let each patient's images vote; None unless the patient of every image is known."""
+    """Majority vote over each patient's images; None unless the patient of every image is known."""
     if not records or not all(record.patient for record in records):
         return None
     keys = [f"{group}\t{label}" for group, label in zip(groups, labels, strict=True)]

@@ -78,7 +78,7 @@ def selective_png(found: Selective) -> bytes:
         color, style = STYLES[1]
         axes.plot(
             percent, 100 * found.missed, color=color, ls=style, lw=1.8,
-            label="told no tumour, of the answered tumour images",
+            label="answered no tumour, of the answered tumour images",
         )  # fmt: skip
         axes.plot(
             percent, 100 * found.ideal, color=SOFT, lw=1, ls=":",
@@ -87,7 +87,7 @@ def selective_png(found: Selective) -> bytes:
         top = 100 * float(np.nanmax([found.risk[-1], found.missed[-1], 0.005]))
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
         axes.set(xlabel="images answered, the surest first, %", ylabel="%")
-        axes.set_title("Answering only when sure")
+        axes.set_title("Selective classification")
         axes.grid(True, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.legend(loc="upper left")

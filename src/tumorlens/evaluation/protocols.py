@@ -1,4 +1,4 @@
-"""What a number means: how the images scored were set apart, and what it may be held against.
+"""What a number means: how the test images were chosen, and what it may be compared with.
 
 The same network can score 98% or under 90% on the same pictures, depending on whether a patient's
 slices stand on both sides of the split. No accuracy goes out without this.
@@ -106,7 +106,7 @@ def _is_shipped(split: SplitInfo) -> bool:
 
 
 def shipped(name: str) -> Split | None:
-    """Load a split of the box, a fold of a cross-validation included; None for any other name."""
+    """Load a bundled split, or a fold of one; None for any other name."""
     if name.partition(":")[0] not in splits.SHIPPED:
         return None
     try:

@@ -1,12 +1,12 @@
-"""Answering only when sure: what is left of the errors, against what is left of the answers.
+"""Selective classification: the errors that remain against the share that is answered.
 
-Selective classification (Geifman and El-Yaniv, "Selective classification for deep neural
-networks", NeurIPS 2017): images are answered from the surest down; coverage is the share that is
+Geifman and El-Yaniv, "Selective classification for deep neural
+networks", NeurIPS 2017: images are answered in order of confidence; coverage is the share that is
 answered, risk the share of those that is wrong. The area under risk against coverage (AURC) is
 the mean risk over all coverages; a confidence that knew every error would reach the least that
 the error rate allows, and what lies above is excess (Geifman, Uziel and El-Yaniv, ICLR 2019).
 
-Any score will do as confidence, the larger the surer; ``top_probability`` is the default.
+Any score can be the confidence, larger for more confident; the default is ``top_probability``.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class CoveragePoint:
     risk: float
     """Share of the answers that is wrong."""
     missed: float
-    """Share of the answered tumour images that were told no tumour; NaN without any."""
+    """Share of the answered tumour images answered with no tumour; NaN without any."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Selective:
     missed: Floats
     """(K,) missed tumours among the answered tumour images; NaN while there is none."""
     ideal: Floats
-    """(K,) risk of a confidence that puts every right answer before every wrong one."""
+    """(K,) risk of a confidence that ranks every correct answer before every wrong one."""
     aurc: Estimate
     excess: float
     """AURC above that of the ideal confidence."""
@@ -107,7 +107,7 @@ def selective(
 
 
 def ranking(score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order of N scores from the surest down, and the last place (K,) of each run of equals."""
+    """Order of N scores from the highest, and the last position (K,) of each run of equals."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
     return order.astype(np.int64), ends.astype(np.int64)

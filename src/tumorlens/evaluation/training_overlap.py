@@ -1,4 +1,4 @@
-"""What a model has seen of the images it is scored on, as far as hashes and groups can tell."""
+"""Overlap of the scored images with the training images, as far as hashes and groups show."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Overlap:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subset:
-    """Some of the images scored, and why they are looked at apart."""
+    """Some of the images scored, and why they are reported separately."""
 
     name: str
     title: str
@@ -42,7 +42,7 @@ class Subset:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrainingOverlap:
-    """What the bundle says it was trained on, against what it is scored on."""
+    """What the bundle was trained on, by its own record, compared with what it is scored on."""
 
     split_name: str
     """Split of the bundle's training; empty where the bundle does not say."""
@@ -56,12 +56,12 @@ class TrainingOverlap:
     unlisted: int = 0
     """Further sets of its training whose images no bundled split lists."""
     checked: bool = False
-    """Whether the images were held against all that the bundle was trained on, picture by picture,
-    or are of a source that it was trained without."""
+    """Whether the images were compared with all training images of the bundle, picture by picture,
+    or are of a held-out source."""
 
     @property
     def unseen(self) -> bool:
-        """Whether the images are known to be new to the model, as far as hashes and groups tell."""
+        """Whether the images are new to the model, as far as hashes and groups show."""
         if self.checked or (self.other_split is False and self.images is None):
             return True
         return self.images == 0 and self.groups == 0
@@ -69,15 +69,15 @@ class TrainingOverlap:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EvaluationWarning:
-    """Something a reader must know before the numbers."""
+    """What a reader must know before the numbers."""
 
     severe: bool
-    """Whether it keeps the result from being a clean one."""
+    """Whether the numbers must not be quoted."""
     text: str
 
 
 def overlap_warnings(part: str, seen: TrainingOverlap, overlap: Overlap) -> list[EvaluationWarning]:
-    """Say what stands between these numbers and what they seem to say; severe ones first."""
+    """What limits the meaning of these numbers; severe warnings first."""
     found = [*_part_warnings(part), *_split_warnings(seen)]
     shared = int(overlap.same_group.sum())
     if shared:
@@ -104,8 +104,8 @@ def _part_warnings(part: str) -> list[EvaluationWarning]:
         return [
             EvaluationWarning(
                 False,
-                "The validation part chose the epoch and the temperature, so these numbers "
-                "flatter the model.",
+                "The epoch and the temperature were chosen on the validation part, so these "
+                "numbers are optimistic.",
             )
         ]
     return []
@@ -154,7 +154,7 @@ def _unlisted_warning(sets: int) -> EvaluationWarning:
     return EvaluationWarning(
         False,
         f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images are "
-        "not listed here, so only where they come from says that none of them is scored here.",
+        "not listed here, so only their source shows that none of them is scored here.",
     )
 
 
@@ -194,7 +194,7 @@ def subsets(overlap: Overlap) -> list[Subset]:
 
 
 def group_of(record: Record) -> str:
-    """The leak-safe unit of an image; an image of unknown group is its own."""
+    """The unit that must not cross; an image of unknown group is a group of its own."""
     return record.group or f"image_{record.sha256}"
 
 
@@ -204,7 +204,7 @@ def training_overlap(
     records: Sequence[Record],
     data_sha256: str = "",
 ) -> TrainingOverlap:
-    """Hold ``training``, a bundle's provenance, against the split and the images scored.
+    """Compare ``training``, a bundle's provenance, with the split and the images scored.
 
     ``data_sha256`` is the hash of the manifest that is scored.
     """

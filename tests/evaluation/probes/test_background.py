@@ -14,7 +14,7 @@ def test_noise_around_the_head_goes_and_the_head_stays() -> None:
     image = np.random.default_rng(0).integers(0, 30, (60, 60)).astype(np.uint8)
     image[15:45, 15:45] = 150
     image[25:35, 25:35] = 5  # a dark ventricle
-    clean = background.scrubbed(image)
+    clean = background.blackened(image)
     head = np.zeros((60, 60), dtype=bool)
     head[15:45, 15:45] = True
     assert (clean[~head] == 0).all()
@@ -26,7 +26,7 @@ def test_a_narrow_gap_in_the_skull_does_not_let_the_air_in() -> None:
     image[10:50, 10:50] = 200
     image[13:47, 13:47] = 20
     image[10:13, 30:32] = 0
-    assert (background.scrubbed(image)[16:44, 16:44] == 20).all()
+    assert (background.blackened(image)[16:44, 16:44] == 20).all()
 
 
 @pytest.mark.parametrize("value", [0, 20, 255])

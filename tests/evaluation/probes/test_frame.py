@@ -38,7 +38,7 @@ def test_a_network_that_sees_nothing_of_the_frame(
     assert found.values["removed_correct"].tolist() == pictures.correct.tolist()
     healthy = pictures.labels == 2
     assert np.isnan(found.values["removed_missed"][healthy]).all()
-    # Without its inside every head is dark, so each is told no tumour.
+    # Without its inside every head is dark, so each is answered with no tumour.
     assert (found.values["only_correct"] == healthy).all()
 
 

@@ -28,7 +28,7 @@ def errors_png(found: Corruptions) -> bytes:
             missed = 100 * found.own.missed[k]
             color, style = STYLES[1]
             axes.plot(range(1, STRENGTHS + 1), missed, color=color, ls=style, lw=1.4,
-                      label="tumours told no tumour")  # fmt: skip
+                      label="tumours answered no tumour")  # fmt: skip
             if found.reference is not None:
                 _draw(axes, found.reference, k, SOFT, "--", f"wrong, {found.reference.name}")
             axes.set_title(corruption.title, fontsize=11)

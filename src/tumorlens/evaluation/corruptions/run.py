@@ -64,7 +64,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Corruptions:
-    """What corrupting did."""
+    """Error rates on corrupted pictures."""
 
     images: int
     own: Errors

@@ -1,4 +1,4 @@
-"""Background scrubbed: the noise of the air around a head says which scanner made it."""
+"""Background blackened: the noise of the air around a head shows which scanner made it."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _CLOSING: Final = 2
 """Pixels by which gaps of the skull are closed, so that dark tissue behind one is not air."""
 
 
-def scrubbed(image: Images) -> Images:
+def blackened(image: Images) -> Images:
     """Blacken what is dark and connected to the border, (S, S); dark tissue inside stays."""
     clean = image.copy()
     clean[air(image)] = 0
@@ -25,7 +25,7 @@ def scrubbed(image: Images) -> Images:
 
 def air(image: Images) -> NDArray[np.bool_]:
     """(S, S) whether a pixel lies in the dark region around the head."""
-    # Wide enough that the corner stays air whatever the picture holds there.
+    # Wide enough that the corner stays air, whatever the picture shows there.
     border = _CLOSING + 1
     dark = np.pad(image <= AIR, border, constant_values=True)
     open_ = ndimage.binary_erosion(dark, iterations=_CLOSING, border_value=1)
@@ -38,7 +38,7 @@ def air(image: Images) -> NDArray[np.bool_]:
 
 def outcome(pictures: Pictures) -> ProbeValues:
     """Answer for each image with black air."""
-    clean = [scrubbed(image) for image in pictures.images]
+    clean = [blackened(image) for image in pictures.images]
     answers = pictures.answer(np.array(clean, dtype=np.uint8).reshape(pictures.images.shape))
     return ProbeValues(
         {
@@ -51,7 +51,7 @@ def outcome(pictures: Pictures) -> ProbeValues:
 PROBE = Probe(
     "background",
     "Background",
-    "The dark region around the head is made black, noise and ghosts in it included.",
+    "The dark region around the head is set to black, with the noise and ghosts in it.",
     {
         "changed": Wanted("answers changed", "at most 2%"),
         "correct": Wanted("correct", "as before"),

@@ -1,4 +1,4 @@
-"""Tumour erased: without its tumour a head should not be told a tumour."""
+"""Tumour erased: a head without its tumour should no longer be answered with a tumour."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _EXAMPLES = 6
 
 
 def outcome(pictures: Pictures) -> ProbeValues:
-    """Cover every outlined tumour that was answered rightly and can be covered."""
+    """Cover every outlined tumour that was answered correctly and can be covered."""
     erased = {int(i): _erased(pictures, int(i)) for i in np.flatnonzero(pictures.correct)}
     rows = [i for i, image in erased.items() if image is not None]
     chosen = np.array(rows, dtype=np.int64)
@@ -47,7 +47,7 @@ def outcome(pictures: Pictures) -> ProbeValues:
 
 
 def _erased(pictures: Pictures, i: int) -> Images | None:
-    """The image without its tumour; None where that cannot be done, or cannot be seen."""
+    """The image without its tumour; None where that is impossible or makes no visible change."""
     image, mask = lesions.to_float(pictures.images[i]), pictures.masks[i]
     if not lesions.can_be_covered(image, mask):
         return None
@@ -59,11 +59,11 @@ PROBE = Probe(
     "erased",
     "Tumour erased",
     "The mirrored other side is blended in under the expert's outline, where the head is symmetric "
-    "and the tumour lies on one side, was answered rightly and can be seen. What the tumour does "
-    "to the rest of the head (swelling, shift) stays.",
+    "and the tumour lies on one side, was answered correctly and is visible. Effects of the tumour "
+    "on the rest of the head (swelling, shift) remain.",
     {
-        "leaves": Wanted("leaves its class", "at least 80%"),
-        "healthy": Wanted("becomes no tumour", "high"),
+        "leaves": Wanted("answer changes", "at least 80%"),
+        "healthy": Wanted("answered with no tumour", "high"),
     },
     outcome,
 )

@@ -49,10 +49,10 @@ def outcome(pictures: Pictures) -> ProbeValues:
 PROBE = Probe(
     "frame",
     "Frame",
-    "The outer 8% of the picture as the network sees it is left alone, or is blackened. A network "
-    "that is right by the frame alone looks at where a picture comes from.",
+    "Of the picture that the network sees, only the outer 8% is kept, or it is black. A network "
+    "that is correct from the frame alone uses where a picture comes from.",
     {
-        "only_correct": Wanted("correct by the frame alone", "about chance"),
+        "only_correct": Wanted("correct from the frame alone", "about chance"),
         "removed_changed": Wanted("answers changed without the frame", "at most 2%"),
         "removed_correct": Wanted("correct without the frame", "as before"),
         "removed_missed": Wanted("tumours missed without the frame", "as before"),

@@ -1,7 +1,7 @@
-"""Moving outlined tissue between preprocessed heads: feathering, mirroring, matching.
+"""Move outlined tissue between preprocessed heads: feathering, mirroring, matching.
 
 Pictures are float (S, S), 0 to 1; the head is centred, so that the mirrored picture shows the
-other side of the head in the same place.
+other side of the head at the same position.
 """
 
 from typing import Final
@@ -16,23 +16,23 @@ Mask = NDArray[np.bool_]
 TISSUE: Final = 0.08
 """Intensity above which a pixel belongs to the head."""
 _MARGIN: Final = 0.02
-"""By how much an outline is grown before its edge is softened, as a share of the side."""
+"""Growth of an outline before its edge is softened, as a share of the side."""
 _SOFT: Final = 0.012
 """Standard deviation of the soft edge, as a share of the side."""
 _RING: Final = 0.08
 """Width of the tissue around a tumour whose brightness is matched, as a share of the side."""
 SYMMETRY: Final = 0.75
-"""Correlation of a head with its mirror image from which the other side may stand in for it."""
+"""Least correlation of a head with its mirror image for the other side to replace a part."""
 OVERLAP: Final = 0.05
-"""Largest share of an outline that its own mirror image may cover: no tumour of the midline."""
+"""Largest overlap of an outline with its own mirror image: excludes tumours of the midline."""
 LARGEST: Final = 0.15
 """Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
 INSIDE: Final = 0.95
 """Share of a pasted tumour that must fall on tissue."""
 _VISIBLE: Final = 0.05
-"""Mean change under the outline, white is 1, below which nothing has been done to the picture."""
+"""Mean change under the outline (white is 1) below which a change is not visible."""
 _FLATTEST: Final = 0.02
-"""Contrast of a donor's surroundings below which it is not amplified further."""
+"""Contrast around a donor's tumour below which it is not amplified further."""
 
 
 def feathered(mask: Mask) -> Floats:
@@ -51,7 +51,7 @@ def grown(mask: Mask, pixels: int) -> Mask:
 
 
 def can_be_covered(image: Floats, mask: Mask) -> bool:
-    """Whether the mirrored other side can stand in for the outlined part."""
+    """Whether the mirrored other side can replace the outlined part."""
     mirror = mask[:, ::-1]
     area = int(mask.sum())
     if area == 0 or area > LARGEST * mask.size or (mask & mirror).sum() > OVERLAP * area:
@@ -76,12 +76,12 @@ def fits(image: Floats, mask: Mask) -> bool:
 
 
 def visible(before: Floats, after: Floats, mask: Mask) -> bool:
-    """Whether the change under the outline can be seen at all."""
+    """Whether the change under the outline is visible."""
     return bool(mask.any() and np.abs(after - before)[mask].mean() >= _VISIBLE)
 
 
 def pasted(image: Floats, donor: Floats, mask: Mask) -> Floats:
-    """Put ``donor``'s outlined part into ``image``, with the same contrast to what is around it.
+    """Paste ``donor``'s outlined part into ``image``, with the same contrast to its surroundings.
 
     Brightness and contrast are those that ``image`` has in a ring around the outline.
     """

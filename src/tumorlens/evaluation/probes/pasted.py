@@ -1,4 +1,4 @@
-"""Tumour pasted: a healthy head that is given a tumour should be told a tumour."""
+"""Tumour pasted: a healthy head with a pasted tumour should be answered with a tumour."""
 
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ _SEED: Final = 20_170
 
 
 class _Graft(NamedTuple):
-    """A healthy head with another's tumour, and with its own mirrored tissue in the same place."""
+    """A healthy head with another's tumour, and with its own mirrored tissue at that position."""
 
     row: int
     donor: int
@@ -32,7 +32,7 @@ class _Graft(NamedTuple):
 
 
 def outcome(pictures: Pictures) -> ProbeValues:
-    """Paste a tumour into every healthy head that was answered rightly and that one fits."""
+    """Paste a tumour into every healthy head that was answered correctly and that one fits."""
     grafts = _grafts(pictures)
     rows = np.array([graft.row for graft in grafts], dtype=np.int64)
     side = pictures.images.shape[1:]
@@ -72,7 +72,7 @@ def _grafts(pictures: Pictures) -> list[_Graft]:
 
 
 def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
-    """Try donors in an order drawn for this image until one's tumour falls on tissue and shows."""
+    """Try donors in a random order until one's tumour falls on tissue and is visible."""
     host = lesions.to_float(pictures.images[row])
     random = np.random.default_rng([_SEED, int(pictures.records[row].sha256[:8], 16)])
     for donor in random.permutation(donors)[:_TRIES].tolist():
@@ -91,13 +91,13 @@ def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
 PROBE = Probe(
     "pasted",
     "Tumour pasted",
-    "A tumour of another image is put into a healthy head that was answered rightly, by the "
-    "expert's outline, in its place or the mirrored one, with the contrast it had to the tissue "
-    "around it. As a control the head's own mirrored tissue is put there in the same way.",
+    "A tumour of another image is pasted into a healthy head that was answered correctly, by the "
+    "expert's outline, at its position or the mirrored one, with the contrast it had to the tissue "
+    "around it. As a control, the head's own mirrored tissue is pasted in the same way.",
     {
-        "tumor": Wanted("becomes a tumour", "at least 80%"),
-        "class": Wanted("becomes the class of the donor", "high"),
-        "control": Wanted("control: healthy tissue pasted becomes a tumour", "rarely"),
+        "tumor": Wanted("answered with a tumour", "at least 80%"),
+        "class": Wanted("answered with the donor's class", "high"),
+        "control": Wanted("control: healthy tissue pasted, answered with a tumour", "rare"),
     },
     outcome,
 )

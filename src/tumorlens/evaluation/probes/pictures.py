@@ -46,7 +46,7 @@ class Pictures:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,) whether the untouched image is answered rightly."""
+        """(N,) whether the unchanged image is answered correctly."""
         found: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
         return found
 
@@ -67,7 +67,7 @@ def load(
     part: str,
     progress: Progress | None = None,
 ) -> Pictures:
-    """Read the images of ``part`` that have a right answer; raises what reading raises."""
+    """Read the images of ``part`` that have a correct answer; raises what reading raises."""
     records = tuple(
         record
         for record, name in zip(manifest, parts, strict=True)
@@ -94,7 +94,7 @@ def load(
 
 
 def join(pictures: Sequence[Pictures]) -> Pictures:
-    """One after the other; all are of the first one's classifier."""
+    """Concatenate; all must be of the first one's classifier."""
     return Pictures(
         pictures[0].classifier,
         tuple(record for one in pictures for record in one.records),

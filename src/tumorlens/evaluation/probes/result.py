@@ -1,4 +1,4 @@
-"""What a probe found: shares of images with intervals, and a few examples to look at."""
+"""The result of a probe: shares of images with intervals, and a few examples."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class ProbeValues:
     """What a probe did to the N images of one fold."""
 
     values: Mapping[str, Floats]
-    """For each rate (N,): 1 where it is so, 0 where not, NaN where the image takes no part."""
+    """For each rate (N,): 1 for yes, 0 for no, NaN where the image does not take part."""
     examples: tuple[Example, ...] = ()
 
 
@@ -40,7 +40,7 @@ class Wanted:
 
     title: str
     wanted: str
-    """What an honest network shows, in a word or two."""
+    """What a network without shortcuts shows, in a word or two."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,11 +22,10 @@ def probe(
     progress: Progress | None = None,
     beside: Sequence[tuple[Manifest, Sequence[str]]] = (),
 ) -> tuple[ProbeResult, ...]:
-    """Ask every question of each fold's bundle on the images that it is scored on.
+    """Run every probe for each fold's bundle, on the images that it is scored on.
 
-    The images of ``part`` of the manifests ``beside``, each with its parts, join in where the
-    source is to be told: tumours of a source whose healthy heads are scored break the tie between
-    source and class.
+    The source probe also gets the images of ``part`` of the manifests ``beside``, each with its
+    parts: tumours of a source whose healthy heads are scored separate source from class.
     """
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
     loaded = [pictures for pictures in loaded if len(pictures)]

@@ -1,8 +1,8 @@
-"""Can the source of a picture be read off the network's features? A linear probe tries.
+"""Can a linear probe read the source of a picture from the network's features?
 
 After Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
-Within one class, so that telling sources apart cannot mean telling classes apart; and over sources
-that have both tumours and healthy heads, each of these counting alike. Cross-validated by group.
+Within one class, so that separating sources cannot mean separating classes; and over sources
+that have both tumours and healthy heads, with equal weight for each. Cross-validated by group.
 """
 
 import dataclasses
@@ -37,15 +37,15 @@ class StratumAnswers:
 
     stratum: str
     cells: NDArray[np.str_]
-    """(K,) what counts alike: the source, or the source and whether there is a tumour."""
+    """(K,) what has equal weight: the source, or the source and whether there is a tumour."""
     correct: NDArray[np.bool_]
-    """(K,) whether the probe named the source correctly."""
+    """(K,) whether the probe predicted the source correctly."""
     sources: int
     groups: tuple[str, ...]
 
 
 def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
-    """Pool what the probe names in each fold, stratum by stratum."""
+    """Pool the probe's answers of all folds, stratum by stratum."""
     answers = [one for pictures in folds for one in linear_probe(pictures)]
     rates = []
     for name in dict.fromkeys(one.stratum for one in answers):
@@ -53,10 +53,10 @@ def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
     return ProbeResult(
         "source",
         "Source in the embedding",
-        "A linear classifier is trained to name the source from the network's pooled features, by "
-        "cross-validation over groups; balanced accuracy: every source counts alike. "
+        "A linear classifier is trained to predict the source from the network's pooled features, "
+        "by cross-validation over groups. Balanced accuracy: every source has the same weight. "
         + (
-            "What it tells within a class is what the network keeps of the scanner and the "
+            "What it predicts within a class is what the network keeps about the scanner and the "
             "hospital."
             if rates
             else f"Not run: no two sources of a class have {MIN_IMAGES} images each here."
