@@ -66,7 +66,7 @@ def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert result.exit_code == 0
     assert "Wrote 17 images" in result.output
-    assert "1 files do not decode" in result.output
+    assert "1 files cannot be decoded" in result.output
     assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
 
 
@@ -101,7 +101,7 @@ def test_audit_reports_and_strict_fails(leaking: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "1 of 4" in result.output
     assert RESEARCH_NOTICE in result.output
-    assert "Looked at 16 images in" in result.output
+    assert "Checked 16 images in" in result.output
     found = json.loads((tmp_path / "report" / "audit.json").read_text("utf-8"))
     (pair,) = found["near_duplicates"]
     assert pair["orientation"] == "rotated 90"
@@ -116,10 +116,10 @@ def test_a_set_without_a_test_part_is_not_called_clean(leaking: Path, tmp_path: 
     run("import", "folder", "--from", tmp_path / "set/Training", "--output", tmp_path / "n.csv")
     result = run("audit", tmp_path / "n.csv", "--report", tmp_path / "report")
     assert result.exit_code == 0, result.output
-    assert "leaks: not looked for" in result.output
+    assert "leaks: not checked" in result.output
     assert "0 of 0" not in result.output
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
-    assert "Leaks were not looked for" in page
+    assert "Leaks were not checked" in page
     assert "0 of 0" not in page
 
 
@@ -165,7 +165,7 @@ def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path:
     splits.build("mended", "", mended(manifest), True).save(tmp_path / "s.csv")
     good = run("split", leaking, "--verify", tmp_path / "s.csv")
     assert good.exit_code == 0
-    assert "no group stands in two parts" in good.output
+    assert "no group is in two parts" in good.output
     text = leaking.read_text()
     test_group = next(r.group for r in manifest if r.split == "testing")
     train_group = next(r.group for r in manifest if r.split == "training")

@@ -63,11 +63,11 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class": "cat"}, "row 2: class 'cat' is none of glioma"),
+        ({"class": "cat"}, "row 2: class 'cat' is not one of glioma"),
         ({"class": ""}, "row 2: no class"),
         ({"path": ""}, "row 2: no path"),
         ({"sha256": ""}, "row 2: no sha256"),
-        ({"width": "wide"}, "row 2: width 'wide' is no number"),
+        ({"width": "wide"}, "row 2: width 'wide' is not a number"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
@@ -87,7 +87,7 @@ def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> N
     [
         ("m.csv", b"", "lists no image"),
         ("m.csv", b"path,class,sha256\n", "lists no image"),
-        ("m.csv", b"\xff\xfe\x00", "is no CSV"),
+        ("m.csv", b"\xff\xfe\x00", "is not a CSV"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
 )

@@ -198,7 +198,7 @@ def test_shipped_splits_verify_against_the_published_set(published: Manifest, na
 
 
 def test_unknown_protocols_and_foreign_images_are_refused(manifest: Manifest) -> None:
-    with pytest.raises(SplitError, match="no such protocol"):
+    with pytest.raises(SplitError, match="unknown protocol"):
         splits.make(manifest, "dirty")
     with pytest.raises(SplitError, match=r"d\.png: not a file of the 7,023-image set"):
         splits.make(manifest, "clean")

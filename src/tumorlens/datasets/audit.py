@@ -1,4 +1,4 @@
-"""Audit a manifest under a split: what is broken, stands twice, leaks, or stands out."""
+"""Audit a manifest under a split: broken files, duplicates, leaks, outliers."""
 
 import time
 from collections import Counter, defaultdict
@@ -36,10 +36,10 @@ def audit(
     split_name: str = OWN_SPLIT,
     progress: Progress | None = None,
 ) -> findings.Audit:
-    """Look at every picture of ``manifest``; ``parts`` gives each record its part of the split.
+    """Check every picture of ``manifest``; ``parts`` gives each record its part of the split.
 
     Test images are those of part ``test``, or of every fold of a cross-validation. ``excluded``
-    ones never leak. Nothing is raised for what is wrong with the data: it is a finding.
+    ones never leak. Problems of the data are findings, not errors.
     """
     started = time.monotonic()
     found = of_fingerprints(
@@ -148,7 +148,7 @@ class _Auditor:
         return {name: int(n) for name, n in zip(ORIENTATIONS, tally, strict=True) if n}
 
     def near_duplicates(self) -> list[findings.NearDuplicate]:
-        """List the pairs that cross, most alike first."""
+        """List the pairs that cross, the most similar first."""
         pairs = self.pairs
         rows = np.flatnonzero(self._crossing_pairs())
         return [
@@ -164,7 +164,7 @@ class _Auditor:
         ]
 
     def label_conflicts(self) -> list[findings.LabelConflict]:
-        """List pictures that their source, an equal file or a near-duplicate labels otherwise."""
+        """List pictures with another label in their source, an equal file or a near-duplicate."""
         found = [
             findings.LabelConflict(record.path, record.label, record.source_label, "source")
             for record in self.records
@@ -201,7 +201,7 @@ class _Auditor:
         return sorted(found, key=lambda g: (not g.patient_known, -sum(g.images.values()), g.group))
 
     def leaks(self) -> findings.Leaks:
-        """Sum up what crosses."""
+        """Count what crosses."""
         same_bytes = self._elsewhere(self.prints.sha256)
         same_pixels = self._elsewhere(self.prints.pixel_sha256)
         group = self._elsewhere([record.group for record in self.records])
@@ -266,7 +266,7 @@ class _Auditor:
         ]
 
     def _elsewhere(self, keys: Sequence[str]) -> NDArray[np.bool_]:
-        """(N,) whether a row of the same, not empty, key stands in another part."""
+        """(N,) whether a row with the same, not empty, key is in another part."""
         parts_of: dict[str, set[str]] = defaultdict(set)
         for i in np.flatnonzero(self.active).tolist():
             parts_of[keys[i]].add(str(self.parts[i]))
@@ -276,7 +276,7 @@ class _Auditor:
         return marked
 
     def _crossing_pairs(self) -> NDArray[np.bool_]:
-        """(K,) which near-duplicate pairs stand in two parts."""
+        """(K,) which near-duplicate pairs are in two parts."""
         left, right = self.pairs.left, self.pairs.right
         crossing: NDArray[np.bool_] = self.parts[left] != self.parts[right]
         crossing &= self.active[left] & self.active[right]

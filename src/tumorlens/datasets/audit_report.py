@@ -1,4 +1,4 @@
-"""The audit as a page with the pictures side by side, and as JSON beside it."""
+"""The audit as an HTML report with pictures side by side, and as JSON."""
 
 import dataclasses
 import itertools
@@ -60,7 +60,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     folder.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(audit), indent=1)
     (folder / JSON).write_bytes(text + b"\n")
-    # The pictures are small: several BLAS threads would cost more than they bring.
+    # The pictures are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
         shown = _shown(_Gallery(audit, manifest, parts))
     return reporting.write(
@@ -80,7 +80,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
 
 
 def conflicting_pictures(audit: Audit) -> int:
-    """How many pictures stand under two labels; files of one conflict count once."""
+    """Number of pictures with two labels; files of one conflict count once."""
     chained: list[set[str]] = []
     for conflict in audit.label_conflicts:
         files = {conflict.path, conflict.other_path} - {""}
@@ -131,7 +131,7 @@ class _Gallery:
                 yield Panel([self.show(p, part) for part, p in one_a_part.items()], bytes_too)
 
     def near_duplicates(self) -> Iterator[tuple[str, list[Panel]]]:
-        """Show a few pairs of each orientation, from the most to the least alike."""
+        """Show a few pairs of each orientation, the most similar first."""
         for orientation in self.audit.near_duplicate_pairs:
             pairs = [p for p in self.audit.near_duplicates if p.orientation == orientation]
             if pairs:
@@ -192,7 +192,7 @@ def _shown(gallery: _Gallery) -> dict[str, object]:
 
 
 def _distinct(pairs: Iterable[NearDuplicate]) -> Iterator[NearDuplicate]:
-    """Drop pairs one of whose pictures was already taken."""
+    """Drop pairs of which one picture was already used."""
     seen: set[str] = set()
     for pair in pairs:
         if not {pair.left, pair.right} & seen:

@@ -1,4 +1,4 @@
-"""Importers of the collections that stand beside the public set: other sources, other hospitals.
+"""Importers of further collections: other sources, other hospitals.
 
 Each reads a folder with its own index and gives a manifest in the one vocabulary of
 ``manifest.Record``. What an index says of a picture (patient, sequence, plane, the expert's
@@ -184,7 +184,7 @@ def _index(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is no CSV file ({error})") from error
+        raise DatasetError(f"{path}: is not a CSV file ({error})") from error
 
 
 def _import(

@@ -1,8 +1,8 @@
-"""Two controls that know nothing of tumours; an accuracy means little unless it beats them.
+"""Two controls that do not look at tumours; an accuracy means little unless it is higher.
 
-Fitted on train, scored on test. The perceptual-hash neighbour shows how far copies and
-neighbouring slices alone carry; the frame classifier shows how far the outer 8% of the picture,
-where no tumour can be, gives the class away.
+Fitted on train, scored on test. The perceptual-hash neighbour shows what duplicates and
+neighbouring slices alone are worth; the frame classifier shows what the outer 8% of the picture,
+where no tumour can be, reveals about the class.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ DESCRIPTIONS: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ControlResult:
-    """What a control answered for T test images, so that others can bootstrap over them."""
+    """Answers of a control for T test images, for a bootstrap over them."""
 
     name: str
     """``hash_neighbour`` or ``frame_classifier``."""
@@ -46,25 +46,25 @@ class ControlResult:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """(T,) whether the answer is right."""
+        """(T,) whether the answer is correct."""
         correct: NDArray[np.bool_] = self.predicted == self.labels
         return correct
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, 0 to 1."""
+        """Share of correct answers, 0 to 1."""
         return float(self.correct.mean())
 
     @property
     def tumor_correct(self) -> NDArray[np.bool_]:
-        """(T,) whether the answer to "tumour or not" is right."""
+        """(T,) whether the answer to "tumour or not" is correct."""
         said, is_ = self.predicted == NO_TUMOR_INDEX, self.labels == NO_TUMOR_INDEX
         correct: NDArray[np.bool_] = said == is_
         return correct
 
     @property
     def tumor_accuracy(self) -> float:
-        """Share of right answers to "tumour or not", 0 to 1."""
+        """Share of correct answers to "tumour or not", 0 to 1."""
         return float(self.tumor_correct.mean())
 
 
@@ -93,9 +93,9 @@ def hash_neighbour(
 def frame_classifier(
     fingerprints: Fingerprints, train_idx: NDArray[np.int64], test_idx: NDArray[np.int64]
 ) -> ControlResult:
-    """Fit extremely randomised trees to the frame of the picture, everything inside removed.
+    """Fit extremely randomised trees to the frame of the picture, with the inside removed.
 
-    Trees, because on the public set's validation images they did best of what was tried: 94.2%
+    Trees, because they were the best on the public set's validation images: 94.2%
     on the ``folder`` protocol, against 85.6% for logistic regression, 87.9% for boosting and
     87.2% for the nearest frame. The same indices give the same answer. Errors as
     ``hash_neighbour``.
@@ -126,7 +126,7 @@ def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _checked(
     fingerprints: Fingerprints, train_idx: NDArray[np.int64], test_idx: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Drop training pictures that cannot be used; refuse empty parts."""
+    """Drop training pictures that cannot be used; raise for empty parts."""
     train, test = np.asarray(train_idx, dtype=np.int64), np.asarray(test_idx, dtype=np.int64)
     train = train[fingerprints.usable[train]]
     if not len(train) or not len(test):

@@ -1,8 +1,8 @@
-"""Pictures that are no brain MRI, drawn by rules: what the gate learns to refuse.
+"""Drawn pictures that are not brain MRI: what the gate learns to reject.
 
-Nobody can collect every picture that is not a brain. What a gate must learn is what makes a head a
-head, so most of these are near misses: heads cut into pieces, several heads in one frame, tissue
-without a head, and the trunks, limbs and soft shapes on black that other scans show. The others are
+Nobody can collect every picture that is not a brain. A gate must learn what makes a head, so most
+of these are similar to heads: heads cut into pieces, several heads in one frame, tissue without a
+head, and the trunks, limbs and soft shapes on black that other scans show. The others are
 noise, patterns, scenes of overlapping shapes ("dead leaves", Lee, Mumford and Huang 2001) and
 pages of text. After "outlier exposure" (Hendrycks et al. 2019), without anybody's photographs.
 """
@@ -21,7 +21,7 @@ _TINY: Final = 1e-6
 
 
 def draw(rng: np.random.Generator, size: int, head: Picture) -> Picture:
-    """One outlier (size, size), 0 to 1, of a random kind; some break ``head`` (size, size)."""
+    """One outlier (size, size), 0 to 1, of a random kind; some change ``head`` (size, size)."""
     kinds = list(KINDS.values())
     picture = kinds[rng.integers(len(kinds))](rng, size, head)
     return unit(picture)
@@ -43,7 +43,7 @@ def noise(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
 
 
 def pattern(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
-    """Stripes, checkerboards, rings and ramps, turned and a little noisy."""
+    """Stripes, checkerboards, rings and ramps, rotated and slightly noisy."""
     y, x = _grid(size)
     angle = rng.uniform(0, np.pi)
     along = x * np.cos(angle) + y * np.sin(angle)
@@ -232,7 +232,7 @@ def tissue(rng: np.random.Generator, size: int, head: Picture) -> Picture:
 
 
 def swirled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
-    """A head wrung until it is none."""
+    """A head twisted until it is no longer one."""
     y, x = _grid(size)
     radius = np.hypot(y, x)
     angle = np.arctan2(y, x) + rng.choice([-1, 1]) * rng.uniform(2, 6) * np.exp(-radius)
@@ -290,7 +290,7 @@ def _filled(
 
 
 def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Picture:
-    """As a scanner would show it: a little soft, a little noisy, sometimes bright around."""
+    """As a scanner would show it: slightly blurred and noisy, sometimes with a bright border."""
     soft = gaussian_filter(image, rng.uniform(0.2, 1.0))
     around = rng.uniform(0, 0.04) if rng.random() < 0.9 else rng.uniform(0.2, 0.6)
     noisy = np.maximum(soft, around) + rng.uniform(0, 0.06) * _white(rng, len(image))
@@ -305,7 +305,7 @@ def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.b
 
 
 def _reach(size: int, width: float, height: float, power: float) -> NDArray[np.float64]:
-    """How far out each pixel lies in a rounded box: 1 on its edge."""
+    """Distance of each pixel from the centre of a rounded box: 1 on its edge."""
     y, x = _grid(size)
     found: NDArray[np.float64] = (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (
         1 / power

@@ -1,8 +1,8 @@
-"""Find the same picture twice: equal bytes, equal pixels, and copies that were edited or turned.
+"""Find duplicates: equal bytes, equal pixels, and copies that were edited or rotated.
 
-A perceptual hash makes a shortlist, a correlation of pixels decides. Neither alone would do: on
+A perceptual hash makes a shortlist, a correlation of pixels decides. Neither is enough alone: on
 the public set, slices of different patients come within 4 bits of each other, and copies of one
-slice stand further apart than 12.
+slice differ by more than 12.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, hamming, orient
 
 MAX_DISTANCE: Final = 12
-"""Differing hash bits up to which a pair is looked at."""
+"""Differing hash bits up to which a pair is checked."""
 MIN_CORRELATION: Final = 0.97
 """Pearson correlation of 64x64 thumbnails from which a pair counts as the same picture.
 
@@ -34,7 +34,7 @@ class Pairs:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     orientation: NDArray[np.int64]
-    """Index into ``fingerprints.ORIENTATIONS``: how the right picture must be turned to fit."""
+    """Index into ``fingerprints.ORIENTATIONS``: how the right picture must be turned to match."""
     distance: NDArray[np.int64]
     """Differing bits of the perceptual hashes, 0 to 64."""
     correlation: NDArray[np.float64]
@@ -60,7 +60,7 @@ def near_duplicates(
     max_distance: int = MAX_DISTANCE,
     min_correlation: float = MIN_CORRELATION,
 ) -> Pairs:
-    """Find pairs whose pictures agree in some orientation; the best orientation is reported."""
+    """Find pairs whose pictures match in some orientation; the best one is reported."""
     unit = _standardized(fingerprints.thumbnails)
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
     for orientation in range(len(ORIENTATIONS)):

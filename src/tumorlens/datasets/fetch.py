@@ -1,4 +1,4 @@
-"""Get the public 7,023-image set from Kaggle, and prove that it is that set, file by file."""
+"""Download the public 7,023-image set from Kaggle, and verify every file."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ from tumorlens.datasets.importers import Progress, provenance_table
 from tumorlens.errors import DatasetError, MissingExtraError
 
 HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
-"""Version 1 on purpose: version 2 is another set of 7,200 images."""
+"""Version 1 is intended: version 2 is another set of 7,200 images."""
 _NAMED: Final = 3
 
 
@@ -47,10 +47,10 @@ class Verification:
 
 
 def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Verification:
-    """Bring ``output`` to hold every published file, byte for byte; return the last check.
+    """Make ``output`` contain every published file, byte for byte; return the last check.
 
-    Files that are already there and intact are kept; without anything to get, the network is not
-    touched. kagglehub resumes a download that was cut off. Raises ``MissingExtraError`` without
+    Intact files are kept; if nothing is missing, there is no download. kagglehub
+    resumes an interrupted download. Raises ``MissingExtraError`` without
     kagglehub, ``DatasetError`` where the download fails or is not the published set.
     """
     output = Path(output)
@@ -64,7 +64,7 @@ def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Ve
 
 
 def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
-    """Compare ``folder`` with the published set; never raises for what it finds."""
+    """Compare ``folder`` with the published set; differences raise nothing."""
     return compare(folder, published_files(), progress)
 
 
@@ -112,18 +112,18 @@ def _state(file: Path, digest: str) -> str:
 
 
 def _download() -> Path:
-    """Let kagglehub get the set into its cache; return the folder that holds ``Training``."""
+    """Download the set into kagglehub's cache; return the folder that holds ``Training``."""
     try:
         import kagglehub
     except ImportError as error:
         raise MissingExtraError("downloading from Kaggle", "fetch") from error
     try:
         folder = Path(kagglehub.dataset_download(HANDLE))
-    # kagglehub raises errors of its own, of requests and of the system, without a common base.
+    # kagglehub raises its own errors, those of requests and of the system: no common base.
     except Exception as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DatasetError(
             f"{HANDLE}: cannot be downloaded ({detail}). Check the connection and run the same "
-            "command again: what arrived is kept"
+            "command again: finished files are kept"
         ) from error
     return next((found.parent for found in sorted(folder.rglob("Training"))), folder)

@@ -1,4 +1,4 @@
-"""What an audit found, as plain structures: ``audit.json`` is exactly these."""
+"""The findings of an audit as plain structures, which ``audit.json`` contains."""
 
 import msgspec
 
@@ -20,24 +20,24 @@ class Copies(msgspec.Struct, frozen=True):
     parts: list[str]
     same_bytes: bool
     crosses: bool
-    """Whether they stand in more than one part of the split."""
+    """Whether they are in more than one part of the split."""
 
 
 class NearDuplicate(msgspec.Struct, frozen=True):
-    """Two files of one picture, edited or turned, in two parts of the split."""
+    """Two files of one picture, edited or rotated, in two parts of the split."""
 
     left: str
     right: str
     parts: tuple[str, str]
     orientation: str
-    """How ``right`` must be turned to fit ``left``: one of ``fingerprints.ORIENTATIONS``."""
+    """How ``right`` must be turned to match ``left``: one of ``fingerprints.ORIENTATIONS``."""
     hash_distance: int
     """Differing bits of 64."""
     correlation: float
 
 
 class LabelConflict(msgspec.Struct, frozen=True):
-    """One picture under two labels."""
+    """One picture with two labels."""
 
     path: str
     label: str
@@ -58,7 +58,7 @@ class CrossingGroup(msgspec.Struct, frozen=True):
 
 
 class Outlier(msgspec.Struct, frozen=True):
-    """A picture that looks unlike the rest of its class."""
+    """An outlier of its class."""
 
     path: str
     label: str
@@ -69,7 +69,7 @@ class Outlier(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, frozen=True):
-    """What a classifier that knows nothing of tumours scores on this split."""
+    """The score of a classifier that does not look at tumours on this split."""
 
     name: str
     description: str
@@ -81,17 +81,17 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class Leaks(msgspec.Struct, frozen=True):
-    """How many test images stand elsewhere, too; and what crosses between any two parts."""
+    """How many test images are in another part too, and what crosses between any two parts."""
 
     test_images: int
     test_with_same_bytes: int
-    """Test images of which a file with equal bytes stands in another part."""
+    """Test images with a byte-identical file in another part."""
     test_with_same_pixels: int
     test_with_copy: int
-    """Test images with equal pixels or a near-duplicate in another part."""
+    """Test images with a duplicate or near-duplicate in another part."""
     test_with_known_patient: int
     test_with_known_patient_elsewhere: int
-    """Of those, images whose patient also stands in another part."""
+    """Of those, images whose patient is also in another part."""
     test_with_group_elsewhere: int
     crossing_copies: int
     crossing_near_duplicates: int
@@ -104,7 +104,7 @@ class Leaks(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """Everything that ``tumorlens data audit`` found."""
+    """All findings of ``tumorlens data audit``."""
 
     format_version: int
     manifest: str
@@ -126,7 +126,7 @@ class Audit(msgspec.Struct, frozen=True):
     near_duplicate_pairs: dict[str, int]
     """All pairs, within parts too, by orientation."""
     near_duplicates: list[NearDuplicate]
-    """Pairs that cross, most alike first."""
+    """Pairs that cross, the most similar first."""
     label_conflicts: list[LabelConflict]
     crossing_groups: list[CrossingGroup]
     """Most images first."""

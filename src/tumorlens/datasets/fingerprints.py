@@ -1,7 +1,7 @@
-"""What the audit and the controls see of each picture: hashes, a thumbnail, a perceptual hash.
+"""Fingerprints for the audit and the controls: hashes, a thumbnail, a perceptual hash.
 
-One pass over the files. The picture is taken BEFORE the crop to the head, stretched to a square:
-the shortcuts that this is to expose (margins, frames, scanner borders) lie in the raw picture.
+One pass over the files. The picture is NOT cropped to the head, only stretched to a square: the
+shortcuts to detect (margins, frames, scanner borders) are in the raw picture.
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ class _Print:
 def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerprints:
     """Read every file of ``manifest`` once; a file that cannot be used is noted, never raised."""
     prints: list[_Print] = []
-    # Decoding runs in our own threads; a BLAS pool inside each of them would only fight over cores.
+    # Decoding runs in our own threads; a BLAS pool in each of them would compete for cores.
     with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for item in pool.map(lambda record: _read(manifest, record), manifest):
             prints.append(item)

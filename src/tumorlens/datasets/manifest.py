@@ -1,4 +1,4 @@
-"""The manifest: one row an image file, with what is known of it. CSV, or Parquet by suffix."""
+"""The manifest: one row for each image file, with what is known of it. CSV or Parquet."""
 
 import csv
 import dataclasses
@@ -35,15 +35,15 @@ class Record:
     mode: str
     """How samples are stored, in Pillow's words."""
     group: str
-    """The leak-safe unit: a patient, or a cluster of near-duplicates. Never cut in two."""
+    """The unit that must not cross: a patient, or a cluster of near-duplicates."""
     source: str
     """Primary collection the picture comes from."""
     patient: str = ""
     source_label: str = ""
     """The primary source's class where it contradicts ``label``; column ``source_class``."""
     family: str = ""
-    """Collections among which patients may recur; the unit to leave out when testing on another
-    source. Empty: the source stands alone."""
+    """Collections that may share patients; the unit to hold out when testing on another
+    source. Empty: the source is independent."""
     sequence: str = ""
     """``T1``, ``T1CE``, ``T2``, ``FLAIR``, or as the source says."""
     plane: str = ""
@@ -77,16 +77,16 @@ class Manifest:
         return iter(self.records)
 
     def file(self, record: Record) -> Path:
-        """Where the image of ``record`` lies on this machine."""
+        """Path of the image of ``record`` on this machine."""
         return self.folder / record.path
 
     def mask_file(self, record: Record) -> Path | None:
-        """Where the expert's outline of ``record`` lies; None where there is none."""
+        """Path of the expert's outline of ``record``; None where there is none."""
         return self.folder / record.mask if record.mask else None
 
     @property
     def sha256(self) -> str:
-        """Hash of what the data is, not where it lies: every file's hash, class and split."""
+        """Hash of the data, not of its paths: every file's hash, class and split."""
         digest = hashlib.sha256()
         for row in sorted((r.sha256, r.label, r.split) for r in self.records):
             digest.update("\t".join(row).encode() + b"\n")
@@ -117,7 +117,7 @@ class Manifest:
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:
-    """One after the other, with paths relative to the folder of the first."""
+    """Concatenate, with paths relative to the folder of the first."""
     first, *others = manifests
     records = list(first.records)
     for other in others:
@@ -156,7 +156,7 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
     if row["class"] not in LABELS:
         raise ManifestError(
-            f"{path}, row {number}: class {row['class']!r} is none of {', '.join(LABELS)}"
+            f"{path}, row {number}: class {row['class']!r} is not one of {', '.join(LABELS)}"
         )
     values: dict[str, Any] = {}
     for name, column in zip(_FIELDS, COLUMNS, strict=True):
@@ -164,7 +164,8 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         try:
             values[name] = int(value or 0) if name in _INTEGERS else str(value)
         except ValueError as error:
-            raise ManifestError(f"{path}, row {number}: {column} {value!r} is no number") from error
+            fault = f"{path}, row {number}: {column} {value!r} is not a number"
+            raise ManifestError(fault) from error
     return Record(**values)
 
 
@@ -179,7 +180,7 @@ def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path}: is no CSV file ({error})") from error
+        raise ManifestError(f"{path}: is not a CSV file ({error})") from error
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, str | int]]) -> None:

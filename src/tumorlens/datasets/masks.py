@@ -1,4 +1,4 @@
-"""Experts' outlines of tumours, brought into the pixels of the picture they belong to."""
+"""Experts' outlines of tumours, in the pixels of their picture."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def load_mask(manifest: Manifest, record: Record, shape: tuple[int, int]) -> NDA
 def oriented_mask(
     pixels: NDArray[np.float32], orientation: str, shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Turn a mask file's pixels as the picture is turned, and bring them to its ``shape`` (H, W).
+    """Orient a mask file's pixels like the picture, and resize them to its ``shape`` (H, W).
 
     Nearest-neighbour: an outline stays an outline. ``orientation`` is the picture's relative to
     the mask: ``id`` (or empty), ``fliplr``, ``rot180``; anything else raises ``DatasetError``.

@@ -1,7 +1,7 @@
-"""Pictures that look unlike the rest of their class: other modalities, planes, layouts.
+"""Outliers of each class: other modalities, planes, layouts.
 
-Each class's thumbnails are reduced to their main components; a picture stands apart when even its
-nearest few neighbours are far. Copies count once, or a picture filed ten times would look usual.
+Each class's thumbnails are reduced to their main components; a picture is an outlier when even its
+nearest neighbours are far. Duplicates count once, or a picture with ten copies would look usual.
 """
 
 import dataclasses
@@ -20,17 +20,17 @@ LISTED: Final = 24
 _COMPONENTS: Final = 24
 _NEIGHBOURS: Final = 10
 _FEWEST: Final = 30
-"""Distinct pictures a class needs for "the rest of its class" to mean anything."""
+"""Distinct pictures that a class needs for outliers to be defined."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outlier:
-    """One picture that stands apart, for all its copies."""
+    """One outlier, for all its copies."""
 
     row: int
     """Of the manifest: the first of the copies."""
     copies: int
-    """How many files hold this picture, near-duplicates included."""
+    """Number of files with this picture, near-duplicates included."""
     score: float
     """Distance to its neighbours, in robust standard deviations above the class's median."""
 
@@ -38,7 +38,7 @@ class Outlier:
 def outliers(fingerprints: Fingerprints, clusters: NDArray[np.int64]) -> dict[str, list[Outlier]]:
     """Name the ``LISTED`` farthest pictures of each class, farthest first.
 
-    ``clusters`` (N,) numbers copies alike. A ranking, not a verdict: somebody must look. A class
+    ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
     of fewer than 30 distinct pictures has no entries.
     """
     found: dict[str, list[Outlier]] = {}

@@ -81,7 +81,7 @@ class Grid(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """One phantom person: anatomy, tissue signals, and the fields that make its textures."""
+    """One phantom patient: anatomy, tissue signals, and the fields that make its textures."""
 
     shape: Shape
     tissues: Tissues

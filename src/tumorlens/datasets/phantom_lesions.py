@@ -1,4 +1,4 @@
-"""The lesions of the phantoms, painted into a head: the only thing that a class decides.
+"""The lesions of the phantoms, painted into a head: all that depends on the class.
 
 Simplified after what radiology textbooks describe on T1 after contrast. A glioma: an irregular
 rim that enhances unevenly around a dark core, in dark oedema. A meningioma: bright, even, sharply
@@ -63,7 +63,7 @@ class Lesion:
         )
 
     def push(self, head: Head, grid: Grid, z: float) -> tuple[Field, Field]:
-        """Mass effect: x and y of what lay there before the lesion pushed it aside."""
+        """Mass effect: x and y of the tissue before the lesion displaced it."""
         aspect = np.float32(head.shape.aspect)
         dx, dy = (grid.x - self.center[0]) * aspect, grid.y - self.center[1]
         reach = 1.7 * self._radius_at(z)

@@ -1,12 +1,12 @@
-"""Synthetic heads with and without a lesion: a labelled image set that is nobody's.
+"""Synthetic heads with and without a lesion: a labelled image set without patients.
 
-For the demonstration and for tests. A figure measured on phantoms says whether the software works,
-and nothing about patients.
+For the demonstration and for tests. A number measured on phantoms shows that the software works,
+and says nothing about patients.
 
 Each phantom patient has one to three neighbouring slices of one head. Head, signal, level and
 noise are drawn the same way for every class; the lesion alone depends on it, with one exception:
 a pituitary tumour needs the base of the skull, so the others are drawn there in ``BASE_SHARE`` of
-cases. Who knows nothing but the level is right in 25% + (1 - BASE_SHARE) * 25% = 35%.
+cases. The level alone predicts the class in 25% + (1 - BASE_SHARE) * 25% = 35%.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ class Phantom:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Acquisition:
-    """How the scanner renders a head: the same for all slices of a phantom patient."""
+    """Properties of the scanner: the same for all slices of a phantom patient."""
 
     blur: float
     """Standard deviation in pixels."""
@@ -84,7 +84,7 @@ class Acquisition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Patient:
-    """A phantom person: a head, perhaps a lesion, and the scanner it was seen by."""
+    """A phantom patient: a head, perhaps a lesion, and the scanner."""
 
     label: str
     head: Head
@@ -122,9 +122,9 @@ def write_phantoms(
 
     The files are ``training|testing/<class>/phantom-<seed>-<patient>-<slice>.png``, a patient's
     group being ``phantom-<seed>-<patient>``; lesions have their outline under ``masks/``. As in the
-    public set, and on purpose, the two folders are drawn image by image, so patients stand in both,
-    and a few test files are copies of training files: for the audit to find, and for
-    ``phantom_split`` to mend. Overwrites files of these names, deletes none.
+    public set, and on purpose, the two folders are drawn image by image, so patients are in both,
+    and a few test files are copies of training files: the audit finds them, and
+    ``phantom_split`` separates them. Overwrites files of these names, deletes none.
     """
     folder = Path(folder)
     records: list[Record] = []
@@ -144,9 +144,8 @@ def write_phantoms(
 def phantom_split(manifest: Manifest) -> Split:
     """Three fifths of the patients train, one validates, one tests, class by class.
 
-    Patients are ranked by a hash of their name, not of a picture: sums end in other digits on other
-    processors, and who is in the test would depend on the machine. Pictures that repeat another are
-    excluded.
+    Patients are ranked by a hash of their name, not of a picture: floating-point sums differ
+    between processors, so the test part would depend on the machine. Duplicates are excluded.
     """
     part_of: dict[str, str] = {}
     for label in CLASSES:

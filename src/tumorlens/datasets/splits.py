@@ -46,7 +46,7 @@ class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: str
     description: str
     disjoint: bool
-    """Whether it promises that no group stands in two parts."""
+    """Whether it promises that no group is in two parts."""
     counts: dict[str, int]
     """Rows in each part."""
     sha256: str
@@ -96,7 +96,7 @@ class Split:
         return parts
 
     def fold(self, test_fold: int) -> "Split":
-        """Turn a cross-validation split into one round: next fold validates, the rest train."""
+        """Turn a cross-validation split into that of one fold: the next fold validates."""
         if not any(row.part == f"fold{test_fold}" for row in self.rows):
             raise SplitError(f"split {self.info.name} has no fold {test_fold}")
         role = {f"fold{k}": TRAIN for k in range(FOLDS)}
@@ -119,7 +119,7 @@ class Split:
         if crossing:
             first = crossing[0]
             raise SplitError(
-                f"split {self.info.name} leaks: {len(crossing)} groups stand in more than one "
+                f"split {self.info.name} leaks: {len(crossing)} groups are in more than one "
                 f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
             )
 
@@ -135,7 +135,7 @@ class Split:
             if crossing:
                 raise SplitError(
                     f"split {self.info.name} leaks: {len(crossing)} groups or pictures of the "
-                    f"manifest stand in more than one part, for example {crossing[0]}"
+                    f"manifest are in more than one part, for example {crossing[0]}"
                 )
         return parts
 
@@ -164,7 +164,7 @@ def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool)
 
 
 def load(name_or_path: str | Path) -> Split:
-    """Load a shipped split by name (``clean-cv:2`` is its round with test fold 2), or a file.
+    """Load a bundled split by name (``clean-cv:2`` is that of test fold 2), or a file.
 
     Checks the CSV's hash and that no group crosses; raises ``SplitError``.
     """
@@ -182,7 +182,7 @@ def load(name_or_path: str | Path) -> Split:
         return _parse(table.read_bytes(), about.read_bytes(), str(table))
     except OSError as error:
         raise SplitError(
-            f"{name_or_path}: neither a shipped split ({', '.join(SHIPPED)}) nor a split file "
+            f"{name_or_path}: neither a bundled split ({', '.join(SHIPPED)}) nor a split file "
             f"that can be read ({error.strerror})"
         ) from error
 
@@ -193,12 +193,12 @@ def make(manifest: Manifest, protocol: str) -> Split:
         return br35h_tumor_split(manifest)
     if protocol not in PROTOCOLS:
         known = ", ".join((*PROTOCOLS, BR35H_TUMOR))
-        raise SplitError(f"{protocol}: no such protocol; there are {known}")
+        raise SplitError(f"{protocol}: unknown protocol; known are {known}")
     return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
 
 
 def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
-    """Name the groups, and the pictures by pixel hash, that stand in more than one part."""
+    """Name the groups, and the pictures by pixel hash, that are in more than one part."""
     parts_of: dict[str, set[str]] = defaultdict(set)
     for record, part in zip(manifest, parts, strict=True):
         if part != EXCLUDED:
