@@ -1,4 +1,4 @@
-"""DICOM files of axial MR slices that benchmarks make up."""
+"""Synthetic DICOM files of axial MR slices."""
 
 from collections.abc import Mapping
 from pathlib import Path

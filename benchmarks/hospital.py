@@ -1,4 +1,4 @@
-"""What stands in for a hospital: a study of a synthetic head, a sender, an archive. On loopback."""
+"""A simulated hospital on loopback: a study of a synthetic head, a sender, an archive."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,10 +1,10 @@
-"""How much memory do the largest inputs take that the limits allow?
+"""The memory that the largest allowed inputs take.
 
     python -m benchmarks.memory --output benchmarks/records/memory.json
 
-Writes each input to a temporary folder, reads it in a process of its own, as ``tumorlens pacs``
-does before it answers, and tells that process's peak of resident memory as Linux counts it (VmHWM
-of /proc/self/status), and by how much reading has raised it.
+Writes each input to a temporary folder and reads it in a separate process, as ``tumorlens pacs``
+does before it answers. Reports that process's peak resident memory as Linux counts it (VmHWM of
+/proc/self/status), and by how much reading raised it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""MobileNetV2 for comparison: what a project of this kind usually reaches for.
+"""MobileNetV2, for comparison.
 
 Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018, table 2, with
 width 1 and four classes: 2,228,996 parameters. Weights are random; only its speed is measured.

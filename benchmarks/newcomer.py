@@ -1,13 +1,13 @@
-"""How long from nothing to the first answer, on a fresh machine: on the page, and in a PACS.
+"""The time from a clone to the first answer, on the page and in a PACS.
 
     python -m benchmarks.newcomer --output newcomer.json
 
-Follows the README and docs/clinical.md: clone, make a virtual environment, install. Then a server,
-a real Chromium that opens the page, a picture that is dropped into it, its answer; and a DICOM node
-that is sent a study of 24 images and sends report and overlay to an archive, with the node's usual
-wait for more images. Nothing of this checkout's environment is used but git, Chromium, and what
-stands in for the hospital; pip starts without a cache, so that its downloads count as well. Heads
-are synthetic, the network is `phantom`.
+Follows the README and docs/clinical.md: clone, make a virtual environment, install. Then it starts
+a server, opens the page in Chromium, drops an image and waits for its answer. And it starts a DICOM
+node, sends it a study of 24 images and waits until report and overlay are in an archive, with the
+node's usual wait for more images. Of this checkout's environment it uses only git, Chromium and the
+simulated hospital. pip starts without a cache, so that its downloads count. Heads are synthetic;
+the network is `phantom`.
 """
 
 import os

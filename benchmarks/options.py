@@ -1,4 +1,4 @@
-"""Options that benchmarks share, and how they write what they found."""
+"""Options that benchmarks and experiments share, and how they write results."""
 
 import argparse
 import json
@@ -20,18 +20,20 @@ def parser(
     ``data`` describes the manifest that ``--data`` takes, with ``--split`` beside it; the others
     add the option of their name.
     """
-    made = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    command = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     if data:
-        made.add_argument("--data", type=Path, required=True, help=data)
-        made.add_argument("--split", default="clean", help="by name or file")
+        command.add_argument("--data", type=Path, required=True, help=data)
+        command.add_argument("--split", default="clean", help="by name or file")
     if part:
-        made.add_argument("--part", default="test", choices=["test", "validation"])
+        command.add_argument("--part", default="test", choices=["test", "validation"])
     if bundle:
-        made.add_argument("--bundle", default="default", help="name in the box, or folder")
+        command.add_argument(
+            "--bundle", default="default", help="name of a bundled network, or folder"
+        )
     if cache:
-        made.add_argument("--cache", type=Path, help="folder of preprocessed images")
-    made.add_argument("--output", type=Path, help="write the results there as JSON")
-    return made
+        command.add_argument("--cache", type=Path, help="folder of preprocessed images")
+    command.add_argument("--output", type=Path, help="write the results there as JSON")
+    return command
 
 
 def save(output: Path | None, results: Mapping[str, Any]) -> None:

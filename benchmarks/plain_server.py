@@ -1,9 +1,9 @@
-"""The usual server, to compare with: one request, one forward pass.
+"""A plain server for comparison: one forward pass for each request.
 
     uvicorn benchmarks.plain_server:app
 
-The same network, the same reading and preprocessing, on the same framework, without batching,
-limits or anything else: what a tutorial shows. The framework runs such handlers in its threads.
+It has the same network, reading and preprocessing, on the same framework, without batching or
+limits. The framework runs its handlers in threads.
 """
 
 import os

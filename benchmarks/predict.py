@@ -1,12 +1,12 @@
-"""How fast pictures become answers: JPEG files on disk in, JSON lines out.
+"""The speed of prediction: from JPEG files on disk to JSON lines.
 
     python -m benchmarks.predict --bundle default --output predict.json
 
-Measures our bundle beside a MobileNetV2 that is exported to ONNX in the same run and driven the
-usual way (Pillow, numpy, onnxruntime), on one core and on two: images a second once loaded, and
-the time of a fresh process from its start to its first answer. Each measurement is a process of
-its own; the contenders take turns, and medians are printed. The pictures are the test files under
-TUMORLENS_DATA where that is set, else noisy ellipses that the benchmark makes.
+Compares our bundle with a MobileNetV2 that is exported to ONNX in the same run and used in the
+usual way (Pillow, numpy, onnxruntime), on one core and on two: images a second once loaded, and the
+time of a new process from its start to its first answer. Each measurement is a process of its own;
+the networks take turns, and medians are printed. The images are the test files under TUMORLENS_DATA
+if that is set, else synthetic noisy ellipses.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""How the server behaves under load: requests a second, latencies, overload, memory.
+"""The server under load: requests a second, latency, overload, memory.
 
     python -m benchmarks.serve --output serve.json               # about three minutes
     python -m benchmarks.serve --soak 600 --output soak.json     # ten minutes more
 
-Needs wrk (`apt-get install wrk`). Measures `tumorlens serve` beside `benchmarks.plain_server`, the
-usual one-request-one-forward server, with the same bundle, at 1, 8 and 64 connections, the two
-taking turns; then ten times as many connections as the queue has room for, and what is left of
-that afterwards; then, with --soak, a steady load and the memory under it. The pictures are
-synthetic heads, drawn in the same run. wrk runs on the same machine, and takes its share of it.
+Needs wrk (`apt-get install wrk`). Compares `tumorlens serve` with `benchmarks.plain_server`, which
+has one forward pass for each request, with the same bundle, at 1, 8 and 64 connections, in turns.
+Then it opens ten times as many connections as the queue can hold, and checks the server afterwards.
+With --soak it also measures memory under a steady load. The images are synthetic heads. wrk runs on
+the same machine and uses some of its time.
 """
 
 import argparse

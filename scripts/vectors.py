@@ -1,12 +1,11 @@
-"""Write test vectors for the page (pictures, and what Python makes of them) and its examples.
+"""Write test vectors for the page (images with their answers in Python) and its examples.
 
     python scripts/vectors.py            # write frontend/test/vectors.json and volumes.json
-    python scripts/vectors.py --check    # fail where Python makes something else of them now
+    python scripts/vectors.py --check    # fail where the answers in Python have changed
 
-The pictures are phantoms, stored in several ways; the answers are those of two bundles in the box.
-The page's own port of reading, preprocessing and heatmap is held to them (frontend/test), in Node
-and, for the whole page, in Chromium. Volumes, from answers of slices to one of the whole, are those
-of volume_vectors.py.
+The images are phantoms, stored in several formats; the answers are those of two bundled networks.
+Tests compare the page's port of reading, preprocessing and heatmap with them (frontend/test), in
+Node and, for the whole page, in Chromium. volume_vectors.py makes those for volumes.
 """
 
 import argparse

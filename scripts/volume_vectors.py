@@ -1,6 +1,7 @@
-"""Volumes for the page's tests: what slices were told, and what Python makes of the whole.
+"""Volumes for the page's tests: answers of slices, and Python's answer for the whole.
 
-Written and checked by scripts/vectors.py. No picture is needed: the slices' answers are made up.
+Written and checked by scripts/vectors.py. The answers of slices are synthetic, so no image is
+needed.
 """
 
 import json

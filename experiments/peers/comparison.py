@@ -16,7 +16,7 @@ _DIGITS: Final = 6
 
 
 def mcnemar(ours: Flags, theirs: Flags) -> dict[str, Any]:
-    """Exact two-sided test (McNemar 1947) that both are right equally often.
+    """Exact two-sided test (McNemar 1947) that both are correct equally often.
 
     ``ours`` and ``theirs`` (N,) say which images each answers rightly. It takes images for
     independent, which slices of one patient are not: ``difference`` does not.
@@ -48,7 +48,7 @@ def mean(
 
 
 def corruption_error(theirs: Errors, ours: Errors) -> float | None:
-    """Mean over corruptions of their summed errors divided by ours; None where we make none.
+    """Mean over corruptions of their summed errors divided by ours; None if ours are zero.
 
     After Hendrycks and Dietterich (2019), with us for AlexNet.
     """

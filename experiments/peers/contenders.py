@@ -1,4 +1,4 @@
-"""Whoever answers pictures: a bundle, or a package of somebody else."""
+"""What is compared: a bundle, or a published package."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,23 +30,23 @@ class Contender(Protocol):
 
     name: str
     facts: dict[str, Any]
-    """What it is and costs, JSON types."""
+    """Its kind, size and cost; JSON types."""
 
     def answers(self, manifest: Manifest, records: Sequence[Record]) -> Answers:
         """The class of each record (N,)."""
 
     def corrupted_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
-        """The class of each version (K,) of a picture, 0 to about 1."""
+        """The class of each version (K,) of an image, 0 to about 1."""
 
     def predict(self, path: Path) -> object:
-        """Answer one file, as its users do: to be timed."""
+        """Classify one file, as users do; this is timed."""
 
 
 class BundleContender:
     """A bundle of ours or of a peer, run on one core."""
 
     def __init__(self, name: str, made: Bundle) -> None:
-        """Every picture is answered: what is measured is the network."""
+        """It never abstains, because the network is measured."""
         self.name = name
         self._classifier = Classifier(made, threads=1, answer_all=True)
         info = made.info
@@ -81,10 +81,10 @@ class BundleContender:
 
 
 class PackageContender:
-    """A package, in its own process."""
+    """A package, in a process of its own."""
 
     def __init__(self, package: Package, worker: Worker) -> None:
-        """``worker`` stays its caller's to close."""
+        """The caller closes ``worker``."""
         self.name = package.name
         self._worker = worker
         facts = dict(worker.facts)
@@ -105,7 +105,7 @@ class PackageContender:
         return self._all(paths)
 
     def corrupted_answers(self, versions: Sequence[NDArray[np.float32]]) -> Answers:
-        """As ``Contender.corrupted_answers``, from 8-bit PNG files: it takes nothing but files."""
+        """As ``Contender.corrupted_answers``, from 8-bit PNG files: it takes only files."""
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.png" for number in range(len(versions))]
             for path, pixels in zip(paths, versions, strict=True):
@@ -163,7 +163,7 @@ def of_split(split: str, runs: Path | None, names: Sequence[str]) -> list[Bundle
 
 @contextmanager
 def of_packages(environments: Path | None) -> Iterator[list[PackageContender]]:
-    """The packages that ``packages.install`` has put there, running until the ``with`` ends."""
+    """The packages that ``packages.install`` installed, running until the ``with`` ends."""
     with ExitStack() as stack:
         found = []
         if environments is not None:
@@ -174,5 +174,5 @@ def of_packages(environments: Path | None) -> Iterator[list[PackageContender]]:
 
 
 def _name(made: Bundle, place: str | Path) -> str:
-    """The bundle's own; of one that was never given a name, its run's."""
+    """The bundle's name, or that of its run if it was never named."""
     return made.info.name if made.info.name != "model" else Path(place).resolve().parent.name

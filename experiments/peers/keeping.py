@@ -1,7 +1,7 @@
-"""Rows of an earlier table beside those of a new one.
+"""Add the rows of an earlier table to a new one.
 
-Networks are trained on different days, and some are gone by the time that others are there. A row
-stays valid as long as it was held against the same network of ours, on the same images.
+Networks are trained on different days, and not all are kept. A row stays valid if it was compared
+with the same network of ours on the same images.
 """
 
 from collections.abc import Mapping

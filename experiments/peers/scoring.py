@@ -1,4 +1,4 @@
-"""Every contender on one part of a split: accuracy, missed tumours, corruptions, speed."""
+"""Scores of all contenders on one part of a split: accuracy, errors, corruptions, speed."""
 
 import os
 import statistics
@@ -26,18 +26,18 @@ from tumorlens.imaging import reader
 from tumorlens.labels import ANSWERABLE
 
 _ROUNDS: Final = 5
-"""Turns that each contender takes at the clock."""
+"""Timed turns of each contender."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How thoroughly to look."""
+    """How many images to use for what."""
 
     part: str
     corruption_images: int = 300
-    """Spoiled for bundles; 0 for none."""
+    """Corrupted for bundles; 0 for none."""
     package_corruption_images: int = 20
-    """Spoiled for packages, which take a third of a second for each of the 51 versions."""
+    """Corrupted for packages, which take a third of a second for each of the 51 versions."""
     latency_images: int = 8
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -56,7 +56,7 @@ class _Set:
 def score(
     split: Split, manifest: Manifest, contenders: Sequence[Contender], ours: str, plan: Plan
 ) -> dict[str, Any]:
-    """Hold each contender against the one that is named ``ours``; JSON types.
+    """Compare each contender with the one named ``ours``; JSON types.
 
     Raises ``EvaluationError`` where the split lacks the part.
     """
@@ -130,7 +130,7 @@ def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -
 def _errors(
     contenders: Sequence[Contender], images: _Set, ours: Contender, plan: Plan
 ) -> dict[str, dict[str, Any]]:
-    """Mean error on corrupted pictures, and relative to ours on the same ones."""
+    """Mean error on corrupted images, and relative to ours on the same images."""
     bundles = [one for one in contenders if isinstance(one, BundleContender)]
     others = [one for one in contenders if not isinstance(one, BundleContender)]
     found = _corrupt(bundles, images, ours, plan.corruption_images, plan.sampling)
@@ -173,7 +173,7 @@ def _chosen(images: _Set, count: int) -> list[Record]:
 
 
 def _versions(manifest: Manifest, record: Record) -> list[NDArray[np.float32]]:
-    """The untouched picture and its 50 corrupted versions, all of them 0 to about 1."""
+    """The original image and its 50 corrupted versions, 0 to about 1."""
     pixels = reader.read(manifest.file(record)).pixels
     low, high = float(pixels.min()), float(pixels.max())
     first, *others = corrupted(pixels, record.sha256)
@@ -197,7 +197,7 @@ def _latency(contenders: Sequence[Contender], images: _Set, count: int) -> dict[
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Where the system can say so, keep this thread on the first of its cores."""
+    """Keep this thread on the first of its cores, where the system allows it."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

