@@ -1,0 +1,92 @@
+"""How the documents are rendered from records, and how their links become the site's."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def documents() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPTS)
+        yield importlib.import_module("documents")
+
+
+@pytest.fixture(scope="module")
+def links() -> Iterator[ModuleType]:
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPTS)
+        yield importlib.import_module("mkdocs_links")
+
+
+def render(documents: ModuleType, source: str, **values: object) -> str:
+    environment = documents.make_environment()
+    text: str = environment.from_string(source).render(**values)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "written"),
+    [
+        ({"value": 0.98777, "low": 0.98, "high": 0.9944}, "98.78% (98.0%–99.4%)"),
+        ({"value": 0.5, "low": None, "high": None}, "50.00%"),
+        ({"value": None, "low": None, "high": None}, "–"),
+    ],
+)
+def test_a_rate_has_its_interval_where_there_is_one(
+    documents: ModuleType, estimate: dict[str, float | None], written: str
+) -> None:
+    assert render(documents, "{{ x | interval }}", x=estimate) == written
+
+
+def test_numbers_are_written_in_one_way(documents: ModuleType) -> None:
+    source = "{{ 0.0012 | p_value }} {{ 1e-9 | p_value }} {{ none | percent }} {{ row('a', 1) }}"
+    assert render(documents, source) == "0.001 1e-09 – | a | 1 |"
+
+
+def test_numbers_are_picked_from_deep_in_records(documents: ModuleType) -> None:
+    found = [{"a": {"b": 1}}, {"a": {"b": 2.5}}]
+    assert render(documents, "{{ x | pick('a.b') | mean }}", x=found) == "1.75"
+
+
+def test_an_unknown_name_in_a_template_is_an_error(documents: ModuleType) -> None:
+    with pytest.raises(documents.jinja2.UndefinedError):
+        render(documents, "{{ nobody }}")
+
+
+def test_only_what_is_between_the_markers_is_replaced(documents: ModuleType) -> None:
+    text = "a <!-- x -->old\n<!-- /x --> b"
+    assert documents.fill(text, "x", r"new \1") == r"a <!-- x -->new \1<!-- /x --> b"
+    with pytest.raises(SystemExit, match="no markers called y"):
+        documents.fill(text, "y", "new")
+
+
+def test_one_row_for_all_images_where_sources_are_not_told_apart(documents: ModuleType) -> None:
+    record = {
+        "command": "tumorlens evaluate", "n": 3, "breakdown": {}, "abstention": {"coverage": 1.0},
+        "answers": {"glioma": {"glioma": 1}, "notumor": {"notumor": 2}},
+        "metrics": {"accuracy": 1.0, "per_class": {}},
+    }  # fmt: skip
+    whole = documents.by_source(record)["all"]
+    assert (whole["n"], whole["n_tumors"], whole["accuracy"]) == (3, 1, 1.0)
+    record["breakdown"] = {"source": {"cheng": {"n": 3}}}
+    assert documents.by_source(record) == {"cheng": {"n": 3}}
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "target"),
+    [
+        ("results.md", "../experiments/log.md", "experiments/log.md"),
+        ("decisions/0012-attention.md", "../measurements.md#seeds", "measurements.md#seeds"),
+        ("decisions/0012-attention.md", "../../experiments/log.md", "experiments/log.md"),
+        ("CONTRIBUTING.md", "docs/index.md", "index.md"),
+    ],
+)
+def test_links_are_paths_of_the_site(links: ModuleType, page: str, link: str, target: str) -> None:
+    assert links.target(page, link) == target
