@@ -26,6 +26,7 @@ TEMPLATES: Final = ROOT / "docs" / "templates"
 PAGES: Final = ("measurements", "model-card", "results")
 BLOCKS: Final = {
     ROOT / "README.md": ("parameters", "table"),
+    ROOT / "docs" / "evaluate.md": ("points",),
     ROOT / "docs" / "limits.md": ("memory",),
 }
 
