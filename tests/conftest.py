@@ -60,10 +60,13 @@ def write_series(head: NDArray[np.uint8]) -> Callable[..., list[bytes]]:
         return [
             _dicom(
                 (head // 2).astype(np.uint16) + 10 * index,
-                SeriesInstanceUID=series,
-                SOPInstanceUID=f"{series}.{index + 1}",
-                ImagePositionPatient=[-90, -100, index * spacing],
-                **{"InstanceNumber": count - index} | tags,
+                **{
+                    "SeriesInstanceUID": series,
+                    "SOPInstanceUID": f"{series}.{index + 1}",
+                    "ImagePositionPatient": [-90, -100, index * spacing],
+                    "InstanceNumber": count - index,
+                }
+                | tags,
             )
             for index in range(count)
         ]
@@ -98,7 +101,7 @@ def _dicom(
     elif pixels.ndim == 3:
         values["NumberOfFrames"] = len(pixels)
     values |= tags
-    values.setdefault("HighBit", values["BitsStored"] - 1)
+    values.setdefault("HighBit", (values["BitsStored"] or bits) - 1)
     order: Literal["<", ">"] = "<" if UID(syntax).is_little_endian else ">"
     if values["PixelData"] == b"":
         values["PixelData"] = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()

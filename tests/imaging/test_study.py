@@ -125,8 +125,22 @@ def test_a_localizer_gives_a_stack_for_each_direction(
     ]  # fmt: skip
 
 
-def test_slices_without_positions_stay_single(tmp_path: Path, write_series: WriteSeries) -> None:
-    place(tmp_path, write_series(3, ImageOrientationPatient=None))
+@pytest.mark.parametrize("missing", ["ImageOrientationPatient", "ImagePositionPatient"])
+def test_slices_without_positions_are_in_the_order_of_their_numbers(
+    tmp_path: Path, write_series: WriteSeries, missing: str
+) -> None:
+    place(tmp_path, write_series(4, **{missing: None}))
+    (image,) = read_study(tmp_path).images
+    assert image.facts is not None
+    assert [Path(place.path).name for place in image.facts.slices] == list("wxyz")
+    assert image.notes == (
+        "positions of the slices are not stated; they are in the order of InstanceNumber",
+    )
+
+
+def test_captures_without_positions_stay_single(tmp_path: Path, write_series: WriteSeries) -> None:
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    place(tmp_path, write_series(3, ImageOrientationPatient=None, SOPClassUID=capture))
     images = read_study(tmp_path).images
     assert [image.is_volume for image in images] == [False] * 3
 
@@ -134,7 +148,7 @@ def test_slices_without_positions_stay_single(tmp_path: Path, write_series: Writ
 def test_windows_count_only_where_all_slices_have_one(
     tmp_path: Path, write_series: WriteSeries, write_dicom: Write
 ) -> None:
-    window = {"WindowCenter": 70, "WindowWidth": 40}
+    window = {"WindowCenter": 70, "WindowWidth": 100}
     some, others = write_series(4, **window), write_series(4)
     (all_of_them,) = read_study(place(tmp_path / "all", some)).images
     assert (all_of_them.pixels.min(), all_of_them.pixels.max()) == (0, 1)
@@ -254,3 +268,104 @@ def test_a_real_series(data_dir: Path) -> None:
     assert image.notes == ("slices lie 9.0 mm apart but are 1.5 mm thick: some may be missing",)
     along = [place.along_mm for place in facts.slices]
     assert along == sorted(along, key=lambda mm: mm or 0)
+
+
+@pytest.mark.parametrize(
+    ("tags", "by"),
+    [
+        ({"SliceLocation": True, "InstanceNumber": None}, "SliceLocation"),
+        ({}, "InstanceNumber"),
+    ],
+)
+@pytest.mark.parametrize("position", [[0, 0, 0], [7, 8, 9]])
+def test_one_position_for_all_slices(
+    tmp_path: Path, write_series: WriteSeries, tags: dict[str, bool | None], by: str,
+    position: list[int],
+) -> None:  # fmt: skip
+    for index, name in enumerate("cafdbe"):
+        located = {"SliceLocation": 3.5 * index} if tags.get("SliceLocation") else {}
+        more = {"InstanceNumber": None if located else 1 + index}
+        data = write_series(6, ImagePositionPatient=position, **(located | more))[index]
+        (tmp_path / name).write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert image.facts is not None
+    assert [Path(place.path).name for place in image.facts.slices] == list("cafdbe")
+    assert image.notes == (f"positions of the slices make no sense; they are in the order of {by}",)
+    assert image.facts.slice_spacing_mm == (3.5 if by == "SliceLocation" else None)
+
+
+def test_positions_that_move_within_the_plane(tmp_path: Path, write_series: WriteSeries) -> None:
+    """As from a table with its axes exchanged: all slices lie in one plane."""
+    for index in range(6):
+        data = write_series(6, ImagePositionPatient=[5.0 * index, 0, 0], SliceLocation=5.0 * index)[
+            index
+        ]
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert image.depth == 6
+    assert "make no sense" in image.notes[0]
+
+
+def test_time_points_of_one_slice_are_no_volume(tmp_path: Path, write_series: WriteSeries) -> None:
+    for index in range(6):
+        data = write_series(
+            6, ImagePositionPatient=[0, 0, 0], TemporalPositionIdentifier=1 + index
+        )[index]
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert not image.is_volume
+    assert "5 slices with time point 2, 3, 4, 5 and 1 more" in image.notes[0]
+
+
+@pytest.mark.parametrize("study", ["1.2", None])
+@pytest.mark.parametrize("series", ["1.9.{}", None])
+def test_a_series_whose_slices_have_series_of_their_own(
+    tmp_path: Path, write_series: WriteSeries, study: str | None, series: str | None
+) -> None:
+    """As anonymisers leave it: new UIDs for every file, of the study too, or none."""
+    for index, name in enumerate("cafdbe"):
+        slices = write_series(
+            6, SeriesNumber=3, SeriesDescription="T1 post",
+            StudyInstanceUID=study or f"1.2.{index}",
+            SeriesInstanceUID=series and series.format(index),
+        )  # fmt: skip
+        (tmp_path / name).write_bytes(slices[index])
+    (image,) = read_study(tmp_path).images
+    assert image.facts is not None
+    assert [Path(place.path).name for place in image.facts.slices] == list("cafdbe")
+    assert "each slice is a series of its own" in image.notes[0]
+
+
+@pytest.mark.parametrize(
+    "differ",
+    [
+        {"SeriesNumber": range(6)},
+        {"PatientID": ["a", "b", "c", "d", "e", "f"]},
+        {"StudyDate": ["20200101", "20200101", "20210101", "20210101", "20220101", "20230101"]},
+        {"ImagePositionPatient": [[0, 0, z] for z in (0, 1, 30, 31, 70, 90)]},
+    ],
+)
+def test_single_slices_that_are_no_series_stay_single(
+    tmp_path: Path, write_series: WriteSeries, differ: dict[str, list[object]]
+) -> None:
+    for index in range(6):
+        ((keyword, values),) = differ.items()
+        tags = {"SeriesNumber": 3, "StudyInstanceUID": f"1.5.{index}"} | {keyword: values[index]}
+        data = write_series(6, SeriesInstanceUID=f"1.9.{index}", **tags)[index]
+        (tmp_path / f"{index}").write_bytes(data)
+    assert [image.is_volume for image in read_study(tmp_path).images] == [False] * 6
+
+
+def test_objects_that_are_no_pictures_are_skipped(
+    tmp_path: Path, head: Gray, write_series: WriteSeries, write_dicom: Write
+) -> None:
+    """A spectrum beside a series is counted, and no failure."""
+    place(tmp_path, write_series(4))
+    spectrum = write_dicom(
+        head, SOPClassUID="1.2.840.10008.5.1.4.1.1.4.2", SeriesInstanceUID="1.2.8", Rows=1,
+        Columns=1, PixelData=None, SpectroscopyData=bytes(4096),
+    )  # fmt: skip
+    (tmp_path / "spectrum").write_bytes(spectrum)
+    study = read_study(tmp_path)
+    assert ([image.depth for image in study.images], study.skipped) == ([4], 1)
+    assert study.failures == []

@@ -31,6 +31,14 @@ MAX_STUDY_BYTES: Final = 4 << 30
 MAX_ARCHIVE_BYTES: Final = 4 << 30
 """Largest zip archive; it is read in place, never into memory or onto the disk."""
 
+_HEAD_MM: Final = (20.0, 2000.0)
+"""What a side of a picture of a head can measure: less is no head, more is another unit."""
+
+
+def can_be_a_head(side_mm: float) -> bool:
+    """Whether a picture of a head can have a side as long: else the file's spacing is wrong."""
+    return _HEAD_MM[0] <= side_mm <= _HEAD_MM[1]
+
 
 def check_sides(width: int, height: int, source: str) -> None:
     """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels."""

@@ -19,7 +19,8 @@ from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.reader import load_file, open_file
-from tumorlens.imaging.slice_ordering import Stack, split
+from tumorlens.imaging.regroup import joined
+from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 
 Failures = list[tuple[str, InputError]]
 
@@ -121,7 +122,7 @@ def _group(
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
-    series = [one for found in headers.values() for one in _series(found, archive)]
+    series = [one for found in joined(headers) for one in _series(found, archive)]
     return Grouped(series, failures, skipped, own)
 
 
@@ -136,8 +137,12 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
     by_file = {_key(header): header for header in headers}
     stacks = split([f for header in headers for f in header.frames if f.placed])
+    # Captures without a position are pictures; slices without one are still a series.
+    slices = [h for h in headers if h.is_mr_storage and len(h.frames) == 1]
+    stacks += split_unplaced([f for header in slices for f in header.frames if not f.placed])
     for header in headers:
-        stacks += split([f for f in header.frames if not f.placed], keep_order=True)
+        if not (header.is_mr_storage and len(header.frames) == 1):
+            stacks += split([f for f in header.frames if not f.placed], keep_order=True)
     for stack in stacks:
         places = [(frame.place.path, frame.place.member) for frame in stack.frames]
         names = sorted({name_of(place) for place in places})

@@ -1,16 +1,18 @@
 """Order slices in space: split by orientation and size, sort along the normal, tell what is odd.
 
 Names and instance numbers say little of where a slice lies; ImagePositionPatient and
-ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do.
+ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these make no sense, SliceLocation and then
+InstanceNumber stand in, with a note.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.imaging.contrasts import Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 
 _SAME_DIRECTION: Final = 0.01
@@ -23,6 +25,10 @@ _MAX_ORIENTATIONS: Final = 64
 """Beyond as many in one series, slices are no stacks any more and not compared."""
 _SPARSE_RATIO: Final = 2.0
 """A usual distance this many times the slice thickness looks as if slices were missing."""
+_FEWEST_WITHOUT_POSITIONS: Final = 3
+"""Fewer slices at one position are copies, and fewer without a position are single pictures."""
+_MORE: Final = 1.5
+"""Positions make no sense where SliceLocation tells as many times more slices apart."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -36,10 +42,18 @@ class Frame(msgspec.Struct, frozen=True):
     spacing_mm: tuple[float, float] | None = None
     """(row, column)."""
     thickness_mm: float | None = None
-    order: tuple[int, ...] = ()
+    order: tuple[float, ...] = ()
     """Which of several at one position comes first: acquisition, echo, time, instance number."""
     windowed: bool = False
     """Whether the file says how to window it."""
+    traits: Traits = ()
+    """How it was taken: component, echo, b-value, time point..."""
+    location_mm: float | None = None
+    """SliceLocation."""
+    number: float | None = None
+    """InstanceNumber."""
+    notes: tuple[str, ...] = ()
+    """What is odd about its file: an element that is passed over."""
 
     @property
     def placed(self) -> bool:
@@ -58,11 +72,12 @@ class Stack(msgspec.Struct, frozen=True):
 def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
     """Sort ``frames`` into stacks, the largest first.
 
-    A frame that does not say where it lies is a stack of its own, or, with ``keep_order`` (the
-    frames are those of one file), one of a stack in the given order.
+    Of volumes at the same positions (echoes, phases) one is kept. A frame that does not say where
+    it lies is a stack of its own, or, with ``keep_order`` (the frames are those of one file), one
+    of a stack in the given order.
     """
     placed = [frame for frame in frames if frame.placed]
-    stacks = [_sorted(group) for group in _alike(placed)]
+    stacks = [stack for group in _alike(placed) for stack in _volumes(group)]
     unplaced = [frame for frame in frames if not frame.placed]
     if keep_order and len(unplaced) > 1:
         notes = ("positions of the slices are not stated; they are in the order of the file",)
@@ -70,6 +85,95 @@ def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
     else:
         stacks.extend(Stack((frame,), None, ()) for frame in unplaced)
     return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
+    """Sort frames of one series whose positions are not stated, by SliceLocation or number.
+
+    Those of a size that neither tells apart are stacks of their own.
+    """
+    groups: dict[tuple[int, int], list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(frame.shape, []).append(frame)
+    stacks: list[Stack] = []
+    for group in groups.values():
+        order = _substitute(group, distinct=1)
+        if order is None:
+            stacks.extend(Stack((frame,), None, ()) for frame in group)
+        else:
+            note = f"positions of the slices are not stated; they are in the order of {order.name}"
+            stacks.extend(_by_substitute(group, order, note))
+    return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+class _Order(NamedTuple):
+    """What stands in for the position."""
+
+    name: str
+    along: list[float]
+    in_mm: bool
+
+
+def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
+    """What tells more slices apart than their ``distinct`` positions do; None where nothing does.
+
+    A number that only counts is trusted where all positions are one, for a series of time points
+    counts too.
+    """
+    if len(frames) < _FEWEST_WITHOUT_POSITIONS:
+        return None
+    locations = [frame.location_mm for frame in frames if frame.location_mm is not None]
+    if len(locations) == len(frames) and _count(locations) > _MORE * distinct:
+        return _Order("SliceLocation", locations, in_mm=True)
+    times = {value for frame in frames for name, value in frame.traits if name == "time point"}
+    if len(times) == len(frames):
+        return None
+    numbers = [frame.number for frame in frames if frame.number is not None]
+    if distinct == 1 and len(numbers) == len(frames) == _count(numbers):
+        return _Order("InstanceNumber", numbers, in_mm=False)
+    return None
+
+
+def _count(values: Sequence[float]) -> int:
+    return len({round(value, 3) for value in values})
+
+
+def _volumes(frames: Sequence[Frame]) -> list[Stack]:
+    """Sort frames of one size and orientation along the normal of the first."""
+    axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
+    along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
+    if (order := _substitute(frames, _count(along))) is None:
+        return _stacks(frames, along)
+    note = f"positions of the slices make no sense; they are in the order of {order.name}"
+    return _by_substitute(frames, order, note)
+
+
+def _by_substitute(frames: Sequence[Frame], order: _Order, note: str) -> list[Stack]:
+    if order.in_mm:
+        return [_with_note(stack, note) for stack in _stacks(frames, order.along)]
+    # Numbers go on from one volume to the next, so all that differ are taken for volumes.
+    first, *others = separate([frame.traits for frame in frames], [0.0] * len(frames), None)
+    if len(first.indices) < _FEWEST_WITHOUT_POSITIONS:
+        first, others = Volume(list(range(len(frames))), []), []
+    stacks = []
+    for volume in (first, *others):
+        chosen = sorted(volume.indices, key=lambda index: order.along[index])
+        stack = Stack(tuple(frames[index] for index in chosen), None, tuple(volume.notes))
+        stacks.append(_with_note(stack, note))
+    return stacks
+
+
+def _with_note(stack: Stack, note: str) -> Stack:
+    return msgspec.structs.replace(stack, notes=(note, *stack.notes))
+
+
+def _stacks(frames: Sequence[Frame], along: Sequence[float]) -> list[Stack]:
+    """One stack for each volume, by position."""
+    volumes = separate([frame.traits for frame in frames], along, frames[0].thickness_mm)
+    return [
+        _sorted([frames[i] for i in one.indices], [along[i] for i in one.indices], one.notes)
+        for one in volumes
+    ]
 
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -93,30 +197,30 @@ def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) ->
     return int(np.argmax(near)) if near.any() else None
 
 
-def _sorted(frames: Sequence[Frame]) -> Stack:
-    """Sort along the normal of the first; keep the first of several at one position."""
-    axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
-    along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
+def _sorted(frames: Sequence[Frame], along: Sequence[float], told: Sequence[str]) -> Stack:
+    """Sort by position; keep the first of several at one."""
     kept = _first_of_each(along, frames)
     distances = np.diff([at for at, _ in kept])
     usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(kept)
-    notes = [*_repeats(repeated), *_gaps(distances, usual), *_sparse(usual, frames[0].thickness_mm)]
+    notes = [*told, *_repeats(repeated), *_gaps(distances, usual),
+             *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
     return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
 
 
 def _first_of_each(along: Sequence[float], frames: Sequence[Frame]) -> list[tuple[float, Frame]]:
     """One frame for each position, by position."""
+    near = same_position(along, frames[0].thickness_mm, _SAME_POSITION_MM)
     clusters: list[list[tuple[float, Frame]]] = []
     for at, frame in sorted(zip(along, frames, strict=True), key=lambda pair: pair[0]):
-        if clusters and at - clusters[-1][0][0] < _SAME_POSITION_MM:
+        if clusters and at - clusters[-1][0][0] < near:
             clusters[-1].append((at, frame))
         else:
             clusters.append([(at, frame)])
     return [min(cluster, key=lambda pair: _rank(pair[1])) for cluster in clusters]
 
 
-def _rank(frame: Frame) -> tuple[tuple[int, ...], str, str]:
+def _rank(frame: Frame) -> tuple[tuple[float, ...], str, str]:
     return frame.order, frame.place.path, frame.place.member or ""
 
 

@@ -68,7 +68,7 @@ def test_facts(head: Gray, write_dicom: Write) -> None:
     assert "Phantom" not in repr(found)
 
 
-@pytest.mark.parametrize("modality", ["CT", "US", "OT", "SEG", None])
+@pytest.mark.parametrize("modality", ["CT", "US", "PT", "XC"])
 def test_other_modalities_are_refused(head: Gray, write_dicom: Write, modality: str | None) -> None:
     data = write_dicom(head, Modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
     with pytest.raises(NotMRError, match="only MR is classified") as caught:
@@ -77,9 +77,33 @@ def test_other_modalities_are_refused(head: Gray, write_dicom: Write, modality: 
 
 
 def test_mr_storage_without_a_modality_is_mr(head: Gray, write_dicom: Write) -> None:
-    assert facts(write_dicom(head, Modality=None)).modality == "MR"
+    found = facts(write_dicom(head, Modality=None))
+    assert (found.modality, found.notes) == ("MR", ())
     with pytest.raises(NotMRError):
         facts(write_dicom(head, Modality=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.1"))
+
+
+@pytest.mark.parametrize("modality", ["OT", "SC", None])
+@pytest.mark.parametrize("kind", ["7", "7.2", "4"])
+def test_a_capture_that_states_no_other_modality_is_taken_for_mr(
+    head: Gray, write_dicom: Write, modality: str | None, kind: str
+) -> None:
+    if (modality, kind) == (None, "4"):
+        pytest.skip("MR storage says it")
+    data = write_dicom(head, Modality=modality, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{kind}")
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, head)
+    assert ["does not say that it is MR" in note for note in image.notes] == [True]
+
+
+@pytest.mark.parametrize("kind", ["4.2", "66", "66.4", "30", "481.2", "11.1"])
+def test_objects_with_rows_and_columns_that_are_no_pictures(
+    head: Gray, write_dicom: Write, kind: str
+) -> None:
+    """Spectra, raw data, segmentations, parametric maps, doses, presentation states."""
+    data = write_dicom(head, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{kind}")
+    with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
+        reader.read_bytes(data)
 
 
 @pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "DICOMDIR", "waveform_ecg.dcm"])
@@ -132,15 +156,15 @@ def test_frames_are_sorted_in_space(head: Gray, write_dicom: Write) -> None:
 def test_each_frame_has_its_own_window(head: Gray, write_dicom: Write) -> None:
     frames = [
         groups([0, 0, z], [1, 0, 0, 0, 1, 0],
-               FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=101)])
-        for z, center in ((0, 50.5), (5, 150.5))
+               FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=201)])
+        for z, center in ((0, 100.5), (5, 150.5))
     ]  # fmt: skip
     data = write_dicom(
         np.stack([head] * 2), SOPClassUID=ENHANCED, PerFrameFunctionalGroupsSequence=frames
     )
     low, high = reader.read_bytes(data).pixels
-    np.testing.assert_allclose(low, np.clip(head / 100, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(high, np.clip((head - 100.0) / 100, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(low, np.clip(head / 200, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(high, np.clip((head - 50.0) / 200, 0, 1), atol=1e-6)
 
 
 def test_frames_that_do_not_say_where_they_lie_keep_their_order(
@@ -164,7 +188,7 @@ def test_the_largest_stack_of_a_localizer_is_read(head: Gray, write_dicom: Write
     np.testing.assert_array_equal(image.pixels, [head // 3, head // 2])
     assert image.facts is not None
     assert image.facts.plane == "coronal"
-    assert image.notes == ("2 frames of another orientation or size are left out",)
+    assert image.notes == ("2 frames of another orientation, size or component are left out",)
 
 
 def test_groups_that_do_not_match_the_frames_are_corrupt(head: Gray, write_dicom: Write) -> None:
@@ -175,9 +199,59 @@ def test_groups_that_do_not_match_the_frames_are_corrupt(head: Gray, write_dicom
 
 
 @pytest.mark.parametrize("count", ["0", "-3"])
-def test_frame_counts_below_one(head: Gray, write_dicom: Write, count: str) -> None:
-    with pytest.raises(CorruptInputError, match="NumberOfFrames"):
-        reader.read_bytes(write_dicom(head, NumberOfFrames=count))
+def test_frame_counts_below_one_are_not_used(head: Gray, write_dicom: Write, count: str) -> None:
+    image = reader.read_bytes(write_dicom(head, NumberOfFrames=count))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ("the file's number of frames makes no sense and is not used",)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "stored", "odd"),
+    [
+        ("InstanceNumber", 12345, b"1.5  "),
+        ("AcquisitionNumber", 12345, b"2,5  "),
+        ("EchoNumbers", 12345, b"1.0  "),
+        ("SeriesNumber", 12345, b"3.0  "),
+        ("EchoTime", "12345", b"ab cd"),
+        ("FlipAngle", "12345", b"9,0  "),
+        ("SliceThickness", "12345", b"nan  "),
+        ("SpacingBetweenSlices", "12345", b"?    "),
+        ("SliceLocation", "12345", b"-    "),
+        ("WindowCenter", "12345", b"x\\y  "),
+        ("NumberOfFrames", "12345", b"1.5  "),
+    ],
+)
+def test_one_odd_number_does_not_cost_the_file(
+    head: Gray, write_dicom: Write, keyword: str, stored: Any, odd: bytes
+) -> None:
+    data = write_dicom(head, **{keyword: stored}).replace(b"12345", odd)
+    np.testing.assert_array_equal(reader.read_bytes(data).pixels, head)
+
+
+def test_a_value_representation_that_does_not_exist(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head, InstanceNumber=12345, EchoTime="7.25")
+    for keyword in (b"\x20\x00\x13\x00IS", b"\x18\x00\x81\x00DS"):
+        assert keyword in data
+        data = data.replace(keyword, keyword[:4] + b"ZZ")
+    np.testing.assert_array_equal(reader.read_bytes(data).pixels, head)
+
+
+def test_commas_are_decimal_points(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head, RescaleIntercept="77.5", RescaleSlope="2.5", PixelSpacing=[1.5, 1.5])
+    image = reader.read_bytes(
+        data.replace(b"77.5", b"77,5").replace(b"2.5 ", b"2,5 ").replace(b"1.5\\1.5 ", b"1,5\\1,5 ")
+    )
+    np.testing.assert_allclose(image.pixels, head * 2.5 + 77.5)
+    assert (image.pixel_spacing_mm, image.notes) == ((1.5, 1.5), ())
+
+
+@pytest.mark.parametrize("spacing", [[0.001, 0.001], [250, 250], [0, 1], [-1, -1]])
+def test_spacing_that_no_head_can_have(
+    head: Gray, write_dicom: Write, spacing: list[float]
+) -> None:
+    image = reader.read_bytes(write_dicom(head, PixelSpacing=spacing))
+    assert image.pixel_spacing_mm is None
+    assert ["mm cannot be" in note for note in image.notes] == [True]
 
 
 def test_a_file_that_claims_60000_frames(head: Gray, write_dicom: Write) -> None:

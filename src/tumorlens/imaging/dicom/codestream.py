@@ -30,6 +30,13 @@ class Size(NamedTuple):
     samples: int
 
 
+class Claim(NamedTuple):
+    """What a codestream claims, with the bits of a sample."""
+
+    size: Size
+    precision: int
+
+
 def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: str) -> None:
     """Raise unless ``frame``, encoded as ``syntax``, unfolds to ``expected`` and no more.
 
@@ -41,7 +48,8 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
         if len(frame) > _RLE_UNCHECKED and _rle_length(frame) > limit + 2 * _RLE_HEADER:
             raise LimitExceededError(f"{source}: run-length data unfold to more than the frame")
         return
-    claimed = _j2k_size(frame) if syntax in JPEG2000TransferSyntaxes else _jpeg_size(frame)
+    found = claim(frame, syntax)
+    claimed = None if found is None else found.size
     if claimed is None:
         raise CorruptInputError(f"{source}: damaged DICOM (a frame without a {syntax.name} header)")
     if claimed != expected:
@@ -52,7 +60,14 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
         )
 
 
-def _jpeg_size(frame: bytes) -> Size | None:
+def claim(frame: bytes, syntax: UID) -> Claim | None:
+    """What ``frame`` says of itself; None where it does not, or is run-length coded."""
+    if syntax == RLELossless:
+        return None
+    return _j2k_claim(frame) if syntax in JPEG2000TransferSyntaxes else _jpeg_claim(frame)
+
+
+def _jpeg_claim(frame: bytes) -> Claim | None:
     """Walk the marker segments to the start of frame (ITU-T T.81 B.2.2)."""
     at = 2
     while frame.startswith(b"\xff\xd8") and at + 10 <= len(frame) and frame[at] == 0xFF:
@@ -63,21 +78,22 @@ def _jpeg_size(frame: bytes) -> Size | None:
         if marker in _START_OF_FRAME:
             height = int.from_bytes(frame[at + 5 : at + 7], "big")
             width = int.from_bytes(frame[at + 7 : at + 9], "big")
-            return Size(width, height, frame[at + 9])
+            return Claim(Size(width, height, frame[at + 9]), frame[at + 4])
         if marker == _START_OF_SCAN:
             return None
         at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
     return None
 
 
-def _j2k_size(frame: bytes) -> Size | None:
+def _j2k_claim(frame: bytes) -> Claim | None:
     """Read the SIZ segment (ITU-T T.800 table A.9), bare or in a JP2 box."""
     start = frame.find(_J2K_START, 0, _J2K_SEARCH)
-    siz = frame[start + 8 : start + 42]
-    if start < 0 or len(siz) < 34:
+    siz = frame[start + 8 : start + 43]
+    if start < 0 or len(siz) < 35:
         return None
     right, bottom, left, top = (int.from_bytes(siz[i : i + 4], "big") for i in (0, 4, 8, 12))
-    return Size(right - left, bottom - top, int.from_bytes(siz[32:34], "big"))
+    size = Size(right - left, bottom - top, int.from_bytes(siz[32:34], "big"))
+    return Claim(size, (siz[34] & 0x7F) + 1)
 
 
 def _rle_length(frame: bytes) -> int:

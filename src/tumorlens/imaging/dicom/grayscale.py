@@ -1,6 +1,5 @@
 """From stored values to gray: modality, window, padding, polarity. The clauses are PS3.3's."""
 
-import math
 from typing import Any, Final
 
 import msgspec
@@ -8,11 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import BlankImageError, CorruptInputError
-from tumorlens.imaging.dicom.tags import functional_group, number
+from tumorlens.errors import CorruptInputError, InputError
+from tumorlens.imaging.dicom.tags import (
+    element,
+    functional_group,
+    is_stated,
+    items,
+    number,
+    text,
+    whole,
+)
 
 Floats = NDArray[np.float32]
 _LUT_ENTRIES: Final = 65536
+_MARGIN: Final = 0.1
+"""Part of the range of values at either end that does not count as head."""
+_ENDS: Final = (0.002, 0.998)
+"""Windowed values beyond are clipped."""
+_HIDDEN: Final = 0.4
+"""A window that clips more of the head than this shows something else than the head."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -67,12 +80,11 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
     """MONOCHROME1: the smallest value is shown white (C.7.6.3.1.2)."""
     stored_range: tuple[int, int]
 
-    def apply(self, stored: NDArray[np.integer[Any]], source: str, *, windowed: bool) -> Floats:
+    def apply(self, stored: NDArray[np.integer[Any]], *, windowed: bool) -> Floats:
         """Turn (H, W) stored values into float32, larger is brighter.
 
         With ``windowed``, and where the file has a window, 0 to 1; else in the unit of the
-        modality. Padding gets the smallest of the other values. Raises ``BlankImageError`` where
-        there are no other values.
+        modality. Padding gets the smallest of the other values.
         """
         gray = self._measured(stored.astype(np.float32))
         if windowed and isinstance(self.window, Table):
@@ -82,7 +94,7 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
         if self.inverted:
             gray = self._turned(gray, windowed=windowed and self.window is not None)
         if self.padding is not None:
-            gray = _fill(gray, (stored >= self.padding[0]) & (stored <= self.padding[1]), source)
+            gray = _fill(gray, (stored >= self.padding[0]) & (stored <= self.padding[1]))
         return gray
 
     def _measured(self, values: Floats) -> Floats:
@@ -104,18 +116,52 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
 
 def grayscale_transform_of(dataset: Dataset, frame: int, source: str) -> GrayscaleTransform:
     """Gather what the data set says of ``frame`` (from 0), functional groups first."""
-    signed = int(dataset.get("PixelRepresentation") or 0) == 1
-    bits = int(dataset.get("BitsStored") or 16)
-    modality = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    signed = whole(dataset, "PixelRepresentation", 0) == 1
+    bits = whole(dataset, "BitsStored", 0) or whole(dataset, "BitsAllocated", 16)
+    slope, intercept = _rescale(dataset, frame)
     return GrayscaleTransform(
-        slope=_finite(modality.get("RescaleSlope"), 1.0, source),
-        intercept=_finite(modality.get("RescaleIntercept"), 0.0, source),
-        modality=_table(dataset.get("ModalityLUTSequence"), signed, source),
+        slope=slope,
+        intercept=intercept,
+        modality=_table(items(dataset, "ModalityLUTSequence"), signed, source),
         window=_voi(dataset, frame, source),
         padding=_padding(dataset, signed),
-        inverted=str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1",
+        inverted=(text(dataset, "PhotometricInterpretation") or "").upper() == "MONOCHROME1",
         stored_range=(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1),
     )
+
+
+def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
+    """RescaleSlope and RescaleIntercept; 1 and 0 where they are missing or make no sense."""
+    group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    slope, intercept = number(group, "RescaleSlope"), number(group, "RescaleIntercept")
+    if slope == 0 or slope is None:
+        return 1.0, intercept or 0.0
+    return slope, intercept or 0.0
+
+
+def oddities(dataset: Dataset, frame: int) -> list[str]:
+    """What of the rescale of ``frame`` is passed over, in sentences."""
+    group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    notes = []
+    for keyword, taken in (("RescaleSlope", "1"), ("RescaleIntercept", "0")):
+        value = number(group, keyword)
+        if keyword == "RescaleSlope" and value == 0:
+            notes.append("RescaleSlope is 0, which would blank the picture; 1 is taken")
+        elif value is None and is_stated(group, keyword):
+            notes.append(f"{keyword} is no finite number; {taken} is taken")
+    return notes
+
+
+def hides_the_head(unwindowed: Floats, windowed: Floats) -> bool:
+    """Whether a window clips most of what is neither air nor the brightest, at either end.
+
+    Both are the same pixels, any number of them, before the window and after it, 0 to 1.
+    """
+    low, high = np.quantile(unwindowed, (0.01, 0.99))
+    margin = _MARGIN * (high - low)
+    head = windowed[(unwindowed > low + margin) & (unwindowed < high - margin)]
+    clipped = (head <= _ENDS[0]) | (head >= _ENDS[1])
+    return bool(head.size and clipped.mean() > _HIDDEN)
 
 
 def has_window(dataset: Dataset, frame: int, source: str) -> bool:
@@ -125,20 +171,24 @@ def has_window(dataset: Dataset, frame: int, source: str) -> bool:
 
 def _voi(dataset: Dataset, frame: int, source: str) -> Window | Table | None:
     """VOI LUT, else the first window (C.11.2); None where there is none that makes sense."""
-    if (table := _table(dataset.get("VOILUTSequence"), True, source)) is not None:
+    if (table := _voi_table(dataset, source)) is not None:
         return table
     voi = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
-    try:
-        center = number(voi.get("WindowCenter"), math.nan)
-        width = number(voi.get("WindowWidth"), math.nan)
-    except (TypeError, ValueError, IndexError):
-        return None
-    function = str(voi.get("VOILUTFunction") or "LINEAR")
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+    center, width = number(voi, "WindowCenter"), number(voi, "WindowWidth")
+    function = text(voi, "VOILUTFunction") or "LINEAR"
+    if center is None or width is None or function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         return None
     enough = width >= 1 if function == "LINEAR" else width > 0
-    usable = enough and math.isfinite(center) and width < 1e30 and abs(center) < 1e30
+    usable = enough and width < 1e30 and abs(center) < 1e30
     return Window(center, width, function) if usable else None
+
+
+def _voi_table(dataset: Dataset, source: str) -> Table | None:
+    """None also where it is damaged: it is for the eye alone, and must not cost the picture."""
+    try:
+        return _table(items(dataset, "VOILUTSequence"), True, source)
+    except (InputError, AttributeError, TypeError, ValueError):
+        return None
 
 
 def _table(sequence: Any, signed: bool, source: str) -> Table | None:
@@ -166,10 +216,10 @@ def _entries(item: Dataset, entries: int, source: str) -> NDArray[np.generic]:
 
 
 def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
-    value = _whole(dataset.get("PixelPaddingValue"), signed)
+    value = _whole(element(dataset, "PixelPaddingValue"), signed)
     if value is None:
         return None
-    limit = _whole(dataset.get("PixelPaddingRangeLimit"), signed)
+    limit = _whole(element(dataset, "PixelPaddingRangeLimit"), signed)
     low, high = sorted((value, value if limit is None else limit))
     return low, high
 
@@ -183,18 +233,10 @@ def _whole(value: Any, signed: bool) -> int | None:
     return value - 65536 if signed and value > 32767 else value
 
 
-def _finite(value: Any, default: float, source: str) -> float:
-    found = number(value, default)
-    if not math.isfinite(found):
-        raise CorruptInputError(f"{source}: damaged DICOM (rescale by {found})")
-    return found
-
-
-def _fill(gray: Floats, empty: NDArray[np.bool_], source: str) -> Floats:
-    """Give ``empty`` pixels the darkest of the others."""
+def _fill(gray: Floats, empty: NDArray[np.bool_]) -> Floats:
+    """Give ``empty`` pixels the darkest of the others; a slice of nothing else becomes black."""
     if not empty.any():
         return gray
-    if empty.all():
-        raise BlankImageError(f"{source}: every pixel is padding")
-    filled: Floats = np.where(empty, gray[~empty].min(), gray).astype(np.float32, copy=False)
+    darkest = gray.min() if empty.all() else gray[~empty].min()
+    filled: Floats = np.where(empty, darkest, gray).astype(np.float32, copy=False)
     return filled

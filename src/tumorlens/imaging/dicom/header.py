@@ -1,39 +1,46 @@
 """What of a DICOM file is kept once its data set is gone: facts, and where each frame lies."""
 
-import math
-from typing import Final
+import hashlib
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import (
-    CorruptInputError,
-    InputError,
-    NotMRError,
-    UnsupportedFormatError,
-)
+from tumorlens.errors import CorruptInputError, InputError
 from tumorlens.imaging.dicom.derived import is_own
-from tumorlens.imaging.dicom.grayscale import has_window
+from tumorlens.imaging.dicom.grayscale import has_window, oddities
+from tumorlens.imaging.dicom.kinds import MR, check_kind, is_image, is_mr_storage, kind_notes
 from tumorlens.imaging.dicom.tags import (
+    element,
     frame_count,
     functional_group,
+    is_stated,
+    items,
+    number,
     numbers,
     shape,
     text,
     texts,
+    whole,
 )
+from tumorlens.imaging.dicom.traits import traits_of
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
+from tumorlens.imaging.limits import can_be_a_head
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.slice_ordering import Frame
-from tumorlens.imaging.wording import clean, first_line
+from tumorlens.imaging.wording import first_line
 
-_MR: Final = "MR"
-_MR_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.4"
-"""MR Image Storage; the enhanced ones are below it (PS3.4 B.5)."""
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",
 )  # fmt: skip
+
+
+_SHARED: Final = (
+    "PatientID", "PatientName", "PatientBirthDate", "StudyDate", "Modality", "SeriesNumber",
+    "SeriesDescription", "ProtocolName", "SequenceName", "Manufacturer",
+)  # fmt: skip
+"""What all slices of one series state alike, beside their UIDs."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -45,6 +52,10 @@ class Header(msgspec.Struct, frozen=True):
     frames: tuple[Frame, ...]
     bit_depth: int
     mode: str
+    is_mr_storage: bool = True
+    """Whether its SOP class is one of MR images, not a capture of something."""
+    siblings: str = ""
+    """A hash of what all slices of one series share, whatever their UIDs: patient, date, number."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -82,76 +93,77 @@ def header_of(dataset: Dataset, source: str, path: str, member: str | None = Non
         raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
 
 
-def check_kind(dataset: Dataset, source: str) -> None:
-    """Raise unless it is an image and MR."""
-    modality = text(dataset, "Modality")
-    if not is_image(dataset):
-        what = clean(dataset.SOPClassUID.name) if text(dataset, "SOPClassUID") else modality
-        raise UnsupportedFormatError(
-            f"{source}: DICOM without an image ({what or 'of unknown kind'})"
-        )
-    if modality is None and _is_mr_storage(dataset):
-        return
-    if modality != _MR:
-        stated = f"modality {modality}" if modality else "its modality is not stated"
-        raise NotMRError(f"{source}: {stated}; only MR is classified")
-
-
-def is_image(dataset: Dataset) -> bool:
-    """Whether it has rows and columns, or should: reports, plans and directories have none."""
-    return ("Rows" in dataset and "Columns" in dataset) or _is_mr_storage(dataset)
-
-
-def _is_mr_storage(dataset: Dataset) -> bool:
-    stated = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
-    return f"{stated}.".startswith(f"{_MR_STORAGE}.")
-
-
 def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> Header:
     count = frame_count(dataset, source)
-    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    groups = element(dataset, "PerFrameFunctionalGroupsSequence")
     if groups is not None and len(groups) not in (0, count):
         raise CorruptInputError(
             f"{source}: damaged DICOM ({len(groups)} functional groups for {count} frames)"
         )
-    size = shape(dataset, source)
-    order = _order(dataset)
-    multi = "NumberOfFrames" in dataset
-    uid = text(dataset, "SOPInstanceUID")
-    frames = []
-    for index in range(count):
-        row, column, position = _place(dataset, index, multi=count > 1)
-        place = SliceFacts(path, member, index + 1 if multi else None, uid, position)
-        frames.append(
-            Frame(
-                place=place,
-                shape=size,
-                row=row,
-                column=column,
-                spacing_mm=_spacing(dataset, index),
-                thickness_mm=_thickness(dataset, index),
-                order=(*order, index),
-                windowed=has_window(dataset, index, source),
-            )
-        )
+    # Read once: they are the same for all frames of a file.
+    common = _Common(
+        path, member, "NumberOfFrames" in dataset, count, shape(dataset, source), _order(dataset),
+        text(dataset, "SOPInstanceUID"), tuple(_notes(dataset)),
+    )  # fmt: skip
+    frames = tuple(_frame(dataset, index, common, source) for index in range(count))
     return Header(
         source=source,
         facts=_facts(dataset, frames[0]),
-        frames=tuple(frames),
-        bit_depth=int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16),
-        mode=clean(str(dataset.get("PhotometricInterpretation"))),
+        frames=frames,
+        bit_depth=whole(dataset, "BitsStored", 0) or whole(dataset, "BitsAllocated", 16),
+        mode=text(dataset, "PhotometricInterpretation") or "None",
+        is_mr_storage=is_mr_storage(dataset),
+        siblings=_siblings(dataset),
     )
 
 
-def _order(dataset: Dataset) -> tuple[int, ...]:
-    found = []
-    for keyword in _TIE_BREAKERS:
-        words = texts(dataset, keyword)
-        try:
-            found.append(int(words[0]) if words else 0)
-        except ValueError:
-            found.append(0)
-    return tuple(found)
+def _siblings(dataset: Dataset) -> str:
+    shared = "\0".join(text(dataset, keyword) or "" for keyword in _SHARED)
+    return hashlib.sha256(shared.encode()).hexdigest()
+
+
+class _Common(NamedTuple):
+    path: str
+    member: str | None
+    is_multi_frame: bool
+    count: int
+    shape: tuple[int, int]
+    order: tuple[float, ...]
+    uid: str | None
+    notes: tuple[str, ...]
+
+
+def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
+    row, column, position = _place(dataset, index, multi=common.count > 1)
+    number_in_file = index + 1 if common.is_multi_frame else None
+    place = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
+    spacing, spacing_notes = _spacing(dataset, index, common.shape)
+    return Frame(
+        place=place,
+        shape=common.shape,
+        row=row,
+        column=column,
+        spacing_mm=spacing,
+        thickness_mm=_thickness(dataset, index),
+        order=(*common.order, index),
+        windowed=has_window(dataset, index, source),
+        traits=traits_of(dataset, index),
+        location_mm=number(dataset, "SliceLocation"),
+        number=number(dataset, "InstanceNumber") if common.count == 1 else float(index),
+        notes=(*common.notes, *spacing_notes, *oddities(dataset, index)),
+    )
+
+
+def _notes(dataset: Dataset) -> list[str]:
+    notes = kind_notes(dataset)
+    frames = number(dataset, "NumberOfFrames")
+    if is_stated(dataset, "NumberOfFrames") and (frames is None or frames < 1):
+        notes.append("the file's number of frames makes no sense and is not used")
+    return notes
+
+
+def _order(dataset: Dataset) -> tuple[float, ...]:
+    return tuple(number(dataset, keyword) or 0.0 for keyword in _TIE_BREAKERS)
 
 
 def _place(
@@ -165,8 +177,8 @@ def _place(
     placing = functional_group(dataset, index, "PlanePositionSequence")
     if orienting is None and placing is None and not multi:
         orienting = placing = dataset
-    axes = numbers(orienting and orienting.get("ImageOrientationPatient"), 6)
-    position = numbers(placing and placing.get("ImagePositionPatient"), 3)
+    axes = numbers(element(orienting, "ImageOrientationPatient"), 6)
+    position = numbers(element(placing, "ImagePositionPatient"), 3)
     if axes is None or position is None:
         return None, None, None
     row, column = np.asarray(axes[:3]), np.asarray(axes[3:])
@@ -181,37 +193,43 @@ def _vector(values: np.ndarray) -> Vector:
     return (x, y, z)
 
 
-def _spacing(dataset: Dataset, index: int) -> tuple[float, float] | None:
+def _spacing(
+    dataset: Dataset, index: int, size: tuple[int, int]
+) -> tuple[tuple[float, float] | None, list[str]]:
+    """(row, column) spacing; none, with a note, where no head could have it."""
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
-    found = numbers(measures.get("PixelSpacing"), 2)
-    return (found[0], found[1]) if found and min(found) > 0 else None
+    found = numbers(element(measures, "PixelSpacing"), 2)
+    if found is None:
+        return None, []
+    if all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
+        return (found[0], found[1]), []
+    return None, [f"pixels of {found[0]:g} x {found[1]:g} mm cannot be; their size is not used"]
 
 
 def _thickness(dataset: Dataset, index: int) -> float | None:
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
-    stated = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    found = numbers([stated] if stated is not None else None, 1)
-    return found[0] if found and math.isfinite(found[0]) and found[0] > 0 else None
+    stated = number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness")
+    return stated if stated is not None and stated > 0 else None
 
 
 def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
-    number = texts(dataset, "SeriesNumber")
+    series_number = number(dataset, "SeriesNumber")
     body_part = text(dataset, "BodyPartExamined")
     if body_part is None and (anatomy := functional_group(dataset, 0, "FrameAnatomySequence")):
-        regions = anatomy.get("AnatomicRegionSequence")
+        regions = items(anatomy, "AnatomicRegionSequence")
         body_part = text(regions[0], "CodeMeaning") if regions else None
-    agents = dataset.get("ContrastBolusAgentSequence")
+    agents = items(dataset, "ContrastBolusAgentSequence")
     agent = text(dataset, "ContrastBolusAgent") or (
         text(agents[0], "CodeMeaning") if agents else None
     )
     return AcquisitionFacts(
-        modality=text(dataset, "Modality") or _MR,
+        modality=text(dataset, "Modality") or MR,
         body_part=body_part,
         sequence_name=text(dataset, "SequenceName") or text(dataset, "PulseSequenceName"),
         scanning_sequence=texts(dataset, "ScanningSequence") or texts(dataset, "EchoPulseSequence"),
         contrast_agent=agent,
         series_description=text(dataset, "SeriesDescription"),
-        series_number=int(number[0]) if number and number[0].lstrip("-").isdigit() else None,
+        series_number=None if series_number is None else int(series_number),
         image_type=texts(dataset, "ImageType"),
         sop_class_uid=text(dataset, "SOPClassUID"),
         study_instance_uid=text(dataset, "StudyInstanceUID"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging.dicom import codestream, jpeg
-from tumorlens.imaging.dicom.grayscale import grayscale_transform_of
-from tumorlens.imaging.dicom.tags import frame_count, shape
+from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
+from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.quiet import quiet
@@ -40,6 +40,9 @@ EXTRA: Final = "dicom"
 """The extra that installs decoders of compressed pixel data."""
 _GRAY: Final = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE: Final = "PALETTE COLOR"
+_ALLOCATED: Final = (8, 16, 32)
+_LOOKED_AT: Final = 4096
+"""Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PILLOW: Final = "pillow"
 _PLUGINS: Final = {
@@ -56,19 +59,44 @@ _SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntax
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
 
 
+class Plane(NamedTuple):
+    """One frame as it is read."""
+
+    pixels: NDArray[np.float32]
+    """(H, W), larger is brighter."""
+    unwindowed: NDArray[np.float32] | None = None
+    """Some of it without the window that ``pixels`` went through, and ..."""
+    windowed: NDArray[np.float32] | None = None
+    """... the same pixels with it; None where there is no window."""
+
+
+class _Description(NamedTuple):
+    """The image pixel description (PS3.3 C.7.6.3), odd elements replaced by what must be meant."""
+
+    frames: int
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: int
+    samples: int
+    photometric: str
+
+
 def read_frames(
     dataset: Dataset, source: str, *, windowed: bool, wanted: Container[int] | None = None
-) -> Iterator[NDArray[np.float32]]:
-    """Yield (H, W) float32, larger is brighter, for each frame, or each of ``wanted`` (from 0).
+) -> Iterator[Plane]:
+    """Yield each frame, or each of ``wanted`` (from 0).
 
     ``windowed`` applies the file's own window where it has one. Raises ``CorruptInputError``,
-    ``LimitExceededError``, ``UnsupportedFormatError``, ``MissingDecoderError`` or
-    ``BlankImageError``, and never anything else.
+    ``LimitExceededError``, ``UnsupportedFormatError`` or ``MissingDecoderError``, and never
+    anything else.
     """
     try:
         with quiet():
-            check(dataset, source)
-            yield from _frames(dataset, source, windowed, wanted)
+            described = describe(dataset, source)
+            yield from _frames(dataset, described, source, windowed, wanted)
     except InputError:
         raise
     except MemoryError as error:
@@ -77,32 +105,42 @@ def read_frames(
         raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
 
 
-def check(dataset: Dataset, source: str) -> None:
-    """Raise where the image pixel description (PS3.3 C.7.6.3) is not one that can be read."""
+def describe(dataset: Dataset, source: str) -> _Description:
+    """Read the image pixel description; raise where it is not one that can be read."""
     if "PixelData" not in dataset:
         what = (
             "pixels of floating point" if _is_float(dataset) else "no pixels, or they are cut off"
         )
         raise UnsupportedFormatError(f"{source}: DICOM with {what}")
-    check_volume((frame_count(dataset, source), *shape(dataset, source)), source)
-    allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or 0)
-    if allocated not in (8, 16) or not 1 <= stored <= allocated:
-        raise UnsupportedFormatError(
-            f"{source}: {stored} bits stored in {allocated}; 8 or 16 are read"
-        )
-    photometric = str(dataset.get("PhotometricInterpretation"))
-    samples = int(dataset.get("SamplesPerPixel") or 1)
+    frames, (rows, columns) = frame_count(dataset, source), shape(dataset, source)
+    check_volume((frames, rows, columns), source)
+    allocated = whole(dataset, "BitsAllocated", 16)
+    if allocated not in _ALLOCATED:
+        raise UnsupportedFormatError(f"{source}: {allocated} bits a sample; 8, 16 or 32 are read")
+    stored = whole(dataset, "BitsStored", allocated)
+    stored = stored if 1 <= stored <= allocated else allocated
+    high_bit = whole(dataset, "HighBit", stored - 1)
+    if not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    samples = whole(dataset, "SamplesPerPixel", 1)
+    photometric = (text(dataset, "PhotometricInterpretation") or "").upper()
+    if not photometric and samples == 1:
+        photometric = _GRAY[1]
     expected = 3 if photometric in _COLOR else 1
     if photometric not in (*_GRAY, _PALETTE, *_COLOR) or samples != expected:
         raise UnsupportedFormatError(f"{source}: pixels are {samples} x {clean(photometric)}")
-    _plugin(dataset, source)
+    signed = int(whole(dataset, "PixelRepresentation", 0) == 1)
+    _plugin(dataset, stored, source)
+    return _Description(
+        frames, rows, columns, allocated, stored, high_bit, signed, samples, photometric
+    )
 
 
 def _is_float(dataset: Dataset) -> bool:
     return "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
 
 
-def _plugin(dataset: Dataset, source: str) -> str:
+def _plugin(dataset: Dataset, stored: int, source: str) -> str:
     """Name the decoder of the pixel data; empty for uncompressed ones."""
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     try:
@@ -116,7 +154,7 @@ def _plugin(dataset: Dataset, source: str) -> str:
     if syntax not in _PLUGINS:
         raise UnsupportedFormatError(f"{source}: pixels are encoded as {clean(syntax.name)}")
     name = _PLUGINS[syntax]
-    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) <= 8:
+    if syntax == JPEGExtended12Bit and stored <= 8:
         name = _PILLOW
     if name not in decoder.available_plugins:
         raise MissingDecoderError(
@@ -127,62 +165,98 @@ def _plugin(dataset: Dataset, source: str) -> str:
 
 
 def _frames(
-    dataset: Dataset, source: str, windowed: bool, wanted: Container[int] | None
-) -> Iterator[NDArray[np.float32]]:
+    dataset: Dataset,
+    described: _Description,
+    source: str,
+    windowed: bool,
+    wanted: Container[int] | None,
+) -> Iterator[Plane]:
     syntax: UID = dataset.file_meta.TransferSyntaxUID
-    count = frame_count(dataset, source)
+    precision = None
     if syntax.is_encapsulated:
-        _check_codestreams(dataset, syntax, count, source)
-    gray = str(dataset.PhotometricInterpretation) in _GRAY
+        precision = _check_codestreams(dataset, described, syntax, source)
     found = 0
-    for index, samples in enumerate(islice(_decoded(dataset, syntax, source), count)):
+    decoded = _decoded(dataset, described, precision, source)
+    for index, samples in enumerate(islice(decoded, described.frames)):
         found += 1
         if wanted is not None and index not in wanted:
             continue
-        if gray:
-            values = _stored_values(samples, dataset, syntax)
-            pixels = grayscale_transform_of(dataset, index, source).apply(
-                values, source, windowed=windowed
-            )
+        if described.photometric in _GRAY:
+            values = _stored_values(samples, described, syntax, precision)
+            yield _gray(grayscale_transform_of(dataset, index, source), values, windowed, source)
         else:
-            pixels = _luma(samples, dataset, source)
-        yield finite(pixels, source)
-    if found < count:
-        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {count} frames)")
+            yield Plane(finite(_luma(samples, described.photometric, dataset, source), source))
+    if found < described.frames:
+        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
 
 
-def _decoded(dataset: Dataset, syntax: UID, source: str) -> Iterator[NDArray[Any]]:
+def _gray(
+    transform: GrayscaleTransform, stored: NDArray[Any], windowed: bool, source: str
+) -> Plane:
+    pixels = finite(transform.apply(stored, windowed=windowed), source)
+    if not windowed or transform.window is None:
+        return Plane(pixels)
+    step = max(1, int((stored.size / _LOOKED_AT) ** 0.5))
+    unwindowed = transform.apply(stored[::step, ::step], windowed=False)
+    return Plane(pixels, unwindowed, pixels[::step, ::step].copy())
+
+
+def _decoded(
+    dataset: Dataset, described: _Description, precision: int | None, source: str
+) -> Iterator[NDArray[Any]]:
     """Stored samples of each frame, (H, W) or (H, W, 3) RGB."""
-    options: dict[str, Any] = {} if syntax in _SIGN_KNOWN else {"correct_unused_bits": False}
+    syntax: UID = dataset.file_meta.TransferSyntaxUID
+    # A codestream of 8 bits has samples of 8, however wide the cells are said to be.
+    narrow = precision is not None and precision <= 8
+    allocated = 8 if narrow else described.allocated
+    options: dict[str, Any] = {
+        "bits_allocated": allocated,
+        "bits_stored": min(described.stored, allocated),
+        "pixel_representation": described.signed,
+        "samples_per_pixel": described.samples,
+        "photometric_interpretation": described.photometric,
+        "number_of_frames": described.frames,
+    }
+    if syntax not in _SIGN_KNOWN:
+        options["correct_unused_bits"] = False
     decoder: Decoder = get_decoder(syntax)
-    plugin = _plugin(dataset, source)
+    plugin = _plugin(dataset, described.stored, source)
     for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
         yield samples
 
 
-def _check_codestreams(dataset: Dataset, syntax: UID, count: int, source: str) -> None:
-    """Compare each frame's own header with the data set, and count the frames."""
-    rows, columns = shape(dataset, source)
-    expected = codestream.Size(columns, rows, int(dataset.get("SamplesPerPixel") or 1))
-    frames = generate_frames(dataset.PixelData, number_of_frames=count)
-    found = 0
-    for found, frame in enumerate(frames, start=1):  # noqa: B007  (counted)
-        codestream.check(frame, syntax, expected, int(dataset.BitsAllocated) // 8, source)
-    if found < count:
-        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {count} frames)")
+def _check_codestreams(
+    dataset: Dataset, described: _Description, syntax: UID, source: str
+) -> int | None:
+    """Compare each frame's own header with the data set, and count the frames.
+
+    Returns the bits of a sample, as the first one states them.
+    """
+    expected = codestream.Size(described.columns, described.rows, described.samples)
+    frames = generate_frames(dataset.PixelData, number_of_frames=described.frames)
+    found, precision = 0, None
+    for found, frame in enumerate(frames, start=1):
+        codestream.check(frame, syntax, expected, described.allocated // 8, source)
+        if found == 1 and (claimed := codestream.claim(frame, syntax)) is not None:
+            precision = claimed.precision
+    if found < described.frames:
+        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
+    return precision
 
 
-def _stored_values(samples: NDArray[Any], dataset: Dataset, syntax: UID) -> NDArray[Any]:
+def _stored_values(
+    samples: NDArray[Any], described: _Description, syntax: UID, precision: int | None
+) -> NDArray[Any]:
     """Keep BitsStored bits below HighBit and extend their sign (PS3.5 8.1.1).
 
     What lies beside them may be an overlay, as older files have it (PS3.5 8.1.2).
     """
-    if syntax in _SIGN_KNOWN:
-        return samples
     width = samples.dtype.itemsize * 8
-    stored = min(int(dataset.BitsStored), width)
-    high = dataset.get("HighBit")
-    high = stored - 1 if high is None else int(high)
+    stored, high = min(described.stored, width), described.high_bit
+    if syntax in _SIGN_KNOWN:
+        if precision is None or precision <= stored:
+            return samples
+        high = stored - 1
     if not stored - 1 <= high < width:
         high = stored - 1
     if stored == width:
@@ -191,8 +265,10 @@ def _stored_values(samples: NDArray[Any], dataset: Dataset, syntax: UID) -> NDAr
     return values
 
 
-def _luma(samples: NDArray[Any], dataset: Dataset, source: str) -> NDArray[np.float32]:
-    if str(dataset.PhotometricInterpretation) != _PALETTE:
+def _luma(
+    samples: NDArray[Any], photometric: str, dataset: Dataset, source: str
+) -> NDArray[np.float32]:
+    if photometric != _PALETTE:
         return luma(samples)
     if "SegmentedRedPaletteColorLookupTableData" in dataset:
         raise UnsupportedFormatError(f"{source}: a segmented colour palette")

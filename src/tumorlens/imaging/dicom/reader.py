@@ -1,12 +1,15 @@
 """DICOM to ``MedicalImage``: one file, or the files of one stack."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError, InputError
+from tumorlens.imaging.dicom.grayscale import hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import read_frames
@@ -41,7 +44,7 @@ def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
     if not stacks:
         return []
     frames = sum(len(stack.frames) for stack in stacks)
-    return [f"{frames} frames of another orientation or size are left out"]
+    return [f"{frames} frames of another orientation, size or component are left out"]
 
 
 def read_stack(
@@ -58,10 +61,9 @@ def read_stack(
     reading = _Reading(stack, load)
     reading.run(windowed=windowed)
     notes: list[str] = []
-    if windowed and reading.is_flat():
-        # A window beside all values shows nothing; the values themselves may.
+    if windowed and (hidden := reading.hidden_by_window()):
         reading.run(windowed=False)
-        notes.append("the file's window hides everything and is not used")
+        notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.found.any():
         raise reading.failures[0][1]
     if missing := int((~reading.found).sum()):
@@ -83,10 +85,12 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.found = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
+        self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def run(self, *, windowed: bool) -> None:
         """Read every file."""
         self.failures.clear()
+        self._looked_at.clear()
         self.found[:] = False
         for place, slots in self._files.items():
             try:
@@ -98,16 +102,22 @@ class _Reading:
         frames = read_frames(
             self._load(place), name_of(place), windowed=windowed, wanted=slots.keys()
         )
-        for index, gray in zip(sorted(slots), frames, strict=False):
-            if gray.shape != self.pixels.shape[1:]:
+        for index, plane in zip(sorted(slots), frames, strict=False):
+            if plane.pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
-            self.pixels[slots[index]] = gray
+            self.pixels[slots[index]] = plane.pixels
             self.found[slots[index]] = True
+            if plane.unwindowed is not None and plane.windowed is not None:
+                self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
 
-    def is_flat(self) -> bool:
-        """Whether all that was read has one value."""
-        read = [self.pixels[slot] for slot in np.flatnonzero(self.found)]  # views, not copies
-        return bool(read) and max(p.max() for p in read) == min(p.min() for p in read)
+    def hidden_by_window(self) -> str:
+        """What the windows of all slices together do not show; empty where they show the head."""
+        if not self._looked_at:
+            return ""
+        before, after = (np.concatenate(parts) for parts in zip(*self._looked_at, strict=True))
+        if after.min() == after.max():
+            return "everything"
+        return "most of the head" if hides_the_head(before, after) else ""
 
 
 def name_of(place: Place) -> str:
@@ -142,8 +152,17 @@ def facts_of(
         column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
         slices=places,
-        notes=(*facts.notes, *stack.notes, *notes),
+        notes=(*facts.notes, *_frame_notes(frames), *stack.notes, *notes),
     )
+
+
+def _frame_notes(frames: Sequence[Frame]) -> list[str]:
+    """What is odd about the files, each once."""
+    counts = Counter(note for frame in frames for note in frame.notes)
+    return [
+        note if count == len(frames) else f"{note} (in {count} of {len(frames)} slices)"
+        for note, count in counts.items()
+    ]
 
 
 def with_notes(image: MedicalImage, notes: Sequence[str]) -> MedicalImage:

@@ -1,4 +1,8 @@
-"""Look up values of a data set, in the functional groups of enhanced objects too."""
+"""Look up values of a data set, in the functional groups of enhanced objects too.
+
+Nothing here raises for an element that is odd: what cannot be read counts as missing, because one
+odd element that does not matter must not cost the file.
+"""
 
 import math
 from typing import Any
@@ -12,58 +16,113 @@ from tumorlens.imaging.wording import clean
 _LONGEST_TEXT = 64
 
 
+def element(dataset: Dataset | None, keyword: str) -> Any:
+    """The value of an element, converted by pydicom; None where it is missing or cannot be."""
+    if dataset is None:
+        return None
+    try:
+        return dataset.get(keyword)
+    except Exception:  # conversion happens here, and raises nearly anything at odd bytes
+        return None
+
+
+def private_element(dataset: Dataset, group: int, creator: str, offset: int) -> Any:
+    """The value of a maker's own element; None where it is missing or cannot be converted."""
+    try:
+        return dataset.private_block(group, creator)[offset].value
+    except Exception:  # as in element
+        return None
+
+
+def items(dataset: Dataset | None, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none where it is missing or is no sequence."""
+    found = element(dataset, keyword)
+    return [one for one in found if isinstance(one, Dataset)] if _is_list(found) else []
+
+
 def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:
     """The item of sequence ``keyword`` for ``frame`` (from 0): its own, else the shared one.
 
     Multi-frame Functional Groups, PS3.3 C.7.6.16. None where there is neither.
     """
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    per_frame = element(dataset, "PerFrameFunctionalGroupsSequence") or []
+    shared = element(dataset, "SharedFunctionalGroupsSequence") or []
     for groups in (per_frame[frame : frame + 1], shared[:1]):
         for group in groups:
-            if items := group.get(keyword):
-                item: Dataset = items[0]
-                return item
+            if found := items(group, keyword):
+                return found[0]
     return None
 
 
 def frame_count(dataset: Dataset, source: str) -> int:
-    """NumberOfFrames, 1 where it is not given; bounded by ``MAX_SLICES``."""
-    stated = dataset.get("NumberOfFrames")
-    count = 1 if stated is None or stated == "" else int(stated)
-    if count < 1:
-        raise CorruptInputError(f"{source}: damaged DICOM (NumberOfFrames is {count})")
+    """NumberOfFrames, bounded by ``MAX_SLICES``.
+
+    Where it is not given or makes no sense, the number of functional groups, or 1.
+    """
+    stated = number(dataset, "NumberOfFrames")
+    if stated is None or stated < 1:
+        stated = len(element(dataset, "PerFrameFunctionalGroupsSequence") or [])
+    count = int(stated)
     if count > MAX_SLICES:
         raise LimitExceededError(f"{source}: claims {count} frames; the limit is {MAX_SLICES}")
-    return count
+    return max(1, count)
 
 
 def shape(dataset: Dataset, source: str) -> tuple[int, int]:
     """(rows, columns), within the limits."""
-    if "Rows" not in dataset or "Columns" not in dataset:
+    sides = [numbers(element(dataset, name), 1) for name in ("Rows", "Columns")]
+    if sides[0] is None or sides[1] is None:
         raise CorruptInputError(f"{source}: damaged DICOM (its size is missing or cut off)")
-    rows, columns = int(dataset.Rows or 0), int(dataset.Columns or 0)
+    rows, columns = int(sides[0][0]), int(sides[1][0])
     check_sides(columns, rows, source)
     return rows, columns
 
 
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """``count`` finite numbers, or None where the element is missing, short or odd."""
-    if value is None or isinstance(value, str | bytes):
-        return None
-    try:
-        found = tuple(float(part) for part in value)
-    except (TypeError, ValueError):
-        return None
+    found = _floats(value)
     return found if len(found) == count and all(map(math.isfinite, found)) else None
 
 
-def number(value: Any, default: float) -> float:
-    """The first of one or more numbers; ``default`` where there is none."""
-    if value is None or value == "":
-        return default
-    first = value[0] if isinstance(value, list | tuple) or hasattr(value, "append") else value
-    return float(first)
+def number(dataset: Dataset | None, keyword: str) -> float | None:
+    """The first of one or more numbers; None where there is none, or it is not finite."""
+    found = _floats(element(dataset, keyword))[:1]
+    return found[0] if found and math.isfinite(found[0]) else None
+
+
+def whole(dataset: Dataset, keyword: str, default: int) -> int:
+    """The element as an integer; ``default`` where there is none."""
+    found = number(dataset, keyword)
+    return default if found is None else int(found)
+
+
+def is_stated(dataset: Dataset | None, keyword: str) -> bool:
+    """Whether the element holds something, sense or not."""
+    return dataset is not None and keyword in dataset and element(dataset, keyword) not in ("", [])
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    """All values as numbers; none where one of them is no number.
+
+    Text is read too, as an element of another value representation holds it, and a comma as the
+    decimal point that some exporters mean by it.
+    """
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        value = value.strip("\0 ").split("\\")
+    parts = value if _is_list(value) else [value]
+    try:
+        return tuple(
+            float(part.replace(",", ".")) if isinstance(part, str) else float(part)
+            for part in parts
+        )
+    except (TypeError, ValueError, OverflowError):
+        return ()
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or hasattr(value, "append")
 
 
 def text(dataset: Dataset | None, keyword: str) -> str | None:
@@ -74,9 +133,9 @@ def text(dataset: Dataset | None, keyword: str) -> str | None:
 
 def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
     """All values of the element as short strings."""
-    value = None if dataset is None else dataset.get(keyword)
+    value = element(dataset, keyword)
     if value is None:
         return ()
-    parts = [value] if isinstance(value, str | bytes | int) else list(value)
+    parts = list(value) if _is_list(value) else [value]
     words = (clean(str(part).strip().strip("\0"), _LONGEST_TEXT) for part in parts)
     return tuple(word for word in words if word)

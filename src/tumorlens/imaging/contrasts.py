@@ -1,0 +1,179 @@
+"""One series, several volumes: contrasts, echoes, phases, time points at the same positions.
+
+A scanner stores magnitude and phase images, several echoes, b-values or time points as one series.
+Stacked by position they would be mixed slice by slice, and the answer would be about no picture
+that anybody has taken. So of such volumes one is kept, and the others are named.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGNITUDE: Final = "magnitude"
+COMPONENT: Final = "component"
+"""The trait that says what of a complex signal an image shows (PS3.3 C.8.13.3.1.1)."""
+
+Trait = tuple[str, float | str]
+"""How an image was taken: a name, as notes say it, and what the file states."""
+Traits = tuple[Trait, ...]
+
+_NEAR: Final = 0.1
+"""Slices nearer than this part of the usual distance are at one position: rounding, no spacing."""
+_OVERLAP: Final = 0.5
+"""Part of a group that must lie where another does for the two to be volumes of one place."""
+_COMPLETE: Final = 0.8
+"""A volume has at least this part of the positions of the fullest one."""
+_NAMED: Final = 4
+_LAST: Final = frozenset({"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP"})
+"""Image types that are the second choice: fat images and maps are no usual contrast."""
+
+
+class Volume(NamedTuple):
+    """Images of one contrast."""
+
+    indices: list[int]
+    """Which of the given images."""
+    notes: list[str]
+
+
+def separate(
+    traits: Sequence[Traits], along: Sequence[float], thickness_mm: float | None
+) -> list[Volume]:
+    """Tell volumes at the same positions apart; the first is the one to use.
+
+    ``traits`` and ``along``, the position on the normal in millimetres, are those of each image.
+    Images of another component that lie elsewhere are volumes of their own; all others that are not
+    used are named in the notes.
+    """
+    stated = [dict(one) for one in traits]
+    places = np.asarray(along, dtype=np.float64)
+    indices = list(range(len(stated)))
+    elsewhere: list[Volume] = []
+    notes: list[str] = []
+    for name in _names(traits):
+        groups = _grouped(indices, stated, name)
+        if len(groups) < 2:
+            continue
+        found = _split(groups, places, name, thickness_mm)
+        indices = found.kept
+        notes += found.notes
+        elsewhere += [
+            Volume(one, _odd_component(stated[one[0]].get(COMPONENT))) for one in found.elsewhere
+        ]
+    component = stated[indices[0]].get(COMPONENT) if indices else None
+    return [Volume(indices, [*_odd_component(component), *notes]), *elsewhere]
+
+
+def _names(traits: Sequence[Traits]) -> list[str]:
+    """All names of traits, in the order that images list them, the component first."""
+    return list({COMPONENT: None} | {name: None for one in traits for name, _ in one})
+
+
+def _grouped(
+    indices: Sequence[int], stated: Sequence[Mapping[str, float | str]], name: str
+) -> dict[float | str, list[int]]:
+    """By what they state; an image that does not state it is no group if others do not differ."""
+    missing = MAGNITUDE if name == COMPONENT else ""
+    groups: dict[float | str, list[int]] = {}
+    for index in indices:
+        groups.setdefault(stated[index].get(name, missing), []).append(index)
+    return groups
+
+
+class _Split(NamedTuple):
+    kept: list[int]
+    elsewhere: list[list[int]]
+    notes: list[str]
+
+
+def _split(
+    groups: Mapping[float | str, list[int]],
+    places: NDArray[np.float64],
+    name: str,
+    thickness_mm: float | None,
+) -> _Split:
+    main = _main(groups, places)
+    near = _NEAR * (_usual_distance(places[groups[main]]) or thickness_mm or 1.0)
+    kept = list(groups[main])
+    elsewhere: list[list[int]] = []
+    others: dict[float | str, int] = {}
+    for value, indices in groups.items():
+        if value == main:
+            continue
+        if _overlap(places[indices], places[groups[main]], near) >= _OVERLAP:
+            others[value] = len(indices)
+        elif name == COMPONENT:
+            elsewhere.append(indices)
+        else:  # a part of the same volume, acquired by itself
+            kept += indices
+    return _Split(sorted(kept), elsewhere, _note(name, main, others))
+
+
+def _main(groups: Mapping[float | str, list[int]], places: NDArray[np.float64]) -> float | str:
+    """The value of the group to use: complete, of a usual contrast, the first by its value."""
+    filled = {value: len(np.unique(np.round(places[i], 3))) for value, i in groups.items()}
+    fullest = max(filled.values())
+    if MAGNITUDE in groups:
+        return MAGNITUDE
+    complete = [value for value, count in filled.items() if count >= _COMPLETE * fullest]
+    return min(complete, key=_rank)
+
+
+def _rank(value: float | str) -> tuple[bool, bool, float, str]:
+    if isinstance(value, str):
+        return not _LAST.isdisjoint(value.split("\\")), True, 0.0, value
+    return False, False, value, ""
+
+
+def _usual_distance(places: NDArray[np.float64]) -> float | None:
+    distances = np.diff(np.unique(places))
+    return float(np.median(distances)) if len(distances) else None
+
+
+def _overlap(some: NDArray[np.float64], others: NDArray[np.float64], near: float) -> float:
+    """The part of ``some`` that lie within ``near`` of one of ``others``."""
+    known = np.sort(others)
+    right = np.searchsorted(known, some).clip(0, len(known) - 1)
+    left = (right - 1).clip(0)
+    distance = np.minimum(np.abs(known[right] - some), np.abs(known[left] - some))
+    return float((distance <= near).mean())
+
+
+def _note(name: str, main: float | str, others: Mapping[float | str, int]) -> list[str]:
+    if not others:
+        return []
+    count = sum(others.values())
+    named = ", ".join(_word(value) for value in list(others)[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    slices = "1 slice" if count == 1 else f"{count} slices"
+    verb = "lies" if count == 1 else "lie"
+    return [
+        f"{slices} with {name} {named}{more} {verb} at the positions of those with {name} "
+        f"{_word(main)} and {'is' if count == 1 else 'are'} left out"
+    ]
+
+
+def _word(value: float | str) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value or "not stated"
+
+
+def _odd_component(component: float | str | None) -> list[str]:
+    if component is None or component == MAGNITUDE:
+        return []
+    return [f"these are {component} images; no magnitude images lie at their positions"]
+
+
+def same_position(along: Sequence[float], thickness_mm: float | None, least_mm: float) -> float:
+    """How near to each other two slices are at one position, in millimetres: ``least_mm`` or more.
+
+    Volumes may lie a hair apart, as rounding leaves it: a tenth of a slice, or of the wider
+    distances where slices are nearer to each other than they are thick.
+    """
+    distances = np.diff(np.sort(np.asarray(along, dtype=np.float64)))
+    if not len(distances) or thickness_mm is None:
+        return least_mm
+    return max(least_mm, _NEAR * min(float(np.quantile(distances, 0.9)), thickness_mm))

@@ -1,0 +1,80 @@
+"""What kind of object a DICOM file is: an MR image, another modality's, or no picture at all."""
+
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from tumorlens.errors import NotMRError, UnsupportedFormatError
+from tumorlens.imaging.dicom.tags import text
+from tumorlens.imaging.wording import clean
+
+MR: Final = "MR"
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+_MR_STORAGE: Final = f"{_STORAGE}4"
+"""MR Image Storage; the enhanced ones are below it (PS3.4 B.5)."""
+_SECONDARY_CAPTURE: Final = f"{_STORAGE}7"
+_NO_PICTURES: Final = tuple(
+    _STORAGE + part
+    for part in ("4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5")
+)  # fmt: skip
+"""Spectra, waveforms, presentation states, parametric maps, raw data and segmentations, value
+mappings, reports, plans, encapsulated documents, radiotherapy."""
+_UNSPECIFIC: Final = (None, "OT", "SC")
+"""What a secondary capture of an MR slice states for its modality: other, or nothing."""
+
+
+def is_image(dataset: Dataset) -> bool:
+    """Whether it is a picture, or should be: reports, spectra, plans and directories are none."""
+    sop_class = _sop_class(dataset)
+    if _is_one_of(sop_class, _NO_PICTURES):
+        return False
+    return ("Rows" in dataset and "Columns" in dataset) or _is_one_of(sop_class, (_MR_STORAGE,))
+
+
+def is_mr_storage(dataset: Dataset) -> bool:
+    """Whether its SOP class is one of MR images."""
+    return _is_one_of(_sop_class(dataset), (_MR_STORAGE,))
+
+
+def check_kind(dataset: Dataset, source: str) -> None:
+    """Raise ``UnsupportedFormatError`` unless it is an image, ``NotMRError`` unless it may be MR.
+
+    A secondary capture, or an object without a SOP class, may be one where its modality says
+    nothing else.
+    """
+    modality = text(dataset, "Modality")
+    if not is_image(dataset):
+        sop_class = _sop_class(dataset)
+        what = clean(UID(sop_class).name) if sop_class else modality
+        raise UnsupportedFormatError(
+            f"{source}: DICOM without an image ({what or 'of unknown kind'})"
+        )
+    if modality == MR or (modality in _UNSPECIFIC and _may_be_mr(dataset)):
+        return
+    stated = f"modality {modality}" if modality else "its modality is not stated"
+    raise NotMRError(f"{source}: {stated}; only MR is classified")
+
+
+def kind_notes(dataset: Dataset) -> list[str]:
+    """What is taken for granted of its kind."""
+    modality = text(dataset, "Modality")
+    if modality == MR or (modality is None and is_mr_storage(dataset)):
+        return []
+    stated = f"its modality is {modality}" if modality else "its modality is not stated"
+    return [f"the file does not say that it is MR ({stated}); it is taken for MR"]
+
+
+def _may_be_mr(dataset: Dataset) -> bool:
+    sop_class = _sop_class(dataset)
+    return not sop_class or _is_one_of(sop_class, (_MR_STORAGE, _SECONDARY_CAPTURE))
+
+
+def _sop_class(dataset: Dataset) -> str:
+    meta = getattr(dataset, "file_meta", None)
+    return text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID") or ""
+
+
+def _is_one_of(sop_class: str, roots: tuple[str, ...]) -> bool:
+    """Whether it is one of ``roots`` or a class below one."""
+    return f"{sop_class}.".startswith(tuple(f"{root}." for root in roots))

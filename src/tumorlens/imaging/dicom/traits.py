@@ -1,0 +1,107 @@
+"""How an image was taken, as far as it tells volumes of one series apart. Clauses are PS3.3's."""
+
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from tumorlens.imaging.contrasts import COMPONENT, MAGNITUDE, Trait, Traits
+from tumorlens.imaging.dicom.tags import (
+    functional_group,
+    number,
+    numbers,
+    private_element,
+    text,
+    texts,
+)
+
+_COMPONENTS: Final = {
+    "M": MAGNITUDE, "MAGNITUDE": MAGNITUDE, "P": "phase", "PHASE": "phase", "PHASE MAP": "phase",
+    "PHASE_MAP": "phase", "VELOCITY MAP": "phase", "R": "real", "REAL": "real",
+    "I": "imaginary", "IMAG": "imaginary", "IMAGINARY": "imaginary",
+}  # fmt: skip
+"""ComplexImageComponent (C.8.13.3.1.1), and what vendors write into ImageType for it."""
+_COMPONENT_PREFIXES: Final = {"M_": MAGNITUDE, "P_": "phase", "R_": "real", "I_": "imaginary"}
+"""Philips: ``M_FFE``, ``R_IR``..."""
+_FRAME_TYPE: Final = "MRImageFrameTypeSequence"
+_NUMBERS: Final = (
+    ("echo", None, "EchoNumbers"),
+    ("echo time", None, "EchoTime"),
+    ("echo time", "MREchoSequence", "EffectiveEchoTime"),
+    ("b-value", None, "DiffusionBValue"),
+    ("b-value", "MRDiffusionSequence", "DiffusionBValue"),
+    ("inversion time", None, "InversionTime"),
+    ("flip angle", None, "FlipAngle"),
+    ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    ("repetition time", None, "RepetitionTime"),
+    ("repetition time", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+    ("time point", None, "TemporalPositionIdentifier"),
+    ("time point", "FrameContentSequence", "TemporalPositionIndex"),
+    ("trigger time", None, "TriggerTime"),
+    ("trigger time", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("acquisition", None, "AcquisitionNumber"),
+    ("acquisition", "FrameContentSequence", "FrameAcquisitionNumber"),
+)
+"""Trait, functional group (or none) and keyword, in the order in which volumes are told apart."""
+_TEXTS: Final = (
+    ("sequence", None, "SequenceName"),
+    ("contrast agent", None, "ContrastBolusAgent"),
+    ("stack", "FrameContentSequence", "StackID"),
+)
+_PRIVATE_B_VALUES: Final = (
+    (0x0019, "SIEMENS MR HEADER", 0x0C),
+    (0x0043, "GEMS_PARM_01", 0x39),
+)
+"""Group, creator and element of the b-value where makers have one of their own."""
+_GE_OFFSET: Final = 1_000_000_000
+"""GE adds this to some b-values."""
+
+
+def traits_of(dataset: Dataset, frame: int) -> Traits:
+    """What the data set says of ``frame`` (from 0)."""
+    image_type = _image_type(dataset, frame)
+    found: dict[str, float | str] = {}
+    if component := _component(dataset, frame, image_type):
+        found[COMPONENT] = component
+    if kinds := [word for word in image_type if word not in _COMPONENTS]:
+        found["image type"] = "\\".join(kinds)
+    for name, group, keyword in _NUMBERS:
+        value = number(_place(dataset, frame, group), keyword)
+        if value is not None:
+            found.setdefault(name, value)
+    if "b-value" not in found and (private := _private_b_value(dataset)) is not None:
+        found["b-value"] = private
+    for name, group, keyword in _TEXTS:
+        if word := text(_place(dataset, frame, group), keyword):
+            found[name] = word
+    pairs: tuple[Trait, ...] = tuple(found.items())
+    return pairs
+
+
+def _place(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
+    return dataset if group is None else functional_group(dataset, frame, group)
+
+
+def _image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
+    """FrameType or ImageType from the third value on, which is the maker's (C.7.6.1.1.2)."""
+    stated = texts(functional_group(dataset, frame, _FRAME_TYPE), "FrameType")
+    return tuple(word.upper() for word in (stated or texts(dataset, "ImageType"))[2:])
+
+
+def _component(dataset: Dataset, frame: int, image_type: tuple[str, ...]) -> str | None:
+    """What of the complex signal is shown; None where nothing says it."""
+    group = functional_group(dataset, frame, _FRAME_TYPE)
+    stated = text(group, "ComplexImageComponent") or text(dataset, "ComplexImageComponent")
+    for word in (*([stated.upper()] if stated else []), *image_type):
+        known = _COMPONENTS.get(word) or _COMPONENT_PREFIXES.get(word[:2])
+        if known is not None:
+            return known
+    return None
+
+
+def _private_b_value(dataset: Dataset) -> float | None:
+    for group, creator, offset in _PRIVATE_B_VALUES:
+        value = private_element(dataset, group, creator, offset)
+        first = value[0] if hasattr(value, "append") and len(value) else value
+        if (found := numbers(first, 1)) is not None:
+            return found[0] % _GE_OFFSET
+    return None

@@ -1,0 +1,217 @@
+"""Volumes of one series are told apart, and never mixed slice by slice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from tumorlens.imaging import reader
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.study import read_study
+
+Gray = NDArray[np.uint8]
+Write = Callable[..., bytes]
+ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
+DEPTH = 6
+
+
+@pytest.fixture(scope="session")
+def volume(head: Gray) -> NDArray[np.uint16]:
+    """Slices that differ, (6, 200, 180)."""
+    return np.stack([head.astype(np.uint16) + 20 * index for index in range(DEPTH)])
+
+
+@pytest.fixture(scope="session")
+def other(volume: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """What must not get between them."""
+    return np.random.default_rng(0).integers(0, 4000, volume.shape).astype(np.uint16)
+
+
+def item(**values: Any) -> Dataset:
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def series(
+    folder: Path,
+    write: Write,
+    first: NDArray[np.uint16],
+    second: NDArray[np.uint16],
+    tags: tuple[dict[str, Any], dict[str, Any]],
+    apart: float = 0.0,
+    thickness: float | None = 5,
+) -> MedicalImage:
+    """Two volumes in one series, the second ``apart`` millimetres beside the first."""
+    for part, pixels in enumerate((first, second)):
+        for index, plane in enumerate(pixels):
+            data = write(
+                plane,
+                SOPInstanceUID=f"1.2.{part}.{index + 1}",
+                ImagePositionPatient=[0, 0, 5.0 * index + apart * part],
+                SliceThickness=thickness,
+                **{"InstanceNumber": 2 * index + part} | tags[part],
+            )
+            (folder / f"{index}-{1 - part}").write_bytes(data)
+    (image,) = read_study(folder).images
+    return image
+
+
+PAIRS = {
+    "echo number": ({"EchoNumbers": 1}, {"EchoNumbers": 2}),
+    "echo time": ({"EchoTime": 10}, {"EchoTime": 90}),
+    "b-value": ({"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}),
+    "time point": ({"TemporalPositionIdentifier": 1}, {"TemporalPositionIdentifier": 2}),
+    "inversion time": ({"InversionTime": 100}, {"InversionTime": 900}),
+    "flip angle": ({"FlipAngle": 5}, {"FlipAngle": 26}),
+    "acquisition": ({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}),
+    "phase": (
+        {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]},
+    ),
+    "Philips phase": (
+        {"ImageType": ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]},
+    ),
+    "real": (
+        {"ComplexImageComponent": "MAGNITUDE"}, {"ComplexImageComponent": "REAL"},
+    ),
+    "water and fat": (
+        {"ImageType": ["DERIVED", "PRIMARY", "W"]}, {"ImageType": ["DERIVED", "PRIMARY", "F"]},
+    ),
+    "sequence": ({"SequenceName": "*ep_b0"}, {"SequenceName": "*ep_b1000"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.02, -0.3])
+@pytest.mark.parametrize("kind", PAIRS)
+def test_volumes_of_one_series_are_not_mixed(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    kind: str,
+    apart: float,
+) -> None:
+    """Whatever tells them apart, and whether or not they lie at exactly the same positions."""
+    image = series(tmp_path, write_dicom, volume, other, PAIRS[kind], apart)
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert len(image.notes) == 1
+    assert f"{DEPTH} slices" in image.notes[0]
+    assert "left out" in image.notes[0]
+
+
+def test_the_note_names_what_is_left_out(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    image = series(tmp_path, write_dicom, volume, other, PAIRS["echo number"])
+    assert image.notes == (
+        "6 slices with echo 2 lie at the positions of those with echo 1 and are left out",
+    )
+
+
+def test_volumes_that_nothing_but_their_numbers_tells_apart(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    image = series(tmp_path, write_dicom, volume, other, ({}, {}), apart=0.02)
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ("6 slices repeat the position of another and are left out",)
+
+
+def test_half_a_volume_is_no_first_choice(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    """Two slices of echo 1 among six of echo 2: the full volume is used."""
+    image = series(tmp_path, write_dicom, other[:2], volume, PAIRS["echo number"])
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert "2 slices with echo 1" in image.notes[0]
+
+
+def test_parts_acquired_one_after_the_other_stay_one_volume(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    """Odd slices in one acquisition, even ones in another: the usual interleaved scan."""
+    for index, plane in enumerate(volume):
+        data = write_dicom(
+            plane, ImagePositionPatient=[0, 0, 5.0 * index], AcquisitionNumber=1 + index % 2,
+            TriggerTime=str(100 * index), EchoTime=str(10 + index % 2 / 100),
+        )  # fmt: skip
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ()
+
+
+@pytest.mark.parametrize("how", ["FrameType", "ComplexImageComponent", "echo", "b-value", "time"])
+def test_frames_of_one_file_are_not_mixed(
+    write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16], how: str
+) -> None:
+    """Enhanced MR: two volumes whose frames come in changing order."""
+    order = [(i, part) for i in range(DEPTH) for part in ((0, 1) if i % 2 else (1, 0))]
+    per_frame = {
+        "FrameType": lambda part: {
+            "MRImageFrameTypeSequence": [
+                item(FrameType=["ORIGINAL", "PRIMARY", "MP"[part], "NONE"])
+            ]
+        },
+        "ComplexImageComponent": lambda part: {
+            "MRImageFrameTypeSequence": [
+                item(
+                    FrameType=["ORIGINAL", "PRIMARY", "T1", "NONE"],
+                    ComplexImageComponent=("MAGNITUDE", "PHASE")[part],
+                )
+            ]
+        },
+        "echo": lambda part: {"MREchoSequence": [item(EffectiveEchoTime=(10.0, 90.0)[part])]},
+        "b-value": lambda part: {
+            "MRDiffusionSequence": [item(DiffusionBValue=(0.0, 1000.0)[part])]
+        },
+        "time": lambda part: {"FrameContentSequence": [item(TemporalPositionIndex=1 + part)]},
+    }[how]
+    groups = [
+        item(
+            PlanePositionSequence=[item(ImagePositionPatient=[0, 0, 5.0 * i])],
+            PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+            **per_frame(part),
+        )
+        for i, part in order
+    ]
+    data = write_dicom(
+        np.stack([(volume, other)[part][i] for i, part in order]),
+        SOPClassUID=ENHANCED,
+        PerFrameFunctionalGroupsSequence=groups,
+    )
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert len(image.notes) == 1
+    assert "6 slices with" in image.notes[0]
+
+
+def test_phase_images_alone_are_noted(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    for index, plane in enumerate(volume):
+        data = write_dicom(plane, ImagePositionPatient=[0, 0, index], **PAIRS["phase"][1])
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert image.notes == ("these are phase images; no magnitude images lie at their positions",)
+
+
+def test_a_phase_volume_elsewhere_is_a_volume_of_its_own(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    for part, pixels in enumerate((volume, other)):
+        for index, plane in enumerate(pixels):
+            data = write_dicom(
+                plane, ImagePositionPatient=[0, 0, index + 50 * part], SliceThickness=1,
+                **PAIRS["phase"][part],
+            )  # fmt: skip
+            (tmp_path / f"{part}-{index}").write_bytes(data)
+    magnitude, phase = read_study(tmp_path).images
+    np.testing.assert_array_equal(magnitude.pixels, volume)
+    np.testing.assert_array_equal(phase.pixels, other)
