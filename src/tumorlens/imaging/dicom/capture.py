@@ -71,6 +71,7 @@ def capture(
             manufacturer_model_name=algorithm.name,
             software_versions=algorithm.version,
         )
+        made.SpecificCharacterSet = first.SpecificCharacterSet
         made.copy_patient_and_study_information(first)
         _refer(made, pointed, shown[1])
         return finished(made)

@@ -14,6 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.dicom.identification import identification
+from tumorlens.imaging.dicom.tags import text
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.wording import first_line
 
@@ -21,11 +23,6 @@ MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
 _CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_EMPTY_IF_MISSING: Final = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
-    "StudyDate", "StudyTime", "ReferringPhysicianName",
-)  # fmt: skip
-_SEXES: Final = ("F", "M", "O")
 
 SliceReference = tuple[int, int | None]
 """The slice that an answer points at: its index among the headers, and its frame from 1 where it
@@ -92,20 +89,16 @@ def making(what: str, source: str) -> Iterator[None]:
 
 
 def prepared(header: Dataset, source: str) -> Dataset:
-    """A copy of ``header`` that objects can refer to, with what may be empty filled in empty.
+    """What objects need of ``header`` to refer to it: its UIDs, patient and study.
 
     Raises ``CorruptInputError`` where a UID is missing, without which nothing can be referred to.
     """
-    made = Dataset()
-    made.update({element.tag: element for element in header if not element.tag.is_private})
-    missing = [keyword for keyword in _NEEDED if not header.get(keyword)]
-    if missing:
-        raise CorruptInputError(f"{source}: no report can refer to it ({missing[0]} is missing)")
-    for keyword in _EMPTY_IF_MISSING:
-        if made.get(keyword) is None:
-            setattr(made, keyword, "")
-    if made.PatientSex not in _SEXES:
-        made.PatientSex = ""
+    made = identification(header)
+    for keyword in _NEEDED:
+        stated = text(header, keyword)
+        if stated is None:
+            raise CorruptInputError(f"{source}: no report can refer to it ({keyword} is missing)")
+        setattr(made, keyword, stated)
     return made
 
 
