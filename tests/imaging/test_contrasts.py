@@ -62,7 +62,7 @@ def series(
     return image
 
 
-PAIRS = {
+PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "echo number": ({"EchoNumbers": 1}, {"EchoNumbers": 2}),
     "echo time": ({"EchoTime": 10}, {"EchoTime": 90}),
     "b-value": ({"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}),
@@ -153,7 +153,7 @@ def test_frames_of_one_file_are_not_mixed(
 ) -> None:
     """Enhanced MR: two volumes whose frames come in changing order."""
     order = [(i, part) for i in range(DEPTH) for part in ((0, 1) if i % 2 else (1, 0))]
-    per_frame = {
+    kinds: dict[str, Callable[[int], dict[str, Any]]] = {
         "FrameType": lambda part: {
             "MRImageFrameTypeSequence": [
                 item(FrameType=["ORIGINAL", "PRIMARY", "MP"[part], "NONE"])
@@ -172,7 +172,8 @@ def test_frames_of_one_file_are_not_mixed(
             "MRDiffusionSequence": [item(DiffusionBValue=(0.0, 1000.0)[part])]
         },
         "time": lambda part: {"FrameContentSequence": [item(TemporalPositionIndex=1 + part)]},
-    }[how]
+    }
+    per_frame = kinds[how]
     groups = [
         item(
             PlanePositionSequence=[item(ImagePositionPatient=[0, 0, 5.0 * i])],

@@ -172,10 +172,52 @@ def test_exif_orientation(head: Gray) -> None:
     assert turned.shape == head.shape[::-1]
 
 
-def test_animation_gives_its_first_frame(head: Gray) -> None:
-    first, second = Image.fromarray(head), Image.fromarray(255 - head)
-    data = pillow(first, "GIF", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(pixels(data), head)
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_a_stack(head: Gray, kind: str) -> None:
+    """As a TIFF of the same pages: the first picture alone would be answered for all."""
+    pages = [head, 255 - head, head // 2, np.roll(head, 9)]
+    first, *others = (Image.fromarray(page) for page in pages)
+    options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
+    data = pillow(first, kind, save_all=True, append_images=others, **options)
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, pages)
+    assert image.notes == ("the 4 pictures of an animation are read as slices",)
+
+
+def test_an_animation_in_colour_or_with_holes_is_read_as_it_is_shown(head: Gray) -> None:
+    """A palette a picture, and pictures that only state what differs from the one before."""
+    colors = np.stack([head, head, head // 2], axis=2)
+    moved = colors.copy()
+    moved[60:90, 60:90] = 0
+    first, second = Image.fromarray(colors), Image.fromarray(moved)
+    for kind in ("PNG", "GIF"):
+        image = reader.read_bytes(pillow(first, kind, save_all=True, append_images=[second]))
+        assert image.pixels.shape == (2, *head.shape)
+        assert (image.pixels[1, 60:90, 60:90] == 0).all()
+        np.testing.assert_array_equal(image.pixels[0, :60], image.pixels[1, :60])
+
+
+def test_a_picture_beside_previews_is_noted(head: Gray) -> None:
+    """MPO: a JPEG with further ones, a preview or the depth, behind it."""
+    first, second = Image.fromarray(head), Image.fromarray(head // 2)
+    image = reader.read_bytes(pillow(first, "MPO", save_all=True, append_images=[second]))
+    assert not image.is_volume
+    assert image.notes == ("the first of 2 pictures in the file is read",)
+
+
+def test_unsigned_samples_of_32_bits(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    wide = head.astype(np.uint32) * 0x01010101
+    image = reader.read_bytes(write_tiff(wide))
+    np.testing.assert_array_equal(image.pixels, wide.astype(np.float32))
+    signed = head.astype(np.int32) * 0x00808080
+    np.testing.assert_array_equal(pixels(write_tiff(signed)), signed.astype(np.float32))
+
+
+def test_signed_samples_of_8_bits(head: Gray, write_tiff: Callable[..., bytes]) -> None:
+    signed = (head.astype(np.int16) - 128).astype(np.int8)
+    np.testing.assert_array_equal(pixels(write_tiff(signed)), head)
+    wide = signed.astype(np.int16) * 100
+    np.testing.assert_array_equal(pixels(write_tiff(wide)), wide)
 
 
 def test_tiff_of_several_pages_is_a_stack(head: Gray, write_tiff: Callable[..., bytes]) -> None:

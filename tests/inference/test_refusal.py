@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode
+from tumorlens.imaging.layout import INVERTED, PANELS
 from tumorlens.inference.classifier import Classifier, Prediction
 from tumorlens.inference.gate import REFUSAL
 
@@ -55,6 +56,17 @@ def test_refused_pictures_among_others(
             assert (answer.decision, answer.label) == ("classified", without.label)
             assert answer.probabilities == without.probabilities
             assert answer.heatmap is not None
+
+
+def test_inverted_pictures_and_panels_are_refused_with_or_without_a_gate(
+    gated: bundle.Bundle, classifier: Classifier, head: Gray
+) -> None:
+    for one in (classifier, Classifier(gated, 1)):
+        for pixels, reason in ((255 - head, INVERTED), (np.hstack([head, head]), PANELS)):
+            answer = one.predict(pixels)
+            assert (answer.decision, answer.label, answer.reason) == ("rejected", None, reason)
+    measured = Classifier(classifier.bundle, 1, answer_all=True).predict(255 - head)
+    assert measured.decision == "classified"
 
 
 def test_to_measure_the_network_all_are_answered(

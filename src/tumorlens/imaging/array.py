@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from tumorlens.errors import InputError
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import check_sides
 
 SOURCE = "<array>"
@@ -28,7 +29,7 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     # Values beyond float32 become infinite here, and `finite` deals with those.
     with np.errstate(over="ignore", invalid="ignore"):
         mode = "array" if pixels.ndim == 2 else "array RGB"
-        return MedicalImage(finite(_gray(pixels), source), source, bits, mode)
+        return mended(MedicalImage(finite(_gray(pixels), source), source, bits, mode))
 
 
 def _gray(pixels: NDArray[np.generic]) -> Samples:

@@ -1,6 +1,7 @@
 """The one in-memory form of a picture or a volume."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ class MedicalImage:
     """(row, column) spacing in millimetres, where the file states it."""
     facts: AcquisitionFacts | None = None
     """What DICOM or NIfTI say of the acquisition; None for plain pictures."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the pixels, or was left out of a plain picture: sentences for a person."""
 
     @property
     def pixels(self) -> NDArray[np.float32]:
@@ -60,7 +63,11 @@ class MedicalImage:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know: gaps, duplicates, what was left out."""
-        return self.facts.notes if self.facts else ()
+        return (*(self.facts.notes if self.facts else ()), *self.remarks)
+
+    def remarked(self, *remarks: str) -> Self:
+        """A copy with more remarks."""
+        return replace(self, remarks=(*self.remarks, *remarks)) if remarks else self
 
 
 def single(image: MedicalImage) -> MedicalImage:

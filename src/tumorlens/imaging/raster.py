@@ -1,8 +1,8 @@
 """Plain pictures: JPEG, PNG, TIFF, BMP, GIF, WebP, decoded by Pillow to float32 gray.
 
 8-bit, 16-bit and float samples; gray, RGB, CMYK, palette, alpha and bilevel; EXIF orientation
-applied. Transparent pixels are laid over black, the background of MRI. An animation gives its
-first frame; a TIFF of several pages gives a stack of them.
+applied. Transparent pixels are laid over black, the background of MRI. An animation and a TIFF of
+several pages give a stack of all pictures.
 """
 
 import io
@@ -28,26 +28,33 @@ from tumorlens.imaging.wording import first_line
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _STRIP_PIXELS: Final = 1 << 20
+_ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
+_STACKS: Final = _ANIMATIONS | {"TIFF"}
+"""Formats whose further pictures are slices or frames, as they are in no MPO (see ``_notes``)."""
 _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_COPY: Final = 1
 _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
 """What both chrominances of gray are in a JPEG of 8 bits (ITU-T T.871)."""
+_BITS_PER_SAMPLE: Final = 258
+_SAMPLE_FORMAT: Final = 339
+_UNSIGNED, _SIGNED = 1, 2
 
 
 class _Decoded(NamedTuple):
     samples: Samples
     bit_depth: int
     mode: str
+    notes: tuple[str, ...] = ()
 
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
-    """Decode ``data``, whose signature is ``kind``'s, to (H, W), or a TIFF of D pages to (D, H, W).
+    """Decode ``data``, whose signature is ``kind``'s, to (H, W), or D pictures to (D, H, W).
 
     Raises ``CorruptInputError`` for damaged bytes, ``LimitExceededError`` for sides outside
     ``MIN_SIDE`` to ``MAX_SIDE`` or too many pages, ``BlankImageError`` where no pixel is finite,
-    ``UnsupportedFormatError`` for a TIFF whose pages differ in size.
+    ``UnsupportedFormatError`` for a file whose pictures differ in size.
     """
 
     def open_() -> Image.Image:
@@ -70,7 +77,9 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         ) from error
     except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
         raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
-    return MedicalImage(finite(decoded.samples, source), source, decoded.bit_depth, decoded.mode)
+    samples = finite(decoded.samples, source)
+    image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
+    return image.remarked(*decoded.notes)
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
@@ -89,7 +98,7 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
         mode = picture.mode
         if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
             picture.draft("L", None)
-        return _decode_page(picture)._replace(mode=mode)
+        return _decode_page(picture)._replace(mode=mode, notes=_notes(picture))
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
@@ -108,9 +117,10 @@ def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
 
 
 def _decode_page(picture: Image.Image) -> _Decoded:
-    inverted = _is_inverted(picture)
+    inverted, layout = _is_inverted(picture), _sample_layout(picture)
     mode = picture.mode
-    samples, bit_depth = _to_gray(_load(picture))
+    loaded = _load(picture)
+    samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     return _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
 
 
@@ -136,19 +146,22 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         stack[index] = decoded.samples
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode)
+    return _Decoded(stack, first.bit_depth, first.mode, _notes(picture))
 
 
 def _load(picture: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     picture.load()
+    if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:
+        # As it is shown, whatever part of it the frame itself holds.
+        return picture.convert("RGBA")
     ImageOps.exif_transpose(picture, in_place=True)
     return picture
 
 
 def _pages(picture: Image.Image, source: str) -> list[int]:
-    """Numbers of the pages that are no thumbnail of another; one number unless it is a TIFF."""
-    if picture.format != "TIFF" or (count := getattr(picture, "n_frames", 1)) == 1:
+    """Numbers of the pictures that are no thumbnail of another."""
+    if picture.format not in _STACKS or (count := getattr(picture, "n_frames", 1)) == 1:
         return [0]
     check_volume((count, 1, 1), source)
     pages = []
@@ -159,6 +172,41 @@ def _pages(picture: Image.Image, source: str) -> list[int]:
     pages = pages or [0]
     picture.seek(pages[0])
     return pages
+
+
+def _notes(picture: Image.Image) -> tuple[str, ...]:
+    """What is taken for granted of a file of several pictures, or left out.
+
+    An MPO, a JPEG of several, has previews and depth maps behind the first.
+    """
+    count = getattr(picture, "n_frames", 1)
+    if picture.format in _ANIMATIONS and count > 1:
+        return (f"the {count} pictures of an animation are read as slices",)
+    if picture.format in _STACKS or count == 1:
+        return ()
+    return (f"the first of {count} pictures in the file is read",)
+
+
+def _sample_layout(picture: Image.Image) -> tuple[int, int]:
+    """Bits and sample format of a gray TIFF; zeros for all else."""
+    tags = getattr(picture, "tag_v2", {})
+    bits, kinds = tags.get(_BITS_PER_SAMPLE, ()), tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))
+    return (int(bits[0]), int(kinds[0])) if len(bits) == 1 and kinds else (0, 0)
+
+
+def _resigned(
+    picture: Image.Image, layout: tuple[int, int]
+) -> tuple[NDArray[np.float32], int] | None:
+    """Samples whose sign Pillow takes for the other one; None for all else.
+
+    It has no mode for unsigned samples of 32 bits and none for signed ones of 8.
+    """
+    if layout == (32, _UNSIGNED) and picture.mode == "I":
+        return np.asarray(picture).view(np.uint32).astype(np.float32), 32
+    if layout == (8, _SIGNED) and picture.mode == "L":
+        # From 0, as all other pictures of 8 bits: what counts is which is brighter.
+        return np.asarray(picture).view(np.int8).astype(np.float32) + np.float32(128), 8
+    return None
 
 
 def _to_gray(picture: Image.Image) -> tuple[Samples, int]:

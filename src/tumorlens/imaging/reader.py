@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 from tumorlens.imaging.signatures import READABLE, sniff
 
@@ -76,12 +77,12 @@ def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE)
     if kind in ("nifti", "nifti.gz"):
         from tumorlens.imaging import nifti
 
-        return nifti.decode(data, source, plane)
+        return mended(nifti.decode(data, source, plane))
     if kind is None or kind == "zip":
         raise UnsupportedFormatError(f"{source}: {_refusal(data, kind)}")
     from tumorlens.imaging import raster
 
-    return raster.decode(data, kind, source)
+    return mended(raster.decode(data, kind, source))
 
 
 def _refusal(data: bytes, kind: str | None) -> str:

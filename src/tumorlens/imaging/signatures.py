@@ -1,7 +1,8 @@
 """Which format bytes begin like. No suffix is ever looked at to choose a reader."""
 
-import zlib
 from typing import Final
+
+from tumorlens.imaging.inflate import GZIP, first_inflated
 
 SNIFF_BYTES: Final = 1024
 """As many bytes of a file's beginning tell its format."""
@@ -34,10 +35,7 @@ _NIFTI1: Final = (b"n+1\x00", b"ni1\x00")
 _NIFTI1_MAGIC_AT: Final = 344
 _NIFTI2: Final = (b"n+2\x00\r\n\x1a\n", b"ni2\x00\r\n\x1a\n")
 _NIFTI2_MAGIC_AT: Final = 4
-_GZIP: Final = b"\x1f\x8b\x08"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
-GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
-"""What tells zlib that a gzip header comes first."""
 
 
 def claims_picture(name: str) -> bool:
@@ -65,7 +63,7 @@ def sniff(data: bytes) -> str | None:
         return "nifti"
     if _is_bare_dicom(data):
         return "dicom"
-    if data.startswith(_GZIP) and _is_nifti(_first_inflated(data)):
+    if data.startswith(GZIP) and _is_nifti(first_inflated(data, SNIFF_BYTES)):
         return "nifti.gz"
     return "zip" if data.startswith(_ZIP) else None
 
@@ -85,10 +83,3 @@ def _is_nifti(data: bytes) -> bool:
         data[_NIFTI1_MAGIC_AT : _NIFTI1_MAGIC_AT + 4] in _NIFTI1
         or data[_NIFTI2_MAGIC_AT : _NIFTI2_MAGIC_AT + 8] in _NIFTI2
     )
-
-
-def _first_inflated(data: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(GZIP_WINDOW).decompress(data[:SNIFF_BYTES], SNIFF_BYTES)
-    except zlib.error:
-        return b""

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule
 from tumorlens.errors import InputError
-from tumorlens.imaging import reader
+from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference import conformal, gate
@@ -108,6 +108,8 @@ class PreparedImage(msgspec.Struct, frozen=True):
     """(G, G), what the gate sees; None where the bundle has none."""
     notes: tuple[str, ...] = ()
     """Those of the picture."""
+    refusal: str = ""
+    """Why it is no one slice on dark air, whatever networks say of it (``imaging.layout``)."""
 
 
 class RawPrediction(NamedTuple):
@@ -160,6 +162,7 @@ class Classifier:
         self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
         self._threads = threads
         self._session = Session(bundle, threads)
+        self._answer_all = answer_all
         self._gate = None if answer_all else gate.of_bundle(bundle, threads)
 
     def predict(self, picture: Picture) -> Prediction:
@@ -219,7 +222,8 @@ class Classifier:
             if self._gate is not None:
                 seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
-        return PreparedImage(image.source, pixels, square, shape, seen, image.notes)
+        refusal = "" if self._answer_all else layout.refusal(image.samples)
+        return PreparedImage(image.source, pixels, square, shape, seen, image.notes, refusal)
 
     def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
         """Answer prepared pictures, in order."""
@@ -267,9 +271,10 @@ class Classifier:
     def _refusals(self, prepared: Sequence[PreparedImage]) -> list[str]:
         """Why each picture is refused, in words; empty where it is not."""
         seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
-        if self._gate is None or len(seen) < len(prepared):
-            return [""] * len(prepared)
-        return self._gate.refusals(np.stack(seen))
+        refusals = [""] * len(prepared)
+        if self._gate is not None and len(seen) == len(prepared):
+            refusals = self._gate.refusals(np.stack(seen))
+        return [one.refusal or said for one, said in zip(prepared, refusals, strict=True)]
 
     def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
         """Decision and reason for probabilities (4,), or for a picture refused with a reason."""

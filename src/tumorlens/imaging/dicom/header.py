@@ -126,7 +126,7 @@ class _Common(NamedTuple):
     path: str
     member: str | None
     is_multi_frame: bool
-    count: int
+    frames: int
     shape: tuple[int, int]
     order: tuple[float, ...]
     uid: str | None
@@ -134,7 +134,7 @@ class _Common(NamedTuple):
 
 
 def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
-    row, column, position = _place(dataset, index, multi=common.count > 1)
+    row, column, position = _place(dataset, index, multi=common.frames > 1)
     number_in_file = index + 1 if common.is_multi_frame else None
     place = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
     spacing, spacing_notes = _spacing(dataset, index, common.shape)
@@ -149,7 +149,7 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         windowed=has_window(dataset, index, source),
         traits=traits_of(dataset, index),
         location_mm=number(dataset, "SliceLocation"),
-        number=number(dataset, "InstanceNumber") if common.count == 1 else float(index),
+        number=number(dataset, "InstanceNumber") if common.frames == 1 else float(index),
         notes=(*common.notes, *spacing_notes, *oddities(dataset, index)),
     )
 

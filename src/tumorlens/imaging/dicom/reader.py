@@ -15,6 +15,7 @@ from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
@@ -37,7 +38,7 @@ def decode(data: bytes, source: str) -> MedicalImage:
     image, failures = read_stack(stacks[0], header, lambda _: dataset)
     if failures:
         raise failures[0][1]
-    return with_notes(image, _unread_frames(stacks[1:]))
+    return image.remarked(*_unread_frames(stacks[1:]))
 
 
 def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
@@ -62,13 +63,15 @@ def read_stack(
     reading.run(windowed=windowed)
     notes: list[str] = []
     if windowed and (hidden := reading.hidden_by_window()):
+        windowed = False
         reading.run(windowed=False)
         notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.found.any():
         raise reading.failures[0][1]
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
-    return _image(stack, header, reading, notes), reading.failures
+    image = _image(stack, header, reading, notes)
+    return image if windowed else mended(image), reading.failures
 
 
 class _Reading:
@@ -163,13 +166,3 @@ def _frame_notes(frames: Sequence[Frame]) -> list[str]:
         note if count == len(frames) else f"{note} (in {count} of {len(frames)} slices)"
         for note, count in counts.items()
     ]
-
-
-def with_notes(image: MedicalImage, notes: Sequence[str]) -> MedicalImage:
-    """``image`` with more notes."""
-    if not notes or image.facts is None:
-        return image
-    facts = msgspec.structs.replace(image.facts, notes=(*image.facts.notes, *notes))
-    return MedicalImage(
-        image.samples, image.source, image.bit_depth, image.mode, image.pixel_spacing_mm, facts
-    )

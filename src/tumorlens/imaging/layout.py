@@ -1,0 +1,106 @@
+"""Pictures that are no one slice as a viewer shows it: inverted ones, and several in one.
+
+The network takes each for one head on dark air, and may be confident. Whoever sees the picture
+sees at once what is wrong, so it is refused, with a word on what to do.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.imaging.gray import Samples
+
+Floats = NDArray[np.float64]
+
+INVERTED: Final = "the air around the head is bright: an inverted picture; invert it first"
+PANELS: Final = "shows several pictures side by side; give one at a time"
+
+_SIDE: Final = 128
+"""Pixels a side that are looked at, about."""
+_CORNER: Final = 0.03
+"""Side of a corner, in sides of the picture."""
+_BRIGHT: Final = 0.7
+"""Brightness of bright air, between the darkest and the brightest."""
+_UNIFORM: Final = 0.08
+"""Largest spread of air, in the same unit."""
+_BRIGHT_CORNERS: Final = 3
+"""Of four: a label may lie in one."""
+_END: Final = 0.15
+"""Part of the range at either end that counts as black or white."""
+_MUCH_AIR: Final = 0.15
+_MORE_WHITE: Final = 4.0
+_TISSUE: Final = 0.12
+_OCCUPIED: Final = 0.04
+"""Part of a row or column that must be brighter than ``_TISSUE`` for it to belong to a head."""
+_PANEL: Final = 0.28
+"""Fewest sides of the picture that a panel measures across."""
+_ALIKE: Final = 0.75
+"""Panels are as wide and as high as each other up to this ratio."""
+_SHAPES: Final = (0.65, 1.6)
+"""Heights of a head, in its widths."""
+
+
+def refusal(samples: Samples) -> str:
+    """Why (H, W), of any unit, is no one slice on dark air; empty where nothing speaks against."""
+    step = max(1, max(samples.shape) // _SIDE)
+    small = samples[::step, ::step].astype(np.float64)  # floats may span more than float32
+    low, high = (float(v) for v in np.quantile(small, (0.01, 0.99)))
+    if not high > low:
+        return ""
+    gray = np.clip((small - low) / (high - low), 0, 1)
+    if _is_inverted(gray):
+        return INVERTED
+    return PANELS if _has_panels(gray) else ""
+
+
+def _is_inverted(gray: Floats) -> bool:
+    """Whether the corners are bright and even, or bright where hardly anything is dark."""
+    height, width = (max(2, round(_CORNER * side)) for side in gray.shape)
+    corners = (
+        gray[:height, :width], gray[:height, -width:], gray[-height:, :width],
+        gray[-height:, -width:],
+    )  # fmt: skip
+    bright = [one for one in corners if float(np.median(one)) >= _BRIGHT]
+    if sum(float(one.std()) <= _UNIFORM for one in bright) >= _BRIGHT_CORNERS:
+        return True
+    white, black = float((gray >= 1 - _END).mean()), float((gray <= _END).mean())
+    return len(bright) >= 2 and white >= _MUCH_AIR and white >= _MORE_WHITE * black
+
+
+class _Run(NamedTuple):
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+def _has_panels(gray: Floats) -> bool:
+    """Two heads beside or above each other, with dark air between."""
+    return _are_beside(gray) or _are_beside(gray.T)
+
+
+def _are_beside(gray: Floats) -> bool:
+    tissue = gray > _TISSUE
+    runs = _runs(tissue.mean(axis=0) >= _OCCUPIED)
+    panels = [run for run in runs if run.length >= _PANEL * gray.shape[1]]
+    if len(panels) < 2:
+        return False
+    sizes = []
+    for run in panels:
+        rows = _runs(tissue[:, run.start : run.stop].mean(axis=1) >= _OCCUPIED)
+        if not rows:
+            return False
+        sizes.append((run.length, max(row.length for row in rows)))
+    widths, heights = zip(*sizes, strict=True)
+    alike = min(widths) >= _ALIKE * max(widths) and min(heights) >= _ALIKE * max(heights)
+    shapes = all(_SHAPES[0] <= high / wide <= _SHAPES[1] for wide, high in sizes)
+    return alike and shapes
+
+
+def _runs(present: NDArray[np.bool_]) -> list[_Run]:
+    """Stretches of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
+    return [_Run(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,0 +1,159 @@
+"""A volume cut into slices as radiologists see them, whatever way its voxels lie.
+
+The voxels are turned and mirrored to the nearest axes of the patient; nothing is interpolated
+unless pixels are not square. An oblique scan therefore keeps its own slices.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+from numpy.typing import NDArray
+
+from tumorlens.imaging.affine import Placement
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector, normal
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MIN_SIDE, check_sides
+from tumorlens.imaging.resample import square_pixels
+
+_LPS: Final = axcodes2ornt(("L", "P", "S"))
+"""The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
+_RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class _Cut(NamedTuple):
+    """How to get (D, rows, columns) from LPS axes, row 0 on top, column 0 on the left."""
+
+    axes: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+
+# Radiological convention: the patient's right is on the left of the picture; axial slices have
+# the face on top, the others the crown; sagittal ones look to the left. Slices are stacked from
+# the feet up, from the face back, and from the patient's right to left.
+_CUTS: Final = {
+    "axial": _Cut((2, 1, 0), (False, False, False)),
+    "coronal": _Cut((1, 2, 0), (False, True, False)),
+    "sagittal": _Cut((0, 2, 1), (False, True, False)),
+}
+
+
+class Volume(NamedTuple):
+    """A volume as it is stored."""
+
+    voxels: NDArray[np.float32]
+    """(X, Y, Z), in the axes of the file."""
+    placement: Placement
+    bit_depth: int
+    mode: str
+    notes: list[str]
+
+
+def check_plane(plane: str) -> None:
+    """Raise ``ValueError`` unless it is axial, coronal or sagittal."""
+    if plane not in _CUTS:
+        raise ValueError(f"plane must be one of {', '.join(_CUTS)}, not {plane}")
+
+
+def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
+    """Cut along ``plane`` to (D, H, W), or (H, W) of one slice; pixels become square.
+
+    A slab too thin for ``plane`` is cut as it was acquired, with a note. Raises
+    ``LimitExceededError``.
+    """
+    turn = ornt_transform(io_orientation(volume.placement.affine), _LPS)
+    voxels = apply_orientation(volume.voxels, turn)
+    affine = _RAS_TO_LPS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
+    asked, plane = plane, _usable_plane(voxels.shape, affine, plane)
+    chosen = _CUTS[plane]
+    flips = [axis for axis, flipped in zip(chosen.axes, chosen.flipped, strict=True) if flipped]
+    voxels = np.flip(voxels, tuple(flips))
+    for axis in flips:
+        affine = affine @ _mirror(axis, voxels.shape[axis])
+    slices = np.ascontiguousarray(voxels.transpose(chosen.axes), dtype=np.float32)
+    depth_mm, row_mm, column_mm = (float(np.linalg.norm(affine[:3, axis])) for axis in chosen.axes)
+    slices, spacing = square_pixels(slices, (row_mm, column_mm), source)
+    check_sides(slices.shape[2], slices.shape[1], source)
+    # Resampling moves the centre of the first pixel, though not its outer edge.
+    affine = affine @ _shift(chosen, (spacing[0] / row_mm, spacing[1] / column_mm))
+    facts = msgspec.structs.replace(
+        _facts(affine, chosen, plane, len(slices), depth_mm, source),
+        orientation_assumed=not volume.placement.states_orientation,
+        notes=(*volume.notes, *volume.placement.notes, *_cut_otherwise(asked, plane)),
+    )
+    pixels = slices if len(slices) > 1 else slices[0]
+    return MedicalImage(pixels, source, volume.bit_depth, volume.mode, spacing, facts)
+
+
+def _usable_plane(shape: tuple[int, ...], affine: NDArray[np.float64], plane: str) -> str:
+    """``plane``, or where its slices would be too narrow the one with the fewest slices."""
+
+    def narrowest(name: str) -> float:
+        row, column = (float(np.linalg.norm(affine[:3, axis])) for axis in _CUTS[name].axes[1:])
+        rows, columns = (shape[axis] for axis in _CUTS[name].axes[1:])
+        return min(rows * row, columns * column) / min(row, column)
+
+    if narrowest(plane) >= MIN_SIDE:
+        return plane
+    others = sorted(_CUTS, key=lambda name: shape[_CUTS[name].axes[0]])
+    return next((name for name in others if narrowest(name) >= MIN_SIDE), plane)
+
+
+def _cut_otherwise(asked: str, plane: str) -> tuple[str, ...]:
+    return () if asked == plane else (f"too thin for {asked} slices; it is cut into {plane} ones",)
+
+
+def _shift(cut: _Cut, ratios: tuple[float, float]) -> NDArray[np.float64]:
+    """Where the first pixel goes when rows and columns become ``ratios`` times as large."""
+    shift = np.eye(4)
+    for axis, ratio in zip(cut.axes[1:], ratios, strict=True):
+        shift[axis, 3] = (ratio - 1) / 2
+    return shift
+
+
+def _mirror(axis: int, length: int) -> NDArray[np.float64]:
+    """The matrix that counts an axis from its other end."""
+    mirror = np.eye(4)
+    mirror[axis, axis] = -1
+    mirror[axis, 3] = length - 1
+    return mirror
+
+
+def _facts(
+    affine: NDArray[np.float64],
+    cut: _Cut,
+    plane: str,
+    depth: int,
+    depth_mm: float,
+    source: str,
+) -> AcquisitionFacts:
+    row, column = _unit(affine, cut.axes[2]), _unit(affine, cut.axes[1])
+    axis = np.asarray(normal(row, column))
+    slices = []
+    for index in range(depth):
+        voxel = np.array([0.0, 0.0, 0.0, 1.0])
+        voxel[cut.axes[0]] = index
+        x, y, z = (round(float(value), 4) for value in (affine @ voxel)[:3])
+        along = round(float(axis @ np.array([x, y, z])), 4)
+        slices.append(SliceFacts(source, position_mm=(x, y, z), along_mm=along))
+    return AcquisitionFacts(
+        plane=plane,
+        row_direction=row,
+        column_direction=column,
+        slice_spacing_mm=depth_mm if depth > 1 else None,
+        slice_thickness_mm=depth_mm,
+        slices=tuple(slices),
+    )
+
+
+def _unit(affine: NDArray[np.float64], axis: int) -> Vector:
+    direction = affine[:3, axis] / np.linalg.norm(affine[:3, axis])
+    x, y, z = (float(value) for value in direction)
+    return (x, y, z)

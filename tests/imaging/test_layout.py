@@ -1,0 +1,78 @@
+"""Inverted pictures and several in one are noticed; usual ones are not taken for them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tumorlens.datasets import phantoms
+from tumorlens.imaging import layout, reader
+from tumorlens.labels import CLASSES
+
+Gray = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def heads() -> list[Gray]:
+    """Phantoms of every class, uint8 (S, S)."""
+    random = np.random.default_rng(5)
+    return [phantoms.make_phantom(random, name).pixels for name in CLASSES for _ in range(4)]
+
+
+def test_usual_pictures_pass(heads: list[Gray], head: Gray) -> None:
+    for one in (*heads, head, head.astype(np.uint16) * 257, head / np.float32(255)):
+        assert layout.refusal(one) == ""
+    assert layout.refusal(np.zeros((64, 64), np.uint8)) == ""
+
+
+def test_inverted_pictures_are_noticed(heads: list[Gray], head: Gray) -> None:
+    for one in (*heads, head):
+        assert layout.refusal(255 - one) == layout.INVERTED
+        assert layout.refusal(-one.astype(np.float32)) == layout.INVERTED
+
+
+def test_a_label_in_a_corner_does_not_hide_it(head: Gray) -> None:
+    inverted = 255 - head
+    inverted[:12, :60:3] = 0
+    assert layout.refusal(inverted) == layout.INVERTED
+
+
+@pytest.mark.parametrize("arrangement", ["beside", "below", "four"])
+def test_panels_are_noticed(heads: list[Gray], arrangement: str) -> None:
+    for one, other in zip(heads[::2], heads[1::2], strict=True):
+        pair = {
+            "beside": np.hstack([one, other]),
+            "below": np.vstack([one, other]),
+            "four": np.vstack([np.hstack([one, other]), np.hstack([other, one])]),
+        }[arrangement]
+        assert layout.refusal(pair) == layout.PANELS
+
+
+def test_panels_in_a_square_are_noticed(heads: list[Gray]) -> None:
+    pair = np.hstack(heads[:2])
+    page = np.zeros((pair.shape[1], pair.shape[1]), np.uint8)
+    top = (page.shape[0] - pair.shape[0]) // 2
+    page[top : top + pair.shape[0]] = pair
+    assert layout.refusal(page) == layout.PANELS
+
+
+def test_two_lobes_are_no_panels() -> None:
+    """A low slice without the skull: the temporal lobes lie apart."""
+    rows, columns = np.mgrid[-1:1:200j, -1:1:200j]
+    lobes = (np.hypot(rows / 0.5, (np.abs(columns) - 0.4) / 0.2) < 1) * 150.0
+    assert layout.refusal(lobes.astype(np.float32)) == ""
+
+
+@pytest.mark.realdata
+def test_public_pictures_pass_and_their_negatives_do_not(data_dir: Path) -> None:
+    files = sorted((data_dir / "nickparvar/Testing").glob("*/*.jpg"))[::29]
+    pictures = [reader.read(file).pixels for file in files]
+    assert [layout.refusal(one) for one in pictures] == [""] * len(pictures)
+    noticed = [layout.refusal(one.max() - one) == layout.INVERTED for one in pictures]
+    assert np.mean(noticed) > 0.9
+    panels = [
+        layout.refusal(np.hstack([one, np.asarray(Image.fromarray(one))])) for one in pictures
+    ]
+    assert np.mean([said == layout.PANELS for said in panels]) > 0.8
