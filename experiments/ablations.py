@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from experiments import shared
 from tumorlens import bundle
-from tumorlens.config import LesionConfig, StyleConfig, TrainConfig, recipe_path
+from tumorlens.config import LesionConfig, StyleConfig, TrainConfig
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.inference.classifier import Classifier
@@ -37,6 +37,7 @@ from tumorlens.training.runner import RunOptions, train
 
 HELD_OUT: Final = ("utsw_glioma_t2", "jammu_gbm", "henryford_t1", "cobra_t2")
 """Families that no variant trains on: gliomas with and without skull, healthy T1 and T2."""
+_RECIPE: Final = Path(__file__).with_name("recipes") / "robust.toml"
 COMPONENTS: Final = ("mask", "paste", "partial", "style", "diverse")
 VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plain": (),
@@ -114,7 +115,7 @@ def _run(options: argparse.Namespace, name: str) -> None:
 
 def variant(components: Sequence[str], epochs: int, image_size: int, seed: int) -> TrainConfig:
     """The recipe `robust` with only these components, and smaller."""
-    config = TrainConfig.from_toml(recipe_path("robust"))
+    config = TrainConfig.from_toml(_RECIPE)
     lesions = config.augment.lesions
     chosen = LesionConfig(
         mask_loss=lesions.mask_loss if "mask" in components else 0.0,

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tumorlens.training.architectures import resolve
-from tumorlens.training.network import SepSENet
+from tumorlens.networks.registry import resolve
+from tumorlens.networks.sepsenet import SepSENet
 
 Variant = tuple[torch.dtype, torch.memory_format, int]
 

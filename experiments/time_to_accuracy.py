@@ -30,9 +30,9 @@ from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.labels import CLASSES
+from tumorlens.networks.registry import network_config
+from tumorlens.networks.sepsenet import SepSENet
 from tumorlens.training import cache, checkpoint, provenance
-from tumorlens.training.architectures import network_config
-from tumorlens.training.network import SepSENet
 
 PUBLISHED_ACCURACY = 0.9844
 

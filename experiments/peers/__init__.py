@@ -1,13 +1,12 @@
 r"""Ours beside what projects of this kind usually reach for, on the same data.
 
-    python -m experiments.peers train --data nickparvar.csv --split clean --peer resnet_18 \
-        --out runs/peers/clean-resnet_18
+    tumorlens train experiments/recipes/clean.toml --set model=resnet_18 --data nickparvar.csv \
+        --split clean --out runs/peers/clean-resnet_18 --name resnet_18
     python -m experiments.peers install --environments DIR
     python -m experiments.peers score --data nickparvar.csv --part test --runs runs/peers \
         --environments DIR
 
-`train` trains one network with our trainer and the recipe of the split (`clean` or `folder`) and
-exports a bundle; called again, it goes on from the last checkpoint. `install` makes an environment
+A recipe can name any of the networks of `tumorlens models`. `install` makes an environment
 of its own for each of the two packages of this task that one can install today, for they are scored
 as they come, and bring half a gigabyte of TensorFlow. `score` scores every run that there is, the
 bundles given by `--bundle`, and the packages that are installed; it writes

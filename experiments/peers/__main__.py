@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import experiments.peers as package
-from benchmarks.peers import networks
 from benchmarks.predict import processor
-from experiments.peers import contenders, keeping, packages, scoring, training
+from experiments.peers import contenders, keeping, packages, scoring
 from experiments.peers.contenders import Contender
 
 from tumorlens.datasets import splits
@@ -27,37 +26,21 @@ _OURS: Final = ("small", "default", "folder")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, install or score."""
+    """Install or score."""
     options = _parser().parse_args(arguments)
-    {"train": _train, "install": _install, "score": _score}[options.what](options)
+    {"install": _install, "score": _score}[options.what](options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(package.__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="what", required=True)
-    train = commands.add_parser("train", help="train one network, or go on with it")
-    train.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
-    train.add_argument("--split", choices=_SPLITS, required=True)
-    train.add_argument("--peer", choices=[*networks.PEERS, *networks.OURS, networks.TEACHER],
-                       required=True)  # fmt: skip
-    train.add_argument("--recipe", type=Path, help="instead of the split's")
-    train.add_argument("--extra", nargs=2, action="append", default=[],
-                       metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
-    train.add_argument("--hold-out", action="append", default=[], metavar="SOURCE",
-                       help="as of `tumorlens train`")  # fmt: skip
-    train.add_argument("--out", type=Path, required=True)
-    train.add_argument("--epochs", type=int, help="instead of the recipe's")
-    train.add_argument("--image-size", type=int, help="instead of the recipe's")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--cache", type=Path, help="folder of preprocessed images")
-    train.add_argument("--threads", type=int, default=1)
     install = commands.add_parser("install", help="make the environments of the packages")
     install.add_argument("--environments", type=Path, required=True)
     score = commands.add_parser("score", help="score all that there is")
     score.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     score.add_argument("--part", choices=["test", "validation"], required=True)
     score.add_argument("--split", choices=_SPLITS, action="append", help="default: both")
-    score.add_argument("--runs", type=Path, help="folder of runs that `train` wrote")
+    score.add_argument("--runs", type=Path, help="folder of runs of `tumorlens train`")
     score.add_argument("--bundle", action="append", default=[],
                        help="further bundles, beside `default` and `folder`")  # fmt: skip
     score.add_argument("--environments", type=Path, help="where `install` put the packages")
@@ -73,19 +56,6 @@ def _parser() -> argparse.ArgumentParser:
                        help="leave what stands in --output and is not scored now; against the "
                        "same network of ours only")  # fmt: skip
     return parser
-
-
-def _train(options: argparse.Namespace) -> None:
-    config = training.recipe(
-        options.peer, options.recipe or options.split, epochs=options.epochs,
-        image_size=options.image_size, seed=options.seed,
-    )  # fmt: skip
-    made = training.run(
-        config, options.data, options.split, options.out, extras=options.extra,
-        held_out_sources=options.hold_out,
-        cache=options.cache, threads=options.threads,
-    )  # fmt: skip
-    print(f"bundle: {made}")
 
 
 def _install(options: argparse.Namespace) -> None:

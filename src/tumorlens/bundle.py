@@ -1,8 +1,9 @@
 """The bundle: ``model.onnx`` + ``bundle.json``, the contract between training and everything else.
 
 The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` makes it, and
-gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D). A network trained with
-experts' outlines also gives ``lesion`` (N, 1, h, w). N is dynamic.
+gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
+trained on experts' outlines also ``lesion`` (N, 1, h, w), and where it was trained to tell the
+sequence ``sequence`` (N, 5). N is dynamic.
 
 Format version 2; version 1 named the thresholds otherwise, and its readers would answer without
 any. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able
@@ -31,6 +32,8 @@ INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
 LESION_OUTPUT: Final = "lesion"
 """(N, 1, h, w): where the tumour is, 0 to 1; only of networks trained with outlines."""
+SEQUENCE_OUTPUT: Final = "sequence"
+"""(N, 5): logits of ``labels.SEQUENCES``; only of networks that were trained to tell them."""
 GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""

@@ -1,9 +1,10 @@
 """Settings as frozen structures, read strictly from TOML: an unknown key is an error."""
 
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -56,6 +57,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_pool: bool = False
     """Downsample by 2x2 max pooling after a stage instead of by strided convolution."""
     dropout: Share = 0.2
+    sequence_head: bool = False
+    """A linear layer on the evenly pooled last map that tells the sequence."""
     lesion_head: bool = False
     """A 1x1 convolution on the last feature map that learns where the tumour is."""
     lesion_finer: bool = False
@@ -94,6 +97,8 @@ class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Widest outer band that is blackened, as a share of the side."""
     background: Share = 0.08
     """Highest intensity that counts as air when the background is scrubbed."""
+    strip_skull: Share = 0.0
+    """Probability that scalp and skull are cut away, so that their absence tells nothing."""
 
 
 class LesionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -153,27 +158,21 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     epochs: Positive = 30
     batch_size: Positive = 64
     seed: Annotated[int, Meta(ge=0)] = 0
-    start_size: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """Side of training images in the first epoch, growing to ``image_size``; 0: full from start."""
-    full_size_from: Share = 0.6
-    """Share of the epochs after which training images have their full size."""
     extra_share: Share = 0.0
     """Share of each batch that is drawn from extra manifests, balanced by source and class."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    balance: bool = False
-    """Weigh classes by inverse frequency in the loss."""
+    kind_prior: Share = 0.0
+    """How far the kinds of tumour that a source holds are taken for its prior, in the kind's loss.
+
+    For the extra manifests only. With 0 the kind is learnt from every source alike. Towards 1 a
+    source that holds one kind teaches less and less of it: that its tumours are gliomas follows
+    from the source, not from the picture.
+    """
     distillation_weight: NonNegative = 0.0
-    """Weight of the teachers' answers, where the labels' is 1; needs `--teacher`."""
-    keep_start: Share = 0.0
-    """Share of the weights that the run starts from in the ones it ends with; needs `--start-from`.
-
-    After Wortsman et al. (2022): what was learnt anew, without losing what was known before.
-    """
-    select_by_calibrated_loss: bool = False
-    """Measure the validation loss, which chooses the epoch, after a temperature, as bundles have.
-
-    Else late epochs of a smoothed and mixed training are judged by their lack of confidence.
-    """
+    """Weight of the teachers' probabilities, where the labels' is 1; with `--teacher` only."""
+    cross_fit: Annotated[int, Meta(ge=1, le=10)] = 1
+    """Networks to train, each without one of so many parts of the patients; for teachers."""
+    sequence_weight: NonNegative = 0.0
+    """Weight of the loss of the sequence output; 0: the network has none."""
     flip_at_test: bool = False
     """Average logits over the image and its mirror inside the exported graph."""
     preprocess: PreprocessConfig = PreprocessConfig()
@@ -181,14 +180,37 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     optimizer: OptimizerConfig = OptimizerConfig()
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> Self:
-        """Read a recipe; raise ``RecipeError`` that names the file and the key at fault."""
+    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a recipe; raise ``RecipeError`` that names the file and the key at fault.
+
+        ``overrides`` are `KEY=VALUE` with dots between the parts of a key and the value as in TOML;
+        what is no TOML value is taken as a string.
+        """
         try:
-            return msgspec.convert(tomllib.loads(Path(path).read_text("utf-8")), cls)
+            settings = tomllib.loads(Path(path).read_text("utf-8"))
+            for override in overrides:
+                _override(settings, override)
+            return msgspec.convert(settings, cls)
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
             raise RecipeError(f"{path}: {error}") from error
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    """Change one key of a recipe's tables in place; ``RecipeError`` where that makes no sense."""
+    key, separator, text = override.partition("=")
+    *tables, name = key.strip().split(".")
+    if not separator or not all((*tables, name)):
+        raise RecipeError(f"{override!r}: overrides are KEY=VALUE, such as epochs=20")
+    for table in tables:
+        settings = settings.setdefault(table, {})
+        if not isinstance(settings, dict):
+            raise RecipeError(f"{override!r}: {table} is no table of the recipe")
+    try:
+        settings[name] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        settings[name] = text.strip()
 
 
 def recipe_path(name_or_path: str | Path) -> Path:

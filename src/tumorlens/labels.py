@@ -11,11 +11,15 @@ TUMOR_INDICES: Final[tuple[int, ...]] = tuple(
 
 ANY_TUMOR: Final = "tumor"
 """A tumour whose kind is not known: any answer but ``notumor`` is right."""
+OTHER_TUMOR: Final = "other_tumor"
+"""A tumour of none of the kinds: any answer but ``notumor`` is right, and naming a kind is not."""
 OTHER_PATHOLOGY: Final = "other_pathology"
 """A disease that is none of the four classes: no answer is right, and refusing is."""
-ANSWERABLE: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR)
+NOT_BRAIN_MRI: Final = "not_brain_mri"
+"""No slice of brain MRI, such as a head CT: for the gate, which rejects it."""
+ANSWERABLE: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR, OTHER_TUMOR)
 """Labels that some answer is right for; arrays of truths index them."""
-LABELS: Final[tuple[str, ...]] = (*ANSWERABLE, OTHER_PATHOLOGY)
+LABELS: Final[tuple[str, ...]] = (*ANSWERABLE, OTHER_PATHOLOGY, NOT_BRAIN_MRI)
 """What an image of a set may be labelled with; the first four are classes."""
 
 DISPLAY_NAMES: Final[dict[str, str]] = {
@@ -29,9 +33,14 @@ DISPLAY_NAMES: Final[dict[str, str]] = {
 LABEL_NAMES: Final[dict[str, str]] = {
     **DISPLAY_NAMES,
     ANY_TUMOR: "tumour of unknown kind",
+    OTHER_TUMOR: "tumour of another kind",
     OTHER_PATHOLOGY: "other disease",
+    NOT_BRAIN_MRI: "no brain MRI",
 }
 """The same for every label of a set."""
+
+SEQUENCES: Final[tuple[str, ...]] = ("T1", "T1CE", "T2", "FLAIR", "other")
+"""Kinds of MRI contrast that the sequence output tells apart, in its order."""
 
 RESEARCH_NOTICE: Final = (
     "Research software, not a medical device: not for diagnosis or treatment decisions."
@@ -39,13 +48,13 @@ RESEARCH_NOTICE: Final = (
 
 
 def correct_classes(label: str) -> tuple[int, ...]:
-    """Indices of the classes that answer ``label`` rightly; none for another disease.
+    """Indices of the classes that answer ``label`` rightly; none for what is not ``ANSWERABLE``.
 
     Raises ``KeyError`` for what is not one of ``LABELS``.
     """
-    if label == ANY_TUMOR:
+    if label in (ANY_TUMOR, OTHER_TUMOR):
         return TUMOR_INDICES
-    if label == OTHER_PATHOLOGY:
+    if label in (OTHER_PATHOLOGY, NOT_BRAIN_MRI):
         return ()
     if label not in CLASSES:
         raise KeyError(label)

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from tumorlens import bundle
 from tumorlens.cli.models import command
-from tumorlens.training.architectures import ARCHITECTURES
+from tumorlens.networks.registry import ARCHITECTURES
 
 
 def test_lists_every_network_and_bundle_with_computed_costs() -> None:

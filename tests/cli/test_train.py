@@ -16,7 +16,9 @@ def _train(*arguments: str) -> None:
     CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False)
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in recipe_path("clean").parent.glob("*.toml")))
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in recipe_path("default").parent.glob("*.toml"))
+)
 def test_recipes_in_the_box_are_valid(name: str) -> None:
     assert TrainConfig.from_toml(recipe_path(name)).epochs > 1
 
@@ -46,42 +48,58 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         _train("folder", "--data", str(tmp_path / "absent.csv"), *options)
 
 
-def test_from_a_teacher_to_a_calibrated_bundle(tmp_path: Path) -> None:
-    """All commands on the way to the bundled network, on phantoms."""
+def test_from_teachers_to_a_calibrated_bundle(tmp_path: Path) -> None:
+    """All commands of the way to the bundled network, on phantoms."""
     listed = phantoms.write_phantoms(tmp_path / "phantoms", 8, seed=11)
     split = tmp_path / "split.csv"
     phantoms.phantom_split(Manifest.load(listed)).save(split)
-    own = tmp_path / "abroad"
-    abroad = phantoms.write_phantoms(own, 4, seed=12)
-    text = Path(abroad).read_text("utf-8")
+    elsewhere = phantoms.write_phantoms(tmp_path / "elsewhere", 4, seed=12)
+    text = Path(elsewhere).read_text("utf-8")
     assert ",phantom," in text
-    Path(abroad).write_text(text.replace(",phantom,", ",abroad,"), "utf-8")
+    Path(elsewhere).write_text(text.replace(",phantom,", ",elsewhere,"), "utf-8")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         'model = "nano"\nepochs = 1\nbatch_size = 8\n[preprocess]\nimage_size = 64\n', "utf-8"
     )
-    taught = tmp_path / "taught.toml"
-    taught.write_text(
-        "distillation_weight = 1.0\nkeep_start = 0.5\n" + recipe.read_text("utf-8"), "utf-8"
-    )
     same = ["--data", str(listed), "--split", str(split), "--threads", "1",
             "--cache", str(tmp_path / "cache")]  # fmt: skip
-    _train(str(recipe), *same, "--out", str(tmp_path / "teacher"))
-    apart = ["--hold-out", "abroad", "--extra", str(abroad), "all"]
+    teachers = tmp_path / "teacher"
+    _train(str(recipe), *same, "--set", "cross_fit=2", "--out", str(teachers))
+    apart = ["--hold-out", "elsewhere", "--extra", str(elsewhere), "all"]
     _train(str(recipe), *same, *apart, "--out", str(tmp_path / "apart"))
-    teacher = str(tmp_path / "teacher" / "bundle")
-    _train(str(taught), *same, "--out", str(tmp_path / "pupil"), "--teacher", teacher,
-           "--start-from", teacher)  # fmt: skip
-    made = tmp_path / "pupil" / "bundle"
+    _train(str(recipe), *same, "--set", "distillation_weight=1.0", "--set", "sequence_weight=0.1",
+           "--out", str(tmp_path / "student"), "--teacher", str(teachers))  # fmt: skip
+    student = tmp_path / "student" / "bundle"
     CliRunner().invoke(
         calibrate.command,
-        [str(made), *same[:4], "--cache", str(tmp_path / "cache"), "--licence", "none",
-         "--held-out", str(tmp_path / "apart" / "bundle"), str(abroad), "all"],
+        [str(student), *same[:4], "--cache", str(tmp_path / "cache"), "--licence", "none",
+         "--held-out", str(tmp_path / "apart" / "bundle"), str(elsewhere), "all"],
         catch_exceptions=False, standalone_mode=False,
     )  # fmt: skip
-    info = bundle.load(made).info
-    assert info.decision.chosen_on.endswith("validation, and sources left out")
+    info = bundle.load(student).info
+    assert "held-out sources" in info.decision.chosen_on
     assert info.licence == "none"
-    sha256 = bundle.load(teacher).sha256
-    assert info.training["teachers"][0]["model_sha256"] == sha256
-    assert info.training["start_from"]["model_sha256"] == sha256
+    named = [teacher["model_sha256"] for teacher in info.training["teachers"]]
+    parts = [bundle.load(teachers / f"part-{k}" / "bundle").sha256 for k in range(2)]
+    assert named == parts
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs", "KEY=VALUE"),
+        ("epochs=many", "epochs"),
+        ("epoch=3", "epoch"),
+        ("epochs.more=3", "epochs is no table"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        TrainConfig.from_toml(recipe_path("default"), [override])
+
+
+def test_overrides_change_keys_of_any_table() -> None:
+    config = TrainConfig.from_toml(
+        recipe_path("default"), ["optimizer.learning_rate=1e-4", "model=paper", "epochs=3"]
+    )
+    assert (config.optimizer.learning_rate, config.model, config.epochs) == (1e-4, "paper", 3)

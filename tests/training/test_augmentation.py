@@ -17,7 +17,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 def test_no_change_when_every_range_is_zero() -> None:
     batch = torch.rand(3, 1, 32, 32)
-    same, masks = augment(batch, None, STILL, 32, _generator())
+    same, masks, _ = augment(batch, None, STILL, 32, _generator())
     torch.testing.assert_close(same, batch.clamp_min(1e-4))
     assert masks is None
 
@@ -26,7 +26,7 @@ def test_masks_move_with_their_images() -> None:
     picture = torch.zeros(6, 1, 64, 64)
     picture[..., 20:36, 28:50] = 1.0
     moving = msgspec.structs.replace(STILL, rotation_degrees=40.0, scale=0.3, shift=0.2)
-    images, masks = augment(picture, picture.clone(), moving, 64, _generator(4))
+    images, masks, _ = augment(picture, picture.clone(), moving, 64, _generator(4))
     assert masks is not None
     assert masks.shape == (6, 1, 16, 16)
     coarse = torch.nn.functional.avg_pool2d(images, 4)
@@ -38,7 +38,7 @@ def test_masks_move_with_their_images() -> None:
 
 
 def test_output_size_and_range() -> None:
-    out, _ = augment(torch.rand(5, 1, 64, 64), None, AugmentConfig(), 48, _generator())
+    out, _, _ = augment(torch.rand(5, 1, 64, 64), None, AugmentConfig(), 48, _generator())
     assert out.shape == (5, 1, 48, 48)
     assert out.min() >= 0
     assert out.max() <= 1
@@ -47,7 +47,7 @@ def test_output_size_and_range() -> None:
 def test_same_generator_state_gives_same_batch() -> None:
     batch = torch.rand(4, 1, 32, 32)
     config = AugmentConfig(style=StyleConfig(probability=0.5))
-    first, _ = augment(batch, None, config, 32, _generator(7))
+    first, _, _ = augment(batch, None, config, 32, _generator(7))
     assert torch.equal(first, augment(batch, None, config, 32, _generator(7))[0])
     assert not torch.equal(first, augment(batch, None, config, 32, _generator(8))[0])
 

@@ -14,7 +14,7 @@ from tumorlens.errors import SplitError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.preprocessing import preprocess
 from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate, save
-from tumorlens.training.gate import GATE_PREPROCESS, GateRun, export_gate, train_gate
+from tumorlens.training.gate import GATE_PREPROCESS, GateRun, Pictures, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
 
@@ -22,7 +22,9 @@ Data = tuple[Manifest, Split]
 @pytest.fixture(scope="module")
 def gate_file(head: np.ndarray) -> bytes:
     pictures = np.stack([preprocess(head.astype(np.float32), GATE_PREPROCESS)] * 4)
-    return export_gate(train_gate(pictures, GateRun(steps=3, batch_size=8, outliers=20)))
+    return export_gate(
+        train_gate(Pictures.alike(pictures), run=GateRun(steps=3, batch_size=8, outliers=20))
+    )
 
 
 def test_a_bundle_comes_out_calibrated_with_its_gate(
@@ -134,7 +136,7 @@ def test_bars_hold_for_sources_that_were_left_out_too(
     assert bars[0] == msgspec.structs.replace(bars[1], chosen_on=bars[0].chosen_on)
     assert bars[1].notumor_threshold < bars[2].notumor_threshold
     assert bars[1].tumor_threshold < bars[2].tumor_threshold
-    assert bars[2].chosen_on == "squares validation, and sources left out"
+    assert bars[2].chosen_on == "squares validation, and held-out sources"
     assert strict.info.temperature == alone.info.temperature
     assert strict.info.prediction_sets == alone.info.prediction_sets
 

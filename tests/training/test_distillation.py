@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -24,8 +25,15 @@ from tumorlens.training.runner import RunOptions, train
 Data = tuple[Manifest, Split]
 
 
-def _options(folder: Path, *teachers: Path) -> RunOptions:
-    return RunOptions("pupil", threads=1, cache_folder=folder / "cache", teachers=teachers)
+def _options(folder: Path, teacher: Path | None = None) -> RunOptions:
+    return RunOptions("student", threads=1, cache_folder=folder / "cache", teacher=teacher)
+
+
+@pytest.fixture
+def teacher(finished: Path, tmp_path: Path) -> Path:
+    """A finished run as the only teacher, one that knows all patients."""
+    shutil.copytree(finished / "bundle", tmp_path / "teacher" / "part-0" / "bundle")
+    return tmp_path / "teacher"
 
 
 def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None:
@@ -36,14 +44,11 @@ def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None
     images = (torch.from_numpy(pictures)[:, None].float() / 255 - settings.mean) / settings.std
     logits = Classifier(made).logits(pictures)
     expected = torch.softmax(torch.from_numpy(logits) / made.info.temperature, dim=1)
-    torch.testing.assert_close(
-        Teachers([made]).probabilities(images), expected, rtol=1e-4, atol=1e-5
-    )
-    twice = Teachers([made, made]).probabilities(images)
-    torch.testing.assert_close(twice, expected, rtol=1e-4, atol=1e-5)
+    probabilities = Teachers([made]).probabilities(images, 0)
+    torch.testing.assert_close(probabilities, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_loss_is_none_where_the_pupil_agrees() -> None:
+def test_the_loss_is_none_where_the_student_agrees() -> None:
     logits = torch.randn(5, 4)
     probabilities = torch.softmax(logits, dim=1)
     agreed = optimization.distillation_losses(logits, probabilities)
@@ -54,8 +59,8 @@ def test_the_loss_is_none_where_the_pupil_agrees() -> None:
     torch.testing.assert_close(optimization.distillation_losses(logits[:1], sure)[0], expected)
 
 
-def test_a_pupil_learns_what_its_labels_do_not_say(
-    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+def test_a_student_learns_what_its_labels_do_not_say(
+    teacher: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     """It is trained on labels of one class only; the other three come from the teacher."""
     manifest, split = square_set
@@ -68,40 +73,59 @@ def test_a_pupil_learns_what_its_labels_do_not_say(
     )
     mislabelled = (Manifest(tuple(wrong), manifest.folder), Split(split.info, rows))
     config = msgspec.structs.replace(tiny_config, distillation_weight=9.0, epochs=60)
-    made = train(
-        config, TrainingData(*mislabelled), tmp_path, _options(tmp_path, finished / "bundle")
-    )
+    made = train(config, TrainingData(*mislabelled), tmp_path, _options(tmp_path, teacher))
     assert made is not None
     _, truth, _ = TrainingData(*square_set).load(tiny_config, tmp_path / "cache")
     answers = Classifier(bundle.load(made)).logits(truth.images).argmax(axis=1)
     assert (answers == truth.labels).mean() > 0.7
 
 
-def test_what_a_teacher_saw_counts_as_seen(
-    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+def test_cross_fitted_teachers_teach_what_did_not_train_them(
+    square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     manifest, split = square_set
     half = Manifest(manifest.records[:40], manifest.folder)
-    config = msgspec.structs.replace(tiny_config, epochs=1, extra_share=0.25)
+    config = msgspec.structs.replace(tiny_config, epochs=1, extra_share=0.25, cross_fit=2)
     data = TrainingData(manifest, split, [Extra(half)])
-    train(config, data, tmp_path / "teacher", _options(tmp_path))
-    taught = msgspec.structs.replace(tiny_config, epochs=1, distillation_weight=1.0)
-    options = _options(tmp_path, tmp_path / "teacher" / "bundle")
-    made = train(taught, TrainingData(*square_set), tmp_path / "pupil", options)
+    folder = train(config, data, tmp_path / "teacher", _options(tmp_path))
+    assert folder == tmp_path / "teacher"
+    runs = [json.loads((folder / f"part-{k}" / "run.json").read_text()) for k in range(2)]
+    trained = [sum(run["train_images"].values()) for run in runs]
+    everything = sum(data.facts()["train_images"].values())
+    assert sum(trained) == everything  # each image trains all teachers but one
+    assert 0 < min(trained) < everything
+
+    student = msgspec.structs.replace(tiny_config, epochs=1, distillation_weight=1.0)
+    made = train(
+        student, TrainingData(*square_set), tmp_path / "student", _options(tmp_path, folder)
+    )
     assert made is not None
     training = bundle.load(made).info.training
+    # What trained the teachers has trained the student.
     assert folds.data_hashes(training) == [manifest.sha256, half.sha256]
-    teacher = json.loads((tmp_path / "teacher" / "run.json").read_text())
-    assert training["teachers"][0]["model_sha256"] == teacher["bundle"]["model_sha256"]
+    named = [teacher["model_sha256"] for teacher in training["teachers"]]
+    assert named == [run["bundle"]["model_sha256"] for run in runs]
+
+
+def test_teachers_of_different_runs_are_refused(finished: Path, tmp_path: Path) -> None:
+    for part in range(2):
+        shutil.copytree(finished / "bundle", tmp_path / f"part-{part}" / "bundle")
+    with pytest.raises(CheckpointError, match="not those of one run"):
+        Teachers.load(tmp_path)
+
+
+def test_a_folder_without_teachers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no teachers"):
+        Teachers.load(tmp_path)
 
 
 def test_a_teacher_that_saw_the_test_images_is_refused(
-    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+    teacher: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     manifest, split = square_set
     info = msgspec.structs.replace(split.info, name="other", sha256="0" * 64)
     config = msgspec.structs.replace(tiny_config, distillation_weight=1.0)
-    options = _options(tmp_path, finished / "bundle")
+    options = _options(tmp_path, teacher)
     with pytest.raises(CheckpointError, match="may have trained it"):
         train(config, TrainingData(manifest, Split(info, split.rows)), tmp_path, options)
     held_out_sources = TrainingData(manifest, split, held_out_sources=["elsewhere"])
@@ -110,20 +134,25 @@ def test_a_teacher_that_saw_the_test_images_is_refused(
 
 
 def test_a_teacher_of_other_images_is_refused(
-    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+    teacher: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     preprocess = msgspec.structs.replace(tiny_config.preprocess, image_size=64)
     config = msgspec.structs.replace(tiny_config, distillation_weight=1.0, preprocess=preprocess)
-    with pytest.raises(CheckpointError, match="preprocessed otherwise"):
-        train(config, TrainingData(*square_set), tmp_path, _options(tmp_path, finished / "bundle"))
+    with pytest.raises(CheckpointError, match="preprocessed differently"):
+        train(config, TrainingData(*square_set), tmp_path, _options(tmp_path, teacher))
 
 
-def test_recipe_and_teachers_belong_together(
-    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+def test_a_teacher_that_the_recipe_does_not_use_is_refused(
+    teacher: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    data = TrainingData(*square_set)
-    with pytest.raises(RecipeError, match="teacher"):
-        train(tiny_config, data, tmp_path, _options(tmp_path, finished / "bundle"))
-    config = msgspec.structs.replace(tiny_config, distillation_weight=1.0)
-    with pytest.raises(RecipeError, match="teacher"):
-        train(config, data, tmp_path, _options(tmp_path))
+    with pytest.raises(RecipeError, match="distillation_weight"):
+        train(tiny_config, TrainingData(*square_set), tmp_path, _options(tmp_path, teacher))
+
+
+def test_without_a_teacher_a_student_learns_from_labels_alone(
+    square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = msgspec.structs.replace(tiny_config, distillation_weight=1.0, epochs=1)
+    made = train(config, TrainingData(*square_set), tmp_path, _options(tmp_path))
+    assert made is not None
+    assert bundle.load(made).info.training["recipe"]["distillation_weight"] == 0

@@ -7,9 +7,9 @@ from tumorlens.bundle import BundleInfo, NetworkFacts, load, save
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError
 from tumorlens.inference.session import Session
+from tumorlens.networks.registry import ARCHITECTURES
+from tumorlens.networks.sepsenet import SepSENet
 from tumorlens.training import export
-from tumorlens.training.architectures import ARCHITECTURES
-from tumorlens.training.network import SepSENet
 
 SIZE = 64
 

@@ -1,21 +1,31 @@
 """The gate learns to tell heads from drawn pictures, and its file answers as the network does."""
 
+import dataclasses
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 import torch
 
 from tumorlens.bundle import GateFacts
+from tumorlens.datasets.importers import import_folder
+from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import BundleError
+from tumorlens.imaging import encode
 from tumorlens.inference.gate import REFUSAL, Gate
+from tumorlens.labels import NOT_BRAIN_MRI, OTHER_PATHOLOGY
 from tumorlens.preprocessing import normalize, preprocess
+from tumorlens.training.data import Extra
 from tumorlens.training.gate import (
     GATE_PREPROCESS,
     GATE_SIZE,
     GateNetwork,
     GateRun,
+    Pictures,
     draw_outliers,
     export_gate,
+    load_pictures,
     train_gate,
 )
 
@@ -32,7 +42,7 @@ def heads(head: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network(heads: np.ndarray) -> GateNetwork:
-    return train_gate(heads, GateRun(steps=120, batch_size=32, outliers=300))
+    return train_gate(Pictures.alike(heads), run=GateRun(steps=120, batch_size=32, outliers=300))
 
 
 def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.ndarray) -> None:
@@ -43,6 +53,36 @@ def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.nd
     assert np.mean([bool(reason) for reason in refused]) > 0.6
     assert set(refused) <= {"", REFUSAL}
     assert np.mean([not reason for reason in gate.refusals(heads)]) > 0.8
+
+
+def test_near_misses_are_learnt(heads: np.ndarray) -> None:
+    """Pictures that resemble heads, but are labelled as none, are told apart once they train."""
+    near = Pictures.alike(255 - heads)
+    run = GateRun(steps=120, batch_size=32, outliers=300)
+    gate = Gate(FACTS, export_gate(train_gate(Pictures.alike(heads), near, run)), "test")
+    assert np.mean(gate.scores(heads)) > np.mean(gate.scores(near.images)) + 2
+
+
+def test_pictures_are_heads_or_near_misses_and_some_are_held_out(
+    head: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "glioma").mkdir()
+    for index in range(6):
+        (tmp_path / "glioma" / f"{index}.png").write_bytes(encode.png(head + np.uint8(index)))
+    listed = import_folder(tmp_path, tmp_path / "m.csv")
+    about = [
+        {"source": "one"}, {"family": "two"}, {"label": OTHER_PATHOLOGY},
+        {"label": NOT_BRAIN_MRI, "sequence": "head_ct"},
+        {"label": NOT_BRAIN_MRI, "sequence": "fundus"},
+        {"label": NOT_BRAIN_MRI, "source": "one", "sequence": "fundus"},
+    ]  # fmt: skip
+    records = [dataclasses.replace(r, **a) for r, a in zip(listed, about, strict=True)]
+    sets = [Extra(Manifest(tuple(records), tmp_path))]
+    heads, near = load_pictures(sets, [], tmp_path / "cache")
+    assert (len(heads.images), len(near.images)) == (3, 3)
+    assert heads.weights.sum() == near.weights.sum() == pytest.approx(1.0)
+    heads, near = load_pictures(sets, ["one", "two", "head_ct"], tmp_path / "cache")
+    assert (len(heads.images), len(near.images)) == (1, 1)
 
 
 def test_exported_file_answers_as_the_network(network: GateNetwork, heads: np.ndarray) -> None:

@@ -36,6 +36,8 @@ def _batch(*cases: tuple[Tensor, Tensor, int]) -> Batch:
         torch.stack([c[1] for c in cases]),
         torch.ones(len(cases), dtype=torch.bool),
         targets,
+        torch.zeros_like(targets),
+        torch.full((len(cases),), -1),
     )
 
 

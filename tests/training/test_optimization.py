@@ -8,7 +8,7 @@ from torch import nn
 from tumorlens.config import OptimizerConfig, TrainConfig
 from tumorlens.training import optimization
 
-CONFIG = TrainConfig(epochs=10, start_size=96, full_size_from=0.5)
+CONFIG = TrainConfig(epochs=10)
 
 
 def test_learning_rate_warms_up_then_falls_to_zero() -> None:
@@ -19,15 +19,6 @@ def test_learning_rate_warms_up_then_falls_to_zero() -> None:
     assert rates.index(max(rates)) in (59, 60)
     assert all(a >= b for a, b in itertools.pairwise(rates[60:]))
     assert rates[-1] < 0.001 * peak
-
-
-def test_images_grow_to_full_size() -> None:
-    sides = [optimization.image_side(epoch, CONFIG) for epoch in range(10)]
-    assert sides[0] == 96
-    assert sides == sorted(sides)
-    assert sides[5:] == [160] * 5
-    fixed = msgspec.structs.replace(CONFIG, start_size=0)
-    assert {optimization.image_side(epoch, fixed) for epoch in range(10)} == {160}
 
 
 def test_augmentation_calms_down_at_the_end() -> None:
@@ -42,7 +33,7 @@ def test_augmentation_calms_down_at_the_end() -> None:
 def test_loss_of_one_right_class_equals_torch_with_smoothing() -> None:
     logits, labels = torch.randn(9, 4), torch.randint(0, 4, (9,))
     answers = nn.functional.one_hot(labels, 4).float()
-    ours = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    ours = optimization.answer_losses(logits, answers, 0.1, torch.zeros(4))
     theirs = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1, reduction="none")
     torch.testing.assert_close(ours, theirs)
 
@@ -52,16 +43,16 @@ def test_loss_of_several_right_classes_is_that_of_their_summed_probability() -> 
     answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]]).repeat(5, 1)
     probabilities = logits.softmax(1)
     inside, outside = probabilities[:, [0, 1, 3]].sum(1), probabilities[:, 2]
-    found = optimization.answer_losses(logits, answers, 0.0, torch.ones(4))
+    found = optimization.answer_losses(logits, answers, 0.0, torch.zeros(4))
     torch.testing.assert_close(found, -torch.log(inside))
-    found = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    found = optimization.answer_losses(logits, answers, 0.1, torch.zeros(4))
     torch.testing.assert_close(found, -(0.975 * torch.log(inside) + 0.025 * torch.log(outside)))
 
 
 def test_gradients_are_finite_for_every_kind_of_label() -> None:
     logits = (50 * torch.randn(6, 4)).requires_grad_()
     answers = torch.tensor([[1.0, 1, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]] * 2)
-    optimization.answer_losses(logits, answers, 0.05, torch.ones(4)).sum().backward()  # type: ignore[no-untyped-call]
+    optimization.answer_losses(logits, answers, 0.05, torch.zeros(4)).sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
@@ -69,8 +60,34 @@ def test_gradients_are_finite_for_every_kind_of_label() -> None:
 def test_several_right_classes_do_not_care_which() -> None:
     answers = torch.tensor([[1.0, 1.0, 0.0, 1.0]] * 3)
     logits = torch.tensor([[9.0, 0, 0, 0], [0, 9.0, 0, 0], [0, 0, 0, 9.0]])
-    losses = optimization.answer_losses(logits, answers, 0.1, torch.ones(4))
+    losses = optimization.answer_losses(logits, answers, 0.1, torch.zeros(4))
     torch.testing.assert_close(losses, losses[:1].expand(3))
+
+
+def test_a_kind_that_the_source_foretells_teaches_next_to_nothing() -> None:
+    prior = torch.log(torch.tensor([[0.9, 0.05, 1.0, 0.05]]))
+    answers = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+
+    def gradient(log_prior: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(1, 4, requires_grad=True)
+        optimization.answer_losses(logits, answers, 0.0, log_prior).sum().backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        return logits.grad[0]
+
+    plain, adjusted = gradient(torch.zeros(1, 4)), gradient(prior)
+    tumor = [0, 1, 3]
+    # Presence is learnt as before, the kind hardly.
+    torch.testing.assert_close(plain[2], adjusted[2])
+    assert (adjusted[0] - adjusted[1]).abs() < 0.2 * (plain[0] - plain[1]).abs()
+    torch.testing.assert_close(plain[tumor].sum(), adjusted[tumor].sum())
+
+
+def test_an_unknown_sequence_costs_nothing() -> None:
+    logits = torch.randn(3, 5)
+    losses = optimization.sequence_losses(logits, torch.tensor([2, -1, 4]))
+    expected = nn.functional.cross_entropy(logits, torch.tensor([2, 0, 4]), reduction="none")
+    torch.testing.assert_close(losses[[0, 2]], expected[[0, 2]])
+    assert losses[1] == 0
 
 
 def test_lesion_loss_wants_the_share_of_each_cell() -> None:
@@ -81,14 +98,6 @@ def test_lesion_loss_wants_the_share_of_each_cell() -> None:
     best = optimization.lesion_losses(right, masks)
     for other in (right + 1, right - 1, right.flip(3)):
         assert optimization.lesion_losses(other, masks) > best
-
-
-def test_balanced_weights_average_to_one_over_the_images() -> None:
-    labels = torch.tensor([0] * 6 + [1] * 2 + [2] + [3])
-    weights = optimization.class_weights(labels, 4, balance=True)
-    assert weights[labels].mean() == pytest.approx(1.0)
-    assert weights[2] == pytest.approx(6 * weights[0].item())
-    assert optimization.class_weights(labels, 4, balance=False).tolist() == [1, 1, 1, 1]
 
 
 def test_weight_decay_spares_vectors() -> None:

@@ -30,11 +30,15 @@ def _heads() -> Tensor:
 
 def test_nothing_happens_by_default() -> None:
     heads = _heads()
-    assert style.restyle(heads, StyleConfig(), _generator()) is heads
+    changed, inverted = style.restyle(heads, StyleConfig(), _generator())
+    assert changed is heads
+    assert not inverted.any()
 
 
 def test_range_is_kept_and_images_change() -> None:
-    changed = style.restyle(_heads(), StyleConfig(probability=0.5, invert=0.5), _generator())
+    config = StyleConfig(probability=0.5, invert=0.5)
+    changed, inverted = style.restyle(_heads(), config, _generator())
+    assert inverted.tolist() != [inverted[0].item()] * 6
     assert changed.min() >= 0
     assert changed.max() <= 1
     assert (changed != _heads()).flatten(1).any(1).sum() >= 4
@@ -59,7 +63,7 @@ def test_tone_keeps_the_order_of_intensities(change: Change) -> None:
 
 def test_inverted_tissue_leaves_the_air_black() -> None:
     heads = _heads()
-    inverted = style._inverted(heads, ALWAYS, _generator())
+    inverted = style._inverted(heads)
     air = heads < 0.03
     assert inverted[air].max() < 0.05
     tissue = heads > 0.2
@@ -77,3 +81,13 @@ def test_background_noise_is_scrubbed_and_tissue_stays() -> None:
     scrubbed = style._background(heads, StyleConfig(background=0.08), _generator(5))
     assert torch.equal(scrubbed[heads > 0.1], heads[heads > 0.1])
     assert (scrubbed == 0).sum() > 100
+
+
+def test_stripping_cuts_the_rim_of_the_head_and_keeps_its_middle() -> None:
+    heads = _heads()
+    stripped = style._stripped(heads, ALWAYS, _generator(2))
+    rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    distance = ((rows - 24) ** 2 + (columns - 24) ** 2).sqrt()
+    rim, middle = (distance > 16.5) & (distance < 17.5), distance < 8
+    assert stripped[..., rim].max() < 0.25 * heads[..., rim].max()
+    torch.testing.assert_close(stripped[..., middle], heads[..., middle])

@@ -13,7 +13,7 @@ from tumorlens.errors import SplitError
 from tumorlens.imaging import encode
 from tumorlens.labels import ANY_TUMOR, CLASSES, OTHER_PATHOLOGY, TUMOR_INDICES
 from tumorlens.training.data import Extra, TrainingData
-from tumorlens.training.images import balanced_weights
+from tumorlens.training.images import balanced_weights, kind_log_priors, sequence_index
 
 Data = tuple[Manifest, Split]
 
@@ -110,3 +110,49 @@ def test_weights_balance_sources_by_the_root_of_their_size(strangers: Manifest) 
     weights = balanced_weights(strangers.records)
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] / weights[8] == pytest.approx((2 / 4) ** 0.5)
+
+
+def test_tumor_free_slices_of_patients_weigh_half(strangers: Manifest) -> None:
+    records = [
+        dataclasses.replace(record, label="notumor", source_label=name)
+        for record, name in zip(strangers.records[:8], ["", "tumor_free_slice"] * 4, strict=True)
+    ]
+    weights = balanced_weights(records)
+    assert weights[1] / weights[0] == pytest.approx(0.5)
+
+
+def test_a_part_of_the_patients_does_not_train(
+    square_set: Data, strangers: Manifest, config: TrainConfig, tmp_path: Path
+) -> None:
+    trained: list[set[str]] = []
+    for part in range(2):
+        data = TrainingData(*square_set, [Extra(strangers)], without_part=(part, 2))
+        train, validation, _ = data.load(config, tmp_path)
+        assert len(validation) == 20  # all of it: it teaches nothing
+        assert data.facts()["without_part"] == {"part": part, "parts": 2}
+        trained.append(set(train.groups))
+    assert trained[0].isdisjoint(trained[1])
+    whole, _, _ = TrainingData(*square_set, [Extra(strangers)]).load(config, tmp_path)
+    assert trained[0] | trained[1] == set(whole.groups)
+
+
+def test_the_prior_of_a_source_is_how_often_it_holds_a_kind() -> None:
+    labels = ["glioma", "glioma", "notumor", "meningioma", "pituitary", "tumor"]
+    sources = ["one kind"] * 3 + ["two kinds"] * 2 + ["unknown"]
+    priors = kind_log_priors(labels, sources, 0.85)
+    one = np.exp(priors[0, list(TUMOR_INDICES)])
+    np.testing.assert_allclose(one, [0.9, 0.05, 0.05], atol=1e-6)
+    np.testing.assert_allclose(priors[2], priors[0])  # the source's, whatever the image
+    two = np.exp(priors[3, list(TUMOR_INDICES)])
+    np.testing.assert_allclose(two, [0.05, 0.475, 0.475], atol=1e-6)
+    assert not priors[5].any()
+    assert not priors[:, CLASSES.index("notumor")].any()
+    even = kind_log_priors(labels, sources, 0.0)
+    assert np.ptp(even[:5, list(TUMOR_INDICES)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("sequence", "index"), [("", -1), ("T1", 0), ("T1CE", 1), ("FLAIR", 3), ("PD/T2", 4)]
+)
+def test_sequences_that_are_not_among_the_four_are_other(sequence: str, index: int) -> None:
+    assert sequence_index(sequence) == index

@@ -13,6 +13,8 @@ from tumorlens.errors import MissingExtraError
 @click.option("--split", required=True, help="Its split; the train part is used.")
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further heads: a train part, or `all`.")  # fmt: skip
+@click.option("--hold-out", "held_out", multiple=True, metavar="NAME",
+              help="Source, family or kind of near miss that takes no part.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
@@ -22,13 +24,17 @@ def command(
     data: Path,
     split: str,
     extras: tuple[tuple[Path, str], ...],
+    held_out: tuple[str, ...],
     out: Path,
     steps: int,
     seed: int,
     threads: int | None,
     cache: Path | None,
 ) -> None:
-    """Train on all heads of the manifests, whatever their label, and on drawn counter-examples.
+    """Train on every head of the manifests, whatever its label, and on what is none.
+
+    That is every picture with the label `not_brain_mri`, such as head CT, and drawn
+    counter-examples.
 
     `tumorlens calibrate --gate` adds the file to a bundle.
     """
@@ -36,30 +42,26 @@ def command(
         import torch
     except ImportError as error:
         raise MissingExtraError("training", "train") from error
-    import numpy as np
-
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import gate
-    from tumorlens.training.cache import cached_images, default_folder
+    from tumorlens.training.cache import default_folder
     from tumorlens.training.data import Extra
-    from tumorlens.training.images import balanced_weights
 
     if threads:
         torch.set_num_threads(threads)
-    heads = [Extra(Manifest.load(data), splits.load(split))]
-    heads += [
+    sets = [Extra(Manifest.load(data), splits.load(split))]
+    sets += [
         Extra(Manifest.load(path), None if part == "all" else splits.load(part))
         for path, part in extras
     ]
-    folder = cache or default_folder()
-    pictures = np.concatenate(
-        [cached_images(one.manifest, one.chosen(), gate.GATE_PREPROCESS, folder) for one in heads]
-    )
-    records = [one.manifest.records[i] for one in heads for i in one.chosen()]
+    heads, near_misses = gate.load_pictures(sets, held_out, cache or default_folder())
     run = gate.GateRun(steps=steps, seed=seed)
     with bar("Training the gate") as progress:
-        network = gate.train_gate(pictures, run, balanced_weights(records), progress)
+        network = gate.train_gate(heads, near_misses, run, progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(gate.export_gate(network))
-    click.echo(f"gate: {out}, trained on {len(pictures):,} heads")
+    click.echo(
+        f"gate: {out}, trained on {len(heads.images):,} heads and "
+        f"{len(near_misses.images):,} near misses"
+    )

@@ -67,17 +67,17 @@ def _architectures(image_size: int) -> list[_Row]:
     from rich.console import Console
     from rich.progress import track
 
-    from tumorlens.training import architectures
+    from tumorlens.networks import registry
+    from tumorlens.networks.sepsenet import SepSENet
     from tumorlens.training.export import to_onnx
-    from tumorlens.training.network import SepSENet
 
     rows = []
-    networks = list(architectures.ARCHITECTURES.items())
+    networks = list(registry.ARCHITECTURES.items())
     console = Console(stderr=True)
     for name, config in track(networks, "counting", transient=True, console=console):
         network = SepSENet(config)
-        parameters = architectures.count_parameters(network)
-        macs = architectures.count_macs(network, image_size)
+        parameters = registry.count_parameters(network)
+        macs = registry.count_macs(network, image_size)
         size = len(to_onnx(network, image_size))
         widths = "-".join(str(width) for width in config.widths)
         rows.append(_Row(name, "architecture", image_size, parameters, macs, size, widths))

@@ -25,9 +25,16 @@ from tumorlens.errors import MissingExtraError
 @click.option("--start-from", type=click.Path(path_type=Path), metavar="RUN",
               help="Folder of a finished run on the same split, or a bundle, whose weights come "
               "first: to go on with further images, or another recipe.")  # fmt: skip
-@click.option("--teacher", "teachers", multiple=True, type=click.Path(path_type=Path),
-              metavar="BUNDLE", help="Bundle of the same split to distil from, beside the labels, "
-              "as the recipe's `distillation_weight` says; several are averaged.")  # fmt: skip
+@click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN",
+              help="Folder that `tumorlens train teacher` wrote for the same split; for recipes "
+              "with a `distillation_weight`.")  # fmt: skip
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the recipe, such as optimizer.learning_rate=1e-3.",
+)
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
@@ -43,7 +50,8 @@ def command(
     out: Path,
     resume: bool,
     start_from: Path | None,
-    teachers: tuple[Path, ...],
+    teacher: Path | None,
+    overrides: tuple[str, ...],
     seed: int | None,
     epochs: int | None,
     name: str,
@@ -53,7 +61,7 @@ def command(
 ) -> None:
     """Train the network that RECIPE describes and export a bundle to OUT/bundle.
 
-    RECIPE is a TOML file, or the name of a bundled one (folder, clean, robust, phantom...). A
+    RECIPE is a TOML file, or the name of a bundled one (default, teacher, folder, paper...). A
     run that was killed goes on with --resume and ends with the same weights. For several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
     """
@@ -70,12 +78,12 @@ def command(
     from tumorlens.training.progress import EpochBar
     from tumorlens.training.runner import RunOptions, train
 
-    config = TrainConfig.from_toml(recipe_path(recipe))
+    config = TrainConfig.from_toml(recipe_path(recipe), overrides)
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
     options = RunOptions(
         name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from,
-        teachers=teachers,
+        teacher=teacher,
     )  # fmt: skip
     chosen = TrainingData(
         Manifest.load(data),

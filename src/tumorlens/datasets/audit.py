@@ -168,7 +168,7 @@ class _Auditor:
         found = [
             findings.LabelConflict(record.path, record.label, record.source_label, "source")
             for record in self.records
-            if record.source_label and record.source_label != record.label
+            if record.source_label in CLASSES and record.source_label != record.label
         ]
         equal = [(rows[0], other) for rows in self.identical for other in rows[1:]]
         near = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)

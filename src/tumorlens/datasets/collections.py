@@ -23,6 +23,10 @@ from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
 BR35H: Final = "br35h"
 TUMOR_FREE_SLICE: Final = "tumor_free_slice"
 """A slice without tumour of a patient who has one elsewhere: ``notumor``, as a slice."""
+_LABEL_OF_CLASS: Final[Mapping[str, str]] = {
+    TUMOR_FREE_SLICE: NO_TUMOR, "tumor_unspecified": ANY_TUMOR
+}  # fmt: skip
+"""Classes of an index that have another name in ``labels.LABELS``."""
 _COPY_DISTANCE: Final = 18
 _COPY_CORRELATION: Final = 0.85
 """Pictures so near are one cluster. Laxer than for the audit, because this set holds one slice in
@@ -47,23 +51,22 @@ def import_diverse(
     Columns: file, class, set, family, patient, sequence, plane, skull_stripped, mask.
     Raises ``DatasetError`` where the index is missing or names an absent file or unknown class.
     """
+    return _import(_listed(Path(folder), "index.csv"), manifest_path, progress)
+
+
+def import_more(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Import slices of further collections, listed in ``index-healthy.csv`` and ``-tumour.csv``.
+
+    Columns and errors as in ``import_diverse``. Pictures that are no brain MRI come along with the
+    label ``not_brain_mri``, their kind in ``sequence``, for training the gate.
+    """
     folder = Path(folder)
     entries = [
-        _Entry(
-            folder / row["file"],
-            NO_TUMOR if row["class"] == TUMOR_FREE_SLICE else row["class"],
-            {
-                "source": row["set"],
-                "family": row["family"],
-                "patient": row["patient"],
-                "group": f"{row['family']}:{row['patient'] or row['file']}",
-                "sequence": row["sequence"].strip("?"),
-                "plane": row["plane"].strip("?"),
-                "skull_stripped": row["skull_stripped"],
-                "mask": row["mask"] and str(folder / row["mask"]),
-            },
-        )
-        for row in _index(folder / "index.csv")
+        entry
+        for name in ("index-healthy.csv", "index-tumour.csv")
+        for entry in _listed(folder, name)
     ]
     return _import(entries, manifest_path, progress)
 
@@ -161,6 +164,7 @@ IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
     "br35h-tumor": import_br35h_tumor,
     "brain-tumor-progression": import_brain_tumor_progression,
     "diverse": import_diverse,
+    "more": import_more,
     "vs-seg-dicom": import_vs_seg_dicom,
 }
 
@@ -174,6 +178,30 @@ def _with_mask(record: Record, base: Path, folder: Path) -> Record:
         return record
     return dataclasses.replace(
         record, mask=relative_path(mask, base), orientation=entry.orientation
+    )
+
+
+def _listed(folder: Path, index: str) -> list[_Entry]:
+    """Entries of an index with the columns that ``import_diverse`` names."""
+    return [_entry(folder, row) for row in _index(folder / index)]
+
+
+def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
+    label = _LABEL_OF_CLASS.get(row["class"], row["class"])
+    return _Entry(
+        folder / row["file"],
+        label,
+        {
+            "source": row["set"],
+            "family": row["family"],
+            "patient": row["patient"],
+            "group": f"{row['family']}:{row['patient'] or row['file']}",
+            "source_label": "" if label == row["class"] else row["class"],
+            "sequence": row["sequence"].strip("?"),
+            "plane": row["plane"].strip("?"),
+            "skull_stripped": row["skull_stripped"],
+            "mask": row["mask"] and str(folder / row["mask"]),
+        },
     )
 
 

@@ -189,6 +189,8 @@ def _with_provenance(record: Record) -> Record:
         source=entry.source,
         patient=entry.patient,
         source_label=entry.source_label,
+        # Cheng et al. published contrast-enhanced T1 only; of the other sources nothing is known.
+        sequence="T1CE" if entry.source == "cheng" else "",
     )
 
 

@@ -31,12 +31,16 @@ PATIENT_CV: Final = "patient-cv"
 PROTOCOLS: Final = ("folder", "clean", "clean-cv", PATIENT_CV)
 """Splits of the public 7,023-image set."""
 BR35H_TUMOR: Final = "br35h-tumor"
-SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, "phantom")
+OTHER_SOURCES: Final = ("diverse", "more")
+"""Splits of the collections of other hospitals: a part of their patients validates."""
+SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES, "phantom")
 """Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
 _CHENG: Final = "cheng"
 _VALIDATION_SHARE: Final = 0.1
+_OTHER_VALIDATION: Final = 42
+"""Of 256: patients of other hospitals that validate, a sixth."""
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -191,8 +195,10 @@ def make(manifest: Manifest, protocol: str) -> Split:
     """Make the split of a shipped protocol for ``manifest``; raises ``SplitError``."""
     if protocol == BR35H_TUMOR:
         return br35h_tumor_split(manifest)
+    if protocol in OTHER_SOURCES:
+        return other_sources_split(manifest, protocol)
     if protocol not in PROTOCOLS:
-        known = ", ".join((*PROTOCOLS, BR35H_TUMOR))
+        known = ", ".join((*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES))
         raise SplitError(f"{protocol}: unknown protocol; known are {known}")
     return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
 
@@ -300,6 +306,28 @@ def br35h_tumor_split(manifest: Manifest) -> Split:
         "with the label that any tumour class is right, the others are kept for testing."
     )
     return build(BR35H_TUMOR, description, rows, disjoint=True)
+
+
+def other_sources_split(manifest: Manifest, name: str) -> Split:
+    """Part a collection of other hospitals: about a sixth of the patients validate.
+
+    By the patient's name only, so that a patient of two collections is on one side in both.
+    """
+    order = sorted(range(len(manifest)), key=lambda i: _published_order(manifest, i))
+    rows = [
+        SplitRow(r.sha256, r.label, r.group, VALIDATION if _validates(r.group) else TRAIN)
+        for r in (manifest.records[i] for i in order)
+    ]
+    description = (
+        "Slices from other hospitals and collections: about a sixth of the patients validate, the "
+        "others train. None tests: whole families are held out for that."
+    )
+    return build(name, description, rows, disjoint=True)
+
+
+def _validates(group: str) -> bool:
+    digest = hashlib.sha256(f"other-sources{group}".encode()).digest()
+    return digest[0] < _OTHER_VALIDATION
 
 
 def _entries(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # reads the environment as it is imported
 
-from tumorlens.bundle import INPUT, LESION_OUTPUT, MODEL_FILE, OUTPUTS, Bundle
+from tumorlens.bundle import INPUT, LESION_OUTPUT, MODEL_FILE, OUTPUTS, SEQUENCE_OUTPUT, Bundle
 from tumorlens.errors import BundleError
 
 _ERRORS_ONLY: Final = 3
@@ -34,7 +34,9 @@ class Outputs(NamedTuple):
     embedding: NDArray[np.float32]
     """(N, D): pooled features, the input of the linear layer."""
     lesion: NDArray[np.float32] | None = None
-    """(N, 1, h, w): probability that tumour is there; of bundles taught by experts' outlines."""
+    """(N, 1, h, w): probability that tumour is there; of bundles trained on experts' outlines."""
+    sequence: NDArray[np.float32] | None = None
+    """(N, 5): logits of ``labels.SEQUENCES``; of bundles that tell the sequence."""
 
 
 def open_graph(model: bytes, name: str, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -92,12 +94,13 @@ class Session:
         Raises ``BundleError`` where the graph fails or answers with something not finite.
         """
         try:
-            found = Outputs(*run_singly(self._session, self._outputs, images))
+            arrays = run_singly(self._session, self._outputs, images)
         except Exception as error:  # as in __init__
             raise BundleError(f"bundle {self._name}: {first_line(error)}") from error
-        if not np.isfinite(found.logits).all():
+        outputs = Outputs(**dict(zip(self._outputs, arrays, strict=True)))
+        if not np.isfinite(outputs.logits).all():
             raise BundleError(f"bundle {self._name}: the network's answer is not finite")
-        return found
+        return outputs
 
     def _check_names(self) -> list[str]:
         """Names of the outputs to ask for."""
@@ -108,7 +111,7 @@ class Session:
                 f"bundle {self._name}: the graph takes {sorted(inputs)} and gives "
                 f"{sorted(outputs)}; needed are {[INPUT]} and {list(OUTPUTS)}"
             )
-        return [*OUTPUTS, *({LESION_OUTPUT} & outputs)]
+        return [*OUTPUTS, *(n for n in (LESION_OUTPUT, SEQUENCE_OUTPUT) if n in outputs)]
 
     def _check_input(self, size: int) -> None:
         """Named or missing dimensions are dynamic and fit anything; N must be one of them."""

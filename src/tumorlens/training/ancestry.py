@@ -9,7 +9,8 @@ from tumorlens.errors import CheckpointError
 from tumorlens.training.data import TrainingData
 
 _TOLD: Final = (
-    "recipe", "seed", "epochs", "best_epoch", "git_commit", "train_images", "start_from", "teachers"
+    "recipe", "seed", "epochs", "best_epoch", "git_commit", "train_images", "start_from",
+    "teachers", "without_part",
 )  # fmt: skip
 
 

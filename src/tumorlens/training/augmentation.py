@@ -1,6 +1,7 @@
 """Random changes to a whole batch at once, on the device that trains."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,13 +13,23 @@ _MASK_STEP = 4
 """Pixels to a side of a moved mask's squares: the lesion head's grid is coarser still."""
 
 
+class Augmented(NamedTuple):
+    """A batch after ``augment``."""
+
+    images: Tensor
+    """(N, 1, size, size) in 0..1."""
+    masks: Tensor | None
+    """(N, 1, size / 4, size / 4): the share of each square of four pixels that lies inside."""
+    inverted: Tensor
+    """(N,) bool: whether bright and dark were exchanged."""
+
+
 def augment(
     batch: Tensor, masks: Tensor | None, config: AugmentConfig, size: int, random: torch.Generator
-) -> tuple[Tensor, Tensor | None]:
-    """Change float images (N, 1, S, S) in 0..1 at random; return (N, 1, size, size) in 0..1.
+) -> Augmented:
+    """Change float images (N, 1, S, S) in 0..1 at random.
 
-    ``masks`` of the same shape are moved along, and not otherwise changed; they come back at a
-    quarter of the size, as the share of each square of four pixels that lies inside.
+    ``masks`` of the same shape are moved along, and not otherwise changed.
     """
     theta = draw_affine(len(batch), config, random).to(batch.device)
     batch = warp(batch, theta, size)
@@ -26,8 +37,8 @@ def augment(
         coarse = torch.nn.functional.avg_pool2d(masks, _MASK_STEP)
         masks = warp(coarse, theta, size // _MASK_STEP)
     batch = random_intensity(batch, config, random)
-    batch = restyle(batch, config.style, random)
-    return random_erase(batch, config, random), masks
+    batch, inverted = restyle(batch, config.style, random)
+    return Augmented(random_erase(batch, config, random), masks, inverted.to(batch.device))
 
 
 def draw_affine(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:

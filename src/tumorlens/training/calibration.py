@@ -38,6 +38,10 @@ from tumorlens.training.images import usable
 
 MAX_REFUSED: Final = 0.005
 """Share of the validation images that the gate may refuse."""
+MAX_REFUSED_OF_FAMILY: Final = 0.01
+"""The same of the validation images of any one family of sources."""
+_FAMILY: Final = 50
+"""Validation images from which a family has a say of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +61,10 @@ class ValidationSet:
 
     def _fits(self, record: Record) -> bool:
         return usable(record) and not {record.source, record.family} & self.held_out_sources
+
+    def records(self) -> list[Record]:
+        """What is known of the images ``chosen``."""
+        return [self.manifest.records[i] for i in self.chosen()]
 
     def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""
@@ -140,14 +148,15 @@ def calibrate(
     rule, rule_on = fit_thresholds(probabilities, answers), on
     if held_out:
         rule = stricter(rule, _shifted_thresholds(held_out, cache_folder))
-        rule_on = f"{on}, and sources left out"
+        rule_on = f"{on}, and held-out sources"
     rule = msgspec.structs.replace(rule, chosen_on=rule_on)
     info = msgspec.structs.replace(
         made.info, temperature=temperature, decision=rule, prediction_sets=kept
     )
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
-        info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, on))
+        families = [r.family or r.source for held in sets for r in held.records()]
+        info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, families, on))
     return Bundle(info, made.model, gate), outcome(probabilities, answers, rule)
 
 
@@ -167,8 +176,17 @@ def _correct(labels: Sequence[str]) -> NDArray[np.bool_]:
     return correct
 
 
-def _gate_facts(model: bytes, pictures: NDArray[np.uint8], on: str) -> GateFacts:
+def _gate_facts(
+    model: bytes, pictures: NDArray[np.uint8], families: Sequence[str], on: str
+) -> GateFacts:
+    """A gate with the highest threshold that keeps to both limits on ``pictures`` of heads."""
     facts = GateFacts(preprocess=GATE_PREPROCESS, threshold=0.0, chosen_on=on)
     scores = Gate(facts, model, "calibration").scores(pictures)
-    threshold = float(np.quantile(scores, MAX_REFUSED, method="lower"))
+    limits = [float(np.quantile(scores, MAX_REFUSED, method="lower"))]
+    names = np.array(families)
+    for family, count in zip(*np.unique(names, return_counts=True), strict=True):
+        if count >= _FAMILY:
+            own = scores[names == family]
+            limits.append(float(np.quantile(own, MAX_REFUSED_OF_FAMILY, method="lower")))
+    threshold = min(limits)
     return msgspec.structs.replace(facts, threshold=round(threshold, 4))

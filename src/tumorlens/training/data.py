@@ -14,7 +14,14 @@ from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
 from tumorlens.errors import SplitError
-from tumorlens.training.images import ImageSet, balanced_weights, usable
+from tumorlens.labels import CLASSES
+from tumorlens.training.images import ImageSet, balanced_weights, kind_log_priors, usable
+
+
+def part_of(group: str, parts: int) -> int:
+    """Which of ``parts`` a patient or cluster belongs to: by its name only, in every manifest."""
+    digest = hashlib.sha256(f"cross-fit{group}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +57,8 @@ class TrainingData:
     held_out_sources: Sequence[str] = ()
     """Sources or families that neither train nor validate: to test on them as on a stranger."""
     allow_partial: bool = False
+    without_part: tuple[int, int] | None = None
+    """Part of the patients that does not train, and how many parts there are; for a teacher."""
 
     def keeps(self, record: Record) -> bool:
         """Whether a record of the wanted part takes part."""
@@ -67,6 +76,7 @@ class TrainingData:
             },
             "extra": [extra.facts() for extra in self.extras],
             "held_out_sources": list(self.held_out_sources),
+            **self._part_facts(),
             "train_images": dict(sorted(sources.items())),
         }
 
@@ -78,6 +88,7 @@ class TrainingData:
             digest.update(extra.manifest.sha256.encode())
             digest.update((extra.split.info.sha256 if extra.split else "").encode())
         digest.update("\t".join(sorted(self.held_out_sources)).encode())
+        digest.update(str(self.without_part or "").encode())
         return digest.hexdigest()
 
     def load(
@@ -101,25 +112,55 @@ class TrainingData:
         if config.extra_share == 0 or not self.extras:
             return train, validation, None
         records: list[Record] = []
+        own = len(train)
         for extra, chosen in self._extra_parts():
             if chosen:
                 train = train + images(extra.manifest, chosen, masks=outlines)
                 records += [extra.manifest.records[i] for i in chosen]
-        return train, validation, balanced_weights(records) if records else None
+        if not records:
+            return train, validation, None
+        priors = np.zeros((own, len(CLASSES)), dtype=np.float32)
+        more = kind_log_priors(
+            [r.label for r in records], [r.family or r.source for r in records], config.kind_prior
+        )
+        train = dataclasses.replace(train, kind_log_prior=np.concatenate([priors, more]))
+        return train, validation, balanced_weights(records)
 
     def _part(self, wanted: str) -> list[int]:
         parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
         pairs = zip(self.manifest, parts, strict=True)
         chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and self.keeps(r)]
+        if wanted == TRAIN:
+            chosen = [i for i in chosen if self._trains(self.manifest.records[i])]
         if not chosen:
             raise SplitError(f"split {self.split.info.name} has no image for {wanted}")
         return chosen
 
     def _extra_parts(self) -> list[tuple[Extra, list[int]]]:
         return [
-            (extra, [i for i in extra.chosen() if self.keeps(extra.manifest.records[i])])
+            (
+                extra,
+                [
+                    i
+                    for i in extra.chosen()
+                    if self.keeps(record := extra.manifest.records[i]) and self._trains(record)
+                ],
+            )
             for extra in self.extras
         ]
+
+    def _trains(self, record: Record) -> bool:
+        """Whether a teacher is trained on it: its patient is in none of the parts kept apart."""
+        if self.without_part is None:
+            return True
+        part, parts = self.without_part
+        return part_of(record.group or record.sha256, parts) != part
+
+    def _part_facts(self) -> dict[str, Any]:
+        if self.without_part is None:
+            return {}
+        part, parts = self.without_part
+        return {"without_part": {"part": part, "parts": parts}}
 
     def _train_records(self) -> list[Record]:
         own = [self.manifest.records[i] for i in self._part(TRAIN)]

@@ -1,14 +1,16 @@
-"""Networks that a run learns from: their answers are taught beside the labels.
+"""Teachers: networks whose probabilities a student learns beside the labels.
 
 After Hinton, Vinyals and Dean (2015), "Distilling the Knowledge in a Neural Network". A teacher
-sees each training image as the pupil does, changed and mixed, and answers with its calibrated
-probabilities; several teachers are averaged. They may be of any size: they do not ship.
+sees each training image as the student does, changed and mixed, and gives its calibrated
+probabilities (Beyer et al. 2022). Teachers are cross-fitted: each was trained without one part of
+the patients and teaches about that part only, since a network that was trained on a patient only
+repeats the label.
 """
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,49 +23,80 @@ from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
 from tumorlens.training.ancestry import Ancestor
 
+PART_FOLDER: Final = "part-{}"
+"""Folder, in a teacher's run, of the network that was trained without this part."""
+
 
 class Teachers:
-    """Bundles whose opinions are averaged."""
+    """Bundles, one for each part of the patients that it was trained without."""
 
     def __init__(self, bundles: Sequence[Bundle], threads: int | None = None) -> None:
-        """``threads`` a forward pass may use. ``BundleError`` where a bundle is none."""
+        """``bundles`` in the order of their parts; none for training without a teacher.
+
+        ``threads`` a forward pass may use. Raises ``BundleError`` where a bundle cannot be used,
+        ``CheckpointError`` where they are not the parts of one run.
+        """
         self._bundles = bundles
-        self._sessions = [Session(made, threads) for made in bundles]
-        self.ancestors = [Ancestor.of(made) for made in bundles]
+        self._sessions = [Session(teacher, threads) for teacher in bundles]
+        self.ancestors = [Ancestor.of(teacher) for teacher in bundles]
+        for part, ancestor in enumerate(self.ancestors):
+            _check_part(ancestor.run.get("without_part"), part, len(bundles))
 
     @classmethod
-    def load(cls, places: Sequence[Path], threads: int | None = None) -> Self:
-        """By folder, or name in the box; raises ``BundleError``."""
-        return cls([bundle.load(str(place)) for place in places], threads)
+    def load(cls, folder: Path | None, threads: int | None = None) -> Self:
+        """Read the run of `tumorlens train teacher`; None for no teachers.
 
-    def check(self, preprocess: PreprocessConfig) -> None:
-        """Raise ``CheckpointError`` unless all see images as ``preprocess`` makes them."""
-        for made in self._bundles:
-            if made.info.preprocess != preprocess:
-                raise CheckpointError(
-                    f"teacher {made.info.name} was made for images that are preprocessed otherwise"
-                )
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """(N, 1, s, s) normalised images to probabilities (N, 4) on the same device.
-
-        A teacher knows its own size only: where training starts with smaller images, they are
-        enlarged for it.
+        Raises ``CheckpointError`` where the folder holds no such run, ``BundleError`` where one of
+        its bundles cannot be used.
         """
-        side = self._bundles[0].info.preprocess.image_size
-        if images.shape[-1] != side:
-            images = nn.functional.interpolate(images, size=(side, side), mode="bilinear")
-        batch = images.detach().cpu().contiguous().numpy()
-        each = [
-            softmax(session.run(batch).logits, made.info.temperature)
-            for session, made in zip(self._sessions, self._bundles, strict=True)
-        ]
-        mean = torch.from_numpy(sum(each) / len(each))
-        return mean.to(images.device, dtype=torch.float32)
+        if folder is None:
+            return cls([])
+        bundles: list[Bundle] = []
+        while (place := folder / PART_FOLDER.format(len(bundles)) / "bundle").is_dir():
+            bundles.append(bundle.load(str(place)))
+        if not bundles:
+            raise CheckpointError(
+                f"{folder}: holds no teachers; `tumorlens train teacher` writes them"
+            )
+        return cls(bundles, threads)
+
+    @property
+    def parts(self) -> int:
+        """Parts of the patients that are kept apart; 1 where there is no teacher."""
+        return max(1, len(self._bundles))
 
     @property
     def sha256(self) -> str:
         """Hash of all teachers, in their order; empty for none."""
         if not self._bundles:
             return ""
-        return hashlib.sha256("".join(made.sha256 for made in self._bundles).encode()).hexdigest()
+        joined = "".join(teacher.sha256 for teacher in self._bundles)
+        return hashlib.sha256(joined.encode()).hexdigest()
+
+    def check(self, preprocess: PreprocessConfig) -> None:
+        """Raise ``CheckpointError`` unless all see images as ``preprocess`` makes them."""
+        for teacher in self._bundles:
+            if teacher.info.preprocess != preprocess:
+                raise CheckpointError(
+                    f"teacher {teacher.info.name} was trained on images that are preprocessed "
+                    "differently"
+                )
+
+    def probabilities(self, images: Tensor, part: int) -> Tensor:
+        """(N, 1, S, S) normalised images of ``part`` to probabilities (N, 4), on their device."""
+        side = self._bundles[part].info.preprocess.image_size
+        if images.shape[-1] != side:
+            images = nn.functional.interpolate(images, size=(side, side), mode="bilinear")
+        batch = images.detach().cpu().contiguous().numpy()
+        logits = self._sessions[part].run(batch).logits
+        answer = softmax(logits, self._bundles[part].info.temperature)
+        return torch.from_numpy(answer).to(images.device, dtype=torch.float32)
+
+
+def _check_part(recorded: Any, part: int, parts: int) -> None:
+    expected = {"part": part, "parts": parts}
+    if recorded != expected and not (recorded is None and parts == 1):
+        raise CheckpointError(
+            f"teacher {part} was trained without {recorded}, needed is {expected}: the teachers "
+            "are not those of one run"
+        )

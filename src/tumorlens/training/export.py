@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS
+from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS, SEQUENCE_OUTPUT
 from tumorlens.errors import BundleError
-from tumorlens.training.network import Network, NetworkOutput, SeparableBlock, SepSENet
+from tumorlens.networks.sepsenet import Network, NetworkOutput, SeparableBlock, SepSENet
 
 _N = TypeVar("_N", bound=Network)
 
@@ -41,7 +41,10 @@ class _Graph(nn.Module):
         lesion = None
         if both.lesion is not None:
             lesion = (both.lesion[:count] + both.lesion[count:].flip(3)) / 2
-        return _present(NetworkOutput(logits, cam, embedding, lesion))
+        sequence = None
+        if both.sequence is not None:
+            sequence = (both.sequence[:count] + both.sequence[count:]) / 2
+        return _present(NetworkOutput(logits, cam, embedding, lesion, sequence))
 
 
 def _present(output: NetworkOutput) -> tuple[Tensor, ...]:
@@ -73,7 +76,9 @@ def fuse_norms(network: _N) -> _N:
 def to_onnx(network: Network, image_size: int, *, flip: bool = False) -> bytes:
     """Export for any batch size; float32 (N, 1, S, S) in, logits, cam and embedding out."""
     graph = _Graph(fuse_norms(network), flip).eval()
-    names = [*OUTPUTS, *((LESION_OUTPUT,) if network.lesion is not None else ())]
+    names = [*OUTPUTS]
+    names += [LESION_OUTPUT] if network.lesion is not None else []
+    names += [SEQUENCE_OUTPUT] if network.sequence is not None else []
     out = io.BytesIO()
     onnx.save(export_graph(graph, torch.zeros(2, 1, image_size, image_size), names), out)
     return out.getvalue()

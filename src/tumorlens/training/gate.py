@@ -1,15 +1,17 @@
 """The gate: a tiny network that tells pictures of heads from anything else, before any answer.
 
-It sees the whole picture small, learns from every head at hand in many styles, and from pictures
-of anything else that are drawn by rules (``datasets.counterexamples``). One network serves every
+It sees the whole picture small and learns from every head at hand in many styles; from near misses,
+pictures that resemble a slice of brain MRI and are none, such as head CT; and from pictures of
+anything else that are drawn by rules (``datasets.counterexamples``). One network serves every
 classifier that reads the same kind of picture. Outlier exposure: Hendrycks et al. (2019).
 """
 
 import dataclasses
 import io
 import math
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import onnx
@@ -20,10 +22,15 @@ from torch import Tensor, nn
 from tumorlens.bundle import GATE_OUTPUT
 from tumorlens.config import AugmentConfig, ModelConfig, PreprocessConfig, StyleConfig
 from tumorlens.datasets import counterexamples
+from tumorlens.datasets.manifest import Record
+from tumorlens.labels import NOT_BRAIN_MRI
+from tumorlens.networks.sepsenet import SeparableBlock
 from tumorlens.training import optimization
 from tumorlens.training.augmentation import augment
+from tumorlens.training.cache import cached_images
+from tumorlens.training.data import Extra
 from tumorlens.training.export import export_graph
-from tumorlens.training.network import SeparableBlock
+from tumorlens.training.images import balanced_weights
 
 GATE_SIZE: Final = 64
 GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
@@ -69,6 +76,24 @@ class GateNetwork(nn.Module):
         return logits[:, 0]
 
 
+class Pictures(NamedTuple):
+    """Preprocessed pictures and how often each is drawn."""
+
+    images: NDArray[np.uint8]
+    """(N, S, S) of ``GATE_PREPROCESS``."""
+    weights: NDArray[np.float64]
+    """(N,) summing to 1; empty where there are no pictures."""
+
+    @classmethod
+    def alike(cls, images: NDArray[np.uint8]) -> Self:
+        """Every picture as often as any other."""
+        return cls(images, np.full(len(images), 1 / max(1, len(images))))
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+        """``count`` of them, with replacement."""
+        return self.images[rng.choice(len(self.images), count, p=self.weights)]
+
+
 @dataclasses.dataclass(frozen=True)
 class GateRun:
     """How long and how to train."""
@@ -81,22 +106,46 @@ class GateRun:
     seed: int = 0
 
 
+def load_pictures(
+    sets: Sequence[Extra], held_out: Sequence[str], folder: Path
+) -> tuple[Pictures, Pictures]:
+    """The heads of ``sets`` and their near misses, through the cache in ``folder``.
+
+    Heads are all that is brain MRI, whatever its label. ``held_out`` are sources, families or kinds
+    of near misses that take no part: to judge the gate by later.
+    """
+
+    def load(near: bool) -> Pictures:
+        images, records = [], []
+        for one in sets:
+            chosen = [
+                i for i in one.chosen() if _takes_part(one.manifest.records[i], near, held_out)
+            ]
+            images.append(cached_images(one.manifest, chosen, GATE_PREPROCESS, folder))
+            records += [one.manifest.records[i] for i in chosen]
+        weights = balanced_weights(records) if records else np.zeros(0)
+        return Pictures(np.concatenate(images), weights)
+
+    return load(near=False), load(near=True)
+
+
+def _takes_part(record: Record, near: bool, held_out: Sequence[str]) -> bool:
+    named = {record.source, record.family, *([record.sequence] if near else [])}
+    return (record.label == NOT_BRAIN_MRI) == near and not named & set(held_out)
+
+
 def train_gate(
-    heads: NDArray[np.uint8],
+    heads: Pictures,
+    near_misses: Pictures | None = None,
     run: GateRun | None = None,
-    weights: NDArray[np.float64] | None = None,
     progress: Progress | None = None,
 ) -> GateNetwork:
-    """Train on ``heads`` (N, S, S) uint8 of ``GATE_PREPROCESS``, and on drawn outliers.
-
-    ``weights`` (N,), summing to 1, say how often each head is seen; by default all alike.
-    """
+    """Train on ``heads``, half of each batch, on ``near_misses`` and on drawn outliers."""
     run = run or GateRun()
-    weights = np.full(len(heads), 1 / len(heads)) if weights is None else weights
     rng = np.random.default_rng(run.seed)
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
-    strangers = draw_outliers(rng, heads, run.outliers)
+    outliers = Pictures.alike(draw_outliers(rng, heads.images, run.outliers))
     network = GateNetwork().train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=run.learning_rate, weight_decay=0.02)
     average = optimization.WeightAverage(network, 0.998)
@@ -107,9 +156,11 @@ def train_gate(
                 run.learning_rate * min(1.0, step / 100) * (1 + math.cos(math.pi * share)) / 2
             )
         half = run.batch_size // 2
-        chosen = rng.choice(len(heads), half, p=weights)
-        others = rng.integers(len(strangers), size=half)
-        images, known = _batch(heads[chosen], strangers[others], generator)
+        near = half // 2 if near_misses is not None and len(near_misses.images) else 0
+        others = outliers.draw(rng, half - near)
+        if near and near_misses is not None:
+            others = np.concatenate([others, near_misses.draw(rng, near)])
+        images, known = _batch(heads.draw(rng, half), others, generator)
         loss = nn.functional.binary_cross_entropy_with_logits(network(images), known)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,10 +192,10 @@ def export_gate(network: GateNetwork) -> bytes:
 
 
 def _batch(
-    heads: NDArray[np.uint8], strangers: NDArray[np.uint8], generator: torch.Generator
+    heads: NDArray[np.uint8], others: NDArray[np.uint8], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Heads, then strangers, restyled alike so that style tells nothing; 1 for each head."""
-    batch = torch.from_numpy(np.concatenate([heads, strangers]))[:, None].float() / 255.0
-    changed, _ = augment(batch, None, _STYLE, GATE_SIZE, generator)
-    known = torch.cat([torch.ones(len(heads)), torch.zeros(len(strangers))])
+    """Heads, then anything else, restyled alike so that style tells nothing; 1 for each head."""
+    batch = torch.from_numpy(np.concatenate([heads, others]))[:, None].float() / 255.0
+    changed = augment(batch, None, _STYLE, GATE_SIZE, generator).images
+    known = torch.cat([torch.ones(len(heads)), torch.zeros(len(others))])
     return (changed - GATE_PREPROCESS.mean) / GATE_PREPROCESS.std, known

@@ -36,6 +36,10 @@ class Batch(NamedTuple):
     """(N,) bool: whether ``masks`` says where tumour is; known to be nowhere in healthy heads."""
     targets: Tensor
     """(N, C) float: 1 for each class that is a right answer."""
+    kind_log_prior: Tensor
+    """(N, C) float, added to the logits in the loss of the kind."""
+    sequences: Tensor
+    """(N,) index in ``labels.SEQUENCES``; -1 where it is not known."""
 
 
 def mix(batch: Batch, config: LesionConfig, generator: torch.Generator) -> Batch:
@@ -102,11 +106,10 @@ def _changed(
     """``batch`` with other images, masks and right answers in ``rows``."""
     answers = torch.zeros_like(batch.targets[rows])
     answers[:, list(right)] = 1.0
-    return Batch(
-        batch.images.index_copy(0, rows, images),
-        batch.masks.index_copy(0, rows, masks),
-        batch.outlined,
-        batch.targets.index_copy(0, rows, answers),
+    return batch._replace(
+        images=batch.images.index_copy(0, rows, images),
+        masks=batch.masks.index_copy(0, rows, masks),
+        targets=batch.targets.index_copy(0, rows, answers),
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tumorlens.config import AugmentConfig, OptimizerConfig, TrainConfig
+from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -31,16 +32,6 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def image_side(epoch: int, config: TrainConfig) -> int:
-    """Side of training images in ``epoch`` (from 0): grows in steps of 16 to the full size."""
-    full = config.preprocess.image_size
-    last_small = config.full_size_from * config.epochs
-    if not config.start_size or epoch >= last_small:
-        return full
-    side = config.start_size + (full - config.start_size) * epoch / last_small
-    return min(full, 16 * round(side / 16))
-
-
 def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
     """Changes to the images of ``epoch`` (from 0): the recipe's, calmed towards the end."""
     if epoch < config.augment.mixup_off_after * config.epochs:
@@ -49,51 +40,56 @@ def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
 
 
 def answer_losses(
-    logits: Tensor, answers: Tensor, smoothing: float, class_weights: Tensor
+    logits: Tensor, answers: Tensor, smoothing: float, kind_log_prior: Tensor
 ) -> Tensor:
-    """Loss of each image (N,) against its right answers (N, C), 1 for each right class.
+    """Loss of each image (N,) against its correct classes (N, C), 1 for each.
 
-    One right class: cross-entropy with the label smoothed over all classes. Several, for labels
-    that say "one of these": the same between them together and the others together.
+    The sum of two cross-entropies: is there a tumour, and of which kind. Where one class is correct
+    and ``kind_log_prior`` (N, C) is 0, that is the usual cross-entropy over all classes, with
+    smoothed labels. Where several kinds are correct only the first question is asked. The prior is
+    added to the logits of the second: what the image's source foretells of the kind need not be
+    learnt from the picture.
     """
+    tumor = list(TUMOR_INDICES)
     log_probabilities = torch.log_softmax(logits.float(), dim=1)
-    classes = logits.shape[1]
-    smoothed = answers * (1 - smoothing) + smoothing / classes
-    one = -(smoothed * class_weights * log_probabilities).sum(dim=1)
-    inside = log_probabilities.masked_fill(answers == 0, -torch.inf).logsumexp(dim=1)
-    outside = log_probabilities.masked_fill(answers == 1, -torch.inf).logsumexp(dim=1)
-    doubt = smoothing * (1 - answers.mean(dim=1))
-    any_of = -((1 - doubt) * inside + doubt * outside)
-    return torch.where(answers.sum(dim=1) > 1, any_of, one)
+    some = log_probabilities[:, tumor].logsumexp(dim=1)
+    none = log_probabilities[:, NO_TUMOR_INDEX]
+    floor = smoothing / logits.shape[1]
+    present = answers[:, tumor].amax(dim=1)
+    target = present * (1 - floor) + (1 - present) * floor * len(tumor)
+    presence = -(target * some + (1 - target) * none)
+    adjusted = torch.log_softmax((logits.float() + kind_log_prior)[:, tumor], dim=1)
+    kind = -((answers[:, tumor] * (1 - smoothing) + floor) * adjusted).sum(dim=1)
+    return presence + kind * (answers.sum(dim=1) == 1)
 
 
 def distillation_losses(logits: Tensor, probabilities: Tensor) -> Tensor:
     """Loss of each image (N,) against teachers' probabilities (N, C): their divergence.
 
-    Zero where the pupil says the same.
+    Zero where the student gives the same.
     """
     log_probabilities = torch.log_softmax(logits.float(), dim=1)
     return nn.functional.kl_div(log_probabilities, probabilities, reduction="none").sum(dim=1)
+
+
+def sequence_losses(logits: Tensor, sequences: Tensor) -> Tensor:
+    """Cross-entropy of each image's sequence (N,); 0 where it is not known (index -1)."""
+    losses = nn.functional.cross_entropy(logits.float(), sequences.clamp_min(0), reduction="none")
+    return losses * (sequences >= 0)
 
 
 def lesion_losses(lesion: Tensor, masks: Tensor) -> Tensor:
     """Loss of each image (N,) for where it sees tumour.
 
     ``lesion`` (N, 1, h, w) are logits; ``masks`` (N, 1, S, S) in 0..1 are averaged over each cell,
-    and each cell is told that share. Cells weigh alike.
+    and each cell learns that mean. Cells weigh alike.
     """
     height, width = lesion.shape[-2:]
-    share = nn.functional.adaptive_avg_pool2d(masks, (height, width))
-    losses = nn.functional.binary_cross_entropy_with_logits(lesion.float(), share, reduction="none")
+    target = nn.functional.adaptive_avg_pool2d(masks, (height, width))
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        lesion.float(), target, reduction="none"
+    )
     return losses.mean(dim=(1, 2, 3))
-
-
-def class_weights(labels: Tensor, classes: int, balance: bool) -> Tensor:
-    """Inverse class frequencies with mean 1 over the images, or ones."""
-    if not balance:
-        return torch.ones(classes)
-    counts = torch.bincount(labels, minlength=classes).clamp_min(1).float()
-    return len(labels) / (classes * counts)
 
 
 class WeightAverage:

@@ -21,12 +21,8 @@ _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntim
 
 
 def run_key(config: TrainConfig, data: TrainingData, processes: int, start: str = "") -> str:
-    """Hash of all that decides a run's course on one machine; ``start``: of its first weights.
-
-    How much of those is kept is decided after the last epoch, and may be decided anew.
-    """
-    course = msgspec.structs.replace(config, keep_start=0.0)
-    digest = hashlib.sha256(msgspec.json.encode(course, order="deterministic"))
+    """Hash of all that decides a run's course on one machine; ``start``: of its first weights."""
+    digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
     digest.update(f"{data.key}{processes}{start}".encode())
     return digest.hexdigest()
 

@@ -17,15 +17,16 @@ from tumorlens.config import TrainConfig
 from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
+from tumorlens.networks import registry
+from tumorlens.networks.sepsenet import Network
 from tumorlens.preprocessing import normalize
-from tumorlens.training import architectures, cache, export, provenance
+from tumorlens.training import cache, export, provenance
 from tumorlens.training.ancestry import remembered
 from tumorlens.training.checkpoint import CHECKPOINT_FILE
 from tumorlens.training.data import TrainingData
-from tumorlens.training.distillation import Teachers
+from tumorlens.training.distillation import PART_FOLDER, Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
-from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.start import Start
 from tumorlens.training.trainer import Trainer, Watcher
@@ -46,8 +47,8 @@ class RunOptions:
     """CPU threads; sums are taken in another order with another number."""
     start_from: Path | None = None
     """A finished run's folder or a bundle, whose weights are the first ones, not random ones."""
-    teachers: Sequence[Path] = ()
-    """Bundles that answer beside the labels, as far as the recipe says."""
+    teacher: Path | None = None
+    """Run of teachers whose probabilities are learnt beside the labels."""
 
 
 def train(
@@ -56,25 +57,47 @@ def train(
     out: Path,
     options: RunOptions | None = None,
     watchers: Sequence[Watcher] = (),
-    build: architectures.Factory = architectures.build,
 ) -> Path | None:
     """Train, export and calibrate; return the bundle's folder, ``out/bundle``.
 
     Under ``torchrun`` every process calls this; those that do not lead return None. ``out`` gets
     ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
-    the bundle. ``build`` makes the network; a recipe names it, as checkpoints are told apart by
-    their recipes. Raises ``CheckpointError`` where ``out`` holds a run and ``resume`` is off, and
-    where the run to start from, or a teacher, has seen what ``data`` tests on; ``RecipeError``
-    where the recipe wants teachers and there are none, or the reverse.
+    the bundle. A recipe with ``cross_fit`` trains one network for each part of the patients,
+    without that part, in ``out/part-K``; ``out`` is returned then. Raises ``CheckpointError`` where
+    ``out`` holds a run and ``resume`` is off, and where the run to start from, or a teacher, has
+    seen what ``data`` tests on; ``RecipeError`` where there are teachers that the recipe does not
+    use. A recipe with a ``distillation_weight`` trains on labels alone where there is no teacher.
     """
     options = options or RunOptions()
+    if options.teacher is None:
+        config = msgspec.structs.replace(config, distillation_weight=0.0)
+    if config.cross_fit == 1:
+        return _train_one(config, data, out, options, watchers)
+    for part in range(config.cross_fit):
+        without = dataclasses.replace(data, without_part=(part, config.cross_fit))
+        place = out / PART_FOLDER.format(part)
+        if (place / provenance.RUN_FILE).exists() and options.resume:
+            continue
+        named = dataclasses.replace(options, name=f"{options.name}-{part}")
+        one = msgspec.structs.replace(config, seed=config.seed + part)
+        _train_one(one, without, place, named, watchers)
+    return out
+
+
+def _train_one(
+    config: TrainConfig,
+    data: TrainingData,
+    out: Path,
+    options: RunOptions,
+    watchers: Sequence[Watcher],
+) -> Path | None:
     if options.threads:
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        start = _start(config, options.start_from, data)
+        start = _start(options.start_from, data)
         teachers = _teachers(config, data, options)
-        trainer = _build(config, data, options, processes, build, start, teachers)
+        trainer = _build(config, data, options, processes, start, teachers)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -92,7 +115,7 @@ def train(
             "wall_time_s": round(trainer.state.wall_time_s, 1),
             "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
         }
-        return _finish(out, trainer, run, options.name, build)
+        return _finish(out, trainer, run, options.name)
 
 
 def prepare_folder(out: Path, resume: bool) -> Path:
@@ -123,8 +146,8 @@ def export_bundle(
         preprocess=config.preprocess,
         network=NetworkFacts(
             architecture=network.describe(),
-            parameters=architectures.count_parameters(network),
-            macs=architectures.count_macs(network, size),
+            parameters=registry.count_parameters(network),
+            macs=registry.count_macs(network, size),
         ),
         training=training,
         metrics={},
@@ -167,7 +190,6 @@ def _build(
     data: TrainingData,
     options: RunOptions,
     processes: Processes,
-    build: architectures.Factory,
     start: Start | None,
     teachers: Teachers,
 ) -> Trainer:
@@ -182,16 +204,13 @@ def _build(
         device=pick_device(),
         processes=processes,
         extra=extra,
-        build=build,
         start=start,
         teachers=teachers,
     )
 
 
-def _start(config: TrainConfig, folder: Path | None, data: TrainingData) -> Start | None:
+def _start(folder: Path | None, data: TrainingData) -> Start | None:
     if folder is None:
-        if config.keep_start > 0:
-            raise RecipeError("a recipe with `keep_start` needs a run to start from")
         return None
     start = Start.load(folder)
     start.ancestor.check(data)
@@ -199,11 +218,9 @@ def _start(config: TrainConfig, folder: Path | None, data: TrainingData) -> Star
 
 
 def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> Teachers:
-    if bool(options.teachers) != (config.distillation_weight > 0):
-        raise RecipeError(
-            "--teacher requires a recipe with `distillation_weight > 0`, and the reverse"
-        )
-    teachers = Teachers.load(options.teachers, options.threads)
+    if options.teacher is not None and config.distillation_weight == 0:
+        raise RecipeError("`--teacher` requires a recipe with `distillation_weight` above 0")
+    teachers = Teachers.load(options.teacher, options.threads)
     teachers.check(config.preprocess)
     for ancestor in teachers.ancestors:
         ancestor.check(data)
@@ -224,10 +241,9 @@ def _finish(
     trainer: Trainer,
     run: dict[str, Any],
     name: str,
-    build: architectures.Factory,
 ) -> Path:
-    network = build(trainer.config)
-    network.load_state_dict({n: v.cpu() for n, v in trainer.final_weights.items()})
+    network = registry.build(trainer.config)
+    network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     made = export_bundle(
         network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER
     )

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tumorlens import bundle
 from tumorlens.errors import CheckpointError, TumorlensError
+from tumorlens.networks.sepsenet import Network
 from tumorlens.training import checkpoint, provenance, unfolding
 from tumorlens.training.ancestry import Ancestor
-from tumorlens.training.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,16 +17,28 @@ _Change = Callable[[Tensor, StyleConfig, torch.Generator], Tensor]
 
 _GRID = 4
 _BLUR = 5
+_TISSUE = 0.08
+"""Intensity above which a pixel belongs to the head."""
+_THINNEST, _THICKEST = 0.05, 0.09
+"""Thickness of scalp and skull, as a share of the side."""
 
 
-def restyle(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
-    """Apply every change to its own random subset of the images; 0..1 stays 0..1."""
-    if config.probability <= 0:
-        return batch
+def restyle(
+    batch: Tensor, config: StyleConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Apply every change to its own random subset of the images; 0..1 stays 0..1.
+
+    Also says which images (N,) were inverted: their contrast no longer tells the sequence.
+    """
+    inverted = torch.zeros(len(batch), dtype=torch.bool)
+    if max(config.probability, config.strip_skull) <= 0:
+        return batch, inverted
     for change in (_tone, _curve, _bias_field, _resolution, _sharpness, _frame, _background):
         batch = _some(batch, change, config.probability, config, generator)
-    batch = _some(batch, _inverted, config.invert, config, generator)
-    return batch.clamp(0.0, 1.0)
+    batch = _some(batch, _stripped, config.strip_skull, config, generator)
+    inverted = torch.rand(len(batch), generator=generator) < config.invert
+    chosen = inverted.view(-1, 1, 1, 1).to(batch.device)
+    return torch.where(chosen, _inverted(batch), batch).clamp(0.0, 1.0), inverted
 
 
 def _some(
@@ -105,10 +117,31 @@ def _background(batch: Tensor, config: StyleConfig, generator: torch.Generator) 
     return torch.where(batch < level, torch.zeros_like(batch), batch)
 
 
-def _inverted(batch: Tensor, _config: StyleConfig, _generator: torch.Generator) -> Tensor:
+def _inverted(batch: Tensor) -> Tensor:
     """Bright for dark in tissue; air, below a tenth of the range, stays black."""
     tissue = ((batch - 0.04) / 0.08).clamp(0.0, 1.0)
     return tissue * (1.04 - batch).clamp(0.0, 1.0) + (1 - tissue) * batch
+
+
+def _stripped(batch: Tensor, _config: StyleConfig, generator: torch.Generator) -> Tensor:
+    """Black outside of the head's outline drawn in by the thickness of scalp and skull.
+
+    The outline is what tissue encloses, seen along rows and columns; it is drawn in by 5 to 9
+    hundredths of the side.
+    """
+    side = batch.shape[-1]
+    tissue = (batch > _TISSUE).float()
+    enclosed = torch.ones_like(tissue)
+    for axis in (2, 3):
+        before = tissue.cummax(axis).values
+        after = tissue.flip(axis).cummax(axis).values.flip(axis)
+        enclosed = enclosed * before * after
+    reach = _THINNEST + (_THICKEST - _THINNEST) * float(torch.rand(1, generator=generator))
+    width = 2 * round(reach * side) + 1
+    outside = functional.max_pool2d(1 - enclosed, (width, 1), 1, (width // 2, 0))
+    outside = functional.max_pool2d(outside, (1, width), 1, (0, width // 2))
+    soft = functional.avg_pool2d(outside, _BLUR, 1, _BLUR // 2)
+    return batch * (1 - soft)
 
 
 def _signed(count: int, generator: torch.Generator) -> Tensor:

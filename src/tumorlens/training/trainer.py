@@ -5,7 +5,6 @@ was killed half-way and is run again from its checkpoint takes the same course.
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -18,14 +17,15 @@ from torch.nn.parallel import DistributedDataParallel
 from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.evaluation.calibration import fit_temperature
-from tumorlens.labels import CLASSES
-from tumorlens.training import architectures, checkpoint, optimization
+from tumorlens.networks import registry
+from tumorlens.networks.sepsenet import LearnerOutput, Network
+from tumorlens.training import checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
+from tumorlens.training.batches import Batches, parts_of
 from tumorlens.training.checkpoint import RunState
 from tumorlens.training.distillation import Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.lesions import Batch, mix
-from tumorlens.training.network import Network
 from tumorlens.training.processes import Processes
 from tumorlens.training.start import Start
 
@@ -70,23 +70,31 @@ class Trainer:
         device: torch.device,
         processes: Processes,
         extra: NDArray[np.float64] | None = None,
-        build: architectures.Factory = architectures.build,
         start: Start | None = None,
         teachers: Teachers | None = None,
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
         ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
-        random for their share of each batch, the others are each seen once an epoch. ``build``
-        makes the network, for comparing other ones under the same training. ``start`` holds its
-        first weights, instead of random ones. ``teachers`` answer beside the labels.
+        random for their share of each batch, the others are each seen once an epoch. ``start``
+        holds the first weights, instead of random ones. The probabilities of ``teachers`` are
+        learnt beside the labels; each batch then holds patients of one part only, that of the
+        teacher that was trained without them.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
         self.teachers = teachers if config.distillation_weight > 0 else None
+        parts = self.teachers.parts if self.teachers is not None else 1
+        self.batches = Batches(
+            parts_of(train.groups, len(train), parts),
+            self.extra,
+            config.batch_size,
+            config.extra_share,
+            processes.count,
+        )
         torch.manual_seed(config.seed)
-        network = build(config)
+        network = registry.build(config)
         if start is not None:
             start.copy_into(network, self._sample())
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -95,14 +103,10 @@ class Trainer:
             self.forward = DistributedDataParallel(self.forward)
         self.optimizer = optimization.build_optimizer(self.network, config.optimizer)
         self.average = optimization.WeightAverage(self.network, config.optimizer.ema_decay)
-        self.first_weights = {n: v.clone() for n, v in self.average.values.items()}
         self.best_weights = dict(self.average.values)
         self.state = RunState(
             run_key=run_key, epoch=0, step=0, best_epoch=0, history=[], wall_time_s=0.0
         )
-        labels = torch.from_numpy(train.labels[: self._own])
-        self.class_weights = optimization.class_weights(labels, len(CLASSES), config.balance)
-        self.class_weights = self.class_weights.to(device)
 
     def fit(self, checkpoint_path: Path, watcher: Watcher) -> None:
         """Train the epochs that are left, writing ``checkpoint_path`` after each."""
@@ -120,57 +124,27 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps; the last, incomplete batch is dropped."""
-        return max(1, self._own // (self._own_in_batch * self.processes.count))
-
-    @property
-    def _own(self) -> int:
-        """Images that are seen once an epoch; the extra ones come after them."""
-        return len(self.train_set) - len(self.extra)
-
-    @property
-    def _own_in_batch(self) -> int:
-        share = self.config.extra_share if len(self.extra) else 0.0
-        return max(1, round(self.config.batch_size * (1 - share)))
+        """Optimiser steps; the last, incomplete batch of each part is dropped."""
+        return self.batches.steps
 
     def _train_epoch(self, epoch: int, watcher: Watcher) -> float:
         self.forward.train()
         seed = self.config.seed * 1_000_003 + epoch * 1009 + self.processes.rank
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout draws from the global generator
-        side = optimization.image_side(epoch, self.config)
         changes = optimization.augmentation(epoch, self.config)
         total = 0.0
-        for done, chosen in enumerate(self._batches(epoch), start=1):
-            loss = self._step(chosen, side, changes, generator)
+        batches = self.batches.epoch(self.config.seed, epoch, self.processes.rank)
+        for done, (part, chosen) in enumerate(batches, start=1):
+            loss = self._step(chosen, part, changes, generator)
             total += loss
             watcher.batch_done(epoch + 1, done, self.steps_per_epoch, total / done)
         return total / self.steps_per_epoch
 
-    def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """This process's share of a permutation and of draws that all processes make alike."""
-        shuffle = torch.Generator().manual_seed(self.config.seed * 7_368_787 + epoch)
-        order = torch.randperm(self._own, generator=shuffle).numpy()
-        size, count = self._own_in_batch, self.processes.count
-        more = self.config.batch_size - size if len(self.extra) else 0
-        drawn = self._draw_extra(self.steps_per_epoch * count * more, shuffle)
-        for step in range(self.steps_per_epoch):
-            turn = step * count + self.processes.rank
-            extra = drawn[turn * more : (turn + 1) * more]
-            yield np.concatenate([order[turn * size : (turn + 1) * size], extra])
-
-    def _draw_extra(self, count: int, generator: torch.Generator) -> NDArray[np.int64]:
-        if count == 0:
-            return np.zeros(0, dtype=np.int64)
-        weights = torch.from_numpy(self.extra)
-        drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
-        indices: NDArray[np.int64] = drawn.numpy() + self._own
-        return indices
-
     def _step(
         self,
         chosen: NDArray[np.int64],
-        side: int,
+        part: int,
         changes: AugmentConfig,
         random: torch.Generator,
     ) -> float:
@@ -179,32 +153,29 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = mix(self._load(chosen), changes.lesions, random)
-        with_masks = changes.lesions.mask_loss > 0
-        images, masks = augment(
-            batch.images, batch.masks if with_masks else None, changes, side, random
+        outlines = batch.masks if changes.lesions.mask_loss > 0 else None
+        images, masks, inverted = augment(
+            batch.images, outlines, changes, config.preprocess.image_size, random
         )
+        batch = batch._replace(sequences=batch.sequences.masked_fill(inverted, -1))
         share = mixup_share(changes.mixup, random)
         other = torch.randperm(len(images), generator=random) if share < 1 else None
         if other is not None:
             images = share * images + (1 - share) * images[other]
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
-        ):
-            seen = self._standardize(images)
-            logits, lesion = self.forward(seen)
-        answers, places = self._losses(logits, lesion, masks, batch)
+        standardized = self._standardize(images)
+        output = self.forward(standardized)
+        losses = self._label_losses(output, masks, batch)
         if other is not None:
-            turned = Batch(*(part[other] for part in batch))
-            turned_masks = None if masks is None else masks[other]
-            other_answers, other_places = self._losses(logits, lesion, turned_masks, turned)
-            answers = share * answers + (1 - share) * other_answers
-            places = share * places + (1 - share) * other_places
+            second = Batch(*(values[other] for values in batch))
+            second_masks = None if masks is None else masks[other]
+            second_losses = self._label_losses(output, second_masks, second)
+            losses = share * losses + (1 - share) * second_losses
         if self.teachers is not None:
-            taught = optimization.distillation_losses(logits, self.teachers.probabilities(seen))
-            answers = (answers + config.distillation_weight * taught) / (
-                1 + config.distillation_weight
+            soft = self.teachers.probabilities(standardized, part)
+            losses = losses + config.distillation_weight * optimization.distillation_losses(
+                output.logits, soft
             )
-        loss = (answers + config.augment.lesions.mask_loss * places).mean()
+        loss = losses.mean() / (1 + config.distillation_weight)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optimizer.clip_norm > 0:
@@ -215,28 +186,49 @@ class Trainer:
         return float(loss.detach())
 
     def _load(self, chosen: NDArray[np.int64]) -> Batch:
-        images, masks, outlined, answers = self.train_set.take(chosen)
+        taken = self.train_set.take(chosen)
+        count = len(chosen)
+        masks = np.zeros_like(taken.images) if taken.masks is None else taken.masks
+        outlined = np.zeros(count, dtype=np.bool_) if taken.outlined is None else taken.outlined
+        sequences = taken.sequences
+        if sequences is None:
+            sequences = np.full(count, -1)
+        prior = taken.kind_log_prior
+        if prior is None:
+            prior = np.zeros(taken.answers.shape, dtype=np.float32)
+        arrays = (taken.images, masks, outlined, taken.answers, prior, sequences)
+        images, outlines, known, targets, priors, names = (
+            torch.from_numpy(array).to(self.device) for array in arrays
+        )
         return Batch(
-            images.to(self.device)[:, None].float() / 255.0,
-            masks.to(self.device)[:, None].float() / 255.0,
-            outlined.to(self.device),
-            answers.to(self.device).float(),
+            images[:, None].float() / 255.0,
+            outlines[:, None].float() / 255.0,
+            known,
+            targets.float(),
+            priors,
+            names,
         )
 
-    def _losses(
-        self, logits: Tensor, lesion: Tensor | None, masks: Tensor | None, batch: Batch
-    ) -> tuple[Tensor, Tensor]:
-        """Losses of each image (N,): of its class, and of where the tumour is."""
-        answers = optimization.answer_losses(
-            logits, batch.targets, self.config.optimizer.label_smoothing, self.class_weights
+    def _label_losses(self, output: LearnerOutput, masks: Tensor | None, batch: Batch) -> Tensor:
+        """Loss of each image (N,) against all that its labels say: class, place, sequence."""
+        config = self.config
+        losses = optimization.answer_losses(
+            output.logits, batch.targets, config.optimizer.label_smoothing, batch.kind_log_prior
         )
-        if lesion is None or masks is None:
-            return answers, torch.zeros_like(answers)
-        return answers, optimization.lesion_losses(lesion, masks) * batch.outlined
+        if output.lesion is not None and masks is not None:
+            places = optimization.lesion_losses(output.lesion, masks) * batch.outlined
+            # Distillation halves the labels' share of the loss, but teaches no places.
+            scale = config.augment.lesions.mask_loss * (1 + config.distillation_weight)
+            losses = losses + scale * places
+        if output.sequence is not None and config.sequence_weight > 0:
+            scale = config.sequence_weight * (1 + config.distillation_weight)
+            losses = losses + scale * optimization.sequence_losses(output.sequence, batch.sequences)
+        return losses
 
     def _sample(self) -> Tensor:
         """A few of the own training images, evenly spread, as the network sees them."""
-        chosen = np.linspace(0, self._own - 1, min(_SAMPLE, self._own)).astype(np.int64)
+        own = self.batches.own
+        chosen = np.linspace(0, own - 1, min(_SAMPLE, own)).astype(np.int64)
         images = torch.from_numpy(np.array(self.train_set.images[chosen]))
         return self._standardize(images[:, None].float() / 255.0)
 
@@ -250,8 +242,9 @@ class Trainer:
         """Validate the averaged weights; keep them where they are the best so far."""
         logits = self.predict(self.average.values, self.validation_set)
         labels = torch.from_numpy(self.validation_set.labels)
-        if self.config.select_by_calibrated_loss:
-            logits = logits / fit_temperature(logits.numpy(), self.validation_set.labels)
+        # Calibrated, as in a bundle: else late epochs of a training with smoothed labels and mixed
+        # images are judged by their lack of confidence.
+        logits = logits / fit_temperature(logits.numpy(), self.validation_set.labels)
         entry = {
             "epoch": self.state.epoch,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
@@ -266,18 +259,6 @@ class Trainer:
         if best is None or entry["validation_loss"] <= best["validation_loss"]:
             self.state.best_epoch = self.state.epoch
             self.best_weights = {n: v.clone() for n, v in self.average.values.items()}
-
-    @property
-    def final_weights(self) -> dict[str, Tensor]:
-        """What to export: the best, drawn back towards the first as far as the recipe says."""
-        keep = self.config.keep_start
-        if keep == 0:
-            return self.best_weights
-        first = self.first_weights
-        return {
-            n: torch.lerp(v, first[n], keep) if v.is_floating_point() else v
-            for n, v in self.best_weights.items()
-        }
 
     @torch.no_grad()
     def predict(self, weights: dict[str, Tensor], images: ImageSet) -> Tensor:
@@ -328,6 +309,6 @@ class _Learner(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""
         return self.network.learn(x)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from tumorlens.errors import CheckpointError
-from tumorlens.training.network import Network, SeparableBlock, SepSENet
+from tumorlens.networks.sepsenet import Network, SeparableBlock, SepSENet
 
 _PREFIX = "network."
 

@@ -6,13 +6,13 @@ import torch
 
 from tumorlens.config import ModelConfig
 from tumorlens.errors import RecipeError
-from tumorlens.training.architectures import (
+from tumorlens.networks.registry import (
     ARCHITECTURES,
     count_macs,
     count_parameters,
     resolve,
 )
-from tumorlens.training.network import SeparableBlock, SepSENet, attention
+from tumorlens.networks.sepsenet import SeparableBlock, SepSENet, attention
 
 
 @pytest.fixture(params=list(ARCHITECTURES))
@@ -52,6 +52,20 @@ def test_activation_map_adds_up_to_the_logit(network: SepSENet) -> None:
     rebuilt = out.cam.mean(dim=(2, 3)) + network.classifier.bias
     torch.testing.assert_close(rebuilt, out.logits, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network(x), out.logits)
+
+
+def test_the_sequence_comes_from_the_whole_head() -> None:
+    torch.manual_seed(0)
+    config = msgspec.structs.replace(ARCHITECTURES["attentive"], sequence_head=True)
+    network = SepSENet(config).eval()
+    x = torch.rand(2, 1, 96, 96)
+    with torch.no_grad():
+        learnt, explained = network.learn(x), network.explain(x)
+    assert learnt.sequence is not None
+    assert learnt.sequence.shape == (2, 5)
+    torch.testing.assert_close(learnt.sequence, explained.sequence)
+    assert SepSENet(ARCHITECTURES["attentive"]).learn(x).sequence is None
+    assert count_parameters(network) < 500_000
 
 
 def test_networks_stay_light(network: SepSENet) -> None:
@@ -99,7 +113,7 @@ def test_unknown_name_lists_the_known() -> None:
 def test_lesion_head_starts_quietly() -> None:
     torch.manual_seed(0)
     network = SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=True)).train()
-    _, lesion = network.learn(torch.randn(8, 1, 64, 64))
+    lesion = network.learn(torch.randn(8, 1, 64, 64)).lesion
     assert lesion is not None
     assert lesion.shape[:2] == (8, 1)
     assert (lesion.sigmoid() - 0.047).abs().max() < 0.1

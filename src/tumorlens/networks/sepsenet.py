@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tumorlens.config import ModelConfig
-from tumorlens.labels import CLASSES
+from tumorlens.labels import CLASSES, SEQUENCES
 
 _ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
@@ -28,6 +28,17 @@ _EVEN = 0.01
 cell has any, features are pooled evenly; one cell of tumour outweighs all others together."""
 
 
+class LearnerOutput(NamedTuple):
+    """What training differentiates; N images."""
+
+    logits: Tensor
+    """(N, C)."""
+    lesion: Tensor | None = None
+    """(N, 1, h', w') logits of "tumour is here", of networks with a lesion head."""
+    sequence: Tensor | None = None
+    """(N, 5) logits of ``labels.SEQUENCES``, of networks with a sequence head."""
+
+
 class NetworkOutput(NamedTuple):
     """What one forward pass gives; N images, C classes, D channels, (h, w) the last grid."""
 
@@ -39,9 +50,11 @@ class NetworkOutput(NamedTuple):
     """(N, D): pooled features."""
     lesion: Tensor | None = None
     """(N, 1, h', w'): probability that tumour is there, of networks with a lesion head."""
+    sequence: Tensor | None = None
+    """(N, 5): logits of ``labels.SEQUENCES``, of networks with a sequence head."""
 
 
-class _Seen(NamedTuple):
+class _Features(NamedTuple):
     """What the stages make of images, before any class is weighed."""
 
     features: Tensor
@@ -57,14 +70,16 @@ class Network(nn.Module, ABC):
 
     lesion: nn.Module | None
     """The head that says where the tumour is, of networks that have one."""
+    sequence: nn.Module | None
+    """The head that tells the sequence, of networks that have one."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, S, S) normalised images to (N, 4) logits."""
-        return self.learn(x)[0]
+        return self.learn(x).logits
 
     @abstractmethod
-    def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits (N, 4), and with a lesion head the logits (N, 1, h', w') of "tumour is here"."""
+    def learn(self, x: Tensor) -> LearnerOutput:
+        """The outputs that training compares with labels, outlines and sequences."""
 
     @abstractmethod
     def explain(self, x: Tensor) -> NetworkOutput:
@@ -134,32 +149,41 @@ class SepSENet(Network):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
         self.lesion = _lesion_head(config)
+        self.sequence = sequence_head(config.widths[-1]) if config.sequence_head else None
         self.apply(_initialize)
         if self.lesion is not None:
             self.lesion.start_quietly()
 
-    def learn(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""
-        seen = self._see(x)
-        logits: Tensor = self.classifier(self.dropout(_pooled(seen)))
-        return logits, seen.lesion
+        extracted = self._extract(x)
+        logits: Tensor = self.classifier(self.dropout(_pooled(extracted)))
+        return LearnerOutput(logits, extracted.lesion, self._sequence(extracted))
 
     def explain(self, x: Tensor) -> NetworkOutput:
         """As ``Network.explain``."""
-        seen = self._see(x)
-        embedding = _pooled(seen)
-        cam = nn.functional.conv2d(seen.features, self.classifier.weight[:, :, None, None])
-        if seen.attention is not None:
-            cam = cam * seen.attention
-        lesion = None if seen.lesion is None else torch.sigmoid(seen.lesion)
-        return NetworkOutput(self.classifier(embedding), cam, embedding, lesion)
+        extracted = self._extract(x)
+        embedding = _pooled(extracted)
+        cam = nn.functional.conv2d(extracted.features, self.classifier.weight[:, :, None, None])
+        if extracted.attention is not None:
+            cam = cam * extracted.attention
+        lesion = None if extracted.lesion is None else torch.sigmoid(extracted.lesion)
+        logits = self.classifier(embedding)
+        return NetworkOutput(logits, cam, embedding, lesion, self._sequence(extracted))
 
     def describe(self) -> dict[str, Any]:
         """Its dimensions."""
         dimensions: dict[str, Any] = msgspec.to_builtins(self.config)
         return dimensions
 
-    def _see(self, x: Tensor) -> _Seen:
+    def _sequence(self, extracted: _Features) -> Tensor | None:
+        if self.sequence is None:
+            return None
+        # The contrast of the whole head tells the sequence, so nothing is weighed by tumour.
+        logits: Tensor = self.sequence(extracted.features.mean(dim=(2, 3)))
+        return logits
+
+    def _extract(self, x: Tensor) -> _Features:
         x = self.stem(x)
         finer = x
         for stage, strides in zip(self.stages, self.config.strides, strict=True):
@@ -167,9 +191,9 @@ class SepSENet(Network):
                 finer = x
             x = stage(x)
         if self.lesion is None:
-            return _Seen(x, None, None)
+            return _Features(x, None, None)
         lesion = self.lesion(x, finer)
-        return _Seen(x, lesion, attention(lesion, x) if self.config.lesion_attention else None)
+        return _Features(x, lesion, attention(lesion, x) if self.config.lesion_attention else None)
 
 
 class LesionHead(nn.Conv2d):
@@ -236,8 +260,15 @@ def attention(lesion: Tensor, features: Tensor) -> Tensor:
     return seen / seen.mean(dim=(2, 3), keepdim=True)
 
 
-def _pooled(seen: _Seen) -> Tensor:
-    features = seen.features if seen.attention is None else seen.features * seen.attention
+def sequence_head(width: int) -> nn.Linear:
+    """(N, ``width``) pooled features to the logits of ``labels.SEQUENCES``."""
+    return nn.Linear(width, len(SEQUENCES))
+
+
+def _pooled(extracted: _Features) -> Tensor:
+    features = extracted.features
+    if extracted.attention is not None:
+        features = features * extracted.attention
     return features.mean(dim=(2, 3))
 
 

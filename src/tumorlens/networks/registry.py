@@ -1,4 +1,4 @@
-"""Named networks and what they cost."""
+"""Every network that a recipe can name, and what it costs."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -7,12 +7,16 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from tumorlens.config import ModelConfig, TrainConfig
+from tumorlens.config import ModelConfig, PreprocessConfig, TrainConfig
 from tumorlens.errors import RecipeError
-from tumorlens.training.network import Network, SepSENet
+from tumorlens.networks.peers import PEERS
+from tumorlens.networks.sepsenet import Network, SepSENet
+from tumorlens.networks.teacher import Teacher
 
-Factory = Callable[[TrainConfig], Network]
-"""Makes the network that a recipe trains, with random weights from torch's global generator."""
+OTHER_NETWORKS: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
+    **PEERS, "teacher": Teacher
+}  # fmt: skip
+"""Networks that are no ``SepSENet``, by the names that a recipe's ``model`` may give."""
 
 
 def _attentive(name: str, widths: tuple[int, ...]) -> ModelConfig:
@@ -51,7 +55,7 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
         strides=(2, 2, 1, 2, 1),
     ),
     # Their class comes from where they see tumour (docs/decisions/0012-attention.md); for recipes
-    # that teach outlines.
+    # that learn outlines.
     "attentive": _attentive("attentive", (24, 56, 112, 192, 320)),
     "attentive-lean": _attentive("attentive-lean", (24, 48, 96, 160, 256)),
     "paper": ModelConfig(
@@ -74,20 +78,28 @@ def resolve(model: str | ModelConfig) -> ModelConfig:
     if isinstance(model, ModelConfig):
         return model
     if model not in ARCHITECTURES:
-        raise RecipeError(f"no network is named {model!r}; there are {', '.join(ARCHITECTURES)}")
+        known = ", ".join([*ARCHITECTURES, *OTHER_NETWORKS])
+        raise RecipeError(f"no network is named {model!r}; there are {known}")
     return ARCHITECTURES[model]
 
 
 def network_config(config: TrainConfig) -> ModelConfig:
-    """The network that a recipe trains: with a lesion head where the recipe teaches outlines."""
+    """The network that a recipe trains, with the heads that the recipe's losses need."""
     model = resolve(config.model)
-    if config.augment.lesions.mask_loss > 0:
-        return msgspec.structs.replace(model, lesion_head=True)
-    return model
+    return msgspec.structs.replace(
+        model,
+        lesion_head=model.lesion_head or config.augment.lesions.mask_loss > 0,
+        sequence_head=model.sequence_head or config.sequence_weight > 0,
+    )
 
 
 def build(config: TrainConfig) -> Network:
-    """The ``Factory`` of our own networks; ``RecipeError`` for an unknown name."""
+    """The network of a recipe, with random weights from torch's global generator.
+
+    Raises ``RecipeError`` for an unknown name.
+    """
+    if isinstance(config.model, str) and config.model in OTHER_NETWORKS:
+        return OTHER_NETWORKS[config.model](config.preprocess)
     return SepSENet(network_config(config))
 
 

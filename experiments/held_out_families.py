@@ -1,0 +1,178 @@
+r"""How networks do on families of sources that they were trained without, in rotation.
+
+    python -m experiments.held_out_families train --data nickparvar.csv --runs runs/held-out \
+        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
+    python -m experiments.held_out_families score --data nickparvar.csv --runs runs/held-out \
+        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
+
+`train` trains teachers and a student for each rotation, without the rotation's families, and goes
+on where it stopped. `score` answers every image of the families with the network that never saw
+them, and writes experiments/records/held-out-families.json: per sequence the AUROC of tumour
+against healthy, missed tumours, false alarms, the kind among tumours and the calibration error. No
+test part is read. Families of healthy heads and of tumours are scored together, since an AUROC
+needs both.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from tumorlens import bundle
+from tumorlens.config import TrainConfig, recipe_path
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.evaluation.metrics import BINS
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.training import cache
+from tumorlens.training.data import Extra, TrainingData
+from tumorlens.training.images import usable
+from tumorlens.training.progress import EpochBar
+from tumorlens.training.runner import RunOptions, train
+
+ROTATIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "brats": ("brats", "ds002748", "dicom_t1"),
+    "br35h": ("br35h",),
+    "medpix": ("medpix", "mni_hisub25_t2", "cobra_t2"),
+    "nichart": ("nichart", "utsw_glioma_t2", "abide"),
+    "jammu": ("jammu_gbm", "ixi", "henryford_t1", "csmri", "jif"),
+}
+"""Families that a rotation is trained without."""
+_OUTPUT: Final = Path("experiments/records/held-out-families.json")
+_TUMORS: Final = np.array(TUMOR_INDICES)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the rotations, or score them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=["train", "score"])
+    parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
+    parser.add_argument("--extra", nargs=2, action="append", default=[],
+                        metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the rotations' runs")
+    parser.add_argument("--rotation", choices=list(ROTATIONS), action="append")
+    parser.add_argument("--set", dest="overrides", action="append", default=[],
+                        metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
+    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=_OUTPUT)
+    options = parser.parse_args(arguments)
+    {"train": _train, "score": _score}[options.what](options)
+
+
+def _train(options: argparse.Namespace) -> None:
+    for name in options.rotation or ROTATIONS:
+        folder = options.runs / name
+        data = TrainingData(
+            Manifest.load(options.data), splits.load("clean"), _extras(options), ROTATIONS[name]
+        )
+        _one(options, "teacher", data, folder / "teacher", None)
+        _one(options, "default", data, folder / "student", folder / "teacher")
+
+
+def _one(
+    options: argparse.Namespace, recipe: str, data: TrainingData, out: Path, teacher: Path | None
+) -> None:
+    if (out / "run.json").exists():
+        return
+    config = TrainConfig.from_toml(recipe_path(recipe), options.overrides)
+    run = RunOptions(recipe, True, options.cache, options.threads, teacher=teacher)
+    with EpochBar(config.epochs) as bar:
+        train(config, data, out, run, [bar])
+
+
+def _score(options: argparse.Namespace) -> None:
+    manifests = [Manifest.load(options.data), *(extra.manifest for extra in _extras(options))]
+    rows: list[dict[str, Any]] = []
+    for name in options.rotation or ROTATIONS:
+        place = options.runs / name / "student" / "bundle"
+        if place.is_dir():
+            rows += [
+                {"rotation": name, **row}
+                for row in _rotation(place, manifests, ROTATIONS[name], options.cache)
+            ]
+    options.output.write_text(json.dumps({"rotations": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+def _extras(options: argparse.Namespace) -> list[Extra]:
+    return [
+        Extra(Manifest.load(path), None if part == "all" else splits.load(part))
+        for path, part in options.extra
+    ]
+
+
+def _rotation(
+    place: Path, manifests: Sequence[Manifest], families: Sequence[str], folder: Path | None
+) -> list[dict[str, Any]]:
+    made = bundle.load(str(place))
+    classifier = Classifier(made, answer_all=True)
+    records: list[Record] = []
+    parts: list[NDArray[np.float64]] = []
+    for manifest in manifests:
+        chosen = [i for i, r in enumerate(manifest) if _belongs(r, families)]
+        if chosen:
+            images = cache.cached_images(
+                manifest, chosen, made.info.preprocess, folder or cache.default_folder()
+            )
+            parts.append(softmax(classifier.logits(images), made.info.temperature))
+            records += [manifest.records[i] for i in chosen]
+    return summarize(records, np.concatenate(parts))
+
+
+def _belongs(record: Record, families: Sequence[str]) -> bool:
+    return usable(record) and bool({record.source, record.family} & set(families))
+
+
+def summarize(
+    records: Sequence[Record], probabilities: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """Rows for all images and for each sequence; ``probabilities`` (N, 4)."""
+    sequences = np.array([record.sequence or "unknown" for record in records])
+    labels = np.array([record.label for record in records])
+    rows = [{"sequence": "all", **_figures(labels, probabilities)}]
+    for sequence in sorted(set(sequences)):
+        own = sequences == sequence
+        rows.append({"sequence": sequence, **_figures(labels[own], probabilities[own])})
+    return rows
+
+
+def _figures(labels: NDArray[np.str_], probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    tumor, predicted = labels != NO_TUMOR, probabilities.argmax(axis=1)
+    present = probabilities[:, _TUMORS].sum(axis=1)
+    known = np.isin(labels, [CLASSES[i] for i in TUMOR_INDICES])
+    kinds = _TUMORS[probabilities[:, _TUMORS].argmax(axis=1)]
+    correct_kind = np.array(CLASSES)[kinds] == labels
+    missed, alarms = predicted == NO_TUMOR_INDEX, predicted != NO_TUMOR_INDEX
+    both = bool(tumor.any() and (~tumor).any())
+    return {
+        "tumours": int(tumor.sum()),
+        "healthy": int((~tumor).sum()),
+        "auroc": round(float(roc_auc_score(tumor, present)), 4) if both else None,
+        "missed": _share(missed[tumor]),
+        "false_alarms": _share(alarms[~tumor]),
+        "kind_correct": _share(correct_kind[known]),
+        "presence_calibration_error": _calibration_error(present, tumor),
+    }
+
+
+def _calibration_error(probabilities: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Mean distance between the probability of a tumour and its frequency, in 15 bins."""
+    bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    distances = np.bincount(bins, probabilities - truth, minlength=BINS)
+    return round(float(np.abs(distances).sum() / counts.sum()), 4)
+
+
+def _share(values: NDArray[np.bool_]) -> float | None:
+    return round(float(values.mean()), 4) if len(values) else None
+
+
+if __name__ == "__main__":
+    main()

