@@ -87,6 +87,20 @@ def test_the_bundle_in_the_box_can_be_trained_on() -> None:
     torch.testing.assert_close(mirrored / 2, torch.from_numpy(expected), rtol=1e-3, atol=1e-3)
 
 
+def test_a_head_that_the_bundle_lacks_starts_at_random(
+    finished: Path, tiny_config: TrainConfig
+) -> None:
+    weights = unfolding.exported_weights(bundle.load(finished / "bundle").model)
+    assert not [name for name in weights if name.startswith("sequence.")]
+    network = registry.build(msgspec.structs.replace(tiny_config, sequence_weight=0.1))
+    assert network.sequence is not None
+    before = {n: v.clone() for n, v in network.sequence.state_dict().items()}
+    unfolding.unfold(network, weights)
+    after = network.sequence.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    torch.testing.assert_close(network.state_dict()["classifier.bias"], weights["classifier.bias"])
+
+
 def test_a_run_starts_from_a_bundle(
     finished: Path, square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from tumorlens.errors import CheckpointError
 from tumorlens.networks.sepsenet import Network, SeparableBlock, SepSENet
 
 _PREFIX = "network."
+_NEW_HEADS = ("sequence.",)
+"""Heads that a bundle may lack: they start at random."""
 
 
 def exported_weights(model: bytes) -> dict[str, Tensor]:
@@ -44,8 +46,8 @@ def unfold(network: Network, folded: Mapping[str, Tensor]) -> None:
         own[f"{name}.bias"] = bias
     if unknown := weights.keys() - own.keys():
         raise CheckpointError(f"the bundle has weights that the network lacks: {min(unknown)}")
-    norms = tuple(f"{name}." for name, _, _ in _pairs(network))
-    if any(not name.startswith(norms) and name not in weights for name in own):
+    known = (*(f"{name}." for name, _, _ in _pairs(network)), *_NEW_HEADS)
+    if any(not name.startswith(known) and name not in weights for name in own):
         raise _misfit()
     try:
         network.load_state_dict(own | weights)
