@@ -48,7 +48,7 @@ def start(tiny_bundle: Path) -> Start:
 
     def begin(**changes: Any) -> AbstractContextManager[str]:
         limits = Limits(**changes.pop("limits", {}))
-        settings = {"bundle": str(tiny_bundle), "port": 0, **changes}
+        settings = {"bundle": str(tiny_bundle), "port": 0, "workers": 2, **changes}
         return _served(Settings(limits=limits, **settings))
 
     return begin

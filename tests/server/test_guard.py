@@ -6,6 +6,7 @@ import httpx
 import pytest
 from tests.server.wire import Start, wait_until
 
+from tumorlens.server.predictor import Predictor
 from tumorlens.server.settings import Limits, Settings, is_loopback
 
 ROUTE = "/v1/predictions"
@@ -89,12 +90,10 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tumorlens.inference import records
-
-    def explode(_: object) -> None:
+    async def explode(*_: object, **__: object) -> None:
         raise RuntimeError("DOE-JANE broke it")
 
-    monkeypatch.setattr(records, "record", explode)
+    monkeypatch.setattr(Predictor, "records", explode)
     answer = client.post(ROUTE, files={"files": ("a.png", picture)})
     assert answer.status_code == 500
     assert answer.json()["detail"] == "an internal error"

@@ -29,14 +29,17 @@ if TYPE_CHECKING:
               help="Host name that clients may use; repeat, or * for any.")  # fmt: skip
 @click.option("--root-path", default="", metavar="PATH",
               help="Path below which a reverse proxy offers the server.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
-              help="Threads of one forward pass.")  # fmt: skip
-@click.option("--decoders", type=click.IntRange(1, 64), default=2, show_default=True,
-              help="Pictures decoded at the same time.")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1, 256), default=8, show_default=True,
-              help="Most pictures in one forward pass.")  # fmt: skip
-@click.option("--batch-ms", type=click.FloatRange(0, 1000), default=5.0, show_default=True,
-              help="Longest wait of a picture for others that are being decoded.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 256),
+              help="Pictures worked on at the same time, a process each. Default: as many as there "
+                   "are processors.")  # fmt: skip
+@click.option("--file-seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True,
+              help="Time the work on a file may take; one second more for each MiB.")  # fmt: skip
+@click.option("--study-seconds", type=click.FloatRange(0.1, 86400), default=30.0,
+              show_default=True,
+              help="The same for a study.")  # fmt: skip
+@click.option("--worker-memory", type=click.IntRange(256, 1 << 20), default=2048,
+              show_default=True, metavar="MIB",
+              help="Memory the work on a file or study may take.")  # fmt: skip
 @click.option("--queue", type=click.IntRange(1, 100_000), default=512, show_default=True,
               help="Most pictures waiting; more are answered 503.")  # fmt: skip
 @click.option("--max-files", type=click.IntRange(1, 10_000), default=256, show_default=True,
@@ -63,7 +66,7 @@ def command(**options: Any) -> None:
 
 def _settings(
     *, open_: bool, token_file: Path | None, max_files: int, max_body: int, max_pixels: int,
-    queue: int, batch_ms: float, **options: Any,
+    queue: int, file_seconds: float, study_seconds: float, worker_memory: int, **options: Any,
 ) -> "Settings":  # fmt: skip
     from tumorlens.server.settings import MIB, Limits, Settings, is_loopback
 
@@ -77,9 +80,10 @@ def _settings(
         raise click.UsageError("--max-files must not be more than --queue")
     limits = Limits(
         files=max_files, body_bytes=max_body * MIB, queue_bytes=2 * max_body * MIB,
-        pixels=max_pixels, queue_pictures=queue,
+        pixels=max_pixels, queue_pictures=queue, file_seconds=file_seconds,
+        study_seconds=study_seconds, worker_bytes=worker_memory * MIB,
     )  # fmt: skip
-    return Settings(tokens=tokens, batch_seconds=batch_ms / 1000, limits=limits, **options)
+    return Settings(tokens=tokens, limits=limits, **options)
 
 
 def _tokens(path: Path) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 import tumorlens
+from tumorlens.bundle import load
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.server import pages, problems, routes, site
+from tumorlens.server import pages, problems, routes, scratch, site
 from tumorlens.server.admission import AdmissionControl
 from tumorlens.server.guard import Guard
 from tumorlens.server.metrics import Metrics
@@ -23,14 +24,14 @@ _DESCRIPTION: Final = f"Classifies brain MRI slices. {RESEARCH_NOTICE}"
 def create_app(settings: Settings) -> ASGIApp:
     """Load the bundle and build the server; raise ``BundleError`` where that cannot be used."""
     metrics = Metrics()
-    classifier = tumorlens.load(settings.bundle, threads=settings.threads)
-    predictor = Predictor(classifier, settings, metrics)
+    bundle = load(settings.bundle)
+    scratch.sweep()
+    predictor = Predictor(bundle, settings, metrics)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        predictor.start()
         yield
-        await predictor.stop()
+        predictor.close()
 
     app = FastAPI(
         title="tumorlens",
@@ -43,6 +44,6 @@ def create_app(settings: Settings) -> ASGIApp:
     app.state.tumorlens = State(settings, metrics, AdmissionControl(settings.limits), predictor)
     problems.install(app)
     app.include_router(routes.api)
-    app.include_router(pages.router(site.assets(classifier.bundle)))
+    app.include_router(pages.router(site.assets(bundle)))
     pages.add_docs(app)
     return Guard(app, settings, metrics)

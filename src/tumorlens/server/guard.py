@@ -17,6 +17,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import BUSY, Problem
 from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Settings
@@ -189,6 +190,9 @@ def _digest(token: str) -> bytes:
 
 def _log_error(error: BaseException) -> None:
     """Type and place of an unexpected error, without its message, which may quote the input."""
+    if isinstance(error, WorkerFaultError):  # says no more than that
+        LOG.error("internal error in a worker: %s", error)
+        return
     frames: Iterable[Any] = traceback.extract_tb(error.__traceback__)[-6:]
     places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(list(frames)))
     LOG.error("internal error %s at %s", type(error).__name__, places)

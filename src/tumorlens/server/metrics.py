@@ -7,7 +7,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
@@ -32,14 +31,13 @@ class Metrics:
             "tumorlens_pictures", "Pictures by what became of them: a decision or an error.",
             ("outcome",), registry=self.registry,
         )  # fmt: skip
-        self.batches = Histogram(
-            "tumorlens_batch_size", "Pictures in one forward pass.",
-            buckets=_SIZES, registry=self.registry,
-        )  # fmt: skip
         self.queue = Gauge(
             "tumorlens_queue_pictures", "Pictures accepted and not yet answered.",
             registry=self.registry,
         )  # fmt: skip
+        self.workers = Gauge(
+            "tumorlens_workers", "Worker processes that are ready.", registry=self.registry
+        )
         self.queue_bytes = Gauge(
             "tumorlens_queue_bytes", "Bytes of uploads in memory.", registry=self.registry
         )

@@ -1,176 +1,185 @@
-"""From uploaded bytes to records: decode in threads, batch the forward passes, explain.
-
-What a picture is, what is wrong with it and what it shows all come from ``imaging`` and
-``inference``; a record is what ``tumorlens predict`` writes.
-"""
+"""From uploads to records: hands each file, or a study, to the worker processes."""
 
 import asyncio
-import base64
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, Literal
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from tumorlens.errors import InputError
-from tumorlens.imaging import encode, reader
-from tumorlens.imaging.facts import sides_of
-from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.pixel_budget import limit_pixels
-from tumorlens.inference import records
-from tumorlens.inference.classifier import Classifier, Failure, PreparedImage, RawPrediction
-from tumorlens.inference.explanation import overlay
-from tumorlens.inference.volume import predict_volume
-from tumorlens.server import studies
+from tumorlens.bundle import Bundle
+from tumorlens.errors import BundleError, CrashedError, LimitExceededError
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.pool import Outcome, Pool, PoolSettings
+from tumorlens.isolation.process import WorkerStartError
+from tumorlens.isolation.turns import Turn
+from tumorlens.server import scratch, tasks
 from tumorlens.server.admission import Ticket
-from tumorlens.server.batching import Batcher
 from tumorlens.server.metrics import Metrics
-from tumorlens.server.settings import Settings
+from tumorlens.server.problems import Problem
+from tumorlens.server.renaming import file_name
+from tumorlens.server.settings import MIB, Settings
+from tumorlens.server.tasks import Made
 from tumorlens.server.uploads import Upload
 
 HeatmapMode = Literal["0", "1", "grid"]
-Record = dict[str, Any]
+_MAX_CRASHES: Final = 8
+"""Inputs of a study that may end their process before the rest is given up."""
+_LEAST_SECONDS: Final = 1.0
 
 
 class Predictor:
-    """The network behind the routes. ``start`` and ``stop`` belong to the server's life."""
+    """The worker processes behind the routes."""
 
-    def __init__(self, classifier: Classifier, settings: Settings, metrics: Metrics) -> None:
-        """Take a loaded classifier."""
-        self.classifier = classifier
+    def __init__(self, bundle: Bundle, settings: Settings, metrics: Metrics) -> None:
+        """Start the processes; raise ``BundleError`` where they cannot use ``bundle``."""
+        self.bundle = bundle
         self._limits, self._metrics = settings.limits, metrics
-        self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="server-decode")
-        self._studies = ThreadPoolExecutor(1, thread_name_prefix="server-study")
-        self._decoding = 0
-        self._batcher: Batcher[PreparedImage, RawPrediction] = Batcher(
-            classifier.answer, size=settings.batch_size, seconds=settings.batch_seconds,
-            coming=lambda: self._decoding, observe=metrics.batches.observe,
+        count = settings.workers or _cores()
+        self.pool = Pool(
+            tasks.SERVICE, tasks.options(bundle),
+            PoolSettings(quick=count, slow=max(1, count // 2),
+                         memory_bytes=settings.limits.worker_bytes),
         )  # fmt: skip
-        # The decoding threads are the parallelism, as in `Classifier.predict_paths`.
-        self._blas: threadpool_limits | None = None
+        try:
+            self.pool.start()
+        except WorkerStartError as error:
+            raise BundleError(str(error)) from error
 
-    def start(self) -> None:
-        """Begin to work; needs a running loop."""
-        self._blas = threadpool_limits(limits=1, user_api="blas")
-        self._batcher.start()
-
-    async def stop(self) -> None:
-        """Finish what was accepted, then end the threads."""
-        await self._batcher.stop()
-        self._pool.shutdown()
-        self._studies.shutdown()
-        if self._blas is not None:
-            self._blas.restore_original_limits()
+    def close(self) -> None:
+        """End the processes."""
+        self.pool.close()
 
     async def records(
-        self, uploads: list[Upload], ticket: Ticket, *, heatmap: HeatmapMode, preview: bool
-    ) -> list[Record]:
+        self, uploads: list[Upload], ticket: Ticket, turn: Turn, *, heatmap: HeatmapMode,
+        preview: bool,
+    ) -> list[Made]:  # fmt: skip
         """One record a file, in order. ``uploads`` is emptied: bytes are let go once decoded."""
-        tasks = [
-            self._record(uploads, place, ticket, heatmap, preview) for place in range(len(uploads))
-        ]
-        return list(await asyncio.gather(*tasks))
-
-    async def study(self, uploads: list[Upload], ticket: Ticket) -> tuple[list[Record], int]:
-        """Records of one study, and how many of its files are no pictures.
-
-        One study at a time: its volumes are the largest things that the server holds.
-        """
-        loop = asyncio.get_running_loop()
-        made, skipped = await loop.run_in_executor(
-            self._studies, studies.answer, self.classifier, uploads, self._limits.pixels
-        )
-        for one in made:
-            self._count(one)
-        ticket.free(ticket.bytes)
-        return made, skipped
+        waiting = []
+        while uploads:
+            name, data = uploads.pop(0)
+            request = tasks.picture_request(name, data, self._limits.pixels, heatmap, preview)
+            waiting.append(self._record(request, name, len(data), ticket, turn))
+        return list(await asyncio.gather(*waiting))
 
     async def _record(
-        self,
-        uploads: list[Upload],
-        place: int,
-        ticket: Ticket,
-        heatmap: HeatmapMode,
-        preview: bool,
-    ) -> Record:
-        keep = heatmap == "1" or preview
-        loop = asyncio.get_running_loop()
-        self._decoding += 1
-        try:
-            decoded = await loop.run_in_executor(self._pool, self._decode, uploads[place], keep)
-        finally:
-            self._decoding -= 1
-            self._batcher.nudge()
-            # Not needed any more, however long the other files of the request still take.
-            ticket.free(len(uploads[place].data))
-            uploads[place] = Upload(uploads[place].name, b"")
-        if isinstance(decoded, dict):
-            return self._count(decoded)
-        prepared, image = decoded
-        answer = await self._batcher.submit(prepared)
-        if heatmap == "0" and not preview:
-            return self._count(records.record(answer.prediction))
-        return self._count(
-            await loop.run_in_executor(self._pool, _illustrate, answer, image, heatmap, preview)
-        )
+        self, request: Message, name: str, size: int, ticket: Ticket, turn: Turn
+    ) -> Made:
+        seconds = self._seconds(self._limits.file_seconds, size)
+        found = await self._run(request, name, seconds, turn)
+        # Not needed any more, however long the other files of the request still take.
+        ticket.free(size)
+        if found.error is not None:
+            return self._count(tasks.failure(name, found.error, name))
+        return self._count(tasks.made(found.parts[0]))
 
-    def _count(self, made: Record) -> Record:
+    async def study(
+        self, uploads: list[Upload], ticket: Ticket, turn: Turn
+    ) -> tuple[list[Made], int]:
+        """Records of one study, and how many of its files are no pictures."""
+        seconds = self._seconds(self._limits.study_seconds, ticket.bytes)
+        names = [upload.name for upload in uploads]
+        async with _on_disk(uploads) as folder:
+            uploads.clear()
+            reading = _Study(seconds)
+            while reading.goes_on:
+                request = tasks.study_request(folder, names, self._limits.pixels, reading.start)
+                reading.take(await self._run(request, "study", reading.left(), turn))
+        for made in reading.made:
+            self._count(made)
+        return reading.made, reading.skipped
+
+    async def _run(self, request: Message, source: str, seconds: float, turn: Turn) -> Outcome:
+        """Cancelled with the task that awaits it: a client that leaves frees its worker."""
+        future = self.pool.submit(request, source=source, seconds=seconds, turn=turn)
+        return await asyncio.wrap_future(future)
+
+    def _seconds(self, least: float, size: int) -> float:
+        return least + self._limits.mib_seconds * size / MIB
+
+    def _count(self, made: Made) -> Made:
         """Count what became of a picture, and pass it on."""
-        failed = "error" in made
-        outcome = f"error_{made['error']['kind']}" if failed else made.get("decision", "classified")
-        self._metrics.pictures.labels(outcome).inc()
+        self._metrics.pictures.labels(made.outcome).inc()
         return made
 
-    def _decode(
-        self, upload: Upload, keep: bool
-    ) -> tuple[PreparedImage, MedicalImage | None] | Record:
-        """In a thread: everything before the forward pass. ``keep`` the picture for drawing.
 
-        What needs no shared forward pass, a volume or a failure, is a record already.
-        """
+class _Study:
+    """What is known of a study so far. An input that ends its worker costs the others nothing."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self.made: list[Made] = []
+        self.skipped = 0
+        self.start = 0
+        self.goes_on = True
+        self._crashes = 0
+
+    def left(self) -> float:
+        """Seconds until its deadline."""
+        return max(_LEAST_SECONDS, self._until - time.monotonic())
+
+    def take(self, outcome: Outcome) -> None:
+        """Add what a worker has answered; decide whether another has to go on."""
+        at, path, inputs = None, "study", 0
+        for part in outcome.parts:
+            content = part.content
+            if "outcome" in content:
+                self.made.append(tasks.made(part))
+            elif "at" in content:
+                at, path = int(content["at"]), str(content["path"])
+            else:
+                self.skipped, inputs = int(content["skipped"]), int(content["inputs"])
+        error = outcome.error
+        self.goes_on = False
+        if error is None:
+            return
+        self.made.append(tasks.failure(path, error, "study"))
+        self._crashes += 1
+        if at is None or at + 1 >= inputs:
+            return
+        if isinstance(error, CrashedError | LimitExceededError) and self._crashes < _MAX_CRASHES:
+            self.start, self.goes_on = at + 1, True
+        else:
+            left = type(error)(f"study: {inputs - at - 1} of its {inputs} inputs were not read")
+            self.made.append(tasks.failure("study", left, "study"))
+
+
+@asynccontextmanager
+async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
+    """Write the files of a study; raise ``Problem`` (507) where there is no room for them."""
+    with ExitStack() as stack:
         try:
-            with limit_pixels(self._limits.pixels):
-                image = reader.read_bytes(upload.data, upload.name)
-            if image.is_volume:
-                return records.record(predict_volume(self.classifier, image))
-            return self.classifier.prepare(image), image if keep else None
-        except InputError as error:
-            return records.record(Failure.of(upload.name, error))
+            folder = stack.enter_context(scratch.folder())
+            writing = asyncio.create_task(asyncio.to_thread(_write, folder, list(uploads)))
+            # A client that leaves ends the waiting, not the thread, which must not write into a
+            # folder that is being deleted.
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait({writing})
+                raise
+        except OSError as error:
+            raise Problem(
+                HTTPStatus.INSUFFICIENT_STORAGE, "no_room",
+                "the temporary folder of the server has no room for the study; try again later",
+            ) from error  # fmt: skip
+        yield folder
 
 
-def _illustrate(
-    answer: RawPrediction, image: MedicalImage | None, heatmap: HeatmapMode, preview: bool
-) -> Record:
-    """In a thread: add what was asked for to see."""
-    prediction = answer.prediction if heatmap == "0" else answer.explained()
-    made = records.record(prediction)
-    if image is not None and heatmap == "1" and prediction.heatmap is not None:
-        made["heatmap"]["overlay_png"] = _base64(overlay(image, prediction.heatmap, image.facts))
-    if image is not None and preview:
-        made["preview"] = _preview(image)
-    return made
+def _write(folder: Path, uploads: Sequence[Upload]) -> None:
+    for number, upload in enumerate(uploads):
+        (folder / file_name(number)).write_bytes(upload.data)
 
 
-def _preview(image: MedicalImage) -> Record:
-    """The picture as 16-bit PNG: ``low`` and ``high`` are the intensities of 0 and 65535."""
-    low, high = float(image.pixels.min()), float(image.pixels.max())
-    sides = sides_of(image.facts)
-    scaled = (image.pixels.astype(np.float64) - low) * (65535.0 / max(high - low, 1e-30))
-    return {
-        "png": _base64(encode.png(np.rint(scaled).astype(np.uint16))),
-        "low": low,
-        "high": high,
-        "height": image.height,
-        "width": image.width,
-        "sides": sides._asdict() if sides else None,
-    }
+def _cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def unusable(made: Sequence[Record]) -> bool:
+def unusable(made: Sequence[Made]) -> bool:
     """Whether not one of the files got an answer."""
-    return all("error" in one for one in made)
+    return all(one.failed for one in made)

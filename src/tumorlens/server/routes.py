@@ -1,6 +1,6 @@
 """The routes: what goes in and out over HTTP."""
 
-import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.server import metrics, schemas, uploads
+from tumorlens.server import metrics, schemas, tasks, uploads
+from tumorlens.server.clients import turn_of, unless_gone
 from tumorlens.server.predictor import HeatmapMode, unusable
 from tumorlens.server.problems import MEDIA_TYPE, Problem
 from tumorlens.server.state import State
+from tumorlens.server.tasks import Made
 
 _PROBLEMS: Final = {
     400: "The request is malformed.",
@@ -22,6 +24,7 @@ _PROBLEMS: Final = {
     415: "The body is not multipart/form-data.",
     422: "A parameter is wrong.",
     503: "The server is at its limit; see Retry-After.",
+    507: "The disk of the server has no room for the study.",
 }
 FILES_BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -83,20 +86,19 @@ async def predictions(
     state: State = request.app.state.tumorlens
     with state.admission.ticket() as ticket:
         files = await uploads.receive(request, state.settings.limits, ticket)
-        made = await state.predictor.records(files, ticket, heatmap=heatmap, preview=preview)
+        working = state.predictor.records(
+            files, ticket, turn_of(request), heatmap=heatmap, preview=preview
+        )
+        made = await unless_gone(request, working)
     if unusable(made):
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file",
-            made[0]["error"]["message"] if len(made) == 1 else f"none of {len(made)} files",
-            predictions=made,
-        )  # fmt: skip
-    return _json({"predictions": made, "notice": RESEARCH_NOTICE})
+        raise _no_usable_file(made, f"none of {len(made)} files")
+    return _records(made)
 
 
 @api.post(
     "/v1/studies",
     response_model=schemas.StudyAnswers,
-    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
+    responses=problems(400, 401, 403, 408, 413, 415, 422, 503, 507, unprocessable=_NOT_ONE),
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify a study",
@@ -112,11 +114,12 @@ async def study(request: Request) -> Response:
     state: State = request.app.state.tumorlens
     with state.admission.study_ticket() as ticket:
         files = await uploads.receive(request, state.settings.limits, ticket)
-        made, skipped = await state.predictor.study(files, ticket)
+        working = state.predictor.study(files, ticket, turn_of(request))
+        made, skipped = await unless_gone(request, working)
     if unusable(made):
-        detail = made[0]["error"]["message"] if made else "no picture among the files"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file", detail, predictions=made)
-    return _json({"predictions": made, "skipped": skipped, "notice": RESEARCH_NOTICE})
+        nothing = f"none of {len(made)} inputs" if made else "no picture among the files"
+        raise _no_usable_file(made, nothing)
+    return _records(made, skipped=skipped)
 
 
 @api.get(
@@ -163,15 +166,30 @@ async def readyz(request: Request) -> Response:
     summary="Metrics for Prometheus",
 )
 async def prometheus(request: Request) -> Response:
-    """Requests, latency, queue, refusals by reason, pictures by outcome, batch sizes."""
+    """Requests, latency, queue, refusals by reason, pictures by outcome, workers."""
     state: State = request.app.state.tumorlens
     state.metrics.queue.set(state.admission.pictures)
     state.metrics.queue_bytes.set(state.admission.bytes)
+    state.metrics.workers.set(len(state.predictor.pool.pids))
     text = await run_in_threadpool(state.metrics.exposition)
     return Response(text, media_type=metrics.MEDIA_TYPE)
 
 
-def _json(content: dict[str, Any]) -> Response:
-    # A name may hold what is no text; it is sent as an escape, as the command line writes it.
-    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+def _no_usable_file(made: Sequence[Made], otherwise: str) -> Problem:
+    """What is wrong with the one file, or ``otherwise``; the records say it of each."""
+    records = [one.record() for one in made]
+    detail = records[0]["error"]["message"] if len(records) == 1 else otherwise
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file", detail, predictions=records
+    )  # fmt: skip
+
+
+def _records(made: Sequence[Made], **more: Any) -> Response:
+    """The records as the workers wrote them, unread."""
+    rest = tasks.to_json({**more, "notice": RESEARCH_NOTICE})
+    body = b'{"predictions": [' + b", ".join(one.json for one in made) + b"], " + rest[1:]
     return Response(body, media_type="application/json")
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(tasks.to_json(content), media_type="application/json")

@@ -37,6 +37,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     connections: Count = 1024
     """Most open connections."""
 
+    file_seconds: Seconds = 10.0
+    """Time the work on one file may take."""
+    study_seconds: Seconds = 30.0
+    """Time the work on one study may take."""
+    mib_seconds: Annotated[float, Meta(ge=0.0)] = 1.0
+    """Time more for each MiB of the file or study."""
+    worker_bytes: Count = 2048 * MIB
+    """Memory that the work on one file or study may take."""
+
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where the largest request could never be accepted."""
         if self.files > self.queue_pictures or self.body_bytes > self.queue_bytes:
@@ -58,14 +67,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tokens: tuple[str, ...] = ()
     """Bearer tokens, any of which opens ``/v1`` and ``/metrics``; none: open to all who reach
     it."""
-    threads: Count = 1
-    """CPU threads of one forward pass."""
-    decoders: Count = 2
-    """Pictures decoded at the same time."""
-    batch_size: Count = 8
-    """Most pictures in one forward pass."""
-    batch_seconds: Annotated[float, Meta(ge=0.0)] = 0.005
-    """How long a picture may wait for others that are being decoded."""
+    workers: Count | None = None
+    """Pictures worked on at the same time, each in a process of its own; None: as many as there
+    are processors. Half as many more are there for what takes long, and one to spare."""
     limits: Limits = Limits()
 
 

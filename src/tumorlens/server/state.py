@@ -21,12 +21,12 @@ class State:
 
     def models(self) -> dict[str, Any]:
         """``schemas.Models``."""
-        identity = self.predictor.classifier.model
-        info = self.predictor.classifier.bundle.info
+        bundle = self.predictor.bundle
+        info = bundle.info
         model = {
-            "name": identity.name,
-            "version": identity.version,
-            "sha256": identity.sha256,
+            "name": info.name,
+            "version": info.version,
+            "sha256": bundle.sha256,
             "classes": list(info.classes),
             "parameters": info.network.parameters,
             "macs": info.network.macs,

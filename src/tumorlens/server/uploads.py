@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from tumorlens.server.admission import Ticket
+from tumorlens.server.clients import gone
 from tumorlens.server.problems import Problem, malformed, too_large
 from tumorlens.server.settings import Limits
 
@@ -52,6 +54,8 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
         raise Problem(
             HTTPStatus.REQUEST_TIMEOUT, "slow", f"no whole body in {limits.body_seconds:g} seconds"
         ) from error
+    except ClientDisconnect as error:
+        raise gone() from error
     except FormParserError as error:
         raise malformed("the multipart body is damaged") from error
     if not collector.ended:

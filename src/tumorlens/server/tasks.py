@@ -1,0 +1,92 @@
+"""What the server asks of its worker processes, and what they answer. Imports nothing heavy: the
+process that listens has no use for the network or for decoders."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from tumorlens.bundle import Bundle
+from tumorlens.errors import InputError
+from tumorlens.isolation.frames import Message
+
+Record = dict[str, Any]
+SERVICE: Final = "tumorlens.server.work:make"
+PICTURE: Final = "picture"
+STUDY: Final = "study"
+_OUTCOME: Final = re.compile(r"[a-z_]{1,40}")
+
+
+def options(bundle: Bundle) -> Message:
+    """What ``make`` needs: the bundle that the server has read and checked, not its path."""
+    gate = () if bundle.gate is None else (bundle.gate,)
+    return Message({}, (msgspec.json.encode(bundle.info), bundle.model, *gate))
+
+
+def picture_request(name: str, data: bytes, pixels: int, heatmap: str, preview: bool) -> Message:
+    """Ask for the record of one file; pictures of more than ``pixels`` pixels are refused.
+
+    The answer has one part: ``outcome`` (a decision, or ``error_`` and the kind), and the record.
+    """
+    content = {"task": PICTURE, "name": name, "pixels": pixels, "heatmap": heatmap,
+               "preview": preview}  # fmt: skip
+    return Message(content, (data,))
+
+
+def study_request(folder: Path, names: Sequence[str], pixels: int, start: int) -> Message:
+    """Ask for the records of what lies in ``folder``, from input number ``start`` on.
+
+    Parts are ``{"skipped", "inputs"}`` first, then for each input ``{"at", "path"}`` and its
+    records, as in ``picture_request``.
+    """
+    content = {"task": STUDY, "folder": str(folder), "names": list(names), "pixels": pixels,
+               "start": start}  # fmt: skip
+    return Message(content)
+
+
+class Made(NamedTuple):
+    """A record, as a worker has written it."""
+
+    outcome: str
+    """A decision, or ``error_`` and the kind."""
+    json: bytes
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error."""
+        return self.outcome.startswith("error_")
+
+    def record(self) -> Record:
+        """Its fields."""
+        found: Record = json.loads(self.json)
+        return found
+
+
+def part(made: Record) -> Message:
+    """A record as a part of an answer."""
+    failed = "error" in made
+    outcome = f"error_{made['error']['kind']}" if failed else made.get("decision", "classified")
+    return Message({"outcome": outcome}, (to_json(made),))
+
+
+def made(part: Message) -> Made:
+    """The record in a part of an answer; raise ``ValueError`` where there is none."""
+    outcome = str(part.content.get("outcome"))
+    if _OUTCOME.fullmatch(outcome) is None or len(part.blobs) != 1:
+        raise ValueError("a worker's answer is no record")
+    return Made(outcome, part.blobs[0])
+
+
+def failure(path: str, error: InputError, source: str) -> Made:
+    """The record of ``error``, with ``path`` where its message begins with ``source``."""
+    message = path + str(error).removeprefix(source)
+    record = {"path": path, "error": {"kind": error.kind, "message": message}}
+    return Made(f"error_{error.kind}", to_json(record))
+
+
+def to_json(made: Record) -> bytes:
+    """UTF-8. A name may hold what is no text; it is sent as an escape, as ``predict`` does."""
+    return json.dumps(made, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,0 +1,133 @@
+"""What a worker process of the server does: from bytes or files to records as JSON.
+
+What a picture is, what is wrong with it and what it shows all come from ``imaging`` and
+``inference``; a record is what ``tumorlens predict`` writes. Nothing here runs in the process that
+listens: a damaged file can hang, fill or end no more than the worker (``isolation``).
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from tumorlens.bundle import Bundle, BundleInfo
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging.pixel_budget import limit_pixels
+from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.series import Series
+from tumorlens.inference import records
+from tumorlens.inference.classifier import Classifier, Failure, RawPrediction
+from tumorlens.inference.explanation import overlay
+from tumorlens.inference.volume import predict_image, predict_volume
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.worker import Handler
+from tumorlens.server.renaming import Renaming
+from tumorlens.server.tasks import PICTURE, Record, part
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.finder import Input
+
+
+def make(options: Message) -> Handler:
+    """Load the network; raise ``BundleError``."""
+    info, model, *gate = options.blobs
+    bundle = Bundle(msgspec.json.decode(info, type=BundleInfo), model, gate[0] if gate else None)
+    work = _Work(Classifier(bundle, threads=1))
+    # Whatever else a request may need is imported here, before the first one waits for it.
+    from tumorlens.imaging import nifti, raster
+    from tumorlens.imaging.dicom import reader as dicom
+    from tumorlens.inference import heatmap
+
+    del nifti, raster, dicom, heatmap
+    return work
+
+
+class _Work:
+    """The handler of a worker."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+
+    def __call__(self, request: Message) -> Iterator[Message]:
+        asked = request.content
+        with limit_pixels(asked["pixels"]):
+            if asked["task"] == PICTURE:
+                yield part(self._picture(asked, request.blobs[0]))
+            else:
+                yield from self._study(asked)
+
+    def _picture(self, asked: Record, data: bytes) -> Record:
+        heatmap, preview = asked["heatmap"], asked["preview"]
+        try:
+            image = reader.read_bytes(data, asked["name"])
+            if image.is_volume:
+                return records.record(predict_volume(self._classifier, image))
+            (answer,) = self._classifier.answer([self._classifier.prepare(image)])
+        except InputError as error:
+            return records.record(Failure.of(asked["name"], error))
+        if heatmap == "0" and not preview:
+            return records.record(answer.prediction)
+        return _illustrate(answer, image, heatmap, preview)
+
+    def _study(self, asked: Record) -> Iterator[Message]:
+        renaming = Renaming(asked["folder"], asked["names"])
+        found = finder.find(renaming.whole)
+        yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
+        for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
+            path = one if isinstance(one, str) else one.path
+            yield Message({"at": place, "path": renaming(path)})
+            for made in self._records(one, path):
+                yield part(renaming(made))
+        for path, error in found.failures:
+            yield part(renaming(records.record(Failure.of(path, error))))
+
+    def _records(self, one: "Input", path: str) -> Iterator[Record]:
+        """Of one input: never more than one series or volume is in memory."""
+        try:
+            image, missing = _read(one)
+            yield records.record(predict_image(self._classifier, image))
+        except InputError as error:
+            yield records.record(Failure.of(path, error))
+            return
+        for file, reason in missing:
+            yield records.record(Failure.of(file, reason))
+
+
+def _read(one: "Input") -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]:
+    if isinstance(one, Series):
+        return one.read()
+    return (reader.read(one) if isinstance(one, str) else one.read()), ()
+
+
+def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, preview: bool) -> Record:
+    """Add what was asked for to see."""
+    prediction = answer.prediction if heatmap == "0" else answer.explained()
+    made = records.record(prediction)
+    if heatmap == "1" and prediction.heatmap is not None:
+        made["heatmap"]["overlay_png"] = _base64(overlay(image, prediction.heatmap, image.facts))
+    if preview:
+        made["preview"] = _preview(image)
+    return made
+
+
+def _preview(image: MedicalImage) -> Record:
+    """The picture as 16-bit PNG: ``low`` and ``high`` are the intensities of 0 and 65535."""
+    low, high = float(image.pixels.min()), float(image.pixels.max())
+    sides = sides_of(image.facts)
+    scaled = (image.pixels.astype(np.float64) - low) * (65535.0 / max(high - low, 1e-30))
+    return {
+        "png": _base64(encode.png(np.rint(scaled).astype(np.uint16))),
+        "low": low,
+        "high": high,
+        "height": image.height,
+        "width": image.width,
+        "sides": sides._asdict() if sides else None,
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
