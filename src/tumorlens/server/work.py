@@ -15,9 +15,9 @@ import numpy as np
 from tumorlens.bundle import Bundle, BundleInfo
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder, reader
-from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.imaging.series import Series
 from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier, Failure, RawPrediction

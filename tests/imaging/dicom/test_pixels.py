@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     MPEG2MPML,
     UID,
@@ -96,6 +96,25 @@ def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind:
     dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
     dataset.compress(syntax)
     np.testing.assert_array_equal(gray(as_mr(dataset)), stored)
+
+
+def test_a_damaged_jpeg_ls_frame_without_its_end_is_refused(write_dicom: Write) -> None:
+    """Other decoders go on for seconds here, with the interpreter stopped."""
+    ring = 100 + 99 * np.sin(np.hypot(*np.mgrid[-16:16, -16:16]) / 2)
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(ring.astype(np.uint16) * np.uint16(16))))
+    dataset.compress(JPEGLSLossless)
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame[:528] + b"\x4d" + frame[528:-2]])
+    with pytest.raises(CorruptInputError, match="damaged DICOM"):
+        gray(as_mr(dataset))
+
+
+def test_a_whole_jpeg_ls_frame_without_its_end_is_read(head: Gray, write_dicom: Write) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+    dataset.compress(JPEGLSLossless)
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame[: frame.rindex(b"\xff\xd9")]])
+    np.testing.assert_array_equal(gray(as_mr(dataset)), head)
 
 
 @pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])

@@ -1,7 +1,9 @@
-"""A decoder of lossless and 12-bit JPEG for pydicom: libjpeg-turbo, as imagecodecs wraps it.
+"""A decoder of lossless and 12-bit JPEG, and of JPEG-LS, for pydicom: imagecodecs.
 
-pydicom itself knows two for these encodings. One is under the GPL; the other, GDCM, ends the whole
-process at some damaged frames (docs/decisions/0007-dicom-nifti.md). This one raises.
+pydicom itself knows two for the first. One is under the GPL; the other, GDCM, ends the whole
+process at some damaged frames (docs/decisions/0007-dicom-nifti.md). For JPEG-LS it knows pyjpegls,
+which keeps the interpreter to itself for some seconds at others. This one raises, and lets other
+threads run meanwhile.
 
 The shape of this module is what pydicom asks of a plugin (its guide to decoder plugins).
 """
@@ -10,10 +12,20 @@ from importlib.util import find_spec
 from typing import Final
 
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 LABEL: Final = "imagecodecs"
-SYNTAXES: Final = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+_LS: Final = (JPEGLSLossless, JPEGLSNearLossless)
+SYNTAXES: Final = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, *_LS)
+_END: Final = b"\xff\xd9"
+_PADDING: Final = 16
+"""Bytes at the end in which the marker is looked for."""
 DECODER_DEPENDENCIES: Final = dict.fromkeys(SYNTAXES, ("imagecodecs",))
 
 
@@ -26,12 +38,23 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     """Decode one frame to its samples; tells ``runner`` how wide they are."""
     import imagecodecs
 
-    # Samples come as they are stored: whether three of them are RGB says the data set.
-    space = "RGB" if runner.samples_per_pixel == 3 else None
-    samples = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
+    if runner.transfer_syntax in _LS:
+        samples = imagecodecs.jpegls_decode(_ended(frame))
+    else:
+        # Samples come as they are stored: whether three of them are RGB says the data set.
+        space = "RGB" if runner.samples_per_pixel == 3 else None
+        samples = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
     runner.set_option("bits_allocated", samples.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     return bytes(samples.tobytes())
+
+
+def _ended(frame: bytes) -> bytes:
+    """``frame`` with the marker of its end, if that is missing.
+
+    At a damaged frame that just stops, CharLS goes on for some seconds.
+    """
+    return bytes(frame) if _END in frame[-_PADDING:] else bytes(frame) + _END
 
 
 def register() -> None:

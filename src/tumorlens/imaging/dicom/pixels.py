@@ -51,7 +51,7 @@ _PLUGINS: Final = {
     JPEGExtended12Bit: jpeg.LABEL,
     JPEGLossless: jpeg.LABEL,
     JPEGLosslessSV1: jpeg.LABEL,
-    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, jpeg.LABEL),
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
 """The one decoder for each encoding: never whichever happens to be installed."""
