@@ -24,6 +24,14 @@ MAX_INFLATED_BYTES: Final = 1 << 29
 """Most bytes that are unfolded of one compressed file."""
 MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 """Most bytes between the beginning of a NIfTI file and its first voxel."""
+MAX_DICOM_TOP_ELEMENTS: Final = 50_000
+"""Most elements of a DICOM file outside its sequences."""
+MAX_DICOM_ELEMENTS: Final = 600_000
+"""Most elements of a DICOM file: 4,096 frames of 140 elements each."""
+MAX_DICOM_ITEMS: Final = 200_000
+"""Most items of all sequences of a DICOM file: 4,096 frames of 48 each."""
+MAX_DICOM_VALUE_BYTES: Final = 1 << 20
+"""Most bytes of one element of a DICOM file that is a list of texts or numbers."""
 MAX_STUDY_FILES: Final = 20_000
 """Most files of a folder or archive that are taken for one study."""
 MAX_STUDY_BYTES: Final = 4 << 30

@@ -2,11 +2,11 @@
 
 import io
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.filereader import read_dataset, read_preamble
+from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -16,6 +16,7 @@ from pydicom.uid import (
 )
 
 from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
+from tumorlens.imaging.dicom.budget import Budget, CountedStream
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.wording import first_line
@@ -48,26 +49,51 @@ def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Datase
 
 
 def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:
+    budget = Budget(source)
+    try:
+        return _read_counted(stream, source, pixels, budget)
+    except Exception:
+        if budget.error is not None:
+            raise budget.error from None
+        raise
+
+
+def _read_counted(stream: BinaryIO, source: str, pixels: bool, budget: Budget) -> Dataset:
     preamble = read_preamble(stream, force=True)
-    meta = FileMetaDataset(read_dataset(stream, False, True, stop_when=_beyond_file_meta))
+    counted = _counted(stream, budget)
+    meta = FileMetaDataset(read_dataset(counted, False, True, stop_when=_beyond_file_meta))
+    stop = _stop(budget, pixels)
+    dataset: Dataset
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
-        return dcmread(stream, force=True, stop_before_pixels=not pixels)
-    # pydicom would inflate without bound.
-    plain = io.BytesIO(_inflate(stream.read(), source))
-    read = read_dataset(plain, False, True, stop_when=None if pixels else _at_pixels)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(plain, read, preamble, meta, False, True)
-    dataset.set_original_encoding(False, True, read._character_set)
+        dataset = read_partial(counted, stop_when=stop, force=True)
+    else:
+        # pydicom would inflate without bound.
+        plain = io.BytesIO(_inflate(stream.read(), source))
+        read = read_dataset(_counted(plain, budget), False, True, stop_when=stop)
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset = FileDataset(plain, read, preamble, meta, False, True)
+        dataset.set_original_encoding(False, True, read._character_set)
+    budget.check(dataset)
     return dataset
+
+
+def _counted(stream: BinaryIO, budget: Budget) -> BinaryIO:
+    return cast("BinaryIO", CountedStream(stream, budget))
+
+
+def _stop(budget: Budget, pixels: bool) -> "Callable[[BaseTag, str | None, int], bool]":
+    """Called for each element outside the sequences; without ``pixels`` ends before those."""
+
+    def stop(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
+        budget.top_element()
+        return not pixels and tag in _PIXELS
+
+    return stop
 
 
 def _beyond_file_meta(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
     return tag >> 16 != _FILE_META_GROUP
-
-
-def _at_pixels(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
-    return tag in _PIXELS
 
 
 def _inflate(data: bytes, source: str) -> bytes:
