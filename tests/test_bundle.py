@@ -37,6 +37,18 @@ def refusal(folder: Path | str) -> str:
     return message
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("part", [bundle.INFO_FILE, bundle.MODEL_FILE])
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_refused_at_once(copy: Path, part: str, what: str) -> None:
+    (copy / part).unlink()
+    if what == "pipe":
+        os.mkfifo(copy / part)
+    else:
+        (copy / part).symlink_to("/dev/zero")
+    assert f"{part} cannot be read (not a regular file)" in refusal(copy)
+
+
 def test_round_trip(tiny_bundle: Path, tmp_path: Path) -> None:
     loaded = bundle.load(tiny_bundle)
     again = bundle.save(tmp_path / "again", loaded.info, loaded.model)

@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError
+from tumorlens.files import read_regular
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 FORMAT_VERSION: Final = 2
@@ -45,6 +46,7 @@ _NAMES_OF_1: Final = {
     "left_out": "held_out_sources",
 }
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
+_MAX_PART_BYTES: Final = 1024 * 1024 * 1024
 
 
 class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,9 +200,7 @@ def _read_part(folder: Path, name: str, digest: str) -> bytes:
 
 
 def _read_info(folder: Path) -> BundleInfo:
-    data = _read(folder / INFO_FILE)
-    if len(data) > _MAX_INFO_BYTES:
-        raise BundleError(f"{folder}: {INFO_FILE} is too large to be one")
+    data = _read(folder / INFO_FILE, _MAX_INFO_BYTES)
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
         version = facts.get("format_version")
@@ -229,9 +229,9 @@ def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
     return facts | renamed | {"format_version": FORMAT_VERSION}
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most_bytes: int = _MAX_PART_BYTES) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, most_bytes)
     except OSError as error:
         raise BundleError(
             f"{path.parent}: {path.name} cannot be read ({error.strerror})"

@@ -1,8 +1,44 @@
 """Files that are there whole, or not at all, whenever the power goes."""
 
+import errno
 import os
+import re
 import secrets
+import stat
 from pathlib import Path
+from typing import Final
+
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+"""What a spreadsheet runs, and what looks like it after ``spreadsheet_safe``."""
+
+
+def spreadsheet_safe(text: str) -> str:
+    """``text`` for a cell of a CSV file: a spreadsheet must not take it for a formula.
+
+    What begins like one gets an apostrophe before it. ``from_spreadsheet_safe`` takes it away.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_spreadsheet_safe(cell: str) -> str:
+    """The text that ``spreadsheet_safe`` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file of at most ``most_bytes``.
+
+    Raises ``OSError`` for anything else: a pipe would wait for ever, a device never ends.
+    """
+    # Opened without waiting, and asked what it is afterwards: it may change in between.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if status.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"larger than {most_bytes} bytes", str(path))
+        return file.read(most_bytes)
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from numpy.typing import NDArray
 
 from tumorlens import bundle
 from tumorlens.cli.predict import command
-from tumorlens.errors import BundleError
+from tumorlens.errors import BundleError, MissingInputError
 from tumorlens.imaging import encode
+from tumorlens.inference.classifier import Failure
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 
@@ -162,6 +165,49 @@ def test_an_interrupted_run_leaves_the_old_output(
     assert run(folder, "--format", "jsonl", "--output", target).exit_code != 0
     assert target.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
+
+
+@pytest.mark.parametrize("layout", ["table", "jsonl", "csv"])
+def test_an_interrupted_run_keeps_the_answers_so_far(
+    run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    from tumorlens.cli import predict
+
+    def interrupted(*_: object, **__: object) -> Iterator[object]:
+        yield Failure.of("first.png", MissingInputError("first.png: no such file"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "_results", interrupted)
+    target = tmp_path / "answers"
+    target.write_text("before")
+    found = run(folder, "--format", layout, "--output", target)
+    assert found.exit_code != 0
+    assert f"the answers so far are in {target}.partial" in found.stderr
+    assert target.read_text() == "before"
+    assert "first.png" in (tmp_path / "answers.partial").read_text()
+    run(folder, "--format", layout, "--output", target)
+    assert (tmp_path / "answers.partial1").exists(), "never over what was kept"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_terminated_run_leaves_no_hidden_file(
+    folder: Path, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    target = tmp_path / "answers"
+    script = f"""
+import os, signal, sys
+from tumorlens.cli import main, predict
+def results(*_, **__):
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield
+predict._results = results
+sys.argv = ["tumorlens", "predict", {str(folder)!r}, "--output", {str(target)!r}, "--bundle",
+            {str(tiny_bundle)!r}]
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scans"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices are files on POSIX only")

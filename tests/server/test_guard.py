@@ -43,7 +43,13 @@ def test_tokens(start: Start, picture: bytes) -> None:
             assert client.get("/v1/models", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::2]:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "localhost.evil.example", "", "[::2]:80", "127.0.0.1:80@evil.example",
+        "127.0.0.1:x", "localhost:", "localhost:1:2", "[::1]evil", "localhost/", "user@localhost",
+    ],
+)  # fmt: skip
 def test_unknown_host_names_are_refused(client: httpx.Client, host: str) -> None:
     answer = client.get("/v1/models", headers={"host": host})
     assert answer.status_code == 400
@@ -62,10 +68,39 @@ def test_allowed_hosts(start: Start) -> None:
             assert answer.status_code == status
 
 
-def test_pages_of_other_sites_may_not_ask(client: httpx.Client) -> None:
-    answer = client.get("/v1/models", headers={"sec-fetch-site": "cross-site"})
-    assert answer.status_code == 403
-    assert client.get("/v1/models", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "unheard-of"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "file://"}, 403),
+        ({"origin": "http://localhost:1", "host": "localhost:2"}, 403),
+        ({"origin": "http://localhost", "host": "localhost:8000"}, 403),
+        ({"origin": "http://evil@localhost:2", "host": "localhost:2"}, 403),
+        ({"origin": "http://localhost:2", "host": "localhost:2"}, 200),
+        ({"origin": "http://localhost", "host": "localhost:80"}, 200),
+        ({"origin": "https://localhost", "host": "localhost"}, 200),
+        ({"origin": "https://public.example", "sec-fetch-site": "same-origin"}, 200),
+    ],
+)
+def test_pages_of_other_sites_may_not_ask(
+    client: httpx.Client, headers: dict[str, str], status: int
+) -> None:
+    answer = client.get("/v1/models", headers=headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["type"] == "urn:tumorlens:problem:cross_site"
+
+
+def test_a_proxy_may_change_the_host_of_an_allowed_one(start: Start) -> None:
+    with start(allowed_hosts=("public.example",)) as url:
+        for origin, status in (("https://public.example", 200), ("https://evil.example", 403)):
+            assert httpx.get(f"{url}/v1/models", headers={"origin": origin}).status_code == status
 
 
 def test_the_log_names_no_file_path_or_query(

@@ -1,8 +1,10 @@
 """Whatever is sent: a 4xx or 503 in bounded time and memory, and the server lives."""
 
+import gzip
 import io
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -85,6 +87,46 @@ def test_wrong_content_types(tight: httpx.Client, kind: str, expected: tuple[int
 )  # fmt: skip
 def test_damaged_bodies(tight: httpx.Client, body: bytes) -> None:
     assert problem(post(tight, body)) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (part(b"x", field=b"patient") + END, "the field 'patient' is not known"),
+        (part(b"x") + part(b"x", field=b"heatmap") + END, "the field 'heatmap' is not known"),
+        (
+            b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="files"; '
+            b"filename*=UTF-8''a.png\r\n\r\nx\r\n" + END,
+            "filename*, which multipart/form-data does not have",
+        ),
+    ],
+)
+def test_a_refused_body_says_why(tight: httpx.Client, body: bytes, words: str) -> None:
+    answer = post(tight, body)
+    assert problem(answer) == (400, "malformed")
+    assert words in answer.json()["detail"]
+
+
+def test_a_compressed_body_is_refused_with_its_reason(tight: httpx.Client) -> None:
+    headers = {"content-type": CONTENT_TYPE, "content-encoding": "gzip"}
+    answer = tight.post(ROUTE, content=gzip.compress(part(b"x") + END), headers=headers)
+    assert problem(answer) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json()["detail"]
+
+
+def test_large_bodies_at_once_end_in_503_and_not_in_resets(start: Start) -> None:
+    """Four of 12 MiB where 16 are held: whoever has no room sends its body, and is told."""
+    limits = {"body_bytes": 16 << 20, "queue_bytes": 16 << 20}
+    body = part(bytes(12 << 20)) + END
+    with start(workers=1, limits=limits) as url, ThreadPoolExecutor(4) as pool:
+        headers = {"content-type": CONTENT_TYPE}
+
+        def ask(_: int) -> int:
+            return httpx.post(url + ROUTE, content=body, headers=headers, timeout=60).status_code
+
+        statuses = list(pool.map(ask, range(4)))
+    assert set(statuses) <= {422, 503}
+    assert 503 in statuses
 
 
 @given(st.binary(max_size=2000))

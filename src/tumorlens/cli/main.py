@@ -1,8 +1,11 @@
 """The ``tumorlens`` command: one file a subcommand, each imported only when it is called."""
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Final
 
 import click
@@ -66,14 +69,38 @@ def main() -> None:
     A ``TumorlensError`` becomes one line and its exit code, and so do wrong usage, a failing disk
     and Ctrl-C. A command gives another exit code with ``click.Context.exit``.
     """
+    _end_in_order()
     try:
         code = _run()
+    except _TerminatedError:
+        # What was begun is cleaned up: now end as whoever sent the signal expects it.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        code = EXIT_FAILURE
     except BrokenPipeError:
         # The reader of our output closed the pipe (`| head`); the inputs are fine. What is still
         # buffered must go somewhere, or the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILURE
     sys.exit(code)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM; not an ``Exception``, as little as Ctrl-C is."""
+
+
+def _end_in_order() -> None:
+    """Have SIGTERM end what runs as Ctrl-C does: no half-written files stay behind."""
+    own = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != own:  # a process that was forked from this one
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        raise _TerminatedError
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)
 
 
 def _run() -> int:

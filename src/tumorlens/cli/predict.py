@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,7 +29,8 @@ _PROGRESS_FROM = 16
 @click.option("--format", "layout", type=click.Choice(["table", "jsonl", "csv"]), default="table",
               show_default=True, help="How to write the answers.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write there instead; the file appears when it is complete.")  # fmt: skip
+              help="Write there instead; the file appears when it is complete, and until then as "
+                   "FILE.partial.")  # fmt: skip
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
               metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
@@ -148,7 +148,7 @@ def _with_progress(
 
 def _write(results: Iterable["Result"], layout: str, stream: IO[bytes], *, is_file: bool) -> None:
     if layout == "table":
-        stream.write(_table(results, is_file))
+        stream.write(_table(results, stream, is_file))
         return
     from tumorlens.inference import records
 
@@ -161,10 +161,17 @@ def _write(results: Iterable["Result"], layout: str, stream: IO[bytes], *, is_fi
         stream.flush()  # whoever reads our pipe gets each answer at once
 
 
-def _table(results: Iterable["Result"], is_file: bool) -> bytes:
+def _table(results: Iterable["Result"], stream: IO[bytes], is_file: bool) -> bytes:
     from tumorlens.cli import result_table
 
-    drawn = list(results)
+    drawn: list[Result] = []
+    try:
+        drawn.extend(results)
+    except BaseException:
+        if is_file and drawn:
+            rest = result_table.render(drawn, width=None).encode("utf-8", "replace")
+            stream.write(rest)
+        raise
     if is_file or not sys.stdout.isatty():
         text = result_table.render(drawn, width=None)
     else:
@@ -212,15 +219,32 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         with output.open("wb") as file:
             yield file
         return
-    folder, name = output.absolute().parent, output.name
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")
+    partial, file = _partial(output.absolute())
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             yield file
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(output)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        partial.replace(output)
+    except BaseException:  # Ctrl-C and a full disk among them: hours of work may be in there
+        _keep(partial)
+        raise
+
+
+def _partial(output: Path) -> tuple[Path, IO[bytes]]:
+    """A new file beside ``output``, of a name that says what it is."""
+    for number in itertools.count():
+        path = output.with_name(f"{output.name[:100]}.partial{number or ''}")
+        with contextlib.suppress(FileExistsError):
+            return path, path.open("xb")
+    raise AssertionError("numbers do not end")
+
+
+def _keep(partial: Path) -> None:
+    """Say where the answers so far are; an empty file is of no use."""
+    if partial.stat().st_size == 0:
+        partial.unlink()
+    else:
+        told = printable(str(partial))
+        click.echo(f"tumorlens: not finished; the answers so far are in {told}", err=True)
 
 
 def _note_use(classifier: "Classifier") -> None:

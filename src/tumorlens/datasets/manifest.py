@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from tumorlens.errors import ManifestError, MissingExtraError
+from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import LABELS
 
@@ -176,18 +177,30 @@ def _row(record: Record) -> dict[str, str | int]:
 def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
     try:
         with path.open(newline="", encoding="utf-8") as handle:
-            return list(csv.DictReader(handle))
+            return [_plain(row) for row in csv.DictReader(handle)]
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: is not a CSV file ({error})") from error
 
 
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Cells as they were before they were made safe for a spreadsheet."""
+    return {
+        name: from_spreadsheet_safe(value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def _safe(value: str | int) -> str | int:
+    return spreadsheet_safe(value) if isinstance(value, str) else value
+
+
 def _write_csv(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
         handle.flush()
         os.fsync(handle.fileno())
 

@@ -21,6 +21,7 @@ import msgspec
 from tumorlens.datasets.importers import Provenance, provenance_table
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import SplitError
+from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -365,7 +366,7 @@ def _to_csv(rows: Sequence[SplitRow]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows((r.sha256, r.label, r.group, r.part) for r in rows)
+    writer.writerows((r.sha256, r.label, spreadsheet_safe(r.group), r.part) for r in rows)
     return out.getvalue().encode("utf-8")
 
 
@@ -384,7 +385,7 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
     header, *lines = csv.reader(data.decode("utf-8").splitlines())
     if tuple(header) != _COLUMNS or any(len(line) != len(_COLUMNS) for line in lines):
         raise SplitError(f"split {name}: the CSV's columns are not {', '.join(_COLUMNS)}")
-    rows = tuple(SplitRow(*line) for line in lines)
+    rows = tuple(SplitRow(*map(from_spreadsheet_safe, line)) for line in lines)
     if Counter(row.part for row in rows) != about.counts:
         raise SplitError(f"split {name}: the CSV's parts are not those its JSON half counts")
     split = Split(about, rows)

@@ -42,6 +42,7 @@ from tumorlens.evaluation.training_overlap import (
     overlap_warnings,
     training_overlap,
 )
+from tumorlens.files import spreadsheet_safe
 from tumorlens.labels import CLASSES, LABELS, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
@@ -240,7 +241,8 @@ def predictions_csv(evaluation: Evaluation) -> bytes:
         strict=True,
     )
     for record, answer, row, name in answered:
-        about = (record.path, record.sha256, group_of(record), record.label, CLASSES[answer])
+        texts = (record.path, record.sha256, group_of(record), record.label, CLASSES[answer])
+        about = map(spreadsheet_safe, texts)
         columns = (f"{share:.{_DIGITS}f}" for share in row)
         writer.writerow((*about, *columns, *((name,) if pooled else ())))
     return out.getvalue().encode("utf-8")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tumorlens.files import spreadsheet_safe
 from tumorlens.inference.classifier import Failure, Prediction
 from tumorlens.inference.decision import REJECTED
 from tumorlens.inference.volume import Result, VolumePrediction
@@ -105,7 +106,8 @@ def _volume_fields(result: VolumePrediction) -> dict[str, str]:
 
 
 def _csv_line(fields: Mapping[str, str]) -> bytes:
-    """Write ``fields`` by column; those that are not given are empty."""
+    """Write ``fields`` by column, as text for a spreadsheet; those not given are empty."""
     out = io.StringIO()
-    csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n").writerow(fields)
+    safe = {name: spreadsheet_safe(value) for name, value in fields.items()}
+    csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n").writerow(safe)
     return out.getvalue().encode("utf-8", "backslashreplace")

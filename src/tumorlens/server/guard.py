@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import re
 import time
 import traceback
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import BUSY, Problem
-from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Settings
+from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Limits, Settings
 
 LOG: Final = logging.getLogger("tumorlens.server")
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -49,10 +50,14 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _PROTECTED: Final = ("/v1/", "/metrics")
 _DRAIN_BYTES: Final = 2 * MIB
 _DRAIN_SECONDS: Final = 2.0
 _BUSY_SECONDS: Final = 1.0
+_LONGEST_LENGTH: Final = 20
+"""Digits of a stated length that is worth reading."""
 
 
 class Guard:
@@ -60,7 +65,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         """Let ``app`` answer what passes."""
-        self._app, self._metrics = app, metrics
+        self._app, self._metrics, self._limits = app, metrics, settings.limits
         self._any_host = "*" in settings.allowed_hosts
         self._hosts = {host.lower() for host in (*LOOPBACK_NAMES, *settings.allowed_hosts)}
         self._tokens = [_digest(token) for token in settings.tokens]
@@ -70,7 +75,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._limits)
         started = time.perf_counter()
         try:
             self._check(scope)
@@ -84,20 +89,45 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        if not self._any_host and _host(headers.get("host", "")) not in self._hosts:
+        if not self._is_called(headers.get("host", "")):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "unknown_host",
                 "the server is not known by this host name; allow it with --allowed-host",
             )  # fmt: skip
         if not _path(scope).startswith(_PROTECTED):
             return
-        if headers.get("sec-fetch-site") == "cross-site":
+        if self._is_foreign(headers):
             raise Problem(HTTPStatus.FORBIDDEN, "cross_site", "a web page of another site asked")
         if self._tokens and not self._is_known(headers.get("authorization", "")):
             raise Problem(
                 HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is needed",
                 {"WWW-Authenticate": "Bearer"},
             )  # fmt: skip
+
+    def _is_called(self, header: str) -> bool:
+        """Whether the server goes by this name; with ``*`` by any that is one."""
+        name = _host(header)
+        return bool(name) or not header if self._any_host else name in self._hosts
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        """Whether a page asks that this server, or the proxy before it, has not sent.
+
+        A page of another port or subdomain (``same-site``) is as foreign as any.
+        """
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in ("same-origin", "none"):
+            return True
+        origin = headers.get("origin")
+        # A browser that says it is the same has compared; a proxy may have changed the host.
+        if origin is None or site == "same-origin":
+            return False
+        scheme, _, place = origin.partition("://")
+        if not place or scheme not in _DEFAULT_PORTS:
+            return True  # "null": a file, a sandbox
+        if _with_port(place, scheme) == _with_port(headers.get("host", ""), scheme):
+            return False
+        name = _host(place)
+        return name in LOOPBACK_NAMES or name not in self._hosts
 
     def _is_known(self, authorization: str) -> bool:
         """Compare with every token, in a time that depends on none of them."""
@@ -124,8 +154,9 @@ class Guard:
 class _Exchange:
     """One request and its answer: adds headers, and sees whether the body was read."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send = scope, receive, send
+        self._limits = limits
         self._unread = _has_body(scope)
         self.status = 0
 
@@ -152,12 +183,22 @@ class _Exchange:
         await self._send(message)
 
     async def _drain(self) -> bool:
-        """Throw away what is left of the body, if that is little; say whether it was."""
-        left = _DRAIN_BYTES
+        """Throw away what is left of the body, if that is bounded; say whether it is gone.
+
+        As long as it comes: a client that pauses is not waited for.
+        """
+        headers = Headers(scope=self._scope)
+        if "expect" in headers:
+            return False  # it has not begun to send
+        stated = headers.get("content-length", "")
+        length = int(stated) if stated.isdecimal() and len(stated) < _LONGEST_LENGTH else 0
+        left = length if length <= 2 * self._limits.body_bytes else 0
+        left = max(left, _DRAIN_BYTES)
         try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
+            async with asyncio.timeout(self._limits.body_seconds):
                 while self._unread and left > 0:
-                    left -= len((await self.receive()).get("body", b""))
+                    async with asyncio.timeout(_DRAIN_SECONDS):
+                        left -= len((await self.receive()).get("body", b""))
         except TimeoutError:
             return False
         return not self._unread
@@ -178,9 +219,16 @@ def _path(scope: Scope) -> str:
 
 
 def _host(header: str) -> str:
-    """Name without port: ``[::1]:8000`` is ``[::1]``."""
-    name = header.lower()
-    return name.rpartition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+    """Name without port: ``[::1]:8000`` is ``[::1]``. Empty for what is no host (RFC 9110 7.2)."""
+    found = _HOST.fullmatch(header.lower())
+    return found[1] if found else ""
+
+
+def _with_port(place: str, scheme: str) -> tuple[str, str]:
+    """Name and port, which ``scheme`` gives where it is not stated."""
+    name = _host(place)
+    port = place[len(name) + 1 :] if name else ""
+    return name or place, port or _DEFAULT_PORTS[scheme]
 
 
 def _digest(token: str) -> bytes:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FIELD: Final = "files"
 _MULTIPART: Final = b"multipart/form-data"
+_SHOWN_NAME: Final = 50
 
 
 class Upload(NamedTuple):
@@ -66,6 +67,11 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
 
 
 def _boundary(request: Request) -> bytes:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
+            "the body is compressed (Content-Encoding); send it as it is",
+        )  # fmt: skip
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != _MULTIPART:
         raise Problem(
@@ -125,13 +131,25 @@ class _Collector:
 
     def _headers(self) -> None:
         _, options = parse_options_header(self._disposition)
-        if options.get(b"name") != FIELD.encode():
-            raise malformed(f"a part that is not of the field '{FIELD}'")
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if name != FIELD:
+            raise malformed(
+                f"the field {name[:_SHOWN_NAME]!r} is not known; send files in the field "
+                f"'{FIELD}', and nothing else"
+            )
         if b"filename" not in options:
-            raise malformed(f"a part of the field '{FIELD}' without a file name")
+            raise malformed(self._nameless())
         self._name = options[b"filename"].decode("utf-8", "replace")
         if len(self._name) > self._limits.name_characters:
             raise malformed(f"a file name of more than {self._limits.name_characters} characters")
+
+    def _nameless(self) -> str:
+        if b"filename*" in self._disposition.lower():
+            return (
+                "a part with filename*, which multipart/form-data does not have (RFC 7578, 4.2); "
+                "send filename, in UTF-8"
+            )
+        return f"a part of the field '{FIELD}' without a file name"
 
     def _more(self, data: bytes, start: int, end: int) -> None:
         self._ticket.hold(end - start)

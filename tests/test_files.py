@@ -1,0 +1,44 @@
+"""Files that are what they are said to be, and cells that a spreadsheet does not run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tumorlens.files import from_spreadsheet_safe, read_regular, spreadsheet_safe
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "'=1", "''@"])
+def test_formulas_are_text(text: str) -> None:
+    assert spreadsheet_safe(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "a=1", "'quoted'", "scans/-1.png", " =1", "0.5"])
+def test_what_is_no_formula_stays(text: str) -> None:
+    assert spreadsheet_safe(text) == text
+    assert from_spreadsheet_safe(text) == text
+
+
+@given(st.text(alphabet="'=+-@\t\ra "))
+def test_any_text_comes_back(text: str) -> None:
+    assert from_spreadsheet_safe(spreadsheet_safe(text)) == text
+
+
+def test_read_regular(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_regular(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_regular(path, 4)
+    with pytest.raises(OSError, match="No such file"):
+        read_regular(tmp_path / "b", 5)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull), Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+            read_regular(path, 5)
