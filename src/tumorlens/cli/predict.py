@@ -216,8 +216,8 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         stream.flush()
         return
     if output.exists() and not output.is_file():  # a device or pipe: never put a file in its place
-        with output.open("wb") as file:
-            yield file
+        with output.open("wb") as device:
+            yield device
         return
     partial, file = _partial(output.absolute())
     try:

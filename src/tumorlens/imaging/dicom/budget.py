@@ -5,7 +5,7 @@ A few megabytes of deflated zeros are millions of empty elements, and gigabytes 
 
 import io
 from collections.abc import Iterable
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR
@@ -77,7 +77,7 @@ class Budget:
 
     def _read(self, dataset: Dataset, element: RawDataElement) -> None:
         """Read a sequence now, counting; one that is damaged is left as it is."""
-        stream = CountedStream(io.BytesIO(element.value or b""), self)
+        stream = counted(io.BytesIO(element.value or b""), self)
         encoding: Any = getattr(dataset, "_character_set", default_encoding)
         try:
             read = read_sequence(
@@ -115,6 +115,11 @@ class CountedStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def counted(stream: BinaryIO, budget: Budget) -> BinaryIO:
+    """``stream``, read under ``budget``."""
+    return cast("BinaryIO", CountedStream(stream, budget))
 
 
 def _raw(dataset: Dataset) -> Iterable[tuple[RawDataElement, str | None]]:

@@ -3,7 +3,7 @@
 import io
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial, read_preamble
@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
-from tumorlens.imaging.dicom.budget import Budget, CountedStream
+from tumorlens.imaging.dicom.budget import Budget, counted
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.wording import first_line
@@ -60,26 +60,22 @@ def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:
 
 def _read_counted(stream: BinaryIO, source: str, pixels: bool, budget: Budget) -> Dataset:
     preamble = read_preamble(stream, force=True)
-    counted = _counted(stream, budget)
-    meta = FileMetaDataset(read_dataset(counted, False, True, stop_when=_beyond_file_meta))
+    within = counted(stream, budget)
+    meta = FileMetaDataset(read_dataset(within, False, True, stop_when=_beyond_file_meta))
     stop = _stop(budget, pixels)
     dataset: Dataset
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
-        dataset = read_partial(counted, stop_when=stop, force=True)
+        dataset = read_partial(within, stop_when=stop, force=True)
     else:
         # pydicom would inflate without bound.
         plain = io.BytesIO(_inflate(stream.read(), source))
-        read = read_dataset(_counted(plain, budget), False, True, stop_when=stop)
+        read = read_dataset(counted(plain, budget), False, True, stop_when=stop)
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset = FileDataset(plain, read, preamble, meta, False, True)
         dataset.set_original_encoding(False, True, read._character_set)
     budget.check(dataset)
     return dataset
-
-
-def _counted(stream: BinaryIO, budget: Budget) -> BinaryIO:
-    return cast("BinaryIO", CountedStream(stream, budget))
 
 
 def _stop(budget: Budget, pixels: bool) -> "Callable[[BaseTag, str | None, int], bool]":
