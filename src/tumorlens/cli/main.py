@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "demo": "Audit, evaluate, classify and report on synthetic images.",
     "evaluate": "Score a bundle on a split, with intervals and controls.",
     "gate": "Train the gate that rejects what is not a head.",
+    "licences": "List the installed dependencies and their licences.",
     "models": "List the bundled networks and the architectures.",
     "pacs": "Receive studies from a PACS and send answers back.",
     "predict": "Classify pictures and volumes.",

@@ -1,0 +1,78 @@
+"""``tumorlens licences``: what is installed beside it, and under which terms."""
+
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import click
+
+from tumorlens.cli.terminal import printable
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST: Final = 60
+"""Characters of a licence's name; beyond, a package has put the whole text there."""
+
+
+class Package(NamedTuple):
+    """One installed distribution."""
+
+    name: str
+    version: str
+    licence: str
+    """An SPDX expression or the usual name; ``unknown`` where the package does not say."""
+
+
+@click.command("licences", short_help="List the installed dependencies and their licences.")
+@click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="How to write the list.")  # fmt: skip
+def command(layout: str) -> None:
+    """List tumorlens, the packages it needs, and the optional ones that are installed.
+
+    Names, versions and licences are those that the packages state themselves.
+    """
+    packages = sorted(installed("tumorlens"), key=lambda one: one.name.lower())
+    if layout == "json":
+        click.echo(json.dumps([one._asdict() for one in packages], indent=2))
+        return
+    width = max(len(one.name) + len(one.version) for one in packages) + 3
+    for one in packages:
+        click.echo(printable(f"{f'{one.name} {one.version}':{width}}{one.licence}"))
+
+
+def installed(root: str) -> Iterator[Package]:
+    """``root`` and what it requires, directly or not, with any extra, as far as it is there."""
+    waiting, known = [root], set[str]()
+    while waiting:
+        name = _normal(waiting.pop())
+        if name in known:
+            continue
+        known.add(name)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of an extra that is not installed, or for another system
+        yield Package(found.metadata["Name"], found.version, _licence(found))
+        # The extras of dependencies are not ours.
+        for requirement in found.requires or ():
+            if (matched := _NAME.match(requirement)) and (
+                name == root or "extra" not in requirement
+            ):
+                waiting.append(matched[0])
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _licence(found: importlib.metadata.Distribution) -> str:
+    """In the order of how exact it is."""
+    metadata = found.metadata
+    stated = metadata.get("License-Expression") or ""
+    classifiers = [one for one in metadata.get_all("Classifier") or () if one.startswith("License")]
+    names = [one.rpartition(" :: ")[2] for one in classifiers if one.count(" :: ") > 1]
+    words = (metadata.get("License") or "").strip()
+    short = words if words and "\n" not in words and len(words) <= _LONGEST else ""
+    said = stated or short or "; ".join(names)
+    return said if said.lower() not in ("", "unknown", "license") else "unknown"
