@@ -69,10 +69,12 @@ def _normal(name: str) -> str:
 def _licence(found: importlib.metadata.Distribution) -> str:
     """In the order of how exact it is."""
     metadata = found.metadata
-    stated = metadata.get("License-Expression") or ""
+    stated, words = (
+        "".join(metadata.get_all(field) or ()).strip()
+        for field in ("License-Expression", "License")
+    )
     classifiers = [one for one in metadata.get_all("Classifier") or () if one.startswith("License")]
     names = [one.rpartition(" :: ")[2] for one in classifiers if one.count(" :: ") > 1]
-    words = (metadata.get("License") or "").strip()
     short = words if words and "\n" not in words and len(words) <= _LONGEST else ""
     said = stated or short or "; ".join(names)
     return said if said.lower() not in ("", "unknown", "license") else "unknown"

@@ -1,0 +1,219 @@
+"""Good images and the health check while other clients send bombs, for a minute.
+
+    python -m benchmarks.bombs --seconds 60 --output bombs.json
+
+Starts `tumorlens serve`, then `--bombers` clients that post files built to be slow or large, in
+turn, and leave after five seconds each second time. Meanwhile one client posts a good image, and
+another asks for the health check, five times a second each. Prints the times that 50%, 99% and 100%
+of them took, before and during the attack, what became of the bombs, and the memory of all
+processes each second. Linux only.
+"""
+
+import io
+import json
+import os
+import statistics
+import struct
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+from benchmarks import options as shared
+from benchmarks.predict import processor
+from benchmarks.serve import served
+
+_PAUSE: Final = 0.2
+_LEAVES_AFTER: Final = 5.0
+Post = tuple[str, str, bytes]
+"""Route, file name, file."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the attack."""
+    parser = shared.parser(__doc__, bundle=True)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--bombers", type=int, default=4)
+    options = parser.parse_args(arguments)
+    with served("tumorlens", options.bundle) as (url, pid):
+        calm = watched(url, pid, options.seconds / 6, [])
+        attack = watched(
+            url, pid, options.seconds, [attacker(url, k) for k in range(options.bombers)]
+        )
+        after = watched(url, pid, options.seconds / 6, [])
+    results = {
+        "processor": processor(), "cores": os.cpu_count(), "seconds": options.seconds,
+        "bombers": options.bombers, "before": calm, "during": attack, "after": after,
+    }  # fmt: skip
+    show(results)
+    shared.save(options.output, results)
+
+
+def watched(
+    url: str,
+    pid: int,
+    seconds: float,
+    attackers: Sequence[Callable[[threading.Event], Counter[str]]],
+) -> dict[str, Any]:
+    """Times and memory for so long, while the attackers are at work."""
+    stop = threading.Event()
+    outcomes: Counter[str] = Counter()
+    threads = [
+        threading.Thread(target=lambda one=one: outcomes.update(one(stop))) for one in attackers
+    ]
+    image: list[float] = []
+    health: list[float] = []
+    memory: list[float] = []
+    files = {"files": ("head.png", good())}
+
+    def post(client: httpx.Client) -> httpx.Response:
+        return client.post(f"{url}/v1/predictions", files=files)
+
+    def check(client: httpx.Client) -> httpx.Response:
+        return client.get(f"{url}/healthz")
+
+    threads += [
+        threading.Thread(target=repeated, args=(stop, image, post)),
+        threading.Thread(target=repeated, args=(stop, health, check)),
+    ]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        memory.append(tree_mib(pid))
+        time.sleep(1.0)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return {
+        "image_seconds": quantiles(image), "health_seconds": quantiles(health),
+        "memory_mib": [round(one) for one in memory], "bombs": dict(outcomes),
+    }  # fmt: skip
+
+
+def repeated(
+    stop: threading.Event, times: list[float], ask: Callable[[httpx.Client], httpx.Response]
+) -> None:
+    """Ask again and again; an answer that is not 200 counts as an hour."""
+    with httpx.Client(timeout=120) as client:
+        while not stop.wait(_PAUSE):
+            began = time.monotonic()
+            status = ask(client).status_code
+            times.append(time.monotonic() - began if status == 200 else 3600.0)
+
+
+def attacker(url: str, number: int) -> Callable[[threading.Event], Counter[str]]:
+    """A client that posts one bomb after the other, and counts what it is told."""
+
+    def attack(stop: threading.Event) -> Counter[str]:
+        told: Counter[str] = Counter()
+        kinds = bombs()
+        turn = number
+        while not stop.is_set():
+            route, name, data = kinds[turn % len(kinds)]
+            turn += 1
+            try:
+                limit = 600.0 if turn % 2 else _LEAVES_AFTER
+                answer = httpx.post(f"{url}{route}", files={"files": (name, data)}, timeout=limit)
+                told[f"{name}: {answer.status_code}"] += 1
+            except httpx.TimeoutException:
+                told[f"{name}: left"] += 1
+        return told
+
+    return attack
+
+
+def good() -> bytes:
+    """A synthetic head."""
+    from tumorlens.datasets.phantoms import make_phantom
+    from tumorlens.imaging import encode
+
+    return encode.png(make_phantom(np.random.default_rng(5), "glioma").pixels)
+
+
+def bombs() -> list[Post]:
+    """Slow, large or many."""
+    return [
+        ("/v1/predictions", "slices.nii", many_slices()),
+        ("/v1/predictions", "elements.dcm", bytes(128) + b"DICM" + elements(590_000)),
+        ("/v1/studies", "zeros.zip", zipped([bytes(128) + b"DICM" + bytes(200 << 20)] * 5)),
+        ("/v1/studies", "slices.zip", zipped([many_slices()] * 5)),
+    ]
+
+
+def elements(count: int) -> bytes:
+    """Empty elements in implicit little endian, just below the limit, in one sequence."""
+    numbers = np.arange(count)
+    body = np.zeros(count, dtype=[("group", "<u2"), ("element", "<u2"), ("length", "<u4")])
+    body["group"], body["element"] = 9 + 2 * (numbers // 65536), numbers % 65536
+    size = body.nbytes
+    head = struct.pack("<2HI", 0x5200, 0x9230, size + 8) + struct.pack("<2HI", 0xFFFE, 0xE000, size)
+    return head + body.tobytes()
+
+
+def many_slices() -> bytes:
+    """A NIfTI volume of 4,096 slices, each of which costs a forward pass."""
+    ring = (100 + 99 * np.sin(np.hypot(*np.mgrid[-32:32, -32:32]) / 2)).astype(np.uint8)
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, 64, 64, 4096, 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 2, 8)
+    struct.pack_into("<8f", header, 76, 1, 1, 1, 1, 0, 0, 0, 0)
+    struct.pack_into("<3f", header, 108, 352, 1, 0)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + np.tile(ring, (4096, 1, 1)).tobytes()
+
+
+def zipped(files: Sequence[bytes]) -> bytes:
+    """A zip archive of them."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, data in enumerate(files):
+            archive.writestr(str(number), data)
+    return out.getvalue()
+
+
+def tree_mib(pid: int) -> float:
+    """Resident memory of a process and its children, in MiB; shared pages count each time."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # by the thread that started them
+    children = [child for one in lists for child in one.read_text("ascii").split()]
+    total = 0.0
+    for one in (str(pid), *children):
+        try:
+            pages = int(Path(f"/proc/{one}/statm").read_text("ascii").split()[1])
+        except (OSError, IndexError):
+            continue  # it has just ended
+        total += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return total
+
+
+def quantiles(times: Sequence[float]) -> dict[str, float]:
+    """Median, 99th percentile and maximum, and how many there were."""
+    ordered = sorted(times)
+    at = min(len(ordered) - 1, round(0.99 * len(ordered)))
+    return {
+        "count": len(ordered), "p50": round(statistics.median(ordered), 3),
+        "p99": round(ordered[at], 3), "max": round(ordered[-1], 3),
+    }  # fmt: skip
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the table."""
+    print(f"{results['cores']} cores of {results['processor']}; {results['bombers']} bombers")
+    for phase in ("before", "during", "after"):
+        one = results[phase]
+        print(f"{phase:7} image {json.dumps(one['image_seconds'])}")
+        print(f"{'':7} health {json.dumps(one['health_seconds'])}")
+        print(f"{'':7} memory {min(one['memory_mib'])} to {max(one['memory_mib'])} MiB, at the end "
+              f"{one['memory_mib'][-1]}")  # fmt: skip
+    for told, count in sorted(results["during"]["bombs"].items()):
+        print(f"{count:5} {told}")
+
+
+if __name__ == "__main__":
+    main()
