@@ -309,7 +309,8 @@ class Pool:
                 for running in self._running:
                     self._check(running, now)
                 self._make_room(now)
-                self._changed.wait(self._until_next(time.monotonic()))
+                # By the same clock reading: what falls due in between would be missed.
+                self._changed.wait(self._until_next(now))
 
     def _check(self, running: _Running, now: float) -> None:
         """End what is beyond its deadline, or no longer wanted.
