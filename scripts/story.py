@@ -26,8 +26,8 @@ PLACES: Final = (
      "another hospital,\nafter surgery\n(TCIA BTP)"),
 )  # fmt: skip
 PANELS: Final = (
-    ("accuracy", "answered right"),
-    ("missed_tumor_rate", "tumours called “no tumour”"),
+    ("accuracy", "accuracy"),
+    ("missed_tumor_rate", "tumours classified as “no tumour”"),
 )
 
 
@@ -45,8 +45,8 @@ def _draw(axes: Axes, metric: str, title: str) -> None:
     plain = [_values(name, metric) for name, _, _ in PLACES]
     robust = [_values(name, metric) if name else None for _, name, _ in PLACES]
     places = np.arange(len(PLACES), dtype=np.float64)
-    _bars(axes, places - 0.19, plain, ORANGE, "trained as the literature does")
-    _bars(axes, places + 0.19, robust, BLUE, "taught where tumours are (the network in the box)")
+    _bars(axes, places - 0.19, plain, ORANGE, "trained in the usual way")
+    _bars(axes, places + 0.19, robust, BLUE, "trained with outlines and other collections (bundled as default)")
     axes.set_xticks(places, [words for _, _, words in PLACES], fontsize=9)
     axes.set_ylim(0, 1.12 if metric == "accuracy" else 0.85)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")
