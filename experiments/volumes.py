@@ -31,7 +31,7 @@ from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.aggregation import AggregationConfig, aggregate, smooth
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import is_confident
+from tumorlens.inference.decision import decisions
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
 
@@ -159,7 +159,9 @@ def measure(
     combined = np.stack([rule(one) for one in rows])
     labels = np.array([volume.label for volume in volumes])
     answer, ill = combined.argmax(axis=1), labels != NO_TUMOR_INDEX
-    confident, correct = is_confident(combined, info.decision), answer == labels
+    # Slices put together state no geometry that would tell the head's upper end.
+    decided = decisions(combined, info.volume_decisions.get("other", info.decision))
+    confident, correct = decided.label >= 0, answer == labels
     reported = confident & correct
     wrong = float(1 - correct[confident].mean()) if confident.any() else 0.0
     missed = float(((answer == NO_TUMOR_INDEX) & confident)[ill].mean())
@@ -172,6 +174,8 @@ def measure(
         "false_alarms": ((answer != NO_TUMOR_INDEX) & confident)[~ill].mean(),
         "tumors_correct": reported[ill].mean(),
         "healthy_correct": reported[~ill].mean(),
+        "tumors_detected": (decided.presence[ill] == 1).mean(),
+        "healthy_reported_as_tumor": (decided.presence[~ill] == 1).mean(),
     }
     if info.prediction_sets is not None:
         kept = prediction_sets(combined, info.prediction_sets)

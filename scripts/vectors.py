@@ -28,15 +28,19 @@ from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import abstention_reason
+from tumorlens.inference.decision import decide
 from tumorlens.labels import CLASSES
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "vectors.json"
 EXAMPLES: Final = TARGET.parent.parent / "public" / "examples"
 BUNDLES: Final = ("phantom", "default")
 EXAMPLE_NAMES: Final = ("glioma", "meningioma", "no-tumour", "pituitary")
-RULE: Final = ConformalThresholds(coverage=0.9, thresholds=(0.2, 0.01, 0.05, 0.002))
-NEVER_SURE: Final = DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
+SETS: Final = ConformalThresholds(
+    coverage=0.9,
+    thresholds=(0.02, 0.01, 0.05, 0.002),
+    by_decision={"detected": (0.001, 0.03, 0.01, 0.002), "abstained": (0.05, 0.01, 0.01, 0.02)},
+)
+RULE: Final = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.999, kind_threshold=0.995)
 Gray = NDArray[np.uint8]
 
 
@@ -74,8 +78,8 @@ def vectors() -> dict[str, Any]:
 def _vectors() -> dict[str, Any]:
     classifiers = {name: tumorlens.load(name, threads=1) for name in BUNDLES}
     return {
-        "set_rule": msgspec.to_builtins(RULE),
-        "never_sure": msgspec.to_builtins(NEVER_SURE),
+        "set_rule": msgspec.to_builtins(SETS),
+        "rule": msgspec.to_builtins(RULE),
         "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
         "pictures": [
             {
@@ -113,22 +117,24 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
     """What ``classifier`` sees, and says."""
     prepared = classifier.prepare(reader.read_bytes(data))
     (found,) = classifier.answer([prepared])
-    row = np.array([found.prediction.probabilities[name] for name in CLASSES])
-    heatmap = found.explained().heatmap
-    if heatmap is None:
-        raise ValueError("no heatmap")
+    heatmap = found.heatmap()
+    decided = decide(found.row, RULE)
     return {
         "seen": base64.b64encode(prepared.pixels.tobytes()).decode("ascii"),
         "square": prepared.square._asdict(),
-        "probabilities": found.prediction.probabilities,
+        "probabilities": dict(zip(CLASSES, found.row.tolist(), strict=True)),
         "decision": found.prediction.decision,
         "label": found.prediction.label,
+        "summary": found.prediction.summary,
         "prediction_set": found.prediction.prediction_set,
         # No bundle in the box needs to have such a rule: one of its own for each picture.
-        "set_of_rule": conformal.named(row, RULE),
-        "abstention_reason": abstention_reason(row, NEVER_SURE, conformal.named(row, RULE)),
-        "peak": msgspec.to_builtins(heatmap.peak),
-        "box": msgspec.to_builtins(heatmap.box),
+        "decided_of_rule": decided._asdict(),
+        "set_of_rule": conformal.named(found.row, SETS, decided.decision),
+        "heatmap": heatmap
+        and {
+            "peak": msgspec.to_builtins(heatmap.peak),
+            "box": msgspec.to_builtins(heatmap.box),
+        },
     }
 
 

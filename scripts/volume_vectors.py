@@ -18,14 +18,21 @@ from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import records
-from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.brain_slices import judge_slices
+from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
 from tumorlens.inference.gate import REFUSAL
+from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.volume import answer_whole
 from tumorlens.labels import CLASSES
+from tumorlens.preprocessing import Square
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "volumes.json"
-DECISION: Final = DecisionRule(tumor_threshold=0.75, notumor_threshold=0.66)
-SETS: Final = ConformalThresholds(coverage=0.95, thresholds=(0.41, 0.14, 0.31, 0.88))
+DECISION: Final = DecisionRule(tumor_threshold=0.7, notumor_threshold=0.66, kind_threshold=0.9)
+SETS: Final = ConformalThresholds(
+    coverage=0.95,
+    thresholds=(0.041, 0.014, 0.31, 0.088),
+    by_decision={"abstained": (0.05, 0.05, 0.05, 0.05)},
+)
 DIGITS: Final = 6
 _SIDE: Final = 32
 
@@ -39,13 +46,15 @@ def write() -> None:
     """Write the file, a line a volume."""
     lines = ",\n".join(json.dumps(case) for case in cases())
     rules = json.dumps({"decision": rule(DECISION), "prediction_sets": rule(SETS)})
-    TARGET.write_text(f'{{"rules": {rules},\n"volumes": [\n{lines}\n]}}\n', encoding="utf-8")
+    heads = ",\n".join(json.dumps(one) for one in profiles())
+    text = f'{{"rules": {rules},\n"profiles": [\n{heads}\n],\n"volumes": [\n{lines}\n]}}\n'
+    TARGET.write_text(text, encoding="utf-8")
 
 
 def made() -> dict[str, Any]:
     """What the file should hold."""
     rules = {"decision": rule(DECISION), "prediction_sets": rule(SETS)}
-    return {"rules": rules, "volumes": list(cases())}
+    return {"rules": rules, "profiles": list(profiles()), "volumes": list(cases())}
 
 
 def rule(one: DecisionRule | ConformalThresholds) -> Any:
@@ -80,7 +89,10 @@ def whole(
         found = answer_whole(classifier, image, answers)
     except BlankImageError as error:
         return records.record(Failure.of("v", error))
-    kept = ("decision", "label", "reason", "probabilities", "prediction_set")
+    kept = (
+        "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
+        "prediction_set", "decisive_slice",
+    )  # fmt: skip
     record = {key: value for key, value in records.record(found).items() if key in kept}
     if record["probabilities"] is not None:
         record["probabilities"] = found.probabilities
@@ -88,16 +100,46 @@ def whole(
     return record | {"finding": None if place is None else [place.first, place.middle, place.last]}
 
 
-def _answer(classifier: Classifier, row: Row) -> Prediction | Failure:
+def _answer(classifier: Classifier, row: Row) -> RawPrediction | Failure:
     if row == "blank":
         return Failure.of("v", BlankImageError("v: every pixel has the same value"))
     probabilities = (
         np.full(len(CLASSES), 1 / len(CLASSES)) if isinstance(row, str) else np.array(row)
     )
-    decision, reason = classifier.decide(probabilities, REFUSAL if row == "refused" else "")
-    named = dict(zip(CLASSES, probabilities.tolist(), strict=True))
-    best = max(named, key=lambda name: named[name]) if decision == "classified" else None
-    return Prediction("v", decision, best, reason, named, classifier.model)
+    concluded = classifier.conclude(probabilities, REFUSAL if row == "refused" else "")
+    prediction = Prediction(path="v", model=classifier.model, **concluded._asdict())
+    cam = np.zeros((len(CLASSES), 2, 2), np.float32)
+    seen = np.zeros((_SIDE, _SIDE), np.uint8)
+    prepared = PreparedImage("v", seen, Square(0, 0, _SIDE), (_SIDE, _SIDE))
+    return RawPrediction(prediction, prepared, cam, probabilities)
+
+
+def profiles() -> Iterator[dict[str, Any]]:
+    """Heads of several shapes and spacings: which slices are of the brain."""
+    head = [1.0 - (1.0 - min(depth, 85.0) / 85.0) ** 2 for depth in range(0, 200, 5)]
+    neck = [*head[:24], 0.7, 0.6, 0.55, 0.9, 1.3, 1.4]
+    given: dict[str, tuple[list[float], float, int]] = {
+        "a whole head, downwards": (head, 5.0, -1),
+        "a whole head, upwards": (head[::-1], 5.0, 1),
+        "shoulders": (neck, 5.0, -1),
+        "a spacing of 1 mm that cannot be right": (head, 1.0, -1),
+        "a spacing of 40 mm that cannot be right": (head, 40.0, -1),
+        "a slab": ([1.0] * 9, 3.0, 1),
+        "another plane": (head[:20] + head[:20][::-1], 4.5, 0),
+        "nothing": ([0.0] * 4, 5.0, 1),
+    }
+    for name, (profile, spacing, up) in given.items():
+        along = np.arange(len(profile), dtype=np.float64) * spacing
+        found = judge_slices(np.array(profile), along, up, is_stated=True)
+        yield {
+            "name": name,
+            "profile": profile,
+            "along_mm": along.tolist(),
+            "up": up,
+            "in_brain": found.in_brain.tolist(),
+            "expected_mm": found.along_mm.tolist(),
+            "note": found.spacing_note,
+        }
 
 
 def volumes() -> Iterator[Volume]:

@@ -92,11 +92,13 @@ def test_another_model_than_described(copy: Path) -> None:
     assert "model.onnx is not the file that bundle.json describes" in refusal(copy)
 
 
-@pytest.mark.parametrize("version", [3, 99, 0, None, "2", 1.5])
+@pytest.mark.parametrize("version", [4, 99, 0, None, True, "2", 1.5])
 def test_another_format_version(copy: Path, version: Any) -> None:
     edit(copy, format_version=version)
     message = refusal(copy)
-    assert f"bundle format {version!r}; this tumorlens reads 2" in message
+    assert (
+        f"bundle format {version!r}; this tumorlens reads 1 to {bundle.FORMAT_VERSION}" in message
+    )
 
 
 def test_names_of_the_first_version_are_read(copy: Path) -> None:
@@ -109,6 +111,7 @@ def test_names_of_the_first_version_are_read(copy: Path) -> None:
     )
     info = bundle.load(copy).info
     assert (info.decision.tumor_threshold, info.decision.notumor_threshold) == (0.9, 0.8)
+    assert info.decision.kind_threshold == 0.9
     assert info.prediction_sets is not None
     assert info.prediction_sets.thresholds == (0.1, 0.2, 0.3, 0.4)
     assert info.training == {"held_out_sources": ["north"]}
@@ -117,8 +120,8 @@ def test_names_of_the_first_version_are_read(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"[" * 100_000, b'{"format_version": 2}',
-     b'{"format_version": 2, "name": 5}'],
+    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", b"[" * 100_000, b'{"format_version": 3}',
+     b'{"format_version": 3, "name": 5}'],
     ids=range(9),
 )  # fmt: skip
 def test_garbage_instead_of_json(copy: Path, data: bytes) -> None:

@@ -5,11 +5,10 @@
  * 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres.
  * 2. The volume is answered as its most suspicious run of neighbouring slices that span `runMm` is,
  *    on average (1 - P(notumor), smoothed).
- * 3. If the most probable class is a tumour, the finding is the slices around the run where that
- *    class keeps a share of its largest smoothed probability there, and its middle is their centre
- *    of mass.
+ * 3. The finding is the slices around the run where a tumour keeps a share of its largest smoothed
+ *    probability there, and its middle is their centre of mass.
  *
- * Slices without an answer (null) count for nothing but keep their place.
+ * Slices that do not count (null) keep their place.
  */
 import { argmax } from "./postprocessing";
 import { median, roundHalfEven } from "./preprocessing";
@@ -17,8 +16,6 @@ import { CLASSES } from "./types";
 
 const NO_TUMOR = CLASSES.indexOf("notumor");
 const TINY_MM = 1e-6;
-/** Distance of slices that do not say where they lie. */
-export const UNKNOWN_SPACING_MM = 5;
 
 export interface AggregationConfig {
   /** Half the base of the triangular window; 0 smooths nothing. */
@@ -36,8 +33,8 @@ export type Row = number[] | null;
 
 export interface Aggregate {
   probabilities: number[];
-  /** First, middle and last slice, from 0; null where the answer is no tumour. */
-  finding: [number, number, number] | null;
+  /** First, middle and last of the most suspicious slices, from 0. */
+  finding: [number, number, number];
 }
 
 /** Throws where no slice has an answer. `alongMm` is where each slice lies on the normal. */
@@ -48,18 +45,11 @@ export function aggregate(table: Row[], alongMm: number[], config = DEFAULT): Ag
   const smoothed = smooth(answered.map((slot) => table[slot]!), along, config.smoothingMm);
   const run = strongestRun(smoothed, along, config.runMm);
   const probabilities = CLASSES.map((_, name) => mean(run.map((place) => smoothed[place][name])));
-  const winner = argmax(probabilities);
-  if (winner === NO_TUMOR) return { probabilities, finding: null };
+  const suspicion = smoothed.map((row) => 1 - row[NO_TUMOR]);
   const strength = Array<number | null>(table.length).fill(null);
-  answered.forEach((slot, place) => (strength[slot] = smoothed[place][winner]));
-  const peak = answered[run[argmax(run.map((place) => smoothed[place][winner]))]];
+  answered.forEach((slot, place) => (strength[slot] = suspicion[place]));
+  const peak = answered[run[argmax(run.map((place) => suspicion[place]))]];
   return { probabilities, finding: findRun(strength, alongMm, config.findingShare, peak) };
-}
-
-/** Where each of `depth` slices lies on the normal: as stated, if every slice states it. */
-export function positions(statedMm: (number | null)[], depth: number): number[] {
-  const known = statedMm.filter((along): along is number => along !== null);
-  return known.length === depth ? known : Array.from({ length: depth }, (_, slot) => slot * UNKNOWN_SPACING_MM);
 }
 
 /** Places of the neighbouring slices that are the most suspicious on average. */

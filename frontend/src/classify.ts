@@ -1,9 +1,10 @@
 /** Getting answers for an item, from the network here or from the server. */
+import { locateSlices, upDirection } from "./brain_slices";
 import type { Engine } from "./engine";
 import { type Item, itemOf, planeOf } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
-import { failureOf, isFailure, placesOf, type Result } from "./types";
+import { failureOf, isFailure, isVolume, placesOf, type Result } from "./types";
 import { answerWhole } from "./volume";
 
 const SLICES_A_REQUEST = 16;
@@ -21,7 +22,7 @@ export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): P
   const { picture } = item;
   if (!picture) return;
   for (const slice of order(picture.depth)) {
-    const result = await engine.classify(item.name, planeOf(picture, slice)).catch((error) => failureOf(item.name, error));
+    const result = await engine.classify(item.name, planeOf(picture, slice), item.model).catch((error) => failureOf(item.name, error));
     if (!deliver(slice, result)) return;
   }
 }
@@ -31,14 +32,17 @@ export async function wholeInBrowser(item: Item, engine: Engine): Promise<Result
   const { picture, results } = item;
   if (!picture) return null;
   const answers = results.filter((result) => result !== null);
-  return answerWhole({ ...picture, name: item.name }, answers, await engine.load());
+  const { sides, places, notes } = picture;
+  const slices = locateSlices(picture);
+  const isUprightAxial = upDirection(sides, places.map(({ alongMm }) => alongMm)) !== 0;
+  return answerWhole({ name: item.name, places, notes, slices, isUprightAxial }, answers, await engine.load(item.model));
 }
 
 /** The whole volume's answer, where the server reads studies. */
 export async function wholeByServer(item: Item): Promise<Result | null> {
   const files = item.files.map(({ name, file }) => ({ name, data: file }));
   const results = await server.study(files).catch((error) => [server.failure(item.name, error)]);
-  const whole = results.find((result) => !isFailure(result) && result.slices?.length === item.results.length);
+  const whole = results.find((result) => isVolume(result) && result.slices.length === item.results.length);
   return whole ?? results[0] ?? null;
 }
 

@@ -1,18 +1,29 @@
 /**
- * Whether an answer is given, or held back with its reason: `tumorlens/inference/decision.py`.
+ * Two questions: is there a tumour, and of which kind. `tumorlens/inference/decision.py`, and the
+ * prediction sets of `tumorlens/inference/conformal.py`.
  *
  * A page that is older than the model must not answer what the model's rules would hold back, so
  * rules that are not known here are an error, never passed over.
  */
 import { argmax } from "./postprocessing";
-import { roundHalfEven } from "./preprocessing";
+import { wholePercent } from "./summary";
 import { CLASSES, type Decision, DISPLAY_NAMES } from "./types";
 
 const REFUSAL = "does not look like a slice of brain MRI";
+const NO_TUMOR = CLASSES.indexOf("notumor");
+const TUMORS = CLASSES.map((_, place) => place).filter((place) => place !== NO_TUMOR);
+const TINY = 1e-12;
+/** Probability from which a class is in every set, whatever the thresholds. */
+const NEVER_EXCLUDED_FROM = 0.1;
 
-export interface DecisionRule {
-  tumor_threshold: number;
-  notumor_threshold: number;
+export interface Thresholds {
+  notumor_threshold?: number;
+  tumor_threshold?: number;
+  kind_threshold?: number;
+}
+
+export interface DecisionRule extends Thresholds {
+  by_sequence?: Record<string, Thresholds>;
   chosen_on?: string;
 }
 
@@ -20,6 +31,8 @@ export interface DecisionRule {
 export interface ConformalThresholds {
   coverage: number;
   thresholds: number[];
+  /** For images that were detected or abstained. */
+  by_decision?: Record<string, number[]>;
   chosen_on?: string;
 }
 
@@ -29,63 +42,77 @@ export interface Decided {
   reason: string;
 }
 
-const KNOWN_RULES = new Set(["tumor_threshold", "notumor_threshold", "chosen_on"]);
+const THRESHOLDS = ["notumor_threshold", "tumor_threshold", "kind_threshold"];
+const KNOWN_RULES = new Set([...THRESHOLDS, "by_sequence", "chosen_on"]);
 const KNOWN_OF_GATE = new Set(["preprocess", "threshold", "chosen_on"]);
-const KNOWN_OF_SETS = new Set(["coverage", "thresholds", "chosen_on"]);
+const KNOWN_OF_SETS = new Set(["coverage", "thresholds", "by_decision", "chosen_on"]);
+const KNOWN_OF_VOLUMES = new Set(["axial", "other"]);
 const KNOWN_FIELDS = new Set([
-  "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "network",
-  "training", "metrics", "licence", "intended_use", "files", "gate", "prediction_sets",
+  "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "volume_decisions",
+  "fusion", "network", "training", "metrics", "licence", "intended_use", "files", "gate", "prediction_sets",
 ]);
 
 /** Throws where the bundle asks for something that this page cannot do. */
 export function checkRules(info: object): void {
-  type Rules = { decision?: object; gate?: object | null; prediction_sets?: object | null };
-  const { decision, gate, prediction_sets: sets } = info as Rules;
+  type Rules = {
+    decision?: object; volume_decisions?: Record<string, object>; gate?: object | null; prediction_sets?: object | null;
+  };
+  const { decision, volume_decisions: volumes, gate, prediction_sets: sets } = info as Rules;
+  const keys = (part: object | null | undefined, known: Set<string>) =>
+    Object.keys(part ?? {}).filter((key) => !known.has(key));
   const unknown = [
-    ...Object.keys(info).filter((key) => !KNOWN_FIELDS.has(key)),
-    ...Object.keys(decision ?? {}).filter((key) => !KNOWN_RULES.has(key)),
-    ...Object.keys(gate ?? {}).filter((key) => !KNOWN_OF_GATE.has(key)),
-    ...Object.keys(sets ?? {}).filter((key) => !KNOWN_OF_SETS.has(key)),
+    ...keys(info, KNOWN_FIELDS), ...keys(gate, KNOWN_OF_GATE), ...keys(sets, KNOWN_OF_SETS),
+    ...keys(volumes, KNOWN_OF_VOLUMES),
+    ...[decision, ...Object.values(volumes ?? {})].flatMap((rule) => keys(rule, KNOWN_RULES)),
   ];
   if (unknown.length > 0) {
     throw new Error(`the model has rules that this page does not know (${unknown.join(", ")}); let the server answer`);
   }
 }
 
-/**
- * `isHead`: whether the gate lets the picture pass. The second class of a reason is named only where the set by
- * `sets` leaves it open.
- */
-export function decide(
-  probabilities: number[], rule: DecisionRule | undefined, isHead = true, sets: ConformalThresholds | null = null,
-): Decided {
-  if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
-  const first = argmax(probabilities);
-  const noTumor = CLASSES[first] === "notumor";
-  const bar = (noTumor ? rule?.notumor_threshold : rule?.tumor_threshold) ?? 0;
-  if (probabilities[first] >= bar) return { decision: "classified", label: CLASSES[first], reason: "" };
-  const second = argmax(probabilities.map((share, place) => (place === first ? -1 : share)));
-  const isOpen = predictionSet(probabilities, sets)?.includes(CLASSES[second]) ?? true;
-  const seen = isOpen ? `${named(first, probabilities)} or ${named(second, probabilities)}` : named(first, probabilities);
-  const reason = `not sure enough: ${seen}; `
-    + `${DISPLAY_NAMES[CLASSES[first]]} is answered from ${whole(bar)}`;
-  return { decision: "abstained", label: null, reason };
+/** Those of `sequence`, or of any image where it is not known or has none. */
+export function thresholdsFor(rule: DecisionRule | undefined, sequence: string | null): Thresholds {
+  return (sequence !== null ? rule?.by_sequence?.[sequence] : undefined) ?? rule ?? {};
 }
 
-/** The classes that are not excluded, the most probable first: `tumorlens/inference/conformal.py`. */
-export function predictionSet(probabilities: number[], rule: ConformalThresholds | null | undefined): string[] | null {
-  if (!rule) return null;
-  const first = argmax(probabilities);
-  return CLASSES.map((name, place) => ({ name, place, share: probabilities[place] }))
-    .filter(({ place, share }) => place === first || share >= rule.thresholds[place])
+/** `isHead`: whether the gate lets the picture pass. */
+export function decide(shares: number[], rule: Thresholds | undefined, isHead = true): Decided {
+  if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
+  const { notumor_threshold = 0, tumor_threshold = 0, kind_threshold = 0 } = rule ?? {};
+  const none = shares[NO_TUMOR];
+  if (argmax(shares) === NO_TUMOR && none >= notumor_threshold) {
+    return { decision: "classified", label: CLASSES[NO_TUMOR], reason: "" };
+  }
+  if (1 - none < tumor_threshold) {
+    const reason = `tumour ${wholePercent(1 - none)}; a tumour is reported from ${wholePercent(tumor_threshold)}, `
+      + `no tumour where its own probability is at least ${wholePercent(notumor_threshold)}`;
+    return { decision: "abstained", label: null, reason };
+  }
+  const kinds = TUMORS.map((place) => shares[place]);
+  const first = argmax(kinds);
+  const share = kinds[first] / Math.max(kinds.reduce((total, one) => total + one, 0), TINY);
+  const name = CLASSES[TUMORS[first]];
+  if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
+  const reason = `given a tumour, ${DISPLAY_NAMES[name]} ${wholePercent(share)}; the kind is named from `
+    + `${wholePercent(kind_threshold)}`;
+  return { decision: "detected", label: null, reason };
+}
+
+/** The most probable kind of tumour. */
+export function likeliestTumor(shares: number[]): number {
+  return TUMORS[argmax(TUMORS.map((place) => shares[place]))];
+}
+
+/** The classes that are not excluded, the most probable first; null without a rule for the decision. */
+export function predictionSet(
+  shares: number[], rule: ConformalThresholds | null | undefined, decision: Decision,
+): string[] | null {
+  if (!rule || decision === "rejected") return null;
+  const fitted = decision === "classified" ? rule.thresholds : rule.by_decision?.[decision];
+  if (!fitted) return null;
+  const first = argmax(shares);
+  return CLASSES.map((name, place) => ({ name, place, share: shares[place] }))
+    .filter(({ place, share }) => place === first || share >= Math.min(fitted[place], NEVER_EXCLUDED_FROM))
     .sort((a, b) => b.share - a.share)
     .map(({ name }) => name);
-}
-
-function named(place: number, probabilities: number[]): string {
-  return `${DISPLAY_NAMES[CLASSES[place]]} ${whole(probabilities[place])}`;
-}
-
-function whole(share: number): string {
-  return `${roundHalfEven(100 * share)}%`;
 }

@@ -9,6 +9,9 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
+/** Where the network of this page lies. */
+export const MODEL = "model";
+
 export class Engine {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
@@ -28,12 +31,12 @@ export class Engine {
     return this.ask({ op: "read", files }, files.map((file) => file.data));
   }
 
-  classify(path: string, plane: Plane): Promise<Result> {
-    return this.ask({ op: "classify", path, plane }, [plane.pixels.buffer as ArrayBuffer]);
+  classify(path: string, plane: Plane, model: string): Promise<Result> {
+    return this.ask({ op: "classify", path, plane, model }, [plane.pixels.buffer as ArrayBuffer]);
   }
 
-  load(): Promise<BundleInfo> {
-    return this.ask({ op: "load" }, []);
+  load(model: string): Promise<BundleInfo> {
+    return this.ask({ op: "load", model }, []);
   }
 
   private ask<T>(request: Request, moved: Transferable[]): Promise<T> {

@@ -1,9 +1,8 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
-import { type Prediction, CLASSES, decisionOf, isFailure, type Result } from "./types";
+import { CLASSES, isFailure, isVolume, NOTICE, type Prediction, type Result } from "./types";
 
 const DIGITS = 1e6;
-const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
 interface Row {
   result: Result;
@@ -27,20 +26,25 @@ export function toJson(items: Item[]): string {
 /** Probabilities with six digits, as records have them. */
 function rounded(result: Result): Result {
   if (isFailure(result)) return result;
-  const slices = result.slices?.map((slice) => ({ ...slice, ...roundedProbabilities(slice) }));
-  return { ...result, ...roundedProbabilities(result), ...(slices ? { slices } : {}) };
+  if (!isVolume(result)) return { ...result, ...roundedShares(result) };
+  return { ...result, ...roundedShares(result), slices: result.slices.map((slice) => ({ ...slice, ...roundedShares(slice) })) };
 }
 
-function roundedProbabilities({ probabilities }: Pick<Prediction, "probabilities">): Pick<Prediction, "probabilities"> {
-  if (!probabilities) return {};
-  const entries = Object.entries(probabilities).map(([name, share]) => [name, Math.round(share * DIGITS) / DIGITS]);
-  return { probabilities: Object.fromEntries(entries) };
+type Shares = Pick<Prediction, "probabilities" | "tumor_probability">;
+
+function roundedShares({ probabilities, tumor_probability }: Shares): Shares {
+  const round = (share: number) => Math.round(share * DIGITS) / DIGITS;
+  const entries = Object.entries(probabilities ?? {}).map(([name, share]) => [name, round(share)]);
+  return {
+    probabilities: probabilities && Object.fromEntries(entries),
+    tumor_probability: tumor_probability === null ? null : round(tumor_probability),
+  };
 }
 
 export function toCsv(items: Item[]): string {
   const columns = [
-    "path", "slice", "decision", "label", ...CLASSES, "prediction_set", "reason",
-    "model_name", "model_version", "model_sha256", "error_kind", "error_message",
+    "path", "slice", "decision", "label", "summary", "tumor_probability", ...CLASSES, "prediction_set", "reason",
+    "model_name", "model_version", "model_sha256", "error_kind", "error_message", "notice",
   ];
   return [columns, ...rows(items).map(csvRow)].map((row) => row.map(field).join(",")).join("\n") + "\n";
 }
@@ -48,14 +52,14 @@ export function toCsv(items: Item[]): string {
 function csvRow({ result, slice }: Row): string[] {
   const place = slice === null ? "" : String(slice);
   if (isFailure(result)) {
-    return [result.path, place, ...Array<string>(11).fill(""), result.error.kind, result.error.message];
+    const { kind, message } = result.error;
+    return [result.path, place, "failed", ...Array<string>(12).fill(""), kind, message, NOTICE];
   }
   const probabilities = CLASSES.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
   const { name, version, sha256 } = result.model;
   return [
-    result.path, place, decisionOf(result), result.label ?? "", ...probabilities,
-    result.prediction_set?.join(" ") ?? "", result.reason ?? "",
-    name, version, sha256, "", "",
+    result.path, place, result.decision, result.label ?? "", result.summary, result.tumor_probability?.toFixed(6) ?? "",
+    ...probabilities, result.prediction_set?.join(" ") ?? "", result.reason, name, version, sha256, "", "", NOTICE,
   ];
 }
 

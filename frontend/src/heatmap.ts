@@ -17,7 +17,7 @@ export function explain(
   const place = argmax(ranked);
   const peak = { row: Math.floor(place / width), column: place % width };
   const box = strongest > 0 ? boxAround(ranked, place, height, width) : null;
-  return { label, square, grid, peak, box };
+  return { label, square, grid, peak, box, overlay_png: null };
 }
 
 function rowsOf(values: number[], size: number): number[][] {

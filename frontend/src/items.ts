@@ -1,9 +1,9 @@
 /** What the page holds: pictures and volumes with their answers. */
+import { MODEL } from "./engine";
 import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
-import {
-  CLASSES, decisionOf, DISPLAY_NAMES, type Failure, type Finding, type Heatmap, isFailure, type Picture, type Result,
-} from "./types";
+import { headline } from "./summary";
+import { type Decision, type Failure, type Finding, type Heatmap, isFailure, isVolume, type Picture, type Result } from "./types";
 
 /** Intensities shown as black and as white. */
 export interface Range {
@@ -31,6 +31,8 @@ export interface Item {
   run: number;
   /** Where it was answered. */
   where: "browser" | "server";
+  /** Where the network that answers here lies: that of the page, or the one that examples were drawn for. */
+  model: string;
 }
 
 let next = 1;
@@ -40,7 +42,7 @@ export function itemOf(name: string, picture: Picture | null, files: Dropped[]):
   const depth = picture?.depth ?? 1;
   return {
     id: next++, name, picture, files, results: Array<Result | null>(depth).fill(null), whole: null,
-    awaitsWhole: false, slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server",
+    awaitsWhole: false, slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server", model: MODEL,
   };
 }
 
@@ -57,7 +59,7 @@ export function planeOf({ pixels, height, width }: Picture, slice: number): Plan
 /** The answer for a picture by itself, with what its files left out or assumed; a volume's whole has its own. */
 export function withNotes(item: Item, result: Result): Result {
   const notes = item.results.length === 1 ? (item.picture?.notes ?? []) : [];
-  return isFailure(result) || result.notes || notes.length === 0 ? result : { ...result, notes };
+  return isFailure(result) || result.notes.length > 0 || notes.length === 0 ? result : { ...result, notes };
 }
 
 /** All but the brightest and darkest half percent. */
@@ -69,29 +71,16 @@ export function usefulRange({ pixels }: Picture): Range {
   return high > low ? { low, high } : { low, high: low + 1 };
 }
 
-/** The answer in a few words. Only a classified input has its label said. */
-export function headline(result: Result | null): string {
-  if (result === null) return "waiting";
-  if (isFailure(result)) return "cannot be used";
-  const decision = decisionOf(result);
-  if (decision === "rejected") return "rejected";
-  if (decision === "abstained" || result.label === null) return "no clear answer";
-  return DISPLAY_NAMES[result.label] ?? result.label;
-}
-
-export type Tone = "waiting" | "failed" | "rejected" | "abstained" | "classified";
+export type Tone = "waiting" | "failed" | Decision;
 
 export function toneOf(result: Result | null): Tone {
   if (result === null) return "waiting";
-  if (isFailure(result)) return "failed";
-  const decision = decisionOf(result);
-  return decision === "classified" && result.label === null ? "abstained" : decision;
+  return isFailure(result) ? "failed" : result.decision;
 }
 
-/** Of an input that the network does not know, it has nothing to point at. */
+/** Where the network sees tumour; null where there is nothing to point at. */
 export function heatmapOf(result: Result | null): Heatmap | null {
-  if (result === null || isFailure(result) || decisionOf(result) === "rejected") return null;
-  return result.heatmap ?? null;
+  return result !== null && "heatmap" in result ? result.heatmap : null;
 }
 
 export function isDone(item: Item): boolean {
@@ -109,12 +98,16 @@ export function extent({ first, middle, last }: Finding): string {
   return first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
 }
 
+/** The slice that decides: the same as in reports. */
+export function decisiveSlice(item: Item): number | null {
+  return item.whole && !isFailure(item.whole) && isVolume(item.whole) ? item.whole.decisive_slice : null;
+}
+
 /** How many slices got which answer, in words. */
 export function tally(item: Item): [string, number][] {
   const counts = new Map<string, number>();
   for (const result of item.results) {
     if (result) counts.set(headline(result), (counts.get(headline(result)) ?? 0) + 1);
   }
-  const order = [...CLASSES.map((name) => DISPLAY_NAMES[name]), "no clear answer", "rejected", "cannot be used"];
-  return order.filter((word) => counts.has(word)).map((word) => [word, counts.get(word)!]);
+  return [...counts].sort((one, other) => other[1] - one[1]);
 }

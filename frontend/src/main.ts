@@ -1,10 +1,10 @@
 /** The page: takes files, asks for answers, shows them. */
 import { byServer, type Deliver, inBrowser, wholeByServer, wholeInBrowser } from "./classify";
-import { Engine } from "./engine";
+import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
-import { failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
+import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
 import * as server from "./server";
 import { failureOf, isFailure } from "./types";
 import { answerPanel } from "./view/answer";
@@ -17,6 +17,8 @@ import { Viewer } from "./view/viewer";
 const PRIVATE = "tumorlens.private";
 const THEME = "tumorlens.theme";
 const THEMES = ["system", "light", "dark"];
+/** The network that the examples were drawn for. */
+const EXAMPLE_MODEL = "examples/model";
 const EXAMPLES = ["glioma.png", "meningioma.png", "no-tumour.png", "pituitary.png"];
 
 class Page {
@@ -53,7 +55,7 @@ class Page {
       this.hasServer = false;
       this.setPrivate(true);
       byId<HTMLButtonElement>("private").disabled = true;
-      const info = await this.engine.load().catch(() => null);
+      const info = await this.engine.load(MODEL).catch(() => null);
       if (info) this.tellUse(info.intended_use);
       else this.say("The model could not be loaded.");
     }
@@ -77,7 +79,7 @@ class Page {
   }
 
   /** Take the files, read them, and ask. */
-  async take(files: Dropped[]): Promise<void> {
+  async take(files: Dropped[], model = MODEL): Promise<void> {
     if (files.length === 0) return;
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
     const byName = new Map(files.map((one) => [one.name, one]));
@@ -90,8 +92,9 @@ class Page {
       return perhaps && !this.private && file ? itemOf(failure.path, null, [file]) : failedItem(failure);
     });
     const added = [...read, ...unread];
+    for (const item of added) item.model = model;
     this.items.push(...added);
-    if (!this.selected) this.selected = added[0] ?? null;
+    this.selected = added[0] ?? this.selected;
     this.draw();
     if (own > 0) this.say(`Passed over ${own} ${own === 1 ? "file" : "files"} that tumorlens wrote.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
@@ -100,10 +103,11 @@ class Page {
   /** Put the item in the queue: one after the other, in the order of the list. */
   private ask(item: Item): void {
     const run = ++item.run;
-    const inside = this.private;
+    const inside = this.private || item.model !== MODEL;
     item.where = inside ? "browser" : "server";
     item.results.fill(null);
     item.whole = null;
+    const middle = item.slice;
     item.awaitsWhole = item.results.length > 1 && (inside || this.readsStudies);
     this.drawSoon();
     const current = () => item.run === run;
@@ -120,6 +124,9 @@ class Page {
         else await this.withToken(() => byServer(item, deliver));
         const whole = item.awaitsWhole && current() ? await this.askWhole(item, inside) : null;
         if (current()) item.whole = whole;
+        // Open on the slice that decides, as reports do, unless somebody has gone elsewhere meanwhile.
+        const decides = decisiveSlice(item);
+        if (current() && decides !== null && item.slice === middle) item.slice = decides;
       } catch (error) {
         const failure = inside ? failureOf(item.name, error) : server.failure(item.name, error);
         item.results.forEach((result, slice) => result === null && deliver(slice, failure));
@@ -215,8 +222,8 @@ class Page {
     );
   }
 
+  /** Ctrl+P prints the same, as the report is made whenever the browser is about to print. */
   private print(): void {
-    byId("report").replaceChildren(...report(this.items));
     window.print();
   }
 
@@ -238,6 +245,7 @@ class Page {
     on("history-open", () => openHistory(this.history));
     on("theme", nextTheme);
     on("private", () => this.switchPrivate());
+    window.addEventListener("beforeprint", () => byId("report").replaceChildren(...report(this.items)));
     this.listenToDrops();
     document.addEventListener("keydown", (event) => this.key(event));
   }
@@ -272,7 +280,7 @@ class Page {
         return { name: `example-${name}`, file: new File([blob], name) };
       }),
     );
-    await this.take(files);
+    await this.take(files, EXAMPLE_MODEL);
   }
 
   private clear(): void {
@@ -312,6 +320,8 @@ class Page {
       "]": () => this.viewer.stepOpacity(1),
       m: () => this.viewer.toggleMarks(),
       r: () => this.viewer.reset(),
+      "+": () => this.viewer.zoomBy(1.25),
+      "-": () => this.viewer.zoomBy(0.8),
       o: () => byId<HTMLInputElement>("file-input").click(),
       p: () => this.print(),
       "?": () => openHelp(this.hasServer),

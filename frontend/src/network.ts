@@ -1,10 +1,15 @@
 /** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
 import * as ort from "onnxruntime-web";
-import { checkRules, decide, type DecisionRule, predictionSet, type ConformalThresholds } from "./decision";
+import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestTumor, predictionSet, thresholdsFor } from "./decision";
 import { explain } from "./heatmap";
 import { argmax, softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
-import { type Prediction, CLASSES } from "./types";
+import { summarize } from "./summary";
+import { CLASSES, type Prediction, type SequenceAnswer } from "./types";
+import { knownSequence, named } from "./volume";
+
+/** In the order of the output `sequence`. */
+const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
 
 export interface BundleInfo {
   name: string;
@@ -13,6 +18,7 @@ export interface BundleInfo {
   preprocess: PreprocessConfig;
   temperature: number;
   decision?: DecisionRule;
+  volume_decisions?: { axial?: DecisionRule; other?: DecisionRule };
   prediction_sets?: ConformalThresholds | null;
   /** Where the bundle has a network that tells heads from anything else. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
@@ -47,28 +53,35 @@ export class Network {
     const prepared = preprocess(plane, config);
     const size = config.image_size;
     const image = new ort.Tensor("float32", normalize(prepared.pixels, config), [1, 1, size, size]);
-    const taught = this.session.outputNames.includes("lesion");
-    const { logits, cam, lesion } = await this.session.run(
-      { image }, ["logits", "cam", ...(taught ? ["lesion"] : [])],
+    const outputs = this.session.outputNames;
+    const { logits, cam, lesion, sequence } = await this.session.run(
+      { image }, ["logits", "cam", ...["lesion", "sequence"].filter((name) => outputs.includes(name))],
     );
-    const probabilities = softmax(logits.data as Float32Array, temperature);
-    const best = argmax(probabilities);
-    const decided = decide(probabilities, this.info.decision, await this.isHead(plane), this.info.prediction_sets);
-    // The map of a network that was taught by outlines stands for a tumour class's own.
-    const [grid, row] = taught && CLASSES[best] !== "notumor" ? [lesion, 0] : [cam, best];
-    const cells = grid.dims[2] * grid.dims[3];
-    const map = (grid.data as Float32Array).slice(row * cells, (row + 1) * cells);
-    const answer: Prediction = {
+    const shares = softmax(logits.data as Float32Array, temperature);
+    const isHead = await this.isHead(plane);
+    const told = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
+    const known = knownSequence(told);
+    const decided = decide(shares, thresholdsFor(this.info.decision, known), isHead);
+    const { decision, label, reason } = decided;
+    const probabilities = named(shares);
+    const rejected = decision === "rejected";
+    // Of a rejected picture, and where no tumour is seen, there is nothing to point at.
+    const pointed = rejected || label === "notumor" ? null : label === null ? likeliestTumor(shares) : CLASSES.indexOf(label as never);
+    const { height, width } = plane;
+    return {
       path,
       ...decided,
-      probabilities: Object.fromEntries(CLASSES.map((name, place) => [name, probabilities[place]])),
-      prediction_set: decided.decision === "rejected" ? null : predictionSet(probabilities, this.info.prediction_sets),
+      summary: summarize(decision, label, probabilities, reason, known),
+      tumor_probability: rejected ? null : 1 - probabilities.notumor,
+      probabilities: rejected ? null : probabilities,
+      prediction_set: predictionSet(shares, this.info.prediction_sets, decision),
+      sequence: told,
       model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
+      notes: [],
+      heatmap: pointed === null ? null : explain(
+        mapOf(lesion ?? cam, lesion ? 0 : pointed), (lesion ?? cam).dims[3], CLASSES[pointed], prepared.square, height, width,
+      ),
     };
-    // Of a rejected picture, probabilities and heatmap mean nothing.
-    if (decided.decision === "rejected") return { ...answer, probabilities: null };
-    const { height, width } = plane;
-    return { ...answer, heatmap: explain(map, grid.dims[3], CLASSES[best], prepared.square, height, width) };
   }
 
   private async isHead(plane: Plane): Promise<boolean> {
@@ -79,4 +92,16 @@ export class Network {
     const { head } = await this.gate.run({ image: new ort.Tensor("float32", seen, [1, 1, size, size]) }, ["head"]);
     return Number(head.data[0]) >= facts.threshold;
   }
+}
+
+/** One map of several: that of a network that was trained with outlines stands for every kind of tumour. */
+function mapOf(maps: ort.Tensor, row: number): Float32Array {
+  const cells = maps.dims[2] * maps.dims[3];
+  return (maps.data as Float32Array).slice(row * cells, (row + 1) * cells);
+}
+
+function sequenceOf(logits: Float32Array): SequenceAnswer {
+  const shares = softmax(logits, 1);
+  const best = argmax(shares);
+  return { name: SEQUENCES[best], probability: shares[best] };
 }

@@ -1,3 +1,9 @@
+import type { Failure, Prediction, Result, StudyPrediction, VolumePrediction } from "./record";
+
+export type {
+  Failure, Finding, Heatmap, Prediction, Result, SequenceAnswer, SlicePrediction, StudyPrediction, VolumePrediction,
+} from "./record";
+
 /** The class vocabulary, in the order of every array over classes. */
 export const CLASSES = ["glioma", "meningioma", "notumor", "pituitary"] as const;
 export type ClassName = (typeof CLASSES)[number];
@@ -8,6 +14,9 @@ export const DISPLAY_NAMES: Record<string, string> = {
   notumor: "no tumour",
   pituitary: "pituitary tumour",
 };
+
+/** On everything that leaves the page. */
+export const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
 /** A decoded picture or volume: `depth` slices of `height` x `width`, larger is brighter. */
 export interface Picture {
@@ -60,80 +69,20 @@ export interface Square {
   side: number;
 }
 
-export interface Heatmap {
-  label: string;
-  square: Square;
-  /** Evidence as a share of its maximum. */
-  grid: number[][];
-  peak: { row: number; column: number };
-  box: { top: number; left: number; bottom: number; right: number } | null;
-}
-
-export interface Model {
-  name: string;
-  version: string;
-  sha256: string;
-}
-
-export type Decision = "classified" | "abstained" | "rejected";
-
-/** One answer, as `tumorlens predict --format jsonl` writes it. */
-export interface Prediction {
-  path: string;
-  label: string | null;
-  decision?: Decision;
-  reason?: string | null;
-  probabilities?: Record<string, number> | null;
-  prediction_set?: string[] | null;
-  model: Model;
-  heatmap?: Heatmap;
-  /** Of a volume: the slices that hold the finding, from 0, ends included. */
-  finding?: Finding | null;
-  /** Of a volume: one a slice. */
-  slices?: SliceAnswer[];
-  /** Of a volume: what its files say of the acquisition, where the server answers. */
-  series?: object | null;
-  notes?: string[];
-}
-
-export interface Finding {
-  first: number;
-  middle: number;
-  last: number;
-  /** The middle slice's file, and where it lies; null where it is not known. */
-  path: string | null;
-  position_mm: number[] | null;
-  member: string | null;
-  frame: number | null;
-  sop_instance_uid: string | null;
-}
-
-/** The answer for one slice of a volume; empty where the slice could not be used. */
-export interface SliceAnswer {
-  index: number;
-  along_mm: number | null;
-  decision: Decision | null;
-  label: string | null;
-  reason: string;
-  probabilities: Record<string, number> | null;
-  error: Failure["error"] | null;
-  prediction_set: string[] | null;
-}
-
-export interface Failure {
-  path: string;
-  error: { kind: string; message: string };
-}
-
-export type Result = Prediction | Failure;
+export type Decision = Prediction["decision"];
+/** Anything that has an answer. */
+export type Answer = Exclude<Result, Failure>;
 
 export function isFailure(result: Result): result is Failure {
   return "error" in result;
 }
 
-/** An answer without a decision is from a version that knew no other. */
-export function decisionOf(answer: Prediction): Decision {
-  return answer.decision ?? "classified";
+export function isVolume(result: Result): result is VolumePrediction {
+  return "slices" in result;
+}
+
+export function isStudy(result: Result): result is StudyPrediction {
+  return "members" in result;
 }
 
 /** An input that cannot be used; the message is for people. */

@@ -1,66 +1,121 @@
 /** The answer for a volume from those of its slices: `answer_whole` in `tumorlens/inference/volume.py`. */
-import { aggregate, positions, type Row } from "./aggregation";
-import { decide, type DecisionRule, predictionSet, type ConformalThresholds } from "./decision";
+import { aggregate, type Row } from "./aggregation";
+import type { Slices } from "./brain_slices";
+import { type ConformalThresholds, decide, type DecisionRule, predictionSet, thresholdsFor } from "./decision";
+import { summarize } from "./summary";
 import {
-  type Prediction, CLASSES, decisionOf, type Failure, type Finding, isFailure, type Picture, type Place, type Result,
-  type SliceAnswer,
+  CLASSES, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
+  type SequenceAnswer, type SlicePrediction, type VolumePrediction,
 } from "./types";
+
+/** Probability from which the network's word on the sequence is relied on. */
+const KNOWN_FROM = 0.8;
 
 /** What of a bundle decides. */
 export interface Rules {
   decision?: DecisionRule;
+  volume_decisions?: { axial?: DecisionRule; other?: DecisionRule };
   prediction_sets?: ConformalThresholds | null;
 }
 
 /** What is known of a volume beside its pixels. */
-type VolumeFacts = Pick<Picture, "name" | "places" | "notes">;
+type VolumeFacts = Pick<Picture, "name" | "places" | "notes"> & { slices: Slices; isUprightAxial: boolean };
 
-export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): Prediction | Failure {
-  const { name, places, notes } = facts;
+/** The sequence to rely on, where the network tells it. */
+export function knownSequence(told: SequenceAnswer | null): string | null {
+  return told !== null && told.probability >= KNOWN_FROM ? told.name : null;
+}
+
+export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): VolumePrediction | Failure {
+  const { name, places } = facts;
   const answers = results.filter((result): result is Prediction => !isFailure(result));
   if (answers.length === 0) {
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
   }
-  const slices = results.map((result, index) => sliceOf(result, index, places[index].alongMm));
-  const rest = { slices, series: null, notes, model: answers[0].model };
-  if (answers.every((answer) => decisionOf(answer) === "rejected")) {
-    // Refused slices count for nothing, unless nothing else is there: then the whole is refused.
-    const reason = answers[0].reason ?? "";
-    const nothing = { probabilities: null, finding: null };
-    return { path: name, decision: "rejected", label: null, reason, ...nothing, ...rest, prediction_set: null };
+  const counted = countSlices(results, facts.slices);
+  const slices = results.map((result, index) => sliceOf(result, index, places[index].alongMm, counted[index]));
+  const notes = [...facts.notes, ...(facts.slices.spacingNote ? [facts.slices.spacingNote] : [])];
+  const rest = { path: name, slices, series: null, notes, model: answers[0].model, heatmap: null };
+  if (answers.every((answer) => answer.decision === "rejected")) {
+    const { reason, summary } = answers[0];
+    return {
+      ...rest, decision: "rejected", label: null, reason, summary, probabilities: null, tumor_probability: null,
+      finding: null, prediction_set: null, sequence: null, decisive_slice: Math.floor(results.length / 2),
+    };
   }
-  const found = aggregate(results.map(rowOf), positions(places.map(({ alongMm }) => alongMm), results.length));
-  const decided = decide(found.probabilities, rules.decision, true, rules.prediction_sets);
+  const rows = results.map((result, index): Row => (counted[index] ? rowOf(result) : null));
+  const found = aggregate(rows, facts.slices.alongMm);
+  const sequence = sequenceOf(results.filter((_, index) => counted[index]));
+  const known = knownSequence(sequence);
+  const rule = rules.volume_decisions?.[facts.isUprightAxial ? "axial" : "other"] ?? rules.decision;
+  const decided = decide(found.probabilities, thresholdsFor(rule, known));
+  const probabilities = named(found.probabilities);
+  const isTumor = decided.decision === "detected" || (decided.label !== null && decided.label !== "notumor");
   return {
-    path: name,
-    ...decided,
-    probabilities: Object.fromEntries(CLASSES.map((label, place) => [label, found.probabilities[place]])),
-    finding: decided.label === null ? null : findingOf(found.finding, places),
     ...rest,
-    prediction_set: predictionSet(found.probabilities, rules.prediction_sets),
+    ...decided,
+    summary: summarize(decided.decision, decided.label, probabilities, decided.reason, known),
+    tumor_probability: 1 - probabilities.notumor,
+    probabilities,
+    prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decided.decision),
+    sequence,
+    finding: isTumor ? findingOf(found.finding, places) : null,
+    decisive_slice: isTumor ? found.finding[1] : mostSuspicious(rows),
   };
 }
 
-/** Probabilities; null without an answer and of a refused slice. */
+/** Slices of the brain that were not rejected; where there is none, whatever else has an answer. */
+function countSlices(results: Result[], { inBrain }: Slices): boolean[] {
+  const accepted = results.map((result) => !isFailure(result) && result.decision !== "rejected");
+  for (const counted of [accepted.map((is, place) => is && inBrain[place]), accepted]) {
+    if (counted.includes(true)) return counted;
+  }
+  return results.map((result) => !isFailure(result));
+}
+
+function mostSuspicious(rows: Row[]): number {
+  const none = CLASSES.indexOf("notumor");
+  const suspicion = rows.map((row) => (row ? 1 - row[none] : -1));
+  return suspicion.indexOf(Math.max(...suspicion));
+}
+
+/** Probabilities; null without an answer. */
 function rowOf(result: Result): Row {
-  if (isFailure(result) || decisionOf(result) === "rejected" || !result.probabilities) return null;
-  const probabilities = result.probabilities;
-  return CLASSES.map((label) => probabilities[label]);
+  if (isFailure(result) || !result.probabilities) return null;
+  const shares = result.probabilities;
+  return CLASSES.map((label) => shares[label]);
+}
+
+/** What the network takes the slices for, together: the mean of what it says of each. */
+function sequenceOf(results: Result[]): SequenceAnswer | null {
+  const told = results.flatMap((result) => ("sequence" in result && result.sequence ? [result.sequence] : []));
+  if (told.length === 0) return null;
+  const sums = new Map<string, number>();
+  for (const { name, probability } of told) sums.set(name, (sums.get(name) ?? 0) + probability);
+  const [name, sum] = [...sums].sort((a, b) => b[1] - a[1])[0];
+  return { name, probability: sum / told.length };
+}
+
+export function named(shares: number[]): Record<string, number> {
+  return Object.fromEntries(CLASSES.map((label, place) => [label, shares[place]]));
 }
 
 /** What the page does not look up in the files is null. */
-function findingOf(found: [number, number, number] | null, places: Place[]): Finding | null {
-  if (!found) return null;
-  const [first, middle, last] = found;
+function findingOf([first, middle, last]: [number, number, number], places: Place[]): Finding {
   const { path } = places[middle];
-  return { first, middle, last, position_mm: null, path, member: null, frame: null, sop_instance_uid: null };
+  return {
+    first, middle, last, position_mm: null, extent_mm: null, side: null, path, member: null, frame: null,
+    sop_instance_uid: null,
+  };
 }
 
-function sliceOf(result: Result, index: number, along_mm: number | null): SliceAnswer {
-  const none = { decision: null, label: null, reason: "", probabilities: {}, error: null, prediction_set: null };
-  if (isFailure(result)) return { index, along_mm, ...none, error: result.error };
+function sliceOf(result: Result, index: number, along_mm: number | null, counted: boolean): SlicePrediction {
+  const none = {
+    decision: null, label: null, reason: "", tumor_probability: null, probabilities: null, prediction_set: null,
+  };
+  if (isFailure(result)) return { index, along_mm, counted: false, ...none, error: result.error };
+  const { decision, label, reason, tumor_probability, probabilities, prediction_set } = result;
   return {
-    index, along_mm, decision: decisionOf(result), label: result.label, reason: result.reason ?? "",
-    probabilities: result.probabilities ?? null, error: null, prediction_set: result.prediction_set ?? null,
+    index, along_mm, counted, decision, label, reason, tumor_probability, probabilities, prediction_set, error: null,
   };
 }

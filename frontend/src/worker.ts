@@ -20,10 +20,11 @@ export interface Found {
 
 export type Request =
   | { op: "read"; files: NamedBytes[] }
-  | { op: "classify"; path: string; plane: Plane }
-  | { op: "load" };
+  | { op: "classify"; path: string; plane: Plane; model: string }
+  | { op: "load"; model: string };
 
-let network: Promise<Network> | null = null;
+/** By where their files lie. */
+const networks = new Map<string, Promise<Network>>();
 
 /** Read files; DICOM files of one series become one volume. */
 async function readAll(files: NamedBytes[]): Promise<Found> {
@@ -45,23 +46,24 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   return { pictures: [...pictures, ...group(parts)], failures, own };
 }
 
-function load(): Promise<Network> {
-  network ??= fetchNetwork().catch((error: unknown) => {
-    network = null;
+function load(model: string): Promise<Network> {
+  const known = networks.get(model) ?? fetchNetwork(model).catch((error: unknown) => {
+    networks.delete(model);
     throw error;
   });
-  return network;
+  networks.set(model, known);
+  return known;
 }
 
 /** The runtime is large, and fetched only by those who classify here. */
-async function fetchNetwork(): Promise<Network> {
+async function fetchNetwork(folder: string): Promise<Network> {
   const at = (path: string) => new URL(path, self.location.href).href;
   const [{ Network }, info, model] = await Promise.all([
     import("./network"),
-    get(at("model/bundle.json")).then((response) => response.json() as Promise<BundleInfo>),
-    get(at("model/model.onnx")).then((response) => response.arrayBuffer()),
+    get(at(`${folder}/bundle.json`)).then((response) => response.json() as Promise<BundleInfo>),
+    get(at(`${folder}/model.onnx`)).then((response) => response.arrayBuffer()),
   ]);
-  const gate = info.gate ? await (await get(at("model/gate.onnx"))).arrayBuffer() : null;
+  const gate = info.gate ? await (await get(at(`${folder}/gate.onnx`))).arrayBuffer() : null;
   return Network.load(info, new Uint8Array(model), gate && new Uint8Array(gate), at("ort-wasm-simd-threaded.wasm"));
 }
 
@@ -71,8 +73,8 @@ async function get(address: string): Promise<Response> {
   return response;
 }
 
-async function classify(path: string, plane: Plane): Promise<Result> {
-  const ready = await load();
+async function classify(path: string, plane: Plane, folder: string): Promise<Result> {
+  const ready = await load(folder);
   try {
     return await ready.classify(path, plane);
   } catch (error) {
@@ -85,9 +87,9 @@ async function handle(request: Request): Promise<unknown> {
     case "read":
       return readAll(request.files);
     case "classify":
-      return classify(request.path, request.plane);
+      return classify(request.path, request.plane, request.model);
     case "load":
-      return (await load()).info;
+      return (await load(request.model)).info;
   }
 }
 

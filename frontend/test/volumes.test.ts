@@ -1,10 +1,12 @@
 /** From answers of slices to one of the whole: the port agrees with Python. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { aggregate, findRun, positions, smooth, strongestRun } from "../src/aggregation";
-import { decide } from "../src/decision";
-import { type Prediction, CLASSES, isFailure, type Result } from "../src/types";
-import { answerWhole, type Rules } from "../src/volume";
+import { aggregate, findRun, smooth, strongestRun } from "../src/aggregation";
+import { judgeSlices, positions, upDirection } from "../src/brain_slices";
+import { decide, predictionSet } from "../src/decision";
+import { summarize } from "../src/summary";
+import { isFailure, type Prediction, type Result, type VolumePrediction } from "../src/types";
+import { answerWhole, named, type Rules } from "../src/volume";
 
 type Row = number[] | "blank" | "refused";
 
@@ -15,35 +17,68 @@ interface Whole {
   probabilities: Record<string, number> | null;
   prediction_set: string[] | null;
   finding: [number, number, number] | null;
+  decisive_slice: number;
+  summary: string;
+  tumor_probability: number | null;
+}
+
+interface Profile {
+  name: string;
+  profile: number[];
+  along_mm: number[];
+  up: number;
+  in_brain: boolean[];
+  expected_mm: number[];
+  note: string;
 }
 
 interface Vectors {
   rules: Rules;
+  profiles: Profile[];
   volumes: { name: string; along_mm: (number | null)[] | null; slices: Row[]; whole: Whole | { error: object } }[];
 }
 
-const { rules, volumes }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
+const { rules, volumes, profiles }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
+/** Of pictures without a head in them, as the vectors' are: no slice is of the brain. */
+function locate(alongMm: (number | null)[]) {
+  const along = positions(alongMm, alongMm.length);
+  return judgeSlices(along.map(() => 0), along, 0, !alongMm.includes(null));
+}
+
 const model = { name: "m", version: "1", sha256: "0" };
 
 function resultOf(row: Row): Result {
   if (row === "blank") return { path: "v", error: { kind: "blank", message: "v: every pixel has the same value" } };
   const refused = row === "refused";
-  const shares = refused ? null : Object.fromEntries(CLASSES.map((name, place) => [name, row[place]]));
-  return { path: "v", ...decide(refused ? [] : row, rules.decision, !refused, rules.prediction_sets), probabilities: shares, model };
+  const shares = refused ? [0.25, 0.25, 0.25, 0.25] : row;
+  const decided = decide(shares, rules.decision, !refused);
+  const probabilities = named(shares);
+  const answer: Prediction = {
+    path: "v", ...decided, model, notes: [], heatmap: null, sequence: null,
+    summary: summarize(decided.decision, decided.label, probabilities, decided.reason),
+    tumor_probability: refused ? null : 1 - probabilities.notumor,
+    probabilities: refused ? null : probabilities,
+    prediction_set: predictionSet(shares, rules.prediction_sets, decided.decision),
+  };
+  return answer;
 }
 
 describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
   const places = slices.map((_, slice) => ({ path: `${slice}.dcm`, alongMm: along_mm?.[slice] ?? null }));
-  const found = answerWhole({ name: "v", places, notes: ["a note"] }, slices.map(resultOf), rules);
+  const found = answerWhole(
+    { name: "v", places, notes: ["a note"], slices: locate(places.map(({ alongMm }) => alongMm)), isUprightAxial: false },
+    slices.map(resultOf), rules,
+  );
 
   test("the same answer for the whole", () => {
     if ("error" in whole) {
       expect(found).toEqual(whole);
       return;
     }
-    const { probabilities, finding, ...said } = whole;
+    const { probabilities, finding, tumor_probability, ...said } = whole;
     expect(found).toMatchObject({ ...said, notes: ["a note"], model });
-    const answer = found as Prediction;
+    const answer = found as VolumePrediction;
+    if (tumor_probability !== null) expect(answer.tumor_probability).toBeCloseTo(tumor_probability, 6);
     const shown = answer.finding;
     expect(shown ? [shown.first, shown.middle, shown.last] : null).toEqual(finding);
     if (shown) expect(shown.path).toBe(`${shown.middle}.dcm`);
@@ -59,6 +94,21 @@ describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
     expect(found.slices!.map(({ error }) => error !== null)).toEqual(slices.map((row) => row === "blank"));
     expect(found.slices!.map(({ decision }) => decision === "rejected")).toEqual(slices.map((row) => row === "refused"));
   });
+});
+
+test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note }) => {
+  const found = judgeSlices(profile, along_mm, up, true);
+  expect(found.inBrain).toEqual(in_brain);
+  expect(found.spacingNote).toBe(note);
+  found.alongMm.forEach((along, place) => expect(along).toBeCloseTo(expected_mm[place], 6));
+});
+
+test("which end of an axial stack is the head's", () => {
+  const axial = { left: "R", right: "L", top: "A", bottom: "P" };
+  expect(upDirection(axial, [0, 5])).toBe(1);
+  expect(upDirection(axial, [5, 0])).toBe(-1);
+  expect(upDirection({ left: "A", right: "P", top: "H", bottom: "F" }, [0, 5])).toBe(0);
+  expect(upDirection(null, [0, 5])).toBe(0);
 });
 
 describe("the parts", () => {

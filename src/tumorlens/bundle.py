@@ -5,9 +5,9 @@ gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and wher
 trained on experts' outlines also ``lesion`` (N, 1, h, w), and where it was trained to tell the
 sequence ``sequence`` (N, 5). N is dynamic.
 
-Format version 2; version 1 named the thresholds otherwise, and its readers would answer without
-any. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able
-to read every version.
+Format version 3: version 2 had two thresholds, of the most probable class; version 1 named them
+otherwise. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep
+``load`` able to read every version.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import os
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,7 +26,7 @@ from tumorlens.errors import BundleError
 from tumorlens.files import read_regular
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
@@ -35,6 +35,7 @@ LESION_OUTPUT: Final = "lesion"
 """(N, 1, h, w): where the tumour is, 0 to 1; only of networks trained with outlines."""
 SEQUENCE_OUTPUT: Final = "sequence"
 """(N, 5): logits of ``labels.SEQUENCES``; only of networks that were trained to tell them."""
+OPTIONAL_OUTPUTS: Final = (LESION_OUTPUT, SEQUENCE_OUTPUT)
 GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""
@@ -58,16 +59,33 @@ class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Multiply-accumulates for one image, one forward pass of the network."""
 
 
-class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
-    """From which probability an answer is given; below, it is held back.
+WholeKind = Literal["axial", "other"]
+"""How the slices of a whole head lie: axial, with a known upper end, or otherwise."""
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
-    The defaults hold nothing back.
-    """
 
-    tumor_threshold: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
-    notumor_threshold: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """From which probability each part of an answer is stated. The defaults hold nothing back."""
+
+    notumor_threshold: Share = 0.0
+    """Of no tumour: below it, no image is called free of tumour."""
+    tumor_threshold: Share = 0.0
+    """Of a tumour of any kind: below it, no tumour is reported."""
+    kind_threshold: Share = 0.0
+    """Of the most probable kind, given a tumour: below it, the kind is not named."""
+
+
+class DecisionRule(Thresholds, frozen=True, kw_only=True):
+    """Thresholds for any image, and those of sequences that had enough images of their own."""
+
+    by_sequence: dict[str, Thresholds] = {}
+    """Keyed by ``labels.SEQUENCES``; used where the sequence is known."""
     chosen_on: str = ""
     """How and on which images the thresholds were chosen."""
+
+    def thresholds(self, sequence: str | None) -> Thresholds:
+        """Those of ``sequence``, or of any image where it is not known or has none."""
+        return self.by_sequence.get(sequence or "", self)
 
 
 class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +97,21 @@ class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
     """Share of the sets, of each class, that hold the truth."""
     thresholds: tuple[float, float, float, float]
-    """In the order of ``classes``."""
+    """In the order of ``classes``: for classified images."""
+    by_decision: dict[str, tuple[float, float, float, float]] = {}
+    """For images that were ``detected`` or ``abstained``, fitted on such images alone (Mondrian):
+    what is shown beside a held-back answer holds for held-back answers."""
     chosen_on: str = ""
     """How and on which images the thresholds were fitted."""
+
+
+class FusionRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the evidence of each sequence counts in a study of several."""
+
+    weights: dict[str, Annotated[float, Meta(ge=0.0)]] = {}
+    """Keyed by ``labels.SEQUENCES``; a sequence that is not here, or not known, counts 1."""
+    chosen_on: str = ""
+    """How and on which studies the weights were chosen."""
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +135,11 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
     decision: DecisionRule = DecisionRule()
+    volume_decisions: dict[WholeKind, DecisionRule] = {}
+    """For whole heads, whose probabilities come about otherwise; by the slices' orientation.
+    Where there is none: as ``decision``."""
+    fusion: FusionRule = FusionRule()
+    """How the series of a study count together."""
     prediction_sets: ConformalThresholds | None = None
     """None: answers come without one."""
     gate: GateFacts | None = None
@@ -204,11 +239,11 @@ def _read_info(folder: Path) -> BundleInfo:
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
         version = facts.get("format_version")
-        if version == 1 and isinstance(version, int):
+        if type(version) is int and 1 <= version < FORMAT_VERSION:
             facts = _upgraded(facts)
         elif version != FORMAT_VERSION:
             raise BundleError(
-                f"{folder}: bundle format {version!r}; this tumorlens reads {FORMAT_VERSION}. "
+                f"{folder}: bundle format {version!r}; this tumorlens reads 1 to {FORMAT_VERSION}. "
                 "Install the version that the bundle was made for, or a newer one"
             )
         info = msgspec.convert(facts, BundleInfo)
@@ -220,13 +255,21 @@ def _read_info(folder: Path) -> BundleInfo:
 
 
 def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
-    """The contents of a ``bundle.json`` of version 1 under the names of version 2."""
+    """The contents of a ``bundle.json`` of version 1 or 2 in the terms of version 3.
+
+    Those answered a tumour class from one threshold of its own probability. Asked of both
+    questions, it stands for both: nothing is classified that they would have held back by much.
+    """
     renamed = {
         part: {_NAMES_OF_1.get(name, name): value for name, value in facts[part].items()}
         for part in ("decision", "prediction_sets", "training")
         if isinstance(facts.get(part), dict)
     }
-    return facts | renamed | {"format_version": FORMAT_VERSION}
+    made = facts | renamed | {"format_version": FORMAT_VERSION}
+    if isinstance(made.get("decision"), dict):
+        kind = made["decision"].get("tumor_threshold", 0.0)
+        made["decision"] = {"kind_threshold": kind} | made["decision"]
+    return made
 
 
 def _read(path: Path, most_bytes: int = _MAX_PART_BYTES) -> bytes:

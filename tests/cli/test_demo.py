@@ -20,7 +20,7 @@ from tumorlens.datasets.phantoms import make_phantom
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE
 from tumorlens.evaluation.demo import INTENDED_USE, classify
 from tumorlens.imaging import encode
-from tumorlens.inference.classifier import Failure
+from tumorlens.inference.record import Failure
 from tumorlens.labels import RESEARCH_NOTICE
 
 

@@ -23,8 +23,8 @@ def test_a_file_for_each_answer(tiny_bundle: Path, tmp_path: Path, head: NDArray
     found = CliRunner().invoke(command, [*arguments, "--heatmap", str(maps)])
     assert found.exit_code == 3, found.output
     records = [json.loads(line) for line in found.stdout.splitlines()]
-    assert ["heatmap" in record for record in records] == [True, False, True]
-    assert set(records[0]["heatmap"]) == {"label", "square", "grid", "peak", "box"}
+    assert [bool(record.get("heatmap")) for record in records] == [True, False, True]
+    assert {"label", "square", "grid", "peak", "box"} < set(records[0]["heatmap"])
     assert sorted(path.name for path in maps.iterdir()) == ["00001-a_b.png", "00003-c.png"]
     assert reader.read(maps / "00003-c.png").width > 300
 
@@ -34,7 +34,7 @@ def test_without_the_option_no_heatmap(
 ) -> None:
     (tmp_path / "a.png").write_bytes(encode.png(head))
     arguments = [str(tmp_path / "a.png"), "--format", "jsonl", "--bundle", str(tiny_bundle)]
-    assert "heatmap" not in json.loads(CliRunner().invoke(command, arguments).stdout)
+    assert json.loads(CliRunner().invoke(command, arguments).stdout)["heatmap"] is None
 
 
 def test_volumes_and_archives_have_theirs(

@@ -70,7 +70,8 @@ def test_json_lines(run: Runner, folder: Path) -> None:
     assert found.exit_code == 0
     record = json.loads(found.stdout)
     assert list(record) == [
-        "path", "decision", "label", "reason", "probabilities", "model", "prediction_set",
+        "path", "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
+        "prediction_set", "sequence", "model", "notes", "heatmap",
     ]  # fmt: skip
     assert record["path"] == str(folder / "a.png")
     assert list(record["probabilities"]) == list(CLASSES)
@@ -134,7 +135,7 @@ def test_table_that_is_piped(run: Runner, folder: Path) -> None:
     assert found.exit_code == 3
     assert "\x1b" not in found.stdout
     assert str(folder / "a.png") in found.stdout
-    assert "failed: corrupt" in found.stdout
+    assert "corrupt" in found.stdout
     assert found.stdout.rstrip().endswith(RESEARCH_NOTICE)
     assert RESEARCH_NOTICE not in found.stderr
 

@@ -1,18 +1,27 @@
+"""Three thresholds, each the lowest that keeps its target."""
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tumorlens.bundle import DecisionRule
+from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.evaluation.abstention import (
+    LEAST,
     MAX_THRESHOLD,
-    fit_shifted_thresholds,
+    Targets,
+    fit_rule,
     fit_thresholds,
     outcome,
     stricter,
 )
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import CLASSES, TUMOR_INDICES
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+STRICT = Targets(missed=0.0, alarms=0.0, kind_errors=0.0)
 
 
-def _probabilities(*answers: tuple[str, float]) -> np.ndarray:
+def _probabilities(*answers: tuple[str, float]) -> Floats:
     """Rows whose most probable class is the one named, with that probability."""
     rows = np.array([[(1 - top) / 3] * 4 for _, top in answers])
     for row, (name, top) in zip(rows, answers, strict=True):
@@ -20,93 +29,106 @@ def _probabilities(*answers: tuple[str, float]) -> np.ndarray:
     return rows
 
 
-def _correct(*labels: str) -> np.ndarray:
+def _correct(*labels: str) -> Bools:
     correct = np.zeros((len(labels), 4), dtype=bool)
     for row, label in zip(correct, labels, strict=True):
         row[list(TUMOR_INDICES) if label == "tumor" else [CLASSES.index(label)]] = True
     return correct
 
 
-def test_no_tumour_is_answered_above_the_last_missed_one() -> None:
-    probabilities = _probabilities(
-        ("notumor", 0.8), ("notumor", 0.95), ("notumor", 0.7), ("glioma", 0.9)
-    )
+def test_no_tumour_is_reported_above_the_last_missed_one() -> None:
+    rows = _probabilities(("notumor", 0.8), ("notumor", 0.95), ("notumor", 0.7), ("glioma", 0.9))
     correct = _correct("tumor", "notumor", "notumor", "glioma")
-    rule = fit_thresholds(probabilities, correct, missed=0.0)
+    rule = fit_thresholds(rows, correct, STRICT)
     assert 0.8 < rule.notumor_threshold < 0.8001
-    found = outcome(probabilities, correct, rule)
+    found = outcome(rows, correct, rule)
     assert found.missed_tumor_rate == 0.0
     assert found.coverage == 0.5
     assert found.accuracy == 1.0
+    assert (found.presence_right, found.presence_wrong) == (0.5, 0.0)
 
 
 def test_a_budget_of_misses_is_spent() -> None:
-    probabilities = _probabilities(*[("notumor", 0.5 + i / 25) for i in range(10)])
+    rows = _probabilities(*[("notumor", 0.55 + i / 25) for i in range(10)])
     correct = _correct(*["glioma"] * 10)
     for missed in (0.0, 0.1, 0.3, 1.0):
-        rule = fit_thresholds(probabilities, correct, missed=missed)
-        assert outcome(probabilities, correct, rule).missed_tumor_rate == pytest.approx(missed)
+        rule = fit_thresholds(rows, correct, Targets(missed, 0.0, 0.0))
+        assert outcome(rows, correct, rule).missed_tumor_rate == pytest.approx(missed)
 
 
-def test_tumours_are_answered_from_where_few_are_wrong() -> None:
-    probabilities = _probabilities(
-        ("glioma", 0.9), ("glioma", 0.8), ("glioma", 0.6), ("pituitary", 0.5)
+def test_a_tumour_is_reported_above_the_last_false_alarm() -> None:
+    rows = _probabilities(("glioma", 0.9), ("glioma", 0.7), ("pituitary", 0.95))
+    correct = _correct("glioma", "notumor", "pituitary")
+    rule = fit_thresholds(rows, correct, STRICT)
+    assert 0.9 < rule.tumor_threshold < 0.9001  # one minus a third of 0.3
+    assert outcome(rows, correct, rule).false_alarm_rate == 0.0
+    lax = fit_thresholds(rows, correct, Targets(0.0, 1.0, 0.0))
+    assert lax.tumor_threshold == LEAST
+    assert outcome(rows, correct, lax).false_alarm_rate == 1.0
+
+
+def test_a_kind_is_named_from_where_few_are_wrong() -> None:
+    rows = np.array([[0.9, 0.1, 0, 0], [0.7, 0.3, 0, 0], [0.6, 0.4, 0, 0], [0.5, 0.5, 0, 0]])
+    correct = _correct("glioma", "glioma", "meningioma", "tumor")
+    rule = fit_thresholds(rows, correct, STRICT)
+    assert rule.kind_threshold == pytest.approx(0.7)
+    found = outcome(rows, correct, rule)
+    assert (found.coverage, found.detected, found.presence_right) == (0.5, 0.5, 1.0)
+    assert fit_thresholds(rows, correct, Targets(0, 0, 0.4)).kind_threshold == 0.0
+
+
+def test_when_all_is_wrong_the_thresholds_are_as_high_as_they_get() -> None:
+    rows = _probabilities(("glioma", 0.999), ("notumor", 0.999), ("glioma", 0.99))
+    rule = fit_thresholds(rows, _correct("notumor", "glioma", "meningioma"), STRICT)
+    assert rule == Thresholds(
+        notumor_threshold=MAX_THRESHOLD,
+        tumor_threshold=MAX_THRESHOLD,
+        kind_threshold=MAX_THRESHOLD,
     )
-    correct = _correct("glioma", "glioma", "meningioma", "notumor")
-    rule = fit_thresholds(probabilities, correct, error=0.0)
-    assert rule.tumor_threshold == pytest.approx(0.8)
-    assert fit_thresholds(probabilities, correct, error=0.4).tumor_threshold == pytest.approx(0.6)
-    assert fit_thresholds(probabilities, correct, error=0.5).tumor_threshold == 0.0
-
-
-def test_when_all_is_right_nothing_is_held_back() -> None:
-    probabilities = _probabilities(("glioma", 0.4), ("notumor", 0.4))
-    assert fit_thresholds(probabilities, _correct("tumor", "notumor")) == DecisionRule()
-
-
-def test_when_all_is_wrong_the_bar_is_as_high_as_it_gets() -> None:
-    probabilities = _probabilities(("glioma", 0.9), ("notumor", 0.999))
-    rule = fit_thresholds(probabilities, _correct("notumor", "glioma"), missed=0.0)
-    assert rule.tumor_threshold == MAX_THRESHOLD
-    assert rule.notumor_threshold == MAX_THRESHOLD
 
 
 def test_rates_over_nothing_are_undefined() -> None:
-    probabilities = _probabilities(("glioma", 0.9))
-    found = outcome(probabilities, _correct("glioma"), DecisionRule(tumor_threshold=0.95))
+    rows = _probabilities(("glioma", 0.9))
+    found = outcome(rows, _correct("glioma"), DecisionRule(tumor_threshold=0.98))
     assert found.coverage == 0.0
     assert np.isnan(found.accuracy)
     assert np.isnan(found.false_alarm_rate)
     assert found.missed_tumor_rate == 0.0
-    assert NO_TUMOR_INDEX == 2
 
 
-def test_abroad_the_healthy_shall_be_right_whatever_kind_the_tumours_are() -> None:
-    probabilities = _probabilities(
-        ("notumor", 0.9), ("notumor", 0.8), ("notumor", 0.6),  # healthy, told so
-        ("glioma", 0.95), ("pituitary", 0.7),  # healthy, told a tumour
-        ("notumor", 0.7), ("meningioma", 0.99),  # gliomas: missed, and of the wrong kind
-    )  # fmt: skip
-    correct = _correct(*["notumor"] * 5, *["glioma"] * 2)
-    rule = fit_shifted_thresholds(probabilities, correct, missed=0.5, healthy=0.75)
-    assert rule.notumor_threshold == 0.0
-    assert 0.7 < rule.tumor_threshold < 0.7001  # three correct, one alarm
-    strict = fit_shifted_thresholds(probabilities, correct, missed=0.0, healthy=0.75)
-    assert 0.7 < strict.notumor_threshold < 0.7001
-    assert 0.95 < strict.tumor_threshold < 0.9501  # two correct: no alarm is left
-    found = outcome(probabilities, correct, strict)
-    assert found.healthy_accuracy == 1.0
-    assert found.missed_tumor_rate == 0.0
-    assert found.accuracy < 1.0  # the wrong kind is no matter here
+def test_held_out_sources_make_every_threshold_at_least_as_high() -> None:
+    random = np.random.default_rng(0)
+    known = random.dirichlet([8, 1, 1, 1], 200)
+    shifted = random.dirichlet([2, 1, 2, 1], 200)
+    healthy = np.array(["glioma", "notumor"] * 100)
+    home = known, _correct(*["glioma"] * 200)
+    away = shifted, _correct(*healthy)
+    alone, both = fit_rule(home), fit_rule(home, away, [""] * 200)
+    assert both.notumor_threshold > alone.notumor_threshold
+    assert both.tumor_threshold > alone.tumor_threshold
+    assert both.kind_threshold >= alone.kind_threshold
+    assert not both.by_sequence
 
 
-def test_nine_right_allow_one_alarm() -> None:
-    probabilities = _probabilities(*[("notumor", 0.9)] * 9, ("glioma", 0.9))
-    correct = _correct(*["notumor"] * 10)
-    assert fit_shifted_thresholds(probabilities, correct, healthy=0.9) == DecisionRule()
+def test_a_sequence_with_enough_images_has_thresholds_of_its_own() -> None:
+    random = np.random.default_rng(1)
+    labels = ["glioma", "notumor"] * 300
+    rows = random.dirichlet([1, 1, 1, 1], 600)
+    tumor = np.array([label == "glioma" for label in labels])
+    rows[tumor & (np.arange(600) < 300)] = [0.97, 0.01, 0.01, 0.01]  # plain in one sequence
+    away = rows, _correct(*labels)
+    names = ["T1CE"] * 300 + ["T1"] * 290 + ["T2"] * 10
+    home = _probabilities(("glioma", 0.9), ("notumor", 0.9)), _correct("glioma", "notumor")
+    rule = fit_rule(home, away, names)
+    assert set(rule.by_sequence) == {"T1CE", "T1"}
+    assert rule.thresholds("T1CE").notumor_threshold < rule.thresholds("T1").notumor_threshold
+    assert rule.thresholds("T2") is rule
+    assert rule.thresholds(None) is rule
 
 
-def test_the_stricter_rule_has_the_higher_of_each_bar() -> None:
-    one = DecisionRule(tumor_threshold=0.5, notumor_threshold=0.9, chosen_on="here")
-    other = DecisionRule(tumor_threshold=0.7, notumor_threshold=0.6)
-    assert stricter(one, other) == DecisionRule(tumor_threshold=0.7, notumor_threshold=0.9)
+def test_the_stricter_rule_has_the_higher_of_each_threshold() -> None:
+    one = Thresholds(tumor_threshold=0.5, notumor_threshold=0.9, kind_threshold=0.7)
+    other = Thresholds(tumor_threshold=0.7, notumor_threshold=0.6, kind_threshold=0.6)
+    assert stricter(one, other) == Thresholds(
+        tumor_threshold=0.7, notumor_threshold=0.9, kind_threshold=0.7
+    )

@@ -8,11 +8,18 @@ import pytest
 from tumorlens.datasets.manifest import Record
 from tumorlens.evaluation import breakdown
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.inference.decision import Decisions
 from tumorlens.labels import CLASSES
 
 FEW = Sampling(100, 0)
 GLIOMA, HEALTHY = CLASSES.index("glioma"), CLASSES.index("notumor")
 PLAIN = Record("x", "glioma", "", "a", "", 1, 1, "L", "", "east")
+
+
+def _decided(answers: list[int], confident: list[bool]) -> Decisions:
+    label = np.where(confident, answers, -1).astype(np.int64)
+    presence = np.where(label < 0, -1, label != HEALTHY).astype(np.int8)
+    return Decisions(presence, label)
 
 
 def found(
@@ -25,7 +32,7 @@ def found(
     answered = breakdown.Answered(
         np.array(labels),
         np.array(answers),
-        np.array(confident or [True] * len(records)),
+        _decided(answers, confident or [True] * len(records)),
         [f"g{i}" for i in range(len(records))],
     )
     every = breakdown.breakdowns(records, folds, answered, FEW)

@@ -85,22 +85,31 @@ def test_coverage_is_a_share(coverage: float) -> None:
 
 def test_what_sets_hold() -> None:
     probabilities = np.array(
-        [[0.7, 0.2, 0.1, 0.0], [0.5, 0.4, 0.1, 0.0], [0.1, 0.1, 0.8, 0.0], [0.3, 0.0, 0.6, 0.1]] * 5
+        [
+            [0.94, 0.04, 0.02, 0.0],  # classified, held
+            [0.5, 0.48, 0.02, 0.0],  # detected, held
+            [0.05, 0.0, 0.95, 0.0],  # classified, wrong and not held
+            [0.4, 0.0, 0.55, 0.05],  # abstained, held
+        ]
+        * 5
     )
     labels = np.array([0, 1, 0, ANSWERABLE.index(ANY_TUMOR)] * 5)
     groups = [f"p{i // 2}" for i in range(20)]
-    rule = ConformalThresholds(coverage=0.9, thresholds=(0.3, 0.3, 0.3, 0.3))
-    decision = DecisionRule(tumor_threshold=0.6, notumor_threshold=0.7)
+    rule = ConformalThresholds(
+        coverage=0.9, thresholds=(0.09, 0.09, 0.09, 0.09), by_decision={"abstained": (0.3,) * 4}
+    )
+    decision = DecisionRule(tumor_threshold=0.6, notumor_threshold=0.7, kind_threshold=0.9)
     found = measure_sets(probabilities, labels, groups, rule, decision, Sampling(200, 0))
     assert found.whole.coverage.value == pytest.approx(0.75)
-    assert found.whole.size.value == pytest.approx(1.5)
+    assert found.whole.size.value == pytest.approx(2.0)
     assert found.whole.singletons.value == pytest.approx(0.5)
     assert found.whole.coverage.low <= 0.75 <= found.whole.coverage.high
     by_beta = beta.ppf(0.025, 15, 6), beta.ppf(0.975, 16, 5)  # 15 of 20
     assert found.whole.exact == pytest.approx(by_beta)
     assert {name: one.images for name, one in found.by_decision.items()} == {
         "classified": 10,
-        "abstained": 10,
+        "detected": 5,
+        "abstained": 5,
     }
     assert found.by_decision["classified"].coverage.value == pytest.approx(0.5)
     assert set(found.by_label) == {"glioma", "meningioma", "tumor"}

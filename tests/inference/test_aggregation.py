@@ -10,7 +10,6 @@ from tumorlens.inference.aggregation import (
     AggregationConfig,
     aggregate,
     find_run,
-    positions,
     smooth,
     strongest_run,
 )
@@ -69,12 +68,6 @@ def test_few_slices(count: int) -> None:
     assert found.probabilities[0] == pytest.approx(0.8)
 
 
-def test_no_tumour_has_no_finding() -> None:
-    found = aggregate(table([0.1, 0.2, 0.0]), millimetres(3), PLAIN)
-    assert CLASSES[int(np.argmax(found.probabilities))] == "notumor"
-    assert found.finding is None
-
-
 def test_smoothing_tells_one_odd_slice_from_a_run() -> None:
     """Slices with like neighbours win over a stronger one that stands alone."""
     probabilities = [0.0] * 20
@@ -102,11 +95,8 @@ def test_any_volume(rows: list[list[float]], radius: float, run_mm: float) -> No
     found = aggregate(probabilities, millimetres(len(probabilities)), config)
     assert found.probabilities.sum() == pytest.approx(1)
     np.testing.assert_allclose(found.smoothed.sum(axis=1), 1)
-    if found.finding is None:
-        assert int(np.argmax(found.probabilities)) == NO_TUMOR
-    else:
-        first, middle, last = found.finding
-        assert 0 <= first <= middle <= last < len(probabilities)
+    first, middle, last = found.finding
+    assert 0 <= first <= middle <= last < len(probabilities)
     mirrored = aggregate(probabilities[::-1], millimetres(len(probabilities)), config)
     np.testing.assert_allclose(mirrored.smoothed[::-1], found.smoothed)
 
@@ -115,18 +105,11 @@ def test_slices_without_an_answer_keep_their_place() -> None:
     rows = table([0, 0.9, np.nan, 0.9, 0, np.nan])
     short = AggregationConfig(smoothing_mm=0, run_mm=5)
     found = aggregate(rows, millimetres(6), short)
-    assert found.finding is not None
     assert (found.finding[0], found.finding[2]) == (1, 3)
     assert found.finding[1] in (1, 3)
     assert np.isnan(found.smoothed[[2, 5]]).all()
     with pytest.raises(ValueError, match="no slice has an answer"):
         aggregate(np.full((3, 4), np.nan), millimetres(3), PLAIN)
-
-
-def test_positions_are_as_stated_if_every_slice_states_its_own() -> None:
-    assert positions([3.0, 1.0], 2).tolist() == [3, 1]
-    assert positions([3.0, None], 2).tolist() == [0, 5]
-    assert positions([], 3).tolist() == [0, 5, 10]
 
 
 def test_the_middle_is_the_centre_of_mass() -> None:

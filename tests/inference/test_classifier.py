@@ -9,14 +9,16 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import told
 
 import tumorlens
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import Failure, Prediction
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]
@@ -39,9 +41,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, head: Gray) -> list[Path]
 def test_prediction(classifier: Classifier, pictures: list[Path]) -> None:
     found = classifier.predict(pictures[0])
     assert found.path == str(pictures[0])
-    assert tuple(found.probabilities) == CLASSES
-    assert sum(found.probabilities.values()) == pytest.approx(1)
-    assert found.label == max(found.probabilities, key=found.probabilities.__getitem__)
+    probabilities = told(found)
+    assert tuple(probabilities) == CLASSES
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert found.label == max(probabilities, key=probabilities.__getitem__)
+    assert found.tumor_probability == pytest.approx(1 - probabilities["notumor"])
+    assert found.sequence is None
     assert (found.model.name, found.model.version) == ("tiny", "1.2.3")
     assert found.model.sha256 == classifier.bundle.sha256
 
@@ -73,7 +78,7 @@ def test_bit_depth_does_not_change_the_answer(
     answers = []
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-        answers.append(list(classifier.predict(tmp_path / name).probabilities.values()))
+        answers.append(list(told(classifier.predict(tmp_path / name)).values()))
     np.testing.assert_allclose(answers, [answers[0]] * len(files), atol=2e-3)
 
 
@@ -81,7 +86,7 @@ def test_temperature_is_applied(classifier: Classifier, head: Gray) -> None:
     image = MedicalImage(head.astype(np.float32), "x", 8, "L")
     logits = classifier.forward(classifier.preprocess(image)[np.newaxis]).logits
     expected = softmax(logits, classifier.bundle.info.temperature)[0]
-    np.testing.assert_allclose(list(classifier.predict(image).probabilities.values()), expected)
+    np.testing.assert_allclose(list(told(classifier.predict(image)).values()), expected)
     assert classifier.bundle.info.temperature == 1.5
 
 
@@ -93,7 +98,8 @@ def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
     careful = Classifier(bundle.Bundle(info, classifier.bundle.model))
     held = careful.predict(head)
     assert (held.decision, held.label) == ("abstained", None)
-    assert held.reason.startswith("not sure enough")
+    assert held.reason.startswith("tumour ")
+    assert held.summary.startswith("Uncertain whether")
     everything = Classifier(careful.bundle, answer_all=True).predict(head)
     assert everything.decision == "classified"
     assert everything.reason == ""
@@ -101,13 +107,17 @@ def test_an_unsure_answer_is_held_back_unless_all_are_wanted(
 
 
 def test_what_is_not_excluded(classifier: Classifier, head: Gray) -> None:
-    rule = bundle.ConformalThresholds(coverage=0.9, thresholds=(0.0, 1.0, 1.0, 1.0))
+    rule = bundle.ConformalThresholds(
+        coverage=0.9,
+        thresholds=(1.0, 1.0, 1.0, 1.0),
+        by_decision={"abstained": (0.0, 1.0, 1.0, 1.0)},
+    )
     strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule, decision=strict)
     held = Classifier(bundle.Bundle(info, classifier.bundle.model)).predict(head)
-    first = max(held.probabilities, key=held.probabilities.__getitem__)
     assert held.decision == "abstained"
-    assert held.prediction_set == tuple(dict.fromkeys((first, "glioma")))
+    likely = {name for name, share in told(held).items() if share >= 0.1}
+    assert set(held.prediction_set or ()) == likely | {"glioma"}
     assert classifier.predict(head).prediction_set is None
 
 

@@ -1,44 +1,75 @@
+"""Two questions, each with its thresholds."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tumorlens.bundle import ConformalThresholds, DecisionRule
-from tumorlens.inference.conformal import named
-from tumorlens.inference.decision import abstention_reason, is_confident
+from tumorlens.bundle import Thresholds
+from tumorlens.inference.decision import Decisions, decide, decisions
+from tumorlens.labels import CLASSES
 
-RULE = DecisionRule(tumor_threshold=0.5, notumor_threshold=0.9)
+RULE = Thresholds(tumor_threshold=0.7, notumor_threshold=0.9, kind_threshold=0.8)
+ROWS = st.lists(st.floats(0.001, 1), min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize(
-    ("row", "confident"),
+    ("row", "decision", "label"),
     [
-        ([0.6, 0.2, 0.1, 0.1], True),
-        ([0.4, 0.3, 0.2, 0.1], False),
-        ([0.05, 0.05, 0.85, 0.05], False),
-        ([0.02, 0.02, 0.94, 0.02], True),
-        ([0.5, 0.5, 0.0, 0.0], True),
+        ([0.9, 0.03, 0.05, 0.02], "classified", "glioma"),
+        ([0.6, 0.3, 0.05, 0.05], "detected", None),
+        ([0.3, 0.1, 0.5, 0.1], "abstained", None),
+        ([0.02, 0.02, 0.94, 0.02], "classified", "notumor"),
+        ([0.05, 0.05, 0.85, 0.05], "abstained", None),
+        ([0.0, 0.0, 0.2, 0.8], "classified", "pituitary"),
     ],
 )
-def test_no_tumour_has_a_bar_of_its_own(row: list[float], confident: bool) -> None:
-    probabilities = np.array(row)
-    assert is_confident(probabilities[np.newaxis], RULE)[0] == confident
-    assert bool(abstention_reason(probabilities, RULE)) != confident
+def test_presence_first_then_the_kind(row: list[float], decision: str, label: str | None) -> None:
+    found = decide(np.array(row), RULE)
+    assert (found.decision, found.label) == (decision, label)
+    assert bool(found.reason) == (decision != "classified")
+    together = decisions(np.array([row]), RULE)
+    assert together.names.tolist() == [decision]
+    assert [CLASSES[k] if k >= 0 else None for k in together.label] == [label]
 
 
-def test_by_default_nothing_is_held_back() -> None:
-    assert abstention_reason(np.full(4, 0.25), DecisionRule()) == ""
+def test_by_default_the_most_probable_class_is_the_answer() -> None:
+    found = decide(np.array([0.2, 0.2, 0.4, 0.2]), Thresholds())
+    assert (found.decision, found.label) == ("classified", "notumor")
+    assert decide(np.array([0.4, 0.2, 0.2, 0.2]), Thresholds()).label == "glioma"
 
 
-def test_doubt_names_the_two_likeliest_and_the_bar() -> None:
-    words = abstention_reason(np.array([0.13, 0.02, 0.8, 0.05]), RULE)
-    assert words == ("not sure enough: no tumour 80% or glioma 13%; no tumour is answered from 90%")
+def test_reasons_name_the_thresholds() -> None:
+    unsure = decide(np.array([0.3, 0.1, 0.5, 0.1]), RULE).reason
+    assert unsure == (
+        "tumour 50%; a tumour is reported from 70%, no tumour where its own probability is at "
+        "least 90%"
+    )
+    kind = decide(np.array([0.6, 0.3, 0.05, 0.05]), RULE).reason
+    assert kind == "given a tumour, glioma 63%; the kind is named from 80%"
 
 
-def test_doubt_names_no_class_that_the_set_excludes() -> None:
-    """``0.44`` of the second is below its bar; the first is in every set, whatever its bar."""
-    sets = ConformalThresholds(coverage=0.95, thresholds=(0.1, 0.9, 0.05, 0.5))
-    row = np.array([0.09, 0.45, 0.02, 0.44])
-    assert named(row, sets) == ("meningioma",)
-    words = abstention_reason(row, RULE, named(row, sets))
-    assert words == "not sure enough: meningioma 45%; meningioma is answered from 50%"
-    both = abstention_reason(np.array([0.4, 0.15, 0.42, 0.03]), RULE, ("notumor", "glioma"))
-    assert both == "not sure enough: no tumour 42% or glioma 40%; no tumour is answered from 90%"
+def test_a_rejected_image_has_no_answer() -> None:
+    found = decide(np.array([1.0, 0, 0, 0]), RULE, "no head")
+    assert found == ("rejected", None, "no head")
+
+
+@given(ROWS, st.floats(0.5, 1), st.floats(0.5, 1), st.floats(0, 1))
+def test_no_tumour_is_never_said_below_its_threshold(
+    values: list[float], notumor: float, tumor: float, kind: float
+) -> None:
+    row = np.array(values) / np.sum(values)
+    rule = Thresholds(notumor_threshold=notumor, tumor_threshold=tumor, kind_threshold=kind)
+    found = decide(row, rule)
+    if found.label == "notumor":
+        assert row[CLASSES.index("notumor")] >= notumor
+    if found.decision == "detected":
+        assert 1 - row[CLASSES.index("notumor")] >= tumor - 1e-9
+
+
+def test_decisions_are_joined_and_chosen() -> None:
+    made = decisions(np.eye(4), Thresholds())
+    joined = Decisions.joined([made, made])
+    assert joined.label.tolist() == [0, 1, 2, 3] * 2
+    assert joined.where(np.array([True] + [False] * 7)).presence.tolist() == [1]
+    assert len(Decisions.joined([]).label) == 0

@@ -23,7 +23,8 @@ from tumorlens.imaging.dicom.derived import DicomObject, uid_of
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
-from tumorlens.inference.volume import VolumePrediction, predict_image
+from tumorlens.inference.record import VolumePrediction
+from tumorlens.inference.volume import predict_image
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -81,26 +82,30 @@ def test_the_report_names_the_answer_the_model_and_its_sources(
         for item in items
         if item.ValueType == "NUM"
     }
-    assert set(measured) == {f"p-{name}" for name in CLASSES}
-    assert sum(float(value.NumericValue) for value in measured.values()) == pytest.approx(
-        1, abs=1e-5
-    )
+    assert set(measured) == {f"p-{name}" for name in (*CLASSES, "tumor")}
+    shares = {name: float(value.NumericValue) for name, value in measured.items()}
+    assert shares["p-tumor"] == pytest.approx(1 - shares["p-notumor"], abs=1e-5)
     units = {value.MeasurementUnitsCodeSequence[0].CodeValue for value in measured.values()}
     assert units == {"1"}
 
 
-@pytest.mark.parametrize("label", [*CLASSES, None])
-def test_only_a_tumour_is_coded_as_a_neoplasm(
-    classifier: Classifier, folder: Path, label: str | None
+@pytest.mark.parametrize(
+    ("decision", "label", "presence"),
+    [*(("classified", name, "52101004") for name in CLASSES if name != "notumor"),
+     ("classified", "notumor", "272519000"), ("detected", None, "52101004"),
+     ("abstained", None, "82334004")],
+)  # fmt: skip
+def test_presence_and_kind_are_coded(
+    classifier: Classifier, folder: Path, decision: str, label: str | None, presence: str
 ) -> None:
-    decision = "classified" if label else "abstained"
     report = _opened(_answers(classifier, folder, label=label, decision=decision, finding=None)[0])
     codes = {
         item.ConceptCodeSequence[0].get("CodeValue")
         for item in _items(report)
         if item.ValueType == "CODE"
     }
-    assert ("108369006" in codes) == (label in ("glioma", "meningioma", "pituitary"))
+    assert ("108369006" in codes) == (presence == "52101004"), "the finding is a neoplasm"
+    assert codes & {"52101004", "272519000", "82334004"} == {presence}
     assert decision in codes
     assert codes & set(CLASSES) == ({label} if label else set())
 
@@ -108,17 +113,25 @@ def test_only_a_tumour_is_coded_as_a_neoplasm(
 def test_a_refusal_has_a_reason_and_neither_probabilities_nor_overlay(
     classifier: Classifier, folder: Path
 ) -> None:
-    changes = {"label": None, "decision": "rejected", "reason": "no head", "finding": None}
+    changes = {
+        "label": None, "decision": "rejected", "reason": "no head", "summary": "Rejected: no head.",
+        "finding": None, "probabilities": None, "tumor_probability": None,
+    }  # fmt: skip
     (made,) = _answers(classifier, folder, **changes)
     items = _items(_opened(made))
     assert not [item for item in items if item.ValueType == "NUM"]
-    assert "no head" in [item.TextValue for item in items if item.ValueType == "TEXT"]
+    assert "Rejected: no head." in [item.TextValue for item in items if item.ValueType == "TEXT"]
 
 
 def test_the_capture_refers_to_the_slice_it_shows(classifier: Classifier, folder: Path) -> None:
+    answer = predict_image(classifier, read_study(folder).images[0])
+    assert isinstance(answer, VolumePrediction)
     capture = _opened(_answers(classifier, folder, finding=None)[1])
     assert (capture.SOPClassUID, capture.StudyInstanceUID) == (_SC, "1.2")
-    assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.3"
+    assert (
+        capture.SourceImageSequence[0].ReferencedSOPInstanceUID
+        == f"1.2.3.{answer.decisive_slice + 1}"
+    )
     assert "RESEARCH ONLY" in capture.SeriesDescription
     pixels = capture.pixel_array
     assert pixels.shape == (capture.Rows, capture.Columns, 3)

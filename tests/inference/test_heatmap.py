@@ -13,8 +13,8 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.inference import heatmap
-from tumorlens.inference.classifier import Classifier, Prediction
-from tumorlens.inference.decision import REJECTED
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import REJECTED, Prediction
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import Square, preprocess_located, resize
 

@@ -17,9 +17,10 @@ from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
 from tumorlens.inference import records
-from tumorlens.inference.classifier import Classifier, Failure
-from tumorlens.inference.record_schema import record_schema
-from tumorlens.inference.volume import Result, predict_inputs
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import Failure, Result
+from tumorlens.inference.record_schema import record_schema, record_types
+from tumorlens.inference.stream import predict_inputs
 
 
 @pytest.fixture
@@ -45,7 +46,14 @@ def results(
     leaving_open = Classifier(Bundle(info, classifier.bundle.model))
     plain = list(predict_inputs(classifier, inputs))
     refused = [
-        msgspec.structs.replace(one, decision="rejected", label=None, reason="no head")
+        msgspec.structs.replace(
+            one,
+            decision="rejected",
+            label=None,
+            reason="no head",
+            probabilities=None,
+            tumor_probability=None,
+        )
         for one in plain
         if not isinstance(one, Failure)
     ]
@@ -56,25 +64,50 @@ def results(
 
 def test_the_published_schema_is_current(schema: Any) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema == record_schema(), "run scripts/write_record_schema.py"
+    assert schema == json.loads(json.dumps(record_schema())), "run scripts/write_record_schema.py"
+
+
+def test_the_page_has_the_same_types() -> None:
+    page = Path(__file__).parents[2] / "frontend" / "src" / "record.ts"
+    assert page.read_text("utf-8") == record_types(), "run scripts/write_record_schema.py"
+
+
+def test_the_server_has_the_same_schemas() -> None:
+    schemas = pytest.importorskip("tumorlens.server.schemas", reason="needs the serve extra")
+    components = schemas.record_components()
+    ours = json.loads(json.dumps(record_schema()["$defs"]).replace("#/$defs/", schemas.COMPONENTS))
+    same = [name for name in ours if name in components]
+    assert set(same) == set(ours)
+    assert [components[name] for name in same] == [ours[name] for name in same]
+    served = dict(components["PicturePrediction"]["properties"])
+    assert served.pop("preview")
+    assert served == components["Prediction"]["properties"]
 
 
 def test_every_record_keeps_to_it(schema: Any, results: list[Result]) -> None:
     validator = jsonschema.Draft202012Validator(schema)
     written = [json.loads(records.json_line(result)) for result in results]
-    assert {len(set(one) & {"error", "slices", "heatmap"}) for one in written} == {0, 1, 2}
+    kinds = [set(one) & {"error", "slices"} for one in written]
+    assert [{"error"} in kinds, {"slices"} in kinds, set() in kinds] == [True] * 3
+    assert any(one.get("heatmap") for one in written)
     for one in written:
         validator.validate(one)
     answered = [one for one in written if "error" not in one]
     assert any(one["prediction_set"] for one in answered)
-    assert {"notes" in one for one in answered if "slices" not in one} == {True, False}
+    assert {bool(one["notes"]) for one in answered if "slices" not in one} == {True, False}
     assert any(part["prediction_set"] for one in answered for part in one.get("slices", ()))
     assert {"prediction_set": None}.items() <= answered[0].items()
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"decision": "certain"}, {"extra": 1}, {"probabilities": "high"}, {"prediction_set": "all"}],
+    [
+        {"decision": "certain"},
+        {"extra": 1},
+        {"probabilities": "high"},
+        {"prediction_set": "all"},
+        {"tumor_probability": 1.5},
+    ],
 )
 def test_other_things_are_not_records(
     schema: Any, results: list[Result], change: dict[str, Any]

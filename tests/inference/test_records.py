@@ -6,23 +6,15 @@ import json
 import os
 
 import pytest
+from tests.answers import MODEL, REASON, picture, shares, volume
 
 from tumorlens.errors import CorruptInputError
-from tumorlens.inference.classifier import Failure, ModelIdentity, Prediction
-from tumorlens.inference.decision import Decision
+from tumorlens.inference.record import Decision, Failure, Finding
 from tumorlens.inference.records import CSV_COLUMNS, csv_header, csv_line, json_line
+from tumorlens.labels import RESEARCH_NOTICE
 
 SHARES = {"glioma": 0.9, "meningioma": 0.05, "notumor": 0.04, "pituitary": 0.01}
-MODEL = ModelIdentity("tiny", "1", "ab" * 32)
 ODD_PATHS = ["a.png", "[bold]x[/]", "new\nline", 'quo"te,comma', "tab\t\x1b[31m", "日本/é.png", ""]
-
-
-def predicted(path: str) -> Prediction:
-    return Prediction(path, "classified", "glioma", "", SHARES, MODEL)
-
-
-def held_back(decision: Decision) -> Prediction:
-    return Prediction("a.png", decision, None, "because", SHARES, MODEL)
 
 
 def failed(path: str) -> Failure:
@@ -31,16 +23,21 @@ def failed(path: str) -> Failure:
 
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_json(path: str) -> None:
-    line = json_line(predicted(path))
+    line = json_line(picture(path, probabilities=SHARES))
     assert line.count(b"\n") == 1
     assert json.loads(line) == {
         "path": path,
         "decision": "classified",
         "label": "glioma",
+        "summary": "Tumour likely (96%). Kind: glioma 90%.",
         "reason": "",
+        "tumor_probability": 0.96,
         "probabilities": SHARES,
-        "model": {"name": "tiny", "version": "1", "sha256": "ab" * 32},
         "prediction_set": None,
+        "sequence": None,
+        "model": {"name": "tiny", "version": "1.2", "sha256": MODEL.sha256},
+        "notes": [],
+        "heatmap": None,
     }
     assert json.loads(json_line(failed(path))) == {
         "path": path,
@@ -48,15 +45,18 @@ def test_json(path: str) -> None:
     }
 
 
-@pytest.mark.parametrize("decision", ["abstained", "rejected"])
+@pytest.mark.parametrize("decision", ["detected", "abstained", "rejected"])
 def test_what_is_held_back_has_a_reason_and_no_label(decision: Decision) -> None:
-    record = json.loads(json_line(held_back(decision)))
-    assert (record["decision"], record["label"], record["reason"]) == (decision, None, "because")
-    assert record["probabilities"] == (SHARES if decision == "abstained" else None)
-    text = (csv_header() + csv_line(held_back(decision))).decode()
+    held = picture(decision=decision)
+    record = json.loads(json_line(held))
+    assert (record["decision"], record["label"], record["reason"]) == (decision, None, REASON)
+    assert (record["probabilities"] is None) == (decision == "rejected")
+    assert (record["tumor_probability"] is None) == (decision == "rejected")
+    text = (csv_header() + csv_line(held)).decode()
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert (row["decision"], row["label"], row["reason"]) == (decision, "", "because")
-    assert bool(row["notumor"]) == (decision == "abstained")
+    assert (row["decision"], row["label"], row["reason"]) == (decision, "", REASON)
+    assert bool(row["notumor"]) == (decision != "rejected")
+    assert bool(row["tumor_probability"]) == (decision != "rejected")
 
 
 def test_json_keeps_the_bytes_of_a_path_that_is_not_utf8() -> None:
@@ -68,24 +68,27 @@ def test_json_keeps_the_bytes_of_a_path_that_is_not_utf8() -> None:
 
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_csv(path: str) -> None:
-    text = (csv_header() + csv_line(predicted(path)) + csv_line(failed(path))).decode()
+    good_line = csv_line(picture(path, probabilities=SHARES))
+    text = (csv_header() + good_line + csv_line(failed(path))).decode()
     good, bad = csv.DictReader(io.StringIO(text, newline=""))
     assert tuple(good) == CSV_COLUMNS
     assert (good["path"], good["label"], good["error_kind"]) == (path, "glioma", "")
     assert {name: float(good[name]) for name in SHARES} == SHARES
-    assert (bad["path"], bad["label"], bad["error_kind"]) == (path, "", "corrupt")
-    assert bad["error_message"] == f"{path}: damaged png"
+    assert (bad["path"], bad["decision"], bad["label"]) == (path, "failed", "")
+    assert (bad["error_kind"], bad["error_message"]) == ("corrupt", f"{path}: damaged png")
+    assert {good["notice"], bad["notice"]} == {RESEARCH_NOTICE}
 
 
-def test_a_prediction_set() -> None:
-    left = ("glioma", "meningioma")
-    answer = Prediction("a.png", "classified", "glioma", "", SHARES, MODEL, left)
-    assert json.loads(json_line(answer))["prediction_set"] == list(left)
-    text = (csv_header() + csv_line(answer) + csv_line(held_back("rejected"))).decode()
-    given, refused = csv.DictReader(io.StringIO(text, newline=""))
-    assert given["prediction_set"] == "glioma meningioma"
-    assert refused["prediction_set"] == ""
+def test_csv_of_a_volume_and_a_set() -> None:
+    found = Finding(first=3, middle=4, last=6, side="left")
+    one = volume(finding=found, prediction_set=("pituitary", "glioma"))
+    text = (csv_header() + csv_line(one) + csv_line(picture(decision="rejected"))).decode()
+    given, rejected = csv.DictReader(io.StringIO(text, newline=""))
+    assert given["prediction_set"] == "pituitary glioma"
+    assert (given["slices"], given["finding_middle"], given["finding_side"]) == ("240", "4", "left")
+    assert rejected["prediction_set"] == ""
 
 
 def test_csv_of_a_path_that_is_not_utf8() -> None:
-    assert csv_line(predicted("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")
+    assert csv_line(picture("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")
+    assert shares(glioma=0.2)["notumor"] == pytest.approx(0.8)

@@ -11,8 +11,9 @@ from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode
 from tumorlens.imaging.layout import INVERTED, PANELS
-from tumorlens.inference.classifier import Classifier, Prediction
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
+from tumorlens.inference.record import Prediction
 
 Gray = NDArray[np.uint8]
 

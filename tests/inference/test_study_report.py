@@ -9,64 +9,31 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import REASON, picture
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import CorruptInputError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.classifier import Classifier, Failure, ModelIdentity, Prediction
-from tumorlens.inference.decision import Decision
-from tumorlens.inference.study_report import Entry, entry, strip, whole, write
-from tumorlens.inference.volume import VolumePrediction, predict_image
-from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import (
+    Failure,
+    VolumePrediction,
+)
+from tumorlens.inference.study_report import Entry, entry, strip, write
+from tumorlens.inference.volume import predict_image
+from tumorlens.labels import RESEARCH_NOTICE
 
 Gray = NDArray[np.uint8]
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-MODEL = ModelIdentity("tiny", "1", "ab" * 32)
 FAILED = Entry(Failure.of("x.png", CorruptInputError("x.png: damaged")))
 
 
-def answered(label: str) -> Entry:
-    return _entry("classified", label)
-
-
-def held(decision: Decision) -> Entry:
-    return _entry(decision, None)
-
-
-def _entry(decision: Decision, label: str | None) -> Entry:
-    probabilities = dict.fromkeys(CLASSES, 0.05) | {label or "notumor": 0.85}
-    reason = "" if label else "because"
-    return Entry(Prediction("a.png", decision, label, reason, probabilities, MODEL))
-
-
-@pytest.mark.parametrize(
-    ("entries", "headline"),
-    [
-        ([answered("glioma"), answered("glioma")], "Glioma"),
-        ([answered("glioma"), held("abstained"), FAILED], "Glioma"),
-        ([answered("glioma"), answered("notumor")], "No common answer"),
-        ([answered("glioma"), answered("meningioma")], "No common answer"),
-        ([answered("notumor"), answered("notumor")], "No tumour"),
-        ([answered("notumor"), held("rejected")], "No tumour"),
-        ([answered("notumor"), held("abstained")], "No common answer"),
-        ([answered("notumor"), FAILED], "No common answer"),
-        ([held("abstained"), held("rejected")], "No answer"),
-        ([FAILED, FAILED], "No answer"),
-    ],
-)
-def test_what_is_said_together(entries: list[Entry], headline: str) -> None:
-    found = whole(entries)
-    assert found.headline == headline
-    assert (found.tone == "classified") == (headline in {"Glioma", "No tumour"})
-
-
-def test_words_tell_what_is_open() -> None:
-    said = whole([answered("notumor"), held("abstained"), held("rejected"), FAILED]).text
-    assert said == (
-        "Of 4: no tumour in 1, 1 not sure, 1 refused as no brain MRI, 1 could not be used. "
-        "What is open may hold a tumour."
-    )
+def test_words_of_an_entry_are_those_of_its_record() -> None:
+    one = Entry(picture(decision="detected"))
+    assert (one.tone, one.headline) == ("detected", "Tumour detected, kind uncertain")
+    assert one.summary == picture(decision="detected").summary
+    assert (FAILED.tone, FAILED.headline, FAILED.summary) == ("failed", "Failed", "x.png: damaged")
 
 
 @pytest.fixture
@@ -102,14 +69,13 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     careful = Classifier(Bundle(info, classifier.bundle.model))
     answer = predict_image(careful, volume, explain=True)
     assert isinstance(answer, VolumePrediction)
-    suspicions = [1 - one.probabilities.get("notumor", 1.0) for one in answer.slices]
-    (place,) = {int(np.argmax(suspicions)) + 1}
+    suspicions = [one.tumor_probability or 0.0 for one in answer.slices if one.counted]
+    place = answer.decisive_slice + 1
+    assert answer.slices[place - 1].tumor_probability == max(suspicions)
     made = entry(careful, answer, volume)
-    assert made.headline == "Not sure"
+    assert made.headline == "Abstained"
     caption = made.pictures[0].caption
-    assert f"Slice {place} of 8, the most suspicious one; by itself " in caption
-    probabilities = answer.slices[place - 1].probabilities
-    assert DISPLAY_NAMES[max(probabilities, key=probabilities.__getitem__)] in caption
+    assert f"Slice {place} of 8, the most suspicious one; by itself tumour " in caption
 
 
 def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
@@ -129,18 +95,23 @@ def test_the_file_says_all_and_asks_nobody(
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
     open_minded = Classifier(Bundle(info, classifier.bundle.model))
     answer = predict_image(open_minded, volume, explain=True)
-    entries = [entry(open_minded, answer, volume), held("abstained"), held("rejected"), FAILED]
+    held = [Entry(picture(decision="abstained")), Entry(picture(decision="rejected"))]
+    entries = [entry(open_minded, answer, volume), *held, FAILED]
     page = write(tmp_path / "report.html", entries, info, MADE).read_text("utf-8")
     assert "http://" not in page
     assert "https://" not in page
-    assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+    assert not re.search(r"(?:src|href)=\"(?!data:|#entry-)", page)
     assert "default-src 'none'" in page
     for words in (
         RESEARCH_NOTICE, "2026-01-02 03:04 UTC", classifier.model.sha256, "Not excluded:",
-        "90% prediction set", "squares validation", "x.png: damaged", "Because.", "Refused",
+        "squares validation", "x.png: damaged", f"{REASON.capitalize()}.", "Rejected",
     ):  # fmt: skip
         assert words in page
     assert page.count('class="strip"') == 1
+    for number, one in enumerate(entries, start=1):
+        assert f'href="#entry-{number}"' in page
+        assert f'id="entry-{number}"' in page
+        assert one.summary.replace(">", "&gt;") in page
 
 
 def test_names_from_files_are_text(
@@ -172,29 +143,6 @@ def test_facts_of_a_series(
     assert facts["Slices"] == "5, 5 mm apart"
     assert facts["Pixel spacing"] == "1 × 1 mm"
     assert "Phantom" not in str(made)  # the patient's name
-
-
-@pytest.mark.parametrize(
-    ("studies", "together"),
-    [(["1.2", "1.2"], True), (["1.2", "1.3"], False), (["1.2", None], False), ([None] * 2, False)],
-)
-def test_only_one_study_is_answered_together(
-    classifier: Classifier, tmp_path: Path, head: Gray, write_dicom: Callable[..., bytes],
-    studies: list[str | None], together: bool,
-) -> None:  # fmt: skip
-    """Unrelated pictures given together have nothing to say together, nor has what has failed."""
-    entries = [FAILED]
-    for place, study in enumerate(studies):
-        path = tmp_path / str(place)
-        path.write_bytes(write_dicom(head, StudyInstanceUID=study) if study else encode.png(head))
-        image = reader.read(path)
-        made = entry(classifier, predict_image(classifier, image), image, pictured=place == 0)
-        entries.append(made)
-    page = write(tmp_path / "r.html", entries, classifier.bundle.info, MADE).read_text("utf-8")
-    assert ("All together" in page) == together
-    assert ("<title>tumorlens: 3 entries" in page) == (not together)
-    only_failed = write(tmp_path / "f.html", [FAILED, FAILED], classifier.bundle.info, MADE)
-    assert "All together" not in only_failed.read_text("utf-8")
 
 
 def test_pictures_name_the_sides_that_their_file_states(

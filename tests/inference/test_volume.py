@@ -9,22 +9,18 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import told
 
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
-from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
 from tumorlens.inference.records import json_line
-from tumorlens.inference.volume import (
-    Result,
-    VolumePrediction,
-    predict_image,
-    predict_inputs,
-    predict_volume,
-    slice_of,
-)
+from tumorlens.inference.stream import predict_inputs
+from tumorlens.inference.volume import predict_image, predict_volume, slice_of
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]
@@ -67,12 +63,13 @@ def test_every_slice_has_the_answer_that_it_has_alone(
         assert found.slices[index].label == alone.label
         assert found.slices[index].probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     blank = found.slices[1]
-    assert (blank.label, blank.probabilities) == (None, {})
+    assert (blank.label, blank.probabilities, blank.counted) == (None, None, False)
     assert blank.error is not None
     assert blank.error.kind == "blank"
     assert "v.tif slice 1" in blank.error.message
-    assert sum(found.probabilities.values()) == pytest.approx(1)
-    assert found.label == max(found.probabilities, key=lambda name: found.probabilities[name])
+    shares = told(found)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert found.label == max(shares, key=shares.__getitem__)
     assert (found.series, found.notes, found.path) == (None, (), "v.tif")
 
 
@@ -119,8 +116,12 @@ def test_the_finding_leads_back_to_its_file(classifier: Classifier, folder: Path
     middle = series.facts.slices[found.finding.middle]
     assert found.finding.path == middle.path
     assert found.finding.sop_instance_uid == middle.sop_instance_uid
-    # 200 rows and 180 columns of 1 mm from (-90, -100).
-    assert found.finding.position_mm == pytest.approx((-0.5, -0.5, middle.along_mm))
+    # 200 rows and 180 columns of 1 mm from (-90, -100): the place is inside the slice.
+    assert found.finding.position_mm is not None
+    x, y, z = found.finding.position_mm
+    assert -90 <= x <= 89
+    assert -100 <= y <= 99
+    assert z == pytest.approx(middle.along_mm)
 
 
 def test_the_plane_reaches_the_reader(classifier: Classifier, folder: Path) -> None:
@@ -154,15 +155,16 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
     assert line.count(b"\n") == 1
     record = json.loads(line)
     assert list(record) == [
-        "path", "decision", "label", "reason", "probabilities", "finding", "slices", "series",
-        "notes", "model", "prediction_set",
+        "path", "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
+        "prediction_set", "sequence", "finding", "decisive_slice", "slices", "series", "model",
+        "notes", "heatmap",
     ]  # fmt: skip
     assert list(record["slices"][0]) == [
-        "index", "along_mm", "decision", "label", "reason", "probabilities", "error",
-        "prediction_set",
+        "index", "along_mm", "counted", "decision", "label", "reason", "tumor_probability",
+        "probabilities", "prediction_set", "error",
     ]  # fmt: skip
     assert list(record["slices"][0]["probabilities"]) == list(CLASSES)
-    assert record["slices"][1]["probabilities"] == {}
+    assert record["slices"][1]["probabilities"] is None
 
 
 def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalImage) -> None:
@@ -183,7 +185,7 @@ def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -
     assert found.heatmap is not None
     assert found.heatmap.label == found.label
     middle = classifier.prepare(slice_of(stack, found.finding.middle))
-    assert found.heatmap == classifier.answer([middle])[0].explained(found.label).heatmap
+    assert found.heatmap == classifier.answer([middle])[0].heatmap(found.label)
     assert json.loads(json_line(found))["heatmap"]["peak"] == msgspec.to_builtins(
         found.heatmap.peak
     )
@@ -200,7 +202,9 @@ def test_an_unsure_volume_has_no_label_and_no_finding(
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
     assert (found.decision, found.label, found.finding) == ("abstained", None, None)
-    assert found.reason.startswith("not sure enough")
+    assert found.reason.startswith("tumour ")
+    counted = {one.index: one.tumor_probability or 0.0 for one in found.slices if one.counted}
+    assert found.decisive_slice == max(counted, key=counted.__getitem__)
     assert {one.decision for one in found.slices if one.error is None} == {"abstained"}
 
 
@@ -217,4 +221,4 @@ def test_a_slice_that_came_twice_is_told_in_the_record(
     told = "1 slice repeats the position of another and is left out"
     assert json.loads(json_line(found))["notes"] == [told]
     (alone,) = predict_inputs(classifier, [str(tmp_path / "a")], explain=explain)
-    assert "notes" not in json.loads(json_line(alone))
+    assert json.loads(json_line(alone))["notes"] == []

@@ -16,7 +16,8 @@ from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError
-from tumorlens.inference.classifier import Classifier, Prediction
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import Prediction
 from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train
 

@@ -1,6 +1,7 @@
 /** What was found, in words first. */
-import { extent, headline, type Item, tally, toneOf } from "../items";
-import { type Prediction, CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
+import { extent, type Item, tally, toneOf } from "../items";
+import { headline } from "../summary";
+import { type Answer, CLASSES, DISPLAY_NAMES, type Finding, isFailure, isVolume, type Result } from "../types";
 import { h, percent } from "./dom";
 
 export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
@@ -36,15 +37,14 @@ function study(item: Item, goTo: (slice: number) => void): HTMLElement {
 
 function notes(result: Result | null): HTMLElement[] {
   if (result === null || isFailure(result)) return [];
-  return (result.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note));
+  return result.notes.map((note) => h("p", { class: "quiet study-note" }, note));
 }
 
 function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
-  if (isFailure(whole)) return [];
-  if (!whole.finding) return [];
+  if (!isVolume(whole) || !whole.finding) return [];
   const { middle } = whole.finding;
   const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
-  return [h("div", { class: "finding" }, h("span", {}, extent(whole.finding)), go)];
+  return [h("div", { class: "finding" }, h("span", {}, [extent(whole.finding), ...place(whole.finding)].join("; ")), go)];
 }
 
 function card(result: Result | null, title: string): HTMLElement {
@@ -60,25 +60,28 @@ function card(result: Result | null, title: string): HTMLElement {
   return h("section", { class: `card card-${tone}` }, ...children);
 }
 
+/** The sentence first, then why presence or kind is not stated. */
 function reason(result: Result | null): HTMLElement | null {
   if (result === null) return h("p", { class: "quiet" }, "The picture is being looked at.");
   if (isFailure(result)) return h("p", { class: "reason" }, result.error.message);
-  const decision = decisionOf(result);
-  if (decision === "classified" && result.label !== null) return null;
-  const fallback = decision === "rejected"
-    ? "This is not an image that the network knows."
-    : "The network cannot tell these classes apart here.";
-  return h("p", { class: "reason" }, result.reason || fallback);
+  const why = result.decision === "rejected" || !result.reason ? "" : ` ${result.reason.charAt(0).toUpperCase()}${result.reason.slice(1)}.`;
+  return h("p", { class: "reason" }, h("strong", { class: "summary" }, result.summary), why);
 }
 
-function bars(result: Prediction): HTMLElement | null {
+/** Side and size, where the server worked them out. */
+function place({ side, extent_mm }: Finding): string[] {
+  const where = side === null ? [] : [side === "midline" ? "near the midline" : `on the ${side}`];
+  return extent_mm ? [...where, `about ${extent_mm.map((size) => size.toFixed(0)).join(" × ")} mm`] : where;
+}
+
+function bars(result: Answer): HTMLElement | null {
   const probabilities = result.probabilities;
   if (!probabilities) return null;
   const rows = CLASSES.map((name) => {
     const share = probabilities[name] ?? 0;
     const bar = h("span", { class: "bar-fill" });
     bar.style.setProperty("--share", String(share));
-    const chosen = decisionOf(result) === "classified" && name === result.label;
+    const chosen = name === result.label;
     return h(
       "li", { class: chosen ? "bar-row chosen" : "bar-row" },
       h("span", { class: "bar-name" }, DISPLAY_NAMES[name]),
@@ -90,14 +93,14 @@ function bars(result: Prediction): HTMLElement | null {
 }
 
 /** The classes that cannot be excluded, where the model gives them. */
-function predictionSet(result: Prediction): HTMLElement | null {
+function predictionSet(result: Answer): HTMLElement | null {
   const set = result.prediction_set;
-  if (!set?.length || decisionOf(result) === "rejected") return null;
+  if (!set?.length) return null;
   const chips = set.map((name) => h("li", { class: "chip" }, DISPLAY_NAMES[name] ?? name));
   return h("div", { class: "set" }, h("p", { class: "quiet" }, "Not excluded:"), h("ul", { class: "chips" }, ...chips));
 }
 
-function details(result: Prediction, item: Item): HTMLElement {
+function details(result: Answer, item: Item): HTMLElement {
   const where = item.where === "browser" ? "in this browser; the image did not leave it" : "by the server";
   return h(
     "p", { class: "details quiet" },

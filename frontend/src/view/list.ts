@@ -1,7 +1,8 @@
 /** The pictures beside each other, with their answers. */
-import { headline, isDone, type Item, toneOf } from "../items";
+import { isDone, type Item, toneOf } from "../items";
+import { headline, wholePercent } from "../summary";
 import { isFailure } from "../types";
-import { h, percent } from "./dom";
+import { h } from "./dom";
 import { thumbnail } from "./render";
 
 const SIDE = 96;
@@ -33,8 +34,10 @@ function words(item: Item): string {
     return done === item.results.length ? `${done} slices` : `${done} of ${item.results.length} slices`;
   }
   const result = item.whole ?? item.results[0];
-  const share = result && !isFailure(result) && result.label ? result.probabilities?.[result.label] : undefined;
-  return share === undefined ? headline(result) : `${headline(result)} ${percent(share)}`;
+  const share = result && !isFailure(result) && result.decision !== "abstained" ? result.tumor_probability : null;
+  if (share === null || !result) return headline(result);
+  const none = !isFailure(result) && result.label === "notumor";
+  return `${headline(result)} (${none ? "" : "tumour "}${wholePercent(none ? 1 - share : share)})`;
 }
 
 function picture(item: Item): HTMLElement {

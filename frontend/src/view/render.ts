@@ -35,16 +35,28 @@ export interface Box {
   height: number;
 }
 
+/** How close one looks: 1 shows all. `x` and `y` move the picture, in shares of the canvas. */
+export interface View {
+  zoom: number;
+  x: number;
+  y: number;
+}
+
+const WHOLE: View = { zoom: 1, x: 0, y: 0 };
+
 /** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
 export function paint(
   canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
+  view: View = WHOLE,
 ): { context: CanvasRenderingContext2D; box: Box } {
   const full = new OffscreenCanvas(picture.width, picture.height);
   full.getContext("2d")!.putImageData(render(picture, slice, shown, heatmap, opacity), 0, 0);
   const high = picture.height * picture.aspect;
-  const scale = Math.min(canvas.width / picture.width, canvas.height / high);
+  const scale = view.zoom * Math.min(canvas.width / picture.width, canvas.height / high);
   const [width, height] = [picture.width * scale, high * scale];
-  const box = { left: (canvas.width - width) / 2, top: (canvas.height - height) / 2, width, height };
+  const left = (canvas.width - width) / 2 + view.x * canvas.width;
+  const top = (canvas.height - height) / 2 + view.y * canvas.height;
+  const box = { left, top, width, height };
   const context = canvas.getContext("2d")!;
   context.imageSmoothingQuality = "high";
   context.drawImage(full, box.left, box.top, width, height);

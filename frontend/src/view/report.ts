@@ -1,11 +1,11 @@
 /** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
-import { extent, headline, heatmapOf, type Item, tally } from "../items";
-import { CLASSES, decisionOf, DISPLAY_NAMES, isFailure, type Result } from "../types";
+import { extent, heatmapOf, type Item, tally } from "../items";
+import { headline } from "../summary";
+import { CLASSES, DISPLAY_NAMES, isFailure, isVolume, type Result } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
+import { NOTICE } from "../types";
 import { paint } from "./render";
-
-const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
 export function report(items: Item[]): HTMLElement[] {
   const time = new Date().toLocaleString();
@@ -38,14 +38,15 @@ function entry(item: Item): HTMLElement {
 function said(result: Result | null): HTMLElement[] {
   if (result === null) return [];
   if (isFailure(result)) return [h("p", {}, result.error.message)];
-  const probabilities = decisionOf(result) === "rejected" ? null : result.probabilities;
-  const open = probabilities ? (result.prediction_set ?? []) : [];
+  const open = result.prediction_set ?? [];
+  const shares = result.probabilities;
   const lines = [
-    result.reason,
-    probabilities && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(probabilities[name] ?? 0)}`).join(" · "),
+    result.summary,
+    result.decision === "rejected" ? "" : result.reason,
+    shares && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · "),
     open.length > 0 && `Not excluded: ${open.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`,
-    result.finding && `${extent(result.finding)}.`,
-    ...(result.notes ?? []),
+    isVolume(result) && result.finding && `${extent(result.finding)}.`,
+    ...result.notes,
   ];
   return lines.filter((line): line is string => Boolean(line)).map((line) => h("p", {}, line));
 }

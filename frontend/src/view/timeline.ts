@@ -1,6 +1,6 @@
 /** All slices of a volume at a glance: one row a class, as bright as it is probable. */
 import type { Item } from "../items";
-import { CLASSES, decisionOf, isFailure } from "../types";
+import { CLASSES, isFailure } from "../types";
 
 const ROW = 15;
 
@@ -14,7 +14,7 @@ export function drawTimeline(canvas: HTMLCanvasElement, item: Item): void {
   const style = getComputedStyle(canvas);
   const step = width / item.results.length;
   item.results.forEach((result, place) => {
-    const probabilities = result && !isFailure(result) && decisionOf(result) !== "rejected" ? result.probabilities : null;
+    const probabilities = result && !isFailure(result) ? result.probabilities : null;
     CLASSES.forEach((name, row) => {
       context.globalAlpha = probabilities ? 0.08 + 0.92 * (probabilities[name] ?? 0) : 0.05;
       context.fillStyle = style.getPropertyValue(name === "notumor" ? "--quiet-bar" : "--accent");

@@ -1,12 +1,16 @@
 /** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
-import { headline, heatmapOf, type Item } from "../items";
+import { heatmapOf, type Item } from "../items";
+import { headline } from "../summary";
 import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
-import { h, percent, save } from "./dom";
+import { captioned } from "./caption";
+import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
-import { paint } from "./render";
+import { paint, type View } from "./render";
 import { drawTimeline } from "./timeline";
 
 const KEY_STEP = 0.05;
+const MAX_ZOOM = 8;
+const ZOOM_STEP = 1.25;
 /** Of the letters at the edges, in pixels of the page. */
 const LETTER = 15;
 
@@ -15,6 +19,9 @@ export class Viewer {
   private opacity = 0.6;
   private before = 0.6;
   private marks = true;
+  private zoom = 1;
+  /** Of the picture's middle from the stage's, as shares of the stage. */
+  private pan = { x: 0, y: 0 };
   private readonly canvas = h("canvas", { class: "stage-canvas", role: "img" });
   private readonly stage = h("div", { class: "stage", tabindex: "0", role: "group" }, this.canvas);
   private readonly corner = {
@@ -34,10 +41,12 @@ export class Viewer {
   constructor(root: HTMLElement, private readonly changed: () => void) {
     this.stage.append(...Object.values(this.corner), this.empty);
     const reset = h("button", { type: "button", class: "tool", onclick: () => this.reset() }, "Reset view");
+    const closer = h("button", { type: "button", class: "tool", id: "zoom-in", onclick: () => this.zoomBy(ZOOM_STEP) }, "Zoom in");
+    const further = h("button", { type: "button", class: "tool", id: "zoom-out", onclick: () => this.zoomBy(1 / ZOOM_STEP) }, "Zoom out");
     const saved = h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save picture");
     const controls = h(
       "div", { class: "controls" },
-      this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, reset, saved),
+      this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, closer, further, reset, saved),
     );
     const names = CLASSES.map((name) => h("li", {}, DISPLAY_NAMES[name]));
     const slices = h(
@@ -50,6 +59,7 @@ export class Viewer {
   }
 
   show(item: Item | null): void {
+    if (item !== this.item) this.fit();
     this.item = item;
     this.draw();
   }
@@ -81,6 +91,28 @@ export class Viewer {
   reset(): void {
     if (!this.item) return;
     this.item.shown = this.item.fullRange;
+    this.fit();
+    this.draw();
+  }
+
+  /** Zoom by a factor, towards a place in shares of the stage from its middle. */
+  zoomBy(factor: number, at = { x: 0, y: 0 }): void {
+    const zoom = Math.min(MAX_ZOOM, Math.max(1, this.zoom * factor));
+    const grown = zoom / this.zoom;
+    this.zoom = zoom;
+    this.moveTo(at.x - (at.x - this.pan.x) * grown, at.y - (at.y - this.pan.y) * grown);
+  }
+
+  private fit(): void {
+    this.zoom = 1;
+    this.pan = { x: 0, y: 0 };
+  }
+
+  /** No further than the picture's edge to the middle of the stage. */
+  private moveTo(x: number, y: number): void {
+    const most = (this.zoom - 1) / 2;
+    const within = (value: number) => Math.min(most, Math.max(-most, value));
+    this.pan = { x: within(x), y: within(y) };
     this.draw();
   }
 
@@ -102,18 +134,31 @@ export class Viewer {
   }
 
   private scroll(event: WheelEvent): void {
-    if (event.ctrlKey || (this.item?.results.length ?? 1) < 2) return;
+    if (event.ctrlKey || event.metaKey || (this.item?.results.length ?? 1) < 2) {
+      event.preventDefault();
+      const { left, top, width, height } = this.stage.getBoundingClientRect();
+      const at = { x: (event.clientX - left) / width - 0.5, y: (event.clientY - top) / height - 0.5 };
+      return this.zoomBy(ZOOM_STEP ** -Math.sign(event.deltaY), at);
+    }
     event.preventDefault();
     this.step(Math.sign(event.deltaY));
   }
 
-  /** Across: how wide the window is. Down: how dark the picture is. */
+  /** Across: how wide the window is. Down: how dark the picture is. With Shift, or once zoomed in: where it lies. */
   private drag(start: PointerEvent): void {
-    if (start.button !== 0 || !this.item?.picture) return;
+    if (start.button > 1 || !this.item?.picture) return;
     const [width, level] = this.windowing();
+    const pan = this.pan;
+    const moves = start.shiftKey || start.button === 1 || this.zoom > 1;
     const side = Math.min(this.stage.clientWidth, this.stage.clientHeight);
     this.stage.setPointerCapture(start.pointerId);
     const move = (event: PointerEvent) => {
+      if (moves) {
+        const { clientWidth, clientHeight } = this.stage;
+        return this.moveTo(
+          pan.x + (event.clientX - start.clientX) / clientWidth, pan.y + (event.clientY - start.clientY) / clientHeight,
+        );
+      }
       const across = (event.clientX - start.clientX) / side;
       const down = (event.clientY - start.clientY) / side;
       this.setWindow(width * 4 ** across, level + down * width);
@@ -153,6 +198,10 @@ export class Viewer {
     this.changed();
   }
 
+  private view(): View {
+    return { zoom: this.zoom, ...this.pan };
+  }
+
   private heatmap(): Heatmap | null {
     return heatmapOf(this.item?.results[this.item.slice] ?? null);
   }
@@ -169,7 +218,7 @@ export class Viewer {
     const { clientWidth, clientHeight } = this.stage;
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
-    const { context, box } = paint(this.canvas, picture, item.slice, item.shown, heatmap, this.opacity);
+    const { context, box } = paint(this.canvas, picture, item.slice, item.shown, heatmap, this.opacity, this.view());
     if (heatmap && this.opacity > 0 && this.marks) {
       const scale = box.width / picture.width;
       context.setTransform(scale, 0, 0, scale * picture.aspect, box.left, box.top);
@@ -183,8 +232,6 @@ export class Viewer {
     const { item, corner } = this;
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
-    const probabilities = result && !isFailure(result) ? result.probabilities : null;
-    const share = result && !isFailure(result) && result.label ? ` ${percent(probabilities?.[result.label] ?? 0)}` : "";
     corner.name.textContent = item?.name ?? "";
     corner.slice.textContent = depth > 1 ? `slice ${item!.slice + 1} of ${depth}` : "";
     corner.facts.textContent = item?.picture
@@ -194,13 +241,13 @@ export class Viewer {
       ? `W ${number(item.shown.high - item.shown.low)}  L ${number((item.shown.low + item.shown.high) / 2)}`
       : "";
     const sides = item?.picture?.sides ? ` ${sidesInWords(item.picture.sides)}` : "";
-    const words = item ? `${item.name}: ${headline(result)}${share}.${sides}` : "";
+    const words = item ? `${item.name}: ${result && !isFailure(result) ? result.summary : headline(result)}${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
     this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap.`.trim());
     this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
     this.legend.replaceChildren(
       h("span", {}, "low"), h("span", { class: "legend-bar" }),
-      h("span", {}, heatmap ? `high, for ${DISPLAY_NAMES[heatmap.label]}` : "high"),
+      h("span", {}, heatmap ? "high: where the network sees tumour" : "high"),
     );
     this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, heatmap === null);
     this.slices.row.parentElement!.hidden = depth < 2;
@@ -208,16 +255,19 @@ export class Viewer {
     this.slices.set((item?.slice ?? 0) + 1, `${(item?.slice ?? 0) + 1} of ${depth}: ${headline(result)}`, false);
     if (item?.picture) {
       const [width, level] = this.windowing();
-      this.width.set(Math.round(width * 1000), `${Math.round(width * 100)}%`, false);
-      this.level.set(Math.round(level * 1000), `${Math.round(level * 100)}%`, false);
+      // In the file's own units.
+      const { low, high } = item.shown;
+      this.width.set(Math.round(width * 1000), number(high - low), false);
+      this.level.set(Math.round(level * 1000), number((low + high) / 2), false);
     }
     if (item && depth > 1) drawTimeline(this.timeline, item);
   }
 
+  /** With the answer and the notice below: the picture may be shown without this page. */
   private savePng(): void {
     const { item } = this;
     if (!item?.picture) return;
-    this.canvas.toBlob((blob) => {
+    captioned(this.canvas, item.whole ?? item.results[item.slice]).toBlob((blob) => {
       if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-slice-${item.slice + 1}.png`);
     });
   }

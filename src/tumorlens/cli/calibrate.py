@@ -19,6 +19,9 @@ from tumorlens.labels import CLASSES, DISPLAY_NAMES
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
               help="A bundle trained in the same way without some sources, and images of "
               "these but SPLIT's test part (`all`: no split): they count too.")  # fmt: skip
+@click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
+              help="List of whole heads that trained nothing: they fit the thresholds for "
+              "volumes.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
@@ -32,6 +35,7 @@ def command(
     split: str,
     extras: tuple[tuple[Path, str], ...],
     held_out: tuple[tuple[Path, Path, str], ...],
+    volumes: tuple[Path, ...],
     gate: Path | None,
     coverage: float,
     licence: str | None,
@@ -70,6 +74,7 @@ def command(
             )
             for place, path, part in held_out
         ],
+        volumes,
     )
     if licence:
         info = msgspec.structs.replace(done.info, licence=licence)
@@ -78,10 +83,21 @@ def command(
     rule = done.info.decision
     click.echo(
         f"temperature {done.info.temperature:.3f}; no tumour is reported from "
-        f"{rule.notumor_threshold:.3f}, a tumour from {rule.tumor_threshold:.3f}; on validation "
-        f"{found.coverage:.1%} are answered, {found.accuracy:.1%} of them correctly, "
+        f"{rule.notumor_threshold:.3f}, a tumour from {rule.tumor_threshold:.3f}, its kind from "
+        f"{rule.kind_threshold:.3f} given a tumour; on validation {found.coverage:.1%} are "
+        f"classified, {found.accuracy:.1%} of them right, {found.detected:.1%} detected, "
         f"{found.missed_tumor_rate:.2%} of the tumours missed"
     )
+    for name, own in rule.by_sequence.items():
+        click.echo(
+            f"{name}: no tumour from {own.notumor_threshold:.3f}, a tumour from "
+            f"{own.tumor_threshold:.3f}, its kind from {own.kind_threshold:.3f}"
+        )
+    for kind, own in done.info.volume_decisions.items():
+        click.echo(
+            f"whole heads, {kind}: no tumour from {own.notumor_threshold:.3f}, a tumour from "
+            f"{own.tumor_threshold:.3f}, its kind from {own.kind_threshold:.3f}"
+        )
     kept = done.info.prediction_sets
     if kept is not None:
         pairs = zip(CLASSES, kept.thresholds, strict=True)

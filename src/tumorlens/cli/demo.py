@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.datasets.splits import Split
     from tumorlens.evaluation.demo import DemoResult
-    from tumorlens.inference.classifier import Classifier, Prediction
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.record import Prediction
 
 Progress = Callable[[int, int], None]
 
@@ -163,14 +164,12 @@ def _fresh(folder: Path) -> Path:
 
 
 def _in_words(answer: "Prediction") -> str:
-    if answer.label is None:
-        return f"{answer.decision} ({answer.reason})"
-    return f"{answer.label} ({answer.probabilities[answer.label]:.1%})"
+    return f"{answer.decision}: {answer.summary}"
 
 
 def _print(outcome: "DemoResult", page: Path) -> None:
     from tumorlens.evaluation import demo, report
-    from tumorlens.inference.classifier import Prediction
+    from tumorlens.inference.record import Prediction
 
     accuracy = outcome.evaluation.estimates["accuracy"]
     click.echo(f"Phantoms: accuracy {report.show('accuracy', accuracy)} on unseen patients")

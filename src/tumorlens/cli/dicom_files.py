@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier, Prediction
-    from tumorlens.inference.volume import VolumePrediction, Watch
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.record import ImageAnswer
+    from tumorlens.inference.stream import Watch
 
 
 def writer(classifier: "Classifier", folder: Path) -> "Watch":
@@ -19,7 +20,7 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
 
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(image: "MedicalImage", answer: "Prediction | VolumePrediction") -> None:
+    def write(image: "MedicalImage", answer: "ImageAnswer") -> None:
         if is_dicom(image):
             for made in dicom_answer(classifier, image, answer):
                 (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)

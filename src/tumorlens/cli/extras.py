@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier, Prediction
-    from tumorlens.inference.volume import Result, VolumePrediction, Watch
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.record import ImageAnswer, Result
+    from tumorlens.inference.stream import Watch
 
     Passing = Callable[[Iterator[Result]], Iterator[Result]]
 
@@ -61,6 +62,6 @@ class Extras:
             results = one(results)
         return results
 
-    def _watch(self, image: "MedicalImage", answer: "Prediction | VolumePrediction") -> None:
+    def _watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
         for watch in self._watches:
             watch(image, answer)

@@ -18,7 +18,7 @@ from tumorlens.labels import RESEARCH_NOTICE
 if TYPE_CHECKING:
     from tumorlens.imaging.finder import Found, Input
     from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.volume import Result
+    from tumorlens.inference.record import Result
 
 _PROGRESS_FROM = 16
 """Pictures from which a progress bar is worth its import."""
@@ -35,6 +35,9 @@ _PROGRESS_FROM = 16
               metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
               show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
+@click.option("--study", "one_study", is_flag=True,
+              help="Take each PATH as one study, even if its files do not say so: its series "
+              "give one answer together.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
               help="Pictures in one forward pass.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024),
@@ -54,6 +57,7 @@ def command(
     output: Path | None,
     bundle_name: str,
     plane: str,
+    one_study: bool,
     batch_size: int,
     threads: int | None,
     heatmaps: Path | None,
@@ -66,7 +70,8 @@ def command(
     PATH is a file, a folder (searched to the bottom; hidden files and files that are no pictures
     are left out), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder
     or archive are grouped into series. A series or volume gets an answer for each slice and one
-    for the whole. What cannot be used gets an error record in its place, and the rest goes on.
+    for the whole; the series of one study get one answer together, which comes first. What cannot
+    be used gets an error record in its place, and the rest goes on.
 
     Exit codes: 0 all good, 2 wrong usage, 3 some inputs could not be used, 4 the bundle cannot
     be used.
@@ -81,9 +86,18 @@ def command(
     found = [finder.find(path) for path in paths]
     _check_apart(found, {"--output": output, "--html": html})
     _note_skipped(found)
-    settings = {"plane": plane, "batch_size": batch_size}
+    settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}
     extras = Extras.wanted(classifier, heatmaps, html, dicom)
-    results = extras.passing(_results(classifier, found, settings | extras.settings))
+    settings |= extras.settings
+    results = extras.passing(
+        (
+            one
+            for path, part in zip(paths, found, strict=True)
+            for one in _results(classifier, [part], settings | {"study": path})
+        )
+        if one_study
+        else _results(classifier, found, settings)
+    )
     results = _with_progress(results, found, layout, output)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
@@ -103,10 +117,10 @@ class _Tally:
         self._fail_fast = fail_fast
 
     def __iter__(self) -> Iterator["Result"]:
-        from tumorlens.inference.classifier import Failure
+        from tumorlens.inference.record import Failure, StudyPrediction
 
         for result in self._results:
-            self.total += 1
+            self.total += not isinstance(result, StudyPrediction)
             self.failed += isinstance(result, Failure)
             yield result
             if self._fail_fast and self.failed:
@@ -117,8 +131,8 @@ def _results(
     classifier: "Classifier", found: Iterable["Found"], settings: dict[str, Any]
 ) -> Iterator["Result"]:
     """Answers in the order of the command line; runs of files share batches."""
-    from tumorlens.inference.classifier import Failure
-    from tumorlens.inference.volume import predict_inputs
+    from tumorlens.inference.record import Failure
+    from tumorlens.inference.stream import predict_inputs
 
     entries: list[Input | Failure] = []
     for part in found:

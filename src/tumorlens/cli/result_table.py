@@ -6,28 +6,40 @@ from typing import Final
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tumorlens.cli.terminal import printable
-from tumorlens.inference.classifier import Failure, Prediction
-from tumorlens.inference.decision import ABSTAINED, REJECTED
 from tumorlens.inference.postprocessing import percent
-from tumorlens.inference.volume import Result, VolumePrediction
+from tumorlens.inference.record import (
+    ABSTAINED,
+    CLASSIFIED,
+    DETECTED,
+    REJECTED,
+    Answer,
+    Failure,
+    Result,
+    StudyPrediction,
+    VolumePrediction,
+)
+from tumorlens.inference.summary import state_of
 from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
 
-_WIDE: Final = 100
+_WIDE: Final = 120
 """Columns from which every class gets its own."""
-_MEDIUM: Final = 64
-"""Columns from which there is room for a bar."""
-_NARROW: Final = 48
+_NARROW: Final = 72
 """Columns below which a table has no room: name and answer stand beneath each other."""
-_BELOW_ROOM: Final = 24
-"""Columns for what stands below an answer in a terminal."""
+_LEAST_ANSWER: Final = 34
+"""Columns for the answer's sentence, which wraps."""
 _UNBOUNDED: Final = 100_000
-_BAR_CELLS: Final = 12
-_HELD_BACK: Final = {ABSTAINED: "not sure", REJECTED: "refused"}
-_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+_STYLES: Final = {
+    CLASSIFIED: "bold",
+    DETECTED: "bold magenta",
+    ABSTAINED: "yellow",
+    REJECTED: "yellow",
+    "failed": "red",
+}
 
 Results = Sequence[Result]
 
@@ -53,12 +65,6 @@ def render(results: Results, *, width: int | None, color: bool = False) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().strip("\n").splitlines()) + "\n"
 
 
-def bar(share: float) -> str:
-    """A bar of block characters, ``_BAR_CELLS`` wide for 1."""
-    eighths = round(share * _BAR_CELLS * 8)
-    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).strip().ljust(_BAR_CELLS)
-
-
 def elide(path: str, room: int) -> str:
     """Cut the front of a printable path, whose end tells more, to ``room`` characters."""
     return path if len(path) <= room else "…" + path[len(path) - room + 1 :]
@@ -67,23 +73,17 @@ def elide(path: str, room: int) -> str:
 def _list(results: Results, width: int) -> Iterator[RenderableType]:
     for result in results:
         yield Text(elide(printable(result.path), width))
-        if isinstance(result, Failure):
-            yield Text(f"  failed: {result.error.kind}", style="red")
-        else:
-            share = _top(result)
-            yield Text("  ").append_text(_answer(result)).append(f" {share}" if share else "")
-            if left_open := _left_open(result, width - 2):
-                yield Text(f"  {left_open}", style="dim")
-            if isinstance(result, VolumePrediction):
-                yield Text("  " + _where(result, width - 2), style="dim")
+        yield Text(f"  {state_of(result)}", style=_STYLES[state_of(result)])
+        for line in _sentences(result, width - 2):
+            yield Padding(line, (0, 0, 0, 2))
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
     """First without names, to see what room they have."""
     room = _UNBOUNDED
     if width is not None:
-        room = width - console.measure(_draw(results, width, 0)).maximum
-    return _draw(results, width, room)
+        room = width - console.measure(_draw(results, width, 0)).minimum
+    return _draw(results, width, max(room, 12))
 
 
 def _draw(results: Results, width: int | None, room: int) -> Table:
@@ -91,20 +91,19 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
         box=None if width is None else box.SIMPLE_HEAD, show_edge=False, header_style="bold"
     )
     table.add_column("picture" if room else "", no_wrap=True)
-    table.add_column("answer", no_wrap=True)
-    for name in CLASSES if _every_class(width) else ("probability",):
-        table.add_column(DISPLAY_NAMES.get(name, name), justify="right", no_wrap=True)
+    table.add_column("decision", no_wrap=True)
+    table.add_column("answer", no_wrap=width is None, min_width=_LEAST_ANSWER)
+    for name in CLASSES if _every_class(width) else ():
+        table.add_column(DISPLAY_NAMES[name], justify="right", no_wrap=True)
     for result in results:
+        state = state_of(result)
+        first, *below = _sentences(result, _UNBOUNDED)
         path = Text(elide(printable(result.path), room) if room else "")
-        if isinstance(result, Failure):
-            table.add_row(path, Text(f"failed: {result.error.kind}", style="red"))
-        else:
-            table.add_row(path, _answer(result), *_shares(result, width))
-            room_below = _UNBOUNDED if width is None else _BELOW_ROOM
-            if left_open := _left_open(result, room_below):
-                table.add_row("", Text(left_open, style="dim"))
-            if isinstance(result, VolumePrediction):
-                table.add_row("", Text(_where(result, room_below), style="dim"))
+        table.add_row(
+            path, Text(state, style=_STYLES[state]), first, *_probabilities(result, width)
+        )
+        for line in below:
+            table.add_row("", "", line)
     return table
 
 
@@ -112,45 +111,46 @@ def _every_class(width: int | None) -> bool:
     return width is None or width >= _WIDE
 
 
-def _answer(result: Prediction | VolumePrediction) -> Text:
-    if result.label is None:
-        return Text(_HELD_BACK[result.decision], style="yellow")
-    return Text(DISPLAY_NAMES[result.label], style="bold")
+def _sentences(result: Result, room: int) -> Iterator[Text]:
+    """The answer, and what belongs to it."""
+    if isinstance(result, Failure):
+        yield Text(result.error.kind, style="red")
+        return
+    yield Text(printable(result.summary))
+    if left_open := _left_open(result):
+        yield Text(left_open, style="dim")
+    if isinstance(result, VolumePrediction):
+        yield Text(_where(result, room), style="dim")
+    if isinstance(result, StudyPrediction):
+        yield Text(_from_series(result), style="dim")
 
 
-def _left_open(result: Prediction | VolumePrediction, room: int) -> str:
-    """The other classes that an answer leaves open; empty where none is given.
-
-    A set without an answer stands in the footer: here "no tumour" would look like one.
-    """
+def _left_open(result: Answer) -> str:
+    """The other classes that an answer leaves open; empty where it says so itself."""
     others = [DISPLAY_NAMES[c] for c in result.prediction_set or () if c != result.label]
     if result.label is None or not others:
         return ""
-    listed = "or " + " or ".join(others)
-    return listed if len(listed) <= room else f"or {len(others)} other classes"
+    return "not excluded: " + ", ".join(others)
 
 
-def _why_held(result: Prediction | VolumePrediction) -> str:
+def _why_held(result: Answer) -> str:
     """The reason, and what is not excluded."""
     left = [DISPLAY_NAMES[name] for name in result.prediction_set or ()]
     return f"{result.reason}; not excluded: {', '.join(left)}" if left else result.reason
 
 
-def _top(result: Prediction | VolumePrediction) -> str:
-    """The answer's probability; nothing where none is given."""
-    return percent(result.probabilities[result.label]) if result.label is not None else ""
-
-
-def _shares(result: Prediction | VolumePrediction, width: int | None) -> Iterator[Text]:
-    if _every_class(width):
-        for name, value in result.probabilities.items():
-            shown = "" if result.decision == REJECTED else percent(value)
-            yield Text(shown, style="bold" if name == result.label else "dim")
+def _probabilities(result: Result, width: int | None) -> Iterator[Text]:
+    if not _every_class(width) or isinstance(result, Failure):
         return
-    drawn = Text()
-    if width and width >= _MEDIUM and result.label is not None:
-        drawn.append(bar(result.probabilities[result.label]) + " ", style="cyan")
-    yield drawn.append(f"{_top(result):>6}")
+    for name in CLASSES:
+        shown = percent(result.probabilities[name]) if result.probabilities else ""
+        yield Text(shown, style="bold" if name == result.label else "dim")
+
+
+def _from_series(result: StudyPrediction) -> str:
+    """Which series the study's answer comes from."""
+    told = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
+    return f"study, from {len(told)} series: {', '.join(told)}"
 
 
 def _where(result: VolumePrediction, room: int) -> str:

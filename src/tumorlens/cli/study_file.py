@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier, Prediction
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.record import ImageAnswer, Result
     from tumorlens.inference.study_report import Entry
-    from tumorlens.inference.volume import Result, VolumePrediction
 
 
 class StudyFile:
@@ -18,30 +18,26 @@ class StudyFile:
         self._path = path
         self._classifier = classifier
         self._entries: list[Entry] = []
-        self._drawn: Entry | None = None
+        self._drawn: dict[int, Entry] = {}
+        self._pictured = 0
 
-    def watch(self, image: "MedicalImage", answer: "Prediction | VolumePrediction") -> None:
-        """Draw what is at hand just before its answer comes: volumes, DICOM, archives."""
-        self._drawn = self._entry(answer, image)
+    def watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
+        """Draw what is at hand just before its answer comes."""
+        # By identity: a study's answers are held back until all of them are there.
+        self._drawn[id(answer)] = self._entry(answer, image)
 
     def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
-        """Pass ``results`` on."""
-        from tumorlens.imaging import reader
-        from tumorlens.inference.classifier import Failure
-
+        """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
         for result in results:
-            drawn, self._drawn = self._drawn, None
-            if drawn is None:
-                # Read a second time, so that memory does not grow with the batch.
-                image = None if isinstance(result, Failure) else reader.read(result.path)
-                drawn = self._entry(result, image)
-            self._entries.append(drawn)
+            drawn = self._drawn.pop(id(result), None)
+            self._entries.append(drawn or self._entry(result, None))
             yield result
 
     def _entry(self, result: "Result", image: "MedicalImage | None") -> "Entry":
         from tumorlens.inference.study_report import PICTURED, entry
 
-        pictured = len(self._entries) < PICTURED
+        pictured = image is not None and self._pictured < PICTURED
+        self._pictured += pictured
         return entry(self._classifier, result, image, pictured=pictured)
 
     def finish(self) -> None:

@@ -1,26 +1,49 @@
-"""Choose from which probability an answer is given, on images that trained nothing."""
+"""Choose from which probability each part of an answer is stated, on images that trained nothing.
+
+Three thresholds: for no tumour, for a tumour, for its kind given that there is one. A tumour called
+"no tumour" is the worst error, a healthy head called a tumour the second; a kind that is named
+wrongly comes third.
+"""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.bundle import DecisionRule
-from tumorlens.inference.decision import is_confident
-from tumorlens.labels import NO_TUMOR_INDEX
+from tumorlens.bundle import DecisionRule, Thresholds
+from tumorlens.inference.decision import Decisions, decisions
+from tumorlens.labels import NO_TUMOR_INDEX, SEQUENCES, TUMOR_INDICES
 
-MISSED_TARGET: Final = 0.005
-"""Largest share of tumour images that may be answered "no tumour"."""
-ERROR_TARGET: Final = 0.03
-"""Largest share of wrong answers among the answers of a tumour class."""
-SHIFTED_MISSED_TARGET: Final = 0.1
-"""As ``MISSED_TARGET``, of tumours of a source that took no part in training."""
-SHIFTED_HEALTHY_TARGET: Final = 0.9
-"""Least share of right answers among the answered images without tumour of such a source."""
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
 MAX_THRESHOLD: Final = 0.99
+LEAST: Final = 0.5
+"""Of the thresholds for presence: from there on "no tumour" and "tumour" exclude each other."""
+MIN_OF_SEQUENCE: Final = 100
+"""Tumour images, and images without one, from which a sequence gets thresholds of its own."""
 _ROUNDING: Final = 1e-9
-"""Nine right answers at a share of 0.9 allow one alarm, whatever binary fractions make of it."""
+"""A share of 0.05 of 20 images allows one error, whatever binary fractions make of it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Targets:
+    """What the thresholds have to keep on the images that they are fitted on."""
+
+    missed: float
+    """Largest share of tumour images that are reported as no tumour."""
+    alarms: float
+    """Largest share of images without tumour that are reported as one."""
+    kind_errors: float
+    """Largest share of wrong kinds among those that are named."""
+
+
+KNOWN_SOURCES: Final = Targets(missed=0.005, alarms=0.02, kind_errors=0.03)
+HELD_OUT_SOURCES: Final = Targets(missed=0.05, alarms=0.03, kind_errors=0.1)
+"""For sources that took no part in training: what is asked at home would hold nearly all back."""
+WHOLE_HEADS: Final = Targets(missed=0.01, alarms=0.05, kind_errors=0.05)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,94 +51,110 @@ class AbstentionOutcome:
     """What a rule does to N images."""
 
     coverage: float
-    """Share of images that are answered."""
+    """Share of images that are classified: the kind is named, or no tumour."""
     accuracy: float
-    """Share of right answers among them; NaN where nothing is answered."""
+    """Share of right answers among them; NaN where nothing is classified."""
     missed_tumor_rate: float
-    """Share of all tumour images answered "no tumour"; NaN where there are none."""
+    """Share of all tumour images classified as no tumour; NaN where there are none."""
     false_alarm_rate: float
-    """Share of all images without tumour answered with one; NaN where there are none."""
+    """Share of all images without tumour reported as one; NaN where there are none."""
     healthy_accuracy: float
-    """Share of right answers among the answered images without tumour; NaN where none is."""
+    """Share of right answers among the classified images without tumour; NaN where none is."""
+    detected: float
+    """Share of images reported as a tumour whose kind is not named."""
+    presence_right: float
+    """Share of images whose presence of a tumour is reported, and rightly."""
+    presence_wrong: float
+    """Share of images whose presence of a tumour is reported wrongly."""
 
 
 def fit_thresholds(
-    probabilities: NDArray[np.float64],
-    correct: NDArray[np.bool_],
-    *,
-    missed: float = MISSED_TARGET,
-    error: float = ERROR_TARGET,
-) -> DecisionRule:
-    """Return the lowest thresholds that keep both targets on these images.
+    probabilities: Floats, correct: Bools, targets: Targets = KNOWN_SOURCES
+) -> Thresholds:
+    """Return the lowest thresholds that keep ``targets`` on these images.
 
-    ``probabilities`` (N, 4); ``correct`` (N, 4) says which classes are correct for each image,
-    several where only "some tumour" is known. "No tumour" is answered from the lowest probability
-    at which at most ``missed`` of the tumour images still are; a tumour class from the lowest at
-    which at most ``error`` of its answers are wrong. No threshold is above ``MAX_THRESHOLD``.
+    ``probabilities`` (N, 4); ``correct`` (N, 4) says which classes answer each image rightly,
+    several where only "some tumour" is known: such images say nothing of the kind. No threshold is
+    above ``MAX_THRESHOLD``.
     """
-    answered, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    ill = ~correct[:, NO_TUMOR_INDEX]
-    wrong = ~correct[np.arange(len(correct)), answered]
-    said_healthy = answered == NO_TUMOR_INDEX
-    return DecisionRule(
-        tumor_threshold=_least_wrong(top[~said_healthy], wrong[~said_healthy], error),
-        notumor_threshold=_missing_few(top, said_healthy, ill, missed),
+    healthy = correct[:, NO_TUMOR_INDEX]
+    tumor = 1.0 - probabilities[:, NO_TUMOR_INDEX]
+    told_none = probabilities.argmax(axis=1) == NO_TUMOR_INDEX
+    missed = probabilities[~healthy & told_none, NO_TUMOR_INDEX]
+    presence = max(LEAST, _above(tumor[healthy], _budget(targets.alarms, int(healthy.sum()))))
+    kinds = probabilities[:, TUMOR_INDICES]
+    kind = np.asarray(TUMOR_INDICES)[kinds.argmax(axis=1)]
+    share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), 1e-12)
+    asked = ~healthy & (correct.sum(axis=1) == 1) & (tumor >= presence)
+    wrong = ~correct[np.arange(len(correct)), kind]
+    return Thresholds(
+        notumor_threshold=max(
+            LEAST, _above(missed, _budget(targets.missed, int((~healthy).sum())))
+        ),
+        tumor_threshold=presence,
+        kind_threshold=_least_wrong(share[asked], wrong[asked], targets.kind_errors),
     )
 
 
-def fit_shifted_thresholds(
-    probabilities: NDArray[np.float64],
-    correct: NDArray[np.bool_],
-    *,
-    missed: float = SHIFTED_MISSED_TARGET,
-    healthy: float = SHIFTED_HEALTHY_TARGET,
+def fit_rule(
+    known: tuple[Floats, Bools],
+    held_out: tuple[Floats, Bools] | None = None,
+    sequences: Sequence[str] = (),
 ) -> DecisionRule:
-    """Return the lowest thresholds that keep both targets on images of held-out sources.
+    """Thresholds that keep the targets at home and, where there are some, on held-out sources.
 
-    Arguments as of ``fit_thresholds``. "No tumour" as there; a tumour class is answered from the
-    lowest probability at which at least ``healthy`` of the answers about images without tumour are
-    correct. Which kind of tumour is not asked: no threshold helps there: the wrong kind is
-    named with as much confidence as the right one.
+    Each pair is as ``fit_thresholds`` takes it; ``sequences`` names that of each held-out image. A
+    sequence with ``MIN_OF_SEQUENCE`` images of either kind gets thresholds of its own.
     """
-    answered, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    ill = ~correct[:, NO_TUMOR_INDEX]
-    said_healthy = answered == NO_TUMOR_INDEX
-    notumor = _missing_few(top, said_healthy, ill, missed)
-    told_right = int((said_healthy & ~ill & (top >= notumor)).sum())
-    budget = int(told_right * (1 - healthy) / healthy + _ROUNDING)
+    rule = fit_thresholds(*known)
+    by_sequence: dict[str, Thresholds] = {}
+    if held_out is not None:
+        probabilities, correct = held_out
+        at_home = rule
+        rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES))
+        for name in SEQUENCES[:-1]:
+            member = np.array(sequences) == name
+            healthy = int((member & correct[:, NO_TUMOR_INDEX]).sum())
+            if min(healthy, int(member.sum()) - healthy) >= MIN_OF_SEQUENCE:
+                own = fit_thresholds(probabilities[member], correct[member], HELD_OUT_SOURCES)
+                by_sequence[name] = stricter(at_home, own)
     return DecisionRule(
-        tumor_threshold=_above(top[~said_healthy & ~ill], budget), notumor_threshold=notumor
+        notumor_threshold=rule.notumor_threshold,
+        tumor_threshold=rule.tumor_threshold,
+        kind_threshold=rule.kind_threshold,
+        by_sequence=by_sequence,
     )
 
 
-def stricter(one: DecisionRule, other: DecisionRule) -> DecisionRule:
+def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
     """The higher of each threshold: keeps the targets of both."""
-    return DecisionRule(
+    return Thresholds(
         tumor_threshold=max(one.tumor_threshold, other.tumor_threshold),
         notumor_threshold=max(one.notumor_threshold, other.notumor_threshold),
+        kind_threshold=max(one.kind_threshold, other.kind_threshold),
     )
 
 
-def outcome(
-    probabilities: NDArray[np.float64], correct: NDArray[np.bool_], rule: DecisionRule
-) -> AbstentionOutcome:
+def outcome(probabilities: Floats, correct: Bools, rule: Thresholds) -> AbstentionOutcome:
     """What ``rule`` does to these images; arguments as of ``fit_thresholds``."""
-    return outcome_of(probabilities.argmax(axis=1), is_confident(probabilities, rule), correct)
+    return outcome_of(decisions(probabilities, rule), correct)
 
 
-def outcome_of(
-    answered: NDArray[np.int64], confident: NDArray[np.bool_], correct: NDArray[np.bool_]
-) -> AbstentionOutcome:
-    """What holding back does: most probable class (N,), whether it is given (N,), right (N, 4)."""
-    hit = correct[np.arange(len(correct)), answered]
+def outcome_of(decided: Decisions, correct: Bools) -> AbstentionOutcome:
+    """What decisions on N images come to; ``correct`` (N, 4) as of ``fit_thresholds``."""
+    classified = decided.label >= 0
+    right = classified & correct[np.arange(len(correct)), decided.label]
     healthy = correct[:, NO_TUMOR_INDEX]
-    said_healthy = answered == NO_TUMOR_INDEX
+    none, some = decided.presence == 0, decided.presence == 1
     return AbstentionOutcome(
-        float(confident.mean()),
-        _share(hit[confident]),
-        _share((said_healthy & confident)[~healthy]),
-        _share((~said_healthy & confident)[healthy]),
-        _share(hit[healthy & confident]),
+        coverage=float(classified.mean()),
+        accuracy=_share(right[classified]),
+        missed_tumor_rate=_share(none[~healthy]),
+        false_alarm_rate=_share(some[healthy]),
+        healthy_accuracy=_share(right[healthy & classified]),
+        detected=float((some & ~classified).mean()),
+        presence_right=float(np.where(healthy, none, some).mean()),
+        presence_wrong=float(np.where(healthy, some, none).mean()),
     )
 
 
@@ -124,18 +163,15 @@ def as_dict(found: AbstentionOutcome) -> dict[str, float | None]:
     return {k: None if v != v else round(v, 6) for k, v in dataclasses.asdict(found).items()}
 
 
-def _share(values: NDArray[np.bool_]) -> float:
+def _share(values: Bools) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _missing_few(
-    top: NDArray[np.float64], said_healthy: NDArray[np.bool_], ill: NDArray[np.bool_], missed: float
-) -> float:
-    """The lowest threshold at which at most ``missed`` of the tumours are called "no tumour"."""
-    return _above(top[said_healthy & ill], int(missed * ill.sum()))
+def _budget(share: float, images: int) -> int:
+    return int(share * images + _ROUNDING)
 
 
-def _above(values: NDArray[np.float64], budget: int) -> float:
+def _above(values: Floats, budget: int) -> float:
     """The lowest threshold that at most ``budget`` of ``values`` pass."""
     if len(values) <= budget:
         return 0.0
@@ -143,13 +179,13 @@ def _above(values: NDArray[np.float64], budget: int) -> float:
     return min(MAX_THRESHOLD, float(np.nextafter(ranked[budget], 1.0)))
 
 
-def _least_wrong(top: NDArray[np.float64], wrong: NDArray[np.bool_], error: float) -> float:
+def _least_wrong(top: Floats, wrong: Bools, error: float) -> float:
     """The lowest of ``top`` from which on at most ``error`` of the answers are wrong."""
     if not len(top):
         return 0.0
     order = np.argsort(-top, kind="stable")
     rate = np.cumsum(wrong[order]) / np.arange(1, len(top) + 1)
-    kept = np.flatnonzero(rate <= error)
+    kept = np.flatnonzero(rate <= error + _ROUNDING)
     if not len(kept):
         return MAX_THRESHOLD
     last = int(kept[-1])

@@ -12,6 +12,7 @@ from tumorlens.datasets.manifest import Record
 from tumorlens.evaluation import abstention, metrics, resampling
 from tumorlens.evaluation.abstention import AbstentionOutcome
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.inference.decision import Decisions
 from tumorlens.labels import NO_TUMOR_INDEX
 
 FOLD: Final = "fold"
@@ -35,14 +36,16 @@ class Answered:
     """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     predicted: NDArray[np.int64]
     """(N,) the most probable class."""
-    confident: NDArray[np.bool_]
-    """(N,) whether the image's bundle gives that answer at its thresholds."""
+    decided: Decisions
+    """What the image's bundle decides at its thresholds."""
     groups: Sequence[str]
 
     def where(self, member: NDArray[np.bool_]) -> "Answered":
         """Those of the images that ``member`` (N,) names."""
         groups = [name for name, inside in zip(self.groups, member, strict=True) if inside]
-        return Answered(self.labels[member], self.predicted[member], self.confident[member], groups)
+        return Answered(
+            self.labels[member], self.predicted[member], self.decided.where(member), groups
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,5 +149,5 @@ def _row(value: str, some: Answered, sampling: Sampling) -> Row:
         len(set(some.groups)),
         int(np.count_nonzero(some.labels != NO_TUMOR_INDEX)),
         dict(zip(metrics.RATES, estimates, strict=True)),
-        abstention.outcome_of(some.predicted, some.confident, metrics.CORRECT[some.labels]),
+        abstention.outcome_of(some.decided, metrics.CORRECT[some.labels]),
     )

@@ -11,6 +11,9 @@ cannot: slices of one patient resemble each other, so 300 slices of 12 patients 
 than 300 draws, and the share covered on other patients scatters more than a binomial does; for
 another scanner or hospital there is no promise. The interval that resamples patients shows the
 first. Temperature and epoch were chosen on the same images; that is neglected.
+
+Held-back answers are the hard ones, so their sets have thresholds of their own, fitted on held-back
+images alone, of held-out sources too (Mondrian conformal prediction, by decision).
 """
 
 import dataclasses
@@ -26,12 +29,15 @@ from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import is_confident
+from tumorlens.inference.decision import decisions
+from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
 from tumorlens.labels import ANSWERABLE, CLASSES
 
 Floats = NDArray[np.float64]
 
 COVERAGE: Final = 0.95
+MIN_HELD_BACK: Final = 40
+"""Held-back images from which a set beside such an answer can be promised to hold."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,25 +62,34 @@ class Sets:
     stated: float
     whole: Covered
     by_decision: Mapping[str, Covered]
-    """``classified`` and ``abstained``, as far as there are such images."""
+    """``classified``, ``detected`` and ``abstained``, as far as there are such images."""
     by_label: Mapping[str, Covered]
     """Keyed by label; of a tumour of unknown kind any tumour class is right."""
 
 
 def fit_sets(
-    probabilities: Floats, labels: NDArray[np.integer], coverage: float = COVERAGE
+    probabilities: Floats,
+    labels: NDArray[np.integer],
+    coverage: float = COVERAGE,
+    held_back: Mapping[str, tuple[Floats, NDArray[np.integer]]] | None = None,
 ) -> ConformalThresholds:
-    """Fit thresholds for ``coverage`` to probabilities (N, 4) of images of classes ``labels`` (N,).
+    """Fit the thresholds of ``coverage`` to probabilities (N, 4) of images of classes ``labels``.
 
-    A class with too few images for the coverage (19 for 95%) gets the threshold 0: every set
-    contains it.
+    A class with too few images for the coverage (19 for 95%) gets the threshold 0: it is in every
+    set. ``held_back`` holds probabilities and labels of images that were ``detected`` or
+    ``abstained``; a decision with fewer than ``MIN_HELD_BACK`` gets no thresholds, and such answers
+    then come without a set.
     """
     if not 0.0 < coverage < 1.0:
         raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
-    thresholds = (_threshold(probabilities[labels == k, k], coverage) for k in range(len(CLASSES)))
-    glioma, meningioma, notumor, pituitary = thresholds
     return ConformalThresholds(
-        coverage=coverage, thresholds=(glioma, meningioma, notumor, pituitary)
+        coverage=coverage,
+        thresholds=_by_class(probabilities, labels, coverage),
+        by_decision={
+            name: _by_class(rows, truths, coverage, least=MIN_HELD_BACK)
+            for name, (rows, truths) in (held_back or {}).items()
+            if len(truths) >= MIN_HELD_BACK
+        },
     )
 
 
@@ -88,9 +103,13 @@ def measure_sets(
 ) -> Sets:
     """Measure the sets of N images of the patients ``groups``; ``labels`` index ``ANSWERABLE``.
 
-    ``decision`` says which of them are answered.
+    ``decision`` says how each of them is answered.
     """
-    kept = prediction_sets(probabilities, rule)
+    decided = decisions(probabilities, decision).names
+    kept = np.zeros(probabilities.shape, dtype=np.bool_)
+    parts = {name: decided == name for name in (CLASSIFIED, DETECTED, ABSTAINED)}
+    for name, member in parts.items():
+        kept[member] = prediction_sets(probabilities[member], rule, name)
     hit = (kept & metrics.CORRECT[labels]).any(axis=1)
     table = np.column_stack([hit, kept.sum(axis=1), kept.sum(axis=1) == 1]).astype(np.float64)
     names = np.asarray(groups)
@@ -98,8 +117,6 @@ def measure_sets(
     def covered(member: NDArray[np.bool_]) -> Covered:
         return _covered(table[member], names[member].tolist(), sampling)
 
-    confident = is_confident(probabilities, decision)
-    parts = {"classified": confident, "abstained": ~confident}
     classes = {name: labels == k for k, name in enumerate(ANSWERABLE)}
     return Sets(
         rule.coverage,
@@ -117,6 +134,18 @@ def as_dict(found: Sets) -> dict[str, Any]:
         "by_decision": {name: _covered_dict(one) for name, one in found.by_decision.items()},
         "by_label": {name: _covered_dict(one) for name, one in found.by_label.items()},
     }
+
+
+def _by_class(
+    probabilities: Floats, labels: NDArray[np.integer], coverage: float, least: int = 0
+) -> tuple[float, float, float, float]:
+    """A threshold for each class; classes with fewer images than ``least`` share one of all."""
+    every = probabilities[np.arange(len(labels)), labels]
+    own = [every[labels == k] for k in range(len(CLASSES))]
+    glioma, meningioma, notumor, pituitary = (
+        _threshold(values if len(values) >= least else every, coverage) for values in own
+    )
+    return glioma, meningioma, notumor, pituitary
 
 
 def _threshold(own: Floats, coverage: float) -> float:

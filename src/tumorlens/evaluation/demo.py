@@ -29,7 +29,8 @@ from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, finder, reader
-from tumorlens.inference.classifier import Classifier, Failure, Prediction
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import Failure, Prediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 PAGE: Final = "index.html"

@@ -18,8 +18,9 @@ from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.evaluation.training_overlap import Overlap, Subset
-from tumorlens.inference.classifier import Classifier, Failure
-from tumorlens.inference.decision import is_confident
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import Decisions, decisions
+from tumorlens.inference.record import Failure
 from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
 
 _T = TypeVar("_T")
@@ -72,8 +73,8 @@ class Evaluation:
     """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
     probabilities: NDArray[np.float64]
     """(N, 4), after temperature; rows sum to 1."""
-    confident: NDArray[np.bool_]
-    """(N,) whether the bundle that scored the image gives an answer at its thresholds."""
+    decided: Decisions
+    """What the bundle that scored each image decides at its thresholds."""
     groups: tuple[str, ...]
     folds: tuple[str, ...]
     """(N,) name of the fold that scored each image; empty strings where there is one fold."""
@@ -174,7 +175,7 @@ def evaluate_folds(
     groups = tuple(training_overlap.group_of(record) for record in records)
     probabilities = pooled.probabilities[answerable]
     predicted = probabilities.argmax(axis=1).astype(np.int64)
-    confident = pooled.confident[answerable]
+    decided = pooled.decided.where(answerable)
     overlap = Overlap(pooled.overlap.duplicate[answerable], pooled.overlap.same_group[answerable])
     subsets = training_overlap.subsets(overlap)
     beside: tuple[Control, ...] = ()
@@ -188,13 +189,13 @@ def evaluate_folds(
         records=records,
         labels=labels,
         probabilities=probabilities,
-        confident=confident,
+        decided=decided,
         groups=groups,
         folds=names,
         overlap=overlap,
         measured=tuple(_measure(s, labels, probabilities, groups, sampling) for s in subsets),
         breakdowns=breakdowns(
-            records, names, Answered(labels, predicted, confident, groups), sampling
+            records, names, Answered(labels, predicted, decided, groups), sampling
         ),
         patients=patients.vote(records, labels, probabilities, groups, sampling),
         selective=selective(
@@ -215,7 +216,7 @@ class _Pooled:
     records: tuple[Record, ...]
     folds: tuple[str, ...]
     probabilities: NDArray[np.float64]
-    confident: NDArray[np.bool_]
+    decided: Decisions
     overlap: Overlap
 
 
@@ -227,20 +228,20 @@ def _pool(
         for one in folds
     ]
     total = sum(map(len, chosen))
-    tables, confident, overlap = [np.zeros((0, len(CLASSES)))], [np.zeros(0, dtype=np.bool_)], []
+    tables, decided, overlap = [np.zeros((0, len(CLASSES)))], [], []
     done = 0
     for one, records in zip(folds, chosen, strict=True):
         told = None if progress is None else _shifted(progress, done, total)
         if records:
             tables.append(score(one.classifier, manifest, records, told))
-            confident.append(is_confident(tables[-1], one.classifier.bundle.info.decision))
+            decided.append(decisions(tables[-1], one.classifier.bundle.info.decision))
         overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
         done += len(records)
     return _Pooled(
         tuple(record for records in chosen for record in records),
         tuple(one.name for one, records in zip(folds, chosen, strict=True) for _ in records),
         np.concatenate(tables),
-        np.concatenate(confident),
+        Decisions.joined(decided),
         Overlap(
             np.concatenate([k.duplicate for k in overlap]),
             np.concatenate([k.same_group for k in overlap]),
@@ -274,7 +275,7 @@ def score(
         if isinstance(answer, Failure):
             failures.append(answer)
         else:
-            rows.append([answer.probabilities[name] for name in CLASSES])
+            rows.append([(answer.probabilities or {})[name] for name in CLASSES])
         if progress is not None:
             progress(done, len(files))
     if failures:

@@ -190,7 +190,7 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
 def abstention_outcome(evaluation: Evaluation) -> AbstentionOutcome:
     """What the bundles' own rules of abstention do to the images that each of them scored."""
     correct = metrics.CORRECT[evaluation.labels]
-    return abstention.outcome_of(evaluation.predicted, evaluation.confident, correct)
+    return abstention.outcome_of(evaluation.decided, correct)
 
 
 def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:

@@ -1,6 +1,7 @@
 """A heatmap over its picture, as a PNG with a colour bar."""
 
 import io
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -41,11 +42,13 @@ def overlay_png(
     heat: NDArray[np.float32],
     marks: Marks,
     sides: Sides | None = None,
+    caption: Sequence[str] = (),
 ) -> bytes:
     """Lay ``heat`` (H, W), 0 to 1, over the picture ``pixels`` (H, W) of any intensity unit.
 
     The result is RGB, scaled so that its longer side has 384 to 1024 pixels, with the colour bar
-    to the right of the picture. Where the patient's ``sides`` are known they stand at its edges.
+    to the right of the picture. Where the patient's ``sides`` are known they stand at its edges,
+    and ``caption``, a paragraph each, is written below.
     """
     scale = _scale(*pixels.shape)
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
@@ -57,9 +60,20 @@ def overlay_png(
     _draw_marks(picture, marks, scale)
     if sides is not None:
         _draw_sides(picture, sides)
-    out = io.BytesIO()
-    _with_bar(picture).save(out, "PNG")
-    return out.getvalue()
+    return _png(_with_caption(_with_bar(picture), caption))
+
+
+def captioned_png(
+    pixels: NDArray[np.float32], sides: Sides | None, caption: Sequence[str]
+) -> bytes:
+    """The picture alone, scaled as by ``overlay_png``, with ``caption`` below."""
+    scale = _scale(*pixels.shape)
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    gray = np.rint(255 * _resized(windowed(pixels), size)).astype(np.uint8)
+    picture = Image.fromarray(gray).convert("RGB")
+    if sides is not None:
+        _draw_sides(picture, sides)
+    return _png(_with_caption(picture, caption))
 
 
 def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
@@ -142,3 +156,42 @@ def _with_bar(picture: Image.Image) -> Image.Image:
         middle = top + (1.0 - share) * bar_height
         draw.text((left + 1.4 * unit, middle), f"{share:g}", (220, 220, 220), font, anchor="lm")
     return page
+
+
+def _with_caption(picture: Image.Image, caption: Sequence[str]) -> Image.Image:
+    """Write ``caption`` below, each entry a paragraph, in lines as wide as the picture."""
+    if not caption:
+        return picture
+    size = max(_SMALLEST_LETTER, picture.width / 42)
+    font = ImageFont.load_default(size)
+    margin, step = size / 2, size * 1.35
+    room = picture.width - 2 * margin
+    lines = [line for text in caption for line in _wrapped(text, font, room)]
+    page = Image.new("RGB", (picture.width, picture.height + round(step * len(lines) + margin)))
+    page.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(page)
+    for number, line in enumerate(lines):
+        place = (margin, picture.height + margin / 2 + number * step)
+        draw.text(place, line, (235, 235, 235), font)
+    return page
+
+
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float
+) -> Iterator[str]:
+    """The words of ``text`` in lines of at most ``room`` pixels, unless one word is wider."""
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and font.getlength(longer) > room:
+            yield line
+            longer = word
+        line = longer
+    if line:
+        yield line
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()

@@ -5,18 +5,18 @@
 2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm``
    is, on average (1 - P(notumor), smoothed). One odd slice among healthy ones is not believed, nor
    is a small tumour drowned in healthy slices.
-3. If the most probable class is a tumour, the finding is the slices around the run where that class
-   keeps a share of its largest smoothed probability there, and its middle is their centre of mass.
+3. The finding is the slices around the run where a tumour keeps a share of its largest smoothed
+   probability there, and its middle is their centre of mass.
 
 Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
 volumes put together from validation slices: ``python -m experiments.volumes``, experiments/log.md.
 
-Slices without an answer (blank ones) count for nothing but keep their place.
+Slices that do not count (blank, rejected, outside the brain: ``inference.brain_slices``) keep their
+place.
 
 The page has the same rule (frontend/src/aggregation.ts); scripts/vectors.py holds the two together.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -27,8 +27,6 @@ from tumorlens.labels import CLASSES
 
 _NO_TUMOR: Final = CLASSES.index("notumor")
 _TINY_MM: Final = 1e-6
-UNKNOWN_SPACING_MM: Final = 5.0
-"""Distance of slices that do not say where they lie: usual for brain MR in two dimensions."""
 
 
 class AggregationConfig(msgspec.Struct, frozen=True):
@@ -50,8 +48,8 @@ class Aggregate(msgspec.Struct, frozen=True):
     """(4,), in the order of ``labels.CLASSES``."""
     smoothed: NDArray[np.float64]
     """(D, 4); NaN for slices without an answer."""
-    finding: tuple[int, int, int] | None
-    """First, middle and last slice (from 0); None where the answer is no tumour."""
+    finding: tuple[int, int, int]
+    """First, middle and last of the most suspicious slices, from 0."""
 
 
 def aggregate(
@@ -69,23 +67,10 @@ def aggregate(
     smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
     run = answered[strongest_run(smoothed[answered], along_mm[answered], config.run_mm)]
     probabilities = smoothed[run].mean(axis=0)
-    winner = int(np.argmax(probabilities))
-    finding = None
-    if winner != _NO_TUMOR:
-        peak = int(run[np.argmax(smoothed[run, winner])])
-        finding = find_run(smoothed[:, winner], along_mm, config.finding_share, peak)
+    suspicion = 1.0 - smoothed[:, _NO_TUMOR]
+    peak = int(run[np.argmax(suspicion[run])])
+    finding = find_run(suspicion, along_mm, config.finding_share, peak)
     return Aggregate(probabilities, smoothed, finding)
-
-
-def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:
-    """Where each of ``depth`` slices lies on the normal, in millimetres: (depth,).
-
-    As stated, if every slice states it; else ``UNKNOWN_SPACING_MM`` apart.
-    """
-    known = [along for along in stated_mm if along is not None]
-    if len(known) == depth:
-        return np.array(known, dtype=np.float64)
-    return np.arange(depth, dtype=np.float64) * UNKNOWN_SPACING_MM
 
 
 def strongest_run(

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,84 +14,39 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.bundle import Bundle, DecisionRule
+from tumorlens.bundle import Bundle, DecisionRule, WholeKind
 from tumorlens.errors import InputError
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference import conformal, gate
-from tumorlens.inference.decision import (
-    ABSTAINED,
-    CLASSIFIED,
+from tumorlens.inference.decision import decide
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import (
     REJECTED,
     Decision,
-    abstention_reason,
+    Failure,
+    Heatmap,
+    ModelIdentity,
+    Prediction,
+    SequenceAnswer,
 )
-from tumorlens.inference.postprocessing import label, softmax
+from tumorlens.inference.sequence import (
+    contradiction,
+    known_sequence,
+    stated_sequence,
+    told_sequence,
+)
 from tumorlens.inference.session import Outputs, Session
-from tumorlens.labels import CLASSES, NO_TUMOR
+from tumorlens.inference.summary import summarize
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
 from tumorlens.preprocessing import Square
-
-if TYPE_CHECKING:
-    from tumorlens.inference.heatmap import Heatmap
 
 Picture = str | Path | NDArray[np.generic] | MedicalImage
 """What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
 
 _FORWARD_BATCH: Final = 64
 _MAX_DECODERS: Final = 8
-
-
-class ModelIdentity(msgspec.Struct, frozen=True):
-    """Which model gave an answer."""
-
-    name: str
-    version: str
-    sha256: str
-    """Hash of the ONNX file."""
-
-
-class Prediction(msgspec.Struct, frozen=True):
-    """The answer for one picture."""
-
-    path: str
-    decision: Decision
-    """``classified``; ``abstained``, not sure enough; ``rejected``, not a picture to answer for."""
-    label: str | None
-    """The most probable class where ``decision`` is ``classified``; None otherwise."""
-    reason: str
-    """Why no answer is given, in words; empty where one is."""
-    probabilities: dict[str, float]
-    """Keyed by class, in the order of ``labels.CLASSES``; they sum to 1. Of a rejected picture
-    they mean nothing."""
-    model: ModelIdentity
-    prediction_set: tuple[str, ...] | None = None
-    """The classes that are not excluded, the most probable first (``inference.conformal``); None
-    of a rejected picture, and where the bundle has no rule for it."""
-    heatmap: "Heatmap | None" = None
-    """Where the answer comes from, if that was asked for."""
-    notes: tuple[str, ...] = ()
-    """What DICOM and NIfTI readers left out or assumed: a copy of the slice, a useless window."""
-
-
-class FailureReason(msgspec.Struct, frozen=True):
-    """Why a picture got no answer."""
-
-    kind: str
-    """Stable word for programs: the ``kind`` of an ``errors.InputError``."""
-    message: str
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """Stands where a prediction would, for a picture that cannot be used."""
-
-    path: str
-    error: FailureReason
-
-    @classmethod
-    def of(cls, path: str | Path, error: InputError) -> "Failure":
-        """Make the record of ``error``."""
-        return cls(str(path), FailureReason(error.kind, str(error)))
 
 
 class PreparedImage(msgspec.Struct, frozen=True):
@@ -110,6 +65,20 @@ class PreparedImage(msgspec.Struct, frozen=True):
     """Those of the picture."""
     refusal: str = ""
     """Why it is no one slice on dark air, whatever networks say of it (``imaging.layout``)."""
+    stated_sequence: str | None = None
+    """What its header says."""
+
+
+class Conclusion(NamedTuple):
+    """What every record of an answer says, of a picture, a volume or a study."""
+
+    decision: Decision
+    label: str | None
+    summary: str
+    reason: str
+    tumor_probability: float | None
+    probabilities: dict[str, float] | None
+    prediction_set: tuple[str, ...] | None
 
 
 class RawPrediction(NamedTuple):
@@ -119,28 +88,37 @@ class RawPrediction(NamedTuple):
     prepared: PreparedImage
     cam: NDArray[np.float32]
     """(4, h, w): class activation map."""
+    row: NDArray[np.float64]
+    """(4,): probabilities, those of a rejected picture too."""
     lesion: NDArray[np.float32] | None = None
-    """(h, w): where the network sees tumour, if it was taught by experts' outlines."""
+    """(h, w): where the network sees tumour, if it was trained with experts' outlines."""
+    sequence: NDArray[np.float32] | None = None
+    """(5,): logits of ``labels.SEQUENCES``, if it tells them."""
 
-    def explained(self, name: str | None = None) -> Prediction:
-        """The prediction with the heatmap of class ``name``; a rejected one has none.
+    def explained(self) -> Prediction:
+        """The prediction with its heatmap, where there is one to show."""
+        return msgspec.structs.replace(self.prediction, heatmap=self.heatmap())
 
-        By default of its most probable class.
+    def heatmap(self, label: str | None = None) -> Heatmap | None:
+        """The map of ``label``, by default of the most probable kind of tumour.
+
+        None of a rejected picture and where the answer is no tumour: there is nothing to point at.
         """
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
-        if self.prediction.decision == REJECTED:
-            return self.prediction
-        probabilities = self.prediction.probabilities
-        name = name or max(probabilities, key=probabilities.__getitem__)
-        # What was taught where tumours are points at them, and better than the class's own map
+        if self.prediction.decision == REJECTED or self.prediction.label == NO_TUMOR:
+            return None
+        label = label or likeliest_tumor(self.row)
+        # What was trained on outlines points at tumours better than the class's own map
         # (docs/measurements.md, Heatmaps).
-        place = self.cam[CLASSES.index(name)]
-        if self.lesion is not None and name != NO_TUMOR:
-            place = self.lesion
-        found = heatmap.explain(place, name, self.prepared.square, self.prepared.shape)
-        return msgspec.structs.replace(self.prediction, heatmap=found)
+        place = self.cam[CLASSES.index(label)] if self.lesion is None else self.lesion
+        return heatmap.explain(place, label, self.prepared.square, self.prepared.shape)
+
+
+def likeliest_tumor(row: NDArray[np.float64]) -> str:
+    """The most probable kind of tumour of probabilities (4,)."""
+    return CLASSES[max(TUMOR_INDICES, key=lambda k: float(row[k]))]
 
 
 class Classifier:
@@ -159,7 +137,10 @@ class Classifier:
         """
         self.bundle = bundle
         self._rule = DecisionRule() if answer_all else bundle.info.decision
-        self.model = ModelIdentity(bundle.info.name, bundle.info.version, bundle.sha256)
+        self._volume_rules = {} if answer_all else bundle.info.volume_decisions
+        self.model = ModelIdentity(
+            name=bundle.info.name, version=bundle.info.version, sha256=bundle.sha256
+        )
         self._threads = threads
         self._session = Session(bundle, threads)
         self._answer_all = answer_all
@@ -223,17 +204,28 @@ class Classifier:
                 seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
         refusal = "" if self._answer_all else layout.refusal(image.samples)
-        return PreparedImage(image.source, pixels, square, shape, seen, image.notes, refusal)
+        stated = stated_sequence(image.facts)
+        return PreparedImage(
+            image.source, pixels, square, shape, seen, image.notes, refusal, stated
+        )
 
     def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
         """Answer prepared pictures, in order."""
         if not prepared:
             return []
         outputs = self.forward(np.stack([one.pixels for one in prepared]))
-        predictions = self._predictions(prepared, outputs)
-        lesions = [None] * len(prepared) if outputs.lesion is None else list(outputs.lesion[:, 0])
-        rows = zip(predictions, prepared, outputs.cam, lesions, strict=True)
-        return [RawPrediction(*parts) for parts in rows]
+        table = softmax(outputs.logits, self.bundle.info.temperature)
+        nothing = [None] * len(prepared)
+        lesions = nothing if outputs.lesion is None else list(outputs.lesion[:, 0])
+        sequences = nothing if outputs.sequence is None else list(outputs.sequence)
+        rejections = self._rejections(prepared)
+        return [
+            RawPrediction(self._predict(image, row, rejection, sequence), image, cam, row, lesion,
+                          sequence)
+            for image, row, rejection, cam, lesion, sequence in zip(
+                prepared, table, rejections, outputs.cam, lesions, sequences, strict=True
+            )
+        ]  # fmt: skip
 
     def forward(self, batch: NDArray[np.uint8]) -> Outputs:
         """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
@@ -249,7 +241,7 @@ class Classifier:
         try:
             return msgspec.structs.replace(self.prepare(reader.read(path)), path=str(path))
         except InputError as error:
-            return Failure.of(path, error)
+            return Failure.of(str(path), error)
 
     def _finish(
         self, results: Sequence[PreparedImage | Failure], explain: bool
@@ -263,42 +255,59 @@ class Classifier:
                 answer = next(answers)
                 yield answer.explained() if explain else answer.prediction
 
-    def _predictions(self, prepared: Sequence[PreparedImage], outputs: Outputs) -> list[Prediction]:
-        table = softmax(outputs.logits, self.bundle.info.temperature)
-        rows = zip(prepared, table, self._refusals(prepared), strict=True)
-        return [self._decide(one, row, refusal) for one, row, refusal in rows]
-
-    def _refusals(self, prepared: Sequence[PreparedImage]) -> list[str]:
-        """Why each picture is refused, in words; empty where it is not."""
+    def _rejections(self, prepared: Sequence[PreparedImage]) -> list[str]:
+        """Why each picture is rejected, in words; empty where it is not."""
         seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
         refusals = [""] * len(prepared)
         if self._gate is not None and len(seen) == len(prepared):
             refusals = self._gate.refusals(np.stack(seen))
         return [one.refusal or said for one, said in zip(prepared, refusals, strict=True)]
 
-    def decide(self, row: NDArray[np.float64], refusal: str = "") -> tuple[Decision, str]:
-        """Decision and reason for probabilities (4,), or for a picture refused with a reason."""
-        if refusal:
-            return REJECTED, refusal
-        reason = abstention_reason(row, self._rule, self.prediction_set(row, ABSTAINED))
-        return (ABSTAINED, reason) if reason else (CLASSIFIED, "")
+    def conclude(
+        self,
+        row: NDArray[np.float64],
+        rejection: str = "",
+        sequence: str | None = None,
+        *,
+        whole: WholeKind | None = None,
+    ) -> Conclusion:
+        """Answer both questions for probabilities (4,).
 
-    def prediction_set(
-        self, row: NDArray[np.float64], decision: Decision
-    ) -> tuple[str, ...] | None:
-        """Classes that probabilities (4,) do not exclude; None as ``Prediction`` says."""
-        rule = self.bundle.info.prediction_sets
-        if rule is None or decision == REJECTED:
-            return None
-        return conformal.named(row, rule)
-
-    def _decide(self, one: PreparedImage, row: NDArray[np.float64], refusal: str) -> Prediction:
-        decision, reason = self.decide(row, refusal)
+        ``rejection`` says why the image is none to answer for, ``sequence`` which one it is known
+        to be, ``whole`` by which rule a whole head is answered, None of a picture.
+        """
+        rule = self._volume_rules.get(whole, self._rule) if whole else self._rule
+        decided = decide(row, rule.thresholds(sequence), rejection)
         probabilities = dict(zip(CLASSES, row.tolist(), strict=True))
-        answer = label(row) if decision == CLASSIFIED else None
-        kept = self.prediction_set(row, decision)
+        rejected = decided.decision == REJECTED
+        return Conclusion(
+            *decided[:2],
+            summarize(
+                decided.decision, decided.label, probabilities, decided.reason, sequence=sequence
+            ),
+            decided.reason,
+            None if rejected else min(1.0, max(0.0, 1.0 - float(row[NO_TUMOR_INDEX]))),
+            None if rejected else probabilities,
+            conformal.named(row, self.bundle.info.prediction_sets, decided.decision),
+        )
+
+    def _predict(
+        self,
+        image: PreparedImage,
+        row: NDArray[np.float64],
+        rejection: str,
+        sequence_logits: NDArray[np.float32] | None,
+    ) -> Prediction:
+        told: SequenceAnswer | None = None
+        if sequence_logits is not None and not rejection:
+            told = told_sequence(sequence_logits)
+        known = known_sequence(told, image.stated_sequence)
         return Prediction(
-            one.path, decision, answer, reason, probabilities, self.model, kept, notes=one.notes
+            path=image.path,
+            sequence=told,
+            model=self.model,
+            notes=(*image.notes, *contradiction(told, image.stated_sequence)),
+            **self.conclude(row, rejection, known)._asdict(),
         )
 
     def _decoders(self) -> int:

@@ -1,19 +1,30 @@
 """An answer as DICOM objects: a structured report, and a secondary capture of the overlay."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tumorlens.errors import MissingExtraError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import source_headers
-from tumorlens.inference import explanation
-from tumorlens.inference.classifier import Classifier, Prediction
-from tumorlens.inference.decision import REJECTED
-from tumorlens.inference.display import displayed_slice, headline
-from tumorlens.inference.volume import VolumePrediction, explain_slice, slice_of
-from tumorlens.labels import DISPLAY_NAMES
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.display import MAP_CAPTION, displayed_slice
+from tumorlens.inference.explanation import draw
+from tumorlens.inference.record import (
+    REJECTED,
+    Answer,
+    Finding,
+    Heatmap,
+    ImageAnswer,
+    StudyPrediction,
+    VolumePrediction,
+)
+from tumorlens.inference.summary import headline
+from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.labels import NO_TUMOR
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.dicom.derived import DicomObject
+    from tumorlens.imaging.dicom.derived import DicomObject, SliceReference
+    from tumorlens.imaging.dicom.report import Reported
 
 
 def is_dicom(image: MedicalImage) -> bool:
@@ -23,9 +34,9 @@ def is_dicom(image: MedicalImage) -> bool:
 
 
 def dicom_answer(
-    classifier: Classifier, image: MedicalImage, answer: Prediction | VolumePrediction
+    classifier: Classifier, image: MedicalImage, answer: ImageAnswer
 ) -> "list[DicomObject]":
-    """The report and, unless the answer is a refusal, the overlay of the slice it points at.
+    """The report and, unless the answer is a rejection, a capture of the slice that decides.
 
     ``image`` must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
     referred to, ``MissingExtraError`` without the extra ``pacs``.
@@ -33,50 +44,88 @@ def dicom_answer(
     try:
         from tumorlens.imaging.dicom.capture import capture
         from tumorlens.imaging.dicom.derived import Algorithm
-        from tumorlens.imaging.dicom.report import Reported, report
+        from tumorlens.imaging.dicom.report import report
     except ModuleNotFoundError as error:
         raise MissingExtraError("writing DICOM", "pacs") from error
 
     slices = image.facts.slices if image.facts else ()
     headers = source_headers(slices)
-    index = displayed_slice(answer, image.depth)
+    index = displayed_slice(answer)
     shown = index, slices[index].frame
-    said = Reported(
-        decision=answer.decision,
-        label=answer.label,
-        reason=answer.reason,
-        probabilities={} if answer.decision == REJECTED else answer.probabilities,
-        shown=shown,
-        notes=_notes(answer),
-    )
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
-    made = [report(headers, said, algorithm, image.source)]
-    if answer.decision != REJECTED and (drawn := _overlay(classifier, image, index, answer.label)):
-        png, evidence = drawn
-        text = f"{headline(answer)}. Map: evidence for {DISPLAY_NAMES[evidence]}"
+    made = [report(headers, _reported(answer, shown, _notes(answer)), algorithm, image.source)]
+    plane = slice_of(image, index)
+    # The slice in the middle may be a blank one.
+    if answer.decision != REJECTED and plane.pixels.max() > plane.pixels.min():
+        heatmap = _heatmap(classifier, image, answer, index)
+        png = draw(plane, answer, heatmap, image.facts)
+        map_words = f". With {MAP_CAPTION}" if heatmap else ""
+        text = f"{headline(answer)}{map_words}"
         made.append(capture(headers, shown, png, text, algorithm, image.source))
     return made
 
 
-def _overlay(
-    classifier: Classifier, image: MedicalImage, shown: int, label: str | None
-) -> tuple[bytes, str] | None:
-    """The overlay, and the class that its map is for."""
-    plane = slice_of(image, shown)
-    # The slice in the middle may be a blank one, which no forward pass takes.
-    if not plane.pixels.max() > plane.pixels.min():
-        return None
-    found = explain_slice(classifier, image, shown, label)
-    return (explanation.overlay(plane, found, image.facts), found.label) if found else None
+def dicom_study_answer(
+    study: StudyPrediction, images: Sequence[MedicalImage], answers: Sequence[ImageAnswer]
+) -> "DicomObject":
+    """The report of a study of several series; it points at the slice of the one that decides.
+
+    ``answers`` are those of ``images``, which must come from DICOM. Raises as ``dicom_answer``.
+    """
+    try:
+        from tumorlens.imaging.dicom.derived import Algorithm
+        from tumorlens.imaging.dicom.report import report
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing DICOM", "pacs") from error
+
+    of_each = [source_headers(image.facts.slices if image.facts else ()) for image in images]
+    headers = [header for some in of_each for header in some]
+    decisive = max(range(len(images)), key=lambda k: answers[k].tumor_probability or 0.0)
+    index = displayed_slice(answers[decisive])
+    facts = images[decisive].facts
+    frame = facts.slices[index].frame if facts else None
+    model = study.model
+    algorithm = Algorithm(model.name, model.version, model.sha256)
+    said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
+    return report(headers, said, algorithm, study.path, of="study")
 
 
-def _notes(answer: Prediction | VolumePrediction) -> tuple[str, ...]:
-    if isinstance(answer, Prediction):
+def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":
+    from tumorlens.imaging.dicom.report import Reported
+
+    finding: Finding | None = None if not hasattr(answer, "finding") else answer.finding
+    return Reported(
+        decision=answer.decision,
+        label=answer.label,
+        summary=answer.summary,
+        reason="" if answer.decision == REJECTED else answer.reason,
+        tumor_probability=answer.tumor_probability,
+        probabilities=answer.probabilities or {},
+        side=finding.side if finding else None,
+        shown=shown,
+        notes=notes,
+    )
+
+
+def _heatmap(
+    classifier: Classifier, image: MedicalImage, answer: ImageAnswer, index: int
+) -> Heatmap | None:
+    if answer.heatmap is not None or answer.label == NO_TUMOR:
+        return answer.heatmap
+    return explain_slice(classifier, image, index)
+
+
+def _notes(answer: ImageAnswer) -> tuple[str, ...]:
+    if not isinstance(answer, VolumePrediction):
         return answer.notes
     found = answer.finding
     told = (f"{len(answer.slices)} slices were read.", *answer.notes)
     if found is None:
         return told
     where = f"The finding lies in slices {found.first + 1} to {found.last + 1}, counted from 1."
-    return (where, *told)
+    size: tuple[str, ...] = ()
+    if found.extent_mm is not None:
+        x, y, z = found.extent_mm
+        size = (f"The map extends over about {x:.0f} x {y:.0f} x {z:.0f} mm.",)
+    return (where, *size, *told)

@@ -1,20 +1,48 @@
-"""A picture and its heatmap, drawn together."""
+"""An answer as a picture: the slice that decides, its map, and in words what was answered.
+
+The answer and the notice are drawn into the picture itself: it may be copied without the page or
+report that it stood on.
+"""
 
 import msgspec
 
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import Marks, overlay_png
+from tumorlens.imaging.overlay import Marks, captioned_png, overlay_png
 from tumorlens.inference import heatmap
-from tumorlens.inference.heatmap import Heatmap
+from tumorlens.inference.display import displayed_slice
+from tumorlens.inference.record import REJECTED, Answer, Heatmap, ImageAnswer
+from tumorlens.inference.volume import slice_of
+from tumorlens.labels import RESEARCH_NOTICE
 
 
-def overlay(image: MedicalImage, found: Heatmap, facts: AcquisitionFacts | None = None) -> bytes:
-    """PNG of ``image`` (H, W) under ``found``, with peak, box and colour bar.
+def picture_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:
+    """PNG of the slice that decides, under the answer's map if it has one; None if rejected."""
+    if answer.decision == REJECTED:
+        return None
+    return draw(slice_of(image, displayed_slice(answer)), answer, answer.heatmap, image.facts)
+
+
+def draw(
+    plane: MedicalImage,
+    answer: Answer,
+    found: Heatmap | None,
+    facts: AcquisitionFacts | None = None,
+) -> bytes:
+    """PNG of ``plane`` (H, W) under ``found``, with peak, box and colour bar, and the answer.
 
     ``facts``, its own or those of the volume that it is a slice of, name the patient's sides.
     """
-    heat = heatmap.render(found, (image.height, image.width))
+    caption = captions(answer)
+    if found is None:
+        return captioned_png(plane.pixels, sides_of(facts), caption)
+    heat = heatmap.render(found, (plane.height, plane.width))
     box = None if found.box is None else msgspec.structs.astuple(found.box)
     marks = Marks(msgspec.structs.astuple(found.peak), box)
-    return overlay_png(image.pixels, heat, marks, sides_of(facts))
+    return overlay_png(plane.pixels, heat, marks, sides_of(facts), caption)
+
+
+def captions(answer: Answer) -> tuple[str, ...]:
+    """What is drawn below every picture: the answer, the model, the notice."""
+    model = answer.model
+    return (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")

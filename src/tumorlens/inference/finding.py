@@ -1,57 +1,48 @@
-"""Where a volume's finding lies, and what the files say of the series."""
+"""Where a tumour lies, in slices and in the patient, and what the files say of the series."""
 
-import msgspec
+from typing import Final, Literal, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.brain_slices import Slices
+from tumorlens.inference.record import Finding, Heatmap, SeriesFacts
+
+MIDLINE_MM: Final = 10.0
+"""From the middle of the head: nearer, a finding has no side."""
+_DIGITS: Final = 1
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """The slices that hold the finding, counted from 0, ends included."""
+class _Plane(NamedTuple):
+    """A slice in the patient's frame, millimetres."""
 
-    first: int
-    middle: int
-    last: int
-    position_mm: Vector | None
-    """The centre of the middle slice in the patient: left, back, head (DICOM's frame)."""
-    path: str | None
-    """The middle slice's file."""
-    member: str | None
-    """Its name in an archive, where ``path`` is one."""
-    frame: int | None
-    """Its frame, from 1, in a multi-frame file."""
-    sop_instance_uid: str | None
+    corner: NDArray[np.float64]
+    along_row: NDArray[np.float64]
+    """To the next column."""
+    along_column: NDArray[np.float64]
+    """To the next row."""
+
+    def at(self, row: float, column: float) -> NDArray[np.float64]:
+        return self.corner + column * self.along_row + row * self.along_column
 
 
-class SeriesFacts(msgspec.Struct, frozen=True):
-    """What the file says of the acquisition; None or empty where it does not."""
-
-    modality: str | None
-    body_part: str | None
-    description: str | None
-    number: int | None
-    sequence_name: str | None
-    scanning_sequence: tuple[str, ...]
-    contrast_agent: str | None
-    plane: str | None
-    slice_spacing_mm: float | None
-    pixel_spacing_mm: tuple[float, float] | None
-    study_instance_uid: str | None
-    series_instance_uid: str | None
-
-
-def locate_finding(found: tuple[int, int, int] | None, image: MedicalImage) -> Finding | None:
-    """Say where the slices ``found`` (first, middle, last) of ``image`` lie; None of None."""
-    if found is None:
-        return None
+def locate_finding(
+    found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
+) -> Finding:
+    """Say where the slices ``found`` (first, middle, last) and the map of the middle one lie."""
     first, middle, last = found
     place = image.facts.slices[middle] if image.facts else SliceFacts("")
+    plane = _plane(image, place) if slices.spacing_is_known else None
+    center = _center(image, heatmap)
     return Finding(
         first=first,
         middle=middle,
         last=last,
-        position_mm=_center(image, place),
+        position_mm=None if plane is None else _vector(plane.at(*center)),
+        extent_mm=_extent(found, image, slices, heatmap),
+        side=None if plane is None else _side(image, middle, plane, center),
         path=place.path or None,
         member=place.member,
         frame=place.frame,
@@ -59,16 +50,71 @@ def locate_finding(found: tuple[int, int, int] | None, image: MedicalImage) -> F
     )
 
 
-def _center(image: MedicalImage, place: SliceFacts) -> Vector | None:
-    """The middle of a slice (PS3.3 equation C.7.6.2.1-1)."""
+def _center(image: MedicalImage, heatmap: Heatmap | None) -> tuple[float, float]:
+    """Row and column of the middle of the map's box; of the slice, where there is no map."""
+    if heatmap is None:
+        return (image.height - 1) / 2, (image.width - 1) / 2
+    if heatmap.box is None:
+        return float(heatmap.peak.row), float(heatmap.peak.column)
+    box = heatmap.box
+    return (box.top + box.bottom - 1) / 2, (box.left + box.right - 1) / 2
+
+
+def _plane(image: MedicalImage, place: SliceFacts) -> _Plane | None:
+    """The geometry of a slice (PS3.3 equation C.7.6.2.1-1)."""
     facts, spacing, corner = image.facts, image.pixel_spacing_mm, place.position_mm
     if facts is None or spacing is None or corner is None:
         return None
     if facts.row_direction is None or facts.column_direction is None:
         return None
-    along_row = np.asarray(facts.row_direction) * ((image.width - 1) / 2 * spacing[1])
-    along_column = np.asarray(facts.column_direction) * ((image.height - 1) / 2 * spacing[0])
-    x, y, z = (round(float(v), 2) for v in np.asarray(corner) + along_row + along_column)
+    return _Plane(
+        np.asarray(corner, dtype=np.float64),
+        np.asarray(facts.row_direction, dtype=np.float64) * spacing[1],
+        np.asarray(facts.column_direction, dtype=np.float64) * spacing[0],
+    )
+
+
+def _extent(
+    found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
+) -> Vector | None:
+    """Along rows, along columns, across slices; None where spacing or map is missing."""
+    spacing = image.pixel_spacing_mm
+    stated = image.facts is not None and image.facts.slice_spacing_mm is not None
+    if heatmap is None or heatmap.box is None or spacing is None or not stated:
+        return None
+    if not slices.spacing_is_known:
+        return None
+    along, box = slices.along_mm, heatmap.box
+    thickness = float(np.median(np.abs(np.diff(along)))) if len(along) > 1 else 0.0
+    across = abs(float(along[found[2]] - along[found[0]])) + thickness
+    width, height = (box.right - box.left) * spacing[1], (box.bottom - box.top) * spacing[0]
+    return _vector(np.array([width, height, across]))
+
+
+def _side(
+    image: MedicalImage, middle: int, plane: _Plane, center: tuple[float, float]
+) -> Literal["left", "right", "midline"] | None:
+    """By the distance from the middle of what is bright in the slice; x grows to the left."""
+    if image.facts is None or image.facts.orientation_assumed:
+        return None
+    pixels = image.pixels[middle] if image.is_volume else image.pixels
+    bright = np.argwhere(pixels > pixels.min() + 0.12 * (np.quantile(pixels, 0.995) - pixels.min()))
+    if not len(bright):
+        return None
+    low, high = np.quantile(bright, (0.02, 0.98), axis=0)
+    head = plane.at(*((low + high) / 2))
+    offset = float(plane.at(*center)[0] - head[0])
+    if abs(plane.along_row[0]) + abs(plane.along_column[0]) < 1e-3:
+        # A sagittal slice: its own place beside the middle of the series is what tells the side.
+        corners = [s.position_mm for s in image.facts.slices if s.position_mm is not None]
+        offset = float(plane.corner[0] - np.median([corner[0] for corner in corners]))
+    if abs(offset) < MIDLINE_MM:
+        return "midline"
+    return "left" if offset > 0 else "right"
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (round(float(value), _DIGITS) for value in values)
     return (x, y, z)
 
 

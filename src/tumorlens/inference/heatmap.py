@@ -6,14 +6,13 @@ Discriminative Localization, CVPR 2016). It comes out of the same forward pass a
 the network was taught by experts' outlines, its own map of the lesion stands for a tumour class's.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tumorlens.inference.record import Heatmap, Pixel, Region, SeenSquare
 from tumorlens.preprocessing import Square
 
 BOX_LEVEL: Final = 0.5
@@ -21,36 +20,15 @@ BOX_LEVEL: Final = 0.5
 _DIGITS: Final = 4
 
 
-class Pixel(msgspec.Struct, frozen=True):
-    """A pixel of the original picture."""
+class _Square(Protocol):
+    """``preprocessing.Square``, or the same in a record."""
 
-    row: int
-    column: int
-
-
-class Region(msgspec.Struct, frozen=True):
-    """A rectangle of pixels of the original picture, ends exclusive."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-
-class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
-    """The map of one class, coarse as the network made it, and what can be read off it."""
-
-    label: str
-    """The class whose evidence is shown."""
-    square: Square
-    """The part of the picture that ``grid`` covers: top, left, side, in original pixels."""
-    grid: Sequence[Sequence[float]]
-    """(h, w), 0 to 1: positive evidence as a share of its maximum."""
-    peak: Pixel
-    """The pixel with the most evidence."""
-    box: Region | None
-    """Around the pixels that reach half the maximum and hang together with the peak; None where
-    nothing speaks for the class."""
+    @property
+    def top(self) -> int: ...
+    @property
+    def left(self) -> int: ...
+    @property
+    def side(self) -> int: ...
 
 
 def explain(
@@ -63,9 +41,10 @@ def explain(
     # Where nothing is positive, the least negative place is still the best one to point at.
     ranked = upsample(grid if strongest > 0.0 else cam, square, shape, outside=-np.inf)
     row, column = np.unravel_index(int(ranked.argmax()), shape)
-    peak = Pixel(int(row), int(column))
+    peak = Pixel(row=int(row), column=int(column))
     box = _box(ranked, peak) if strongest > 0.0 else None
-    return Heatmap(label=label, square=square, grid=grid.tolist(), peak=peak, box=box)
+    seen = SeenSquare(top=square.top, left=square.left, side=square.side)
+    return Heatmap(label=label, square=seen, grid=grid.tolist(), peak=peak, box=box)
 
 
 def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -74,7 +53,7 @@ def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def upsample(
-    grid: NDArray[np.floating], square: Square, shape: tuple[int, int], outside: float = 0.0
+    grid: NDArray[np.floating], square: _Square, shape: tuple[int, int], outside: float = 0.0
 ) -> NDArray[np.float32]:
     """Interpolate ``grid`` (h, w), cells of ``square``, linearly at the pixels of ``shape``.
 
@@ -105,4 +84,9 @@ def _box(full: NDArray[np.float32], peak: Pixel) -> Region | None:
         return None
     parts, _ = ndimage.label(full >= BOX_LEVEL * strongest)
     rows, columns = np.nonzero(parts == parts[peak.row, peak.column])
-    return Region(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+    return Region(
+        top=int(rows.min()),
+        left=int(columns.min()),
+        bottom=int(rows.max()) + 1,
+        right=int(columns.max()) + 1,
+    )

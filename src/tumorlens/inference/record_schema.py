@@ -1,43 +1,23 @@
-"""The JSON Schema of the records of ``tumorlens predict --format jsonl``.
+"""What is generated from the record's definition: JSON Schema, and the page's TypeScript types.
 
-Made from the structs that the records are made from; the package holds a copy for programs
-(``schemas/record.schema.json``), and a test that the copy is the one made here.
+``python scripts/write_record_schema.py`` writes both; a test fails where they differ. The server's
+OpenAPI document takes its components from ``record.schema_of`` itself.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Any, Final
 
-import msgspec
-
-from tumorlens.inference.classifier import Failure, Prediction
-from tumorlens.inference.heatmap import Heatmap
-from tumorlens.inference.volume import SlicePrediction, VolumePrediction
-from tumorlens.preprocessing import Square
+from tumorlens.inference.record import KINDS, schema_of
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_PREFIX: Final = "#/$defs/"
+_PLAIN: Final = {"string": "string", "number": "number", "integer": "number",
+                 "boolean": "boolean", "null": "null"}  # fmt: skip
 
 
 def record_schema() -> dict[str, Any]:
-    """Schema (draft 2020-12) of one line: a prediction, that of a volume, or a failure."""
-    square = msgspec.defstruct(
-        "Square", list(get_type_hints(Square).items()), forbid_unknown_fields=True
-    )
-    heatmap = _as_written(Heatmap, square=square)
-    one: Any = _as_written(SlicePrediction, probabilities=dict[str, float] | None)
-    picture = _as_written(
-        Prediction,
-        probabilities=dict[str, float] | None,
-        heatmap=heatmap | msgspec.UnsetType,
-        notes=tuple[str, ...] | msgspec.UnsetType,
-    )
-    volume = _as_written(
-        VolumePrediction,
-        probabilities=dict[str, float] | None,
-        slices=Sequence[one],
-        heatmap=heatmap | msgspec.UnsetType,
-    )
-    kinds = (picture, volume, _as_written(Failure))
-    (*schemas,), parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    """Schema (draft 2020-12) of one line of ``tumorlens predict --format jsonl``."""
+    schemas, parts = schema_of(KINDS, _PREFIX)
     return {
         "$schema": _DIALECT,
         "title": "Record of tumorlens predict",
@@ -46,15 +26,39 @@ def record_schema() -> dict[str, Any]:
     }
 
 
-def _as_written(struct: type[msgspec.Struct], **changes: Any) -> Any:
-    """A struct with the fields of ``struct``, of the types that they have in JSON.
+def record_types() -> str:
+    """The same as TypeScript interfaces."""
+    schemas, parts = schema_of(KINDS, _PREFIX)
+    union = " | ".join(_type(one) for one in schemas)
+    return "".join([
+        "/** The record of an answer. Generated: python scripts/write_record_schema.py */\n",
+        *(_interface(name, part) for name, part in parts.items()),
+        f"\nexport type Result = {union};\n",
+    ])  # fmt: skip
 
-    What ``changes`` says may be unset may be missing.
-    """
-    hints = get_type_hints(struct, localns={"Heatmap": Heatmap})
-    fields: list[Any] = []
-    for name in struct.__struct_fields__:
-        kind = changes.get(name, hints[name])
-        may_miss = msgspec.UnsetType in get_args(kind)
-        fields.append((name, kind, msgspec.UNSET) if may_miss else (name, kind))
-    return msgspec.defstruct(struct.__name__, fields, forbid_unknown_fields=True)
+
+def _interface(name: str, schema: Mapping[str, Any]) -> str:
+    lines = [f"\n/** {schema['description']} */\nexport interface {name} {{\n"]
+    for field, kind in schema["properties"].items():
+        if "description" in kind:
+            lines.append(f"  /** {kind['description']} */\n")
+        lines.append(f"  {field}: {_type(kind)};\n")
+    return "".join([*lines, "}\n"])
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """TypeScript for the few kinds of schema that the record uses."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).removeprefix(_PREFIX)
+    if "anyOf" in schema:
+        return " | ".join(_type(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(f'"{value}"' if isinstance(value, str) else "null"
+                          for value in schema["enum"])  # fmt: skip
+    if "prefixItems" in schema:
+        return f"[{', '.join(_type(one) for one in schema['prefixItems'])}]"
+    if schema["type"] == "array":
+        return f"{_type(schema['items'])}[]"
+    if schema["type"] == "object":
+        return f"Record<string, {_type(schema['additionalProperties'])}>"
+    return _PLAIN[schema["type"]]

@@ -13,45 +13,28 @@ from typing import Any, Final
 import msgspec
 
 from tumorlens.files import spreadsheet_safe
-from tumorlens.inference.classifier import Failure, Prediction
-from tumorlens.inference.decision import REJECTED
-from tumorlens.inference.volume import Result, VolumePrediction
-from tumorlens.labels import CLASSES
+from tumorlens.inference.record import Failure, Result, StudyPrediction, VolumePrediction
+from tumorlens.inference.summary import state_of
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
 CSV_COLUMNS: Final = (
-    "path", "decision", "label", "reason", *CLASSES, "prediction_set", "model_name",
-    "model_version", "model_sha256", "error_kind", "error_message", "slices", "finding_first",
-    "finding_middle", "finding_last", "series_description", "series_instance_uid",
+    "path", "decision", "label", "summary", "reason", "tumor_probability", *CLASSES,
+    "prediction_set", "sequence", "model_name", "model_version", "model_sha256", "error_kind",
+    "error_message", "slices", "finding_first", "finding_middle", "finding_last", "finding_side",
+    "series_description", "series_instance_uid", "notice",
 )  # fmt: skip
 
 
 def record(result: Result) -> dict[str, Any]:
-    """What JSON says of one input, as builtin types.
-
-    Either ``path``, ``decision``, ``label`` (null unless ``decision`` is ``classified``),
-    ``reason``, ``probabilities`` (keyed by class; null where ``decision`` is ``rejected``),
-    ``model`` (``name``, ``version``, ``sha256``), ``prediction_set`` (the classes not excluded, the
-    most probable first; null where ``decision`` is ``rejected`` or the bundle has no rule for it),
-    where there are some ``notes`` (what was left out or assumed) and, where it was asked for,
-    ``heatmap`` (``label``, ``square``, ``grid``, ``peak``, ``box``); or ``path`` and ``error``
-    (``kind``, ``message``). A volume also has ``finding``, ``slices``, ``series`` and always
-    ``notes``, the fields of ``volume.VolumePrediction``.
-    """
+    """What JSON says of one input, as builtin types: the fields of ``inference.record``."""
     made: dict[str, Any] = msgspec.to_builtins(result)
-    for part in (made, *made.get("slices", ())):
-        if "probabilities" in part:
-            probabilities = {
-                name: round(value, _DIGITS) for name, value in part["probabilities"].items()
-            }
-            part["probabilities"] = None if part["decision"] == REJECTED else probabilities
-    if isinstance(result, Prediction) and not result.notes:
-        del made["notes"]
-    if not isinstance(result, Failure):
-        if result.heatmap is None:
-            del made["heatmap"]
-        else:
-            made["heatmap"]["square"] = result.heatmap.square._asdict()
+    for part in (made, *made.get("slices", ()), *made.get("members", ())):
+        if part.get("tumor_probability") is not None:
+            part["tumor_probability"] = round(part["tumor_probability"], _DIGITS)
+        if part.get("probabilities") is not None:
+            rounded = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
+            part["probabilities"] = rounded
     return made
 
 
@@ -72,20 +55,22 @@ def csv_line(result: Result) -> bytes:
 
     Of a volume the answer for the whole, how many slices it has, and those of the finding.
     """
+    fields = {"path": result.path, "decision": state_of(result), "notice": RESEARCH_NOTICE}
     if isinstance(result, Failure):
-        error = result.error
-        return _csv_line(
-            {"path": result.path, "error_kind": error.kind, "error_message": error.message}
-        )
+        failure = {"error_kind": result.error.kind, "error_message": result.error.message}
+        return _csv_line(fields | failure)
     model = result.model
-    fields = {
-        "path": result.path, "decision": result.decision, "label": result.label or "",
-        "reason": result.reason, "model_name": model.name, "model_version": model.version,
-        "model_sha256": model.sha256,
+    fields |= {
+        "label": result.label or "", "summary": result.summary, "reason": result.reason,
+        "prediction_set": " ".join(result.prediction_set or ()), "model_name": model.name,
+        "model_version": model.version, "model_sha256": model.sha256,
     }  # fmt: skip
-    if result.decision != REJECTED:
+    if result.probabilities is not None:
         fields |= {name: f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES}
-    fields["prediction_set"] = " ".join(result.prediction_set or ())
+    if result.tumor_probability is not None:
+        fields["tumor_probability"] = f"{result.tumor_probability:.{_DIGITS}f}"
+    if not isinstance(result, StudyPrediction) and result.sequence is not None:
+        fields["sequence"] = result.sequence.name
     if isinstance(result, VolumePrediction):
         fields |= _volume_fields(result)
     return _csv_line(fields)
@@ -98,6 +83,7 @@ def _volume_fields(result: VolumePrediction) -> dict[str, str]:
             "finding_first": str(found.first),
             "finding_middle": str(found.middle),
             "finding_last": str(found.last),
+            "finding_side": found.side or "",
         }
     if (series := result.series) is not None:
         fields["series_description"] = series.description or ""

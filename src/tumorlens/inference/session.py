@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # reads the environment as it is imported
 
-from tumorlens.bundle import INPUT, LESION_OUTPUT, MODEL_FILE, OUTPUTS, SEQUENCE_OUTPUT, Bundle
+from tumorlens.bundle import (
+    INPUT,
+    MODEL_FILE,
+    OPTIONAL_OUTPUTS,
+    OUTPUTS,
+    Bundle,
+)
 from tumorlens.errors import BundleError
 
 _ERRORS_ONLY: Final = 3
@@ -111,7 +117,7 @@ class Session:
                 f"bundle {self._name}: the graph takes {sorted(inputs)} and gives "
                 f"{sorted(outputs)}; needed are {[INPUT]} and {list(OUTPUTS)}"
             )
-        return [*OUTPUTS, *(n for n in (LESION_OUTPUT, SEQUENCE_OUTPUT) if n in outputs)]
+        return [*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in outputs)]
 
     def _check_input(self, size: int) -> None:
         """Named or missing dimensions are dynamic and fit anything; N must be one of them."""

@@ -5,7 +5,6 @@ patient; names of files and descriptions of series are shown as they are.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,17 +16,25 @@ from tumorlens.imaging import encode
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import gray_with_sides
-from tumorlens.inference.classifier import Classifier, Failure, Prediction
-from tumorlens.inference.decision import ABSTAINED, CLASSIFIED, REJECTED
-from tumorlens.inference.display import answered, displayed_slice, headline, suspicion
-from tumorlens.inference.explanation import overlay
-from tumorlens.inference.finding import SeriesFacts, describe
-from tumorlens.inference.heatmap import Heatmap
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.display import MAP_CAPTION, answered, displayed_slice, suspicion
+from tumorlens.inference.explanation import draw
+from tumorlens.inference.finding import describe
 from tumorlens.inference.postprocessing import percent
-from tumorlens.inference.volume import Result, VolumePrediction, explain_slice, slice_of
+from tumorlens.inference.record import (
+    REJECTED,
+    Failure,
+    Heatmap,
+    ImageAnswer,
+    Result,
+    SeriesFacts,
+    StudyPrediction,
+    VolumePrediction,
+)
+from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.volume import explain_slice, slice_of
 from tumorlens.labels import DISPLAY_NAMES, NO_TUMOR
 
-AnyPrediction = Prediction | VolumePrediction
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
 
@@ -52,8 +59,6 @@ class Entry:
     pictures: tuple[ReportPicture, ...] = ()
     without_pictures: bool = False
     """Whether it would have pictures, were there not so many entries."""
-    study: str | None = None
-    """StudyInstanceUID; None where no file states one, and of what could not be used."""
 
     @property
     def name(self) -> str:
@@ -61,44 +66,41 @@ class Entry:
         result = self.result
         if isinstance(result, VolumePrediction) and result.series and result.series.description:
             return result.series.description
-        return Path(result.path).name or result.path
+        name = Path(result.path).name or result.path
+        return f"The study as a whole: {name}" if isinstance(result, StudyPrediction) else name
 
     @property
     def headline(self) -> str:
-        """The answer, or that there is none."""
-        if isinstance(self.result, Failure):
-            return "Could not be used"
+        """``Glioma``, ``No tumour``, or the state where nothing is classified."""
         return headline(self.result)
 
     @property
+    def summary(self) -> str:
+        """The answer in a sentence; why there is none of what failed."""
+        result = self.result
+        return result.error.message if isinstance(result, Failure) else result.summary
+
+    @property
     def tone(self) -> str:
-        """``classified``, ``abstained``, ``rejected`` or ``failed``."""
-        return "failed" if isinstance(self.result, Failure) else self.result.decision
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Whole:
-    """What the entries say together."""
-
-    headline: str
-    text: str
-    tone: str
+        """``classified``, ``detected``, ``abstained``, ``rejected`` or ``failed``."""
+        return state_of(self.result)
 
 
 def entry(
     classifier: Classifier, result: Result, image: MedicalImage | None, *, pictured: bool = True
 ) -> Entry:
-    """Describe and draw one result; ``image`` is what was answered, None of what failed.
+    """Describe and draw one result; ``image`` is what was answered, None of a study or a failure.
 
     Raises ``InputError`` where a slice cannot be drawn.
     """
+    if isinstance(result, StudyPrediction):
+        return Entry(result, tuple(_members(result)))
     if image is None or isinstance(result, Failure):
         return Entry(result)
     facts = tuple(_facts(result, image))
-    study = image.facts.study_instance_uid if image.facts else None
     if not pictured:
-        return Entry(result, facts, without_pictures=True, study=study)
-    return Entry(result, facts, tuple(_pictures(classifier, result, image)), study=study)
+        return Entry(result, facts, without_pictures=True)
+    return Entry(result, facts, tuple(_pictures(classifier, result, image)))
 
 
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
@@ -108,7 +110,6 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         path,
         "study.html",
         entries=entries,
-        whole=whole(entries) if len(entries) > 1 and are_one_study(entries) else None,
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         made=made.strftime("%Y-%m-%d %H:%M %Z"),
@@ -117,48 +118,9 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         pictured=PICTURED,
         strip=strip,
         is_volume=lambda result: isinstance(result, VolumePrediction),
+        is_whole=lambda result: isinstance(result, VolumePrediction | StudyPrediction),
         version=__version__,
     )
-
-
-def are_one_study(entries: Sequence[Entry]) -> bool:
-    """Whether all that was answered is, by its StudyInstanceUID, one study of one patient.
-
-    Pictures and NIfTI do not say whose they are: what lies beside each other need not belong
-    together. What could not be used is taken to belong to the study that it was found in.
-    """
-    studies = {one.study for one in entries if not isinstance(one.result, Failure)}
-    return len(studies) == 1 and None not in studies
-
-
-def whole(entries: Sequence[Entry]) -> Whole:
-    """What a study's entries say together: an answer only where nothing speaks against it.
-
-    A tumour needs no other one to agree, but none to contradict it. "No tumour" is said only where
-    every entry but the refused ones says so: an unsure or unreadable series may hold one.
-    """
-    said = Counter(label for label in map(_label, entries) if label is not None)
-    tones = Counter(entry.tone for entry in entries)
-    asides = [
-        f"{tones[tone]} {words}"
-        for tone, words in (
-            ("abstained", "not sure"),
-            ("rejected", "refused as no brain MRI"),
-            ("failed", "could not be used"),
-        )
-        if tones[tone]
-    ]
-    counts = [f"{DISPLAY_NAMES[label]} in {n}" for label, n in said.most_common()]
-    text = f"Of {len(entries)}: {', '.join([*counts, *asides])}."
-    open_ones = tones["abstained"] + tones["failed"]
-    if len(said) > 1:
-        return Whole("No common answer", f"{text} They contradict each other.", ABSTAINED)
-    if not said:
-        return Whole("No answer", text, REJECTED if tones["rejected"] else ABSTAINED)
-    (label,) = said
-    if label == NO_TUMOR and open_ones:
-        return Whole("No common answer", f"{text} What is open may hold a tumour.", ABSTAINED)
-    return Whole(DISPLAY_NAMES[label].capitalize(), text, CLASSIFIED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,7 +132,7 @@ class Bar:
     height: float
     """Probability of any tumour, 0 to 1; 0 of a slice without an answer."""
     kind: str
-    """``middle`` or ``inside`` of the finding, ``outside``, or ``none``: no answer."""
+    """``middle`` or ``inside`` of the finding, ``outside``, ``uncounted``, or ``none``."""
 
 
 def strip(volume: VolumePrediction) -> list[Bar]:
@@ -182,67 +144,72 @@ def strip(volume: VolumePrediction) -> list[Bar]:
     ]
 
 
-def _label(one: Entry) -> str | None:
-    return None if isinstance(one.result, Failure) else one.result.label
-
-
 def _kind(volume: VolumePrediction, index: int) -> str:
     found = volume.finding
     if not answered(volume, index):
         return "none"
+    if not volume.slices[index].counted:
+        return "uncounted"
     if found is None or not found.first <= index <= found.last:
         return "outside"
     return "middle" if index == found.middle else "inside"
 
 
 def _pictures(
-    classifier: Classifier, result: AnyPrediction, image: MedicalImage
+    classifier: Classifier, result: ImageAnswer, image: MedicalImage
 ) -> Iterator[ReportPicture]:
-    index, where = _slice(result, image)
+    index, where = _slice(result)
     plane = slice_of(image, index)
     sides = sides_of(image.facts)
     gray = gray_with_sides(plane.pixels, sides)
     edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
     yield ReportPicture(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = _heatmap(classifier, result, image, index)
-    if heatmap is not None and heatmap.label != NO_TUMOR:
-        name = DISPLAY_NAMES[heatmap.label]
-        caption = f"The same under the evidence for {name}; cross: its peak, box: half of it."
-        drawn = reporting.embed_png(overlay(plane, heatmap, image.facts))
-        yield ReportPicture(drawn, caption, f"{where}, under the heatmap for {name}")
+    if heatmap is not None:
+        caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: half of it."
+        drawn = reporting.embed_png(draw(plane, result, heatmap, image.facts))
+        yield ReportPicture(drawn, caption, f"{where}, with {MAP_CAPTION}")
 
 
 def _heatmap(
-    classifier: Classifier, result: AnyPrediction, image: MedicalImage, index: int
+    classifier: Classifier, result: ImageAnswer, image: MedicalImage, index: int
 ) -> Heatmap | None:
     if result.heatmap is not None or result.decision == REJECTED or result.label == NO_TUMOR:
         return result.heatmap
-    return explain_slice(classifier, image, index, result.label)
+    return explain_slice(classifier, image, index)
 
 
-def _slice(result: AnyPrediction, image: MedicalImage) -> tuple[int, str]:
+def _slice(result: ImageAnswer) -> tuple[int, str]:
     """Which slice is shown, and what it is."""
     if not isinstance(result, VolumePrediction):
         return 0, "The picture, as stored"
-    index = displayed_slice(result, image.depth)
+    index = displayed_slice(result)
     where = f"Slice {index + 1} of {len(result.slices)}"
     if result.finding is not None:
         return index, f"{where}, the middle of the finding"
-    if result.decision == ABSTAINED:
-        return index, f"{where}, the most suspicious one{_alone(result, index)}"
-    return index, f"{where}, the middle of the volume"
+    if result.decision == REJECTED:
+        return index, f"{where}, the middle of the volume"
+    return index, f"{where}, the most suspicious one{_alone(result, index)}"
 
 
 def _alone(result: VolumePrediction, index: int) -> str:
     """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
-    probabilities = result.slices[index].probabilities
-    if not probabilities:
-        return ""
-    first = max(probabilities, key=probabilities.__getitem__)
-    return f"; by itself {DISPLAY_NAMES[first]} {percent(probabilities[first])}"
+    share = result.slices[index].tumor_probability
+    return "" if share is None else f"; by itself tumour {percent(share)}"
 
 
-def _facts(result: AnyPrediction, image: MedicalImage) -> Iterator[tuple[str, str]]:
+def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
+    """What each series contributes to a study's answer."""
+    for one in result.members:
+        share = "no answer" if one.tumor_probability is None else percent(one.tumor_probability)
+        sequence = one.sequence or "sequence not known"
+        yield (
+            Path(one.path).name or one.path,
+            f"{sequence}: tumour {share}, weight {one.weight:.2g}",
+        )
+
+
+def _facts(result: ImageAnswer, image: MedicalImage) -> Iterator[tuple[str, str]]:
     yield "File", result.path
     series = describe(image, image.facts) if image.facts else None
     if series is not None:
@@ -282,6 +249,11 @@ def _finding_facts(result: VolumePrediction) -> Iterator[tuple[str, str]]:
         return
     where = f"slices {found.first + 1} to {found.last + 1}, middle {found.middle + 1}"
     yield "Finding", where if found.last > found.first else f"slice {found.first + 1}"
+    if found.side is not None:
+        yield "Side", "near the midline" if found.side == "midline" else found.side
+    if found.extent_mm is not None:
+        x, y, z = found.extent_mm
+        yield "Extent of the map", f"about {x:.0f} × {y:.0f} mm, {z:.0f} mm across slices"
     if found.position_mm is not None:
         x, y, z = found.position_mm
         sides = (
@@ -289,7 +261,7 @@ def _finding_facts(result: VolumePrediction) -> Iterator[tuple[str, str]]:
             f"{abs(y):.0f} mm {'back' if y >= 0 else 'front'}",
             f"{abs(z):.0f} mm {'up' if z >= 0 else 'down'}",
         )
-        yield "Middle slice's centre", f"{', '.join(sides)} of the frame's origin"
+        yield "Middle", f"{', '.join(sides)} of the frame's origin"
     if found.path is not None:
         file = Path(found.path).name + (f"/{found.member}" if found.member else "")
         yield "Middle slice's file", file + (f", frame {found.frame}" if found.frame else "")

@@ -10,7 +10,8 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
+from tumorlens.inference.dicom_answer import dicom_answer, dicom_study_answer, is_dicom
+from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.volume import predict_image
 from tumorlens.pacs.destination import Destination, SendError, UnreachableError
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, Spool, Waiting
@@ -100,14 +101,23 @@ class Worker:
             log.warning("study %s: not used: %s", one.key, error.kind)
         if study.own:
             log.info("study %s: passed over %d objects that tumorlens wrote", one.key, study.own)
+        images, answers = [], []
+        objects: list[DicomObject] = []
         for image in study.images:
             if not is_dicom(image):
                 continue
             try:
                 answer = predict_image(self._classifier, image)
-                yield from dicom_answer(self._classifier, image, answer)
+                objects += dicom_answer(self._classifier, image, answer)
             except InputError as error:
                 log.warning("study %s: a series is not answered: %s", one.key, error.kind)
+                continue
+            images.append(image)
+            answers.append(answer)
+        together = fuse_study(self._classifier, one.key, answers)
+        if together is not None:
+            yield dicom_study_answer(together, images, answers)
+        yield from objects
 
     def _deliver(self, one: Waiting) -> None:
         refused: SendError | None = None

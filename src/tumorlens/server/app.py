@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 import tumorlens
 from tumorlens.bundle import load
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.server import pages, problems, routes, scratch, site
+from tumorlens.server import pages, problems, routes, schemas, scratch, site
 from tumorlens.server.admission import AdmissionControl
 from tumorlens.server.guard import Guard
 from tumorlens.server.metrics import Metrics
@@ -19,6 +19,16 @@ from tumorlens.server.settings import Settings
 from tumorlens.server.state import State
 
 _DESCRIPTION: Final = f"Classifies brain MRI slices. {RESEARCH_NOTICE}"
+
+
+class _Application(FastAPI):
+    """Whose OpenAPI document takes the records' schemas from their definition."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        document = super().openapi()
+        document["components"]["schemas"].update(schemas.record_components())
+        return document
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -33,7 +43,7 @@ def create_app(settings: Settings) -> ASGIApp:
         yield
         predictor.close()
 
-    app = FastAPI(
+    app = _Application(
         title="tumorlens",
         version=tumorlens.__version__,
         description=_DESCRIPTION,

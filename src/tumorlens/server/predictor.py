@@ -89,7 +89,8 @@ class Predictor:
                 reading.take(await self._run(request, "study", reading.left(), turn))
         for made in reading.made:
             self._count(made)
-        return reading.made, reading.skipped
+        # The study's own answer goes first, though it is made last.
+        return sorted(reading.made, key=lambda made: not made.of_study), reading.skipped
 
     async def _run(self, request: Message, source: str, seconds: float, turn: Turn) -> Outcome:
         """Cancelled with the task that awaits it: a client that leaves frees its worker."""

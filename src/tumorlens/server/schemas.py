@@ -1,56 +1,29 @@
-"""The documents that go over the wire, for OpenAPI. ``inference.records`` is what makes them."""
+"""The documents that go over the wire, for OpenAPI.
 
-from typing import Any, Literal
+Records are those of ``inference.record``, from whose definition their schemas are generated; what
+the server adds to one, and what goes around them, is defined here.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any, Final, Literal
 
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+import msgspec
+from msgspec import Meta
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
+from tumorlens.inference.record import (
+    Failure,
+    Prediction,
+    StudyPrediction,
+    VolumePrediction,
+    schema_of,
+)
+from tumorlens.labels import RESEARCH_NOTICE
 
-class Model(BaseModel):
-    """Which model gave an answer."""
-
-    name: str
-    version: str
-    sha256: str = Field(description="Hash of the ONNX file.")
-
-
-class Pixel(BaseModel):
-    """A pixel of the original picture."""
-
-    row: int
-    column: int
-
-
-class Region(BaseModel):
-    """A rectangle of pixels of the original picture, ends exclusive."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
+COMPONENTS: Final = "#/components/schemas/"
 
 
-class Square(BaseModel):
-    """The part of the picture that the network saw; it may reach beyond the edges."""
-
-    top: int
-    left: int
-    side: int
-
-
-class Heatmap(BaseModel):
-    """Where the answer comes from; with `heatmap=1` or `heatmap=grid`."""
-
-    label: str = Field(description="The class whose evidence is shown.")
-    square: Square = Field(description="What `grid` covers, in pixels of the picture.")
-    grid: list[list[float]] = Field(description="Evidence as a share of its maximum, 0 to 1.")
-    peak: Pixel
-    box: Region | None = Field(description="Around what reaches half the maximum.")
-    overlay_png: str | None = Field(None, description="Base64 PNG; with `heatmap=1`.")
-
-
-class Sides(BaseModel):
+class Sides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """R and L, A and P (front and back), H and F (head and feet); two letters where oblique."""
 
     left: str
@@ -59,53 +32,59 @@ class Sides(BaseModel):
     bottom: str
 
 
-class Preview(BaseModel):
+class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The decoded picture; with `preview=true`."""
 
-    png: str = Field(description="Base64 of a 16-bit gray PNG.")
-    low: float = Field(description="Intensity of the value 0.")
-    high: float = Field(description="Intensity of the value 65535.")
+    png: Annotated[str, Meta(description="Base64 of a 16-bit gray PNG.")]
+    low: Annotated[float, Meta(description="Intensity of the value 0.")]
+    high: Annotated[float, Meta(description="Intensity of the value 65535.")]
     height: int
     width: int
-    sides: Sides | None = Field(
-        description="Of the patient, at its edges; null where the file does not state them."
-    )
+    sides: Annotated[
+        Sides | None,
+        Meta(description="Of the patient, at its edges; null where the file does not state them."),
+    ]
 
 
-class FailureReason(BaseModel):
-    """Why a file got no answer."""
+class PicturePrediction(Prediction, frozen=True, kw_only=True):
+    """The answer for one picture, as the server gives it."""
 
-    kind: str = Field(description="A stable word: unsupported_format, corrupt, limit, blank...")
-    message: str
+    preview: Annotated[Preview | None, Meta(description="With `preview=true`.")] = None
+
+
+_OF_FILES: Final = (PicturePrediction, VolumePrediction, Failure)
+_OF_STUDIES: Final = (StudyPrediction, VolumePrediction, Prediction, Failure)
+
+
+def record_components() -> dict[str, Any]:
+    """The records' schemas, for the OpenAPI document's components."""
+    return dict(schema_of((*_OF_FILES, *_OF_STUDIES), COMPONENTS)[1])
 
 
 class Record(BaseModel):
-    """The answer for one file, as `tumorlens predict --format jsonl` writes it.
+    """The answer for one file, or what is wrong with it."""
 
-    Either with `probabilities`, `label` and `model`, or with `error`.
-    """
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Refer to the generated components."""
+        return _any_of(_OF_FILES)
 
-    model_config = ConfigDict(extra="allow")
 
-    path: str = Field(description="The file's name, as it was sent.")
-    label: str | None = Field(None, description="The answer; null unless it was classified.")
-    decision: Literal["classified", "abstained", "rejected"] = Field(
-        "classified", description="Whether the label may be used at all."
-    )
-    reason: str | None = Field(None, description="Why there is no label, in words.")
-    probabilities: dict[str, float] | None = Field(
-        None, description=f"Keyed by class: {', '.join(CLASSES)}."
-    )
-    prediction_set: list[str] | None = Field(
-        None,
-        description="Classes that are not excluded, the most probable first; null where the answer "
-        "is rejected, or the model has no rule for it.",
-    )
-    model: Model | None = None
-    notes: list[str] | None = Field(None, description="Gaps, duplicates, what was left out.")
-    heatmap: Heatmap | None = None
-    preview: Preview | None = None
-    error: FailureReason | None = None
+class StudyRecord(BaseModel):
+    """The answer for a study, a series, a volume or a picture, or what is wrong with a file."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Refer to the generated components."""
+        return _any_of(_OF_STUDIES)
+
+
+def _any_of(kinds: tuple[type, ...]) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"{COMPONENTS}{kind.__name__}"} for kind in kinds]}
 
 
 class Predictions(BaseModel):
@@ -115,16 +94,9 @@ class Predictions(BaseModel):
     notice: str = Field(description=RESEARCH_NOTICE)
 
 
-class StudyRecord(Record):
-    """The answer for a series or volume as a whole, or for a picture of the study."""
-
-    finding: dict[str, Any] | None = Field(None, description="The slices that hold the finding.")
-    slices: list[dict[str, Any]] | None = Field(None, description="The answer for each slice.")
-    series: dict[str, Any] | None = Field(None, description="What the files say of the series.")
-
-
 class StudyAnswers(BaseModel):
-    """One record a series, volume or picture, and one for each file that cannot be used."""
+    """The study's answer first; then one record a series, volume or picture, and one for each file
+    that cannot be used."""
 
     predictions: list[StudyRecord]
     skipped: int = Field(description="Files that are no pictures, or that tumorlens wrote.")
@@ -148,9 +120,12 @@ class Features(BaseModel):
     studies: bool = Field(description="Whether `POST /v1/studies` is there.")
 
 
-class LoadedModel(Model):
+class LoadedModel(BaseModel):
     """A model that answers here."""
 
+    name: str
+    version: str
+    sha256: str = Field(description="Hash of the ONNX file.")
     classes: list[str]
     parameters: int
     macs: int

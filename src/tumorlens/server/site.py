@@ -12,9 +12,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tumorlens.bundle import GATE_FILE, INFO_FILE, MODEL_FILE, Bundle
+from tumorlens.bundle import GATE_FILE, INFO_FILE, MODEL_FILE, Bundle, load
 from tumorlens.errors import TumorlensError
 
+EXAMPLES: Final = "phantom"
+"""The bundle that answers for the page's examples, which were drawn for it."""
 INDEX: Final = "index.html"
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -47,12 +49,15 @@ def assets(bundle: Bundle) -> dict[str, Asset]:
     """All files by their path below the page, ``bundle`` as ``model/`` among them."""
     found = {name: _asset(name, data) for name, data in _shipped(_folder(), "")}
     found = {name.removesuffix(".gz"): asset for name, asset in found.items()}
-    info = msgspec.json.encode(bundle.info)
-    found[f"model/{INFO_FILE}"] = _asset(INFO_FILE, info)
-    found[f"model/{MODEL_FILE}"] = _asset(MODEL_FILE, bundle.model)
+    # The examples are phantoms: another network than theirs has never seen the like.
+    return found | _model(bundle, "model") | _model(load(EXAMPLES), "examples/model")
+
+
+def _model(bundle: Bundle, folder: str) -> dict[str, Asset]:
+    parts = {INFO_FILE: msgspec.json.encode(bundle.info), MODEL_FILE: bundle.model}
     if bundle.gate is not None:
-        found[f"model/{GATE_FILE}"] = _asset(GATE_FILE, bundle.gate)
-    return found
+        parts[GATE_FILE] = bundle.gate
+    return {f"{folder}/{name}": _asset(name, data) for name, data in parts.items()}
 
 
 def write(folder: Path, bundle: Bundle) -> list[Path]:

@@ -51,13 +51,18 @@ class Made(NamedTuple):
     """A record, as a worker has written it."""
 
     outcome: str
-    """A decision, or ``error_`` and the kind."""
+    """A decision, that of a study after ``study_``, or ``error_`` and the kind."""
     json: bytes
 
     @property
     def failed(self) -> bool:
         """Whether it is an error."""
         return self.outcome.startswith("error_")
+
+    @property
+    def of_study(self) -> bool:
+        """Whether it is the answer of a study as a whole."""
+        return self.outcome.startswith("study_")
 
     def record(self) -> Record:
         """Its fields."""
@@ -68,7 +73,9 @@ class Made(NamedTuple):
 def part(made: Record) -> Message:
     """A record as a part of an answer."""
     failed = "error" in made
-    outcome = f"error_{made['error']['kind']}" if failed else made.get("decision", "classified")
+    outcome = f"error_{made['error']['kind']}" if failed else made["decision"]
+    if "members" in made:
+        outcome = f"study_{outcome}"
     return Message({"outcome": outcome}, (to_json(made),))
 
 

@@ -20,8 +20,10 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.imaging.series import Series
 from tumorlens.inference import records
-from tumorlens.inference.classifier import Classifier, Failure, RawPrediction
-from tumorlens.inference.explanation import overlay
+from tumorlens.inference.classifier import Classifier, RawPrediction
+from tumorlens.inference.explanation import draw
+from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.record import Failure, ImageAnswer, Prediction
 from tumorlens.inference.volume import predict_image, predict_volume
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.worker import Handler
@@ -70,26 +72,35 @@ class _Work:
         except InputError as error:
             return records.record(Failure.of(asked["name"], error))
         if heatmap == "0" and not preview:
-            return records.record(answer.prediction)
+            return _record(answer.prediction)
         return _illustrate(answer, image, heatmap, preview)
 
     def _study(self, asked: Record) -> Iterator[Message]:
         renaming = Renaming(asked["folder"], asked["names"])
         found = finder.find(renaming.whole)
+        answers: list[ImageAnswer] = []
         yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
         for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
             path = one if isinstance(one, str) else one.path
             yield Message({"at": place, "path": renaming(path)})
-            for made in self._records(one, path):
+            for made in self._records(one, path, answers):
                 yield part(renaming(made))
+        # After a crash only a part of the study is answered here: that is no answer for all of it.
+        together = None if asked["start"] else fuse_study(self._classifier, renaming.whole, answers)
+        if together is not None:
+            yield part(renaming(records.record(together)))
         for path, error in found.failures:
             yield part(renaming(records.record(Failure.of(path, error))))
 
-    def _records(self, one: "Input", path: str) -> Iterator[Record]:
-        """Of one input: never more than one series or volume is in memory."""
+    def _records(self, one: "Input", path: str, answers: list[ImageAnswer]) -> Iterator[Record]:
+        """Of one input, whose answer is added to ``answers``.
+
+        Never more than one series or volume is in memory.
+        """
         try:
             image, missing = _read(one)
-            yield records.record(predict_image(self._classifier, image))
+            answers.append(predict_image(self._classifier, image))
+            yield records.record(answers[-1])
         except InputError as error:
             yield records.record(Failure.of(path, error))
             return
@@ -106,12 +117,19 @@ def _read(one: "Input") -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]
 def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, preview: bool) -> Record:
     """Add what was asked for to see."""
     prediction = answer.prediction if heatmap == "0" else answer.explained()
-    made = records.record(prediction)
+    made = _record(prediction)
     if heatmap == "1" and prediction.heatmap is not None:
-        made["heatmap"]["overlay_png"] = _base64(overlay(image, prediction.heatmap, image.facts))
+        made["heatmap"]["overlay_png"] = _base64(
+            draw(image, prediction, prediction.heatmap, image.facts)
+        )
     if preview:
         made["preview"] = _preview(image)
     return made
+
+
+def _record(prediction: Prediction) -> Record:
+    """As ``schemas.PicturePrediction`` has it."""
+    return records.record(prediction) | {"preview": None}
 
 
 def _preview(image: MedicalImage) -> Record:

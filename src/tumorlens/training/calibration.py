@@ -1,37 +1,34 @@
-"""What a trained network still needs before it may answer: temperature, thresholds, sets, gate.
+"""What a trained network still needs before it may answer: temperature, bars, sets, gate threshold.
 
 All of it is fitted on validation images, which chose the epoch too and trained nothing.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens import bundle
-from tumorlens.bundle import Bundle, DecisionRule, GateFacts
+from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, GateFacts
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import SplitError
-from tumorlens.evaluation.abstention import (
-    AbstentionOutcome,
-    fit_shifted_thresholds,
-    fit_thresholds,
-    outcome,
-    stricter,
-)
+from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
 from tumorlens.evaluation.metrics import CORRECT
+from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import decisions
 from tumorlens.inference.gate import Gate
 from tumorlens.inference.postprocessing import softmax
-from tumorlens.labels import ANSWERABLE
+from tumorlens.inference.record import ABSTAINED, DETECTED
+from tumorlens.labels import ANSWERABLE, NO_TUMOR, OTHER_PATHOLOGY
 from tumorlens.training import cache
 from tumorlens.training.gate import GATE_PREPROCESS
 from tumorlens.training.images import usable
@@ -82,13 +79,20 @@ class HeldOutSource:
 
     def chosen(self) -> list[int]:
         """Records of what the bundle was trained without; raises ``SplitError`` for none."""
-        away = set(map(str, self.made.info.training.get("held_out_sources") or ()))
         parts = self.split.parts(self.manifest) if self.split else [""] * len(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
+        unseen = _unseen(self.made.info.training)
+        # Slices without tumour of patients who have one elsewhere: swelling and shift reach into
+        # them, so what is seen there is no false alarm as in a healthy head. They are those of
+        # known patients from a source that holds tumours.
+        sick = {r.source for r in self.manifest if r.label not in (NO_TUMOR, OTHER_PATHOLOGY)}
         found = [
             i
             for i, (r, part) in enumerate(pairs)
-            if part != TEST and usable(r) and {r.source, r.family} & away
+            if part != TEST
+            and usable(r)
+            and unseen(r)
+            and not (r.label == NO_TUMOR and r.patient and r.source in sick)
         ]
         if not found:
             raise SplitError(
@@ -96,13 +100,41 @@ class HeldOutSource:
             )
         return found
 
+    def records(self) -> list[Record]:
+        """What was chosen."""
+        return [self.manifest.records[i] for i in self.chosen()]
+
     def answers(self, cache_folder: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Probabilities (N, 4), and which classes are right (N, 4)."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).logits(images)
         probabilities = softmax(logits, self.made.info.temperature)
-        return probabilities, _correct([self.manifest.records[i].label for i in chosen])
+        return probabilities, _correct([record.label for record in self.records()])
+
+
+def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
+    """Whether a record is of a source that a bundle with this provenance was trained without.
+
+    Those that were held out on purpose; of a bundle that held none out, those that its training
+    images, and its teachers', do not name.
+    """
+    held_out = set(map(str, training.get("held_out_sources") or ()))
+    if held_out:
+        return lambda record: bool({record.source, record.family} & held_out)
+    trained = {key.partition(":")[0] for key in _train_images(training)}
+    return lambda record: bool(trained) and record.source not in trained
+
+
+def _train_images(provenance: Any) -> Iterator[str]:
+    """Every ``source: label`` of the training images, wherever in a provenance they stand."""
+    if isinstance(provenance, Mapping):
+        yield from provenance.get("train_images") or ()
+        for part in provenance.values():
+            yield from _train_images(part)
+    elif isinstance(provenance, list | tuple):
+        for part in provenance:
+            yield from _train_images(part)
 
 
 def calibrate(
@@ -113,14 +145,15 @@ def calibrate(
     gate: bytes | None = None,
     coverage: float = COVERAGE,
     held_out: Sequence[HeldOutSource] = (),
+    volumes: Sequence[Path] = (),
 ) -> tuple[Bundle, AbstentionOutcome]:
-    """Fit temperature and prediction sets (on ``main``), thresholds (on all).
+    """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
 
     ``coverage`` is what the sets of each class shall hold. What the bundle was trained without
     takes no part here either: it is kept for the test. ``held_out`` show how sure networks made
-    alike are of sources they never saw: no threshold is lower than theirs.
+    alike are of sources they never saw: no bar is lower than theirs.
 
-    Returns the bundle with them, not yet saved, and what the thresholds do on validation.
+    Returns the bundle with them, not yet saved, and what the bars do to the validation images.
     Raises ``SplitError`` where there are none.
     """
     held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
@@ -135,29 +168,34 @@ def calibrate(
     config = made.info.preprocess
     logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
     correct = [_correct([held.manifest.records[i].label for i in held.chosen()]) for held in sets]
-    labels = correct[0].argmax(axis=1)
-    temperature = fit_temperature(logits[0], labels)
-    known = correct[0].sum(axis=1) == 1  # not "some tumour"
-    kept = msgspec.structs.replace(
-        fit_sets(softmax(logits[0][known], temperature), labels[known], coverage),
-        chosen_on=f"{main.split.info.name} validation",
-    )
-    probabilities = softmax(np.concatenate(logits), temperature)
-    answers = np.concatenate(correct)
+    temperature = fit_temperature(logits[0], correct[0].argmax(axis=1))
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
-    rule, rule_on = fit_thresholds(probabilities, answers), on
-    if held_out:
-        rule = stricter(rule, _shifted_thresholds(held_out, cache_folder))
-        rule_on = f"{on}, and held-out sources"
-    rule = msgspec.structs.replace(rule, chosen_on=rule_on)
+    probabilities = [softmax(rows, temperature) for rows in logits]
+    pooled = np.concatenate(probabilities), np.concatenate(correct)
+    shifted = _answers_of(held_out, cache_folder)
+    sequences = [record.sequence for source in held_out for record in source.records()]
+    rule = msgspec.structs.replace(
+        fit_rule(pooled, shifted, sequences),
+        chosen_on=f"{on}, and held-out sources" if shifted else on,
+    )
     info = msgspec.structs.replace(
-        made.info, temperature=temperature, decision=rule, prediction_sets=kept
+        made.info,
+        temperature=temperature,
+        decision=rule,
+        prediction_sets=_sets(
+            (probabilities[0], correct[0]), pooled, shifted, rule, coverage, main
+        ),
     )
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
         families = [r.family or r.source for held in sets for r in held.records()]
         info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, families, on))
-    return Bundle(info, made.model, gate), outcome(probabilities, answers, rule)
+    done = Bundle(info, made.model, gate)
+    if volumes:
+        heads = [head for path in volumes for head in answer_list(Classifier(done), path)]
+        fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
+        info = msgspec.structs.replace(info, volume_decisions=fitted)
+    return dataclasses.replace(done, info=info), outcome(*pooled, rule)
 
 
 def save(folder: Path, done: Bundle) -> Bundle:
@@ -165,10 +203,45 @@ def save(folder: Path, done: Bundle) -> Bundle:
     return bundle.save(folder, done.info, done.model, done.gate)
 
 
-def _shifted_thresholds(held_out: Sequence[HeldOutSource], cache_folder: Path) -> DecisionRule:
+_Answers = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+def _answers_of(held_out: Sequence[HeldOutSource], cache_folder: Path) -> _Answers | None:
     found = [source.answers(cache_folder) for source in held_out]
+    if not found:
+        return None
     probabilities, correct = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return fit_shifted_thresholds(probabilities, correct)
+    return probabilities, correct
+
+
+def _sets(
+    main: _Answers,
+    pooled: _Answers,
+    shifted: _Answers | None,
+    rule: DecisionRule,
+    coverage: float,
+    held: ValidationSet,
+) -> ConformalThresholds:
+    """Sets of classified images from ``main``; beside held-back answers, from all there are."""
+    rows, correct = _known(main)
+    parts = [_known(one) for one in (pooled, shifted) if one is not None]
+    held_back = {}
+    for name in (DETECTED, ABSTAINED):
+        members = [(p[m], c[m]) for p, c in parts for m in [decisions(p, rule).names == name]]
+        held_back[name] = (
+            np.concatenate([p for p, _ in members]),
+            np.concatenate([c for _, c in members]).argmax(axis=1),
+        )
+    fitted = fit_sets(rows, correct.argmax(axis=1), coverage, held_back)
+    on = f"{held.split.info.name} validation"
+    beside = "; beside held-back answers, all images that the thresholds were chosen on"
+    return msgspec.structs.replace(fitted, chosen_on=on + (beside if fitted.by_decision else ""))
+
+
+def _known(answers: _Answers) -> _Answers:
+    """Those with one right class: not "some tumour"."""
+    known = answers[1].sum(axis=1) == 1
+    return answers[0][known], answers[1][known]
 
 
 def _correct(labels: Sequence[str]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from tests.server.browser.test_page import exported
 
 import tumorlens
 from tumorlens.cli.web import command
-from tumorlens.inference.classifier import Prediction
+from tumorlens.inference.record import Prediction
 
 STATIC = {"", "main.js", "worker.js", "style.css", "favicon.svg", "v1/models", "model/model.onnx",
           "model/bundle.json", "ort-wasm-simd-threaded.wasm"}  # fmt: skip

@@ -15,7 +15,7 @@ from tests.server.made import dicom, nifti
 import tumorlens
 from tumorlens.datasets.phantoms import Patient
 from tumorlens.imaging import encode
-from tumorlens.inference.classifier import Prediction
+from tumorlens.inference.record import Prediction
 
 Slices = NDArray[np.uint8]
 

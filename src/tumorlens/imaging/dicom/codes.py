@@ -30,9 +30,10 @@ NO_UNITS: Final = codes.UCUM.NoUnits
 PROCEDURE: Final = Code("head-mr-class", SCHEME, "Classification of MR images of the head")
 DECISION: Final = Code("decision", SCHEME, "Decision of the classifier")
 DECISIONS: Final = {
-    "classified": Code("classified", SCHEME, "Answered"),
-    "abstained": Code("abstained", SCHEME, "Not answered: not sure enough"),
-    "rejected": Code("rejected", SCHEME, "Not answered: not a picture to answer for"),
+    "classified": Code("classified", SCHEME, "Classified: kind named, or no tumour"),
+    "detected": Code("detected", SCHEME, "Detected: a tumour, kind uncertain"),
+    "abstained": Code("abstained", SCHEME, "Abstained: presence of a tumour uncertain"),
+    "rejected": Code("rejected", SCHEME, "Rejected: not an image to answer for"),
 }
 CLASS: Final = Code("class", SCHEME, "Class found by the classifier")
 LABELS: Final = {
@@ -41,13 +42,36 @@ LABELS: Final = {
 PROBABILITIES: Final = {
     name: Code(f"p-{name}", SCHEME, f"Probability of {DISPLAY_NAMES[name]}") for name in CLASSES
 }
+TUMOR_PROBABILITY: Final = Code("p-tumor", SCHEME, "Probability of a tumour of any kind")
+_PRESENT: Final[Code] = codes.SCT.Present
+"""(52101004, SCT)."""
+_ABSENT: Final[Code] = codes.SCT.Absent
+"""(272519000, SCT)."""
+_INDETERMINATE: Final[Code] = codes.SCT.Indeterminate
+"""(82334004, SCT)."""
+SIDES: Final = {
+    "left": codes.SCT.Left,
+    "right": codes.SCT.Right,
+    "midline": codes.SCT.Midline,
+}
+"""Of CID 244 "Laterality", and (261129000, SCT)."""
 STATUS: Final = Code("status", SCHEME, "Status of this result")
 RESEARCH: Final = Code("research", SCHEME, "Research output, not for diagnosis or treatment")
 
 
-def finding_type(label: str | None) -> Code | None:
-    """``Neoplasm`` for a tumour; nothing for "no tumour" or where the answer is held back."""
-    found: Code | None = NEOPLASM if label is not None and label != NO_TUMOR else None
+def presence(decision: str, label: str | None) -> Code | None:
+    """Whether a neoplasm is there: present, absent or indeterminate; None of a rejected image."""
+    if decision == "rejected":
+        return None
+    if decision == "abstained":
+        return _INDETERMINATE
+    return _ABSENT if label == NO_TUMOR else _PRESENT
+
+
+def finding_type(decision: str, label: str | None) -> Code | None:
+    """``Neoplasm`` where a tumour is reported, its kind named or not; else nothing."""
+    is_tumor = decision != "rejected" and presence(decision, label) == _PRESENT
+    found: Code | None = NEOPLASM if is_tumor else None
     return found
 
 

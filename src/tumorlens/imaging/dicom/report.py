@@ -37,17 +37,27 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     label: str | None
     reason: str
+    summary: str
+    """The answer in a sentence: the first comment."""
+    tumor_probability: float | None
     probabilities: Mapping[str, float]
     """Keyed by class; empty where they mean nothing."""
+    side: str | None = None
+    """``left``, ``right`` or ``midline``; None where it is not known."""
     shown: SliceReference
     notes: Sequence[str] = ()
     """Sentences for a person: which slices hold the finding, gaps, duplicates."""
 
 
 def report(
-    headers: Sequence[Dataset], said: Reported, algorithm: Algorithm, source: str
+    headers: Sequence[Dataset],
+    said: Reported,
+    algorithm: Algorithm,
+    source: str,
+    *,
+    of: str = "series",
 ) -> DicomObject:
-    """Write the report of a series.
+    """Write the report of a series, or ``of`` a study: then the headers are those of its series.
 
     ``headers`` are those of its slices, in order, without pixels (one for each slice; those of a
     multi-frame file repeat). Raises ``CorruptInputError`` where they cannot be referred to.
@@ -55,7 +65,9 @@ def report(
     with making("report", source):
         sources = _unique([prepared(header, source) for header in headers])
         shown = prepared(headers[said.shown[0]], source)
-        series_uid, instance_uid = identity("report", sources, algorithm)
+        series_uid, instance_uid = identity(
+            "report" if of == "series" else f"{of} report", sources, algorithm
+        )
         content = sr.MeasurementReport(
             observation_context=_observer(algorithm),
             procedure_reported=coded.PROCEDURE,
@@ -72,7 +84,7 @@ def report(
             manufacturer=MANUFACTURER,
             is_complete=True,
             is_final=False,  # preliminary: no person has looked at it
-            series_description=f"tumorlens {RESEARCH}",
+            series_description=f"tumorlens {of} {RESEARCH}",
             manufacturer_model_name=algorithm.name,
             software_versions=algorithm.version,
         )
@@ -104,18 +116,18 @@ def _group(
         tracking_identifier=sr.TrackingIdentifier(
             uid_of("answer", instance_uid), "tumorlens answer"
         ),
-        finding_type=coded.finding_type(said.label),
+        finding_type=coded.finding_type(said.decision, said.label),
         algorithm_id=sr.AlgorithmIdentification(
             f"tumorlens {algorithm.name}", algorithm.version, [f"model sha256 {algorithm.sha256}"]
         ),
-        finding_sites=[sr.FindingSite(coded.site(said.label))],
-        measurements=_measurements(said.probabilities),
+        finding_sites=[_site(said)],
+        measurements=_measurements(said),
         qualitative_evaluations=_evaluations(said),
         source_images=[
             sr.SourceImageForMeasurementGroup(shown.SOPClassUID, shown.SOPInstanceUID, frames)
         ],
     )
-    for sentence in (RESEARCH_NOTICE, said.reason, *said.notes):
+    for sentence in (said.summary, RESEARCH_NOTICE, said.reason, *said.notes):
         if sentence:
             text = sr.TextContentItem(
                 coded.COMMENT, sentence[:_LONGEST_TEXT], sr.RelationshipTypeValues.CONTAINS
@@ -124,15 +136,24 @@ def _group(
     return group
 
 
-def _measurements(probabilities: Mapping[str, float]) -> list[sr.Measurement]:
-    return [
-        sr.Measurement(coded.PROBABILITIES[name], round(value, 6), coded.NO_UNITS)
-        for name, value in probabilities.items()
-    ]
+def _site(said: Reported) -> sr.FindingSite:
+    laterality = coded.SIDES[said.side] if said.side else None
+    return sr.FindingSite(coded.site(said.label), laterality=laterality)
+
+
+def _measurements(said: Reported) -> list[sr.Measurement]:
+    pairs = [(coded.PROBABILITIES[name], value) for name, value in said.probabilities.items()]
+    if said.tumor_probability is not None:
+        pairs.insert(0, (coded.TUMOR_PROBABILITY, said.tumor_probability))
+    return [sr.Measurement(name, round(value, 6), coded.NO_UNITS) for name, value in pairs]
 
 
 def _evaluations(said: Reported) -> list[sr.QualitativeEvaluation]:
+    """Status and decision; then the two levels: whether there is a tumour, and of which kind."""
     pairs = [(coded.STATUS, coded.RESEARCH), (coded.DECISION, coded.DECISIONS[said.decision])]
+    presence = coded.presence(said.decision, said.label)
+    if presence is not None:
+        pairs.append((coded.NEOPLASM, presence))
     if said.label is not None:
         pairs.append((coded.CLASS, coded.LABELS[said.label]))
     return [sr.QualitativeEvaluation(name, value) for name, value in pairs]

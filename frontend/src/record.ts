@@ -1,0 +1,227 @@
+/** The record of an answer. Generated: python scripts/write_record_schema.py */
+
+/** The answer for one picture. */
+export interface Prediction {
+  path: string;
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  decision: "abstained" | "classified" | "detected" | "rejected";
+  /** The class; null unless `classified`. */
+  label: string | null;
+  /** The answer in a sentence for people. */
+  summary: string;
+  /** Why presence or kind is not stated, in words; empty where it is. */
+  reason: string;
+  /** Of a tumour of any kind; null where there is no answer. */
+  tumor_probability: number | null;
+  /** Keyed by class; null where there is no answer. */
+  probabilities: Record<string, number> | null;
+  /** Classes that are not excluded, the most probable first; null without any. */
+  prediction_set: string[] | null;
+  /** Null where the model does not tell the sequence. */
+  sequence: SequenceAnswer | null;
+  model: ModelIdentity;
+  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  notes: string[];
+  /** If it was asked for. */
+  heatmap: Heatmap | null;
+}
+
+/** Which MR sequence the network takes the image for. */
+export interface SequenceAnswer {
+  /** T1, T1CE, T2, FLAIR or other. */
+  name: string;
+  probability: number;
+}
+
+/** Which model gave an answer. */
+export interface ModelIdentity {
+  name: string;
+  version: string;
+  /** Hash of the ONNX file. */
+  sha256: string;
+}
+
+/** The map of one class, coarse as the network made it, and what can be read off it. */
+export interface Heatmap {
+  /** The class whose evidence is shown. */
+  label: string;
+  /** What `grid` covers. */
+  square: SeenSquare;
+  /** (h, w), 0 to 1: evidence as a share of its maximum. */
+  grid: number[][];
+  /** The pixel with the most evidence. */
+  peak: Pixel;
+  /** Around what reaches half the maximum; null where nothing does. */
+  box: Region | null;
+  /** Base64 PNG; only from the server, with `heatmap=1`. */
+  overlay_png: string | null;
+}
+
+/** The square that the network saw, in pixels; it may reach beyond the picture's edges. */
+export interface SeenSquare {
+  top: number;
+  left: number;
+  side: number;
+}
+
+/** A pixel of the original picture. */
+export interface Pixel {
+  row: number;
+  column: number;
+}
+
+/** A rectangle of pixels of the original picture, ends exclusive. */
+export interface Region {
+  top: number;
+  left: number;
+  bottom: number;
+  right: number;
+}
+
+/** The answer for a volume. */
+export interface VolumePrediction {
+  path: string;
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  decision: "abstained" | "classified" | "detected" | "rejected";
+  /** The class; null unless `classified`. */
+  label: string | null;
+  /** The answer in a sentence for people. */
+  summary: string;
+  /** Why presence or kind is not stated, in words; empty where it is. */
+  reason: string;
+  /** Of a tumour of any kind; null where there is no answer. */
+  tumor_probability: number | null;
+  /** Keyed by class; null where there is no answer. */
+  probabilities: Record<string, number> | null;
+  /** Classes that are not excluded, the most probable first; null without any. */
+  prediction_set: string[] | null;
+  /** Null where the model does not tell the sequence. */
+  sequence: SequenceAnswer | null;
+  /** Null unless a tumour is classified or detected. */
+  finding: Finding | null;
+  /** Views open on it: the finding's middle, or the most suspicious. */
+  decisive_slice: number;
+  slices: SlicePrediction[];
+  /** What the files say of the series. */
+  series: SeriesFacts | null;
+  model: ModelIdentity;
+  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  notes: string[];
+  /** Of the finding's middle slice, if it was asked for. */
+  heatmap: Heatmap | null;
+}
+
+/** Where the tumour is. Slices are counted from 0, ends included. */
+export interface Finding {
+  first: number;
+  /** The slice that decides; reports open on it. */
+  middle: number;
+  last: number;
+  /** Its middle in the patient: left, back, head (DICOM's frame). */
+  position_mm: [number, number, number] | null;
+  /** Along rows, along columns, across slices; of the map, so a rough size. */
+  extent_mm: [number, number, number] | null;
+  /** Of the patient; null where the file does not say. */
+  side: "left" | "midline" | "right" | null;
+  /** The middle slice's file. */
+  path: string | null;
+  /** Its name in an archive. */
+  member: string | null;
+  /** Its frame, from 1, in a multi-frame file. */
+  frame: number | null;
+  sop_instance_uid: string | null;
+}
+
+/** The answer for one slice of a volume. */
+export interface SlicePrediction {
+  /** From 0, in the order of the volume. */
+  index: number;
+  /** Position on the normal of the slices; null if unknown. */
+  along_mm: number | null;
+  /** False outside the brain, and of rejected or unusable slices. */
+  counted: boolean;
+  /** Null of an unusable slice. */
+  decision: "abstained" | "classified" | "detected" | "rejected" | null;
+  /** The class; null unless `classified`. */
+  label: string | null;
+  /** Why presence or kind is not stated, in words; empty where it is. */
+  reason: string;
+  /** Of a tumour of any kind; null where there is no answer. */
+  tumor_probability: number | null;
+  /** Keyed by class; null where there is no answer. */
+  probabilities: Record<string, number> | null;
+  /** Classes that are not excluded, the most probable first; null without any. */
+  prediction_set: string[] | null;
+  /** Why it could not be used. */
+  error: FailureReason | null;
+}
+
+/** Why a file got no answer. */
+export interface FailureReason {
+  /** A stable word: unsupported_format, corrupt, limit... */
+  kind: string;
+  message: string;
+}
+
+/** What the file says of the acquisition; null or empty where it does not. */
+export interface SeriesFacts {
+  modality: string | null;
+  body_part: string | null;
+  description: string | null;
+  number: number | null;
+  sequence_name: string | null;
+  scanning_sequence: string[];
+  contrast_agent: string | null;
+  plane: string | null;
+  slice_spacing_mm: number | null;
+  pixel_spacing_mm: [number, number] | null;
+  study_instance_uid: string | null;
+  series_instance_uid: string | null;
+}
+
+/** The answer for the series of one study together; it stands before theirs. */
+export interface StudyPrediction {
+  /** Where the study was found. */
+  path: string;
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  decision: "abstained" | "classified" | "detected" | "rejected";
+  /** The class; null unless `classified`. */
+  label: string | null;
+  /** The answer in a sentence for people. */
+  summary: string;
+  /** Why presence or kind is not stated, in words; empty where it is. */
+  reason: string;
+  /** Of a tumour of any kind; null where there is no answer. */
+  tumor_probability: number | null;
+  /** Keyed by class; null where there is no answer. */
+  probabilities: Record<string, number> | null;
+  /** Classes that are not excluded, the most probable first; null without any. */
+  prediction_set: string[] | null;
+  study_instance_uid: string | null;
+  /** That of the series that decides; null without one. */
+  finding: Finding | null;
+  /** One a series. */
+  members: SeriesWeight[];
+  model: ModelIdentity;
+  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  notes: string[];
+}
+
+/** What one series of a study contributes. */
+export interface SeriesWeight {
+  path: string;
+  /** Null where it is not known. */
+  sequence: string | null;
+  /** 0 of a series that has no say. */
+  weight: number;
+  /** Of a tumour of any kind; null where there is no answer. */
+  tumor_probability: number | null;
+}
+
+/** Stands where an answer would, for what cannot be used. */
+export interface Failure {
+  path: string;
+  error: FailureReason;
+}
+
+export type Result = Prediction | VolumePrediction | StudyPrediction | Failure;

@@ -1,0 +1,143 @@
+"""Whole heads as a set: answer each volume of a list, fit the thresholds for volumes, judge them.
+
+The list is a CSV file with the columns file, class, set, family, patient; rows of class ``mask``
+and of diseases that have no right answer are left out. Thresholds are fitted for axial volumes,
+whose brain is found by its distance from the vertex, and for the other planes apart.
+"""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import DecisionRule, WholeKind
+from tumorlens.errors import DatasetError, InputError
+from tumorlens.evaluation.abstention import WHOLE_HEADS, fit_thresholds
+from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import decisions
+from tumorlens.inference.volume import predict_volume, whole_kind
+from tumorlens.labels import ANY_TUMOR, CLASSES, NO_TUMOR, correct_classes
+
+PLANES: Final = ("axial", "coronal", "sagittal")
+_LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
+Progress = Callable[[int, int], None]
+
+
+class WholeHead(NamedTuple):
+    """One volume with what the network makes of it."""
+
+    file: str
+    group: str
+    """What must stay together: the set of a healthy head, the patient of a tumour."""
+    label: str
+    """One of ``labels.ANSWERABLE``."""
+    plane: str
+    kind: WholeKind
+    probabilities: tuple[float, float, float, float]
+    rejected: bool = False
+
+
+def answer_list(
+    classifier: Classifier,
+    path: Path,
+    planes: Sequence[str] = PLANES,
+    progress: Progress | None = None,
+) -> list[WholeHead]:
+    """Answer every volume that ``path`` lists, cut in each of ``planes``.
+
+    Raises ``DatasetError`` where the list cannot be read or a volume of it is missing or damaged.
+    """
+    rows = [row for row in _rows(path) if _label(row["class"])]
+    found = []
+    for done, row in enumerate(rows, start=1):
+        for plane in planes:
+            found.append(_head(classifier, path.parent / row["file"], row, plane))
+        if progress is not None:
+            progress(done, len(rows))
+    return found
+
+
+def fit_volume_decisions(
+    heads: Sequence[WholeHead], slices: DecisionRule, chosen_on: str = ""
+) -> dict[WholeKind, DecisionRule]:
+    """Thresholds of each kind of volume that ``heads`` hold both healthy and sick ones of.
+
+    The kind of a tumour is named as of single slices, ``slices``: there are too few volumes of
+    each to say more.
+    """
+    rules: dict[WholeKind, DecisionRule] = {}
+    kinds: tuple[WholeKind, ...] = ("axial", "other")
+    for kind in kinds:
+        own = [head for head in heads if head.kind == kind and not head.rejected]
+        if len({head.label == NO_TUMOR for head in own}) < 2:
+            continue
+        fitted = fit_thresholds(*_arrays(own), WHOLE_HEADS)
+        rules[kind] = DecisionRule(
+            notumor_threshold=fitted.notumor_threshold,
+            tumor_threshold=fitted.tumor_threshold,
+            kind_threshold=max(fitted.kind_threshold, slices.kind_threshold),
+            chosen_on=chosen_on,
+        )
+    return rules
+
+
+def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[np.str_]:
+    """How each head is answered by thresholds fitted without its group.
+
+    (N,): ``notumor``, ``tumor`` or ``uncertain``.
+    """
+    told = np.full(len(heads), "uncertain", dtype="<U9")
+    for group in {head.group for head in heads}:
+        rules = fit_volume_decisions([head for head in heads if head.group != group], slices)
+        for place, head in enumerate(heads):
+            if head.group != group or head.rejected:
+                continue
+            row = np.array([head.probabilities])
+            presence = decisions(row, rules.get(head.kind, slices)).presence[0]
+            told[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
+    return told
+
+
+def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    correct = [[k in correct_classes(head.label) for k in range(len(CLASSES))] for head in heads]
+    return np.array([head.probabilities for head in heads]), np.array(correct)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read as a list of volumes ({error})") from error
+    if rows and not {"file", "class", "set", "patient"} <= rows[0].keys():
+        raise DatasetError(f"{path}: needs the columns file, class, set and patient")
+    return rows
+
+
+def _label(name: str) -> str | None:
+    label = _LABELS.get(name, name)
+    return label if label in (*CLASSES, ANY_TUMOR) else None
+
+
+def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -> WholeHead:
+    label = _label(row["class"]) or ""
+    try:
+        image = reader.read(file, plane)
+        answer = predict_volume(classifier, image)
+    except InputError as error:
+        raise DatasetError(f"{file}: {error}") from error
+    shares = answer.probabilities
+    glioma, meningioma, none, pituitary = (shares[name] if shares else 0.25 for name in CLASSES)
+    return WholeHead(
+        row["file"],
+        row["set"] if label == NO_TUMOR else row["patient"],
+        label,
+        plane,
+        whole_kind(image),
+        (glioma, meningioma, none, pituitary),
+        rejected=shares is None,
+    )

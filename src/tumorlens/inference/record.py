@@ -1,0 +1,292 @@
+"""The record of an answer: the one definition of what JSON, CSV, table, page and report show.
+
+The JSON Schema (``record_schema``), the server's OpenAPI components and the page's TypeScript types
+(``python scripts/write_record_schema.py``) are generated from these structs. A field's description
+is written here and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tumorlens.errors import InputError
+
+Decision = Literal["classified", "detected", "abstained", "rejected"]
+CLASSIFIED: Final = "classified"
+"""The kind is named, or no tumour."""
+DETECTED: Final = "detected"
+"""A tumour; its kind is not named."""
+ABSTAINED: Final = "abstained"
+"""Whether there is a tumour is uncertain."""
+REJECTED: Final = "rejected"
+"""Not an image to answer for."""
+
+_Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+_Triple = tuple[float, float, float]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that every part of a record shares."""
+
+
+class ModelIdentity(_Part, frozen=True, kw_only=True):
+    """Which model gave an answer."""
+
+    name: str
+    version: str
+    sha256: Annotated[str, Meta(description="Hash of the ONNX file.")]
+
+
+class Pixel(_Part, frozen=True, kw_only=True):
+    """A pixel of the original picture."""
+
+    row: int
+    column: int
+
+
+class Region(_Part, frozen=True, kw_only=True):
+    """A rectangle of pixels of the original picture, ends exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+class SeenSquare(_Part, frozen=True, kw_only=True):
+    """The square that the network saw, in pixels; it may reach beyond the picture's edges."""
+
+    top: int
+    left: int
+    side: int
+
+
+class Heatmap(_Part, frozen=True, kw_only=True):
+    """The map of one class, coarse as the network made it, and what can be read off it."""
+
+    label: Annotated[str, Meta(description="The class whose evidence is shown.")]
+    square: Annotated[SeenSquare, Meta(description="What `grid` covers.")]
+    grid: Annotated[
+        Sequence[Sequence[float]],
+        Meta(description="(h, w), 0 to 1: evidence as a share of its maximum."),
+    ]
+    peak: Annotated[Pixel, Meta(description="The pixel with the most evidence.")]
+    box: Annotated[
+        Region | None,
+        Meta(description="Around what reaches half the maximum; null where nothing does."),
+    ]
+    overlay_png: Annotated[
+        str | None, Meta(description="Base64 PNG; only from the server, with `heatmap=1`.")
+    ] = None
+
+
+class SequenceAnswer(_Part, frozen=True, kw_only=True):
+    """Which MR sequence the network takes the image for."""
+
+    name: Annotated[str, Meta(description="T1, T1CE, T2, FLAIR or other.")]
+    probability: _Share
+
+
+class FailureReason(_Part, frozen=True, kw_only=True):
+    """Why a file got no answer."""
+
+    kind: Annotated[str, Meta(description="A stable word: unsupported_format, corrupt, limit...")]
+    message: str
+
+
+_DECISION: Final = (
+    "`classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. "
+    "`abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for."
+)
+_Label = Annotated[str | None, Meta(description="The class; null unless `classified`.")]
+_Summary = Annotated[str, Meta(description="The answer in a sentence for people.")]
+_Reason = Annotated[
+    str, Meta(description="Why presence or kind is not stated, in words; empty where it is.")
+]
+_TumorProbability = Annotated[
+    _Share | None, Meta(description="Of a tumour of any kind; null where there is no answer.")
+]
+_Probabilities = Annotated[
+    dict[str, _Share] | None, Meta(description="Keyed by class; null where there is no answer.")
+]
+_PredictionSet = Annotated[
+    tuple[str, ...] | None,
+    Meta(description="Classes that are not excluded, the most probable first; null without any."),
+]
+_Sequence = Annotated[
+    SequenceAnswer | None, Meta(description="Null where the model does not tell the sequence.")
+]
+_Notes = Annotated[
+    tuple[str, ...],
+    Meta(description="Caveats; gaps, duplicates, what was left out or assumed."),
+]
+
+
+class Prediction(_Part, frozen=True, kw_only=True):
+    """The answer for one picture."""
+
+    path: str
+    decision: Annotated[Decision, Meta(description=_DECISION)]
+    label: _Label
+    summary: _Summary
+    reason: _Reason
+    tumor_probability: _TumorProbability
+    probabilities: _Probabilities
+    prediction_set: _PredictionSet = None
+    sequence: _Sequence = None
+    model: ModelIdentity
+    notes: _Notes = ()
+    heatmap: Annotated[Heatmap | None, Meta(description="If it was asked for.")] = None
+
+
+class SlicePrediction(_Part, frozen=True, kw_only=True):
+    """The answer for one slice of a volume."""
+
+    index: Annotated[int, Meta(description="From 0, in the order of the volume.")]
+    along_mm: Annotated[
+        float | None, Meta(description="Position on the normal of the slices; null if unknown.")
+    ]
+    counted: Annotated[
+        bool,
+        Meta(description="False outside the brain, and of rejected or unusable slices."),
+    ] = True
+    decision: Annotated[Decision | None, Meta(description="Null of an unusable slice.")] = None
+    label: _Label = None
+    reason: _Reason = ""
+    tumor_probability: _TumorProbability = None
+    probabilities: _Probabilities = None
+    prediction_set: _PredictionSet = None
+    error: Annotated[FailureReason | None, Meta(description="Why it could not be used.")] = None
+
+
+class Finding(_Part, frozen=True, kw_only=True):
+    """Where the tumour is. Slices are counted from 0, ends included."""
+
+    first: int
+    middle: Annotated[int, Meta(description="The slice that decides; reports open on it.")]
+    last: int
+    position_mm: Annotated[
+        _Triple | None,
+        Meta(description="Its middle in the patient: left, back, head (DICOM's frame)."),
+    ] = None
+    extent_mm: Annotated[
+        _Triple | None,
+        Meta(description="Along rows, along columns, across slices; of the map, so a rough size."),
+    ] = None
+    side: Annotated[
+        Literal["left", "right", "midline"] | None,
+        Meta(description="Of the patient; null where the file does not say."),
+    ] = None
+    path: Annotated[str | None, Meta(description="The middle slice's file.")] = None
+    member: Annotated[str | None, Meta(description="Its name in an archive.")] = None
+    frame: Annotated[int | None, Meta(description="Its frame, from 1, in a multi-frame file.")] = (
+        None
+    )
+    sop_instance_uid: str | None = None
+
+
+class SeriesFacts(_Part, frozen=True, kw_only=True):
+    """What the file says of the acquisition; null or empty where it does not."""
+
+    modality: str | None
+    body_part: str | None
+    description: str | None
+    number: int | None
+    sequence_name: str | None
+    scanning_sequence: tuple[str, ...]
+    contrast_agent: str | None
+    plane: str | None
+    slice_spacing_mm: float | None
+    pixel_spacing_mm: tuple[float, float] | None
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+
+
+class VolumePrediction(_Part, frozen=True, kw_only=True):
+    """The answer for a volume."""
+
+    path: str
+    decision: Annotated[Decision, Meta(description=_DECISION)]
+    label: _Label
+    summary: _Summary
+    reason: _Reason
+    tumor_probability: _TumorProbability
+    probabilities: _Probabilities
+    prediction_set: _PredictionSet = None
+    sequence: _Sequence = None
+    finding: Annotated[
+        Finding | None, Meta(description="Null unless a tumour is classified or detected.")
+    ]
+    decisive_slice: Annotated[
+        int, Meta(description="Views open on it: the finding's middle, or the most suspicious.")
+    ]
+    slices: tuple[SlicePrediction, ...]
+    series: Annotated[SeriesFacts | None, Meta(description="What the files say of the series.")]
+    model: ModelIdentity
+    notes: _Notes = ()
+    heatmap: Annotated[
+        Heatmap | None, Meta(description="Of the finding's middle slice, if it was asked for.")
+    ] = None
+
+
+class SeriesWeight(_Part, frozen=True, kw_only=True):
+    """What one series of a study contributes."""
+
+    path: str
+    sequence: Annotated[str | None, Meta(description="Null where it is not known.")]
+    weight: Annotated[float, Meta(description="0 of a series that has no say.")]
+    tumor_probability: _TumorProbability
+
+
+class StudyPrediction(_Part, frozen=True, kw_only=True):
+    """The answer for the series of one study together; it stands before theirs."""
+
+    path: Annotated[str, Meta(description="Where the study was found.")]
+    decision: Annotated[Decision, Meta(description=_DECISION)]
+    label: _Label
+    summary: _Summary
+    reason: _Reason
+    tumor_probability: _TumorProbability
+    probabilities: _Probabilities
+    prediction_set: _PredictionSet = None
+    study_instance_uid: str | None
+    finding: Annotated[
+        Finding | None, Meta(description="That of the series that decides; null without one.")
+    ]
+    members: Annotated[tuple[SeriesWeight, ...], Meta(description="One a series.")]
+    model: ModelIdentity
+    notes: _Notes = ()
+
+
+class Failure(_Part, frozen=True, kw_only=True):
+    """Stands where an answer would, for what cannot be used."""
+
+    path: str
+    error: FailureReason
+
+    @classmethod
+    def of(cls, path: str, error: InputError) -> "Failure":
+        """Make the record of ``error``."""
+        return cls(path=str(path), error=FailureReason(kind=error.kind, message=str(error)))
+
+
+ImageAnswer = Prediction | VolumePrediction
+Answer = Prediction | VolumePrediction | StudyPrediction
+Result = Prediction | VolumePrediction | StudyPrediction | Failure
+KINDS: Final = (Prediction, VolumePrediction, StudyPrediction, Failure)
+
+
+def schema_of(kinds: Sequence[type], prefix: str) -> tuple[list[Any], Mapping[str, Any]]:
+    """JSON Schemas of ``kinds``, and the definitions that they refer to below ``prefix``.
+
+    Every field is required: what does not apply is written as null or empty, never left out.
+    """
+    (*schemas,), parts = msgspec.json.schema_components(kinds, ref_template=f"{prefix}{{name}}")
+    for part in parts.values():
+        if part.get("type") == "object" and "properties" in part:
+            part["required"] = list(part["properties"])
+            for field in part["properties"].values():
+                field.pop("default", None)
+    return schemas, parts

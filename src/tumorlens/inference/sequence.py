@@ -1,0 +1,73 @@
+"""Which MR sequence an image is: what the network takes it for, and what its header says."""
+
+import re
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import SequenceAnswer
+from tumorlens.labels import SEQUENCES
+
+KNOWN_FROM: Final = 0.8
+"""Probability from which the network's word on the sequence is relied on."""
+_OTHER: Final = SEQUENCES[-1]
+_CONTRAST: Final = re.compile(
+    r"\+\s?c\b|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b|contrast|enhanced", re.IGNORECASE
+)
+_WITHOUT: Final = re.compile(r"\bpre\b|without|\bnon[- ]?contrast|unenhanced|-c\b", re.IGNORECASE)
+_FLAIR: Final = re.compile(r"flair|dark[- _]?fluid|tirm", re.IGNORECASE)
+_T1: Final = re.compile(r"(?<![a-z0-9])t1(?![0-9])|mp2?rage|bravo|spgr|t1w", re.IGNORECASE)
+_T2: Final = re.compile(r"(?<![a-z0-9])t2(?![0-9*])|t2w", re.IGNORECASE)
+_T2_STAR: Final = re.compile(r"t2\*|t2[-_ ]?star|swi|swan", re.IGNORECASE)
+
+
+def stated_sequence(facts: AcquisitionFacts | None) -> str | None:
+    """The sequence that the header states, as one of ``SEQUENCES``; None where it is not plain."""
+    if facts is None:
+        return None
+    return sequence_of_words(facts.series_description, facts.sequence_name, facts.contrast_agent)
+
+
+def sequence_of_words(
+    description: str | None, sequence_name: str | None, contrast_agent: str | None
+) -> str | None:
+    """The same from the words of a header."""
+    words = " ".join(filter(None, (description, sequence_name)))
+    if _T2_STAR.search(words):
+        return _OTHER
+    if _FLAIR.search(words):
+        return "FLAIR"
+    is_t1, is_t2 = bool(_T1.search(words)), bool(_T2.search(words))
+    if is_t1 == is_t2:
+        return None
+    if is_t2:
+        return "T2"
+    has_contrast = bool(contrast_agent) or bool(_CONTRAST.search(words))
+    return "T1CE" if has_contrast and not _WITHOUT.search(words) else "T1"
+
+
+def told_sequence(logits: NDArray[np.floating]) -> SequenceAnswer:
+    """What the network takes an image, or several together, for: of logits (5,) or (N, 5)."""
+    row = softmax(np.atleast_2d(logits)).mean(axis=0)
+    best = int(row.argmax())
+    return SequenceAnswer(name=SEQUENCES[best], probability=float(row[best]))
+
+
+def known_sequence(told: SequenceAnswer | None, stated: str | None) -> str | None:
+    """The sequence to rely on: the network's where it is confident, else the header's.
+
+    None where both speak and contradict each other: then nothing is built on either.
+    """
+    if told is None or told.probability < KNOWN_FROM:
+        return stated
+    return told.name if stated in (None, told.name) else None
+
+
+def contradiction(told: SequenceAnswer | None, stated: str | None) -> tuple[str, ...]:
+    """A note where network and header say different things; empty where they do not."""
+    if told is None or stated is None or told.probability < KNOWN_FROM or told.name == stated:
+        return ()
+    return (f"the header says {stated}, the image looks like {told.name}",)

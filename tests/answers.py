@@ -1,0 +1,93 @@
+"""Records of answers for tests, short to write."""
+
+from typing import Any
+
+from tumorlens.inference.record import (
+    Decision,
+    Finding,
+    ModelIdentity,
+    Prediction,
+    SeriesFacts,
+    SlicePrediction,
+    VolumePrediction,
+)
+from tumorlens.inference.summary import summarize
+from tumorlens.labels import CLASSES, NO_TUMOR
+
+MODEL = ModelIdentity(name="tiny", version="1.2", sha256="0123456789ab" + "f" * 52)
+REASON = "why it is held back"
+
+
+def shares(**given: float) -> dict[str, float]:
+    """Probabilities of all classes; what ``given`` leaves over is no tumour, or else is shared."""
+    rest = 1.0 - sum(given.values())
+    others = [name for name in CLASSES if name not in given]
+    if NO_TUMOR in others:
+        return {name: given.get(name, rest if name == NO_TUMOR else 0.0) for name in CLASSES}
+    return {name: given.get(name, rest / max(1, len(others))) for name in CLASSES}
+
+
+def concluded(
+    decision: Decision, label: str | None, probabilities: dict[str, float]
+) -> dict[str, Any]:
+    """The fields that every record of an answer has."""
+    rejected = decision == "rejected"
+    reason = "" if decision == "classified" else REASON
+    return {
+        "decision": decision,
+        "label": label,
+        "summary": summarize(decision, label, probabilities, reason),
+        "reason": reason,
+        "tumor_probability": None if rejected else 1.0 - probabilities[NO_TUMOR],
+        "probabilities": None if rejected else probabilities,
+    }
+
+
+def picture(
+    path: str = "a.png",
+    decision: Decision = "classified",
+    label: str | None = None,
+    probabilities: dict[str, float] | None = None,
+    **more: Any,
+) -> Prediction:
+    """An answer for a picture; ``label`` defaults to glioma where it is classified."""
+    named = label or ("glioma" if decision == "classified" else None)
+    given = probabilities or shares(**{named or "glioma": 0.85})
+    return Prediction(path=path, model=MODEL, **concluded(decision, named, given), **more)
+
+
+def volume(
+    path: str = "study",
+    decision: Decision = "classified",
+    label: str | None = None,
+    finding: Finding | None = None,
+    depth: int = 240,
+    probabilities: dict[str, float] | None = None,
+    **more: Any,
+) -> VolumePrediction:
+    """An answer for a volume of unusable slices."""
+    named = label or ("pituitary" if decision == "classified" else None)
+    given = probabilities or shares(**{named or "pituitary": 0.85})
+    slices = tuple(SlicePrediction(index=index, along_mm=None) for index in range(depth))
+    return VolumePrediction(
+        path=path,
+        finding=finding,
+        decisive_slice=finding.middle if finding else depth // 2,
+        slices=slices,
+        model=MODEL,
+        **{"series": None, **more},
+        **concluded(decision, named, given),
+    )
+
+
+def series(description: str) -> SeriesFacts:
+    """Facts of a series that states little."""
+    empty: dict[str, Any] = dict.fromkeys(SeriesFacts.__struct_fields__)
+    return SeriesFacts(**empty | {"modality": "MR", "description": description,
+                                  "scanning_sequence": ()})  # fmt: skip
+
+
+def told(answer: Prediction | VolumePrediction | SlicePrediction) -> dict[str, float]:
+    """Its probabilities, which are there."""
+    assert answer.probabilities is not None
+    return answer.probabilities

@@ -1,0 +1,62 @@
+"""The sentence that people read first."""
+
+import pytest
+from tests.answers import picture, shares, volume
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.inference.record import Answer, Decision, Failure
+from tumorlens.inference.summary import headline, is_tumor, summarize, whole_percent
+
+
+@pytest.mark.parametrize(
+    ("decision", "label", "probabilities", "sentence"),
+    [
+        ("detected", None, shares(glioma=0.64, pituitary=0.21, meningioma=0.11),
+         "Tumour likely (96%). Kind uncertain: glioma 64%, pituitary tumour 21%, meningioma 11%."),
+        ("detected", None, shares(glioma=0.64, pituitary=0.09),
+         "Tumour likely (73%). Kind uncertain: glioma 64%."),
+        ("classified", "glioma", shares(glioma=0.97, pituitary=0.01),
+         "Tumour likely (98%). Kind: glioma 97%."),
+        ("classified", "notumor", shares(glioma=0.04), "No tumour seen (96%)."),
+        ("abstained", None, shares(glioma=0.6),
+         "Uncertain whether there is a tumour (60%)."),
+        ("rejected", None, shares(glioma=0.6), "Rejected: no head."),
+    ],
+)  # fmt: skip
+def test_sentences(
+    decision: Decision, label: str | None, probabilities: dict[str, float], sentence: str
+) -> None:
+    reason = "no head" if decision == "rejected" else ""
+    assert summarize(decision, label, probabilities, reason) == sentence
+
+
+def test_on_plain_t1_no_tumour_has_its_caveat() -> None:
+    healthy = shares(glioma=0.02)
+    told = summarize("classified", "notumor", healthy, sequence="T1")
+    assert told == "No tumour seen (98%). On plain T1 some tumours hardly show."
+    assert summarize("classified", "notumor", healthy, sequence="FLAIR") == "No tumour seen (98%)."
+    ill = summarize("classified", "glioma", shares(glioma=0.9), sequence="T1")
+    assert "plain T1" not in ill
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, ">99%"), (0.9951, ">99%"), (0.99, "99%"), (0.004, "<1%"), (0.0, "<1%"), (0.5, "50%")],
+)
+def test_no_certainty_is_made_by_rounding(share: float, words: str) -> None:
+    assert whole_percent(share) == words
+
+
+def test_headlines_and_what_counts_as_a_tumour() -> None:
+    assert headline(picture(label="pituitary")) == "Pituitary tumour"
+    assert headline(picture(label="notumor")) == "No tumour"
+    assert headline(volume(decision="detected")) == "Tumour detected, kind uncertain"
+    assert headline(picture(decision="abstained")) == "Abstained"
+    assert headline(Failure.of("x", CorruptInputError("x: damaged"))) == "Failed"
+    tumours: list[Answer] = [picture(), volume(decision="detected")]
+    others: list[Answer] = [
+        picture(label="notumor"),
+        picture(decision="abstained"),
+        picture(decision="rejected"),
+    ]
+    assert [is_tumor(one) for one in (*tumours, *others)] == [True, True, False, False, False]
