@@ -9,6 +9,7 @@ of them took, before and during the attack, what became of the bombs, and the me
 processes each second. Linux only.
 """
 
+import functools
 import io
 import json
 import os
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--bombers", type=int, default=4)
     options = parser.parse_args(arguments)
+    bombs()
     with served("tumorlens", options.bundle) as (url, pid):
         calm = watched(url, pid, options.seconds / 6, [])
         attack = watched(
@@ -136,8 +138,9 @@ def good() -> bytes:
     return encode.png(make_phantom(np.random.default_rng(5), "glioma").pixels)
 
 
+@functools.cache
 def bombs() -> list[Post]:
-    """Slow, large or many."""
+    """Slow, large or many; made before the clock runs."""
     return [
         ("/v1/predictions", "slices.nii", many_slices()),
         ("/v1/predictions", "elements.dcm", bytes(128) + b"DICM" + elements(590_000)),

@@ -1,10 +1,10 @@
 """A few worker processes, and who may use them when.
 
 A job begins in the quick lane. Where it takes longer than ``quick_seconds`` while somebody else
-waits, it moves to the slow lane, which has room for few: so what takes long, by accident or on
-purpose, never holds all processes. Where the slow lane is full, it is stopped and begins again
-there later, once. Clients take turns, and so do the requests of a client. A job ends at its
-deadline, with its process; another process takes its place.
+waits, it moves to the slow lane, which has room for few, and its process lets others go first: so
+what takes long, by accident or on purpose, never holds all processes. Where the slow lane is full,
+it is stopped and begins again there later, once. Clients take turns, and so do the requests of a
+client. A job ends at its deadline, with its process; another process takes its place.
 """
 
 import contextlib
@@ -219,6 +219,8 @@ class Pool:
                 if (lane := self._lane()) is not None:
                     job = self._waiting[lane].pop()
                     running = _Running(job, process, lane, time.monotonic())
+                    if lane == _SLOW:
+                        process.give_way()
                     self._running.append(running)
                     self._changed.notify_all()
                     return running
@@ -284,7 +286,8 @@ class Pool:
             _fail(job, WorkerFaultError(str(last.get("fault"))))
         else:
             _succeed(job, Outcome(parts, self._error(job, last, verdict)))
-        return verdict is None and last is not None and _is_reusable(last)
+        is_whole = verdict is None and not running.process.gives_way
+        return is_whole and last is not None and _is_reusable(last)
 
     def _error(
         self, job: _Job, last: dict[str, Any] | None, verdict: str | None
@@ -339,6 +342,7 @@ class Pool:
             needed -= 1
             if self._count(_SLOW) < self._settings.slow:
                 running.lane = _SLOW
+                running.process.give_way()
                 self._changed.notify_all()
             else:
                 self._end(running, _EVICTED)

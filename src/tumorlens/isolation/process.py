@@ -12,6 +12,7 @@ from tumorlens.isolation import frames, worker
 from tumorlens.isolation.frames import BrokenFrameError, Message
 
 _START_SECONDS: Final = 120.0
+_SLOW_NICENESS: Final = 10
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -43,6 +44,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, **_ONE_THREAD}, start_new_session=True,
         )  # fmt: skip
+        self.gives_way = False
         patience = threading.Timer(_START_SECONDS, self.kill)
         patience.start()
         try:
@@ -88,6 +90,13 @@ class WorkerProcess:
         if message is None:
             raise WorkerDiedError
         return message
+
+    def give_way(self) -> None:
+        """Let other processes go first; for good: only root may take that back."""
+        self.gives_way = True
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, _SLOW_NICENESS)
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
