@@ -70,6 +70,23 @@ def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> N
     assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
 
 
+def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
+    for k, name in enumerate(("yes", "yes", "no")):
+        file = tmp_path / "set" / name / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode.png(blobs(k)))
+    arguments = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "n.csv")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "Left out 2 pictures of folders named after no class: yes (2)" in result.output
+    result = run(*arguments, "--map", "yes=tumor")
+    assert "Left out" not in result.output
+    labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
+    assert labels == ["notumor", "tumor", "tumor"]
+    for pair in ("yes", "yes=cat", "=glioma"):
+        assert run(*arguments, "--map", pair).exit_code == 2
+
+
 def test_import_refuses_an_incomplete_public_set(leaking: Path, tmp_path: Path) -> None:
     arguments = ("import", "nickparvar", "--from", tmp_path / "set", "--output", tmp_path / "n.csv")
     result = run(*arguments)

@@ -94,6 +94,45 @@ def test_a_broken_file_is_listed_without_pixels(tmp_path: Path) -> None:
     assert len(record.sha256) == 64
 
 
+def test_folders_named_after_no_class_are_counted(tmp_path: Path, draw: Draw) -> None:
+    """The usual names of the two-class set, a nested folder, and one without pictures."""
+    for name in ("yes/a.jpg", "yes/b.jpg", "no/c.jpg", "glioma/part 2/d.jpg", "e.jpg", "no/f.jpg"):
+        put(tmp_path / "set" / name, encode.jpeg(draw(0)))
+    put(tmp_path / "set/documents/readme.txt", b"x")
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert [record.label for record in manifest] == ["notumor", "notumor"]
+    assert importers.left_out(tmp_path / "set") == {"yes": 2, "glioma/part 2": 1, ".": 1}
+
+
+def test_a_mapping_says_what_a_folder_means(tmp_path: Path, draw: Draw) -> None:
+    for name in ("Yes/a.jpg", "no/c.jpg"):
+        put(tmp_path / "set" / name, encode.jpeg(draw(0)))
+    mapping = {"yes": "tumor"}
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", mapping=mapping)
+    assert {record.path: record.label for record in manifest} == {
+        "set/Yes/a.jpg": "tumor", "set/no/c.jpg": "notumor",
+    }  # fmt: skip
+    assert importers.left_out(tmp_path / "set", mapping) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("Glioma Tumor", "glioma"), ("no-tumour", "notumor"), ("Meningioma_Tumour", "meningioma"),
+     ("No Tumor", "notumor"), ("PITUITARY", "pituitary")],
+)  # fmt: skip
+def test_spellings_of_classes(tmp_path: Path, draw: Draw, name: str, label: str) -> None:
+    put(tmp_path / "set" / name / "a.jpg", encode.jpeg(draw(0)))
+    (record,) = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert record.label == label
+
+
+def test_only_folders_of_no_class_are_named_in_the_error(tmp_path: Path, draw: Draw) -> None:
+    for name in ("ja/a.jpg", "nein/b.jpg"):
+        put(tmp_path / "set" / name, encode.jpeg(draw(0)))
+    with pytest.raises(DatasetError, match=r"found are ja \(1\), nein \(1\)\. Use --map"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
 @pytest.mark.parametrize("make", [True, False])
 def test_a_folder_without_classes_is_refused(tmp_path: Path, make: bool) -> None:
     if make:

@@ -82,12 +82,46 @@ def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> N
     assert (record.path, record.label, record.width, record.group) == ("x/y.jpg", "notumor", 0, "")
 
 
+def _saved_again(text: str, how: str) -> bytes:
+    """``text`` as a spreadsheet writes the table that it has read."""
+    semicolons = text.replace(",", ";")
+    return {
+        "mark": text.encode("utf-8-sig"),
+        "mark and semicolons": semicolons.encode("utf-8-sig"),
+        "Windows lines": text.replace("\n", "\r\n").encode(),
+        "semicolons, Windows lines": semicolons.replace("\n", "\r\n").encode("utf-8-sig"),
+        "tabs in UTF-16": text.replace(",", "\t").encode("utf-16"),
+        "a hint": b"sep=;\r\n" + semicolons.replace("\n", "\r\n").encode(),
+        "spaces": text.replace(",", " , ").encode(),
+        "spaces in cells": text.replace(",glioma,", ", glioma ,").encode(),
+        "empty rows": (text + ",,,,\n\n" + "," * 12 + "\n").encode(),
+        "capitals": (text.partition("\n")[0].upper() + "\n" + text.partition("\n")[2]).encode(),
+        "quotes": "\n".join(
+            ",".join(f'"{cell}"' for cell in row.split(",")) for row in text.splitlines()
+        ).encode(),
+        "decimals": text.replace(",64,", ",64.0,").encode(),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["mark", "mark and semicolons", "Windows lines", "semicolons, Windows lines",
+     "tabs in UTF-16", "a hint", "spaces", "spaces in cells", "empty rows", "capitals", "quotes",
+     "decimals"],
+)  # fmt: skip
+def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, how: str) -> None:
+    file = _csv(tmp_path)
+    before = Manifest.load(file).records
+    file.write_bytes(_saved_again(file.read_text(encoding="utf-8"), how))
+    assert Manifest.load(file).records == before
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("m.csv", b"", "lists no image"),
         ("m.csv", b"path,class,sha256\n", "lists no image"),
-        ("m.csv", b"\xff\xfe\x00", "is not a CSV"),
+        ("m.csv", b"path,class,sha256\nM\xfcller.png,glioma,1\n", "is not a CSV"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
 )

@@ -39,6 +39,8 @@ def command() -> None:
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
               help="Name of the collection; by default the folder's.")  # fmt: skip
+@click.option("--map", "mapped", multiple=True, metavar="FOLDER=LABEL",
+              help="For `folder`: what a folder is, such as yes=tumor.")  # fmt: skip
 @click.option("--masks", metavar="DIR", type=_FOLDER,
               help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
 @click.option(
@@ -49,6 +51,7 @@ def import_command(
     folder: Path,
     output: Path,
     source: str,
+    mapped: tuple[str, ...],
     masks: Path | None,
     allow_partial: bool,
 ) -> None:
@@ -60,8 +63,9 @@ def import_command(
     """
     from tumorlens.datasets import collections, importers
 
-    if image_set != "folder" and source:
-        raise click.UsageError(f"--source is for `folder`: the sources of {image_set} are known")
+    if image_set != "folder" and (source or mapped):
+        raise click.UsageError(f"--source and --map are for `folder`; {image_set} is known")
+    mapping = _mapping(mapped)
     if image_set != "nickparvar" and (allow_partial or masks):
         raise click.UsageError("--allow-partial and --masks are for nickparvar")
     with bar("Reading") as progress:
@@ -70,7 +74,9 @@ def import_command(
                 folder, output, allow_partial=allow_partial, progress=progress
             )
         elif image_set == "folder":
-            manifest = importers.import_folder(folder, output, source=source, progress=progress)
+            manifest = importers.import_folder(
+                folder, output, source=source, mapping=mapping, progress=progress
+            )
         else:
             manifest = collections.IMPORTERS[image_set](folder, output, progress=progress)
     if masks is not None:
@@ -78,9 +84,29 @@ def import_command(
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
     _print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
+    if image_set == "folder" and (others := importers.left_out(folder, mapping)):
+        click.echo(
+            f"Left out {sum(others.values()):,} pictures of folders named after no class: "
+            f"{importers.described(others)}. Use --map FOLDER=LABEL to list them.",
+            err=True,
+        )
     if broken:
         click.echo(f"{broken} files cannot be decoded; see `tumorlens data audit`.", err=True)
     click.echo(f"Wrote {len(manifest):,} images to {output}")
+
+
+def _mapping(mapped: Sequence[str]) -> dict[str, str]:
+    """What ``--map`` says: label by folder."""
+    mapping = {}
+    for pair in mapped:
+        name, _, label = pair.partition("=")
+        if not name or label not in LABELS:
+            raise click.BadParameter(
+                f"{pair!r} is not FOLDER=LABEL, with a label of {', '.join(LABELS)}",
+                param_hint="--map",
+            )
+        mapping[name] = label
+    return mapping
 
 
 @command.command(name="fetch", short_help="Download the public set from Kaggle.")

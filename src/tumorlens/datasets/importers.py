@@ -5,6 +5,7 @@ import dataclasses
 import gzip
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from tumorlens.datasets.manifest import Manifest, Record, pixel_hash, relative_p
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
+from tumorlens.imaging.signatures import claims_picture
 from tumorlens.labels import CLASSES
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
@@ -42,6 +44,7 @@ _CLASS_FOLDERS: Final = {
 
 NICKPARVAR_FILES: Final = sum(NICKPARVAR_COUNTS.values())
 _NAMED: Final = 3
+_FOLDERS_NAMED: Final = 10
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
@@ -69,20 +72,25 @@ def import_folder(
     manifest_path: str | Path,
     *,
     source: str = "",
+    mapping: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """List every file below ``folder`` whose parent folder names a class.
 
-    Either ``CLASS/file`` or ``SPLIT/CLASS/file``. A file that does not decode is listed with empty
-    pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder is found.
-    Each image is its own group unless provenance is known.
+    Either ``CLASS/file`` or ``SPLIT/CLASS/file``; ``mapping`` says which label further names of
+    folders stand for. ``left_out`` tells what is not listed. A file that does not decode is listed
+    with empty pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder
+    is found. Each image is its own group unless provenance is known.
     """
     folder = Path(folder)
     base = Path(manifest_path).resolve().parent
-    found = list(_class_files(folder))
+    labels = _labels(mapping)
+    found = list(_class_files(folder, labels))
     if not found:
+        others = described(left_out(folder, mapping))
         raise DatasetError(
             f"{folder}: no folder named after a class ({', '.join(CLASSES)}) holds a file"
+            + (f"; found are {others}. Use --map FOLDER=LABEL" if others else "")
         )
     total = len(found)
     records: list[Record] = []
@@ -194,13 +202,56 @@ def _with_provenance(record: Record) -> Record:
     )
 
 
-def _class_files(folder: Path) -> Iterable[tuple[Path, str, str]]:
-    """Yield (file, split, class) below ``folder``, sorted by path."""
+def left_out(folder: str | Path, mapping: Mapping[str, str] | None = None) -> dict[str, int]:
+    """Pictures below ``folder`` that ``import_folder`` does not list, counted by their folder.
+
+    Their folders are named after no class; names of folders are relative to ``folder``.
+    """
+    folder, labels = Path(folder), _labels(mapping)
+    counts: Counter[str] = Counter()
+    for file in _files(folder):
+        if _name(file.parent) not in labels and claims_picture(file.name):
+            counts[file.parent.relative_to(folder).as_posix()] += 1
+    return dict(counts)
+
+
+def described(counts: Mapping[str, int]) -> str:
+    """Folders with their number of pictures, in words; empty where there are none."""
+    words = [f"{name} ({count:,})" for name, count in list(counts.items())[:_FOLDERS_NAMED]]
+    if len(counts) > len(words):
+        words.append(f"{len(counts) - len(words)} more folders")
+    return ", ".join(words)
+
+
+def _labels(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    return _CLASS_FOLDERS | {_plain(name): label for name, label in (mapping or {}).items()}
+
+
+def _name(folder: Path) -> str:
+    return _plain(folder.name)
+
+
+def _plain(name: str) -> str:
+    """``No Tumour`` as ``no_tumor``."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower()).replace("tumour", "tumor")
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Files below ``folder`` but hidden ones, sorted by path."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
     for file in sorted(folder.rglob("*")):
-        label = _CLASS_FOLDERS.get(file.parent.name.lower())
-        if label is None or file.name.startswith(".") or not file.is_file():
+        if not file.name.startswith(".") and file.is_file():
+            yield file
+
+
+def _class_files(
+    folder: Path, labels: Mapping[str, str] = _CLASS_FOLDERS
+) -> Iterable[tuple[Path, str, str]]:
+    """Yield (file, split, class) below ``folder``, sorted by path."""
+    for file in _files(folder):
+        label = labels.get(_name(file.parent))
+        if label is None:
             continue
         split = _SPLIT_FOLDERS.get(file.parent.parent.name.lower(), "")
         yield file, split, label

@@ -1,8 +1,10 @@
 """The manifest: one row for each image file, with what is known of it. CSV or Parquet."""
 
+import codecs
 import csv
 import dataclasses
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -61,6 +63,11 @@ _RENAMED: Final = {"label": "class", "source_label": "source_class"}
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record))
 COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in _FIELDS)
 _REQUIRED: Final = ("path", "class", "sha256")
+_SEPARATORS: Final = (",", ";", "\t")
+_HINT: Final = "sep="
+"""Begins a line before the columns' names that spreadsheets write and read."""
+_WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
+"""Columns whose cells never begin or end with a space."""
 _INTEGERS: Final = ("width", "height")
 
 
@@ -163,11 +170,19 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     for name, column in zip(_FIELDS, COLUMNS, strict=True):
         value = row.get(column) or ""
         try:
-            values[name] = int(value or 0) if name in _INTEGERS else str(value)
+            values[name] = _whole(value) if name in _INTEGERS else str(value)
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
     return Record(**values)
+
+
+def _whole(value: Any) -> int:
+    """An integer, also as a spreadsheet may show it: ``512.0``, ``512,0``."""
+    number = float(str(value or 0).replace(",", "."))
+    if not number.is_integer():
+        raise ValueError(value)
+    return int(number)
 
 
 def _row(record: Record) -> dict[str, str | int]:
@@ -175,13 +190,46 @@ def _row(record: Record) -> dict[str, str | int]:
 
 
 def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
+    """Rows by column, as we write them or as a spreadsheet has saved them again."""
     try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            return [_plain(row) for row in csv.DictReader(handle)]
+        text = _decoded(path.read_bytes())
+        separator, text = _separator(text)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path}: is not a CSV file ({error})") from error
+        raise ManifestError(
+            f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
+        ) from error
+    columns = rows[0] if rows else []
+    # A path may begin or end with a space; where the columns' names do, spaces are but typed.
+    spaced = any(name != name.strip() for name in columns)
+    names = [name.strip().lower() for name in columns]
+    return [
+        _plain(
+            {
+                name: cell.strip() if spaced or name in _WORDS else cell
+                for name, cell in zip(names, row, strict=False)
+            }
+        )
+        for row in rows[1:]
+        if any(row)
+    ]
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")
+
+
+def _separator(text: str) -> tuple[str, str]:
+    """What lies between the columns: a comma, or what spreadsheets put there; and the table."""
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
+        return stated[0], rest
+    return max(_SEPARATORS, key=first.count), text
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
