@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -213,7 +214,22 @@ def _override(settings: dict[str, Any], override: str) -> None:
         settings[name] = text.strip()
 
 
+def bundled_recipes() -> list[Path]:
+    """The files of the bundled recipes, by name."""
+    return sorted(Path(str(files("tumorlens").joinpath("recipes"))).glob("*.toml"))
+
+
 def recipe_path(name_or_path: str | Path) -> Path:
-    """The file of a recipe in the box, by its name, or the path as it is."""
-    shipped = Path(str(files("tumorlens").joinpath(f"recipes/{name_or_path}.toml")))
-    return shipped if shipped.is_file() else Path(name_or_path)
+    """The file of a bundled recipe, by its name, or the path of an existing file.
+
+    Raises ``RecipeError`` where it is neither, and suggests the nearest name.
+    """
+    bundled = {path.stem: path for path in bundled_recipes()}
+    path = bundled.get(str(name_or_path), Path(name_or_path))
+    if path.is_file():
+        return path
+    near = get_close_matches(str(name_or_path), bundled, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise RecipeError(
+        f"{name_or_path}: neither a bundled recipe ({', '.join(bundled)}) nor a file{hint}"
+    )

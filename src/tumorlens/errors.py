@@ -87,6 +87,12 @@ class CrashedError(InputError):
     kind = "crashed"
 
 
+class BatchError(TumorlensError):
+    """A batch cannot go on: its folder holds something else, or cannot be written."""
+
+    kind = "batch"
+
+
 class ManifestError(TumorlensError):
     """A manifest is missing, malformed, or contradicts the files it lists."""
 

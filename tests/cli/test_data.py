@@ -1,5 +1,6 @@
 """``tumorlens data`` from folders to reports."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -106,6 +107,7 @@ def test_import_refuses_an_incomplete_public_set(leaking: Path, tmp_path: Path) 
         ("split", "m.csv"),
         ("split", "m.csv", "--protocol", "clean", "--verify", "clean"),
         ("split", "m.csv", "--verify", "clean", "--output", "x.csv"),
+        ("split", "m.csv", "--ratio", "70/15/15", "--kfold", "5"),
         ("audit", "m.csv"),
     ],
 )
@@ -175,6 +177,24 @@ def test_split_folder_is_written_and_verified_with_a_warning(leaking: Path, tmp_
     assert again.exit_code == 0
     assert "BY DESIGN" in again.output
     assert splits.load(output).info.counts["test"] == 4
+
+
+def test_own_splits_keep_groups_together(leaking: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(leaking)
+    records = [
+        dataclasses.replace(r, group=f"g{k % 6}", pixel_sha256=f"{k}", sha256=f"{k:064x}")
+        for k, r in enumerate(manifest)
+    ]
+    mine = tmp_path / "mine.csv"
+    Manifest(tuple(records), manifest.folder).save(mine)
+    output = tmp_path / "own.csv"
+    result = run("split", mine, "--ratio", "2/1/1", "--output", output)
+    assert result.exit_code == 0
+    assert "no group is in two parts" in result.output
+    assert set(splits.load(output).info.counts) == {"train", "validation", "test"}
+    assert run("split", mine, "--kfold", "3", "--output", output).exit_code == 0
+    assert set(splits.load(f"{output}:1").info.counts) == {"train", "validation", "test"}
+    assert "three numbers" in run("split", mine, "--ratio", "most", "--output", output).output
 
 
 def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ def test_frame_classifier_reads_the_frame(framed: Fingerprints) -> None:
     np.testing.assert_array_equal(result.test_idx, rows(60, COUNT))
 
 
+def test_frame_classifier_learns_from_a_part_of_very_many(
+    framed: Fingerprints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "_MOST_LEARNED", 25)
+    monkeypatch.setattr(controls, "_CHUNK", 7)
+    result = controls.frame_classifier(framed, rows(0, 60), rows(60, COUNT))
+    assert result.accuracy == 1.0
+    expected = controls.frame_classifier(framed, rows(0, 60)[::3], rows(60, COUNT))
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
+
+
 def test_frame_classifier_sees_nothing_but_the_frame(framed: Fingerprints) -> None:
     other = framed.thumbnails.copy()
     other[:, 5:-5, 5:-5] = 255 - other[:, 5:-5, 5:-5]

@@ -1,13 +1,17 @@
 """Copies, edited and turned."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from tumorlens import preprocessing
 from tumorlens.datasets import duplicates, fingerprints, importers
 from tumorlens.datasets.duplicates import Pairs
+from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.imaging import encode
 
 Draw = Callable[[int], NDArray[np.uint8]]
@@ -50,3 +54,53 @@ def test_equal_pixels_are_no_near_duplicates(tmp_path: Path, draw: Draw) -> None
     assert {fingerprints.ORIENTATIONS[k] for k in pairs.orientation} == {"rotated 270"}
     assert (pairs.correlation > 0.9999).all()
     assert (pairs.distance == 0).all()
+
+
+def all_pairs(prints: Fingerprints) -> dict[tuple[int, int], tuple[int, float]]:
+    """Orientation and correlation of each pair, every picture compared with every other."""
+
+    def standardized(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        flat = picture.ravel().astype(np.float64)
+        flat -= flat.mean()
+        return flat / np.linalg.norm(flat)
+
+    found: dict[tuple[int, int], tuple[int, float]] = {}
+    for left, right in itertools.combinations(range(len(prints)), 2):
+        for turn in range(8):
+            bits = int(prints.hashes[left, 0] ^ prints.hashes[right, turn]).bit_count()
+            turned = fingerprints.orient(prints.thumbnails[right], turn)
+            correlation = standardized(prints.thumbnails[left]) @ standardized(turned)
+            if bits > duplicates.MAX_DISTANCE or correlation < duplicates.MIN_CORRELATION:
+                continue
+            if correlation > found.get((left, right), (0, 0.0))[1]:
+                found[left, right] = turn, float(correlation)
+    return found
+
+
+def test_no_pair_is_lost_on_the_way(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks, coarse pictures and thumbnails on disk find what comparing all with all finds."""
+    rng = np.random.default_rng(2)
+    thumbnails, hashes = [], []
+    for index in range(48):
+        picture = fingerprints.orient(draw(index // 4), int(rng.integers(8)))
+        noisy = np.clip(picture + rng.normal(0, 3 * (index % 4) ** 2, picture.shape), 0, 255)
+        windowed = (noisy / 255).astype(np.float32)
+        hashes.append(fingerprints.perceptual_hashes(windowed))
+        small = preprocessing.resize(windowed, fingerprints.THUMBNAIL_SIZE)
+        thumbnails.append(np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8))
+    names = tuple(map(str, range(48)))
+    prints = Fingerprints(
+        np.zeros(48, np.int64), np.stack(thumbnails), np.stack(hashes), names, names, ("",) * 48
+    )
+    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    monkeypatch.setattr(duplicates, "_THUMBNAILS_AT_ONCE", 5)
+    pairs = duplicates.near_duplicates(prints)
+    expected = all_pairs(prints)
+    assert len(expected) > 30
+    rows = zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)
+    assert dict(zip(rows, pairs.orientation.tolist(), strict=True)) == {
+        pair: turn for pair, (turn, _) in expected.items()
+    }
+    np.testing.assert_allclose(
+        pairs.correlation, [expected[pair][1] for pair in sorted(expected)], atol=1e-5
+    )

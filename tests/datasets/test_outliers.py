@@ -1,7 +1,9 @@
 """Pictures unlike the rest of their class."""
 
 import numpy as np
+import pytest
 
+from tumorlens.datasets import outliers as module
 from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.datasets.outliers import outliers
 
@@ -15,7 +17,12 @@ def _prints(thumbnails: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]) -
     )  # fmt: skip
 
 
-def test_the_odd_one_comes_first_even_with_copies() -> None:
+@pytest.mark.parametrize("most", [10_000, 20], ids=["all at once", "in parts"])
+def test_the_odd_one_comes_first_even_with_copies(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", most)
+    monkeypatch.setattr(module, "_COMPONENTS", 12)
     rng = np.random.default_rng(1)
     usual = np.linspace(0, 200, 64 * 64).reshape(64, 64)
     odd = np.ascontiguousarray(usual.T[::-1])

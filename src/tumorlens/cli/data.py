@@ -192,34 +192,75 @@ def _unchecked(found: "Audit") -> str:
 @command.command(
     name="split",
     short_help="Write or verify a split file.",
-    epilog="Example: tumorlens data split nickparvar.csv --verify clean",
+    epilog="Examples: tumorlens data split mine.csv --ratio 70/15/15 --output mine-split.csv; "
+    "tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
+@click.option("--ratio", metavar="A/B/C", help="Write train, validation and test of this ratio.")
+@click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation of K folds.")
+@click.option("--seed", default=0, show_default=True, help="For --ratio and --kfold.")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=_IN_FILE,
-              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv.")  # fmt: skip
+              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv or "
+              "MANIFEST-split.csv.")  # fmt: skip
 @click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
-              help="Check this split against MANIFEST; fails if a group crosses.")  # fmt: skip
+              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
 def split_command(
-    manifest_path: Path, protocol: str | None, output: Path | None, verified: str | None
+    manifest_path: Path,
+    ratio: str | None,
+    kfold: int | None,
+    seed: int,
+    protocol: str | None,
+    output: Path | None,
+    verified: str | None,
 ) -> None:
-    """Write the split of a protocol for MANIFEST, or verify one against it."""
+    """Write a split for MANIFEST, or verify one against it.
+
+    With --ratio and --kfold, all images of one group (column `group` of the manifest) and images
+    of identical pixels go to the same part, and classes are balanced as far as groups allow.
+    """
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
 
-    if (protocol is None) == (verified is None):
-        raise click.UsageError("give either --protocol, to write a split, or --verify")
+    if sum(way is not None for way in (ratio, kfold, protocol, verified)) != 1:
+        raise click.UsageError("give one of --ratio, --kfold, --protocol and --verify")
     if verified is not None and output is not None:
-        raise click.UsageError("--output requires --protocol")
+        raise click.UsageError("--output is for splits that are written")
     manifest = Manifest.load(manifest_path)
-    split = splits.load(verified) if verified else splits.make(manifest, str(protocol))
+    if verified is not None:
+        split = splits.load(verified)
+    else:
+        output = output or Path(
+            f"{protocol}.csv" if protocol else manifest_path.stem + "-split.csv"
+        )
+        split = _new_split(manifest, output.stem, ratio, kfold, protocol, seed)
     _print_counts(manifest, split.verify_manifest(manifest), "Part")
     _print_promise(split, manifest)
-    if protocol is not None:
-        output = output or Path(f"{protocol}.csv")
+    if output is not None:
         split.save(output)
         click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
+
+
+def _new_split(
+    manifest: "Manifest",
+    name: str,
+    ratio: str | None,
+    kfold: int | None,
+    protocol: str | None,
+    seed: int,
+) -> "Split":
+    from tumorlens.datasets import partition, splits
+
+    if protocol is not None:
+        return splits.make(manifest, protocol)
+    if kfold is not None:
+        return partition.split_in_folds(manifest, name, kfold, seed)
+    try:
+        numbers = [float(number) for number in str(ratio).split("/")]
+    except ValueError:
+        raise click.UsageError(f"--ratio {ratio}: give three numbers, as in 70/15/15") from None
+    return partition.split_by_ratio(manifest, name, numbers, seed)
 
 
 def _print_promise(split: "Split", manifest: "Manifest") -> None:

@@ -15,6 +15,7 @@ from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
 from tumorlens.labels import RESEARCH_NOTICE
 
 _COMMANDS: Final = {
+    "batch": "Classify an archive of any size into a Parquet dataset.",
     "calibrate": "Fit the temperature and thresholds of a bundle.",
     "data": "Import, audit and split image sets.",
     "demo": "Audit, evaluate, classify and report on synthetic images.",
@@ -24,6 +25,7 @@ _COMMANDS: Final = {
     "models": "List the bundled networks and the architectures.",
     "pacs": "Receive studies from a PACS and send answers back.",
     "predict": "Classify pictures and volumes.",
+    "recipes": "List the bundled recipes, or print one.",
     "serve": "Serve the web page and the HTTP API.",
     "train": "Train a network from a recipe and export a bundle.",
     "web": "Write the web page as files for a static host.",

@@ -20,6 +20,8 @@ FRAME_SHARE: Final = 0.08
 """Width of the frame that stays visible, as a share of the side."""
 _TREES: Final = 200
 _CHUNK: Final = 512
+_MOST_LEARNED: Final = 20_000
+"""Training pictures that the frame classifier learns from; of more, every so many-th."""
 
 HASH_NEIGHBOUR: Final = "hash_neighbour"
 FRAME_CLASSIFIER: Final = "frame_classifier"
@@ -95,18 +97,23 @@ def frame_classifier(
 ) -> ControlResult:
     """Fit extremely randomised trees to the frame of the picture, with the inside removed.
 
+    Of more than 20,000 training pictures it learns from a part, evenly spaced.
+
     Trees, because they were the best on the public set's validation images: 94.2%
     on the ``folder`` protocol, against 85.6% for logistic regression, 87.9% for boosting and
     87.2% for the nearest frame. The same indices give the same answer. Errors as
     ``hash_neighbour``.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
-    features = frames(fingerprints.thumbnails)
+    learned = train[:: -(-len(train) // _MOST_LEARNED)]
     model = ExtraTreesClassifier(_TREES, n_jobs=-1, random_state=0)
-    model.fit(features[train], fingerprints.labels[train])
+    model.fit(frames(fingerprints.thumbnails[learned]), fingerprints.labels[learned])
     model.n_jobs = 1  # threads would add up the trees in any order, and round differently
     probabilities = np.zeros((len(test), len(CLASSES)))
-    probabilities[:, model.classes_] = model.predict_proba(features[test])
+    for start in range(0, len(test), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        seen = frames(fingerprints.thumbnails[test[part]])
+        probabilities[part, model.classes_] = model.predict_proba(seen)
     prior = np.bincount(fingerprints.labels[train], minlength=len(CLASSES)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
     predicted = probabilities.argmax(axis=1).astype(np.int64)

@@ -7,6 +7,8 @@ shortcuts to detect (margins, frames, scanner borders) are in the raw picture.
 import dataclasses
 import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -30,6 +32,7 @@ ORIENTATIONS: Final = (
     "transposed", "rotated 90", "rotated 270", "transposed across",
 )  # fmt: skip
 """The eight ways to turn a square; ``orient`` applies them."""
+_AHEAD: Final = 256
 _HASH_INPUT: Final = 32
 _HASH_SIDE: Final = 8
 _WINDOW: Final = PreprocessConfig()
@@ -80,21 +83,43 @@ class _Print:
 
 def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerprints:
     """Read every file of ``manifest`` once; a file that cannot be used is noted, never raised."""
-    prints: list[_Print] = []
-    # Decoding runs in our own threads; a BLAS pool in each of them would compete for cores.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for item in pool.map(lambda record: _read(manifest, record), manifest):
-            prints.append(item)
-            if progress is not None:
-                progress(len(prints), len(manifest))
+    thumbnails = _on_disk(len(manifest))
+    hashes = np.zeros((len(manifest), len(ORIENTATIONS)), dtype=np.uint64)
+    words: list[tuple[str, str, str]] = []
+    for row, item in enumerate(_prints(manifest)):
+        thumbnails[row], hashes[row] = item.thumbnail, item.hashes
+        words.append((item.sha256, item.pixel_sha256, item.problem))
+        if progress is not None:
+            progress(row + 1, len(manifest))
     return Fingerprints(
         labels=np.array([LABELS.index(record.label) for record in manifest], dtype=np.int64),
-        thumbnails=np.stack([item.thumbnail for item in prints]),
-        hashes=np.stack([item.hashes for item in prints]),
-        sha256=tuple(item.sha256 for item in prints),
-        pixel_sha256=tuple(item.pixel_sha256 for item in prints),
-        problems=tuple(item.problem for item in prints),
+        thumbnails=thumbnails,
+        hashes=hashes,
+        sha256=tuple(sha256 for sha256, _, _ in words),
+        pixel_sha256=tuple(pixel_sha256 for _, pixel_sha256, _ in words),
+        problems=tuple(problem for _, _, problem in words),
     )
+
+
+def _prints(manifest: Manifest) -> Iterator[_Print]:
+    """One for each record, in order, a few hundred in memory."""
+    # Decoding runs in our own threads; a BLAS pool inside each of them would only fight over cores.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for first in range(0, len(manifest), _AHEAD):
+            some = manifest.records[first : first + _AHEAD]
+            yield from pool.map(lambda record: _read(manifest, record), some)
+
+
+def _on_disk(count: int) -> NDArray[np.uint8]:
+    """Black thumbnails in a file without a name, gone when nobody uses it any more.
+
+    The system keeps in memory what there is room for.
+    """
+    shape = (count, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    if not count:
+        return np.zeros(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 
 def perceptual_hashes(windowed: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -144,7 +169,7 @@ def _read(manifest: Manifest, record: Record) -> _Print:
         digest = hashlib.sha256(data).hexdigest()
         image = single(reader.read_bytes(data, str(path)))
         pixels = pixel_hash(image)
-        windowed = preprocessing.window(image.pixels, _WINDOW, str(path))
+        windowed = preprocessing.window(image.samples, _WINDOW, str(path))
         hashes = perceptual_hashes(windowed)
         small = preprocessing.resize(windowed, THUMBNAIL_SIZE)
         thumbnail = np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -19,6 +21,9 @@ LISTED: Final = 24
 """How many of the farthest pictures are named in each class."""
 _COMPONENTS: Final = 24
 _NEIGHBOURS: Final = 10
+_AT_ONCE: Final = 10_000
+"""Pictures of a class that are in memory as floats; of more, the scatter matrix is added up."""
+_WORKING_MIB: Final = 128
 _FEWEST: Final = 30
 """Distinct pictures that a class needs for outliers to be defined."""
 
@@ -62,11 +67,33 @@ def _of_class(
 
 def _scores(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(M, S, S) to (M,): how far the nearest neighbours are, as a robust z-score."""
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32) / np.float32(255.0)
-    components = PCA(_COMPONENTS, svd_solver="randomized", random_state=0).fit_transform(flat)
+    components = _components(thumbnails)
     search = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1).fit(components)
-    distance: NDArray[np.float64] = search.kneighbors(components)[0][:, 1:].mean(axis=1)
+    with config_context(working_memory=_WORKING_MIB):
+        distance: NDArray[np.float64] = search.kneighbors(components)[0][:, 1:].mean(axis=1)
     median = np.median(distance)
     spread = 1.4826 * np.median(np.abs(distance - median))
     scores: NDArray[np.float64] = (distance - median) / max(float(spread), 1e-9)
     return scores
+
+
+def _components(thumbnails: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """(M, S, S) to (M, C): main components."""
+    if len(thumbnails) <= _AT_ONCE:
+        model = PCA(_COMPONENTS, svd_solver="randomized", random_state=0)
+        fitted: NDArray[np.float32] = model.fit_transform(_flat(thumbnails))
+        return fitted
+    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(thumbnails), _AT_ONCE)]
+    mean = sum(_flat(thumbnails[part]).sum(axis=0, dtype=np.float64) for part in parts)
+    mean = (mean / len(thumbnails)).astype(np.float32)
+    scatter = np.zeros((mean.size, mean.size))
+    for part in parts:
+        centred = _flat(thumbnails[part]) - mean
+        scatter += centred.T @ centred
+    axes = eigsh(scatter, _COMPONENTS, v0=np.ones(mean.size))[1].astype(np.float32)
+    return np.concatenate([(_flat(thumbnails[part]) - mean) @ axes for part in parts])
+
+
+def _flat(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(M, S, S), 0 to 255, to (M, S * S), 0 to 1."""
+    return thumbnails.reshape(len(thumbnails), -1).astype(np.float32) / np.float32(255.0)

@@ -27,7 +27,6 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 EXCLUDED: Final = "excluded"
-FOLDS: Final = 5
 PATIENT_CV: Final = "patient-cv"
 PROTOCOLS: Final = ("folder", "clean", "clean-cv", PATIENT_CV)
 """Splits of the public 7,023-image set."""
@@ -102,11 +101,12 @@ class Split:
 
     def fold(self, test_fold: int) -> "Split":
         """Turn a cross-validation split into that of one fold: the next fold validates."""
-        if not any(row.part == f"fold{test_fold}" for row in self.rows):
+        folds = {row.part for row in self.rows if row.part.startswith("fold")}
+        if f"fold{test_fold}" not in folds:
             raise SplitError(f"split {self.info.name} has no fold {test_fold}")
-        role = {f"fold{k}": TRAIN for k in range(FOLDS)}
+        role = dict.fromkeys(folds, TRAIN)
         role[f"fold{test_fold}"] = TEST
-        role[f"fold{(test_fold + 1) % FOLDS}"] = VALIDATION
+        role[f"fold{(test_fold + 1) % len(folds)}"] = VALIDATION
         rows = [dataclasses.replace(row, part=role.get(row.part, row.part)) for row in self.rows]
         return build(
             f"{self.info.name}:{test_fold}", self.info.description, rows, self.info.disjoint
@@ -173,7 +173,9 @@ def load(name_or_path: str | Path) -> Split:
 
     Checks the CSV's hash and that no group crosses; raises ``SplitError``.
     """
-    name, _, fold = str(name_or_path).partition(":")
+    name, colon, fold = str(name_or_path).rpartition(":")
+    if not colon:
+        name, fold = fold, ""
     if name in SHIPPED:
         folder = files("tumorlens").joinpath("splits")
         split = _parse(
@@ -182,9 +184,11 @@ def load(name_or_path: str | Path) -> Split:
             name,
         )
         return split.fold(_fold_number(fold, name)) if fold else split
-    table, about = _files(name_or_path)
+    place = name if fold.isdigit() else name_or_path
+    table, about = _files(place)
     try:
-        return _parse(table.read_bytes(), about.read_bytes(), str(table))
+        split = _parse(table.read_bytes(), about.read_bytes(), str(table))
+        return split.fold(int(fold)) if fold.isdigit() else split
     except OSError as error:
         raise SplitError(
             f"{name_or_path}: neither a bundled split ({', '.join(SHIPPED)}) nor a split file "
@@ -395,5 +399,5 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
 
 def _fold_number(text: str, name: str) -> int:
     if not text.isdigit():
-        raise SplitError(f"{name}:{text}: the fold must be a number from 0 to {FOLDS - 1}")
+        raise SplitError(f"{name}:{text}: the fold must be a number, counted from 0")
     return int(text)

@@ -81,7 +81,7 @@ def find(argument: str) -> Found:
 def _resolve(path: str) -> Found:
     if Path(path).is_dir():
         return _search(path)
-    return _unpack(path) if _kind(path) == "zip" else Found((path,))
+    return _unpack(path) if kind_of(path) == "zip" else Found((path,))
 
 
 def _exists(argument: str) -> bool:
@@ -97,7 +97,7 @@ def _search(folder: str) -> Found:
     dicom: list[str] = []
     skipped = 0
     for path in _files(folder):
-        kind = _kind(path)
+        kind = kind_of(path)
         if kind == "dicom":
             dicom.append(path)
         elif kind == "zip" or (kind is None and not claims_picture(path)):
@@ -167,7 +167,7 @@ def _files(folder: str) -> Iterator[str]:
                 yield str(Path(parent) / name)
 
 
-def _kind(path: str) -> str | None:
+def kind_of(path: str) -> str | None:
     """What it begins like; a file that cannot be opened may be a picture, and will say why not."""
     try:
         if not Path(path).is_file():

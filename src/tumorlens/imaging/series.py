@@ -2,6 +2,7 @@
 
 import io
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,15 @@ class Grouped:
     """Files that are no image: reports, presentation states, directories."""
     own: int = 0
     """Reports and overlays that this package wrote, which the study got as an earlier answer."""
+
+
+def series_of(path: str) -> str:
+    """What the DICOM file at ``path`` says of its series; its own name where it says nothing."""
+    try:
+        with open_file(path) as stream:
+            return look(parse(stream, path, pixels=False), path).series_uid or path
+    except InputError:
+        return path
 
 
 def group_files(paths: Sequence[str]) -> Grouped:
@@ -156,6 +166,9 @@ def _key(header: Header) -> Place:
 def _common(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
+    scheme, mark, _ = names[0].partition("://")
+    if mark:  # of an object store, whose slashes commonpath would take for doubled ones
+        return f"{scheme}{mark}{posixpath.commonpath([n.partition(mark)[2] for n in names])}"
     try:
         return os.path.commonpath(names)
     except ValueError:  # on different drives

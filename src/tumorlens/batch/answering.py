@@ -1,0 +1,149 @@
+"""From an input to its rows: one for the picture or series and each of its slices, or an error."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tumorlens.batch.items import Item
+from tumorlens.batch.remote import RemoteFolder, fetch, is_remote
+from tumorlens.errors import InputError, TumorlensError
+from tumorlens.imaging import reader
+from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.record import (
+    Failure,
+    FailureReason,
+    ImageAnswer,
+    Prediction,
+    Result,
+    StudyPrediction,
+    VolumePrediction,
+)
+from tumorlens.inference.records import record
+from tumorlens.inference.stream import study_path
+from tumorlens.inference.volume import predict_image
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.series import Series
+
+Row = dict[str, Any]
+CRASH: Final = "crash"
+"""``kind`` of an input that twice ended the process that read it."""
+_INTERNAL: Final = "internal"
+
+
+class Answerer:
+    """Answers the inputs of a batch, one at a time; whatever is wrong with one is a row."""
+
+    def __init__(self, classifier: Classifier, plane: str) -> None:
+        """``plane`` is how NIfTI is cut, as for ``imaging.reader.read``."""
+        self._classifier = classifier
+        self._plane = plane
+        self._archive: Archive | None = None
+
+    def rows(self, item: Item) -> Iterator[Row]:
+        """The rows of an input, always the same and in the same order."""
+        try:
+            yield from self._rows(item)
+        except TumorlensError as error:
+            yield _failed(item, error.kind, str(error))
+        except Exception as error:  # a fault of ours: it costs this input, not the millions beside
+            yield _failed(item, _INTERNAL, f"{item.path}: {type(error).__name__} in tumorlens")
+
+    def _rows(self, item: Item) -> Iterator[Row]:
+        if item.kind == "failure":
+            yield _failed(item, item.error, item.message)
+        elif item.kind in ("dicom", "dicom_members"):
+            yield from self._series(item)
+        else:
+            data, path = self._load(item)
+            digest = hashlib.sha256(data).hexdigest()
+            result = self._result(path, partial(reader.read_bytes, data, path, self._plane))
+            yield from _rows_of(result, digest)
+
+    def _load(self, item: Item) -> tuple[bytes, str]:
+        if item.kind == "member":
+            (name,) = item.names
+            return self._open(item.path).read(name), f"{item.path}/{name}"
+        return (fetch if is_remote(item.path) else reader.load_file)(item.path), item.path
+
+    def _series(self, item: Item) -> Iterator[Row]:
+        # Here, not above: whoever has no DICOM does without pydicom.
+        from tumorlens.imaging.series import group_files, group_members
+
+        if item.kind == "dicom":
+            grouped = group_files(item.names)
+        else:
+            grouped = group_members(self._open(item.path), item.names)
+        failures = list(grouped.failures)
+        studies: dict[str | None, list[tuple[Result, str]]] = {}
+        for series in grouped.series:
+            places = [(frame.place.path, frame.place.member) for frame in series.stack.frames]
+            digest = self._hash_of(dict.fromkeys(places))
+            missing: list[tuple[str, InputError]] = []
+            result = self._result(series.path, partial(_read, series, missing))
+            studies.setdefault(series.facts.study_instance_uid, []).append((result, digest))
+            failures += missing
+        for study, results in studies.items():
+            yield from self._study(results if study else [])
+            for answer, hashed in results:
+                yield from _rows_of(answer, hashed)
+        yield from (error_row(path, error.kind, str(error)) for path, error in failures)
+
+    def _study(self, results: Sequence[tuple[Result, str]]) -> Iterator[Row]:
+        """The row of a study of several series, with one hash for all of them."""
+        answers = [one for one, _ in results if isinstance(one, Prediction | VolumePrediction)]
+        together = fuse_study(self._classifier, study_path(answers), answers)
+        if together is not None:
+            digests = "".join(digest for _, digest in results)
+            yield from _rows_of(together, hashlib.sha256(digests.encode("ascii")).hexdigest())
+
+    def _result(self, path: str, read: Callable[[], MedicalImage]) -> ImageAnswer | Failure:
+        try:
+            return predict_image(self._classifier, read())
+        except InputError as error:
+            return Failure.of(path, error)
+
+    def _hash_of(self, places: Iterable[tuple[str, str | None]]) -> str:
+        """One hash for all files of a series: of the hashes of each, in order."""
+        digest = hashlib.sha256()
+        for path, member in places:
+            data = self._open(path).read(member) if member is not None else reader.load_file(path)
+            digest.update(hashlib.sha256(data).digest())
+        return digest.hexdigest()
+
+    def _open(self, path: str) -> Archive:
+        """The archive, which neighbouring inputs share, or the folder of an object store."""
+        if self._archive is None or self._archive.path != path:
+            self._archive = RemoteFolder(path) if is_remote(path) else Archive(path)
+        return self._archive
+
+
+def error_row(path: str, kind: str, message: str) -> Row:
+    """The row of an input that could not be used."""
+    failure = Failure(path=path, error=FailureReason(kind=kind, message=message))
+    (row,) = _rows_of(failure, None)
+    return row
+
+
+def _failed(item: Item, kind: str, message: str) -> Row:
+    name = f"{item.path}/{item.names[0]}" if item.kind == "member" else item.path
+    return error_row(name, kind, message)
+
+
+def _read(series: "Series", missing: list[tuple[str, InputError]]) -> MedicalImage:
+    image, failed = series.read()
+    missing.extend(failed)
+    return image
+
+
+def _rows_of(result: Result, digest: str | None) -> Iterator[Row]:
+    whole = record(result)
+    slices = whole.pop("slices", ())
+    levels = {VolumePrediction: "series", StudyPrediction: "study"}
+    shared = {name: whole[name] for name in ("path", "model", "series") if name in whole}
+    yield {"level": levels.get(type(result), "picture"), "sha256": digest, **whole}
+    yield from ({"level": "slice", "sha256": digest, **shared, **one} for one in slices)

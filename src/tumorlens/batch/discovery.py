@@ -1,0 +1,184 @@
+"""Find the inputs of a batch as a stream: the first is there at once, however many there are.
+
+In memory are the names of one folder at a time, never all of them. The order is that of the names,
+so every machine that looks at the same input finds the same stream.
+"""
+
+import csv
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from tumorlens.batch.items import Item
+from tumorlens.batch.remote import is_remote, remote_items
+from tumorlens.errors import BatchError, InputError, MissingInputError
+from tumorlens.imaging.finder import kind_of
+from tumorlens.imaging.signatures import claims_picture
+
+STANDARD_INPUT: Final = "-"
+_PATTERN: Final = frozenset("*?[")
+_FEW_DICOM: Final = 1000
+"""More DICOM files of one folder are told apart by their series first."""
+
+
+class Discovery:
+    """The inputs that an argument stands for, and how many files were left out."""
+
+    def __init__(self, argument: str) -> None:
+        """``argument``: a folder, file, zip archive, pattern, manifest, URL or ``-``."""
+        self.argument = argument
+        self.skipped = 0
+        """Files that do not begin like a picture or volume, so far."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Raise ``BatchError`` where there is nothing at all to look at."""
+        if self.argument == STANDARD_INPUT:
+            return self._listed(line.rstrip("\n") for line in sys.stdin)
+        if is_remote(self.argument):
+            return remote_items(self.argument)
+        if Path(self.argument).is_dir():
+            return self._folder(self.argument)
+        if _is_manifest(self.argument):
+            return self._listed(_manifest_paths(Path(self.argument)))
+        if not Path(self.argument).exists() and _PATTERN.intersection(self.argument):
+            # Path.glob takes no absolute pattern and does not hide hidden files.
+            return self._named(sorted(glob.iglob(self.argument, recursive=True)))  # noqa: PTH207
+        if not Path(self.argument).exists():
+            raise BatchError(f"{self.argument}: no such file or folder")
+        return self._named([self.argument])
+
+    def _named(self, paths: Iterable[str]) -> Iterator[Item]:
+        for path in paths:
+            yield from self._folder(path) if Path(path).is_dir() else self._file(path)
+
+    def _listed(self, paths: Iterable[str]) -> Iterator[Item]:
+        for path in paths:
+            if not path:
+                continue
+            yield from remote_items(path) if is_remote(path) else self._named([path])
+
+    def _folder(self, folder: str) -> Iterator[Item]:
+        """Everything in it and below, without hidden files; linked folders stay out."""
+        unread: list[OSError] = []
+        for parent, folders, names in os.walk(folder, onerror=unread.append):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = [str(Path(parent) / name) for name in sorted(names) if name[0] != "."]
+            yield from self._of_folder(parent, paths)
+        for error in unread:
+            reason = f"{error.filename}: cannot be opened ({error.strerror})"
+            yield failure(str(error.filename), MissingInputError(reason))
+
+    def _of_folder(self, folder: str, paths: Sequence[str]) -> Iterator[Item]:
+        dicom: list[str] = []
+        for path in paths:
+            kind = kind_of(path)
+            if kind == "dicom":
+                dicom.append(path)
+            elif kind == "zip" or (kind is None and not claims_picture(path)):
+                self.skipped += 1
+            else:
+                yield _plain(path)
+        yield from _series_items(folder, dicom)
+
+    def _file(self, path: str) -> Iterator[Item]:
+        """A file that was named: whoever names it wants an answer."""
+        kind = kind_of(path)
+        if kind == "zip":
+            yield from self._archive(path)
+        elif kind == "dicom":
+            yield _dicom(path, [path])
+        else:
+            yield _plain(path)
+
+    def _archive(self, path: str) -> Iterator[Item]:
+        from tumorlens.imaging.archive import Archive
+        from tumorlens.imaging.members import list_members
+
+        stamp = _stamp(path)
+        try:
+            listed = list_members(Archive(path))
+        except InputError as error:
+            yield failure(path, error)
+            return
+        self.skipped += listed.skipped
+        yield from (Item("member", path, (name,), stamp=stamp) for name in listed.plain)
+        yield from (failure(name, error) for name, error in listed.failures)
+        if listed.dicom:
+            yield Item("dicom_members", path, tuple(listed.dicom), stamp=stamp)
+
+
+def failure(path: str, error: InputError) -> Item:
+    """An input that already failed: it gets a row like any other."""
+    return Item("failure", path, message=str(error), error=error.kind)
+
+
+def count_files(argument: str) -> int | None:
+    """About how many files there are to go through, without opening one; None where unknown."""
+    path = Path(argument)
+    if argument == STANDARD_INPUT or is_remote(argument):
+        return None
+    if path.is_dir():
+        return sum(len(names) for _, _, names in os.walk(argument))
+    if _is_manifest(argument):
+        with path.open("rb") as file:
+            return sum(1 for _ in file) - 1
+    return None
+
+
+def _plain(path: str) -> Item:
+    try:
+        status = os.stat(path)  # noqa: PTH116  (a Path for each of millions of files costs)
+    except (OSError, ValueError):
+        return failure(path, MissingInputError(f"{path}: no such file"))
+    return Item("file", path, size=status.st_size, stamp=str(status.st_mtime_ns))
+
+
+def _dicom(folder: str, paths: Sequence[str]) -> Item:
+    sizes = [(item.size, item.stamp) for item in map(_plain, paths)]
+    newest = max(stamp for _, stamp in sizes)
+    return Item("dicom", folder, tuple(paths), sum(size for size, _ in sizes), newest)
+
+
+def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
+    """One item for a folder's DICOM files; where they are many, one for each series."""
+    if not paths:
+        return
+    if len(paths) <= _FEW_DICOM:
+        yield _dicom(folder, paths)
+        return
+    from tumorlens.imaging.series import series_of
+
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(series_of(path), []).append(path)
+    yield from (_dicom(folder, members) for members in groups.values())
+
+
+def _stamp(path: str) -> str:
+    return _plain(path).stamp
+
+
+def _is_manifest(path: str) -> bool:
+    return path.endswith((".csv", ".parquet")) and Path(path).is_file()
+
+
+def _manifest_paths(path: Path) -> Iterator[str]:
+    """Column ``path`` of a manifest, relative to its folder, a few rows at a time."""
+    folder = path.parent
+    if path.suffix == ".parquet":
+        from tumorlens.batch.columns import arrow
+
+        with arrow().parquet.ParquetFile(path) as table:
+            if "path" not in table.schema_arrow.names:
+                raise BatchError(f"{path}: a manifest needs a column named path")
+            for rows in table.iter_batches(columns=["path"]):
+                yield from (str(folder / name) for name in rows.column(0).to_pylist())
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        if "path" not in (table.fieldnames or ()):
+            raise BatchError(f"{path}: a manifest needs a column named path")
+        yield from (str(folder / row["path"]) for row in table)

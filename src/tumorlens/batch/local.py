@@ -1,0 +1,167 @@
+"""The engine of one machine: a process for each core, watched, and replaced when it dies."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tumorlens.batch.columns import Tally
+from tumorlens.batch.items import Chunk
+from tumorlens.batch.worker import Setup
+from tumorlens.errors import BatchError
+from tumorlens.isolation import worker as isolated
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.process import WorkerDiedError, WorkerProcess
+
+_SERVICE: Final = "tumorlens.batch.worker:service"
+_MEMORY_BYTES: Final = 3 << 30
+"""Beyond what a process has at its start: the largest volume within our limits."""
+_CPU_SECONDS: Final = 3600.0
+"""Of one chunk; a process that takes longer hangs in an input."""
+_TRIES: Final = 2
+"""A process may be ended by someone else; an input that ends two is told apart."""
+_DONE: Final = object()
+
+
+class LocalEngine:
+    """Runs chunks in so many processes."""
+
+    def __init__(self, processes: int) -> None:
+        """One a core is best: each uses one thread."""
+        self.processes = processes
+
+    def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
+        """Commit each chunk; give what is in it, in the order in which they are done.
+
+        Raises ``TumorlensError`` where the bundle cannot be used or a part cannot be written.
+        """
+        work = _Work(chunks)
+        lanes = [_Lane(setup, work) for _ in range(self.processes)]
+        for lane in lanes:
+            lane.start()
+        try:
+            yield from work.results(len(lanes))
+        finally:
+            work.stop()
+            for lane in lanes:
+                lane.kill()
+            for lane in lanes:
+                lane.join()
+
+
+class _Work:
+    """What is to be done, and what came out: shared by the threads that watch the processes."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._lock = threading.Lock()
+        self._results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.stopped = False
+        """Whether no more chunks are wanted."""
+
+    def take(self) -> Chunk | None:
+        """The next chunk; None where there is none, or no more are wanted."""
+        with self._lock:
+            return None if self.stopped else next(self._chunks, None)
+
+    def give(self, result: Any) -> None:
+        """Hand over a tally, an error, or that a thread is done."""
+        self._results.put(result)
+
+    def stop(self) -> None:
+        """No more chunks."""
+        self.stopped = True
+
+    def results(self, lanes: int) -> Iterator[Tally]:
+        """Tallies as they come, until all threads are done; raise the first error."""
+        while lanes:
+            result = self._results.get()
+            if result is _DONE:
+                lanes -= 1
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                yield result
+
+
+class _Lane(threading.Thread):
+    """Feeds one process, and the next when that one dies."""
+
+    def __init__(self, setup: Setup, work: _Work) -> None:
+        super().__init__(daemon=True)
+        self._setup = Message(
+            {"service": _SERVICE, "options": msgspec.to_builtins(setup),
+             "memory_bytes": _MEMORY_BYTES}
+        )  # fmt: skip
+        self._work = work
+        self._process: WorkerProcess | None = None
+
+    def run(self) -> None:
+        try:
+            while (chunk := self._work.take()) is not None:
+                self._work.give(self._commit(chunk))
+        except BaseException as error:  # it is for whoever asked for the results
+            self._work.give(error)
+        finally:
+            self._work.give(_DONE)
+            self._end()
+
+    def kill(self) -> None:
+        """End the process; what it had not committed is left."""
+        if self._process is not None:
+            self._process.kill()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _commit(self, chunk: Chunk) -> Tally:
+        """Try until it is committed, without the inputs that end every process."""
+        tries = 0
+        crashed: list[int] = []
+        while True:
+            place = _Place()
+            try:
+                return self._try(chunk, crashed, place.set, careful=tries >= _TRIES)
+            except WorkerDiedError:
+                self._end()
+                if self._work.stopped:
+                    raise
+                tries += 1
+                if tries > _TRIES and place.last is not None:
+                    crashed.append(place.last)
+
+    def _try(
+        self, chunk: Chunk, crashed: list[int], at: Callable[[int], None], *, careful: bool
+    ) -> Tally:
+        self._process = self._process or WorkerProcess(self._setup)
+        asked = {"chunk": msgspec.to_builtins(chunk), "crashed": crashed, "careful": careful}
+        self._process.send(Message({"request": asked, "cpu_seconds": _CPU_SECONDS}))
+        tally: Tally | None = None
+        while (message := self._process.receive().content)["kind"] == isolated.PART:
+            part = message["part"]
+            if "place" in part:
+                at(part["place"])
+            elif "failed" in part:
+                raise BatchError(f"no answers can be written ({part['failed']})")
+            else:
+                tally = msgspec.convert(part["tally"], Tally)
+        if message["kind"] == isolated.FAULT:
+            raise BatchError(f"a worker process failed: {message['fault']}")
+        if message["kind"] != isolated.END or message["retire"]:
+            self._end()
+        if tally is None:
+            raise WorkerDiedError
+        return tally
+
+
+class _Place:
+    """Where in a chunk a process was when last heard of."""
+
+    last: int | None = None
+
+    def set(self, place: int) -> None:
+        self.last = place

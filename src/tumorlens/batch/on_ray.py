@@ -1,0 +1,122 @@
+"""The engine of a cluster: an actor for each core, on however many machines Ray has.
+
+Ray schedules and nothing more. What is done is told by the parts alone, so it does not matter that
+Ray may run a chunk twice, or lose the machine that began it.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tumorlens.batch.columns import Tally
+from tumorlens.batch.items import Chunk
+from tumorlens.batch.local import LocalEngine
+from tumorlens.batch.worker import Setup, Worker
+from tumorlens.errors import BatchError, MissingExtraError
+
+_TRIES: Final = 3
+"""Actors that a chunk may lose; then it is gone through carefully, in a process of its own."""
+
+
+class RayEngine:
+    """Runs chunks in so many actors."""
+
+    def __init__(self, actors: int | None = None, address: str | None = None) -> None:
+        """Join the cluster at ``address``, ``auto`` for the one of this machine; None starts one.
+
+        By default an actor for each core of the cluster. Raises ``MissingExtraError``.
+        """
+        self._ray = _ray()
+        if not self._ray.is_initialized():
+            self._ray.init(address=address, log_to_driver=False, configure_logging=False,
+                           include_dashboard=False)  # fmt: skip
+        self._actors = actors or int(self._ray.cluster_resources().get("CPU", 1))
+
+    def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
+        """As ``LocalEngine.run``."""
+        crew = _Crew(self._ray, setup)
+        try:
+            for _ in range(self._actors):
+                if (chunk := next(chunks, None)) is not None:
+                    crew.start(crew.hire(), chunk)
+            while crew.busy:
+                actor, chunk, tally = crew.next_done()
+                if tally is None:
+                    crew.start(crew.hire(), chunk)
+                    continue
+                yield tally
+                if (following := next(chunks, None)) is not None:
+                    crew.start(actor, following)
+        finally:
+            crew.dismiss()
+
+
+class _Crew:
+    """The actors, and what each of them does."""
+
+    def __init__(self, ray: Any, setup: Setup) -> None:
+        self._ray = ray
+        self._setup = setup
+        self._lost: dict[str, int] = {}
+        self._actors: list[Any] = []
+        self.busy: dict[Any, tuple[Any, Chunk]] = {}
+        """By the promise of an answer: who gives it, and what was asked."""
+
+    def hire(self) -> Any:
+        """One more actor, wherever Ray has a core."""
+        actor = self._ray.remote(num_cpus=1)(_Actor).remote(self._setup, str(Path.cwd()))
+        self._actors.append(actor)
+        return actor
+
+    def start(self, actor: Any, chunk: Chunk) -> None:
+        """Ask for a chunk."""
+        careful = self._lost.get(chunk.id, 0) >= _TRIES
+        self.busy[actor.commit.remote(chunk, careful)] = (actor, chunk)
+
+    def next_done(self) -> tuple[Any, Chunk, Tally | None]:
+        """Wait for the next chunk; without a tally its actor died. Raises ``BatchError``."""
+        (promise,), _ = self._ray.wait(list(self.busy))
+        actor, chunk = self.busy.pop(promise)
+        try:
+            return actor, chunk, self._ray.get(promise)
+        except self._ray.exceptions.RayActorError:
+            self._lost[chunk.id] = self._lost.get(chunk.id, 0) + 1
+            self._actors.remove(actor)
+            return actor, chunk, None
+        except self._ray.exceptions.RayTaskError as error:
+            raise BatchError(f"an actor failed: {str(error.cause).strip()}") from error
+
+    def dismiss(self) -> None:
+        """End the actors: nothing more is wanted."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+
+
+class _Actor:
+    """What runs in the cluster: the bundle, loaded once."""
+
+    def __init__(self, setup: Setup, folder: str) -> None:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        # Paths may be relative, to the folder that the batch was called in.
+        if Path(folder).is_dir():
+            os.chdir(folder)
+        self._setup = setup
+        self._worker = Worker(setup)
+
+    def commit(self, chunk: Chunk, careful: bool, crashed: Collection[int] = ()) -> Tally:
+        """Answer a chunk and make its part appear."""
+        if careful:
+            (tally,) = LocalEngine(1).run(self._setup, iter([chunk]))
+            return tally
+        *_, last = self._worker.steps(chunk, crashed)
+        assert isinstance(last, Tally)
+        return last
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--engine ray", "ray") from error
+    return ray

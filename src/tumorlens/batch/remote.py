@@ -1,0 +1,132 @@
+"""Inputs in an object store, through fsspec: ``s3://bucket/folder``, ``gs://...``, ``memory://``.
+
+Looking at the first bytes of millions of objects would take longer than answering them, so here a
+name decides one thing, and only that: objects that do not end like a picture or a NIfTI volume are
+taken for DICOM and grouped into series with the others of their folder.
+"""
+
+import posixpath
+from collections.abc import Iterator
+from functools import cache
+from itertools import groupby
+from typing import Any, Final
+
+from tumorlens.batch.items import Item
+from tumorlens.errors import LimitExceededError, MissingExtraError, MissingInputError
+from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.limits import MAX_FILE_BYTES
+from tumorlens.imaging.signatures import claims_picture
+
+_STAMPS: Final = ("ETag", "etag", "LastModified", "mtime", "created")
+
+
+def is_remote(path: str) -> bool:
+    """Whether it is a URL and not a path of this machine."""
+    scheme, found, _ = path.partition("://")
+    return bool(found) and scheme.isalnum()
+
+
+@cache
+def file_system(scheme: str) -> Any:
+    """fsspec's file system of a scheme; raise ``MissingExtraError``."""
+    try:
+        import fsspec
+
+        return fsspec.filesystem(scheme)
+    except ImportError as error:
+        raise MissingExtraError(f"{scheme}://", "batch") from error
+
+
+def of_url(url: str) -> tuple[Any, str]:
+    """The file system of ``url``, and its path there."""
+    scheme, _, path = url.partition("://")
+    return file_system(scheme), path
+
+
+def remote_items(url: str) -> Iterator[Item]:
+    """What lies at and below ``url``, or matches it, folder by folder and in order."""
+    system, path = of_url(url)
+    scheme = url.partition("://")[0]
+    found = system.glob(path) if "*" in path else [path]
+    for start in sorted(found):
+        for parent, details in _folders(system, start):
+            yield from _of_folder(f"{scheme}://{parent}", details)
+
+
+def _folders(system: Any, start: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Each folder from ``start`` down, with what its files are."""
+    if system.isfile(start):
+        yield posixpath.dirname(start), [system.info(start)]
+        return
+    for parent, folders, files in system.walk(start, detail=True):
+        for name in [name for name in folders if name.startswith(".")]:
+            del folders[name]
+        shown = [files[name] for name in sorted(files) if name and not name.startswith(".")]
+        yield parent.rstrip("/"), shown
+
+
+def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
+    for is_plain, run in groupby(details, key=lambda one: claims_plain(one["name"])):
+        if is_plain:
+            yield from (_plain(folder, one) for one in run)
+    dicom = [one for one in details if not claims_plain(one["name"])]
+    if dicom:
+        names = tuple(posixpath.basename(one["name"]) for one in dicom)
+        stamp = max(_stamp(one) for one in dicom)
+        yield Item("dicom_members", folder, names, sum(one["size"] or 0 for one in dicom), stamp)
+
+
+def claims_plain(name: str) -> bool:
+    """Whether it ends like a picture or volume that is no DICOM."""
+    return claims_picture(name) and not name.lower().endswith(".dcm")
+
+
+def _plain(folder: str, one: dict[str, Any]) -> Item:
+    name = posixpath.basename(one["name"])
+    return Item("file", f"{folder}/{name}", size=one["size"] or 0, stamp=_stamp(one))
+
+
+def _stamp(one: dict[str, Any]) -> str:
+    return next((str(one[key]) for key in _STAMPS if one.get(key) is not None), "")
+
+
+def fetch(url: str) -> bytes:
+    """All bytes of an object; raise ``MissingInputError`` or ``LimitExceededError``."""
+    system, path = of_url(url)
+    try:
+        data: bytes = system.cat_file(path, end=MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{url}: no such object") from error
+    except OSError as error:
+        raise MissingInputError(f"{url}: cannot be read ({type(error).__name__})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise LimitExceededError(f"{url}: is larger than the limit of {MAX_FILE_BYTES} bytes")
+    return data
+
+
+class RemoteFolder(Archive):
+    """A folder of an object store, read like an archive: its objects are the members."""
+
+    def __init__(self, url: str) -> None:
+        """No object is looked at before it is read."""
+        self.path = url
+        self._kept: dict[str, bytes] = {}
+        self._room = MAX_FILE_BYTES
+
+    def head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes of an object."""
+        return self.read(name)[:size]
+
+    def read(self, name: str) -> bytes:
+        """All bytes of an object, at most ``MAX_FILE_BYTES``.
+
+        Headers, hash and pixels are asked for one after the other; what there is room for is
+        fetched once.
+        """
+        if name in self._kept:
+            return self._kept[name]
+        data = fetch(f"{self.path}/{name}")
+        if len(data) <= self._room:
+            self._room -= len(data)
+            self._kept[name] = data
+        return data

@@ -1,0 +1,229 @@
+"""A batch from its input to its parts: what is done already is left, what is gone is removed.
+
+There is no list of what is done beside the parts themselves, so nothing can contradict them. Each
+part belongs to one chunk of the input; a run answers the chunks that have none, and in the end
+removes the parts that no chunk of the input stands behind any more.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from tumorlens import bundle as bundles
+from tumorlens.batch.columns import Tally, arrow, read_tally
+from tumorlens.batch.discovery import Discovery
+from tumorlens.batch.identity import identity
+from tumorlens.batch.items import Chunk, chunks
+from tumorlens.batch.store import Store, open_store
+from tumorlens.batch.worker import RECORDS, Setup, part_name
+from tumorlens.errors import BatchError
+
+BATCH_FILE: Final = "batch.json"
+RUNS: Final = "runs"
+Watch = Callable[[Tally], None]
+
+
+class Engine(Protocol):
+    """Answers chunks somewhere. Which one it is changes nothing of what is committed."""
+
+    def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
+        """Commit each chunk; give what is in it."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch is."""
+
+    source: str
+    """A folder, file, archive, pattern, manifest, URL or ``-``."""
+    out: str
+    bundle: str = "default"
+    plane: str = "axial"
+    part: int = 0
+    """Which part of the work this run does, from 0."""
+    parts: int = 1
+
+
+class BatchFile(msgspec.Struct, frozen=True):
+    """``batch.json``: what a folder holds the answers of."""
+
+    source: str
+    key: str
+    """``identity`` of the answers."""
+    bundle: str
+    """Name and version, for people."""
+    classes: tuple[str, ...]
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """``runs/KEY-K-of-N.json``: how far one part of the work is."""
+
+    part: int
+    parts: int
+    complete: bool = False
+    inputs: int = 0
+    """Of this part of the work, where ``complete``."""
+    answered: int = 0
+    """Inputs that the last run answered; the others were answered before."""
+    seconds: float = 0.0
+    """What that took."""
+    skipped: int = 0
+    """Files that are no picture and no volume."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a batch."""
+
+    about: BatchFile
+    tally: Tally
+    """Of all parts, whoever made them."""
+    runs: tuple[RunFile, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part of the work is done."""
+        return bool(self.runs) and sum(r.complete for r in self.runs) == self.runs[0].parts
+
+    @property
+    def inputs(self) -> int | None:
+        """How many there are; None before every part of the work has seen all of its own."""
+        return sum(run.inputs for run in self.runs) if self.complete else None
+
+    @property
+    def per_second(self) -> float | None:
+        """Inputs a second, all runs together as if side by side; None where none was answered."""
+        rates = [run.answered / run.seconds for run in self.runs if run.answered and run.seconds]
+        return sum(rates) if rates else None
+
+
+class Batch:
+    """One run of a batch. Raises ``BundleError``, ``BatchError``, ``MissingExtraError``."""
+
+    def __init__(self, options: Options) -> None:
+        """Load the bundle and look at what is there; nothing is written yet."""
+        arrow()
+        self.options = options
+        bundle = bundles.load(options.bundle)
+        info = bundle.info
+        self._store = open_store(options.out)
+        key = identity(bundle, options.plane)
+        name = f"{info.name} {info.version}"
+        self.about = BatchFile(options.source, key, name, tuple(info.classes))
+        self._setup = Setup(options.bundle, options.plane, options.out, key)
+        self._before = _read_about(self._store)
+        _check_same(self._before, self.about, options.out)
+
+    @property
+    def replaced(self) -> str | None:
+        """The bundle of earlier answers that this run makes anew; None where it makes none."""
+        if self._before is None or self._before.key == self.about.key:
+            return None
+        return self._before.bundle
+
+    def run(self, engine: Engine, watch: Watch = lambda _: None) -> Report:
+        """Answer what has no answer yet; ``watch`` sees each part, those made before as well."""
+        self._begin()
+        started = time.monotonic()
+        done = set(self._parts())
+        discovery = Discovery(self.options.source)
+        mine: dict[str, int] = {}
+        answered = 0
+        for tally in engine.run(self._setup, self._missing(discovery, done, mine, watch)):
+            answered += tally.inputs
+            watch(tally)
+        self._remove(done - mine.keys())
+        self._note(
+            complete=True, inputs=sum(mine.values()), answered=answered,
+            seconds=round(time.monotonic() - started, 3), skipped=discovery.skipped,
+        )  # fmt: skip
+        return report(self.options.out)
+
+    def _missing(
+        self, discovery: Discovery, done: set[str], mine: dict[str, int], watch: Watch
+    ) -> Iterator[Chunk]:
+        """Chunks of this part of the work that have no part yet; notes all in ``mine``."""
+        for chunk in chunks(discovery):
+            if not chunk.belongs_to(self.options.part, self.options.parts):
+                continue
+            mine[chunk.id] = len(chunk.items)
+            if chunk.id in done:
+                watch(Tally(len(chunk.items)))
+            else:
+                yield chunk
+
+    def _begin(self) -> None:
+        """Say whose answers these are, and remove those of another bundle."""
+        if self._before != self.about:
+            self._store.write(BATCH_FILE, msgspec.json.encode(self.about) + b"\n")
+        self._store.sweep(RECORDS)
+        for name in list(self._store.names(RECORDS)):
+            if not name.startswith(f"{self.about.key}-"):
+                self._store.delete(f"{RECORDS}/{name}")
+        for name in list(self._store.names(RUNS)):
+            if not name.startswith(f"{self.about.key}-") or not name.endswith(self._ending):
+                self._store.delete(f"{RUNS}/{name}")
+        self._note()
+
+    def _parts(self) -> Iterator[str]:
+        """Chunks that are this part of the work and are committed."""
+        for chunk_id in _chunk_ids(self._store, self.about.key):
+            if Chunk(chunk_id, ()).belongs_to(self.options.part, self.options.parts):
+                yield chunk_id
+
+    def _remove(self, stale: set[str]) -> None:
+        """The input has changed: what these were made of is gone, or in another chunk now."""
+        for chunk_id in stale:
+            self._store.delete(f"{RECORDS}/{part_name(self.about.key, chunk_id)}")
+
+    @property
+    def _ending(self) -> str:
+        """Of the run files of work that is cut into as many parts."""
+        return f"-of-{self.options.parts}.json"
+
+    def _note(self, **found: float) -> None:
+        options = self.options
+        note = msgspec.convert({"part": options.part, "parts": options.parts, **found}, RunFile)
+        name = f"{self.about.key}-{options.part}{self._ending}"
+        self._store.write(f"{RUNS}/{name}", msgspec.json.encode(note) + b"\n")
+
+
+def report(out: str) -> Report:
+    """What is known of the batch in a folder; raise ``BatchError`` where there is none."""
+    store = open_store(out)
+    about = _read_about(store)
+    if about is None:
+        raise BatchError(f"{out}: holds no batch")
+    total = Tally()
+    for chunk_id in _chunk_ids(store, about.key):
+        with store.open(f"{RECORDS}/{part_name(about.key, chunk_id)}") as file:
+            total.add(read_tally(file))
+    return Report(about=about, tally=total, runs=tuple(_runs(store, about.key)))
+
+
+def _runs(store: Store, key: str) -> Iterator[RunFile]:
+    for name in sorted(store.names(RUNS)):
+        data = store.read(f"{RUNS}/{name}")
+        if name.startswith(f"{key}-") and data is not None:
+            yield msgspec.json.decode(data, type=RunFile)
+
+
+def _chunk_ids(store: Store, key: str) -> Iterator[str]:
+    for name in sorted(store.names(RECORDS)):
+        if name.startswith(f"{key}-"):
+            yield name.removeprefix(f"{key}-").removesuffix(".parquet")
+
+
+def _read_about(store: Store) -> BatchFile | None:
+    data = store.read(BATCH_FILE)
+    try:
+        return None if data is None else msgspec.json.decode(data, type=BatchFile)
+    except msgspec.MsgspecError as error:
+        raise BatchError(f"{BATCH_FILE} is not that of a batch ({error})") from error
+
+
+def _check_same(before: BatchFile | None, now: BatchFile, out: str) -> None:
+    if before is not None and before.source != now.source:
+        raise BatchError(
+            f"{out}: holds the answers of {before.source}; take another folder for {now.source}"
+        )

@@ -1,0 +1,131 @@
+"""Where a batch keeps its rows: a folder, or a prefix of an object store.
+
+A part is there whole or not at all, whenever the power goes: in a folder it is written beside,
+synced and renamed; an object store shows an object once all of it has arrived.
+"""
+
+import io
+import posixpath
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tumorlens import files
+from tumorlens.batch.remote import is_remote, of_url
+
+_LEFT_SECONDS: Final = 3600.0
+
+
+class Store(Protocol):
+    """Small files by name; a name may hold one folder: ``records/part.parquet``."""
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Names, without the folder, of the complete files of a folder; empty where it is not."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make a file appear, whole and for good, or take the place of the one of that name."""
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a file; None where there is none."""
+
+    def open(self, name: str) -> Any:
+        """A file to read from, which the caller closes."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def sweep(self, folder: str) -> None:
+        """Remove what killed processes left half written, some time ago."""
+
+
+class LocalStore:
+    """A folder of this machine, or one that several machines share."""
+
+    def __init__(self, folder: str) -> None:
+        """The folder is made when something is written."""
+        self._folder = Path(folder)
+
+    def names(self, folder: str) -> Iterator[str]:
+        """See ``Store``; what is being written begins with a dot."""
+        place = self._folder / folder
+        if place.is_dir():
+            yield from (one.name for one in place.iterdir() if not one.name.startswith("."))
+
+    def write(self, name: str, data: bytes) -> None:
+        """See ``Store``."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_synced(path, data)
+
+    def read(self, name: str) -> bytes | None:
+        """See ``Store``."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str) -> Any:
+        """See ``Store``."""
+        return (self._folder / name).open("rb")
+
+    def delete(self, name: str) -> None:
+        """See ``Store``."""
+        (self._folder / name).unlink(missing_ok=True)
+
+    def sweep(self, folder: str) -> None:
+        """See ``Store``."""
+        place = self._folder / folder
+        for path in place.glob(".*") if place.is_dir() else ():
+            if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+class RemoteStore:
+    """A prefix of an object store, through fsspec."""
+
+    def __init__(self, url: str) -> None:
+        """Raise ``MissingExtraError`` where the scheme needs a package that is not there."""
+        self._system, path = of_url(url)
+        self._path = path.rstrip("/")
+
+    def names(self, folder: str) -> Iterator[str]:
+        """See ``Store``."""
+        self._system.invalidate_cache()
+        try:
+            found = self._system.ls(f"{self._path}/{folder}", detail=False)
+        except FileNotFoundError:
+            return
+        yield from (posixpath.basename(name) for name in found)
+
+    def write(self, name: str, data: bytes) -> None:
+        """See ``Store``."""
+        path = f"{self._path}/{name}"
+        self._system.makedirs(posixpath.dirname(path), exist_ok=True)
+        self._system.pipe_file(path, data)
+
+    def read(self, name: str) -> bytes | None:
+        """See ``Store``."""
+        try:
+            data: bytes = self._system.cat_file(f"{self._path}/{name}")
+        except FileNotFoundError:
+            return None
+        return data
+
+    def open(self, name: str) -> Any:
+        """See ``Store``."""
+        return io.BytesIO(self.read(name) or b"")
+
+    def delete(self, name: str) -> None:
+        """See ``Store``."""
+        path = f"{self._path}/{name}"
+        if self._system.exists(path):
+            self._system.rm_file(path)
+
+    def sweep(self, folder: str) -> None:
+        """See ``Store``: an object that did not arrive as a whole is not there."""
+
+
+def open_store(place: str) -> Store:
+    """The store at a path or URL."""
+    return RemoteStore(place) if is_remote(place) else LocalStore(place)

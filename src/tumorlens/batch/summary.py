@@ -1,0 +1,75 @@
+"""A batch as a person wants to see it: a table on the terminal, and the same as an HTML page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from tumorlens import reporting
+from tumorlens.batch.run import Report
+from tumorlens.batch.store import open_store
+from tumorlens.labels import LABEL_NAMES
+
+SUMMARY: Final = "summary.html"
+
+
+class Line(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    number: int
+    share: str
+    """Of the pictures and series, or empty."""
+
+
+class Section(NamedTuple):
+    """Lines under a heading."""
+
+    title: str
+    lines: list[Line]
+
+
+def sections(report: Report) -> list[Section]:
+    """Everything that is counted; empty sections are left out."""
+    tally = report.tally
+    named = {LABEL_NAMES.get(name, name): count for name, count in tally.labels.items()}
+    found = (
+        Section("Inputs", list(_inputs(report))),
+        Section("Answers", _lines(tally.answers)),
+        Section("Classes, of those classified", _lines(named)),
+        Section("Refused", _lines(tally.refused)),
+        Section("Errors", _lines(tally.errors)),
+    )
+    return [section for section in found if section.lines]
+
+
+def text(report: Report) -> str:
+    """The table in plain text."""
+    parts = sections(report)
+    width = max(len(line.what) for part in parts for line in part.lines)
+    drawn = []
+    for part in parts:
+        drawn.append(part.title)
+        drawn += [f"  {one.what:{width}}  {one.number:>10,}  {one.share}" for one in part.lines]
+    return "\n".join(line.rstrip() for line in drawn) + "\n"
+
+
+def write_html(report: Report, out: str) -> None:
+    """Write ``summary.html`` beside the parts."""
+    page = reporting.render("batch.html", report=report, sections=sections(report))
+    open_store(out).write(SUMMARY, page.encode("utf-8", "backslashreplace"))
+
+
+def _inputs(report: Report) -> Iterator[Line]:
+    yield Line("answered", report.tally.inputs, "")
+    if report.inputs is not None:
+        yield Line("to answer", report.inputs, "")
+    yield Line("rows", report.tally.rows, "")
+    if skipped := max((run.skipped for run in report.runs), default=0):
+        yield Line("files that are no picture", skipped, "")
+    if (rate := report.per_second) is not None:
+        yield Line("inputs a second", round(rate), "")
+
+
+def _lines(counts: Mapping[str, int]) -> list[Line]:
+    total = sum(counts.values())
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [Line(name, count, reporting.percent(count / total, 1)) for name, count in ordered]

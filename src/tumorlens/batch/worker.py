@@ -1,0 +1,94 @@
+"""What answers and commits a chunk: one in each process of a machine, or each actor of Ray.
+
+A part is committed by giving it its name, which follows from the chunk. So it does not matter how
+often a chunk is tried, by whom, or whether two do it at once: equal bytes get the same name.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+import msgspec
+
+import tumorlens
+from tumorlens.batch.answering import CRASH, Answerer, Row, error_row
+from tumorlens.batch.columns import Tally, tally_of, to_parquet
+from tumorlens.batch.identity import identity
+from tumorlens.batch.items import Chunk, Item
+from tumorlens.batch.store import open_store
+from tumorlens.errors import BatchError
+from tumorlens.isolation.frames import Message
+
+RECORDS: Final = "records"
+"""Folder of the parts below that of the batch."""
+_TELL_EVERY: Final = 16
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What every process of a batch has to know."""
+
+    bundle: str
+    """Name or folder."""
+    plane: str
+    out: str
+    """Folder or URL of the batch."""
+    key: str
+    """``identity`` of bundle and settings: a worker that finds another one refuses."""
+
+
+class Worker:
+    """Holds the bundle, loaded once. Raises ``BundleError``, ``MissingExtraError``."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Load it; raise ``BatchError`` where it is not the one that the batch began with."""
+        classifier = tumorlens.load(setup.bundle, threads=1)
+        if identity(classifier.bundle, setup.plane) != setup.key:
+            raise BatchError(f"{setup.bundle}: the bundle is not the same on all machines")
+        self._classes = classifier.bundle.info.classes
+        self._answerer = Answerer(classifier, setup.plane)
+        self._store = open_store(setup.out)
+        self._key = setup.key
+
+    def steps(self, chunk: Chunk, crashed: Collection[int] = ()) -> Iterator[int | Tally]:
+        """Answer ``chunk`` and make its part appear.
+
+        Gives the place of each input before it is read, and in the end what is in the part. Inputs
+        whose places are in ``crashed`` are not touched again. Raises ``OSError`` where the part
+        cannot be written.
+        """
+        rows: list[Row] = []
+        for place, item in enumerate(chunk.items):
+            yield place
+            rows.extend([_crash_row(item)] if place in crashed else self._answerer.rows(item))
+        tally = tally_of(rows, len(chunk.items))
+        name = part_name(self._key, chunk.id)
+        self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
+        yield tally
+
+
+def part_name(key: str, chunk_id: str) -> str:
+    """The file that holds the rows of a chunk."""
+    return f"{key}-{chunk_id}.parquet"
+
+
+def _crash_row(item: Item) -> Row:
+    path = f"{item.path}/{item.names[0]}" if item.kind == "member" else item.path
+    return error_row(path, CRASH, f"{path}: ends the process that reads it")
+
+
+def service(options: Message) -> Callable[[Message], Iterator[Message]]:
+    """For ``isolation.worker``: take chunks, tell how far it is, and what was committed."""
+    worker = Worker(msgspec.convert(options.content, Setup))
+
+    def handle(request: Message) -> Iterator[Message]:
+        chunk = msgspec.convert(request.content["chunk"], Chunk)
+        every = 1 if request.content["careful"] else _TELL_EVERY
+        try:
+            for step in worker.steps(chunk, request.content["crashed"]):
+                if isinstance(step, Tally):
+                    yield Message({"tally": msgspec.to_builtins(step)})
+                elif step % every == 0:
+                    yield Message({"place": step})
+        except OSError as error:
+            yield Message({"failed": str(error)})
+
+    return handle

@@ -1,0 +1,134 @@
+"""``tumorlens batch``: an archive of any size in, a Parquet dataset out."""
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tumorlens.cli.progress import bar
+from tumorlens.cli.terminal import printable
+from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingInputError
+from tumorlens.labels import RESEARCH_NOTICE
+
+if TYPE_CHECKING:
+    from tumorlens.batch.run import Batch, Engine, Report
+
+
+@click.command("batch", short_help="Classify an archive of any size into a Parquet dataset.")
+@click.argument("source", metavar="INPUT")
+@click.option("--out", required=True, metavar="DIR",
+              help="Folder or URL of the answers. What is there already is kept.")  # fmt: skip
+@click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
+              help="A bundled model, or a bundle folder. Another one starts anew.")  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
+              show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, 4096),
+              help="Processes, or Ray actors. Default: one a core.")  # fmt: skip
+@click.option("--num-parts", "parts", type=click.IntRange(1, 1_000_000), default=1,
+              show_default=True, help="Parts that the work is cut into, one a job.")  # fmt: skip
+@click.option("--part-id", "part", type=click.IntRange(0), default=0, show_default=True,
+              help="Which of them this job does, from 0.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Processes of this machine, or actors of a Ray cluster.")  # fmt: skip
+@click.option("--ray-address", metavar="ADDRESS",
+              help="Cluster to join; auto: this machine's. Default: start one here.")  # fmt: skip
+@click.option("--status", is_flag=True, help="Say how far DIR is, and do nothing.")
+def command(
+    source: str,
+    out: str,
+    bundle: str,
+    plane: str,
+    processes: int | None,
+    parts: int,
+    part: int,
+    engine: str,
+    ray_address: str | None,
+    status: bool,
+) -> None:
+    """Classify a folder, zip archive, pattern, manifest, URL, or, for -, a list of paths.
+
+    Kill it at any time and run it again: every input is answered once. DIR/records is a Parquet
+    dataset with a row for each picture, slice and series; what cannot be used is a row with an
+    error. Several jobs share the work with --num-parts and --part-id. The summary is also written
+    to DIR/summary.html.
+
+    Exit codes: 0 all good, 1 failed, 2 wrong usage, 3 some inputs could not be used, 4 the bundle
+    cannot be used.
+    """
+    from tumorlens.batch.run import Batch, Options, report
+
+    if part >= parts:
+        raise click.BadParameter(f"has to be below {parts}", param_hint="--part-id")
+    if status:
+        _show(report(out))
+        return
+    # Workers may run in another folder.
+    bundle = str(Path(bundle).absolute()) if os.sep in bundle else bundle
+    options = Options(source=source, out=_absolute(out), bundle=bundle, plane=plane,
+                      part=part, parts=parts)  # fmt: skip
+    batch = Batch(options)
+    if batch.replaced:
+        old, new = batch.replaced, batch.about.bundle
+        click.echo(f"tumorlens: {old} became {new}: all is answered anew", err=True)
+    found = _run(batch, _engine(engine, processes, ray_address))
+    _show(found)
+    _finish(found, options.out)
+
+
+def _absolute(out: str) -> str:
+    return out if "://" in out else str(Path(out).absolute())
+
+
+def _engine(name: str, processes: int | None, address: str | None) -> "Engine":
+    if name == "ray":
+        from tumorlens.batch.on_ray import RayEngine
+
+        return RayEngine(processes, address)
+    from tumorlens.batch.local import LocalEngine
+
+    return LocalEngine(processes or len(os.sched_getaffinity(0)))
+
+
+def _run(batch: "Batch", engine: "Engine") -> "Report":
+    """Run with a bar; the total is counted beside, so that the first answer need not wait."""
+    from tumorlens.batch.columns import Tally
+    from tumorlens.batch.discovery import count_files
+
+    options = batch.options
+    done, total = 0, 0
+
+    def count() -> None:
+        nonlocal total
+        total = (count_files(options.source) or 0) // options.parts
+
+    threading.Thread(target=count, daemon=True).start()
+    with bar("answering") as show:
+
+        def watch(tally: Tally) -> None:
+            nonlocal done
+            done += tally.inputs
+            show(done, max(done, total))
+
+        return batch.run(engine, watch)
+
+
+def _show(found: "Report") -> None:
+    from tumorlens.batch.summary import text
+
+    click.echo(text(found), nl=False)
+    state = "complete" if found.complete else "not complete"
+    click.echo(f"{printable(found.about.source)} by {printable(found.about.bundle)}: {state}")
+
+
+def _finish(found: "Report", out: str) -> None:
+    from tumorlens.batch.summary import SUMMARY, write_html
+
+    if not found.tally.inputs:
+        raise MissingInputError(f"{found.about.source}: holds no picture")
+    write_html(found, out)
+    click.echo(f"tumorlens: wrote {printable(out)}/{SUMMARY}", err=True)
+    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+    if found.tally.errors:
+        click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)

@@ -1,0 +1,35 @@
+"""``tumorlens recipes``: which recipes are bundled, and what is in them."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group(name="recipes", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List the bundled recipes with their first line.
+
+    `tumorlens train` takes their names, or a file of your own.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from tumorlens.config import bundled_recipes
+
+    for path in bundled_recipes():
+        first = path.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        click.echo(f"{path.stem:10} {first}")
+
+
+@command.command(name="show")
+@click.argument("recipe", type=click.Path(path_type=Path))
+def show_command(recipe: Path) -> None:
+    """Print a recipe: a bundled one by its name, or a file.
+
+    Keys that a recipe leaves out have the defaults that `tumorlens.config` documents.
+    """
+    from tumorlens.config import TrainConfig, recipe_path
+
+    path = recipe_path(recipe)
+    TrainConfig.from_toml(path)  # raises where it is no recipe
+    click.echo(path.read_text("utf-8"), nl=False)

@@ -1,0 +1,112 @@
+"""What an argument stands for, as a stream."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.batch import discovery
+from tumorlens.batch.discovery import Discovery, count_files
+from tumorlens.batch.items import Item
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.errors import BatchError
+from tumorlens.imaging import encode
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, head: NDArray[np.uint8], write_series: Callable[..., list[bytes]]
+) -> Path:
+    """Two pictures, a series of three slices, a text; a folder in a folder."""
+    place = tmp_path / "study"
+    (place / "series").mkdir(parents=True)
+    for name in ("b.png", "a.png"):
+        (place / name).write_bytes(encode.png(head))
+    for index, data in enumerate(write_series(3)):
+        (place / "series" / f"{index}").write_bytes(data)
+    (place / "readme").write_text("no picture")
+    (place / ".hidden.png").write_bytes(b"")
+    return place
+
+
+def found(argument: object) -> list[Item]:
+    return list(Discovery(str(argument)))
+
+
+def test_folder(folder: Path) -> None:
+    look = Discovery(str(folder))
+    items = list(look)
+    assert [(item.kind, Path(item.path).name, len(item.names)) for item in items] == [
+        ("file", "a.png", 0),
+        ("file", "b.png", 0),
+        ("dicom", "series", 3),
+    ]
+    assert look.skipped == 1
+    assert count_files(str(folder)) == 7
+
+
+def test_a_folder_of_many_slices_is_told_apart_by_series(
+    folder: Path, write_series: Callable[..., list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, data in enumerate(write_series(2, series="1.2.9")):
+        (folder / "series" / f"other {index}").write_bytes(data)
+    monkeypatch.setattr(discovery, "_FEW_DICOM", 4)
+    series = [item for item in found(folder) if item.kind == "dicom"]
+    assert sorted(len(item.names) for item in series) == [2, 3]
+
+
+def test_the_first_input_comes_before_the_last_is_looked_for(folder: Path) -> None:
+    first = next(iter(Discovery(str(folder))))
+    (folder / "series" / "0").unlink()
+    assert Path(first.path).name == "a.png"
+
+
+def test_pattern_file_and_archive(folder: Path, tmp_path: Path) -> None:
+    assert [Path(item.path).name for item in found(folder / "*.png")] == ["a.png", "b.png"]
+    assert [item.kind for item in found(folder / "a.png")] == ["file"]
+    packed = tmp_path / "study.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    items = found(packed)
+    assert [(item.kind, len(item.names)) for item in items] == [
+        ("member", 1), ("member", 1), ("dicom_members", 3),
+    ]  # fmt: skip
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no archive")
+    assert [(item.kind, item.error) for item in found(tmp_path / "broken.zip")] == [
+        ("failure", "corrupt")
+    ]
+
+
+def test_list_on_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = f"{folder / 'b.png'}\n\n{folder / 'none.png'}\n{folder / 'series'}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(listed))
+    assert [(item.kind, item.error) for item in found("-")] == [
+        ("file", ""), ("failure", "missing"), ("dicom", ""),
+    ]  # fmt: skip
+    assert count_files("-") is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_manifest(folder: Path, suffix: str) -> None:
+    records = [Record(name, "glioma", "", "0" * 64, "", 1, 1, "L", name, "x")
+               for name in ("b.png", "a.png")]  # fmt: skip
+    path = folder / f"manifest{suffix}"
+    Manifest(tuple(records), folder).save(path)
+    assert [item.path for item in found(path)] == [str(folder / "b.png"), str(folder / "a.png")]
+
+
+def test_a_table_that_is_no_manifest(folder: Path) -> None:
+    (folder / "table.csv").write_text("name\nb.png\n")
+    with pytest.raises(BatchError, match="needs a column named path"):
+        found(folder / "table.csv")
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(BatchError, match="no such file or folder"):
+        found(tmp_path / "none")
+    assert found(tmp_path / "*.png") == []

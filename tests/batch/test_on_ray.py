@@ -1,0 +1,70 @@
+"""Ray schedules; what is committed is the same."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.batch.conftest import Answer, parts
+
+from tumorlens.batch.columns import Tally
+from tumorlens.batch.run import Batch, Options
+
+pytest.importorskip("ray", reason="needs the ray extra")
+from tumorlens.batch.on_ray import RayEngine
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RayEngine]:
+    """Two actors, in a cluster of this machine alone."""
+    import ray
+
+    # By default they give way to everything else on the machine, which a busy one never ends.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        yield RayEngine(2)
+    ray.shutdown()
+
+
+def test_the_same_parts_as_local_processes(
+    engine: RayEngine, archive: Path, answer: Answer, once: dict[str, bytes], tmp_path: Path
+) -> None:
+    found = answer(archive, engine=engine)
+    assert (found.complete, found.tally.errors) == (True, {"corrupt": 1})
+    assert parts(tmp_path / "out") == once
+    assert answer(archive, engine=engine).runs[0].answered == 0
+
+
+def test_an_actor_that_is_killed_is_replaced(
+    engine: RayEngine, archive: Path, tiny_bundle: Path, once: dict[str, bytes], tmp_path: Path
+) -> None:
+    options = Options(source=str(archive), out=str(tmp_path / "out"), bundle=str(tiny_bundle))
+    killed: list[int] = []
+
+    def watch(_: Tally) -> None:
+        if len(killed) < 2:
+            pid = next(pid for pid in actors() if pid not in killed)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    found = Batch(options).run(engine, watch)
+    assert len(killed) == 2
+    assert found.tally.errors == {"corrupt": 1}
+    assert parts(tmp_path / "out") == once
+
+
+def actors() -> list[int]:
+    """Processes of this machine that are one of our actors."""
+    found = []
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                title = (place / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b"ray::") and b"_Actor" in title:
+                found.append(int(place.name))
+    return found

@@ -1,0 +1,129 @@
+"""An object store as input and as output: a real server of the S3 protocol, on this machine."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.batch.conftest import Answer, rows
+
+from tumorlens.batch import remote
+from tumorlens.batch.local import LocalEngine
+from tumorlens.batch.run import report
+from tumorlens.errors import MissingExtraError
+from tumorlens.imaging import encode
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a store that speaks S3."""
+    moto = pytest.importorskip("moto.server", reason="needs the dev extra")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A new bucket; worker processes find the server by the environment."""
+    pytest.importorskip("s3fs", reason="needs the dev extra")
+    values = {
+        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": server,
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    remote.file_system.cache_clear()
+    name = f"bucket-{next(_numbers)}"
+    remote.file_system("s3").mkdir(name)
+    yield name
+    remote.file_system.cache_clear()
+
+
+@pytest.fixture
+def study(
+    bucket: str, head: NDArray[np.uint8], write_series: Callable[..., list[bytes]]
+) -> dict[str, bytes]:
+    """Three pictures and a series, in the bucket below ``in``; what is there, by key."""
+    objects = {f"in/{k}.png": encode.png(np.roll(head, k)) for k in range(3)}
+    objects["in/broken.png"] = b"\x89PNG\r\n\x1a\nnonsense"
+    objects |= {f"in/series/{k}": data for k, data in enumerate(write_series(3))}
+    system = remote.file_system("s3")
+    for key, data in objects.items():
+        system.pipe_file(f"{bucket}/{key}", data)
+    return objects
+
+
+def comparable(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without where the files lay."""
+    return [
+        {name: row[name] for name in ("level", "index", "decision", "probabilities", "error")
+         if name != "error" or row["error"] is None}
+        for row in found
+    ]  # fmt: skip
+
+
+def test_the_same_rows_from_a_store_as_from_a_folder(
+    bucket: str, study: dict[str, bytes], answer: Answer, tmp_path: Path
+) -> None:
+    for key, data in study.items():
+        path = tmp_path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    answer(tmp_path / "in", "local")
+    found = answer(f"s3://{bucket}/in", "remote")
+    assert (found.tally.inputs, found.tally.errors) == (5, {"corrupt": 1})
+    there, here = rows(tmp_path / "remote"), rows(tmp_path / "local")
+    assert [row["path"] for row in there] == [
+        row["path"].replace(f"{tmp_path}/", f"s3://{bucket}/") for row in here
+    ]
+    assert comparable(there) == comparable(here)
+
+
+def test_parts_in_a_store(
+    bucket: str, study: dict[str, bytes], answer: Answer, tmp_path: Path
+) -> None:
+    out = f"s3://{bucket}/out"
+    first = answer(f"s3://{bucket}/in", out, LocalEngine(2))
+    again = answer(f"s3://{bucket}/in", out)
+    assert (first.runs[0].answered, again.runs[0].answered) == (5, 0)
+    assert report(out).tally == first.tally
+    answer(f"s3://{bucket}/in", "here")
+    system = remote.file_system("s3")
+    names = {path.name: path.read_bytes() for path in (tmp_path / "here" / "records").iterdir()}
+    assert names == {
+        name.rpartition("/")[2]: system.cat_file(name)
+        for name in system.ls(f"{bucket}/out/records")
+    }
+
+
+def test_objects_that_change_are_answered_again(
+    bucket: str, study: dict[str, bytes], head: NDArray[np.uint8], answer: Answer, tmp_path: Path
+) -> None:
+    answer(f"s3://{bucket}/in")
+    before = {row["path"]: row["sha256"] for row in rows(tmp_path / "out")}
+    changed = f"{bucket}/in/1.png"
+    remote.file_system("s3").pipe_file(changed, encode.png(np.roll(head, 50)))
+    answer(f"s3://{bucket}/in")
+    after = {row["path"]: row["sha256"] for row in rows(tmp_path / "out")}
+    assert {path for path in before if before[path] != after[path]} == {f"s3://{changed}"}
+
+
+def test_pattern_and_missing(bucket: str, study: dict[str, bytes], answer: Answer) -> None:
+    assert answer(f"s3://{bucket}/in/*.png").tally.inputs == 4
+    assert answer(f"s3://{bucket}/none", "none").tally.inputs == 0
+
+
+def test_a_scheme_without_its_package() -> None:
+    assert remote.is_remote("gs://bucket/folder")
+    assert not remote.is_remote("C://folder".replace("//", "\\"))
+    assert not remote.is_remote("folder/picture.png")
+    with pytest.raises(MissingExtraError, match="dropbox://"):
+        remote.file_system("dropbox")

@@ -1,0 +1,224 @@
+"""Every input once, whoever answers it and however often that is interrupted."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.batch.conftest import Answer, parts, rows
+
+import tumorlens
+from tumorlens import bundle
+from tumorlens.batch import local
+from tumorlens.batch.columns import Tally
+from tumorlens.batch.local import LocalEngine
+from tumorlens.batch.run import Batch, Options, report
+from tumorlens.errors import BatchError
+from tumorlens.inference.records import record
+
+Parts = dict[str, bytes]
+
+
+def test_rows_are_the_records(
+    archive: Path, answer: Answer, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    found = answer(archive)
+    assert (found.complete, found.tally.inputs, found.inputs) == (True, 301, 301)
+    assert found.tally.errors == {"corrupt": 1}
+    assert found.tally.answers == {"classified": 300}
+    assert sum(found.tally.labels.values()) == 300
+    assert found.runs[0].skipped == 1
+    made = rows(tmp_path / "out")
+    assert [row["path"] for row in made] == sorted(
+        str(path) for path in archive.rglob("site*/*.png")
+    )
+    classifier = tumorlens.load(tiny_bundle, threads=1)
+    expected = record(classifier.predict(made[7]["path"]))
+    for name in ("path", "decision", "label", "reason", "probabilities", "model"):
+        assert made[7][name] == expected[name]
+    assert made[7]["level"] == "picture"
+    assert len(made[7]["sha256"]) == 64
+
+
+def test_what_cannot_be_used_is_a_row(archive: Path, answer: Answer, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(archive / "site 1" / "broken.png", tmp_path / "in")
+    (tmp_path / "in" / "gone.png").symlink_to("nowhere")
+    answer(tmp_path / "in")
+    broken, gone = rows(tmp_path / "out")
+    assert (broken["error"]["kind"], gone["error"]["kind"]) == ("corrupt", "missing")
+    assert str(tmp_path / "in" / "broken.png") in broken["error"]["message"]
+    assert broken["decision"] is None
+    assert broken["sha256"]
+
+
+def test_series_and_slices(
+    write_series: Callable[..., list[bytes]], answer: Answer, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for index, data in enumerate(write_series(5)):
+        (tmp_path / "in" / f"{index}.dcm").write_bytes(data)
+    found = answer(tmp_path / "in")
+    made = rows(tmp_path / "out")
+    assert [row["level"] for row in made] == ["series"] + ["slice"] * 5
+    assert [row["index"] for row in made[1:]] == [0, 1, 2, 3, 4]
+    assert {row["sha256"] for row in made} == {made[0]["sha256"]}
+    assert {row["series"]["series_instance_uid"] for row in made} == {"1.2.3"}
+    assert (found.tally.inputs, found.tally.rows, sum(found.tally.answers.values())) == (1, 6, 1)
+
+
+def test_two_processes_make_the_same_parts(
+    archive: Path, answer: Answer, once: Parts, tmp_path: Path
+) -> None:
+    answer(archive, engine=LocalEngine(2))
+    assert parts(tmp_path / "out") == once
+
+
+def test_four_jobs_make_the_same_parts(
+    archive: Path, answer: Answer, once: Parts, tmp_path: Path
+) -> None:
+    for part in (2, 0, 3):
+        found = answer(archive, part=part, parts=4)
+        assert (found.complete, found.inputs) == (False, None)
+    assert 0 < len(parts(tmp_path / "out")) < len(once)
+    assert answer(archive, part=1, parts=4).inputs == 301
+    assert parts(tmp_path / "out") == once
+
+
+def test_a_second_run_answers_nothing(archive: Path, answer: Answer, tmp_path: Path) -> None:
+    answer(archive)
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "records").iterdir()}
+    again = answer(archive)
+    assert (again.runs[0].answered, again.tally.inputs) == (0, 301)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "records").iterdir()} == times
+
+
+def test_killed_at_any_moment_and_resumed(
+    archive: Path, tiny_bundle: Path, once: Parts, tmp_path: Path
+) -> None:
+    draw = random.Random(0)
+    command = [
+        sys.executable, "-m", "tumorlens", "batch", str(archive), "--out", str(tmp_path / "out"),
+        "--bundle", str(tiny_bundle), "--processes", "2",
+    ]  # fmt: skip
+    killed = 0
+    for _ in range(6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(draw.uniform(0.3, 2.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+    assert killed
+    subprocess.run(command, check=False, capture_output=True)
+    # A worker of a killed run may have been just about to give its part the name that it has now.
+    assert visible(parts(tmp_path / "out")) == once
+    assert report(str(tmp_path / "out")).tally.inputs == 301
+
+
+def visible(found: Parts) -> Parts:
+    """Without what was being written when its process was killed."""
+    return {name: data for name, data in found.items() if not name.startswith(".")}
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text() if sys.platform == "linux" else ""
+    return [int(child) for child in text.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_worker_that_is_killed_is_replaced(
+    archive: Path, tiny_bundle: Path, once: Parts, tmp_path: Path
+) -> None:
+    options = Options(source=str(archive), out=str(tmp_path / "out"), bundle=str(tiny_bundle))
+    before = set(own_children())
+    killed: list[int] = []
+
+    def watch(_: Tally) -> None:
+        if len(killed) < 2:
+            workers = [pid for pid in own_children() if pid not in before and pid not in killed]
+            os.kill(workers[0], signal.SIGKILL)
+            killed.append(workers[0])
+
+    found = Batch(options).run(LocalEngine(1), watch)
+    assert len(killed) == 2
+    assert found.tally.errors == {"corrupt": 1}
+    assert visible(parts(tmp_path / "out")) == once
+
+
+def own_children() -> list[int]:
+    """Processes that any thread of this one started."""
+    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+
+def test_an_input_that_ends_every_process_costs_itself_alone(
+    archive: Path, answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("000", "003", "006", "009"):
+        shutil.copy(archive / "site 0" / f"{name}.png", tmp_path / "in")
+    (tmp_path / "in" / "003.png").rename(tmp_path / "in" / "003 deadly.png")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    monkeypatch.setattr(local, "_SERVICE", "deadly:service")
+    found = answer(tmp_path / "in")
+    assert found.tally.errors == {"crash": 1}
+    assert [row["error"] is not None for row in rows(tmp_path / "out")] == [
+        False, True, False, False,
+    ]  # fmt: skip
+
+
+def test_another_bundle_starts_anew(
+    archive: Path, answer: Answer, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    answer(archive)
+    old = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(old.info, version="2.0.0", temperature=9.0)
+    bundle.save(tmp_path / "warmer", info, old.model)
+    for name, replaced in ((tiny_bundle, None), (tmp_path / "warmer", "tiny 1.2.3")):
+        options = Options(source=str(archive), out=str(tmp_path / "out"), bundle=str(name))
+        assert Batch(options).replaced == replaced
+    found = answer(archive, bundle=str(tmp_path / "warmer"))
+    assert found.runs[0].answered == found.tally.inputs == 301
+    assert {row["model"]["version"] for row in rows(tmp_path / "out") if row["model"]} == {"2.0.0"}
+
+
+def test_inputs_that_change_or_go(archive: Path, answer: Answer, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(archive, folder)
+    answer(folder)
+    (folder / "site 0" / "000.png").unlink()
+    shutil.copy(folder / "site 0" / "003.png", folder / "site 0" / "006.png")
+    shutil.copy(folder / "site 0" / "003.png", folder / "site 0" / "new.png")
+    found = answer(folder)
+    assert found.tally.inputs == 301
+    assert 0 < found.runs[0].answered < 301
+    made = {Path(row["path"]).name: row["sha256"] for row in rows(tmp_path / "out")}
+    assert len(made) == 301
+    assert made["006.png"] == made["003.png"] == made["new.png"]
+    assert "000.png" not in made
+
+
+def test_a_folder_keeps_to_its_input(archive: Path, answer: Answer) -> None:
+    answer(archive / "site 0")
+    with pytest.raises(BatchError, match=r"holds the answers of .*site 0; take another folder"):
+        answer(archive)
+
+
+def test_no_batch_there(tmp_path: Path) -> None:
+    with pytest.raises(BatchError, match="holds no batch"):
+        report(str(tmp_path))
+
+
+def test_answers_that_cannot_be_written(archive: Path, answer: Answer, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "records").write_text("no folder")
+    with pytest.raises(BatchError, match="no answers can be written"):
+        answer(archive)

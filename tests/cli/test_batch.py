@@ -1,0 +1,74 @@
+"""The command: what it writes, says and exits with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.cli import main as cli
+from tumorlens.imaging import encode
+
+
+@pytest.fixture
+def folder(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
+    place = tmp_path / "in"
+    place.mkdir()
+    for index in range(3):
+        (place / f"{index}.png").write_bytes(encode.png(np.roll(head, index)))
+    return place
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code."""
+    monkeypatch.setattr("sys.argv", ["tumorlens", "batch", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_answers_summary_and_status(
+    folder: Path, tiny_bundle: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    common = (folder, "--out", tmp_path / "out", "--bundle", tiny_bundle)
+    assert run(monkeypatch, *common, "--processes", 1) == 0
+    out, err = capfd.readouterr()
+    assert "answered" in out
+    assert "complete" in out
+    assert "summary.html" in err
+    assert "not a medical device" in err
+    page = (tmp_path / "out" / "summary.html").read_text("utf-8")
+    assert str(folder) in page
+    assert run(monkeypatch, *common, "--status") == 0
+    assert "tiny 1.2.3: complete" in capfd.readouterr().out
+
+
+def test_an_input_that_fails_is_told_by_the_exit_code(
+    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.png").write_bytes(b"no picture")
+    code = run(monkeypatch, folder, "--out", tmp_path / "out", "--bundle", tiny_bundle)
+    assert code == 3
+
+
+def test_wrong_usage(
+    folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = ("--out", tmp_path / "out")
+    assert run(monkeypatch, folder, *out, "--num-parts", 2, "--part-id", 2) == 2
+    assert "below 2" in capfd.readouterr().err
+    assert run(monkeypatch, tmp_path / "none", *out) == 1
+    assert "no such file or folder" in capfd.readouterr().err
+    assert run(monkeypatch, folder, *out, "--bundle", "nothing") == 4
+
+
+def test_nothing_to_answer(
+    tmp_path: Path, tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    code = run(monkeypatch, tmp_path / "empty", "--out", tmp_path / "out", "--bundle", tiny_bundle)
+    assert code == 3
+    assert "holds no picture" in capfd.readouterr().err
