@@ -46,7 +46,13 @@ def _draw(axes: Axes, metric: str, title: str) -> None:
     robust = [_values(name, metric) if name else None for _, name, _ in PLACES]
     places = np.arange(len(PLACES), dtype=np.float64)
     _bars(axes, places - 0.19, plain, ORANGE, "trained in the usual way")
-    _bars(axes, places + 0.19, robust, BLUE, "trained with outlines and other collections (bundled as default)")
+    _bars(
+        axes,
+        places + 0.19,
+        robust,
+        BLUE,
+        "trained with outlines and other collections (bundled as default)",
+    )
     axes.set_xticks(places, [words for _, _, words in PLACES], fontsize=9)
     axes.set_ylim(0, 1.12 if metric == "accuracy" else 0.85)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")

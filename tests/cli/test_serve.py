@@ -79,3 +79,10 @@ def test_web_build(tmp_path: Path, tiny_bundle: Path) -> None:
     ).read_bytes()
     assert (folder / "ort-wasm-simd-threaded.wasm").read_bytes()[:4] == b"\0asm"
     assert "https://" not in (folder / "index.html").read_text("utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_endless_tokens_are_refused() -> None:
+    found = CliRunner().invoke(serve.command, ["--token-file", "/dev/zero"])
+    assert found.exit_code == 2
+    assert "is larger than" in found.stderr

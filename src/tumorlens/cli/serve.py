@@ -12,6 +12,8 @@ from tumorlens.labels import RESEARCH_NOTICE
 if TYPE_CHECKING:
     from tumorlens.server.settings import Settings
 
+_MAX_TOKEN_BYTES = 1 << 20
+
 
 @click.command("serve", short_help="Serve the page and the HTTP interface.",
                epilog="Example: tumorlens serve --port 8000")  # fmt: skip
@@ -87,8 +89,15 @@ def _settings(
 
 
 def _tokens(path: Path) -> tuple[str, ...]:
-    """Read one token a line; a short one could be guessed."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    """Read one token a line; a short one could be guessed.
+
+    A pipe will do, as shells make them for secrets; a device that never ends will not.
+    """
+    with path.open("rb") as file:
+        text = file.read(_MAX_TOKEN_BYTES + 1)
+    if len(text) > _MAX_TOKEN_BYTES:
+        raise click.UsageError(f"--token-file is larger than {_MAX_TOKEN_BYTES} bytes")
+    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens or min(map(len, tokens)) < 16:
         raise click.UsageError("--token-file needs tokens of at least 16 characters, one a line")

@@ -1,10 +1,10 @@
 """A few worker processes, and who may use them when.
 
 A job begins in the quick lane. Where it takes longer than ``quick_seconds`` while somebody else
-waits, it moves to the slow lane, which has room for few, and its process lets others go first: so
-what takes long, by accident or on purpose, never holds all processes. Where the slow lane is full,
-it is stopped and begins again there later, once. Clients take turns, and so do the requests of a
-client. A job ends at its deadline, with its process; another process takes its place.
+waits, it moves to the slow lane, which has room for few: so what takes long, by accident or on
+purpose, never holds all processes. Where the slow lane is full, it is stopped and begins again
+there later, once. Clients take turns, and so do the requests of a client. A job ends at its
+deadline, with its process; another process takes its place.
 """
 
 import contextlib
@@ -27,6 +27,9 @@ LOG: Final = logging.getLogger(__name__)
 MIB: Final = 1 << 20
 _RESTART_SECONDS: Final = 1.0
 _CPU_SECONDS_MORE: Final = 5.0
+_LOOK_AGAIN_SECONDS: Final = 0.05
+_STARVED: Final = 6.0
+"""Times ``quick_seconds`` after which a job that got little CPU time counts as long, too."""
 _QUICK: Final = "quick"
 _SLOW: Final = "slow"
 _DEADLINE: Final = "deadline"
@@ -45,7 +48,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     spare: int = 1
     """Processes more, so that one that is replaced is not missed."""
     quick_seconds: float = 0.5
-    """How long a job may keep others waiting."""
+    """CPU time that a job may use while others wait."""
     memory_bytes: int = 2048 * MIB
     """Memory that a job may take in its process."""
 
@@ -81,6 +84,8 @@ class _Running:
     process: WorkerProcess
     lane: str
     since: float
+    cpu_since: float | None
+    """CPU time that the process had used before."""
     verdict: str | None = None
     """Why it was ended."""
 
@@ -218,9 +223,8 @@ class Pool:
             while not self._closed:
                 if (lane := self._lane()) is not None:
                     job = self._waiting[lane].pop()
-                    running = _Running(job, process, lane, time.monotonic())
-                    if lane == _SLOW:
-                        process.give_way()
+                    now, cpu = time.monotonic(), process.cpu_seconds()
+                    running = _Running(job, process, lane, now, cpu)
                     self._running.append(running)
                     self._changed.notify_all()
                     return running
@@ -286,8 +290,7 @@ class Pool:
             _fail(job, WorkerFaultError(str(last.get("fault"))))
         else:
             _succeed(job, Outcome(parts, self._error(job, last, verdict)))
-        is_whole = verdict is None and not running.process.gives_way
-        return is_whole and last is not None and _is_reusable(last)
+        return verdict is None and last is not None and _is_reusable(last)
 
     def _error(
         self, job: _Job, last: dict[str, Any] | None, verdict: str | None
@@ -334,7 +337,7 @@ class Pool:
         quick = [running for running in self._running if running.lane == _QUICK]
         needed = len(waiting) - sum(running.verdict is not None for running in quick)
         for running in quick:
-            long = now - running.since >= self._settings.quick_seconds
+            long = self._is_long(running, now)
             if not long or running.verdict is not None or not waiting.has_other(running.job.turn):
                 continue
             if needed <= 0:
@@ -342,10 +345,17 @@ class Pool:
             needed -= 1
             if self._count(_SLOW) < self._settings.slow:
                 running.lane = _SLOW
-                running.process.give_way()
                 self._changed.notify_all()
             else:
                 self._end(running, _EVICTED)
+
+    def _is_long(self, running: _Running, now: float) -> bool:
+        """Whether it has worked for long: on a busy machine even what is quick waits for long."""
+        quick, elapsed = self._settings.quick_seconds, now - running.since
+        used = running.process.cpu_seconds() if elapsed >= quick else None
+        if used is None or running.cpu_since is None:
+            return elapsed >= quick
+        return used - running.cpu_since >= quick or elapsed >= _STARVED * quick
 
     def _until_next(self, now: float) -> float | None:
         """Seconds until something has to be looked at again."""
@@ -354,8 +364,8 @@ class Pool:
             if running.verdict is None:
                 times.append(running.since + running.job.seconds - now)
                 quick = running.since + self._settings.quick_seconds - now
-                if quick > 0:
-                    times.append(quick)
+                if quick > 0 or self._waiting[_QUICK]:
+                    times.append(max(quick, _LOOK_AGAIN_SECONDS))
         return max(0.0, min(times)) if times else None
 
     @staticmethod

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO, Final
 
 from tumorlens.errors import TumorlensError
@@ -12,7 +13,6 @@ from tumorlens.isolation import frames, worker
 from tumorlens.isolation.frames import BrokenFrameError, Message
 
 _START_SECONDS: Final = 120.0
-_SLOW_NICENESS: Final = 10
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -44,7 +44,6 @@ class WorkerProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, **_ONE_THREAD}, start_new_session=True,
         )  # fmt: skip
-        self.gives_way = False
         patience = threading.Timer(_START_SECONDS, self.kill)
         patience.start()
         try:
@@ -91,12 +90,14 @@ class WorkerProcess:
             raise WorkerDiedError
         return message
 
-    def give_way(self) -> None:
-        """Let other processes go first; for good: only root may take that back."""
-        self.gives_way = True
-        if sys.platform != "win32":
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self.pid, _SLOW_NICENESS)
+    def cpu_seconds(self) -> float | None:
+        """CPU time that it has used; None where that is not known (no ``/proc``)."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text("ascii")
+            fields = stat.rpartition(")")[2].split()  # behind the name, which may hold anything
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
