@@ -128,11 +128,17 @@ def test_killed_in_the_middle_it_goes_on_and_nothing_else_is_lost(spool: Spool, 
     assert again.unsent(made.key) == [("2.25.2", "class")]
 
 
-def test_what_lost_its_sender_goes_and_what_is_coming_in_stays(spool: Spool) -> None:
+def test_what_lost_its_sender_goes_and_what_is_coming_in_stays(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tumorlens.pacs.store._STALE_S", 0.0)
     lost, coming = spool.incoming / "lost", spool.incoming / "coming"
     for path in (lost, coming):
         path.write_bytes(b"half an image")
-    os.utime(lost, (0, 0))
+        os.utime(path, (0, 0))  # a clock that is wrong takes nobody's image away
+    spool.prune(0)
+    assert {path.name for path in spool.incoming.iterdir()} == {"lost", "coming"}
+    coming.write_bytes(b"half an image, and more")
     spool.prune(0)
     assert [path.name for path in spool.incoming.iterdir()] == ["coming"]
 

@@ -1,5 +1,6 @@
 """The queue: what was accepted stays, what is known changes nothing."""
 
+from tumorlens.pacs import operate
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
 
 
@@ -64,12 +65,16 @@ def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
     assert spool.unsent(one.key) == []
 
 
-def test_what_failed_is_tried_again_after_a_restart(spool: Spool) -> None:
+def test_what_failed_stays_aside_until_it_is_tried_again(spool: Spool) -> None:
     spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
-    spool.finish(one, FAILED)
-    assert spool.due(0) == []
-    assert len(Spool(spool.folder).due(0)) == 1
+    spool.finish(one, FAILED, "it ended the process that read it")
+    again = Spool(spool.folder)
+    assert again.due(0) == []
+    (status,) = operate.statuses(again)
+    assert (status.state, status.reason) == (FAILED, "it ended the process that read it")
+    assert operate.retry(again, operate.failed(again)) == 1
+    assert [waiting.state for waiting in spool.due(0)] == [RECEIVING]
 
 
 def test_a_postponed_study_waits(spool: Spool) -> None:

@@ -2,23 +2,28 @@
 
 import importlib.util
 import logging
+import os
 import signal
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from tumorlens.cli import pacs_queue
 from tumorlens.errors import MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
+    from tumorlens.pacs.journal import Journal
     from tumorlens.pacs.spool import Spool
     from tumorlens.pacs.tls import Tls
     from tumorlens.pacs.worker import Worker
 
+_GIB: Final = 1 << 30
 _NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -26,6 +31,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.group("pacs", short_help="Answer studies of a PACS.")
 def command() -> None:
     """Receive studies, or fetch them, and send structured reports and overlays back."""
+
+
+for _subcommand in (pacs_queue.status, pacs_queue.retry, pacs_queue.drop, pacs_queue.rebuild):
+    command.add_command(_subcommand)
 
 
 def _shared(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,6 +53,14 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
                      help="Threads of one forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
                      help="Delete images and answers so long after they were delivered."),
+        click.option("--quota-gib", type=click.FloatRange(0, min_open=True), metavar="GIB",
+                     help="Most that the spool may hold; beyond it images are refused."),
+        click.option("--study-seconds", type=click.FloatRange(1), default=60.0, show_default=True,
+                     help="Longest time for a study, and 0.5 s for each of its files and MiB."),
+        click.option("--study-gib", type=click.FloatRange(0.5), default=4.0, show_default=True,
+                     help="Most memory for a study."),
+        click.option("--audit-log", type=click.Path(path_type=Path, dir_okay=False),
+                     metavar="FILE", help="Default: audit.jsonl in the spool."),
         click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate (PEM)."),
         click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
         click.option("--tls-ca", type=_FILE, metavar="FILE",
@@ -64,30 +81,41 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
               help="AE title that may call; repeat.")  # fmt: skip
 @click.option("--quiet-seconds", type=click.FloatRange(0.1), default=30.0, show_default=True,
               help="A study is complete when nothing came for so long.")  # fmt: skip
+@click.option("--http-port", type=click.IntRange(0, 65535), metavar="PORT",
+              help="Serve /healthz and /metrics on this loopback port.")  # fmt: skip
 @_shared
 def listen(
-    host: str, port: int, allowed: tuple[str, ...], quiet_seconds: float, **shared: Any
-) -> None:
+    host: str, port: int, allowed: tuple[str, ...], quiet_seconds: float, http_port: int | None,
+    **shared: Any,
+) -> None:  # fmt: skip
     """Receive studies by C-STORE, and answer each when it stops arriving.
 
     Stops at Ctrl-C or SIGTERM, when the study in work is done; the rest stays in the queue.
     """
-    spool, worker, tls = _prepared(quiet_s=quiet_seconds, **shared)
-    from tumorlens.pacs import node
-    from tumorlens.pacs.settings import NodeSettings
+    with _prepared(quiet_s=quiet_seconds, **shared) as ready, ExitStack() as closing:
+        from tumorlens.pacs import node
+        from tumorlens.pacs.health import Health, HealthServer
+        from tumorlens.pacs.identifying import Isolated
+        from tumorlens.pacs.settings import NodeSettings
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    settings = NodeSettings(host, port, shared["ae_title"], allowed, tls)
-    server = node.start(settings, spool)
-    bound = server.server_address[1]
-    click.echo(f"tumorlens: {shared['ae_title']} listening on {host}:{bound!s}", err=True)
-    try:
-        worker.run(stop)
-    finally:
-        server.shutdown()
-        spool.close()
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        identifier = Isolated()
+        closing.callback(identifier.close)
+        settings = NodeSettings(host, port, shared["ae_title"], allowed, ready.tls)
+        server = node.start(settings, ready.spool, identifier, ready.journal)
+        closing.callback(server.shutdown)
+        if http_port is not None:
+            health = Health(ready.spool, ready.worker, server, ready.journal)
+            web = HealthServer(health, http_port)
+            closing.callback(web.close)
+            click.echo(f"tumorlens: /healthz and /metrics on 127.0.0.1:{web.port}", err=True)
+        bound = server.server_address[1]
+        click.echo(f"tumorlens: {shared['ae_title']} listening on {host}:{bound!s}", err=True)
+        ready.journal.record("started")
+        ready.worker.run(stop)
+        ready.journal.record("stopped")
 
 
 @command.command("pull")
@@ -104,31 +132,45 @@ def pull(
     filters = {keyword: value for keyword, value in asked.items() if value}
     if not filters:
         raise click.UsageError("say which studies: --study, --patient-id or --date")
-    spool, worker, tls = _prepared(quiet_s=0.0, **shared)
-    from tumorlens.pacs import pull as puller
-    from tumorlens.pacs.web import WebServer
+    with _prepared(quiet_s=0.0, **shared) as ready:
+        from tumorlens.pacs import pull as puller
+        from tumorlens.pacs.web import WebServer
 
-    count = puller.pull(WebServer(url, tls, shared["web_ca"]), filters, spool)
-    click.echo(f"tumorlens: fetched {count} instances", err=True)
-    worker.once()
-    spool.prune(3600 * shared["keep_hours"])
-    waiting = sum(number for state, number in spool.counts().items() if state != "sent")
-    spool.close()
+        server = WebServer(url, ready.tls, shared["web_ca"])
+        count = puller.pull(server, filters, ready.spool)
+        click.echo(f"tumorlens: fetched {count} instances", err=True)
+        ready.worker.once()
+        ready.spool.prune(3600 * shared["keep_hours"])
+        counts = ready.spool.counts()
+    waiting = sum(counts.get(state, 0) for state in ("receiving", "made"))
     if waiting:
         click.echo(f"tumorlens: {waiting} studies not answered yet; run again", err=True)
+    if aside := counts.get("failed", 0):
+        click.echo(f"tumorlens: {aside} studies set aside; see 'tumorlens pacs status'", err=True)
+    if waiting or aside:
         click.get_current_context().exit(1)
 
 
+class _Ready(NamedTuple):
+    spool: "Spool"
+    worker: "Worker"
+    journal: "Journal"
+    tls: "Tls | None"
+
+
+@contextmanager
 def _prepared(
     *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
+    quota_gib: float | None, study_seconds: float, study_gib: float, audit_log: Path | None,
     tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, web_ca: Path | None,
     quiet_s: float,
-) -> "tuple[Spool, Worker, Tls | None]":  # fmt: skip
+) -> Iterator[_Ready]:  # fmt: skip
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise MissingExtraError("tumorlens pacs", "pacs")
-    import tumorlens
+    from tumorlens import bundle as bundles
+    from tumorlens.pacs.answering import IsolatedAnswerer
     from tumorlens.pacs.destination import destination
-    from tumorlens.pacs.spool import Spool
+    from tumorlens.pacs.upkeep import claim
     from tumorlens.pacs.worker import Worker
 
     tls = _tls(tls_cert, tls_key, tls_ca)
@@ -139,10 +181,21 @@ def _prepared(
         raise click.BadParameter(str(error), param_hint="--send-to") from error
     _log_only_our_words()
     click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
-    classifier = tumorlens.load(bundle, threads=threads)
-    spool = Spool(folder)
-    worker = Worker(spool, classifier, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours)
-    return spool, worker, tls
+    bundles.load(bundle)  # what is wrong with it is told here, not by a worker process
+    os.umask(0o077)
+    with ExitStack() as closing:
+        spool = pacs_queue.open_spool(folder, int(quota_gib * _GIB) if quota_gib else None)
+        closing.callback(spool.close)
+        closing.enter_context(claim(spool))
+        journal = pacs_queue.open_journal(audit_log or folder / pacs_queue.AUDIT_FILE, rotate=True)
+        closing.callback(journal.close)
+        answerer = IsolatedAnswerer(bundle, threads, study_seconds, int(study_gib * _GIB))
+        closing.callback(answerer.close)
+        worker = Worker(
+            spool, None, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, answerer=answerer,
+            journal=journal,
+        )  # fmt: skip
+        yield _Ready(spool, worker, journal, tls)
 
 
 def _tls(certificate: Path | None, key: Path | None, authorities: Path | None) -> "Tls | None":

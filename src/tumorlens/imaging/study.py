@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from tumorlens.errors import InputError
 from tumorlens.imaging import finder, reader
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.dicom.derived import is_own, is_referable, making
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.facts import SliceFacts
 from tumorlens.imaging.image import MedicalImage
@@ -84,3 +85,25 @@ def source_headers(slices: Sequence[SliceFacts]) -> list[Dataset]:
         if key not in known:
             known[key] = source_header(place)
     return [known[place.path, place.member] for place in slices]
+
+
+def readable_headers(paths: Sequence[Path]) -> tuple[list[Dataset], int]:
+    """Headers of the DICOM files of one study, and how many of them this package wrote.
+
+    Files that cannot be read, or lack what an object needs to refer to them, are passed over; of
+    several studies the first counts. What this package wrote is counted, not returned.
+    """
+    headers: list[Dataset] = []
+    own = 0
+    for path in paths:
+        try:
+            with reader.open_file(str(path)) as file, making("report", path.name):
+                header = parse(file, path.name, pixels=False)
+                wrote, usable = is_own(header), is_referable(header)
+                other = headers and header.StudyInstanceUID != headers[0].StudyInstanceUID
+        except InputError:
+            continue
+        own += wrote
+        if usable and not wrote and not other:
+            headers.append(header)
+    return headers, own

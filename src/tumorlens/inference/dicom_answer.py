@@ -1,11 +1,12 @@
 """An answer as DICOM objects: a structured report, and a secondary capture of the overlay."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import CorruptInputError, MissingExtraError
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.study import source_headers
+from tumorlens.imaging.study import readable_headers, source_headers
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.display import MAP_CAPTION, displayed_slice
 from tumorlens.inference.explanation import draw
@@ -89,6 +90,34 @@ def dicom_study_answer(
     algorithm = Algorithm(model.name, model.version, model.sha256)
     said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
     return report(headers, said, algorithm, study.path, of="study")
+
+
+def unusable_answer(
+    classifier: Classifier, paths: Sequence[Path], reason: str
+) -> "DicomObject | None":
+    """A report that no image of a study can be used, and why, for whoever sent it.
+
+    ``paths`` are the study's files; those without readable header are passed over. None where all
+    of them are objects that this package wrote. Raises ``InputError`` where no file can be
+    referred to, ``MissingExtraError`` without the extra ``pacs``.
+    """
+    try:
+        from tumorlens.imaging.dicom.derived import Algorithm
+        from tumorlens.imaging.dicom.report import Reported, report
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing DICOM", "pacs") from error
+
+    headers, own = readable_headers(paths)
+    if own and not headers:
+        return None
+    if not headers:
+        raise CorruptInputError("no file has a readable header")
+    said = Reported(
+        decision=REJECTED, label=None, reason="", summary=reason, tumor_probability=None,
+        probabilities={}, shown=(0, None),
+    )  # fmt: skip
+    model = classifier.model
+    return report(headers, said, Algorithm(model.name, model.version, model.sha256), "study")
 
 
 def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":

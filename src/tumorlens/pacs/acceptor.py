@@ -1,67 +1,204 @@
 """Takes connections, so that no peer can hold up the others or fill the memory."""
 
 import logging
+import selectors
 import socket
 import sys
 import threading
 from collections.abc import Callable
-from socketserver import TCPServer
-from typing import Final
+from typing import Any, Final
 
 from pynetdicom import events
 from pynetdicom.transport import ThreadedAssociationServer
 
+from tumorlens.pacs.connections import (
+    MAX_OPENING,
+    MAX_SILENT,
+    Associations,
+    Connection,
+    Stage,
+    end,
+)
 from tumorlens.pacs.tls import why
 
 log = logging.getLogger(__name__)
 
 SILENCE_S: Final = 60.0
-"""A peer that says nothing for so long in the middle of a message, or a handshake, is let go."""
+"""A peer that says nothing for so long in the middle of a message is let go."""
 MAX_PDU_BYTES: Final = 1024 * 1024
 """Length that a peer may state for one protocol data unit; we ask for 16 KiB (PS3.8 D.1)."""
+_POLL_S: Final = 0.5
+_MAX_REQUESTS: Final = 64
+"""Requests of an association that wait for their answer; a peer may send one (PS3.7 D.3.3.3)."""
+_BACKLOG: Final = 128
+_TOO_MANY: Final = (0x02, 0x03, 0x02)
+"""Rejected transient, by the presentation related provider: local limit exceeded (PS3.8 9.3.4)."""
 
-_Connection = socket.socket | tuple[bytes, socket.socket]
+_Request = socket.socket | tuple[bytes, socket.socket]
 
 
 class Acceptor(ThreadedAssociationServer):
-    """pynetdicom's server, which shakes hands (TLS) in the thread of the connection.
+    """pynetdicom's server, with limits that only count what they are meant for.
 
-    pynetdicom does so in the thread that accepts: there one peer that says nothing would shut out
-    all others for ever.
+    pynetdicom gives every connection two threads that look a thousand times a second whether
+    something came, counts it as an association, and shakes hands (TLS) in the thread that accepts.
+    Here a connection waits in a selector until its first byte comes, and has a thread of its own
+    from then on.
     """
 
     daemon_threads = True  # a handshake that hangs must not hold up the end of the process
+    request_queue_size = _BACKLOG
 
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Take a connection as it is."""
-        assert self.socket is not None
-        connection, address = self.socket.accept()
-        connection.settimeout(SILENCE_S)
-        return connection, address
-
-    def finish_request(self, request: _Connection, client_address: tuple[str, int] | str) -> None:
-        """Shake hands where TLS is asked for, then start the association."""
-        if self.ssl_context is not None and isinstance(request, socket.socket):
-            try:
-                request = self.ssl_context.wrap_socket(request, server_side=True)
-            except OSError as error:  # ssl's and the peer's going away are both of this kind
-                log.warning("refused a connection from %s: TLS (%s)", client_address[0], why(error))
-                request.close()
-                return
-        super().finish_request(request, client_address)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """See ``AssociationServer``."""
+        self.silent, self.opening = Stage(MAX_SILENT), Stage(MAX_OPENING)
+        self.associations = Associations()
+        self._stop, self._stopped = threading.Event(), threading.Event()
+        super().__init__(*arguments, **options)
 
     def start(self) -> None:
         """Listen in threads of its own until ``shutdown``."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def serve_forever(self, poll_interval: float = _POLL_S) -> None:
+        """Accept connections, and hand those on that have said something."""
+        listening = self.socket
+        assert listening is not None
+        listening.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(listening, selectors.EVENT_READ)
+            while not self._stop.is_set():
+                try:
+                    self._look(listening, selector, poll_interval)
+                except Exception as error:  # nothing may end this thread: no threads left, ...
+                    log.error("could not take a connection: %s", type(error).__name__)
+                    self._stop.wait(_POLL_S)
+            for key in list(selector.get_map().values()):
+                if key.data is not None:
+                    key.data.socket.close()
+        self._stopped.set()
+
+    def _look(
+        self, listening: socket.socket, selector: selectors.BaseSelector, seconds: float
+    ) -> None:
+        for key, _ in selector.select(seconds):
+            if key.fileobj is listening:
+                self._accept(listening, selector)
+            else:
+                self._hand_on(key.data, selector)
+        for one in self.silent.late():
+            self._close(one, selector)
+        for one in self.opening.late():
+            one.end()
+        self.associations.end_idle(SILENCE_S)
+        self.service_actions()
+
+    def _accept(self, listening: socket.socket, selector: selectors.BaseSelector) -> None:
+        try:
+            connection, address = listening.accept()
+        except BlockingIOError:  # the peer has gone again
+            return
+        except OSError as error:  # no file handles left
+            log.error("could not take a connection: %s", why(error))
+            if (oldest := self.silent.make_room()) is not None:
+                self._close(oldest, selector)
+            else:
+                self._stop.wait(_POLL_S)
+            return
+        connection.setblocking(True)
+        connection.settimeout(SILENCE_S)
+        one = Connection(connection, address[0])
+        selector.register(connection, selectors.EVENT_READ, one)
+        if (leaving := self.silent.enter(one)) is not None:
+            self._close(leaving, selector)
+
+    @staticmethod
+    def _close(one: Connection, selector: selectors.BaseSelector) -> None:
+        selector.unregister(one.socket)
+        one.socket.close()
+
+    def _hand_on(self, one: Connection, selector: selectors.BaseSelector) -> None:
+        selector.unregister(one.socket)
+        self.silent.leave(one)
+        if (leaving := self.opening.enter(one)) is not None:
+            leaving.end()
+        try:
+            address = one.socket.getpeername()
+        except OSError:
+            one.socket.close()
+            return
+        self.process_request(one.socket, address)
+
+    def finish_request(self, request: _Request, client_address: tuple[str, int] | str) -> None:
+        """Shake hands where TLS is asked for, then start the association."""
+        if self.ssl_context is not None and isinstance(request, socket.socket):
+            secure = self.ssl_context.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            )
+            # Another object for the same connection: this one can be ended while it shakes hands.
+            one = Connection(secure, str(client_address[0]))
+            if (leaving := self.opening.enter(one)) is not None:
+                leaving.end()
+            try:
+                secure.do_handshake()
+            except OSError as error:  # ssl's and the peer's going away are both of this kind
+                log.warning("refused a connection from %s: TLS (%s)", client_address[0], why(error))
+                self.opening.leave(one)
+                secure.close()
+                return
+            request = secure
+        super().finish_request(request, client_address)
+
+    def admit(self, event: events.Event, allowed: tuple[str, ...]) -> None:
+        """Count an association that is asked for, or reject it; for ``EVT_REQUESTED``.
+
+        Those of titles that are not allowed are left to pynetdicom, which says so to the peer.
+        """
+        association = event.assoc
+        transport, asked = association.dul.socket, association.requestor.primitive
+        if transport is not None and transport.socket is not None:
+            self.opening.leave(transport.socket)
+        title = str(getattr(asked, "calling_ae_title", ""))
+        if title not in allowed:
+            return
+        address = association.requestor.address
+        if not self.associations.admit(association, str(address), title):
+            log.warning("rejected an association from %s: too many at a time", address)
+            association.acse.send_reject(*_TOO_MANY)
+            association.kill()
+
+    def heard(self, event: events.Event) -> None:
+        """Note that something came; for ``EVT_DATA_RECV``.
+
+        What is not an image is held in memory as it comes: a peer that sends more of it than any
+        request needs, or goes on asking without waiting for answers, is let go.
+        """
+        association = event.assoc
+        self.associations.heard(association)
+        message = association.dimse.message
+        held = 0
+        if message is not None:
+            held = sum(
+                stream.tell()
+                for stream in (message.encoded_command_set, message.data_set)
+                if stream is not None
+            )
+        if held > MAX_PDU_BYTES or association.dimse.msg_queue.qsize() > _MAX_REQUESTS:
+            log.warning("closed a connection: more requests, or longer ones, than are taken")
+            end(association)
+
     def shutdown(self) -> None:
         """Stop listening; pynetdicom's own way is for servers that its AE has started."""
-        TCPServer.shutdown(self)
+        self._stop.set()
+        self._stopped.wait()
         self.server_close()
+        while (one := self.opening.make_room()) is not None:
+            one.end()
+        self.associations.end_all()
 
     def handle_error(
         self,
-        request: _Connection,  # noqa: ARG002
+        request: _Request,  # noqa: ARG002
         client_address: tuple[str, int] | str,
     ) -> None:
         """Say what kind of error it was: socketserver would print the whole of it."""

@@ -5,13 +5,15 @@ from typing import Final, cast
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
 
-from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
-from tumorlens.imaging.dicom.parse import parse
+from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.pacs.acceptor import Acceptor, guard
-from tumorlens.pacs.reception import discard_unfinished, incoming, receive_into
+from tumorlens.pacs.identifying import Here, Identifier, UnreadableError
+from tumorlens.pacs.journal import Journal
+from tumorlens.pacs.private import SpoolError
+from tumorlens.pacs.reception import Incoming, discard_unfinished, incoming, receive_into
 from tumorlens.pacs.settings import NodeSettings
-from tumorlens.pacs.spool import Spool
+from tumorlens.pacs.spool import OtherContentError, Spool
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +22,117 @@ SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
+OTHER_CONTENT: Final = 0xC111
+"""Of those that say "cannot understand": the UID is known, with other pixels."""
+_NO_LIMIT: Final = 1 << 30
+"""pynetdicom counts connections as associations; ``Acceptor`` counts better."""
 
 
-def start(settings: NodeSettings, spool: Spool) -> Acceptor:
+class _Reception:
+    """What the handlers of the events share."""
+
+    def __init__(
+        self, settings: NodeSettings, spool: Spool, identifier: Identifier, journal: Journal
+    ) -> None:
+        self._settings, self._spool = settings, spool
+        self._identifier, self._journal = identifier, journal
+        self.acceptor: Acceptor | None = None
+
+    def requested(self, event: events.Event) -> None:
+        if self.acceptor is not None:
+            self.acceptor.admit(event, self._settings.allowed)
+
+    def accepted(self, event: events.Event) -> None:
+        peer = event.assoc.requestor
+        self._journal.record(
+            "association", peer=str(peer.address), title=str(peer.ae_title)
+        )  # fmt: skip
+
+    def heard(self, event: events.Event) -> None:
+        if self.acceptor is not None:
+            self.acceptor.heard(event)
+
+    def rejected(self, event: events.Event) -> None:
+        """Tell both titles: one of them is why, and who sets up the PACS needs to know which."""
+        peer = event.assoc.requestor
+        called = peer.primitive.called_ae_title if peer.primitive else ""
+        log.warning(
+            "rejected an association from %s: it calls itself %a, and this node %a",
+            peer.address,
+            peer.ae_title,
+            called,
+        )
+        self._journal.record(
+            "association_rejected", peer=str(peer.address), title=str(peer.ae_title)
+        )
+
+    def store(self, event: events.Event) -> int:
+        """Keep the instance, then say so."""
+        if self.acceptor is None:
+            return self._store(event)
+        with self.acceptor.associations.busy(event.assoc):
+            return self._store(event)
+
+    def _store(self, event: events.Event) -> int:
+        peer = str(event.assoc.requestor.address)
+        try:
+            received = incoming(event)
+        except OSError:
+            return self._refuse(CANNOT_UNDERSTAND, peer, "nothing came")
+        status, kept = self._keep(
+            received, getattr(event.request, "AffectedSOPInstanceUID", None), peer
+        )
+        if not kept:
+            received.discard()
+        return status
+
+    def _keep(self, received: Incoming, announced: object, peer: str) -> tuple[int, bool]:
+        """Status, and whether the file is in the spool now."""
+        try:
+            file = received.finish()
+            found = self._identifier.identify(file, peer)
+            if not found.study_uid or found.sop_instance_uid != announced:
+                return self._refuse(DOES_NOT_MATCH, peer, "not what was announced"), False
+            new = self._spool.accept(found.study_uid, found.sop_instance_uid, file, found.digest)
+        except UnreadableError as error:
+            return self._refuse(CANNOT_UNDERSTAND, peer, str(error)), False
+        except OtherContentError as error:
+            return self._refuse(OTHER_CONTENT, peer, str(error)), False
+        except (OSError, SpoolError, WorkerFaultError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            return self._refuse(OUT_OF_RESOURCES, peer, f"could not be kept: {why}"), False
+        key = self._spool.key(found.study_uid)
+        self._journal.record("received" if new else "received_again", study=key, peer=peer)
+        return SUCCESS, new
+
+    def _refuse(self, status: int, peer: str, why: str) -> int:
+        log.warning("refused an instance from %s (status %04X): %s", peer, status, why)
+        self._journal.record("refused", peer=peer, status=f"{status:04X}", reason=why)
+        return status
+
+
+def start(
+    settings: NodeSettings, spool: Spool, identifier: Identifier | None = None,
+    journal: Journal | None = None,
+) -> Acceptor:  # fmt: skip
     """Listen in threads of its own; ``shutdown`` of the result ends that.
 
-    Raises ``ValueError`` where nobody is allowed to call: to pynetdicom an empty list means all.
+    Headers are read by ``identifier``, or without one in this process. Raises ``ValueError``
+    where nobody is allowed to call: to pynetdicom an empty list means all.
     """
     if not settings.allowed:
         raise ValueError("no AE title is allowed to call")
     # pynetdicom quotes what it is sent, names of patients among it.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    receive_into(spool.incoming)
+    receive_into(spool.incoming, spool.space)
     entity = AE(settings.ae_title)
+    entity.maximum_associations = _NO_LIMIT
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.allowed)
     entity.add_supported_context(VERIFICATION)
     for kind in MR_CLASSES:
         entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
+    reception = _Reception(settings, spool, identifier or Here(), journal or Journal())
     server = cast(
         "Acceptor",
         entity.make_server(
@@ -46,42 +141,15 @@ def start(settings: NodeSettings, spool: Spool) -> Acceptor:
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, guard),
                 (evt.EVT_CONN_CLOSE, discard_unfinished),
-                (evt.EVT_C_STORE, _store, [spool]),
-                (evt.EVT_REJECTED, _rejected),
+                (evt.EVT_REQUESTED, reception.requested),
+                (evt.EVT_ACCEPTED, reception.accepted),
+                (evt.EVT_DATA_RECV, reception.heard),
+                (evt.EVT_C_STORE, reception.store),
+                (evt.EVT_REJECTED, reception.rejected),
             ],
             server_class=Acceptor,
         ),
     )
+    reception.acceptor = server
     server.start()
     return server
-
-
-def _store(event: events.Event, spool: Spool) -> int:
-    """Keep the instance, then say so."""
-    try:
-        file = incoming(event).finish()
-        with file.open("rb") as stream:
-            dataset = parse(stream, "received", pixels=False)
-        study, instance = dataset.get("StudyInstanceUID"), dataset.get("SOPInstanceUID")
-        if not study or instance != getattr(event.request, "AffectedSOPInstanceUID", None):
-            return DOES_NOT_MATCH
-        spool.accept(str(study), str(instance), file)
-    except InputError as error:
-        log.warning("refused an instance: %s", error.kind)
-        return CANNOT_UNDERSTAND
-    except OSError as error:
-        log.error("could not keep an instance: %s", error.strerror)
-        return OUT_OF_RESOURCES
-    return SUCCESS
-
-
-def _rejected(event: events.Event) -> None:
-    """Tell both titles: one of them is why, and whoever sets up the PACS needs to know which."""
-    peer = event.assoc.requestor
-    called = peer.primitive.called_ae_title if peer.primitive else ""
-    log.warning(
-        "rejected an association from %s: it calls itself %a, and this node %a",
-        peer.address,
-        peer.ae_title,
-        called,
-    )

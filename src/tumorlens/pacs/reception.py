@@ -3,6 +3,9 @@
 pynetdicom writes what it receives into a temporary file where it is told to. Which file has no
 setting, so its name for ``NamedTemporaryFile`` is given another meaning: patients' data belong into
 the spool, whose disk lasts and where a file can be renamed into its place, not into /tmp.
+
+That is not a public part of pynetdicom. Other versions than those of ``TESTED`` are refused at the
+start; who adds one to it, and to pyproject.toml, lets the tests of this module judge.
 """
 
 import errno
@@ -11,12 +14,26 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+import pynetdicom
 from pynetdicom import _config, dimse_messages, events
 
+from tumorlens.errors import TumorlensError
 from tumorlens.imaging.limits import MAX_FILE_BYTES
+from tumorlens.pacs.private import create_file
+from tumorlens.pacs.space import Space
 
 MAX_BYTES: Final = MAX_FILE_BYTES
 """Largest file that is kept; of a larger one the rest is thrown away, then it is refused."""
+
+TESTED: Final = "3.0."
+"""Versions of pynetdicom begin so whose inside was looked at and tested."""
+_CHECK_BYTES: Final = 1 << 20
+
+
+class UntestedVersionError(TumorlensError):
+    """The installed pynetdicom may keep its temporary file elsewhere."""
+
+    kind = "untested_version"
 
 
 class Incoming:
@@ -25,11 +42,14 @@ class Incoming:
     Errors are kept until ``finish``: raised while data come in they would end pynetdicom's thread.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, space: Space) -> None:
         self.path = folder / f"{secrets.token_hex(16)}.dcm"
-        self._size, self._error = 0, 0
+        self._space = space
+        self._size, self._error, self._checked = 0, 0, 0
         try:
-            self._stream = self.path.open("xb")
+            space.require()
+            create_file(self.path)
+            self._stream = self.path.open("r+b")
         except OSError as error:
             self._error = error.errno or errno.EIO
 
@@ -51,8 +71,13 @@ class Incoming:
         if not self._error:
             try:
                 self._stream.write(data)
+                self._space.add(len(data))
+                if self._size - self._checked > _CHECK_BYTES:
+                    self._checked = self._size
+                    self._space.require()
             except OSError as error:
                 self._error = error.errno or errno.EIO
+                self._space.is_short.set()
         return len(data)
 
     def flush(self) -> None:
@@ -74,19 +99,31 @@ class Incoming:
             self._error = self._error or error.errno or errno.EIO
 
     def discard(self) -> None:
-        """Delete it; a no-op where it has been moved."""
+        """Delete it: it is not kept."""
         self.close()
+        self._space.add(-self._size)
+        self._size = 0
         self.path.unlink(missing_ok=True)
 
 
-def receive_into(folder: Path) -> None:
-    """Let all nodes of this process write what comes in into ``folder``."""
+def receive_into(folder: Path, space: Space) -> None:
+    """Let all nodes of this process write what comes in into ``folder``, as far as there is room.
+
+    Raises ``UntestedVersionError``.
+    """
+    if not pynetdicom.__version__.startswith(TESTED) or not hasattr(
+        dimse_messages, "NamedTemporaryFile"
+    ):
+        raise UntestedVersionError(
+            f"pynetdicom {pynetdicom.__version__} is not one that tumorlens works with: "
+            f"pip install 'pynetdicom=={TESTED}*'"
+        )
 
     def make(**_: object) -> Incoming:
-        return Incoming(folder)
+        return Incoming(folder, space)
 
     _config.STORE_RECV_CHUNKED_DATASET = True
-    dimse_messages.NamedTemporaryFile = make  # type: ignore[assignment, attr-defined]
+    dimse_messages.NamedTemporaryFile = make
 
 
 def incoming(event: events.Event) -> Incoming:

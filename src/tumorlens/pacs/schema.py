@@ -9,18 +9,23 @@ CREATE TABLE IF NOT EXISTS studies (
   study TEXT PRIMARY KEY, revision INTEGER, received REAL, state TEXT, attempts INTEGER, due REAL);
 CREATE TABLE IF NOT EXISTS objects (
   uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER, made REAL);
+CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id=1), seconds REAL, wall REAL);
 """
 _ADDED: Final = (
     ("studies", "closed", "ALTER TABLE studies ADD COLUMN closed REAL"),
+    ("studies", "reason", "ALTER TABLE studies ADD COLUMN reason TEXT NOT NULL DEFAULT ''"),
     ("instances", "file", "ALTER TABLE instances ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
+    ("instances", "digest", "ALTER TABLE instances ADD COLUMN digest TEXT NOT NULL DEFAULT ''"),
     ("objects", "file", "ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
 )
-"""Columns that spools of before lack."""
+"""Columns that spools of before lack. ``studies.due`` is no longer used: times of retries are kept
+in memory, where a clock that is set cannot touch them."""
 KEPT: Final = 0
 """Of a file: it is there."""
 GOING: Final = 1
 """It is to be deleted, and may be gone."""
 GONE: Final = 2
+_FILED: Final = ("instances", "objects")
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -33,31 +38,49 @@ def create(db: sqlite3.Connection) -> None:
             db.execute(statement)
 
 
+def check(db: sqlite3.Connection) -> None:
+    """Raise ``sqlite3.Error`` where a column is missing: it is the database of something else."""
+    db.execute("SELECT study, name, file, digest FROM instances LIMIT 1")
+    db.execute(
+        "SELECT study, revision, received, state, attempts, closed, reason FROM studies LIMIT 1"
+    )
+    db.execute("SELECT uid, study, sop_class, sent, made, file FROM objects LIMIT 1")
+
+
 def mark(db: sqlite3.Connection, sent: str, until: float) -> None:
     """Say of which files the time is over: of studies in state ``sent`` that closed ``until``."""
     closed = "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ?)"
-    for table in ("instances", "objects"):
+    for table in _FILED:
         db.execute(
             f"UPDATE {table} SET file=? WHERE file=? AND study IN {closed}",  # noqa: S608
             (GOING, KEPT, sent, until),
         )
 
 
+def mark_study(db: sqlite3.Connection, study: str) -> None:
+    """Say that all files of a study are to be deleted."""
+    for table in _FILED:
+        db.execute(
+            f"UPDATE {table} SET file=? WHERE file=? AND study=?",  # noqa: S608
+            (GOING, KEPT, study),
+        )
+
+
 def unmark(db: sqlite3.Connection) -> None:
     """Note that all marked files are gone."""
-    for table in ("instances", "objects"):
+    for table in _FILED:
         db.execute(f"UPDATE {table} SET file=? WHERE file=?", (GONE, GOING))  # noqa: S608
 
 
-def forget(db: sqlite3.Connection, sent: str, until: float) -> None:
-    """Forget the studies in state ``sent`` that closed ``until`` and have no files any more."""
+def forget(db: sqlite3.Connection, state: str, until: float) -> None:
+    """Forget the studies in ``state`` that closed ``until`` and have no files any more."""
     chosen = (
         "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ? "
         "AND study NOT IN (SELECT study FROM instances WHERE file<>?) "
         "AND study NOT IN (SELECT study FROM objects WHERE file<>?))"
     )
-    values = (sent, until, GONE, GONE)
+    values = (state, until, GONE, GONE)
     found = db.execute(f"SELECT study FROM studies WHERE study IN {chosen}", values)  # noqa: S608
     for (study,) in found.fetchall():
-        for table in ("instances", "objects", "studies"):
+        for table in (*_FILED, "studies"):
             db.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608

@@ -5,33 +5,47 @@ file is complete and synced before the row that names it is committed, and the r
 before the sender is told. Names of files are hashes: what a sender calls an object names no path.
 A file is marked before it is deleted, and what a crash has left of the marked ones goes at the next
 start, so that no study is ever answered from half of its images.
+
+A try to answer is counted before it begins, so that a study that ends the process is known at the
+next start. Everything here raises ``OSError`` where the disk is full, and loses nothing by it.
 """
 
 import hashlib
 import hmac
+import logging
 import secrets
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from tumorlens.errors import InputError
 from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
+from tumorlens.pacs.clock import StoredClock
+from tumorlens.pacs.private import FILE_MODE
+from tumorlens.pacs.retries import Retries
+from tumorlens.pacs.store import Store
+
+log = logging.getLogger(__name__)
 
 RECEIVING: Final = "receiving"
 MADE: Final = "made"
 SENT: Final = "sent"
 FAILED: Final = "failed"
+DROPPED: Final = "dropped"
 REMEMBER_S: Final = 365 * 24 * 3600.0
 """For so long names of what was answered are known after their study has closed."""
-_STALE_S: Final = 3600.0
-"""An incoming file that nothing was written to for so long has lost its sender."""
+_ENDED: Final = "the process ended while the study was answered"
 _SALT_BYTES: Final = 32
+
+
+class OtherContentError(InputError):
+    """A known SOP Instance UID came with other pixels."""
+
+    kind = "other_content"
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -43,104 +57,137 @@ class Waiting(msgspec.Struct, frozen=True):
     """Counts the instances that came."""
     state: str
     attempts: int
+    """To answer it; the one at work is among them."""
 
 
-class Spool:
+class Spool(Store):
     """The queue in ``folder``, which is made where it is missing; safe between threads."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open it; studies that failed before are tried again, and pruning goes on."""
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("incoming", "studies", "objects"):
-            (folder / name).mkdir(exist_ok=True, mode=0o700)
-        self._salt = _salt(folder / "salt")
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(folder / "queue.sqlite", check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        with self._changing() as db:
-            schema.create(db)
-            db.execute("UPDATE studies SET state=?, attempts=0 WHERE state=?", (RECEIVING, FAILED))
-        self._delete_marked()
+    def __init__(self, folder: Path, quota_bytes: int | None = None) -> None:
+        """Open it; pruning goes on where it was.
 
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
+        Raises ``SpoolError``, or ``OSError`` where it cannot be read or written now.
+        """
+        super().__init__(folder, quota_bytes)
+        self._salt = _salt(folder / "salt")
+        self._retries = Retries()
+        self._clock = StoredClock(self._saved_clock())
+        self.delete_marked()
+        self.space.hold_reserve()
 
     def key(self, text: str) -> str:
         """A salted hash of an identifier: 32 hexadecimal digits, of no use without the spool."""
         return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    @property
-    def incoming(self) -> Path:
-        """For files that are not accepted yet; what lies there for long is deleted."""
-        return self.folder / "incoming"
-
-    def accept(self, study_uid: str, instance_uid: str, data: bytes | Path) -> None:
+    def accept(
+        self, study_uid: str, instance_uid: str, data: bytes | Path, digest: str | None = None
+    ) -> bool:
         """Keep an instance, or a file of ``incoming``; when this returns it survives a crash.
 
-        One that is known changes nothing, so a study that is sent twice is answered once. A file
-        is moved, or deleted.
+        One that is known changes nothing, so a study that is sent twice is answered once; returns
+        whether it was new. A file is moved, or deleted. ``digest`` tells contents apart, see
+        ``imaging.dicom.instance``; without one it is a hash of the file. Raises
+        ``OtherContentError`` where the UID is known with other pixels.
         """
         if isinstance(data, bytes):
             path = self.incoming / secrets.token_hex(16)
+            path.touch(FILE_MODE)
             path.write_bytes(data)
         else:
             path = data
         try:
-            self._accept(study_uid, instance_uid, path)
+            return self._accept(study_uid, instance_uid, path, digest or _file_digest(path))
         finally:
             path.unlink(missing_ok=True)
 
-    def _accept(self, study_uid: str, instance_uid: str, path: Path) -> None:
+    def _accept(self, study_uid: str, instance_uid: str, path: Path, digest: str) -> bool:
         study, name = self.key(study_uid), self.key(instance_uid)
-        if self._knows(study, name):
-            return
-        sync(path)
-        with self._changing() as db:
-            added = db.execute(
-                "INSERT OR IGNORE INTO instances (study, name) VALUES (?, ?)", (study, name)
-            )
-            if added.rowcount:
-                path.replace(self.study_folder(study) / f"{name}.dcm")
-                sync_folder(self.study_folder(study))
-                db.execute(
-                    "INSERT INTO studies (study, revision, received, state, attempts, due) "
-                    "VALUES (?, 1, ?, ?, 0, 0) ON CONFLICT (study) DO UPDATE "
-                    "SET revision=revision+1, received=excluded.received, state=excluded.state, "
-                    "attempts=0, due=0",
-                    (study, time.time(), RECEIVING),
+        if (known := self._digest(study, name)) is None:
+            sync(path)
+            with self.changing() as db:
+                added = db.execute(
+                    "INSERT OR IGNORE INTO instances (study, name, digest) VALUES (?, ?, ?)",
+                    (study, name, digest),
                 )
+                if added.rowcount:
+                    path.replace(self.study_folder(study) / f"{name}.dcm")
+                    sync_folder(self.study_folder(study))
+                    self._came(db, study)
+                    return True
+            known = self._digest(study, name)  # somebody else was faster
+        if known and known != digest:
+            self._compare(study, known.split(":"), digest.split(":"))
+        return False
+
+    def _compare(self, study: str, known: list[str], other: list[str]) -> None:
+        """Say how an instance differs from the one that is kept."""
+        if known[0] != other[0]:
+            how = "encoded otherwise, its pixels were not compared"
+        elif known[1] != other[1]:
+            raise OtherContentError(
+                f"study {study}: an instance came again with other pixels; the first is kept"
+            )
+        else:
+            how = "with the same pixels and another header"
+        log.warning("study %s: an instance came again, %s; the first is kept", study, how)
+
+    def _came(self, db: sqlite3.Connection, study: str) -> None:
+        """Note that something new came for a study: it is open again."""
+        db.execute(
+            "INSERT INTO studies (study, revision, received, state, attempts) "
+            "VALUES (?, 1, ?, ?, 0) ON CONFLICT (study) DO UPDATE "
+            "SET revision=revision+1, received=excluded.received, state=excluded.state, "
+            "attempts=0, reason=''",
+            (study, self.now(), RECEIVING),
+        )
+        (revision,) = db.execute("SELECT revision FROM studies WHERE study=?", (study,)).fetchone()
+        self._retries.came(study, revision)
 
     def due(self, quiet_s: float) -> list[Waiting]:
         """Studies to work on: those that nothing came for in ``quiet_s``, and those to be sent.
 
-        What was postponed comes last, so that one that always fails holds nobody up.
+        What was tried before comes last, so that one that always fails holds nobody up. A study
+        that was there at the start counts as having come then.
         """
-        now = time.time()
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT study, revision, state, attempts FROM studies WHERE due <= ? AND "
-                "(state = ? OR (state = ? AND ABS(? - received) >= ?)) "
-                "ORDER BY due, received",
-                (now, MADE, RECEIVING, now, quiet_s),
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT study, revision, state, attempts FROM studies WHERE state IN (?, ?) "
+                "ORDER BY attempts, received, rowid",
+                (RECEIVING, MADE),
             ).fetchall()
-        return [Waiting(*row) for row in rows]
+        waiting = [Waiting(*row) for row in rows]
+        ready = [one for one in waiting if self._is_due(one, quiet_s)]
+        self._retries.keep_only({one.key for one in waiting})
+        return sorted(ready, key=lambda one: self._retries.count(one.key, one.revision))
+
+    def _is_due(self, one: Waiting, quiet_s: float) -> bool:
+        if one.state == RECEIVING and self._retries.quiet(one.key, one.revision) < quiet_s:
+            return False
+        return not self._retries.waits(one.key, one.revision)
+
+    def begin(self, waiting: Waiting) -> Waiting:
+        """Count a try to answer a study, before it: should the process end, it is known."""
+        with self.changing() as db:
+            db.execute(
+                "UPDATE studies SET attempts=attempts+1, reason=? WHERE study=? AND revision=?",
+                (_ENDED, waiting.key, waiting.revision),
+            )
+        return msgspec.structs.replace(waiting, attempts=waiting.attempts + 1)
+
+    def take_back(self, waiting: Waiting) -> None:
+        """Do not count the try that ``begin`` counted: that it failed was not the study's fault."""
+        with self.changing() as db:
+            db.execute(
+                "UPDATE studies SET attempts=MAX(attempts-1, 0), reason='' "
+                "WHERE study=? AND revision=?",
+                (waiting.key, waiting.revision),
+            )
 
     def counts(self) -> dict[str, int]:
         """How many studies there are in each state."""
-        with self._lock:
-            rows = self._db.execute("SELECT state, COUNT(*) FROM studies GROUP BY state")
-            return {str(state): int(count) for state, count in rows}
-
-    def study_folder(self, key: str) -> Path:
-        """Where the files of a study lie."""
-        folder = self.folder / "studies" / key
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True, mode=0o700)
-            sync_folder(folder.parent)
-        return folder
+        with self.reading() as db:
+            rows = db.execute("SELECT state, COUNT(*) FROM studies GROUP BY state").fetchall()
+        return {str(state): int(count) for state, count in rows}
 
     def keep_answer(self, waiting: Waiting, objects: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep the answer's objects (UID, SOP class, file) for sending.
@@ -152,26 +199,28 @@ class Spool:
         for uid, _, data in objects:
             if uid in new:
                 write_synced(self.object_path(uid), data)
-        with self._changing() as db:
+        with self.changing() as db:
             current = db.execute(
-                "UPDATE studies SET state=?, attempts=0, due=0 WHERE study=? AND revision=?",
+                "UPDATE studies SET state=?, attempts=0, reason='' WHERE study=? AND revision=?",
                 (MADE, waiting.key, waiting.revision),
             )
             if current.rowcount:
-                rows = [(uid, waiting.key, kind, time.time()) for uid, kind, _ in objects]
+                rows = [(uid, waiting.key, kind, self.now()) for uid, kind, _ in objects]
                 db.executemany(
                     "INSERT OR IGNORE INTO objects (uid, study, sop_class, sent, made) "
                     "VALUES (?, ?, ?, 0, ?)",
                     rows,
                 )
-        if not current.rowcount:
+        if current.rowcount:
+            self._retries.forget(waiting.key)
+        else:
             for uid in new:
                 self.object_path(uid).unlink(missing_ok=True)
 
     def unsent(self, key: str) -> list[tuple[str, str]]:
         """(UID, SOP class) of the objects of a study that are still to be sent."""
-        with self._lock:
-            rows = self._db.execute(
+        with self.reading() as db:
+            rows = db.execute(
                 "SELECT uid, sop_class FROM objects WHERE study=? AND sent=0 ORDER BY sop_class",
                 (key,),
             ).fetchall()
@@ -179,24 +228,40 @@ class Spool:
 
     def mark_sent(self, uid: str) -> None:
         """Note that the destination has confirmed an object."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute("UPDATE objects SET sent=1 WHERE uid=?", (uid,))
 
-    def finish(self, waiting: Waiting, state: str = SENT) -> None:
-        """Close a study, unless something came for it in the meantime."""
-        with self._changing() as db:
+    def answer_again(self, waiting: Waiting) -> None:
+        """Put a study back: a file of its answer is lost, and has to be made again."""
+        with self.changing() as db:
+            db.execute("DELETE FROM objects WHERE study=? AND sent=0", (waiting.key,))
             db.execute(
-                "UPDATE studies SET state=?, closed=? WHERE study=? AND revision=?",
-                (state, time.time(), waiting.key, waiting.revision),
+                "UPDATE studies SET state=?, attempts=0 WHERE study=? AND revision=?",
+                (RECEIVING, waiting.key, waiting.revision),
             )
 
-    def postpone(self, waiting: Waiting, seconds: float) -> None:
-        """Try again later."""
-        with self._changing() as db:
+    def finish(self, waiting: Waiting, state: str = SENT, reason: str = "") -> None:
+        """Close a study, unless something came for it in the meantime."""
+        with self.changing() as db:
             db.execute(
-                "UPDATE studies SET attempts=attempts+1, due=? WHERE study=?",
-                (time.time() + seconds, waiting.key),
+                "UPDATE studies SET state=?, closed=?, reason=? WHERE study=? AND revision=?",
+                (state, self.now(), reason, waiting.key, waiting.revision),
             )
+            self._save_clock(db)
+
+    def postpone(self, waiting: Waiting, seconds: float, reason: str = "") -> None:
+        """Try again later; a restart does not wait."""
+        self._retries.postpone(waiting.key, waiting.revision, seconds)
+        if reason:
+            with self.changing() as db:
+                db.execute(
+                    "UPDATE studies SET reason=? WHERE study=? AND revision=?",
+                    (reason, waiting.key, waiting.revision),
+                )
+
+    def tries(self, waiting: Waiting) -> int:
+        """How often the study was postponed since the start."""
+        return self._retries.count(waiting.key, waiting.revision)
 
     def prune(self, keep_s: float, remember_s: float = REMEMBER_S) -> int:
         """Delete the files of studies that were delivered ``keep_s`` ago; say how many went.
@@ -204,66 +269,62 @@ class Spool:
         Names stay known for ``remember_s`` (at least ``keep_s``), so that what is sent again is not
         answered again. What is not delivered stays, however old.
         """
-        now = time.time()
-        with self._changing() as db:
+        now = self.now()
+        with self.changing() as db:
             schema.mark(db, SENT, now - keep_s)
-        gone = self._delete_marked()
-        with self._changing() as db:
+            self._save_clock(db)
+        gone = self.delete_marked()
+        with self.changing() as db:
             schema.forget(db, SENT, now - max(keep_s, remember_s))
-        for path in self.incoming.iterdir():
-            with suppress(FileNotFoundError):  # its sender may finish just now
-                if now - path.stat().st_mtime > _STALE_S:
-                    path.unlink()
+            schema.forget(db, DROPPED, now)
+        self.delete_stale()
+        self.space.measure()
         return gone
 
-    def _delete_marked(self) -> int:
-        with self._changing() as db:
-            images = db.execute(
-                "SELECT study, name FROM instances WHERE file=?", (schema.GOING,)
-            ).fetchall()
-            objects = db.execute("SELECT uid FROM objects WHERE file=?", (schema.GOING,)).fetchall()
-        paths = [self.folder / "studies" / study / f"{name}.dcm" for study, name in images]
-        paths += [self.object_path(uid) for (uid,) in objects]
-        for path in paths:
-            path.unlink(missing_ok=True)
-        if paths:
-            self._note_deleted({path.parent for path in paths})
-        return len(paths)
-
-    def _note_deleted(self, folders: set[Path]) -> None:
-        with self._changing() as db:  # while nothing can be accepted: into a folder that goes
-            schema.unmark(db)  # first: it locks out other processes, too
-            for folder in folders - {self.folder / "objects"}:
-                with suppress(OSError):  # something came since; or it went before a crash
-                    folder.rmdir()
-            for folder in {self.folder / "objects", self.folder / "studies", *folders}:
-                if folder.is_dir():
-                    sync_folder(folder)
-
-    def object_path(self, uid: str) -> Path:
-        """Where a made object lies."""
-        return self.folder / "objects" / f"{uid}.dcm"
+    def relieve(self) -> int:
+        """Make room on a full disk: all that is delivered goes at once; say how many files."""
+        self.space.release_reserve()
+        gone = self.prune(0.0)
+        self.space.is_short.clear()
+        self.space.hold_reserve()
+        return gone
 
     def _has_made(self, uid: str) -> bool:
         """Whether there is an object, or was and has been sent."""
-        with self._lock:
-            row = self._db.execute("SELECT 1 FROM objects WHERE uid=?", (uid,)).fetchone()
+        with self.reading() as db:
+            row = db.execute("SELECT 1 FROM objects WHERE uid=?", (uid,)).fetchone()
         return row is not None or self.object_path(uid).exists()
 
-    def _knows(self, study: str, name: str) -> bool:
-        with self._lock:
-            row = self._db.execute(
-                "SELECT 1 FROM instances WHERE study=? AND name=?", (study, name)
+    def _digest(self, study: str, name: str) -> str | None:
+        """The digest of an instance: None where it is not known, "" where it was not noted."""
+        with self.reading() as db:
+            row = db.execute(
+                "SELECT digest FROM instances WHERE study=? AND name=?", (study, name)
             ).fetchone()
-        return row is not None
+        return None if row is None else str(row[0])
 
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:
-            yield self._db
+    def _saved_clock(self) -> tuple[float, float] | None:
+        with self.reading() as db:
+            row: tuple[float, float] | None = db.execute(
+                "SELECT seconds, wall FROM clock"
+            ).fetchone()
+        return row
+
+    def now(self) -> float:
+        """The time, by a clock that goes on evenly."""
+        return self._clock.now()
+
+    def _save_clock(self, db: sqlite3.Connection) -> None:
+        db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?)", self._clock.state())
 
 
 def _salt(path: Path) -> bytes:
     if not path.exists():
         write_synced(path, secrets.token_bytes(_SALT_BYTES))
+        path.chmod(FILE_MODE)
     return path.read_bytes()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"file:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"

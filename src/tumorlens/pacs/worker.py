@@ -1,59 +1,107 @@
 """Answers studies of the spool that have stopped arriving, and delivers the answers."""
 
+import errno
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
-from tumorlens.errors import InputError
-from tumorlens.imaging.dicom.derived import DicomObject
+from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.dicom_answer import dicom_answer, dicom_study_answer, is_dicom
-from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.volume import predict_image
+from tumorlens.pacs.answering import StudyAnswer, answer_study
 from tumorlens.pacs.destination import Destination, SendError, UnreachableError
+from tumorlens.pacs.journal import Journal
+from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, Spool, Waiting
 
 log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.5
+_NO_ROOM_S: Final = 2.0
+"""Between two looks whether the disk takes something again."""
+_COMPLAIN_S: Final = 60.0
+"""Between two lines of the log that say the same."""
 _PRUNE_S: Final = 60.0
 _LONGEST_RETRY_S: Final = 300.0
 _MAX_ATTEMPTS: Final = 5
 """To classify; to deliver is tried for ever."""
+_MAX_FAULTS: Final = 2
+"""To classify, where the study has ended its process, or filled its memory or time."""
+_MAX_INTERRUPTED: Final = 20
+"""To classify in a process of its own, where this one ended: that says little about the study."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Answerer(Protocol):
+    """Answers the study in a folder."""
+
+    def answer(self, key: str, folder: Path) -> StudyAnswer:
+        """Raises ``InputError`` where the study ended its process, or filled memory or time."""
 
 
 class Worker:
     """Works the queue off, one study at a time, in the thread that calls it."""
 
     def __init__(
-        self, spool: Spool, classifier: Classifier, destination: Destination, *,
-        quiet_s: float, keep_s: float, retry_s: float = 1.0,
+        self, spool: Spool, classifier: Classifier | None, destination: Destination, *,
+        quiet_s: float, keep_s: float, retry_s: float = 1.0, answerer: Answerer | None = None,
+        journal: Journal | None = None,
     ) -> None:  # fmt: skip
-        """Wait ``retry_s`` after a failure, and twice as long after each further one."""
+        """Wait ``retry_s`` after a failure, and twice as long after each further one.
+
+        Studies are answered by ``answerer``, or without one in this process by ``classifier``.
+        """
         self._spool, self._classifier, self._destination = spool, classifier, destination
         self._quiet_s, self._keep_s = quiet_s, keep_s
         self._retry_s = retry_s
+        self._answerer = answerer
+        self._journal = journal or Journal()
         self._prune_due = 0.0
         self._pause = _Pause(retry_s)
+        self._complaint, self._complained = "", 0.0
+        self.last_look = time.monotonic()
+        """When it last began to look at a study, or for one."""
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until ``stop``; a study that is begun is finished first."""
+        """Go on until ``stop``; a study that is begun is finished first.
+
+        A disk without room is waited for. Raises ``SpoolError`` where the queue is damaged.
+        """
         while not stop.is_set():
-            worked = self.once(stop)
-            self._prune()
-            if not worked:
-                stop.wait(_POLL_S)
+            try:
+                worked = self.once(stop)
+                self._prune()
+            except OSError as error:
+                self._complain(f"the spool cannot be written: {error.strerror}")
+                self._relieve()
+                stop.wait(_NO_ROOM_S)
+            else:
+                if not worked:
+                    stop.wait(_POLL_S)
+
+    def _complain(self, words: str) -> None:
+        now = time.monotonic()
+        if words != self._complaint or now - self._complained > _COMPLAIN_S:
+            self._complaint, self._complained = words, now
+            log.error("%s", words)
+            self._journal.record("no_room", reason=words)
+
+    def _relieve(self) -> None:
+        try:
+            if gone := self._spool.relieve():
+                log.warning("short of space: deleted %d files that were delivered", gone)
+        except OSError as error:
+            self._complain(f"could not delete old files: {error.strerror}")
 
     def _prune(self) -> None:
+        if self._spool.space.is_short.is_set():
+            self._relieve()
         if time.monotonic() >= self._prune_due:
             self._prune_due = time.monotonic() + _PRUNE_S
-            try:
-                self._spool.prune(self._keep_s)
-            except OSError as error:
-                log.error("could not delete old files: %s", error.strerror)
+            self._spool.prune(self._keep_s)
+            self._spool.space.hold_reserve()
 
     def once(self, stop: threading.Event | None = None) -> int:
         """Work on every study that is due; say on how many.
@@ -61,79 +109,113 @@ class Worker:
         While the destination is out of reach studies are answered, and what is made waits.
         """
         worked = 0
+        self.last_look = time.monotonic()
         for one in self._spool.due(self._quiet_s):
             if stop is not None and stop.is_set():
                 break
             if one.state != MADE or not self._pause.lasts():
+                self.last_look = time.monotonic()
                 self._work(one)
                 worked += 1
         return worked
 
     def _work(self, one: Waiting) -> None:
         try:
-            if one.state == RECEIVING:
-                self._answer(one)
+            if one.state == RECEIVING and not self._answered(one):
+                return
             if not self._pause.lasts():
                 self._deliver(one)
         except SendError as error:
             if isinstance(error, UnreachableError):
                 self._pause.begin()
             log.warning("study %s: not delivered (%s); will try again", one.key, error)
-            self._spool.postpone(one, _delay(one.attempts, self._retry_s))
+            self._journal.record("not_delivered", study=one.key, reason=str(error))
+            self._spool.postpone(one, _delay(self._spool.tries(one), self._retry_s))
+
+    def _answered(self, one: Waiting) -> bool:
+        """Answer a study; False where it has to wait, or is set aside."""
+        interrupted = _MAX_ATTEMPTS if self._answerer is None else _MAX_INTERRUPTED
+        if one.attempts >= interrupted:
+            self._set_aside(one, "the process ended in each of them")
+            return False
+        self._spool.space.require_some()  # to find out after the work would be a waste
+        begun = self._spool.begin(one)
+        try:
+            answer = self._answer(begun)
+            self._spool.keep_answer(begun, answer.objects)
+        except SpoolError:
+            raise
+        except (CrashedError, DeadlineError, LimitExceededError) as error:
+            self._journal.record("worker_replaced", study=one.key, reason=error.kind)
+            self._fail(begun, _why(error), _MAX_FAULTS)
+            return False
+        except OSError as error:
+            if error.errno in _NO_ROOM:  # no fault of the study
+                self._spool.take_back(begun)
+                raise
+            self._fail(begun, type(error).__name__, _MAX_ATTEMPTS)
+            return False
         except Exception as error:  # one study must not stop the node, nor be lost
             # Not its text, nor a traceback: both may quote the file.
-            log.error("study %s: %s", one.key, type(error).__name__)
-            if one.attempts + 1 >= _MAX_ATTEMPTS and one.state == RECEIVING:
-                self._spool.finish(one, FAILED)
-            else:
-                self._spool.postpone(one, _delay(one.attempts, self._retry_s))
+            self._fail(begun, type(error).__name__, _MAX_ATTEMPTS)
+            return False
+        log.info("study %s: %d objects made", one.key, len(answer.objects))
+        self._journal.record("answered", study=one.key, objects=len(answer.objects))
+        return True
 
-    def _answer(self, one: Waiting) -> None:
-        objects = [
-            (made.sop_instance_uid, made.sop_class_uid, made.data) for made in self._made(one)
-        ]
-        self._spool.keep_answer(one, objects)
-        log.info("study %s: %d objects made", one.key, len(objects))
+    def _answer(self, one: Waiting) -> StudyAnswer:
+        folder = self._spool.study_folder(one.key)
+        if self._answerer is not None:
+            answer = self._answerer.answer(one.key, folder)
+        else:
+            answer = answer_study(self._classifier, read_study(folder), folder)
+        for note in answer.notes:
+            log.warning("study %s: %s", one.key, note)
+        return answer
 
-    def _made(self, one: Waiting) -> Iterator[DicomObject]:
-        study = read_study(self._spool.study_folder(one.key))
-        for _, error in study.failures:
-            log.warning("study %s: not used: %s", one.key, error.kind)
-        if study.own:
-            log.info("study %s: passed over %d objects that tumorlens wrote", one.key, study.own)
-        images, answers = [], []
-        objects: list[DicomObject] = []
-        for image in study.images:
-            if not is_dicom(image):
-                continue
-            try:
-                answer = predict_image(self._classifier, image)
-                objects += dicom_answer(self._classifier, image, answer)
-            except InputError as error:
-                log.warning("study %s: a series is not answered: %s", one.key, error.kind)
-                continue
-            images.append(image)
-            answers.append(answer)
-        together = fuse_study(self._classifier, one.key, answers)
-        if together is not None:
-            yield dicom_study_answer(together, images, answers)
-        yield from objects
+    def _fail(self, one: Waiting, reason: str, most: int) -> None:
+        if one.attempts >= most:
+            self._set_aside(one, reason)
+            return
+        log.error("study %s: %s; will try again", one.key, reason)
+        self._journal.record("not_answered", study=one.key, reason=reason)
+        self._spool.postpone(one, _delay(one.attempts - 1, self._retry_s), reason)
+
+    def _set_aside(self, one: Waiting, reason: str) -> None:
+        log.error("study %s: set aside after %d tries: %s", one.key, one.attempts, reason)
+        self._journal.record("set_aside", study=one.key, reason=reason)
+        self._spool.finish(one, FAILED, reason)
 
     def _deliver(self, one: Waiting) -> None:
         refused: SendError | None = None
         for uid, sop_class in self._spool.unsent(one.key):
+            path = self._spool.object_path(uid)
+            if not path.exists():
+                log.error("study %s: a file of its answer is lost; it is made again", one.key)
+                self._spool.answer_again(one)
+                return
             try:
-                self._destination.send(self._spool.object_path(uid), sop_class)
-                self._spool.mark_sent(uid)
+                self._send(path, sop_class)
             except UnreachableError:
                 raise
             except SendError as error:  # of this object: the others may be welcome
                 refused = error
+            else:
+                self._spool.mark_sent(uid)
             self._pause.end()
         if refused is not None:
             raise refused
         self._spool.finish(one)
         log.info("study %s: delivered", one.key)
+        self._journal.record("delivered", study=one.key)
+
+    def _send(self, path: Path, sop_class: str) -> None:
+        try:
+            self._destination.send(path, sop_class)
+        except SendError:
+            raise
+        except Exception as error:  # one study must not stop the node; no text: it may quote
+            raise SendError(type(error).__name__) from error
 
 
 class _Pause:
@@ -151,6 +233,14 @@ class _Pause:
 
     def end(self) -> None:
         self._failures, self._until = 0, 0.0
+
+
+def _why(error: InputError) -> str:
+    if isinstance(error, CrashedError):
+        return "it ended the process that read it"
+    if isinstance(error, DeadlineError):
+        return "reading it took too long, and was stopped"
+    return "reading it needs too much memory"
 
 
 def _delay(attempts: int, first_s: float) -> float:

@@ -54,6 +54,11 @@ def is_own(dataset: Dataset) -> bool:
     return maker == MANUFACTURER and dataset.get("SOPClassUID") in _CLASSES
 
 
+def is_referable(header: Dataset) -> bool:
+    """Whether an object can refer to the instance of ``header``: its UIDs are there."""
+    return all(header.get(keyword) for keyword in _NEEDED)
+
+
 def uid_of(*parts: str) -> str:
     """Make a UID from ``parts``: the same for the same ones, on every machine, at any time.
 

@@ -1,0 +1,156 @@
+"""``tumorlens pacs status``, ``retry``, ``drop``, ``rebuild``: what an operator does."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tumorlens.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from tumorlens.pacs.journal import Journal
+    from tumorlens.pacs.operate import StudyStatus
+    from tumorlens.pacs.spool import Spool
+
+AUDIT_FILE: Final = "audit.jsonl"
+_spool = click.option(
+    "--spool", "folder", required=True, metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True), help="Of the node.",
+)  # fmt: skip
+_studies = click.argument("studies", nargs=-1, metavar="[STUDY]...")
+
+
+def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":
+    """Open a spool; what the system says against it becomes one line."""
+    from tumorlens.pacs.private import SpoolError
+    from tumorlens.pacs.spool import Spool
+
+    try:
+        return Spool(folder, quota_bytes)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SpoolError(f"{folder}: the spool cannot be opened ({reason})") from error
+
+
+def open_journal(path: Path, *, rotate: bool) -> "Journal":
+    """Open the audit log; what the system says against it becomes one line."""
+    from tumorlens.pacs.journal import Journal
+    from tumorlens.pacs.private import SpoolError
+
+    try:
+        return Journal(path, rotate=rotate)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SpoolError(f"{path}: the audit log cannot be opened ({reason})") from error
+
+
+@click.command("status")
+@_spool
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--all", "everything", is_flag=True, help="Also what is delivered.")
+def status(folder: Path, as_json: bool, everything: bool) -> None:
+    """List the studies in the queue, and those that were set aside, with the reason.
+
+    STUDY is a salted hash of the StudyInstanceUID, as in the log. Works while the node runs.
+    """
+    import msgspec
+
+    from tumorlens.pacs import operate
+    from tumorlens.pacs.spool import SENT
+
+    spool = open_spool(folder)
+    try:
+        found = operate.statuses(spool)
+        counts = spool.counts()
+    finally:
+        spool.close()
+    listed = [one for one in found if everything or one.state != SENT]
+    if as_json:
+        for one in listed:
+            click.echo(json.dumps(msgspec.to_builtins(one)))
+        return
+    if listed:
+        click.echo(f"{'STUDY':32}  {'STATE':9}  {'IMAGES':>6}  {'TRIES':>5}  {'AGE':>8}  REASON")
+    for one in listed:
+        click.echo(printable(_line(one)))
+    click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "empty")
+
+
+def _line(one: "StudyStatus") -> str:
+    reason = one.reason or (f"{one.unsent} objects to deliver" if one.unsent else "")
+    line = f"{one.study}  {one.state:9}  {one.instances:6}  {one.attempts:5}  {_age(one.age_s):>8}"
+    return f"{line}  {reason}".rstrip()
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+@click.command("retry")
+@_spool
+@click.option("--failed", "all_failed", is_flag=True, help="All that were set aside.")
+@_studies
+def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
+    """Answer studies again that were set aside, and deliver at once what waits.
+
+    STUDY is a hash as 'status' and the log show it, its beginning, or a StudyInstanceUID.
+    """
+    from tumorlens.pacs import operate
+
+    if not studies and not all_failed:
+        raise click.UsageError("say which: STUDY, or --failed")
+    spool = open_spool(folder)
+    journal = open_journal(folder / AUDIT_FILE, rotate=False)
+    try:
+        keys = operate.choose(spool, studies)
+        keys += operate.failed(spool) if all_failed else []
+        count = operate.retry(spool, keys)
+        for key in keys:
+            journal.record("retried_by_operator", study=key)
+    finally:
+        journal.close()
+        spool.close()
+    click.echo(f"tumorlens: {count} studies will be tried again", err=True)
+
+
+@click.command("drop")
+@_spool
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+def drop(folder: Path, studies: tuple[str, ...]) -> None:
+    """Delete studies from the spool, with their images and answers, delivered or not.
+
+    STUDY is a hash as 'status' and the log show it, its beginning, or a StudyInstanceUID. What is
+    dropped is forgotten: sent again, it is answered.
+    """
+    from tumorlens.pacs import operate
+
+    spool = open_spool(folder)
+    journal = open_journal(folder / AUDIT_FILE, rotate=False)
+    try:
+        keys = operate.choose(spool, studies)
+        count = operate.drop(spool, keys)
+        for key in keys:
+            journal.record("dropped_by_operator", study=key)
+    finally:
+        journal.close()
+        spool.close()
+    click.echo(f"tumorlens: dropped {len(keys)} studies, {count} files", err=True)
+
+
+@click.command("rebuild")
+@_spool
+def rebuild(folder: Path) -> None:
+    """Make a new queue from the images in the spool, where the old one is damaged.
+
+    The damaged queue is kept aside. Stop the node first.
+    """
+    from tumorlens.pacs.upkeep import rebuild as make_queue
+
+    count, aside = make_queue(folder)
+    if aside is not None:
+        click.echo(f"tumorlens: the damaged queue is in {aside}", err=True)
+    click.echo(f"tumorlens: {count} images in the queue", err=True)

@@ -1,0 +1,176 @@
+"""The answer of a study, made in this process or in one that may die of it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import tumorlens
+from tumorlens.errors import InputError
+from tumorlens.imaging.dicom.derived import DicomObject
+from tumorlens.imaging.study import Study
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.dicom_answer import (
+    dicom_answer,
+    dicom_study_answer,
+    is_dicom,
+    unusable_answer,
+)
+from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.volume import predict_image
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.pool import Pool, PoolSettings
+from tumorlens.isolation.worker import Handler
+
+_SECONDS_PER_FILE: Final = 0.5
+_SECONDS_PER_MIB: Final = 0.5
+_MIB: Final = 1 << 20
+_WORDS: Final = {
+    "not_mr": "not magnetic resonance",
+    "missing_decoder": "compressed in a way that cannot be decoded here",
+    "corrupt": "damaged",
+    "limit": "too large or too small",
+    "blank": "without contrast",
+    "missing": "without an image",
+    "unsupported_format": "of an unknown format",
+}
+"""Kinds of ``InputError`` for a reader of the report."""
+
+
+class StudyAnswer(NamedTuple):
+    """What there is to deliver, and to say in the log."""
+
+    objects: list[tuple[str, str, bytes]]
+    """(SOP Instance UID, SOP Class UID, file)."""
+    notes: list[str]
+    """Sentences without data of the patient."""
+
+
+def answer_study(classifier: Classifier | None, study: Study, folder: Path) -> StudyAnswer:
+    """Answer each series of ``study``, which was read from ``folder``.
+
+    Where none can be used, the answer is one report that says why.
+    """
+    answer = StudyAnswer([], [f"not used: {error.kind}" for _, error in study.failures])
+    kinds = [error.kind for _, error in study.failures]
+    if study.own:
+        answer.notes.append(f"passed over {study.own} objects that tumorlens wrote")
+    if classifier is not None:
+        made = _answers(classifier, study, folder.name, answer.notes, kinds)
+        answer.objects.extend((one.sop_instance_uid, one.sop_class_uid, one.data) for one in made)
+    if not answer.objects:
+        _say_why_not(classifier, folder, kinds, answer)
+    return answer
+
+
+def _answers(
+    classifier: Classifier, study: Study, name: str, notes: list[str], kinds: list[str]
+) -> Iterator[DicomObject]:
+    """The report of the study, where it has several series, and the objects of each series."""
+    images, answers = [], []
+    objects: list[DicomObject] = []
+    for image in study.images:
+        if not is_dicom(image):
+            continue
+        try:
+            prediction = predict_image(classifier, image)
+            objects += dicom_answer(classifier, image, prediction)
+        except InputError as error:
+            notes.append(f"a series is not answered: {error.kind}")
+            kinds.append(error.kind)
+            continue
+        images.append(image)
+        answers.append(prediction)
+    together = fuse_study(classifier, name, answers)
+    if together is not None:
+        yield dicom_study_answer(together, images, answers)
+    yield from objects
+
+
+def _say_why_not(
+    classifier: Classifier | None, folder: Path, kinds: Sequence[str], answer: StudyAnswer
+) -> None:
+    reason = _reason(kinds)
+    try:
+        made = unusable_answer(classifier, sorted(folder.iterdir()), reason) if classifier else None
+    except InputError as error:
+        answer.notes.append(f"no image can be used, and no report can say so: {error.kind}")
+        return
+    if made is not None:
+        answer.notes.append("no image can be used; a report with the reason is sent")
+        answer.objects.append((made.sop_instance_uid, made.sop_class_uid, made.data))
+    else:
+        answer.notes.append("nothing in it to answer")
+
+
+def _reason(kinds: Sequence[str]) -> str:
+    counted = Counter(_WORDS.get(kind, kind) for kind in kinds)
+    told = "; ".join(f"{count} {words}" for words, count in counted.most_common())
+    return f"No image of this study can be used ({told or 'none holds a picture'})."
+
+
+class IsolatedAnswerer:
+    """Answers studies in a worker process, which is replaced when it dies or takes too long."""
+
+    def __init__(
+        self, bundle: str, threads: int, seconds: float, memory_bytes: int,
+        service: str = f"{__name__}:make",
+    ) -> None:  # fmt: skip
+        """A study may take ``seconds``, and half a second more for each file and MiB.
+
+        Starts the process; raises ``WorkerStartError``.
+        """
+        options = Message({"bundle": bundle, "threads": threads})
+        settings = PoolSettings(quick=1, slow=0, spare=0, memory_bytes=memory_bytes)
+        self._seconds = seconds
+        self._pool = Pool(service, options, settings)
+        self._pool.start()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process, if it is ready."""
+        return self._pool.pids
+
+    def answer(self, key: str, folder: Path) -> StudyAnswer:
+        """See ``worker.Answerer``; raises ``WorkerFaultError`` for faults of the program."""
+        sizes = [entry.stat().st_size for entry in os.scandir(folder)]
+        seconds = (
+            self._seconds
+            + _SECONDS_PER_FILE * len(sizes)
+            + _SECONDS_PER_MIB * sum(sizes) / _MIB
+        )  # fmt: skip
+        request = Message({"folder": str(folder)})
+        outcome = self._pool.submit(request, source=f"study {key}", seconds=seconds).result()
+        if outcome.error is not None:
+            raise outcome.error
+        answer = StudyAnswer([], [])
+        for part in outcome.parts:
+            if part.blobs:
+                content = part.content
+                answer.objects.append((content["uid"], content["sop_class"], part.blobs[0]))
+            else:
+                answer.notes.append(part.content["note"])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool.close()
+
+
+def make(options: Message) -> Handler:
+    """What the worker process runs; see ``isolation.worker.Factory``."""
+    from tumorlens.imaging.study import read_study
+
+    content = options.content
+    classifier = tumorlens.load(content["bundle"], threads=content["threads"])
+
+    def handle(request: Message) -> Iterator[Message]:
+        folder = Path(request.content["folder"])
+        answer = answer_study(classifier, read_study(folder), folder)
+        for note in answer.notes:
+            yield Message({"note": note})
+        for uid, sop_class, data in answer.objects:
+            yield Message({"uid": uid, "sop_class": sop_class}, (data,))
+
+    return handle

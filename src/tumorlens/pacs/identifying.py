@@ -1,0 +1,84 @@
+"""Whose an instance is, read in a worker process: a header can be made to take minutes to read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from tumorlens.errors import InputError
+from tumorlens.imaging.dicom.instance import Instance, identify
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.pool import Pool, PoolSettings
+from tumorlens.isolation.worker import Handler
+
+DEADLINE_S: Final = 15.0
+_MEMORY_BYTES: Final = 1 << 30
+
+
+class UnreadableError(InputError):
+    """A received file cannot be read, or not in time; the message is the ``kind`` of why."""
+
+    kind = "unreadable"
+
+
+class Identifier(Protocol):
+    """Reads the identity of a received file."""
+
+    def identify(self, path: Path, peer: str) -> Instance:
+        """Raises ``UnreadableError``."""
+
+
+class Here:
+    """Reads in this process."""
+
+    def identify(self, path: Path, peer: str) -> Instance:  # noqa: ARG002
+        """See ``Identifier``."""
+        try:
+            with path.open("rb") as stream:
+                return identify(stream, "received")
+        except InputError as error:
+            raise UnreadableError(error.kind) from error
+
+
+class Isolated:
+    """Reads in worker processes; peers take turns, and what takes long holds up nobody else."""
+
+    def __init__(self) -> None:
+        """Start the processes; raises ``WorkerStartError``."""
+        settings = PoolSettings(quick=2, slow=1, spare=0, memory_bytes=_MEMORY_BYTES)
+        self._pool = Pool(f"{__name__}:make", Message({}), settings)
+        self._pool.start()
+
+    def identify(self, path: Path, peer: str) -> Instance:
+        """See ``Identifier``; raises ``WorkerFaultError`` for faults of the program."""
+        request = Message({"path": str(path)})
+        outcome = self._pool.submit(
+            request, source="received", seconds=DEADLINE_S, turn=(peer, peer)
+        ).result()
+        if outcome.error is not None:
+            raise UnreadableError(outcome.error.kind)
+        content = outcome.parts[0].content
+        if "why" in content:
+            raise UnreadableError(content["why"])
+        return Instance(content["study"], content["instance"], content["digest"])
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+
+def make(_options: Message) -> Handler:
+    """What the worker processes run; see ``isolation.worker.Factory``."""
+    here = Here()
+
+    def handle(request: Message) -> Iterator[Message]:
+        try:
+            found = here.identify(Path(request.content["path"]), "")
+        except UnreadableError as error:
+            yield Message({"why": str(error)})
+        else:
+            yield Message({
+                "study": found.study_uid, "instance": found.sop_instance_uid,
+                "digest": found.digest,
+            })  # fmt: skip
+
+    return handle

@@ -1,0 +1,209 @@
+"""Peers that connect and say nothing, or too much: an allowed PACS gets in all the same."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.uid import MRImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from tests.pacs.machines import Authority, Node, until
+
+from tumorlens.pacs import connections, node
+from tumorlens.pacs.acceptor import Acceptor
+from tumorlens.pacs.connections import Connection, Stage
+from tumorlens.pacs.settings import NodeSettings
+from tumorlens.pacs.spool import Spool
+from tumorlens.pacs.tls import Tls
+
+# pynetdicom 3.0 leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+_VERIFICATION = "1.2.840.10008.1.1"
+_HALF_A_REQUEST = struct.pack(">BBL", 1, 0, 200) + b"\0\1"
+
+
+@pytest.fixture
+def server(spool: Spool) -> Iterator[Acceptor]:
+    running = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER", "OTHER")), spool)
+    yield running
+    running.shutdown()
+
+
+def _port(server: Acceptor) -> int:
+    return int(server.server_address[1])
+
+
+def _call(port: int, title: str = "TESTER", tls: Tls | None = None) -> Association:
+    entity = AE(title)
+    entity.add_requested_context(_VERIFICATION)
+    entity.add_requested_context(MRImageStorage)
+    secure = (tls.calling(), "127.0.0.1") if tls else None
+    return entity.associate("127.0.0.1", port, ae_title="TUMORLENS", tls_args=secure)
+
+
+def _echo(port: int, title: str = "TESTER", tls: Tls | None = None) -> bool:
+    association = _call(port, title, tls)
+    if not association.is_established:
+        return False
+    status = association.send_c_echo().get("Status")
+    association.release()
+    return status == 0
+
+
+def _crowd(port: int, count: int, words: bytes, stack: ExitStack) -> list[socket.socket]:
+    made = []
+    for _ in range(count):
+        one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+        one.sendall(words)
+        made.append(one)
+    return made
+
+
+def test_a_node_with_fifty_silent_and_fifty_stuck_peers_answers_the_pacs(
+    start_node: Callable[..., Node],
+) -> None:
+    running = start_node("A@127.0.0.1:9")
+    with ExitStack() as stack:
+        _crowd(running.port, 50, b"", stack)
+        _crowd(running.port, 50, _HALF_A_REQUEST, stack)
+        assert _echo(running.port)
+        assert _echo(running.port)
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("words", [b"", b"\1", _HALF_A_REQUEST, b"GET / HTTP/1.1\r\n\r\n"])
+def test_more_than_there_is_room_for_do_not_shut_it(server: Acceptor, words: bytes) -> None:
+    with ExitStack() as stack:
+        _crowd(_port(server), connections.MAX_SILENT + 20, words, stack)
+        assert _echo(_port(server))
+        assert len(server.silent) <= connections.MAX_SILENT
+        assert len(server.opening) <= connections.MAX_OPENING
+
+
+@pytest.mark.parametrize("words", [b"", b"\x16\x03\1\2\0\1"])
+def test_nor_do_those_that_never_finish_the_handshake(
+    spool: Spool, ours: Authority, words: bytes
+) -> None:
+    tls = ours.issue(ours.file)
+    running = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",), tls=tls), spool)
+    try:
+        with ExitStack() as stack:
+            _crowd(_port(running), connections.MAX_OPENING + 10, words, stack)
+            assert _echo(_port(running), tls=ours.issue(ours.file))
+    finally:
+        running.shutdown()
+
+
+def test_who_is_silent_for_long_is_let_go(
+    server: Acceptor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "OPENING_S", 0.2)
+    with ExitStack() as stack:
+        for words in (b"", _HALF_A_REQUEST):
+            (peer,) = _crowd(_port(server), 1, words, stack)
+            assert peer.recv(1) == b""
+
+
+def test_associations_in_which_nothing_is_said_make_room(
+    server: Acceptor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_S", 0.0)
+    with ExitStack() as stack:
+        for _ in range(connections.MAX_OF_A_PEER + 2):
+            association = _call(_port(server))
+            assert association.is_established
+            stack.callback(association.abort)
+        assert _echo(_port(server))
+        assert len(server.associations) <= connections.MAX_OF_A_PEER
+
+
+def test_one_peer_with_many_associations_leaves_room_for_another(server: Acceptor) -> None:
+    with ExitStack() as stack:
+        for _ in range(connections.MAX_OF_A_PEER):
+            association = _call(_port(server))
+            stack.callback(association.abort)
+        assert _call(_port(server)).is_rejected
+        assert _echo(_port(server), "OTHER")
+
+
+def test_titles_that_may_not_call_are_not_counted(server: Acceptor) -> None:
+    for _ in range(connections.MAX_ESTABLISHED + 2):
+        assert _call(_port(server), "STRANGER").is_rejected
+    assert len(server.associations) == 0
+    assert _echo(_port(server))
+
+
+def _flood(connection: socket.socket, unit: bytes) -> None:
+    for _ in range(200):
+        connection.sendall(unit)
+        time.sleep(0.01)
+
+
+def test_a_peer_that_sends_requests_without_end_is_let_go(
+    server: Acceptor, caplog: pytest.LogCaptureFixture
+) -> None:
+    association = _call(_port(server))
+    context = association.accepted_contexts[0].context_id
+    # P-DATA-TF with a part of a command that never ends (PS3.8 9.3.5, PS3.7 6.3.1).
+    part = struct.pack(">LBB", 2 + (1 << 19), context, 1) + bytes(1 << 19)
+    unit = struct.pack(">BBL", 4, 0, len(part)) + part
+    connection = association.dul.socket
+    assert connection is not None
+    plain = connection.socket
+    assert plain is not None
+    with pytest.raises(OSError):  # noqa: PT011  (reset or broken pipe)
+        _flood(plain, unit)
+    assert "more requests, or longer ones" in caplog.text
+    association.abort()
+
+
+def test_a_clock_that_is_set_back_does_not_keep_silent_peers(
+    server: Acceptor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tumorlens.pacs.acceptor.SILENCE_S", 0.5)
+    now = time.time()
+    association = _call(_port(server))
+    monkeypatch.setattr(time, "time", lambda: now - 10 * 86400)
+    until(lambda: len(server.associations) == 0, 30)
+    association.abort()
+
+
+def test_at_the_end_nobody_is_waited_for(server: Acceptor) -> None:
+    before = set(threading.enumerate())
+    association = _call(_port(server))
+    until(lambda: len(server.associations) == 1)
+    server.shutdown()
+    until(lambda: len(server.associations) == 0, 30)
+    association.abort()
+    until(lambda: not (set(threading.enumerate()) - before - {association}), 30)
+    server._stopped.set()  # the fixture shuts it down again
+
+
+def _connection(address: str, stack: ExitStack) -> Connection:
+    return Connection(stack.enter_context(socket.socket()), address)
+
+
+def test_the_oldest_of_the_address_that_holds_most_goes() -> None:
+    with ExitStack() as stack:
+        stage = Stage(3)
+        first, *others = [_connection(address, stack) for address in ("pacs", "x", "x")]
+        assert [stage.enter(one) for one in (first, *others)] == [None] * 3
+        assert stage.enter(_connection("y", stack)) is others[0]
+        leaving: Any = stage.enter(_connection("x", stack))
+        assert leaving is others[1]
+        assert len(stage) == 3
+
+
+def test_a_connection_that_was_closed_takes_no_room(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(1)
+        gone = _connection("x", stack)
+        stage.enter(gone)
+        gone.socket.close()
+        assert stage.enter(_connection("y", stack)) is None
