@@ -51,7 +51,7 @@ def _echo(port: int, title: str = "TESTER", tls: Tls | None = None) -> bool:
     association = _call(port, title, tls)
     if not association.is_established:
         return False
-    status = association.send_c_echo().get("Status")
+    status = int(association.send_c_echo().Status)
     association.release()
     return status == 0
 

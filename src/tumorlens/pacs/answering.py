@@ -33,7 +33,7 @@ _WORDS: Final = {
     "limit": "too large or too small",
     "blank": "without contrast",
     "missing": "without an image",
-    "unsupported_format": "of an unknown format",
+    "unsupported_format": "no image of a known format",
 }
 """Kinds of ``InputError`` for a reader of the report."""
 

@@ -10,6 +10,7 @@ import logging.handlers
 import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -54,7 +55,8 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # lines that the disk did not take
+                self._file.close()
 
 
 class _AuditFile(logging.handlers.RotatingFileHandler):

@@ -45,7 +45,7 @@ class Incoming:
     def __init__(self, folder: Path, space: Space) -> None:
         self.path = folder / f"{secrets.token_hex(16)}.dcm"
         self._space = space
-        self._size, self._error, self._checked = 0, 0, 0
+        self._size, self._written, self._checked, self._error = 0, 0, 0, 0
         try:
             space.require()
             create_file(self.path)
@@ -71,6 +71,7 @@ class Incoming:
         if not self._error:
             try:
                 self._stream.write(data)
+                self._written += len(data)
                 self._space.add(len(data))
                 if self._size - self._checked > _CHECK_BYTES:
                     self._checked = self._size
@@ -101,8 +102,8 @@ class Incoming:
     def discard(self) -> None:
         """Delete it: it is not kept."""
         self.close()
-        self._space.add(-self._size)
-        self._size = 0
+        self._space.add(-self._written)
+        self._written = 0
         self.path.unlink(missing_ok=True)
 
 

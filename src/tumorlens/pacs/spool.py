@@ -199,6 +199,7 @@ class Spool(Store):
         for uid, _, data in objects:
             if uid in new:
                 write_synced(self.object_path(uid), data)
+                self.object_path(uid).chmod(FILE_MODE)
         with self.changing() as db:
             current = db.execute(
                 "UPDATE studies SET state=?, attempts=0, reason='' WHERE study=? AND revision=?",
