@@ -15,7 +15,7 @@ from tests.pacs.archives import REPORT
 from tumorlens import bundle
 from tumorlens.imaging.dicom import codes
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import REJECTED
+from tumorlens.inference.record import REJECTED
 from tumorlens.pacs import operate
 from tumorlens.pacs.spool import SENT, Spool
 from tumorlens.pacs.worker import Worker
