@@ -73,6 +73,21 @@ def test_series_and_slices(
     assert (found.tally.inputs, found.tally.rows, sum(found.tally.answers.values())) == (1, 6, 1)
 
 
+def test_a_study_of_several_series_has_a_row(
+    write_series: Callable[..., list[bytes]], answer: Answer, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for series in ("1.2.3", "1.2.4"):
+        for index, data in enumerate(write_series(2, series=series)):
+            (tmp_path / "in" / f"{series} {index}").write_bytes(data)
+    answer(tmp_path / "in")
+    levels = [row["level"] for row in rows(tmp_path / "out")]
+    assert sorted(levels) == ["series", "series", "slice", "slice", "slice", "slice", "study"]
+    (study,) = (row for row in rows(tmp_path / "out") if row["level"] == "study")
+    assert len(study["members"]) == 2
+    assert study["study_instance_uid"] == "1.2"
+
+
 def test_two_processes_make_the_same_parts(
     archive: Path, answer: Answer, once: Parts, tmp_path: Path
 ) -> None:
