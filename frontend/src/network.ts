@@ -2,6 +2,7 @@
 import * as ort from "onnxruntime-web";
 import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestTumor, predictionSet, thresholdsFor } from "./decision";
 import { explain } from "./heatmap";
+import { refusalOf } from "./layout";
 import { argmax, softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
 import { summarize } from "./summary";
@@ -58,10 +59,12 @@ export class Network {
       { image }, ["logits", "cam", ...["lesion", "sequence"].filter((name) => outputs.includes(name))],
     );
     const shares = softmax(logits.data as Float32Array, temperature);
-    const isHead = await this.isHead(plane);
+    const refusal = refusalOf(plane);
+    const isHead = refusal === "" && await this.isHead(plane);
     const told = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
     const known = knownSequence(told);
-    const decided = decide(shares, thresholdsFor(this.info.decision, known), isHead);
+    const said = decide(shares, thresholdsFor(this.info.decision, known), isHead);
+    const decided = refusal ? { ...said, reason: refusal } : said;
     const { decision, label, reason } = decided;
     const probabilities = named(shares);
     const rejected = decision === "rejected";

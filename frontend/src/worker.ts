@@ -1,7 +1,7 @@
 /** Reading and classifying, off the page's thread. Answers each message by its number. */
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
-import { type DicomPart, OWN_ANSWER } from "./reading/dicom";
+import { type DicomPart, NO_PICTURE, OWN_ANSWER } from "./reading/dicom";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
 import { type Failure, failureOf, type Picture, type Result } from "./types";
@@ -31,6 +31,7 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   const pictures: Picture[] = [];
   const parts: DicomPart[] = [];
   const failures: Failure[] = [];
+  const without: Failure[] = [];
   let own = 0;
   for (const { name, data } of files) {
     try {
@@ -40,10 +41,13 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
     } catch (error) {
       const failure = failureOf(name, error);
       if (failure.error.kind === OWN_ANSWER) own++;
+      else if (failure.error.kind === NO_PICTURE) without.push(failure);
       else failures.push(failure);
     }
   }
-  return { pictures: [...pictures, ...group(parts)], failures, own };
+  // Reports and spectra beside pictures are no failures; alone they are what was asked about.
+  const alone = pictures.length + parts.length + failures.length + own === 0;
+  return { pictures: [...pictures, ...group(parts)], failures: alone ? without : failures, own };
 }
 
 function load(model: string): Promise<Network> {

@@ -27,12 +27,38 @@ export function affineOf(header: Header, data: ArrayBuffer): number[][] {
 function matrix(header: Header, data: ArrayBuffer): number[][] {
   // The reader's own `affine` takes the qform where its code is the larger one; nibabel, which
   // Python reads with, takes the sform wherever there is one.
-  if (header.sform_code !== 0) return sform(header, new DataView(data));
-  if (header.qform_code !== 0) return header.getQformMat().slice(0, 3);
-  const [, x, y, z] = header.pixDims;
+  const stated = header.sform_code > 0 ? sform(header, new DataView(data)) : null;
+  if (stated && isSensible(stated)) return stated;
+  const turned = header.qform_code > 0 ? qform(header) : null;
+  if (turned && isSensible(turned)) return turned;
+  const [x, y, z] = sizes(header);
   // From the middle of the volume.
   const start = (size: number, axis: number) => (-size * (Math.max(1, header.dims[axis]) - 1)) / 2;
   return [[-x, 0, 0, start(-x, 1)], [0, y, 0, start(y, 2)], [0, 0, z, start(z, 3)]];
+}
+
+function isSensible(rows: number[][]): boolean {
+  return rows.flat().every(Number.isFinite) && Math.abs(determinant(rows)) > 1e-9;
+}
+
+/** Voxel sizes; 1 for those that make no sense. */
+function sizes(header: Header): number[] {
+  return header.pixDims.slice(1, 4).map(Math.abs).map((size) => (Number.isFinite(size) && size > 0 ? size : 1));
+}
+
+/** Method 2 of nifti1.h. Rounding makes quaternions longer than 1; then they turn by half a circle. */
+function qform(header: Header): number[][] {
+  const parts = [header.quatern_b, header.quatern_c, header.quatern_d];
+  const square = parts.reduce((sum, part) => sum + part * part, 0);
+  const [b, c, d] = parts.map((part) => part / (square > 1 ? Math.sqrt(square) : 1));
+  const a = Math.sqrt(Math.max(0, 1 - square));
+  const [x, y, z] = sizes(header);
+  const depth = header.pixDims[0] < 0 ? -z : z;
+  return [
+    [(a * a + b * b - c * c - d * d) * x, 2 * (b * c - a * d) * y, 2 * (b * d + a * c) * depth, header.qoffset_x],
+    [2 * (b * c + a * d) * x, (a * a + c * c - b * b - d * d) * y, 2 * (c * d - a * b) * depth, header.qoffset_y],
+    [2 * (b * d - a * c) * x, 2 * (c * d + a * b) * y, (a * a + d * d - c * c - b * b) * depth, header.qoffset_z],
+  ];
 }
 
 function sform(header: Header, view: DataView): number[][] {

@@ -11,10 +11,18 @@ import { dot, unit, type Vector } from "./vectors";
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
 const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]);
 const MAX_FRAMES = 4096;
+const STORAGE = "1.2.840.10008.5.1.4.1.1.";
+/** Spectra, waveforms, maps, raw data, reports...: `imaging/dicom/kinds.py`. */
+const NO_PICTURES = ["4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5"];
+/** MR Image and Secondary Capture: what may be MR without saying so. */
+const MAY_BE_MR = ["4", "7"];
+const COMPONENTS = /^(P|PHASE|PHASE[ _]MAP|VELOCITY MAP|R|REAL|I|IMAG|IMAGINARY|[PRI]_.*)$/;
+
 /** Comprehensive 3D SR, Secondary Capture Image. */
 const OWN_CLASSES = new Set(["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"]);
-/** Kind of the error of a file that is to be passed over. */
+/** Kinds of the errors of files that are to be passed over. */
 export const OWN_ANSWER = "own_answer";
+export const NO_PICTURE = "no_picture";
 
 /** One file's frames, and where they belong. */
 export interface DicomPart extends Picture {
@@ -23,8 +31,11 @@ export interface DicomPart extends Picture {
   placement: Placement | null;
   /** Between the middles of neighbouring slices, or else of one slice. */
   thicknessMm: number | null;
-  /** Acquisition, echo, time, instance number: which of several at one place comes first. */
+  /** Component, acquisition, echo, time, instance number: which of several at one place comes first. */
   order: number[];
+  /** SliceLocation and InstanceNumber, for positions that make no sense. */
+  locationMm: number | null;
+  instance: number | null;
   /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
   levels: GrayscaleTransform;
 }
@@ -37,17 +48,17 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer that tumorlens wrote, no picture of the study");
-  checkModality(set);
+  const doubts = checkKind(set);
   const height = set.uint16("x00280010") ?? 0;
   const width = set.uint16("x00280011") ?? 0;
-  const depth = set.intString("x00280008") ?? 1;
+  const depth = Math.max(1, Math.trunc(number(set, "x00280008") ?? 1));
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
   if (SERVER_ONLY.some((tag) => set.elements[tag])) {
     throw new InputError("server_only", "DICOM with look-up tables or functional groups; let the server read it");
   }
-  const { pixels, levels } = await frames(set, depth, height, width);
+  const { pixels, levels, notes } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
   const spacing = numbers(set, "x00280030");
   const place = placement(set);
@@ -55,10 +66,11 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
     facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
-    places: placesOf(name, depth), notes: [],
+    places: placesOf(name, depth), notes: [...doubts, ...notes],
     series: set.string("x0020000e") ?? name, levels, thicknessMm: thickness(set),
     placement: depth === 1 ? place : null,
-    order: TIE_BREAKERS.map((tag) => set.intString(tag) ?? 0),
+    order: [isMagnitude(set) ? 0 : 1, ...TIE_BREAKERS.map((tag) => number(set, tag) ?? 0)],
+    locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
   };
 }
 
@@ -76,12 +88,31 @@ function isOwn(set: DataSet): boolean {
   return text(set, "x00080070") === "tumorlens" && OWN_CLASSES.has(text(set, "x00080016"));
 }
 
-function checkModality(set: DataSet): void {
-  const modality = set.string("x00080060");
-  // Secondary captures of MR are stored as "OT"; what else is stated is another kind of image.
-  if (modality && !["MR", "OT", "SC"].includes(modality)) {
-    throw new InputError("not_mr", `${modality}, not MR: the network knows MR only`);
-  }
+/** Refuse what is no picture or not MR; what is taken for granted of the rest. `imaging/dicom/kinds.py`. */
+function checkKind(set: DataSet): string[] {
+  const sopClass = text(set, "x00080016");
+  const isOneOf = (kinds: string[]) => kinds.some((kind) => `${sopClass}.`.startsWith(`${STORAGE}${kind}.`));
+  if (isOneOf(NO_PICTURES)) throw new InputError(NO_PICTURE, "DICOM without an image");
+  const modality = text(set, "x00080060");
+  if (modality === "MR") return [];
+  const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
+  if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
+  if (modality === "" && isOneOf(["4"])) return [];
+  const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
+  return [`the file does not say that it is MR (${stated}); it is taken for MR`];
+}
+
+/** Whether an image shows the magnitude of the signal, not its phase, real or imaginary part. */
+function isMagnitude(set: DataSet): boolean {
+  const types = text(set, "x00080008").split("\\").slice(2).map((word) => word.trim().toUpperCase());
+  const stated = text(set, "x00089208").toUpperCase();
+  return ![stated, ...types].some((word) => COMPONENTS.test(word));
+}
+
+/** The first number of an element; a comma is a decimal point that some exporters mean. Null where there is none. */
+function number(set: DataSet, tag: string): number | null {
+  const [first] = numbers(set, tag);
+  return first === undefined ? null : first;
 }
 
 function facts(set: DataSet): string[] {
@@ -94,19 +125,21 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   const raw = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
-  const slope = set.floatString("x00281053") ?? 1;
-  const intercept = set.floatString("x00281052") ?? 0;
+  const stated = number(set, "x00281053");
+  const slope = stated || 1;
+  const intercept = number(set, "x00281052") ?? 0;
+  const notes = stated === 0 ? ["RescaleSlope is 0, which would blank the picture; 1 is taken"] : [];
   const bits = set.uint16("x00280101") ?? 16;
   const signed = set.uint16("x00280103") === 1;
   const ends = signed ? -1 : 2 ** bits - 1;
   const levels: GrayscaleTransform = {
-    window: windowOf(set.floatString("x00281050"), set.floatString("x00281051"), text(set, "x00281056")),
+    window: windowOf(number(set, "x00281050"), number(set, "x00281051"), text(set, "x00281056")),
     inverted: text(set, "x00280004") === "MONOCHROME1",
     ends: ends * slope + 2 * intercept,
     empty: padding(set, signed, raw),
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
-  return { pixels: raw, levels };
+  return { pixels: raw, levels, notes };
 }
 
 function text(set: DataSet, tag: string): string {
@@ -179,8 +212,11 @@ function values(set: DataSet, count: number, allocated: number, big: boolean): F
   return out;
 }
 
+/** All values of an element; none where one of them is no number. */
 function numbers(set: DataSet, tag: string): number[] {
-  return (set.string(tag) ?? "").split("\\").map(Number).filter(Number.isFinite);
+  const parts = text(set, tag).split("\\").map((part) => part.trim().replace(",", "."));
+  const values = parts.map((part) => (part === "" ? NaN : Number(part)));
+  return values.every(Number.isFinite) ? values : [];
 }
 
 /** ImagePositionPatient and ImageOrientationPatient, PS3.3 C.7.6.2; null unless they make sense. */
@@ -195,6 +231,6 @@ function placement(set: DataSet): Placement | null {
 }
 
 function thickness(set: DataSet): number | null {
-  const stated = set.floatString("x00180088") || set.floatString("x00180050");
-  return stated && Number.isFinite(stated) && stated > 0 ? stated : null;
+  const stated = number(set, "x00180088") || number(set, "x00180050");
+  return stated && stated > 0 ? stated : null;
 }

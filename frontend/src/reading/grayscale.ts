@@ -2,6 +2,7 @@
  * From a DICOM file's rescaled values to gray: window, polarity, padding. PS3.3 C.11.2, C.7.5.1.1.2.
  * The part of `tumorlens/imaging/dicom/grayscale.py` that files without look-up tables need.
  */
+import { quantile } from "../preprocessing";
 import { InputError } from "../types";
 
 export interface Window {
@@ -24,9 +25,9 @@ const FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"];
 const MOST = 1e30;
 
 /** Null where there is none that makes sense. */
-export function windowOf(center: number | undefined, width: number | undefined, name: string): Window | null {
+export function windowOf(center: number | null, width: number | null, name: string): Window | null {
   const known = name || "LINEAR";
-  if (center === undefined || width === undefined || !FUNCTIONS.includes(known)) return null;
+  if (center === null || width === null || !FUNCTIONS.includes(known)) return null;
   const enough = known === "LINEAR" ? width >= 1 : width > 0;
   const usable = enough && Number.isFinite(center) && width < MOST && Math.abs(center) < MOST;
   return usable ? { center, width, function: known } : null;
@@ -63,4 +64,23 @@ function fill(values: Float32Array, empty: Uint8Array): void {
   values.forEach((_, i) => {
     if (empty[i]) values[i] = low;
   });
+}
+
+/** Part of the range of values at either end that does not count as head. */
+const MARGIN = 0.1;
+/** A window that clips more of the head than this shows something else than the head. */
+const HIDDEN = 0.4;
+const LOOKED_AT = 65_536;
+
+/** What a window does not show of the values before it: `_Reading.hidden_by_window`; empty where it shows the head. */
+export function hiddenByWindow(before: Float32Array, after: Float32Array): string {
+  if (after.every((value) => value === after[0])) return "everything";
+  const step = Math.max(1, Math.floor(before.length / LOOKED_AT));
+  const places = Array.from({ length: Math.ceil(before.length / step) }, (_, place) => place * step);
+  const sample = Float32Array.from(places, (place) => before[place]).sort();
+  const [low, high] = [0.01, 0.99].map((share) => quantile(sample, share));
+  const margin = MARGIN * (high - low);
+  const head = places.filter((place) => before[place] > low + margin && before[place] < high - margin);
+  const clipped = head.filter((place) => after[place] <= 0.002 || after[place] >= 0.998);
+  return head.length > 0 && clipped.length > HIDDEN * head.length ? "most of the head" : "";
 }

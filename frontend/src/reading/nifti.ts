@@ -2,14 +2,18 @@
 import * as nifti from "nifti-reader-js";
 import { InputError, type Picture, type Place, type Sides } from "../types";
 import { affineOf, isOriented } from "./affine";
-import { checkSides, finite } from "./gray";
+import { checkSides, finite, luma } from "./gray";
+import { gunzip } from "./gunzip";
+import { mend } from "./intensities";
 import { sidesOf } from "./sides";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
+const RGBA32 = 2304;
+
 export function readNifti(name: string, data: Uint8Array): Picture {
   let buffer = data.slice().buffer as ArrayBuffer;
-  if (nifti.isCompressed(buffer)) buffer = nifti.decompress(buffer) as ArrayBuffer;
+  if (nifti.isCompressed(buffer)) buffer = gunzip(new Uint8Array(buffer));
   const header = nifti.isNIFTI(buffer) ? nifti.readHeader(buffer) : null;
   if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
   const [rank, ...sides] = header.dims;
@@ -33,10 +37,11 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
   const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
   checkSides(square.width, square.height);
+  const mended = mend(square, header.numBitsPerVoxel);
   return {
     name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
     sides: isOriented(header) ? sidesOn(affine, axes) : null, sources: [name],
-    places: placesOn(affine, axes, shape, name), notes: notesOf(header),
+    places: placesOn(affine, axes, shape, name), notes: [...notesOf(header), ...mended],
   };
 }
 
@@ -92,17 +97,23 @@ function samples(header: nifti.NIFTI1 | nifti.NIFTI2, image: ArrayBuffer, count:
     [nifti.NIFTI1.TYPE_UINT16]: (at) => view.getUint16(at, little),
     [nifti.NIFTI1.TYPE_INT32]: (at) => view.getInt32(at, little),
     [nifti.NIFTI1.TYPE_UINT32]: (at) => view.getUint32(at, little),
+    [nifti.NIFTI1.TYPE_INT64]: (at) => Number(view.getBigInt64(at, little)),
+    [nifti.NIFTI1.TYPE_UINT64]: (at) => Number(view.getBigUint64(at, little)),
+    [nifti.NIFTI1.TYPE_RGB24]: (at) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2)),
+    [RGBA32]: (at) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2)),
     [nifti.NIFTI1.TYPE_FLOAT32]: (at) => view.getFloat32(at, little),
     [nifti.NIFTI1.TYPE_FLOAT64]: (at) => view.getFloat64(at, little),
   };
   const get = getters[header.datatypeCode];
   if (!get) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
   const slope = header.scl_slope;
-  const scaled = Number.isFinite(slope) && slope !== 0;
+  const colour = [nifti.NIFTI1.TYPE_RGB24, RGBA32].includes(header.datatypeCode);
+  const scaled = Number.isFinite(slope) && slope !== 0 && !colour;
+  const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     const value = get(i * bytes);
-    out[i] = scaled ? value * slope + header.scl_inter : value;
+    out[i] = scaled ? value * slope + intercept : value;
   }
   return out;
 }

@@ -1,6 +1,8 @@
 /** Read any supported file by its first bytes, never by its suffix. */
 import { InputError, type Picture, placesOf } from "../types";
+import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
+import { mend } from "./intensities";
 import { readNifti } from "./nifti";
 import { readPng } from "./png";
 import { readRaster } from "./raster";
@@ -51,8 +53,12 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
     case "nifti":
       return readNifti(name, data);
     default: {
+      if (isAnimated(data, kind)) {
+        throw new InputError("server_only", "an animation is a stack of pictures; let the server read it, or save one of them");
+      }
       const plane = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes: [] };
+      const notes = mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8));
+      const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes };
       return { name, depth: 1, ...plane, aspect: 1, ...about };
     }
   }

@@ -1,7 +1,8 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
 import type { Picture } from "../types";
 import type { DicomPart } from "./dicom";
-import { apply } from "./grayscale";
+import { apply, hiddenByWindow } from "./grayscale";
+import { mend } from "./intensities";
 import { type Placement, split, type Stack } from "./slice_ordering";
 
 type PlacedPart = DicomPart & { placement: Placement };
@@ -36,7 +37,12 @@ function joined(parts: DicomPart[], name: string): Picture {
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
   const about = { name, format, facts, sides, sources, places };
-  return { ...about, depth: places.length, height, width, aspect, ...leveled(parts) };
+  const { pixels, notes } = leveled(parts);
+  const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
+  const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
+  if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
+  const told = [...new Set([...parts.flatMap((part) => part.notes), ...notes])];
+  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told };
 }
 
 /** All slices through their window, where each has one and that does not hide everything. */
@@ -48,9 +54,10 @@ function leveled(parts: DicomPart[]): { pixels: Float32Array; notes: string[] } 
     return pixels;
   };
   if (!parts.every((part) => part.levels.window)) return { pixels: all(false), notes: [] };
-  const windowed = all(true);
-  if (windowed.some((value) => value !== windowed[0])) return { pixels: windowed, notes: [] };
-  return { pixels: all(false), notes: ["the file's window hides everything and is not used"] };
+  const [windowed, plain] = [all(true), all(false)];
+  const hidden = hiddenByWindow(plain, windowed);
+  if (hidden === "") return { pixels: windowed, notes: [] };
+  return { pixels: plain, notes: [`the file's window hides ${hidden} and is not used`] };
 }
 
 function folder(name: string): string {

@@ -1,0 +1,99 @@
+/** Pictures that are no one slice on dark air: inverted ones, several in one. `tumorlens/imaging/layout.py`. */
+import { type Plane, quantile } from "./preprocessing";
+
+export const INVERTED = "the air around the head is bright: an inverted picture; invert it first";
+export const PANELS = "shows several pictures side by side; give one at a time";
+
+const SIDE = 128;
+const CORNER = 0.03;
+const BRIGHT = 0.7;
+const UNIFORM = 0.08;
+const END = 0.15;
+const MUCH_AIR = 0.15;
+const MORE_WHITE = 4;
+const TISSUE = 0.12;
+const OCCUPIED = 0.04;
+const PANEL = 0.28;
+const ALIKE = 0.75;
+const SHAPES = [0.65, 1.6];
+
+/** Empty where nothing speaks against the picture. */
+export function refusalOf(plane: Plane): string {
+  const gray = reduced(plane);
+  if (!gray) return "";
+  if (isInverted(gray)) return INVERTED;
+  return areBeside(gray) || areBeside(transposed(gray)) ? PANELS : "";
+}
+
+/** Some pixels, 0 to 1; null where all have one value. */
+function reduced({ pixels, height, width }: Plane): Plane | null {
+  const step = Math.max(1, Math.floor(Math.max(height, width) / SIDE));
+  const [rows, columns] = [Math.ceil(height / step), Math.ceil(width / step)];
+  const small = Float32Array.from({ length: rows * columns }, (_, at) => (
+    pixels[Math.floor(at / columns) * step * width + (at % columns) * step]
+  ));
+  const [low, high] = [0.01, 0.99].map((share) => quantile(small.slice().sort(), share));
+  if (!(high > low)) return null;
+  const scaled = small.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low))));
+  return { height: rows, width: columns, pixels: scaled };
+}
+
+function isInverted({ pixels, height, width }: Plane): boolean {
+  const [rows, columns] = [height, width].map((side) => Math.max(2, Math.round(CORNER * side)));
+  const corners = [[0, 0], [0, width - columns], [height - rows, 0], [height - rows, width - columns]];
+  const bright = corners.map(([top, left]) => (
+    Float32Array.from({ length: rows * columns }, (_, at) => (
+      pixels[(top + Math.floor(at / columns)) * width + left + (at % columns)]
+    )).sort()
+  )).filter((corner) => quantile(corner, 0.5) >= BRIGHT);
+  if (bright.filter((corner) => spread(corner) <= UNIFORM).length >= 3) return true;
+  const part = (holds: (value: number) => boolean) => pixels.filter(holds).length / pixels.length;
+  const [white, black] = [part((value) => value >= 1 - END), part((value) => value <= END)];
+  return bright.length >= 2 && white >= MUCH_AIR && white >= MORE_WHITE * black;
+}
+
+function spread(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}
+
+function transposed({ pixels, height, width }: Plane): Plane {
+  const turned = pixels.map((_, at) => pixels[(at % height) * width + Math.floor(at / height)]);
+  return { height: width, width: height, pixels: turned };
+}
+
+/** Two heads beside each other, with dark air between. */
+function areBeside({ pixels, height, width }: Plane): boolean {
+  const share = (count: number, holds: (place: number) => boolean) => {
+    let found = 0;
+    for (let place = 0; place < count; place++) if (holds(place)) found++;
+    return found / count;
+  };
+  const isTissue = (row: number, column: number) => pixels[row * width + column] > TISSUE;
+  const columns = Array.from({ length: width }, (_, column) => share(height, (row) => isTissue(row, column)) >= OCCUPIED);
+  const panels = runs(columns).filter(([start, stop]) => stop - start >= PANEL * width);
+  if (panels.length < 2) return false;
+  const sizes = panels.map(([start, stop]) => {
+    const rows = Array.from({ length: height }, (_, row) => (
+      share(stop - start, (place) => isTissue(row, start + place)) >= OCCUPIED
+    ));
+    return [stop - start, Math.max(0, ...runs(rows).map(([top, bottom]) => bottom - top))];
+  });
+  const alike = [0, 1].every((side) => {
+    const all = sizes.map((size) => size[side]);
+    return Math.min(...all) >= ALIKE * Math.max(...all);
+  });
+  return alike && sizes.every(([across, high]) => high / across >= SHAPES[0] && high / across <= SHAPES[1]);
+}
+
+/** Stretches of true. */
+function runs(present: boolean[]): [number, number][] {
+  const found: [number, number][] = [];
+  present.forEach((one, place) => {
+    if (!one) return;
+    const last = found.at(-1);
+    if (last && last[1] === place) last[1]++;
+    else found.push([place, place + 1]);
+  });
+  return found;
+}

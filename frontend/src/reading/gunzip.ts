@@ -1,0 +1,17 @@
+/** Gzip in one member or several (RFC 1952 2.2), as parallel compressors write it. */
+import { Gunzip } from "fflate";
+import { InputError } from "../types";
+
+export function gunzip(data: Uint8Array): ArrayBuffer {
+  const parts: Uint8Array[] = [];
+  try {
+    const inflater = new Gunzip((part) => parts.push(part));
+    inflater.push(data, true);
+  } catch (error) {
+    // What follows the last member is none of the file's voxels; too few of them are told later.
+    if (parts.length === 0) throw new InputError("corrupt", `a damaged gzip file (${(error as Error).message})`);
+  }
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  return whole.buffer;
+}

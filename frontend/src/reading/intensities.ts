@@ -1,0 +1,138 @@
+/** Values that are no intensities, and would set the window. `tumorlens/imaging/intensities.py`. */
+import { quantile } from "../preprocessing";
+
+const SAMPLES = 262_144;
+const MOST_OUTLIERS = 0.1;
+const FEWEST_OUTLIERS = 0.003;
+const FAR = 3;
+const BIN = 0.25;
+const EMPTY_BIN = 0.001;
+const TEXT = 0.25;
+const FEWEST_BELOW = 0.005;
+const FEWEST_INSIDE = 0.2;
+const BORDER = 0.9;
+const DARK = 0.15;
+const BETWEEN = [0.02, 0.98];
+const SPECK = 0.002;
+
+interface Slices {
+  depth: number;
+  height: number;
+  width: number;
+  pixels: Float32Array;
+}
+
+/** Change `slices.pixels` in place; what was done, in sentences. Of 8 bits only the background is changed. */
+export function mend(slices: Slices, bits: number): string[] {
+  const steps = bits <= 8 ? [background] : [background, padding, outliers];
+  return steps.map((step) => step(slices)).filter((note) => note !== "");
+}
+
+/** Some pixels of all slices, sorted. */
+function sampled({ depth, height, width, pixels }: Slices): Float32Array {
+  const step = Math.max(1, Math.floor((pixels.length / SAMPLES) ** (depth > 1 ? 1 / 3 : 1 / 2)));
+  const some: number[] = [];
+  for (let slice = 0; slice < depth; slice += depth > 1 ? step : 1) {
+    for (let row = 0; row < height; row += step) {
+      for (let column = 0; column < width; column += step) some.push(pixels[(slice * height + row) * width + column]);
+    }
+  }
+  return Float32Array.from(some).sort();
+}
+
+/** Darken one constant value that fills the border but lies between those of the head. */
+function background(slices: Slices): string {
+  const { depth, height, width, pixels } = slices;
+  const edges: number[] = [];
+  for (let slice = 0; slice < depth; slice++) {
+    const at = slice * height * width;
+    for (let column = 0; column < width; column++) edges.push(pixels[at + column], pixels[at + (height - 1) * width + column]);
+    for (let row = 0; row < height; row++) edges.push(pixels[at + row * width], pixels[at + row * width + width - 1]);
+  }
+  const border = Float32Array.from(edges).sort();
+  const value = border[border.length >> 1];
+  if (border.filter((one) => one === value).length < BORDER * border.length) return "";
+  const sample = sampled(slices);
+  const inside = sample.filter((one) => one !== value);
+  const share = inside.length / sample.length;
+  if (share < FEWEST_INSIDE || share > 1 - FEWEST_BELOW) return "";
+  const below = inside.filter((one) => one < value).length / inside.length;
+  const dark = inside[0] + DARK * (quantile(inside, 0.99) - inside[0]);
+  if (value < dark || below <= BETWEEN[0] || below >= BETWEEN[1]) return "";
+  for (let slice = 0; slice < depth; slice++) {
+    darken(pixels.subarray(slice * height * width, (slice + 1) * height * width), height, width, value, inside[0]);
+  }
+  return `one value (${value}) fills the border but lies between the others; it is taken as dark`;
+}
+
+/** Areas of `value`, without specks: a head has each value by chance too. */
+function darken(plane: Float32Array, height: number, width: number, value: number, dark: number): void {
+  const seen = new Uint8Array(plane.length);
+  for (let start = 0; start < plane.length; start++) {
+    if (seen[start] || plane[start] !== value) continue;
+    const area = [start];
+    seen[start] = 1;
+    for (let place = 0; place < area.length; place++) {
+      const at = area[place];
+      const column = at % width;
+      const around = [at - width, at + width, ...(column > 0 ? [at - 1] : []), ...(column < width - 1 ? [at + 1] : [])];
+      for (const next of around) {
+        if (next < 0 || next >= height * width || seen[next] || plane[next] !== value) continue;
+        seen[next] = 1;
+        area.push(next);
+      }
+    }
+    if (area.length >= SPECK * plane.length) for (const at of area) plane[at] = dark;
+  }
+}
+
+/** Raise values that lie far below all others: padding of the border, no measurement. */
+function padding(slices: Slices): string {
+  const sample = sampled(slices);
+  let at = 0;
+  for (let place = 0; place + 1 < sample.length; place++) {
+    if (sample[place + 1] - sample[place] > sample[at + 1] - sample[at]) at = place;
+  }
+  const rest = sample.subarray(at + 1);
+  if (rest.length < FEWEST_INSIDE * sample.length || at + 1 < FEWEST_BELOW * sample.length) return "";
+  const usual = quantile(rest, 0.99) - rest[0];
+  if (!(sample[at + 1] - sample[at] > usual) || sample[at] - sample[0] > usual) return "";
+  const { pixels } = slices;
+  for (let place = 0; place < pixels.length; place++) if (pixels[place] < rest[0]) pixels[place] = rest[0];
+  return `values up to ${sample[at]} lie far below all others and are taken as background`;
+}
+
+/** Blank a few values that lie far above all others: text, marks, damage. */
+function outliers(slices: Slices): string {
+  const sample = sampled(slices);
+  const top = sample[sample.length - 1];
+  const [low, body] = [0.01, 1 - MOST_OUTLIERS].map((share) => quantile(sample, share));
+  const usual = body - low;
+  if (usual <= 0 || top - low <= FAR * usual) return "";
+  const limit = endOfBody(sample, body, usual);
+  const above = sample.filter((value) => value > limit);
+  if (above.length < FEWEST_OUTLIERS * sample.length || top - low <= FAR * (limit - low)) return "";
+  if (above.filter((value) => value >= top - usual * BIN).length < TEXT * above.length) return "";
+  const { pixels } = slices;
+  for (let place = 0; place < pixels.length; place++) if (pixels[place] > limit) pixels[place] = sample[0];
+  const share = ((100 * above.length) / sample.length).toFixed(1);
+  return `${share}% of the samples lie far above all others (burned-in text?) and are taken as background`;
+}
+
+/** The largest of the usual values: beyond, a bin is all but empty. */
+function endOfBody(sample: Float32Array, body: number, usual: number): number {
+  const upTo = (value: number) => {
+    let [low, high] = [0, sample.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sample[middle] <= value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  for (let start = body; start < sample[sample.length - 1]; start += BIN * usual) {
+    const left = upTo(start);
+    if (upTo(start + BIN * usual) - left < EMPTY_BIN * sample.length) return sample[left - 1];
+  }
+  return sample[sample.length - 1];
+}

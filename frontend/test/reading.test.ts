@@ -1,0 +1,99 @@
+/** Files that mislead: what tests/imaging asks of Python. */
+import { gzipSync } from "fflate";
+import { describe, expect, test } from "vitest";
+import { INVERTED, PANELS, refusalOf } from "../src/layout";
+import { isAnimated } from "../src/reading/animation";
+import { hiddenByWindow } from "../src/reading/grayscale";
+import { gunzip } from "../src/reading/gunzip";
+import { mend } from "../src/reading/intensities";
+import { type Frame, split } from "../src/reading/slice_ordering";
+
+const SIDE = 96;
+
+/** A head on dark air, 0 to 200. */
+function head(): Float32Array {
+  return Float32Array.from({ length: SIDE * SIDE }, (_, at) => {
+    const [row, column] = [Math.floor(at / SIDE), at % SIDE].map((place) => (2 * place) / (SIDE - 1) - 1);
+    const radius = Math.hypot(row / 0.8, column / 0.65);
+    return radius > 1 ? 2 + (at % 2) : 90 + 60 * Math.sin(7 * row) * Math.cos(5 * column) + (radius > 0.9 ? 50 : 0);
+  });
+}
+
+const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
+
+describe("layout", () => {
+  test("a head passes, its negative and panels do not", () => {
+    expect(refusalOf(plane(head()))).toBe("");
+    expect(refusalOf(plane(head().map((value) => 255 - value)))).toBe(INVERTED);
+    const one = head();
+    const pair = Float32Array.from({ length: 2 * SIDE * SIDE }, (_, at) => one[Math.floor(at / (2 * SIDE)) * SIDE + (at % SIDE)]);
+    expect(refusalOf({ height: SIDE, width: 2 * SIDE, pixels: pair })).toBe(PANELS);
+  });
+});
+
+describe("intensities", () => {
+  test("text at the top of 16 bits is blanked", () => {
+    const pixels = head().map((value, at) => (at % SIDE < 30 && at < 12 * SIDE && at % 3 === 0 ? 65535 : 16 * value));
+    expect(mend({ depth: 1, ...plane(pixels) }, 16)).toHaveLength(1);
+    expect(Math.max(...pixels)).toBeLessThan(16 * 210);
+  });
+
+  test("a background between the others is dark", () => {
+    const before = head();
+    const pixels = before.map((value) => (value < 10 ? 0 : (value - 100) / 40));
+    expect(mend({ depth: 1, ...plane(pixels) }, 32)).toHaveLength(1);
+    expect(pixels[0]).toBe(Math.min(...pixels));
+    expect(pixels[0]).toBeLessThan(-1);
+  });
+
+  test("usual pictures stay", () => {
+    for (const bits of [8, 16]) {
+      const pixels = head();
+      expect(mend({ depth: 1, ...plane(pixels) }, bits)).toEqual([]);
+      expect(pixels).toEqual(head());
+    }
+  });
+});
+
+test("a window that clips most of the head", () => {
+  const before = head().map((value) => 16 * value);
+  const through = (low: number, high: number) => before.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low))));
+  expect(hiddenByWindow(before, through(0, 255))).toBe("most of the head");
+  expect(hiddenByWindow(before, through(9000, 9100))).toBe("everything");
+  expect(hiddenByWindow(before, through(0, 3000))).toBe("");
+});
+
+test("gzip in several members", () => {
+  const plain = Uint8Array.from({ length: 5000 }, (_, at) => at % 251);
+  const members = [0, 1000, 2000, 3000, 4000].map((at) => gzipSync(plain.slice(at, at + 1000)));
+  const joined = Uint8Array.from(members.flatMap((member) => [...member]));
+  expect(new Uint8Array(gunzip(joined))).toEqual(plain);
+});
+
+test("animations are told from single pictures", () => {
+  const picture = [0x2c, 0, 0, 0, 0, 8, 0, 8, 0, 0, 2, 1, 0x44, 0];
+  const gif = (pictures: number) => (
+    Uint8Array.from([...Buffer.from("GIF89a"), 8, 0, 8, 0, 0x80, 0, 0, 0, 0, 0, 1, 1, 1, ...Array(pictures).fill(picture).flat(), 0x3b])
+  );
+  expect([1, 2].map((count) => isAnimated(gif(count), "gif"))).toEqual([false, true]);
+});
+
+describe("series", () => {
+  const frame = (z: number, more: Partial<Frame>): Frame => ({
+    name: `${z}`, height: 64, width: 64, thicknessMm: 1, order: [0],
+    placement: { row: [1, 0, 0], column: [0, 1, 0], position: [0, 0, z] }, ...more,
+  });
+
+  test("echoes a hair apart are two volumes, of which the first is kept", () => {
+    const frames = [0, 1, 2, 3].flatMap((z) => [frame(z, { order: [1] }), frame(z + 0.02, { order: [2] })]);
+    const [stack] = split(frames);
+    expect(stack.frames.map(({ order }) => order[0])).toEqual([1, 1, 1, 1]);
+    expect(stack.notes).toEqual(["4 slices repeat the position of another and are left out"]);
+  });
+
+  test.each([["SliceLocation", "locationMm"], ["InstanceNumber", "instance"]])("one position for all: %s stands in", (name, key) => {
+    const [stack] = split([3, 1, 2].map((place) => frame(0, { [key]: place, name: `${place}` })));
+    expect(stack.frames.map((one) => one.name)).toEqual(["1", "2", "3"]);
+    expect(stack.notes).toContain(`positions of the slices make no sense; they are in the order of ${name}`);
+  });
+});
