@@ -1,5 +1,6 @@
 """Files, folders and patterns."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,37 @@ def test_patterns(tree: Path) -> None:
     assert str(nothing.error) == f"{tree}/*.tiff: no file matches this pattern"
 
 
-def test_links_to_folders_are_not_followed(tree: Path) -> None:
+def test_linked_folders_are_followed_once(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, head: NDArray[np.uint8]
+) -> None:
+    """A study that is linked is read; a link that leads back ends nothing."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "linked.png").write_bytes(encode.png(head))
     (tree / "sub" / "loop").symlink_to(tree, target_is_directory=True)
     assert len(find(str(tree)).paths) == 3
+    (tree / "study").symlink_to(elsewhere, target_is_directory=True)
+    (tree / "again").symlink_to(elsewhere, target_is_directory=True)
+    found = find(str(tree)).paths
+    assert [name for name in names(found, tree) if "linked" in name] == ["again/linked.png"]
+    assert len(found) == 4
+
+
+def test_archives_in_a_folder_are_opened(tree: Path, head: NDArray[np.uint8]) -> None:
+    for name, members in (("a.zip", {"x/y.png": encode.png(head)}), ("b.zip", {"readme": b"text"})):
+        with zipfile.ZipFile(tree / name, "w") as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+    before = find(str(tree))
+    assert [one.path for one in before.inputs if not isinstance(one, str)] == [
+        f"{tree}/a.zip/x/y.png"
+    ]
+    assert before.error is None
+    (tree / "c.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert [path for path, _ in find(str(tree)).failures] == [f"{tree}/c.zip"]
+
+
+def test_a_folder_of_nothing_but_an_archive(tmp_path: Path, head: NDArray[np.uint8]) -> None:
+    with zipfile.ZipFile(tmp_path / "only.zip", "w") as archive:
+        archive.writestr("y.png", encode.png(head))
+    found = find(str(tmp_path))
+    assert (len(found.inputs), found.failures) == (1, ())

@@ -103,3 +103,19 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file.truncate(limits.MAX_FILE_BYTES + 1)  # sparse: takes no disk
     with pytest.raises(LimitExceededError, match="more than the limit"):
         reader.read(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"NRRD0004\ntype: short\n", "NRRD"),
+        (b"CDF\x01" + bytes(40), "MINC"),
+        (b"\x5c\x01\x00\x00" + bytes(344), "Analyze"),
+        (b"\x00\x00\x01\x5c" + bytes(344), "Analyze"),
+        (b"".join(n.to_bytes(4, "big") for n in (1, 256, 256, 256, 1, 0)) + bytes(300), "MGH"),
+        (gzip.compress(b"".join(n.to_bytes(4, "big") for n in (1, 64, 64, 9, 1, 3))), "MGH"),
+    ],
+)
+def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=f"is {name}.*convert it to NIfTI"):
+        reader.read_bytes(data)

@@ -170,8 +170,10 @@ def test_an_archive_is_a_folder_in_one_file(
     before = sorted(tmp_path.parent.iterdir())
     study = read_study(path)
     assert sorted(tmp_path.parent.iterdir()) == before
-    assert (study.failures, study.skipped) == ([], 2)
-    evil, volume, picture = study.images
+    assert (study.failures, study.skipped) == ([], 1)
+    evil, nested, volume, picture = study.images
+    np.testing.assert_array_equal(nested.pixels, head)
+    assert nested.source == f"{path}/nested.zip/a"
     np.testing.assert_array_equal(evil.pixels, head)
     np.testing.assert_array_equal(picture.pixels, head)
     (in_folder,) = read_study(place(tmp_path / "folder", slices)).images
@@ -181,6 +183,42 @@ def test_an_archive_is_a_folder_in_one_file(
     first = volume.facts.slices[0]
     assert (first.path, first.member) == (str(path), "study/e")
     assert source_header(first).SOPInstanceUID == "1.2.3.1"
+
+
+def test_a_study_in_an_archive_in_an_archive(
+    tmp_path: Path, head: Gray, write_series: WriteSeries
+) -> None:
+    """As a portal packs what a scanner has packed; deeper ones are refused by name."""
+    slices = {f"s/{k}": data for k, data in enumerate(write_series(4))}
+    inner = pack(tmp_path / "inner.zip", slices)
+    deeper = pack(tmp_path / "deeper.zip", {"inner.zip": inner.read_bytes()})
+    members = {
+        "inner.zip": inner.read_bytes(),
+        "deeper.zip": deeper.read_bytes(),
+        "p": encode.png(head),
+    }
+    study = read_study(pack(tmp_path / "study.zip", members))
+    assert sorted(image.depth for image in study.images) == [1, 4]
+    volume = next(image for image in study.images if image.is_volume)
+    assert volume.facts is not None
+    first = volume.facts.slices[0]
+    assert first.member == "inner.zip/s/0"
+    assert source_header(first).SOPInstanceUID == "1.2.3.1"
+    ((where, error),) = study.failures
+    assert where == f"{tmp_path}/study.zip/deeper.zip/inner.zip"
+    assert "an archive in an archive in an archive" in str(error)
+
+
+def test_damaged_and_many_archives_within(
+    tmp_path: Path, head: Gray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = pack(tmp_path / "inner.zip", {"p": encode.png(head)}).read_bytes()
+    path = pack(tmp_path / "a.zip", {"bad.zip": inner[:60], "good.zip": inner, "more.zip": inner})
+    study = read_study(path)
+    assert (len(study.images), kinds(study.failures)) == (2, ["corrupt"])
+    monkeypatch.setattr("tumorlens.imaging.archive.MAX_FILE_BYTES", len(inner) + 100)
+    study = read_study(path)
+    assert (len(study.images), sorted(kinds(study.failures))) == (1, ["corrupt", "limit"])
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")

@@ -1,11 +1,12 @@
 """Zip archives, read in place: nothing is written to disk, so no name in it is ever a path."""
 
+import io
 import posixpath
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 from tumorlens.errors import (
     CorruptInputError,
@@ -34,14 +35,16 @@ _HIDDEN: Final = ("__MACOSX",)
 
 
 class Archive:
-    """A zip file. Safe to share between threads. Raises ``InputError`` for what it refuses."""
+    """A zip file, and those within it. Raises ``InputError`` for what it refuses."""
 
     def __init__(self, path: str) -> None:
         """Read the list of members; check what they claim."""
         self.path = path
+        self._held = 0
+        self._members: dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]] = {}
         try:
             _check_directory(path)
-            self._zip = zipfile.ZipFile(path)
+            self._add(zipfile.ZipFile(path))
         except InputError:
             raise
         except OSError as error:
@@ -49,8 +52,6 @@ class Archive:
             raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
         except Exception as error:  # zipfile raises more than BadZipFile
             raise CorruptInputError(f"{path}: damaged zip ({first_line(error)})") from error
-        self._members = _named(filter(_is_shown, self._zip.infolist()))
-        self._check_claims()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,15 +64,52 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """All bytes of a member, at most ``MAX_FILE_BYTES``."""
-        size = self._members[name].file_size
+        self._find(name)
+        size = self._members[name][1].file_size
         if size > MAX_FILE_BYTES:
             raise LimitExceededError(
                 f"{self.path}/{name}: {size} bytes are more than the limit of {MAX_FILE_BYTES}"
             )
         return self._read(name, MAX_FILE_BYTES)
 
+    def open_inner(self, name: str) -> tuple[str, ...]:
+        """Add the members of an archive within this one as ``name/member``; return their names.
+
+        It is held in memory: all of them together are at most ``MAX_FILE_BYTES``.
+        """
+        data = self.read(name)
+        self._held += len(data)
+        if self._held > MAX_FILE_BYTES:
+            raise LimitExceededError(
+                f"{self.path}/{name}: the archives within hold more than {MAX_FILE_BYTES} bytes"
+            )
+        try:
+            _check_list(io.BytesIO(data), len(data), f"{self.path}/{name}")
+            return self._add(zipfile.ZipFile(io.BytesIO(data)), f"{name}/")
+        except InputError:
+            raise
+        except Exception as error:  # as in __init__
+            raise CorruptInputError(
+                f"{self.path}/{name}: damaged zip ({first_line(error)})"
+            ) from error
+
+    def _add(self, opened: zipfile.ZipFile, prefix: str = "") -> tuple[str, ...]:
+        named = _named(filter(_is_shown, opened.infolist()))
+        added = {prefix + name: (opened, info) for name, info in named.items()}
+        self._members |= added
+        self._check_claims()
+        return tuple(sorted(added))
+
+    def _find(self, name: str) -> None:
+        """Open the archive within that holds ``name``, if that has not been done."""
+        parts = name.split("/")
+        for count in range(1, len(parts)):
+            outer = "/".join(parts[:count])
+            if name not in self._members and outer in self._members:
+                self.open_inner(outer)
+
     def _read(self, name: str, size: int) -> bytes:
-        info = self._members[name]
+        opened, info = self._members[name]
         if info.flag_bits & _ENCRYPTED:
             raise UnsupportedFormatError(f"{self.path}/{name}: is encrypted")
         if info.compress_type not in _READABLE:
@@ -79,7 +117,7 @@ class Archive:
                 f"{self.path}/{name}: compressed in a rare way; zip it with the usual one (deflate)"
             )
         try:
-            with self._zip.open(info) as file:
+            with opened.open(info) as file:
                 return file.read(size)
         except Exception as error:  # as in __init__
             raise CorruptInputError(
@@ -93,7 +131,7 @@ class Archive:
                 f"{MAX_STUDY_FILES}"
             )
         # No member gives more bytes than it claims, so the sum bounds the work.
-        total = sum(info.file_size for info in self._members.values())
+        total = sum(info.file_size for _, info in self._members.values())
         if total > MAX_STUDY_BYTES:
             raise LimitExceededError(
                 f"{self.path}: unfolds to {total} bytes; the limit is {MAX_STUDY_BYTES}"
@@ -133,13 +171,17 @@ def _check_directory(path: str) -> None:
             f"{path}: {size} bytes are more than the limit of {MAX_ARCHIVE_BYTES}"
         )
     with Path(path).open("rb") as file:
-        file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT - _END64_LOCATOR_BYTES))
-        tail = file.read()
-        at = tail.rfind(_END)
-        directory = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
-        if directory == 0xFFFFFFFF:
-            locator = tail[max(0, at - _END64_LOCATOR_BYTES) : at]
-            file.seek(min(size, int.from_bytes(locator[8:16], "little")))
-            directory = int.from_bytes(file.read(56)[40:48], "little")
+        _check_list(file, size, path)
+
+
+def _check_list(file: BinaryIO, size: int, path: str) -> None:
+    file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT - _END64_LOCATOR_BYTES))
+    tail = file.read()
+    at = tail.rfind(_END)
+    directory = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if directory == 0xFFFFFFFF:
+        locator = tail[max(0, at - _END64_LOCATOR_BYTES) : at]
+        file.seek(min(size, int.from_bytes(locator[8:16], "little")))
+        directory = int.from_bytes(file.read(56)[40:48], "little")
     if directory > _MAX_DIRECTORY_BYTES:
         raise LimitExceededError(f"{path}: lists more files than the limit of {MAX_STUDY_FILES}")

@@ -95,21 +95,46 @@ def _exists(argument: str) -> bool:
 def _search(folder: str) -> Found:
     paths: list[str] = []
     dicom: list[str] = []
+    archives: list[str] = []
     skipped = 0
     for path in _files(folder):
         kind = kind_of(path)
         if kind == "dicom":
             dicom.append(path)
-        elif kind == "zip" or (kind is None and not claims_picture(path)):
+        elif kind == "zip":
+            archives.append(path)
+        elif kind is None and not claims_picture(path):
             skipped += 1
         else:
             paths.append(path)
-    if not dicom:
-        return _gathered(folder, paths, None, skipped)
-    # Here, not above: whoever has no DICOM does without pydicom.
-    from tumorlens.imaging.series import group_files
+    grouped = None
+    if dicom:
+        # Here, not above: whoever has no DICOM does without pydicom.
+        from tumorlens.imaging.series import group_files
 
-    return _gathered(folder, paths, group_files(dicom), skipped)
+        grouped = group_files(dicom)
+    return _with_archives(_gathered(folder, paths, grouped, skipped), archives)
+
+
+def _with_archives(found: Found, archives: Sequence[str]) -> Found:
+    """Add what the archives of a folder hold; those without a picture are skipped."""
+    parts = [_unpack(path) for path in archives]
+    full = [part for part in parts if not _is_empty(part)]
+    if full and _is_empty(found):  # the archives are all that the folder has
+        found = Found((), found.skipped, found.own)
+    everything = [found, *full]
+    return Found(
+        tuple(one for part in everything for one in part.inputs),
+        sum(part.skipped for part in everything) + len(parts) - len(full),
+        sum(part.own for part in everything),
+        tuple(failure for part in everything for failure in part.failures),
+    )
+
+
+def _is_empty(found: Found) -> bool:
+    """Whether nothing was found, and nothing failed but that."""
+    reasons = [error for _, error in found.failures]
+    return not found.inputs and [type(one) for one in reasons] == [MissingInputError]
 
 
 def _unpack(path: str) -> Found:
@@ -159,9 +184,19 @@ def _gathered(
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Yield the files below ``folder``, sorted, without hidden ones; linked folders stay out."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    """Yield the files below ``folder``, sorted, without hidden ones.
+
+    Linked folders are followed, each folder once: a link may lead back to where it is.
+    """
+    known = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        kept = []
+        for name in sorted(name for name in folders if not name.startswith(".")):
+            place = os.path.realpath(Path(parent) / name)
+            if place not in known:
+                known.add(place)
+                kept.append(name)
+        folders[:] = kept
         for name in sorted(names):
             if not name.startswith("."):
                 yield str(Path(parent) / name)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tumorlens.errors import InputError
+from tumorlens.errors import InputError, UnsupportedFormatError
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
@@ -38,24 +38,39 @@ class Listed:
     plain: list[str]
     dicom: list[str]
     skipped: int
-    """Files of no known kind, and archives within the archive."""
+    """Files of no known kind."""
     failures: list[tuple[str, InputError]]
 
 
 def list_members(archive: Archive) -> Listed:
-    """Look at the first bytes of every member; no more of it is unfolded."""
+    """Look at the first bytes of every member, and of those of archives within the archive."""
     listed = Listed([], [], 0, [])
+    waiting = list(reversed(archive.names))
+    inner: set[str] = set()
     skipped = 0
-    for name in archive.names:
+    while waiting:
+        name = waiting.pop()
         try:
             kind = sniff(archive.head(name, SNIFF_BYTES))
+            if kind == "zip":
+                found = _open(archive, name, name in inner)
+                inner.update(found)
+                waiting.extend(reversed(found))
         except InputError as error:
             listed.failures.append((f"{archive.path}/{name}", error))
             continue
         if kind == "dicom":
             listed.dicom.append(name)
-        elif kind == "zip" or (kind is None and not claims_picture(name)):
+        elif kind is None and not claims_picture(name):
             skipped += 1
-        else:
+        elif kind != "zip":
             listed.plain.append(name)
     return Listed(listed.plain, listed.dicom, skipped, listed.failures)
+
+
+def _open(archive: Archive, name: str, is_inner: bool) -> tuple[str, ...]:
+    if is_inner:
+        raise UnsupportedFormatError(
+            f"{archive.path}/{name}: an archive in an archive in an archive; unpack it first"
+        )
+    return archive.open_inner(name)

@@ -9,7 +9,7 @@ from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedF
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import MAX_FILE_BYTES
-from tumorlens.imaging.signatures import READABLE, sniff
+from tumorlens.imaging.signatures import READABLE, other_format, sniff
 
 DEFAULT_PLANE = "axial"
 
@@ -88,5 +88,7 @@ def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE)
 def _refusal(data: bytes, kind: str | None) -> str:
     if kind == "zip":
         return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
+    if (name := other_format(data)) is not None:
+        return f"is {name}, which is not read; convert it to NIfTI (.nii.gz)"
     what = "is empty" if not data else "is not a picture that tumorlens reads"
     return f"{what} ({READABLE})"

@@ -11,6 +11,7 @@ READABLE: Final = "JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI"
 
 _SUFFIXES: Final = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz",
+    ".mgz", ".mgh", ".nrrd", ".nhdr", ".mnc", ".hdr",
 )  # fmt: skip
 
 _PICTURES: Final[tuple[tuple[bytes, str], ...]] = (
@@ -38,12 +39,33 @@ _NIFTI2_MAGIC_AT: Final = 4
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
+_OTHERS: Final = ((b"NRRD000", "NRRD"), (b"CDF\x01", "MINC"), (b"\x89HDF", "MINC 2 or other HDF5"))
+_ANALYZE: Final = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
+_ANALYZE_BYTES: Final = 1024
+_MGH_VERSION: Final = b"\x00\x00\x00\x01"
+_LARGEST_MGH_SIDE: Final = 4096
+
+
 def claims_picture(name: str) -> bool:
     """Whether a file calls itself a picture: if it is none, that is worth a word.
 
     Only for what else would be passed over in silence, like a copy that failed and left nothing.
     """
     return name.lower().endswith(_SUFFIXES)
+
+
+def other_format(data: bytes) -> str | None:
+    """Name a format of medical volumes that is not read, or None."""
+    for signature, name in _OTHERS:
+        if data.startswith(signature):
+            return name
+    if data[:4] in _ANALYZE and len(data) <= _ANALYZE_BYTES:
+        return "Analyze (a pair of .hdr and .img)"
+    start = first_inflated(data[:SNIFF_BYTES], 24) if data.startswith(GZIP) else data[:24]
+    sides = [int.from_bytes(start[at : at + 4], "big") for at in (4, 8, 12)]
+    if start.startswith(_MGH_VERSION) and all(0 < side <= _LARGEST_MGH_SIDE for side in sides):
+        return "MGH (FreeSurfer)"
+    return None
 
 
 def sniff(data: bytes) -> str | None:
