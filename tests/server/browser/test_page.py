@@ -35,18 +35,35 @@ def test_files_are_answered_as_the_server_answers(
     page: Page, files: list[Path], phantom_url: str
 ) -> None:
     choose(page, files)
-    assert headline(page) == "glioma"
+    assert headline(page) == "Glioma"
     sent = [("files", (path.name, path.read_bytes())) for path in files]
     expected = httpx.post(f"{phantom_url}/v1/predictions?heatmap=grid", files=sent).json()
     found = exported(page)
-    assert found == expected["predictions"]
+    assert [one | {"preview": None} for one in found] == expected["predictions"]
     assert [record["label"] for record in found] == list(CLASSES)
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_examples_are_answered_by_the_network_that_they_were_drawn_for(
+    context: BrowserContext, start: Start, private: bool
+) -> None:
+    with start(bundle="default") as url:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html[data-ready]")
+        if private:
+            page.get_by_role("switch").click()
+        page.click("#examples")
+        wait_for_answers(page, 4)
+        found = exported(page)
+    assert [record["label"] for record in found] == list(CLASSES)
+    assert {record["model"]["name"] for record in found} == {"phantom"}
 
 
 def test_a_dropped_file(page: Page, heads: list[NDArray[np.uint8]]) -> None:
     drop(page, "dropped.png", encode.png(heads[1]))
     wait_for_answers(page, 1)
-    assert headline(page) == "meningioma"
+    assert headline(page) == "Meningioma"
 
 
 def test_the_notice_is_always_in_view(page: Page, files: list[Path]) -> None:
@@ -71,7 +88,7 @@ def test_a_file_that_cannot_be_used_says_why_and_stops_no_other(
     expect(page.get_by_text("no tumour", exact=False).first).to_be_visible()
     for name in (bad.name, notes.name):
         page.locator(".entry", has_text=name).click()
-        assert headline(page) == "cannot be used"
+        assert headline(page) == "Failed"
         expect(page.locator("#answer .reason")).to_contain_text(name)
 
 
@@ -81,7 +98,7 @@ def test_tiff_is_shown_by_the_servers_eyes(
     path = tmp_path / "deep.tif"
     path.write_bytes(encode.tiff(heads[0].astype(np.uint16) * np.uint16(250)))
     choose(page, [path])
-    assert headline(page) == "glioma"
+    assert headline(page) == "Glioma"
     expect(page.locator(".hud-facts")).to_contain_text("192 × 192 · decoded by the server")
     assert len(set(shown(page))) > 50
 
@@ -210,10 +227,12 @@ def test_an_abstained_answer_is_never_shown_as_no_tumour(
         if private:
             page.get_by_role("switch").click()
         choose(page, files[2:3])
-        assert headline(page) == "no clear answer"
-        expect(page.locator("#answer .reason")).to_contain_text("not sure enough: no tumour")
+        assert headline(page) == "Abstained"
+        expect(page.locator("#answer .reason")).to_contain_text(
+            "Uncertain whether there is a tumour"
+        )
         assert page.locator(".chosen").count() == 0
-        assert page.locator(".entry-answer").inner_text() == "no clear answer"
+        assert page.locator(".entry-answer").inner_text() == "Abstained"
         (record,) = exported(page)
         assert (record["decision"], record["label"]) == ("abstained", None)
         page.click("#history-open")
@@ -244,7 +263,7 @@ def test_a_rejected_input_is_never_shown_as_no_tumour(
         if private:
             page.get_by_role("switch").click()
         choose(page, files[2:3])
-        assert headline(page) == "rejected"
+        assert headline(page) == "Rejected"
         expect(page.locator("#answer .reason")).to_have_text(REFUSAL)
         assert page.locator(".bars").count() == 0
         assert page.get_by_role("slider", name="Heatmap").is_disabled()
@@ -265,7 +284,7 @@ def test_a_server_with_tokens_asks_for_one(
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("html[data-ready]")
         choose(page, files[:1])
-        assert headline(page) == "glioma"
+        assert headline(page) == "Glioma"
         assert token not in page.evaluate("() => JSON.stringify(localStorage)")
         page.close()
 
@@ -285,5 +304,5 @@ def test_a_busy_server_is_asked_again(page: Page, files: list[Path]) -> None:
 
     page.route("**/v1/predictions*", refuse)
     choose(page, files[:1])
-    assert headline(page) == "glioma"
+    assert headline(page) == "Glioma"
     assert refusals == 3

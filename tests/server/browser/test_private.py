@@ -54,7 +54,7 @@ def test_no_image_leaves_the_browser(
     page.get_by_role("switch").click()
     expect(page.locator("#where")).to_contain_text("stay on this computer")
     choose(page, files)
-    assert headline(page) == "glioma"
+    assert headline(page) == "Glioma"
     expect(page.locator(".details")).to_contain_text("did not leave it")
     agree(page, files, "phantom")
     page.keyboard.press("ArrowDown")

@@ -57,8 +57,8 @@ def test_a_volume_is_answered_as_a_whole_by_the_server(
     path = tmp_path / "head.nii"
     path.write_bytes(nifti(head_slices, "RAS"))
     choose(page, [path])
-    expect(page.get_by_test_id("whole")).to_have_text("glioma")
-    expect(page.locator(".entry-answer")).to_contain_text("glioma")
+    expect(page.get_by_test_id("whole")).to_have_text("Glioma")
+    expect(page.locator(".entry-answer")).to_contain_text("Glioma")
     (whole,) = [record for record in exported(page) if "slices" in record]
     assert (whole["path"], whole["label"]) == ("head.nii", "glioma")
     for place, one in enumerate(by_slice(page)):
@@ -226,5 +226,5 @@ def test_ct_is_refused_in_words(page: Page, head_slices: Slices, tmp_path: Path)
     path.write_bytes(dicom(head_slices[3].astype(np.uint16), modality="CT"))
     page.get_by_role("switch").click()
     choose(page, [path])
-    assert headline(page) == "cannot be used"
+    assert headline(page) == "Failed"
     expect(page.locator("#answer .reason")).to_contain_text("CT, not MR")

@@ -1,0 +1,80 @@
+"""How whole heads are answered, by thresholds that were fitted without their source.
+
+    python -m experiments.volume_rule --volumes more/volumes-healthy.csv \
+        --volumes more/volumes-tumour.csv --plane axial --output volume_rule.json
+
+Healthy heads are left out by set, tumours by patient. The thresholds of a bundle are fitted on all
+of the volumes: ``tumorlens calibrate --volumes``.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks import options as option_parser
+
+from tumorlens import bundle
+from tumorlens.evaluation.whole_heads import PLANES, WholeHead, answer_list, cross_validate
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import NO_TUMOR
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Answer the volumes and count."""
+    parser = option_parser.parser(__doc__, bundle=True)
+    parser.add_argument("--volumes", type=Path, action="append", required=True, help="list, CSV")
+    parser.add_argument("--plane", choices=PLANES, action="append", help="default: all three")
+    options = parser.parse_args(arguments)
+    classifier = Classifier(bundle.load(options.bundle), threads=1)
+    planes = options.plane or list(PLANES)
+    heads = [head for path in options.volumes for head in answer_list(classifier, path, planes)]
+    told = cross_validate(heads, classifier.bundle.info.decision)
+    result = {
+        "experiment": "volume_rule",
+        "bundle": classifier.bundle.info.name,
+        "sha256": classifier.bundle.sha256,
+        "planes": {plane: counts(plane, heads, told.tolist()) for plane in planes},
+        "heads": [
+            {
+                "file": head.file,
+                "label": head.label,
+                "plane": head.plane,
+                "tumor_probability": round(1.0 - head.probabilities[2], 4),
+                "reported": word,
+            }
+            for head, word in zip(heads, told.tolist(), strict=True)
+        ],
+    }
+    print(result["planes"])
+    if options.output:
+        option_parser.save(options.output, result)
+
+
+def counts(plane: str, heads: Sequence[WholeHead], told: Sequence[str]) -> dict[str, Any]:
+    """Volumes of one plane by what is reported of them."""
+    found: dict[str, Any] = {}
+    for name, healthy in (("healthy", True), ("tumor", False)):
+        words = [
+            word
+            for head, word in zip(heads, told, strict=True)
+            if head.plane == plane and (head.label == NO_TUMOR) == healthy
+        ]
+        by_word = Counter(words)
+        found[name] = {
+            "volumes": len(words),
+            "reported_none": by_word[NO_TUMOR],
+            "reported_tumor": by_word["tumor"],
+            "uncertain": by_word["uncertain"],
+            "share_right": round(
+                float(np.mean([word == (NO_TUMOR if healthy else "tumor") for word in words])), 4
+            )
+            if words
+            else None,
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Thresholds for whole heads, fitted and judged."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tumorlens
+from tumorlens.bundle import DecisionRule
+from tumorlens.errors import DatasetError
+from tumorlens.evaluation.whole_heads import (
+    WholeHead,
+    answer_list,
+    cross_validate,
+    fit_volume_decisions,
+)
+
+SLICES = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.95, kind_threshold=0.97)
+
+
+def head(group: str, label: str, tumor: float) -> WholeHead:
+    shares = (tumor * 0.98, tumor * 0.02, 1 - tumor, 0.0)
+    return WholeHead(f"{group}.nii", group, label, "axial", "axial", shares)
+
+
+HEADS = [
+    *(head(f"h{k}", "notumor", 0.1 + 0.02 * k) for k in range(10)),
+    *(head(f"t{k}", "glioma", 0.9 + 0.01 * k) for k in range(5)),
+]
+
+
+def test_thresholds_lie_between_healthy_and_sick() -> None:
+    rules = fit_volume_decisions(HEADS, SLICES, "a test")
+    assert set(rules) == {"axial"}
+    rule = rules["axial"]
+    assert rule.tumor_threshold == rule.notumor_threshold == 0.5
+    assert (rule.kind_threshold, rule.chosen_on) == (0.97, "a test")
+    assert fit_volume_decisions(HEADS[:10], SLICES) == {}, "healthy ones alone say nothing"
+
+
+def test_each_head_is_judged_without_its_group() -> None:
+    told = cross_validate([*HEADS, head("odd", "notumor", 0.95)], SLICES)
+    assert told[:10].tolist() == ["notumor"] * 10
+    assert told[10:15].tolist() != ["notumor"] * 5
+    assert told[-1] == "tumor", "its own group does not warn of it"
+
+
+def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]) -> None:
+    voxels = np.moveaxis(np.stack([head] * 6), 0, 2)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    rows = "file,class,set,family,patient\na.nii.gz,notumor,ours,f,p\na.nii.gz,mask,ours,f,p\n"
+    (tmp_path / "list.csv").write_text(rows)
+    classifier = tumorlens.load(tiny_bundle, threads=1)
+    (found,) = answer_list(classifier, tmp_path / "list.csv", ["axial"])
+    assert (found.group, found.label, found.kind) == ("ours", "notumor", "axial")
+    assert sum(found.probabilities) == pytest.approx(1)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        answer_list(classifier, tmp_path / "none.csv")
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DatasetError, match="needs the columns"):
+        answer_list(classifier, tmp_path / "bad.csv")

@@ -1,0 +1,100 @@
+"""Several series of a study say one thing together."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from tests.answers import picture, series, shares, told, volume
+
+from tumorlens.bundle import Bundle, DecisionRule, FusionRule
+from tumorlens.imaging.finder import find
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.fusion import fuse, fuse_study
+from tumorlens.inference.record import StudyPrediction, VolumePrediction
+from tumorlens.inference.records import json_line
+from tumorlens.inference.stream import predict_inputs
+
+RULE = DecisionRule(tumor_threshold=0.8, notumor_threshold=0.9, kind_threshold=0.9)
+
+
+@pytest.fixture
+def careful(classifier: Classifier) -> Classifier:
+    fusion = FusionRule(weights={"T1": 0.5})
+    info = msgspec.structs.replace(classifier.bundle.info, decision=RULE, fusion=fusion)
+    return Classifier(Bundle(info, classifier.bundle.model), threads=1)
+
+
+def test_log_odds_are_averaged_by_weight() -> None:
+    sure, none = np.array([0.9, 0, 0.1, 0]), np.array([0.05, 0.05, 0.9, 0])
+    assert fuse([sure, none], [1, 1])[2] == pytest.approx(0.5)
+    assert fuse([sure, none], [3, 1])[2] == pytest.approx(0.25)
+    assert fuse([sure], [0.2]) == pytest.approx(sure)
+    assert fuse([sure, none], [1, 1]).sum() == pytest.approx(1)
+    with pytest.raises(ValueError, match="no series has a weight"):
+        fuse([sure], [0.0])
+
+
+def test_the_kind_is_named_by_who_sees_the_tumour() -> None:
+    sees, unsure = np.array([0.98, 0, 0.02, 0]), np.array([0.02, 0.1, 0.88, 0])
+    fused = fuse([sees, unsure], [1, 1])
+    assert fused[0] > 5 * fused[1]
+
+
+def test_series_of_one_sequence_share_its_weight(careful: Classifier) -> None:
+    flair = volume("f", "detected", probabilities=shares(glioma=0.99), series=series("t2 flair"))
+    weak = [
+        volume(f"t{k}", "abstained", probabilities=shares(glioma=0.4), series=series("t1 se"))
+        for k in range(4)
+    ]
+    few, many = (fuse_study(careful, "s", [flair, *weak[:n]]) for n in (1, 4))
+    assert few is not None
+    assert many is not None
+    assert few.tumor_probability == pytest.approx(many.tumor_probability)
+    assert [one.sequence for one in few.members] == ["FLAIR", "T1"]
+    assert [one.weight for one in many.members] == [1.0, *[0.125] * 4]
+
+
+def test_a_rejected_series_has_no_say(careful: Classifier) -> None:
+    ill = picture("a", probabilities=shares(glioma=0.97))
+    also = picture("b", probabilities=shares(glioma=0.95))
+    found = fuse_study(careful, "s", [ill, picture("c", "rejected"), also])
+    assert found is not None
+    assert (found.decision, found.label) == ("classified", "glioma")
+    assert [one.weight for one in found.members] == [1.0, 0.0, 1.0]
+    assert found.notes == ("1 of 3 series have no say",)
+    assert fuse_study(careful, "s", [ill, picture("c", "rejected")]) is None
+
+
+def test_no_study_is_free_of_tumour_while_a_series_reports_one(careful: Classifier) -> None:
+    ill = picture("a", "detected", probabilities=shares(glioma=0.81))
+    healthy = [picture(f"h{k}", label="notumor", probabilities=shares(glioma=0.01)) for k in "123"]
+    found = fuse_study(careful, "s", [ill, *healthy])
+    assert found is not None
+    assert (found.decision, found.label) == ("abstained", None)
+    assert "by themselves report a tumour" in found.reason
+    alone = fuse_study(careful, "s", healthy)
+    assert alone is not None
+    assert alone.label == "notumor"
+
+
+@pytest.mark.parametrize("study", [None, "folder"])
+def test_the_study_goes_before_its_series(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]],
+    study: str | None,
+) -> None:  # fmt: skip
+    for name, uid in (("a", "1.2.7"), ("b", "1.2.8")):
+        for index, data in enumerate(write_series(4, series=uid)):
+            (tmp_path / f"{name}{index}.dcm").write_bytes(data)
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs, study=study))
+    assert [type(one) for one in results] == [StudyPrediction, VolumePrediction, VolumePrediction]
+    whole, *parts = results
+    assert isinstance(whole, StudyPrediction)
+    assert whole.study_instance_uid == "1.2"
+    assert [one.path for one in whole.members] == [one.path for one in parts]
+    assert json.loads(json_line(whole))["members"][0]["weight"] == 1.0
+    for part in parts:
+        assert isinstance(part, VolumePrediction)
+        assert sum(told(part).values()) == pytest.approx(1)
