@@ -1,6 +1,7 @@
 """A clock for times that are stored: it goes on evenly, however the computer's clock is set."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 _LONGEST_DOWNTIME_S: Final = 7 * 24 * 3600.0
@@ -14,9 +15,10 @@ class StoredClock:
     difference of wall times, but nothing where that is negative, and no more than a week.
     """
 
-    def __init__(self, saved: tuple[float, float] | None) -> None:
+    def __init__(self, saved: tuple[float, float] | None, wall_clock: Callable[[], float]) -> None:
         """Go on from what ``state`` returned to the process before; None for a new one."""
-        wall = time.time()
+        self._wall_clock = wall_clock
+        wall = wall_clock()
         if saved is None:
             self._start = wall
         else:
@@ -30,4 +32,4 @@ class StoredClock:
 
     def state(self) -> tuple[float, float]:
         """This clock and the wall's, for the next process."""
-        return self.now(), time.time()
+        return self.now(), self._wall_clock()

@@ -15,6 +15,7 @@ import hmac
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -71,7 +72,7 @@ class Spool(Store):
         super().__init__(folder, quota_bytes)
         self._salt = _salt(folder / "salt")
         self._retries = Retries()
-        self._clock = StoredClock(self._saved_clock())
+        self._clock = StoredClock(self._saved_clock(), time.time)
         self.delete_marked()
         self.space.hold_reserve()
 
