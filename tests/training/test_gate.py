@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -70,7 +71,7 @@ def test_pictures_are_heads_or_near_misses_and_some_are_held_out(
     for index in range(6):
         (tmp_path / "glioma" / f"{index}.png").write_bytes(encode.png(head + np.uint8(index)))
     listed = import_folder(tmp_path, tmp_path / "m.csv")
-    about = [
+    about: list[dict[str, Any]] = [
         {"source": "one"}, {"family": "two"}, {"label": OTHER_PATHOLOGY},
         {"label": NOT_BRAIN_MRI, "sequence": "head_ct"},
         {"label": NOT_BRAIN_MRI, "sequence": "fundus"},
