@@ -21,8 +21,12 @@ _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntim
 
 
 def run_key(config: TrainConfig, data: TrainingData, processes: int, start: str = "") -> str:
-    """Hash of all that decides a run's course on one machine; ``start``: of its first weights."""
-    digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
+    """Hash of all that decides a run's course on one machine; ``start``: of its first weights.
+
+    Whether the exported graph looks at the mirror image too may be decided after the last epoch.
+    """
+    course = msgspec.structs.replace(config, flip_at_test=False)
+    digest = hashlib.sha256(msgspec.json.encode(course, order="deterministic"))
     digest.update(f"{data.key}{processes}{start}".encode())
     return digest.hexdigest()
 
