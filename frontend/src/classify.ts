@@ -9,10 +9,10 @@ import { answerWhole } from "./volume";
 
 const SLICES_A_REQUEST = 16;
 
-/** Tells of each answer; false stops the work, because nobody waits for it any more. */
+/** Called with each answer; false stops the work, because its result is no longer needed. */
 export type Deliver = (slice: number, result: Result) => boolean;
 
-/** From the middle outwards: the middle is what is on screen. */
+/** From the middle outwards: the middle slice is on screen. */
 export function order(depth: number): number[] {
   const middle = Math.floor(depth / 2);
   return Array.from({ length: depth }, (_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));

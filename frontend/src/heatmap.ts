@@ -9,10 +9,10 @@ export function explain(
   cam: Float32Array, size: number, label: string, square: Square, height: number, width: number,
 ): Heatmap {
   const strongest = Math.max(0, ...cam);
-  const shares = Array.from(cam, (value) =>
+  const evidence = Array.from(cam, (value) =>
     strongest > 0 ? Math.round((Math.max(0, value) / strongest) * 1e4) / 1e4 : 0,
   );
-  const grid = rowsOf(shares, size);
+  const grid = rowsOf(evidence, size);
   const ranked = upsample(strongest > 0 ? grid : rowsOf([...cam], size), square, height, width, -Infinity);
   const place = argmax(ranked);
   const peak = { row: Math.floor(place / width), column: place % width };

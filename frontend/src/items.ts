@@ -14,15 +14,15 @@ export interface Range {
 export interface Item {
   id: number;
   name: string;
-  /** Null where only the server can read the file, or nobody. */
+  /** Null if only the server can read the file, or nothing can. */
   picture: Picture | null;
-  /** What it was read from, as it was dropped. */
+  /** The files it was read from, as they were dropped. */
   files: Dropped[];
-  /** One a slice; null while it is being asked. */
+  /** One for each slice; null while it is waiting. */
   results: (Result | null)[];
   /** The answer for a volume as a whole; null of a picture, and where the server gives none. */
   whole: Result | null;
-  /** Whether that is still to come. */
+  /** Whether that answer is still to come. */
   awaitsWhole: boolean;
   slice: number;
   shown: Range;

@@ -1,4 +1,4 @@
-/** The page: takes files, asks for answers, shows them. */
+/** The page: takes files, requests answers, shows them. */
 import { byServer, type Deliver, inBrowser, wholeByServer, wholeInBrowser } from "./classify";
 import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
@@ -35,34 +35,34 @@ class Page {
     applyTheme(localStorage.getItem(THEME) ?? "system");
     this.setPrivate(localStorage.getItem(PRIVATE) !== null);
     this.listen();
-    await this.meetServer();
+    await this.findServer();
     document.documentElement.dataset.ready = "true";
   }
 
-  /** Ask who answers; without a server, everything happens here. */
-  private async meetServer(): Promise<void> {
+  /** Look for a server; without one, the browser classifies. */
+  private async findServer(): Promise<void> {
     try {
-      const { model, studies } = await server.meet();
+      const { model, studies } = await server.describe();
       this.readsStudies = studies;
-      this.tellUse(model.intended_use);
+      this.showUse(model.intended_use);
     } catch (error) {
       if (error instanceof server.TokenNeeded) {
         const token = await askToken();
         if (token === null) return;
         server.setToken(token);
-        return this.meetServer();
+        return this.findServer();
       }
       this.hasServer = false;
       this.setPrivate(true);
       byId<HTMLButtonElement>("private").disabled = true;
       const info = await this.engine.load(MODEL).catch(() => null);
-      if (info) this.tellUse(info.intended_use);
+      if (info) this.showUse(info.intended_use);
       else this.say("The model could not be loaded.");
     }
   }
 
-  /** A model for something else than usual says so beside the notice. */
-  private tellUse(use: string): void {
+  /** A model with a special intended use shows it beside the notice. */
+  private showUse(use: string): void {
     const [special] = use.split("Research software");
     byId("model-use").textContent = special.trim() ? ` ${special.trim()}` : "";
   }
@@ -75,7 +75,7 @@ class Page {
     byId("private").setAttribute("aria-checked", String(on));
     byId("where").textContent = on
       ? "Images stay on this computer: the network runs in this browser."
-      : `Images go to ${location.host}, are answered in memory and not kept.`;
+      : `Images are sent to ${location.host}, classified in memory and not kept.`;
   }
 
   /** Take the files, read them, and ask. */
@@ -96,7 +96,7 @@ class Page {
     this.items.push(...added);
     this.selected = added[0] ?? this.selected;
     this.draw();
-    if (own > 0) this.say(`Passed over ${own} ${own === 1 ? "file" : "files"} that tumorlens wrote.`);
+    if (own > 0) this.say(`Skipped ${own} ${own === 1 ? "file" : "files"} written by tumorlens.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
   }
 
@@ -296,7 +296,7 @@ class Page {
     this.setPrivate(on);
     if (on) localStorage.setItem(PRIVATE, "1");
     else localStorage.removeItem(PRIVATE);
-    // What only the server could read stays as it is answered.
+    // Files that only the server can read keep their answers.
     for (const item of this.items) if (item.picture) this.ask(item);
     this.draw();
   }

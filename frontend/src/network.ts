@@ -21,7 +21,7 @@ export interface BundleInfo {
   decision?: DecisionRule;
   volume_decisions?: { axial?: DecisionRule; other?: DecisionRule };
   prediction_sets?: ConformalThresholds | null;
-  /** Where the bundle has a network that tells heads from anything else. */
+  /** Present if the bundle has a network that rejects pictures of anything but a head. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
   intended_use: string;
   files: Record<string, string>;
@@ -34,7 +34,7 @@ export class Network {
     private readonly gate: ort.InferenceSession | null,
   ) {}
 
-  /** `wasm` is where the runtime lies. One thread: pages need special headers for more. */
+  /** `wasm` is the address of the runtime. One thread: more need special HTTP headers. */
   static async load(
     info: BundleInfo, model: Uint8Array, gate: Uint8Array | null, wasm?: string,
   ): Promise<Network> {

@@ -46,7 +46,7 @@ function authorization(): Record<string, string> {
 }
 
 /** The model that answers; throws `NoServer` where there is none. */
-export async function meet(): Promise<Server> {
+export async function describe(): Promise<Server> {
   const response = await fetch("v1/models", { headers: authorization() }).catch(() => null);
   if (response?.status === 401) throw new TokenNeeded();
   if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) {

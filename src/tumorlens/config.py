@@ -97,7 +97,7 @@ class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     frame: Share = 0.1
     """Widest outer band that is blackened, as a share of the side."""
     background: Share = 0.08
-    """Highest intensity that counts as air when the background is scrubbed."""
+    """Highest intensity that counts as air when the background is set to black."""
     strip_skull: Share = 0.0
     """Probability that scalp and skull are cut away, so that their absence tells nothing."""
 

@@ -1,4 +1,4 @@
-"""Every error that tumorlens raises on purpose: one small tree.
+"""All errors that tumorlens raises on purpose.
 
 Each carries a ``kind``, a stable word for programs, and a message for people that says what is
 wrong, where, and what to do. The command line turns them into one line and an exit code.
@@ -58,7 +58,7 @@ class BlankImageError(InputError):
 
 
 class NotMRError(InputError):
-    """The file is medical but not magnetic resonance: the network knows nothing else."""
+    """The file is medical but not magnetic resonance, for which the network was not trained."""
 
     kind = "not_mr"
 
@@ -76,13 +76,13 @@ class VolumeError(InputError):
 
 
 class DeadlineError(InputError):
-    """Reading it took longer than is allowed, and was stopped."""
+    """Reading took longer than allowed and was stopped."""
 
     kind = "deadline"
 
 
 class CrashedError(InputError):
-    """Reading it ended the process that read it: a decoder failed, or its memory was not enough."""
+    """Reading ended the process that read it: a decoder crashed or ran out of memory."""
 
     kind = "crashed"
 
@@ -112,13 +112,13 @@ class SplitError(TumorlensError):
 
 
 class EvaluationError(TumorlensError):
-    """Bundles and images do not make the protocol that was asked for."""
+    """Bundles and images do not match the requested protocol."""
 
     kind = "evaluation"
 
 
 class RecipeError(TumorlensError):
-    """A training recipe cannot be read or asks for the impossible."""
+    """A training recipe cannot be read or is contradictory."""
 
     kind = "recipe"
 

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all, whenever the power goes."""
+"""Atomic writes: after a crash or power failure a file is complete or absent."""
 
 import errno
 import os
@@ -57,13 +57,13 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make what was written to a file last."""
+    """Flush what was written to a file to the disk."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and deletions last; a no-op where folders cannot be opened (Windows)."""
+    """Flush renames and deletions to the disk; a no-op where folders cannot be opened (Windows)."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

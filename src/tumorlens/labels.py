@@ -10,15 +10,15 @@ TUMOR_INDICES: Final[tuple[int, ...]] = tuple(
 )
 
 ANY_TUMOR: Final = "tumor"
-"""A tumour whose kind is not known: any answer but ``notumor`` is right."""
+"""A tumour whose kind is not known: any answer but ``notumor`` is correct."""
 OTHER_TUMOR: Final = "other_tumor"
-"""A tumour of none of the kinds: any answer but ``notumor`` is right, and naming a kind is not."""
+"""A tumour of no known class: any answer but ``notumor`` is correct, naming a class is not."""
 OTHER_PATHOLOGY: Final = "other_pathology"
-"""A disease that is none of the four classes: no answer is right, and refusing is."""
+"""A disease that is none of the four classes: no answer is correct, only rejecting is."""
 NOT_BRAIN_MRI: Final = "not_brain_mri"
 """No slice of brain MRI, such as a head CT: for the gate, which rejects it."""
 ANSWERABLE: Final[tuple[str, ...]] = (*CLASSES, ANY_TUMOR, OTHER_TUMOR)
-"""Labels that some answer is right for; arrays of truths index them."""
+"""Labels for which some answer is correct; arrays of truths index them."""
 LABELS: Final[tuple[str, ...]] = (*ANSWERABLE, OTHER_PATHOLOGY, NOT_BRAIN_MRI)
 """What an image of a set may be labelled with; the first four are classes."""
 

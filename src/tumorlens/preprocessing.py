@@ -1,4 +1,4 @@
-"""From any picture to what the network sees: ONE function, for training, serving and the browser.
+"""From any picture to the network's input: ONE function, for training, serving and the browser.
 
 Pure numpy, so that every step can be written again line by line in another language: window the
 intensities by quantiles, cut the empty margin away, pad to a square, resize with antialiasing,
@@ -59,7 +59,7 @@ def preprocess(
 def preprocess_located(
     pixels: Gray, config: PreprocessConfig, source: str = "<array>"
 ) -> tuple[NDArray[np.uint8], Square]:
-    """Do what ``preprocess`` does, and say which square of the picture the result shows."""
+    """As ``preprocess``, with the square of the picture that the result shows."""
     return Windowed(pixels, config, source).fit(config)
 
 
@@ -152,24 +152,24 @@ def _intensity_range(samples: Gray, config: PreprocessConfig, source: str) -> tu
     return low, high
 
 
-def _quantiles(samples: Gray, shares: Sequence[float]) -> list[float]:
+def _quantiles(samples: Gray, fractions: Sequence[float]) -> list[float]:
     if samples.dtype == np.uint8:
-        return byte_quantiles(samples, shares)
-    return [float(value) for value in np.quantile(samples, shares)]
+        return byte_quantiles(samples, fractions)
+    return [float(value) for value in np.quantile(samples, fractions)]
 
 
-def byte_quantiles(samples: NDArray[np.generic], shares: Sequence[float]) -> list[float]:
+def byte_quantiles(samples: NDArray[np.generic], fractions: Sequence[float]) -> list[float]:
     """``numpy.quantile`` of bytes, to the last digit, from their histogram."""
     counts = np.bincount(samples.ravel(), minlength=_BYTES).cumsum()
-    found = []
-    for share in shares:
-        position = share * (samples.size - 1)
+    quantiles = []
+    for fraction in fractions:
+        position = fraction * (samples.size - 1)
         before = math.floor(position)
         places = [before, min(before + 1, samples.size - 1)]
         a, b = np.searchsorted(counts, places, side="right").tolist()
         t = position - before
-        found.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
-    return found
+        quantiles.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
+    return quantiles
 
 
 def _scaled(samples: Gray, low: float, high: float) -> NDArray[np.float32]:
@@ -248,8 +248,8 @@ def _resize_rows(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
         filled[:, :width] = pixels
         pixels = filled
     resized = np.empty((size, pixels.shape[1]), dtype=np.float32)
-    for made, used, weights in _bands(height, size):
-        np.matmul(weights, pixels[used], out=resized[made])
+    for rows, used, weights in _bands(height, size):
+        np.matmul(weights, pixels[used], out=resized[rows])
     return resized[:, :width]
 
 
@@ -263,8 +263,8 @@ def _bands(source: int, target: int) -> tuple[tuple[slice, slice, NDArray[np.flo
     support = max(ratio, 1.0)
     bands = []
     for start in range(0, target, _BAND):
-        made = slice(start, min(start + _BAND, target))
-        centers = (np.arange(made.start, made.stop, dtype=np.float64) + 0.5) * ratio - 0.5
+        rows = slice(start, min(start + _BAND, target))
+        centers = (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5) * ratio - 0.5
         first = max(0, math.ceil(centers[0] - support))
         used = slice(first, min(source, math.floor(centers[-1] + support) + 1))
         places = np.arange(used.start, used.stop, dtype=np.float64)
@@ -273,5 +273,5 @@ def _bands(source: int, target: int) -> tuple[tuple[slice, slice, NDArray[np.flo
         weights /= weights.sum(axis=1, keepdims=True)
         narrowed = weights.astype(np.float32)
         narrowed.setflags(write=False)
-        bands.append((made, used, narrowed))
+        bands.append((rows, used, narrowed))
     return tuple(bands)

@@ -1,4 +1,4 @@
-"""HTML reports: one look for all of them, each a single file that needs no network."""
+"""HTML reports with one style, each a single file that loads nothing from the network."""
 
 import base64
 from functools import cache

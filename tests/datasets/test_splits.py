@@ -160,18 +160,18 @@ def test_unknown_names_are_refused(name: str) -> None:
 
 
 def test_shipped_splits_hold_the_whole_set() -> None:
-    folder, clean, rounds = (splits.load(name) for name in ("folder", "clean", "clean-cv"))
+    folder, clean, folds = (splits.load(name) for name in ("folder", "clean", "clean-cv"))
     assert folder.info.counts == {"test": 1311, "train": 5143, "validation": 569}
     assert clean.info.counts == {"excluded": 426, "test": 1332, "train": 3963, "validation": 1302}
-    assert sum(rounds.info.counts.values()) == 7023
-    assert (folder.info.disjoint, clean.info.disjoint, rounds.info.disjoint) == (False, True, True)
+    assert sum(folds.info.counts.values()) == 7023
+    assert (folder.info.disjoint, clean.info.disjoint, folds.info.disjoint) == (False, True, True)
 
 
-def test_clean_is_the_first_round_of_clean_cv() -> None:
+def test_clean_is_the_first_fold_of_clean_cv() -> None:
     assert splits.load("clean").rows == splits.load("clean-cv:0").rows
 
 
-def test_every_image_is_tested_once_over_the_rounds() -> None:
+def test_every_image_is_tested_once_over_the_folds() -> None:
     tested: Counter[int] = Counter()
     for fold in range(5):
         rows = splits.load(f"clean-cv:{fold}").rows

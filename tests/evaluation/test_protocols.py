@@ -15,7 +15,7 @@ def folds() -> splits.Split:
     return splits.build("mine-cv", "for tests", rows, disjoint=True)
 
 
-def test_a_round_of_a_split_file(tmp_path: Path) -> None:
+def test_a_fold_of_a_split_file(tmp_path: Path) -> None:
     folds().save(tmp_path / "mine.csv")
     split = load_split(f"{tmp_path / 'mine.csv'}:3")
     parts = {row.group: row.part for row in split.rows}
@@ -24,7 +24,7 @@ def test_a_round_of_a_split_file(tmp_path: Path) -> None:
     assert load_split(str(tmp_path / "mine.csv")).info.counts["fold3"] == 1
 
 
-def test_shipped_splits_and_their_rounds() -> None:
+def test_shipped_splits_and_their_folds() -> None:
     assert load_split("folder").info.name == "folder"
     assert load_split("clean-cv:2").info.name == "clean-cv:2"
     with pytest.raises(SplitError):
@@ -54,7 +54,7 @@ def test_a_split_of_other_images_named_folder_is_not_the_protocol() -> None:
     assert (other.name, other.comparable) == ("other", False)
 
 
-def test_a_cross_validation_without_its_round_is_explained() -> None:
+def test_a_cross_validation_without_its_fold_is_explained() -> None:
     split = folds()
     with pytest.raises(SplitError, match="name a fold, as in mine-cv:0"):
         require_part(split, [row.part for row in split.rows], "test")

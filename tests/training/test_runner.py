@@ -68,7 +68,7 @@ def test_the_epoch_is_chosen_by_losses_as_bundles_have_them(finished: Path) -> N
 
 def test_run_in_the_way_is_kept(finished: Path, square_set: Data, tiny_config: TrainConfig) -> None:
     before = (finished / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match="already holds a run"):
+    with pytest.raises(CheckpointError, match="already contains a run"):
         train(tiny_config, TrainingData(*square_set), finished)
     assert (finished / "checkpoint.safetensors").read_bytes() == before
 

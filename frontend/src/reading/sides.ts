@@ -14,6 +14,6 @@ export function sidesOf(row: Vector, column: Vector): Sides {
 
 function letters(direction: Vector, sense: number): string {
   const [first, ...others] = [0, 1, 2].sort((one, other) => Math.abs(direction[other]) - Math.abs(direction[one]));
-  const told = [first, ...others.filter((axis) => Math.abs(direction[axis]) >= SECOND_LETTER_FROM)].slice(0, 2);
-  return told.map((axis) => LETTERS[axis][sense * direction[axis] > 0 ? 1 : 0]).join("");
+  const axes = [first, ...others.filter((axis) => Math.abs(direction[axis]) >= SECOND_LETTER_FROM)].slice(0, 2);
+  return axes.map((axis) => LETTERS[axis][sense * direction[axis] > 0 ? 1 : 0]).join("");
 }

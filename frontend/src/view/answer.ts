@@ -15,7 +15,7 @@ export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: numb
   ].filter((part): part is HTMLElement => part !== null);
 }
 
-/** The volume as a whole, and what its slices got. A server may answer for slices only. */
+/** The volume as a whole, and the answers of its slices. A server may answer slices only. */
 function study(item: Item, goTo: (slice: number) => void): HTMLElement {
   const done = item.results.filter((result) => result !== null).length;
   const words = done === item.results.length ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far`;
@@ -62,7 +62,7 @@ function card(result: Result | null, title: string): HTMLElement {
 
 /** The sentence first, then why presence or kind is not stated. */
 function reason(result: Result | null): HTMLElement | null {
-  if (result === null) return h("p", { class: "quiet" }, "The picture is being looked at.");
+  if (result === null) return h("p", { class: "quiet" }, "The picture is being classified.");
   if (isFailure(result)) return h("p", { class: "reason" }, result.error.message);
   const why = result.decision === "rejected" || !result.reason ? "" : ` ${result.reason.charAt(0).toUpperCase()}${result.reason.slice(1)}.`;
   return h("p", { class: "reason" }, h("strong", { class: "summary" }, result.summary), why);

@@ -1,4 +1,4 @@
-/** Help, history, and the question for a token. */
+/** Help, history, and the dialog for a token. */
 import type { History } from "../history";
 import { byId, h } from "./dom";
 
@@ -29,12 +29,12 @@ export function openHelp(hasServer: boolean): void {
   show(
     "help", "Help",
     h("p", {}, "Drag over the picture: across for the window, down for the level; a double click resets them. Scroll to move through a volume."),
-    h("p", {}, "The heatmap shows which parts speak for the class named beside it, as a share of the strongest. It is coarse, and evidence for a class, not the outline of a lesion."),
-    h("p", {}, "“Keep images on this computer” runs the same network in this browser: the page then sends no image anywhere. Probabilities agree with the server's to 0.001."),
+    h("p", {}, "The heatmap shows where the evidence for the class named beside it comes from, relative to the strongest. It is coarse, and not the outline of a lesion."),
+    h("p", {}, "“Keep images on this computer” runs the same network in this browser; no image is sent anywhere. Probabilities agree with the server's to 0.001."),
     h("h3", {}, "Keys"),
     h("table", { class: "keys" }, h("tbody", {}, ...SHORTCUTS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))))),
-    h("p", {}, toggle, " ", h("label", { for: "keys-on" }, "Single keys act on the page")),
-    h("p", {}, hasServer && h("a", { href: "docs" }, "The interface for programs"), hasServer && " · ", h("a", { href: "licences.txt" }, "Licences of the libraries")),
+    h("p", {}, toggle, " ", h("label", { for: "keys-on" }, "Use single-key shortcuts")),
+    h("p", {}, hasServer && h("a", { href: "docs" }, "HTTP API"), hasServer && " · ", h("a", { href: "licences.txt" }, "Licences of the libraries")),
   );
 }
 
@@ -57,7 +57,7 @@ export function openHistory(history: History): void {
   const heads = ["Time", "Picture", "Answer", "Answered by"].map((text) => h("th", { scope: "col" }, text));
   show(
     "history", "History",
-    h("p", {}, "Names and answers, no images. It lives in this browser only, and ends with this tab unless you keep it."),
+    h("p", {}, "File names and answers, no images. The history is stored in this browser only, and deleted when this tab is closed unless you keep it."),
     h("p", {}, keep, " ", h("label", { for: "history-keep" }, "Keep it after the tab is closed")),
     entries.length === 0
       ? h("p", { class: "quiet" }, "Nothing yet.")
@@ -73,7 +73,7 @@ export function askToken(): Promise<string | null> {
   return new Promise((resolve) => {
     const form = h(
       "form", { method: "dialog" },
-      h("p", {}, h("label", { for: "token-input" }, "This server asks for a token:")), input,
+      h("p", {}, h("label", { for: "token-input" }, "This server requires a token:")), input,
       h("p", {}, h("button", { class: "primary" }, "Use it")),
     );
     show("token", "Token", form);

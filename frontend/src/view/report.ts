@@ -34,7 +34,7 @@ function entry(item: Item): HTMLElement {
   return h("article", { class: "report-entry" }, pictures(item), h("div", {}, ...lines));
 }
 
-/** What stands below an answer's headline. */
+/** The lines below an answer's headline. */
 function said(result: Result | null): HTMLElement[] {
   if (result === null) return [];
   if (isFailure(result)) return [h("p", {}, result.error.message)];

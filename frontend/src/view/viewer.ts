@@ -173,7 +173,7 @@ export class Viewer {
     this.stage.addEventListener("pointercancel", stop);
   }
 
-  /** Width and level as shares of the useful range. */
+  /** Width and level as fractions of the useful range. */
   private windowing(): [number, number] {
     const { shown, fullRange } = this.item!;
     const range = fullRange.high - fullRange.low;

@@ -121,8 +121,8 @@ def fetch_command(image_set: str, output: Path) -> None:
     from tumorlens.datasets import fetch
 
     with bar("Checking") as progress:
-        found = fetch.fetch_nickparvar(output, progress)
-    click.echo(f"{output}: all {len(found.intact):,} files of {image_set} are present and intact.")
+        check = fetch.fetch_nickparvar(output, progress)
+    click.echo(f"{output}: all {len(check.intact):,} files of {image_set} are present and intact.")
 
 
 @command.command(
@@ -159,33 +159,33 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
         # An incomplete set is audited as far as it is there.
         parts = splits.load(split_name).parts(manifest, allow_partial=True)
     with bar("Checking pictures") as progress:
-        found = audit.audit(
+        result = audit.audit(
             manifest, parts, manifest_name=manifest_path.name,
             split_name=split_name or audit.OWN_SPLIT, progress=progress,
         )  # fmt: skip
-    page = audit_report.write(found, manifest, parts, report)
-    _print_audit(found, audit_report.conflicting_pictures(found))
+    page = audit_report.write(result, manifest, parts, report)
+    _print_audit(result, audit_report.conflicting_pictures(result))
     click.echo(f"Report: {page}")
     click.echo(RESEARCH_NOTICE)
-    if strict and found.leaks.any:
+    if strict and result.leaks.any:
         raise SplitError(
-            f"{manifest_path}: the split ({found.split}) leaks; {page} shows where. "
+            f"{manifest_path}: the split ({result.split}) leaks; {page} shows where. "
             "Use a split that keeps patients apart, for example --split clean"
         )
-    if strict and (missing := _unchecked(found)):
+    if strict and (missing := _unchecked(result)):
         raise SplitError(
-            f"{manifest_path}: cannot look for leaks, {missing} (split: {found.split}). "
+            f"{manifest_path}: cannot look for leaks, {missing} (split: {result.split}). "
             "Name a split with --split, or write one with `tumorlens data split`"
         )
 
 
-def _unchecked(found: "Audit") -> str:
+def _unchecked(result: "Audit") -> str:
     """Why test pictures cannot be compared with another part; empty where they can."""
     from tumorlens.datasets.splits import EXCLUDED
 
-    if not found.leaks.test_images:
+    if not result.leaks.test_images:
         return "no picture is in a test part"
-    parts = {part for part in found.counts if part not in ("", EXCLUDED)}
+    parts = {part for part in result.counts if part not in ("", EXCLUDED)}
     return "" if len(parts) > 1 else "every picture is in the test part"
 
 
@@ -295,14 +295,14 @@ def _print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> Non
     Console().print(table)
 
 
-def _print_audit(found: "Audit", conflicts: int) -> None:
+def _print_audit(audit: "Audit", conflicts: int) -> None:
     """Print the main findings as a table."""
     from rich.console import Console
     from rich.table import Table
 
-    leaks = found.leaks
+    leaks = audit.leaks
     total = leaks.test_images
-    table = Table("Finding", title=f"{found.manifest}, split: {found.split}", title_justify="left")
+    table = Table("Finding", title=f"{audit.manifest}, split: {audit.split}", title_justify="left")
     table.add_column("Images", justify="right")
     rows = (
         ("test images with identical bytes in another part", leaks.test_with_same_bytes, total),
@@ -314,18 +314,18 @@ def _print_audit(found: "Audit", conflicts: int) -> None:
     )  # fmt: skip
     if not total:  # five green lines of "0 of 0" would look like a passed check
         table.add_row("leaks: not checked, no picture is in a test part", "–", style="red")
-    for text, count, of in rows if total else ():
-        table.add_row(text, f"{count:,} of {of:,}", style="red" if count else "green")
+    for text, count, total_of in rows if total else ():
+        table.add_row(text, f"{count:,} of {total_of:,}", style="red" if count else "green")
     for text, count in (
         ("pictures with two labels", conflicts),
-        ("files that cannot be read", len(found.unreadable)),
-        ("files changed since the manifest was written", len(found.changed)),
+        ("files that cannot be read", len(audit.unreadable)),
+        ("files changed since the manifest was written", len(audit.changed)),
     ):
         table.add_row(text, f"{count:,}", style="red" if count else "green")
-    table.add_row("files that repeat another's pixels", f"{found.redundant_pixels:,}")
-    for control in found.controls:
+    table.add_row("files that repeat another's pixels", f"{audit.redundant_pixels:,}")
+    for control in audit.controls:
         share = f"{100 * control.accuracy:.2f}%"
         table.add_row(f"control: {control.description}", share)
     console = Console()
     console.print(table)
-    console.print(f"Checked {found.images:,} images in {found.seconds:.0f} s.", highlight=False)
+    console.print(f"Checked {audit.images:,} images in {audit.seconds:.0f} s.", highlight=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MANIFEST = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_Bars = Callable[[str], Callable[[int, int], None]]
+_NamedProgress = Callable[[str], Callable[[int, int], None]]
 
 
 @click.command(
@@ -96,18 +96,18 @@ def command(
     classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
-    with _bars() as bars:
-        plan = _plan(classifiers, manifest, split_name, against, part, bars)
+    with _named_progress() as progress:
+        plan = _plan(classifiers, manifest, split_name, against, part, progress)
         evaluation = evaluator.evaluate_folds(
             plan.folds, manifest, part=part, sampling=sampling,
-            progress=bars("scoring"), control_progress=bars("reading for controls"),
+            progress=progress("scoring"), control_progress=progress("reading for controls"),
         )  # fmt: skip
         further: dict[str, Any] = {}
         if with_probes:
-            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, bars)
+            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, progress)
         if with_corruptions:
             further["corruptions"] = _corrupt(
-                plan, manifest, part, corruption_images, reference, sampling, bars
+                plan, manifest, part, corruption_images, reference, sampling, progress
             )
     options = {
         "--against": [str(path) for path in against],
@@ -129,7 +129,7 @@ def _plan(
     split_name: str,
     against: Sequence[Path],
     part: str,
-    bars: _Bars,
+    progress: _NamedProgress,
 ) -> "EvaluationPlan":
     """Decide which bundle is scored on which images, before anything is scored."""
     from tumorlens.datasets.manifest import Manifest
@@ -143,7 +143,7 @@ def _plan(
     if external:
         only = _only(classifiers, split_name)
         trained = [Manifest.load(path) for path in against]
-        overlap.require_external(only, manifest, trained, bars("searching for shared pictures"))
+        overlap.require_external(only, manifest, trained, progress("searching for shared pictures"))
         return folds.external(only, manifest)
     split = protocols.load_split(split_name)
     if folds.is_cross_validation(split):
@@ -166,7 +166,7 @@ def _probe(
     part: str,
     probe_with: Sequence[tuple[Path, str]],
     sampling: Any,
-    bars: _Bars,
+    progress: _NamedProgress,
 ) -> "tuple[ProbeResult, ...]":
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import protocols
@@ -178,7 +178,7 @@ def _probe(
         parts = split.parts(further)
         protocols.require_part(split, parts, part)
         beside.append((further, parts))
-    return probe(plan.folds, manifest, part, sampling, bars("probing"), beside)
+    return probe(plan.folds, manifest, part, sampling, progress("probing"), beside)
 
 
 def _corrupt(
@@ -188,7 +188,7 @@ def _corrupt(
     images: int,
     reference: str | None,
     sampling: Any,
-    bars: _Bars,
+    progress: _NamedProgress,
 ) -> "Corruptions":
     from tumorlens import bundle
     from tumorlens.evaluation.corruptions.run import corrupt
@@ -197,7 +197,7 @@ def _corrupt(
     rival = Classifier(bundle.load(reference), answer_all=True) if reference else None
     return corrupt(
         plan.folds, manifest, part, images=images, reference=rival, sampling=sampling,
-        progress=bars("corrupting"),
+        progress=progress("corrupting"),
     )  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def _portable(argument: str) -> str:
 
 
 @contextmanager
-def _bars() -> Iterator[_Bars]:
+def _named_progress() -> Iterator[_NamedProgress]:
     """Yield a function that makes named progress bars: on stderr, and only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -246,8 +246,8 @@ def _bars() -> Iterator[_Bars]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
 
-        def bar(name: str) -> Callable[[int, int], None]:
+        def named(name: str) -> Callable[[int, int], None]:
             task = p.add_task(name, total=None, visible=False)
             return lambda done, total: p.update(task, completed=done, total=total, visible=True)
 
-        yield bar
+        yield named

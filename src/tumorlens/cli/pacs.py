@@ -199,7 +199,7 @@ def _prepared(
 
 
 def _tls(certificate: Path | None, key: Path | None, authorities: Path | None) -> "Tls | None":
-    """Put the options together, tried out: a wrong file is told now, not with the first peer."""
+    """Load and check the options: a wrong file is reported now, not at the first connection."""
     from tumorlens.pacs.tls import Tls
 
     if certificate is None or key is None:

@@ -50,7 +50,7 @@ _PROGRESS_FROM = 16
 @click.option("--dicom", "dicom", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
-@click.option("--fail-fast", is_flag=True, help="Stop at the first picture that cannot be used.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failed input.")
 def command(
     paths: tuple[str, ...],
     layout: str,

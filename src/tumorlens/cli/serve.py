@@ -53,8 +53,8 @@ _MAX_TOKEN_BYTES = 1 << 20
 def command(**options: Any) -> None:
     """Serve the page, and POST /v1/predictions for programs; /docs describes it.
 
-    Binds the loopback address: nobody else can reach it unless told so. Stops at Ctrl-C or
-    SIGTERM, when what was accepted is answered.
+    Binds the loopback address, which other computers cannot reach. Stops at Ctrl-C or
+    SIGTERM, after answering accepted requests.
     """
     settings = _settings(**options)
     try:

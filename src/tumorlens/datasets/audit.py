@@ -42,11 +42,11 @@ def audit(
     ones never leak. Problems of the data are findings, not errors.
     """
     started = time.monotonic()
-    found = of_fingerprints(
+    result = of_fingerprints(
         manifest, parts, fingerprint(manifest, progress),
         manifest_name=manifest_name, split_name=split_name,
     )  # fmt: skip
-    return msgspec.structs.replace(found, seconds=round(time.monotonic() - started, 2))
+    return msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 2))
 
 
 def of_fingerprints(
@@ -59,8 +59,8 @@ def of_fingerprints(
 ) -> findings.Audit:
     """``audit`` for pictures already read: a second split of the same manifest costs seconds."""
     started = time.monotonic()
-    found = _Auditor(manifest, parts, prints).run(manifest_name, split_name)
-    return msgspec.structs.replace(found, seconds=round(time.monotonic() - started, 2))
+    result = _Auditor(manifest, parts, prints).run(manifest_name, split_name)
+    return msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 2))
 
 
 class _Auditor:
@@ -130,7 +130,7 @@ class _Auditor:
 
     def copies(self) -> list[findings.Copies]:
         """List the groups of files with equal pixels, those that cross first."""
-        found = [
+        groups = [
             findings.Copies(
                 paths=[self.records[i].path for i in rows],
                 labels=[self.records[i].label for i in rows],
@@ -140,7 +140,7 @@ class _Auditor:
             )
             for rows in self.identical
         ]
-        return sorted(found, key=lambda copies: not copies.crosses)
+        return sorted(groups, key=lambda copies: not copies.crosses)
 
     def near_duplicate_pairs(self) -> dict[str, int]:
         """Count all pairs by orientation."""
@@ -165,7 +165,7 @@ class _Auditor:
 
     def label_conflicts(self) -> list[findings.LabelConflict]:
         """List pictures with another label in their source, an equal file or a near-duplicate."""
-        found = [
+        conflicts = [
             findings.LabelConflict(record.path, record.label, record.source_label, "source")
             for record in self.records
             if record.source_label in CLASSES and record.source_label != record.label
@@ -176,12 +176,12 @@ class _Auditor:
             for i, j in pairs:
                 left, right = self.records[i], self.records[j]
                 if left.label != right.label:
-                    found.append(
+                    conflicts.append(
                         findings.LabelConflict(
                             left.path, left.label, right.label, reason, right.path
                         )
                     )
-        return found
+        return conflicts
 
     def crossing_groups(self) -> list[findings.CrossingGroup]:
         """List patients and clusters in more than one part, those with most images first."""
@@ -193,12 +193,13 @@ class _Auditor:
                 images[record.group][str(self.parts[i])] += 1
                 if record.patient:
                     known.add(record.group)
-        found = [
+        crossing = [
             findings.CrossingGroup(group, group in known, dict(sorted(count.items())))
             for group, count in images.items()
             if len(count) > 1
         ]
-        return sorted(found, key=lambda g: (not g.patient_known, -sum(g.images.values()), g.group))
+        crossing.sort(key=lambda g: (not g.patient_known, -sum(g.images.values()), g.group))
+        return crossing
 
     def leaks(self) -> findings.Leaks:
         """Count what crosses."""
@@ -227,32 +228,32 @@ class _Auditor:
         """Name the farthest pictures of each class."""
         return {
             label: [
-                findings.Outlier(self.records[one.row].path, label, round(one.score, 3), one.copies)
-                for one in found
+                findings.Outlier(self.records[o.row].path, label, round(o.score, 3), o.copies)
+                for o in ranked
             ]
-            for label, found in outliers(self.prints, clusters).items()
+            for label, ranked in outliers(self.prints, clusters).items()
         }
 
     def controls(self) -> list[findings.Control]:
         """Fit both controls on train, score them on test; pooled over folds; none without both."""
-        rounds = self._rounds()
-        if not rounds:
+        folds = self._folds()
+        if not folds:
             return []
-        found = []
+        scores = []
         for control in (controls.hash_neighbour, controls.frame_classifier):
-            results = [control(self.prints, train, test) for train, test in rounds]
+            results = [control(self.prints, train, test) for train, test in folds]
             right = np.concatenate([result.correct for result in results])
             tumor = np.concatenate([result.tumor_correct for result in results])
             name = results[0].name
-            found.append(
+            scores.append(
                 findings.Control(
                     name, controls.DESCRIPTIONS[name], int(right.sum()), len(right),
                     float(right.mean()), float(tumor.mean()),
                 )
             )  # fmt: skip
-        return found
+        return scores
 
-    def _rounds(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _folds(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Pair train with test rows: once, or once a fold."""
         folds = sorted({str(part) for part in self.parts if part.startswith(_FOLD)})
         masks = [(self.is_test & (self.parts != fold), self.parts == fold) for fold in folds]
@@ -260,9 +261,9 @@ class _Auditor:
         # The controls answer with a class, so they need images whose class is known.
         known = self.prints.labels < len(CLASSES)
         masks = [(train & known, test & known) for train, test in masks]
-        rounds = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
+        pairs = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
         return [
-            (train, test) for train, test in rounds if len(test) and self.prints.usable[train].any()
+            (train, test) for train, test in pairs if len(test) and self.prints.usable[train].any()
         ]
 
     def _elsewhere(self, keys: Sequence[str]) -> NDArray[np.bool_]:

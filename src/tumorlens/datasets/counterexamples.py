@@ -74,8 +74,8 @@ def medallion(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
         radius ** rng.uniform(0.5, 3),
         np.abs(angle - np.pi),
     ]
-    shares = rng.dirichlet(np.full(len(fills), 0.4))
-    inside = sum(share * unit(fill) for share, fill in zip(shares, fills, strict=True))
+    weights = rng.dirichlet(np.full(len(fills), 0.4))
+    inside = sum(weight * unit(fill) for weight, fill in zip(weights, fills, strict=True))
     inside = inside if rng.random() < 0.5 else 1 - inside
     around = 0.0 if rng.random() < 0.6 else rng.uniform(0, 1)
     image = np.where(radius < rng.uniform(0.45, 1.0), rng.uniform(0.2, 1.0) * inside, around)
@@ -307,10 +307,10 @@ def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.b
 def _reach(size: int, width: float, height: float, power: float) -> NDArray[np.float64]:
     """Distance of each pixel from the centre of a rounded box: 1 on its edge."""
     y, x = _grid(size)
-    found: NDArray[np.float64] = (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (
+    distance: NDArray[np.float64] = (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (
         1 / power
     )
-    return found
+    return distance
 
 
 def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

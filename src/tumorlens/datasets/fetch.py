@@ -54,13 +54,13 @@ def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Ve
     kagglehub, ``DatasetError`` where the download fails or is not the published set.
     """
     output = Path(output)
-    found = verify(output, progress)
-    if found.complete:
-        return found
-    copy_files(_download(), output, found.missing + found.damaged)
-    found = verify(output, progress)
-    found.require(output)
-    return found
+    check = verify(output, progress)
+    if check.complete:
+        return check
+    copy_files(_download(), output, check.missing + check.damaged)
+    check = verify(output, progress)
+    check.require(output)
+    return check
 
 
 def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
@@ -126,4 +126,4 @@ def _download() -> Path:
             f"{HANDLE}: cannot be downloaded ({detail}). Check the connection and run the same "
             "command again: finished files are kept"
         ) from error
-    return next((found.parent for found in sorted(folder.rglob("Training"))), folder)
+    return next((match.parent for match in sorted(folder.rglob("Training"))), folder)

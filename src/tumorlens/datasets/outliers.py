@@ -46,11 +46,11 @@ def outliers(fingerprints: Fingerprints, clusters: NDArray[np.int64]) -> dict[st
     ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
     of fewer than 30 distinct pictures has no entries.
     """
-    found: dict[str, list[Outlier]] = {}
+    by_class: dict[str, list[Outlier]] = {}
     for index, name in enumerate(CLASSES):
         rows = np.flatnonzero(fingerprints.usable & (fingerprints.labels == index))
-        found[name] = _of_class(fingerprints, clusters, rows)
-    return found
+        by_class[name] = _of_class(fingerprints, clusters, rows)
+    return by_class
 
 
 def _of_class(

@@ -25,8 +25,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
         return negative_log_likelihood(wide / np.exp(log_temperature), labels)
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(result.x))
 
 
 def negative_log_likelihood(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

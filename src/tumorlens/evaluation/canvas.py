@@ -1,7 +1,7 @@
 """One look for all figures: style, colours, and PNG bytes.
 
 Drawn on Agg without pyplot: no display is needed and no figure outlives its function. Colours are
-those of Okabe and Ito, told apart with any colour vision; line styles tell curves apart as well.
+those of Okabe and Ito, distinguishable with any colour vision; curves also differ in line style.
 """
 
 import io

@@ -52,7 +52,7 @@ def run(
     used = np.unique(np.concatenate([rows for pair in pairs for rows in pair]))
     chosen = Manifest(tuple(manifest.records[i] for i in used), manifest.folder)
     prints = fingerprint(chosen, progress)
-    found = []
+    scored_controls = []
     for control in (blind.hash_neighbour, blind.frame_classifier):
         results = [control(prints, *(np.searchsorted(used, rows) for rows in p)) for p in pairs]
         predicted = np.concatenate([result.predicted for result in results])
@@ -60,8 +60,8 @@ def run(
         correct = metrics.CORRECT[truth, predicted]
         name = results[0].name
         accuracies = {s.name: accuracy(correct, groups, s, sampling) for s in subsets}
-        found.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
-    return tuple(found)
+        scored_controls.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
+    return tuple(scored_controls)
 
 
 def _rows(

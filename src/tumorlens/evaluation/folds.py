@@ -58,8 +58,8 @@ def cross_validation(
     """
     rows = {row.part for row in split.rows if row.part.startswith(_FOLD)}
     folds = sorted(int(part.removeprefix(_FOLD)) for part in rows)
-    by_hash = {one.info.sha256: (k, one) for k in folds for one in [split.fold(k)]}
-    found: dict[int, Fold] = {}
+    by_hash = {of_fold.info.sha256: (k, of_fold) for k in folds for of_fold in [split.fold(k)]}
+    matched: dict[int, Fold] = {}
     for classifier in classifiers:
         claimed = _claimed_split(classifier)
         if claimed.get("sha256") not in by_hash:
@@ -68,14 +68,14 @@ def cross_validation(
                 f"{claimed.get('name') or 'it does not name'}, which is no fold of "
                 f"{split.info.name}; train it by --split {split.info.name}:K"
             )
-        fold, one = by_hash[claimed["sha256"]]
-        if fold in found:
+        fold, of_fold = by_hash[claimed["sha256"]]
+        if fold in matched:
             raise EvaluationError(
                 f"two bundles were trained by fold {fold} of {split.info.name}; give one for each"
             )
-        found[fold] = Fold(classifier, tuple(one.parts(manifest)), f"fold {fold}")
-    missing = tuple(f"fold {fold}" for fold in folds if fold not in found)
-    return EvaluationPlan("", split, tuple(found[fold] for fold in sorted(found)), missing)
+        matched[fold] = Fold(classifier, tuple(of_fold.parts(manifest)), f"fold {fold}")
+    missing = tuple(f"fold {fold}" for fold in folds if fold not in matched)
+    return EvaluationPlan("", split, tuple(matched[fold] for fold in sorted(matched)), missing)
 
 
 def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> EvaluationPlan:
@@ -84,7 +84,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
     Raises ``EvaluationError`` where a bundle has no held-out source, two have the same, or the
     manifest has no image of one.
     """
-    found: dict[str, Fold] = {}
+    matched: dict[str, Fold] = {}
     for classifier in classifiers:
         sources = {
             str(name) for name in classifier.bundle.info.training.get("held_out_sources") or ()
@@ -95,15 +95,15 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
                 f"bundle {classifier.model.name}: was trained without a held-out source; "
                 "train it with --hold-out SOURCE"
             )
-        if name in found:
+        if name in matched:
             raise EvaluationError(f"two bundles were trained without {name}; give one for each")
         members = [bool({record.source, record.family} & sources) for record in manifest]
         if not any(members):
             raise EvaluationError(f"the manifest holds no image of {name}")
-        found[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
+        matched[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
     rows = [
         SplitRow(record.sha256, record.label, record.group, TEST)
-        for record, tested in zip(manifest, _anywhere(found), strict=True)
+        for record, tested in zip(manifest, _anywhere(matched), strict=True)
         if tested
     ]
     description = (
@@ -111,7 +111,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
         "image once."
     )
     plan = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
-    return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(found.values()))
+    return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(matched.values()))
 
 
 def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
@@ -132,7 +132,7 @@ def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
 def data_hashes(training: dict[str, Any]) -> list[str]:
     """Hashes of the manifests that a bundle says it was trained on, extra ones included."""
     extra = training.get("extra") or ()
-    named = [training.get("data_sha256"), *(one.get("data_sha256") for one in extra)]
+    named = [training.get("data_sha256"), *(facts.get("data_sha256") for facts in extra)]
     return [str(name) for name in named if name]
 
 
@@ -143,13 +143,13 @@ def _claimed_split(classifier: Classifier) -> dict[str, Any]:
 
 def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
     """``test`` for the first of each distinct picture of the members, ``train`` for the rest."""
-    seen: set[str] = set()
+    earlier: set[str] = set()
     parts = []
     for record, member in zip(manifest, members, strict=True):
-        repeated = _picture(record) in seen
+        repeated = _picture(record) in earlier
         parts.append(TRAIN if not member else EXCLUDED if repeated else TEST)
         if member:
-            seen.add(_picture(record))
+            earlier.add(_picture(record))
     return parts
 
 
@@ -157,7 +157,7 @@ def _picture(record: Record) -> str:
     return record.pixel_sha256 or record.sha256
 
 
-def _anywhere(found: dict[str, Fold]) -> list[bool]:
+def _anywhere(folds: dict[str, Fold]) -> list[bool]:
     """(N,) whether some fold tests the image."""
-    columns = zip(*(one.parts for one in found.values()), strict=True)
+    columns = zip(*(fold.parts for fold in folds.values()), strict=True)
     return [TEST in column for column in columns]

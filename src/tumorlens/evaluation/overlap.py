@@ -46,12 +46,12 @@ def require_external(
     patient of them may be in ``manifest``; the error names the pairs.
     """
     _require_all(classifier, against)
-    found = shared_images(manifest, join(against), progress)
-    if not found:
+    shared = shared_images(manifest, join(against), progress)
+    if not shared:
         return
-    named = "; ".join(f"{k.scored} and {k.trained} ({k.how})" for k in found[:_NAMED])
-    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    images = len({k.scored for k in found})
+    named = "; ".join(f"{k.scored} and {k.trained} ({k.how})" for k in shared[:_NAMED])
+    more = f"; and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
+    images = len({k.scored for k in shared})
     raise EvaluationError(
         f"not an external set: {images} of its {len(manifest)} images share a picture or a "
         f"patient with images that the bundle was trained on: {named}{more}. Remove them and "
@@ -71,7 +71,7 @@ def shared_images(
     prints = fingerprint(both, progress)
     border = len(scored)
     groups = [_shared_group(record) for record in both]
-    found: dict[tuple[int, int], str] = {}
+    reasons: dict[tuple[int, int], str] = {}
     for how, keys in (
         ("same bytes", prints.sha256),
         ("same pixels", prints.pixel_sha256),
@@ -80,13 +80,13 @@ def shared_images(
         first = {key: i for i, key in reversed(list(enumerate(keys))) if i >= border and key}
         for i, key in enumerate(keys[:border]):
             if key in first:
-                found.setdefault((i, first[key]), how)
+                reasons.setdefault((i, first[key]), how)
     pairs = duplicates.near_duplicates(prints)
     for k in np.flatnonzero((pairs.left < border) & (pairs.right >= border)).tolist():
         how = f"near-duplicate, {ORIENTATIONS[pairs.orientation[k]]}"
-        found.setdefault((int(pairs.left[k]), int(pairs.right[k])), how)
+        reasons.setdefault((int(pairs.left[k]), int(pairs.right[k])), how)
     records = both.records
-    return [SharedImage(records[i].path, records[j].path, how) for (i, j), how in found.items()]
+    return [SharedImage(records[i].path, records[j].path, how) for (i, j), how in reasons.items()]
 
 
 def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:

@@ -50,11 +50,11 @@ def vote(
     probabilities = summed / (summed.sum(axis=1, keepdims=True) + 1)
     predicted = (votes + 0.5 * probabilities).argmax(axis=1).astype(np.int64)
     truth = labels[first]
-    found = resampling.bootstrap(
+    estimates = resampling.bootstrap(
         lambda weights: metrics.rates(truth, predicted, weights),
         [groups[i] for i in first],
         sampling,
     )
     return PatientLevel(
-        len(first), len(records), truth, predicted, dict(zip(metrics.RATES, found, strict=True))
+        len(first), len(records), truth, predicted, dict(zip(metrics.RATES, estimates, strict=True))
     )

@@ -23,12 +23,12 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
     """Draw how often each class (rows) was answered with each (columns): images and row share."""
     counts = metrics.confusion_matrix(labels, predicted)
     totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
+    fractions = counts / np.maximum(totals, 1)
     with canvas.figure(6.0, 5.2) as (figure, png):
         axes = figure.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(*counts.shape):
-            _write_cell(axes, row, column, int(counts[row, column]), float(shares[row, column]))
+            _write_cell(axes, row, column, int(counts[row, column]), float(fractions[row, column]))
         names = [LABEL_NAMES[name] for name in ANSWERABLE]
         columns = names[: counts.shape[1]]
         axes.set_xticks(range(len(columns)), columns, rotation=20, ha="right", color=INK)

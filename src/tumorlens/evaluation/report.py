@@ -103,8 +103,8 @@ def write(
     worse = _draw_corruptions(corruptions, folds, manifest)
     for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
         (folder / figure.file).write_bytes(figure.png)
-    found = record.to_json(evaluation, setting, probes, corruptions)
-    (folder / RECORD).write_bytes(found)
+    data = record.to_json(evaluation, setting, probes, corruptions)
+    (folder / RECORD).write_bytes(data)
     (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
     warnings = setting.warnings(evaluation)
     return reporting.write(
@@ -168,9 +168,9 @@ def show_rate(estimate: Estimate) -> str:
     return f"{value:.1f}% ({interval})"
 
 
-def set_rows(found: Sets) -> list[tuple[str, Covered]]:
+def set_rows(sets: Sets) -> list[tuple[str, Covered]]:
     """Rows of a table of prediction sets: all images, by decision, by label."""
-    return [("all images", found.whole), *found.by_decision.items(), *found.by_label.items()]
+    return [("all images", sets.whole), *sets.by_decision.items(), *sets.by_label.items()]
 
 
 def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]]]:
@@ -212,21 +212,21 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
 
 
 def _draw_corruptions(
-    found: Corruptions | None, folds: Sequence[Fold], manifest: Manifest
+    corruptions: Corruptions | None, folds: Sequence[Fold], manifest: Manifest
 ) -> list[Figure]:
-    if found is None:
+    if corruptions is None:
         return []
     side = folds[0].classifier.bundle.info.preprocess.image_size
     return [
         Figure(
             "corruptions.png",
             "Errors against strength for each corruption",
-            corruption_figures.errors_png(found),
+            corruption_figures.errors_png(corruptions),
         ),
         Figure(
             "corruption_examples.png",
             "One image under each corruption at each strength",
-            corruption_figures.examples_png(found, manifest, side),
+            corruption_figures.examples_png(corruptions, manifest, side),
         ),
     ]
 
@@ -235,13 +235,13 @@ def mistakes(
     evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest, limit: int = _MISTAKES
 ) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
-    found = []
-    classifiers = {one.name: one.classifier for one in folds}
+    pictures = []
+    classifiers = {fold.name: fold.classifier for fold in folds}
     for i in evaluation.mistakes(limit):
         item = evaluation.records[i]
         pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
         row = evaluation.probabilities[i]
-        found.append(
+        pictures.append(
             Mistake(
                 picture=encode.data_uri(pixels),
                 label=item.label,
@@ -252,4 +252,4 @@ def mistakes(
                 group=evaluation.groups[i],
             )
         )
-    return found
+    return pictures

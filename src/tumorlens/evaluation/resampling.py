@@ -70,10 +70,10 @@ def group_weights(groups: Sequence[str], sampling: Sampling) -> Iterator[Floats]
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     generator = np.random.default_rng(sampling.seed)
     chunk = max(1, _CHUNK_ELEMENTS // len(groups))
-    shares = np.full(len(names), 1.0 / len(names))
+    equal_chances = np.full(len(names), 1.0 / len(names))
     for start in range(0, sampling.resamples, chunk):
         size = min(chunk, sampling.resamples - start)
-        times = generator.multinomial(len(names), shares, size=size)
+        times = generator.multinomial(len(names), equal_chances, size=size)
         yield times[:, member].astype(np.float64)
 
 

@@ -76,12 +76,14 @@ class EvaluationWarning:
     text: str
 
 
-def overlap_warnings(part: str, seen: TrainingOverlap, overlap: Overlap) -> list[EvaluationWarning]:
+def overlap_warnings(
+    part: str, fitted: TrainingOverlap, overlap: Overlap
+) -> list[EvaluationWarning]:
     """What limits the meaning of these numbers; severe warnings first."""
-    found = [*_part_warnings(part), *_split_warnings(seen)]
+    warnings = [*_part_warnings(part), *_split_warnings(fitted)]
     shared = int(overlap.same_group.sum())
     if shared:
-        found.append(
+        warnings.append(
             EvaluationWarning(
                 False,
                 f"Groups cross in this split: {shared} of {len(overlap.same_group)} images belong "
@@ -90,7 +92,7 @@ def overlap_warnings(part: str, seen: TrainingOverlap, overlap: Overlap) -> list
                 "on. These numbers do not say how it answers for a new patient.",
             )
         )
-    return sorted(found, key=lambda warning: not warning.severe)
+    return sorted(warnings, key=lambda warning: not warning.severe)
 
 
 def _part_warnings(part: str) -> list[EvaluationWarning]:
@@ -111,11 +113,11 @@ def _part_warnings(part: str) -> list[EvaluationWarning]:
     return []
 
 
-def _split_warnings(seen: TrainingOverlap) -> list[EvaluationWarning]:
-    if seen.checked:
+def _split_warnings(fitted: TrainingOverlap) -> list[EvaluationWarning]:
+    if fitted.checked:
         return []
-    unlisted = [_unlisted_warning(seen.unlisted)] if seen.unlisted else []
-    if seen.other_split is None:
+    unlisted = [_unlisted_warning(fitted.unlisted)] if fitted.unlisted else []
+    if fitted.other_split is None:
         return [
             EvaluationWarning(
                 True,
@@ -123,16 +125,17 @@ def _split_warnings(seen: TrainingOverlap) -> list[EvaluationWarning]:
                 "trained on the images scored here.",
             )
         ]
-    if seen.other_split is False and seen.unseen:
+    if fitted.other_split is False and fitted.unseen:
         return unlisted
-    text = f"The bundle was trained on another split, {seen.split_name or seen.split_sha256[:12]}"
-    if seen.other_split is False:
+    name = fitted.split_name or fitted.split_sha256[:12]
+    text = f"The bundle was trained on another split, {name}"
+    if fitted.other_split is False:
         text = "The bundle was trained on further sets beside this split"
-    if seen.images is None:
+    if fitted.images is None:
         return [
             EvaluationWarning(True, f"{text}: it may have been trained on the images scored here.")
         ]
-    if seen.unseen:
+    if fitted.unseen:
         return [
             EvaluationWarning(
                 False,
@@ -144,8 +147,8 @@ def _split_warnings(seen: TrainingOverlap) -> list[EvaluationWarning]:
     return [
         EvaluationWarning(
             True,
-            f"{text}, and was fitted on {seen.images} of the images scored here, and on images "
-            f"of {seen.groups} of their groups.",
+            f"{text}, and was fitted on {fitted.images} of the images scored here, and on images "
+            f"of {fitted.groups} of their groups.",
         )
     ]
 
@@ -162,9 +165,9 @@ def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap
     """Find which images of ``part`` resemble some in the parts that the model was fitted on."""
     pairs = list(zip(manifest, parts, strict=True))
     scored = [record for record, name in pairs if name == part]
-    seen = [record for record, name in pairs if name in SEEN_PARTS and name != part]
-    pixels = {record.pixel_sha256 for record in seen if record.pixel_sha256}
-    groups = {group_of(record) for record in seen}
+    fitted = [record for record, name in pairs if name in SEEN_PARTS and name != part]
+    pixels = {record.pixel_sha256 for record in fitted if record.pixel_sha256}
+    groups = {group_of(record) for record in fitted}
     return Overlap(
         np.array([record.pixel_sha256 in pixels for record in scored], dtype=bool),
         np.array([group_of(record) in groups for record in scored], dtype=bool),
@@ -223,8 +226,8 @@ def training_overlap(
     unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
     if not same and _shipped_as(claims[0]) is None:
         return TrainingOverlap(name, sha256, True, unlisted=unlisted)
-    seen = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
-    hashes, groups = {row.sha256 for row in seen}, {row.group for row in seen}
+    fitted = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
+    hashes, groups = {row.sha256 for row in fitted}, {row.group for row in fitted}
     if not listed:
         return TrainingOverlap(name, sha256, not same, unlisted=unlisted)
     return TrainingOverlap(
@@ -246,5 +249,5 @@ def _named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 def _shipped_as(claim: tuple[str, str]) -> Split | None:
     """The bundled split that a record names by its name and hash."""
-    found = protocols.shipped(claim[0])
-    return found if found is not None and found.info.sha256 == claim[1] else None
+    split = protocols.shipped(claim[0])
+    return split if split is not None and split.info.sha256 == claim[1] else None

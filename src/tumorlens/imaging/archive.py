@@ -1,4 +1,4 @@
-"""Zip archives, read in place: nothing is written to disk, so no name in it is ever a path."""
+"""Zip archives, read in place: nothing is written to disk, so a member's name is never a path."""
 
 import io
 import posixpath
@@ -24,7 +24,7 @@ from tumorlens.imaging.limits import (
 from tumorlens.imaging.wording import first_line
 
 _READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Methods that Python unfolds no further than it is asked to."""
+"""Methods that Python decompresses only as far as it is asked to."""
 _ENCRYPTED: Final = 0x1
 _MAX_DIRECTORY_BYTES: Final = 1024 * MAX_STUDY_FILES
 _END: Final = b"PK\x05\x06"
@@ -114,7 +114,7 @@ class Archive:
             raise UnsupportedFormatError(f"{self.path}/{name}: is encrypted")
         if info.compress_type not in _READABLE:
             raise UnsupportedFormatError(
-                f"{self.path}/{name}: compressed in a rare way; zip it with the usual one (deflate)"
+                f"{self.path}/{name}: unsupported compression; create the zip with deflate"
             )
         try:
             with opened.open(info) as file:
@@ -134,12 +134,12 @@ class Archive:
         total = sum(info.file_size for _, info in self._members.values())
         if total > MAX_STUDY_BYTES:
             raise LimitExceededError(
-                f"{self.path}: unfolds to {total} bytes; the limit is {MAX_STUDY_BYTES}"
+                f"{self.path}: decompresses to {total} bytes; the limit is {MAX_STUDY_BYTES}"
             )
 
 
 def _named(infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Members by name; a further one of a name, which a zip may hold, is told by a number."""
+    """Members by name; further members with the same name get a number."""
     named: dict[str, zipfile.ZipInfo] = {}
     seen: Counter[str] = Counter()
     for info in infos:
@@ -161,7 +161,7 @@ def _is_shown(info: zipfile.ZipInfo) -> bool:
 
 
 def _check_directory(path: str) -> None:
-    """Refuse a list of members that would itself fill the memory, before it is read.
+    """Raise for a list of members that would itself fill the memory, before it is read.
 
     Sizes: APPNOTE.TXT 4.3.14 to 4.3.16.
     """

@@ -1,4 +1,4 @@
-"""From arrays to PNG and JPEG bytes, for reports, caches and tests of the readers."""
+"""Encode arrays as PNG, TIFF and JPEG, for reports, caches and tests of the readers."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What medical files say of a picture beside its pixels. Nothing here names a patient."""
+"""What medical files state about a picture beside its pixels. Nothing here names a patient."""
 
 from typing import Final, NamedTuple
 
@@ -36,7 +36,7 @@ class SliceFacts(msgspec.Struct, frozen=True):
 
 
 class AcquisitionFacts(msgspec.Struct, frozen=True):
-    """Sequence, geometry and references. What the file does not say is None or empty."""
+    """Sequence, geometry and references. What the file does not state is None or empty."""
 
     modality: str | None = None
     body_part: str | None = None
@@ -58,14 +58,14 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     column_direction: Vector | None = None
     """Unit vector down a column, towards larger rows."""
     orientation_assumed: bool = False
-    """Whether the file does not state the directions, so that its reader took the usual ones."""
+    """Whether the file does not state the directions, so that the usual ones were assumed."""
     slice_spacing_mm: float | None = None
     """The usual distance between the middles of neighbouring slices."""
     slice_thickness_mm: float | None = None
     slices: tuple[SliceFacts, ...] = ()
     """One for each slice of ``MedicalImage.pixels``, in its order."""
     notes: tuple[str, ...] = ()
-    """Gaps, duplicates, what was left out: sentences for a person."""
+    """Gaps, duplicates, what was skipped: sentences for people."""
 
 
 class Sides(NamedTuple):
@@ -93,8 +93,8 @@ def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
 def _letters(direction: Vector, sense: int) -> str:
     """The side that ``direction``, or with ``sense`` -1 its opposite, points to."""
     order = sorted(range(3), key=lambda axis: -abs(direction[axis]))
-    told = [k for k in order if k == order[0] or abs(direction[k]) >= _SECOND_LETTER_FROM]
-    return "".join(_LETTERS[k][int(sense * direction[k] > 0)] for k in told[:2])
+    named = [k for k in order if k == order[0] or abs(direction[k]) >= _SECOND_LETTER_FROM]
+    return "".join(_LETTERS[k][int(sense * direction[k] > 0)] for k in named[:2])
 
 
 def normal(row: Vector, column: Vector) -> Vector:

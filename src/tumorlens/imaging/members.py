@@ -33,7 +33,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The members of an archive by what they begin like."""
+    """The members of an archive, by the format of their first bytes."""
 
     plain: list[str]
     dicom: list[str]

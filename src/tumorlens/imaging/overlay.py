@@ -125,7 +125,7 @@ def _draw_marks(picture: Image.Image, marks: Marks, scale: float) -> None:
 
 
 def _draw_sides(picture: Image.Image, sides: Sides) -> None:
-    """Letters in the middle of each edge: white, rimmed in black to be read on any ground."""
+    """Letters in the middle of each edge: white, outlined in black for any background."""
     white, black = (255, 0) if picture.mode == "L" else ((255, 255, 255), (0, 0, 0))
     draw = ImageDraw.Draw(picture)
     size = max(_SMALLEST_LETTER, min(picture.size) / 22)

@@ -1,4 +1,4 @@
-"""Fewer pixels than usual, for whoever decodes what strangers send."""
+"""A lower limit of pixels, for a server that decodes pictures of unknown senders."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
 
 @contextmanager
 def limit_pixels(pixels: int) -> Iterator[None]:
-    """Inside, in this thread or task, refuse pictures of more than ``pixels`` pixels."""
+    """Inside, in this thread or task, reject pictures of more than ``pixels`` pixels."""
     token = _most_pixels.set(pixels)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Warnings of the libraries that decode: our own limits and errors decide instead."""
+"""Silence warnings of the decoding libraries: our own limits and errors decide."""
 
 import logging
 import threading
@@ -25,10 +25,10 @@ def _without_log() -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Silence warnings, and pydicom's log, while any thread decodes.
 
-    Pillow warns of large pictures, pydicom of nearly every odd value, which it quotes: a log must
-    not hold what may be a patient's name. The filters belong to the
-    whole process, so only the first thread in may save them and only the last one out may put
-    them back: ``catch_warnings`` in each thread would undo them in the wrong order.
+    Pillow warns of large pictures, pydicom of nearly every unusual value, which it quotes: a log
+    must not contain what may be a patient's name. The filters belong to the whole process, so only
+    the first thread may save them and only the last one may restore them: ``catch_warnings`` in
+    each thread would restore them in the wrong order.
     """
     global _users
     with _lock:

@@ -29,9 +29,9 @@ def square_pixels(
     shape[axis] = new
     check_sides(shape[2], shape[1], source)
     check_volume(shape, source)
-    made = max(spacing_mm) * old / new
+    square = max(spacing_mm) * old / new
     stretched = _stretch(volume, axis, new)
-    return stretched, (made, columns_mm) if axis == 1 else (rows_mm, made)
+    return stretched, (square, columns_mm) if axis == 1 else (rows_mm, square)
 
 
 def _stretch(volume: NDArray[np.float32], axis: int, new: int) -> NDArray[np.float32]:

@@ -1,11 +1,11 @@
-"""Which format bytes begin like. No suffix is ever looked at to choose a reader."""
+"""Recognise formats by their first bytes. A suffix never decides which reader is used."""
 
 from typing import Final
 
 from tumorlens.imaging.inflate import GZIP, first_inflated
 
 SNIFF_BYTES: Final = 1024
-"""As many bytes of a file's beginning tell its format."""
+"""Number of first bytes that identify the format."""
 READABLE: Final = "JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI"
 """For messages."""
 
@@ -47,9 +47,9 @@ _LARGEST_MGH_SIDE: Final = 4096
 
 
 def claims_picture(name: str) -> bool:
-    """Whether a file calls itself a picture: if it is none, that is worth a word.
+    """Whether a file's name claims a picture, so that the user must know if it is none.
 
-    Only for what else would be passed over in silence, like a copy that failed and left nothing.
+    Only for files that would otherwise be skipped silently, such as an empty file of a failed copy.
     """
     return name.lower().endswith(_SUFFIXES)
 
@@ -69,7 +69,7 @@ def other_format(data: bytes) -> str | None:
 
 
 def sniff(data: bytes) -> str | None:
-    """Name the format that ``data`` begins like, or None.
+    """Name the format of the first bytes ``data``, or None.
 
     One of jpeg, png, tiff, bmp, gif, webp, dicom, nifti, nifti.gz, zip. The first ``SNIFF_BYTES``
     bytes are enough.

@@ -197,13 +197,13 @@ def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) ->
     return int(np.argmax(near)) if near.any() else None
 
 
-def _sorted(frames: Sequence[Frame], along: Sequence[float], told: Sequence[str]) -> Stack:
+def _sorted(frames: Sequence[Frame], along: Sequence[float], known: Sequence[str]) -> Stack:
     """Sort by position; keep the first of several at one."""
     kept = _first_of_each(along, frames)
     distances = np.diff([at for at, _ in kept])
     usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(kept)
-    notes = [*told, *_repeats(repeated), *_gaps(distances, usual),
+    notes = [*known, *_repeats(repeated), *_gaps(distances, usual),
              *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
     return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
 

@@ -1,4 +1,4 @@
-"""Words out of files and libraries, made fit for a message of one line."""
+"""Text from files and libraries, shortened to a message of one line."""
 
 from typing import Final
 
@@ -12,5 +12,5 @@ def clean(text: str, longest: int = _LONGEST) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What ``error`` says in its first line, or its type where it says nothing."""
+    """The first line of ``error``, or its type if it has no text."""
     return clean(str(error).strip().partition("\n")[0].rstrip(": ")) or type(error).__name__

@@ -1,7 +1,7 @@
-"""How much is being worked on, and the door that closes when it is enough.
+"""Admission control: how much work is accepted at a time.
 
-Nothing ever waits for room: a request is refused at once, so no set of half-uploaded requests can
-block one another, and memory has a ceiling whatever the number of clients.
+Nothing waits for room: a request is rejected at once, so half-uploaded requests cannot
+block one another, and memory is bounded for any number of clients.
 """
 
 from types import TracebackType

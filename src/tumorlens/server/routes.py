@@ -18,7 +18,7 @@ from tumorlens.server.tasks import Made
 _PROBLEMS: Final = {
     400: "The request is malformed.",
     401: "A bearer token is needed.",
-    403: "A web page of another site asked.",
+    403: "The request comes from a web page of another site.",
     408: "The body took too long to arrive.",
     413: "The body is too large, or has too many files.",
     415: "The body is not multipart/form-data.",
@@ -53,7 +53,7 @@ api = APIRouter()
 
 
 def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that may end in ``statuses``; what 422 means may be told."""
+    """The ``responses`` of a route that may end in ``statuses``; ``unprocessable`` explains 422."""
     schema = schemas.Problem.model_json_schema()
     words = _PROBLEMS | ({422: unprocessable} if unprocessable else {})
     return {
@@ -69,7 +69,7 @@ def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[st
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify pictures",
-    response_description="One record a file; at least one of them has an answer.",
+    response_description="One record for each file; at least one has an answer.",
 )
 async def predictions(
     request: Request,
@@ -102,13 +102,13 @@ async def predictions(
     openapi_extra={"requestBody": FILES_BODY},
     tags=["classify"],
     summary="Classify a study",
-    response_description="One record a series, volume or picture.",
+    response_description="One record for each series, volume or picture.",
 )
 async def study(request: Request) -> Response:
     """Classify a zip archive, or many files, as one study.
 
     DICOM files are grouped into series; each series or volume gets an answer for each slice and
-    one for the whole, as `tumorlens predict FOLDER` gives it. While it is read, the study lies in
+    one for the whole, like `tumorlens predict FOLDER`. While it is read, the study is stored in
     a temporary folder that only the server's user can open.
     """
     state: State = request.app.state.tumorlens
@@ -128,23 +128,35 @@ async def study(request: Request) -> Response:
     responses=problems(400, 401, 403),
     tags=["classify"],
     summary="The model that answers",
-    response_description="The model.",
+    response_description="The model, its cost and its measurements.",
 )
 async def models(request: Request) -> Response:
-    """What the model is, what it costs and what was measured of it."""
+    """The model, its cost and its measurements."""
     state: State = request.app.state.tumorlens
     return _json(state.models())
 
 
-@api.get("/healthz", response_model=schemas.Health, responses=problems(400), tags=["operate"],
-         summary="Whether the process is alive", response_description="It is.")  # fmt: skip
+@api.get(
+    "/healthz",
+    response_model=schemas.Health,
+    responses=problems(400),
+    tags=["operate"],
+    summary="Whether the process is alive",
+    response_description="The process is alive.",
+)
 async def healthz() -> Response:
-    """Answer as long as the server can answer anything."""
+    """Answer 200 while the process can answer."""
     return _json({"status": "ok"})
 
 
-@api.get("/readyz", response_model=schemas.Health, responses=problems(400, 503), tags=["operate"],
-         summary="Does it take work?", response_description="It does.")  # fmt: skip
+@api.get(
+    "/readyz",
+    response_model=schemas.Health,
+    responses=problems(400, 503),
+    tags=["operate"],
+    summary="Whether the server accepts work",
+    response_description="The server accepts work.",
+)
 async def readyz(request: Request) -> Response:
     """Answer 200 when the model is loaded and the queue has room, else 503."""
     state: State = request.app.state.tumorlens
@@ -157,7 +169,7 @@ async def readyz(request: Request) -> Response:
     response_class=Response,
     responses={
         200: {
-            "description": "Text format.",
+            "description": "Metrics in the Prometheus text format.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
         **problems(400, 401, 403),

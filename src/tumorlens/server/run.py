@@ -1,4 +1,4 @@
-"""Run the server until it is told to stop; then finish what was accepted."""
+"""Run the server until a signal stops it; then finish what was accepted."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _GRACE_SECONDS: Final = 30
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGINT or SIGTERM. ``announce`` is told the address once it is open.
+    """Serve until SIGINT or SIGTERM. ``announce`` is called with the address once it is open.
 
     Raises ``BundleError``, and ``OSError`` where the address cannot be bound.
     """

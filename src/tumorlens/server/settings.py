@@ -1,4 +1,4 @@
-"""What a server may be told, with limits that keep a stranger's request cheap."""
+"""Settings of the server, with limits that keep a single request cheap."""
 
 import ipaddress
 from typing import Annotated, Final

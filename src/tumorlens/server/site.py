@@ -79,13 +79,13 @@ def _folder() -> Traversable:
 
 
 def _shipped(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found = []
+    entries = []
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _shipped(entry, f"{prefix}{entry.name}/")
+            entries += _shipped(entry, f"{prefix}{entry.name}/")
         else:
-            found.append((prefix + entry.name, entry.read_bytes()))
-    return found
+            entries.append((prefix + entry.name, entry.read_bytes()))
+    return entries
 
 
 def _asset(name: str, data: bytes) -> Asset:

@@ -34,7 +34,7 @@ from tumorlens.training.gate import GATE_PREPROCESS
 from tumorlens.training.images import usable
 
 MAX_REFUSED: Final = 0.005
-"""Share of the validation images that the gate may refuse."""
+"""Share of the validation images that the gate may reject."""
 MAX_REFUSED_OF_FAMILY: Final = 0.01
 """The same of the validation images of any one family of sources."""
 _FAMILY: Final = 50
@@ -51,7 +51,7 @@ class ValidationSet:
     """Sources and families that take no part."""
 
     def chosen(self) -> list[int]:
-        """Records of the validation part that a class can be right for."""
+        """Records of the validation part for which a class can be correct."""
         parts = self.split.parts(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
         return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and self._fits(r)]
@@ -70,7 +70,7 @@ class ValidationSet:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutSource:
-    """Sources that a bundle was trained without, to see how sure it is of what it never saw."""
+    """Sources that a bundle was trained without, to measure its confidence on them."""
 
     made: Bundle
     manifest: Manifest
@@ -105,7 +105,7 @@ class HeldOutSource:
         return [self.manifest.records[i] for i in self.chosen()]
 
     def answers(self, cache_folder: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Probabilities (N, 4), and which classes are right (N, 4)."""
+        """Probabilities (N, 4), and which classes are correct (N, 4)."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).logits(images)

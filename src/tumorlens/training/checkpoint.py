@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in one safetensors file, replaced atomically.
+"""Everything a run needs to continue, in one safetensors file, replaced atomically.
 
 Tensors: the network, its moving average, the best weights so far and AdamW's moments. The rest
 (epoch, history, what the run is) is JSON in the file's metadata: one rename moves all of it.
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunState]:
             tensors = {name: handle.get_tensor(name) for name in names}
         return tensors, msgspec.json.decode(metadata[_STATE_KEY], type=RunState)
     except (OSError, SafetensorError, KeyError, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: is no usable checkpoint ({error})") from error
+        raise CheckpointError(f"{path}: is not a usable checkpoint ({error})") from error
 
 
 def with_prefix(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:

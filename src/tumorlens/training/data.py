@@ -1,4 +1,4 @@
-"""Which images a run trains on: one split manifest, and others beside it."""
+"""Which images a run trains on: one manifest with a split, and further manifests."""
 
 import dataclasses
 import hashlib
@@ -55,7 +55,7 @@ class TrainingData:
     split: Split
     extras: Sequence[Extra] = ()
     held_out_sources: Sequence[str] = ()
-    """Sources or families that neither train nor validate: to test on them as on a stranger."""
+    """Sources or families that neither train nor validate, kept for the test."""
     allow_partial: bool = False
     without_part: tuple[int, int] | None = None
     """Part of the patients that does not train, and how many parts there are; for a teacher."""

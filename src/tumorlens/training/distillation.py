@@ -21,7 +21,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
-from tumorlens.training.ancestry import Ancestor
+from tumorlens.training.lineage import ParentRun
 
 PART_FOLDER: Final = "part-{}"
 """Folder, in a teacher's run, of the network that was trained without this part."""
@@ -38,9 +38,9 @@ class Teachers:
         """
         self._bundles = bundles
         self._sessions = [Session(teacher, threads) for teacher in bundles]
-        self.ancestors = [Ancestor.of(teacher) for teacher in bundles]
-        for part, ancestor in enumerate(self.ancestors):
-            _check_part(ancestor.run.get("without_part"), part, len(bundles))
+        self.parents = [ParentRun.of(teacher) for teacher in bundles]
+        for part, parent in enumerate(self.parents):
+            _check_part(parent.run.get("without_part"), part, len(bundles))
 
     @classmethod
     def load(cls, folder: Path | None, threads: int | None = None) -> Self:

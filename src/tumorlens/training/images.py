@@ -1,4 +1,4 @@
-"""What a run trains on: images, experts' outlines, right answers, and how to draw them."""
+"""What a run trains on: images, experts' outlines, correct classes, and how to sample them."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Tumours pasted into healthy heads, and covered in ill ones: the class comes from the lesion.
+"""Tumours pasted into healthy heads, and covered in others: the class must come from the lesion.
 
 On public sets the tumours come from one hospital and the healthy heads from another, so a network
-can tell them apart without looking at a tumour. Moving tumours between the sources with the
-experts' outlines cuts that tie (after "cut, paste and learn", Dwibedi et al. 2017).
+can distinguish them without looking at a tumour. Moving tumours between the sources with the
+experts' outlines removes that shortcut (after "cut, paste and learn", Dwibedi et al. 2017).
 
 Everything works on preprocessed images: heads that were cropped and centred, so that the same
 place of the square is about the same place of the head. What may be covered, and where a tumour
@@ -71,8 +71,8 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     """Give ``share`` of the healthy heads another image's tumour: then any tumour class is right.
 
     The tumour keeps its place, or the mirrored one, and its contrast to the tissue around it; it
-    must fall on tissue. Its kind is not taught along: in another head, cut in another plane, the
-    neighbourhood that tells a meningioma from a glioma is gone.
+    must fall on tissue. Its kind is not a label: in another head, cut in another plane, the
+    surroundings that distinguish a meningioma from a glioma are gone.
     """
     images, masks, targets = batch.images, batch.masks, batch.targets
     count = len(images)

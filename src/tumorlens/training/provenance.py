@@ -1,4 +1,4 @@
-"""What a run was made of: enough to make it again, and nothing that names a person's machine."""
+"""Provenance of a run: enough to repeat it, and nothing that names a person's machine."""
 
 import hashlib
 import os

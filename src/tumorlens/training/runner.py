@@ -21,12 +21,12 @@ from tumorlens.networks import registry
 from tumorlens.networks.sepsenet import Network
 from tumorlens.preprocessing import normalize
 from tumorlens.training import cache, export, provenance
-from tumorlens.training.ancestry import remembered
 from tumorlens.training.checkpoint import CHECKPOINT_FILE
 from tumorlens.training.data import TrainingData
 from tumorlens.training.distillation import PART_FOLDER, Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
+from tumorlens.training.lineage import with_lineage
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.start import Start
 from tumorlens.training.trainer import Trainer, Watcher
@@ -106,7 +106,7 @@ def _train_one(
         started = datetime.now(UTC).isoformat(timespec="seconds")
         with Journal(out, trainer.state.epoch) as journal:
             trainer.fit(checkpoint, _Watchers([journal, *watchers]))
-        run = _with_ancestors(provenance.describe_run(config, data), start, teachers)
+        run = _with_parents(provenance.describe_run(config, data), start, teachers)
         run |= {
             "started": started,
             "processes": processes.count,
@@ -123,7 +123,7 @@ def prepare_folder(out: Path, resume: bool) -> Path:
     checkpoint = out / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
         raise CheckpointError(
-            f"{out} already holds a run: go on with --resume, or choose another --out"
+            f"{out} already contains a run: continue it with --resume, or choose another --out"
         )
     out.mkdir(parents=True, exist_ok=True)
     return checkpoint
@@ -213,7 +213,7 @@ def _start(folder: Path | None, data: TrainingData) -> Start | None:
     if folder is None:
         return None
     start = Start.load(folder)
-    start.ancestor.check(data)
+    start.parent.check(data)
     return start
 
 
@@ -222,18 +222,18 @@ def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> T
         raise RecipeError("`--teacher` requires a recipe with `distillation_weight` above 0")
     teachers = Teachers.load(options.teacher, options.threads)
     teachers.check(config.preprocess)
-    for ancestor in teachers.ancestors:
-        ancestor.check(data)
+    for parent in teachers.parents:
+        parent.check(data)
     return teachers
 
 
-def _with_ancestors(run: dict[str, Any], start: Start | None, teachers: Teachers) -> dict[str, Any]:
+def _with_parents(run: dict[str, Any], start: Start | None, teachers: Teachers) -> dict[str, Any]:
     if start is not None:
-        run = run | {"start_from": start.ancestor.told()}
-    if teachers.ancestors:
-        run = run | {"teachers": [one.told() for one in teachers.ancestors]}
-    first = [start.ancestor] if start is not None else []
-    return remembered(run, [*first, *teachers.ancestors])
+        run = run | {"start_from": start.parent.summary()}
+    if teachers.parents:
+        run = run | {"teachers": [one.summary() for one in teachers.parents]}
+    first = [start.parent] if start is not None else []
+    return with_lineage(run, [*first, *teachers.parents])
 
 
 def _finish(

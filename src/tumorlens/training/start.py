@@ -11,8 +11,8 @@ from torch import Tensor
 from tumorlens import bundle
 from tumorlens.errors import CheckpointError, TumorlensError
 from tumorlens.networks.sepsenet import Network
-from tumorlens.training import checkpoint, provenance, unfolding
-from tumorlens.training.ancestry import Ancestor
+from tumorlens.training import batchnorm, checkpoint, provenance
+from tumorlens.training.lineage import ParentRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Start:
     """The chosen weights of a finished run, and what they have seen."""
 
     weights: dict[str, Tensor]
-    ancestor: Ancestor
+    parent: ParentRun
     folded: bool = False
     """Whether batch normalisations are folded into the convolutions, as in a bundle."""
 
     @classmethod
     def load(cls, place: Path) -> Self:
-        """Read a run's folder, or else a bundle, by its folder or its name in the box.
+        """Read a run's folder, or else a bundle, by its folder or bundled name.
 
         Raises ``CheckpointError`` where it is neither, or the run did not finish.
         """
@@ -36,7 +36,7 @@ class Start:
             made = bundle.load(str(place))
         except TumorlensError as error:
             raise CheckpointError(f"{place}: holds no run and no bundle ({error})") from error
-        return cls(unfolding.exported_weights(made.model), Ancestor.of(made), folded=True)
+        return cls(batchnorm.exported_weights(made.model), ParentRun.of(made), folded=True)
 
     @classmethod
     def _of_run(cls, folder: Path) -> Self:
@@ -45,7 +45,7 @@ class Start:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{folder}: holds no finished run ({error})") from error
-        return cls(checkpoint.without_prefix("best", tensors), Ancestor(run))
+        return cls(checkpoint.without_prefix("best", tensors), ParentRun(run))
 
     def copy_into(self, network: Network, sample: Tensor) -> None:
         """Give ``network`` the weights; ``CheckpointError`` where its dimensions differ.
@@ -53,8 +53,8 @@ class Start:
         ``sample`` (N, 1, S, S) are normalised images for the statistics that a bundle lacks.
         """
         if self.folded:
-            unfolding.unfold(network, self.weights)
-            unfolding.settle(network, sample)
+            batchnorm.unfuse_batchnorm(network, self.weights)
+            batchnorm.recalibrate_batchnorm(network, sample)
             return
         try:
             network.load_state_dict(self.weights)

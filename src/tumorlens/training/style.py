@@ -1,4 +1,4 @@
-"""How another scanner, coil or sequence might have shown the same head.
+"""Random style: how another scanner, coil or sequence might have shown the same head.
 
 The networks of one hospital learn its contrast, sharpness and frame. Each change here keeps the
 anatomy and takes one of those away. All work on a whole batch, float (N, 1, S, S) in 0..1, and
@@ -111,7 +111,7 @@ def _frame(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Te
 
 
 def _background(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
-    """Air scrubbed to black up to a random level, so that its noise tells nothing."""
+    """Air set to black up to a random level, so that its noise reveals nothing."""
     level = config.background * torch.rand(len(batch), 1, 1, 1, generator=generator)
     level = level.to(batch.device)
     return torch.where(batch < level, torch.zeros_like(batch), batch)

@@ -31,11 +31,11 @@ from tumorlens.training.start import Start
 
 _VALIDATION_BATCH = 128
 _SAMPLE = 256
-"""Images that settle the statistics of a network that starts from a bundle."""
+"""Images for the batch-norm statistics of a network that starts from a bundle."""
 
 
 class Watcher:
-    """Told of a run's progress; override what is of interest. Closed at the end of a ``with``."""
+    """Observer of a run's progress; override what is needed. Closed at the end of a ``with``."""
 
     def __enter__(self) -> Self:
         self.open()

@@ -73,7 +73,7 @@ def test_embeddings_are_one_row_an_image(drawn: Manifest, classifier: Classifier
     assert found.embeddings().shape == (5, 8)
 
 
-def test_all_probes_over_two_rounds(drawn: Manifest, classifier: Classifier) -> None:
+def test_all_probes_over_two_folds(drawn: Manifest, classifier: Classifier) -> None:
     folds = [
         Fold(classifier, ("test",) * 3 + ("train",) * 4, "fold 0"),
         Fold(classifier, ("train",) * 3 + ("test",) * 4, "fold 1"),

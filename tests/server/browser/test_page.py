@@ -155,7 +155,7 @@ def test_keys(page: Page, files: list[Path]) -> None:
     expect(page.get_by_role("slider", name="Heatmap")).to_have_value("50")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.get_by_label("Single keys act on the page").uncheck()
+    page.get_by_label("Use single-key shortcuts").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("h")
     expect(page.get_by_role("slider", name="Heatmap")).to_have_value("50")
@@ -280,7 +280,7 @@ def test_a_server_with_tokens_asks_for_one(
     with start(bundle="phantom", tokens=(token,)) as url:
         page = context.new_page()
         page.goto(url)
-        page.get_by_label("This server asks for a token").fill(token)
+        page.get_by_label("This server requires a token").fill(token)
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("html[data-ready]")
         choose(page, files[:1])

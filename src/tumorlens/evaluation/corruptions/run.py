@@ -82,8 +82,8 @@ class Corruptions:
     @property
     def relative(self) -> float | None:
         """Mean corruption error relative to the reference: below 1 is better than it."""
-        found = [row.relative for row in self.rows]
-        defined = [value for value in found if value is not None]
+        ratios = [row.relative for row in self.rows]
+        defined = [value for value in ratios if value is not None]
         return float(np.mean(defined)) if defined else None
 
     def _row(self, k: int) -> Row:
@@ -114,7 +114,7 @@ def corrupt(
     """Corrupt ``images`` images of ``part``, drawn evenly from the labels, in every way."""
     chosen = _choose(folds, manifest, part, images)
     labels = np.array([ANSWERABLE.index(record.label) for _, record in chosen], dtype=np.int64)
-    models = [[one.classifier, *([reference] if reference else [])] for one, _ in chosen]
+    models = [[fold.classifier, *([reference] if reference else [])] for fold, _ in chosen]
     predicted = np.array(
         list(_answers([record for _, record in chosen], models, manifest, progress))
     )
@@ -123,7 +123,7 @@ def corrupt(
     wrong = ~metrics.CORRECT[labels[:, np.newaxis], predicted[:, 0, 1:]]
     groups = [group_of(record) for _, record in chosen]
     mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
-    own, *others = (Errors(name, *found) for name, found in zip(names, errors, strict=True))
+    own, *others = (Errors(name, *rates) for name, rates in zip(names, errors, strict=True))
     tumors = [record for _, record in chosen if ANSWERABLE.index(record.label) != NO_TUMOR_INDEX]
     picture = tumors[0] if tumors else chosen[0][1]
     return Corruptions(len(chosen), own, others[0] if others else None, mean, picture)
@@ -137,14 +137,14 @@ def corrupted(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.floa
             yield corruption(pixels, strength, key)
 
 
-def as_dict(found: Corruptions) -> dict[str, Any]:
+def as_dict(result: Corruptions) -> dict[str, Any]:
     """JSON types."""
     return {
-        "n": found.images,
-        "clean_error": round(found.own.clean, 6),
-        "mean_error": resampling.rounded(found.mean_error),
-        "reference": None if found.reference is None else _reference(found.reference),
-        "mean_corruption_error": None if found.relative is None else round(found.relative, 6),
+        "n": result.images,
+        "clean_error": round(result.own.clean, 6),
+        "mean_error": resampling.rounded(result.mean_error),
+        "reference": None if result.reference is None else _reference(result.reference),
+        "mean_corruption_error": None if result.relative is None else round(result.relative, 6),
         "corruptions": {
             row.name: {
                 "unit": corruption.unit,
@@ -153,7 +153,7 @@ def as_dict(found: Corruptions) -> dict[str, Any]:
                 "missed_tumor_rates": _nullable(row.missed),
                 "relative": None if row.relative is None else round(row.relative, 6),
             }
-            for row, corruption in zip(found.rows, CORRUPTIONS, strict=True)
+            for row, corruption in zip(result.rows, CORRUPTIONS, strict=True)
         },
     }
 
@@ -163,7 +163,7 @@ def _reference(errors: Errors) -> dict[str, Any]:
     return {
         "name": errors.name,
         "clean_error": round(errors.clean, 6),
-        "errors": {one.name: [round(value, 6) for value in row] for one, row in table},
+        "errors": {kind.name: [round(value, 6) for value in row] for kind, row in table},
     }
 
 
@@ -175,9 +175,9 @@ def _choose(
     folds: Sequence[Fold], manifest: Manifest, part: str, count: int
 ) -> list[tuple[Fold, Record]]:
     pairs = [
-        (one, record)
-        for one in folds
-        for record, name in zip(manifest, one.parts, strict=True)
+        (fold, record)
+        for fold in folds
+        for record, name in zip(manifest, fold.parts, strict=True)
         if name == part
     ]
     return [pairs[i] for i in choose([record for _, record in pairs], count)]
@@ -222,8 +222,8 @@ def _prepare(
     return [
         np.stack(
             [
-                preprocessing.preprocess(one, m.bundle.info.preprocess, record.path)
-                for one in versions
+                preprocessing.preprocess(version, m.bundle.info.preprocess, record.path)
+                for version in versions
             ]
         )
         for m in models

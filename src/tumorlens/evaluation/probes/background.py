@@ -32,8 +32,8 @@ def air(image: Images) -> NDArray[np.bool_]:
     labels, _ = ndimage.label(open_)
     outside = labels == labels[0, 0]
     grown = ndimage.binary_dilation(outside, iterations=_CLOSING)
-    found: NDArray[np.bool_] = (grown & dark)[border:-border, border:-border]
-    return found
+    outside_head: NDArray[np.bool_] = (grown & dark)[border:-border, border:-border]
+    return outside_head
 
 
 def outcome(pictures: Pictures) -> ProbeValues:

@@ -67,8 +67,8 @@ def _grafts(pictures: Pictures) -> list[_Graft]:
     hosts = np.flatnonzero(pictures.correct & (pictures.labels == NO_TUMOR_INDEX))
     if len(donors) == 0:
         return []
-    found = [_graft(pictures, int(row), donors.tolist()) for row in hosts]
-    return [graft for graft in found if graft is not None]
+    grafts = [_graft(pictures, int(row), donors.tolist()) for row in hosts]
+    return [graft for graft in grafts if graft is not None]
 
 
 def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:

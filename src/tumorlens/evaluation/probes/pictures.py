@@ -47,8 +47,8 @@ class Pictures:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the unchanged image is answered correctly."""
-        found: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
-        return found
+        correct: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
+        return correct
 
     def answer(self, images: Images) -> NDArray[np.int64]:
         """Classify changed images (K, S, S): (K,) indices of classes."""
@@ -97,23 +97,23 @@ def join(pictures: Sequence[Pictures]) -> Pictures:
     """Concatenate; all must be of the first one's classifier."""
     return Pictures(
         pictures[0].classifier,
-        tuple(record for one in pictures for record in one.records),
-        np.concatenate([one.images for one in pictures]),
-        np.concatenate([one.masks for one in pictures]),
-        np.concatenate([one.labels for one in pictures]),
-        np.concatenate([one.predicted for one in pictures]),
-        tuple(group for one in pictures for group in one.groups),
+        tuple(record for part in pictures for record in part.records),
+        np.concatenate([part.images for part in pictures]),
+        np.concatenate([part.masks for part in pictures]),
+        np.concatenate([part.labels for part in pictures]),
+        np.concatenate([part.predicted for part in pictures]),
+        tuple(group for part in pictures for group in part.groups),
     )
 
 
 def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
     """Classify preprocessed images (K, S, S): (K,) indices of classes."""
     temperature = classifier.bundle.info.temperature
-    found = [np.zeros(0, dtype=np.int64)]
+    answers = [np.zeros(0, dtype=np.int64)]
     for batch in _batches(images):
         table = softmax(classifier.forward(batch).logits, temperature)
-        found.append(table.argmax(axis=1).astype(np.int64))
-    return np.concatenate(found)
+        answers.append(table.argmax(axis=1).astype(np.int64))
+    return np.concatenate(answers)
 
 
 def _batches(images: Images) -> list[Images]:

@@ -1,4 +1,4 @@
-"""The result of a probe: shares of images with intervals, and a few examples."""
+"""The result of a probe: rates with intervals, and a few examples."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class ProbeResult:
 def pool(
     probe: Probe, outcomes: Sequence[ProbeValues], groups: Sequence[str], sampling: Sampling
 ) -> ProbeResult:
-    """Estimate a probe's shares over the images of all folds; ``groups`` are theirs, in order."""
+    """Estimate a probe's rates over the images of all folds; ``groups`` are theirs, in order."""
     rates = []
     for name, wanted in probe.rates.items():
         values = np.concatenate([outcome.values[name] for outcome in outcomes])

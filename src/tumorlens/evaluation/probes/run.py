@@ -30,7 +30,7 @@ def probe(
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
     loaded = [pictures for pictures in loaded if len(pictures)]
     groups = [group for pictures in loaded for group in pictures.groups]
-    found = [
+    results = [
         pool(question, [question.run(pictures) for pictures in loaded], groups, sampling)
         for question in PROBES
     ]
@@ -38,4 +38,4 @@ def probe(
         join([one, *(load(one.classifier, m, parts, part, progress) for m, parts in beside)])
         for one in loaded
     ]
-    return (*found, source.find(joined, sampling))
+    return (*results, source.find(joined, sampling))

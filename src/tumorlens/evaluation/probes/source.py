@@ -46,10 +46,16 @@ class StratumAnswers:
 
 def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
     """Pool the probe's answers of all folds, stratum by stratum."""
-    answers = [one for pictures in folds for one in linear_probe(pictures)]
+    answers = [part for pictures in folds for part in linear_probe(pictures)]
     rates = []
-    for name in dict.fromkeys(one.stratum for one in answers):
-        rates.append(_rate(name, [one for one in answers if one.stratum == name], sampling))
+    for name in dict.fromkeys(part.stratum for part in answers):
+        rates.append(
+            _rate(
+                name,
+                [part for part in answers if part.stratum == name],
+                sampling,
+            )
+        )
     return ProbeResult(
         "source",
         "Source in the embedding",
@@ -77,13 +83,13 @@ def linear_probe(pictures: Pictures) -> list[StratumAnswers]:
         for k, name in enumerate(ANSWERABLE)
     ]
     strata.append(("tumour and healthy balanced", _complete(sources, tumor), both))
-    found = []
+    answers = []
     for name, member, cells in strata:
         rows = np.flatnonzero(member & _frequent(cells, member))
-        one = _probe_stratum(name, features[rows], sources[rows], cells[rows], groups[rows])
-        if one is not None:
-            found.append(one)
-    return found
+        answer = _probe_stratum(name, features[rows], sources[rows], cells[rows], groups[rows])
+        if answer is not None:
+            answers.append(answer)
+    return answers
 
 
 def _frequent(cells: NDArray[np.str_], member: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -130,9 +136,9 @@ def _probe_stratum(
 
 
 def _rate(stratum: str, answers: Sequence[StratumAnswers], sampling: Sampling) -> Rate:
-    cells = np.concatenate([one.cells for one in answers])
-    correct = np.concatenate([one.correct for one in answers]).astype(np.float64)
-    groups = [name for one in answers for name in one.groups]
+    cells = np.concatenate([part.cells for part in answers])
+    correct = np.concatenate([part.correct for part in answers]).astype(np.float64)
+    groups = [name for part in answers for name in part.groups]
     member = (cells[:, np.newaxis] == np.unique(cells)).astype(np.float64)
 
     def balanced(weights: Floats) -> Floats:
@@ -140,7 +146,7 @@ def _rate(stratum: str, answers: Sequence[StratumAnswers], sampling: Sampling) -
         return metrics.mean_of_defined(recall)[:, np.newaxis]
 
     estimate = resampling.bootstrap(balanced, groups, sampling)[0]
-    chance = 1 / max(one.sources for one in answers)
+    chance = 1 / max(part.sources for part in answers)
     names = " vs ".join(sorted({cell.partition(" ")[0] for cell in np.unique(cells).tolist()}))
     return Rate(
         stratum.replace(" ", "_"), f"{stratum}: {names}", f"chance, {chance:.0%}", len(cells),

@@ -1,4 +1,4 @@
-"""SOP classes that can hold an MR picture: what a node should take."""
+"""SOP classes that can contain an MR picture: what a node should accept."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a run owes to earlier ones: their weights or their answers, and with these what they saw."""
+"""Lineage of a run: earlier runs whose weights or answers it uses, and the images they saw."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from tumorlens.bundle import Bundle
 from tumorlens.errors import CheckpointError
 from tumorlens.training.data import TrainingData
 
-_TOLD: Final = (
+_SUMMARY_FIELDS: Final = (
     "recipe", "seed", "epochs", "best_epoch", "git_commit", "train_images", "start_from",
     "teachers", "without_part",
 )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
-class Ancestor:
-    """A finished run, by its record."""
+class ParentRun:
+    """A finished run whose weights or answers a later run uses, by its record."""
 
     run: dict[str, Any]
 
@@ -39,20 +39,20 @@ class Ancestor:
                 f"cannot leave out {', '.join(seen)}: the run to learn from did not"
             )
 
-    def told(self) -> dict[str, Any]:
-        """What the record of a later run says of this one."""
-        told = {name: self.run[name] for name in _TOLD if name in self.run}
+    def summary(self) -> dict[str, Any]:
+        """The entry for this run in the record of a later one."""
+        told = {name: self.run[name] for name in _SUMMARY_FIELDS if name in self.run}
         return {"model_sha256": self.run["bundle"]["model_sha256"]} | told
 
 
-def remembered(run: dict[str, Any], ancestors: Sequence[Ancestor]) -> dict[str, Any]:
-    """The record ``run`` with what its ancestors have seen.
+def with_lineage(run: dict[str, Any], parents: Sequence[ParentRun]) -> dict[str, Any]:
+    """The record ``run`` with what its parents have seen.
 
     Whatever trained those has, through their weights or answers, trained the new run: it is added
     to ``extra`` and ``train_images``, where an evaluation looks for what a bundle has seen.
     """
     extra, images = list(run["extra"]), dict(run["train_images"])
-    for before in (ancestor.run for ancestor in ancestors):
+    for before in (parent.run for parent in parents):
         seen = list(before["extra"])
         if before["data_sha256"] != run["data_sha256"]:
             split = {name: before["split"][name] for name in ("name", "sha256")}

@@ -1,8 +1,8 @@
-"""A network that can be trained on, out of an exported one.
+"""Restore the batch normalisations of an exported network, so that its training can continue.
 
-A bundle's graph has its batch normalisations folded into the convolutions: nothing is left to
-normalise by. Here each gets back the statistics of the images it sees, with a scale and an offset
-that undo them, so that the network answers as before and can be trained on.
+In a bundle's graph, batch normalisations are fused into the convolutions. Here each gets the
+statistics of given images, with a scale and an offset that cancel them, so that the network answers
+as before and can be trained further.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ def exported_weights(model: bytes) -> dict[str, Tensor]:
     }
 
 
-def unfold(network: Network, folded: Mapping[str, Tensor]) -> None:
+def unfuse_batchnorm(network: Network, folded: Mapping[str, Tensor]) -> None:
     """Give ``network`` the weights of an export; ``CheckpointError`` where they do not fit."""
     if not isinstance(network, SepSENet):
         raise CheckpointError("only networks of our own kind can start from a bundle")
@@ -56,11 +56,11 @@ def unfold(network: Network, folded: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def settle(network: Network, images: Tensor) -> None:
-    """Set the statistics of an unfolded network to those of ``images`` (N, 1, S, S).
+def recalibrate_batchnorm(network: Network, images: Tensor) -> None:
+    """Set the statistics of an unfused network to those of ``images`` (N, 1, S, S).
 
-    The images are normalised as for the network. What it answers stays the same; but from now on
-    it answers about alike in training mode too, where each batch brings its own statistics.
+    The images are normalised as for the network. Its answers stay the same, and
+    are about the same in training mode, where each batch has its own statistics.
     """
     seen: dict[nn.BatchNorm2d, tuple[Tensor, Tensor]] = {}
 

@@ -14,7 +14,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError
 from tumorlens.networks import registry
 from tumorlens.networks.sepsenet import SepSENet
-from tumorlens.training import unfolding
+from tumorlens.training import batchnorm
 from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train
 from tumorlens.training.start import Start
@@ -36,28 +36,28 @@ def _trained(seed: int) -> SepSENet:
 def _folded(network: SepSENet) -> dict[str, Tensor]:
     from tumorlens.training.export import to_onnx
 
-    return unfolding.exported_weights(to_onnx(network, 32, flip=True))
+    return batchnorm.exported_weights(to_onnx(network, 32, flip=True))
 
 
 def test_an_unfolded_network_answers_as_before_whatever_it_settles_on() -> None:
     before, after = _trained(0), SepSENet(TINY)
     images = torch.randn(6, 1, 32, 32)
-    unfolding.unfold(after, _folded(before))
+    batchnorm.unfuse_batchnorm(after, _folded(before))
     with torch.no_grad():
         torch.testing.assert_close(after.eval()(images), before(images))
-        unfolding.settle(after, 3 * torch.randn(8, 1, 32, 32) + 1)
+        batchnorm.recalibrate_batchnorm(after, 3 * torch.randn(8, 1, 32, 32) + 1)
         torch.testing.assert_close(after(images), before(images), rtol=1e-4, atol=1e-4)
 
 
 def test_a_settled_network_answers_alike_in_training_mode() -> None:
     after = SepSENet(msgspec.structs.replace(TINY, dropout=0.0))
-    unfolding.unfold(after, _folded(_trained(1)))
+    batchnorm.unfuse_batchnorm(after, _folded(_trained(1)))
     images = torch.randn(64, 1, 32, 32)
     with torch.no_grad():
         expected = after.eval()(images)
         unsettled = (after.train()(images) - expected).abs().max()
-        unfolding.unfold(after, _folded(_trained(1)))
-        unfolding.settle(after, images)
+        batchnorm.unfuse_batchnorm(after, _folded(_trained(1)))
+        batchnorm.recalibrate_batchnorm(after, images)
         difference = (after.train()(images) - expected).abs().max()
     assert 10 * difference < unsettled
 
@@ -66,12 +66,12 @@ def test_what_does_not_fit_is_refused() -> None:
     folded = _folded(_trained(2))
     wider = SepSENet(msgspec.structs.replace(TINY, widths=(8, 16)))
     with pytest.raises(CheckpointError, match="other dimensions"):
-        unfolding.unfold(wider, folded)
+        batchnorm.unfuse_batchnorm(wider, folded)
     lesion = SepSENet(msgspec.structs.replace(TINY, lesion_head=True))
     with pytest.raises(CheckpointError, match="other dimensions"):
-        unfolding.unfold(lesion, folded)
+        batchnorm.unfuse_batchnorm(lesion, folded)
     with pytest.raises(CheckpointError, match=r"lacks: unknown\.weight"):
-        unfolding.unfold(SepSENet(TINY), folded | {"unknown.weight": torch.zeros(1)})
+        batchnorm.unfuse_batchnorm(SepSENet(TINY), folded | {"unknown.weight": torch.zeros(1)})
 
 
 def test_the_bundle_in_the_box_can_be_trained_on() -> None:
@@ -90,12 +90,12 @@ def test_the_bundle_in_the_box_can_be_trained_on() -> None:
 def test_a_head_that_the_bundle_lacks_starts_at_random(
     finished: Path, tiny_config: TrainConfig
 ) -> None:
-    weights = unfolding.exported_weights(bundle.load(finished / "bundle").model)
+    weights = batchnorm.exported_weights(bundle.load(finished / "bundle").model)
     assert not [name for name in weights if name.startswith("sequence.")]
     network = registry.build(msgspec.structs.replace(tiny_config, sequence_weight=0.1))
     assert network.sequence is not None
     before = {n: v.clone() for n, v in network.sequence.state_dict().items()}
-    unfolding.unfold(network, weights)
+    batchnorm.unfuse_batchnorm(network, weights)
     after = network.sequence.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)
     torch.testing.assert_close(network.state_dict()["classifier.bias"], weights["classifier.bias"])
