@@ -57,19 +57,16 @@ def write_series(head: NDArray[np.uint8]) -> Callable[..., list[bytes]]:
     def write(
         count: int = 6, spacing: float = 5.0, series: str = "1.2.3", **tags: Any
     ) -> list[bytes]:
-        return [
-            _dicom(
-                (head // 2).astype(np.uint16) + 10 * index,
-                **{
-                    "SeriesInstanceUID": series,
-                    "SOPInstanceUID": f"{series}.{index + 1}",
-                    "ImagePositionPatient": [-90, -100, index * spacing],
-                    "InstanceNumber": count - index,
-                }
-                | tags,
-            )
-            for index in range(count)
-        ]
+        def one(index: int) -> bytes:
+            usual: dict[str, Any] = {
+                "SeriesInstanceUID": series,
+                "SOPInstanceUID": f"{series}.{index + 1}",
+                "ImagePositionPatient": [-90, -100, index * spacing],
+                "InstanceNumber": count - index,
+            }
+            return _dicom((head // 2).astype(np.uint16) + 10 * index, **usual | tags)
+
+        return [one(index) for index in range(count)]
 
     return write
 

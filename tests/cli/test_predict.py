@@ -23,7 +23,7 @@ from tumorlens import bundle
 from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError, MissingInputError
 from tumorlens.imaging import encode
-from tumorlens.inference.classifier import Failure
+from tumorlens.inference.record import Failure
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 

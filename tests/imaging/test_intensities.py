@@ -28,7 +28,8 @@ def burned_in(head: Gray, top: float, soft: bool) -> NDArray[np.float32]:
     """12-bit data with text at ``top``."""
     letters = text(head.shape).astype(np.float32) / 255
     letters = letters if soft else (letters > 0.5).astype(np.float32)
-    return head * np.float32(16) * (1 - letters) + np.float32(top) * letters
+    written = head * np.float32(16) * (1 - letters) + np.float32(top) * letters
+    return written.astype(np.float32)
 
 
 @pytest.mark.parametrize("soft", [True, False])

@@ -22,8 +22,10 @@ def heads() -> list[Gray]:
 
 
 def test_usual_pictures_pass(heads: list[Gray], head: Gray) -> None:
-    for one in (*heads, head, head.astype(np.uint16) * 257, head / np.float32(255)):
-        assert layout.refusal(one) == ""
+    for picture in (*heads, head):
+        assert layout.refusal(picture) == ""
+    assert layout.refusal(head / np.float32(255)) == ""
+    assert layout.refusal(head.astype(np.float32) * 257) == ""
     assert layout.refusal(np.zeros((64, 64), np.uint8)) == ""
 
 

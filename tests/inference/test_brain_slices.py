@@ -66,13 +66,13 @@ def test_a_thin_slab_contradicts_no_distance() -> None:
 def test_shoulders_are_not_the_head() -> None:
     head, _ = sphere(5.0, 115.0)
     profile = np.concatenate([head, [0.7, 0.6, 0.6, 0.9, 1.6, 1.7]])
-    found = judge_slices(profile, np.arange(len(profile)) * 5.0, -1, is_stated=True)
+    found = judge_slices(profile, np.arange(0.0, 5.0 * len(profile), 5.0), -1, is_stated=True)
     assert np.flatnonzero(found.in_brain).tolist() == list(range(3, 20))
 
 
 def test_other_planes_count_from_the_same_cross_section_on() -> None:
     profile = np.array([0.1, 0.4, 0.9, 1.0, 0.5, 0.2])
-    found = judge_slices(profile, np.arange(6) * 20.0, 0, is_stated=True)
+    found = judge_slices(profile, np.arange(0.0, 120.0, 20.0), 0, is_stated=True)
     assert found.in_brain.tolist() == [False, True, True, True, True, False]
 
 
