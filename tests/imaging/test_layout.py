@@ -24,7 +24,7 @@ def heads() -> list[Gray]:
 def test_usual_pictures_pass(heads: list[Gray], head: Gray) -> None:
     for picture in (*heads, head):
         assert layout.refusal(picture) == ""
-    assert layout.refusal(head / np.float32(255)) == ""
+    assert layout.refusal(head.astype(np.float32) / np.float32(255)) == ""
     assert layout.refusal(head.astype(np.float32) * 257) == ""
     assert layout.refusal(np.zeros((64, 64), np.uint8)) == ""
 
