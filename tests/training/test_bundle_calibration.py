@@ -60,13 +60,13 @@ def test_less_coverage_raises_the_bars_of_the_sets(
     tiny_bundle: Path, square_set: Data, tmp_path: Path
 ) -> None:
     made, held = bundle.load(tiny_bundle), ValidationSet(*square_set)
-    bars = []
+    rules = []
     for coverage in (0.95, 0.5):
         done, _ = calibrate(made, held, [], tmp_path, coverage=coverage)
         assert done.info.prediction_sets is not None
-        bars.append(done.info.prediction_sets.thresholds)
-    assert all(wide <= narrow for wide, narrow in zip(*bars, strict=True))
-    assert bars[0] != bars[1]
+        rules.append(done.info.prediction_sets.thresholds)
+    assert all(wide <= narrow for wide, narrow in zip(*rules, strict=True))
+    assert rules[0] != rules[1]
 
 
 def test_what_trained_nothing_calibrates_nothing(
@@ -122,7 +122,7 @@ def _abroad(made: bundle.Bundle, manifest: Manifest, wrong: frozenset[str]) -> H
     return HeldOutSource(apart, Manifest(records, manifest.folder))
 
 
-def test_bars_hold_for_sources_that_were_left_out_too(
+def test_thresholds_hold_for_held_out_sources_too(
     finished: Path, square_set: Data, tmp_path: Path
 ) -> None:
     manifest, _ = square_set
@@ -132,13 +132,16 @@ def test_bars_hold_for_sources_that_were_left_out_too(
     kind, hard = _abroad(made, manifest, frozenset()), _abroad(made, manifest, everything)
     easy, _ = calibrate(made, held, [], tmp_path, held_out=[kind])
     strict, _ = calibrate(made, held, [], tmp_path, held_out=[kind, hard])
-    bars = [done.info.decision for done in (alone, easy, strict)]
-    assert bars[0] == msgspec.structs.replace(bars[1], chosen_on=bars[0].chosen_on)
-    assert bars[1].notumor_threshold < bars[2].notumor_threshold
-    assert bars[1].tumor_threshold < bars[2].tumor_threshold
-    assert bars[2].chosen_on == "squares validation, and held-out sources"
+    rules = [done.info.decision for done in (alone, easy, strict)]
+    assert rules[0] == msgspec.structs.replace(rules[1], chosen_on=rules[0].chosen_on)
+    assert rules[1].notumor_threshold < rules[2].notumor_threshold
+    assert rules[1].tumor_threshold < rules[2].tumor_threshold
+    assert rules[2].chosen_on == "squares validation, and held-out sources"
     assert strict.info.temperature == alone.info.temperature
-    assert strict.info.prediction_sets == alone.info.prediction_sets
+    sets = strict.info.prediction_sets, alone.info.prediction_sets
+    assert sets[0] is not None
+    assert sets[1] is not None
+    assert sets[0].thresholds == sets[1].thresholds
 
 
 def test_test_images_of_a_source_left_out_are_left_alone(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, GateFacts
 from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.collections import TUMOR_FREE_SLICE
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import SplitError
@@ -51,13 +52,18 @@ class ValidationSet:
     """Sources and families that take no part."""
 
     def chosen(self) -> list[int]:
-        """Records of the validation part for which a class can be correct."""
+        """Records of the validation part for which a class can be correct.
+
+        Tumour-free slices of patients with a tumour are left out: swelling or traces of surgery may
+        reach them, and the outermost ones hold hardly any brain.
+        """
         parts = self.split.parts(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
         return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and self._fits(r)]
 
     def _fits(self, record: Record) -> bool:
-        return usable(record) and not {record.source, record.family} & self.held_out_sources
+        held_out = bool({record.source, record.family} & self.held_out_sources)
+        return usable(record) and record.source_label != TUMOR_FREE_SLICE and not held_out
 
     def records(self) -> list[Record]:
         """What is known of the images ``chosen``."""
@@ -147,13 +153,15 @@ def calibrate(
     held_out: Sequence[HeldOutSource] = (),
     volumes: Sequence[Path] = (),
 ) -> tuple[Bundle, AbstentionOutcome]:
-    """Fit temperature and prediction sets (on ``main``), bars and gate threshold (on all).
+    """Fit temperature and prediction sets (on ``main``), thresholds and the gate's (on all).
 
-    ``coverage`` is what the sets of each class shall hold. What the bundle was trained without
-    takes no part here either: it is kept for the test. ``held_out`` show how sure networks made
-    alike are of sources they never saw: no bar is lower than theirs.
+    ``coverage`` is the target share of each class's sets that contain it. What the bundle was
+    trained without takes no part here either: it is kept for the test. ``others`` are validation
+    images of other hospitals, ``held_out`` show how sure networks trained in the same way are of
+    sources that they never saw. Each threshold is the higher of that for all validation images
+    together and that for other hospitals alone, where the targets allow more errors.
 
-    Returns the bundle with them, not yet saved, and what the bars do to the validation images.
+    Returns the bundle with them, not yet saved, and what they do to the validation images.
     Raises ``SplitError`` where there are none.
     """
     held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
@@ -167,24 +175,28 @@ def calibrate(
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
     logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
-    correct = [_correct([held.manifest.records[i].label for i in held.chosen()]) for held in sets]
+    correct = [_correct([record.label for record in held.records()]) for held in sets]
     temperature = fit_temperature(logits[0], correct[0].argmax(axis=1))
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
     probabilities = [softmax(rows, temperature) for rows in logits]
     pooled = np.concatenate(probabilities), np.concatenate(correct)
-    shifted = _answers_of(held_out, cache_folder)
-    sequences = [record.sequence for source in held_out for record in source.records()]
+    known = probabilities[0], correct[0]
+    shifted = _joined(
+        [
+            *zip(probabilities[1:], correct[1:], strict=True),
+            *(source.answers(cache_folder) for source in held_out),
+        ]
+    )
+    elsewhere = [record for source in (*others, *held_out) for record in source.records()]
     rule = msgspec.structs.replace(
-        fit_rule(pooled, shifted, sequences),
-        chosen_on=f"{on}, and held-out sources" if shifted else on,
+        fit_rule(pooled, shifted, [record.sequence for record in elsewhere]),
+        chosen_on=f"{on}, and held-out sources" if held_out else on,
     )
     info = msgspec.structs.replace(
         made.info,
         temperature=temperature,
         decision=rule,
-        prediction_sets=_sets(
-            (probabilities[0], correct[0]), pooled, shifted, rule, coverage, main
-        ),
+        prediction_sets=_sets(known, shifted, rule, coverage, main),
     )
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
@@ -206,17 +218,15 @@ def save(folder: Path, done: Bundle) -> Bundle:
 _Answers = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def _answers_of(held_out: Sequence[HeldOutSource], cache_folder: Path) -> _Answers | None:
-    found = [source.answers(cache_folder) for source in held_out]
-    if not found:
+def _joined(parts: Sequence[_Answers]) -> _Answers | None:
+    if not parts:
         return None
-    probabilities, correct = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    probabilities, correct = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return probabilities, correct
 
 
 def _sets(
     main: _Answers,
-    pooled: _Answers,
     shifted: _Answers | None,
     rule: DecisionRule,
     coverage: float,
@@ -224,7 +234,7 @@ def _sets(
 ) -> ConformalThresholds:
     """Sets of classified images from ``main``; beside held-back answers, from all there are."""
     rows, correct = _known(main)
-    parts = [_known(one) for one in (pooled, shifted) if one is not None]
+    parts = [_known(one) for one in (main, shifted) if one is not None]
     held_back = {}
     for name in (DETECTED, ABSTAINED):
         members = [(p[m], c[m]) for p, c in parts for m in [decisions(p, rule).names == name]]
