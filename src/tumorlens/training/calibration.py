@@ -187,7 +187,8 @@ def calibrate(
             *(source.answers(cache_folder) for source in held_out),
         ]
     )
-    elsewhere = [record for source in (*others, *held_out) for record in source.records()]
+    elsewhere = [record for source in others for record in source.records()]
+    elsewhere += [record for source in held_out for record in source.records()]
     rule = msgspec.structs.replace(
         fit_rule(pooled, shifted, [record.sequence for record in elsewhere]),
         chosen_on=f"{on}, and held-out sources" if held_out else on,
