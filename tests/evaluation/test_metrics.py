@@ -198,7 +198,7 @@ def test_nothing_but_tumours_of_unknown_kind() -> None:
     assert got["missed_tumor_rate"] == pytest.approx(1 / 3)
     assert got["expected_calibration_error"] == pytest.approx(1 / 3)
     assert np.isnan(got["auroc.glioma"])
-    assert metrics.confusion_matrix(labels, np.array([0, 3, 2])).shape == (5, 4)
+    assert metrics.confusion_matrix(labels, np.array([0, 3, 2])).shape == (6, 4)
 
 
 def test_rates_are_those_of_measure() -> None:

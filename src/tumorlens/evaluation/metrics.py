@@ -41,7 +41,7 @@ RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
 CORRECT: Final = np.array(
     [[k in correct_classes(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
 )
-"""(5, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
+"""(6, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
 
 DEFINITIONS: Final[Mapping[str, str]] = {
     "accuracy": "Share of images whose most probable class is right: the true one, or any tumour "
@@ -205,7 +205,7 @@ def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Float
 
 
 def confusion_matrix(labels: Labels, predicted: Labels) -> NDArray[np.int64]:
-    """Images by truth (rows) and answer (columns): (4, 4), or (5, 4) with tumours of any kind."""
+    """Images by truth (rows) and answer (columns): (4, 4), or (6, 4) with tumours of unknown or other kinds."""
     flat = np.bincount(labels * _COUNT + predicted, minlength=len(ANSWERABLE) * _COUNT)
     table = flat.reshape(len(ANSWERABLE), _COUNT).astype(np.int64)
     return table if table[_COUNT:].any() else table[:_COUNT]

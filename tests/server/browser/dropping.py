@@ -37,7 +37,7 @@ def drop(page: Page, name: str, data: bytes, kind: str = "image/png") -> None:
 
 
 def headline(page: Page) -> str:
-    return page.get_by_test_id("headline").inner_text().lower()
+    return page.get_by_test_id("headline").inner_text()
 
 
 def shown(page: Page) -> list[int]:
