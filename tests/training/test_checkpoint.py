@@ -38,7 +38,7 @@ def test_damaged_file_is_one_clear_error(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "c.safetensors"
     checkpoint.save_checkpoint(path, {"x": torch.ones(64)}, _state())
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="no usable checkpoint"):
+    with pytest.raises(CheckpointError, match="not a usable checkpoint"):
         checkpoint.load_checkpoint(path)
 
 

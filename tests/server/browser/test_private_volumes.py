@@ -204,10 +204,10 @@ def test_no_volume_leaves_the_browser(
     drop(page, "head.nii", nifti(head("pituitary"), (1.0, 1.0, 4.0)))
     browser = seen(page, "in this browser; the image did not leave it")
     assert browser.record["label"] == "pituitary"
-    page.evaluate("() => { window.print = () => {}; }")
+    page.evaluate("() => { window.print = () => window.dispatchEvent(new Event('beforeprint')); }")
     page.click("#print")
     first = browser.record["finding"]["first"] + 1
-    expect(page.locator("#report")).to_contain_text("As a whole: pituitary tumour")
+    expect(page.locator("#report")).to_contain_text("As a whole: Pituitary tumour")
     expect(page.locator("#report")).to_contain_text(f"Slices {first} to ")
     assert any(request.url.endswith("model/model.onnx") for request in requests)
     assert [request.url for request in requests if not is_static(request, phantom_url)] == []

@@ -118,7 +118,7 @@ def test_oblong_pixels_are_printed_as_high_as_they_are(
 ) -> None:
     path = tmp_path / "oblong.dcm"
     path.write_bytes(dicom(head_slices[3][::2].astype(np.uint16), spacing=(2.0, 1.0)))
-    page.evaluate("() => { window.print = () => {}; }")
+    page.evaluate("() => { window.print = () => window.dispatchEvent(new Event('beforeprint')); }")
     page.get_by_role("switch").click()
     choose(page, [path])
     page.click("#print")
