@@ -205,7 +205,10 @@ def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Float
 
 
 def confusion_matrix(labels: Labels, predicted: Labels) -> NDArray[np.int64]:
-    """Images by truth (rows) and answer (columns): (4, 4), or (6, 4) with tumours of unknown or other kinds."""
+    """Images by truth (rows) and answer (columns).
+
+    (4, 4), or (6, 4) where there are tumours of an unknown or another kind.
+    """
     flat = np.bincount(labels * _COUNT + predicted, minlength=len(ANSWERABLE) * _COUNT)
     table = flat.reshape(len(ANSWERABLE), _COUNT).astype(np.int64)
     return table if table[_COUNT:].any() else table[:_COUNT]
