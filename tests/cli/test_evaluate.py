@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tumorlens import bundle
 from tumorlens.bundle import ConformalThresholds
 from tumorlens.cli.evaluate import command
-from tumorlens.datasets import phantoms, splits
+from tumorlens.datasets import phantoms, protocols, splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
 from tumorlens.errors import BundleError, EvaluationError, SplitError
@@ -29,7 +29,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
     folder = tmp_path_factory.mktemp("box")
     manifest = Manifest.load(phantoms.write_phantoms(folder, 11, seed=2))
     tiny = bundle.load(tiny_bundle)
-    for split in (splits.folder_split(manifest), phantoms.phantom_split(manifest)):
+    for split in (protocols.folder_split(manifest), phantoms.phantom_split(manifest)):
         name = split.info.name
         split.save(folder / f"{name}.csv")
         training = {"split": {"name": name, "sha256": split.info.sha256}}

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from tumorlens.datasets import collections, importers, splits
+from tumorlens.datasets import collections, importers, protocols, splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError
@@ -106,7 +106,8 @@ def test_real_tumours_of_unknown_kind_fit_the_split_in_the_box(
     parts = splits.load("br35h-tumor").verify_manifest(manifest)
     assert Counter(parts) == {"train": 220, "validation": 60, "test": 140}
     assert (
-        splits.make(manifest, "br35h-tumor").info.sha256 == splits.load("br35h-tumor").info.sha256
+        protocols.make(manifest, "br35h-tumor").info.sha256
+        == splits.load("br35h-tumor").info.sha256
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tumorlens.datasets import splits
+from tumorlens.datasets import protocols, splits
 from tumorlens.datasets.importers import provenance_table
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import Split, SplitRow
@@ -184,7 +184,7 @@ def test_every_image_is_tested_once_over_the_folds() -> None:
 def test_rewriting_a_shipped_split_gives_identical_bytes(
     tmp_path: Path, published: Manifest, protocol: str
 ) -> None:
-    splits.make(published, protocol).save(tmp_path / f"{protocol}.csv")
+    protocols.make(published, protocol).save(tmp_path / f"{protocol}.csv")
     for suffix in ("csv", "json"):
         shipped = Path(splits.__file__).parents[1] / "splits" / f"{protocol}.{suffix}"
         assert (tmp_path / f"{protocol}.{suffix}").read_bytes() == shipped.read_bytes()
@@ -199,9 +199,9 @@ def test_shipped_splits_verify_against_the_published_set(published: Manifest, na
 
 def test_unknown_protocols_and_foreign_images_are_refused(manifest: Manifest) -> None:
     with pytest.raises(SplitError, match="unknown protocol"):
-        splits.make(manifest, "dirty")
+        protocols.make(manifest, "dirty")
     with pytest.raises(SplitError, match=r"d\.png: not a file of the 7,023-image set"):
-        splits.make(manifest, "clean")
+        protocols.make(manifest, "clean")
 
 
 def test_patient_cv_is_clean_cv_without_unknown_patients() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tumorlens
-from tumorlens.datasets import phantoms, splits
+from tumorlens.datasets import phantoms, protocols
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.inference.classifier import Classifier
@@ -19,7 +19,7 @@ def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def leaky_split(phantom_set: Manifest) -> Split:
-    return splits.folder_split(phantom_set)
+    return protocols.folder_split(phantom_set)
 
 
 @pytest.fixture(scope="session")

@@ -250,10 +250,10 @@ def _new_split(
     protocol: str | None,
     seed: int,
 ) -> "Split":
-    from tumorlens.datasets import partition, splits
+    from tumorlens.datasets import partition, protocols
 
     if protocol is not None:
-        return splits.make(manifest, protocol)
+        return protocols.make(manifest, protocol)
     if kfold is not None:
         return partition.split_in_folds(manifest, name, kfold, seed)
     try:

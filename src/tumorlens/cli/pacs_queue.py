@@ -1,6 +1,8 @@
 """``tumorlens pacs status``, ``retry``, ``drop``, ``rebuild``: what an operator does."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +45,20 @@ def open_journal(path: Path, *, rotate: bool) -> "Journal":
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise SpoolError(f"{path}: the audit log cannot be opened ({reason})") from error
+
+
+@contextmanager
+def _operating(folder: Path) -> "Iterator[tuple[Spool, Journal]]":
+    """The spool and the audit log of ``folder``, closed afterwards."""
+    spool = open_spool(folder)
+    try:
+        journal = open_journal(folder / AUDIT_FILE, rotate=False)
+        try:
+            yield spool, journal
+        finally:
+            journal.close()
+    finally:
+        spool.close()
 
 
 @click.command("status")
@@ -103,17 +119,12 @@ def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
 
     if not studies and not all_failed:
         raise click.UsageError("say which: STUDY, or --failed")
-    spool = open_spool(folder)
-    journal = open_journal(folder / AUDIT_FILE, rotate=False)
-    try:
+    with _operating(folder) as (spool, journal):
         keys = operate.choose(spool, studies)
         keys += operate.failed(spool) if all_failed else []
         count = operate.retry(spool, keys)
         for key in keys:
             journal.record("retried_by_operator", study=key)
-    finally:
-        journal.close()
-        spool.close()
     click.echo(f"tumorlens: {count} studies will be tried again", err=True)
 
 
@@ -128,16 +139,11 @@ def drop(folder: Path, studies: tuple[str, ...]) -> None:
     """
     from tumorlens.pacs import operate
 
-    spool = open_spool(folder)
-    journal = open_journal(folder / AUDIT_FILE, rotate=False)
-    try:
+    with _operating(folder) as (spool, journal):
         keys = operate.choose(spool, studies)
         count = operate.drop(spool, keys)
         for key in keys:
             journal.record("dropped_by_operator", study=key)
-    finally:
-        journal.close()
-        spool.close()
     click.echo(f"tumorlens: dropped {len(keys)} studies, {count} files", err=True)
 
 

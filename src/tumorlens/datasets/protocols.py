@@ -1,0 +1,164 @@
+"""The splits of the shipped protocols, made anew from a manifest of the public sets."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from tumorlens.datasets.importers import Provenance, provenance_table
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import (
+    BR35H_TUMOR,
+    EXCLUDED,
+    OTHER_SOURCES,
+    PATIENT_CV,
+    PROTOCOLS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Split,
+    SplitRow,
+    build,
+    published_order,
+)
+from tumorlens.errors import SplitError
+
+_CHENG: Final = "cheng"
+_VALIDATION_SHARE: Final = 0.1
+_OTHER_VALIDATION: Final = 42
+"""Of 256: patients of other hospitals that validate, a sixth."""
+
+
+def make(manifest: Manifest, protocol: str) -> Split:
+    """Make the split of a shipped protocol for ``manifest``; raises ``SplitError``."""
+    if protocol == BR35H_TUMOR:
+        return br35h_tumor_split(manifest)
+    if protocol in OTHER_SOURCES:
+        return other_sources_split(manifest, protocol)
+    if protocol not in PROTOCOLS:
+        known = ", ".join((*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES))
+        raise SplitError(f"{protocol}: unknown protocol; known are {known}")
+    return folder_split(manifest) if protocol == "folder" else fold_split(manifest, protocol)
+
+
+def folder_split(manifest: Manifest) -> Split:
+    """The literature's protocol: published test folder, a tenth of training held for validation.
+
+    The validation images are drawn image by image within each class, as the literature does, so
+    they leak exactly as the test folder does. Byte-identical files share their draw.
+    """
+    draws: dict[str, list[str]] = defaultdict(list)
+    for record in manifest:
+        if record.split == "training":
+            draws[record.label].append(record.sha256)
+    held: set[tuple[str, str]] = set()
+    for label, hashes in draws.items():
+        ranked = sorted(set(hashes), key=lambda h: hashlib.sha256(f"folder{h}".encode()).digest())
+        held.update((label, h) for h in ranked[: round(_VALIDATION_SHARE * len(ranked))])
+    rows = []
+    for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
+        record = manifest.records[i]
+        part = TEST if record.split == "testing" else TRAIN
+        if part == TRAIN and (record.label, record.sha256) in held:
+            part = VALIDATION
+        rows.append(SplitRow(record.sha256, record.label, record.group, part))
+    description = (
+        "The literature's protocol: the published test folder; a random tenth of the training "
+        "folder validates. Patients cross: for comparison with published numbers only."
+    )
+    return build("folder", description, rows, disjoint=False)
+
+
+def fold_split(manifest: Manifest, name: str) -> Split:
+    """``clean`` (fold 0 tests, 1 validates), ``clean-cv`` (all five) or ``patient-cv``.
+
+    From the fixed folds. Images whose decoded pixels repeat another file's are ``excluded``: each
+    is scored once. ``patient-cv`` excludes all but the images of Cheng et al. as well, so three
+    classes are left and every patient is known.
+    """
+    traced = provenance_table()
+    taken: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
+        record = manifest.records[i]
+        entries = _entries(record.sha256, record.label, traced)
+        if not entries:
+            raise SplitError(
+                f"{record.path}: not a file of the 7,023-image set, so it has no fixed fold"
+            )
+        nth = min(taken[record.sha256, record.label], len(entries) - 1)
+        taken[record.sha256, record.label] += 1
+        entry = entries[nth]
+        excluded = entry.identical_to or (name == PATIENT_CV and entry.source != _CHENG)
+        part = EXCLUDED if excluded else f"fold{entry.fold}"
+        rows.append(SplitRow(record.sha256, record.label, entry.group, part))
+    description = (
+        "Patients, and clusters of near-duplicates where the patient is unknown, never cross "
+        "between parts; each distinct image once."
+    )
+    if name == PATIENT_CV:
+        about = f"The images of Cheng et al., three classes, every patient known. {description}"
+        return build(PATIENT_CV, about, rows, disjoint=True)
+    split = build("clean-cv", description, rows, disjoint=True)
+    if name == "clean-cv":
+        return split
+    single = split.fold(0)
+    return build("clean", f"Fold 0 tests, fold 1 validates. {description}", single.rows, True)
+
+
+def br35h_tumor_split(manifest: Manifest) -> Split:
+    """Part the tumour images of Br35H, whose kind is not given: 140 test, 60 validate, 220 train.
+
+    Whole clusters of like pictures, in an order that only their name decides; one that does not
+    fit any more goes to the next part.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for i, record in enumerate(manifest):
+        members[record.group].append(i)
+    ranked = sorted(members, key=lambda g: hashlib.sha256(f"{BR35H_TUMOR}{g}".encode()).digest())
+    room = {TEST: 140, VALIDATION: 60}
+    parts = {}
+    for group in ranked:
+        size = len(members[group])
+        part = next((name for name, left in room.items() if size <= left), TRAIN)
+        if part != TRAIN:
+            room[part] -= size
+        parts[group] = part
+    order = sorted(range(len(manifest)), key=lambda i: published_order(manifest, i))
+    rows = [
+        SplitRow(r.sha256, r.label, r.group, parts[r.group])
+        for r in (manifest.records[i] for i in order)
+    ]
+    description = (
+        "Tumour images of Br35H, kind not given, by clusters of like pictures: part of them train "
+        "with the label that any tumour class is right, the others are kept for testing."
+    )
+    return build(BR35H_TUMOR, description, rows, disjoint=True)
+
+
+def other_sources_split(manifest: Manifest, name: str) -> Split:
+    """Part a collection of other hospitals: about a sixth of the patients validate.
+
+    By the patient's name only, so that a patient of two collections is on one side in both.
+    """
+    order = sorted(range(len(manifest)), key=lambda i: published_order(manifest, i))
+    rows = [
+        SplitRow(r.sha256, r.label, r.group, VALIDATION if _validates(r.group) else TRAIN)
+        for r in (manifest.records[i] for i in order)
+    ]
+    description = (
+        "Slices from other hospitals and collections: about a sixth of the patients validate, the "
+        "others train. None tests: whole families are held out for that."
+    )
+    return build(name, description, rows, disjoint=True)
+
+
+def _validates(group: str) -> bool:
+    digest = hashlib.sha256(f"other-sources{group}".encode()).digest()
+    return digest[0] < _OTHER_VALIDATION
+
+
+def _entries(
+    sha256: str, label: str, traced: Mapping[str, tuple[Provenance, ...]]
+) -> list[Provenance]:
+    return [e for e in traced.get(sha256, ()) if e.file.split("/")[1] == label]
