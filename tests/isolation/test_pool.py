@@ -13,7 +13,8 @@ import pytest
 
 from tumorlens.errors import CrashedError, DeadlineError, LimitExceededError
 from tumorlens.isolation.frames import Message
-from tumorlens.isolation.pool import Outcome, Pool, PoolSettings, WorkerFaultError
+from tumorlens.isolation.jobs import Outcome
+from tumorlens.isolation.pool import Pool, PoolSettings, WorkerFaultError
 from tumorlens.isolation.process import WorkerStartError
 
 Begin = Callable[..., Pool]

@@ -6,7 +6,7 @@ import pytest
 
 from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
 from tumorlens.isolation.frames import Message
-from tumorlens.isolation.pool import Outcome
+from tumorlens.isolation.jobs import Outcome
 from tumorlens.server import tasks
 from tumorlens.server.predictor import _Study
 

@@ -7,26 +7,24 @@ there later, once. Clients take turns, and so do the requests of a client. A job
 deadline, with its process; another process takes its place.
 """
 
-import contextlib
 import logging
 import threading
 import time
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from concurrent.futures import Future
+from typing import Any, Final
 
 import msgspec
 
 from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
 from tumorlens.isolation import worker
 from tumorlens.isolation.frames import Message
+from tumorlens.isolation.jobs import Job, Outcome, Running, fail, succeed, with_limit
 from tumorlens.isolation.process import WorkerDiedError, WorkerProcess, WorkerStartError
 from tumorlens.isolation.turns import Turn, Turns
 
 LOG: Final = logging.getLogger(__name__)
 MIB: Final = 1 << 20
 _RESTART_SECONDS: Final = 1.0
-_CPU_SECONDS_MORE: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.05
 _STARVED: Final = 6.0
 """Times ``quick_seconds`` after which a job that got little CPU time counts as long, too."""
@@ -57,39 +55,6 @@ class WorkerFaultError(Exception):
     """A fault of the handler, or no worker process: not the input's. Names type and place."""
 
 
-class Outcome(NamedTuple):
-    """What became of a job."""
-
-    parts: list[Message]
-    """What the handler had answered so far."""
-    error: InputError | None = None
-    """``DeadlineError``, ``CrashedError`` or ``LimitExceededError`` (memory) where it was not
-    finished."""
-
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    request: Message
-    source: str
-    seconds: float
-    turn: Turn
-    future: "Future[Outcome]" = field(default_factory=Future)
-    evicted: bool = False
-    sent_again: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class _Running:
-    job: _Job
-    process: WorkerProcess
-    lane: str
-    since: float
-    cpu_since: float | None
-    """CPU time that the process had used before."""
-    verdict: str | None = None
-    """Why it was ended."""
-
-
 class Pool:
     """Runs jobs in worker processes. Safe to share between threads."""
 
@@ -103,8 +68,8 @@ class Pool:
         }  # fmt: skip
         self._setup = Message(content, options.blobs)
         self._changed = threading.Condition()
-        self._waiting: dict[str, Turns[_Job]] = {_QUICK: Turns(), _SLOW: Turns()}
-        self._running: list[_Running] = []
+        self._waiting: dict[str, Turns[Job]] = {_QUICK: Turns(), _SLOW: Turns()}
+        self._running: list[Running] = []
         self._processes: set[WorkerProcess] = set()
         self._failed: WorkerStartError | None = None
         self._closed = False
@@ -148,7 +113,7 @@ class Pool:
         It ends ``seconds`` after it has begun, or soon after its future was cancelled. The future
         raises ``WorkerFaultError`` where the handler failed for a reason of its own.
         """
-        job = _Job(request, source, seconds, turn)
+        job = Job(request, source, seconds, turn)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the pool is closed")
@@ -208,7 +173,7 @@ class Pool:
             if not self._processes:
                 for lane in self._waiting.values():
                     while lane:
-                        _fail(lane.pop(), WorkerFaultError("no worker process can be started"))
+                        fail(lane.pop(), WorkerFaultError("no worker process can be started"))
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed, _RESTART_SECONDS)
 
@@ -217,14 +182,14 @@ class Pool:
             self._processes.discard(process)
         process.close()
 
-    def _next(self, process: WorkerProcess) -> _Running | None:
+    def _next(self, process: WorkerProcess) -> Running | None:
         """Wait for a job; None where the pool is closed."""
         with self._changed:
             while not self._closed:
                 if (lane := self._lane()) is not None:
                     job = self._waiting[lane].pop()
                     now, cpu = time.monotonic(), process.cpu_seconds()
-                    running = _Running(job, process, lane, now, cpu)
+                    running = Running(job, process, lane, now, cpu)
                     self._running.append(running)
                     self._changed.notify_all()
                     return running
@@ -244,12 +209,12 @@ class Pool:
     def _count(self, lane: str) -> int:
         return sum(running.lane == lane for running in self._running)
 
-    def _work(self, running: _Running) -> bool:
+    def _work(self, running: Running) -> bool:
         """Do one job; say whether the process can do another."""
         job, process = running.job, running.process
         parts: list[Message] = []
         try:
-            process.send(_with_limit(job))
+            process.send(with_limit(job))
         except WorkerDiedError:
             # It may have died while it was idle: no fault of this job, unless it happens again.
             return self._finish(running, None, [], again=not job.sent_again)
@@ -265,7 +230,7 @@ class Pool:
 
     def _finish(
         self,
-        running: _Running,
+        running: Running,
         last: dict[str, Any] | None,
         parts: list[Message],
         *,
@@ -287,13 +252,13 @@ class Pool:
         if verdict == _CLOSED and last is None:
             job.future.cancel()
         elif last is not None and last.get("kind") == worker.FAULT:
-            _fail(job, WorkerFaultError(str(last.get("fault"))))
+            fail(job, WorkerFaultError(str(last.get("fault"))))
         else:
-            _succeed(job, Outcome(parts, self._error(job, last, verdict)))
+            succeed(job, Outcome(parts, self._error(job, last, verdict)))
         return verdict is None and last is not None and _is_reusable(last)
 
     def _error(
-        self, job: _Job, last: dict[str, Any] | None, verdict: str | None
+        self, job: Job, last: dict[str, Any] | None, verdict: str | None
     ) -> InputError | None:
         if last is not None and last.get("kind") == worker.END:
             return None
@@ -318,7 +283,7 @@ class Pool:
                 # By the same clock reading: what falls due in between would be missed.
                 self._changed.wait(self._until_next(now))
 
-    def _check(self, running: _Running, now: float) -> None:
+    def _check(self, running: Running, now: float) -> None:
         """End what is beyond its deadline, or no longer wanted.
 
         What is no longer wanted may be done any moment: a new process costs more than that.
@@ -349,7 +314,7 @@ class Pool:
             else:
                 self._end(running, _EVICTED)
 
-    def _is_long(self, running: _Running, now: float) -> bool:
+    def _is_long(self, running: Running, now: float) -> bool:
         """Whether it has worked for long: on a busy machine even what is quick waits for long."""
         quick, elapsed = self._settings.quick_seconds, now - running.since
         used = running.process.cpu_seconds() if elapsed >= quick else None
@@ -369,12 +334,12 @@ class Pool:
         return max(0.0, min(times)) if times else None
 
     @staticmethod
-    def _end(running: _Running, verdict: str) -> None:
+    def _end(running: Running, verdict: str) -> None:
         if running.verdict is None:
             running.verdict = verdict
             running.process.kill()
 
-    def _forget(self, job: _Job) -> None:
+    def _forget(self, job: Job) -> None:
         """A future is done: if it was cancelled, its job need not begin, or go on."""
         with self._changed:
             for lane in self._waiting.values():
@@ -382,21 +347,5 @@ class Pool:
             self._changed.notify_all()
 
 
-def _with_limit(job: _Job) -> Message:
-    cpu_seconds = job.seconds + _CPU_SECONDS_MORE
-    content = {"request": job.request.content, "cpu_seconds": cpu_seconds}
-    return Message(content, job.request.blobs)
-
-
 def _is_reusable(last: dict[str, Any]) -> bool:
     return last.get("kind") in (worker.END, worker.FAULT) and not last.get("retire")
-
-
-def _succeed(job: _Job, outcome: Outcome) -> None:
-    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
-        job.future.set_result(outcome)
-
-
-def _fail(job: _Job, error: Exception) -> None:
-    with contextlib.suppress(InvalidStateError):
-        job.future.set_exception(error)

@@ -12,7 +12,8 @@ from typing import Final, Literal
 from tumorlens.bundle import Bundle
 from tumorlens.errors import BundleError, CrashedError, LimitExceededError
 from tumorlens.isolation.frames import Message
-from tumorlens.isolation.pool import Outcome, Pool, PoolSettings
+from tumorlens.isolation.jobs import Outcome
+from tumorlens.isolation.pool import Pool, PoolSettings
 from tumorlens.isolation.process import WorkerStartError
 from tumorlens.isolation.turns import Turn
 from tumorlens.server import scratch, tasks

@@ -1,0 +1,69 @@
+"""Jobs for worker processes, and what becomes of them."""
+
+import contextlib
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from tumorlens.errors import InputError
+from tumorlens.isolation.frames import Message
+from tumorlens.isolation.process import WorkerProcess
+from tumorlens.isolation.turns import Turn
+
+_CPU_SECONDS_MORE: Final = 5.0
+
+
+class Outcome(NamedTuple):
+    """What became of a job."""
+
+    parts: list[Message]
+    """What the handler had answered so far."""
+    error: InputError | None = None
+    """``DeadlineError``, ``CrashedError`` or ``LimitExceededError`` (memory) where it was not
+    finished."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """What is to be done for whom, within how long."""
+
+    request: Message
+    source: str
+    seconds: float
+    turn: Turn
+    future: "Future[Outcome]" = field(default_factory=Future)
+    evicted: bool = False
+    sent_again: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A job in a process."""
+
+    job: Job
+    process: WorkerProcess
+    lane: str
+    since: float
+    cpu_since: float | None
+    """CPU time that the process had used before."""
+    verdict: str | None = None
+    """Why it was ended."""
+
+
+def with_limit(job: Job) -> Message:
+    """The request with the CPU time that its process may take."""
+    cpu_seconds = job.seconds + _CPU_SECONDS_MORE
+    content = {"request": job.request.content, "cpu_seconds": cpu_seconds}
+    return Message(content, job.request.blobs)
+
+
+def succeed(job: Job, outcome: Outcome) -> None:
+    """Answer a job, unless it was cancelled."""
+    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+        job.future.set_result(outcome)
+
+
+def fail(job: Job, error: Exception) -> None:
+    """End a job with a fault that is not its input's, unless it was cancelled."""
+    with contextlib.suppress(InvalidStateError):
+        job.future.set_exception(error)
