@@ -6,13 +6,33 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("pynetdicom", reason="needs the pacs extra")
 
 from tests.pacs.machines import PROGRAM, Authority, Node, Orthanc, free_port
 
 from tumorlens.pacs.spool import Spool
+
+
+@pytest.fixture
+def make_study(
+    tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]
+) -> Callable[[int], Path]:
+    """Writes the study of a number, one image, and gives its path."""
+
+    def make(number: int) -> Path:
+        path = tmp_path / f"study{number}"
+        uids = {
+            f"{level}InstanceUID": f"1.2.{number}{end}"
+            for level, end in (("Study", ""), ("Series", ".1"), ("SOP", ".1.1"))
+        }
+        path.write_bytes(write_dicom(head, **uids))
+        return path
+
+    return make
 
 
 @pytest.fixture

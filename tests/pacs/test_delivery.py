@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import CAPTURE, Archive, WebArchive
 from tests.pacs.machines import Authority, Node, send_all, until
@@ -32,22 +30,6 @@ def archive() -> Iterator[Archive]:
     yield made
     made.stop()
     gc.collect()
-
-
-@pytest.fixture
-def make_study(
-    tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]
-) -> Callable[[int], Path]:
-    def make(number: int) -> Path:
-        path = tmp_path / f"study{number}"
-        uids = {
-            f"{level}InstanceUID": f"1.2.{number}{end}"
-            for level, end in (("Study", ""), ("Series", ".1"), ("SOP", ".1.1"))
-        }
-        path.write_bytes(write_dicom(head, **uids))
-        return path
-
-    return make
 
 
 def _said(node: Node, words: str) -> Callable[[], int]:

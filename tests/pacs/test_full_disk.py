@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import Archive
 from tests.pacs.machines import Node, send_all, until
@@ -28,22 +26,6 @@ def archive() -> Iterator[Archive]:
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def make_study(
-    tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]
-) -> Callable[[int], Path]:
-    def make(number: int) -> Path:
-        path = tmp_path / f"study{number}"
-        uids = {
-            f"{level}InstanceUID": f"1.2.{number}{end}"
-            for level, end in (("Study", ""), ("Series", ".1"), ("SOP", ".1.1"))
-        }
-        path.write_bytes(write_dicom(head, **uids))
-        return path
-
-    return make
 
 
 def _fill(path: Path) -> None:
