@@ -12,11 +12,11 @@ GROUPS = [f"patient-{k // 2}" for k in range(120)]
 
 def _batches(parts: int, extra: int = 40, processes: int = 1) -> Batches:
     weights = np.full(extra, 1 / extra) if extra else np.zeros(0)
-    return Batches(parts_of(GROUPS, len(GROUPS), parts), weights, 8, 0.25, processes)
+    return Batches(parts_of(GROUPS, parts), weights, 8, 0.25, processes)
 
 
 def test_a_patient_is_always_in_the_same_part() -> None:
-    parts = parts_of(GROUPS, len(GROUPS), 3)
+    parts = parts_of(GROUPS, 3)
     assert set(parts.tolist()) == {0, 1, 2}
     assert parts[::2].tolist() == parts[1::2].tolist()
     assert parts.tolist() == [part_of(group, 3) for group in GROUPS]

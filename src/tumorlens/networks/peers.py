@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import MissingExtraError
 from tumorlens.labels import CLASSES
-from tumorlens.networks.sepsenet import LearnerOutput, Network, NetworkOutput
+from tumorlens.networks.sepsenet import LearnerOutput, Network, NetworkOutput, initialize
 from tumorlens.networks.teacher import LITE0_SCALE, Lite0, Scale, rescaling
 
 _DROPOUT: Final = 0.2
 """As our networks have, MobileNetV2 and MobileNetV3 too; ResNet-18 was published with none."""
-_LINEAR_STD: Final = 0.02
 
 
 class Peer(Network):
@@ -48,8 +47,7 @@ class Peer(Network):
         self.gain, self.offset = (1.0, 0.0) if scale is None else rescaling(preprocess, scale)
         self.dropout = nn.Dropout(_DROPOUT)
         self.classifier = nn.Linear(width, len(CLASSES))
-        nn.init.normal_(self.classifier.weight, std=_LINEAR_STD)
-        nn.init.zeros_(self.classifier.bias)
+        initialize(self.classifier)
 
     def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``; there are no further heads."""

@@ -150,7 +150,7 @@ class SepSENet(Network):
         self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
         self.lesion = _lesion_head(config)
         self.sequence = sequence_head(config.widths[-1]) if config.sequence_head else None
-        self.apply(_initialize)
+        self.apply(initialize)
         if self.lesion is not None:
             self.lesion.start_quietly()
 
@@ -287,7 +287,8 @@ def _stages(config: ModelConfig) -> list[nn.Module]:
     return stages
 
 
-def _initialize(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
+    """Give a convolution or linear layer its random weights; anything else is left alone."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):

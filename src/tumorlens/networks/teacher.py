@@ -19,6 +19,7 @@ from tumorlens.networks.sepsenet import (
     Network,
     NetworkOutput,
     attention,
+    initialize,
     sequence_head,
 )
 
@@ -27,7 +28,6 @@ _SIDE: Final = 128
 _FROZEN: Final = 3
 """Blocks that stay as ImageNet made them."""
 _DROPOUT: Final = 0.2
-_LINEAR_STD: Final = 0.02
 
 
 class Scale(NamedTuple):
@@ -69,8 +69,7 @@ class Teacher(Network):
         self.classifier = nn.Linear(LITE0_WIDTHS[1], len(CLASSES))
         self.sequence = sequence_head(LITE0_WIDTHS[1])
         for linear in (self.classifier, self.sequence):
-            nn.init.normal_(linear.weight, std=_LINEAR_STD)
-            nn.init.zeros_(linear.bias)
+            initialize(linear)
         self.lesion = FinerLesionHead(_LITE0_MAPS)
         self.lesion.start_quietly()
 

@@ -1,7 +1,7 @@
 """Which images stand in which batch of an epoch."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -84,8 +84,6 @@ class Batches:
         return indices
 
 
-def parts_of(groups: Sequence[str], images: int, parts: int) -> NDArray[np.int64]:
-    """(``images``,) part of each image by its group; all 0 where there is one part."""
-    if parts == 1:
-        return np.zeros(images, dtype=np.int64)
+def parts_of(groups: Iterable[str], parts: int) -> NDArray[np.int64]:
+    """(N,) part of each image by its group (N,)."""
     return np.array([part_of(group, parts) for group in groups], dtype=np.int64)

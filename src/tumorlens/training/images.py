@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,36 +22,34 @@ from tumorlens.labels import (
 )
 from tumorlens.training import cache
 
-_T = TypeVar("_T", bound=np.generic)
-
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Preprocessed images (N, S, S) uint8 with what is known of each."""
+    """Preprocessed images with what is known of each; every array has N rows."""
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    """(N,) index of a right class: the only one, or for partial labels the first."""
+    """(N, S, S)."""
     answers: NDArray[np.bool_]
-    """(N, C) which classes answer rightly: several where a label says "one of three"."""
-    masks: NDArray[np.uint8] | None = None
-    """(N, S, S), 255 inside the expert's outline; None where no image has one."""
-    outlined: NDArray[np.bool_] | None = None
+    """(N, C) which classes are correct: several where a label says "some tumour"."""
+    outlined: NDArray[np.bool_]
     """(N,) whether the mask says where tumour is; true for healthy heads, whose mask is empty."""
-    sequences: NDArray[np.int64] | None = None
-    """(N,) index in ``labels.SEQUENCES``; -1 where it is not known. None where no image has one."""
-    kind_log_prior: NDArray[np.float32] | None = None
-    """(N, C) added to the logits in the loss of the kind; None for nothing."""
-    groups: tuple[str, ...] = ()
-    """(N,) the patient or cluster of each; empty where it does not matter."""
+    sequences: NDArray[np.int64]
+    """(N,) index in ``labels.SEQUENCES``; -1 where it is not known."""
+    kind_log_prior: NDArray[np.float32]
+    """(N, C) added to the logits in the loss of the kind."""
+    groups: NDArray[np.str_]
+    """(N,) the patient or cluster."""
+    masks: NDArray[np.uint8] | None = None
+    """(N, S, S), 255 inside the expert's outline; None where outlines are not learnt."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.answers)
 
-    @classmethod
-    def of_labels(cls, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
-        """A set whose labels are classes and that has no outlines."""
-        return cls(images, labels, np.eye(len(CLASSES), dtype=np.bool_)[labels])
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) index of a correct class: the only one, or of several the first."""
+        labels: NDArray[np.int64] = self.answers.argmax(axis=1).astype(np.int64)
+        return labels
 
     @classmethod
     def load(
@@ -65,43 +63,31 @@ class ImageSet:
     ) -> Self:
         """Read the records ``chosen`` through the cache in ``folder``."""
         records = [manifest.records[i] for i in chosen]
-        images = cache.cached_images(manifest, chosen, config, folder)
         answers = CORRECT[[ANSWERABLE.index(record.label) for record in records]]
-        facts: dict[str, Any] = {
-            "sequences": np.array([sequence_index(r.sequence) for r in records], dtype=np.int64),
-            "groups": tuple(record.group or record.sha256 for record in records),
-        }
-        labels = answers.argmax(axis=1).astype(np.int64)
-        if not with_masks:
-            return cls(images, labels, answers, **facts)
-        masks = cache.cached_masks(manifest, chosen, config, folder)
-        outlined = np.array([bool(r.mask) or r.label == NO_TUMOR for r in records], dtype=np.bool_)
-        return cls(images, labels, answers, masks, outlined, **facts)
+        return cls(
+            cache.cached_images(manifest, chosen, config, folder),
+            answers,
+            np.array([bool(r.mask) or r.label == NO_TUMOR for r in records], dtype=np.bool_),
+            np.array([sequence_index(r.sequence) for r in records], dtype=np.int64),
+            np.zeros(answers.shape, dtype=np.float32),
+            np.array([record.group or record.sha256 for record in records], dtype=np.str_),
+            cache.cached_masks(manifest, chosen, config, folder) if with_masks else None,
+        )
 
     def take(self, chosen: NDArray[np.int64]) -> "ImageSet":
         """The images ``chosen``, copied out of the memory map."""
-        return ImageSet(
-            np.asarray(self.images[chosen]),
-            self.labels[chosen],
-            self.answers[chosen],
-            _taken(self.masks, chosen),
-            _taken(self.outlined, chosen),
-            _taken(self.sequences, chosen),
-            _taken(self.kind_log_prior, chosen),
-        )
+        return ImageSet(**{name: values[chosen] for name, values in self._arrays().items()})
 
     def __add__(self, other: "ImageSet") -> "ImageSet":
-        """Both, this one first."""
-        return ImageSet(
-            np.concatenate([self.images, other.images]),
-            np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.answers, other.answers]),
-            _joined(self.masks, other.masks),
-            _joined(self.outlined, other.outlined),
-            _joined(self.sequences, other.sequences),
-            _joined(self.kind_log_prior, other.kind_log_prior),
-            self.groups + other.groups,
-        )
+        """Both, this one first; both or none of them with masks."""
+        more = other._arrays()
+        joined = {name: [values, more[name]] for name, values in self._arrays().items()}
+        return ImageSet(**{name: np.concatenate(pair) for name, pair in joined.items()})
+
+    def _arrays(self) -> dict[str, Any]:
+        """The fields that are there, by name."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: values for name, values in fields.items() if values is not None}
 
 
 def usable(record: Record) -> bool:
@@ -155,13 +141,3 @@ def kind_log_priors(
         priors[np.ix_(rows, np.array(TUMOR_INDICES))] = np.log(smoothed)
     assert not priors[:, NO_TUMOR_INDEX].any()
     return priors
-
-
-def _taken(array: NDArray[_T] | None, chosen: NDArray[np.int64]) -> NDArray[_T] | None:
-    return None if array is None else array[chosen]
-
-
-def _joined(left: NDArray[_T] | None, right: NDArray[_T] | None) -> NDArray[_T] | None:
-    if left is None or right is None:
-        return None
-    return np.concatenate([left, right])

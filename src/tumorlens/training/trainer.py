@@ -87,7 +87,7 @@ class Trainer:
         self.teachers = teachers if config.distillation_weight > 0 else None
         parts = self.teachers.parts if self.teachers is not None else 1
         self.batches = Batches(
-            parts_of(train.groups, len(train), parts),
+            parts_of(train.groups.tolist(), parts),
             self.extra,
             config.batch_size,
             config.extra_share,
@@ -164,18 +164,19 @@ class Trainer:
             images = share * images + (1 - share) * images[other]
         standardized = self._standardize(images)
         output = self.forward(standardized)
-        losses = self._label_losses(output, masks, batch)
+        classes, others = self._label_losses(output, masks, batch)
         if other is not None:
             second = Batch(*(values[other] for values in batch))
             second_masks = None if masks is None else masks[other]
-            second_losses = self._label_losses(output, second_masks, second)
-            losses = share * losses + (1 - share) * second_losses
+            second_classes, second_others = self._label_losses(output, second_masks, second)
+            classes = share * classes + (1 - share) * second_classes
+            others = share * others + (1 - share) * second_others
         if self.teachers is not None:
             soft = self.teachers.probabilities(standardized, part)
-            losses = losses + config.distillation_weight * optimization.distillation_losses(
-                output.logits, soft
-            )
-        loss = losses.mean() / (1 + config.distillation_weight)
+            distilled = optimization.distillation_losses(output.logits, soft)
+            weight = config.distillation_weight
+            classes = (classes + weight * distilled) / (1 + weight)
+        loss = (classes + others).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optimizer.clip_norm > 0:
@@ -187,43 +188,42 @@ class Trainer:
 
     def _load(self, chosen: NDArray[np.int64]) -> Batch:
         taken = self.train_set.take(chosen)
-        count = len(chosen)
         masks = np.zeros_like(taken.images) if taken.masks is None else taken.masks
-        outlined = np.zeros(count, dtype=np.bool_) if taken.outlined is None else taken.outlined
-        sequences = taken.sequences
-        if sequences is None:
-            sequences = np.full(count, -1)
-        prior = taken.kind_log_prior
-        if prior is None:
-            prior = np.zeros(taken.answers.shape, dtype=np.float32)
-        arrays = (taken.images, masks, outlined, taken.answers, prior, sequences)
-        images, outlines, known, targets, priors, names = (
+        arrays = (
+            taken.images, masks, taken.outlined, taken.answers, taken.kind_log_prior,
+            taken.sequences,
+        )  # fmt: skip
+        images, outlines, outlined, targets, priors, sequences = (
             torch.from_numpy(array).to(self.device) for array in arrays
         )
         return Batch(
             images[:, None].float() / 255.0,
             outlines[:, None].float() / 255.0,
-            known,
+            outlined,
             targets.float(),
             priors,
-            names,
+            sequences,
         )
 
-    def _label_losses(self, output: LearnerOutput, masks: Tensor | None, batch: Batch) -> Tensor:
-        """Loss of each image (N,) against all that its labels say: class, place, sequence."""
+    def _label_losses(
+        self, output: LearnerOutput, masks: Tensor | None, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of each image (N,): for its class, which teachers know too, and for the rest.
+
+        The rest is where the tumour is, and the sequence.
+        """
         config = self.config
-        losses = optimization.answer_losses(
+        classes = optimization.answer_losses(
             output.logits, batch.targets, config.optimizer.label_smoothing, batch.kind_log_prior
         )
+        others = torch.zeros_like(classes)
         if output.lesion is not None and masks is not None:
             places = optimization.lesion_losses(output.lesion, masks) * batch.outlined
-            # Distillation halves the labels' share of the loss, but teaches no places.
-            scale = config.augment.lesions.mask_loss * (1 + config.distillation_weight)
-            losses = losses + scale * places
-        if output.sequence is not None and config.sequence_weight > 0:
-            scale = config.sequence_weight * (1 + config.distillation_weight)
-            losses = losses + scale * optimization.sequence_losses(output.sequence, batch.sequences)
-        return losses
+            others = others + config.augment.lesions.mask_loss * places
+        if output.sequence is not None:
+            sequences = optimization.sequence_losses(output.sequence, batch.sequences)
+            others = others + config.sequence_weight * sequences
+        return classes, others
 
     def _sample(self) -> Tensor:
         """A few of the own training images, evenly spread, as the network sees them."""
