@@ -1,8 +1,9 @@
 import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode, reader
+from tumorlens.labels import correct_classes
 
 Write = Callable[..., bytes]
 COLUMNS = (
@@ -20,12 +22,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _diverse(folder: Path, rows: list[tuple[str, ...]]) -> None:
+def _diverse(folder: Path, rows: Sequence[tuple[str, ...]], index: str = "index.csv") -> None:
     for row in rows:
         (folder / row[0]).parent.mkdir(exist_ok=True)
         noise = np.random.default_rng(len(row[0])).integers(0, 255, (40, 40)).astype(np.uint8)
         (folder / row[0]).write_bytes(encode.png(noise))
-    with (folder / "index.csv").open("w", newline="") as handle:
+    with (folder / index).open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(COLUMNS)
         writer.writerows(rows)
@@ -64,12 +66,83 @@ def test_absent_file_and_unknown_class_are_named(tmp_path: Path) -> None:
         collections.import_diverse(tmp_path / "nowhere", tmp_path / "m.csv")
 
 
+def test_further_collections_bring_other_tumours_and_near_misses(tmp_path: Path) -> None:
+    healthy = [
+        ("h/1.png", "notumor", "h", "h", "p1", "T1", "axial", "1", ""),
+        ("c/22.png", "not_brain_mri", "c", "atlas", "", "head_ct", "axial", "", ""),
+    ]
+    tumour = [
+        ("m/333.png", "other_tumor", "m", "m", "p2", "T2", "axial", "0", ""),
+        ("m/4444.png", "tumor_unspecified", "m", "m", "p3", "T1CE", "axial", "0", ""),
+        ("m/55555.png", "tumor_free_slice", "m", "m", "p3", "T1CE", "axial", "0", ""),
+    ]
+    _diverse(tmp_path, healthy, "index-healthy.csv")
+    _diverse(tmp_path, tumour, "index-tumour.csv")
+    manifest = collections.import_more(tmp_path, tmp_path / "m.csv")
+    manifest.save(tmp_path / "m.csv")
+    records = Manifest.load(tmp_path / "m.csv").records
+    assert [record.label for record in records] == [
+        "notumor", "not_brain_mri", "other_tumor", "tumor", "notumor",
+    ]  # fmt: skip
+    assert records[1].sequence == "head_ct"
+    assert records[4].source_label == "tumor_free_slice"
+    assert [len(correct_classes(record.label)) for record in records] == [1, 0, 3, 3, 1]
+    split = protocols.make(Manifest.load(tmp_path / "m.csv"), "more")
+    split.verify()
+    assert set(split.info.counts) <= {"train", "validation"}
+
+
+def test_heads_are_cut_upright_in_three_planes(tmp_path: Path) -> None:
+    x, y, z = np.mgrid[:60, :70, :50]
+    inside = ((x - 30) / 28) ** 2 + ((y - 35) / 33) ** 2 + ((z - 25) / 23) ** 2 < 1
+    # Brighter towards the right, the front and the crown.
+    head = np.where(inside, 100 + x + y + z, 0).astype(np.float32)
+    # Stored turned by its affine: the first axis runs to the patient's left.
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    (tmp_path / "volumes").mkdir()
+    nibabel.save(
+        nibabel.Nifti1Image(head[::-1].copy(), affine), tmp_path / "volumes" / "one.nii.gz"
+    )
+    manifest = collections.import_heads(tmp_path / "volumes", tmp_path / "heads.csv")
+    planes = [Path(record.path).name.split("_")[1] for record in manifest]
+    assert Counter(planes) == {"axial": 16, "coronal": 16, "sagittal": 16}
+    assert {(record.label, record.source) for record in manifest} == {("notumor", "templates")}
+    shapes = {"axial": (70, 60), "coronal": (50, 60), "sagittal": (50, 70)}
+    for record, plane in zip(manifest, planes, strict=True):
+        picture = reader.read(manifest.file(record)).pixels
+        assert picture.shape == shapes[plane]
+        rows, columns = np.nonzero(picture)
+        upper = rows < np.median(rows)
+        values = picture[rows, columns]
+        assert values[upper].mean() > values[~upper].mean()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_what_is_no_head_is_named(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DatasetError, match="holds no NIfTI volume"):
+        collections.import_heads(tmp_path, tmp_path / "heads.csv")
+    (tmp_path / "one.nii").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"one\.nii: is no volume of a head"):
+        collections.import_heads(tmp_path, tmp_path / "heads.csv")
+
+
 @pytest.mark.realdata
 def test_real_collections(data_dir: Path, tmp_path: Path) -> None:
     diverse = collections.import_diverse(data_dir / "diverse", tmp_path / "d.csv")
     counts = Counter(record.label for record in diverse)
     assert counts == {"glioma": 240, "notumor": 177, "other_pathology": 170}
     assert all(record.pixel_sha256 for record in diverse)
+    more = collections.import_more(data_dir / "more", tmp_path / "m.csv")
+    assert Counter(record.label for record in more) == {
+        "glioma": 1353, "notumor": 934 + 672, "meningioma": 32, "other_tumor": 51, "tumor": 11,
+        "other_pathology": 288, "not_brain_mri": 418,
+    }  # fmt: skip
+    for name, collection in (("diverse", diverse), ("more", more)):
+        assert protocols.make(collection, name).info == splits.load(name).info
+    patients = {
+        (row.group, row.part) for name in ("diverse", "more") for row in splits.load(name).rows
+    }
+    assert len(patients) == len({group for group, _ in patients})  # on one side in both
     folder = data_dir / "brain-tumor-progression"
     hospital = collections.import_brain_tumor_progression(folder, tmp_path / "b.csv")
     assert len(hospital) == 139

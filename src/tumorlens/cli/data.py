@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_COLLECTIONS = ("br35h-tumor", "brain-tumor-progression", "diverse", "more", "vs-seg-dicom")
+_COLLECTIONS = (
+    "br35h-tumor",
+    "brain-tumor-progression",
+    "diverse",
+    "heads",
+    "more",
+    "vs-seg-dicom",
+)
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
 _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import fingerprint
-from tumorlens.datasets.importers import Progress, describe, provenance_of
+from tumorlens.datasets.importers import Progress, describe, import_folder, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.errors import DatasetError
+from tumorlens.imaging import encode, head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
 
 BR35H: Final = "br35h"
@@ -69,6 +70,29 @@ def import_more(
         for entry in _listed(folder, name)
     ]
     return _import(entries, manifest_path, progress)
+
+
+def import_heads(
+    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Cut every NIfTI volume of a healthy head in ``folder`` and list the slices: ``notumor``.
+
+    The pictures are written beside the manifest, in a folder of its name. Such volumes stand in
+    packages: Colin27 with and without its skull in Debian's `mricron-data` (ch2, ch2bet), ICBM152
+    in `nilearn`, one head in the sources of `pycortex`. Raises ``DatasetError`` where there is no
+    volume, or one cannot be used.
+    """
+    volumes = sorted(path for path in Path(folder).iterdir() if ".nii" in path.suffixes)
+    if not volumes:
+        raise DatasetError(f"{folder}: holds no NIfTI volume (*.nii, *.nii.gz)")
+    pictures = Path(manifest_path).with_suffix("")
+    (pictures / NO_TUMOR).mkdir(parents=True, exist_ok=True)
+    for volume in volumes:
+        name = volume.name.partition(".")[0]
+        for plane, index, pixels in head_slices.cut(volume):
+            file = pictures / NO_TUMOR / f"{name}_{plane}_{index:03d}.png"
+            file.write_bytes(encode.png(pixels))
+    return import_folder(pictures, manifest_path, source="templates", progress=progress)
 
 
 def import_br35h_tumor(
@@ -164,6 +188,7 @@ IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
     "br35h-tumor": import_br35h_tumor,
     "brain-tumor-progression": import_brain_tumor_progression,
     "diverse": import_diverse,
+    "heads": import_heads,
     "more": import_more,
     "vs-seg-dicom": import_vs_seg_dicom,
 }
