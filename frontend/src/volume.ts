@@ -35,12 +35,12 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
   const counted = countSlices(results, facts.slices);
   const slices = results.map((result, index) => sliceOf(result, index, places[index].alongMm, counted[index]));
   const notes = [...facts.notes, ...(facts.slices.spacingNote ? [facts.slices.spacingNote] : [])];
-  const rest = { path: name, slices, series: null, notes, model: answers[0].model, heatmap: null };
+  const rest = { slices, series: null, model: answers[0].model, notes, heatmap: null };
   if (answers.every((answer) => answer.decision === "rejected")) {
     const { reason, summary } = answers[0];
     return {
-      ...rest, decision: "rejected", label: null, reason, summary, probabilities: null, tumor_probability: null,
-      finding: null, prediction_set: null, sequence: null, decisive_slice: Math.floor(results.length / 2),
+      path: name, decision: "rejected", label: null, summary, reason, tumor_probability: null, probabilities: null,
+      prediction_set: null, sequence: null, finding: null, decisive_slice: Math.floor(results.length / 2), ...rest,
     };
   }
   const rows = results.map((result, index): Row => (counted[index] ? rowOf(result) : null));
@@ -48,19 +48,22 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
   const sequence = sequenceOf(results.filter((_, index) => counted[index]));
   const known = knownSequence(sequence);
   const rule = rules.volume_decisions?.[facts.isUprightAxial ? "axial" : "other"] ?? rules.decision;
-  const decided = decide(found.probabilities, thresholdsFor(rule, known));
+  const { decision, label, reason } = decide(found.probabilities, thresholdsFor(rule, known));
   const probabilities = named(found.probabilities);
-  const isTumor = decided.decision === "detected" || (decided.label !== null && decided.label !== "notumor");
+  const isTumor = decision === "detected" || (label !== null && label !== "notumor");
   return {
-    ...rest,
-    ...decided,
-    summary: summarize(decided.decision, decided.label, probabilities, decided.reason, known),
+    path: name,
+    decision,
+    label,
+    summary: summarize(decision, label, probabilities, reason, known),
+    reason,
     tumor_probability: 1 - probabilities.notumor,
     probabilities,
-    prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decided.decision),
+    prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decision),
     sequence,
     finding: isTumor ? findingOf(found.finding, places) : null,
     decisive_slice: isTumor ? found.finding[1] : mostSuspicious(rows),
+    ...rest,
   };
 }
 

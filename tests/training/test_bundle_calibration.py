@@ -142,6 +142,9 @@ def test_thresholds_hold_for_held_out_sources_too(
     assert sets[0] is not None
     assert sets[1] is not None
     assert sets[0].thresholds == sets[1].thresholds
+    # Of the main set nothing is held back; of the held-out sources something is.
+    assert sets[1].by_decision == {}
+    assert "abstained" in sets[0].by_decision
 
 
 def test_test_images_of_a_source_left_out_are_left_alone(

@@ -268,7 +268,7 @@ def test_a_rejected_input_is_never_shown_as_no_tumour(
             page.get_by_role("switch").click()
         choose(page, files[2:3])
         assert headline(page) == "Rejected"
-        expect(page.locator("#answer .reason")).to_contain_text(REFUSAL)
+        expect(page.locator("#answer .reason")).to_have_text(f"Rejected: {REFUSAL}.")
         assert page.locator(".bars").count() == 0
         assert page.get_by_role("slider", name="Heatmap").is_disabled()
         assert "no tumour" not in page.locator("#desk").inner_text()

@@ -94,7 +94,7 @@ def both(page: Page) -> tuple[Seen, Seen]:
 
 def assert_same(server: Seen, browser: Seen) -> None:
     """But for what only the server looks up in the files."""
-    assert set(browser.record) == set(server.record)
+    assert list(browser.record) == list(server.record)
     kept = ("decision", "label", "notes", "prediction_set", "model", "path")
     for field in kept:
         assert browser.record[field] == server.record[field], field
