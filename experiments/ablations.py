@@ -30,7 +30,7 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, OTHER_PATHOLOGY, correct_classes
+from tumorlens.labels import BRAIN_TUMORS, CLASSES, NO_TUMOR, NO_TUMOR_INDEX, OTHER_PATHOLOGY
 from tumorlens.training import cache
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.runner import RunOptions, train
@@ -182,7 +182,7 @@ def _correct(
     classifier: Classifier, manifest: Manifest, chosen: Sequence[int], folder: Path
 ) -> float:
     answers = _answers(classifier, manifest, chosen, folder).argmax(1)
-    correct = [correct_classes(manifest.records[i].label) for i in chosen]
+    correct = [BRAIN_TUMORS.correct_classes(manifest.records[i].label) for i in chosen]
     return float(np.mean([int(a) in c for a, c in zip(answers, correct, strict=True)]))
 
 

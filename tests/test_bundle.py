@@ -14,6 +14,7 @@ import pytest
 import tumorlens
 from tumorlens import bundle
 from tumorlens.errors import EXIT_BUNDLE_UNUSABLE, BundleError
+from tumorlens.labels import BRAIN_TUMORS, CLASSES, class_set
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_another_model_than_described(copy: Path) -> None:
     assert "model.onnx is not the file that bundle.json describes" in refusal(copy)
 
 
-@pytest.mark.parametrize("version", [4, 99, 0, None, True, "2", 1.5])
+@pytest.mark.parametrize("version", [5, 99, 0, None, True, "2", 1.5])
 def test_another_format_version(copy: Path, version: Any) -> None:
     edit(copy, format_version=version)
     message = refusal(copy)
@@ -105,6 +106,7 @@ def test_names_of_the_first_version_are_read(copy: Path) -> None:
     edit(
         copy,
         format_version=1,
+        classes=list(CLASSES),
         decision={"tumor_at_least": 0.9, "notumor_at_least": 0.8, "chosen_on": "here"},
         prediction_sets={"coverage": 0.95, "at_least": [0.1, 0.2, 0.3, 0.4]},
         training={"left_out": ["north"]},
@@ -116,6 +118,21 @@ def test_names_of_the_first_version_are_read(copy: Path) -> None:
     assert info.prediction_sets.thresholds == (0.1, 0.2, 0.3, 0.4)
     assert info.training == {"held_out_sources": ["north"]}
     assert info.format_version == bundle.FORMAT_VERSION
+
+
+def test_classes_of_older_formats_are_the_four(copy: Path) -> None:
+    edit(copy, format_version=3, classes=list(CLASSES))
+    assert bundle.load(copy).info.classes == BRAIN_TUMORS
+    edit(copy, format_version=3, classes=["yes", "no"])
+    assert "its classes are not the four that its format knows" in refusal(copy)
+
+
+def test_a_bundle_has_its_own_classes(copy: Path) -> None:
+    own = class_set(["cyst", "abscess", "normal"])
+    edit(copy, classes=msgspec.to_builtins(own))
+    assert bundle.load(copy).info.classes == own
+    edit(copy, prediction_sets={"coverage": 0.9, "thresholds": [0.1, 0.2, 0.3, 0.4]})
+    assert "another number of classes" in refusal(copy)
 
 
 @pytest.mark.parametrize(

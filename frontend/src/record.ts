@@ -3,7 +3,7 @@
 /** The answer for one picture. */
 export interface Prediction {
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
@@ -11,7 +11,7 @@ export interface Prediction {
   summary: string;
   /** Why presence or kind is not stated, in words; empty where it is. */
   reason: string;
-  /** Of a tumour of any kind; null where there is no answer. */
+  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;
   /** Keyed by class; null where there is no answer. */
   probabilities: Record<string, number> | null;
@@ -39,6 +39,35 @@ export interface ModelIdentity {
   version: string;
   /** Hash of the ONNX file. */
   sha256: string;
+  /** Null: the four classes of the bundled networks. */
+  classes: ClassSet | null;
+}
+
+/** The classes that a network tells apart; arrays over classes are in their order. */
+export interface ClassSet {
+  members: ClassInfo[];
+  /** The class that means that nothing is found. Null: there is none, and only the kind is asked for. */
+  no_finding: string | null;
+  /** What the other classes are, in one word for sentences: tumour. */
+  finding: string;
+}
+
+/** One class of a network. */
+export interface ClassInfo {
+  /** As in manifests and records. */
+  name: string;
+  /** As people read it, within a sentence. */
+  display_name: string;
+  /** For DICOM; null: a private code is made of the name. */
+  code: Code | null;
+}
+
+/** A coded word, as DICOM writes one (PS3.3 8.8). */
+export interface Code {
+  value: string;
+  /** SCT, DCM, or a private one that begins with 99. */
+  scheme: string;
+  meaning: string;
 }
 
 /** The map of one class, coarse as the network made it, and what can be read off it. */
@@ -81,7 +110,7 @@ export interface Region {
 /** The answer for a volume. */
 export interface VolumePrediction {
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
@@ -89,7 +118,7 @@ export interface VolumePrediction {
   summary: string;
   /** Why presence or kind is not stated, in words; empty where it is. */
   reason: string;
-  /** Of a tumour of any kind; null where there is no answer. */
+  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;
   /** Keyed by class; null where there is no answer. */
   probabilities: Record<string, number> | null;
@@ -146,7 +175,7 @@ export interface SlicePrediction {
   label: string | null;
   /** Why presence or kind is not stated, in words; empty where it is. */
   reason: string;
-  /** Of a tumour of any kind; null where there is no answer. */
+  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;
   /** Keyed by class; null where there is no answer. */
   probabilities: Record<string, number> | null;
@@ -183,7 +212,7 @@ export interface SeriesFacts {
 export interface StudyPrediction {
   /** Where the study was found. */
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for. */
+  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
@@ -191,7 +220,7 @@ export interface StudyPrediction {
   summary: string;
   /** Why presence or kind is not stated, in words; empty where it is. */
   reason: string;
-  /** Of a tumour of any kind; null where there is no answer. */
+  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;
   /** Keyed by class; null where there is no answer. */
   probabilities: Record<string, number> | null;
@@ -214,7 +243,7 @@ export interface SeriesWeight {
   sequence: string | null;
   /** 0 of a series that has no say. */
   weight: number;
-  /** Of a tumour of any kind; null where there is no answer. */
+  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;
 }
 

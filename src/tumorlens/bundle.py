@@ -1,13 +1,13 @@
 """The bundle: ``model.onnx`` + ``bundle.json``, the contract between training and everything else.
 
 The graph takes ``image``, float32 (N, 1, S, S), as ``preprocessing.normalize`` makes it, and
-gives ``logits`` (N, 4), ``cam`` (N, 4, h, w) and ``embedding`` (N, D), and where the network was
+gives ``logits`` (N, C), ``cam`` (N, C, h, w) and ``embedding`` (N, D), and where the network was
 trained on experts' outlines also ``lesion`` (N, 1, h, w), and where it was trained to tell the
 sequence ``sequence`` (N, 5). N is dynamic.
 
-Format version 3: version 2 had two thresholds, of the most probable class; version 1 named them
-otherwise. Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep
-``load`` able to read every version.
+Format version 4: version 3 knew the four classes only, and named them in a list; version 2 had two
+thresholds, of the most probable class; version 1 named them otherwise. Bump ``FORMAT_VERSION`` when
+an older reader would misread a new bundle, and keep ``load`` able to read every version.
 """
 
 import dataclasses
@@ -24,9 +24,9 @@ from msgspec import Meta
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError
 from tumorlens.files import read_regular
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 INPUT: Final = "image"
@@ -68,11 +68,13 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """From which probability each part of an answer is stated. The defaults hold nothing back."""
 
     notumor_threshold: Share = 0.0
-    """Of no tumour: below it, no image is called free of tumour."""
+    """Of no finding: below it, no image is called free of one. (Here a finding is a tumour.)"""
     tumor_threshold: Share = 0.0
-    """Of a tumour of any kind: below it, no tumour is reported."""
+    """Of a finding of any kind: below it, none is reported."""
     kind_threshold: Share = 0.0
-    """Of the most probable kind, given a tumour: below it, the kind is not named."""
+    """Of the most probable kind, given a finding: below it, the kind is not named.
+
+    The only one that counts where no class means "no finding"."""
 
 
 class DecisionRule(Thresholds, frozen=True, kw_only=True):
@@ -96,9 +98,9 @@ class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
 
     coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
     """Share of the sets, of each class, that hold the truth."""
-    thresholds: tuple[float, float, float, float]
+    thresholds: tuple[float, ...]
     """In the order of ``classes``: for classified images."""
-    by_decision: dict[str, tuple[float, float, float, float]] = {}
+    by_decision: dict[str, tuple[float, ...]] = {}
     """For images that were ``detected`` or ``abstained``, fitted on such images alone (Mondrian):
     what is shown beside a held-back answer holds for held-back answers."""
     chosen_on: str = ""
@@ -130,7 +132,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     format_version: int = FORMAT_VERSION
     name: str
     version: str
-    classes: tuple[str, ...] = CLASSES
+    classes: ClassSet = BRAIN_TUMORS
     preprocess: PreprocessConfig
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     """Logits are divided by it before the softmax; fitted on validation."""
@@ -249,16 +251,21 @@ def _read_info(folder: Path) -> BundleInfo:
         info = msgspec.convert(facts, BundleInfo)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(f"{folder}: {INFO_FILE} is damaged ({error})") from error
-    if info.classes != CLASSES:
-        raise BundleError(f"{folder}: its classes are {info.classes}, not {CLASSES}")
+    sets = info.prediction_sets
+    fitted = [] if sets is None else [sets.thresholds, *sets.by_decision.values()]
+    if any(len(row) != len(info.classes) for row in fitted):
+        raise BundleError(
+            f"{folder}: its prediction sets have another number of classes than its network"
+        )
     return info
 
 
 def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
-    """The contents of a ``bundle.json`` of version 1 or 2 in the terms of version 3.
+    """The contents of an older ``bundle.json`` in the terms of this version.
 
-    Those answered a tumour class from one threshold of its own probability. Asked of both
-    questions, it stands for both: nothing is classified that they would have held back by much.
+    Versions 1 and 2 answered a tumour class from one threshold of its own probability. Asked of
+    both questions, it stands for both: nothing is classified that they would have held back by
+    much.
     """
     renamed = {
         part: {_NAMES_OF_1.get(name, name): value for name, value in facts[part].items()}
@@ -266,7 +273,9 @@ def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
         if isinstance(facts.get(part), dict)
     }
     made = facts | renamed | {"format_version": FORMAT_VERSION}
-    if isinstance(made.get("decision"), dict):
+    if tuple(made.pop("classes", CLASSES)) != CLASSES:
+        raise msgspec.ValidationError("its classes are not the four that its format knows")
+    if facts["format_version"] < 3 and isinstance(made.get("decision"), dict):
         kind = made["decision"].get("tumor_threshold", 0.0)
         made["decision"] = {"kind_threshold": kind} | made["decision"]
     return made

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-from tumorlens.labels import LABEL_NAMES, RESEARCH_NOTICE
+from tumorlens.labels import RESEARCH_NOTICE, label_name
 
 
 def render(template: str, **values: object) -> str:
@@ -45,6 +45,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.filters["label"] = lambda name: LABEL_NAMES.get(name, name)
+    environment.filters["label"] = label_name
     environment.globals["research_notice"] = RESEARCH_NOTICE
     return environment

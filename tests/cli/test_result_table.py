@@ -8,7 +8,7 @@ from tumorlens.cli.result_table import elide, render
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.record import Failure, Finding, Result
-from tumorlens.labels import DISPLAY_NAMES, RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE
 
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
@@ -41,7 +41,7 @@ def test_footer(width: int | None) -> None:
 def test_plain_lines_hold_whole_paths_and_every_class() -> None:
     lines = render(RESULTS, width=None).splitlines()
     assert LONG in lines[1]
-    assert [name in lines[0] for name in DISPLAY_NAMES.values()] == [True] * 4
+    assert [name in lines[0] for name in BRAIN_TUMORS.display_names.values()] == [True] * 4
     assert "Tumour likely (85%). Kind: glioma 85%." in lines[1]
     assert lines[1].count("15.0%") == 1
     assert all(line == line.rstrip() for line in lines)

@@ -13,7 +13,7 @@ from tumorlens.inference.aggregation import (
     smooth,
     strongest_run,
 )
-from tumorlens.labels import CLASSES
+from tumorlens.labels import BRAIN_TUMORS, CLASSES
 
 Floats = NDArray[np.float64]
 PLAIN = AggregationConfig(smoothing_mm=0)
@@ -43,7 +43,7 @@ def test_a_volume_is_answered_as_its_strongest_run_on_average() -> None:
 )
 def test_a_run_is_measured_in_millimetres(spacing: float, slices: int) -> None:
     rows = table([0.2] * 20 + [0.9] * slices + [0.2] * 20)
-    run = strongest_run(rows, millimetres(len(rows), spacing), 15.0)
+    run = strongest_run(BRAIN_TUMORS.suspicion(rows), millimetres(len(rows), spacing), 15.0)
     assert run.tolist() == list(range(20, 20 + slices))
     half = table([0.2] * 20 + [0.9] * (slices // 2) + [0.2] * 20)
     found = aggregate(half, millimetres(len(half), spacing), PLAIN)

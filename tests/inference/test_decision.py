@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tumorlens.bundle import Thresholds
 from tumorlens.inference.decision import Decisions, decide, decisions
-from tumorlens.labels import CLASSES
+from tumorlens.labels import CLASSES, class_set
 
 RULE = Thresholds(tumor_threshold=0.7, notumor_threshold=0.9, kind_threshold=0.8)
 ROWS = st.lists(st.floats(0.001, 1), min_size=4, max_size=4)
@@ -73,3 +73,31 @@ def test_decisions_are_joined_and_chosen() -> None:
     assert joined.label.tolist() == [0, 1, 2, 3] * 2
     assert joined.where(np.array([True] + [False] * 7)).presence.tolist() == [1]
     assert len(Decisions.joined([]).label) == 0
+
+
+YES_NO = class_set(["no", "yes"])
+KINDS_ALONE = class_set(["glioma", "meningioma", "pituitary"])
+
+
+@pytest.mark.parametrize(
+    ("row", "decision", "label"),
+    [
+        ([0.95, 0.05], "classified", "no"),
+        ([0.85, 0.15], "abstained", None),
+        ([0.4, 0.6], "abstained", None),
+        ([0.2, 0.8], "classified", "yes"),  # of one kind the second question answers itself
+    ],
+)
+def test_of_two_classes_presence_is_the_answer(
+    row: list[float], decision: str, label: str | None
+) -> None:
+    assert decide(np.array(row), RULE, classes=YES_NO)[:2] == (decision, label)
+
+
+def test_without_a_class_for_no_finding_only_the_kind_is_asked() -> None:
+    sure, unsure = np.array([0.9, 0.06, 0.04]), np.array([0.6, 0.3, 0.1])
+    assert decide(sure, RULE, classes=KINDS_ALONE)[:2] == ("classified", "glioma")
+    held = decide(unsure, RULE, classes=KINDS_ALONE)
+    assert held[:2] == ("abstained", None)
+    assert held.reason == "glioma 60%; the kind is named from 80%"
+    assert decisions(np.stack([sure, unsure]), RULE, KINDS_ALONE).label.tolist() == [0, -1]

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tumorlens.inference.postprocessing import label, softmax
-from tumorlens.labels import CLASSES
+from tumorlens.inference.postprocessing import softmax
 
 finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -39,8 +38,3 @@ def test_temperature_softens_and_sharpens() -> None:
 def test_temperature_must_be_positive(temperature: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         softmax(np.zeros(4), temperature)
-
-
-def test_label() -> None:
-    assert [label(row) for row in np.eye(4)] == list(CLASSES)
-    assert label(np.zeros(4)) == CLASSES[0]

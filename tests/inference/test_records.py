@@ -10,7 +10,7 @@ from tests.answers import MODEL, REASON, picture, shares, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Decision, Failure, Finding
-from tumorlens.inference.records import CSV_COLUMNS, csv_header, csv_line, json_line
+from tumorlens.inference.records import csv_columns, csv_header, csv_line, json_line
 from tumorlens.labels import RESEARCH_NOTICE
 
 SHARES = {"glioma": 0.9, "meningioma": 0.05, "notumor": 0.04, "pituitary": 0.01}
@@ -35,7 +35,7 @@ def test_json(path: str) -> None:
         "probabilities": SHARES,
         "prediction_set": None,
         "sequence": None,
-        "model": {"name": "tiny", "version": "1.2", "sha256": MODEL.sha256},
+        "model": {"name": "tiny", "version": "1.2", "sha256": MODEL.sha256, "classes": None},
         "notes": [],
         "heatmap": None,
     }
@@ -71,7 +71,7 @@ def test_csv(path: str) -> None:
     good_line = csv_line(picture(path, probabilities=SHARES))
     text = (csv_header() + good_line + csv_line(failed(path))).decode()
     good, bad = csv.DictReader(io.StringIO(text, newline=""))
-    assert tuple(good) == CSV_COLUMNS
+    assert tuple(good) == csv_columns()
     assert (good["path"], good["label"], good["error_kind"]) == (path, "glioma", "")
     assert {name: float(good[name]) for name in SHARES} == SHARES
     assert (bad["path"], bad["decision"], bad["label"]) == (path, "failed", "")

@@ -6,6 +6,7 @@ from tests.answers import picture, shares, volume
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Answer, Decision, Failure
 from tumorlens.inference.summary import headline, is_tumor, summarize, whole_percent
+from tumorlens.labels import class_set
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,31 @@ def test_headlines_and_what_counts_as_a_tumour() -> None:
         picture(decision="rejected"),
     ]
     assert [is_tumor(one) for one in (*tumours, *others)] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "decision", "label", "row", "sentence"),
+    [
+        (["yes", "no"], "classified", "no", {"no": 0.9, "yes": 0.1}, "No finding seen (90%)."),
+        (["yes", "no"], "classified", "yes", {"no": 0.1, "yes": 0.9}, "Yes likely (90%)."),
+        (["yes", "no"], "abstained", None, {"no": 0.4, "yes": 0.6},
+         "Uncertain whether there is a finding (60%)."),
+        (["tumor", "notumor"], "classified", "notumor", {"notumor": 0.9, "tumor": 0.1},
+         "No tumour seen (90%)."),
+        (["glioma", "meningioma"], "classified", "glioma", {"glioma": 0.9, "meningioma": 0.1},
+         "Glioma likely (90%)."),
+        (["glioma", "meningioma"], "abstained", None, {"glioma": 0.6, "meningioma": 0.4},
+         "Kind uncertain: glioma 60%, meningioma 40%."),
+        (["brain_cyst", "abscess", "normal"], "detected", None,
+         {"brain_cyst": 0.5, "abscess": 0.3, "normal": 0.2},
+         "Finding likely (80%). Kind uncertain: brain cyst 50%, abscess 30%."),
+    ],
+)  # fmt: skip
+def test_sentences_of_other_classes(
+    labels: list[str],
+    decision: Decision,
+    label: str | None,
+    row: dict[str, float],
+    sentence: str,
+) -> None:
+    assert summarize(decision, label, row, classes=class_set(labels)) == sentence

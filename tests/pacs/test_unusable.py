@@ -16,6 +16,7 @@ from tumorlens import bundle
 from tumorlens.imaging.dicom import codes
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED
+from tumorlens.labels import BRAIN_TUMORS
 from tumorlens.pacs import operate
 from tumorlens.pacs.spool import SENT, Spool
 from tumorlens.pacs.worker import Worker
@@ -85,7 +86,7 @@ def test_the_report_says_that_no_image_can_be_used_and_why(
     texts = _texts(report)
     assert "No image of this study can be used (" in texts
     assert why in texts
-    assert codes.DECISIONS[REJECTED].meaning in texts
+    assert codes.decision(REJECTED, BRAIN_TUMORS).meaning in texts
     assert "no image can be used; a report with the reason is sent" in caplog.text
 
 

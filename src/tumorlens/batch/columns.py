@@ -18,8 +18,8 @@ from tumorlens.inference.record import KINDS, REJECTED, SlicePrediction
 
 LEVELS: Final = ("picture", "slice", "series", "study")
 _RECORDS: Final = (*KINDS, SlicePrediction)
-_LEFT_OUT: Final = frozenset({"heatmap", "slices"})
-"""A heatmap is not asked for, and slices have rows of their own."""
+_LEFT_OUT: Final = frozenset({"heatmap", "slices", "classes"})
+"""A heatmap is not asked for, slices have rows of their own, and classes are columns."""
 _TALLY: Final = b"tumorlens"
 
 
@@ -119,7 +119,8 @@ def _type(hint: Any, classes: tuple[str, ...]) -> Any:
         return pa.struct([(name, _type(arguments[1], classes)) for name in classes])
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return pa.list_(_type(arguments[0], classes))
-    return pa.struct([(name, _type(one, classes)) for name, one in _hints(hint).items()])
+    parts = {name: one for name, one in _hints(hint).items() if name not in _LEFT_OUT}
+    return pa.struct([(name, _type(one, classes)) for name, one in parts.items()])
 
 
 def _clean(value: Any) -> Any:

@@ -109,7 +109,7 @@ class Batch:
         self._store = open_store(options.out)
         key = identity(bundle, options.plane)
         name = f"{info.name} {info.version}"
-        self.about = BatchFile(options.source, key, name, tuple(info.classes))
+        self.about = BatchFile(options.source, key, name, info.classes.names)
         self._setup = Setup(options.bundle, options.plane, options.out, key)
         self._before = _read_about(self._store)
         _check_same(self._before, self.about, options.out)

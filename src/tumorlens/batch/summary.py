@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from tumorlens import reporting
 from tumorlens.batch.run import Report
 from tumorlens.batch.store import open_store
-from tumorlens.labels import LABEL_NAMES
+from tumorlens.labels import label_name
 
 SUMMARY: Final = "summary.html"
 
@@ -30,7 +30,7 @@ class Section(NamedTuple):
 def sections(report: Report) -> list[Section]:
     """Everything that is counted; empty sections are left out."""
     tally = report.tally
-    named = {LABEL_NAMES.get(name, name): count for name, count in tally.labels.items()}
+    named = {label_name(name): count for name, count in tally.labels.items()}
     found = (
         Section("Inputs", list(_inputs(report))),
         Section("Answers", _lines(tally.answers)),

@@ -43,7 +43,7 @@ class Worker:
         classifier = tumorlens.load(setup.bundle, threads=1)
         if identity(classifier.bundle, setup.plane) != setup.key:
             raise BatchError(f"{setup.bundle}: the bundle is not the same on all machines")
-        self._classes = classifier.bundle.info.classes
+        self._classes = classifier.classes.names
         self._answerer = Answerer(classifier, setup.plane)
         self._store = open_store(setup.out)
         self._key = setup.key

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from tumorlens.errors import MissingExtraError
-from tumorlens.labels import CLASSES, DISPLAY_NAMES
+from tumorlens.labels import CLASSES, LABEL_NAMES
 
 
 @click.command(name="calibrate", short_help="Fit the temperature and thresholds of a bundle.")
@@ -101,7 +101,7 @@ def command(
     kept = done.info.prediction_sets
     if kept is not None:
         pairs = zip(CLASSES, kept.thresholds, strict=True)
-        thresholds = ", ".join(f"{DISPLAY_NAMES[name]} {value:.3f}" for name, value in pairs)
+        thresholds = ", ".join(f"{LABEL_NAMES[name]} {value:.3f}" for name, value in pairs)
         click.echo(f"prediction sets, {kept.coverage:.0%}: a class is included from {thresholds}")
     if done.info.gate is not None:
         click.echo(f"gate: rejects below {done.info.gate.threshold}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tumorlens.labels import DISPLAY_NAMES, OTHER_PATHOLOGY, RESEARCH_NOTICE
+from tumorlens.labels import LABEL_NAMES, OTHER_PATHOLOGY, RESEARCH_NOTICE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -178,5 +178,5 @@ def _others(evaluation: "Evaluation") -> str:
     from tumorlens.evaluation.record import answers
 
     row = answers(evaluation)[OTHER_PATHOLOGY]
-    said = ", ".join(f"{n} {DISPLAY_NAMES[name]}" for name, n in row.items() if n)
+    said = ", ".join(f"{n} {LABEL_NAMES[name]}" for name, n in row.items() if n)
     return f"{sum(row.values())} images of other diseases, for which no answer is correct: {said}."

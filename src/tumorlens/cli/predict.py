@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def command(
     results = _with_progress(results, found, layout, output)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
-        _write(tally, layout, stream, is_file=output is not None)
+        _write(tally, layout, stream, classifier.classes.names, is_file=output is not None)
     extras.finish()
     _note_end(tally, layout, [output, html])
     if tally.failed:
@@ -160,7 +161,14 @@ def _with_progress(
     return iter(track(results, "classifying", total, console=Console(stderr=True), transient=True))
 
 
-def _write(results: Iterable["Result"], layout: str, stream: IO[bytes], *, is_file: bool) -> None:
+def _write(
+    results: Iterable["Result"],
+    layout: str,
+    stream: IO[bytes],
+    classes: Sequence[str],
+    *,
+    is_file: bool,
+) -> None:
     if layout == "table":
         stream.write(_table(results, stream, is_file))
         return
@@ -168,8 +176,8 @@ def _write(results: Iterable["Result"], layout: str, stream: IO[bytes], *, is_fi
 
     line: Callable[[Result], bytes] = records.json_line
     if layout == "csv":
-        stream.write(records.csv_header())
-        line = records.csv_line
+        stream.write(records.csv_header(classes))
+        line = partial(records.csv_line, classes=classes)
     for result in results:
         stream.write(line(result))
         stream.flush()  # whoever reads our pipe gets each answer at once

@@ -24,10 +24,12 @@ from tumorlens.inference.record import (
     VolumePrediction,
 )
 from tumorlens.inference.summary import state_of
-from tumorlens.labels import CLASSES, DISPLAY_NAMES, RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
 
 _WIDE: Final = 120
 """Columns from which every class gets its own."""
+_MOST_COLUMNS: Final = 8
+"""Classes that get a column each; of more the table shows what an answer says of them."""
 _NARROW: Final = 72
 """Columns below which a table has no room: name and answer stand beneath each other."""
 _LEAST_ANSWER: Final = 34
@@ -93,15 +95,16 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     table.add_column("picture" if room else "", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("answer", no_wrap=width is None, min_width=_LEAST_ANSWER)
-    for name in CLASSES if _every_class(width) else ():
-        table.add_column(DISPLAY_NAMES[name], justify="right", no_wrap=True)
+    classes = _classes(results)
+    every = _every_class(width) and len(classes) <= _MOST_COLUMNS
+    for name in classes.display_names.values() if every else ():
+        table.add_column(printable(name), justify="right", no_wrap=True)
     for result in results:
         state = state_of(result)
         first, *below = _sentences(result, _UNBOUNDED)
         path = Text(elide(printable(result.path), room) if room else "")
-        table.add_row(
-            path, Text(state, style=_STYLES[state]), first, *_probabilities(result, width)
-        )
+        shares = _probabilities(result, classes) if every else ()
+        table.add_row(path, Text(state, style=_STYLES[state]), first, *shares)
         for line in below:
             table.add_row("", "", line)
     return table
@@ -127,22 +130,30 @@ def _sentences(result: Result, room: int) -> Iterator[Text]:
 
 def _left_open(result: Answer) -> str:
     """The other classes that an answer leaves open; empty where it says so itself."""
-    others = [DISPLAY_NAMES[c] for c in result.prediction_set or () if c != result.label]
+    names = result.model.class_set.display_names
+    others = [names[c] for c in result.prediction_set or () if c != result.label]
     if result.label is None or not others:
         return ""
-    return "not excluded: " + ", ".join(others)
+    return printable("not excluded: " + ", ".join(others))
 
 
 def _why_held(result: Answer) -> str:
     """The reason, and what is not excluded."""
-    left = [DISPLAY_NAMES[name] for name in result.prediction_set or ()]
+    names = result.model.class_set.display_names
+    left = [names[name] for name in result.prediction_set or ()]
     return f"{result.reason}; not excluded: {', '.join(left)}" if left else result.reason
 
 
-def _probabilities(result: Result, width: int | None) -> Iterator[Text]:
-    if not _every_class(width) or isinstance(result, Failure):
+def _classes(results: Results) -> ClassSet:
+    """Those of the model that answered."""
+    answers = (result for result in results if not isinstance(result, Failure))
+    return next((answer.model.class_set for answer in answers), BRAIN_TUMORS)
+
+
+def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
+    if isinstance(result, Failure):
         return
-    for name in CLASSES:
+    for name in classes.names:
         shown = percent(result.probabilities[name]) if result.probabilities else ""
         yield Text(shown, style="bold" if name == result.label else "dim")
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES, correct_classes
+from tumorlens.labels import ANSWERABLE, BRAIN_TUMORS, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -39,7 +39,7 @@ RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
 """Columns of ``rates``: what stands side by side in every table."""
 
 CORRECT: Final = np.array(
-    [[k in correct_classes(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
+    [[k in BRAIN_TUMORS.correct_classes(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
 )
 """(6, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
 

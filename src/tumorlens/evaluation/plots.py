@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tumorlens.evaluation import canvas, metrics
 from tumorlens.evaluation.canvas import BLUE, INK, LINE, SOFT, STYLES
 from tumorlens.evaluation.selective import Selective
-from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES, LABEL_NAMES
+from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -149,7 +149,7 @@ def _draw_roc(
     if positive.all() or not positive.any():
         return
     false_positive, true_positive, _ = roc_curve(positive, scores)
-    name = f"{DISPLAY_NAMES[CLASSES[index]]} {roc_auc_score(positive, scores):.4f}"
+    name = f"{LABEL_NAMES[CLASSES[index]]} {roc_auc_score(positive, scores):.4f}"
     color, style = STYLES[index]
     for axes in (whole, corner):
         axes.plot(false_positive, true_positive, color=color, ls=style, linewidth=1.8, label=name)

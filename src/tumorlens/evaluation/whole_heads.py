@@ -20,7 +20,7 @@ from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decisions
 from tumorlens.inference.volume import predict_volume, whole_kind
-from tumorlens.labels import ANY_TUMOR, CLASSES, NO_TUMOR, correct_classes
+from tumorlens.labels import ANY_TUMOR, BRAIN_TUMORS, CLASSES, NO_TUMOR
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
@@ -103,7 +103,10 @@ def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[
 
 
 def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    correct = [[k in correct_classes(head.label) for k in range(len(CLASSES))] for head in heads]
+    correct = [
+        [k in BRAIN_TUMORS.correct_classes(head.label) for k in range(len(CLASSES))]
+        for head in heads
+    ]
     return np.array([head.probabilities for head in heads]), np.array(correct)
 
 

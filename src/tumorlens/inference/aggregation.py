@@ -3,13 +3,15 @@
 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
    finding shows in neighbouring slices, a single odd slice does not make one.
 2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm``
-   is, on average (1 - P(notumor), smoothed). One odd slice among healthy ones is not believed, nor
-   is a small tumour drowned in healthy slices.
+   is, on average (probability of a finding, smoothed). One odd slice among healthy ones is not
+   believed, nor is a small tumour drowned in healthy slices.
 3. The finding is the slices around the run where a tumour keeps a share of its largest smoothed
    probability there, and its middle is their centre of mass.
 
 Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
 volumes put together from validation slices: ``python -m experiments.volumes``, experiments/log.md.
+
+Where no class means "no finding" the most suspicious run is the one whose kind is surest.
 
 Slices that do not count (blank, rejected, outside the brain: ``inference.brain_slices``) keep their
 place.
@@ -23,9 +25,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import CLASSES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
-_NO_TUMOR: Final = CLASSES.index("notumor")
 _TINY_MM: Final = 1e-6
 
 
@@ -45,17 +46,20 @@ class Aggregate(msgspec.Struct, frozen=True):
     """The answer for a volume."""
 
     probabilities: NDArray[np.float64]
-    """(4,), in the order of ``labels.CLASSES``."""
+    """(C,), in the order of the classes."""
     smoothed: NDArray[np.float64]
-    """(D, 4); NaN for slices without an answer."""
+    """(D, C); NaN for slices without an answer."""
     finding: tuple[int, int, int]
     """First, middle and last of the most suspicious slices, from 0."""
 
 
 def aggregate(
-    table: NDArray[np.float64], along_mm: NDArray[np.float64], config: AggregationConfig
+    table: NDArray[np.float64],
+    along_mm: NDArray[np.float64],
+    config: AggregationConfig,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Aggregate:
-    """Combine (D, 4) probabilities, NaN rows for slices without an answer.
+    """Combine (D, C) probabilities, NaN rows for slices without an answer.
 
     ``along_mm`` (D,) is where each slice lies on the normal. Raises ``ValueError`` where no slice
     has an answer.
@@ -65,25 +69,27 @@ def aggregate(
         raise ValueError("no slice has an answer")
     smoothed = np.full(table.shape, np.nan)
     smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
-    run = answered[strongest_run(smoothed[answered], along_mm[answered], config.run_mm)]
+    suspicion = classes.suspicion(smoothed)
+    run = answered[strongest_run(suspicion[answered], along_mm[answered], config.run_mm)]
     probabilities = smoothed[run].mean(axis=0)
-    suspicion = 1.0 - smoothed[:, _NO_TUMOR]
     peak = int(run[np.argmax(suspicion[run])])
     finding = find_run(suspicion, along_mm, config.finding_share, peak)
     return Aggregate(probabilities, smoothed, finding)
 
 
 def strongest_run(
-    table: NDArray[np.float64], along_mm: NDArray[np.float64], run_mm: float
+    suspicion: NDArray[np.float64], along_mm: NDArray[np.float64], run_mm: float
 ) -> NDArray[np.int64]:
     """Places of the neighbouring slices that are the most suspicious on average.
 
-    Of (D, 4) probabilities; how many slices span ``run_mm`` follows from their median distance.
+    Of ``ClassSet.suspicion`` (D,); how many slices span ``run_mm`` follows from their median
+    distance.
     """
-    suspicion = 1.0 - table[:, _NO_TUMOR]
     apart = float(np.median(np.abs(np.diff(along_mm)))) if len(along_mm) > 1 else 0.0
-    further = len(table) if apart * len(table) < run_mm else round(run_mm / max(apart, _TINY_MM))
-    count = min(max(2, 1 + further), len(table))
+    further = (
+        len(suspicion) if apart * len(suspicion) < run_mm else round(run_mm / max(apart, _TINY_MM))
+    )
+    count = min(max(2, 1 + further), len(suspicion))
     means = np.lib.stride_tricks.sliding_window_view(suspicion, count).mean(axis=1)
     places: NDArray[np.int64] = np.arange(count) + int(np.argmax(means))
     return places
@@ -92,7 +98,7 @@ def strongest_run(
 def smooth(
     table: NDArray[np.float64], along_mm: NDArray[np.float64], radius_mm: float
 ) -> NDArray[np.float64]:
-    """Average (D, 4) with weights that fall linearly to 0 at ``radius_mm``; rows sum to 1 still."""
+    """Average (D, C) with weights that fall linearly to 0 at ``radius_mm``; rows sum to 1 still."""
     if radius_mm <= 0:
         return table
     apart = np.abs(np.subtract.outer(along_mm, along_mm))

@@ -39,7 +39,7 @@ from tumorlens.inference.sequence import (
 )
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.inference.summary import summarize
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.preprocessing import Square
 
 Picture = str | Path | NDArray[np.generic] | MedicalImage
@@ -87,9 +87,9 @@ class RawPrediction(NamedTuple):
     prediction: Prediction
     prepared: PreparedImage
     cam: NDArray[np.float32]
-    """(4, h, w): class activation map."""
+    """(C, h, w): class activation map."""
     row: NDArray[np.float64]
-    """(4,): probabilities, those of a rejected picture too."""
+    """(C,): probabilities, those of a rejected picture too."""
     lesion: NDArray[np.float32] | None = None
     """(h, w): where the network sees tumour, if it was trained with experts' outlines."""
     sequence: NDArray[np.float32] | None = None
@@ -100,25 +100,22 @@ class RawPrediction(NamedTuple):
         return msgspec.structs.replace(self.prediction, heatmap=self.heatmap())
 
     def heatmap(self, label: str | None = None) -> Heatmap | None:
-        """The map of ``label``, by default of the most probable kind of tumour.
+        """The map of ``label``, by default of the most probable kind.
 
-        None of a rejected picture and where the answer is no tumour: there is nothing to point at.
+        None of a rejected picture and where the answer is "no finding": there is nothing to point
+        at.
         """
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
-        if self.prediction.decision == REJECTED or self.prediction.label == NO_TUMOR:
+        classes, told = self.prediction.model.class_set, self.prediction.label
+        if self.prediction.decision == REJECTED or (told and told == classes.no_finding):
             return None
-        label = label or likeliest_tumor(self.row)
+        label = label or classes.likeliest_kind(self.row)
         # What was trained on outlines points at tumours better than the class's own map
         # (docs/measurements.md, Heatmaps).
-        place = self.cam[CLASSES.index(label)] if self.lesion is None else self.lesion
+        place = self.cam[classes.names.index(label)] if self.lesion is None else self.lesion
         return heatmap.explain(place, label, self.prepared.square, self.prepared.shape)
-
-
-def likeliest_tumor(row: NDArray[np.float64]) -> str:
-    """The most probable kind of tumour of probabilities (4,)."""
-    return CLASSES[max(TUMOR_INDICES, key=lambda k: float(row[k]))]
 
 
 class Classifier:
@@ -136,10 +133,14 @@ class Classifier:
         measure the network.
         """
         self.bundle = bundle
+        self.classes: ClassSet = bundle.info.classes
         self._rule = DecisionRule() if answer_all else bundle.info.decision
         self._volume_rules = {} if answer_all else bundle.info.volume_decisions
         self.model = ModelIdentity(
-            name=bundle.info.name, version=bundle.info.version, sha256=bundle.sha256
+            name=bundle.info.name,
+            version=bundle.info.version,
+            sha256=bundle.sha256,
+            classes=None if self.classes == BRAIN_TUMORS else self.classes,
         )
         self._threads = threads
         self._session = Session(bundle, threads)
@@ -232,7 +233,7 @@ class Classifier:
         return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, 4), before temperature, of any number of preprocessed images (N, S, S)."""
+        """Logits (N, C), before temperature, of any number of preprocessed images (N, S, S)."""
         starts = range(0, len(images), _FORWARD_BATCH)
         parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
         return np.concatenate(parts)
@@ -271,24 +272,29 @@ class Classifier:
         *,
         whole: WholeKind | None = None,
     ) -> Conclusion:
-        """Answer both questions for probabilities (4,).
+        """Answer both questions for probabilities (C,).
 
         ``rejection`` says why the image is none to answer for, ``sequence`` which one it is known
         to be, ``whole`` by which rule a whole head is answered, None of a picture.
         """
         rule = self._volume_rules.get(whole, self._rule) if whole else self._rule
-        decided = decide(row, rule.thresholds(sequence), rejection)
-        probabilities = dict(zip(CLASSES, row.tolist(), strict=True))
+        decided = decide(row, rule.thresholds(sequence), rejection, self.classes)
+        probabilities = dict(zip(self.classes.names, row.tolist(), strict=True))
         rejected = decided.decision == REJECTED
         return Conclusion(
             *decided[:2],
             summarize(
-                decided.decision, decided.label, probabilities, decided.reason, sequence=sequence
+                decided.decision,
+                decided.label,
+                probabilities,
+                decided.reason,
+                sequence=sequence,
+                classes=self.classes,
             ),
             decided.reason,
-            None if rejected else min(1.0, max(0.0, 1.0 - float(row[NO_TUMOR_INDEX]))),
+            None if rejected else self.classes.finding_probability(row),
             None if rejected else probabilities,
-            conformal.named(row, self.bundle.info.prediction_sets, decided.decision),
+            conformal.named(row, self.bundle.info.prediction_sets, decided.decision, self.classes),
         )
 
     def _predict(

@@ -1,5 +1,7 @@
 """Two questions: is there a tumour, and of which kind. What is uncertain is said to be.
 
+Of classes without "no finding" only the second is asked.
+
 A tumour called "no tumour" with confidence is the worst that this software can do, so "no tumour"
 has a threshold of its own. A tumour whose kind is uncertain is still reported as a tumour.
 """
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle import Thresholds
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED, REJECTED, Decision
 from tumorlens.inference.summary import whole_percent
-from tumorlens.labels import CLASSES, DISPLAY_NAMES, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 _TINY = 1e-12
 
@@ -32,9 +34,9 @@ class Decisions(NamedTuple):
     """The same for N images, as arrays."""
 
     presence: NDArray[np.int8]
-    """(N,): 1 a tumour, 0 none, -1 uncertain."""
+    """(N,): 1 a finding, 0 none, -1 uncertain."""
     label: NDArray[np.int64]
-    """(N,): index of ``CLASSES``; -1 where nothing is classified."""
+    """(N,): index of the class; -1 where nothing is classified."""
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -57,49 +59,72 @@ class Decisions(NamedTuple):
         )
 
 
-def decisions(probabilities: NDArray[np.float64], thresholds: Thresholds) -> Decisions:
-    """Decide on each row of probabilities (N, 4)."""
-    first = probabilities.argmax(axis=1)
-    tumor = 1.0 - probabilities[:, NO_TUMOR_INDEX]
-    kinds = probabilities[:, TUMOR_INDICES]
-    kind = np.asarray(TUMOR_INDICES)[kinds.argmax(axis=1)]
+def decisions(
+    probabilities: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet = BRAIN_TUMORS
+) -> Decisions:
+    """Decide on each row of probabilities (N, C)."""
+    places = np.asarray(classes.kinds)
+    kinds = probabilities[:, places]
+    kind = places[kinds.argmax(axis=1)]
     share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
-    is_none = (first == NO_TUMOR_INDEX) & (
-        probabilities[:, NO_TUMOR_INDEX] >= thresholds.notumor_threshold
-    )
-    is_tumor = ~is_none & (tumor >= thresholds.tumor_threshold)
-    presence = np.where(is_none, 0, np.where(is_tumor, 1, -1)).astype(np.int8)
-    named = is_tumor & (share >= thresholds.kind_threshold)
-    label = np.where(is_none, NO_TUMOR_INDEX, np.where(named, kind, -1)).astype(np.int64)
+    is_none, is_finding = _presence(probabilities, thresholds, classes)
+    named = is_finding & (share >= thresholds.kind_threshold)
+    if classes.no_finding_index is None:
+        is_finding = named  # what is not named is not known to be anything
+    presence = np.where(is_none, 0, np.where(is_finding, 1, -1)).astype(np.int8)
+    none = -1 if classes.no_finding_index is None else classes.no_finding_index
+    label = np.where(is_none, none, np.where(named, kind, -1)).astype(np.int64)
     return Decisions(presence, label)
 
 
-def decide(row: NDArray[np.float64], thresholds: Thresholds, rejection: str = "") -> Decided:
-    """Decide on probabilities (4,), or on an image that was rejected for a reason."""
+def _presence(
+    probabilities: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) twice: whether no finding is reported, and whether one is."""
+    none = classes.no_finding_index
+    if none is None:
+        every = np.ones(len(probabilities), dtype=np.bool_)
+        return ~every, every
+    of_none = probabilities[:, none]
+    first = probabilities.argmax(axis=1) == none
+    is_none = first & (of_none >= thresholds.notumor_threshold)
+    return is_none, ~is_none & (1.0 - of_none >= thresholds.tumor_threshold)
+
+
+def decide(
+    row: NDArray[np.float64],
+    thresholds: Thresholds,
+    rejection: str = "",
+    classes: ClassSet = BRAIN_TUMORS,
+) -> Decided:
+    """Decide on probabilities (C,), or on an image that was rejected for a reason."""
     if rejection:
         return Decided(REJECTED, None, rejection)
-    (presence,), (label,) = decisions(row[np.newaxis], thresholds)
+    (presence,), (label,) = decisions(row[np.newaxis], thresholds, classes)
     if label >= 0:
-        return Decided(CLASSIFIED, CLASSES[label], "")
+        return Decided(CLASSIFIED, classes.names[label], "")
     if presence == 1:
-        return Decided(DETECTED, None, _kind_reason(row, thresholds))
-    return Decided(ABSTAINED, None, _presence_reason(row, thresholds))
+        return Decided(DETECTED, None, _kind_reason(row, thresholds, classes))
+    return Decided(ABSTAINED, None, _abstention_reason(row, thresholds, classes))
 
 
-def _presence_reason(row: NDArray[np.float64], thresholds: Thresholds) -> str:
+def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet) -> str:
+    none, word = classes.no_finding_index, classes.finding
+    if none is None:
+        return _kind_reason(row, thresholds, classes)
     return (
-        f"tumour {whole_percent(1.0 - float(row[NO_TUMOR_INDEX]))}; a tumour is reported from "
-        f"{whole_percent(thresholds.tumor_threshold)}, no tumour where its own probability is "
+        f"{word} {whole_percent(1.0 - float(row[none]))}; a {word} is reported from "
+        f"{whole_percent(thresholds.tumor_threshold)}, no {word} where its own probability is "
         f"at least {whole_percent(thresholds.notumor_threshold)}"
     )
 
 
-def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds) -> str:
-    kinds = row[list(TUMOR_INDICES)]
-    first = int(kinds.argmax())
-    name = DISPLAY_NAMES[CLASSES[TUMOR_INDICES[first]]]
-    share = float(kinds[first] / max(float(kinds.sum()), _TINY))
+def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet) -> str:
+    first = classes.likeliest_kind(row)
+    kinds = row[list(classes.kinds)]
+    share = float(kinds.max() / max(float(kinds.sum()), _TINY))
+    given = "" if classes.no_finding is None else f"given a {classes.finding}, "
     return (
-        f"given a tumour, {name} {whole_percent(share)}; the kind is named from "
+        f"{given}{classes.display_names[first]} {whole_percent(share)}; the kind is named from "
         f"{whole_percent(thresholds.kind_threshold)}"
     )

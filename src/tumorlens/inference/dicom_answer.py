@@ -19,9 +19,8 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import headline
+from tumorlens.inference.summary import headline, is_tumor
 from tumorlens.inference.volume import explain_slice, slice_of
-from tumorlens.labels import NO_TUMOR
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject, SliceReference
@@ -82,7 +81,7 @@ def dicom_study_answer(
 
     of_each = [source_headers(image.facts.slices if image.facts else ()) for image in images]
     headers = [header for some in of_each for header in some]
-    decisive = max(range(len(images)), key=lambda k: answers[k].tumor_probability or 0.0)
+    decisive = max(range(len(images)), key=lambda k: _strength(answers[k]))
     index = displayed_slice(answers[decisive])
     facts = images[decisive].facts
     frame = facts.slices[index].frame if facts else None
@@ -114,10 +113,17 @@ def unusable_answer(
         raise CorruptInputError("no file has a readable header")
     said = Reported(
         decision=REJECTED, label=None, reason="", summary=reason, tumor_probability=None,
-        probabilities={}, shown=(0, None),
+        probabilities={}, shown=(0, None), classes=classifier.classes,
     )  # fmt: skip
     model = classifier.model
     return report(headers, said, Algorithm(model.name, model.version, model.sha256), "study")
+
+
+def _strength(answer: ImageAnswer) -> float:
+    """How much an answer speaks for a finding, or for a kind where that is all that is asked."""
+    if answer.tumor_probability is not None:
+        return answer.tumor_probability
+    return max((answer.probabilities or {}).values(), default=0.0)
 
 
 def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":
@@ -134,13 +140,14 @@ def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -
         side=finding.side if finding else None,
         shown=shown,
         notes=notes,
+        classes=answer.model.class_set,
     )
 
 
 def _heatmap(
     classifier: Classifier, image: MedicalImage, answer: ImageAnswer, index: int
 ) -> Heatmap | None:
-    if answer.heatmap is not None or answer.label == NO_TUMOR:
+    if answer.heatmap is not None or (answer.label is not None and not is_tumor(answer)):
         return answer.heatmap
     return explain_slice(classifier, image, index)
 

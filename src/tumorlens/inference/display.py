@@ -4,7 +4,7 @@ from typing import Final
 
 from tumorlens.inference.record import REJECTED, ImageAnswer, VolumePrediction
 
-MAP_CAPTION: Final = "the map of where the network sees tumour"
+MAP_CAPTION: Final = "the map of where the network's evidence lies"
 
 
 def displayed_slice(answer: ImageAnswer) -> int:
@@ -13,8 +13,16 @@ def displayed_slice(answer: ImageAnswer) -> int:
 
 
 def suspicion(volume: VolumePrediction, index: int) -> float:
-    """Probability of any tumour in a slice; 0 of one that does not count."""
-    return volume.slices[index].tumor_probability or 0.0 if answered(volume, index) else 0.0
+    """Probability of any finding in a slice; 0 of one that does not count.
+
+    Of the most probable class where no class means "no finding".
+    """
+    one = volume.slices[index]
+    if not answered(volume, index):
+        return 0.0
+    if one.tumor_probability is None:
+        return max((one.probabilities or {}).values(), default=0.0)
+    return one.tumor_probability
 
 
 def answered(volume: VolumePrediction, index: int) -> bool:

@@ -25,8 +25,8 @@ from tumorlens.inference.record import (
     VolumePrediction,
 )
 from tumorlens.inference.sequence import known_sequence, sequence_of_words
-from tumorlens.inference.summary import is_tumor, summarize
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX
+from tumorlens.inference.summary import found, is_tumor, summarize
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 _TINY: Final = 1e-6
 """Probabilities are kept so far from 0 and 1: no series may decide alone by being absurdly sure."""
@@ -43,17 +43,19 @@ def fuse_study(
     classifier: Classifier, path: str, answers: Sequence[ImageAnswer]
 ) -> StudyPrediction | None:
     """The answer of a study from those of its series; None where fewer than two have one."""
-    members = _members(answers, classifier.bundle.info.fusion)
+    classes = classifier.classes
+    members = _members(answers, classifier.bundle.info.fusion, classes)
     if len(members) < 2:
         return None
-    row = fuse([one.row for one in members], [one.weight for one in members])
-    concluded = _without_contradiction(classifier.conclude(row, whole=_kind(members)), members)
+    row = fuse([one.row for one in members], [one.weight for one in members], classes)
+    concluded = classifier.conclude(row, whole=_kind(members))
+    concluded = _without_contradiction(concluded, members, classes)
     used = {id(one.answer): one for one in members}
     left_out = len(answers) - len(members)
     return StudyPrediction(
         path=path,
         study_instance_uid=_study_uid(answers),
-        finding=_finding(members) if _is_tumor(concluded) else None,
+        finding=_finding(members) if found(*concluded[:2], classes) else None,
         members=tuple(
             SeriesWeight(
                 path=answer.path,
@@ -69,27 +71,36 @@ def fuse_study(
     )
 
 
-def fuse(rows: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
-    """Probabilities (4,) out of those of several series (4,) each.
+def fuse(
+    rows: Sequence[NDArray[np.float64]],
+    weights: Sequence[float],
+    classes: ClassSet = BRAIN_TUMORS,
+) -> NDArray[np.float64]:
+    """Probabilities (C,) out of those of several series (C,) each.
 
-    Raises ``ValueError`` where no weight is above 0.
+    Their weighted mean where no class means "no finding". Raises ``ValueError`` where no weight is
+    above 0.
     """
     table, share = np.stack(rows), np.asarray(weights, dtype=np.float64)
     if not share.sum() > 0:
         raise ValueError("no series has a weight")
     share = share / share.sum()
-    none = np.clip(table[:, NO_TUMOR_INDEX], _TINY, 1.0 - _TINY)
+    place = classes.no_finding_index
+    if place is None:
+        mean: NDArray[np.float64] = share @ table
+        return mean
+    none = np.clip(table[:, place], _TINY, 1.0 - _TINY)
     odds = float(share @ np.log((1.0 - none) / none))
     tumor = 1.0 / (1.0 + np.exp(-odds))
     kinds = table.copy()
-    kinds[:, NO_TUMOR_INDEX] = 0.0
+    kinds[:, place] = 0.0
     seen = share @ kinds  # who sees more of a tumour says more of its kind
     fused: NDArray[np.float64] = tumor * seen / max(float(seen.sum()), _TINY**2)
-    fused[NO_TUMOR_INDEX] = 1.0 - fused.sum()
+    fused[place] = 1.0 - fused.sum()
     return fused
 
 
-def _members(answers: Sequence[ImageAnswer], rule: FusionRule) -> list[_Member]:
+def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet) -> list[_Member]:
     usable = [answer for answer in answers if answer.probabilities is not None]
     sequences = [_sequence(answer) for answer in usable]
     count = Counter(sequences)
@@ -100,7 +111,7 @@ def _members(answers: Sequence[ImageAnswer], rule: FusionRule) -> list[_Member]:
         weight = weight / count[sequence] if sequence else weight
         shares = answer.probabilities or {}
         members.append(
-            _Member(answer, sequence, weight, np.array([shares[name] for name in CLASSES]))
+            _Member(answer, sequence, weight, np.array([shares[name] for name in classes.names]))
         )
     return [one for one in members if one.weight > 0.0]
 
@@ -113,23 +124,25 @@ def _sequence(answer: ImageAnswer) -> str | None:
     return known_sequence(answer.sequence, stated)
 
 
-def _without_contradiction(concluded: Conclusion, members: Sequence[_Member]) -> Conclusion:
+def _without_contradiction(
+    concluded: Conclusion, members: Sequence[_Member], classes: ClassSet
+) -> Conclusion:
     """No study is free of tumour while one of its series by itself reports one."""
     alone = [one for one in members if is_tumor(one.answer)]
-    if concluded.label != NO_TUMOR or not alone or concluded.probabilities is None:
+    told_none = concluded.label is not None and concluded.label == classes.no_finding
+    if not told_none or not alone or concluded.probabilities is None:
         return concluded
-    reason = f"{len(alone)} of {len(members)} series by themselves report a tumour, others none"
+    reason = (
+        f"{len(alone)} of {len(members)} series by themselves report a {classes.finding}, "
+        "others none"
+    )
     return concluded._replace(
         decision=ABSTAINED,
         label=None,
         reason=reason,
-        summary=summarize(ABSTAINED, None, concluded.probabilities),
+        summary=summarize(ABSTAINED, None, concluded.probabilities, classes=classes),
         prediction_set=None,
     )
-
-
-def _is_tumor(concluded: Conclusion) -> bool:
-    return concluded.decision == "detected" or concluded.label not in (None, NO_TUMOR)
 
 
 def _kind(members: Sequence[_Member]) -> WholeKind | None:

@@ -3,13 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import CLASSES
-
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
     """Softmax of ``logits / temperature`` over the last axis, in float64.
 
-    (..., 4) to (..., 4), each row sums to 1. Temperature scaling: Guo et al., On Calibration of
+    (..., C) to (..., C), each row sums to 1. Temperature scaling: Guo et al., On Calibration of
     Modern Neural Networks, ICML 2017. Raises ``ValueError`` unless ``temperature`` is above 0.
     """
     if not temperature > 0.0:
@@ -28,8 +26,3 @@ def percent(share: float) -> str:
     if share > 0.999:
         return ">99.9%"
     return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%"
-
-
-def label(row: NDArray[np.floating]) -> str:
-    """Name the class with the largest of 4 logits or probabilities; the first of equals."""
-    return CLASSES[int(np.argmax(row))]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from tumorlens.errors import InputError
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Decision = Literal["classified", "detected", "abstained", "rejected"]
 CLASSIFIED: Final = "classified"
@@ -37,6 +38,14 @@ class ModelIdentity(_Part, frozen=True, kw_only=True):
     name: str
     version: str
     sha256: Annotated[str, Meta(description="Hash of the ONNX file.")]
+    classes: Annotated[
+        ClassSet | None, Meta(description="Null: the four classes of the bundled networks.")
+    ] = None
+
+    @property
+    def class_set(self) -> ClassSet:
+        """The classes of the model."""
+        return self.classes or BRAIN_TUMORS
 
 
 class Pixel(_Part, frozen=True, kw_only=True):
@@ -98,7 +107,9 @@ class FailureReason(_Part, frozen=True, kw_only=True):
 
 _DECISION: Final = (
     "`classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. "
-    "`abstained`: uncertain whether there is a tumour. `rejected`: not an image to answer for."
+    "`abstained`: uncertain whether there is a tumour, or of which kind where no class means that "
+    "there is none. `rejected`: not an image to answer for. For a model of other classes: a "
+    "finding instead of a tumour."
 )
 _Label = Annotated[str | None, Meta(description="The class; null unless `classified`.")]
 _Summary = Annotated[str, Meta(description="The answer in a sentence for people.")]
@@ -106,7 +117,11 @@ _Reason = Annotated[
     str, Meta(description="Why presence or kind is not stated, in words; empty where it is.")
 ]
 _TumorProbability = Annotated[
-    _Share | None, Meta(description="Of a tumour of any kind; null where there is no answer.")
+    _Share | None,
+    Meta(
+        description="Of a tumour, or other finding, of any kind; null where there is no answer, or "
+        "no class of the model means that there is none."
+    ),
 ]
 _Probabilities = Annotated[
     dict[str, _Share] | None, Meta(description="Keyed by class; null where there is no answer.")

@@ -7,7 +7,7 @@ escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +18,20 @@ from tumorlens.inference.summary import state_of
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
-CSV_COLUMNS: Final = (
-    "path", "decision", "label", "summary", "reason", "tumor_probability", *CLASSES,
+_BEFORE: Final = ("path", "decision", "label", "summary", "reason", "tumor_probability")
+_AFTER: Final = (
     "prediction_set", "sequence", "model_name", "model_version", "model_sha256", "error_kind",
     "error_message", "slices", "finding_first", "finding_middle", "finding_last", "finding_side",
     "series_description", "series_instance_uid", "notice",
 )  # fmt: skip
+
+
+def csv_columns(classes: Sequence[str] = CLASSES) -> tuple[str, ...]:
+    """Names of the columns; one with a probability for each class of the model.
+
+    A class that is called as another column is gets ``probability_`` before its name.
+    """
+    return (*_BEFORE, *map(_class_column, classes), *_AFTER)
 
 
 def record(result: Result) -> dict[str, Any]:
@@ -45,35 +53,41 @@ def json_line(result: Result) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def csv_header() -> bytes:
+def csv_header(classes: Sequence[str] = CLASSES) -> bytes:
     """The line of column names."""
-    return _csv_line(dict(zip(CSV_COLUMNS, CSV_COLUMNS, strict=True)))
+    columns = csv_columns(classes)
+    return _csv_line(dict(zip(columns, columns, strict=True)), columns)
 
 
-def csv_line(result: Result) -> bytes:
+def csv_line(result: Result, classes: Sequence[str] = CLASSES) -> bytes:
     """One row under ``csv_header``; fields that do not apply are empty.
 
     Of a volume the answer for the whole, how many slices it has, and those of the finding.
     """
+    columns = csv_columns(classes)
     fields = {"path": result.path, "decision": state_of(result), "notice": RESEARCH_NOTICE}
     if isinstance(result, Failure):
         failure = {"error_kind": result.error.kind, "error_message": result.error.message}
-        return _csv_line(fields | failure)
+        return _csv_line(fields | failure, columns)
     model = result.model
     fields |= {
         "label": result.label or "", "summary": result.summary, "reason": result.reason,
         "prediction_set": " ".join(result.prediction_set or ()), "model_name": model.name,
         "model_version": model.version, "model_sha256": model.sha256,
     }  # fmt: skip
-    if result.probabilities is not None:
-        fields |= {name: f"{result.probabilities[name]:.{_DIGITS}f}" for name in CLASSES}
+    for name, share in (result.probabilities or {}).items():
+        fields[_class_column(name)] = f"{share:.{_DIGITS}f}"
     if result.tumor_probability is not None:
         fields["tumor_probability"] = f"{result.tumor_probability:.{_DIGITS}f}"
     if not isinstance(result, StudyPrediction) and result.sequence is not None:
         fields["sequence"] = result.sequence.name
     if isinstance(result, VolumePrediction):
         fields |= _volume_fields(result)
-    return _csv_line(fields)
+    return _csv_line(fields, columns)
+
+
+def _class_column(name: str) -> str:
+    return f"probability_{name}" if name in (*_BEFORE, *_AFTER) else name
 
 
 def _volume_fields(result: VolumePrediction) -> dict[str, str]:
@@ -91,9 +105,9 @@ def _volume_fields(result: VolumePrediction) -> dict[str, str]:
     return fields
 
 
-def _csv_line(fields: Mapping[str, str]) -> bytes:
+def _csv_line(fields: Mapping[str, str], columns: Sequence[str]) -> bytes:
     """Write ``fields`` by column, as text for a spreadsheet; those not given are empty."""
     out = io.StringIO()
     safe = {name: spreadsheet_safe(value) for name, value in fields.items()}
-    csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n").writerow(safe)
+    csv.DictWriter(out, columns, restval="", lineterminator="\n").writerow(safe)
     return out.getvalue().encode("utf-8", "backslashreplace")

@@ -34,9 +34,9 @@ class Outputs(NamedTuple):
     """What the network gives for N images."""
 
     logits: NDArray[np.float32]
-    """(N, 4), before temperature."""
+    """(N, C), before temperature; C classes."""
     cam: NDArray[np.float32]
-    """(N, 4, h, w): class activation map; its spatial mean plus the bias is the logit."""
+    """(N, C, h, w): class activation map; its spatial mean plus the bias is the logit."""
     embedding: NDArray[np.float32]
     """(N, D): pooled features, the input of the linear layer."""
     lesion: NDArray[np.float32] | None = None

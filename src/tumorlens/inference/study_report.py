@@ -31,9 +31,8 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.summary import headline, is_tumor, state_of
 from tumorlens.inference.volume import explain_slice, slice_of
-from tumorlens.labels import DISPLAY_NAMES, NO_TUMOR
 
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
@@ -114,7 +113,9 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         made=made.strftime("%Y-%m-%d %H:%M %Z"),
         percent_of=percent,
-        names=DISPLAY_NAMES,
+        classes=info.classes,
+        named=lambda names: [info.classes.display_names[name] for name in names],
+        names=info.classes.display_names,
         pictured=PICTURED,
         strip=strip,
         is_volume=lambda result: isinstance(result, VolumePrediction),
@@ -174,7 +175,9 @@ def _pictures(
 def _heatmap(
     classifier: Classifier, result: ImageAnswer, image: MedicalImage, index: int
 ) -> Heatmap | None:
-    if result.heatmap is not None or result.decision == REJECTED or result.label == NO_TUMOR:
+    if result.heatmap is not None or result.decision == REJECTED:
+        return result.heatmap
+    if result.label is not None and not is_tumor(result):
         return result.heatmap
     return explain_slice(classifier, image, index)
 
@@ -195,17 +198,23 @@ def _slice(result: ImageAnswer) -> tuple[int, str]:
 def _alone(result: VolumePrediction, index: int) -> str:
     """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
     share = result.slices[index].tumor_probability
-    return "" if share is None else f"; by itself tumour {percent(share)}"
+    word = result.model.class_set.finding
+    return "" if share is None else f"; by itself {word} {percent(share)}"
 
 
 def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
     """What each series contributes to a study's answer."""
     for one in result.members:
-        share = "no answer" if one.tumor_probability is None else percent(one.tumor_probability)
+        share = ""
+        if one.tumor_probability is not None:
+            word = result.model.class_set.finding
+            share = f"{word} {percent(one.tumor_probability)}, "
+        elif one.weight == 0:
+            share = "no answer, "
         sequence = one.sequence or "sequence not known"
         yield (
             Path(one.path).name or one.path,
-            f"{sequence}: tumour {share}, weight {one.weight:.2g}",
+            f"{sequence}: {share}weight {one.weight:.2g}",
         )
 
 

@@ -17,29 +17,29 @@ from tumorlens.inference.record import (
     Failure,
     Result,
 )
-from tumorlens.labels import DISPLAY_NAMES, NO_TUMOR
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
-STATE_NAMES: Final[dict[str, str]] = {
-    CLASSIFIED: "Classified",
-    DETECTED: "Tumour detected, kind uncertain",
-    ABSTAINED: "Abstained",
-    REJECTED: "Rejected",
-    "failed": "Failed",
-}
-"""The states of an answer as people read them: the same words as ``decision``."""
 T1_CAVEAT: Final = "On plain T1 some tumours hardly show."
 PLAIN_T1: Final = "T1"
 NAMED_FROM: Final = 0.10
 """Probability from which a kind is always named beside an uncertain one."""
 
 
+def state_name(state: str, classes: ClassSet = BRAIN_TUMORS) -> str:
+    """What ``state_of`` gives as people read it: the same words as ``decision``."""
+    if state == DETECTED:
+        return f"{classes.finding.capitalize()} detected, kind uncertain"
+    return state.capitalize()
+
+
 def headline(result: Result) -> str:
     """``Glioma``, ``No tumour``, ``Tumour detected, kind uncertain``, ``Abstained``..."""
     if isinstance(result, Failure):
-        return STATE_NAMES["failed"]
+        return state_name("failed")
+    classes = result.model.class_set
     if result.label is None:
-        return STATE_NAMES[result.decision]
-    return DISPLAY_NAMES[result.label].capitalize()
+        return state_name(result.decision, classes)
+    return _first_upper(classes.display_names[result.label])
 
 
 def state_of(result: Result) -> str:
@@ -48,8 +48,13 @@ def state_of(result: Result) -> str:
 
 
 def is_tumor(answer: Answer) -> bool:
-    """Whether a tumour is reported, its kind named or not."""
-    return answer.decision == DETECTED or (answer.label is not None and answer.label != NO_TUMOR)
+    """Whether a tumour, or what else the classes are, is reported, its kind named or not."""
+    return found(answer.decision, answer.label, answer.model.class_set)
+
+
+def found(decision: Decision, label: str | None, classes: ClassSet) -> bool:
+    """The same of the parts of an answer."""
+    return decision == DETECTED or (label is not None and label != classes.no_finding)
 
 
 def summarize(
@@ -59,19 +64,35 @@ def summarize(
     reason: str = "",
     *,
     sequence: str | None = None,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> str:
     """The answer in a sentence or two; ``sequence`` where it is known."""
     if decision == REJECTED:
         return f"Rejected: {reason}."
-    tumor = whole_percent(1.0 - probabilities[NO_TUMOR])
+    if classes.no_finding is None:
+        return _kind_alone(label, probabilities, classes)
+    word, none = classes.finding, probabilities[classes.no_finding]
+    share = whole_percent(1.0 - none)
     if decision == ABSTAINED:
-        return f"Uncertain whether there is a tumour ({tumor})."
-    if label == NO_TUMOR:
-        said = f"No tumour seen ({whole_percent(probabilities[NO_TUMOR])})."
-        return f"{said} {T1_CAVEAT}" if sequence == PLAIN_T1 else said
+        return f"Uncertain whether there is a {word} ({share})."
+    if label == classes.no_finding:
+        said = f"No {word} seen ({whole_percent(none)})."
+        plain_t1 = sequence == PLAIN_T1 and word == BRAIN_TUMORS.finding
+        return f"{said} {T1_CAVEAT}" if plain_t1 else said
+    likely = f"{word.capitalize()} likely ({share})."
+    if len(classes.kinds) == 1:  # its kind is no question
+        return _kind_alone(label, probabilities, classes)
     if decision == CLASSIFIED and label is not None:
-        return f"Tumour likely ({tumor}). Kind: {_named(label, probabilities)}."
-    return f"Tumour likely ({tumor}). Kind uncertain: {_kinds(probabilities)}."
+        return f"{likely} Kind: {_named(label, probabilities, classes)}."
+    return f"{likely} Kind uncertain: {_kinds(probabilities, classes)}."
+
+
+def _kind_alone(label: str | None, probabilities: Mapping[str, float], classes: ClassSet) -> str:
+    """The answer where whether there is anything is not asked, or says it all."""
+    if label is None:
+        return f"Kind uncertain: {_kinds(probabilities, classes)}."
+    name = _first_upper(classes.display_names[label])
+    return f"{name} likely ({whole_percent(probabilities[label])})."
 
 
 def whole_percent(share: float) -> str:
@@ -81,12 +102,17 @@ def whole_percent(share: float) -> str:
     return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
 
 
-def _kinds(probabilities: Mapping[str, float]) -> str:
+def _kinds(probabilities: Mapping[str, float], classes: ClassSet) -> str:
     """The kinds from ``NAMED_FROM`` on, the most probable first; at least one."""
-    kinds = sorted((n for n in probabilities if n != NO_TUMOR), key=lambda n: -probabilities[n])
+    kinds = [n for n in probabilities if n != classes.no_finding]
+    kinds.sort(key=lambda name: -probabilities[name])
     told = [name for name in kinds if probabilities[name] >= NAMED_FROM] or kinds[:1]
-    return ", ".join(_named(name, probabilities) for name in told)
+    return ", ".join(_named(name, probabilities, classes) for name in told)
 
 
-def _named(label: str, probabilities: Mapping[str, float]) -> str:
-    return f"{DISPLAY_NAMES[label]} {whole_percent(probabilities[label])}"
+def _named(label: str, probabilities: Mapping[str, float], classes: ClassSet) -> str:
+    return f"{classes.display_names[label]} {whole_percent(probabilities[label])}"
+
+
+def _first_upper(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -12,7 +12,7 @@ from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
-from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction, likeliest_tumor
+from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
 from tumorlens.inference.finding import describe, locate_finding
 from tumorlens.inference.record import (
     REJECTED,
@@ -30,7 +30,7 @@ from tumorlens.inference.sequence import (
     told_sequence,
 )
 from tumorlens.inference.summary import is_tumor
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import ClassSet
 
 Raw = RawPrediction | Failure
 BATCH: Final = 16
@@ -70,15 +70,16 @@ def answer_whole(
     usable = [answer for answer in answers if isinstance(answer, RawPrediction)]
     if not usable:
         raise BlankImageError(f"{image.source}: no slice holds anything")
+    classes = classifier.classes
     slices = locate_slices(image)
     counted = count_slices(answers, slices)
     rows = [
         answer.row
         if counts and isinstance(answer, RawPrediction)
-        else np.full(len(CLASSES), np.nan)
+        else np.full(len(classes), np.nan)
         for answer, counts in zip(answers, counted, strict=True)
     ]
-    found = aggregate(np.stack(rows), slices.along_mm, config)
+    found = aggregate(np.stack(rows), slices.along_mm, config, classes)
     rejected = all(answer.prediction.decision == REJECTED for answer in usable)
     rejection = usable[0].prediction.reason if rejected else ""
     told = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
@@ -86,7 +87,7 @@ def answer_whole(
     concluded = classifier.conclude(
         found.probabilities, rejection, known_sequence(told, stated), whole=whole_kind(image)
     )
-    heatmap = _heatmap(answers[found.finding[1]], found.probabilities)
+    heatmap = _heatmap(answers[found.finding[1]], classes.likeliest_kind(found.probabilities))
     whole = VolumePrediction(
         path=image.source,
         sequence=None if rejected else told,
@@ -108,7 +109,7 @@ def answer_whole(
         whole,
         finding=None,
         heatmap=None,
-        decisive_slice=image.depth // 2 if rejected else _most_suspicious(rows),
+        decisive_slice=image.depth // 2 if rejected else _most_suspicious(rows, classes),
     )
 
 
@@ -185,9 +186,9 @@ def _prepared(classifier: Classifier, image: MedicalImage) -> PreparedImage | Fa
         return Failure.of(image.source, error)
 
 
-def _most_suspicious(rows: Sequence[NDArray[np.float64]]) -> int:
+def _most_suspicious(rows: Sequence[NDArray[np.float64]], classes: ClassSet) -> int:
     """Of the slices that count."""
-    return int(np.nanargmax([1.0 - row[NO_TUMOR_INDEX] for row in rows]))
+    return int(np.nanargmax(classes.suspicion(np.stack(rows))))
 
 
 def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
@@ -198,9 +199,9 @@ def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
     return told_sequence(np.stack(logits)) if logits else None
 
 
-def _heatmap(answer: Raw, row: NDArray[np.float64]) -> Heatmap | None:
+def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
     """Of the slice that decides, for the whole's most probable kind of tumour."""
-    return None if isinstance(answer, Failure) else answer.heatmap(likeliest_tumor(row))
+    return None if isinstance(answer, Failure) else answer.heatmap(kind)
 
 
 def _stated_mm(image: MedicalImage, index: int) -> float | None:

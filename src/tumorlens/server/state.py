@@ -27,7 +27,7 @@ class State:
             "name": info.name,
             "version": info.version,
             "sha256": bundle.sha256,
-            "classes": list(info.classes),
+            "classes": list(info.classes.names),
             "parameters": info.network.parameters,
             "macs": info.network.macs,
             "image_size": info.preprocess.image_size,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.evaluation import resampling
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.labels import ANSWERABLE, CLASSES, DISPLAY_NAMES, LABEL_NAMES
+from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
 
 def said(index: int) -> str:
     """``answered glioma``."""
-    return f"answered {DISPLAY_NAMES[CLASSES[index]]}"
+    return f"answered {LABEL_NAMES[CLASSES[index]]}"
 
 
 def truth(index: int) -> str:

@@ -5,6 +5,7 @@ Standard codes are those that pydicom ships out of the standard's tables (PS3.16
 a tumour of the pituitary gland or for a computer that holds back its answer, and a code that
 cannot be confirmed is worse than none, so these are of the private scheme ``99TUMORLENS``
 (PS3.16 8.2: private designators begin with 99); a tumour also carries the standard's "Neoplasm".
+Classes of other networks carry the codes that their bundle states, or private ones too.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from tumorlens.labels import CLASSES, DISPLAY_NAMES, NO_TUMOR
+from tumorlens.labels import BRAIN_TUMORS, ClassInfo, ClassSet
 
 SCHEME: Final = "99TUMORLENS"
 
@@ -29,20 +30,7 @@ NO_UNITS: Final = codes.UCUM.NoUnits
 
 PROCEDURE: Final = Code("head-mr-class", SCHEME, "Classification of MR images of the head")
 DECISION: Final = Code("decision", SCHEME, "Decision of the classifier")
-DECISIONS: Final = {
-    "classified": Code("classified", SCHEME, "Classified: kind named, or no tumour"),
-    "detected": Code("detected", SCHEME, "Detected: a tumour, kind uncertain"),
-    "abstained": Code("abstained", SCHEME, "Abstained: presence of a tumour uncertain"),
-    "rejected": Code("rejected", SCHEME, "Rejected: not an image to answer for"),
-}
 CLASS: Final = Code("class", SCHEME, "Class found by the classifier")
-LABELS: Final = {
-    name: Code(name, SCHEME, f"Image class: {DISPLAY_NAMES[name]}") for name in CLASSES
-}
-PROBABILITIES: Final = {
-    name: Code(f"p-{name}", SCHEME, f"Probability of {DISPLAY_NAMES[name]}") for name in CLASSES
-}
-TUMOR_PROBABILITY: Final = Code("p-tumor", SCHEME, "Probability of a tumour of any kind")
 _PRESENT: Final[Code] = codes.SCT.Present
 """(52101004, SCT)."""
 _ABSENT: Final[Code] = codes.SCT.Absent
@@ -59,20 +47,73 @@ STATUS: Final = Code("status", SCHEME, "Status of this result")
 RESEARCH: Final = Code("research", SCHEME, "Research output, not for diagnosis or treatment")
 
 
-def presence(decision: str, label: str | None) -> Code | None:
-    """Whether a neoplasm is there: present, absent or indeterminate; None of a rejected image."""
-    if decision == "rejected":
+_LONGEST_MEANING: Final = 64
+"""Characters of a code's meaning (LO)."""
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, SCHEME, meaning[:_LONGEST_MEANING])
+
+
+def decision(name: str, classes: ClassSet) -> Code:
+    """The decision ``classified``, ``detected``, ``abstained`` or ``rejected``."""
+    word = classes.finding
+    nothing = "" if classes.no_finding is None else f", or no {word}"
+    unclear = "kind uncertain" if classes.no_finding is None else f"presence of a {word} uncertain"
+    meanings = {
+        "classified": f"Classified: kind named{nothing}",
+        "detected": f"Detected: a {word}, kind uncertain",
+        "abstained": f"Abstained: {unclear}",
+        "rejected": "Rejected: not an image to answer for",
+    }
+    return _private(name, meanings[name])
+
+
+def label(one: ClassInfo) -> Code:
+    """A class as the answer: the bundle's code, or a private one."""
+    if one.code is not None:
+        return Code(one.code.value, one.code.scheme, one.code.meaning)
+    return _private(one.name, f"Image class: {one.display_name}")
+
+
+def probability(one: ClassInfo) -> Code:
+    """The name of a class's probability."""
+    return _private(f"p-{one.name}", f"Probability of {one.display_name}")
+
+
+def finding_probability(classes: ClassSet) -> Code:
+    """The name of the probability of a finding of any kind."""
+    value = "p-tumor" if _is_tumor(classes) else "p-finding"
+    return _private(value, f"Probability of a {classes.finding} of any kind")
+
+
+def question(classes: ClassSet) -> Code:
+    """What is present or absent: a neoplasm, or what else the classes are."""
+    found: Code = NEOPLASM if _is_tumor(classes) else _private("finding", classes.finding)
+    return found
+
+
+def presence(decision: str, label: str | None, classes: ClassSet) -> Code | None:
+    """Whether a finding is there: present, absent or indeterminate.
+
+    None of a rejected image, and where no class means that there is none.
+    """
+    if decision == "rejected" or classes.no_finding is None:
         return None
     if decision == "abstained":
         return _INDETERMINATE
-    return _ABSENT if label == NO_TUMOR else _PRESENT
+    return _ABSENT if label == classes.no_finding else _PRESENT
 
 
-def finding_type(decision: str, label: str | None) -> Code | None:
+def finding_type(decision: str, label: str | None, classes: ClassSet) -> Code | None:
     """``Neoplasm`` where a tumour is reported, its kind named or not; else nothing."""
-    is_tumor = decision != "rejected" and presence(decision, label) == _PRESENT
+    is_tumor = _is_tumor(classes) and presence(decision, label, classes) is _PRESENT
     found: Code | None = NEOPLASM if is_tumor else None
     return found
+
+
+def _is_tumor(classes: ClassSet) -> bool:
+    return classes.finding == BRAIN_TUMORS.finding
 
 
 def site(label: str | None) -> Code:

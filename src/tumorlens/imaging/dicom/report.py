@@ -25,7 +25,7 @@ from tumorlens.imaging.dicom.derived import (
     prepared,
     uid_of,
 )
-from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
 
 SERIES_NUMBER: Final = 9101
 _LONGEST_TEXT: Final = 1024
@@ -45,6 +45,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     side: str | None = None
     """``left``, ``right`` or ``midline``; None where it is not known."""
     shown: SliceReference
+    classes: ClassSet = BRAIN_TUMORS
     notes: Sequence[str] = ()
     """Sentences for a person: which slices hold the finding, gaps, duplicates."""
 
@@ -116,7 +117,7 @@ def _group(
         tracking_identifier=sr.TrackingIdentifier(
             uid_of("answer", instance_uid), "tumorlens answer"
         ),
-        finding_type=coded.finding_type(said.decision, said.label),
+        finding_type=coded.finding_type(said.decision, said.label, said.classes),
         algorithm_id=sr.AlgorithmIdentification(
             f"tumorlens {algorithm.name}", algorithm.version, [f"model sha256 {algorithm.sha256}"]
         ),
@@ -142,18 +143,25 @@ def _site(said: Reported) -> sr.FindingSite:
 
 
 def _measurements(said: Reported) -> list[sr.Measurement]:
-    pairs = [(coded.PROBABILITIES[name], value) for name, value in said.probabilities.items()]
+    members = {one.name: one for one in said.classes.members}
+    pairs = [
+        (coded.probability(members[name]), value) for name, value in said.probabilities.items()
+    ]
     if said.tumor_probability is not None:
-        pairs.insert(0, (coded.TUMOR_PROBABILITY, said.tumor_probability))
+        pairs.insert(0, (coded.finding_probability(said.classes), said.tumor_probability))
     return [sr.Measurement(name, round(value, 6), coded.NO_UNITS) for name, value in pairs]
 
 
 def _evaluations(said: Reported) -> list[sr.QualitativeEvaluation]:
     """Status and decision; then the two levels: whether there is a tumour, and of which kind."""
-    pairs = [(coded.STATUS, coded.RESEARCH), (coded.DECISION, coded.DECISIONS[said.decision])]
-    presence = coded.presence(said.decision, said.label)
+    pairs = [
+        (coded.STATUS, coded.RESEARCH),
+        (coded.DECISION, coded.decision(said.decision, said.classes)),
+    ]
+    presence = coded.presence(said.decision, said.label, said.classes)
     if presence is not None:
-        pairs.append((coded.NEOPLASM, presence))
+        pairs.append((coded.question(said.classes), presence))
     if said.label is not None:
-        pairs.append((coded.CLASS, coded.LABELS[said.label]))
+        (member,) = (one for one in said.classes.members if one.name == said.label)
+        pairs.append((coded.CLASS, coded.label(member)))
     return [sr.QualitativeEvaluation(name, value) for name, value in pairs]
