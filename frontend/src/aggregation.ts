@@ -4,7 +4,7 @@
  *
  * 1. Probabilities are smoothed along the slice axis with a triangular window in millimetres.
  * 2. The volume is answered as its most suspicious run of neighbouring slices that span `runMm` is,
- *    on average (1 - P(notumor), smoothed).
+ *    on average (probability of a finding, smoothed).
  * 3. The finding is the slices around the run where a tumour keeps a share of its largest smoothed
  *    probability there, and its middle is their centre of mass.
  *
@@ -12,9 +12,8 @@
  */
 import { argmax } from "./postprocessing";
 import { median, roundHalfEven } from "./preprocessing";
-import { CLASSES } from "./types";
+import { BRAIN_TUMORS, suspicionOf } from "./classes";
 
-const NO_TUMOR = CLASSES.indexOf("notumor");
 const TINY_MM = 1e-6;
 
 export interface AggregationConfig {
@@ -38,14 +37,14 @@ export interface Aggregate {
 }
 
 /** Throws where no slice has an answer. `alongMm` is where each slice lies on the normal. */
-export function aggregate(table: Row[], alongMm: number[], config = DEFAULT): Aggregate {
+export function aggregate(table: Row[], alongMm: number[], config = DEFAULT, classes = BRAIN_TUMORS): Aggregate {
   const answered = table.flatMap((row, slot) => (row ? [slot] : []));
   if (answered.length === 0) throw new Error("no slice has an answer");
   const along = answered.map((slot) => alongMm[slot]);
   const smoothed = smooth(answered.map((slot) => table[slot]!), along, config.smoothingMm);
-  const run = strongestRun(smoothed, along, config.runMm);
-  const probabilities = CLASSES.map((_, name) => mean(run.map((place) => smoothed[place][name])));
-  const suspicion = smoothed.map((row) => 1 - row[NO_TUMOR]);
+  const suspicion = smoothed.map((row) => suspicionOf(row, classes));
+  const run = strongestRun(suspicion, along, config.runMm);
+  const probabilities = smoothed[0].map((_, name) => mean(run.map((place) => smoothed[place][name])));
   const strength = Array<number | null>(table.length).fill(null);
   answered.forEach((slot, place) => (strength[slot] = suspicion[place]));
   const peak = answered[run[argmax(run.map((place) => suspicion[place]))]];
@@ -53,12 +52,12 @@ export function aggregate(table: Row[], alongMm: number[], config = DEFAULT): Ag
 }
 
 /** Places of the neighbouring slices that are the most suspicious on average. */
-export function strongestRun(table: number[][], alongMm: number[], runMm: number): number[] {
-  const suspicion = table.map((row) => 1 - row[NO_TUMOR]);
+export function strongestRun(suspicion: number[], alongMm: number[], runMm: number): number[] {
+  const slices = suspicion.length;
   const apart = median(alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place])));
-  const further = apart * table.length < runMm ? table.length : roundHalfEven(runMm / Math.max(apart, TINY_MM));
-  const count = Math.min(Math.max(2, 1 + further), table.length);
-  const starts = Array.from({ length: table.length - count + 1 }, (_, start) => start);
+  const further = apart * slices < runMm ? slices : roundHalfEven(runMm / Math.max(apart, TINY_MM));
+  const count = Math.min(Math.max(2, 1 + further), slices);
+  const starts = Array.from({ length: slices - count + 1 }, (_, start) => start);
   const first = argmax(starts.map((start) => mean(suspicion.slice(start, start + count))));
   return Array.from({ length: count }, (_, place) => first + place);
 }
@@ -69,7 +68,7 @@ export function smooth(table: number[][], alongMm: number[], radiusMm: number): 
   return alongMm.map((here) => {
     const weights = alongMm.map((there) => 1 - Math.min(Math.abs(here - there), radiusMm) / radiusMm);
     const total = sum(weights);
-    return CLASSES.map((_, name) => sum(weights.map((weight, place) => weight * table[place][name])) / total);
+    return table[0].map((_, name) => sum(weights.map((weight, place) => weight * table[place][name])) / total);
   });
 }
 

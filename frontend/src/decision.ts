@@ -1,17 +1,16 @@
 /**
- * Two questions: is there a tumour, and of which kind. `tumorlens/inference/decision.py`, and the
+ * Two questions: is there a tumour, and of which kind; of classes without "no finding" only the second. `tumorlens/inference/decision.py`, and the
  * prediction sets of `tumorlens/inference/conformal.py`.
  *
  * A page that is older than the model must not answer what the model's rules would hold back, so
  * rules that are not known here are an error, never passed over.
  */
+import { BRAIN_TUMORS, displayName, kindsOf, namesOf, noFindingPlace } from "./classes";
 import { argmax } from "./postprocessing";
 import { wholePercent } from "./summary";
-import { CLASSES, type Decision, DISPLAY_NAMES } from "./types";
+import type { ClassSet, Decision } from "./types";
 
 const REFUSAL = "does not look like a slice of brain MRI";
-const NO_TUMOR = CLASSES.indexOf("notumor");
-const TUMORS = CLASSES.map((_, place) => place).filter((place) => place !== NO_TUMOR);
 const TINY = 1e-12;
 /** Probability from which a class is in every set, whatever the thresholds. */
 const NEVER_EXCLUDED_FROM = 0.1;
@@ -76,42 +75,55 @@ export function thresholdsFor(rule: DecisionRule | undefined, sequence: string |
 }
 
 /** `isHead`: whether the gate lets the picture pass. */
-export function decide(shares: number[], rule: Thresholds | undefined, isHead = true): Decided {
+export function decide(
+  shares: number[], rule: Thresholds | undefined, isHead = true, classes: ClassSet = BRAIN_TUMORS,
+): Decided {
   if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
-  const { notumor_threshold = 0, tumor_threshold = 0, kind_threshold = 0 } = rule ?? {};
-  const none = shares[NO_TUMOR];
-  if (argmax(shares) === NO_TUMOR && none >= notumor_threshold) {
-    return { decision: "classified", label: CLASSES[NO_TUMOR], reason: "" };
-  }
-  if (1 - none < tumor_threshold) {
-    const reason = `tumour ${wholePercent(1 - none)}; a tumour is reported from ${wholePercent(tumor_threshold)}, `
-      + `no tumour where its own probability is at least ${wholePercent(notumor_threshold)}`;
-    return { decision: "abstained", label: null, reason };
-  }
-  const kinds = TUMORS.map((place) => shares[place]);
-  const first = argmax(kinds);
-  const share = kinds[first] / Math.max(kinds.reduce((total, one) => total + one, 0), TINY);
-  const name = CLASSES[TUMORS[first]];
+  const { kind_threshold = 0 } = rule ?? {};
+  const stated = presence(shares, rule ?? {}, classes);
+  if (stated) return stated;
+  const place = likeliestKind(shares, classes);
+  const total = kindsOf(classes).reduce((sum, kind) => sum + shares[kind], 0);
+  const share = shares[place] / Math.max(total, TINY);
+  const name = namesOf(classes)[place];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
-  const reason = `given a tumour, ${DISPLAY_NAMES[name]} ${wholePercent(share)}; the kind is named from `
+  const given = classes.no_finding === null ? "" : `given a ${classes.finding}, `;
+  const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named from `
     + `${wholePercent(kind_threshold)}`;
-  return { decision: "detected", label: null, reason };
+  return { decision: classes.no_finding === null ? "abstained" : "detected", label: null, reason };
 }
 
-/** The most probable kind of tumour. */
-export function likeliestTumor(shares: number[]): number {
-  return TUMORS[argmax(TUMORS.map((place) => shares[place]))];
+/** The answer where nothing is found, or that is uncertain; null where the kind is asked next. */
+function presence(shares: number[], rule: Thresholds, classes: ClassSet): Decided | null {
+  const { notumor_threshold = 0, tumor_threshold = 0 } = rule;
+  const { finding, no_finding } = classes;
+  if (no_finding === null) return null;
+  const place = noFindingPlace(classes);
+  const none = shares[place];
+  if (argmax(shares) === place && none >= notumor_threshold) {
+    return { decision: "classified", label: no_finding, reason: "" };
+  }
+  if (1 - none >= tumor_threshold) return null;
+  const reason = `${finding} ${wholePercent(1 - none)}; a ${finding} is reported from ${wholePercent(tumor_threshold)}, `
+    + `no ${finding} where its own probability is at least ${wholePercent(notumor_threshold)}`;
+  return { decision: "abstained", label: null, reason };
+}
+
+/** Place of the most probable class but "no finding". */
+export function likeliestKind(shares: number[], classes: ClassSet): number {
+  const kinds = kindsOf(classes);
+  return kinds[argmax(kinds.map((place) => shares[place]))];
 }
 
 /** The classes that are not excluded, the most probable first; null without a rule for the decision. */
 export function predictionSet(
-  shares: number[], rule: ConformalThresholds | null | undefined, decision: Decision,
+  shares: number[], rule: ConformalThresholds | null | undefined, decision: Decision, classes: ClassSet = BRAIN_TUMORS,
 ): string[] | null {
   if (!rule || decision === "rejected") return null;
   const fitted = decision === "classified" ? rule.thresholds : rule.by_decision?.[decision];
   if (!fitted) return null;
   const first = argmax(shares);
-  return CLASSES.map((name, place) => ({ name, place, share: shares[place] }))
+  return namesOf(classes).map((name, place) => ({ name, place, share: shares[place] }))
     .filter(({ place, share }) => place === first || share >= Math.min(fitted[place], NEVER_EXCLUDED_FROM))
     .sort((a, b) => b.share - a.share)
     .map(({ name }) => name);

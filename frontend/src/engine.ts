@@ -1,5 +1,5 @@
 /** The page's side of the worker: promises instead of messages. */
-import type { BundleInfo } from "./network";
+import type { LoadedInfo } from "./network";
 import type { Plane } from "./preprocessing";
 import type { Result } from "./types";
 import type { Found, NamedBytes, Request } from "./worker";
@@ -35,7 +35,7 @@ export class Engine {
     return this.ask({ op: "classify", path, plane, model }, [plane.pixels.buffer as ArrayBuffer]);
   }
 
-  load(model: string): Promise<BundleInfo> {
+  load(model: string): Promise<LoadedInfo> {
     return this.ask({ op: "load", model }, []);
   }
 

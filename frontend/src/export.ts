@@ -1,6 +1,7 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
-import { CLASSES, isFailure, isVolume, NOTICE, type Prediction, type Result } from "./types";
+import { classesOf, namesOf } from "./classes";
+import { isFailure, isVolume, NOTICE, type Prediction, type Result } from "./types";
 
 const DIGITS = 1e6;
 
@@ -41,21 +42,28 @@ function roundedShares({ probabilities, tumor_probability }: Shares): Shares {
   };
 }
 
+const BEFORE = ["path", "slice", "decision", "label", "summary", "tumor_probability"];
+const AFTER = [
+  "prediction_set", "reason", "model_name", "model_version", "model_sha256", "error_kind", "error_message", "notice",
+];
+
+/** One column a class of the models that answered; one that is called as another column gets a prefix. */
 export function toCsv(items: Item[]): string {
-  const columns = [
-    "path", "slice", "decision", "label", "summary", "tumor_probability", ...CLASSES, "prediction_set", "reason",
-    "model_name", "model_version", "model_sha256", "error_kind", "error_message", "notice",
-  ];
-  return [columns, ...rows(items).map(csvRow)].map((row) => row.map(field).join(",")).join("\n") + "\n";
+  const all = rows(items);
+  const models = all.map(({ result }) => result).filter((result) => !isFailure(result));
+  const classes = [...new Set((models.length > 0 ? models : [null]).flatMap((result) => namesOf(classesOf(result))))];
+  const named = classes.map((name) => ([...BEFORE, ...AFTER].includes(name) ? `probability_${name}` : name));
+  const table = [[...BEFORE, ...named, ...AFTER], ...all.map((row) => csvRow(row, classes))];
+  return table.map((row) => row.map(field).join(",")).join("\n") + "\n";
 }
 
-function csvRow({ result, slice }: Row): string[] {
+function csvRow({ result, slice }: Row, classes: string[]): string[] {
   const place = slice === null ? "" : String(slice);
   if (isFailure(result)) {
     const { kind, message } = result.error;
-    return [result.path, place, "failed", ...Array<string>(12).fill(""), kind, message, NOTICE];
+    return [result.path, place, "failed", ...Array<string>(classes.length + 8).fill(""), kind, message, NOTICE];
   }
-  const probabilities = CLASSES.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
+  const probabilities = classes.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
   const { name, version, sha256 } = result.model;
   return [
     result.path, place, result.decision, result.label ?? "", result.summary, result.tumor_probability?.toFixed(6) ?? "",

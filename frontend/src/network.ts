@@ -1,12 +1,13 @@
 /** The bundle in the browser: the same ONNX file as everywhere, run by onnxruntime-web. */
 import * as ort from "onnxruntime-web";
-import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestTumor, predictionSet, thresholdsFor } from "./decision";
+import { BRAIN_TUMORS, classSetOf, findingProbability, namesOf } from "./classes";
+import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestKind, predictionSet, thresholdsFor } from "./decision";
 import { explain } from "./heatmap";
 import { refusalOf } from "./layout";
 import { argmax, softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
 import { summarize } from "./summary";
-import { CLASSES, type Prediction, type SequenceAnswer } from "./types";
+import type { ClassSet, Prediction, SequenceAnswer } from "./types";
 import { knownSequence, named } from "./volume";
 
 /** In the order of the output `sequence`. */
@@ -15,7 +16,8 @@ const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
 export interface BundleInfo {
   name: string;
   version: string;
-  classes: string[];
+  /** A list of names in older formats. */
+  classes: ClassSet | string[];
   preprocess: PreprocessConfig;
   temperature: number;
   decision?: DecisionRule;
@@ -27,9 +29,12 @@ export interface BundleInfo {
   files: Record<string, string>;
 }
 
+/** A bundle of any format, in the terms of the newest. */
+export type LoadedInfo = BundleInfo & { classes: ClassSet };
+
 export class Network {
   private constructor(
-    readonly info: BundleInfo,
+    readonly info: LoadedInfo,
     private readonly session: ort.InferenceSession,
     private readonly gate: ort.InferenceSession | null,
   ) {}
@@ -38,19 +43,19 @@ export class Network {
   static async load(
     info: BundleInfo, model: Uint8Array, gate: Uint8Array | null, wasm?: string,
   ): Promise<Network> {
-    if (info.classes.join() !== CLASSES.join()) throw new Error(`unknown classes: ${info.classes}`);
+    const classes = classSetOf(info.classes);
     checkRules(info);
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
     if (wasm !== undefined) ort.env.wasm.wasmPaths = { wasm };
     if (info.gate && !gate) throw new Error("the model's gate is missing");
     const open = (graph: Uint8Array) => ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
-    return new Network(info, await open(model), gate && info.gate ? await open(gate) : null);
+    return new Network({ ...info, classes }, await open(model), gate && info.gate ? await open(gate) : null);
   }
 
   /** Throws `InputError` for a plane without information. */
   async classify(path: string, plane: Plane): Promise<Prediction> {
-    const { preprocess: config, temperature } = this.info;
+    const { preprocess: config, temperature, classes } = this.info;
     const prepared = preprocess(plane, config);
     const size = config.image_size;
     const image = new ort.Tensor("float32", normalize(prepared.pixels, config), [1, 1, size, size]);
@@ -63,26 +68,31 @@ export class Network {
     const isHead = refusal === "" && await this.isHead(plane);
     const told = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
     const known = knownSequence(told);
-    const said = decide(shares, thresholdsFor(this.info.decision, known), isHead);
+    const said = decide(shares, thresholdsFor(this.info.decision, known), isHead, classes);
     const decided = refusal ? { ...said, reason: refusal } : said;
     const { decision, label, reason } = decided;
-    const probabilities = named(shares);
+    const probabilities = named(shares, classes);
     const rejected = decision === "rejected";
-    // Of a rejected picture, and where no tumour is seen, there is nothing to point at.
-    const pointed = rejected || label === "notumor" ? null : label === null ? likeliestTumor(shares) : CLASSES.indexOf(label as never);
+    const names = namesOf(classes);
+    // Of a rejected picture, and where nothing is found, there is nothing to point at.
+    const nothing = rejected || (label !== null && label === classes.no_finding);
+    const pointed = nothing ? null : label === null ? likeliestKind(shares, classes) : names.indexOf(label);
     const { height, width } = plane;
     return {
       path,
       ...decided,
-      summary: summarize(decision, label, probabilities, reason, known),
-      tumor_probability: rejected ? null : 1 - probabilities.notumor,
+      summary: summarize(decision, label, probabilities, reason, known, classes),
+      tumor_probability: rejected ? null : findingProbability(shares, classes),
       probabilities: rejected ? null : probabilities,
-      prediction_set: predictionSet(shares, this.info.prediction_sets, decision),
+      prediction_set: predictionSet(shares, this.info.prediction_sets, decision, classes),
       sequence: told,
-      model: { name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"] },
+      model: {
+        name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"],
+        classes: namesOf(classes).join() === namesOf(BRAIN_TUMORS).join() ? null : classes,
+      },
       notes: [],
       heatmap: pointed === null ? null : explain(
-        mapOf(lesion ?? cam, lesion ? 0 : pointed), (lesion ?? cam).dims[3], CLASSES[pointed], prepared.square, height, width,
+        mapOf(lesion ?? cam, lesion ? 0 : pointed), (lesion ?? cam).dims[3], names[pointed], prepared.square, height, width,
       ),
     };
   }

@@ -3,45 +3,59 @@
  * Needed where no server answers; a server's records bring their sentence along.
  */
 import { roundHalfEven } from "./preprocessing";
-import { DISPLAY_NAMES, isFailure, type Decision, type Result } from "./types";
+import { BRAIN_TUMORS, classesOf, displayName } from "./classes";
+import { type ClassSet, type Decision, isFailure, type Result } from "./types";
 
-/** The same words as `decision`. */
-export const STATE_NAMES: Record<Decision | "failed", string> = {
-  classified: "Classified",
-  detected: "Tumour detected, kind uncertain",
-  abstained: "Abstained",
-  rejected: "Rejected",
-  failed: "Failed",
-};
 const T1_CAVEAT = "On plain T1 some tumours hardly show.";
-const NO_TUMOR = "notumor";
 /** Probability from which a kind is always named beside an uncertain one. */
 const NAMED_FROM = 0.1;
+
+/** The same words as `decision`. */
+function stateName(state: Decision | "failed", classes: ClassSet): string {
+  return state === "detected" ? `${firstUpper(classes.finding)} detected, kind uncertain` : firstUpper(state);
+}
 
 /** `Glioma`, `No tumour`, or the state where nothing is classified. */
 export function headline(result: Result | null): string {
   if (result === null) return "Waiting";
-  if (isFailure(result)) return STATE_NAMES.failed;
-  if (result.label === null) return STATE_NAMES[result.decision];
-  const name = DISPLAY_NAMES[result.label] ?? result.label;
-  return name.charAt(0).toUpperCase() + name.slice(1);
+  const classes = classesOf(result);
+  if (isFailure(result)) return stateName("failed", classes);
+  return result.label === null ? stateName(result.decision, classes) : firstUpper(displayName(classes, result.label));
 }
 
+type Shares = Record<string, number>;
+
 export function summarize(
-  decision: Decision, label: string | null, shares: Record<string, number>, reason: string, sequence: string | null = null,
+  decision: Decision, label: string | null, shares: Shares, reason: string, sequence: string | null = null,
+  classes: ClassSet = BRAIN_TUMORS,
 ): string {
+  const { finding, no_finding } = classes;
   if (decision === "rejected") return `Rejected: ${reason}.`;
-  const tumor = wholePercent(1 - shares[NO_TUMOR]);
-  if (decision === "abstained") return `Uncertain whether there is a tumour (${tumor}).`;
-  if (label === NO_TUMOR) {
-    const said = `No tumour seen (${wholePercent(shares[NO_TUMOR])}).`;
-    return sequence === "T1" ? `${said} ${T1_CAVEAT}` : said;
+  if (no_finding === null) return kindAlone(label, shares, classes);
+  const found = wholePercent(1 - shares[no_finding]);
+  if (decision === "abstained") return `Uncertain whether there is a ${finding} (${found}).`;
+  if (label === no_finding) {
+    const said = `No ${finding} seen (${wholePercent(shares[no_finding])}).`;
+    return sequence === "T1" && finding === BRAIN_TUMORS.finding ? `${said} ${T1_CAVEAT}` : said;
   }
-  if (decision === "classified" && label !== null) return `Tumour likely (${tumor}). Kind: ${named(label, shares)}.`;
-  const kinds = Object.keys(shares).filter((name) => name !== NO_TUMOR).sort((a, b) => shares[b] - shares[a]);
-  const likely = kinds.filter((name) => shares[name] >= NAMED_FROM);
-  const told = likely.length > 0 ? likely : kinds.slice(0, 1);
-  return `Tumour likely (${tumor}). Kind uncertain: ${told.map((name) => named(name, shares)).join(", ")}.`;
+  if (classes.members.length === 2) return kindAlone(label, shares, classes);
+  const likely = `${firstUpper(finding)} likely (${found}).`;
+  if (decision === "classified" && label !== null) return `${likely} Kind: ${named(label, shares, classes)}.`;
+  return `${likely} Kind uncertain: ${kinds(shares, classes)}.`;
+}
+
+/** Where whether there is anything is not asked, or says it all. */
+function kindAlone(label: string | null, shares: Shares, classes: ClassSet): string {
+  if (label === null) return `Kind uncertain: ${kinds(shares, classes)}.`;
+  return `${firstUpper(displayName(classes, label))} likely (${wholePercent(shares[label])}).`;
+}
+
+/** The kinds from `NAMED_FROM` on, the most probable first; at least one. */
+function kinds(shares: Shares, classes: ClassSet): string {
+  const all = Object.keys(shares).filter((name) => name !== classes.no_finding).sort((a, b) => shares[b] - shares[a]);
+  const likely = all.filter((name) => shares[name] >= NAMED_FROM);
+  const told = likely.length > 0 ? likely : all.slice(0, 1);
+  return told.map((name) => named(name, shares, classes)).join(", ");
 }
 
 /** Never a rounded-up certainty. */
@@ -50,6 +64,10 @@ export function wholePercent(share: number): string {
   return share < 0.01 ? "<1%" : `${roundHalfEven(100 * share)}%`;
 }
 
-function named(label: string, shares: Record<string, number>): string {
-  return `${DISPLAY_NAMES[label]} ${wholePercent(shares[label])}`;
+function named(label: string, shares: Shares, classes: ClassSet): string {
+  return `${displayName(classes, label)} ${wholePercent(shares[label])}`;
+}
+
+function firstUpper(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,19 +1,8 @@
 import type { Failure, Prediction, Result, StudyPrediction, VolumePrediction } from "./record";
 
 export type {
-  Failure, Finding, Heatmap, Prediction, Result, SequenceAnswer, SlicePrediction, StudyPrediction, VolumePrediction,
+  ClassSet, Failure, Finding, Heatmap, Prediction, Result, SequenceAnswer, SlicePrediction, StudyPrediction, VolumePrediction,
 } from "./record";
-
-/** The class vocabulary, in the order of every array over classes. */
-export const CLASSES = ["glioma", "meningioma", "notumor", "pituitary"] as const;
-export type ClassName = (typeof CLASSES)[number];
-
-export const DISPLAY_NAMES: Record<string, string> = {
-  glioma: "glioma",
-  meningioma: "meningioma",
-  notumor: "no tumour",
-  pituitary: "pituitary tumour",
-};
 
 /** On everything that leaves the page. */
 export const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";

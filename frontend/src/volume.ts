@@ -1,10 +1,11 @@
 /** The answer for a volume from those of its slices: `answer_whole` in `tumorlens/inference/volume.py`. */
-import { aggregate, type Row } from "./aggregation";
+import { aggregate, DEFAULT, type Row } from "./aggregation";
 import type { Slices } from "./brain_slices";
+import { BRAIN_TUMORS, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { type ConformalThresholds, decide, type DecisionRule, predictionSet, thresholdsFor } from "./decision";
 import { summarize } from "./summary";
 import {
-  CLASSES, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
+  type ClassSet, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
   type SequenceAnswer, type SlicePrediction, type VolumePrediction,
 } from "./types";
 
@@ -16,6 +17,7 @@ export interface Rules {
   decision?: DecisionRule;
   volume_decisions?: { axial?: DecisionRule; other?: DecisionRule };
   prediction_sets?: ConformalThresholds | null;
+  classes?: ClassSet;
 }
 
 /** What is known of a volume beside its pixels. */
@@ -28,6 +30,7 @@ export function knownSequence(told: SequenceAnswer | null): string | null {
 
 export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): VolumePrediction | Failure {
   const { name, places } = facts;
+  const classes = rules.classes ?? BRAIN_TUMORS;
   const answers = results.filter((result): result is Prediction => !isFailure(result));
   if (answers.length === 0) {
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
@@ -43,26 +46,26 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
       prediction_set: null, sequence: null, finding: null, decisive_slice: Math.floor(results.length / 2), ...rest,
     };
   }
-  const rows = results.map((result, index): Row => (counted[index] ? rowOf(result) : null));
-  const found = aggregate(rows, facts.slices.alongMm);
+  const rows = results.map((result, index): Row => (counted[index] ? rowOf(result, classes) : null));
+  const found = aggregate(rows, facts.slices.alongMm, DEFAULT, classes);
   const sequence = sequenceOf(results.filter((_, index) => counted[index]));
   const known = knownSequence(sequence);
   const rule = rules.volume_decisions?.[facts.isUprightAxial ? "axial" : "other"] ?? rules.decision;
-  const { decision, label, reason } = decide(found.probabilities, thresholdsFor(rule, known));
-  const probabilities = named(found.probabilities);
-  const isTumor = decision === "detected" || (label !== null && label !== "notumor");
+  const { decision, label, reason } = decide(found.probabilities, thresholdsFor(rule, known), true, classes);
+  const probabilities = named(found.probabilities, classes);
+  const isFound = isFinding(decision, label, classes);
   return {
     path: name,
     decision,
     label,
-    summary: summarize(decision, label, probabilities, reason, known),
+    summary: summarize(decision, label, probabilities, reason, known, classes),
     reason,
-    tumor_probability: 1 - probabilities.notumor,
+    tumor_probability: findingProbability(found.probabilities, classes),
     probabilities,
-    prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decision),
+    prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decision, classes),
     sequence,
-    finding: isTumor ? findingOf(found.finding, places) : null,
-    decisive_slice: isTumor ? found.finding[1] : mostSuspicious(rows),
+    finding: isFound ? findingOf(found.finding, places) : null,
+    decisive_slice: isFound ? found.finding[1] : mostSuspicious(rows, classes),
     ...rest,
   };
 }
@@ -76,17 +79,16 @@ function countSlices(results: Result[], { inBrain }: Slices): boolean[] {
   return results.map((result) => !isFailure(result));
 }
 
-function mostSuspicious(rows: Row[]): number {
-  const none = CLASSES.indexOf("notumor");
-  const suspicion = rows.map((row) => (row ? 1 - row[none] : -1));
+function mostSuspicious(rows: Row[], classes: ClassSet): number {
+  const suspicion = rows.map((row) => (row ? suspicionOf(row, classes) : -1));
   return suspicion.indexOf(Math.max(...suspicion));
 }
 
 /** Probabilities; null without an answer. */
-function rowOf(result: Result): Row {
+function rowOf(result: Result, classes: ClassSet): Row {
   if (isFailure(result) || !result.probabilities) return null;
   const shares = result.probabilities;
-  return CLASSES.map((label) => shares[label]);
+  return namesOf(classes).map((label) => shares[label]);
 }
 
 /** What the network takes the slices for, together: the mean of what it says of each. */
@@ -99,8 +101,8 @@ function sequenceOf(results: Result[]): SequenceAnswer | null {
   return { name, probability: sum / told.length };
 }
 
-export function named(shares: number[]): Record<string, number> {
-  return Object.fromEntries(CLASSES.map((label, place) => [label, shares[place]]));
+export function named(shares: number[], classes: ClassSet = BRAIN_TUMORS): Record<string, number> {
+  return Object.fromEntries(namesOf(classes).map((label, place) => [label, shares[place]]));
 }
 
 /** What the page does not look up in the files is null. */

@@ -1,7 +1,8 @@
 /** What was found, in words first. */
 import { extent, type Item, tally, toneOf } from "../items";
 import { headline } from "../summary";
-import { type Answer, CLASSES, DISPLAY_NAMES, type Finding, isFailure, isVolume, type Result } from "../types";
+import { classesOf, displayName, shownClasses } from "../classes";
+import { type Answer, type Finding, isFailure, isVolume, type Result } from "../types";
 import { h, percent } from "./dom";
 
 export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
@@ -77,18 +78,22 @@ function place({ side, extent_mm }: Finding): string[] {
 function bars(result: Answer): HTMLElement | null {
   const probabilities = result.probabilities;
   if (!probabilities) return null;
-  const rows = CLASSES.map((name) => {
+  const classes = classesOf(result);
+  const shown = shownClasses(classes, [probabilities]);
+  const rows = shown.map((name) => {
     const share = probabilities[name] ?? 0;
     const bar = h("span", { class: "bar-fill" });
     bar.style.setProperty("--share", String(share));
     const chosen = name === result.label;
     return h(
       "li", { class: chosen ? "bar-row chosen" : "bar-row" },
-      h("span", { class: "bar-name" }, DISPLAY_NAMES[name]),
+      h("span", { class: "bar-name" }, displayName(classes, name)),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
       h("span", { class: "bar-value" }, percent(share)),
     );
   });
+  const others = classes.members.length - shown.length;
+  if (others > 0) rows.push(h("li", { class: "quiet" }, `${others} less probable classes`));
   return h("ul", { class: "bars", "aria-label": "Probabilities" }, ...rows);
 }
 
@@ -96,7 +101,7 @@ function bars(result: Answer): HTMLElement | null {
 function predictionSet(result: Answer): HTMLElement | null {
   const set = result.prediction_set;
   if (!set?.length) return null;
-  const chips = set.map((name) => h("li", { class: "chip" }, DISPLAY_NAMES[name] ?? name));
+  const chips = set.map((name) => h("li", { class: "chip" }, displayName(classesOf(result), name)));
   return h("div", { class: "set" }, h("p", { class: "quiet" }, "Not excluded:"), h("ul", { class: "chips" }, ...chips));
 }
 

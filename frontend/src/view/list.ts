@@ -1,6 +1,7 @@
 /** The pictures beside each other, with their answers. */
 import { isDone, type Item, toneOf } from "../items";
 import { headline, wholePercent } from "../summary";
+import { classesOf } from "../classes";
 import { isFailure } from "../types";
 import { h } from "./dom";
 import { thumbnail } from "./render";
@@ -36,8 +37,9 @@ function words(item: Item): string {
   const result = item.whole ?? item.results[0];
   const share = result && !isFailure(result) && result.decision !== "abstained" ? result.tumor_probability : null;
   if (share === null || !result) return headline(result);
-  const none = !isFailure(result) && result.label === "notumor";
-  return `${headline(result)} (${none ? "" : "tumour "}${wholePercent(none ? 1 - share : share)})`;
+  const { finding, no_finding } = classesOf(result);
+  const none = !isFailure(result) && result.label === no_finding;
+  return `${headline(result)} (${none ? "" : `${finding} `}${wholePercent(none ? 1 - share : share)})`;
 }
 
 function picture(item: Item): HTMLElement {

@@ -1,7 +1,8 @@
 /** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
 import { extent, heatmapOf, type Item, tally } from "../items";
 import { headline } from "../summary";
-import { CLASSES, DISPLAY_NAMES, isFailure, isVolume, type Result } from "../types";
+import { classesOf, displayName, shownClasses } from "../classes";
+import { isFailure, isVolume, type Result } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
 import { NOTICE } from "../types";
@@ -40,11 +41,12 @@ function said(result: Result | null): HTMLElement[] {
   if (isFailure(result)) return [h("p", {}, result.error.message)];
   const open = result.prediction_set ?? [];
   const shares = result.probabilities;
+  const name = (label: string) => displayName(classesOf(result), label);
   const lines = [
     result.summary,
     result.decision === "rejected" ? "" : result.reason,
-    shares && CLASSES.map((name) => `${DISPLAY_NAMES[name]} ${percent(shares[name] ?? 0)}`).join(" · "),
-    open.length > 0 && `Not excluded: ${open.map((name) => DISPLAY_NAMES[name] ?? name).join(", ")}`,
+    shares && shownClasses(classesOf(result), [shares]).map((label) => `${name(label)} ${percent(shares[label] ?? 0)}`).join(" · "),
+    open.length > 0 && `Not excluded: ${open.map(name).join(", ")}`,
     isVolume(result) && result.finding && `${extent(result.finding)}.`,
     ...result.notes,
   ];

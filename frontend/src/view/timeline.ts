@@ -1,28 +1,35 @@
 /** All slices of a volume at a glance: one row a class, as bright as it is probable. */
 import type { Item } from "../items";
-import { CLASSES, isFailure } from "../types";
+import { classesOf, displayName, shownClasses } from "../classes";
+import { isFailure } from "../types";
+import { h } from "./dom";
 
 const ROW = 15;
 
-export function drawTimeline(canvas: HTMLCanvasElement, item: Item): void {
+export function drawTimeline(canvas: HTMLCanvasElement, names: HTMLElement, item: Item): void {
+  const answers = item.results.flatMap((result) => (result && !isFailure(result) ? [result] : []));
+  const classes = classesOf(answers[0] ?? null);
+  const shown = shownClasses(classes, answers.flatMap(({ probabilities }) => (probabilities ? [probabilities] : [])));
+  names.replaceChildren(...shown.map((name) => h("li", {}, displayName(classes, name))));
+  canvas.style.height = `${shown.length * ROW}px`;
   const ratio = window.devicePixelRatio || 1;
   const width = Math.max(1, canvas.clientWidth || 300);
   canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(CLASSES.length * ROW * ratio);
+  canvas.height = Math.round(shown.length * ROW * ratio);
   const context = canvas.getContext("2d")!;
   context.scale(ratio, ratio);
   const style = getComputedStyle(canvas);
   const step = width / item.results.length;
   item.results.forEach((result, place) => {
     const probabilities = result && !isFailure(result) ? result.probabilities : null;
-    CLASSES.forEach((name, row) => {
+    shown.forEach((name, row) => {
       context.globalAlpha = probabilities ? 0.08 + 0.92 * (probabilities[name] ?? 0) : 0.05;
-      context.fillStyle = style.getPropertyValue(name === "notumor" ? "--quiet-bar" : "--accent");
+      context.fillStyle = style.getPropertyValue(name === classes.no_finding ? "--quiet-bar" : "--accent");
       context.fillRect(place * step, 1 + row * ROW, Math.max(1, step - 0.5), ROW - 3);
     });
   });
   context.globalAlpha = 1;
   context.strokeStyle = style.getPropertyValue("--ink");
   context.lineWidth = 1.5;
-  context.strokeRect(item.slice * step, 0.75, Math.max(3, step), CLASSES.length * ROW - 2);
+  context.strokeRect(item.slice * step, 0.75, Math.max(3, step), shown.length * ROW - 2);
 }

@@ -1,7 +1,8 @@
 /** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
 import { heatmapOf, type Item } from "../items";
 import { headline } from "../summary";
-import { CLASSES, DISPLAY_NAMES, type Heatmap, isFailure } from "../types";
+import { classesOf, displayName } from "../classes";
+import { type Heatmap, isFailure, type Result } from "../types";
 import { captioned } from "./caption";
 import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
@@ -36,6 +37,7 @@ export class Viewer {
   private readonly level = slider("Level", "level", 0, 1000, 1);
   private readonly width = slider("Window", "width", 1, 2000, 1);
   private readonly slices = slider("Slice", "slice", 1, 1, 1);
+  private readonly timelineNames = h("ul", { class: "timeline-names" });
   private readonly timeline = h("canvas", { class: "timeline" });
 
   constructor(root: HTMLElement, private readonly changed: () => void) {
@@ -48,10 +50,9 @@ export class Viewer {
       "div", { class: "controls" },
       this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, closer, further, reset, saved),
     );
-    const names = CLASSES.map((name) => h("li", {}, DISPLAY_NAMES[name]));
     const slices = h(
       "div", { class: "slice-control" }, this.slices.row,
-      h("div", { class: "slices-at-once", "aria-hidden": "true" }, h("ul", { class: "timeline-names" }, ...names), this.timeline),
+      h("div", { class: "slices-at-once", "aria-hidden": "true" }, this.timelineNames, this.timeline),
     );
     root.append(this.stage, slices, controls);
     this.listen();
@@ -247,7 +248,7 @@ export class Viewer {
     this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
     this.legend.replaceChildren(
       h("span", {}, "low"), h("span", { class: "legend-bar" }),
-      h("span", {}, heatmap ? "high: where the network sees tumour" : "high"),
+      h("span", {}, heatmap ? `high: where the network sees ${sought(heatmap, result)}` : "high"),
     );
     this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, heatmap === null);
     this.slices.row.parentElement!.hidden = depth < 2;
@@ -260,7 +261,7 @@ export class Viewer {
       this.width.set(Math.round(width * 1000), number(high - low), false);
       this.level.set(Math.round(level * 1000), number((low + high) / 2), false);
     }
-    if (item && depth > 1) drawTimeline(this.timeline, item);
+    if (item && depth > 1) drawTimeline(this.timeline, this.timelineNames, item);
   }
 
   /** With the answer and the notice below: the picture may be shown without this page. */
@@ -304,6 +305,12 @@ function slider(label: string, id: string, min: number, max: number, step: numbe
     value.textContent = words.split(":")[0];
   };
   return { row, input, set };
+}
+
+/** What the map points at: a tumour, or what else the classes are. */
+function sought({ label }: Heatmap, result: Result | null): string {
+  const classes = classesOf(result);
+  return classes.no_finding === null ? displayName(classes, label) : classes.finding;
 }
 
 function number(value: number): string {
