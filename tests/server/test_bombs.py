@@ -110,7 +110,8 @@ def test_a_study_past_its_deadline_keeps_what_was_answered(start: Start, picture
     assert [record["path"] for record in (*answered, late)] == [
         f"s.zip/{name}" for name in list(files)[: len(answered) + 1]
     ]
-    assert answered and all("decision" in record for record in answered)
+    assert answered
+    assert all("decision" in record for record in answered)
     assert late["error"]["kind"] == rest["error"]["kind"] == "deadline"
     unread = len(files) - len(answered) - 1
     assert rest["error"]["message"] == f"study: {unread} of its {len(files)} inputs were not read"
