@@ -237,3 +237,8 @@ def test_shipped_bundles_load(name: str) -> None:
     assert loaded.info.network.parameters < 500_000
     assert len(loaded.model) < 4 * 1024 * 1024
     tumorlens.load(name)
+
+
+def test_a_mistyped_name_is_suggested() -> None:
+    with pytest.raises(BundleError, match=r"did you mean default\?"):
+        bundle.load("defualt")

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.errors import BundleError
+from tumorlens.errors import BundleError, did_you_mean
 from tumorlens.files import read_regular
 from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
 
@@ -184,6 +184,7 @@ def load(name_or_path: str | Path = "default") -> Bundle:
         present = ", ".join(name for name in SHIPPED if _is_folder(_weights() / name)) or "none"
         raise BundleError(
             f"{name_or_path}: neither a bundled network ({present}) nor a bundle folder"
+            f"{did_you_mean(str(name_or_path), SHIPPED)}"
         )
     info = _read_info(folder)
     parts = {name: _read_part(folder, name, digest) for name, digest in info.files.items()}

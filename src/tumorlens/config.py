@@ -1,20 +1,21 @@
 """Settings as frozen structures, read strictly from TOML: an unknown key is an error."""
 
+import re
 import tomllib
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import msgspec
 from msgspec import Meta
 
-from tumorlens.errors import RecipeError
+from tumorlens.errors import RecipeError, did_you_mean
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
+_UNKNOWN_KEY: Final = re.compile("unknown field `(.+?)`")
 
 
 class PreprocessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -194,8 +195,25 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             return msgspec.convert(settings, cls)
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: {error}") from error
+        except msgspec.ValidationError as error:
+            raise RecipeError(f"{path}: {error}{_nearest_key(str(error), cls)}") from error
+
+
+def _nearest_key(message: str, recipe: type[msgspec.Struct]) -> str:
+    """A suggestion where msgspec's ``message`` is about a key that no table of a recipe has."""
+    found = _UNKNOWN_KEY.search(message)
+    return did_you_mean(found.group(1), _keys(recipe)) if found else ""
+
+
+def _keys(table: type[msgspec.Struct]) -> Iterator[str]:
+    """Names of all keys of a table of a recipe and of the tables in it."""
+    for field in msgspec.structs.fields(table):
+        yield field.name
+        for kind in (field.type, *get_args(field.type)):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                yield from _keys(kind)
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
@@ -228,8 +246,7 @@ def recipe_path(name_or_path: str | Path) -> Path:
     path = bundled.get(str(name_or_path), Path(name_or_path))
     if path.is_file():
         return path
-    near = get_close_matches(str(name_or_path), bundled, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
     raise RecipeError(
-        f"{name_or_path}: neither a bundled recipe ({', '.join(bundled)}) nor a file{hint}"
+        f"{name_or_path}: neither a bundled recipe ({', '.join(bundled)}) nor a file"
+        f"{did_you_mean(str(name_or_path), bundled)}"
     )

@@ -4,6 +4,8 @@ Each carries a ``kind``, a stable word for programs, and a message for people th
 wrong, where, and what to do. The command line turns them into one line and an exit code.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar, Final
 
 EXIT_OK: Final = 0
@@ -144,3 +146,9 @@ class MissingExtraError(TumorlensError):
     def __init__(self, what: str, extra: str) -> None:
         """Say that ``what`` needs ``pip install 'tumorlens[extra]'``."""
         super().__init__(f"{what} needs an optional part: pip install 'tumorlens[{extra}]'")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a mistyped ``name``: the nearest known one, or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -108,6 +108,8 @@ def test_import_refuses_an_incomplete_public_set(leaking: Path, tmp_path: Path) 
         ("split", "m.csv", "--protocol", "clean", "--verify", "clean"),
         ("split", "m.csv", "--verify", "clean", "--output", "x.csv"),
         ("split", "m.csv", "--ratio", "70/15/15", "--kfold", "5"),
+        ("split", "m.csv", "--folders", "--kfold", "5"),
+        ("import", "nickparvar", "--from", "x", "--output", "y.csv", "--group-from", "(x)"),
         ("audit", "m.csv"),
     ],
 )
@@ -195,6 +197,89 @@ def test_own_splits_keep_groups_together(leaking: Path, tmp_path: Path) -> None:
     assert run("split", mine, "--kfold", "3", "--output", output).exit_code == 0
     assert set(splits.load(f"{output}:1").info.counts) == {"train", "validation", "test"}
     assert "three numbers" in run("split", mine, "--ratio", "most", "--output", output).output
+
+
+def by_patient(folder: Path, *, levels: bool = False) -> None:
+    """Three pictures of each of twelve patients, below their class, or split and class."""
+    for k in range(36):
+        patient = k // 3
+        part = ("train/", "val/", "test/")[patient % 3] if levels else ""
+        file = folder / f"{part}{CLASSES[patient % 4]}" / f"p{patient:02d}" / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode.png(blobs(k)))
+
+
+def test_patients_from_folders_stay_together(tmp_path: Path) -> None:
+    by_patient(tmp_path / "set")
+    mine = tmp_path / "mine.csv"
+    start = ("import", "folder", "--from", tmp_path / "set", "--output", mine)
+    result = run(*start, "--group-from", r"/(p\d+)/")
+    assert "12 groups of 36 images." in result.output
+    assert {r.patient for r in Manifest.load(mine)} == {f"p{k:02d}" for k in range(12)}
+    result = run("split", mine, "--kfold", "3", "--stratify", "--group", "patient", "--seed", "1")
+    assert result.exit_code == 0, result.output
+    split = splits.load("mine-split", tmp_path)
+    manifest = Manifest.load(mine)
+    parts = dict(zip((r.path for r in manifest), split.parts(manifest), strict=True))
+    for patient in range(12):
+        of_patient = {part for path, part in parts.items() if f"/p{patient:02d}/" in path}
+        assert len(of_patient) == 1
+    result = run("split", mine, "--ratio", "2/1/1", "--group-from", "patients")
+    assert isinstance(result.exception, ManifestError)
+    assert str(result.exception).endswith("did you mean patient?")
+
+
+def test_near_duplicates_of_two_patients_stay_together(leaking: Path, tmp_path: Path) -> None:
+    """The last picture is the fourth, turned: neither bytes nor pixels are the same."""
+    for seed in range(4):
+        arguments = ("split", leaking, "--ratio", "2/1/1", "--seed", str(seed))
+        result = run(*arguments)
+        assert "Near-duplicates join 16 groups to 15" in result.output
+        parts = splits.load(tmp_path / "m-split").parts(Manifest.load(leaking))
+        of = {Path(r.path).stem: p for r, p in zip(Manifest.load(leaking), parts, strict=True)}
+        assert of["3"] == of["15"]
+    assert "join" not in run(*arguments, "--no-near-duplicates").output
+
+
+def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
+    by_patient(tmp_path / "set", levels=True)
+    mine = tmp_path / "mine.csv"
+    rule = ("--group-from", "folder:1")
+    start = ("import", "folder", "--from", tmp_path / "set", "--output", mine)
+    assert run(*start, *rule).exit_code == 0
+    result = run("split", mine, "--folders")
+    assert result.exit_code == 0, result.output
+    named = {"train": "train", "val": "validation", "test": "test"}
+    manifest = Manifest.load(mine)
+    split = splits.load("mine-split", tmp_path)
+    for record, part in zip(manifest, split.parts(manifest), strict=True):
+        assert named[record.path.split("/")[1]] == part
+    # A patient whose folder is also in another part is told in a line.
+    shutil.copytree(tmp_path / "set/train/glioma/p00", tmp_path / "set/test/glioma/p00")
+    run(*start, *rule)
+    result = run("split", mine, "--folders")
+    assert isinstance(result.exception, SplitError)
+    assert "1 groups are in more than one part, for example set:p00" in str(result.exception)
+    (tmp_path / "set/train").rename(tmp_path / "set/trian")
+    result = run(*start, *rule)
+    assert isinstance(result.exception, DatasetError)
+    assert "trian: is named after no split" in str(result.exception)
+
+
+def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> None:
+    result = run("split", leaking, "--folders", "--no-stratify")
+    assert result.exit_code == 0, result.output
+    assert "a tenth" in splits.load(leaking.with_name("m-split.csv")).info.description
+    counts = splits.load(leaking.with_name("m-split.csv")).info.counts
+    assert counts == {"test": 4, "train": 11, "validation": 1}
+
+
+def test_a_split_without_folders_says_so(tmp_path: Path) -> None:
+    by_patient(tmp_path / "set")
+    start = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    run(*start, "--group-from", "folder:1")
+    result = run("split", tmp_path / "m.csv", "--folders")
+    assert "does not say whether it trains, validates or tests" in str(result.exception)
 
 
 def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path: Path) -> None:

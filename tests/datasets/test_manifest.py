@@ -1,6 +1,7 @@
 """Manifests: round trips, and one clear line for what is wrong."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tumorlens.datasets.manifest import COLUMNS, Manifest, Record, join, pixel_hash, relative_path
+from tumorlens.datasets.manifest import (
+    COLUMNS,
+    Manifest,
+    Record,
+    join,
+    pixel_hash,
+    read_column,
+    relative_path,
+)
 from tumorlens.errors import ManifestError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
@@ -47,7 +56,10 @@ def test_round_trip(tmp_path: Path, suffix: str, records: list[Record]) -> None:
     file = tmp_path / f"m.{suffix}"
     Manifest(tuple(records), tmp_path).save(file)
     loaded = Manifest.load(file)
-    assert loaded.records == tuple(records)
+    # Of an image whose group is not stated, the patient is the group.
+    assert loaded.records == tuple(
+        dataclasses.replace(record, group=record.group or record.patient) for record in records
+    )
     assert loaded.folder == tmp_path.resolve()
     assert [path.name for path in tmp_path.iterdir()] == [f"m.{suffix}"]
 
@@ -66,7 +78,7 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
         ({"class": "cat"}, "row 2: class 'cat' is not one of glioma"),
         ({"class": ""}, "row 2: no class"),
         ({"path": ""}, "row 2: no path"),
-        ({"sha256": ""}, "row 2: no sha256"),
+        ({"sha256": ""}, r"row 2: no sha256, and a.png cannot be read \(No such file"),
         ({"width": "wide"}, "row 2: width 'wide' is not a number"),
     ],
 )
@@ -177,3 +189,24 @@ def test_joined_manifests_find_their_files(tmp_path: Path) -> None:
     masks = [both.mask_file(record) for record in both]
     assert [mask.read_bytes() for mask in masks if mask] == [b"mask a", b"mask b"]
     assert join(made[:1]) == made[0]
+
+
+def test_a_manifest_by_hand_needs_paths_and_classes_only(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    file = tmp_path / "m.csv"
+    file.write_text("Path;Class;Patient;Ward\na.png;glioma;P1;north\n", encoding="utf-8-sig")
+    (record,) = Manifest.load(file)
+    assert record.sha256 == hashlib.sha256(b"a").hexdigest()
+    assert record.group == record.patient == "P1"
+    assert read_column(file, "Ward") == ["north"]
+    with pytest.raises(ManifestError, match=r"no column 'wards'.*did you mean ward"):
+        read_column(file, "wards")
+    file.write_text("file,class\na.png,glioma\n")
+    with pytest.raises(ManifestError, match="no column 'path', its columns are file, class"):
+        Manifest.load(file)
+
+
+def test_the_patient_stands_in_for_the_group_of_a_single_image(tmp_path: Path) -> None:
+    file = _csv(tmp_path, group="image_0123", patient="P1")
+    assert Manifest.load(file).records[0].group == "P1"
+    assert Manifest.load(_csv(tmp_path, group="g", patient="P1")).records[0].group == "g"

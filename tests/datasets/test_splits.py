@@ -214,3 +214,36 @@ def test_patient_cv_is_clean_cv_without_unknown_patients() -> None:
     assert all(row.group.startswith("P_") for row in kept)
     assert known.info.disjoint
     assert splits.load("patient-cv:4").info.counts["test"] == known.info.counts["fold4"]
+
+
+def test_a_split_by_hand_needs_no_json(tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    rows = [("a" * 64, "glioma", "P1", "train"), ("b" * 64, "glioma", "P2", "test")]
+    text = "\r\n".join(map(";".join, (("sha256", "class", "group", "part"), *rows)))
+    file.write_bytes(text.encode("utf-8-sig"))
+    split = splits.load("own", tmp_path)
+    assert [(r.sha256, r.label, r.group, r.part) for r in split.rows] == rows
+    assert split.info.disjoint
+    file.write_text(text.replace("P2", "P1"))
+    with pytest.raises(SplitError, match="1 groups are in more than one part, for example P1"):
+        splits.load(file)
+    file.write_text(text.replace("test", "tset"))
+    with pytest.raises(SplitError, match="'tset' is no part"):
+        splits.load(file)
+
+
+def test_a_mistyped_split_is_suggested(tmp_path: Path) -> None:
+    with pytest.raises(SplitError, match=r"did you mean clean\?"):
+        splits.load("claen")
+    (tmp_path / "mine-split.csv").write_text("")
+    with pytest.raises(SplitError, match=r"did you mean mine-split\?"):
+        splits.load("mine-spilt", tmp_path)
+
+
+def test_groups_of_the_split_are_those_of_the_evaluation() -> None:
+    record = Record("a.png", "glioma", "", "a" * 64, "", 1, 1, "L", "narrow", "")
+    other = dataclasses.replace(record, sha256="b" * 64)
+    row = SplitRow("a" * 64, "glioma", "wide", "test")
+    split = splits.build("own", "", [row], disjoint=True)
+    grouped = split.grouped(Manifest((other, record), Path()))
+    assert [one.group for one in grouped] == ["narrow", "wide"]

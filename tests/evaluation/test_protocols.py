@@ -7,7 +7,7 @@ import pytest
 from tumorlens.datasets import splits
 from tumorlens.datasets.splits import SplitRow
 from tumorlens.errors import SplitError
-from tumorlens.evaluation.protocols import PAPER, load_split, protocol_of, require_part
+from tumorlens.evaluation.protocols import PAPER, protocol_of, require_part
 
 
 def folds() -> splits.Split:
@@ -17,18 +17,18 @@ def folds() -> splits.Split:
 
 def test_a_fold_of_a_split_file(tmp_path: Path) -> None:
     folds().save(tmp_path / "mine.csv")
-    split = load_split(f"{tmp_path / 'mine.csv'}:3")
+    split = splits.load(f"{tmp_path / 'mine.csv'}:3")
     parts = {row.group: row.part for row in split.rows}
     assert parts["P3"] == "test"
     assert parts["P4"] == "validation"
-    assert load_split(str(tmp_path / "mine.csv")).info.counts["fold3"] == 1
+    assert splits.load(str(tmp_path / "mine.csv")).info.counts["fold3"] == 1
 
 
 def test_shipped_splits_and_their_folds() -> None:
-    assert load_split("folder").info.name == "folder"
-    assert load_split("clean-cv:2").info.name == "clean-cv:2"
+    assert splits.load("folder").info.name == "folder"
+    assert splits.load("clean-cv:2").info.name == "clean-cv:2"
     with pytest.raises(SplitError):
-        load_split("no-such-split:1")
+        splits.load("no-such-split:1")
 
 
 def test_only_the_published_test_folder_is_comparable() -> None:

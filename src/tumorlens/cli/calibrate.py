@@ -61,8 +61,11 @@ def command(
     made = bundle.load(bundle_folder.resolve())
     done, found = calibration.calibrate(
         made,
-        ValidationSet(Manifest.load(data), splits.load(split)),
-        [ValidationSet(Manifest.load(path), splits.load(part)) for path, part in extras],
+        ValidationSet(Manifest.load(data), splits.load(split, data.parent)),
+        [
+            ValidationSet(Manifest.load(path), splits.load(part, path.parent))
+            for path, part in extras
+        ],
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
         coverage,
@@ -70,7 +73,7 @@ def command(
             HeldOutSource(
                 bundle.load(str(place)),
                 Manifest.load(path),
-                None if part == "all" else splits.load(part),
+                None if part == "all" else splits.load(part, path.parent),
             )
             for place, path, part in held_out
         ],

@@ -1,19 +1,17 @@
 """``tumorlens data``: fetch, import, audit and split image sets."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
 from tumorlens.labels import LABELS, RESEARCH_NOTICE
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
-    from tumorlens.datasets.manifest import Manifest
-    from tumorlens.datasets.splits import Split
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -25,13 +23,15 @@ _COLLECTIONS = (
     "more",
     "vs-seg-dicom",
 )
-_PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
 _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 
 
 @click.group(name="data", short_help="Import, audit and split image sets.")
 def command() -> None:
     """Fetch, import, audit and split sets of pictures."""
+
+
+command.add_command(split_command)
 
 
 @command.command(
@@ -48,6 +48,10 @@ def command() -> None:
               help="Name of the collection; by default the folder's.")  # fmt: skip
 @click.option("--map", "mapped", multiple=True, metavar="FOLDER=LABEL",
               help="For `folder`: what a folder is, such as yes=tumor.")  # fmt: skip
+@click.option("--group-from", metavar="PATTERN",
+              help="For `folder`: the patient's name in each path below DIR, as a regular "
+              "expression with the name in parentheses, or folder:N, the N-th folder above the "
+              "file.")  # fmt: skip
 @click.option("--masks", metavar="DIR", type=_FOLDER,
               help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
 @click.option(
@@ -59,6 +63,7 @@ def import_command(
     output: Path,
     source: str,
     mapped: tuple[str, ...],
+    group_from: str | None,
     masks: Path | None,
     allow_partial: bool,
 ) -> None:
@@ -66,12 +71,15 @@ def import_command(
 
     SET is `nickparvar`, the public set of 7,023 images, with known patients and folds;
     `folder`, any folder with one subfolder for each class; or one of the collections from other
-    hospitals, which have their own index.
+    hospitals, which have their own index. Folders named train, val and test above those of the
+    classes are kept as the published split.
     """
     from tumorlens.datasets import collections, importers
 
-    if image_set != "folder" and (source or mapped):
-        raise click.UsageError(f"--source and --map are for `folder`; {image_set} is known")
+    if image_set != "folder" and (source or mapped or group_from):
+        raise click.UsageError(
+            f"--source, --map and --group-from are for `folder`; {image_set} is known"
+        )
     mapping = _mapping(mapped)
     if image_set != "nickparvar" and (allow_partial or masks):
         raise click.UsageError("--allow-partial and --masks are for nickparvar")
@@ -82,21 +90,25 @@ def import_command(
             )
         elif image_set == "folder":
             manifest = importers.import_folder(
-                folder, output, source=source, mapping=mapping, progress=progress
-            )
+                folder, output, source=source, mapping=mapping, group_from=group_from,
+                progress=progress,
+            )  # fmt: skip
         else:
             manifest = collections.IMPORTERS[image_set](folder, output, progress=progress)
     if masks is not None:
         manifest = collections.with_cheng_masks(manifest, masks)
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
-    _print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
-    if image_set == "folder" and (others := importers.left_out(folder, mapping)):
+    print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
+    others = importers.left_out(folder, mapping, deep=group_from is not None)
+    if image_set == "folder" and others:
         click.echo(
             f"Left out {sum(others.values()):,} pictures of folders named after no class: "
             f"{importers.described(others)}. Use --map FOLDER=LABEL to list them.",
             err=True,
         )
+    if group_from:
+        click.echo(described_groups([record.patient for record in manifest]))
     if broken:
         click.echo(f"{broken} files cannot be decoded; see `tumorlens data audit`.", err=True)
     click.echo(f"Wrote {len(manifest):,} images to {output}")
@@ -164,7 +176,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     parts = audit.published_parts(manifest)
     if split_name is not None:
         # An incomplete set is audited as far as it is there.
-        parts = splits.load(split_name).parts(manifest, allow_partial=True)
+        parts = splits.load(split_name, manifest_path.parent).parts(manifest, allow_partial=True)
     with bar("Checking pictures") as progress:
         result = audit.audit(
             manifest, parts, manifest_name=manifest_path.name,
@@ -194,112 +206,6 @@ def _unchecked(result: "Audit") -> str:
         return "no picture is in a test part"
     parts = {part for part in result.counts if part not in ("", EXCLUDED)}
     return "" if len(parts) > 1 else "every picture is in the test part"
-
-
-@command.command(
-    name="split",
-    short_help="Write or verify a split file.",
-    epilog="Examples: tumorlens data split mine.csv --ratio 70/15/15 --output mine-split.csv; "
-    "tumorlens data split nickparvar.csv --verify clean",
-)
-@click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
-@click.option("--ratio", metavar="A/B/C", help="Write train, validation and test of this ratio.")
-@click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation of K folds.")
-@click.option("--seed", default=0, show_default=True, help="For --ratio and --kfold.")
-@click.option("--protocol", type=click.Choice(_PROTOCOLS),
-              help="Write the split of this protocol.")  # fmt: skip
-@click.option("--output", metavar="FILE", type=_IN_FILE,
-              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv or "
-              "MANIFEST-split.csv.")  # fmt: skip
-@click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
-              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
-def split_command(
-    manifest_path: Path,
-    ratio: str | None,
-    kfold: int | None,
-    seed: int,
-    protocol: str | None,
-    output: Path | None,
-    verified: str | None,
-) -> None:
-    """Write a split for MANIFEST, or verify one against it.
-
-    With --ratio and --kfold, all images of one group (column `group` of the manifest) and images
-    of identical pixels go to the same part, and classes are balanced as far as groups allow.
-    """
-    from tumorlens.datasets import splits
-    from tumorlens.datasets.manifest import Manifest
-
-    if sum(way is not None for way in (ratio, kfold, protocol, verified)) != 1:
-        raise click.UsageError("give one of --ratio, --kfold, --protocol and --verify")
-    if verified is not None and output is not None:
-        raise click.UsageError("--output is for splits that are written")
-    manifest = Manifest.load(manifest_path)
-    if verified is not None:
-        split = splits.load(verified)
-    else:
-        output = output or Path(
-            f"{protocol}.csv" if protocol else manifest_path.stem + "-split.csv"
-        )
-        split = _new_split(manifest, output.stem, ratio, kfold, protocol, seed)
-    _print_counts(manifest, split.verify_manifest(manifest), "Part")
-    _print_promise(split, manifest)
-    if output is not None:
-        split.save(output)
-        click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
-
-
-def _new_split(
-    manifest: "Manifest",
-    name: str,
-    ratio: str | None,
-    kfold: int | None,
-    protocol: str | None,
-    seed: int,
-) -> "Split":
-    from tumorlens.datasets import partition, protocols
-
-    if protocol is not None:
-        return protocols.make(manifest, protocol)
-    if kfold is not None:
-        return partition.split_in_folds(manifest, name, kfold, seed)
-    try:
-        numbers = [float(number) for number in str(ratio).split("/")]
-    except ValueError:
-        raise click.UsageError(f"--ratio {ratio}: give three numbers, as in 70/15/15") from None
-    return partition.split_by_ratio(manifest, name, numbers, seed)
-
-
-def _print_promise(split: "Split", manifest: "Manifest") -> None:
-    """Say whether groups are in two parts; ``verify_manifest`` has checked what is stated."""
-    from tumorlens.datasets.splits import crossing_groups
-
-    if split.info.disjoint:
-        click.echo(f"{split.info.name}: verified, no group is in two parts.")
-        return
-    crossing = len(crossing_groups(manifest, split.parts(manifest)))
-    click.secho(
-        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} groups or "
-        "pictures are in more than one part. For comparison with published numbers only.",
-        fg="yellow",
-    )
-
-
-def _print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:
-    """Print images by part and class."""
-    from rich.console import Console
-    from rich.table import Table
-
-    counts = Counter(zip(parts, (record.label for record in manifest), strict=True))
-    table = Table()
-    table.add_column(title)
-    shown = [label for label in LABELS if any(label == name for _, name in counts)]
-    for label in (*shown, "all"):
-        table.add_column(label, justify="right")
-    for part in sorted(set(parts)):
-        row = [counts[part, label] for label in shown]
-        table.add_row(part, *(f"{n:,}" for n in (*row, sum(row))))
-    Console().print(table)
 
 
 def _print_audit(audit: "Audit", conflicts: int) -> None:

@@ -31,8 +31,8 @@ _NamedProgress = Callable[[str], Callable[[int, int], None]]
               "several.")  # fmt: skip
 @click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
               help="A bundled split (folder, clean, clean-cv:0, br35h-tumor...) or a split "
-              "file; clean-cv or patient-cv to pool one bundle per fold; external; or "
-              "leave-one-source-out.")  # fmt: skip
+              "file, here or beside the manifest; clean-cv or patient-cv to pool one bundle per "
+              "fold; external; or leave-one-source-out.")  # fmt: skip
 @click.option("--against", multiple=True, metavar="MANIFEST", type=_MANIFEST,
               help="For external: a manifest that the bundle was trained on, to search for shared "
               "pictures; give all of them.")  # fmt: skip
@@ -97,7 +97,8 @@ def command(
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
     with _named_progress() as progress:
-        plan = _plan(classifiers, manifest, split_name, against, part, progress)
+        plan = _plan(classifiers, manifest, split_name, data, against, part, progress)
+        manifest = plan.split.grouped(manifest)
         evaluation = evaluator.evaluate_folds(
             plan.folds, manifest, part=part, sampling=sampling,
             progress=progress("scoring"), control_progress=progress("reading for controls"),
@@ -127,11 +128,13 @@ def _plan(
     classifiers: Sequence["Classifier"],
     manifest: "Manifest",
     split_name: str,
+    beside: Sequence[Path],
     against: Sequence[Path],
     part: str,
     progress: _NamedProgress,
 ) -> "EvaluationPlan":
     """Decide which bundle is scored on which images, before anything is scored."""
+    from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import folds, overlap, protocols
 
@@ -145,7 +148,7 @@ def _plan(
         trained = [Manifest.load(path) for path in against]
         overlap.require_external(only, manifest, trained, progress("searching for shared pictures"))
         return folds.external(only, manifest)
-    split = protocols.load_split(split_name)
+    split = splits.load(split_name, beside[0].parent)
     if folds.is_cross_validation(split):
         return folds.cross_validation(classifiers, split, manifest)
     only = _only(classifiers, split_name)
@@ -168,13 +171,14 @@ def _probe(
     sampling: Any,
     progress: _NamedProgress,
 ) -> "tuple[ProbeResult, ...]":
+    from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import protocols
     from tumorlens.evaluation.probes.run import probe
 
     beside = []
     for path, name in probe_with:
-        further, split = Manifest.load(path), protocols.load_split(name)
+        further, split = Manifest.load(path), splits.load(name, path.parent)
         parts = split.parts(further)
         protocols.require_part(split, parts, part)
         beside.append((further, parts))

@@ -50,9 +50,9 @@ def command(
 
     if threads:
         torch.set_num_threads(threads)
-    sets = [Extra(Manifest.load(data), splits.load(split))]
+    sets = [Extra(Manifest.load(data), splits.load(split, data.parent))]
     sets += [
-        Extra(Manifest.load(path), None if part == "all" else splits.load(part))
+        Extra(Manifest.load(path), None if part == "all" else splits.load(part, path.parent))
         for path, part in extras
     ]
     heads, near_misses = gate.load_pictures(sets, held_out, cache or default_folder())

@@ -13,7 +13,8 @@ from tumorlens.errors import MissingExtraError
 @click.option(
     "--split",
     required=True,
-    help="Split by name (folder, clean, clean-cv:K, patient-cv:K) or file.",
+    help="Split by name (folder, clean, clean-cv:K, patient-cv:K) or file, here or beside the "
+    "manifest.",
 )
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
@@ -85,11 +86,12 @@ def command(
         name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from,
         teacher=teacher,
     )  # fmt: skip
+    parts = splits.load(split, data.parent)
     chosen = TrainingData(
-        Manifest.load(data),
-        splits.load(split),
+        parts.grouped(Manifest.load(data)),
+        parts,
         [
-            Extra(Manifest.load(path), None if part == "all" else splits.load(part))
+            Extra(Manifest.load(path), None if part == "all" else splits.load(part, path.parent))
             for path, part in extras
         ],
         hold_out,

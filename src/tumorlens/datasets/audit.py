@@ -13,19 +13,19 @@ from tumorlens.datasets import controls, duplicates, findings
 from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, Progress, fingerprint
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.outliers import outliers
+from tumorlens.datasets.partition import PUBLISHED
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN
 from tumorlens.labels import CLASSES
 
 FORMAT_VERSION: Final = 1
 OWN_SPLIT: Final = "published folders"
 """Name of the split that the manifest's own ``split`` column makes."""
-_PUBLISHED: Final = {"training": TRAIN, "testing": TEST}
 _FOLD: Final = "fold"
 
 
 def published_parts(manifest: Manifest) -> list[str]:
-    """Turn the folders' own split into parts: ``train``, ``test``, or empty where unknown."""
-    return [_PUBLISHED.get(record.split, record.split) for record in manifest]
+    """Turn the folders' own split into parts; empty where unknown."""
+    return [PUBLISHED.get(record.split, record.split) for record in manifest]
 
 
 def audit(

@@ -19,9 +19,12 @@ from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
     THUMBNAIL_SIZE,
     Fingerprints,
+    Progress,
+    fingerprint,
     hamming,
     orient,
 )
+from tumorlens.datasets.manifest import Manifest
 
 MAX_DISTANCE: Final = 12
 """Differing hash bits up to which a pair is checked."""
@@ -100,6 +103,18 @@ def near_duplicates(
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     whole = table[:, [0, 1, 3, 4]].astype(np.int64)
     return Pairs(whole[:, 0], whole[:, 1], whole[:, 2], whole[:, 3], table[:, 2])
+
+
+def look_alikes(manifest: Manifest, progress: Progress | None = None) -> list[tuple[int, int]]:
+    """Pairs of rows whose pictures are the same or nearly, as the audit finds them.
+
+    Reads every picture; those that cannot be read are in no pair.
+    """
+    prints = fingerprint(manifest, progress)
+    pairs = near_duplicates(prints)
+    found = list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
+    same = identical(prints.pixel_sha256)
+    return found + [(rows[0], other) for rows in same for other in rows[1:]]
 
 
 def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -14,7 +14,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.manifest import Manifest, Record, pixel_hash, relative_path
+from tumorlens.datasets.grouping import patient_from_path, require_some
+from tumorlens.datasets.manifest import (
+    OWN_GROUP,
+    Manifest,
+    Record,
+    pixel_hash,
+    relative_path,
+)
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
@@ -35,6 +42,7 @@ NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
 
 _SPLIT_FOLDERS: Final = {
     "training": "training", "train": "training", "testing": "testing", "test": "testing",
+    "validation": "validation", "valid": "validation", "val": "validation",
 }  # fmt: skip
 _CLASS_FOLDERS: Final = {
     **{name: name for name in CLASSES},
@@ -73,19 +81,24 @@ def import_folder(
     *,
     source: str = "",
     mapping: Mapping[str, str] | None = None,
+    group_from: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """List every file below ``folder`` whose parent folder names a class.
 
-    Either ``CLASS/file`` or ``SPLIT/CLASS/file``; ``mapping`` says which label further names of
-    folders stand for. ``left_out`` tells what is not listed. A file that does not decode is listed
-    with empty pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder
-    is found. Each image is its own group unless provenance is known.
+    Either ``CLASS/file`` or ``SPLIT/CLASS/file``, where a split is one of train, val and test;
+    ``mapping`` says which label further names of folders stand for. ``group_from`` says what part
+    of the path below ``folder`` is the patient, as ``grouping.patient_from_path`` reads it; then
+    files may lie in folders below that of their class. Without it each image is its own group.
+    ``left_out`` tells what is not listed. A file that does not decode is listed with empty pixel
+    hash, for the audit to report. Raises ``DatasetError`` where no class folder is found, the
+    folder above one is no split, or the rule finds no patient.
     """
     folder = Path(folder)
     base = Path(manifest_path).resolve().parent
     labels = _labels(mapping)
-    found = list(_class_files(folder, labels))
+    patient = patient_from_path(group_from) if group_from else None
+    found = list(_class_files(folder, labels, deep=patient is not None))
     if not found:
         others = described(left_out(folder, mapping))
         raise DatasetError(
@@ -101,6 +114,10 @@ def import_folder(
             records.append(record)
             if progress is not None:
                 progress(len(records), total)
+    if group_from and patient is not None:
+        paths = [file.relative_to(folder).as_posix() for file, _, _ in found]
+        names = require_some(group_from, [patient(path) for path in paths])
+        records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
     return Manifest(tuple(records), base)
 
 
@@ -202,15 +219,24 @@ def _with_provenance(record: Record) -> Record:
     )
 
 
-def left_out(folder: str | Path, mapping: Mapping[str, str] | None = None) -> dict[str, int]:
+def _of_patient(record: Record, patient: str) -> Record:
+    if not patient:
+        return record
+    return dataclasses.replace(record, patient=patient, group=f"{record.source}:{patient}")
+
+
+def left_out(
+    folder: str | Path, mapping: Mapping[str, str] | None = None, *, deep: bool = False
+) -> dict[str, int]:
     """Pictures below ``folder`` that ``import_folder`` does not list, counted by their folder.
 
-    Their folders are named after no class; names of folders are relative to ``folder``.
+    Their folders are named after no class; names of folders are relative to ``folder``. With
+    ``deep`` their class may be that of any folder above them.
     """
     folder, labels = Path(folder), _labels(mapping)
     counts: Counter[str] = Counter()
     for file in _files(folder):
-        if _name(file.parent) not in labels and claims_picture(file.name):
+        if claims_picture(file.name) and _class_folder(file, folder, labels, deep=deep) is None:
             counts[file.parent.relative_to(folder).as_posix()] += 1
     return dict(counts)
 
@@ -246,15 +272,35 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 def _class_files(
-    folder: Path, labels: Mapping[str, str] = _CLASS_FOLDERS
+    folder: Path, labels: Mapping[str, str] = _CLASS_FOLDERS, *, deep: bool = False
 ) -> Iterable[tuple[Path, str, str]]:
     """Yield (file, split, class) below ``folder``, sorted by path."""
     for file in _files(folder):
-        label = labels.get(_name(file.parent))
-        if label is None:
-            continue
-        split = _SPLIT_FOLDERS.get(file.parent.parent.name.lower(), "")
-        yield file, split, label
+        of_class = _class_folder(file, folder, labels, deep=deep)
+        if of_class is not None:
+            yield file, _split_of(of_class, folder), labels[_name(of_class)]
+
+
+def _class_folder(
+    file: Path, folder: Path, labels: Mapping[str, str], *, deep: bool
+) -> Path | None:
+    """The folder of ``file`` that is named after a class; with ``deep`` the nearest above it."""
+    if not deep:
+        return file.parent if _name(file.parent) in labels else None
+    above = [file.parent, *file.parent.parents]
+    below = above[: above.index(folder)]
+    return next((one for one in below if _name(one) in labels), None)
+
+
+def _split_of(of_class: Path, folder: Path) -> str:
+    """What the folder above that of a class says; ``DatasetError`` where it is no known split."""
+    split = _SPLIT_FOLDERS.get(of_class.parent.name.lower(), "")
+    if not split and folder in of_class.parent.parents:
+        raise DatasetError(
+            f"{of_class.parent}: is named after no split, though it holds folders of classes; "
+            "name it train, val or test, or import it by itself, with --source"
+        )
+    return split
 
 
 def describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:
@@ -269,5 +315,5 @@ def describe(file: Path, split: str, label: str, base: Path, source: str) -> Rec
     except InputError:
         pass  # listed without pixels: the audit reports it
     path = relative_path(file, base)
-    group = f"image_{digest[:16]}"
+    group = f"{OWN_GROUP}{digest[:16]}"
     return Record(path, label, split, digest, pixels, width, height, mode, group, source)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from tumorlens.errors import ManifestError, MissingExtraError
+from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import LABELS
@@ -28,9 +28,9 @@ class Record:
     label: str
     """One of ``labels.LABELS``; column ``class``."""
     split: str
-    """Folder's split as published: ``training``, ``testing`` or empty."""
+    """Folder's split as published: ``training``, ``validation``, ``testing`` or empty."""
     sha256: str
-    """Of the file's bytes, hexadecimal."""
+    """Of the file's bytes, hexadecimal; of the file itself where the column says nothing."""
     pixel_sha256: str
     """Of the decoded gray pixels and their shape; empty where the file does not decode."""
     width: int
@@ -38,7 +38,8 @@ class Record:
     mode: str
     """How samples are stored, in Pillow's words."""
     group: str
-    """The unit that must not cross: a patient, or a cluster of near-duplicates."""
+    """The unit that must not cross: a patient, or a cluster of near-duplicates. Where the column
+    says nothing: the patient."""
     source: str
     """Primary collection the picture comes from."""
     patient: str = ""
@@ -62,7 +63,9 @@ class Record:
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record))
 COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in _FIELDS)
-_REQUIRED: Final = ("path", "class", "sha256")
+_REQUIRED: Final = ("path", "class")
+OWN_GROUP: Final = "image_"
+"""Begins the group of an image of which no patient is known; its hash follows."""
 _SEPARATORS: Final = (",", ";", "\t")
 _HINT: Final = "sep="
 """Begins a line before the columns' names that spreadsheets write and read."""
@@ -104,10 +107,10 @@ class Manifest:
     def load(cls, path: str | Path) -> Self:
         """Read a manifest; raise ``ManifestError`` naming the row and column at fault."""
         path = Path(path)
-        rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        rows = _rows(path)
+        for column in _REQUIRED:
+            _require_column(path, rows, column)
         records = tuple(_record(row, number, path) for number, row in enumerate(rows, start=2))
-        if not records:
-            raise ManifestError(f"{path}: the manifest lists no image")
         return cls(records, path.resolve().parent)
 
     def save(self, path: str | Path) -> None:
@@ -122,6 +125,16 @@ class Manifest:
             Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)
+
+
+def read_column(path: str | Path, name: str) -> list[str]:
+    """The cells of any column of a manifest file, also of one that ``Manifest`` does not know.
+
+    Raises ``ManifestError`` where there is no such column, and suggests the nearest.
+    """
+    rows = _rows(Path(path))
+    _require_column(Path(path), rows, name.strip().lower())
+    return [str(row.get(name.strip().lower()) or "").strip() for row in rows]
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:
@@ -158,6 +171,22 @@ def _moved(record: Record, home: Manifest, folder: Path) -> Record:
     )
 
 
+def _rows(path: Path) -> Sequence[dict[str, Any]]:
+    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    if not rows:
+        raise ManifestError(f"{path}: the manifest lists no image")
+    return rows
+
+
+def _require_column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> None:
+    if not any(name in row for row in rows):
+        columns = list(rows[0])
+        raise ManifestError(
+            f"{path}: has no column {name!r}, its columns are {', '.join(columns)}"
+            f"{did_you_mean(name, columns)}"
+        )
+
+
 def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
@@ -174,7 +203,23 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
+    values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
+    unknown = not values["group"] or values["group"].startswith(OWN_GROUP)
+    if unknown and values["patient"]:
+        values["group"] = values["patient"]
     return Record(**values)
+
+
+def _hash_of_file(manifest: Path, name: str, number: int) -> str:
+    """For a manifest that was written by hand."""
+    try:
+        with (manifest.parent / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise ManifestError(
+            f"{manifest}, row {number}: no sha256, and {name} cannot be read "
+            f"({getattr(error, 'strerror', error)}); paths are relative to the manifest"
+        ) from error
 
 
 def _whole(value: Any) -> int:
@@ -192,9 +237,7 @@ def _row(record: Record) -> dict[str, str | int]:
 def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
     """Rows by column, as we write them or as a spreadsheet has saved them again."""
     try:
-        text = _decoded(path.read_bytes())
-        separator, text = _separator(text)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        rows = read_table(path.read_bytes())
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -215,6 +258,12 @@ def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
         for row in rows[1:]
         if any(row)
     ]
+
+
+def read_table(data: bytes) -> list[list[str]]:
+    """Rows of a CSV file as spreadsheets save them; ``UnicodeDecodeError`` or ``csv.Error``."""
+    separator, text = _separator(_decoded(data))
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
 
 
 def _decoded(data: bytes) -> str:

@@ -1,19 +1,54 @@
 """Splits of a data set of one's own: by ratio or in folds, with patients kept together."""
 
+import dataclasses
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Self
 
-from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow, build
 from tumorlens.errors import SplitError
 
+PUBLISHED: Final = {"training": TRAIN, "validation": VALIDATION, "testing": TEST}
+"""Parts by what the manifest's ``split`` column says."""
 _PARTS: Final = (TRAIN, VALIDATION, TEST)
+_VALIDATION_SHARE: Final = 0.1
 
 
-def split_by_ratio(manifest: Manifest, name: str, ratio: Sequence[float], seed: int = 0) -> Split:
-    """Train, validation and test in about ``ratio``, classes balanced as far as groups allow.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Units:
+    """What must stay together, of N records, and whether classes are balanced."""
+
+    groups: tuple[str, ...]
+    """(N,) the unit of each record."""
+    stratify: bool = True
+    """Whether each class is shared out in the same ratio, as far as groups allow."""
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        groups: Sequence[str] | None = None,
+        pairs: Iterable[tuple[int, int]] = (),
+        *,
+        stratify: bool = True,
+    ) -> Self:
+        """Units of ``groups`` (N,), by default the manifest's, joined by ``pairs`` of rows.
+
+        Records of identical bytes or pixels are one unit in any case.
+        """
+        return cls(tuple(joined_groups(manifest.records, groups, pairs)), stratify)
+
+
+def split_by_ratio(
+    manifest: Manifest,
+    name: str,
+    ratio: Sequence[float],
+    seed: int = 0,
+    units: Units | None = None,
+) -> Split:
+    """Train, validation and test in about ``ratio``; no unit is in two parts.
 
     Raises ``SplitError`` where the ratio is not three positive numbers, or there are too few
     groups for three parts.
@@ -21,11 +56,14 @@ def split_by_ratio(manifest: Manifest, name: str, ratio: Sequence[float], seed: 
     if len(ratio) != len(_PARTS) or min(ratio) <= 0:
         raise SplitError("a ratio is three positive numbers, such as 70/15/15")
     shares = {part: value / sum(ratio) for part, value in zip(_PARTS, ratio, strict=True)}
-    return _split(manifest, name, shares, seed, "By ratio " + "/".join(f"{v:g}" for v in ratio))
+    how = "By ratio " + "/".join(f"{v:g}" for v in ratio)
+    return _split(manifest, name, shares, seed, how, units)
 
 
-def split_in_folds(manifest: Manifest, name: str, folds: int, seed: int = 0) -> Split:
-    """``fold0`` to ``foldN``, each about as large, classes balanced as far as groups allow.
+def split_in_folds(
+    manifest: Manifest, name: str, folds: int, seed: int = 0, units: Units | None = None
+) -> Split:
+    """``fold0`` to ``foldN``, each about as large; no unit is in two folds.
 
     Raises ``SplitError`` for fewer than three folds (one tests, the next validates, the others
     train), or fewer groups than folds.
@@ -33,15 +71,50 @@ def split_in_folds(manifest: Manifest, name: str, folds: int, seed: int = 0) -> 
     if folds < len(_PARTS):
         raise SplitError("a cross-validation needs at least 3 folds")
     shares = {f"fold{k}": 1 / folds for k in range(folds)}
-    return _split(manifest, name, shares, seed, f"{folds} folds")
+    return _split(manifest, name, shares, seed, f"{folds} folds", units)
 
 
-def joined_groups(records: Sequence[Record]) -> list[str]:
-    """The group of each record, where records of identical pixels count as one group.
+def split_as_published(
+    manifest: Manifest, name: str, seed: int = 0, units: Units | None = None
+) -> Split:
+    """The parts that the manifest's own ``split`` column states, from train, val and test folders.
 
-    A record without a group is its own.
+    Where no record is for validation, about a tenth of the training units are. Raises
+    ``SplitError`` where a record states no part, or a unit is in two.
     """
-    group_of = [record.group or f"image:{record.sha256}" for record in records]
+    parts = [PUBLISHED.get(record.split, "") for record in manifest]
+    if "" in parts:
+        record = manifest.records[parts.index("")]
+        raise SplitError(
+            f"{record.path}: the manifest does not say whether it trains, validates or tests "
+            f"(column split: {record.split!r}); known are {', '.join(PUBLISHED)}"
+        )
+    units = units or Units.of(manifest)
+    how = "The parts as published"
+    if VALIDATION not in parts:
+        rows = [i for i, part in enumerate(parts) if part == TRAIN]
+        labels = [manifest.records[i].label if units.stratify else "" for i in rows]
+        shares = {TRAIN: 1 - _VALIDATION_SHARE, VALIDATION: _VALIDATION_SHARE}
+        part_of = _assign([units.groups[i] for i in rows], labels, shares, seed)
+        for i in rows:
+            parts[i] = part_of[units.groups[i]]
+        how += f", a tenth of the training part validates, seed {seed}"
+    return _built(manifest, name, how, units, parts)
+
+
+def joined_groups(
+    records: Sequence[Record],
+    groups: Sequence[str] | None = None,
+    pairs: Iterable[tuple[int, int]] = (),
+) -> list[str]:
+    """The group of each record; those that share identical pixels, or a pair, count as one.
+
+    ``groups`` are used instead of the records' own. A record without a group is its own.
+    """
+    named = [record.group for record in records] if groups is None else groups
+    group_of = [
+        name or f"{OWN_GROUP}{record.sha256}" for name, record in zip(named, records, strict=True)
+    ]
     leader: dict[str, str] = {group: group for group in group_of}
 
     def root(group: str) -> str:
@@ -50,24 +123,40 @@ def joined_groups(records: Sequence[Record]) -> list[str]:
             group = leader[group]
         return group
 
+    def join(one: str, other: str) -> None:
+        one, other = root(one), root(other)
+        leader[max(one, other)] = min(one, other)
+
     first: dict[str, str] = {}
     for record, group in zip(records, group_of, strict=True):
         for key in filter(None, (record.pixel_sha256, record.sha256)):
-            one, other = root(first.setdefault(key, group)), root(group)
-            leader[max(one, other)] = min(one, other)
+            join(first.setdefault(key, group), group)
+    for left, right in pairs:
+        join(group_of[left], group_of[right])
     return [root(group) for group in group_of]
 
 
 def _split(
-    manifest: Manifest, name: str, shares: Mapping[str, float], seed: int, how: str
+    manifest: Manifest,
+    name: str,
+    shares: Mapping[str, float],
+    seed: int,
+    how: str,
+    units: Units | None,
 ) -> Split:
-    groups = joined_groups(manifest.records)
-    part_of = _assign(groups, [record.label for record in manifest], shares, seed)
+    units = units or Units.of(manifest)
+    labels = [record.label if units.stratify else "" for record in manifest]
+    part_of = _assign(units.groups, labels, shares, seed)
+    how += ("" if units.stratify else ", whatever the class") + f", seed {seed}"
+    return _built(manifest, name, how, units, [part_of[group] for group in units.groups])
+
+
+def _built(manifest: Manifest, name: str, how: str, units: Units, parts: Sequence[str]) -> Split:
     rows = [
-        SplitRow(record.sha256, record.label, group, part_of[group])
-        for record, group in zip(manifest, groups, strict=True)
+        SplitRow(record.sha256, record.label, group, part)
+        for record, group, part in zip(manifest, units.groups, parts, strict=True)
     ]
-    description = f"{how}, seed {seed}; groups and images of identical pixels never cross."
+    description = f"{how}; groups and images of identical pixels never cross."
     return build(name, description, rows, disjoint=True)
 
 

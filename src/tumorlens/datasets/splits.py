@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -18,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from tumorlens.datasets.manifest import Manifest
-from tumorlens.errors import SplitError
+from tumorlens.datasets.manifest import Manifest, read_table
+from tumorlens.errors import SplitError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 TRAIN: Final = "train"
@@ -36,6 +37,8 @@ SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES, "phantom")
 """Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
 FORMAT_VERSION: Final = 1
 _COLUMNS: Final = ("sha256", "class", "group", "part")
+_PARTS: Final = (TRAIN, VALIDATION, TEST, EXCLUDED)
+_FOLD_PART: Final = re.compile(r"fold\d+")
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,24 +78,43 @@ class Split:
         Raises ``SplitError`` where the manifest has an image that the split does not know or,
         unless ``allow_partial``, lacks one that it lists.
         """
-        waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for row in reversed(self.rows):
-            waiting[row.sha256, row.label].append(row.part)
-        order = sorted(range(len(manifest)), key=lambda i: published_order(manifest, i))
-        parts = [""] * len(manifest)
-        unknown = [i for i in order if not _take(waiting, manifest, i, parts)]
+        rows = self._rows_of(manifest)
+        unknown = [i for i, row in enumerate(rows) if row is None]
         if unknown:
             raise SplitError(
                 f"split {self.info.name}: {len(unknown)} images of the manifest are not in it, "
                 f"the first is {manifest.records[unknown[0]].path}"
             )
-        absent = sum(len(left) for left in waiting.values())
+        absent = len(self.rows) - len(rows)
         if absent and not allow_partial:
             raise SplitError(
                 f"split {self.info.name}: {absent} of its {len(self.rows)} images are not in the "
                 "manifest"
             )
-        return parts
+        return [row.part for row in rows if row is not None]
+
+    def grouped(self, manifest: Manifest) -> Manifest:
+        """``manifest`` with the groups that the split keeps together, where it knows the image.
+
+        They may be wider than the manifest's own: a split joins near-duplicates.
+        """
+        records = (
+            record if row is None else dataclasses.replace(record, group=row.group)
+            for record, row in zip(manifest, self._rows_of(manifest), strict=True)
+        )
+        return Manifest(tuple(records), manifest.folder)
+
+    def _rows_of(self, manifest: Manifest) -> "list[SplitRow | None]":
+        """The row of each record of ``manifest``; None where there is none left for it."""
+        waiting: dict[tuple[str, str], list[SplitRow]] = defaultdict(list)
+        for row in reversed(self.rows):
+            waiting[row.sha256, row.label].append(row)
+        found: list[SplitRow | None] = [None] * len(manifest)
+        for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
+            record = manifest.records[i]
+            left = waiting.get((record.sha256, record.label))
+            found[i] = left.pop() if left else None
+        return found
 
     def fold(self, test_fold: int) -> "Split":
         """Turn a cross-validation split into that of one fold: the next fold validates."""
@@ -163,10 +185,12 @@ def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool)
     return split
 
 
-def load(name_or_path: str | Path) -> Split:
+def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
     """Load a bundled split by name (``clean-cv:2`` is that of test fold 2), or a file.
 
-    Checks the CSV's hash and that no group crosses; raises ``SplitError``.
+    A file that is not there is looked for in the folder ``beside``, that of the manifest. Checks
+    the CSV's hash and that no group crosses; raises ``SplitError``. A CSV without a JSON half was
+    written by hand, and promises that no group crosses.
     """
     name, colon, fold = str(name_or_path).rpartition(":")
     if not colon:
@@ -179,16 +203,24 @@ def load(name_or_path: str | Path) -> Split:
             name,
         )
         return split.fold(_fold_number(fold, name)) if fold else split
-    place = name if fold.isdigit() else name_or_path
-    table, about = _files(place)
+    table, about = _files(name if fold.isdigit() else name_or_path)
+    if beside is not None and not table.exists():
+        table, about = beside / table, beside / about
     try:
-        split = _parse(table.read_bytes(), about.read_bytes(), str(table))
-        return split.fold(int(fold)) if fold.isdigit() else split
+        data = table.read_bytes()
+        info = about.read_bytes() if about.exists() else None
     except OSError as error:
         raise SplitError(
             f"{name_or_path}: neither a bundled split ({', '.join(SHIPPED)}) nor a split file "
-            f"that can be read ({error.strerror})"
+            f"that can be read ({error.strerror}){did_you_mean(name, _names(table.parent))}"
         ) from error
+    split = _by_hand(data, table) if info is None else _parse(data, info, str(table))
+    return split.fold(int(fold)) if fold.isdigit() else split
+
+
+def _names(folder: Path) -> list[str]:
+    """Splits that could be meant: the bundled ones, and those of a folder."""
+    return [*SHIPPED, *(path.stem for path in sorted(folder.glob("*.csv")))]
 
 
 def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
@@ -207,18 +239,6 @@ def published_order(manifest: Manifest, index: int) -> tuple[str, str, str]:
     return record.split, record.label, Path(record.path).name
 
 
-def _take(
-    waiting: dict[tuple[str, str], list[str]], manifest: Manifest, index: int, parts: list[str]
-) -> bool:
-    """Give record ``index`` the next part waiting for its bytes; False where there is none."""
-    record = manifest.records[index]
-    left = waiting.get((record.sha256, record.label))
-    if not left:
-        return False
-    parts[index] = left.pop()
-    return True
-
-
 def _files(path: str | Path) -> tuple[Path, Path]:
     """The CSV and the JSON of a split, from the name of either or of both without suffix."""
     path = Path(path)
@@ -234,22 +254,45 @@ def _to_csv(rows: Sequence[SplitRow]) -> bytes:
     return out.getvalue().encode("utf-8")
 
 
+def _by_hand(data: bytes, table: Path) -> Split:
+    """A split of which there is a CSV only."""
+    name = str(table)
+    rows = _rows(data, name)
+    known = {row.part for row in rows if row.part in _PARTS or _FOLD_PART.fullmatch(row.part)}
+    if unknown := sorted({row.part for row in rows} - known):
+        raise SplitError(
+            f"split {name}: {unknown[0]!r} is no part; parts are {', '.join(_PARTS)}, or fold0, "
+            "fold1 and so on"
+        )
+    return build(table.stem, "Written by hand.", rows, disjoint=True)
+
+
+def _rows(data: bytes, name: str) -> tuple[SplitRow, ...]:
+    try:
+        header, *lines = read_table(data)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise SplitError(f"split {name}: is not a CSV file in UTF-8 ({error})") from error
+    if tuple(header) != _COLUMNS or any(len(line) != len(_COLUMNS) for line in lines):
+        raise SplitError(f"split {name}: the CSV's columns are not {', '.join(_COLUMNS)}")
+    return tuple(SplitRow(*map(from_spreadsheet_safe, line)) for line in lines)
+
+
 def _parse(data: bytes, info: bytes, name: str) -> Split:
     try:
         about = msgspec.json.decode(info, type=SplitInfo)
     except msgspec.MsgspecError as error:
         raise SplitError(f"split {name}: its JSON half is damaged ({error})") from error
     if hashlib.sha256(data).hexdigest() != about.sha256:
-        raise SplitError(f"split {name}: the CSV was changed; its hash is not the recorded one")
+        raise SplitError(
+            f"split {name}: the CSV was changed; its hash is not the recorded one. Write the split "
+            "anew, or delete the JSON beside it to use the CSV as it is"
+        )
     if about.format_version != FORMAT_VERSION:
         raise SplitError(
             f"split {name}: format version {about.format_version} is not {FORMAT_VERSION}, the one "
             "that this tumorlens reads"
         )
-    header, *lines = csv.reader(data.decode("utf-8").splitlines())
-    if tuple(header) != _COLUMNS or any(len(line) != len(_COLUMNS) for line in lines):
-        raise SplitError(f"split {name}: the CSV's columns are not {', '.join(_COLUMNS)}")
-    rows = tuple(SplitRow(*map(from_spreadsheet_safe, line)) for line in lines)
+    rows = _rows(data, name)
     if Counter(row.part for row in rows) != about.counts:
         raise SplitError(f"split {name}: the CSV's parts are not those its JSON half counts")
     split = Split(about, rows)

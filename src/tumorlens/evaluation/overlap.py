@@ -13,14 +13,12 @@ import numpy as np
 
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import ORIENTATIONS, Progress, fingerprint
-from tumorlens.datasets.manifest import Manifest, Record, join
+from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record, join
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.folds import data_hashes
 from tumorlens.inference.classifier import Classifier
 
 _NAMED: Final = 5
-_OWN_GROUP: Final = "image_"
-"""Groups so named hold one image whose patient is not known: equal names are equal bytes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,4 +102,5 @@ def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:
 
 
 def _shared_group(record: Record) -> str:
-    return "" if record.group.startswith(_OWN_GROUP) else record.group
+    """Its patient or cluster; empty where it is an image on its own, as equal bytes tell more."""
+    return "" if record.group.startswith(OWN_GROUP) else record.group

@@ -49,14 +49,6 @@ class Protocol:
     """That, in a sentence."""
 
 
-def load_split(name_or_file: str) -> Split:
-    """Load ``NAME``, ``NAME:FOLD``, ``FILE`` or ``FILE:FOLD``; raises ``SplitError``."""
-    path, colon, fold = name_or_file.rpartition(":")
-    if not colon or not fold.isdigit() or path in splits.SHIPPED:
-        return splits.load(name_or_file)
-    return splits.load(path).fold(int(fold))
-
-
 def require_part(split: Split, parts: Sequence[str], part: str) -> None:
     """Raise ``SplitError`` where no image of the manifest is in ``part``, saying what there is."""
     if part in parts:

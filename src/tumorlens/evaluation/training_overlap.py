@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, Split, SplitInfo
 from tumorlens.evaluation import protocols
 
@@ -198,7 +198,7 @@ def subsets(overlap: Overlap) -> list[Subset]:
 
 def group_of(record: Record) -> str:
     """The unit that must not cross; an image of unknown group is a group of its own."""
-    return record.group or f"image_{record.sha256}"
+    return record.group or f"{OWN_GROUP}{record.sha256}"
 
 
 def training_overlap(

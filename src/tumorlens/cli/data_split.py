@@ -1,0 +1,187 @@
+"""``tumorlens data split``: write or verify a split file."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tumorlens.cli.progress import bar
+from tumorlens.labels import LABELS
+
+if TYPE_CHECKING:
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.datasets.partition import Units
+    from tumorlens.datasets.splits import Split
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
+
+
+@click.command(
+    name="split",
+    short_help="Write or verify a split file.",
+    epilog="Examples: tumorlens data split mine.csv --ratio 70/15/15 --group patient; "
+    "tumorlens data split nickparvar.csv --verify clean",
+)
+@click.argument("manifest_path", metavar="MANIFEST", type=_FILE)
+@click.option("--ratio", metavar="A/B/C", help="Write train, validation and test of this ratio.")
+@click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation of K folds.")
+@click.option("--folders", is_flag=True,
+              help="Write the split that the train, val and test folders make. Without a val "
+              "folder, a tenth of the training groups validates.")  # fmt: skip
+@click.option("--group", "--group-from", "group", default="group", show_default=True,
+              metavar="COLUMN|PATTERN",
+              help="What must not cross: a column of MANIFEST, such as patient; or the patient's "
+              "name in each path, as a regular expression with the name in parentheses, or "
+              "folder:N, the N-th folder above the file.")  # fmt: skip
+@click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
+              help="For --ratio and --kfold: search for pictures that are nearly the same, and "
+              "keep them together.")  # fmt: skip
+@click.option("--stratify/--no-stratify", default=True, show_default=True,
+              help="Share out each class in the same ratio, as far as groups allow.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Of the choice of groups.")
+@click.option("--protocol", type=click.Choice(_PROTOCOLS),
+              help="Write the split of this protocol of the public sets.")  # fmt: skip
+@click.option("--output", metavar="FILE", type=_FILE,
+              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv, or "
+              "MANIFEST-split.csv beside MANIFEST.")  # fmt: skip
+@click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
+              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
+def split_command(
+    manifest_path: Path,
+    ratio: str | None,
+    kfold: int | None,
+    folders: bool,
+    group: str,
+    near_duplicates: bool,
+    stratify: bool,
+    seed: int,
+    protocol: str | None,
+    output: Path | None,
+    verified: str | None,
+) -> None:
+    """Write a split for MANIFEST, or verify one against it.
+
+    All images of one group, and images of identical pixels, go to the same part. A group is what
+    --group says; near-duplicates, as `tumorlens data audit` finds them, join groups.
+    """
+    from tumorlens.datasets import partition, protocols, splits
+    from tumorlens.datasets.manifest import Manifest
+
+    ways = (ratio is not None, kfold is not None, folders, protocol is not None, bool(verified))
+    if sum(ways) != 1:
+        raise click.UsageError("give one of --ratio, --kfold, --folders, --protocol and --verify")
+    if verified is not None and output is not None:
+        raise click.UsageError("--output is for splits that are written")
+    shares = None if ratio is None else _ratio(ratio)
+    manifest = Manifest.load(manifest_path)
+    if verified is not None:
+        split = splits.load(verified, manifest_path.parent)
+        _print_split(split, manifest)
+        return
+    if protocol is not None:
+        output = output or Path(f"{protocol}.csv")
+        split = protocols.make(manifest, protocol)
+    else:
+        output = output or manifest_path.with_name(f"{manifest_path.stem}-split.csv")
+        units = _units(
+            manifest, manifest_path, group, near_duplicates and not folders, stratify=stratify
+        )
+        if folders:
+            split = partition.split_as_published(manifest, output.stem, seed, units)
+        elif kfold is not None:
+            split = partition.split_in_folds(manifest, output.stem, kfold, seed, units)
+        else:
+            split = partition.split_by_ratio(manifest, output.stem, shares or (), seed, units)
+    _print_split(split, manifest)
+    split.save(output)
+    click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
+
+
+def _ratio(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split("/")]
+    except ValueError:
+        raise click.UsageError(f"--ratio {text}: give three numbers, as in 70/15/15") from None
+
+
+def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratify: bool) -> "Units":
+    """What must stay together; says what was found."""
+    from tumorlens.datasets import duplicates, grouping
+    from tumorlens.datasets.partition import Units
+
+    # Not the column as it is: an image without a group has its patient's.
+    named = (
+        [record.group for record in manifest]
+        if rule == "group"
+        else grouping.groups_of(manifest, path, rule)
+    )
+    click.echo(described_groups([_stated(name) for name in named]))
+    pairs: list[tuple[int, int]] = []
+    if search:
+        with bar("Searching for near-duplicates") as progress:
+            pairs = duplicates.look_alikes(manifest, progress)
+    apart = Units.of(manifest, named, stratify=stratify)
+    units = Units.of(manifest, named, pairs, stratify=stratify)
+    before, after = len(set(apart.groups)), len(set(units.groups))
+    if after < before:
+        largest = Counter(units.groups).most_common(1)[0][1]
+        click.echo(
+            f"Near-duplicates join {before:,} groups to {after:,}; the largest holds {largest:,} "
+            f"of {len(manifest):,} images. `tumorlens data audit` shows them."
+        )
+    return units
+
+
+def _stated(group: str) -> str:
+    from tumorlens.datasets.manifest import OWN_GROUP
+
+    return "" if group.startswith(OWN_GROUP) else group
+
+
+def described_groups(names: Sequence[str]) -> str:
+    """How many patients or clusters are known, and of how many images none is; in a sentence."""
+    known = [name for name in names if name]
+    words = f"{len(set(known)):,} groups of {len(known):,} images"
+    if len(known) < len(names):
+        words += (
+            f"; of {len(names) - len(known):,} images no group is known: each counts as a patient "
+            "of its own, so accuracies will be too high where it is not"
+        )
+    return words + "."
+
+
+def _print_split(split: "Split", manifest: "Manifest") -> None:
+    """Check ``split`` against ``manifest`` and say what it holds and promises."""
+    from tumorlens.datasets.splits import crossing_groups
+
+    parts = split.verify_manifest(manifest)
+    print_counts(manifest, parts, "Part")
+    if split.info.disjoint:
+        click.echo(f"{split.info.name}: verified, no group is in two parts.")
+        return
+    crossing = len(crossing_groups(manifest, parts))
+    click.secho(
+        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} groups or "
+        "pictures are in more than one part. For comparison with published numbers only.",
+        fg="yellow",
+    )
+
+
+def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:
+    """Print images by part and class."""
+    from rich.console import Console
+    from rich.table import Table
+
+    counts = Counter(zip(parts, (record.label for record in manifest), strict=True))
+    table = Table()
+    table.add_column(title)
+    shown = [label for label in LABELS if any(label == name for _, name in counts)]
+    for label in (*shown, "all"):
+        table.add_column(label, justify="right")
+    for part in sorted(set(parts)):
+        row = [counts[part, label] for label in shown]
+        table.add_row(part, *(f"{n:,}" for n in (*row, sum(row))))
+    Console().print(table)

@@ -1,0 +1,81 @@
+"""Who an image is of: the patient, from its path or from a column of the manifest.
+
+Images of one patient are alike in more than the disease. A split that puts them on both sides is
+answered from memory, so the patient must be known before a set is split.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from tumorlens.datasets.manifest import Manifest, read_column
+from tumorlens.errors import DatasetError
+
+_FOLDER: Final = "folder:"
+
+PatientOf = Callable[[str], str]
+"""From an image's path, with forward slashes, to its patient; empty where the path names none."""
+
+
+def patient_from_path(rule: str) -> PatientOf:
+    """What finds the patient in a path.
+
+    ``rule`` is a regular expression, whose first named group, or else first group, is the patient,
+    or ``folder:N``: the name of the N-th folder above the file. Raises ``DatasetError`` where it is
+    neither.
+    """
+    if rule.startswith(_FOLDER):
+        return _folder(rule)
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise DatasetError(f"{rule!r} is no regular expression ({error})") from error
+    if not pattern.groups:
+        raise DatasetError(
+            f"{rule!r} does not say which part of the path is the patient: put it in parentheses, "
+            r"as in 'patient(\d+)_', or name a folder, as in folder:1"
+        )
+    group = next(iter(pattern.groupindex.values()), 1)
+
+    def patient(path: str) -> str:
+        found = pattern.search(path)
+        return (found.group(group) or "") if found else ""
+
+    return patient
+
+
+def names_column(rule: str) -> bool:
+    """Whether ``rule`` is the name of a column, not a rule for paths."""
+    return "(" not in rule and not rule.startswith(_FOLDER)
+
+
+def groups_of(manifest: Manifest, file: str | Path, rule: str) -> list[str]:
+    """The group of each record of the manifest in ``file``; empty where there is none.
+
+    ``rule`` is the name of a column, or as for ``patient_from_path``. Raises ``ManifestError``
+    where there is no such column, ``DatasetError`` where the rule finds no patient in any path.
+    """
+    if names_column(rule):
+        return read_column(file, rule)
+    patient = patient_from_path(rule)
+    return require_some(rule, [patient(record.path) for record in manifest])
+
+
+def require_some(rule: str, patients: list[str]) -> list[str]:
+    """Return ``patients``; raise ``DatasetError`` where the rule found none at all."""
+    if not any(patients):
+        raise DatasetError(f"{rule!r} finds no patient in any path")
+    return patients
+
+
+def _folder(rule: str) -> PatientOf:
+    level = rule.removeprefix(_FOLDER)
+    if not level.isdigit() or int(level) < 1:
+        raise DatasetError(f"{rule!r}: give a number from 1, the folder that holds the file")
+
+    def patient(path: str) -> str:
+        folders = PurePosixPath(path).parts[:-1]
+        return folders[-int(level)] if len(folders) >= int(level) else ""
+
+    return patient
