@@ -78,9 +78,12 @@ def test_a_clean_result(report: Path) -> None:
     assert found["trained_on_other_split"] is False
     assert found["warnings"] == []
     assert "Not a clean result" not in page
-    for text in (RESEARCH_NOTICE, "99.22%", "98.44%", "0.2829", "not comparable"):
-        assert text in page, text
+    assert RESEARCH_NOTICE in page
     assert RESEARCH_NOTICE in stdout
+    # A set of one's own: nothing of the public set's literature stands beside it.
+    for text in ("Ganguly", "98.44%", "0.2829", "comparable", "published folders"):
+        assert text not in page, text
+        assert text not in stdout, text
     assert str(report / "index.html") in stdout
 
 
@@ -99,8 +102,7 @@ def test_the_record_is_complete(report: Path, box: Path) -> None:
         assert set(found["metrics"]["per_class"][name]) == set(metrics.PER_CLASS)
     assert set(found["metrics"]["accuracy"]) == {"value", "low", "high"}
     assert set(found["controls"]) == {"hash_neighbour", "frame_classifier"}
-    assert found["paper"]["test_accuracy"] == 0.9844
-    assert found["paper"]["comparable"] is False
+    assert found["paper"] is None
     assert found["command"].startswith("tumorlens evaluate ./on-phantom --data manifest.csv")
     assert found["command"].endswith("--report report --part test --resamples 100 --seed 0")
 

@@ -34,10 +34,12 @@ def test_shipped_splits_and_their_folds() -> None:
 def test_only_the_published_test_folder_is_comparable() -> None:
     folder = splits.load("folder").info
     assert protocol_of(folder, "test").comparable
+    assert protocol_of(folder, "test").paper is PAPER
     assert not protocol_of(folder, "validation").comparable
     clean = protocol_of(splits.load("clean-cv:1").info, "test")
     assert (clean.name, clean.comparable) == ("clean", False)
     assert "Not comparable" in clean.comparison
+    assert clean.paper is PAPER
 
 
 def test_pooled_folds_and_protocols_without_a_split_file() -> None:
@@ -45,13 +47,14 @@ def test_pooled_folds_and_protocols_without_a_split_file() -> None:
     patients = protocol_of(splits.load("patient-cv:3").info, "test")
     assert (patients.name, patients.comparable) == ("patient-cv", False)
     assert "may still answer no tumour" in patients.comparison
-    assert protocol_of(folds().info, "test", "external").name == "external"
+    external = protocol_of(folds().info, "test", "external")
+    assert (external.name, external.paper) == ("external", None)
 
 
 def test_a_split_of_other_images_named_folder_is_not_the_protocol() -> None:
     rows = [SplitRow("aa", "glioma", "P1", "test")]
     other = protocol_of(splits.build("folder", "", rows, disjoint=False).info, "test")
-    assert (other.name, other.comparable) == ("other", False)
+    assert (other.name, other.comparable, other.paper) == ("other", False, None)
 
 
 def test_a_cross_validation_without_its_fold_is_explained() -> None:

@@ -75,7 +75,7 @@ def command(
     """Score BUNDLE (the name of a bundled network, or a folder) on one part of a split.
 
     The exported file is scored, the one that users run. Every number has a 95% interval from
-    resampling groups, and is shown beside two controls and the figures of the literature.
+    resampling groups, and is shown beside two controls and, on the public set, published figures.
 
     For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source: each
     is scored on images it was not trained on, and the answers are pooled.
@@ -96,7 +96,7 @@ def command(
     classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
-    with _named_progress() as progress:
+    with named_progress() as progress:
         plan = _plan(classifiers, manifest, split_name, data, against, part, progress)
         manifest = plan.split.grouped(manifest)
         evaluation = evaluator.evaluate_folds(
@@ -219,28 +219,29 @@ def _command_line(
 
     Data, split and bundles are identified by their hashes.
     """
-    words = ["tumorlens", "evaluate", *map(_portable, bundles)]
+    words = ["tumorlens", "evaluate", *map(portable, bundles)]
     for path in data:
-        words += ["--data", _portable(str(path))]
-    words += ["--split", _portable(split)]
+        words += ["--data", portable(str(path))]
+    words += ["--split", portable(split)]
     for name, value in options.items():
         if value is True:
             words.append(name)
         elif value:
             for one in [value] if isinstance(value, str) else value:
                 several = one if isinstance(one, tuple) else (one,)
-                words += [name, *map(_portable, several)]
-    words += ["--report", _portable(str(report)), "--part", part]
+                words += [name, *map(portable, several)]
+    words += ["--report", portable(str(report)), "--part", part]
     words += ["--resamples", str(resamples), "--seed", str(seed)]
     return shlex.join(words)
 
 
-def _portable(argument: str) -> str:
+def portable(argument: str) -> str:
+    """An argument as a report shows it: of an absolute path only the file name."""
     return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 @contextmanager
-def _named_progress() -> Iterator[_NamedProgress]:
+def named_progress() -> Iterator[_NamedProgress]:
     """Yield a function that makes named progress bars: on stderr, and only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

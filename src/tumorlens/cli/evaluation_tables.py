@@ -69,7 +69,6 @@ def _table(title: str) -> "Table":
 
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls and the paper."""
-    from tumorlens.evaluation.protocols import PAPER
     from tumorlens.evaluation.report import TITLES, comparison, show
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
@@ -92,9 +91,12 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     table.add_section()
     for control, accuracy in controls:
         table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
-    paper = f"{100 * PAPER.test_accuracy:.2f}%, log-loss {PAPER.test_log_loss}"
-    note = "" if setting.protocol(evaluation).comparable else "\nnot comparable"
-    table.add_row(f"{PAPER.citation}, folder", paper + note)
+    protocol = setting.protocol(evaluation)
+    if protocol.paper is not None:
+        paper = protocol.paper
+        note = "" if protocol.comparable else "\nnot comparable"
+        figures = f"{100 * paper.test_accuracy:.2f}%, log-loss {paper.test_log_loss}"
+        table.add_row(f"{paper.citation}, folder", figures + note)
     return table
 
 

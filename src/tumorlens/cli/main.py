@@ -17,6 +17,7 @@ from tumorlens.labels import RESEARCH_NOTICE
 _COMMANDS: Final = {
     "batch": "Classify an archive of any size into a Parquet dataset.",
     "calibrate": "Fit the temperature and thresholds of a bundle.",
+    "compare": "Compare bundles on one split, with paired differences.",
     "data": "Import, audit and split image sets.",
     "demo": "Audit, evaluate, classify and report on synthetic images.",
     "evaluate": "Score a bundle on a split, with intervals and controls.",

@@ -46,7 +46,12 @@ class Protocol:
     comparable: bool
     """Whether the paper's figures were taken under the same protocol on the same images."""
     comparison: str
-    """That, in a sentence."""
+    """That, in a sentence; empty for images that no paper reports on."""
+
+    @property
+    def paper(self) -> Paper | None:
+        """What the literature reports on these images; None for other images."""
+        return PAPER if self.comparison else None
 
 
 def require_part(split: Split, parts: Sequence[str], part: str) -> None:
@@ -88,7 +93,7 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
             "may still answer no tumour, and is wrong then."
         )
     else:
-        sentence = "Not comparable: other images."
+        sentence = ""
     return Protocol(name, split.description, comparable, sentence)
 
 

@@ -33,7 +33,7 @@ from tumorlens.evaluation.folds import EvaluationPlan
 from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.probes import result
 from tumorlens.evaluation.probes.result import ProbeResult
-from tumorlens.evaluation.protocols import PAPER, Protocol
+from tumorlens.evaluation.protocols import Protocol
 from tumorlens.evaluation.resampling import Estimate, rounded
 from tumorlens.evaluation.training_overlap import (
     EvaluationWarning,
@@ -319,9 +319,11 @@ def _control(control: Control) -> dict[str, Any]:
     }
 
 
-def _paper(protocol: Protocol) -> dict[str, Any]:
+def _paper(protocol: Protocol) -> dict[str, Any] | None:
+    if protocol.paper is None:
+        return None
     return {
-        **dataclasses.asdict(PAPER),
+        **dataclasses.asdict(protocol.paper),
         "protocol": "folder",
         "comparable": protocol.comparable,
         "comparison": protocol.comparison,

@@ -18,7 +18,6 @@ from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.result import ProbeResult
-from tumorlens.evaluation.protocols import PAPER
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
@@ -116,7 +115,7 @@ def write(
         warnings=warnings,
         clean=not any(warning.severe for warning in warnings),
         comparison=comparison(evaluation),
-        paper=PAPER,
+        paper=setting.protocol(evaluation).paper,
         titles=TITLES,
         definitions=metrics.DEFINITIONS,
         overall=metrics.OVERALL,

@@ -1,0 +1,155 @@
+"""``tumorlens compare``: several bundles on the same images, with paired differences."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tumorlens.evaluation.comparison import Comparison
+
+_MANIFEST = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(
+    name="compare",
+    short_help="Compare bundles on one split, with paired differences.",
+    epilog="Example: tumorlens compare default runs/mine --data mine.csv --split mine-split.csv",
+)
+@click.argument("bundles", metavar="RUN|BUNDLE...", nargs=-1, required=True)
+@click.option("--data", required=True, multiple=True, metavar="MANIFEST", type=_MANIFEST,
+              help="Manifest of the images, from `tumorlens data import`; repeat to join "
+              "several.")  # fmt: skip
+@click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
+              help="A bundled split or a split file.")  # fmt: skip
+@click.option("--part", default="test", show_default=True,
+              type=click.Choice(["test", "validation", "train"]),
+              help="Part of the split to score.")  # fmt: skip
+@click.option("--report", default="comparison", show_default=True, metavar="DIR", type=_FOLDER,
+              help="Folder for index.html, comparison.json and curves.png.")  # fmt: skip
+@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
+              help="Bootstrap resamples of patients for the intervals.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed.")
+def command(
+    bundles: tuple[str, ...],
+    data: tuple[Path, ...],
+    split_name: str,
+    part: str,
+    report: Path,
+    resamples: int,
+    seed: int,
+) -> None:
+    """Score several bundles on the same images and say what differs.
+
+    Each is the name of a bundled network, the folder of a bundle, or that of a training run. The
+    first is what the others are compared with. Differences are paired, with 95% intervals from
+    resampling patients, beside McNemar's exact test. What each bundle has seen of the images is
+    said.
+    """
+    from tumorlens import bundle as boxes
+    from tumorlens.cli.evaluate import named_progress, portable
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest, join
+    from tumorlens.evaluation import comparison, comparison_report, protocols
+    from tumorlens.evaluation.resampling import Sampling
+    from tumorlens.inference.classifier import Classifier
+
+    if len(bundles) < 2:
+        raise click.UsageError("name at least two runs or bundles to compare")
+    if len(set(bundles)) < len(bundles):
+        raise click.UsageError("a bundle is named twice")
+    made = [boxes.load(bundle_place(name)) for name in bundles]
+    names = comparison.unique_names(bundles, [one.info.name for one in made])
+    classifiers = {
+        name: Classifier(one, answer_all=True) for name, one in zip(names, made, strict=True)
+    }
+    manifest = join([Manifest.load(path) for path in data])
+    split = splits.load(split_name, data[0].parent)
+    manifest = split.grouped(manifest)
+    protocols.require_part(split, split.parts(manifest), part)
+    words = ["tumorlens", "compare", *map(portable, bundles)]
+    words += [word for path in data for word in ("--data", portable(str(path)))]
+    words += ["--split", portable(split_name), "--part", part]
+    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    with named_progress() as progress:
+        found = comparison.compare(
+            classifiers, manifest, split, part=part, sampling=Sampling(resamples, seed),
+            command=shlex.join(words), progress=progress("scoring"),
+        )  # fmt: skip
+    _show(found, comparison_report.write(report, found))
+
+
+def bundle_place(name: str) -> str:
+    """The bundle that a run's folder holds, or ``name`` as it is."""
+    folder = Path(name)
+    inside = folder / "bundle"
+    is_run = not (folder / "bundle.json").is_file() and (inside / "bundle.json").is_file()
+    return str(inside) if is_run else name
+
+
+def _show(found: "Comparison", page: Path) -> None:
+    """Print both tables, then the warnings, then the path of the report."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from tumorlens.labels import RESEARCH_NOTICE
+
+    console = Console()
+    console.print(_metrics(found))
+    console.print(_differences(found))
+    for one in found.contenders:
+        for text in one.warnings:
+            style = "yellow" if one.quotable else "red"
+            console.print(Text(f"{one.name}: {text}", style))
+    console.print(Text(f"Report: {page}"), soft_wrap=True)
+    console.print(Text(RESEARCH_NOTICE, "dim"))
+
+
+def _metrics(found: "Comparison") -> "Table":
+    from tumorlens.evaluation.comparison import COMPARED
+    from tumorlens.evaluation.report import TITLES, show
+
+    first = found.first
+    images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
+    title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
+    table = _table(f"{title} (95% intervals over groups)", [one.name for one in found.contenders])
+    for metric in COMPARED:
+        row = (show(metric, one.evaluation.estimates[metric]) for one in found.contenders)
+        table.add_row(TITLES[metric], *row)
+    return table
+
+
+def _differences(found: "Comparison") -> "Table":
+    from tumorlens.evaluation.comparison import COMPARED
+    from tumorlens.evaluation.comparison_report import show_difference, show_p
+    from tumorlens.evaluation.report import TITLES
+
+    rows = found.differences
+    table = _table(f"Difference to {found.first.name}, paired", [one.name for one in rows])
+    for metric in COMPARED:
+        table.add_row(
+            TITLES[metric], *(show_difference(metric, one.estimates[metric]) for one in rows)
+        )
+    table.add_section()
+    table.add_row("only this one right", *(str(one.only_right) for one in rows))
+    table.add_row(
+        f"only {found.first.name} right", *(str(one.only_reference_right) for one in rows)
+    )
+    table.add_row("McNemar's exact test, p", *(show_p(one.p_value) for one in rows))
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,226 @@
+"""Several bundles on the same images: metrics of each, and paired differences to the first.
+
+Two intervals that overlap do not say that two bundles are alike: both answered the same images,
+so what counts is the difference on each resample of patients. The exact test of McNemar (1947) asks
+whether one is right more often where exactly one is; it takes images as independent, which slices
+of one patient are not, so the interval of the difference is the one to rely on.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from tumorlens import __version__
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation import evaluator, metrics, resampling, selective
+from tumorlens.evaluation.evaluator import Evaluation, Progress
+from tumorlens.evaluation.record import Setting
+from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import RESEARCH_NOTICE
+
+COMPARED: Final = (
+    "accuracy", "macro_f1", "log_loss", "missed_tumor_rate", "false_alarm_rate",
+    "expected_calibration_error",
+)  # fmt: skip
+"""Metrics of the table, and those whose differences are taken."""
+_COLUMNS: Final = [metrics.NAMES.index(name) for name in COMPARED]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contender:
+    """One bundle and what it answered."""
+
+    name: str
+    evaluation: Evaluation
+    setting: Setting
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be known of its numbers: which of these images it has seen, above all."""
+        return [warning.text for warning in self.setting.warnings(self.evaluation)]
+
+    @property
+    def quotable(self) -> bool:
+        """Whether the images are new to it, as far as hashes and groups show."""
+        return not any(warning.severe for warning in self.setting.warnings(self.evaluation))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Difference:
+    """One bundle against the first, on the same images."""
+
+    name: str
+    reference: str
+    estimates: Mapping[str, Estimate]
+    """This bundle's metric less that of the reference, keyed by ``COMPARED``."""
+    only_right: int
+    """Images that this bundle answers rightly and the reference does not."""
+    only_reference_right: int
+    p_value: float
+    """Of McNemar's exact test, two-sided; not corrected for the number of comparisons."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """All bundles on one part of one split, the reference first."""
+
+    contenders: tuple[Contender, ...]
+    differences: tuple[Difference, ...]
+    """One for each bundle but the first."""
+    command: str
+
+    @property
+    def first(self) -> Contender:
+        """What the others are compared with."""
+        return self.contenders[0]
+
+
+def compare(
+    classifiers: Mapping[str, Classifier],
+    manifest: Manifest,
+    split: Split,
+    *,
+    part: str,
+    sampling: Sampling = resampling.DEFAULT,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Comparison:
+    """Score each of ``classifiers``, keyed by the name to show, on the images in ``part``.
+
+    Raises ``EvaluationError`` where there are fewer than two, or their classes differ.
+    """
+    _require_same_classes(classifiers)
+    parts = split.parts(manifest)
+    contenders = []
+    for done, (name, classifier) in enumerate(classifiers.items()):
+        told = _part_of(progress, done, len(classifiers)) if progress else None
+        evaluation = evaluator.evaluate(
+            classifier, manifest, parts, part=part, with_controls=False, sampling=sampling,
+            progress=told,
+        )  # fmt: skip
+        setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
+        contenders.append(Contender(name, evaluation, setting))
+    first, *others = contenders
+    return Comparison(
+        tuple(contenders), tuple(_difference(one, first, sampling) for one in others), command
+    )
+
+
+def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Exact two-sided p-value for correctness (N,) of two classifiers of the same images.
+
+    1 where they are never right apart.
+    """
+    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
+    apart = only_one + only_other
+    return float(binomtest(only_one, apart, 0.5).pvalue) if apart else 1.0
+
+
+def as_dict(found: Comparison) -> dict[str, Any]:
+    """JSON types; every metric is ``{"value", "low", "high"}``."""
+    evaluation, setting = found.first.evaluation, found.first.setting
+    return {
+        "tumorlens": __version__,
+        "notice": RESEARCH_NOTICE,
+        "command": found.command,
+        "split": {"name": setting.split.name, "sha256": setting.split.sha256},
+        "part": evaluation.part,
+        "data_sha256": setting.data_sha256,
+        "n": len(evaluation.records),
+        "n_groups": len(set(evaluation.groups)),
+        "interval": {
+            "level": resampling.LEVEL,
+            "method": "cluster bootstrap over groups, percentile",
+            "resamples": evaluation.sampling.resamples,
+            "seed": evaluation.sampling.seed,
+        },
+        "bundles": [_contender(one) for one in found.contenders],
+        "differences": [_difference_dict(one) for one in found.differences],
+        "definitions": {name: metrics.DEFINITIONS[name] for name in COMPARED},
+    }
+
+
+def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
+    if len(classifiers) < 2:
+        raise EvaluationError("a comparison needs at least two bundles")
+    (first, classes), *others = (
+        (name, one.bundle.info.classes.names) for name, one in classifiers.items()
+    )
+    for name, own in others:
+        if own != classes:
+            raise EvaluationError(
+                f"bundles {first} and {name} do not answer the same question: their classes are "
+                f"{', '.join(classes)} and {', '.join(own)}"
+            )
+
+
+def _part_of(progress: Progress, done: int, total: int) -> Progress:
+    return lambda more, images: progress(done * images + more, total * images)
+
+
+def _difference(one: Contender, first: Contender, sampling: Sampling) -> Difference:
+    own, reference = one.evaluation, first.evaluation
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        pair = [
+            metrics.measure(found.labels, found.probabilities, weights)[:, _COLUMNS]
+            for found in (own, reference)
+        ]
+        return pair[0] - pair[1]
+
+    estimates = resampling.bootstrap(statistic, own.groups, sampling)
+    return Difference(
+        one.name,
+        first.name,
+        dict(zip(COMPARED, estimates, strict=True)),
+        int((own.correct & ~reference.correct).sum()),
+        int((reference.correct & ~own.correct).sum()),
+        mcnemar(own.correct, reference.correct),
+    )
+
+
+def _contender(one: Contender) -> dict[str, Any]:
+    info, evaluation = one.setting.bundle.info, one.evaluation
+    seen = one.setting.training_overlap(evaluation)
+    return {
+        "name": one.name,
+        "version": info.version,
+        "model_sha256": one.setting.bundle.sha256,
+        "parameters": info.network.parameters,
+        "metrics": {name: rounded(evaluation.estimates[name]) for name in COMPARED},
+        "selective": selective.as_dict(evaluation.selective),
+        "quotable": one.quotable,
+        "trained_on": {
+            "split_name": seen.split_name,
+            "split_sha256": seen.split_sha256,
+            "images_scored_here": seen.images,
+            "groups_scored_here": seen.groups,
+        },
+        "warnings": one.warnings,
+    }
+
+
+def _difference_dict(one: Difference) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "reference": one.reference,
+        "metrics": {name: rounded(estimate) for name, estimate in one.estimates.items()},
+        "only_right": one.only_right,
+        "only_reference_right": one.only_reference_right,
+        "mcnemar_p": float(f"{one.p_value:.6g}"),
+    }
+
+
+def unique_names(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What to call each bundle: its own name, or as it was given where several share one."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({argument})"
+        for argument, name in zip(given, names, strict=True)
+    ]

@@ -1,0 +1,113 @@
+"""The report of a comparison: one HTML page, its picture as PNG, and JSON."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from matplotlib.axes import Axes
+
+from tumorlens import __version__, reporting
+from tumorlens.evaluation import canvas, comparison, metrics, resampling
+from tumorlens.evaluation.canvas import SOFT, STYLES
+from tumorlens.evaluation.comparison import COMPARED, Comparison, Contender
+from tumorlens.evaluation.report import TITLES, show
+from tumorlens.evaluation.resampling import Estimate
+
+PAGE: Final = "index.html"
+RECORD: Final = "comparison.json"
+PICTURE: Final = "curves.png"
+_MARKERS: Final = ("o", "s", "^", "D", "v")
+_SHARES: Final = frozenset({"accuracy", "missed_tumor_rate", "false_alarm_rate"})
+
+
+def write(folder: str | Path, found: Comparison) -> Path:
+    """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = curves_png(found.contenders)
+    (folder / PICTURE).write_bytes(picture)
+    record = msgspec.json.encode(comparison.as_dict(found))
+    (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    return reporting.write(
+        folder / PAGE,
+        "compare.html",
+        found=found,
+        compared=COMPARED,
+        titles=TITLES,
+        definitions=metrics.DEFINITIONS,
+        show=show,
+        show_difference=show_difference,
+        show_p=show_p,
+        decided=decided,
+        picture=reporting.embed_png(picture),
+        level=resampling.LEVEL,
+        min_groups=resampling.MIN_GROUPS,
+        version=__version__,
+    )
+
+
+def show_difference(name: str, estimate: Estimate) -> str:
+    """Write a difference for people: ``+1.20 points (-0.31 to +2.80)``, ``-0.0120 (...)``."""
+    value, low, high = estimate
+    if math.isnan(value):
+        return "undefined"
+    scale, digits, unit = (100.0, 2, " points") if name in _SHARES else (1.0, 4, "")
+    shown = f"{scale * value:+.{digits}f}{unit}"
+    if math.isnan(low):
+        return f"{shown} (no interval)"
+    return f"{shown} ({scale * low:+.{digits}f} to {scale * high:+.{digits}f})"
+
+
+def show_p(value: float) -> str:
+    """A p-value for people: ``0.032``, ``below 0.001``."""
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def decided(estimate: Estimate) -> bool:
+    """Whether the interval of a difference leaves out 0."""
+    return estimate.low > 0 or estimate.high < 0
+
+
+def curves_png(contenders: Sequence[Contender]) -> bytes:
+    """Draw errors against the share answered, and accuracy against confidence, of all bundles."""
+    with canvas.figure(11.0, 4.8) as (figure, png):
+        risk, calibration = figure.subplots(1, 2)
+        for k, one in enumerate(contenders):
+            _draw_risk(risk, one, k)
+            _draw_calibration(calibration, one, k)
+        top = 100 * max(float(one.evaluation.selective.risk[-1]) for one in contenders)
+        risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), 1.5 * max(top, 1)))
+        risk.set(xlabel="images answered, the surest first, %", ylabel="wrong, of the answers, %")
+        risk.set_title("Risk and coverage")
+        risk.legend(loc="upper left", title="area under the curve")
+        calibration.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":", label="perfect")
+        calibration.set(xlim=(0, 1.01), ylim=(-0.02, 1.04))
+        calibration.set(xlabel="confidence: probability of the answer", ylabel="accuracy")
+        calibration.set_title("Calibration")
+        calibration.legend(loc="upper left", title="expected calibration error")
+        for axes in (risk, calibration):
+            axes.grid(True, linewidth=0.6)
+            axes.set_axisbelow(True)
+    return png.getvalue()
+
+
+def _draw_risk(axes: Axes, one: Contender, k: int) -> None:
+    curve = one.evaluation.selective
+    color, style = STYLES[k % len(STYLES)]
+    axes.plot(
+        100 * curve.coverage, 100 * curve.risk, color=color, ls=style, lw=1.8,
+        label=f"{one.name} {curve.aurc.value:.4f}",
+    )  # fmt: skip
+
+
+def _draw_calibration(axes: Axes, one: Contender, k: int) -> None:
+    table = metrics.reliability(one.evaluation.labels, one.evaluation.probabilities)
+    _, confidence, accuracy = table[table[:, 0] > 0].T
+    color, style = STYLES[k % len(STYLES)]
+    error = one.evaluation.estimates["expected_calibration_error"].value
+    axes.plot(
+        confidence, accuracy, color=color, ls=style, lw=1.8, label=f"{one.name} {error:.4f}",
+        marker=_MARKERS[k // len(STYLES) % len(_MARKERS)], markersize=4,
+    )  # fmt: skip

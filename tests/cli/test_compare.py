@@ -1,0 +1,57 @@
+"""``tumorlens compare`` from files to report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tumorlens.cli.compare import command
+from tumorlens.datasets import phantoms
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.errors import SplitError
+from tumorlens.labels import RESEARCH_NOTICE
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
+    """A folder with a phantom set, its split, and the folder of a run."""
+    folder = tmp_path_factory.mktemp("box")
+    listed = phantoms.write_phantoms(folder, 6, seed=2)
+    phantoms.phantom_split(Manifest.load(listed)).save(folder / "split.csv")
+    shutil.copytree(tiny_bundle, folder / "run" / "bundle")
+    return folder
+
+
+def _run(box: Path, bundles: list[str], *more: str) -> Result:
+    words = [*bundles, "--data", str(box / "manifest.csv"), "--split", str(box / "split.csv")]
+    runner = CliRunner(env={"COLUMNS": "160"})
+    return runner.invoke(command, [*words, "--resamples", "100", *more])
+
+
+def test_a_run_against_a_bundle(box: Path, tmp_path: Path) -> None:
+    result = _run(box, ["phantom", str(box / "run")], "--report", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "comparison.json").read_text("utf-8"))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert [one["name"] for one in found["bundles"]] == ["phantom", "tiny"]
+    assert found["command"] == (
+        "tumorlens compare phantom run --data manifest.csv --split split.csv --part test "
+        "--resamples 100 --seed 0"
+    )
+    accuracy = found["bundles"][1]["metrics"]["accuracy"]["value"]
+    for text in (f"{100 * accuracy:.2f}%", "McNemar", "Difference to phantom", RESEARCH_NOTICE):
+        assert text in result.stdout, text
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "Risk against coverage" in page
+    assert "Ganguly" not in page
+    for one in found["bundles"]:
+        assert all(text in page for text in one["warnings"])
+
+
+def test_wrong_usage(box: Path) -> None:
+    for bundles in (["phantom"], ["phantom", "phantom"]):
+        assert _run(box, bundles).exit_code == 2
+    refused = _run(box, ["phantom", "folder"], "--part", "train", "--split", "clean")
+    assert isinstance(refused.exception, SplitError)
