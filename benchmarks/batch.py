@@ -24,7 +24,7 @@ from rich.table import Table
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 

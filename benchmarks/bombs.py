@@ -132,7 +132,7 @@ def attacker(url: str, number: int) -> Callable[[threading.Event], Counter[str]]
 
 def good() -> bytes:
     """A synthetic head."""
-    from tumorlens.datasets.phantoms import make_phantom
+    from tumorlens.demo.phantoms import make_phantom
     from tumorlens.imaging import encode
 
     return encode.png(make_phantom(np.random.default_rng(5), "glioma").pixels)

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tumorlens.datasets.phantoms import Patient
+from tumorlens.demo.phantoms import Patient
 
 TITLE: Final = "HOSPITAL"
 _SLICES: Final = 24

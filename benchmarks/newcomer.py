@@ -28,7 +28,7 @@ from benchmarks import options as shared
 from benchmarks.predict import processor
 from playwright.sync_api import Page, sync_playwright
 
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode
 
 _ROOT: Final = Path(__file__).resolve().parents[1]

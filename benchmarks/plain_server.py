@@ -13,7 +13,7 @@ from fastapi import FastAPI, File, UploadFile
 
 import tumorlens
 from tumorlens.imaging import reader
-from tumorlens.inference import records
+from tumorlens.reporting import records
 
 app = FastAPI()
 _classifier = tumorlens.load(os.environ.get("BUNDLE", "default"), threads=1)

@@ -115,7 +115,7 @@ def measure(options: argparse.Namespace) -> None:
 def load_tumorlens(model: str, cores: int) -> Answers:
     """What ``tumorlens predict --format jsonl`` does."""
     import tumorlens
-    from tumorlens.inference.records import json_line
+    from tumorlens.reporting.records import json_line
 
     classifier = tumorlens.load(model, threads=cores)
 

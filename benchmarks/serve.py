@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def write_script(folder: Path) -> Path:
     """wrk's script, and the bodies of 16 different requests."""
-    from tumorlens.datasets.phantoms import make_phantom
+    from tumorlens.demo.phantoms import make_phantom
     from tumorlens.imaging import encode
     from tumorlens.labels import CLASSES
 

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tumorlens.datasets.phantoms import Patient
+from tumorlens.demo.phantoms import Patient
 
 FIGURES: Final = Path(__file__).resolve().parent.parent / "docs" / "figures"
 FLAGS: Final = (

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from records import ROOT, evaluation
 
-from tumorlens.evaluation import canvas
-from tumorlens.evaluation.canvas import BLUE, INK
+from tumorlens.reporting import canvas
+from tumorlens.reporting.canvas import BLUE, INK
 
 ORANGE: Final = "#e69f00"
 """Of Okabe and Ito, as the house style's colours."""

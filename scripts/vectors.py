@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import tumorlens
 from tumorlens.bundle import ConformalThresholds, DecisionRule
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier

@@ -17,7 +17,6 @@ from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference import records
 from tumorlens.inference.brain_slices import judge_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
 from tumorlens.inference.gate import REFUSAL
@@ -25,6 +24,7 @@ from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.volume import answer_whole
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import Square
+from tumorlens.reporting import records
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "frontend" / "test" / "volumes.json"
 DECISION: Final = DecisionRule(tumor_threshold=0.7, notumor_threshold=0.66, kind_threshold=0.9)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import tumorlens
-from tumorlens.inference.record_schema import record_schema, record_types
+from tumorlens.reporting.record_schema import record_schema, record_types
 
 schema = Path(tumorlens.__file__).parent / "schemas" / "record.schema.json"
 schema.write_text(json.dumps(record_schema(), indent=1) + "\n", encoding="utf-8")

@@ -14,8 +14,10 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
+import tumorlens
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
+from tumorlens.inference.classifier import Classifier
 
 # A deadline would be a timing assertion: on a busy machine any example can take a second.
 hypothesis.settings.register_profile("tumorlens", deadline=None)
@@ -133,6 +135,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     bundle.save(folder, info, _tiny_onnx())
     return folder
+
+
+@pytest.fixture(scope="session")
+def classifier(tiny_bundle: Path) -> Classifier:
+    """Random weights."""
+    return tumorlens.load(tiny_bundle, threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from tumorlens.cli.main import cli
-from tumorlens.datasets import phantoms
+from tumorlens.demo import phantoms
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 

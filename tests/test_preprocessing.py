@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.errors import BlankImageError
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import (

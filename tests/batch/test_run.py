@@ -20,7 +20,7 @@ from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options, report
 from tumorlens.errors import BatchError
-from tumorlens.inference.records import record
+from tumorlens.reporting.records import record
 
 Parts = dict[str, bytes]
 

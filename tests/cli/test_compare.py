@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tumorlens.cli.compare import command
-from tumorlens.datasets import phantoms
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.demo import phantoms
 from tumorlens.errors import SplitError
 from tumorlens.labels import RESEARCH_NOTICE
 

@@ -16,9 +16,9 @@ from tumorlens import bundle
 from tumorlens.cli.demo import command
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
+from tumorlens.demo.walkthrough import INTENDED_USE, classify
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE
-from tumorlens.evaluation.demo import INTENDED_USE, classify
 from tumorlens.imaging import encode
 from tumorlens.inference.record import Failure
 from tumorlens.labels import RESEARCH_NOTICE

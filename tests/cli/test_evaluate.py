@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 from tumorlens import bundle
 from tumorlens.bundle import ConformalThresholds
 from tumorlens.cli.evaluate import command
-from tumorlens.datasets import phantoms, protocols, splits
+from tumorlens.datasets import protocols, splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
+from tumorlens.demo import phantoms
 from tumorlens.errors import BundleError, EvaluationError, SplitError
 from tumorlens.evaluation import metrics
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE

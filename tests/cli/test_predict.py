@@ -155,7 +155,7 @@ def test_output_file(run: Runner, folder: Path, tmp_path: Path, layout: str) -> 
 def test_an_interrupted_run_leaves_the_old_output(
     run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tumorlens.inference import records
+    from tumorlens.reporting import records
 
     def interrupt(_: object) -> bytes:
         raise KeyboardInterrupt

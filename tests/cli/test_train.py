@@ -8,8 +8,8 @@ from tumorlens import bundle
 from tumorlens.cli import calibrate
 from tumorlens.cli.train import command
 from tumorlens.config import TrainConfig, recipe_path
-from tumorlens.datasets import phantoms
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.demo import phantoms
 from tumorlens.errors import ManifestError, RecipeError
 
 

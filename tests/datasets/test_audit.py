@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.datasets import audit, audit_report, importers, splits
+from tumorlens.datasets import audit, importers, splits
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.reporting import audit_report
 
 Draw = Callable[[int], NDArray[np.uint8]]
 

@@ -1,14 +1,11 @@
 """A phantom set under two splits: one leaks, as the public folders do, and one does not."""
 
-from pathlib import Path
-
 import pytest
 
-import tumorlens
-from tumorlens.datasets import phantoms, protocols
+from tumorlens.datasets import protocols
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
-from tumorlens.inference.classifier import Classifier
+from tumorlens.demo import phantoms
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +22,3 @@ def leaky_split(phantom_set: Manifest) -> Split:
 @pytest.fixture(scope="session")
 def clean_split(phantom_set: Manifest) -> Split:
     return phantoms.phantom_split(phantom_set)
-
-
-@pytest.fixture(scope="session")
-def classifier(tiny_bundle: Path) -> Classifier:
-    """With random weights: what it answers matters to no test, only what is made of it."""
-    return tumorlens.load(tiny_bundle, threads=1)

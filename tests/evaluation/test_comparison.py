@@ -11,10 +11,11 @@ import tumorlens
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation import comparison, comparison_report
+from tumorlens.evaluation import comparison
 from tumorlens.evaluation.comparison import COMPARED, Comparison, compare, mcnemar, unique_names
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.classifier import Classifier
+from tumorlens.reporting import comparison_report
 
 
 @pytest.fixture(scope="module")

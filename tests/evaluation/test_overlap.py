@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tumorlens import bundle
-from tumorlens.datasets import importers, phantoms
+from tumorlens.datasets import importers
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.demo import phantoms
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import overlap
 from tumorlens.imaging import encode, reader

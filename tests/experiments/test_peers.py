@@ -21,9 +21,9 @@ from experiments.peers import (
 
 from tumorlens import bundle
 from tumorlens.config import AugmentConfig, OptimizerConfig, PreprocessConfig, TrainConfig
-from tumorlens.datasets import phantoms
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
+from tumorlens.demo import phantoms
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.corruptions.run import Errors
 from tumorlens.evaluation.resampling import Sampling

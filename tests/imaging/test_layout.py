@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tumorlens.datasets import phantoms
+from tumorlens.demo import phantoms
 from tumorlens.imaging import layout, reader
 from tumorlens.labels import CLASSES
 

@@ -14,8 +14,8 @@ from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse, fuse_study
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
-from tumorlens.inference.records import json_line
 from tumorlens.inference.stream import predict_inputs
+from tumorlens.reporting.records import json_line
 
 RULE = DecisionRule(tumor_threshold=0.8, notumor_threshold=0.9, kind_threshold=0.9)
 

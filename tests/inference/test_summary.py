@@ -5,8 +5,9 @@ from tests.answers import picture, shares, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Answer, Decision, Failure
-from tumorlens.inference.summary import headline, is_tumor, summarize, whole_percent
+from tumorlens.inference.summary import headline, is_tumor, summarize
 from tumorlens.labels import class_set
+from tumorlens.text import probability_percent
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_on_plain_t1_no_tumour_has_its_caveat() -> None:
     [(1.0, ">99%"), (0.9951, ">99%"), (0.99, "99%"), (0.004, "<1%"), (0.0, "<1%"), (0.5, "50%")],
 )
 def test_no_certainty_is_made_by_rounding(share: float, words: str) -> None:
-    assert whole_percent(share) == words
+    assert probability_percent(share, 0) == words
 
 
 def test_headlines_and_what_counts_as_a_tumour() -> None:

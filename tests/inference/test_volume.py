@@ -18,10 +18,10 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
-from tumorlens.inference.records import json_line
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.inference.volume import predict_image, predict_volume, slice_of
 from tumorlens.labels import CLASSES
+from tumorlens.reporting.records import json_line
 
 Gray = NDArray[np.uint8]
 WriteSeries = Callable[..., list[bytes]]

@@ -13,8 +13,8 @@ from tests.server.made import dicom
 
 import tumorlens
 from tumorlens.imaging import encode, reader
-from tumorlens.inference import records
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting import records
 
 ROUTE = "/v1/predictions"
 

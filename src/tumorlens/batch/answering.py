@@ -22,9 +22,9 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.records import record
 from tumorlens.inference.stream import study_path
 from tumorlens.inference.volume import predict_image
+from tumorlens.reporting.records import record
 
 if TYPE_CHECKING:
     from tumorlens.imaging.series import Series

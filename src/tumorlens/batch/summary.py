@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from tumorlens import reporting
 from tumorlens.batch.run import Report
 from tumorlens.batch.store import open_store
 from tumorlens.labels import label_name
+from tumorlens.reporting import html
+from tumorlens.text import percent
 
 SUMMARY: Final = "summary.html"
 
@@ -54,7 +55,7 @@ def text(report: Report) -> str:
 
 def write_html(report: Report, out: str) -> None:
     """Write ``summary.html`` beside the parts."""
-    page = reporting.render("batch.html", report=report, sections=sections(report))
+    page = html.render("batch.html", report=report, sections=sections(report))
     open_store(out).write(SUMMARY, page.encode("utf-8", "backslashreplace"))
 
 
@@ -72,4 +73,4 @@ def _inputs(report: Report) -> Iterator[Line]:
 def _lines(counts: Mapping[str, int]) -> list[Line]:
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [Line(name, count, reporting.percent(count / total, 1)) for name, count in ordered]
+    return [Line(name, count, percent(count / total, 1)) for name, count in ordered]

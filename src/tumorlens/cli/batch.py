@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
-from tumorlens.cli.terminal import printable
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingInputError
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.text import printable
 
 if TYPE_CHECKING:
     from tumorlens.batch.run import Batch, Engine, Report

@@ -55,9 +55,10 @@ def command(
     from tumorlens.cli.evaluate import named_progress, portable
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
-    from tumorlens.evaluation import comparison, comparison_report, protocols
+    from tumorlens.evaluation import comparison, protocols
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
+    from tumorlens.reporting import comparison_report
 
     if len(bundles) < 2:
         raise click.UsageError("name at least two runs or bundles to compare")
@@ -112,7 +113,7 @@ def _show(found: "Comparison", page: Path) -> None:
 
 def _metrics(found: "Comparison") -> "Table":
     from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.evaluation.report import TITLES, show
+    from tumorlens.reporting.evaluation_report import TITLES, show
 
     first = found.first
     images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
@@ -126,8 +127,8 @@ def _metrics(found: "Comparison") -> "Table":
 
 def _differences(found: "Comparison") -> "Table":
     from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.evaluation.comparison_report import show_difference, show_p
-    from tumorlens.evaluation.report import TITLES
+    from tumorlens.reporting.comparison_report import show_difference, show_p
+    from tumorlens.reporting.evaluation_report import TITLES
 
     rows = found.differences
     table = _table(f"Difference to {found.first.name}, paired", [one.name for one in rows])

@@ -168,9 +168,10 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     Exit codes: 0 the report was written; 1 it could not be written or, with --strict, the split
     leaks or has no test part to compare with another part.
     """
-    from tumorlens.datasets import audit, audit_report, splits
+    from tumorlens.datasets import audit, splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.errors import SplitError
+    from tumorlens.reporting import audit_report
 
     manifest = Manifest.load(manifest_path)
     parts = audit.published_parts(manifest)

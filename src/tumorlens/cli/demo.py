@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tumorlens.cli.terminal import printable
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.text import printable
 
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.datasets.splits import Split
-    from tumorlens.evaluation.demo import DemoResult
+    from tumorlens.demo.walkthrough import DemoResult
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Prediction
 
@@ -52,9 +52,9 @@ def command(
         _require_torch()
     from threadpoolctl import threadpool_limits
 
-    from tumorlens.evaluation import demo
+    from tumorlens.demo import walkthrough
 
-    if not demo.is_free(output):
+    if not walkthrough.is_free(output):
         raise click.BadParameter(
             f"{printable(str(output))} holds other files; name a new or empty folder",
             param_hint="--output",
@@ -79,40 +79,40 @@ class _Run:
     def go(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
         """Take all steps; return what was found and the report's path."""
         import tumorlens
-        from tumorlens.evaluation import demo
+        from tumorlens.demo import walkthrough
 
         # Loaded before any work: a bundle that cannot be used should say so at once.
         answering = tumorlens.load(self.bundle) if pictures else None
         classifier = None if self.train else tumorlens.load("phantom", threads=1)
-        demo.claim(self.folder)
+        walkthrough.claim(self.folder)
         with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
-            manifest = demo.make_phantoms(self.folder, self.patients, self.seed, bar)
+            manifest = walkthrough.make_phantoms(self.folder, self.patients, self.seed, bar)
         with self._next("Auditing them") as bar:
-            audit = demo.audit_phantoms(self.folder, manifest, bar)
+            audit = walkthrough.audit_phantoms(self.folder, manifest, bar)
         with self._next("Splitting them by patient"):
-            split = demo.split_phantoms(self.folder, manifest)
+            split = walkthrough.split_phantoms(self.folder, manifest)
         if classifier is None:
             classifier = self._trained(manifest, split)
         with self._next("Evaluating on patients the network never saw") as bar:
-            evaluation, setting = demo.evaluate_phantoms(
+            evaluation, setting = walkthrough.evaluate_phantoms(
                 self.folder, classifier, manifest, split, bar
             )
-            gallery = demo.gallery(classifier, evaluation, manifest)
+            gallery = walkthrough.gallery(classifier, evaluation, manifest)
         with self._next(f"Classifying your pictures ({len(pictures) or 'none'} given)"):
-            shown = demo.classify(answering, pictures) if answering else []
-        outcome = demo.DemoResult(
+            shown = walkthrough.classify(answering, pictures) if answering else []
+        outcome = walkthrough.DemoResult(
             seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
             setting=setting, trained_anew=self.train, gallery=gallery, pictures=shown,
             picture_bundle=answering.bundle if answering else None,
         )  # fmt: skip
-        return outcome, demo.write(self.folder, outcome)
+        return outcome, walkthrough.write(self.folder, outcome)
 
     def _trained(self, manifest: "Manifest", split: "Split") -> "Classifier":
         """Train with the bundled recipe, in a folder of its own; load the result."""
         import msgspec
 
         from tumorlens.config import TrainConfig, recipe_path
-        from tumorlens.evaluation import demo
+        from tumorlens.demo import walkthrough
         from tumorlens.inference.classifier import Classifier
         from tumorlens.training.data import TrainingData
         from tumorlens.training.progress import EpochBar
@@ -128,7 +128,7 @@ class _Run:
             EpochBar(config.epochs) as epochs,
         ):
             made = train(config, TrainingData(manifest, split), out, options, [epochs])
-        return Classifier(demo.declare_use(made or out / "bundle"), threads=1)
+        return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
 
     @contextmanager
     def _next(self, title: str) -> Iterator[Progress]:
@@ -168,11 +168,14 @@ def _in_words(answer: "Prediction") -> str:
 
 
 def _print(outcome: "DemoResult", page: Path) -> None:
-    from tumorlens.evaluation import demo, report
+    from tumorlens.demo import walkthrough
     from tumorlens.inference.record import Prediction
+    from tumorlens.reporting import evaluation_report
 
     accuracy = outcome.evaluation.estimates["accuracy"]
-    click.echo(f"Phantoms: accuracy {report.show('accuracy', accuracy)} on unseen patients")
+    click.echo(
+        f"Phantoms: accuracy {evaluation_report.show('accuracy', accuracy)} on unseen patients"
+    )
     for shown in outcome.pictures:
         path, answer = printable(shown.path), shown.answer
         if isinstance(answer, Prediction):
@@ -180,5 +183,5 @@ def _print(outcome: "DemoResult", page: Path) -> None:
         else:
             click.echo(f"tumorlens: {printable(answer.error.message)}", err=True)
     click.echo(f"Report: {page}")
-    click.echo(demo.SYNTHETIC)
+    click.echo(walkthrough.SYNTHETIC)
     click.echo(RESEARCH_NOTICE)

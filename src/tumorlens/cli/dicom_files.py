@@ -16,7 +16,7 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
     Files are named by their SOP Instance UID, so a second run over the same files with the same
     model replaces what the first one wrote. What is not DICOM gets none.
     """
-    from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
+    from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -84,10 +84,10 @@ def command(
     from tumorlens.cli import evaluation_tables
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import evaluator
-    from tumorlens.evaluation import report as reports
     from tumorlens.evaluation.record import Setting
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
+    from tumorlens.reporting import evaluation_report
 
     if reference and not with_corruptions:
         raise click.UsageError("--reference requires --corruptions")
@@ -120,7 +120,7 @@ def command(
     }
     line = _command_line(bundles, data, split_name, report, options, part, resamples, seed)
     setting = Setting.of_plan(plan, manifest.sha256, line)
-    page = reports.write(report, evaluation, setting, plan.folds, manifest, **further)
+    page = evaluation_report.write(report, evaluation, setting, plan.folds, manifest, **further)
     evaluation_tables.show(evaluation, setting, page, **further)
 
 

@@ -69,7 +69,7 @@ def _table(title: str) -> "Table":
 
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls and the paper."""
-    from tumorlens.evaluation.report import TITLES, comparison, show
+    from tumorlens.reporting.evaluation_report import TITLES, comparison, show
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.title, setting.split.name
@@ -102,7 +102,7 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
 
 def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
     from tumorlens.evaluation import metrics
-    from tumorlens.evaluation.report import TITLES, show
+    from tumorlens.reporting.evaluation_report import TITLES, show
 
     table = _table(f"By {breakdown.title.lower()}")
     table.add_column("")
@@ -120,7 +120,7 @@ def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
 
 
 def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
-    from tumorlens.evaluation.report import show_rate
+    from tumorlens.reporting.evaluation_report import show_rate
 
     table = _table("Probes for shortcuts")
     table.add_column("")
@@ -137,7 +137,7 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
 
 
 def _corruptions(found: "Corruptions") -> "Table":
-    from tumorlens.evaluation.report import show_rate
+    from tumorlens.reporting.evaluation_report import show_rate
 
     title = f"Errors on {found.images} corrupted images (strength 1 to 5); untouched "
     table = _table(f"{title}{100 * found.own.clean:.1f}%")
@@ -159,8 +159,8 @@ def _corruptions(found: "Corruptions") -> "Table":
 
 
 def _sets(found: "Sets", style: str) -> "Table":
-    from tumorlens.evaluation.report import set_rows, show_rate
     from tumorlens.labels import LABEL_NAMES
+    from tumorlens.reporting.evaluation_report import set_rows, show_rate
 
     table = _table(f"Prediction sets, stated coverage {found.stated:.0%} (95% intervals)")
     table.add_column("")

@@ -29,7 +29,7 @@ class HeatmapFiles:
 
     def watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
         """Draw what is at hand just before its answer comes."""
-        from tumorlens.inference.explanation import picture_of
+        from tumorlens.reporting.pictures import picture_of
 
         # By identity: a study's answers are held back until all of them are there.
         self._drawn[id(answer)] = picture_of(image, answer)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from tumorlens.cli.terminal import printable
+from tumorlens.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST: Final = 60

@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from tumorlens.cli.terminal import printable
 from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.text import printable
 
 _COMMANDS: Final = {
     "batch": "Classify an archive of any size into a Parquet dataset.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tumorlens.cli.terminal import printable
+from tumorlens.text import printable
 
 if TYPE_CHECKING:
     from tumorlens.pacs.journal import Journal

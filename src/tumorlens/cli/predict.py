@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tumorlens.cli.extras import Extras
-from tumorlens.cli.terminal import printable
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.text import printable
 
 if TYPE_CHECKING:
     from tumorlens.imaging.finder import Found, Input
@@ -172,7 +172,7 @@ def _write(
     if layout == "table":
         stream.write(_table(results, stream, is_file))
         return
-    from tumorlens.inference import records
+    from tumorlens.reporting import records
 
     line: Callable[[Result], bytes] = records.json_line
     if layout == "csv":
@@ -184,22 +184,22 @@ def _write(
 
 
 def _table(results: Iterable["Result"], stream: IO[bytes], is_file: bool) -> bytes:
-    from tumorlens.cli import result_table
+    from tumorlens.reporting import table
 
     drawn: list[Result] = []
     try:
         drawn.extend(results)
     except BaseException:
         if is_file and drawn:
-            rest = result_table.render(drawn, width=None).encode("utf-8", "replace")
+            rest = table.render(drawn, width=None).encode("utf-8", "replace")
             stream.write(rest)
         raise
     if is_file or not sys.stdout.isatty():
-        text = result_table.render(drawn, width=None)
+        text = table.render(drawn, width=None)
     else:
         width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
         color = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        text = result_table.render(drawn, width=width, color=color)
+        text = table.render(drawn, width=width, color=color)
     encoding = "utf-8" if is_file else sys.stdout.encoding
     return text.encode(encoding or "utf-8", "replace")
 

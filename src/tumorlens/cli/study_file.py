@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import ImageAnswer, Result
-    from tumorlens.inference.study_report import Entry
+    from tumorlens.reporting.study_report import Entry
 
 
 class StudyFile:
@@ -34,7 +34,7 @@ class StudyFile:
             yield result
 
     def _entry(self, result: "Result", image: "MedicalImage | None") -> "Entry":
-        from tumorlens.inference.study_report import PICTURED, entry
+        from tumorlens.reporting.study_report import PICTURED, entry
 
         pictured = image is not None and self._pictured < PICTURED
         self._pictured += pictured
@@ -44,7 +44,7 @@ class StudyFile:
         """Write the file."""
         from datetime import UTC, datetime
 
-        from tumorlens.inference import study_report
+        from tumorlens.reporting import study_report
 
         info = self._classifier.bundle.info
         study_report.write(self._path, self._entries, info, datetime.now(UTC))

@@ -11,7 +11,7 @@ from typing import Final
 from tumorlens.datasets import splits
 from tumorlens.datasets.splits import TEST, Split, SplitInfo
 from tumorlens.errors import SplitError
-from tumorlens.reporting import percent
+from tumorlens.text import percent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tumorlens.imaging.limits import (
     MAX_STUDY_BYTES,
     MAX_STUDY_FILES,
 )
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 _READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods that Python decompresses only as far as it is asked to."""

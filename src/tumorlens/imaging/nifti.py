@@ -25,7 +25,7 @@ from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.planes import Volume, check_plane, cut
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}

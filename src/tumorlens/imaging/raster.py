@@ -24,7 +24,7 @@ from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _STRIP_PIXELS: Final = 1 << 20

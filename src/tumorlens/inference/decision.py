@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import Thresholds
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED, REJECTED, Decision
-from tumorlens.inference.summary import whole_percent
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
+from tumorlens.text import probability_percent
 
 _TINY = 1e-12
 
@@ -113,9 +113,9 @@ def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes
     if none is None:
         return _kind_reason(row, thresholds, classes)
     return (
-        f"{word} {whole_percent(1.0 - float(row[none]))}; a {word} is reported from "
-        f"{whole_percent(thresholds.tumor_threshold)}, no {word} where its own probability is "
-        f"at least {whole_percent(thresholds.notumor_threshold)}"
+        f"{word} {probability_percent(1.0 - float(row[none]), 0)}; a {word} is reported from "
+        f"{probability_percent(thresholds.tumor_threshold, 0)}, no {word} where its own "
+        f"probability is at least {probability_percent(thresholds.notumor_threshold, 0)}"
     )
 
 
@@ -125,6 +125,6 @@ def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: Clas
     share = float(kinds.max() / max(float(kinds.sum()), _TINY))
     given = "" if classes.no_finding is None else f"given a {classes.finding}, "
     return (
-        f"{given}{classes.display_names[first]} {whole_percent(share)}; the kind is named from "
-        f"{whole_percent(thresholds.kind_threshold)}"
+        f"{given}{classes.display_names[first]} {probability_percent(share, 0)}; the kind is "
+        f"named from {probability_percent(thresholds.kind_threshold, 0)}"
     )

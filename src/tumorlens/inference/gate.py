@@ -9,7 +9,8 @@ from tumorlens import preprocessing
 from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
 from tumorlens.errors import BundleError
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.session import first_line, open_graph, run_singly
+from tumorlens.inference.session import open_graph, run_singly
+from tumorlens.text import first_line
 
 REFUSAL: Final = "does not look like a slice of brain MRI"
 

@@ -19,10 +19,3 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
     exponential = np.exp(scaled)
     probabilities: NDArray[np.float64] = exponential / exponential.sum(axis=-1, keepdims=True)
     return probabilities
-
-
-def percent(share: float) -> str:
-    """0.9871 as ``98.7%``; never a rounded-up certainty, but ``>99.9%`` and ``<0.1%``."""
-    if share > 0.999:
-        return ">99.9%"
-    return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%"

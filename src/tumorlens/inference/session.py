@@ -24,6 +24,7 @@ from tumorlens.bundle import (
     Bundle,
 )
 from tumorlens.errors import BundleError
+from tumorlens.text import first_line
 
 _ERRORS_ONLY: Final = 3
 # Where a program imported onnxruntime before us, this still ends what goes beyond its start.
@@ -71,11 +72,6 @@ def run_singly(
         return list(session.run(outputs, {INPUT: images}))
     rows = [session.run(outputs, {INPUT: images[k : k + 1]}) for k in range(len(images))]
     return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class Session:

@@ -18,6 +18,7 @@ from tumorlens.inference.record import (
     Result,
 )
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
+from tumorlens.text import probability_percent
 
 T1_CAVEAT: Final = "On plain T1 some tumours hardly show."
 PLAIN_T1: Final = "T1"
@@ -72,11 +73,11 @@ def summarize(
     if classes.no_finding is None:
         return _kind_alone(label, probabilities, classes)
     word, none = classes.finding, probabilities[classes.no_finding]
-    share = whole_percent(1.0 - none)
+    share = probability_percent(1.0 - none, 0)
     if decision == ABSTAINED:
         return f"Uncertain whether there is a {word} ({share})."
     if label == classes.no_finding:
-        said = f"No {word} seen ({whole_percent(none)})."
+        said = f"No {word} seen ({probability_percent(none, 0)})."
         plain_t1 = sequence == PLAIN_T1 and word == BRAIN_TUMORS.finding
         return f"{said} {T1_CAVEAT}" if plain_t1 else said
     likely = f"{word.capitalize()} likely ({share})."
@@ -92,14 +93,7 @@ def _kind_alone(label: str | None, probabilities: Mapping[str, float], classes: 
     if label is None:
         return f"Kind uncertain: {_kinds(probabilities, classes)}."
     name = _first_upper(classes.display_names[label])
-    return f"{name} likely ({whole_percent(probabilities[label])})."
-
-
-def whole_percent(share: float) -> str:
-    """0.987 as ``99%``; never a rounded-up certainty, but ``>99%`` and ``<1%``."""
-    if share > 0.99:
-        return ">99%"
-    return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
+    return f"{name} likely ({probability_percent(probabilities[label], 0)})."
 
 
 def _kinds(probabilities: Mapping[str, float], classes: ClassSet) -> str:
@@ -111,7 +105,7 @@ def _kinds(probabilities: Mapping[str, float], classes: ClassSet) -> str:
 
 
 def _named(label: str, probabilities: Mapping[str, float], classes: ClassSet) -> str:
-    return f"{classes.display_names[label]} {whole_percent(probabilities[label])}"
+    return f"{classes.display_names[label]} {probability_percent(probabilities[label], 0)}"
 
 
 def _first_upper(words: str) -> str:

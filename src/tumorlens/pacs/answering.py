@@ -11,17 +11,17 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import Study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.dicom_answer import (
-    dicom_answer,
-    dicom_study_answer,
-    is_dicom,
-    unusable_answer,
-)
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.volume import predict_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.pool import Pool, PoolSettings
 from tumorlens.isolation.worker import Handler
+from tumorlens.reporting.dicom_answer import (
+    dicom_answer,
+    dicom_study_answer,
+    is_dicom,
+    unusable_answer,
+)
 
 _SECONDS_PER_FILE: Final = 0.5
 _SECONDS_PER_MIB: Final = 0.5

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from tumorlens import reporting
+from tumorlens.reporting import html
 from tumorlens.server.site import INDEX, Asset
 
 _METHODS = ["GET", "HEAD"]
@@ -30,8 +30,8 @@ def add_docs(app: FastAPI) -> None:
 
     @app.api_route("/docs", methods=_METHODS, include_in_schema=False)
     async def docs() -> Response:
-        html = reporting.render("api.html", api=app.openapi(), operations=_operations(app))
-        return Response(html, media_type="text/html; charset=utf-8")
+        page = html.render("api.html", api=app.openapi(), operations=_operations(app))
+        return Response(page, media_type="text/html; charset=utf-8")
 
 
 def _operations(app: FastAPI) -> list[dict[str, Any]]:

@@ -19,14 +19,14 @@ from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.imaging.series import Series
-from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier, RawPrediction
-from tumorlens.inference.explanation import draw
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
 from tumorlens.inference.volume import predict_image, predict_volume
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.worker import Handler
+from tumorlens.reporting import records
+from tumorlens.reporting.pictures import draw
 from tumorlens.server.renaming import Renaming
 from tumorlens.server.tasks import PICTURE, Record, part
 

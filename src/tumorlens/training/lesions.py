@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tumorlens.config import LesionConfig
-from tumorlens.evaluation.probes.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
+from tumorlens.datasets.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
 from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
 
 _FEATHER = 7

@@ -10,12 +10,13 @@ import pytest
 from tumorlens import bundle
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
-from tumorlens.evaluation.corruptions import figures, run
+from tumorlens.evaluation.corruptions import run
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
+from tumorlens.reporting import corruption_figures as figures
 
 
 @pytest.fixture(scope="module")

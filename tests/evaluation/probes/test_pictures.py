@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.datasets import collections, importers
+from tumorlens.datasets import collections, importers, lesions
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.folds import Fold
-from tumorlens.evaluation.probes import lesions, pictures
+from tumorlens.evaluation.probes import pictures
 from tumorlens.evaluation.probes.run import PROBES, probe
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, reader

@@ -14,7 +14,7 @@ pytest.importorskip("playwright", reason="needs the dev extra")
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.server.wire import Start
 
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 

@@ -22,7 +22,7 @@ from tests.server.wire import Start
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
-from tumorlens.datasets.phantoms import Patient
+from tumorlens.demo.phantoms import Patient
 
 Slices = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.server.browser.test_accessible import violations
 
 from tumorlens.cli.predict import command
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode
 
 

@@ -13,7 +13,7 @@ from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
 import tumorlens
-from tumorlens.datasets.phantoms import Patient
+from tumorlens.demo.phantoms import Patient
 from tumorlens.imaging import encode
 from tumorlens.inference.record import Prediction
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tumorlens.evaluation.probes import lesions
+from tumorlens.datasets import lesions
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.probes.result import (
     Example,

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tumorlens.evaluation.probes import lesions
+from tumorlens.datasets import lesions
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.probes.result import (
     Example,

@@ -17,7 +17,7 @@ from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom.identification import identification
 from tumorlens.imaging.dicom.tags import text
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"

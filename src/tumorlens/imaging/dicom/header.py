@@ -29,7 +29,7 @@ from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.limits import can_be_a_head
 from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.slice_ordering import Frame
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",

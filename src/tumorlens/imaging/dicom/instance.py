@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 _CHUNK_BYTES: Final = 1 << 20
 _PIXEL_MODULE: Final = (

@@ -7,7 +7,7 @@ from pydicom.uid import UID
 
 from tumorlens.errors import NotMRError, UnsupportedFormatError
 from tumorlens.imaging.dicom.tags import text
-from tumorlens.imaging.wording import clean
+from tumorlens.text import clean
 
 MR: Final = "MR"
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."

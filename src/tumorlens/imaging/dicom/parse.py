@@ -19,7 +19,7 @@ from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
 from tumorlens.imaging.dicom.budget import Budget, counted
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import first_line
+from tumorlens.text import first_line
 
 if TYPE_CHECKING:
     from pydicom.tag import BaseTag

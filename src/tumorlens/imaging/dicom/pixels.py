@@ -34,7 +34,7 @@ from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.quiet import quiet
-from tumorlens.imaging.wording import clean, first_line
+from tumorlens.text import clean, first_line
 
 EXTRA: Final = "dicom"
 """The extra that installs decoders of compressed pixel data."""

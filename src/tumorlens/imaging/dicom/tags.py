@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.limits import MAX_SLICES, check_sides
-from tumorlens.imaging.wording import clean
+from tumorlens.text import clean
 
 _LONGEST_TEXT = 64
 

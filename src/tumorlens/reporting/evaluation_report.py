@@ -8,12 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from tumorlens import __version__, reporting
+from tumorlens import __version__
 from tumorlens.datasets.controls import FRAME_CLASSIFIER, HASH_NEIGHBOUR
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.evaluation import metrics, plots, record, resampling, selective
+from tumorlens.evaluation import metrics, record, resampling, selective
 from tumorlens.evaluation.conformal import Covered, Sets
-from tumorlens.evaluation.corruptions import figures as corruption_figures
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.folds import Fold
@@ -22,6 +21,7 @@ from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import CLASSES
+from tumorlens.reporting import corruption_figures, html, plots
 
 PAGE: Final = "index.html"
 RECORD: Final = "evaluation.json"
@@ -106,7 +106,7 @@ def write(
     (folder / RECORD).write_bytes(data)
     (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
     warnings = setting.warnings(evaluation)
-    return reporting.write(
+    return html.write(
         folder / PAGE,
         "evaluation.html",
         evaluation=evaluation,
@@ -123,7 +123,7 @@ def write(
         classes=CLASSES,
         show=show,
         figures=figures,
-        embed=reporting.embed_png,
+        embed=html.embed_png,
         rates=metrics.RATES,
         answers=record.answers(evaluation),
         selective_figure=sure,

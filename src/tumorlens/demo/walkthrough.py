@@ -14,16 +14,16 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tumorlens import __version__, bundle, reporting
+from tumorlens import __version__, bundle
 from tumorlens.bundle import Bundle
 from tumorlens.datasets import audit as audits
-from tumorlens.datasets import audit_report, phantoms
 from tumorlens.datasets.controls import HASH_NEIGHBOUR
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, Split
+from tumorlens.demo import phantoms
 from tumorlens.errors import InputError, VolumeError
-from tumorlens.evaluation import evaluator, plots, report
+from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
@@ -32,6 +32,7 @@ from tumorlens.imaging import encode, finder, reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.reporting import audit_report, evaluation_report, html, plots
 
 PAGE: Final = "index.html"
 MARK: Final = "demo.json"
@@ -143,7 +144,7 @@ def evaluate_phantoms(
         [only], manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
     )
     setting = Setting(classifier.bundle, split.info, manifest.sha256, "")
-    report.write(folder / "evaluation", evaluation, setting, [only], manifest)
+    evaluation_report.write(folder / "evaluation", evaluation, setting, [only], manifest)
     return evaluation, setting
 
 
@@ -204,17 +205,17 @@ def write(folder: Path, outcome: DemoResult) -> Path:
     encoded = msgspec.json.encode(as_dict(outcome))
     (folder / MARK).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     evaluation = outcome.evaluation
-    return reporting.write(
+    return html.write(
         folder / PAGE,
         "demo.html",
         outcome=outcome,
         synthetic=SYNTHETIC,
         classes=CLASSES,
         failure=Failure,
-        confusion=reporting.embed_png(plots.confusion_png(evaluation.labels, evaluation.predicted)),
-        accuracies=report.comparison(evaluation),
+        confusion=html.embed_png(plots.confusion_png(evaluation.labels, evaluation.predicted)),
+        accuracies=evaluation_report.comparison(evaluation),
         neighbour=neighbour(outcome),
-        show=report.show,
+        show=evaluation_report.show,
         patients=len({record.group for record in outcome.manifest}),
         counts=outcome.split.info.counts,
         version=__version__,
@@ -243,7 +244,8 @@ def as_dict(outcome: DemoResult) -> dict[str, Any]:
         "audit": msgspec.to_builtins(outcome.audit.leaks),
         "bundle": {"name": outcome.setting.bundle.info.name, "trained_anew": outcome.trained_anew},
         "accuracy": {
-            title: values["all"]._asdict() for title, values in report.comparison(evaluation)
+            title: values["all"]._asdict()
+            for title, values in evaluation_report.comparison(evaluation)
         },
         "pictures": [msgspec.to_builtins(shown.answer) for shown in outcome.pictures],
     }

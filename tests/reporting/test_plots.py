@@ -5,11 +5,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from tumorlens.evaluation import plots
 from tumorlens.evaluation.resampling import Sampling, bootstrap
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.imaging import reader
 from tumorlens.labels import ANSWERABLE
+from tumorlens.reporting import plots
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 

@@ -11,8 +11,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.datasets.phantom_canvas import Canvas, Field, Waves, ellipse
-from tumorlens.datasets.phantom_head import (
+from tumorlens.demo.phantom_canvas import Canvas, Field, Waves, ellipse
+from tumorlens.demo.phantom_head import (
     POSTERIOR_FOSSA,
     SELLA,
     TEMPORAL,

@@ -10,8 +10,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tumorlens.cli.terminal import printable
-from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.record import (
     ABSTAINED,
     CLASSIFIED,
@@ -25,6 +23,7 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.summary import state_of
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
+from tumorlens.text import printable, probability_percent
 
 _WIDE: Final = 120
 """Columns from which every class gets its own."""
@@ -154,7 +153,7 @@ def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
     if isinstance(result, Failure):
         return
     for name in classes.names:
-        shown = percent(result.probabilities[name]) if result.probabilities else ""
+        shown = probability_percent(result.probabilities[name]) if result.probabilities else ""
         yield Text(shown, style="bold" if name == result.label else "dim")
 
 

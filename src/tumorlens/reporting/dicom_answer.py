@@ -8,8 +8,6 @@ from tumorlens.errors import CorruptInputError, MissingExtraError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import readable_headers, source_headers
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.display import MAP_CAPTION, displayed_slice
-from tumorlens.inference.explanation import draw
 from tumorlens.inference.record import (
     REJECTED,
     Answer,
@@ -21,6 +19,8 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.summary import headline, is_tumor
 from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.reporting.display import MAP_CAPTION, displayed_slice
+from tumorlens.reporting.pictures import draw
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject, SliceReference

@@ -12,8 +12,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from tumorlens.datasets.manifest import Manifest, pixel_hash
 from tumorlens.datasets.masks import load_mask
-from tumorlens.datasets.phantom_canvas import SIZE, Waves
-from tumorlens.datasets.phantoms import (
+from tumorlens.demo.phantom_canvas import SIZE, Waves
+from tumorlens.demo.phantoms import (
     Patient,
     Phantom,
     make_phantom,

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.evaluation import canvas
-from tumorlens.evaluation.canvas import BLUE, SOFT, STYLES
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.corruptions.run import Corruptions, Errors
 from tumorlens.imaging import reader
+from tumorlens.reporting import canvas
+from tumorlens.reporting.canvas import BLUE, SOFT, STYLES
 
 _COLUMNS: Final = 5
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from tumorlens.labels import RESEARCH_NOTICE, label_name
+from tumorlens.text import percent
 
 
 def render(template: str, **values: object) -> str:
@@ -23,11 +24,6 @@ def write(path: str | Path, template: str, **values: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(template, **values), encoding="utf-8", errors="backslashreplace")
     return path
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """0.98443 as ``98.44%``."""
-    return f"{100 * value:.{digits}f}%"
 
 
 def embed_png(data: bytes) -> str:

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from tumorlens.evaluation import canvas, metrics
-from tumorlens.evaluation.canvas import BLUE, INK, LINE, SOFT, STYLES
+from tumorlens.evaluation import metrics
 from tumorlens.evaluation.selective import Selective
 from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
+from tumorlens.reporting import canvas
+from tumorlens.reporting.canvas import BLUE, INK, LINE, SOFT, STYLES
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tumorlens.cli.terminal import printable
+from tumorlens.text import printable
 
 
 @pytest.mark.parametrize(

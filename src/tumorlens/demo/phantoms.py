@@ -21,10 +21,10 @@ from scipy import ndimage
 
 from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
-from tumorlens.datasets.phantom_canvas import SIZE, Field, Waves
-from tumorlens.datasets.phantom_head import Head
-from tumorlens.datasets.phantom_lesions import Lesion
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split, SplitRow, build
+from tumorlens.demo.phantom_canvas import SIZE, Field, Waves
+from tumorlens.demo.phantom_head import Head
+from tumorlens.demo.phantom_lesions import Lesion
 from tumorlens.imaging import encode
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES

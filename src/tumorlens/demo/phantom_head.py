@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from tumorlens.datasets.phantom_canvas import SIZE, Canvas, Field, Waves, ellipse, segment
+from tumorlens.demo.phantom_canvas import SIZE, Canvas, Field, Waves, ellipse, segment
 
 SELLA: Final = (0.0, -0.15)
 """Where the pituitary gland sits at the base level."""

@@ -10,17 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tumorlens import __version__, reporting
+from tumorlens import __version__
 from tumorlens.bundle import BundleInfo
 from tumorlens.imaging import encode
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import gray_with_sides
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.display import MAP_CAPTION, answered, displayed_slice, suspicion
-from tumorlens.inference.explanation import draw
 from tumorlens.inference.finding import describe
-from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.record import (
     REJECTED,
     Failure,
@@ -33,6 +30,10 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.summary import headline, is_tumor, state_of
 from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.reporting import html
+from tumorlens.reporting.display import MAP_CAPTION, answered, displayed_slice, suspicion
+from tumorlens.reporting.pictures import draw
+from tumorlens.text import probability_percent
 
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
@@ -105,14 +106,14 @@ def entry(
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
     """Write the report of ``entries``, made by the bundle ``info``; return its path."""
     model = next((e.result.model for e in entries if not isinstance(e.result, Failure)), None)
-    return reporting.write(
+    return html.write(
         path,
         "study.html",
         entries=entries,
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         made=made.strftime("%Y-%m-%d %H:%M %Z"),
-        percent_of=percent,
+        percent_of=probability_percent,
         classes=info.classes,
         named=lambda names: [info.classes.display_names[name] for name in names],
         names=info.classes.display_names,
@@ -168,7 +169,7 @@ def _pictures(
     heatmap = _heatmap(classifier, result, image, index)
     if heatmap is not None:
         caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: half of it."
-        drawn = reporting.embed_png(draw(plane, result, heatmap, image.facts))
+        drawn = html.embed_png(draw(plane, result, heatmap, image.facts))
         yield ReportPicture(drawn, caption, f"{where}, with {MAP_CAPTION}")
 
 
@@ -199,7 +200,7 @@ def _alone(result: VolumePrediction, index: int) -> str:
     """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
     share = result.slices[index].tumor_probability
     word = result.model.class_set.finding
-    return "" if share is None else f"; by itself {word} {percent(share)}"
+    return "" if share is None else f"; by itself {word} {probability_percent(share)}"
 
 
 def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
@@ -208,7 +209,7 @@ def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
         share = ""
         if one.tumor_probability is not None:
             word = result.model.class_set.finding
-            share = f"{word} {percent(one.tumor_probability)}, "
+            share = f"{word} {probability_percent(one.tumor_probability)}, "
         elif one.weight == 0:
             share = "no answer, "
         sequence = one.sequence or "sequence not known"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tumorlens import preprocessing, reporting
+from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.controls import FRAME_SHARE
 from tumorlens.datasets.duplicates import MAX_DISTANCE, MIN_CORRELATION
@@ -21,6 +21,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import CLASSES, LABEL_NAMES
+from tumorlens.reporting import html
 
 PAGE: Final = "index.html"
 JSON: Final = "audit.json"
@@ -63,7 +64,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     # The pictures are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
         shown = _shown(_Gallery(audit, manifest, parts))
-    return reporting.write(
+    return html.write(
         folder / PAGE,
         "audit.html",
         **shown,

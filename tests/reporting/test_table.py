@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from tests.answers import REASON, picture, series, volume
 
-from tumorlens.cli.result_table import elide, render
 from tumorlens.errors import CorruptInputError
-from tumorlens.inference.postprocessing import percent
 from tumorlens.inference.record import Failure, Finding, Result
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE
+from tumorlens.reporting.table import elide, render
+from tumorlens.text import probability_percent
 
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
@@ -108,7 +108,7 @@ def test_odd_paths_stay_text() -> None:
 
 @pytest.mark.parametrize(("share", "words"), [(0.9871, "98.7%"), (1.0, ">99.9%"), (0.0, "<0.1%")])
 def test_percentages_never_round_to_certainty(share: float, words: str) -> None:
-    assert percent(share) == words
+    assert probability_percent(share) == words
 
 
 def test_paths_lose_their_front() -> None:

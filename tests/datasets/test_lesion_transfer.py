@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.evaluation.probes import lesions
+from tumorlens.datasets import lesions
 
 SIDE = 100
 

@@ -20,9 +20,9 @@ from tumorlens.inference.record import (
     Failure,
     VolumePrediction,
 )
-from tumorlens.inference.study_report import Entry, entry, strip, write
 from tumorlens.inference.volume import predict_image
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting.study_report import Entry, entry, strip, write
 
 Gray = NDArray[np.uint8]
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

@@ -10,10 +10,10 @@ from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import Marks, captioned_png, overlay_png
 from tumorlens.inference import heatmap
-from tumorlens.inference.display import displayed_slice
 from tumorlens.inference.record import REJECTED, Answer, Heatmap, ImageAnswer
 from tumorlens.inference.volume import slice_of
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting.display import displayed_slice
 
 
 def picture_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:

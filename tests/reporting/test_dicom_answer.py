@@ -22,10 +22,10 @@ from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom.derived import DicomObject, uid_of
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.dicom_answer import dicom_answer, is_dicom
 from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import predict_image
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _SC = "1.2.840.10008.5.1.4.1.1.7"

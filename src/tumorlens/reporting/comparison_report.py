@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 from matplotlib.axes import Axes
 
-from tumorlens import __version__, reporting
-from tumorlens.evaluation import canvas, comparison, metrics, resampling
-from tumorlens.evaluation.canvas import SOFT, STYLES
+from tumorlens import __version__
+from tumorlens.evaluation import comparison, metrics, resampling
 from tumorlens.evaluation.comparison import COMPARED, Comparison, Contender
-from tumorlens.evaluation.report import TITLES, show
 from tumorlens.evaluation.resampling import Estimate
+from tumorlens.reporting import canvas, html
+from tumorlens.reporting.canvas import SOFT, STYLES
+from tumorlens.reporting.evaluation_report import TITLES, show
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
@@ -30,7 +31,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
     (folder / PICTURE).write_bytes(picture)
     record = msgspec.json.encode(comparison.as_dict(found))
     (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
-    return reporting.write(
+    return html.write(
         folder / PAGE,
         "compare.html",
         found=found,
@@ -41,7 +42,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
         show_difference=show_difference,
         show_p=show_p,
         decided=decided,
-        picture=reporting.embed_png(picture),
+        picture=html.embed_png(picture),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
         version=__version__,

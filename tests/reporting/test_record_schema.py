@@ -16,11 +16,11 @@ from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
-from tumorlens.inference import records
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Result
-from tumorlens.inference.record_schema import record_schema, record_types
 from tumorlens.inference.stream import predict_inputs
+from tumorlens.reporting import records
+from tumorlens.reporting.record_schema import record_schema, record_types
 
 
 @pytest.fixture

@@ -1,0 +1,42 @@
+"""Text for people: foreign words cut to one safe line, and numbers as percentages."""
+
+from typing import Final
+
+_LONGEST: Final = 120
+
+
+def clean(text: str, longest: int = _LONGEST) -> str:
+    """``text`` with everything that is not printable replaced, and cut to ``longest``."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "".join(char if char.isprintable() else "?" for char in cut)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of ``error``, or its type if it has no text."""
+    return clean(str(error).strip().partition("\n")[0].rstrip(": ")) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line or steer a terminal: ``\\n``, ``\\x1b``, lone surrogates.
+
+    A path may hold any of them; a path that is not UTF-8 holds surrogates (PEP 383).
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def percent(rate: float, digits: int = 2) -> str:
+    """0.98443 as ``98.44%``: a rate that was counted, which may well be all or none."""
+    return f"{100 * rate:.{digits}f}%"
+
+
+def probability_percent(probability: float, digits: int = 1) -> str:
+    """0.9871 as ``98.7%``; never a rounded-up certainty, but ``>99.9%`` and ``<0.1%``."""
+    least = 10.0 ** -(digits + 2)
+    if probability > 1.0 - least:
+        return f">{percent(1.0 - least, digits)}"
+    return f"<{percent(least, digits)}" if probability < least else percent(probability, digits)
