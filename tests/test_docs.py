@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from tumorlens.cli.main import cli
 from tumorlens.demo import phantoms
+from tumorlens.errors import EXIT_CODES
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 
@@ -71,6 +72,12 @@ def test_commands_exist() -> None:
         assert result.exit_code == 0, line
         for option in (w for w in words if w.startswith("--")):
             assert option in result.output, line
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", text, re.M)
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
 
 
 def test_modules_exist() -> None:

@@ -18,7 +18,7 @@ from tumorlens.cli.main import main
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
-from tumorlens.errors import DatasetError, ManifestError, MissingExtraError, SplitError
+from tumorlens.errors import DatasetError, LeakError, ManifestError, MissingExtraError, SplitError
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
@@ -128,8 +128,8 @@ def test_audit_reports_and_strict_fails(leaking: Path, tmp_path: Path) -> None:
     assert pair["orientation"] == "rotated 90"
     assert (tmp_path / "report" / "index.html").is_file()
     strict = run("audit", leaking, "--report", tmp_path / "report", "--strict")
-    assert isinstance(strict.exception, SplitError)
-    assert strict.exception.exit_code == 1
+    assert isinstance(strict.exception, LeakError)
+    assert strict.exception.exit_code == 8
     assert "leaks" in str(strict.exception)
 
 
@@ -156,8 +156,8 @@ def test_strict_fails_a_split_that_cannot_be_checked(
     shutil.rmtree(tmp_path / "set" / other)
     assert run("import", "folder", "--from", tmp_path / "set", "--output", leaking).exit_code == 0
     result = run("audit", leaking, "--report", tmp_path / "report", "--strict")
-    assert isinstance(result.exception, SplitError)
-    assert result.exception.exit_code == 1
+    assert isinstance(result.exception, LeakError)
+    assert result.exception.exit_code == 8
     assert why in str(result.exception)
     assert (tmp_path / "report" / "index.html").is_file()
 
@@ -304,7 +304,7 @@ def test_errors_are_one_line_and_an_exit_code(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         main()
-    assert caught.value.code == ManifestError.exit_code == 1
+    assert caught.value.code == ManifestError.exit_code == 6
     assert capsys.readouterr().err.splitlines() == [
         "tumorlens: no.csv: cannot be read (No such file or directory)"
     ]

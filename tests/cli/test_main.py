@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tumorlens.errors import EXIT_CODES
 from tumorlens.imaging import encode
 
 _COMMAND = [sys.executable, "-m", "tumorlens"]
@@ -36,7 +37,8 @@ def test_help_lists_every_command_and_exit_code() -> None:
     assert found.returncode == 0
     for word in ("data", "demo", "evaluate", "models", "predict", "train", "Research software"):
         assert word in found.stdout
-    assert "3 some inputs failed" in " ".join(found.stdout.split())
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in " ".join(found.stdout.split())
 
 
 def test_version() -> None:
@@ -51,6 +53,63 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
     assert found.returncode == 2
     assert "Error: " in found.stderr
     assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["predct", "x"], "predict"),
+        (["data", "imprt"], "'import'"),
+        (["predict", "--formt", "csv", "x"], "'--format'"),
+        (["predict", "--format", "jsn", "x"], "json"),
+        (["predict", "--bundle", "defalt", "x"], "default"),
+        (["train", "defalt", "--data", "x", "--split", "y", "--out", "z"], "default"),
+        (["data", "import", "nickparva", "--from", "x", "--output", "y"], "nickparvar"),
+    ],
+)
+def test_a_mistyped_name_suggests_the_nearest(arguments: list[str], nearest: str) -> None:
+    found = tumorlens(*arguments)
+    assert found.returncode in (2, 4, 7)
+    assert f"did you mean {nearest}?" in found.stderr.replace("Did", "did")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_quiet_leaves_answers_and_errors(
+    place: str, tmp_path: Path, tiny_bundle: Path, head: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode.png(head))
+    (tmp_path / "notes.txt").write_text("skipped")
+    words = ["predict", str(tmp_path), "--bundle", str(tiny_bundle), "--format", "jsonl"]
+    loud = tumorlens(*words)
+    assert "skipped 1 file" in loud.stderr
+    quiet = tumorlens(*(["-q", *words] if place == "before" else [*words, "--quiet"]))
+    assert (quiet.returncode, quiet.stderr, quiet.stdout) == (0, "", loud.stdout)
+    failed = tumorlens(*words, str(tmp_path / "gone.png"), "-q")
+    assert failed.returncode == 3
+    assert failed.stderr == "tumorlens: 1 of 2 inputs failed\n"
+
+
+def test_verbose_says_where_an_error_came_from(tmp_path: Path) -> None:
+    words = ["data", "audit", "gone.csv", "--report", str(tmp_path)]
+    assert "Traceback" not in tumorlens(*words).stderr
+    found = tumorlens(*words, "--verbose")
+    assert found.returncode == 6
+    assert "ManifestError" in found.stderr
+    assert "Python 3" in found.stderr
+    assert tumorlens(*words, "-q", "-v").returncode == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    """As docs/command-line.md has it; the words to complete come from the environment."""
+    script = "import sys; sys.argv = ['tumorlens']; from tumorlens.cli.main import main; main()"
+    wanted = {"_TUMORLENS_COMPLETE": f"{shell}_complete", "COMP_WORDS": "tumorlens predict --he"}
+    environment = {**os.environ, **wanted, "COMP_CWORD": "--he" if shell == "fish" else "2"}
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert "--heatmap" in found.stdout
 
 
 def test_a_tumorlens_error_is_one_line_and_its_code(tmp_path: Path) -> None:

@@ -152,6 +152,40 @@ def test_output_file(run: Runner, folder: Path, tmp_path: Path, layout: str) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "scans"]
 
 
+@pytest.mark.parametrize("name", ["answers.csv", "answers.JSON", "answers.jsonl", "answers.txt"])
+def test_the_suffix_says_the_format(run: Runner, folder: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    assert run(folder / "a.png", folder / "damaged.png", "--output", target).exit_code == 3
+    text = target.read_text("utf-8")
+    if name.endswith("csv"):
+        assert len(list(csv.DictReader(io.StringIO(text, newline="")))) == 2
+    elif name.endswith("JSON"):
+        assert ["error" in record for record in json.loads(text)] == [False, True]
+    elif name.endswith("jsonl"):
+        assert len([json.loads(line) for line in text.splitlines()]) == 2
+    else:
+        assert "decision" in text.splitlines()[0]
+    explicit = run(folder / "a.png", "--output", target, "--format", "csv")
+    assert explicit.exit_code == 0
+    assert target.read_text("utf-8").startswith("path,decision")
+
+
+def test_a_dash_is_standard_output(
+    run: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    found = run("a.png", "--format", "json", "--output", "-")
+    assert [record["path"] for record in json.loads(found.stdout)] == ["a.png"]
+    assert not (folder / "-").exists()
+
+
+@pytest.mark.parametrize("url", ["https://host/a.png", "https://host/a.png?size=1"])
+def test_a_url_is_told_that_files_are_read(run: Runner, url: str) -> None:
+    (record,) = run.records(url)
+    assert record["path"] == url
+    assert record["error"]["message"].startswith(f"{url}: is a URL, and this reads files")
+
+
 def test_an_interrupted_run_leaves_the_old_output(
     run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
+from tumorlens.cli.terminal import note
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingInputError
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
@@ -53,9 +54,6 @@ def command(
     dataset with a row for each picture, slice and series; what cannot be used is a row with an
     error. Several jobs share the work with --num-parts and --part-id. The summary is also written
     to DIR/summary.html.
-
-    Exit codes: 0 all good, 1 failed, 2 wrong usage, 3 some inputs could not be used, 4 the bundle
-    cannot be used.
     """
     from tumorlens.batch.run import Batch, Options, report
 
@@ -71,7 +69,7 @@ def command(
     batch = Batch(options)
     if batch.replaced:
         old, new = batch.replaced, batch.about.bundle
-        click.echo(f"tumorlens: {old} became {new}: all is answered anew", err=True)
+        note(f"{old} became {new}: all is answered anew")
     found = _run(batch, _engine(engine, processes, ray_address))
     _show(found)
     _finish(found, options.out)
@@ -128,7 +126,7 @@ def _finish(found: "Report", out: str) -> None:
     if not found.tally.inputs:
         raise MissingInputError(f"{found.about.source}: holds no picture")
     write_html(found, out)
-    click.echo(f"tumorlens: wrote {printable(out)}/{SUMMARY}", err=True)
-    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+    note(f"wrote {out}/{SUMMARY}")
+    note(RESEARCH_NOTICE)
     if found.tally.errors:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)

@@ -8,6 +8,8 @@ import click
 
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
+from tumorlens.cli.terminal import note
+from tumorlens.errors import EXIT_CHECK_FAILED
 from tumorlens.labels import LABELS, RESEARCH_NOTICE
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def import_command(
     if group_from:
         click.echo(described_groups([record.patient for record in manifest]))
     if broken:
-        click.echo(f"{broken} files cannot be decoded; see `tumorlens data audit`.", err=True)
+        note(f"{broken} files cannot be decoded; see `tumorlens data audit`")
     click.echo(f"Wrote {len(manifest):,} images to {output}")
 
 
@@ -157,20 +159,17 @@ def fetch_command(image_set: str, output: Path) -> None:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with 1 if the split leaks, or has no test part to check.",
+    help=f"Exit with {EXIT_CHECK_FAILED} if the split leaks, or has no test part to check.",
 )
 def audit_command(manifest_path: Path, report: Path, split_name: str | None, strict: bool) -> None:
     """Check every picture of MANIFEST and report problems.
 
     Files that cannot be decoded, duplicates, near-duplicates, patients in several parts, pictures
     with two labels, outliers, and two controls that do not look at tumours.
-
-    Exit codes: 0 the report was written; 1 it could not be written or, with --strict, the split
-    leaks or has no test part to compare with another part.
     """
     from tumorlens.datasets import audit, splits
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.errors import SplitError
+    from tumorlens.errors import LeakError
     from tumorlens.reporting import audit_report
 
     manifest = Manifest.load(manifest_path)
@@ -188,12 +187,12 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     click.echo(f"Report: {page}")
     click.echo(RESEARCH_NOTICE)
     if strict and result.leaks.any:
-        raise SplitError(
+        raise LeakError(
             f"{manifest_path}: the split ({result.split}) leaks; {page} shows where. "
             "Use a split that keeps patients apart, for example --split clean"
         )
     if strict and (missing := _unchecked(result)):
-        raise SplitError(
+        raise LeakError(
             f"{manifest_path}: cannot look for leaks, {missing} (split: {result.split}). "
             "Name a split with --split, or write one with `tumorlens data split`"
         )

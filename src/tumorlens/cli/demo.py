@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli.terminal import error, is_quiet, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
@@ -45,8 +46,6 @@ def command(
 
     The phantoms are synthetic heads with and without a synthetic tumour: what is measured on them
     says nothing about patients. PICTURES are real ones, yours: files, folders or patterns.
-
-    Exit codes: 0 all good, 3 some of PICTURES could not be used, 4 a bundle cannot be used.
     """
     if train:
         _require_torch()
@@ -125,7 +124,7 @@ class _Run:
         out = _fresh(self.folder / "training")
         with (
             self._next("Training a network on the training patients"),
-            EpochBar(config.epochs) as epochs,
+            EpochBar(config.epochs, quiet=is_quiet()) as epochs,
         ):
             made = train(config, TrainingData(manifest, split), out, options, [epochs])
         return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
@@ -133,12 +132,11 @@ class _Run:
     @contextmanager
     def _next(self, title: str) -> Iterator[Progress]:
         """Announce a step; lend it a progress bar, which is silent when not on a terminal."""
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as TimeLeft
 
         self._step += 1
-        console = Console(stderr=True, highlight=False)
+        console = progress_console(highlight=False)
         console.print(f"{self._step}/{6 if self.train else 5} {title} ...", soft_wrap=True)
         columns = (TextColumn("   "), BarColumn(), MofNCompleteColumn(), TimeLeft())
         bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -181,7 +179,7 @@ def _print(outcome: "DemoResult", page: Path) -> None:
         if isinstance(answer, Prediction):
             click.echo(f"{path}: {_in_words(answer)}")
         else:
-            click.echo(f"tumorlens: {printable(answer.error.message)}", err=True)
+            error(answer.error.message)
     click.echo(f"Report: {page}")
     click.echo(walkthrough.SYNTHETIC)
     click.echo(RESEARCH_NOTICE)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli.terminal import progress_console
+
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation.corruptions.run import Corruptions
@@ -243,11 +245,10 @@ def portable(argument: str) -> str:
 @contextmanager
 def named_progress() -> Iterator[_NamedProgress]:
     """Yield a function that makes named progress bars: on stderr, and only on a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    console = Console(stderr=True)
+    console = progress_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
 

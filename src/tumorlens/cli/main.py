@@ -3,14 +3,26 @@
 import contextlib
 import importlib
 import os
+import platform
+import re
 import signal
 import sys
+import time
+import traceback
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from tumorlens.errors import EXIT_FAILURE, EXIT_OK, TumorlensError
+from tumorlens.cli.terminal import is_verbose, note, with_verbosity
+from tumorlens.errors import (
+    EXIT_CODES,
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    TumorlensError,
+    did_you_mean,
+)
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
 
@@ -31,8 +43,6 @@ _COMMANDS: Final = {
     "train": "Train a network from a recipe and export a bundle.",
     "web": "Write the web page as files for a static host.",
 }
-_EXIT_INTERRUPTED: Final = 130
-"""What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
 
 
 class _LazyGroup(click.Group):
@@ -45,7 +55,32 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
         command: click.Command = importlib.import_module(f"tumorlens.cli.{cmd_name}").command
-        return command
+        return with_verbosity(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest a name for one that is unknown; click knows only of commands it has imported."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """With ``--verbose`` tell where an error came from, the versions and the time."""
+        started = time.monotonic()
+        try:
+            return super().invoke(ctx)
+        except (TumorlensError, OSError):
+            if is_verbose():
+                traceback.print_exc()
+            raise
+        finally:
+            if is_verbose():
+                import tumorlens
+
+                took = f"{time.monotonic() - started:.1f} s"
+                note(f"version {tumorlens.__version__}, Python {platform.python_version()}, {took}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List subcommands without importing them."""
@@ -59,12 +94,15 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=f"Classify brain MRI slices, and measure how well. {RESEARCH_NOTICE}",
-    epilog="Exit codes: 0 all good, 1 failed, 2 wrong usage, 3 some inputs failed, "
-    "4 the bundle cannot be used, 130 interrupted.",
+    epilog="\b\nExit codes:\n"
+    + "\n".join(f"{code:5}  {words}" for code, words in EXIT_CODES.items()),
 )
 @click.version_option(package_name="tumorlens")
 def cli() -> None:
     """Root of the command tree."""
+
+
+with_verbosity(cli)
 
 
 def main() -> None:
@@ -113,17 +151,28 @@ def _run() -> int:
         code = cli(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        _with_nearest_choice(error)
         error.show()
         return error.exit_code
     except click.Abort:
-        return _say("interrupted", _EXIT_INTERRUPTED)
+        return _say("interrupted", EXIT_INTERRUPTED)
     except TumorlensError as error:
         return _say(str(error), error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _say(str(error), EXIT_FAILURE)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _say(f"{where}{error.strerror or error}", EXIT_FAILURE)
     return code if isinstance(code, int) else EXIT_OK
+
+
+def _with_nearest_choice(error: click.ClickException) -> None:
+    """Suggest the nearest of an option's choices, which click lists only."""
+    kind = getattr(getattr(error, "param", None), "type", None)
+    given = re.match(r"'(.*)' is not one of", error.message)
+    if isinstance(kind, click.Choice) and given is not None:
+        nearest = did_you_mean(given[1], map(str, kind.choices))
+        error.message = error.message.rstrip(".") + (nearest or ".")
 
 
 def _say(message: str, exit_code: int) -> int:

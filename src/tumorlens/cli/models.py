@@ -8,6 +8,9 @@ from typing import Final
 
 import click
 
+from tumorlens.cli.terminal import note, progress_console
+from tumorlens.errors import install_command
+
 _WIDE: Final = 200
 
 
@@ -33,7 +36,7 @@ def command(style: str, image_size: int) -> None:
     """
     rows = _bundles()
     if importlib.util.find_spec("torch") is None:
-        click.echo("Architectures need: pip install 'tumorlens[train]'", err=True)
+        note(f"architectures need an optional part: {install_command('train')}")
     else:
         rows += _architectures(image_size)
     if style == "json":
@@ -64,7 +67,6 @@ def _bundles() -> list[_Row]:
 
 
 def _architectures(image_size: int) -> list[_Row]:
-    from rich.console import Console
     from rich.progress import track
 
     from tumorlens.networks import registry
@@ -73,7 +75,7 @@ def _architectures(image_size: int) -> list[_Row]:
 
     rows = []
     networks = list(registry.ARCHITECTURES.items())
-    console = Console(stderr=True)
+    console = progress_console()
     for name, config in track(networks, "counting", transient=True, console=console):
         network = SepSENet(config)
         parameters = registry.count_parameters(network)

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from tumorlens.cli import pacs_queue
-from tumorlens.errors import MissingExtraError
+from tumorlens.cli.terminal import error, is_quiet, note
+from tumorlens.errors import (
+    EXIT_FAILURE,
+    EXIT_SOME_INPUTS_FAILED,
+    AddressError,
+    MissingExtraError,
+)
 from tumorlens.labels import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
@@ -104,15 +110,17 @@ def listen(
         identifier = Isolated()
         closing.callback(identifier.close)
         settings = NodeSettings(host, port, shared["ae_title"], allowed, ready.tls)
-        server = node.start(settings, ready.spool, identifier, ready.journal)
+        with _listening_on(host, port, "--port"):
+            server = node.start(settings, ready.spool, identifier, ready.journal)
         closing.callback(server.shutdown)
         if http_port is not None:
             health = Health(ready.spool, ready.worker, server, ready.journal)
-            web = HealthServer(health, http_port)
+            with _listening_on("127.0.0.1", http_port, "--http-port"):
+                web = HealthServer(health, http_port)
             closing.callback(web.close)
-            click.echo(f"tumorlens: /healthz and /metrics on 127.0.0.1:{web.port}", err=True)
+            note(f"/healthz and /metrics on 127.0.0.1:{web.port}")
         bound = server.server_address[1]
-        click.echo(f"tumorlens: {shared['ae_title']} listening on {host}:{bound!s}", err=True)
+        note(f"{shared['ae_title']} listening on {host}:{bound!s}")
         ready.journal.record("started")
         ready.worker.run(stop)
         ready.journal.record("stopped")
@@ -138,17 +146,25 @@ def pull(
 
         server = WebServer(url, ready.tls, shared["web_ca"])
         count = puller.pull(server, filters, ready.spool)
-        click.echo(f"tumorlens: fetched {count} instances", err=True)
+        note(f"fetched {count} instances")
         ready.worker.once()
         ready.spool.prune(3600 * shared["keep_hours"])
         counts = ready.spool.counts()
     waiting = sum(counts.get(state, 0) for state in ("receiving", "made"))
     if waiting:
-        click.echo(f"tumorlens: {waiting} studies not answered yet; run again", err=True)
+        error(f"{waiting} studies not answered yet; run again")
     if aside := counts.get("failed", 0):
-        click.echo(f"tumorlens: {aside} studies set aside; see 'tumorlens pacs status'", err=True)
+        error(f"{aside} studies set aside; see 'tumorlens pacs status'")
     if waiting or aside:
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(EXIT_FAILURE if waiting else EXIT_SOME_INPUTS_FAILED)
+
+
+@contextmanager
+def _listening_on(host: str, port: int, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as failed:
+        raise AddressError.of(host, port, option, failed) from failed
 
 
 class _Ready(NamedTuple):
@@ -180,7 +196,7 @@ def _prepared(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--send-to") from error
     _log_only_our_words()
-    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+    note(RESEARCH_NOTICE)
     bundles.load(bundle)  # what is wrong with it is told here, not by a worker process
     os.umask(0o077)
     with ExitStack() as closing:
@@ -230,6 +246,6 @@ def _log_only_our_words() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     own = logging.getLogger("tumorlens")
     own.handlers, own.propagate = [handler], False
-    own.setLevel(logging.INFO)
+    own.setLevel(logging.WARNING if is_quiet() else logging.INFO)
     # Without any handler Python would print the libraries' warnings.
     logging.getLogger().addHandler(logging.NullHandler())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tumorlens.cli.terminal import note
 from tumorlens.text import printable
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
         count = operate.retry(spool, keys)
         for key in keys:
             journal.record("retried_by_operator", study=key)
-    click.echo(f"tumorlens: {count} studies will be tried again", err=True)
+    note(f"{count} studies will be tried again")
 
 
 @click.command("drop")
@@ -144,7 +145,7 @@ def drop(folder: Path, studies: tuple[str, ...]) -> None:
         count = operate.drop(spool, keys)
         for key in keys:
             journal.record("dropped_by_operator", study=key)
-    click.echo(f"tumorlens: dropped {len(keys)} studies, {count} files", err=True)
+    note(f"dropped {len(keys)} studies, {count} files")
 
 
 @click.command("rebuild")
@@ -158,5 +159,5 @@ def rebuild(folder: Path) -> None:
 
     count, aside = make_queue(folder)
     if aside is not None:
-        click.echo(f"tumorlens: the damaged queue is in {aside}", err=True)
-    click.echo(f"tumorlens: {count} images in the queue", err=True)
+        note(f"the damaged queue is in {aside}")
+    note(f"{count} images in the queue")

@@ -4,14 +4,15 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from tumorlens.cli.extras import Extras
+from tumorlens.cli.terminal import detail, error, note, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Result
 
+_LAYOUTS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_STANDARD_OUTPUT = Path("-")
 _PROGRESS_FROM = 16
 """Pictures from which a progress bar is worth its import."""
 
 
 @click.command("predict", short_help="Classify pictures, volumes and DICOM studies.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--format", "layout", type=click.Choice(["table", "jsonl", "csv"]), default="table",
-              show_default=True, help="How to write the answers.")  # fmt: skip
+@click.option("--format", "layout", type=click.Choice(["table", "json", "jsonl", "csv"]),
+              help="How to write the answers. Default: as the suffix of --output says (.csv, "
+                   ".json, .jsonl), else a table.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write there instead; the file appears when it is complete, and until then as "
-                   "FILE.partial.")  # fmt: skip
+              help="Write there instead, - for standard output; the file appears when it is "
+                   "complete, and until then as FILE.partial.")  # fmt: skip
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
               metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
@@ -54,7 +58,7 @@ _PROGRESS_FROM = 16
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failed input.")
 def command(
     paths: tuple[str, ...],
-    layout: str,
+    layout: str | None,
     output: Path | None,
     bundle_name: str,
     plane: str,
@@ -73,13 +77,12 @@ def command(
     or archive are grouped into series. A series or volume gets an answer for each slice and one
     for the whole; the series of one study get one answer together, which comes first. What cannot
     be used gets an error record in its place, and the rest goes on.
-
-    Exit codes: 0 all good, 2 wrong usage, 3 some inputs could not be used, 4 the bundle cannot
-    be used.
     """
     import tumorlens
     from tumorlens.imaging import finder
 
+    layout = layout or layout_of(output)
+    output = None if output == _STANDARD_OUTPUT else output
     _check_output(output, "--output")
     _check_output(html, "--html")
     classifier = tumorlens.load(bundle_name, threads=threads)
@@ -107,6 +110,11 @@ def command(
     _note_end(tally, layout, [output, html])
     if tally.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
+
+
+def layout_of(output: Path | None) -> str:
+    """The format that the suffix of a file says; a table where it says none."""
+    return "table" if output is None else _LAYOUTS.get(output.suffix.lower(), "table")
 
 
 class _Tally:
@@ -155,10 +163,10 @@ def _with_progress(
     streaming = output is None and layout != "table" and sys.stdout.isatty()
     if total < _PROGRESS_FROM or streaming or not sys.stderr.isatty():
         return results
-    from rich.console import Console
     from rich.progress import track
 
-    return iter(track(results, "classifying", total, console=Console(stderr=True), transient=True))
+    console = progress_console()
+    return iter(track(results, "classifying", total, console=console, transient=True))
 
 
 def _write(
@@ -174,13 +182,34 @@ def _write(
         return
     from tumorlens.reporting import records
 
-    line: Callable[[Result], bytes] = records.json_line
-    if layout == "csv":
-        stream.write(records.csv_header(classes))
-        line = partial(records.csv_line, classes=classes)
-    for result in results:
-        stream.write(line(result))
+    for line in _LINES[layout](records, results, classes):
+        stream.write(line)
         stream.flush()  # whoever reads our pipe gets each answer at once
+
+
+def _csv(
+    records: ModuleType, results: Iterable["Result"], classes: Sequence[str]
+) -> Iterator[bytes]:
+    yield records.csv_header(classes)
+    yield from (records.csv_line(result, classes=classes) for result in results)
+
+
+def _json_lines(
+    records: ModuleType, results: Iterable["Result"], _: Sequence[str]
+) -> Iterator[bytes]:
+    return map(records.json_line, results)
+
+
+def _json(records: ModuleType, results: Iterable["Result"], _: Sequence[str]) -> Iterator[bytes]:
+    """One array, a record a line."""
+    before = b"["
+    for result in results:
+        yield before + b"\n" + records.json_line(result).rstrip()
+        before = b","
+    yield b"[]\n" if before == b"[" else b"\n]\n"
+
+
+_LINES = {"csv": _csv, "jsonl": _json_lines, "json": _json}
 
 
 def _table(results: Iterable["Result"], stream: IO[bytes], is_file: bool) -> bytes:
@@ -265,34 +294,34 @@ def _keep(partial: Path) -> None:
     if partial.stat().st_size == 0:
         partial.unlink()
     else:
-        told = printable(str(partial))
-        click.echo(f"tumorlens: not finished; the answers so far are in {told}", err=True)
+        error(f"not finished; the answers so far are in {partial}")
 
 
 def _note_use(classifier: "Classifier") -> None:
     """A bundle for something else than usual (synthetic pictures, say) speaks up first."""
     use = classifier.bundle.info.intended_use
     if use != RESEARCH_NOTICE:
-        name = classifier.bundle.info.name
-        click.echo(f"tumorlens: {printable(f'bundle {name}: {use}')}", err=True)
+        note(f"bundle {classifier.bundle.info.name}: {use}")
+    model = classifier.model
+    detail(f"bundle {model.name} {model.version}, SHA-256 {model.sha256}")
 
 
 def _note_skipped(found: Iterable["Found"]) -> None:
     skipped = sum(part.skipped for part in found)
     if skipped:
         what = "file that is no picture" if skipped == 1 else "files that are no pictures"
-        click.echo(f"tumorlens: skipped {skipped} {what}", err=True)
+        note(f"skipped {skipped} {what}")
     own = sum(part.own for part in found)
     if own:
         what = "DICOM object" if own == 1 else "DICOM objects"
-        click.echo(f"tumorlens: passed over {own} {what} that tumorlens wrote", err=True)
+        note(f"passed over {own} {what} that tumorlens wrote")
 
 
 def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:
     """Tables carry the notice themselves; for programs' formats it goes beside them."""
     for output in filter(None, written):
-        click.echo(f"tumorlens: wrote {printable(str(output))}", err=True)
+        note(f"wrote {output}")
     if tally.failed:
-        click.echo(f"tumorlens: {tally.failed} of {tally.total} inputs failed", err=True)
+        error(f"{tally.failed} of {tally.total} inputs failed")
     if layout != "table":
-        click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
+        note(RESEARCH_NOTICE)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli.terminal import is_quiet, note
 from tumorlens.errors import MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
 
@@ -61,9 +62,10 @@ def command(**options: Any) -> None:
         from tumorlens.server.run import serve
     except ModuleNotFoundError as error:
         raise MissingExtraError("tumorlens serve", "serve") from error
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    click.echo(f"tumorlens: {RESEARCH_NOTICE}", err=True)
-    serve(settings, lambda address: click.echo(f"tumorlens: listening on {address}", err=True))
+    level = logging.WARNING if is_quiet() else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    note(RESEARCH_NOTICE)
+    serve(settings, lambda address: note(f"listening on {address}"))
 
 
 def _settings(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tumorlens.cli.terminal import is_quiet
 from tumorlens.errors import MissingExtraError
 
 
@@ -97,7 +98,7 @@ def command(
         hold_out,
         allow_partial,
     )
-    with EpochBar(config.epochs) as bar:
+    with EpochBar(config.epochs, quiet=is_quiet()) as bar:
         folder = train(config, chosen, out, options, [bar])
     if folder is not None:
         click.echo(f"bundle: {folder}")

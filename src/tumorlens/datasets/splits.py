@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from tumorlens.datasets.manifest import Manifest, read_table
-from tumorlens.errors import SplitError, did_you_mean
+from tumorlens.errors import LeakError, SplitError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 TRAIN: Final = "train"
@@ -140,7 +140,7 @@ class Split:
         crossing = sorted(group for group, parts in parts_of.items() if len(parts) > 1)
         if crossing:
             first = crossing[0]
-            raise SplitError(
+            raise LeakError(
                 f"split {self.info.name} leaks: {len(crossing)} groups are in more than one "
                 f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
             )
@@ -155,7 +155,7 @@ class Split:
         if self.info.disjoint:
             crossing = crossing_groups(manifest, parts)
             if crossing:
-                raise SplitError(
+                raise LeakError(
                     f"split {self.info.name} leaks: {len(crossing)} groups or pictures of the "
                     f"manifest are in more than one part, for example {crossing[0]}"
                 )

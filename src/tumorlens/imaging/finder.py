@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
+from tumorlens.imaging.reader import missing
 from tumorlens.imaging.signatures import SNIFF_BYTES, claims_picture, sniff
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def find(argument: str) -> Found:
     # Path.glob takes no absolute pattern and does not hide hidden files.
     matches = sorted(glob.iglob(argument, recursive=True))  # noqa: PTH207
     if not matches:
-        error = MissingInputError(f"{argument}: no file matches this pattern")
+        error = missing(argument, "no file matches this pattern")
         return Found((), failures=((argument, error),))
     parts = [_resolve(match) for match in matches]
     return Found(

@@ -36,7 +36,7 @@ def load_file(path: str | Path) -> bytes:
 
 def open_file(path: str | Path) -> BinaryIO:
     """Open a regular file no larger than ``MAX_FILE_BYTES``; the caller closes it."""
-    path = Path(path)
+    given, path = path, Path(path)
     try:
         status = path.stat()
         _check_kind(path, status.st_mode)
@@ -46,11 +46,21 @@ def open_file(path: str | Path) -> BinaryIO:
             )
         return path.open("rb")
     except FileNotFoundError as error:
-        raise MissingInputError(f"{path}: no such file") from error
+        raise missing(given, "no such file") from error
     except OSError as error:
         raise _unopened(path, error) from error
     except ValueError as error:  # a NUL or another character that no path can have
-        raise MissingInputError(f"{path}: no such file") from error
+        raise missing(given, "no such file") from error
+
+
+def missing(path: str | Path, reason: str) -> MissingInputError:
+    """The error of ``path``, which is not there for ``reason``, or is a URL."""
+    if "://" in str(path):
+        reason = (
+            "is a URL, and this reads files: download it first, or use `tumorlens batch`, which "
+            "reads stores such as s3://"
+        )
+    return MissingInputError(f"{path}: {reason}")
 
 
 def _unopened(path: str | Path, error: OSError) -> MissingInputError:

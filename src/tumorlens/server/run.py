@@ -10,6 +10,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tumorlens.errors import AddressError
 from tumorlens.server.app import create_app
 from tumorlens.server.settings import Settings
 
@@ -19,7 +20,7 @@ _GRACE_SECONDS: Final = 30
 def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
     """Serve until SIGINT or SIGTERM. ``announce`` is called with the address once it is open.
 
-    Raises ``BundleError``, and ``OSError`` where the address cannot be bound.
+    Raises ``BundleError``, and ``AddressError`` where the address cannot be bound.
     """
     # Here, because uvicorn would end the process where the address is taken.
     with _bound(settings.host, settings.port) as listening:
@@ -34,9 +35,9 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise AddressError.of(host, port, "--port", error) from error
     return bound
 
 

@@ -11,10 +11,10 @@ from tumorlens.training.trainer import Watcher
 class EpochBar(Watcher):
     """A live bar on a terminal; one line an epoch where the output goes to a file."""
 
-    def __init__(self, epochs: int) -> None:
-        """``epochs`` in all, those before a resume included."""
+    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
+        """``epochs`` in all, those before a resume included; ``quiet`` shows nothing."""
         self._epochs = epochs
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=quiet)
         self._live = sys.stderr.isatty()
         self._best = ""
         self._bar = Progress(

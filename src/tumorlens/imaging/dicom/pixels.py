@@ -27,6 +27,7 @@ from tumorlens.errors import (
     LimitExceededError,
     MissingDecoderError,
     UnsupportedFormatError,
+    install_command,
 )
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
@@ -159,7 +160,7 @@ def _plugin(dataset: Dataset, stored: int, source: str) -> str:
     if name not in decoder.available_plugins:
         raise MissingDecoderError(
             f"{source}: pixels are compressed as {syntax.name}, which needs an optional part: "
-            f"pip install 'tumorlens[{EXTRA}]'"
+            f"{install_command(EXTRA, show_folder=False)}"
         )
     return name
 

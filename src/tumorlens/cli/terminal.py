@@ -1,0 +1,74 @@
+"""How much a terminal is told: ``--quiet`` and ``--verbose``."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tumorlens.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_KEY: Final = "tumorlens.verbosity"
+_QUIET: Final = -1
+_VERBOSE: Final = 1
+
+
+def note(message: str) -> None:
+    """Say what is good to know, on the error stream; nothing with ``--quiet``."""
+    if not is_quiet():
+        click.echo(f"tumorlens: {printable(message)}", err=True)
+
+
+def error(message: str) -> None:
+    """Say what went wrong, on the error stream, also with ``--quiet``."""
+    click.echo(f"tumorlens: {printable(message)}", err=True)
+
+
+def detail(message: str) -> None:
+    """Say what only ``--verbose`` asks for."""
+    if is_verbose():
+        note(message)
+
+
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was given: answers and errors only."""
+    return _verbosity() == _QUIET
+
+
+def is_verbose() -> bool:
+    """Whether ``--verbose`` was given."""
+    return _verbosity() == _VERBOSE
+
+
+def progress_console(**options: Any) -> "Console":
+    """Where progress is shown: the error stream, or nowhere with ``--quiet``."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=is_quiet(), **options)
+
+
+def with_verbosity(command: click.Command) -> click.Command:
+    """Give ``command``, and all below it, the options ``--quiet`` and ``--verbose``."""
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        command.params += [
+            click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_chosen,
+                         help="Leave out notes and progress; answers and errors stay."),
+            click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_chosen,
+                         help="Tell more: versions, times, and where an error came from."),
+        ]  # fmt: skip
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_verbosity(below)
+    return command
+
+
+def _chosen(context: click.Context, option: click.Parameter, value: bool) -> None:
+    level = {"quiet": _QUIET, "verbose": _VERBOSE}[str(option.name)]
+    if value and context.meta.setdefault(_KEY, level) != level:
+        raise click.UsageError("--quiet and --verbose exclude each other", context)
+
+
+def _verbosity() -> int:
+    """Kept in click's context: a program that calls two commands has two."""
+    context = click.get_current_context(silent=True)
+    return 0 if context is None else context.meta.get(_KEY, 0)
