@@ -85,7 +85,22 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"ImageType": ["DERIVED", "PRIMARY", "W"]}, {"ImageType": ["DERIVED", "PRIMARY", "F"]},
     ),
     "sequence": ({"SequenceName": "*ep_b0"}, {"SequenceName": "*ep_b1000"}),
+    "scanning sequence": ({"ScanningSequence": "GR"}, {"ScanningSequence": "SE"}),
+    "averages": ({"NumberOfAverages": 1}, {"NumberOfAverages": 4}),
+    "nucleus": ({"ImagedNucleus": "1H"}, {"ImagedNucleus": "23NA"}),
+    "coil": ({"ReceiveCoilName": "A"}, {"ReceiveCoilName": "B"}),
+    "series number": ({"SeriesNumber": 3}, {"SeriesNumber": 4}),
+    "description": ({"SeriesDescription": "T1"}, {"SeriesDescription": "T2"}),
+    "protocol": ({"ProtocolName": "a"}, {"ProtocolName": "b"}),
+    "frame of reference": ({"FrameOfReferenceUID": "1.2"}, {"FrameOfReferenceUID": "1.3"}),
+    "contrast agent": ({}, {"ContrastBolusAgent": "Gd"}),
+    "pixel size": ({"PixelSpacing": [1, 1]}, {"PixelSpacing": [2, 2]}),
+    "computed": (
+        {"ImageType": ["ORIGINAL", "PRIMARY"]}, {"ImageType": ["DERIVED", "SECONDARY"]},
+    ),
 }  # fmt: skip
+SOFT = ("acquisition", "phase", "Philips phase", "real")
+"""Interleaved parts of one acquisition are one volume; other components have notes of their own."""
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.02, -0.3])
@@ -104,6 +119,61 @@ def test_volumes_of_one_series_are_not_mixed(
     assert len(image.notes) == 1
     assert f"{DEPTH} slices" in image.notes[0]
     assert "left out" in image.notes[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PAIRS if kind not in SOFT])
+def test_volumes_between_each_other_are_two(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    kind: str,
+) -> None:
+    """Half a distance apart: none is left out, and none lies between the slices of another."""
+    pairs = zip((volume, other), PAIRS[kind], strict=True)
+    for part, (pixels, tags) in enumerate(pairs):
+        for index, plane in enumerate(pixels):
+            where = {"ImagePositionPatient": [0, 0, 5 * index + 2.5 * part]}
+            data = write_dicom(plane, SOPInstanceUID=f"1.2.{part}.{index + 1}", **where | tags)
+            (tmp_path / f"{index}-{part}").write_bytes(data)
+    images = sorted(read_study(tmp_path).images, key=lambda image: image.pixels.max())
+    for image, pixels in zip(images, (volume, other), strict=True):
+        np.testing.assert_array_equal(image.pixels, pixels)
+        assert ["each is a volume of its own" in note for note in image.notes] == [True]
+
+
+@pytest.mark.parametrize("tags", [{"EchoTime": 90}, {"SeriesDescription": "b"}])
+def test_one_odd_slice_is_no_volume_of_its_own(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], tags: dict[str, Any]
+) -> None:
+    for index, plane in enumerate(volume):
+        usual = {"EchoTime": 10, "SeriesDescription": "a"} | (tags if index == 2 else {})
+        data = write_dicom(plane, ImagePositionPatient=[0, 0, index], **usual)
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    np.testing.assert_array_equal(image.pixels, volume)
+
+
+@pytest.mark.parametrize("keyword", ["AcquisitionTime", "ContentTime", "AcquisitionDateTime"])
+def test_the_earlier_of_two_volumes_that_only_the_clock_tells_apart(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    keyword: str,
+) -> None:
+    day = "20260101" if keyword == "AcquisitionDateTime" else ""
+    times = [{keyword: f"{day}10{minute}00", "InstanceNumber": None} for minute in (10, 20)]
+    image = series(tmp_path, write_dicom, volume, other, (times[0], times[1]))
+    np.testing.assert_array_equal(image.pixels, volume)
+
+
+def test_volumes_that_nothing_tells_apart_are_noted(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    nothing: dict[str, Any] = {"InstanceNumber": None}
+    image = series(tmp_path, write_dicom, volume, other, (nothing, nothing))
+    assert "several volumes may be mixed" in image.notes[1]
 
 
 def test_the_note_names_what_is_left_out(

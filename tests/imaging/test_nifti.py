@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -416,3 +417,42 @@ def test_sides_that_are_assumed_are_not_named(ras: Volume) -> None:
     image = read(nibabel.Nifti1Image(ras, None).to_bytes())
     assert any("LAS" in note for note in image.notes)
     assert sides_of(image.facts) is None
+
+
+def patched(data: bytes, at: int, kind: str, *values: float) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(f"<{kind}", changed, at, *values)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("slope", [1e35, -1e-35])
+def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
+    image = reader.read_bytes(patched(save(ras), 112, "2f", slope, 0))
+    np.testing.assert_array_equal(image.pixels, reader.read_bytes(save(ras)).pixels)
+    assert image.notes == ("scl_slope makes no sense; 1 is taken",)
+
+
+@pytest.mark.parametrize(("intent", "named"), [(1002, "label"), (3, "t test"), (0, "")])
+def test_values_that_are_no_intensities(ras: Volume, intent: int, named: str) -> None:
+    notes = reader.read_bytes(patched(save(ras), 68, "h", intent)).notes
+    assert [named in note for note in notes] == [True] * bool(named)
+
+
+def test_more_voxels_than_are_stated(ras: Volume) -> None:
+    for data in (save(ras), gzip.compress(save(ras))):
+        plain = patched(gzip.decompress(data) if data[:1] == b"\x1f" else data, 46, "h", 0)
+        image = reader.read_bytes(plain if data is plain else gzip.compress(plain))
+        assert image.depth == 1
+        assert image.notes == (
+            "the file holds more voxels than it states; the others are not read",
+        )
+
+
+def test_values_that_are_no_numbers_are_told(ras: Volume) -> None:
+    holed = ras.copy()
+    holed[:4] = np.nan
+    holed[4:6] = np.inf
+    image = reader.read_bytes(save(holed))
+    assert image.notes == (
+        "15.0% of the samples are no usable numbers and are taken as background",
+    )

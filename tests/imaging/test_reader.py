@@ -119,3 +119,23 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=f"is {name}.*convert it to NIfTI"):
         reader.read_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "advice"),
+    [
+        (b"ObjectType = Image\nNDims = 3\n", "MetaImage", "convert it to NIfTI"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC", "save it as PNG"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000", "save it as PNG"),
+        (b"\xff\x0a" + bytes(40), "JPEG XL", "save it as PNG"),
+        (b"%PDF-1.7", "PDF", "save its pictures"),
+        (b"study".ljust(257, b"\0") + b"ustar\x0000", "a tar archive", "unpack it first"),
+        (gzip.compress(b"study"), "compressed by gzip", "unpack it first"),
+        (b"BZh91AY", "compressed by bzip2", "unpack it first"),
+        (b"\xfd7zXZ\0", "compressed by xz", "unpack it first"),
+        (b"Rar!\x1a\x07", "a rar archive", "unpack it first"),
+    ],
+)
+def test_other_files_say_what_to_do(data: bytes, name: str, advice: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=f"is {name}.*; {advice}"):
+        reader.read_bytes(data)

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -372,6 +373,105 @@ def test_a_series_whose_slices_have_series_of_their_own(
     assert image.facts is not None
     assert [Path(place.path).name for place in image.facts.slices] == list("cafdbe")
     assert "each slice is a series of its own" in image.notes[0]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesNumber": None},
+        {"SeriesNumber": "own"},
+        {"SeriesNumber": None, "StudyInstanceUID": "own", "FrameOfReferenceUID": "1.7"},
+        {"SeriesNumber": 3, "SeriesInstanceUID": "1.9.1", "StudyInstanceUID": "own"},
+    ],
+)
+def test_slices_of_one_study_or_one_place_are_joined(
+    tmp_path: Path, write_series: WriteSeries, tags: dict[str, Any]
+) -> None:
+    for index in range(6):
+        own = {
+            key: index if key == "SeriesNumber" else f"1.6.{index}"
+            for key, value in tags.items() if value == "own"
+        }  # fmt: skip
+        slices = write_series(6, **{"SeriesInstanceUID": f"1.9.{index}"} | tags | own)
+        (tmp_path / str(index)).write_bytes(slices[index])
+    (image,) = read_study(tmp_path).images
+    assert image.depth == 6
+
+
+@pytest.mark.parametrize("parts", [lambda index: index % 2, lambda index: index // 2])
+def test_a_series_in_parts_is_joined(
+    tmp_path: Path, write_series: WriteSeries, parts: Callable[[int], int]
+) -> None:
+    """Odd and even slices, or pairs, have series UIDs of their own but one number."""
+    for index in range(6):
+        slices = write_series(6, SeriesInstanceUID=f"1.9.{parts(index)}", SeriesNumber=3)
+        (tmp_path / str(index)).write_bytes(slices[index])
+    (image,) = read_study(tmp_path).images
+    assert image.depth == 6
+    assert "of several series by their UIDs" in image.notes[0]
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_one_series_uid_for_two_patients_or_studies(
+    tmp_path: Path, write_series: WriteSeries, keyword: str
+) -> None:
+    for part in range(2):
+        for index, data in enumerate(write_series(4, **{keyword: f"1.{part + 4}"})):
+            (tmp_path / f"{index}-{part}").write_bytes(data)
+    images = read_study(tmp_path).images
+    assert [image.depth for image in images] == [4, 4]
+    assert all("several patients or studies" in image.notes[0] for image in images)
+
+
+@pytest.mark.parametrize(
+    ("tags", "by"),
+    [
+        ({"SliceLocation": 5.0, "InstanceNumber": 1}, "SliceLocation"),
+        ({"SliceLocation": 0.0}, "InstanceNumber"),
+    ],
+)
+@pytest.mark.parametrize("position", [None, [float("nan"), 0, 0]])
+def test_a_slice_without_a_position_among_others(
+    tmp_path: Path, write_series: WriteSeries, tags: dict[str, float], by: str,
+    position: list[float] | None,
+) -> None:  # fmt: skip
+    for index in range(6):
+        located: dict[str, Any] = {key: step * index for key, step in tags.items()}
+        odd = {"ImagePositionPatient": position} if index == 3 else {}
+        data = write_series(6, **located | odd)[index]
+        (tmp_path / f"{5 - index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    brightness = image.pixels.max(axis=(1, 2))
+    assert (image.depth, list(brightness)) == (6, sorted(brightness))
+    assert image.notes == (f"the slice's position is not stated; {by} tells it (in 1 of 6 slices)",)
+
+
+def test_a_slice_whose_place_nothing_tells(tmp_path: Path, write_series: WriteSeries) -> None:
+    for index in range(6):
+        odd = {"ImagePositionPatient": None} if index == 3 else {}
+        data = write_series(6, InstanceNumber=None, **odd)[index]
+        (tmp_path / f"{index}").write_bytes(data)
+    volume, alone = read_study(tmp_path).images
+    assert (volume.depth, alone.depth) == (5, 1)
+    assert "answered by itself" in alone.notes[0]
+
+
+def test_slices_that_nothing_puts_in_order(tmp_path: Path, write_series: WriteSeries) -> None:
+    for index in range(12):
+        data = write_series(12, InstanceNumber=None, ImagePositionPatient=None)[index]
+        (tmp_path / f"slice{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    brightness = image.pixels.max(axis=(1, 2))
+    assert list(brightness) == sorted(brightness)
+    assert "in the order of their names" in image.notes[0]
+
+
+def test_positions_in_metres(tmp_path: Path, write_series: WriteSeries) -> None:
+    for index, data in enumerate(write_series(6, spacing=0.005)):
+        (tmp_path / f"{index}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert image.depth == 6
+    assert "make no sense; they are in the order of InstanceNumber" in image.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
@@ -20,6 +21,7 @@ pytest.importorskip("highdicom", reason="needs the pacs extra")
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom.derived import DicomObject, uid_of
+from tumorlens.imaging.dicom.identification import identification
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
@@ -267,6 +269,43 @@ def test_character_sets_that_the_standard_does_not_have(
     _with_raw(folder, sets, "Müller^Änne=王".encode())
     for made in map(_opened, _answers(classifier, folder)):
         assert str(made.PatientName) == "Müller^Änne=王"
+
+
+@pytest.mark.parametrize(
+    ("sets", "name", "codec"),
+    [
+        (b"ISO_IR 100", "Müller^王", "utf-8"),
+        (b"KLINGON", "Müller", "utf-8"),
+        (b"ISO_IR 149", "홍^길동", "euc-kr"),
+        (b"EUC-KR", "홍^길동", "euc-kr"),
+        (b"CP1251", "Петров^Иван", "cp1251"),
+        (b"SHIFT_JIS", "山田^太郎", "shift_jis"),
+        (b"ISO_IR 166", "นามสกุล", "tis-620"),
+        (b"ISO_IR 148", "Çavuşoğlu", "iso8859-9"),
+        (b"iso_ir 144", "Иванов", "iso8859-5"),
+        (b"", "Müller", "latin-1"),
+    ],
+)
+def test_character_sets_that_are_wrong_or_misspelt(sets: bytes, name: str, codec: str) -> None:
+    assert identification(_named(sets, name.encode(codec))).PatientName == name
+
+
+def test_escape_sequences_in_each_part_of_a_name() -> None:
+    given = b"\x1b$)A" + "张".encode("gb2312") + b"^\x1b$)A" + "小东".encode("gb2312")
+    header = _named(b"\\ISO 2022 IR 58", b"Zhang^XiaoDong=" + given)
+    assert identification(header).PatientName == "Zhang^XiaoDong=张^小东"
+
+
+def _named(sets: bytes, name: bytes) -> Dataset:
+    """A header as it is read: its text not decoded yet."""
+    header = Dataset()
+    for keyword, kind, value in (
+        ("SpecificCharacterSet", "CS", sets), ("PatientName", "PN", name),
+    ):  # fmt: skip
+        padded = value + b" " * (len(value) % 2)
+        tag = Tag(keyword)
+        header[tag] = RawDataElement(tag, kind, len(padded), padded, 0, False, True)
+    return header
 
 
 ODD = {

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
-from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
+from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import check_sides
@@ -29,7 +29,9 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     # Values beyond float32 become infinite here, and `finite` deals with those.
     with np.errstate(over="ignore", invalid="ignore"):
         mode = "array" if pixels.ndim == 2 else "array RGB"
-        return mended(MedicalImage(finite(_gray(pixels), source), source, bits, mode))
+        gray = _gray(pixels)
+        image = MedicalImage(finite(gray, source), source, bits, mode)
+        return mended(image.remarked(*without_value(gray)))
 
 
 def _gray(pixels: NDArray[np.generic]) -> Samples:

@@ -26,8 +26,17 @@ _OVERLAP: Final = 0.5
 _COMPLETE: Final = 0.8
 """A volume has at least this part of the positions of the fullest one."""
 _NAMED: Final = 4
-_LAST: Final = frozenset({"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP"})
-"""Image types that are the second choice: fat images and maps are no usual contrast."""
+_FEWEST: Final = 3
+"""Fewer slices that state another contrast are odd elements, and no volume."""
+_OTHER: Final = 0.1
+"""Relative difference from which two numbers are two contrasts, and no rounding."""
+_SOFT: Final = frozenset({"acquisition", "trigger time", "stack"})
+"""Traits that parts of one volume have too: odd slices are acquired first, then the even ones."""
+AGENT: Final = "contrast agent"
+_LAST: Final = frozenset(
+    {"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"}
+)
+"""Image types that are the second choice: fat images, maps and what is computed from others."""
 
 
 class Volume(NamedTuple):
@@ -41,11 +50,11 @@ class Volume(NamedTuple):
 def separate(
     traits: Sequence[Traits], along: Sequence[float], thickness_mm: float | None
 ) -> list[Volume]:
-    """Tell volumes at the same positions apart; the first is the one to use.
+    """Tell volumes of one series apart; the first is the one to use.
 
     ``traits`` and ``along``, the position on the normal in millimetres, are those of each image.
-    Images of another component that lie elsewhere are volumes of their own; all others that are not
-    used are named in the notes.
+    Of volumes at the same positions one is kept, and the notes name the others. Images of another
+    component or contrast that lie elsewhere, between the slices too, are volumes of their own.
     """
     stated = [dict(one) for one in traits]
     places = np.asarray(along, dtype=np.float64)
@@ -59,11 +68,23 @@ def separate(
         found = _split(groups, places, name, thickness_mm)
         indices = found.kept
         notes += found.notes
-        elsewhere += [
-            Volume(one, _odd_component(stated[one[0]].get(COMPONENT))) for one in found.elsewhere
-        ]
+        for group, note in found.elsewhere:
+            elsewhere += _within(group, note, traits, along, thickness_mm)
     component = stated[indices[0]].get(COMPONENT) if indices else None
     return [Volume(indices, [*_odd_component(component), *notes]), *elsewhere]
+
+
+def _within(
+    group: Sequence[int],
+    note: str,
+    traits: Sequence[Traits],
+    along: Sequence[float],
+    thickness_mm: float | None,
+) -> list[Volume]:
+    """The volumes of a part of the images."""
+    found = separate([traits[i] for i in group], [along[i] for i in group], thickness_mm)
+    noted = [note] if note else []
+    return [Volume([group[i] for i in one.indices], [*one.notes, *noted]) for one in found]
 
 
 def _names(traits: Sequence[Traits]) -> list[str]:
@@ -84,7 +105,8 @@ def _grouped(
 
 class _Split(NamedTuple):
     kept: list[int]
-    elsewhere: list[list[int]]
+    elsewhere: list[tuple[list[int], str]]
+    """Images of another volume, and what to note of them."""
     notes: list[str]
 
 
@@ -97,18 +119,39 @@ def _split(
     main = _main(groups, places)
     near = _NEAR * (_usual_distance(places[groups[main]]) or thickness_mm or 1.0)
     kept = list(groups[main])
-    elsewhere: list[list[int]] = []
+    elsewhere: list[tuple[list[int], str]] = []
     others: dict[float | str, int] = {}
+    apart: dict[float | str, int] = {}
     for value, indices in groups.items():
         if value == main:
             continue
         if _overlap(places[indices], places[groups[main]], near) >= _OVERLAP:
             others[value] = len(indices)
         elif name == COMPONENT:
-            elsewhere.append(indices)
+            elsewhere.append((indices, ""))
+        elif _is_contrast(name, value, main, min(len(indices), len(groups[main]))):
+            apart[value] = len(indices)
+            elsewhere.append((indices, _own_volume(name, value, main)))
         else:  # a part of the same volume, acquired by itself
             kept += indices
-    return _Split(sorted(kept), elsewhere, _note(name, main, others))
+    notes = [*_note(name, main, others), *(_own_volume(name, main, value) for value in apart)]
+    return _Split(sorted(kept), elsewhere, notes)
+
+
+def _is_contrast(name: str, one: float | str, other: float | str, count: int) -> bool:
+    """Whether images that state ``one`` cannot be of the volume of those that state ``other``."""
+    if name in _SOFT or count < _FEWEST:
+        return False
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) > _OTHER * max(abs(one), abs(other))
+    return name == AGENT or "" not in (one, other)
+
+
+def _own_volume(name: str, one: float | str, other: float | str) -> str:
+    return (
+        f"of one series, slices with {name} {_word(one)} and with {name} {_word(other)} lie at "
+        "different positions; each is a volume of its own"
+    )
 
 
 def _main(groups: Mapping[float | str, list[int]], places: NDArray[np.float64]) -> float | str:
@@ -121,10 +164,10 @@ def _main(groups: Mapping[float | str, list[int]], places: NDArray[np.float64]) 
     return min(complete, key=_rank)
 
 
-def _rank(value: float | str) -> tuple[bool, bool, float, str]:
+def _rank(value: float | str) -> tuple[int, bool, float, str]:
     if isinstance(value, str):
-        return not _LAST.isdisjoint(value.split("\\")), True, 0.0, value
-    return False, False, value, ""
+        return len(_LAST.intersection(value.split("\\"))), True, 0.0, value
+    return 0, False, value, ""
 
 
 def _usual_distance(places: NDArray[np.float64]) -> float | None:

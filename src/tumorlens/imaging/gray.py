@@ -68,3 +68,13 @@ def finite(pixels: Samples, source: str) -> Samples:
     if not usable.any():
         raise BlankImageError(f"{source}: no pixel has a finite value")
     return np.where(usable, pixels, pixels[usable].min()).astype(np.float32)
+
+
+def without_value(pixels: Samples) -> list[str]:
+    """A note where ``finite`` replaces samples: a hole in the head may be NaN, or its brightest."""
+    if pixels.dtype == np.uint8:
+        return []
+    share = 1 - float((np.abs(pixels) <= LARGEST).mean())
+    if not 0 < share < 1:
+        return []
+    return [f"{share:.1%} of the samples are no usable numbers and are taken as background"]

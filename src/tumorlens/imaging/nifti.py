@@ -8,7 +8,7 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti1 import Nifti1Header, intent_codes
 from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
@@ -19,16 +19,18 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging.affine import placement
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.gray import LARGEST, finite, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.planes import Volume, check_plane, cut
 from tumorlens.imaging.quiet import quiet
-from tumorlens.text import first_line
+from tumorlens.text import clean, first_line
 
 _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
+_NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002})
+"""Intents of statistics and of labels (nifti1.h)."""
 _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
 
@@ -59,9 +61,22 @@ def _read(data: bytes, source: str) -> Volume:
     start = _start(header, version, source)
     stored = stream.take(start + math.prod(shape) * kind.itemsize)
     raw = np.frombuffer(stored, dtype=kind, offset=start, count=math.prod(shape))
-    voxels = _real(raw, header, source).reshape(shape, order="F")
+    values = _real(raw, header)
+    voxels = finite(values, source).reshape(shape, order="F")
     mode = "RGB" if kind.names else kind.newbyteorder("=").name
-    return Volume(voxels, placement(header, shape), _bits(kind), mode, _notes(header))
+    notes = [*_notes(header), *without_value(values), *_surplus(stream, len(stored), header, raw)]
+    return Volume(voxels, placement(header, shape), _bits(kind), mode, notes)
+
+
+def _surplus(
+    stream: Inflated, taken: int, header: Nifti1Header, raw: NDArray[np.generic]
+) -> list[str]:
+    """A note where as much again as one slice follows voxels that are said to be all."""
+    x, y = (int(side) for side in header.get_data_shape()[:2])
+    slice_bytes = x * y * raw.dtype.itemsize
+    if _volumes(header) > 1 or len(stream.take_up_to(taken + slice_bytes)) < taken + slice_bytes:
+        return []
+    return ["the file holds more voxels than it states; the others are not read"]
 
 
 def _start(header: Nifti1Header, version: int, source: str) -> int:
@@ -75,17 +90,33 @@ def _start(header: Nifti1Header, version: int, source: str) -> int:
 
 
 def _notes(header: Nifti1Header) -> list[str]:
-    volumes = math.prod(max(1, side) for side in header.get_data_shape()[3:])
+    volumes = _volumes(header)
     notes = [f"the first of {volumes} volumes is read"] if volumes > 1 else []
+    intent = int(header["intent_code"])
+    if intent in _NO_INTENSITIES:
+        what = clean(str(intent_codes.label[intent]))
+        notes.append(f"the file says that its values are no intensities ({what})")
+    if not _is_scale(header):
+        notes.append("scl_slope makes no sense; 1 is taken")
     if _scale(header) is not None and not math.isfinite(float(header["scl_inter"])):
         notes.append("scl_inter is no finite number; 0 is taken")
     return notes
 
 
+def _volumes(header: Nifti1Header) -> int:
+    return math.prod(max(1, side) for side in header.get_data_shape()[3:])
+
+
+def _is_scale(header: Nifti1Header) -> bool:
+    """Whether the slope is one that any picture can have; 0 and NaN say that there is none."""
+    slope = abs(float(header["scl_slope"]))
+    return slope == 0 or math.isnan(slope) or 1 / LARGEST < slope < LARGEST
+
+
 def _scale(header: Nifti1Header) -> tuple[float, float] | None:
     """Slope and intercept; None where there is none (nifti1.h: a slope of 0)."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or not math.isfinite(slope):
+    if slope == 0 or not math.isfinite(slope) or not _is_scale(header):
         return None
     return slope, intercept if math.isfinite(intercept) else 0.0
 
@@ -123,8 +154,8 @@ def _shape(header: Nifti1Header, source: str) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _real(raw: NDArray[np.generic], header: Nifti1Header, source: str) -> NDArray[np.float32]:
-    """Scale to float32; colour to luma; NaN and infinities to the smallest value."""
+def _real(raw: NDArray[np.generic], header: Nifti1Header) -> NDArray[np.float32]:
+    """Scale to float32; colour to luma."""
     if raw.dtype.names is not None:
         colors: Any = raw
         channels = np.stack([colors[name] for name in ("R", "G", "B")], axis=-1)
@@ -135,4 +166,4 @@ def _real(raw: NDArray[np.generic], header: Nifti1Header, source: str) -> NDArra
         values = raw.astype(np.float32)
         if scale is not None and scale != (1.0, 0.0):
             values = values * np.float32(scale[0]) + np.float32(scale[1])
-    return finite(values, source)
+    return values

@@ -20,7 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep
-from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma
+from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.quiet import quiet
@@ -79,7 +79,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
     samples = finite(decoded.samples, source)
     image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
-    return image.remarked(*decoded.notes)
+    return image.remarked(*decoded.notes, *without_value(decoded.samples))
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:

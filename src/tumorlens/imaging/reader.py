@@ -98,7 +98,8 @@ def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE)
 def _refusal(data: bytes, kind: str | None) -> str:
     if kind == "zip":
         return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
-    if (name := other_format(data)) is not None:
-        return f"is {name}, which is not read; convert it to NIfTI (.nii.gz)"
+    if (other := other_format(data)) is not None:
+        name, advice = other
+        return f"is {name}, which is not read; {advice}"
     what = "is empty" if not data else "is not a picture that tumorlens reads"
     return f"{what} ({READABLE})"

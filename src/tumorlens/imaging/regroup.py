@@ -1,10 +1,11 @@
-"""Series that have fallen into single slices, because each has a SeriesInstanceUID of its own.
+"""Files whose series UIDs say something else than all the rest of them.
 
-Anonymisers and old exporters do that. Answered one by one, slices of a tumour patient that show no
-tumour would each be a confident answer of its own.
+Anonymisers and old exporters give each slice a series of its own, or one UID to all series.
+Answered one by one, slices of a tumour patient that show no tumour would each be a confident answer
+of their own; taken together, slices of several patients would be an answer about nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,43 +18,110 @@ NOTE: Final = (
     "each slice is a series of its own by its UID; they are joined by patient, series number and "
     "position"
 )
+PARTS_NOTE: Final = (
+    "the slices are of several series by their UIDs; they are joined by patient, series number and "
+    "position"
+)
+APART_NOTE: Final = (
+    "files of several patients or studies have this series UID; each is a series of its own"
+)
 _FEWEST: Final = 3
+_FEWEST_OF_A_STUDY: Final = 2
+"""Files of a study within one series UID, from which they are a series of that study."""
 _REGULAR: Final = 0.8
-"""Part of the distances that must be the usual one, for single slices to be one volume."""
+"""Part of the distances that must be the usual one, for slices to be one volume."""
 _SAME_DISTANCE: Final = 0.1
 
+_Files = list[Header]
+_Key = tuple[object, ...]
 
-def joined(series: Mapping[str, list[Header]]) -> list[list[Header]]:
-    """The series as they are, but single slices that belong together as one."""
-    kept = [headers for headers in series.values() if not _is_single(headers)]
-    groups: dict[tuple[str, tuple[int, int]], list[Header]] = {}
-    for headers in series.values():
-        if _is_single(headers):
-            header = headers[0]
-            groups.setdefault((header.siblings, header.frames[0].shape), []).append(header)
-    for group in groups.values():
-        if _is_one_series(group):
-            kept.append([_noted(header) for header in group])
+
+def apart(headers: _Files) -> list[_Files]:
+    """The files of one series UID, by patient and study: a series is of one."""
+    patients: dict[str, _Files] = {}
+    for header in headers:
+        patients.setdefault(header.patient, []).append(header)
+    unnamed = patients.pop("", [])
+    patients = patients or {"": []}
+    first, *others = patients.values()
+    parts = [part for files in ([*first, *unnamed], *others) for part in _by_study(files)]
+    if len(parts) == 1:
+        return parts
+    return [[_noted(header, APART_NOTE) for header in part] for part in parts]
+
+
+def _by_study(headers: _Files) -> list[_Files]:
+    """By study, unless only a few files, or each file, state another one."""
+    studies: dict[str | None, _Files] = {}
+    for header in headers:
+        studies.setdefault(header.facts.study_instance_uid, []).append(header)
+    full = [files for files in studies.values() if len(files) >= _FEWEST_OF_A_STUDY]
+    return list(studies.values()) if len(full) > 1 else [headers]
+
+
+def joined(series: Sequence[_Files]) -> list[_Files]:
+    """The series as they are, but parts of one that have fallen apart as one."""
+    return _joined_by(_unnumbered, _joined_by(_numbered, series))
+
+
+def _joined_by(key_of: Callable[[Header], _Key | None], series: Sequence[_Files]) -> list[_Files]:
+    kept: list[_Files] = []
+    groups: dict[_Key, list[_Files]] = {}
+    for headers in series:
+        keys = {key_of(header) if len(header.frames) == 1 else None for header in headers}
+        key = keys.pop()
+        if keys or key is None:
+            kept.append(headers)
         else:
-            kept += [[header] for header in group]
+            groups.setdefault(key, []).append(headers)
+    for parts in groups.values():
+        if len(parts) > 1 and _is_one_series(parts):
+            note = NOTE if all(len(part) == 1 for part in parts) else PARTS_NOTE
+            kept.append([_noted(header, note) for part in parts for header in part])
+        else:
+            kept += parts
     return kept
 
 
-def _is_single(headers: Sequence[Header]) -> bool:
-    return len(headers) == 1 and len(headers[0].frames) == 1
+def _numbered(header: Header) -> _Key | None:
+    number = header.facts.series_number
+    return None if number is None else (header.siblings, header.frames[0].shape, number)
 
 
-def _is_one_series(headers: Sequence[Header]) -> bool:
-    """Whether single slices are one series: of one study or one each, regularly spaced."""
-    if len(headers) < _FEWEST or headers[0].facts.series_number is None:
-        return False
+def _unnumbered(header: Header) -> _Key | None:
+    return header.siblings, header.frames[0].shape
+
+
+def _is_one_series(parts: Sequence[_Files]) -> bool:
+    """Whether they are one volume by their positions, of one study or each of one of its own."""
+    headers = [header for part in parts for header in part]
     studies = {header.facts.study_instance_uid for header in headers}
-    if len(studies) not in (1, len(headers)):
+    numbers = {header.facts.series_number for header in headers}
+    is_numbered = len(numbers) == 1 and None not in numbers
+    if len(headers) < _FEWEST or not _are_of_one_study(headers, studies, is_numbered):
         return False
+    if len(parts) == len(headers):
+        return _are_slices(headers, is_numbered and len(studies) == 1)
+    stacks = split([header.frames[0] for header in headers])
+    whole = len(stacks) == 1 and len(stacks[0].frames) == len(headers)
+    return is_numbered and whole and _are_slices(headers, False)
+
+
+def _are_of_one_study(
+    headers: Sequence[Header], studies: set[str | None], is_numbered: bool
+) -> bool:
+    if len(studies) == 1:
+        return True
+    references = {header.facts.frame_of_reference_uid for header in headers}
+    is_one_place = len(references) == 1 and None not in references
+    return len(studies) == len(headers) and (is_numbered or is_one_place)
+
+
+def _are_slices(headers: Sequence[Header], unplaced: bool) -> bool:
+    """Whether positions are regular; ``unplaced`` ones will do where the numbers are a study's."""
     frames = [header.frames[0] for header in headers]
     if not all(frame.placed for frame in frames):
-        # Their numbers alone must do, which are those of a series only within a study.
-        return len(studies) == 1 and not any(frame.placed for frame in frames)
+        return unplaced and not any(frame.placed for frame in frames)
     largest = split(frames)[0]
     along = [frame.place.along_mm for frame in largest.frames if frame.place.along_mm is not None]
     distances, usual = np.diff(along), largest.slice_spacing_mm
@@ -62,8 +130,8 @@ def _is_one_series(headers: Sequence[Header]) -> bool:
     return bool((np.abs(distances - usual) <= _SAME_DISTANCE * usual).mean() >= _REGULAR)
 
 
-def _noted(header: Header) -> Header:
+def _noted(header: Header, note: str) -> Header:
     frames = tuple(
-        msgspec.structs.replace(frame, notes=(NOTE, *frame.notes)) for frame in header.frames
+        msgspec.structs.replace(frame, notes=(note, *frame.notes)) for frame in header.frames
     )
     return msgspec.structs.replace(header, frames=frames)

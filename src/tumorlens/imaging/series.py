@@ -19,8 +19,9 @@ from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_STUDY_FILES
+from tumorlens.imaging.placing import with_places
 from tumorlens.imaging.reader import load_file, open_file
-from tumorlens.imaging.regroup import joined
+from tumorlens.imaging.regroup import apart, joined
 from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 
 Failures = list[tuple[str, InputError]]
@@ -132,7 +133,8 @@ def _group(
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
-    series = [one for found in joined(headers) for one in _series(found, archive)]
+    split_up = [part for found in headers.values() for part in apart(found)]
+    series = [one for found in joined(split_up) for one in _series(found, archive)]
     return Grouped(series, failures, skipped, own)
 
 
@@ -146,13 +148,14 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
     by_file = {_key(header): header for header in headers}
-    stacks = split([f for header in headers for f in header.frames if f.placed])
     # Captures without a position are pictures; slices without one are still a series.
-    slices = [h for h in headers if h.is_mr_storage and len(h.frames) == 1]
-    stacks += split_unplaced([f for header in slices for f in header.frames if not f.placed])
-    for header in headers:
-        if not (header.is_mr_storage and len(header.frames) == 1):
-            stacks += split([f for f in header.frames if not f.placed], keep_order=True)
+    slices = with_places([h.frames[0] for h in headers if h.is_mr_storage and len(h.frames) == 1])
+    others = [h.frames for h in headers if not (h.is_mr_storage and len(h.frames) == 1)]
+    everything = [*slices, *(frame for frames in others for frame in frames)]
+    stacks = split([frame for frame in everything if frame.placed])
+    stacks += split_unplaced([frame for frame in slices if not frame.placed])
+    for frames in others:
+        stacks += split([frame for frame in frames if not frame.placed], keep_order=True)
     for stack in stacks:
         places = [(frame.place.path, frame.place.member) for frame in stack.frames]
         names = sorted({name_of(place) for place in places})

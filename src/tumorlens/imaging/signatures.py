@@ -11,7 +11,9 @@ READABLE: Final = "JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI"
 
 _SUFFIXES: Final = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".nii", ".nii.gz",
-    ".mgz", ".mgh", ".nrrd", ".nhdr", ".mnc", ".hdr",
+    ".mgz", ".mgh", ".nrrd", ".nhdr", ".mnc", ".hdr", ".mha", ".mhd", ".par", ".jp2", ".jxl",
+    ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
+    ".7z", ".rar",
 )  # fmt: skip
 
 _PICTURES: Final[tuple[tuple[bytes, str], ...]] = (
@@ -39,7 +41,34 @@ _NIFTI2_MAGIC_AT: Final = 4
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
-_OTHERS: Final = ((b"NRRD000", "NRRD"), (b"CDF\x01", "MINC"), (b"\x89HDF", "MINC 2 or other HDF5"))
+_TO_NIFTI: Final = "convert it to NIfTI (.nii.gz)"
+_TO_PNG: Final = "save it as PNG"
+_UNPACK: Final = "unpack it first"
+_OTHERS: Final[tuple[tuple[int, bytes, str, str], ...]] = (
+    (0, b"NRRD000", "NRRD", _TO_NIFTI),
+    (0, b"CDF\x01", "MINC", _TO_NIFTI),
+    (0, b"\x89HDF", "MINC 2 or other HDF5", _TO_NIFTI),
+    (0, b"ObjectType", "MetaImage", _TO_NIFTI),
+    (0, b"NDims", "MetaImage", _TO_NIFTI),
+    (0, b"# === DATA DESCRIPTION FILE", "the header of Philips PAR/REC", _TO_NIFTI),
+    (0, b"MATLAB 5.0", "MATLAB", _TO_NIFTI),
+    (0, b"\x93NUMPY", "an array of NumPy", _TO_NIFTI),
+    (4, b"ftyphei", "HEIC", _TO_PNG),
+    (4, b"ftypmif1", "HEIC", _TO_PNG),
+    (4, b"ftypavi", "AVIF", _TO_PNG),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000", _TO_PNG),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000", _TO_PNG),
+    (0, b"\xff\x0a", "JPEG XL", _TO_PNG),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL", _TO_PNG),
+    (0, b"%PDF", "PDF", "save its pictures as PNG"),
+    (257, b"ustar", "a tar archive", _UNPACK),
+    (0, b"BZh", "compressed by bzip2", _UNPACK),
+    (0, b"\xfd7zXZ", "compressed by xz", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "compressed by zstd", _UNPACK),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (0, b"Rar!", "a rar archive", _UNPACK),
+)
+"""Where a signature begins, the signature, the format and what to do."""
 _ANALYZE: Final = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 _ANALYZE_BYTES: Final = 1024
 _MGH_VERSION: Final = b"\x00\x00\x00\x01"
@@ -54,18 +83,19 @@ def claims_picture(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES)
 
 
-def other_format(data: bytes) -> str | None:
-    """Name a format of medical volumes that is not read, or None."""
-    for signature, name in _OTHERS:
-        if data.startswith(signature):
-            return name
+def other_format(data: bytes) -> tuple[str, str] | None:
+    """Name a format that is not read, and what to do with it; None for unknown ones."""
+    for at, signature, name, advice in _OTHERS:
+        if data[at : at + len(signature)] == signature:
+            return name, advice
     if data[:4] in _ANALYZE and len(data) <= _ANALYZE_BYTES:
-        return "Analyze (a pair of .hdr and .img)"
-    start = first_inflated(data[:SNIFF_BYTES], 24) if data.startswith(GZIP) else data[:24]
+        return "Analyze (a pair of .hdr and .img)", _TO_NIFTI
+    zipped = data.startswith(GZIP)
+    start = first_inflated(data[:SNIFF_BYTES], 24) if zipped else data[:24]
     sides = [int.from_bytes(start[at : at + 4], "big") for at in (4, 8, 12)]
     if start.startswith(_MGH_VERSION) and all(0 < side <= _LARGEST_MGH_SIDE for side in sides):
-        return "MGH (FreeSurfer)"
-    return None
+        return "MGH (FreeSurfer)", _TO_NIFTI
+    return ("compressed by gzip, and no NIfTI", _UNPACK) if zipped else None
 
 
 def sniff(data: bytes) -> str | None:

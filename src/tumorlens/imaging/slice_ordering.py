@@ -5,6 +5,7 @@ ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these make no sense, Slice
 InstanceNumber stand in, with a note.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,9 +16,16 @@ from numpy.typing import NDArray
 from tumorlens.imaging.contrasts import Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 
+_DIGITS: Final = re.compile(r"(\d*)(\D+|$)")
 _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines within one stack."""
 _SAME_POSITION_MM: Final = 0.01
+_ONE_PLACE: Final = 0.5
+"""Part of a slice's thickness within which all positions of a series make no sense."""
+_UNORDERED: Final = (
+    "neither positions nor numbers of the slices are stated; they are in the order of their names, "
+    "which may be wrong"
+)
 _GAP_RATIO: Final = 1.5
 """A distance this many times the usual one is a gap."""
 _MAX_GAPS_TOLD: Final = 10
@@ -27,6 +35,8 @@ _SPARSE_RATIO: Final = 2.0
 """A usual distance this many times the slice thickness looks as if slices were missing."""
 _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single pictures."""
+_FEWEST_AMBIGUOUS: Final = 2
+"""Positions at which nothing tells several slices apart, from which volumes may be mixed."""
 _MORE: Final = 1.5
 """Positions make no sense where SliceLocation tells as many times more slices apart."""
 
@@ -90,7 +100,8 @@ def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
 def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     """Sort frames of one series whose positions are not stated, by SliceLocation or number.
 
-    Those of a size that neither tells apart are stacks of their own.
+    Those of a size that neither tells apart are in the order of their names, with a note; a few of
+    them, or time points, are stacks of their own.
     """
     groups: dict[tuple[int, int], list[Frame]] = {}
     for frame in frames:
@@ -98,12 +109,39 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     stacks: list[Stack] = []
     for group in groups.values():
         order = _substitute(group, distinct=1)
-        if order is None:
+        if order is None and _are_single(group):
             stacks.extend(Stack((frame,), None, ()) for frame in group)
+        elif order is None:
+            stacks.extend(_by_substitute(group, _by_name(group), _UNORDERED))
         else:
             note = f"positions of the slices are not stated; they are in the order of {order.name}"
             stacks.extend(_by_substitute(group, order, note))
     return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def _are_single(frames: Sequence[Frame]) -> bool:
+    """Whether frames that nothing puts in order are pictures, not slices of one volume."""
+    return len(frames) < _FEWEST_WITHOUT_POSITIONS or _are_times(frames)
+
+
+def _are_times(frames: Sequence[Frame]) -> bool:
+    """Whether each is of a time point of its own."""
+    times = {value for frame in frames for name, value in frame.traits if name == "time point"}
+    return len(times) == len(frames)
+
+
+def _by_name(frames: Sequence[Frame]) -> "_Order":
+    ranked = sorted(range(len(frames)), key=lambda i: natural(_rank(frames[i])[1:]))
+    along = [0.0] * len(frames)
+    for place, index in enumerate(ranked):
+        along[index] = float(place)
+    return _Order("their names", along, in_mm=False)
+
+
+def natural(names: Sequence[str]) -> list[tuple[int, str]]:
+    """A key that sorts slice2 before slice10."""
+    parts = _DIGITS.findall("\0".join(names))
+    return [(int(digits or -1), other) for digits, other in parts]
 
 
 class _Order(NamedTuple):
@@ -125,13 +163,18 @@ def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
     locations = [frame.location_mm for frame in frames if frame.location_mm is not None]
     if len(locations) == len(frames) and _count(locations) > _MORE * distinct:
         return _Order("SliceLocation", locations, in_mm=True)
-    times = {value for frame in frames for name, value in frame.traits if name == "time point"}
-    if len(times) == len(frames):
+    if _are_times(frames):
         return None
     numbers = [frame.number for frame in frames if frame.number is not None]
     if distinct == 1 and len(numbers) == len(frames) == _count(numbers):
         return _Order("InstanceNumber", numbers, in_mm=False)
     return None
+
+
+def _distinct(along: Sequence[float], thickness_mm: float | None) -> int:
+    """Positions that differ; one where all lie within a part of one slice: metres, or nonsense."""
+    within = thickness_mm is not None and max(along) - min(along) < _ONE_PLACE * thickness_mm
+    return 1 if within else _count(along)
 
 
 def _count(values: Sequence[float]) -> int:
@@ -142,7 +185,7 @@ def _volumes(frames: Sequence[Frame]) -> list[Stack]:
     """Sort frames of one size and orientation along the normal of the first."""
     axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
     along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
-    if (order := _substitute(frames, _count(along))) is None:
+    if (order := _substitute(frames, _distinct(along, frames[0].thickness_mm))) is None:
         return _stacks(frames, along)
     note = f"positions of the slices make no sense; they are in the order of {order.name}"
     return _by_substitute(frames, order, note)
@@ -199,17 +242,18 @@ def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) ->
 
 def _sorted(frames: Sequence[Frame], along: Sequence[float], known: Sequence[str]) -> Stack:
     """Sort by position; keep the first of several at one."""
-    kept = _first_of_each(along, frames)
+    clusters = _clusters(along, frames)
+    kept = [cluster[0] for cluster in clusters]
     distances = np.diff([at for at, _ in kept])
     usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(kept)
-    notes = [*known, *_repeats(repeated), *_gaps(distances, usual),
+    notes = [*known, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
              *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
     return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
 
 
-def _first_of_each(along: Sequence[float], frames: Sequence[Frame]) -> list[tuple[float, Frame]]:
-    """One frame for each position, by position."""
+def _clusters(along: Sequence[float], frames: Sequence[Frame]) -> list[list[tuple[float, Frame]]]:
+    """The frames at each position, by position; the one to use comes first."""
     near = same_position(along, frames[0].thickness_mm, _SAME_POSITION_MM)
     clusters: list[list[tuple[float, Frame]]] = []
     for at, frame in sorted(zip(along, frames, strict=True), key=lambda pair: pair[0]):
@@ -217,7 +261,23 @@ def _first_of_each(along: Sequence[float], frames: Sequence[Frame]) -> list[tupl
             clusters[-1].append((at, frame))
         else:
             clusters.append([(at, frame)])
-    return [min(cluster, key=lambda pair: _rank(pair[1])) for cluster in clusters]
+    return [sorted(cluster, key=lambda pair: _rank(pair[1])) for cluster in clusters]
+
+
+def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
+    """A note where nothing but their names tells slices at one position apart."""
+    alike = 0
+    for cluster in clusters:
+        if len(cluster) > 1:
+            (_, first), (_, second) = cluster[:2]
+            is_copy = first.place.sop_instance_uid == second.place.sop_instance_uid is not None
+            alike += first.order == second.order and not is_copy
+    if alike < _FEWEST_AMBIGUOUS:
+        return []
+    return [
+        "nothing in the files tells which slices at one position belong together; "
+        "several volumes may be mixed"
+    ]
 
 
 def _rank(frame: Frame) -> tuple[tuple[float, ...], str, str]:

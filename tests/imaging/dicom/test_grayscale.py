@@ -206,3 +206,22 @@ def test_rescale_by_nothing_finite_is_not_used(head: Gray, write_dicom: Write) -
         image = reader.read_bytes(data.replace(b"1234", odd, 1))
         np.testing.assert_array_equal(image.pixels, head)
         assert image.notes == ("RescaleSlope is no finite number; 1 is taken",)
+
+
+@pytest.mark.parametrize(
+    "tags", [{"RescaleSlope": "1e38"}, {"RescaleSlope": "-1e-38"}, {"RescaleIntercept": "1e38"}]
+)
+def test_levels_that_no_picture_has(head: Gray, write_dicom: Write, tags: dict[str, str]) -> None:
+    image = reader.read_bytes(write_dicom(head, **tags))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert len(image.notes) == 1
+
+
+def test_an_empty_slope_is_none(head: Gray, write_dicom: Write) -> None:
+    assert reader.read_bytes(write_dicom(head, RescaleSlope="")).notes == ()
+
+
+def test_a_window_as_wide_as_a_thousand_heads(head: Gray, write_dicom: Write) -> None:
+    image = reader.read_bytes(write_dicom(head, WindowCenter="100", WindowWidth="1000000"))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ("the file's window hides everything and is not used",)

@@ -1,6 +1,8 @@
 """Facts, refusals, and frames of multi-frame files."""
 
+import gzip
 import logging
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+)
 
 from tumorlens.errors import (
     CorruptInputError,
@@ -16,7 +24,7 @@ from tumorlens.errors import (
     NotMRError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging import reader
+from tumorlens.imaging import encode, reader
 from tumorlens.imaging.facts import AcquisitionFacts
 
 Gray = NDArray[np.uint8]
@@ -219,6 +227,8 @@ def test_frame_counts_below_one_are_not_used(head: Gray, write_dicom: Write, cou
         ("SliceLocation", "12345", b"-    "),
         ("WindowCenter", "12345", b"x\\y  "),
         ("NumberOfFrames", "12345", b"1.5  "),
+        ("NumberOfFrames", "12345", b"one  "),
+        ("Modality", "12345", b"mr   "),
     ],
 )
 def test_one_odd_number_does_not_cost_the_file(
@@ -243,6 +253,30 @@ def test_commas_are_decimal_points(head: Gray, write_dicom: Write) -> None:
     )
     np.testing.assert_allclose(image.pixels, head * 2.5 + 77.5)
     assert (image.pixel_spacing_mm, image.notes) == ((1.5, 1.5), ())
+
+
+@pytest.mark.parametrize("wrap", [zlib.compress, gzip.compress, bytes])
+def test_a_deflated_data_set_with_a_header_or_not_deflated_at_all(
+    head: Gray, write_dicom: Write, wrap: Callable[[bytes], bytes]
+) -> None:
+    data = write_dicom(head, syntax=DeflatedExplicitVRLittleEndian)
+    start = 144 + int.from_bytes(data[140:144], "little")  # behind the file meta information
+    plain = zlib.decompress(data[start:], -zlib.MAX_WBITS)
+    np.testing.assert_array_equal(reader.read_bytes(data[:start] + wrap(plain)).pixels, head)
+
+
+@pytest.mark.parametrize("count", [None, "0", "1"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_more_frames_than_are_stated_are_noted(
+    head: Gray, write_dicom: Write, count: str | None, compressed: bool
+) -> None:
+    stored = encapsulate([encode.jpeg(head)] * 3) if compressed else head.tobytes() * 3
+    syntax = JPEGBaseline8Bit if compressed else ExplicitVRLittleEndian
+    image = reader.read_bytes(
+        write_dicom(head, syntax=syntax, PixelData=stored, NumberOfFrames=count)
+    )
+    assert image.pixels.shape == head.shape
+    assert "more frames than the file states" in image.notes[-1]
 
 
 @pytest.mark.parametrize("spacing", [[0.001, 0.001], [250, 250], [0, 1], [-1, -1]])

@@ -17,6 +17,7 @@ from tumorlens.imaging.dicom.tags import (
     text,
     whole,
 )
+from tumorlens.imaging.gray import LARGEST
 
 Floats = NDArray[np.float32]
 _LUT_ENTRIES: Final = 65536
@@ -134,9 +135,14 @@ def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
     """RescaleSlope and RescaleIntercept; 1 and 0 where they are missing or make no sense."""
     group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     slope, intercept = number(group, "RescaleSlope"), number(group, "RescaleIntercept")
-    if slope == 0 or slope is None:
-        return 1.0, intercept or 0.0
-    return slope, intercept or 0.0
+    if slope is None or not _is_slope(slope):
+        slope = 1.0
+    return slope, 0.0 if intercept is None or abs(intercept) > LARGEST else intercept
+
+
+def _is_slope(slope: float) -> bool:
+    """Whether any picture can have it: neither 0 nor so large that nothing finite is left."""
+    return 1 / LARGEST < abs(slope) < LARGEST
 
 
 def oddities(dataset: Dataset, frame: int) -> list[str]:
@@ -147,7 +153,9 @@ def oddities(dataset: Dataset, frame: int) -> list[str]:
         value = number(group, keyword)
         if keyword == "RescaleSlope" and value == 0:
             notes.append("RescaleSlope is 0, which would blank the picture; 1 is taken")
-        elif value is None and is_stated(group, keyword):
+        elif keyword == "RescaleSlope" and value is not None and not _is_slope(value):
+            notes.append(f"RescaleSlope is {value:g}, which no picture has; 1 is taken")
+        elif (value is None and is_stated(group, keyword)) or abs(value or 0) > LARGEST:
             notes.append(f"{keyword} is no finite number; {taken} is taken")
     return notes
 
@@ -175,7 +183,7 @@ def _voi(dataset: Dataset, frame: int, source: str) -> Window | Table | None:
         return table
     voi = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
     center, width = number(voi, "WindowCenter"), number(voi, "WindowWidth")
-    function = text(voi, "VOILUTFunction") or "LINEAR"
+    function = (text(voi, "VOILUTFunction") or "LINEAR").upper()
     if center is None or width is None or function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         return None
     enough = width >= 1 if function == "LINEAR" else width > 0

@@ -1,6 +1,7 @@
 """What of a DICOM file is kept once its data set is gone: facts, and where each frame lies."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,14 +34,15 @@ from tumorlens.text import first_line
 
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",
+    "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 
 
 _SHARED: Final = (
-    "PatientID", "PatientName", "PatientBirthDate", "StudyDate", "Modality", "SeriesNumber",
-    "SeriesDescription", "ProtocolName", "SequenceName", "Manufacturer",
+    "PatientID", "PatientName", "PatientBirthDate", "StudyDate", "Modality", "SeriesDescription",
+    "ProtocolName", "SequenceName", "Manufacturer",
 )  # fmt: skip
-"""What all slices of one series state alike, beside their UIDs."""
+"""What all slices of one series state alike, beside their UIDs and the number of the series."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -55,7 +57,9 @@ class Header(msgspec.Struct, frozen=True):
     is_mr_storage: bool = True
     """Whether its SOP class is one of MR images, not a capture of something."""
     siblings: str = ""
-    """A hash of what all slices of one series share, whatever their UIDs: patient, date, number."""
+    """A hash of what all slices of one series share, whatever their UIDs: patient, date, names."""
+    patient: str = ""
+    """A hash of the patient's identifier; empty where none is stated."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -113,13 +117,13 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
         bit_depth=whole(dataset, "BitsStored", 0) or whole(dataset, "BitsAllocated", 16),
         mode=text(dataset, "PhotometricInterpretation") or "None",
         is_mr_storage=is_mr_storage(dataset),
-        siblings=_siblings(dataset),
+        siblings=_hash(text(dataset, keyword) or "" for keyword in _SHARED),
+        patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
     )
 
 
-def _siblings(dataset: Dataset) -> str:
-    shared = "\0".join(text(dataset, keyword) or "" for keyword in _SHARED)
-    return hashlib.sha256(shared.encode()).hexdigest()
+def _hash(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 class _Common(NamedTuple):

@@ -5,11 +5,12 @@ malformed must cost no report. So all text is decoded and written in UTF-8, and 
 its value representation (PS3.5 6.2) is left empty.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -31,6 +32,8 @@ _OPTIONAL: Final = (
 _SEXES: Final = ("F", "M", "O")
 _AGE: Final = re.compile(r"\d{3}[DWMY]")
 _TEXTS: Final = frozenset({"LO", "SH", "LT", "ST", "UT", "PN"})
+_ESCAPE: Final = re.compile(r"\x1b[\x20-\x2f]+[\x30-\x7e]")
+"""An escape sequence (ISO 2022) that a decoder leaves in the text."""
 _SEPARATORS: Final = re.compile(r"[\s_\-.:]")
 _MISSPELT: Final = {
     "UTF8": UTF_8, "ISO10646": UTF_8, "ISOIR192": UTF_8, "UNICODE": UTF_8, "UTF8MB4": UTF_8,
@@ -41,9 +44,17 @@ _MISSPELT: Final = {
     "GREEK": "ISO_IR 126", "ISO88597": "ISO_IR 126", "ISOIR126": "ISO_IR 126",
     "ARABIC": "ISO_IR 127", "ISO88596": "ISO_IR 127", "ISOIR127": "ISO_IR 127",
     "HEBREW": "ISO_IR 138", "ISO88598": "ISO_IR 138", "ISOIR138": "ISO_IR 138",
+    "ISOIR149": "euc_kr", "KSC5601": "euc_kr", "KSX1001": "euc_kr",
     "GB2312": "GBK", "EUCCN": "GBK", "GB180302000": "GB18030", "GB180302022": "GB18030",
 }  # fmt: skip
 """Character sets by names that the standard does not have (PS3.3 C.12.1.1.2)."""
+_SINGLE_BYTES: Final = frozenset(
+    {
+        "",
+        "ISO_IR 6",
+        *(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 203)),
+    }
+)
 
 
 def identification(header: Dataset) -> Dataset:
@@ -93,8 +104,8 @@ def _decoded(header: Dataset, keyword: str, encodings: list[str], *, is_name: bo
             data = str(PersonName(data.rstrip(b" \0"), encodings))
         else:
             data = decode_bytes(data, encodings, set(b"\t\n\f\r\\"))
-    words = "" if data is None else str(data)
-    # Escape sequences are decoded; what is left of control characters is damage.
+    words = _ESCAPE.sub("", "" if data is None else str(data))
+    # What is left of control characters is damage.
     return "".join(char for char in words if char.isprintable() or char == "\n").strip()
 
 
@@ -102,10 +113,23 @@ def _encodings(header: Dataset) -> list[str]:
     """Python's names of the character sets that the text of ``header`` is in."""
     stated = _stated_sets(header)
     names = [_MISSPELT.get(_SEPARATORS.sub("", name).upper(), name) for name in stated]
-    if not any(names) and _is_utf_8(header):
-        return ["utf8"]
+    if all(_has_single_bytes(name) for name in names) and _is_utf_8(header):
+        return ["utf8"]  # whatever is stated: no other text is valid UTF-8 by chance
     found: list[str] = convert_encodings(names or None)
     return found
+
+
+def _has_single_bytes(name: str) -> bool:
+    """Whether a character set has a byte a character, or is none."""
+    return name in _SINGLE_BYTES or not _is_known(name)
+
+
+def _is_known(name: str) -> bool:
+    """Whether pydicom or Python has a character set of that name."""
+    try:
+        return name in python_encoding or bool(codecs.lookup(name))
+    except LookupError:
+        return False
 
 
 def _stated_sets(header: Dataset) -> list[str]:
@@ -117,7 +141,7 @@ def _stated_sets(header: Dataset) -> list[str]:
 
 
 def _is_utf_8(header: Dataset) -> bool:
-    """Whether text beyond ASCII, of a file that states no character set, is UTF-8."""
+    """Whether text beyond ASCII is UTF-8."""
     found = b""
     for keyword in (*_REQUIRED, *_OPTIONAL):
         raw = header.get_item(keyword) if keyword in header else None

@@ -43,7 +43,7 @@ def check_kind(dataset: Dataset, source: str) -> None:
     A secondary capture, or an object without a SOP class, may be one where its modality says
     nothing else.
     """
-    modality = text(dataset, "Modality")
+    modality = _modality(dataset)
     if not is_image(dataset):
         sop_class = _sop_class(dataset)
         what = clean(UID(sop_class).name) if sop_class else modality
@@ -58,11 +58,16 @@ def check_kind(dataset: Dataset, source: str) -> None:
 
 def kind_notes(dataset: Dataset) -> list[str]:
     """What is taken for granted of its kind."""
-    modality = text(dataset, "Modality")
+    modality = _modality(dataset)
     if modality == MR or (modality is None and is_mr_storage(dataset)):
         return []
     stated = f"its modality is {modality}" if modality else "its modality is not stated"
     return [f"the file does not say that it is MR ({stated}); it is taken for MR"]
+
+
+def _modality(dataset: Dataset) -> str | None:
+    stated = text(dataset, "Modality")
+    return stated and stated.upper()
 
 
 def _may_be_mr(dataset: Dataset) -> bool:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pydicom.tag import BaseTag
 
 _FILE_META_GROUP = 2
+_WITH_HEADER = 32 + zlib.MAX_WBITS
+"""What tells zlib that a header of its own, or of gzip, comes first."""
+_PLAIN = b"\x08\x00\x05\x00CS", b"\x08\x00\x08\x00CS", b"\x08\x00\x16\x00UI"
+"""What a data set begins with, and no deflate stream."""
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 
@@ -93,9 +97,18 @@ def _beyond_file_meta(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
 
 
 def _inflate(data: bytes, source: str) -> bytes:
-    """Undo the deflated transfer syntax (PS3.5 A.5), a raw deflate stream."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    plain = inflater.decompress(data, MAX_INFLATED_BYTES)
+    """Undo the deflated transfer syntax (PS3.5 A.5), a raw deflate stream.
+
+    Some writers put a header of zlib or gzip before it, or only say that they deflate.
+    """
+    if data.startswith(_PLAIN):
+        return data
+    try:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        plain = inflater.decompress(data, MAX_INFLATED_BYTES)
+    except zlib.error:
+        inflater = zlib.decompressobj(_WITH_HEADER)
+        plain = inflater.decompress(data, MAX_INFLATED_BYTES)
     if not inflater.eof and inflater.unconsumed_tail:
         raise LimitExceededError(f"{source}: unfolds to more than {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -45,6 +45,8 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
+"""What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
 _PLUGINS: Final = {
     RLELossless: "pydicom",
@@ -106,6 +108,17 @@ def read_frames(
         raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
 
 
+def holds_more(dataset: Dataset, source: str) -> bool:
+    """Whether the pixel data are long enough for more frames than the file states."""
+    described = describe(dataset, source)
+    data = dataset.PixelData
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        starts = [fragment[:2] for fragment in generate_fragments(data)]
+        return len(starts) > described.frames and all(start in _STARTS for start in starts)
+    one = described.rows * described.columns * described.samples * described.allocated // 8
+    return len(data) >= (described.frames + 1) * one
+
+
 def describe(dataset: Dataset, source: str) -> _Description:
     """Read the image pixel description; raise where it is not one that can be read."""
     if "PixelData" not in dataset:
@@ -123,7 +136,7 @@ def describe(dataset: Dataset, source: str) -> _Description:
     high_bit = whole(dataset, "HighBit", stored - 1)
     if not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
-    samples = whole(dataset, "SamplesPerPixel", 1)
+    samples = whole(dataset, "SamplesPerPixel", 1) or 1
     photometric = (text(dataset, "PhotometricInterpretation") or "").upper()
     if not photometric and samples == 1:
         photometric = _GRAY[1]
@@ -220,6 +233,8 @@ def _decoded(
     }
     if syntax not in _SIGN_KNOWN:
         options["correct_unused_bits"] = False
+    if "NumberOfFrames" in dataset:  # pydicom converts it before it is told
+        dataset.NumberOfFrames = described.frames
     decoder: Decoder = get_decoder(syntax)
     plugin = _plugin(dataset, described.stored, source)
     for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,12 +13,18 @@ from tumorlens.errors import CorruptInputError, InputError
 from tumorlens.imaging.dicom.grayscale import hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.dicom.pixels import read_frames
+from tumorlens.imaging.dicom.pixels import holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
+
+_FLAT: Final = 0.005
+"""Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
+_MORE_FRAMES: Final = (
+    "there are pixels of more frames than the file states; the others are not read"
+)
 
 Place = tuple[str, str | None]
 """Path of a file, and its name in an archive."""
@@ -68,6 +75,8 @@ def read_stack(
         notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.found.any():
         raise reading.failures[0][1]
+    if reading.has_more:
+        notes.append(_MORE_FRAMES)
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
@@ -88,6 +97,8 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.found = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
+        self.has_more = False
+        """Whether a file has pixels of more frames than it states."""
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def run(self, *, windowed: bool) -> None:
@@ -102,9 +113,8 @@ class _Reading:
                 self.failures.append((name_of(place), error))
 
     def _read(self, place: Place, slots: dict[int, int], windowed: bool) -> None:
-        frames = read_frames(
-            self._load(place), name_of(place), windowed=windowed, wanted=slots.keys()
-        )
+        dataset, name = self._load(place), name_of(place)
+        frames = read_frames(dataset, name, windowed=windowed, wanted=slots.keys())
         for index, plane in zip(sorted(slots), frames, strict=False):
             if plane.pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
@@ -112,13 +122,14 @@ class _Reading:
             self.found[slots[index]] = True
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
+        self.has_more = self.has_more or holds_more(dataset, name)
 
     def hidden_by_window(self) -> str:
         """What the windows of all slices together do not show; empty where they show the head."""
         if not self._looked_at:
             return ""
         before, after = (np.concatenate(parts) for parts in zip(*self._looked_at, strict=True))
-        if after.min() == after.max():
+        if after.max() - after.min() < _FLAT:
             return "everything"
         return "most of the head" if hides_the_head(before, after) else ""
 

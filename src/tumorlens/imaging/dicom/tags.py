@@ -98,7 +98,10 @@ def whole(dataset: Dataset, keyword: str, default: int) -> int:
 
 def is_stated(dataset: Dataset | None, keyword: str) -> bool:
     """Whether the element holds something, sense or not."""
-    return dataset is not None and keyword in dataset and element(dataset, keyword) not in ("", [])
+    if dataset is None or keyword not in dataset:
+        return False
+    value = dataset.get_item(keyword).value  # raw, where it cannot be converted
+    return value not in (None, "", b"", []) and bool(not isinstance(value, bytes) or value.strip())
 
 
 def _floats(value: Any) -> tuple[float, ...]:

@@ -4,8 +4,9 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from tumorlens.imaging.contrasts import COMPONENT, MAGNITUDE, Trait, Traits
+from tumorlens.imaging.contrasts import AGENT, COMPONENT, MAGNITUDE, Trait, Traits
 from tumorlens.imaging.dicom.tags import (
+    element,
     functional_group,
     number,
     numbers,
@@ -30,12 +31,16 @@ _NUMBERS: Final = (
     ("b-value", None, "DiffusionBValue"),
     ("b-value", "MRDiffusionSequence", "DiffusionBValue"),
     ("inversion time", None, "InversionTime"),
+    ("inversion time", "MRModifierSequence", "InversionTimes"),
     ("flip angle", None, "FlipAngle"),
     ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
     ("repetition time", None, "RepetitionTime"),
     ("repetition time", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
     ("time point", None, "TemporalPositionIdentifier"),
     ("time point", "FrameContentSequence", "TemporalPositionIndex"),
+    ("time point", "TemporalPositionSequence", "TemporalPositionTimeOffset"),
+    ("averages", None, "NumberOfAverages"),
+    ("averages", "MRAveragesSequence", "NumberOfAverages"),
     ("trigger time", None, "TriggerTime"),
     ("trigger time", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
     ("acquisition", None, "AcquisitionNumber"),
@@ -44,8 +49,20 @@ _NUMBERS: Final = (
 """Trait, functional group (or none) and keyword, in the order in which volumes are told apart."""
 _TEXTS: Final = (
     ("sequence", None, "SequenceName"),
-    ("contrast agent", None, "ContrastBolusAgent"),
+    ("scanning sequence", None, "ScanningSequence"),
+    ("sequence variant", None, "SequenceVariant"),
+    ("scan options", None, "ScanOptions"),
+    (AGENT, None, "ContrastBolusAgent"),
+    ("gradient", None, "DiffusionGradientOrientation"),
+    ("label", "MRArterialSpinLabelingSequence", "ASLContext"),
+    ("velocity direction", "MRVelocityEncodingSequence", "VelocityEncodingDirection"),
+    ("nucleus", None, "ImagedNucleus"),
+    ("coil", None, "ReceiveCoilName"),
     ("stack", "FrameContentSequence", "StackID"),
+    ("series number", None, "SeriesNumber"),
+    ("description", None, "SeriesDescription"),
+    ("protocol", None, "ProtocolName"),
+    ("frame of reference", None, "FrameOfReferenceUID"),
 )
 _PRIVATE_B_VALUES: Final = (
     (0x0019, "SIEMENS MR HEADER", 0x0C),
@@ -71,8 +88,10 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
     if "b-value" not in found and (private := _private_b_value(dataset)) is not None:
         found["b-value"] = private
     for name, group, keyword in _TEXTS:
-        if word := text(_place(dataset, frame, group), keyword):
-            found[name] = word
+        if words := texts(_place(dataset, frame, group), keyword):
+            found[name] = "\\".join(words)
+    if spacing := _pixel_size(dataset, frame):
+        found["pixel size"] = spacing
     pairs: tuple[Trait, ...] = tuple(found.items())
     return pairs
 
@@ -81,17 +100,25 @@ def _place(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
     return dataset if group is None else functional_group(dataset, frame, group)
 
 
+def _pixel_size(dataset: Dataset, frame: int) -> str:
+    """In millimetres, rounded, as a word: 1% more is another grid."""
+    measures = functional_group(dataset, frame, "PixelMeasuresSequence") or dataset
+    found = numbers(element(measures, "PixelSpacing"), 2)
+    return "" if found is None else f"{found[0]:.3g}"
+
+
 def _image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
-    """FrameType or ImageType from the third value on, which is the maker's (C.7.6.1.1.2)."""
+    """FrameType or ImageType (C.7.6.1.1.2)."""
     stated = texts(functional_group(dataset, frame, _FRAME_TYPE), "FrameType")
-    return tuple(word.upper() for word in (stated or texts(dataset, "ImageType"))[2:])
+    return tuple(word.upper() for word in stated or texts(dataset, "ImageType"))
 
 
 def _component(dataset: Dataset, frame: int, image_type: tuple[str, ...]) -> str | None:
     """What of the complex signal is shown; None where nothing says it."""
     group = functional_group(dataset, frame, _FRAME_TYPE)
     stated = text(group, "ComplexImageComponent") or text(dataset, "ComplexImageComponent")
-    for word in (*([stated.upper()] if stated else []), *image_type):
+    # The first two values say whether it was computed; what is shown comes after them.
+    for word in (*([stated.upper()] if stated else []), *image_type[2:]):
         known = _COMPONENTS.get(word) or _COMPONENT_PREFIXES.get(word[:2])
         if known is not None:
             return known
