@@ -1,5 +1,6 @@
 """From pixel data to gray frames: decode (PS3.5 8 and A.4), then levels (PS3.3 C.11) or luma."""
 
+import io
 from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_fragments, generate_frames
+from pydicom.encaps import generate_fragments, generate_frames, parse_basic_offsets
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -113,7 +114,9 @@ def holds_more(dataset: Dataset, source: str) -> bool:
     described = describe(dataset, source)
     data = dataset.PixelData
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        starts = [fragment[:2] for fragment in generate_fragments(data)]
+        stream = io.BytesIO(data)
+        parse_basic_offsets(stream)
+        starts = [fragment[:2] for fragment in generate_fragments(stream)]
         return len(starts) > described.frames and all(start in _STARTS for start in starts)
     one = described.rows * described.columns * described.samples * described.allocated // 8
     return len(data) >= (described.frames + 1) * one
