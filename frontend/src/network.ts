@@ -66,8 +66,8 @@ export class Network {
     const shares = softmax(logits.data as Float32Array, temperature);
     const refusal = refusalOf(plane);
     const isHead = refusal === "" && await this.isHead(plane);
-    const told = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
-    const known = knownSequence(told);
+    const predicted = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
+    const known = knownSequence(predicted);
     const said = decide(shares, thresholdsFor(this.info.decision, known), isHead, classes);
     const decided = refusal ? { ...said, reason: refusal } : said;
     const { decision, label, reason } = decided;
@@ -85,7 +85,7 @@ export class Network {
       tumor_probability: rejected ? null : findingProbability(shares, classes),
       probabilities: rejected ? null : probabilities,
       prediction_set: predictionSet(shares, this.info.prediction_sets, decision, classes),
-      sequence: told,
+      sequence: predicted,
       model: {
         name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"],
         classes: namesOf(classes).join() === namesOf(BRAIN_TUMORS).join() ? null : classes,

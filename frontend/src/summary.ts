@@ -54,8 +54,8 @@ function kindAlone(label: string | null, shares: Shares, classes: ClassSet): str
 function kinds(shares: Shares, classes: ClassSet): string {
   const all = Object.keys(shares).filter((name) => name !== classes.no_finding).sort((a, b) => shares[b] - shares[a]);
   const likely = all.filter((name) => shares[name] >= NAMED_FROM);
-  const told = likely.length > 0 ? likely : all.slice(0, 1);
-  return told.map((name) => named(name, shares, classes)).join(", ");
+  const shown = likely.length > 0 ? likely : all.slice(0, 1);
+  return shown.map((name) => named(name, shares, classes)).join(", ");
 }
 
 /** Never a rounded-up certainty. */

@@ -24,8 +24,8 @@ export interface Rules {
 type VolumeFacts = Pick<Picture, "name" | "places" | "notes"> & { slices: Slices; isUprightAxial: boolean };
 
 /** The sequence to rely on, where the network tells it. */
-export function knownSequence(told: SequenceAnswer | null): string | null {
-  return told !== null && told.probability >= KNOWN_FROM ? told.name : null;
+export function knownSequence(predicted: SequenceAnswer | null): string | null {
+  return predicted !== null && predicted.probability >= KNOWN_FROM ? predicted.name : null;
 }
 
 export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): VolumePrediction | Failure {
@@ -93,12 +93,12 @@ function rowOf(result: Result, classes: ClassSet): Row {
 
 /** What the network takes the slices for, together: the mean of what it says of each. */
 function sequenceOf(results: Result[]): SequenceAnswer | null {
-  const told = results.flatMap((result) => ("sequence" in result && result.sequence ? [result.sequence] : []));
-  if (told.length === 0) return null;
+  const predicted = results.flatMap((result) => ("sequence" in result && result.sequence ? [result.sequence] : []));
+  if (predicted.length === 0) return null;
   const sums = new Map<string, number>();
-  for (const { name, probability } of told) sums.set(name, (sums.get(name) ?? 0) + probability);
+  for (const { name, probability } of predicted) sums.set(name, (sums.get(name) ?? 0) + probability);
   const [name, sum] = [...sums].sort((a, b) => b[1] - a[1])[0];
-  return { name, probability: sum / told.length };
+  return { name, probability: sum / predicted.length };
 }
 
 export function named(shares: number[], classes: ClassSet = BRAIN_TUMORS): Record<string, number> {

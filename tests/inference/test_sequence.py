@@ -8,8 +8,8 @@ from tumorlens.inference.record import SequenceAnswer
 from tumorlens.inference.sequence import (
     contradiction,
     known_sequence,
+    predicted_sequence,
     stated_sequence,
-    told_sequence,
 )
 
 
@@ -27,10 +27,10 @@ def test_what_a_header_states(description: str, contrast: str | None, sequence: 
 
 
 def test_what_the_network_says_of_several_slices() -> None:
-    told = told_sequence(np.array([[9.0, 0, 0, 0, 0], [8.0, 0, 0, 0, 0]]))
+    told = predicted_sequence(np.array([[9.0, 0, 0, 0, 0], [8.0, 0, 0, 0, 0]]))
     assert told.name == "T1"
     assert told.probability > 0.99
-    assert told_sequence(np.zeros(5)).probability == pytest.approx(0.2)
+    assert predicted_sequence(np.zeros(5)).probability == pytest.approx(0.2)
 
 
 def test_both_together() -> None:

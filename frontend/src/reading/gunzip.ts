@@ -8,7 +8,7 @@ export function gunzip(data: Uint8Array): ArrayBuffer {
     const inflater = new Gunzip((part) => parts.push(part));
     inflater.push(data, true);
   } catch (error) {
-    // What follows the last member is none of the file's voxels; too few of them are told later.
+    // What follows the last member is none of the file's voxels; too few of them are reported later.
     if (parts.length === 0) throw new InputError("corrupt", `a damaged gzip file (${(error as Error).message})`);
   }
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));

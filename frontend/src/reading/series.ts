@@ -41,8 +41,8 @@ function joined(parts: DicomPart[], name: string): Picture {
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
   if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
-  const told = [...new Set([...parts.flatMap((part) => part.notes), ...notes])];
-  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told };
+  const allNotes = [...new Set([...parts.flatMap((part) => part.notes), ...notes])];
+  return { ...about, depth: places.length, height, width, aspect, pixels, notes: allNotes };
 }
 
 /** All slices through their window, where each has one and that does not hide everything. */

@@ -21,7 +21,7 @@ from tumorlens.imaging.signatures import claims_picture
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")
 _FEW_DICOM: Final = 1000
-"""More DICOM files of one folder are told apart by their series first."""
+"""More DICOM files of one folder are grouped by their series first."""
 
 
 class Discovery:

@@ -21,7 +21,7 @@ _MEMORY_BYTES: Final = 3 << 30
 _CPU_SECONDS: Final = 3600.0
 """Of one chunk; a process that takes longer hangs in an input."""
 _TRIES: Final = 2
-"""A process may be ended by someone else; an input that ends two is told apart."""
+"""A process may be ended by someone else; an input that ends two is at fault."""
 _DONE: Final = object()
 
 
@@ -159,7 +159,7 @@ class _Lane(threading.Thread):
 
 
 class _Place:
-    """Where in a chunk a process was when last heard of."""
+    """Where in a chunk a process was at its last message."""
 
     last: int | None = None
 

@@ -1,7 +1,7 @@
 """The engine of a cluster: an actor for each core, on however many machines Ray has.
 
-Ray schedules and nothing more. What is done is told by the parts alone, so it does not matter that
-Ray may run a chunk twice, or lose the machine that began it.
+Ray only schedules. The finished parts say what is done, so Ray may run a chunk twice or lose the
+machine that began it.
 """
 
 import os

@@ -31,7 +31,7 @@ class HeatmapFiles:
         """Draw what is at hand just before its answer comes."""
         from tumorlens.reporting.pictures import picture_of
 
-        # By identity: a study's answers are held back until all of them are there.
+        # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answer)] = picture_of(image, answer)
 
     def passing(self, results: Iterator["Result"]) -> Iterator["Result"]:

@@ -197,7 +197,7 @@ def _prepared(
         raise click.BadParameter(str(error), param_hint="--send-to") from error
     _log_only_our_words()
     note(RESEARCH_NOTICE)
-    bundles.load(bundle)  # what is wrong with it is told here, not by a worker process
+    bundles.load(bundle)  # its faults are reported here, not by a worker process
     os.umask(0o077)
     with ExitStack() as closing:
         spool = pacs_queue.open_spool(folder, int(quota_gib * _GIB) if quota_gib else None)

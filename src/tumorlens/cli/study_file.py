@@ -23,7 +23,7 @@ class StudyFile:
 
     def watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
         """Draw what is at hand just before its answer comes."""
-        # By identity: a study's answers are held back until all of them are there.
+        # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answer)] = self._entry(answer, image)
 
     def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":

@@ -231,9 +231,9 @@ def _pool(
     tables, decided, overlap = [np.zeros((0, len(CLASSES)))], [], []
     done = 0
     for one, records in zip(folds, chosen, strict=True):
-        told = None if progress is None else _shifted(progress, done, total)
+        report_progress = None if progress is None else _shifted(progress, done, total)
         if records:
-            tables.append(score(one.classifier, manifest, records, told))
+            tables.append(score(one.classifier, manifest, records, report_progress))
             decided.append(decisions(tables[-1], one.classifier.bundle.info.decision))
         overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
         done += len(records)

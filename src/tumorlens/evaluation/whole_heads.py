@@ -90,7 +90,7 @@ def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[
 
     (N,): ``notumor``, ``tumor`` or ``uncertain``.
     """
-    told = np.full(len(heads), "uncertain", dtype="<U9")
+    decided = np.full(len(heads), "uncertain", dtype="<U9")
     for group in {head.group for head in heads}:
         rules = fit_volume_decisions([head for head in heads if head.group != group], slices)
         for place, head in enumerate(heads):
@@ -98,8 +98,8 @@ def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[
                 continue
             row = np.array([head.probabilities])
             presence = decisions(row, rules.get(head.kind, slices)).presence[0]
-            told[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
-    return told
+            decided[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
+    return decided
 
 
 def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -34,8 +34,8 @@ from tumorlens.inference.record import (
 from tumorlens.inference.sequence import (
     contradiction,
     known_sequence,
+    predicted_sequence,
     stated_sequence,
-    told_sequence,
 )
 from tumorlens.inference.session import Outputs, Session
 from tumorlens.inference.summary import summarize
@@ -304,15 +304,15 @@ class Classifier:
         rejection: str,
         sequence_logits: NDArray[np.float32] | None,
     ) -> Prediction:
-        told: SequenceAnswer | None = None
+        predicted: SequenceAnswer | None = None
         if sequence_logits is not None and not rejection:
-            told = told_sequence(sequence_logits)
-        known = known_sequence(told, image.stated_sequence)
+            predicted = predicted_sequence(sequence_logits)
+        known = known_sequence(predicted, image.stated_sequence)
         return Prediction(
             path=image.path,
-            sequence=told,
+            sequence=predicted,
             model=self.model,
-            notes=(*image.notes, *contradiction(told, image.stated_sequence)),
+            notes=(*image.notes, *contradiction(predicted, image.stated_sequence)),
             **self.conclude(row, rejection, known)._asdict(),
         )
 

@@ -3,7 +3,7 @@
 The network ends in global average pooling and one linear layer, so the map of a class is exact: its
 spatial mean, plus a bias, is that class's logit (Zhou et al., Learning Deep Features for
 Discriminative Localization, CVPR 2016). It comes out of the same forward pass as the answer. Where
-the network was taught by experts' outlines, its own map of the lesion stands for a tumour class's.
+the network was trained on experts' outlines, its own map of the lesion stands for a tumour class's.
 """
 
 from typing import Final, Protocol

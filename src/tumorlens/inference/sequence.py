@@ -49,25 +49,30 @@ def sequence_of_words(
     return "T1CE" if has_contrast and not _WITHOUT.search(words) else "T1"
 
 
-def told_sequence(logits: NDArray[np.floating]) -> SequenceAnswer:
+def predicted_sequence(logits: NDArray[np.floating]) -> SequenceAnswer:
     """What the network takes an image, or several together, for: of logits (5,) or (N, 5)."""
     row = softmax(np.atleast_2d(logits)).mean(axis=0)
     best = int(row.argmax())
     return SequenceAnswer(name=SEQUENCES[best], probability=float(row[best]))
 
 
-def known_sequence(told: SequenceAnswer | None, stated: str | None) -> str | None:
+def known_sequence(predicted: SequenceAnswer | None, stated: str | None) -> str | None:
     """The sequence to rely on: the network's where it is confident, else the header's.
 
     None where both speak and contradict each other: then nothing is built on either.
     """
-    if told is None or told.probability < KNOWN_FROM:
+    if predicted is None or predicted.probability < KNOWN_FROM:
         return stated
-    return told.name if stated in (None, told.name) else None
+    return predicted.name if stated in (None, predicted.name) else None
 
 
-def contradiction(told: SequenceAnswer | None, stated: str | None) -> tuple[str, ...]:
+def contradiction(predicted: SequenceAnswer | None, stated: str | None) -> tuple[str, ...]:
     """A note where network and header say different things; empty where they do not."""
-    if told is None or stated is None or told.probability < KNOWN_FROM or told.name == stated:
+    if (
+        predicted is None
+        or stated is None
+        or predicted.probability < KNOWN_FROM
+        or predicted.name == stated
+    ):
         return ()
-    return (f"the header says {stated}, the image looks like {told.name}",)
+    return (f"the header says {stated}, the image looks like {predicted.name}",)

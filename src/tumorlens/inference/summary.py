@@ -100,8 +100,8 @@ def _kinds(probabilities: Mapping[str, float], classes: ClassSet) -> str:
     """The kinds from ``NAMED_FROM`` on, the most probable first; at least one."""
     kinds = [n for n in probabilities if n != classes.no_finding]
     kinds.sort(key=lambda name: -probabilities[name])
-    told = [name for name in kinds if probabilities[name] >= NAMED_FROM] or kinds[:1]
-    return ", ".join(_named(name, probabilities, classes) for name in told)
+    likely_kinds = [name for name in kinds if probabilities[name] >= NAMED_FROM] or kinds[:1]
+    return ", ".join(_named(name, probabilities, classes) for name in likely_kinds)
 
 
 def _named(label: str, probabilities: Mapping[str, float], classes: ClassSet) -> str:

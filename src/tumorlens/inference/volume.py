@@ -26,8 +26,8 @@ from tumorlens.inference.record import (
 from tumorlens.inference.sequence import (
     contradiction,
     known_sequence,
+    predicted_sequence,
     stated_sequence,
-    told_sequence,
 )
 from tumorlens.inference.summary import is_tumor
 from tumorlens.labels import ClassSet
@@ -82,15 +82,15 @@ def answer_whole(
     found = aggregate(np.stack(rows), slices.along_mm, config, classes)
     rejected = all(answer.prediction.decision == REJECTED for answer in usable)
     rejection = usable[0].prediction.reason if rejected else ""
-    told = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
+    predicted = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
     stated = stated_sequence(image.facts)
     concluded = classifier.conclude(
-        found.probabilities, rejection, known_sequence(told, stated), whole=whole_kind(image)
+        found.probabilities, rejection, known_sequence(predicted, stated), whole=whole_kind(image)
     )
     heatmap = _heatmap(answers[found.finding[1]], classes.likeliest_kind(found.probabilities))
     whole = VolumePrediction(
         path=image.source,
-        sequence=None if rejected else told,
+        sequence=None if rejected else predicted,
         finding=locate_finding(found.finding, image, slices, heatmap),
         decisive_slice=found.finding[1],
         slices=tuple(
@@ -99,7 +99,11 @@ def answer_whole(
         ),
         series=describe(image, image.facts) if image.facts else None,
         model=classifier.model,
-        notes=(*image.notes, *filter(None, [slices.spacing_note]), *contradiction(told, stated)),
+        notes=(
+            *image.notes,
+            *filter(None, [slices.spacing_note]),
+            *contradiction(predicted, stated),
+        ),
         heatmap=heatmap,
         **concluded._asdict(),
     )
@@ -196,7 +200,7 @@ def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
     logits = [
         a.sequence for a in answers if isinstance(a, RawPrediction) and a.sequence is not None
     ]
-    return told_sequence(np.stack(logits)) if logits else None
+    return predicted_sequence(np.stack(logits)) if logits else None
 
 
 def _heatmap(answer: Raw, kind: str) -> Heatmap | None:

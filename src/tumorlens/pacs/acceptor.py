@@ -167,14 +167,14 @@ class Acceptor(ThreadedAssociationServer):
             association.acse.send_reject(*_TOO_MANY)
             association.kill()
 
-    def heard(self, event: events.Event) -> None:
+    def note_data(self, event: events.Event) -> None:
         """Note that something came; for ``EVT_DATA_RECV``.
 
         What is not an image is held in memory as it comes: a peer that sends more of it than any
         request needs, or goes on asking without waiting for answers, is let go.
         """
         association = event.assoc
-        self.associations.heard(association)
+        self.associations.note_data(association)
         message = association.dimse.message
         held = 0
         if message is not None:

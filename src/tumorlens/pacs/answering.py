@@ -106,8 +106,8 @@ def _say_why_not(
 
 def _reason(kinds: Sequence[str]) -> str:
     counted = Counter(_WORDS.get(kind, kind) for kind in kinds)
-    told = "; ".join(f"{count} {words}" for words, count in counted.most_common())
-    return f"No image of this study can be used ({told or 'none holds a picture'})."
+    reasons = "; ".join(f"{count} {words}" for words, count in counted.most_common())
+    return f"No image of this study can be used ({reasons or 'none holds a picture'})."
 
 
 class IsolatedAnswerer:

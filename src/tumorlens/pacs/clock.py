@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 _LONGEST_DOWNTIME_S: Final = 7 * 24 * 3600.0
-"""A start adds no more than this: a wrong clock must not make all that is remembered old."""
+"""A start adds no more than this: a wrong clock must not make every stored time old."""
 
 
 class StoredClock:

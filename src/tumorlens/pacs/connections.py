@@ -95,12 +95,12 @@ class Stage:
 class _Member:
     peer: tuple[str, str]
     association: Association
-    heard: float = field(default_factory=time.monotonic)
+    last_data_at: float = field(default_factory=time.monotonic)
     busy: bool = False
 
     @property
     def idle_s(self) -> float:
-        return 0.0 if self.busy else time.monotonic() - self.heard
+        return 0.0 if self.busy else time.monotonic() - self.last_data_at
 
 
 class Associations:
@@ -135,11 +135,11 @@ class Associations:
             end(leaving.association)
         return True
 
-    def heard(self, association: Association) -> None:
+    def note_data(self, association: Association) -> None:
         """Note that something came in an association."""
         with self._lock:
             if member := self._members.get(association):
-                member.heard = time.monotonic()
+                member.last_data_at = time.monotonic()
 
     def end_idle(self, seconds: float) -> None:
         """End those in which nothing was said for so long.
@@ -170,7 +170,7 @@ class Associations:
         try:
             yield
         finally:
-            member.heard, member.busy = time.monotonic(), False
+            member.last_data_at, member.busy = time.monotonic(), False
 
     def _forget_ended(self) -> None:
         for association in [one for one in self._members if not one.is_alive()]:

@@ -1,4 +1,4 @@
-"""The spool's database: opened with care, and its errors told apart.
+"""The spool's database: opened with care, and its errors by kind.
 
 What passes by itself (a full disk, another process at work) becomes ``OSError``; what does not
 (a damaged file) becomes ``DamagedQueueError``.

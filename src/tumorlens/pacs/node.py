@@ -48,9 +48,9 @@ class _Reception:
             "association", peer=str(peer.address), title=str(peer.ae_title)
         )  # fmt: skip
 
-    def heard(self, event: events.Event) -> None:
+    def note_data(self, event: events.Event) -> None:
         if self.acceptor is not None:
-            self.acceptor.heard(event)
+            self.acceptor.note_data(event)
 
     def rejected(self, event: events.Event) -> None:
         """Tell both titles: one of them is why, and who sets up the PACS needs to know which."""
@@ -143,7 +143,7 @@ def start(
                 (evt.EVT_CONN_CLOSE, discard_unfinished),
                 (evt.EVT_REQUESTED, reception.requested),
                 (evt.EVT_ACCEPTED, reception.accepted),
-                (evt.EVT_DATA_RECV, reception.heard),
+                (evt.EVT_DATA_RECV, reception.note_data),
                 (evt.EVT_C_STORE, reception.store),
                 (evt.EVT_REJECTED, reception.rejected),
             ],

@@ -1,11 +1,11 @@
-"""Takes instances to disk as they come in: of none more is in memory than one data unit.
+"""Writes instances to disk as they arrive: at most one data unit of each is in memory.
 
-pynetdicom writes what it receives into a temporary file where it is told to. Which file has no
-setting, so its name for ``NamedTemporaryFile`` is given another meaning: patients' data belong into
-the spool, whose disk lasts and where a file can be renamed into its place, not into /tmp.
+pynetdicom writes what it receives into a temporary file, and has no setting for its folder. So its
+name for ``NamedTemporaryFile`` is replaced: patients' data belong in the spool, whose disk lasts
+and where a file can be renamed into its place, not in /tmp.
 
-That is not a public part of pynetdicom. Other versions than those of ``TESTED`` are refused at the
-start; who adds one to it, and to pyproject.toml, lets the tests of this module judge.
+That is not a public part of pynetdicom. Versions other than those of ``TESTED`` are refused at the
+start. To add one, add it here and in pyproject.toml, and run the tests of this module.
 """
 
 import errno

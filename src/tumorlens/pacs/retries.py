@@ -42,7 +42,7 @@ class Retries:
             entry.not_before = time.monotonic() + seconds
 
     def waits(self, key: str, revision: int) -> bool:
-        """Whether a study is held back."""
+        """Whether a study waits for its next try."""
         with self._lock:
             return time.monotonic() < self._entry(key, revision).not_before
 

@@ -2,8 +2,8 @@
 
 A folder with one sqlite database (write-ahead log, every commit synced) and files beside it. A
 file is complete and synced before the row that names it is committed, and the row is committed
-before the sender is told. Names of files are hashes: what a sender calls an object names no path.
-A file is marked before it is deleted, and what a crash has left of the marked ones goes at the next
+before the sender gets its answer. Names of files are hashes: no sender chooses a path. A file is
+marked before it is deleted, and marked files that a crash left behind are deleted at the next
 start, so that no study is ever answered from half of its images.
 
 A try to answer is counted before it begins, so that a study that ends the process is known at the

@@ -1,4 +1,4 @@
-"""A client for DICOMweb servers that trusts whom it is told to, and says what went wrong."""
+"""A client for DICOMweb servers with the configured trust, whose errors say what went wrong."""
 
 import os
 import ssl

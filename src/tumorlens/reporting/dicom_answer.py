@@ -156,12 +156,12 @@ def _notes(answer: ImageAnswer) -> tuple[str, ...]:
     if not isinstance(answer, VolumePrediction):
         return answer.notes
     found = answer.finding
-    told = (f"{len(answer.slices)} slices were read.", *answer.notes)
+    notes = (f"{len(answer.slices)} slices were read.", *answer.notes)
     if found is None:
-        return told
+        return notes
     where = f"The finding lies in slices {found.first + 1} to {found.last + 1}, counted from 1."
     size: tuple[str, ...] = ()
     if found.extent_mm is not None:
         x, y, z = found.extent_mm
         size = (f"The map extends over about {x:.0f} x {y:.0f} x {z:.0f} mm.",)
-    return (where, *size, *told)
+    return (where, *size, *notes)

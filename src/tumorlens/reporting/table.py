@@ -159,14 +159,14 @@ def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
 
 def _from_series(result: StudyPrediction) -> str:
     """Which series the study's answer comes from."""
-    told = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
-    return f"study, from {len(told)} series: {', '.join(told)}"
+    sequences = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
+    return f"study, from {len(sequences)} series: {', '.join(sequences)}"
 
 
 def _where(result: VolumePrediction, room: int) -> str:
     """Which slices of which series hold the finding, counted from 1, as people count.
 
-    The series has a name, and the middle is told, where that fits into ``room``.
+    The series has a name, and the middle slice is named, where that fits into ``room``.
     """
     found, count = result.finding, len(result.slices)
     if found is None:

@@ -14,7 +14,7 @@ def file_name(number: int) -> str:
 
 
 class Renaming:
-    """Replaces the paths of a folder in whatever is told of it, in one pass over each text."""
+    """Replaces the paths of a folder in every text about it, in one pass over each text."""
 
     def __init__(self, folder: str, names: Sequence[str]) -> None:
         """``names`` are those of the files by number."""

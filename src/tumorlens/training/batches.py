@@ -16,7 +16,7 @@ class Batches:
     """Batches of own images, each seen once an epoch, and of extra ones, drawn by weight.
 
     Every batch holds patients of one part only, so that one teacher, which was trained without
-    that part, can teach about all of it: mixed images and pasted tumours included.
+    that part, can label all of it: mixed images and pasted tumours included.
     """
 
     parts: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What a trained network still needs before it may answer: temperature, bars, sets, gate threshold.
+"""What a network needs after training: temperature, thresholds, prediction sets, gate.
 
 All of it is fitted on validation images, which chose the epoch too and trained nothing.
 """

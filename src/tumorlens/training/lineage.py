@@ -41,8 +41,8 @@ class ParentRun:
 
     def summary(self) -> dict[str, Any]:
         """The entry for this run in the record of a later one."""
-        told = {name: self.run[name] for name in _SUMMARY_FIELDS if name in self.run}
-        return {"model_sha256": self.run["bundle"]["model_sha256"]} | told
+        summary = {name: self.run[name] for name in _SUMMARY_FIELDS if name in self.run}
+        return {"model_sha256": self.run["bundle"]["model_sha256"]} | summary
 
 
 def with_lineage(run: dict[str, Any], parents: Sequence[ParentRun]) -> dict[str, Any]:

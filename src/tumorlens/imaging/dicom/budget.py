@@ -83,7 +83,7 @@ class Budget:
             read = read_sequence(
                 stream, element.is_implicit_VR, element.is_little_endian, element.length, encoding
             )  # fmt: skip
-        except Exception:  # pydicom raises nearly anything; whoever asks for it will be told
+        except Exception:  # pydicom raises nearly anything; whoever reads it gets the error
             if self.error is not None:
                 raise self.error from None
             return

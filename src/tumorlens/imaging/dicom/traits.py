@@ -46,7 +46,7 @@ _NUMBERS: Final = (
     ("acquisition", None, "AcquisitionNumber"),
     ("acquisition", "FrameContentSequence", "FrameAcquisitionNumber"),
 )
-"""Trait, functional group (or none) and keyword, in the order in which volumes are told apart."""
+"""Trait, functional group (or none) and keyword, in the order by which volumes are separated."""
 _TEXTS: Final = (
     ("sequence", None, "SequenceName"),
     ("scanning sequence", None, "ScanningSequence"),
