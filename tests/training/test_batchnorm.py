@@ -104,7 +104,7 @@ def test_a_head_that_the_bundle_lacks_starts_at_random(
 def test_a_run_starts_from_a_bundle(
     finished: Path, square_set: tuple[Manifest, Split], tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    options = RunOptions(threads=1, cache_folder=tmp_path / "cache", start_from=finished / "bundle")
+    options = RunOptions(threads=1, cache_folder=tmp_path / "cache", init=finished / "bundle")
     config = msgspec.structs.replace(tiny_config, epochs=1)
     folder = train(config, TrainingData(*square_set), tmp_path / "run", options)
     assert folder is not None

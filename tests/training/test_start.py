@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
+from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import Split
+from tumorlens.datasets.splits import Split, SplitRow
 from tumorlens.errors import CheckpointError
 from tumorlens.evaluation import folds
+from tumorlens.evaluation.training_overlap import training_overlap
 from tumorlens.labels import CLASSES
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.runner import RunOptions, train
@@ -19,7 +22,7 @@ Data = tuple[Manifest, Split]
 
 
 def _options(folder: Path, start: Path | None = None) -> RunOptions:
-    return RunOptions("squares", threads=1, cache_folder=folder / "cache", start_from=start)
+    return RunOptions("squares", threads=1, cache_folder=folder / "cache", init=start)
 
 
 def _first_loss(run: Path) -> float:
@@ -48,21 +51,61 @@ def test_a_run_starts_where_the_other_ended_and_says_so(
     assert bundle.load(made).info.training["start_from"] == told
 
 
-def test_weights_that_saw_another_split_are_refused(
+def _other_split(manifest: Manifest, parts: dict[str, str]) -> Split:
+    """The part of each picture by the first digit of its number."""
+    rows = [SplitRow(r.sha256, r.label, r.group, parts[Path(r.path).stem[0]]) for r in manifest]
+    return splits.build("other", "for tests", rows, disjoint=True)
+
+
+def test_weights_that_an_image_of_the_test_part_trained_are_refused(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """Whatever its split is called; and by the images, not by the manifest."""
+    manifest, _ = square_set
+    data = TrainingData(manifest, _other_split(manifest, {"0": "train", "1": "test"}))
+    with pytest.raises(CheckpointError, match=r"40 of the 40 images .* the first is glioma/10"):
+        train(tiny_config, data, tmp_path, _options(tmp_path, finished))
+    moved = Manifest(
+        tuple(dataclasses.replace(r, sha256=r.sha256[::-1]) for r in manifest), manifest.folder
+    )
+    data = TrainingData(moved, _other_split(moved, {"0": "train", "1": "test"}))
+    with pytest.raises(CheckpointError, match="40 of the 40 images"):  # equal pixels
+        train(tiny_config, data, tmp_path, _options(tmp_path, finished / "bundle"))
+
+
+def test_another_split_is_fine_where_no_image_of_its_test_part_trained(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     manifest, split = square_set
-    info = msgspec.structs.replace(split.info, name="other", sha256="0" * 64)
-    other = Split(info, split.rows)
-    with pytest.raises(CheckpointError, match="may have trained it"):
-        train(tiny_config, TrainingData(manifest, other), tmp_path, _options(tmp_path, finished))
+    unseen = [
+        dataclasses.replace(r, sha256=r.sha256[::-1], pixel_sha256=r.pixel_sha256[::-1])
+        for r in manifest
+        if r.path.endswith("19.png")
+    ]
+    both = Manifest((*manifest.records, *unseen), manifest.folder)
+    rows = [*split.rows, *(SplitRow(r.sha256, r.label, "new", "test") for r in unseen)]
+    other = splits.build("other", "for tests", rows, disjoint=True)
+    timid = _short(tiny_config, 1e-9)
+    made = train(timid, TrainingData(both, other), tmp_path, _options(tmp_path, finished))
+    assert made is not None
+    training = bundle.load(made).info.training
+    overlap = training_overlap(training, other.info, unseen)
+    assert (overlap.images, overlap.unlisted, overlap.unseen) == (0, 0, True)
+    before = training_overlap(training, other.info, manifest.records)
+    assert before.images == len(manifest)
 
 
 def test_a_source_that_the_weights_saw_cannot_be_left_out(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    data = TrainingData(*square_set, held_out_sources=["elsewhere"])
-    with pytest.raises(CheckpointError, match="cannot leave out elsewhere"):
+    manifest, split = square_set
+    records = [
+        dataclasses.replace(r, source="elsewhere") if r.path.endswith("00.png") else r
+        for r in manifest
+    ]
+    moved = Manifest(tuple(records), manifest.folder)
+    data = TrainingData(moved, split, held_out_sources=["elsewhere"])
+    with pytest.raises(CheckpointError, match="4 of the 4 images"):
         train(tiny_config, data, tmp_path, _options(tmp_path, finished))
 
 

@@ -24,9 +24,10 @@ from tumorlens.errors import MissingExtraError
               help="Source or family that takes no part, to be tested on later.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-@click.option("--start-from", type=click.Path(path_type=Path), metavar="RUN",
-              help="Folder of a finished run on the same split, or a bundle, whose weights come "
-              "first: to go on with further images, or another recipe.")  # fmt: skip
+@click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
+              help="Begin with trained weights, not random ones: a bundled network by its name, "
+              "a bundle, or the folder of a finished run. None that an image kept for testing "
+              "trained.")  # fmt: skip
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN",
               help="Folder that `tumorlens train teacher` wrote for the same split; for recipes "
               "with a `distillation_weight`.")  # fmt: skip
@@ -51,7 +52,7 @@ def command(
     hold_out: tuple[str, ...],
     out: Path,
     resume: bool,
-    start_from: Path | None,
+    init: Path | None,
     teacher: Path | None,
     overrides: tuple[str, ...],
     seed: int | None,
@@ -84,7 +85,7 @@ def command(
     changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
     config = msgspec.structs.replace(config, **changes)
     options = RunOptions(
-        name=name, resume=resume, cache_folder=cache, threads=threads, start_from=start_from,
+        name=name, resume=resume, cache_folder=cache, threads=threads, init=init,
         teacher=teacher,
     )  # fmt: skip
     parts = splits.load(split, data.parent)

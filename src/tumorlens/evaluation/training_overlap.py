@@ -2,17 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
-from tumorlens.datasets.splits import TRAIN, VALIDATION, Split, SplitInfo
-from tumorlens.evaluation import protocols
-
-SEEN_PARTS: Final = (TRAIN, VALIDATION)
-"""Parts that shaped the model: weights are fitted on one, chosen and calibrated on the other."""
+from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
+from tumorlens.evaluation.training_images import (
+    SEEN_PARTS,
+    TrainingImages,
+    lists_images,
+    named_split,
+    shipped_as,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -212,19 +215,22 @@ def training_overlap(
     ``data_sha256`` is the hash of the manifest that is scored.
     """
     extra = training.get("extra") or ()
-    name, sha256 = _named_split(training)
+    name, sha256 = named_split(training)
     if not sha256:
         return TrainingOverlap(name, sha256, None)
-    claims = [(name, sha256), *map(_named_split, extra)]
+    claims = [(name, sha256), *map(named_split, extra)]
+    if lists_images(training):
+        same = any(claim[1] == split.sha256 for claim in claims)
+        return _by_images(training, TrainingOverlap(name, sha256, not same), records, data_sha256)
     others = [claim for claim in claims if claim[1] != split.sha256]
-    listed = [(claim, shipped) for claim in others for shipped in [_shipped_as(claim)] if shipped]
-    whole = [str(one.get("data_sha256")) for one in extra if not _named_split(one)[1]]
+    listed = [(claim, shipped) for claim in others for shipped in [shipped_as(claim)] if shipped]
+    whole = [str(one.get("data_sha256")) for one in extra if not named_split(one)[1]]
     same = len(others) < len(claims)
     if data_sha256 in whole:
         every = len({group_of(record) for record in records})
         return TrainingOverlap(name, sha256, not same, len(records), every)
     unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
-    if not same and _shipped_as(claims[0]) is None:
+    if not same and shipped_as(claims[0]) is None:
         return TrainingOverlap(name, sha256, True, unlisted=unlisted)
     fitted = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
     hashes, groups = {row.sha256 for row in fitted}, {row.group for row in fitted}
@@ -240,14 +246,19 @@ def training_overlap(
     )
 
 
-def _named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and hash of the split in a record of training; empty where there is none."""
-    claimed = facts.get("split")
-    claimed = claimed if isinstance(claimed, Mapping) else {}
-    return str(claimed.get("name", "")), str(claimed.get("sha256", ""))
-
-
-def _shipped_as(claim: tuple[str, str]) -> Split | None:
-    """The bundled split that a record names by its name and hash."""
-    split = protocols.shipped(claim[0])
-    return split if split is not None and split.info.sha256 == claim[1] else None
+def _by_images(
+    training: Mapping[str, Any],
+    claimed: TrainingOverlap,
+    records: Sequence[Record],
+    data_sha256: str,
+) -> TrainingOverlap:
+    """``claimed`` with what the list of the images that trained the bundle shows."""
+    seen = TrainingImages.of_training(training)
+    whole = data_sha256 in seen.unlisted
+    known = [record for record in records if whole or record in seen]
+    return dataclasses.replace(
+        claimed,
+        images=len(known),
+        groups=len({group_of(record) for record in known}),
+        unlisted=len(seen.unlisted),
+    )

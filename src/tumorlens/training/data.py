@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
+from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split
 from tumorlens.errors import SplitError
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.labels import CLASSES
 from tumorlens.training.images import ImageSet, balanced_weights, kind_log_priors, usable
 
@@ -79,6 +80,23 @@ class TrainingData:
             **self._part_facts(),
             "train_images": dict(sorted(sources.items())),
         }
+
+    def seen(self) -> TrainingImages:
+        """The images that train or validate."""
+        validating = [self.manifest.records[i] for i in self._part(VALIDATION)]
+        return TrainingImages.of_records([*self._train_records(), *validating])
+
+    def tested(self) -> list[Record]:
+        """The images that are kept for testing: the split's part, and the held-out sources."""
+        held = set(self.held_out_sources)
+        manifests = [self.manifest, *(extra.manifest for extra in self.extras)]
+        apart = [r for m in manifests for r in m if {r.source, r.family} & held]
+        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
+        return apart + [
+            r
+            for r, part in zip(self.manifest, parts, strict=True)
+            if part == TEST and self.keeps(r)
+        ]
 
     @property
     def key(self) -> str:

@@ -45,7 +45,7 @@ class RunOptions:
     cache_folder: Path | None = None
     threads: int | None = None
     """CPU threads; sums are taken in another order with another number."""
-    start_from: Path | None = None
+    init: Path | None = None
     """A finished run's folder or a bundle, whose weights are the first ones, not random ones."""
     teacher: Path | None = None
     """Run of teachers whose probabilities are learnt beside the labels."""
@@ -95,7 +95,7 @@ def _train_one(
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
-        start = _start(options.start_from, data)
+        start = _start(options.init, data)
         teachers = _teachers(config, data, options)
         trainer = _build(config, data, options, processes, start, teachers)
         if checkpoint.exists():
@@ -106,7 +106,7 @@ def _train_one(
         started = datetime.now(UTC).isoformat(timespec="seconds")
         with Journal(out, trainer.state.epoch) as journal:
             trainer.fit(checkpoint, _Watchers([journal, *watchers]))
-        run = _with_parents(provenance.describe_run(config, data), start, teachers)
+        run = _with_parents(provenance.describe_run(config, data), data, start, teachers)
         run |= {
             "started": started,
             "processes": processes.count,
@@ -227,13 +227,15 @@ def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> T
     return teachers
 
 
-def _with_parents(run: dict[str, Any], start: Start | None, teachers: Teachers) -> dict[str, Any]:
+def _with_parents(
+    run: dict[str, Any], data: TrainingData, start: Start | None, teachers: Teachers
+) -> dict[str, Any]:
     if start is not None:
         run = run | {"start_from": start.parent.summary()}
     if teachers.parents:
         run = run | {"teachers": [one.summary() for one in teachers.parents]}
     first = [start.parent] if start is not None else []
-    return with_lineage(run, [*first, *teachers.parents])
+    return with_lineage(run, data, [*first, *teachers.parents])
 
 
 def _finish(
