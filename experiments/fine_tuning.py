@@ -1,0 +1,169 @@
+r"""What 100 images of another source add: fine-tuned, from random weights, and unchanged.
+
+    tumorlens data import more --from more --output more.csv
+    mkdir start && for f in bundle.json model.onnx gate.onnx; do
+        git show da9d85c:src/tumorlens/weights/default/$f > start/$f; done
+    python -m experiments.fine_tuning --data more.csv --start start --runs runs/fine-tuning
+
+The start is the `default` of that commit, which no image of `more` trained. The source is TCGA-GBM:
+26 patients, slices with glioma and slices without tumour of the same patients. Patients are drawn
+until they have about 100 images; a fifth of these validates, all other patients test. The same
+images train the recipe `finetune` from the start, and the recipe `default` from random weights,
+with as small batches and twice the epochs. Written is experiments/records/fine-tuning.json: on the
+test patients of all draws, the balanced accuracy of glioma against no tumour where an answer of any
+other class is wrong, the AUROC of tumour against none, and paired differences; the intervals
+are over patients. Run again, it goes on with the draws that are missing.
+"""
+
+import argparse
+import dataclasses
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from tumorlens import bundle
+from tumorlens.config import TrainConfig, recipe_path
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow
+from tumorlens.evaluation.evaluator import score
+from tumorlens.evaluation.resampling import bootstrap, rounded
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX
+from tumorlens.training.data import TrainingData
+from tumorlens.training.progress import EpochBar
+from tumorlens.training.runner import RunOptions, train
+
+ARMS: Final = ("unchanged", "fine-tuned", "from scratch")
+FIGURES: Final = ("balanced_accuracy", "auroc")
+SCRATCH: Final = ("batch_size=16", "epochs=50")
+"""What the recipe `default` is given for so few images."""
+_OUTPUT: Final = Path("experiments/records/fine-tuning.json")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and score the draws that are missing, and write the record of all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="manifest of `more`")
+    parser.add_argument("--start", type=Path, required=True, help="bundle to start from")
+    parser.add_argument("--source", default="tcga_gbm_skull")
+    parser.add_argument("--images", type=int, default=100, help="that train and validate")
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--set", dest="overrides", action="append", default=[],
+                        metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=_OUTPUT)
+    options = parser.parse_args(arguments)
+    everything = Manifest.load(options.data)
+    own = Manifest(tuple(r for r in everything if r.source == options.source), everything.folder)
+    done = [_draw(options, own, number) for number in range(options.draws)]
+    record = {
+        "source": options.source,
+        "start": bundle.load(options.start).sha256,
+        "overrides": options.overrides,
+        "draws": [{name: one[name] for name in ("images", "patients")} for one in done],
+        **summarize([row for one in done for row in one["answers"]]),
+    }
+    options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[str, Any]:
+    """Train on one draw of patients; answers of the three networks on the others."""
+    place = options.runs / f"draw-{number}"
+    finished = place / "answers.json"
+    if finished.exists():
+        found: dict[str, Any] = json.loads(finished.read_text("utf-8"))
+        return found
+    split = drawn_split(manifest, options.images, number)
+    data = TrainingData(manifest, split)
+    run = RunOptions(ARMS[1], True, options.cache, options.threads, init=options.start)
+    tuned = TrainConfig.from_toml(recipe_path("finetune"), options.overrides)
+    scratch = TrainConfig.from_toml(recipe_path("default"), [*SCRATCH, *options.overrides])
+    fresh = dataclasses.replace(run, name=ARMS[2], init=None)
+    folders = [options.start]
+    for config, choice in ((tuned, run), (scratch, fresh)):
+        with EpochBar(config.epochs) as bar:
+            made = train(config, data, place / choice.name.replace(" ", "-"), choice, [bar])
+        assert made is not None  # one process
+        folders.append(made)
+    parts = split.parts(manifest)
+    tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
+    tables = [
+        score(Classifier(bundle.load(str(folder)), answer_all=True), manifest, tested)
+        for folder in folders
+    ]
+    result = {
+        "images": dict(split.info.counts),
+        "patients": {p: len({r.group for r in split.rows if r.part == p}) for p in set(parts)},
+        "answers": [
+            {"patient": r.group, "label": r.label, "probabilities": [t[i].tolist() for t in tables]}
+            for i, r in enumerate(tested)
+        ],
+    }
+    finished.write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
+    """Patients at random until they have ``images``; a fifth of them validates, the rest test."""
+    patients = sorted({record.group for record in manifest})
+    random.Random(seed).shuffle(patients)
+    part_of: dict[str, str] = {}
+    taken = 0
+    for place, patient in enumerate(patients):
+        count = sum(record.group == patient for record in manifest)
+        if taken >= images:
+            part_of[patient] = TEST
+            continue
+        part_of[patient] = VALIDATION if place % 5 == 4 else TRAIN
+        taken += count
+    rows = [SplitRow(r.sha256, r.label, r.group, part_of[r.group]) for r in manifest]
+    return splits.build(f"draw-{seed}", f"About {images} images learn.", rows, disjoint=True)
+
+
+def summarize(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of each network and of what fine-tuning adds, with intervals over patients."""
+    probabilities = np.array([row["probabilities"] for row in answers])  # (N, 3, C)
+    labels = np.array([CLASSES.index(row["label"]) for row in answers])
+    groups = [str(row["patient"]) for row in answers]
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        arms = [figures(labels, probabilities[:, k], weights) for k in range(len(ARMS))]
+        return np.concatenate([*arms, arms[1] - arms[0], arms[1] - arms[2]], axis=1)
+
+    found = iter(bootstrap(statistic, groups))
+    names = (*ARMS, "fine-tuned minus unchanged", "fine-tuned minus from scratch")
+    return {
+        "test_images": len(answers),
+        "test_patients": len(set(groups)),
+        "figures": {name: {figure: rounded(next(found)) for figure in FIGURES} for name in names},
+    }
+
+
+def figures(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(B, 2) of ``FIGURES``, for weights (B, N); NaN where a resample lacks a class."""
+    right = probabilities.argmax(axis=1) == labels
+    healthy = labels == NO_TUMOR_INDEX
+    tumor = 1 - probabilities[:, CLASSES.index(NO_TUMOR)]
+    rows = []
+    for weight in weights:
+        if not weight[healthy].any() or not weight[~healthy].any():
+            rows.append([np.nan, np.nan])
+            continue
+        recalls = [np.average(right[some], weights=weight[some]) for some in (healthy, ~healthy)]
+        rows.append([np.mean(recalls), roc_auc_score(~healthy, tumor, sample_weight=weight)])
+    return np.array(rows, dtype=np.float64)
+
+
+if __name__ == "__main__":
+    main()
