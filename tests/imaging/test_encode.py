@@ -5,7 +5,8 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode, reader, signatures
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.formats import registry
 
 
 def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:
@@ -22,4 +23,4 @@ def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:
 def test_data_uri_holds_a_jpeg(head: NDArray[np.uint8]) -> None:
     prefix, _, payload = encode.data_uri(head[:, ::-1]).partition(",")
     assert prefix == "data:image/jpeg;base64"
-    assert signatures.sniff(base64.b64decode(payload)) == "jpeg"
+    assert registry.sniff(base64.b64decode(payload)) == "jpeg"

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
-from tumorlens.imaging import encode, limits, reader, signatures
+from tumorlens.imaging import encode, limits, reader
+from tumorlens.imaging.formats import registry
 
 Gray = NDArray[np.uint8]
 
@@ -34,7 +35,7 @@ Gray = NDArray[np.uint8]
         (b"\x08\0\x08\0\xff\xff\xff\xff", None),
         (bytes(344) + b"n+1\0", "nifti"),
         (b"\x1c\x02\0\0n+2\0\r\n\x1a\n", "nifti"),
-        (gzip.compress(bytes(344) + b"n+1\0", mtime=0), "nifti.gz"),
+        (gzip.compress(bytes(344) + b"n+1\0", mtime=0), "nifti"),
         (gzip.compress(b"text", mtime=0), None),
         (b"\x1f\x8b\x08", None),
         (b"PK\x03\x04", "zip"),
@@ -43,7 +44,7 @@ Gray = NDArray[np.uint8]
     ],
 )
 def test_sniff(start: bytes, kind: str | None) -> None:
-    assert signatures.sniff(start) == kind
+    assert registry.sniff(start) == kind
 
 
 def test_suffixes_do_not_matter(tmp_path: Path, head: Gray) -> None:

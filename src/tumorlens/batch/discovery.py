@@ -16,7 +16,7 @@ from tumorlens.batch.items import Item
 from tumorlens.batch.remote import is_remote, remote_items
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
-from tumorlens.imaging.signatures import claims_picture
+from tumorlens.imaging.formats.registry import claims_picture
 
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")

@@ -14,8 +14,8 @@ from typing import Any, Final
 from tumorlens.batch.items import Item
 from tumorlens.errors import LimitExceededError, MissingExtraError, MissingInputError
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.formats.registry import claims_picture
 from tumorlens.imaging.limits import MAX_FILE_BYTES
-from tumorlens.imaging.signatures import claims_picture
 
 _STAMPS: Final = ("ETag", "etag", "LastModified", "mtime", "created")
 

@@ -24,8 +24,8 @@ from tumorlens.datasets.manifest import (
 )
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.formats.registry import claims_picture
 from tumorlens.imaging.image import single
-from tumorlens.imaging.signatures import claims_picture
 from tumorlens.labels import CLASSES
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {

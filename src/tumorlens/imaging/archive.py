@@ -8,20 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-from tumorlens.errors import (
-    CorruptInputError,
-    InputError,
-    LimitExceededError,
-    MissingInputError,
-    UnsupportedFormatError,
-)
+from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
+from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.limits import (
     MAX_ARCHIVE_BYTES,
     MAX_FILE_BYTES,
     MAX_STUDY_BYTES,
     MAX_STUDY_FILES,
 )
-from tumorlens.text import first_line
 
 _READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods that Python decompresses only as far as it is asked to."""
@@ -42,16 +36,13 @@ class Archive:
         self.path = path
         self._held = 0
         self._members: dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]] = {}
-        try:
-            _check_directory(path)
-            self._add(zipfile.ZipFile(path))
-        except InputError:
-            raise
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
-        except Exception as error:  # zipfile raises more than BadZipFile
-            raise CorruptInputError(f"{path}: damaged zip ({first_line(error)})") from error
+        with decoding(path, "zip"):  # zipfile raises more than BadZipFile
+            try:
+                _check_directory(path)
+                self._add(zipfile.ZipFile(path))
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,15 +74,9 @@ class Archive:
             raise LimitExceededError(
                 f"{self.path}/{name}: the archives within hold more than {MAX_FILE_BYTES} bytes"
             )
-        try:
+        with decoding(f"{self.path}/{name}", "zip"):
             _check_list(io.BytesIO(data), len(data), f"{self.path}/{name}")
             return self._add(zipfile.ZipFile(io.BytesIO(data)), f"{name}/")
-        except InputError:
-            raise
-        except Exception as error:  # as in __init__
-            raise CorruptInputError(
-                f"{self.path}/{name}: damaged zip ({first_line(error)})"
-            ) from error
 
     def _add(self, opened: zipfile.ZipFile, prefix: str = "") -> tuple[str, ...]:
         named = _named(filter(_is_shown, opened.infolist()))
@@ -116,13 +101,8 @@ class Archive:
             raise UnsupportedFormatError(
                 f"{self.path}/{name}: unsupported compression; create the zip with deflate"
             )
-        try:
-            with opened.open(info) as file:
-                return file.read(size)
-        except Exception as error:  # as in __init__
-            raise CorruptInputError(
-                f"{self.path}/{name}: damaged zip ({first_line(error)})"
-            ) from error
+        with decoding(f"{self.path}/{name}", "zip"), opened.open(info) as file:
+            return file.read(size)
 
     def _check_claims(self) -> None:
         if len(self._members) > MAX_STUDY_FILES:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_picture, sniff
 from tumorlens.imaging.reader import missing
-from tumorlens.imaging.signatures import SNIFF_BYTES, claims_picture, sniff
 
 if TYPE_CHECKING:
     from tumorlens.imaging.archive import Archive

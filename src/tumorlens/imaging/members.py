@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from tumorlens.errors import InputError, UnsupportedFormatError
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_picture, sniff
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
-from tumorlens.imaging.signatures import SNIFF_BYTES, claims_picture, sniff
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,6 @@ class Volume(NamedTuple):
     notes: list[str]
 
 
-def check_plane(plane: str) -> None:
-    """Raise ``ValueError`` unless it is axial, coronal or sagittal."""
-    if plane not in _CUTS:
-        raise ValueError(f"plane must be one of {', '.join(_CUTS)}, not {plane}")
-
-
 def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     """Cut along ``plane`` to (D, H, W), or (H, W) of one slice; pixels become square.
 

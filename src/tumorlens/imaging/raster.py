@@ -13,18 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tumorlens.errors import (
-    CorruptInputError,
-    InputError,
-    LimitExceededError,
-    UnsupportedFormatError,
-)
+from tumorlens.errors import CorruptInputError, LimitExceededError, UnsupportedFormatError
 from tumorlens.imaging import deep
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
-from tumorlens.imaging.quiet import quiet
-from tumorlens.text import first_line
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _STRIP_PIXELS: Final = 1 << 20
@@ -61,12 +54,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         return Image.open(io.BytesIO(data), formats=[kind.upper()])
 
     try:
-        with quiet():
-            decoded = _decode(open_, source)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise LimitExceededError(f"{source}: does not fit into memory") from error
+        decoded = _decode(open_, source)
     except Image.DecompressionBombError as error:
         raise LimitExceededError(
             f"{source}: claims more pixels than {MAX_SIDE} a side allow"
@@ -75,8 +63,6 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         raise CorruptInputError(
             f"{source}: begins like {kind} but is damaged or of a rare variety"
         ) from error
-    except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
-        raise CorruptInputError(f"{source}: damaged {kind} ({first_line(error)})") from error
     samples = finite(decoded.samples, source)
     image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
     return image.remarked(*decoded.notes, *without_value(decoded.samples))

@@ -3,21 +3,21 @@
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
+from tumorlens.errors import LimitExceededError, MissingInputError
+from tumorlens.imaging.facts import PLANES
+from tumorlens.imaging.formats import registry
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import MAX_FILE_BYTES
-from tumorlens.imaging.signatures import READABLE, other_format, sniff
 
-DEFAULT_PLANE = "axial"
+DEFAULT_PLANE: Final = "axial"
 
 
 def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:
     """Decode the file at ``path``: a picture, a DICOM file or a NIfTI volume.
 
-    ``plane`` (axial, coronal or sagittal) is how a NIfTI volume is cut; nothing else asks for it.
+    ``plane``, of ``facts.PLANES``, is how a NIfTI volume is cut; ``ValueError`` for another.
     Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank, not_mr,
     missing_decoder), whose message begins with the path, and never anything else.
     """
@@ -78,28 +78,6 @@ def _check_kind(path: Path, mode: int) -> None:
 
 def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE) -> MedicalImage:
     """Decode an encoded picture or volume held in memory; arguments and errors as ``read``."""
-    kind = sniff(data)
-    # Decoders are imported here, not above: whoever only sniffs, or reads one kind, does without.
-    if kind == "dicom":
-        from tumorlens.imaging.dicom import reader as dicom
-
-        return dicom.decode(data, source)
-    if kind in ("nifti", "nifti.gz"):
-        from tumorlens.imaging import nifti
-
-        return mended(nifti.decode(data, source, plane))
-    if kind is None or kind == "zip":
-        raise UnsupportedFormatError(f"{source}: {_refusal(data, kind)}")
-    from tumorlens.imaging import raster
-
-    return mended(raster.decode(data, kind, source))
-
-
-def _refusal(data: bytes, kind: str | None) -> str:
-    if kind == "zip":
-        return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
-    if (other := other_format(data)) is not None:
-        name, advice = other
-        return f"is {name}, which is not read; {advice}"
-    what = "is empty" if not data else "is not a picture that tumorlens reads"
-    return f"{what} ({READABLE})"
+    if plane not in PLANES:
+        raise ValueError(f"plane must be one of {', '.join(PLANES)}, not {plane}")
+    return registry.decode(data, source, plane)

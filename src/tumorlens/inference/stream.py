@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, recognise
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.signatures import SNIFF_BYTES, sniff
 from tumorlens.inference.aggregation import AggregationConfig
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
@@ -25,7 +25,6 @@ from tumorlens.inference.volume import BATCH, DEFAULT, predict_image
 if TYPE_CHECKING:
     from tumorlens.imaging.finder import Input
 
-_VOLUME_KINDS: Final = ("nifti", "nifti.gz")
 _OfStudy = tuple[str | None, Result]
 """A result, and the study that it belongs to."""
 Watch = Callable[[MedicalImage, ImageAnswer], None]
@@ -119,7 +118,8 @@ def _is_likely_picture(one: "Input") -> bool:
         if not Path(one).is_file():
             return True  # its error is the same on both ways
         with Path(one).open("rb") as file:
-            return sniff(file.read(SNIFF_BYTES)) not in _VOLUME_KINDS
+            found = recognise(file.read(SNIFF_BYTES))
+            return found is None or not found.holds_volumes
     except (OSError, ValueError):
         return True
 

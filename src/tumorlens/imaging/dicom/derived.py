@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.decoding import quiet
 from tumorlens.imaging.dicom.identification import identification
 from tumorlens.imaging.dicom.tags import text
-from tumorlens.imaging.quiet import quiet
 from tumorlens.text import first_line
 
 MANUFACTURER: Final = "tumorlens"

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import CorruptInputError, InputError
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.derived import is_own
 from tumorlens.imaging.dicom.grayscale import has_window, oddities
 from tumorlens.imaging.dicom.kinds import MR, check_kind, is_image, is_mr_storage, kind_notes
@@ -28,9 +29,7 @@ from tumorlens.imaging.dicom.tags import (
 from tumorlens.imaging.dicom.traits import traits_of
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.limits import can_be_a_head
-from tumorlens.imaging.quiet import quiet
 from tumorlens.imaging.slice_ordering import Frame
-from tumorlens.text import first_line
 
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",
@@ -73,11 +72,8 @@ class Look(msgspec.Struct, frozen=True):
 
 def look(dataset: Dataset, source: str) -> Look:
     """See whether it is ours or an image, and of which series; raise ``CorruptInputError``."""
-    try:
-        with quiet():
-            return Look(is_own(dataset), is_image(dataset), text(dataset, "SeriesInstanceUID"))
-    except Exception as error:  # pydicom converts values when they are asked for
-        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+    with decoding(source, "DICOM"):  # pydicom converts values when they are asked for
+        return Look(is_own(dataset), is_image(dataset), text(dataset, "SeriesInstanceUID"))
 
 
 def header_of(dataset: Dataset, source: str, path: str, member: str | None = None) -> Header:
@@ -87,14 +83,9 @@ def header_of(dataset: Dataset, source: str, path: str, member: str | None = Non
     another modality, ``UnsupportedFormatError`` for an object that is no image,
     ``CorruptInputError`` and ``LimitExceededError``.
     """
-    try:
-        with quiet():
-            check_kind(dataset, source)
-            return _describe(dataset, source, path, member)
-    except InputError:
-        raise
-    except Exception as error:  # pydicom converts values when they are asked for
-        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+    with decoding(source, "DICOM"):
+        check_kind(dataset, source)
+        return _describe(dataset, source, path, member)
 
 
 def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> Header:

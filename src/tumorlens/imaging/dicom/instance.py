@@ -6,9 +6,8 @@ from typing import BinaryIO, Final
 import msgspec
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.text import first_line
 
 _CHUNK_BYTES: Final = 1 << 20
 _PIXEL_MODULE: Final = (
@@ -32,14 +31,12 @@ class Instance(msgspec.Struct, frozen=True):
 def identify(stream: BinaryIO, source: str) -> Instance:
     """Read the identity of the file in ``stream``. Raises ``InputError``."""
     dataset = parse(stream, source, pixels=False)
-    try:
+    with decoding(source, "DICOM"):
         return Instance(
             str(dataset.get("StudyInstanceUID") or ""),
             str(dataset.get("SOPInstanceUID") or ""),
             _digest(dataset, stream),
         )
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
-        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
 
 
 def _digest(dataset: Dataset, stream: BinaryIO) -> str:

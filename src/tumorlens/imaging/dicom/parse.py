@@ -15,11 +15,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
+from tumorlens.errors import CorruptInputError, LimitExceededError
+from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.budget import Budget, counted
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
-from tumorlens.imaging.quiet import quiet
-from tumorlens.text import first_line
 
 if TYPE_CHECKING:
     from pydicom.tag import BaseTag
@@ -38,17 +37,10 @@ def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Datase
     The result always knows its transfer syntax, guessed from the encoding where the file does not
     say. Raises ``CorruptInputError``, ``LimitExceededError``.
     """
-    try:
-        with quiet():
-            stream = io.BytesIO(data) if isinstance(data, bytes) else data
-            dataset = _read(stream, source, pixels)
-            _state_transfer_syntax(dataset)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise LimitExceededError(f"{source}: does not fit into memory") from error
-    except Exception as error:  # on hostile bytes pydicom raises nearly anything
-        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+    with decoding(source, "DICOM"):
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        dataset = _read(stream, source, pixels)
+        _state_transfer_syntax(dataset)
     return dataset
 
 

@@ -24,19 +24,17 @@ from pydicom.uid import (
 
 from tumorlens.errors import (
     CorruptInputError,
-    InputError,
-    LimitExceededError,
     MissingDecoderError,
     UnsupportedFormatError,
     install_command,
 )
+from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import finite, luma
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.quiet import quiet
-from tumorlens.text import clean, first_line
+from tumorlens.text import clean
 
 EXTRA: Final = "dicom"
 """The extra that installs decoders of compressed pixel data."""
@@ -97,16 +95,9 @@ def read_frames(
     ``LimitExceededError``, ``UnsupportedFormatError`` or ``MissingDecoderError``, and never
     anything else.
     """
-    try:
-        with quiet():
-            described = describe(dataset, source)
-            yield from _frames(dataset, described, source, windowed, wanted)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise LimitExceededError(f"{source}: does not fit into memory") from error
-    except Exception as error:  # decoders share no base but Exception
-        raise CorruptInputError(f"{source}: damaged DICOM ({first_line(error)})") from error
+    with decoding(source, "DICOM"):
+        described = describe(dataset, source)
+        yield from _frames(dataset, described, source, windowed, wanted)
 
 
 def holds_more(dataset: Dataset, source: str) -> bool:

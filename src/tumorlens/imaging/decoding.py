@@ -1,10 +1,13 @@
-"""Silence warnings of the decoding libraries: our own limits and errors decide."""
+"""What surrounds every decoding library: silence for its warnings, one error for its failures."""
 
 import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
+from tumorlens.text import first_line
 
 _lock = threading.Lock()
 _stack = ExitStack()
@@ -44,3 +47,21 @@ def quiet() -> Iterator[None]:
             _users -= 1
             if _users == 0:
                 _stack.close()
+
+
+@contextmanager
+def decoding(source: str, what: str) -> Iterator[None]:
+    """Turn whatever a library raises at hostile bytes into a typed error of one line.
+
+    An ``InputError`` goes through as it is. Memory that is not there gives
+    ``LimitExceededError``, all else ``CorruptInputError``: ``source: damaged what (why)``.
+    """
+    try:
+        with quiet():
+            yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise LimitExceededError(f"{source}: does not fit into memory") from error
+    except Exception as error:  # decoders share no base but Exception
+        raise CorruptInputError(f"{source}: damaged {what} ({first_line(error)})") from error

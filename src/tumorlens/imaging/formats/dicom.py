@@ -1,0 +1,38 @@
+"""DICOM, with and without the preamble of PS3.10 7.1, decoded with pydicom (``imaging.dicom``)."""
+
+from typing import TYPE_CHECKING, Final
+
+from tumorlens.imaging.formats.format import Format
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+# The first elements that a file without the preamble begins with: file meta information, or, in
+# older exports, the data set itself (group 8, either encoding of the value representation).
+_META: Final = (b"\x02\x00\x00\x00UL\x04\x00", b"\x02\x00\x01\x00OB\x00\x00")
+_ELEMENTS: Final = (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00")
+_VALUE_REPRESENTATIONS: Final = (b"UL", b"CS", b"UI")
+
+
+def _begins(data: bytes) -> bool:
+    # The preamble may be that of a TIFF.
+    return data.startswith(_PREFIX, _PREAMBLE) or data.startswith(_META) or _is_bare(data)
+
+
+def _is_bare(data: bytes) -> bool:
+    """Whether it is a data set without any header, as older archives export it."""
+    if data[:2] != b"\x08\x00" or data[2:4] not in _ELEMENTS:
+        return False
+    explicit = data[4:6] in _VALUE_REPRESENTATIONS
+    return explicit or (len(data) >= 8 and int.from_bytes(data[4:8], "little") <= 64)
+
+
+def _decode(data: bytes, source: str, _plane: str) -> "MedicalImage":
+    from tumorlens.imaging.dicom import reader
+
+    return reader.decode(data, source)
+
+
+DICOM: Final = Format("dicom", "DICOM", (".dcm",), _begins, _decode, windowed=True)

@@ -1,0 +1,62 @@
+"""Formats that are recognised, so that the user can be told what to do, but not read."""
+
+from typing import Final
+
+from tumorlens.imaging.inflate import GZIP, first_inflated
+
+SUFFIXES: Final = (
+    ".mgz", ".mgh", ".nrrd", ".nhdr", ".mnc", ".hdr", ".mha", ".mhd", ".par", ".jp2", ".jxl",
+    ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
+    ".7z", ".rar",
+)  # fmt: skip
+_TO_NIFTI: Final = "convert it to NIfTI (.nii.gz)"
+_TO_PNG: Final = "save it as PNG"
+_UNPACK: Final = "unpack it first"
+_SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
+    (0, b"NRRD000", "NRRD", _TO_NIFTI),
+    (0, b"CDF\x01", "MINC", _TO_NIFTI),
+    (0, b"\x89HDF", "MINC 2 or other HDF5", _TO_NIFTI),
+    (0, b"ObjectType", "MetaImage", _TO_NIFTI),
+    (0, b"NDims", "MetaImage", _TO_NIFTI),
+    (0, b"# === DATA DESCRIPTION FILE", "the header of Philips PAR/REC", _TO_NIFTI),
+    (0, b"MATLAB 5.0", "MATLAB", _TO_NIFTI),
+    (0, b"\x93NUMPY", "an array of NumPy", _TO_NIFTI),
+    (4, b"ftyphei", "HEIC", _TO_PNG),
+    (4, b"ftypmif1", "HEIC", _TO_PNG),
+    (4, b"ftypavi", "AVIF", _TO_PNG),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000", _TO_PNG),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000", _TO_PNG),
+    (0, b"\xff\x0a", "JPEG XL", _TO_PNG),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL", _TO_PNG),
+    (0, b"%PDF", "PDF", "save its pictures as PNG"),
+    (257, b"ustar", "a tar archive", _UNPACK),
+    (0, b"BZh", "compressed by bzip2", _UNPACK),
+    (0, b"\xfd7zXZ", "compressed by xz", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "compressed by zstd", _UNPACK),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (0, b"Rar!", "a rar archive", _UNPACK),
+)
+"""Where a signature begins, the signature, the format and what to do."""
+_ANALYZE: Final = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
+_ANALYZE_BYTES: Final = 1024
+_MGH_VERSION: Final = b"\x00\x00\x00\x01"
+_MGH_BYTES: Final = 24
+_LARGEST_MGH_SIDE: Final = 4096
+
+
+def name_of(data: bytes) -> tuple[str, str] | None:
+    """Name the format of a whole file, and what to do with it; None for unknown ones."""
+    for at, signature, name, advice in _SIGNATURES:
+        if data.startswith(signature, at):
+            return name, advice
+    if data.startswith(_ANALYZE) and len(data) <= _ANALYZE_BYTES:
+        return "Analyze (a pair of .hdr and .img)", _TO_NIFTI
+    zipped = data.startswith(GZIP)
+    if _is_mgh(first_inflated(data[:_ANALYZE_BYTES], _MGH_BYTES) if zipped else data[:_MGH_BYTES]):
+        return "MGH (FreeSurfer)", _TO_NIFTI
+    return ("compressed by gzip, and no NIfTI", _UNPACK) if zipped else None
+
+
+def _is_mgh(start: bytes) -> bool:
+    sides = [int.from_bytes(start[at : at + 4], "big") for at in (4, 8, 12)]
+    return start.startswith(_MGH_VERSION) and all(0 < side <= _LARGEST_MGH_SIDE for side in sides)

@@ -1,0 +1,30 @@
+"""NIfTI-1 and NIfTI-2, plain or gzipped, decoded with nibabel (``imaging.nifti``)."""
+
+from typing import TYPE_CHECKING, Final
+
+from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.inflate import GZIP, first_inflated
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+
+_MAGIC_1: Final = (b"n+1\x00", b"ni1\x00")
+_MAGIC_1_AT: Final = 344
+_MAGIC_2: Final = (b"n+2\x00\r\n\x1a\n", b"ni2\x00\r\n\x1a\n")
+_MAGIC_2_AT: Final = 4
+_BEGINNING: Final = _MAGIC_1_AT + 4
+
+
+def _begins(data: bytes) -> bool:
+    if data.startswith(GZIP):
+        data = first_inflated(data, _BEGINNING)
+    return data.startswith(_MAGIC_1, _MAGIC_1_AT) or data.startswith(_MAGIC_2, _MAGIC_2_AT)
+
+
+def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+    from tumorlens.imaging import nifti
+
+    return nifti.decode(data, source, plane)
+
+
+NIFTI: Final = Format("nifti", "NIfTI", (".nii", ".nii.gz"), _begins, _decode, holds_volumes=True)

@@ -1,0 +1,77 @@
+"""Every format that is read, recognised by its first bytes. A suffix never decides.
+
+To add one: write ``formats/NAME.py`` with a ``Format``, and list it here.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from tumorlens.errors import UnsupportedFormatError
+from tumorlens.imaging.formats import foreign
+from tumorlens.imaging.formats.dicom import DICOM
+from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.formats.nifti import NIFTI
+from tumorlens.imaging.formats.pictures import PICTURES
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+
+FORMATS: Final[tuple[Format, ...]] = (*PICTURES, DICOM, NIFTI)
+"""In the order in which people are told of them."""
+ZIP: Final = "zip"
+"""What an archive begins like: a container of files (``imaging.archive``), not a format."""
+SNIFF_BYTES: Final = 1024
+"""Number of first bytes that identify the format."""
+
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def recognise(data: bytes) -> Format | None:
+    """The format of the first bytes ``data``, or None; ``SNIFF_BYTES`` of them are enough."""
+    # DICOM first: its preamble may be the beginning of a TIFF.
+    return next((one for one in (DICOM, *FORMATS) if one.begins(data)), None)
+
+
+def sniff(data: bytes) -> str | None:
+    """The name of the format of the first bytes ``data``: of ``FORMATS``, ``ZIP``, or None."""
+    found = recognise(data)
+    if found is not None:
+        return found.name
+    return ZIP if data.startswith(_ZIP) else None
+
+
+def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+    """Decode the bytes of a file; arguments and errors as ``imaging.reader.read``."""
+    found = recognise(data)
+    if found is None:
+        raise UnsupportedFormatError(f"{source}: {_refusal(data)}")
+    # Here, not above: whoever only recognises files does without numpy.
+    from tumorlens.imaging.decoding import decoding
+    from tumorlens.imaging.intensities import mended
+
+    with decoding(source, found.title):
+        image = found.decoder(data, source, plane)
+    return image if found.windowed else mended(image)
+
+
+def claims_picture(name: str) -> bool:
+    """Whether a file's name claims a picture, so that the user must know if it is none.
+
+    Only for files that would otherwise be skipped silently, such as an empty file of a failed copy.
+    """
+    claims = (*foreign.SUFFIXES, *(suffix for one in FORMATS for suffix in one.suffixes))
+    return name.lower().endswith(claims)
+
+
+def readable() -> str:
+    """All formats, for messages: ``JPEG, PNG, ...``."""
+    return ", ".join(one.title for one in FORMATS)
+
+
+def _refusal(data: bytes) -> str:
+    if sniff(data) == ZIP:
+        return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
+    if (other := foreign.name_of(data)) is not None:
+        name, advice = other
+        return f"is {name}, which is not read; {advice}"
+    what = "is empty" if not data else "is not a picture that tumorlens reads"
+    return f"{what} ({readable()})"
