@@ -115,12 +115,13 @@ def measure(options: argparse.Namespace) -> None:
 def load_tumorlens(model: str, cores: int) -> Answers:
     """What ``tumorlens predict --format jsonl`` does."""
     import tumorlens
+    from tumorlens.inference.stream import predict_inputs
     from tumorlens.reporting.records import json_line
 
     classifier = tumorlens.load(model, threads=cores)
 
     def answers(paths: Sequence[Path]) -> Iterator[bytes]:
-        for result in classifier.predict_paths(paths, _BATCH):
+        for result in predict_inputs(classifier, paths, batch_size=_BATCH):
             yield json_line(result)
 
     return answers

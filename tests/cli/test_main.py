@@ -154,10 +154,10 @@ def test_ctrl_c_ends_with_130(tmp_path: Path, tiny_bundle: Path) -> None:
     script = f"""
 import pathlib, signal, sys, time
 from tumorlens.imaging import finder
-def wait(argument):
+def wait(arguments):
     pathlib.Path({str(started)!r}).touch()
     time.sleep(60)
-finder.find = wait
+finder.find_all = wait
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["tumorlens", "predict", "x", "--bundle", {str(tiny_bundle)!r}]
 from tumorlens.cli.main import main

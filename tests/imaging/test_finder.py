@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
+from tumorlens.imaging.input import File
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_archives_in_a_folder_are_opened(tree: Path, head: NDArray[np.uint8]) ->
             for member, data in members.items():
                 archive.writestr(member, data)
     before = find(str(tree))
-    assert [one.path for one in before.inputs if not isinstance(one, str)] == [
+    assert [one.path for one in before.inputs if not isinstance(one, File)] == [
         f"{tree}/a.zip/x/y.png"
     ]
     assert before.error is None

@@ -19,6 +19,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import Failure, Prediction
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]
@@ -152,7 +153,7 @@ def test_stream_keeps_order_and_goes_on_after_failures(
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
     paths = [*pictures[:5], tmp_path / "bad.png", tmp_path / "none.png", *pictures[5:]]
-    found = list(classifier.predict_paths(paths, batch_size))
+    found = list(predict_inputs(classifier, paths, batch_size=batch_size))
     assert [one.path for one in found] == [str(path) for path in paths]
     failures = [one for one in found if isinstance(one, Failure)]
     assert [one.error.kind for one in failures] == ["corrupt", "missing"]
@@ -164,8 +165,8 @@ def test_stream_keeps_order_and_goes_on_after_failures(
 
 
 def test_stream_of_nothing_and_of_failures(classifier: Classifier) -> None:
-    assert list(classifier.predict_paths([])) == []
-    found = list(classifier.predict_paths(["/a", "/b", "/c"], 2))
+    assert list(predict_inputs(classifier, [])) == []
+    found = list(predict_inputs(classifier, ["/a", "/b", "/c"], batch_size=2))
     assert [isinstance(one, Failure) for one in found] == [True] * 3
 
 
@@ -177,7 +178,7 @@ def test_stream_reads_only_two_batches_ahead(classifier: Classifier, pictures: l
             taken.append(path)
             yield path
 
-    stream = classifier.predict_paths(paths(), 3)
+    stream = predict_inputs(classifier, paths(), batch_size=3)
     next(stream)
     assert len(taken) == 6
     next(stream)
@@ -190,7 +191,7 @@ def test_stream_reads_only_two_batches_ahead(classifier: Classifier, pictures: l
 
 def test_batch_size_must_be_positive(classifier: Classifier) -> None:
     with pytest.raises(ValueError, match="batch_size"):
-        next(classifier.predict_paths(["a"], 0))
+        next(predict_inputs(classifier, ["a"], batch_size=0))
 
 
 def test_threads_may_share_a_classifier(classifier: Classifier, pictures: list[Path]) -> None:

@@ -15,6 +15,7 @@ from tumorlens.imaging.array import from_array
 from tumorlens.inference import heatmap
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Prediction
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import Square, preprocess_located, resize
 
@@ -91,8 +92,8 @@ def test_explained_predictions(classifier: Classifier, head: Gray, tmp_path: Pat
     """Asking for heatmaps changes no answer, and the map is that of the answered class."""
     path = tmp_path / "head.png"
     path.write_bytes(encode.png(head))
-    (plain,) = classifier.predict_paths([path])
-    (explained,) = classifier.predict_paths([path], explain=True)
+    (plain,) = predict_inputs(classifier, [path])
+    (explained,) = predict_inputs(classifier, [path], explain=True)
     assert isinstance(plain, Prediction)
     assert isinstance(explained, Prediction)
     assert plain.heatmap is None
@@ -113,7 +114,7 @@ def test_no_heatmap_of_a_rejected_picture(classifier: Classifier, head: Gray) ->
 
 
 def test_no_heatmap_of_an_unread_file(classifier: Classifier, tmp_path: Path) -> None:
-    (found,) = classifier.predict_paths([tmp_path / "gone.png"], explain=True)
+    (found,) = predict_inputs(classifier, [tmp_path / "gone.png"], explain=True)
     assert not isinstance(found, Prediction)
 
 

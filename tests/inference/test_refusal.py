@@ -14,6 +14,7 @@ from tumorlens.imaging.layout import INVERTED, PANELS
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.inference.record import Prediction
+from tumorlens.inference.stream import predict_inputs
 
 Gray = NDArray[np.uint8]
 
@@ -45,8 +46,8 @@ def bright_and_dark(head: Gray, tmp_path_factory: pytest.TempPathFactory) -> lis
 def test_refused_pictures_among_others(
     gated: bundle.Bundle, bright_and_dark: list[Path], classifier: Classifier
 ) -> None:
-    answers = list(Classifier(gated, 1).predict_paths(bright_and_dark, explain=True))
-    plain = list(classifier.predict_paths(bright_and_dark))
+    answers = list(predict_inputs(Classifier(gated, 1), bright_and_dark, explain=True))
+    plain = list(predict_inputs(classifier, bright_and_dark))
     for answer, without in zip(answers, plain, strict=True):
         assert isinstance(answer, Prediction)
         assert isinstance(without, Prediction)

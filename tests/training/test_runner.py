@@ -18,6 +18,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train
 
@@ -29,7 +30,7 @@ def test_network_learns_and_the_bundle_answers(finished: Path, square_set: Data)
     classifier = Classifier(bundle.load(finished / "bundle"))
     parts = split.parts(manifest)
     held = [r for r, part in zip(manifest, parts, strict=True) if part == "validation"]
-    answers = list(classifier.predict_paths([manifest.file(r) for r in held]))
+    answers = list(predict_inputs(classifier, [manifest.file(r) for r in held]))
     right = [
         isinstance(a, Prediction) and a.label == r.label for a, r in zip(answers, held, strict=True)
     ]

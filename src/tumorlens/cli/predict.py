@@ -18,7 +18,8 @@ from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.finder import Found, Input
+    from tumorlens.imaging.finder import Found
+    from tumorlens.imaging.input import Input
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Result
 
@@ -87,7 +88,7 @@ def command(
     _check_output(html, "--html")
     classifier = tumorlens.load(bundle_name, threads=threads)
     _note_use(classifier)
-    found = [finder.find(path) for path in paths]
+    found = finder.find_all(paths)
     _check_apart(found, {"--output": output, "--html": html})
     _note_skipped(found)
     settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}

@@ -29,8 +29,10 @@ from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging.input import File
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.record import Failure, Prediction
+from tumorlens.inference.record import Failure, Prediction, Result
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 from tumorlens.reporting import audit_report, evaluation_report, html, plots
 
@@ -161,9 +163,9 @@ def gallery(
             chosen.append(record)
     chosen.sort(key=lambda record: CLASSES.index(record.label))
     files = [manifest.file(record) for record in chosen]
-    answers = classifier.predict_paths(files)
+    answers = predict_inputs(classifier, files)
     return [
-        GalleryItem(_thumbnail(file), record.path, record.label, answer)
+        GalleryItem(_thumbnail(file), record.path, record.label, _sent_on(answer))
         for file, record, answer in zip(files, chosen, answers, strict=True)
     ]
 
@@ -173,8 +175,8 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryIt
     shown = []
     for argument in arguments:
         found = finder.find(argument)
-        for answer in classifier.predict_paths(found.paths):
-            picture = "" if isinstance(answer, Failure) else _thumbnail(Path(answer.path))
+        for answer in predict_inputs(classifier, found.paths):
+            picture = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
             shown.append(GalleryItem(picture, answer.path, "", _sent_on(answer)))
         failures = [*found.failures, *_volumes(found)]
         shown += [GalleryItem("", path, "", Failure.of(path, error)) for path, error in failures]
@@ -183,15 +185,15 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryIt
 
 def _volumes(found: finder.Found) -> list[tuple[str, InputError]]:
     """Series and members of archives, which the demonstration's gallery has no place for."""
-    paths = [one.path for one in found.inputs if not isinstance(one, str)]
+    paths = [one.path for one in found.inputs if not isinstance(one, File)]
     return [(path, _volume(path)) for path in paths]
 
 
-def _sent_on(answer: Prediction | Failure) -> Prediction | Failure:
+def _sent_on(answer: Result) -> Prediction | Failure:
     """``answer``, but of a file that holds a volume: where to go with it."""
-    if isinstance(answer, Failure) and answer.error.kind == VolumeError.kind:
-        return Failure.of(answer.path, _volume(answer.path))
-    return answer
+    if isinstance(answer, Prediction | Failure):
+        return answer
+    return Failure.of(answer.path, _volume(answer.path))
 
 
 def _volume(path: str) -> VolumeError:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST
-from tumorlens.errors import DatasetError
+from tumorlens.errors import DatasetError, VolumeError
 from tumorlens.evaluation import controls, metrics, patients, resampling, training_overlap
 from tumorlens.evaluation.breakdown import Answered, Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
@@ -20,7 +20,8 @@ from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.evaluation.training_overlap import Overlap, Subset
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions
-from tumorlens.inference.record import Failure
+from tumorlens.inference.record import Failure, Prediction
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
 
 _T = TypeVar("_T")
@@ -271,9 +272,14 @@ def score(
     rows: list[list[float]] = []
     failures: list[Failure] = []
     files = [manifest.file(record) for record in records]
-    for done, answer in enumerate(classifier.predict_paths(files, BATCH_SIZE), start=1):
+    for done, answer in enumerate(
+        predict_inputs(classifier, files, batch_size=BATCH_SIZE), start=1
+    ):
         if isinstance(answer, Failure):
             failures.append(answer)
+        elif not isinstance(answer, Prediction):
+            error = VolumeError(f"{answer.path}: a volume; give one slice at a time")
+            failures.append(Failure.of(answer.path, error))
         else:
             rows.append([(answer.probabilities or {})[name] for name in CLASSES])
         if progress is not None:

@@ -2,30 +2,33 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
-from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_picture, sniff
+from tumorlens.imaging.formats.dicom import DICOM
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, ZIP, claims_picture, sniff
+from tumorlens.imaging.input import File, Input
 from tumorlens.imaging.reader import missing
 
 if TYPE_CHECKING:
     from tumorlens.imaging.archive import Archive
-    from tumorlens.imaging.members import Member
-    from tumorlens.imaging.series import Grouped, Series
-
-    Input = str | Member | Series
+    from tumorlens.imaging.series import Grouped
 
 _MAGIC: Final = frozenset("*?[")
+_ROOM: Final = 32 << 20
+"""Bytes of pictures that are kept from the look at their beginnings until they are read."""
+_UNKNOWN: Final = "unknown"
+"""The kind of what cannot be opened: it may be a picture, and will say why not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What one argument stands for."""
 
-    inputs: "tuple[Input, ...]"
+    inputs: tuple[Input, ...]
     """What to read, in order: files, members of an archive, DICOM series."""
     skipped: int = 0
     """Files of a folder that do not begin like a picture or volume, or are DICOM without image."""
@@ -37,22 +40,25 @@ class Found:
     @property
     def paths(self) -> tuple[str, ...]:
         """Those of ``inputs`` that are files."""
-        return tuple(one for one in self.inputs if isinstance(one, str))
+        return tuple(one.path for one in self.inputs if isinstance(one, File))
 
     @property
-    def files(self) -> "Iterator[str]":
+    def files(self) -> Iterator[str]:
         """All files that are read, those of series and archives among them, and what failed."""
         for one in self.inputs:
-            if isinstance(one, str):
-                yield one
-            else:
-                yield from one.files
+            yield from one.files
         yield from (path for path, _ in self.failures)
 
     @property
     def error(self) -> InputError | None:
         """Why there is nothing to read, or the first failure."""
         return self.failures[0][1] if self.failures else None
+
+
+def find_all(arguments: Iterable[str]) -> list[Found]:
+    """``find`` each; the pictures that are kept in memory share one bound."""
+    room = _Room(_ROOM)
+    return [_find(argument, room) for argument in arguments]
 
 
 def find(argument: str) -> Found:
@@ -62,15 +68,22 @@ def find(argument: str) -> Found:
     it and below, sorted by path, without hidden files and those that begin like nothing known;
     its DICOM files are grouped into series. An archive is a folder in one file. A path that
     exists is never read as a pattern.
+
+    The first bytes of every file are looked at. A picture is read to its end while it is open, and
+    kept until it is asked for, as long as there is room: so it is opened once.
     """
+    return _find(argument, _Room(_ROOM))
+
+
+def _find(argument: str, room: "_Room") -> Found:
     if _exists(argument) or not _MAGIC.intersection(argument):
-        return _resolve(argument)
+        return _resolve(argument, room)
     # Path.glob takes no absolute pattern and does not hide hidden files.
     matches = sorted(glob.iglob(argument, recursive=True))  # noqa: PTH207
     if not matches:
         error = missing(argument, "no file matches this pattern")
         return Found((), failures=((argument, error),))
-    parts = [_resolve(match) for match in matches]
+    parts = [_resolve(match, room) for match in matches]
     return Found(
         tuple(one for part in parts for one in part.inputs),
         sum(part.skipped for part in parts),
@@ -79,10 +92,11 @@ def find(argument: str) -> Found:
     )
 
 
-def _resolve(path: str) -> Found:
+def _resolve(path: str, room: "_Room") -> Found:
     if Path(path).is_dir():
-        return _search(path)
-    return _unpack(path) if kind_of(path) == "zip" else Found((path,))
+        return _search(path, room)
+    one = _look(path, room)
+    return _unpack(path) if one is not None and one.kind == ZIP else Found((one or File(path),))
 
 
 def _exists(argument: str) -> bool:
@@ -93,28 +107,28 @@ def _exists(argument: str) -> bool:
     return True
 
 
-def _search(folder: str) -> Found:
-    paths: list[str] = []
+def _search(folder: str, room: "_Room") -> Found:
+    files: list[File] = []
     dicom: list[str] = []
     archives: list[str] = []
     skipped = 0
     for path in _files(folder):
-        kind = kind_of(path)
-        if kind == "dicom":
-            dicom.append(path)
-        elif kind == "zip":
-            archives.append(path)
-        elif kind is None and not claims_picture(path):
+        one = _look(path, room)
+        if one is None:
             skipped += 1
+        elif one.kind == DICOM.name:
+            dicom.append(path)
+        elif one.kind == ZIP:
+            archives.append(path)
         else:
-            paths.append(path)
+            files.append(one)
     grouped = None
     if dicom:
         # Here, not above: whoever has no DICOM does without pydicom.
         from tumorlens.imaging.series import group_files
 
         grouped = group_files(dicom)
-    return _with_archives(_gathered(folder, paths, grouped, skipped), archives)
+    return _with_archives(_gathered(folder, files, grouped, skipped), archives)
 
 
 def _with_archives(found: Found, archives: Sequence[str]) -> Found:
@@ -147,7 +161,7 @@ def _unpack(path: str) -> Found:
     except InputError as error:
         return Found((), failures=((path, error),))
     listed = members.list_members(archive)
-    plain = [members.Member(archive, name) for name in listed.plain]
+    plain: list[Input] = [members.Member(archive, name) for name in listed.plain]
     grouped = _grouped(archive, listed.dicom)
     return _gathered(path, plain, grouped, listed.skipped, listed.failures)
 
@@ -162,15 +176,13 @@ def _grouped(archive: "Archive", names: Sequence[str]) -> "Grouped | None":
 
 def _gathered(
     where: str,
-    plain: "Sequence[str | Member]",
+    plain: Sequence[Input],
     grouped: "Grouped | None",
     skipped: int,
     failed: Sequence[tuple[str, InputError]] = (),
 ) -> Found:
     """Put pictures and series in the order of their paths."""
-    keyed: list[tuple[str, Input]] = [
-        (one if isinstance(one, str) else one.path, one) for one in plain
-    ]
+    keyed: list[tuple[str, Input]] = [(one.path, one) for one in plain]
     failures = list(failed)
     own = 0
     if grouped is not None:
@@ -204,11 +216,41 @@ def _files(folder: str) -> Iterator[str]:
 
 
 def kind_of(path: str) -> str | None:
-    """What it begins like; a file that cannot be opened may be a picture, and will say why not."""
+    """What it begins like, of ``registry.sniff``; ``unknown`` of what cannot be opened."""
     try:
         if not Path(path).is_file():
             return None
         with Path(path).open("rb") as file:
             return sniff(file.read(SNIFF_BYTES))
     except (OSError, ValueError):
-        return "unknown"
+        return _UNKNOWN
+
+
+class _Room:
+    """Bytes that may still be kept."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> bool:
+        """Whether so many may be; they are then counted."""
+        fits = size <= self._left
+        self._left -= size if fits else 0
+        return fits
+
+
+def _look(path: str, room: _Room) -> File | None:
+    """A file with what it begins like; None of what is nothing to read, and claims not to be."""
+    try:
+        if not Path(path).is_file():
+            return File(path) if claims_picture(path) else None
+        with Path(path).open("rb") as file:
+            beginning = file.read(SNIFF_BYTES)
+            kind = sniff(beginning)
+            if kind is None and not claims_picture(path):
+                return None
+            if kind in (DICOM.name, ZIP) or not room.take(os.fstat(file.fileno()).st_size):
+                return File(path, kind)
+            return File(path, kind, beginning + file.read())
+    except (OSError, ValueError):
+        return File(path, _UNKNOWN)

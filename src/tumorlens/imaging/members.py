@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tumorlens.errors import InputError, UnsupportedFormatError
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_picture, sniff
-from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import Read
 from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
 
 
@@ -26,9 +26,14 @@ class Member:
         """The archive."""
         return (self.archive.path,)
 
-    def read(self, plane: str = DEFAULT_PLANE) -> MedicalImage:
-        """Decode it; arguments and errors as ``imaging.reader.read``."""
-        return read_bytes(self.archive.read(self.name), self.path, plane)
+    @property
+    def is_picture(self) -> bool:
+        """No: the members of an archive are read one after the other."""
+        return False
+
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:
+        """As ``Input.read``."""
+        return Read(read_bytes(self.archive.read(self.name), self.path, plane))
 
 
 @dataclass(frozen=True, slots=True)

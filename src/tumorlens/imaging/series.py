@@ -17,10 +17,10 @@ from tumorlens.imaging.dicom.header import Header, header_of, look
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import Read
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.placing import with_places
-from tumorlens.imaging.reader import load_file, open_file
+from tumorlens.imaging.reader import DEFAULT_PLANE, load_file, open_file
 from tumorlens.imaging.regroup import apart, joined
 from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 
@@ -50,13 +50,15 @@ class Series:
         """What lies on the disk: its files, or the archive."""
         return tuple({frame.place.path: None for frame in self.stack.frames})
 
-    def read(self) -> tuple[MedicalImage, Failures]:
-        """Read the pixels, and what could not be read.
+    @property
+    def is_picture(self) -> bool:
+        """No: it may be a large volume."""
+        return False
 
-        Raises ``InputError`` where nothing can.
-        """
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:  # noqa: ARG002  (its slices are its plane)
+        """As ``Input.read``; raises ``InputError`` where no slice can be read."""
         header = msgspec.structs.replace(self.header, source=self.path)
-        return read_stack(self.stack, header, self._load)
+        return Read(*read_stack(self.stack, header, self._load))
 
     def _load(self, place: Place) -> Dataset:
         path, member = place

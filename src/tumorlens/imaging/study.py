@@ -5,7 +5,7 @@
 ... # doctest: +SKIP
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,6 @@ from tumorlens.imaging.dicom.derived import is_own, is_referable, making
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.facts import SliceFacts
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.members import Member
-from tumorlens.imaging.series import Series
 
 
 @dataclass(slots=True)
@@ -46,23 +44,14 @@ def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
     found = finder.find(str(path))
     study = Study(str(path), failures=list(found.failures), skipped=found.skipped, own=found.own)
     for one in found.inputs:
-        for result in _read(one, plane, study.failures):
-            study.images.append(result)
+        try:
+            image, missing = one.read(plane)
+        except InputError as error:
+            study.failures.append((one.path, error))
+            continue
+        study.images.append(image)
+        study.failures.extend(missing)
     return study
-
-
-def _read(
-    one: str | Member | Series, plane: str, failures: list[tuple[str, InputError]]
-) -> Iterator[MedicalImage]:
-    try:
-        if isinstance(one, Series):
-            image, missing = one.read()
-            failures.extend(missing)
-            yield image
-        else:
-            yield reader.read(one, plane) if isinstance(one, str) else one.read(plane)
-    except InputError as error:
-        failures.append((one if isinstance(one, str) else one.path, error))
 
 
 def source_header(place: SliceFacts) -> Dataset:

@@ -1,21 +1,16 @@
 """From pictures to predictions, with one bundle."""
 
 import os
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule, WholeKind
-from tumorlens.errors import InputError
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
@@ -25,7 +20,6 @@ from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import (
     REJECTED,
     Decision,
-    Failure,
     Heatmap,
     ModelIdentity,
     Prediction,
@@ -153,40 +147,8 @@ class Classifier:
 
     def predict_batch(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Classify several; raise ``InputError`` at the first unusable."""
-        if not pictures:
-            return []
         answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
         return [answer.prediction for answer in answers]
-
-    def predict_paths(
-        self, paths: Iterable[str | Path], batch_size: int = 32, *, explain: bool = False
-    ) -> Generator[Prediction | Failure]:
-        """Classify files, in order; one that cannot be used gives a ``Failure`` in its place.
-
-        With ``explain`` each prediction has its heatmap.
-
-        A few threads decode ahead of the forward pass, by at most two batches of preprocessed
-        pictures and one decoded picture a thread, however many paths there are.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        remaining = iter(paths)
-        pool = ThreadPoolExecutor(self._decoders(), thread_name_prefix="decode")
-        ahead: deque[Future[PreparedImage | Failure]] = deque()
-        # The decoding threads are the parallelism: a matrix product that starts threads of its own
-        # in each of them makes them wait for one another.
-        limit = threadpool_limits(limits=1, user_api="blas")
-        try:
-            while True:
-                wanted = 2 * batch_size - len(ahead)
-                ahead.extend(pool.submit(self._prepare, p) for p in islice(remaining, wanted))
-                if not ahead:
-                    return
-                taken = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
-                yield from self._finish([future.result() for future in taken], explain)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            limit.restore_original_limits()
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
@@ -237,24 +199,6 @@ class Classifier:
         starts = range(0, len(images), _FORWARD_BATCH)
         parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
         return np.concatenate(parts)
-
-    def _prepare(self, path: str | Path) -> PreparedImage | Failure:
-        try:
-            return msgspec.structs.replace(self.prepare(reader.read(path)), path=str(path))
-        except InputError as error:
-            return Failure.of(str(path), error)
-
-    def _finish(
-        self, results: Sequence[PreparedImage | Failure], explain: bool
-    ) -> Iterator[Prediction | Failure]:
-        prepared = [result for result in results if isinstance(result, PreparedImage)]
-        answers = iter(self.answer(prepared))
-        for result in results:
-            if isinstance(result, Failure):
-                yield result
-            else:
-                answer = next(answers)
-                yield answer.explained() if explain else answer.prediction
 
     def _rejections(self, prepared: Sequence[PreparedImage]) -> list[str]:
         """Why each picture is rejected, in words; empty where it is not."""
@@ -316,7 +260,9 @@ class Classifier:
             **self.conclude(row, rejection, known)._asdict(),
         )
 
-    def _decoders(self) -> int:
+    @property
+    def decoders(self) -> int:
+        """How many threads may decode ahead of the forward pass."""
         return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
 
 

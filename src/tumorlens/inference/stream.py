@@ -1,17 +1,22 @@
 """Answers for anything that a command line names: pictures, volumes, series, archives, studies."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import msgspec
+from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
-from tumorlens.imaging.formats.registry import SNIFF_BYTES, recognise
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import File, Input
 from tumorlens.inference.aggregation import AggregationConfig
-from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import (
     Failure,
@@ -22,9 +27,6 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.volume import BATCH, DEFAULT, predict_image
 
-if TYPE_CHECKING:
-    from tumorlens.imaging.finder import Input
-
 _OfStudy = tuple[str | None, Result]
 """A result, and the study that it belongs to."""
 Watch = Callable[[MedicalImage, ImageAnswer], None]
@@ -33,7 +35,7 @@ Watch = Callable[[MedicalImage, ImageAnswer], None]
 
 def predict_inputs(
     classifier: Classifier,
-    inputs: "Iterable[Input]",
+    inputs: Iterable[Input | str | Path],
     *,
     config: AggregationConfig = DEFAULT,
     plane: str = reader.DEFAULT_PLANE,
@@ -41,8 +43,10 @@ def predict_inputs(
     explain: bool = False,
     watch: Watch | None = None,
     study: str | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
+
+    Inputs are paths of files, or what ``imaging.finder`` finds in folders and archives.
 
     With ``explain`` each picture's prediction has its heatmap, and each volume's that of its
     finding. Runs of pictures share forward passes. Of a series whose slices cannot all be read,
@@ -52,8 +56,11 @@ def predict_inputs(
     The answers of DICOM series that belong to one study are held together, and the study's answer
     goes before them. With ``study`` all inputs are of one, whatever their files state.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     each = _Each(classifier, config, plane, batch_size, explain, watch)
-    yield from _studies_first(classifier, _with_study(each, inputs, study))
+    some = (File(str(one)) if isinstance(one, str | Path) else one for one in inputs)
+    yield from _studies_first(classifier, _with_study(each, some, study))
 
 
 def study_path(answers: Sequence[ImageAnswer]) -> str:
@@ -79,15 +86,13 @@ def _studies_first(classifier: Classifier, results: Iterator[_OfStudy]) -> Itera
         yield from held
 
 
-def _with_study(each: "_Each", inputs: "Iterable[Input]", study: str | None) -> Iterator[_OfStudy]:
+def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[_OfStudy]:
     """Results with the study that they belong to, None of what states none.
 
     What cannot be used belongs to the study that it was found in.
     """
     current: str | None = study
-    for is_picture, run in groupby(
-        inputs, key=lambda one: each.watch is None and _is_likely_picture(one)
-    ):
+    for is_picture, run in groupby(inputs, key=lambda one: each.watch is None and one.is_picture):
         if is_picture:
             current = study
             for result in _pictures(each, run):
@@ -99,33 +104,34 @@ def _with_study(each: "_Each", inputs: "Iterable[Input]", study: str | None) -> 
                 yield current, result
 
 
-def _pictures(each: "_Each", run: "Iterable[Input]") -> Iterator[Result]:
-    """Runs of pictures share forward passes."""
-    # A generator: pictures are looked at no further ahead than they are decoded.
-    paths = (one for one in run if isinstance(one, str))
-    for result in each.classifier.predict_paths(paths, each.batch_size, explain=each.explain):
-        if isinstance(result, Failure) and result.error.kind == VolumeError.kind:
-            yield from (one for _, one in each.answer(result.path))
-        else:
-            yield result
+def _pictures(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
+    """Answer inputs that are likely pictures, which share forward passes.
 
-
-def _is_likely_picture(one: "Input") -> bool:
-    """Whether to send it through the pictures' fast lane; NIfTI is nearly always a volume."""
-    if not isinstance(one, str):
-        return False
+    A few threads decode ahead of the forward pass, by at most two batches of preprocessed pictures
+    and one decoded picture a thread, however many there are.
+    """
+    size = each.batch_size
+    remaining = iter(run)
+    pool = ThreadPoolExecutor(each.classifier.decoders, thread_name_prefix="decode")
+    ahead: deque[tuple[Input, Future[PreparedImage | InputError]]] = deque()
+    # The decoding threads are the parallelism: a matrix product that starts threads of its own
+    # in each of them makes them wait for one another.
+    limit = threadpool_limits(limits=1, user_api="blas")
     try:
-        if not Path(one).is_file():
-            return True  # its error is the same on both ways
-        with Path(one).open("rb") as file:
-            found = recognise(file.read(SNIFF_BYTES))
-            return found is None or not found.holds_volumes
-    except (OSError, ValueError):
-        return True
+        while True:
+            wanted = islice(remaining, 2 * size - len(ahead))
+            ahead.extend((one, pool.submit(each.prepare, one)) for one in wanted)
+            if not ahead:
+                return
+            taken = [ahead.popleft() for _ in range(min(size, len(ahead)))]
+            yield from each.finish([(one, future.result()) for one, future in taken])
+    finally:
+        pool.shutdown(cancel_futures=True)
+        limit.restore_original_limits()
 
 
 class _Each(NamedTuple):
-    """How to answer inputs one at a time, whole image in hand."""
+    """How to answer inputs."""
 
     classifier: Classifier
     config: AggregationConfig
@@ -134,20 +140,40 @@ class _Each(NamedTuple):
     explain: bool
     watch: Watch | None
 
-    def answer(self, one: "Input") -> Iterator[_OfStudy]:
-        """Its results, each with the study that its file states."""
-        path = one if isinstance(one, str) else one.path
+    def prepare(self, one: Input) -> PreparedImage | InputError:
+        """Do what comes before the forward pass; ``VolumeError`` for what is no single picture."""
         try:
-            image, missing = _read(one, self.plane)
+            prepared = self.classifier.prepare(one.read(self.plane).image)
+        except InputError as error:
+            return error
+        return msgspec.structs.replace(prepared, path=one.path)
+
+    def finish(self, some: Sequence[tuple[Input, PreparedImage | InputError]]) -> Iterator[Result]:
+        """Answer pictures in one forward pass; volumes among them by themselves."""
+        prepared = [ready for _, ready in some if isinstance(ready, PreparedImage)]
+        answers = iter(self.classifier.answer(prepared))
+        for one, ready in some:
+            if isinstance(ready, PreparedImage):
+                answer = next(answers)
+                yield answer.explained() if self.explain else answer.prediction
+            elif isinstance(ready, VolumeError):
+                yield from (result for _, result in self.answer(one))
+            else:
+                yield Failure.of(one.path, ready)
+
+    def answer(self, one: Input) -> Iterator[_OfStudy]:
+        """The results of one input, each with the study that its file states."""
+        try:
+            image, missing = one.read(self.plane)
             answer = predict_image(
                 self.classifier, image, self.config, self.batch_size, explain=self.explain
             )
         except InputError as error:
-            yield None, Failure.of(path, error)
+            yield None, Failure.of(one.path, error)
             return
         failed = self._show(image, answer)
         yield (image.facts.study_instance_uid if image.facts else None), answer
-        yield from ((None, Failure.of(path, reason)) for reason in failed)
+        yield from ((None, Failure.of(one.path, reason)) for reason in failed)
         yield from ((None, Failure.of(file, reason)) for file, reason in missing)
 
     def _show(self, image: MedicalImage, answer: ImageAnswer) -> Sequence[InputError]:
@@ -158,13 +184,3 @@ class _Each(NamedTuple):
         except InputError as error:
             return [error]
         return []
-
-
-def _read(one: "Input", plane: str) -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]:
-    from tumorlens.imaging.members import Member
-
-    if isinstance(one, str):
-        return reader.read(one, plane), ()
-    if isinstance(one, Member):
-        return one.read(plane), ()
-    return one.read()

@@ -6,8 +6,7 @@ listens: a damaged file can hang, fill or end no more than the worker (``isolati
 """
 
 import base64
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -17,8 +16,8 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import Input
 from tumorlens.imaging.pixel_budget import limit_pixels
-from tumorlens.imaging.series import Series
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
@@ -29,9 +28,6 @@ from tumorlens.reporting import records
 from tumorlens.reporting.pictures import draw
 from tumorlens.server.renaming import Renaming
 from tumorlens.server.tasks import PICTURE, Record, part
-
-if TYPE_CHECKING:
-    from tumorlens.imaging.finder import Input
 
 
 def make(options: Message) -> Handler:
@@ -81,9 +77,8 @@ class _Work:
         answers: list[ImageAnswer] = []
         yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
         for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
-            path = one if isinstance(one, str) else one.path
-            yield Message({"at": place, "path": renaming(path)})
-            for made in self._records(one, path, answers):
+            yield Message({"at": place, "path": renaming(one.path)})
+            for made in self._records(one, answers):
                 yield part(renaming(made))
         # After a crash only a part of the study is answered here: that is no answer for all of it.
         together = None if asked["start"] else fuse_study(self._classifier, renaming.whole, answers)
@@ -92,26 +87,20 @@ class _Work:
         for path, error in found.failures:
             yield part(renaming(records.record(Failure.of(path, error))))
 
-    def _records(self, one: "Input", path: str, answers: list[ImageAnswer]) -> Iterator[Record]:
+    def _records(self, one: Input, answers: list[ImageAnswer]) -> Iterator[Record]:
         """Of one input, whose answer is added to ``answers``.
 
         Never more than one series or volume is in memory.
         """
         try:
-            image, missing = _read(one)
+            image, missing = one.read()
             answers.append(predict_image(self._classifier, image))
             yield records.record(answers[-1])
         except InputError as error:
-            yield records.record(Failure.of(path, error))
+            yield records.record(Failure.of(one.path, error))
             return
         for file, reason in missing:
             yield records.record(Failure.of(file, reason))
-
-
-def _read(one: "Input") -> tuple[MedicalImage, Sequence[tuple[str, InputError]]]:
-    if isinstance(one, Series):
-        return one.read()
-    return (reader.read(one) if isinstance(one, str) else one.read()), ()
 
 
 def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, preview: bool) -> Record:

@@ -16,6 +16,7 @@ from tests.server.browser.test_page import exported
 import tumorlens
 from tumorlens.cli.web import command
 from tumorlens.inference.record import Prediction
+from tumorlens.inference.stream import predict_inputs
 
 STATIC = {"", "main.js", "worker.js", "style.css", "favicon.svg", "v1/models", "model/model.onnx",
           "model/bundle.json", "ort-wasm-simd-threaded.wasm"}  # fmt: skip
@@ -35,7 +36,7 @@ def is_static(request: Request, url: str) -> bool:
 
 def agree(page: Page, files: list[Path], bundle: str) -> None:
     """The page's answers are Python's, within 0.001."""
-    expected = list(tumorlens.load(bundle, threads=1).predict_paths(files))
+    expected = list(predict_inputs(tumorlens.load(bundle, threads=1), files))
     for record, answer in zip(exported(page), expected, strict=True):
         assert isinstance(answer, Prediction)
         assert record["path"] == Path(answer.path).name

@@ -1,0 +1,103 @@
+"""One thing to classify, not read yet: a file, a member of an archive, a DICOM series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from tumorlens.errors import InputError
+from tumorlens.imaging import reader
+from tumorlens.imaging.formats import registry
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.reader import DEFAULT_PLANE
+
+Failures = Sequence[tuple[str, InputError]]
+"""Files that cannot be used, and why."""
+
+
+class Read(NamedTuple):
+    """What reading an input gives."""
+
+    image: MedicalImage
+    missing: Failures = ()
+    """Files of a series without which the image was put together."""
+
+
+class Input(Protocol):
+    """What all of them have in common. ``read`` raises ``InputError``."""
+
+    @property
+    def path(self) -> str:
+        """For records and messages."""
+        ...
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What lies on the disk."""
+        ...
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is likely a single picture, so that several may be decoded at once."""
+        ...
+
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:
+        """Decode it; arguments and errors as ``imaging.reader.read``."""
+        ...
+
+
+@dataclass(slots=True)
+class File:
+    """A file that is no archive, and no DICOM file of a folder, which belong to series."""
+
+    path: str
+    kind: str | None = None
+    """The name of its format, where somebody looked."""
+    data: bytes | None = field(default=None, repr=False, compare=False)
+    """All of it, where whoever looked had room to keep it: it is then not opened again. Dropped
+    when it is read."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Itself."""
+        return (self.path,)
+
+    @property
+    def is_picture(self) -> bool:
+        """By its format; where nobody looked, by its name."""
+        volumes = [one for one in registry.FORMATS if one.holds_volumes]
+        if self.kind is not None:
+            return self.kind not in [one.name for one in volumes]
+        return not self.path.lower().endswith(tuple(s for one in volumes for s in one.suffixes))
+
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:
+        """As ``Input.read``."""
+        data, self.data = self.data, None
+        if data is None:
+            data = reader.load_file(self.path)
+        return Read(reader.read_bytes(data, self.path, plane))
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An image that is in memory already."""
+
+    image: MedicalImage
+
+    @property
+    def path(self) -> str:
+        """Where it came from."""
+        return self.image.source
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is no volume."""
+        return not self.image.is_volume
+
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:  # noqa: ARG002  (cut long ago)
+        """As ``Input.read``."""
+        return Read(self.image)
