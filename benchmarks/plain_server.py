@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, File, UploadFile
 
-import tumorlens
 from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier
 from tumorlens.reporting import records
 
 app = FastAPI()
-_classifier = tumorlens.load(os.environ.get("BUNDLE", "default"), threads=1)
+_classifier = Classifier.load(os.environ.get("BUNDLE", "default"), threads=1)
 
 
 @app.post("/v1/predictions")

@@ -114,11 +114,11 @@ def measure(options: argparse.Namespace) -> None:
 
 def load_tumorlens(model: str, cores: int) -> Answers:
     """What ``tumorlens predict --format jsonl`` does."""
-    import tumorlens
+    from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.stream import predict_inputs
     from tumorlens.reporting.records import json_line
 
-    classifier = tumorlens.load(model, threads=cores)
+    classifier = Classifier.load(model, threads=cores)
 
     def answers(paths: Sequence[Path]) -> Iterator[bytes]:
         for result in predict_inputs(classifier, paths, batch_size=_BATCH):

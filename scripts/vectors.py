@@ -22,7 +22,6 @@ import volume_vectors
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-import tumorlens
 from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
@@ -76,7 +75,7 @@ def vectors() -> dict[str, Any]:
 
 
 def _vectors() -> dict[str, Any]:
-    classifiers = {name: tumorlens.load(name, threads=1) for name in BUNDLES}
+    classifiers = {name: Classifier.load(name, threads=1) for name in BUNDLES}
     return {
         "set_rule": msgspec.to_builtins(SETS),
         "rule": msgspec.to_builtins(RULE),

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
-import tumorlens
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
@@ -64,7 +63,7 @@ def rule(one: DecisionRule | ConformalThresholds) -> Any:
 
 def cases() -> Iterator[dict[str, Any]]:
     """Each volume with its whole."""
-    network = tumorlens.load("phantom", threads=1).bundle
+    network = Classifier.load("phantom", threads=1).bundle
     info = msgspec.structs.replace(network.info, decision=DECISION, prediction_sets=SETS)
     classifier = Classifier(Bundle(info, network.model), threads=1)
     for name, rows, along in volumes():

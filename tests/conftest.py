@@ -14,7 +14,6 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-import tumorlens
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.inference.classifier import Classifier
@@ -140,7 +139,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def classifier(tiny_bundle: Path) -> Classifier:
     """Random weights."""
-    return tumorlens.load(tiny_bundle, threads=1)
+    return Classifier.load(tiny_bundle, threads=1)
 
 
 @pytest.fixture(scope="session")

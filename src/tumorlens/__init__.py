@@ -1,39 +1,62 @@
 """tumorlens: brain-tumour MRI classification with a tiny network, measured honestly.
 
 >>> import tumorlens
->>> classifier = tumorlens.load()            # doctest: +SKIP
->>> classifier.predict("slice.png").label    # doctest: +SKIP
+>>> model = tumorlens.load()            # doctest: +SKIP
+>>> model.predict("slice.png").label    # doctest: +SKIP
 
-Research software, not a medical device.
+Research software, not a medical device. Everything is imported when it is first asked for: this
+import costs next to nothing, and only ``train`` needs torch.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from tumorlens.inference.classifier import Classifier
+    from tumorlens.api.answers import Answer, Answers
+    from tumorlens.api.data import audit, manifest, split
+    from tumorlens.api.model import Model, load
+    from tumorlens.api.scores import Scores, evaluate
+    from tumorlens.api.training import train
 
     __version__: str
 
-__all__ = ["__version__", "load"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "Model",
+    "Scores",
+    "__version__",
+    "audit",
+    "evaluate",
+    "load",
+    "manifest",
+    "split",
+    "train",
+]
+_HOMES: Final = {
+    "Answer": "answers",
+    "Answers": "answers",
+    "Model": "model",
+    "Scores": "scores",
+    "audit": "data",
+    "evaluate": "scores",
+    "load": "model",
+    "manifest": "data",
+    "split": "data",
+    "train": "training",
+}
 
 
-def load(name_or_path: str | Path = "default", *, threads: int | None = None) -> "Classifier":
-    """Load a classifier from a bundled network (``default``, ``folder``) or a bundle folder.
-
-    ``threads`` is the number of CPU threads a forward pass may use; None lets the runtime choose.
-    Raises ``errors.BundleError``.
-    """
-    from tumorlens import bundle
-    from tumorlens.inference.classifier import Classifier
-
-    return Classifier(bundle.load(name_or_path), threads=threads)
-
-
-def __getattr__(name: str) -> str:
-    """``__version__``, looked up when asked for: importlib.metadata costs a cold start 40 ms."""
+def __getattr__(name: str) -> Any:
+    """Import what is asked for; importlib.metadata alone costs a cold start 40 ms."""
+    if name in _HOMES:
+        return getattr(import_module(f"tumorlens.api.{_HOMES[name]}"), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("tumorlens")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

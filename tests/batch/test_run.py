@@ -13,13 +13,13 @@ import msgspec
 import pytest
 from tests.batch.conftest import Answer, parts, rows
 
-import tumorlens
 from tumorlens import bundle
 from tumorlens.batch import local
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options, report
 from tumorlens.errors import BatchError
+from tumorlens.inference.classifier import Classifier
 from tumorlens.reporting.records import record
 
 Parts = dict[str, bytes]
@@ -38,7 +38,7 @@ def test_rows_are_the_records(
     assert [row["path"] for row in made] == sorted(
         str(path) for path in archive.rglob("site*/*.png")
     )
-    classifier = tumorlens.load(tiny_bundle, threads=1)
+    classifier = Classifier.load(tiny_bundle, threads=1)
     expected = record(classifier.predict(made[7]["path"]))
     for name in ("path", "decision", "label", "reason", "probabilities", "model"):
         assert made[7][name] == expected[name]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import tumorlens
 from tumorlens import bundle
 from tumorlens.cli.demo import command
 from tumorlens.datasets import splits
@@ -20,6 +19,7 @@ from tumorlens.demo.phantoms import make_phantom
 from tumorlens.demo.walkthrough import INTENDED_USE, classify
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE, install_command
 from tumorlens.imaging import encode
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure
 from tumorlens.labels import RESEARCH_NOTICE
 
@@ -150,7 +150,7 @@ def test_without_torch_training_names_the_extra_and_nothing_else_needs_it(tmp_pa
 def test_a_volume_is_sent_to_predict(tmp_path: Path) -> None:
     path = tmp_path / "head.nii.gz"
     nibabel.Nifti1Image(np.ones((40, 40, 5), np.uint8), np.eye(4)).to_filename(path)
-    (shown,) = classify(tumorlens.load("phantom", threads=1), [str(path)])
+    (shown,) = classify(Classifier.load("phantom", threads=1), [str(path)])
     assert isinstance(shown.answer, Failure)
     assert shown.answer.error.kind == "volume"
     assert f"{path}: " in shown.answer.error.message
@@ -164,7 +164,7 @@ def test_a_series_is_sent_to_predict(
     (tmp_path / "study").mkdir()
     for index, data in enumerate(write_series(3)):
         (tmp_path / "study" / str(index)).write_bytes(data)
-    (shown,) = classify(tumorlens.load("phantom", threads=1), [str(tmp_path / "study")])
+    (shown,) = classify(Classifier.load("phantom", threads=1), [str(tmp_path / "study")])
     assert isinstance(shown.answer, Failure)
     assert shown.answer.error.kind == "volume"
     assert "`tumorlens predict` answers for it" in shown.answer.error.message

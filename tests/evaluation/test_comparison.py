@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-import tumorlens
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
@@ -21,7 +20,7 @@ from tumorlens.reporting import comparison_report
 @pytest.fixture(scope="module")
 def found(classifier: Classifier, phantom_set: Manifest, clean_split: Split) -> Comparison:
     """A network that knows phantoms, random weights, and the first again under another name."""
-    phantom = tumorlens.load("phantom", threads=1)
+    phantom = Classifier.load("phantom", threads=1)
     both = {"phantom": phantom, "random": classifier, "the same": phantom}
     return compare(both, phantom_set, clean_split, part="train", sampling=Sampling(200))
 
@@ -56,7 +55,7 @@ def test_what_each_has_seen_is_said(found: Comparison) -> None:
         assert not one["quotable"]
         assert one["warnings"]
     trained = record["bundles"][0]["trained_on"]["split_sha256"]
-    assert trained == tumorlens.load("phantom").bundle.info.training["split"]["sha256"]
+    assert trained == Classifier.load("phantom").bundle.info.training["split"]["sha256"]
 
 
 def test_bundles_of_other_classes_are_not_compared(

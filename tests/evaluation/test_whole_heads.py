@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import tumorlens
 from tumorlens.bundle import DecisionRule
 from tumorlens.errors import DatasetError
 from tumorlens.evaluation.whole_heads import (
@@ -16,6 +15,7 @@ from tumorlens.evaluation.whole_heads import (
     cross_validate,
     fit_volume_decisions,
 )
+from tumorlens.inference.classifier import Classifier
 
 SLICES = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.95, kind_threshold=0.97)
 
@@ -52,7 +52,7 @@ def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.
     nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "a.nii.gz")
     rows = "file,class,set,family,patient\na.nii.gz,notumor,ours,f,p\na.nii.gz,mask,ours,f,p\n"
     (tmp_path / "list.csv").write_text(rows)
-    classifier = tumorlens.load(tiny_bundle, threads=1)
+    classifier = Classifier.load(tiny_bundle, threads=1)
     (found,) = answer_list(classifier, tmp_path / "list.csv", ["axial"])
     assert (found.group, found.label, found.kind) == ("ours", "notumor", "axial")
     assert sum(found.probabilities) == pytest.approx(1)

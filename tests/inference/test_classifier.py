@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from tests.answers import told
 
-import tumorlens
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError, MissingInputError
 from tumorlens.imaging import encode, reader
@@ -206,7 +205,7 @@ def test_real_pictures_at_every_bit_depth(name: str, data_dir: Path, tmp_path: P
     """The same answer, and nearly the same probabilities, from 8, 16 and 32 bits a sample."""
     if not (Path(bundle.__file__).parent / "weights" / name).is_dir():
         pytest.skip(f"the bundle {name} is not in this checkout")
-    shipped = tumorlens.load(name, threads=1)
+    shipped = Classifier.load(name, threads=1)
     originals = [
         path
         for label in CLASSES

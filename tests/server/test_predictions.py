@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.server.made import dicom
 
-import tumorlens
 from tumorlens.imaging import encode, reader
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import records
@@ -25,7 +25,7 @@ def test_the_same_record_as_the_command_line(
 ) -> None:
     path = tmp_path / "scan.png"
     path.write_bytes(picture)
-    (expected,) = predict_inputs(tumorlens.load(tiny_bundle, threads=1), [path])
+    (expected,) = predict_inputs(Classifier.load(tiny_bundle, threads=1), [path])
     answer = client.post(ROUTE, files={"files": ("scan.png", picture)})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"

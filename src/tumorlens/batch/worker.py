@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-import tumorlens
 from tumorlens.batch.answering import CRASH, Answerer, Row, error_row
 from tumorlens.batch.columns import Tally, tally_of, to_parquet
 from tumorlens.batch.identity import identity
 from tumorlens.batch.items import Chunk, Item
 from tumorlens.batch.store import open_store
 from tumorlens.errors import BatchError
+from tumorlens.inference.classifier import Classifier
 from tumorlens.isolation.frames import Message
 
 RECORDS: Final = "records"
@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         """Load it; raise ``BatchError`` where it is not the one that the batch began with."""
-        classifier = tumorlens.load(setup.bundle, threads=1)
+        classifier = Classifier.load(setup.bundle, threads=1)
         if identity(classifier.bundle, setup.plane) != setup.key:
             raise BatchError(f"{setup.bundle}: the bundle is not the same on all machines")
         self._classes = classifier.classes.names

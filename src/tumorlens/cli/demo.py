@@ -77,12 +77,12 @@ class _Run:
 
     def go(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
         """Take all steps; return what was found and the report's path."""
-        import tumorlens
         from tumorlens.demo import walkthrough
+        from tumorlens.inference.classifier import Classifier
 
         # Loaded before any work: a bundle that cannot be used should say so at once.
-        answering = tumorlens.load(self.bundle) if pictures else None
-        classifier = None if self.train else tumorlens.load("phantom", threads=1)
+        answering = Classifier.load(self.bundle) if pictures else None
+        classifier = None if self.train else Classifier.load("phantom", threads=1)
         walkthrough.claim(self.folder)
         with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
             manifest = walkthrough.make_phantoms(self.folder, self.patients, self.seed, bar)

@@ -79,14 +79,14 @@ def command(
     for the whole; the series of one study get one answer together, which comes first. What cannot
     be used gets an error record in its place, and the rest goes on.
     """
-    import tumorlens
     from tumorlens.imaging import finder
+    from tumorlens.inference.classifier import Classifier
 
     layout = layout or layout_of(output)
     output = None if output == _STANDARD_OUTPUT else output
     _check_output(output, "--output")
     _check_output(html, "--html")
-    classifier = tumorlens.load(bundle_name, threads=threads)
+    classifier = Classifier.load(bundle_name, threads)
     _note_use(classifier)
     found = finder.find_all(paths)
     _check_apart(found, {"--output": output, "--html": html})

@@ -7,7 +7,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
-from tumorlens.imaging.limits import check_sides
+from tumorlens.imaging.limits import check_sides, check_volume
 
 SOURCE = "<array>"
 
@@ -32,6 +32,21 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
         gray = _gray(pixels)
         image = MedicalImage(finite(gray, source), source, bits, mode)
         return mended(image.remarked(*without_value(gray)))
+
+
+def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
+    """Take (D, H, W), D slices, of any boolean, integer or floating type; errors as above."""
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    if pixels.ndim != 3:
+        raise InputError(f"{source}: shape {pixels.shape}; needed is (D, H, W) for a volume")
+    check_sides(pixels.shape[2], pixels.shape[1], source)
+    check_volume(pixels.shape, source)
+    bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
+    with np.errstate(over="ignore", invalid="ignore"):
+        samples = finite(pixels.astype(np.float32), source)
+    return mended(MedicalImage(samples, source, bits, "array volume"))
 
 
 def _gray(pixels: NDArray[np.generic]) -> Samples:

@@ -92,6 +92,14 @@ def _find(argument: str, room: "_Room") -> Found:
     )
 
 
+def names_one(argument: str) -> bool:
+    """Whether ``argument`` stands for one file, if for any: no folder, archive or pattern."""
+    if Path(argument).is_dir() or (not _exists(argument) and _MAGIC.intersection(argument)):
+        return False
+    one = _look(argument, _Room(0))
+    return one is None or one.kind != ZIP
+
+
 def _resolve(path: str, room: "_Room") -> Found:
     if Path(path).is_dir():
         return _search(path, room)

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens import bundle as bundles
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule, WholeKind
 from tumorlens.imaging import layout, reader
@@ -140,6 +141,17 @@ class Classifier:
         self._session = Session(bundle, threads)
         self._answer_all = answer_all
         self._gate = None if answer_all else gate.of_bundle(bundle, threads)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path = "default",
+        threads: int | None = None,
+        *,
+        answer_all: bool = False,
+    ) -> Self:
+        """Of a bundled network's name or a bundle folder; raise ``BundleError``."""
+        return cls(bundles.load(name_or_path), threads, answer_all=answer_all)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import tumorlens
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import Study
@@ -163,7 +162,7 @@ def make(options: Message) -> Handler:
     from tumorlens.imaging.study import read_study
 
     content = options.content
-    classifier = tumorlens.load(content["bundle"], threads=content["threads"])
+    classifier = Classifier.load(content["bundle"], content["threads"])
 
     def handle(request: Message) -> Iterator[Message]:
         folder = Path(request.content["folder"])

@@ -13,8 +13,8 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from tests.server.browser.dropping import choose, headline
 from tests.server.browser.test_page import exported
 
-import tumorlens
 from tumorlens.cli.web import command
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
 from tumorlens.inference.stream import predict_inputs
 
@@ -36,7 +36,7 @@ def is_static(request: Request, url: str) -> bool:
 
 def agree(page: Page, files: list[Path], bundle: str) -> None:
     """The page's answers are Python's, within 0.001."""
-    expected = list(predict_inputs(tumorlens.load(bundle, threads=1), files))
+    expected = list(predict_inputs(Classifier.load(bundle, threads=1), files))
     for record, answer in zip(exported(page), expected, strict=True):
         assert isinstance(answer, Prediction)
         assert record["path"] == Path(answer.path).name

@@ -12,9 +12,9 @@ from tests.server.browser.dropping import choose, headline, shown, wait_for_answ
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
-import tumorlens
 from tumorlens.demo.phantoms import Patient
 from tumorlens.imaging import encode
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
 from tumorlens.inference.stream import predict_inputs
 
@@ -187,7 +187,7 @@ def test_dicom_is_read_in_the_browser_as_python_reads_it(
         paths[-1].write_bytes(data)
     page.get_by_role("switch").click()
     choose(page, paths)
-    answers = list(predict_inputs(tumorlens.load("phantom", threads=1), paths))
+    answers = list(predict_inputs(Classifier.load("phantom", threads=1), paths))
     for record, answer in zip(exported(page), answers, strict=True):
         assert isinstance(answer, Prediction), answer
         assert record["path"] == Path(answer.path).name

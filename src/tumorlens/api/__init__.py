@@ -1,0 +1,1 @@
+"""What ``import tumorlens`` offers: load, predict, train, evaluate. Imported when it is called."""

@@ -1,0 +1,257 @@
+"""Answers as a program or a notebook handles them: the record, and the image it is about."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode
+from tumorlens.imaging.facts import AcquisitionFacts, sides_of
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.overlay import gray_with_sides
+from tumorlens.inference import heatmap as heatmaps
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import REJECTED, Failure, Heatmap, Result, StudyPrediction
+from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting.display import displayed_slice
+from tumorlens.reporting.html import embed_png, render
+from tumorlens.reporting.pictures import draw
+from tumorlens.reporting.records import record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN: Final = 24
+"""Most answers that a notebook shows of several; all are there."""
+_COLUMNS: Final = 4
+_LINE: Final = 48
+
+
+class Answer:
+    """The answer for one image, volume, series or study.
+
+    A notebook shows it with image and map. The image is read again when it is asked for: many
+    answers need little memory.
+    """
+
+    def __init__(
+        self,
+        result: Result,
+        classifier: Classifier,
+        read: Callable[[], MedicalImage] | None = None,
+    ) -> None:
+        """``read`` gives the image; None of a study, which has several."""
+        self.result = result
+        """The record, as JSON has it."""
+        self._classifier = classifier
+        self._read = read
+
+    @property
+    def path(self) -> str:
+        """Where the image is from; ``<array>`` of an array."""
+        return self.result.path
+
+    @property
+    def decision(self) -> str:
+        """``classified``, ``detected``, ``abstained``, ``rejected``, or ``failed``."""
+        return state_of(self.result)
+
+    @property
+    def label(self) -> str | None:
+        """The class; None unless ``classified``."""
+        return None if isinstance(self.result, Failure) else self.result.label
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence, or what is wrong with the input."""
+        found = self.result
+        return found.error.message if isinstance(found, Failure) else found.summary
+
+    @property
+    def reason(self) -> str:
+        """Why presence or kind is not stated; empty where it is."""
+        return "" if isinstance(self.result, Failure) else self.result.reason
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong with the input; None where there is an answer."""
+        return self.result.error.message if isinstance(self.result, Failure) else None
+
+    @property
+    def tumor_probability(self) -> float | None:
+        """Of a tumour of any kind; None where there is no answer."""
+        return None if isinstance(self.result, Failure) else self.result.tumor_probability
+
+    @property
+    def probabilities(self) -> Mapping[str, float] | None:
+        """Keyed by class; None where there is no answer."""
+        return None if isinstance(self.result, Failure) else self.result.probabilities
+
+    @property
+    def prediction_set(self) -> tuple[str, ...] | None:
+        """The classes that are not excluded, the most probable first; None without any."""
+        return None if isinstance(self.result, Failure) else self.result.prediction_set
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Caveats: gaps, duplicates, what was left out or assumed."""
+        return () if isinstance(self.result, Failure) else self.result.notes
+
+    @property
+    def image(self) -> NDArray[np.float32] | None:
+        """(H, W) in the file's units: the image, or the slice that decides; None without one.
+
+        Raises ``InputError`` where the file is gone.
+        """
+        return None if self._shown is None else self._shown.plane.pixels
+
+    @property
+    def heatmap(self) -> NDArray[np.float32] | None:
+        """(H, W), 0 to 1: where the network sees tumour; None where the answer is no tumour."""
+        if self._shown is None or self._shown.heatmap is None:
+            return None
+        plane = self._shown.plane
+        return heatmaps.render(self._shown.heatmap, (plane.height, plane.width))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record that ``tumorlens predict --format json`` writes."""
+        return record(self.result)
+
+    def png(self) -> bytes | None:
+        """The image under its map, with the answer and the notice; None without an image."""
+        if self._shown is None or isinstance(self.result, Failure):
+            return None
+        return draw(self._shown.plane, self.result, self._shown.heatmap, self._shown.facts)
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw image, map and answer into ``axes``, or into a new figure of matplotlib."""
+        import matplotlib.pyplot as plt
+
+        axes = axes or plt.subplots(figsize=(4, 4.8), layout="constrained")[1]
+        if (image := self.image) is not None:
+            axes.imshow(image, cmap="gray")
+        if (heat := self.heatmap) is not None:
+            axes.imshow(heat, cmap="magma", alpha=0.6 * heat, vmin=0, vmax=1)
+        axes.set_title(self.headline)
+        lines = [line for text in (self.summary, RESEARCH_NOTICE) for line in wrap(text, _LINE)]
+        axes.set_xlabel("\n".join(lines), fontsize="x-small")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return axes
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.path}: {self.headline}. {self.summary}>"
+
+    def _repr_html_(self) -> str:
+        return render("answers.html", answers=[self], left_out=0)
+
+    @property
+    def headline(self) -> str:
+        """``Glioma``, ``No tumour``, ``Tumour detected, kind uncertain``, ``Abstained``..."""
+        return headline(self.result)
+
+    def named_probabilities(self) -> list[tuple[str, float]]:
+        """Class, as people read it, and probability; empty where there is no answer."""
+        if isinstance(self.result, Failure) or self.result.probabilities is None:
+            return []
+        names = self.result.model.class_set.display_names
+        return [(names[name], share) for name, share in self.result.probabilities.items()]
+
+    def pictures(self) -> list[str]:
+        """What a notebook shows, as data URIs: the image, then the image under its map."""
+        try:
+            shown, drawn = self._shown, self.png()
+        except InputError:  # the file has gone since
+            return []
+        if shown is None or drawn is None:
+            return []
+        plain = encode.data_uri(gray_with_sides(shown.plane.pixels, sides_of(shown.facts)))
+        return [plain, embed_png(drawn)] if shown.heatmap else [embed_png(drawn)]
+
+    @cached_property
+    def _shown(self) -> "_Shown | None":
+        found = self.result
+        if self._read is None or isinstance(found, Failure | StudyPrediction):
+            return None
+        image, index = self._read(), displayed_slice(found)
+        heatmap = found.heatmap
+        if heatmap is None and found.decision != REJECTED:
+            heatmap = explain_slice(self._classifier, image, index)
+        return _Shown(slice_of(image, index), heatmap, image.facts)
+
+
+class _Shown(NamedTuple):
+    """What is kept of an image once it was shown: one slice."""
+
+    plane: MedicalImage
+    heatmap: Heatmap | None
+    facts: AcquisitionFacts | None
+
+
+class Answers(Sequence[Answer]):
+    """Several answers, in the order of the input; what could not be used is among them."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        """Keep ``answers``."""
+        self._answers = tuple(answers)
+
+    @overload
+    def __getitem__(self, index: int) -> Answer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Answers": ...
+    def __getitem__(self, index: int | slice) -> "Answer | Answers":
+        if isinstance(index, slice):
+            return Answers(self._answers[index])
+        return self._answers[index]
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self._answers)
+
+    @property
+    def failed(self) -> "Answers":
+        """Those of inputs that could not be used."""
+        return Answers([one for one in self if one.error is not None])
+
+    @property
+    def studies(self) -> "Answers":
+        """Those for studies of several series."""
+        return Answers([one for one in self if isinstance(one.result, StudyPrediction)])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The records that ``tumorlens predict --format json`` writes."""
+        return [one.to_dict() for one in self]
+
+    def plot(self, columns: int = _COLUMNS) -> "Figure":
+        """Draw all that have an image, ``columns`` side by side; return the figure."""
+        import matplotlib.pyplot as plt
+
+        shown = [one for one in self if one.image is not None]
+        rows = max(1, -(-len(shown) // columns))
+        size = (3 * columns, 3.4 * rows)
+        figure, grid = plt.subplots(
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
+        )
+        for axes in grid.flat[len(shown) :]:
+            axes.set_axis_off()
+        for one, axes in zip(shown, grid.flat, strict=False):
+            one.plot(axes)
+        return figure
+
+    def __repr__(self) -> str:
+        lines = [f"  {one!r}" for one in self[:SHOWN]]
+        lines += [f"  … and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return "\n".join([f"<{len(self)} answers", *lines]) + ">"
+
+    def _repr_html_(self) -> str:
+        left_out = max(0, len(self) - SHOWN)
+        return render("answers.html", answers=list(self[:SHOWN]), left_out=left_out)

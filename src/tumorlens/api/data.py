@@ -1,0 +1,103 @@
+"""What can be named as data: a manifest, its file, or a folder of images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tumorlens.datasets import audit as audits
+from tumorlens.datasets import duplicates, importers, partition, splits
+from tumorlens.datasets.findings import Audit
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.partition import Units
+from tumorlens.datasets.splits import TEST, TRAIN, Split
+from tumorlens.reporting import audit_report
+
+Data = str | Path | Manifest
+"""A folder with a folder for each class, the file of a manifest, or a ``Manifest``."""
+MANIFEST_FILE: Final = "manifest.csv"
+RATIO: Final = (70.0, 15.0, 15.0)
+
+
+def manifest_of(
+    data: Data, folder: Path | None = None, *, group_from: str | None = None
+) -> Manifest:
+    """Load or import ``data``; the manifest of a folder is written into ``folder``, if given.
+
+    ``group_from`` says what part of a file's path is the patient, as for ``tumorlens data import``.
+    Raises ``ManifestError``, ``DatasetError``.
+    """
+    if isinstance(data, Manifest):
+        return data
+    if not Path(data).is_dir():
+        return Manifest.load(data)
+    path = (folder or Path()) / MANIFEST_FILE
+    manifest = importers.import_folder(data, path, group_from=group_from)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest.save(path)
+    return manifest
+
+
+def split_of(split: str | Path | Split, data: Data) -> Split:
+    """A split itself, or of a name or file, also one beside ``data``; raise ``SplitError``."""
+    if isinstance(split, Split):
+        return split
+    return splits.load(split, Path(data).parent if isinstance(data, str | Path) else None)
+
+
+def split(
+    data: Data,
+    ratio: Sequence[float] = RATIO,
+    *,
+    group_from: str | None = None,
+    near_duplicates: bool = True,
+    folders: bool = False,
+    seed: int = 0,
+    name: str = "own",
+) -> Split:
+    """Split into train, validation and test; no patient is in two parts.
+
+    Patients are the column ``group`` of a manifest, or of a folder's files what ``group_from``
+    says; near-duplicates count as one patient. With ``folders`` the parts are the folders train,
+    val and test that the images came in, as they are. Raises ``SplitError`` where there are too
+    few patients, and ``LeakError`` where folders share one.
+    """
+    manifest = manifest_of(data, group_from=group_from)
+    groups = [record.group for record in manifest]
+    if folders:
+        return partition.split_as_published(manifest, name, seed, Units.of(manifest, groups))
+    pairs = duplicates.look_alikes(manifest) if near_duplicates else []
+    units = Units.of(manifest, groups, pairs)
+    return partition.split_by_ratio(manifest, name, ratio, seed, units)
+
+
+def has_folders(manifest: Manifest) -> bool:
+    """Whether the images came in folders for training and testing."""
+    return {TRAIN, TEST} <= set(audits.published_parts(manifest))
+
+
+def audit(
+    data: Data, split: str | Path | Split | None = None, *, report: str | Path | None = None
+) -> Audit:
+    """Find what is wrong with a set, and what leaks between the parts of a split.
+
+    Without ``split`` the folders' own parts (train, test) are checked. ``report`` is a folder for
+    ``index.html`` and ``audit.json``. Problems of the data are findings, not errors.
+    """
+    manifest = manifest_of(data)
+    chosen = None if split is None else split_of(split, data)
+    parts = audits.published_parts(manifest) if chosen is None else chosen.parts(manifest)
+    name = str(data) if isinstance(data, str | Path) else MANIFEST_FILE
+    found = audits.audit(
+        manifest,
+        parts,
+        manifest_name=name,
+        split_name=audits.OWN_SPLIT if chosen is None else chosen.info.name,
+    )
+    if report is not None:
+        audit_report.write(found, manifest, parts, Path(report))
+    return found
+
+
+manifest = manifest_of
+"""By this name it is public: ``tumorlens.manifest``."""

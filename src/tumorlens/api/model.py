@@ -1,0 +1,246 @@
+"""A loaded bundle: what ``tumorlens.load`` returns."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.api.answers import Answer, Answers
+from tumorlens.bundle import BundleInfo
+from tumorlens.errors import InputError
+from tumorlens.imaging import finder, reader
+from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import File, Input
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import Failure, ImageAnswer, Result
+from tumorlens.inference.stream import predict_inputs
+from tumorlens.inference.volume import predict_image
+from tumorlens.reporting.html import render
+
+One = str | Path | NDArray[np.generic] | MedicalImage
+Source = One | Sequence[One]
+"""What can be classified: a path, an array, a decoded image, or a list of them."""
+Progress = bool | Callable[[int, int], None]
+"""Whether to show progress, or a function that is told (done, total)."""
+_SECONDS: Final = 0.2
+"""Between two lines of progress."""
+
+
+class Model:
+    """A bundle that is ready to answer. Safe to share between threads."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        """Wrap ``classifier``, which programs that need no notebook may use by itself."""
+        self.classifier = classifier
+
+    @property
+    def info(self) -> BundleInfo:
+        """The bundle's ``bundle.json``: classes, preprocessing, thresholds, provenance."""
+        return self.classifier.bundle.info
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of the probabilities."""
+        return self.info.classes.names
+
+    def predict(
+        self, source: Source, *, volume: bool = False, study: bool = False, plane: str = "axial"
+    ) -> Answer | Answers:
+        """Classify one thing, or several; the answers know their image and can be shown.
+
+        An ``Answer`` for a file (an image, a NIfTI volume, a DICOM file), an array (H, W) or
+        (H, W, 3), or a ``MedicalImage``; it raises ``InputError`` where that cannot be used.
+        ``Answers`` for a folder, an archive, a pattern such as ``scans/*.png``, an array
+        (N, H, W) or (N, H, W, 3) of N images, and a list of all these; what cannot be used is
+        among them, with its ``error``. The DICOM files of a folder are grouped into series, and
+        the series of one study get one answer together, before theirs.
+
+        With ``volume`` an array (D, H, W) is one volume, axial slices from foot to head, and gets
+        one answer. With ``study`` everything below a path is one study. ``plane`` is how NIfTI is
+        cut: axial, coronal or sagittal.
+        """
+        if not _is_several(source, volume=volume):
+            return self._one(_single(source), volume=volume, plane=plane)
+        return Answers(list(self.iterate(source, study=study, plane=plane, progress=False)))
+
+    def iterate(
+        self,
+        source: Source | Iterable[One],
+        *,
+        study: bool = False,
+        plane: str = "axial",
+        progress: Progress | None = None,
+    ) -> Iterator[Answer]:
+        """Yield the answers for ``source``, as of ``predict``, one after the other.
+
+        Memory does not grow with their number. ``progress`` shows how far it is on the error
+        stream; by default where that is a terminal or a notebook. Inputs are counted before the
+        first answer.
+        """
+        if isinstance(source, np.ndarray):
+            source = list(source) if _is_several(source, volume=False) else [source]
+        elif isinstance(source, str | Path | MedicalImage):
+            source = [source]
+        found = [
+            (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in source
+        ]
+        total = sum(len(one.inputs) if isinstance(one, finder.Found) else 1 for _, one in found)
+        tell = _reporter(progress)
+        for done, answer in enumerate(self._answers(found, study, plane), start=1):
+            tell(min(done, total), total)
+            yield answer
+
+    def __repr__(self) -> str:
+        info = self.info
+        return (
+            f"<Model {info.name} {info.version}: {', '.join(self.classes)}; "
+            f"{info.network.parameters:,} parameters>"
+        )
+
+    def _repr_html_(self) -> str:
+        return render("model.html", info=self.info, sha256=self.classifier.bundle.sha256)
+
+    def _one(self, source: One, *, volume: bool, plane: str) -> Answer:
+        if isinstance(source, str | Path):
+            read: Callable[[], MedicalImage] = partial(reader.read, source, plane)
+            return Answer(predict_image(self.classifier, read()), self.classifier, read)
+        image = _decoded(source, volume=volume)
+        return Answer(predict_image(self.classifier, image), self.classifier, lambda: image)
+
+    def _answers(
+        self,
+        found: Sequence[tuple[str, finder.Found | MedicalImage | InputError]],
+        study: bool,
+        plane: str,
+    ) -> Iterator[Answer]:
+        for path, one in found:
+            if isinstance(one, InputError):
+                yield self._failed(path, one)
+            elif isinstance(one, MedicalImage):
+                yield self._of_image(one)
+            else:
+                yield from self._of_files(one, path if study else None, plane)
+
+    def _of_image(self, image: MedicalImage) -> Answer:
+        try:
+            return self._one(image, volume=False, plane="axial")
+        except InputError as error:
+            return self._failed(image.source, error)
+
+    def _failed(self, path: str, error: InputError) -> Answer:
+        return Answer(Failure.of(path, error), self.classifier)
+
+    def _of_files(self, found: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
+        results: Iterator[Result]
+        if all(isinstance(one, File) for one in found.inputs):
+            # Without a watch runs of images share the threads that decode them.
+            results = predict_inputs(self.classifier, found.inputs, plane=plane, study=study)
+            for result in results:
+                yield Answer(result, self.classifier, partial(reader.read, result.path, plane))
+        else:
+            origin = _Origin(found.inputs)
+            results = predict_inputs(
+                self.classifier, origin, plane=plane, study=study, watch=origin.watch
+            )
+            for result in results:
+                came = origin.of(result)
+                read = None if came is None else partial(_image_of, came, plane)
+                yield Answer(result, self.classifier, read)
+        for path, error in found.failures:
+            yield self._failed(path, error)
+
+
+def load(name_or_path: str | Path = "default", *, threads: int | None = None) -> Model:
+    """Load a bundled network (``default``, ``folder``) or a bundle folder, ready to predict.
+
+    ``threads`` is the number of CPU threads a forward pass may use; None lets the runtime choose.
+    Raises ``errors.BundleError``.
+    """
+    return Model(Classifier.load(name_or_path, threads))
+
+
+class _Origin:
+    """Passes inputs on, and remembers which of them each answer is for."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self._inputs = inputs
+        self._current: Input | None = None
+        self._of: dict[int, Input | None] = {}
+
+    def __iter__(self) -> Iterator[Input]:
+        for one in self._inputs:
+            self._current = one
+            yield one
+
+    def watch(self, _: MedicalImage, answer: ImageAnswer) -> None:
+        # By identity: the answers of a study are held back until all of them are there.
+        self._of[id(answer)] = self._current
+
+    def of(self, result: Result) -> "Input | None":
+        return self._of.pop(id(result), None)
+
+
+def _image_of(one: Input, plane: str) -> MedicalImage:
+    return one.read(plane).image
+
+
+def _is_several(source: Source | Iterable[One], *, volume: bool) -> bool:
+    if isinstance(source, np.ndarray):
+        return not volume and (source.ndim > 3 or (source.ndim == 3 and source.shape[2] != 3))
+    if isinstance(source, str | Path):
+        return not finder.names_one(str(source))
+    return not isinstance(source, MedicalImage)
+
+
+def _single(source: Source) -> One:
+    assert isinstance(source, str | Path | np.ndarray | MedicalImage)
+    return source
+
+
+def _found(one: One) -> finder.Found | MedicalImage | InputError:
+    if isinstance(one, str | Path):
+        return finder.find(str(one))
+    try:
+        return _decoded(one, volume=False)
+    except InputError as error:
+        return error
+
+
+def _decoded(one: NDArray[np.generic] | MedicalImage, *, volume: bool) -> MedicalImage:
+    if isinstance(one, MedicalImage):
+        return one
+    return volume_from_array(one) if volume else from_array(one)
+
+
+def _reporter(progress: Progress | None) -> Callable[[int, int], None]:
+    """What is told of progress: a line that writes over itself, on terminals and in notebooks."""
+    if callable(progress):
+        return progress
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        return _nothing
+    last = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > _SECONDS:
+            last = time.monotonic()
+            end = "\n" if done == total else ""
+            print(f"\rclassified {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _nothing(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _name(one: One) -> str:
+    return str(one) if isinstance(one, str | Path) else SOURCE

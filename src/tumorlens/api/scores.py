@@ -1,0 +1,119 @@
+"""``tumorlens.evaluate``: a bundle scored on a split, with intervals."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tumorlens import bundle as bundles
+from tumorlens.api.data import Data, manifest_of, split_of
+from tumorlens.api.model import Model
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import TEST, Split
+from tumorlens.evaluation import evaluator, protocols, record
+from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.folds import EvaluationPlan, Fold
+from tumorlens.evaluation.record import Setting
+from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.inference.classifier import Classifier
+from tumorlens.reporting import evaluation_report as reports
+from tumorlens.reporting.html import render
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Scores:
+    """What was found; a notebook shows it as a table."""
+
+    evaluation: Evaluation
+    """Every answer and every number."""
+    setting: Setting
+    _plan: EvaluationPlan
+    _manifest: Manifest
+
+    @property
+    def estimates(self) -> Mapping[str, Estimate]:
+        """Value and 95% interval, from resampling groups, by the name of the metric."""
+        return self.evaluation.estimates
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know first: images that trained the bundle, for example."""
+        return [one.text for one in self.setting.warnings(self.evaluation)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of ``evaluation.json``."""
+        return record.as_dict(self.evaluation, self.setting)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the report of ``tumorlens evaluate``; return its page."""
+        return reports.write(
+            folder, self.evaluation, self.setting, self._plan.folds, self._manifest
+        )
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{title.lower()} {value}" for title, value in self._rows()[:3])
+        whole = self.evaluation.measured[0]
+        return f"<Scores of {whole.images} images in {whole.groups} groups: {shown}>"
+
+    def _repr_html_(self) -> str:
+        whole = self.evaluation.measured[0]
+        return render(
+            "scores.html",
+            title=self.setting.title,
+            split=self.setting.split.name,
+            whole=whole,
+            rows=self._rows(),
+            controls=[
+                (
+                    one.description,
+                    reports.show("accuracy", one.accuracy[whole.subset.name]),
+                )
+                for one in self.evaluation.controls
+            ],
+            warnings=self.warnings,
+        )
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            (reports.TITLES[name], reports.show(name, self.estimates[name]))
+            for name in ("macro_f1", "accuracy", "macro_auroc", "missed_tumor_rate",
+                         "false_alarm_rate", "expected_calibration_error")
+            if name in self.estimates
+        ]  # fmt: skip
+
+
+def evaluate(
+    model: Model | str | Path,
+    data: Data,
+    split: str | Path | Split,
+    *,
+    part: str = TEST,
+    report: str | Path | None = None,
+    controls: bool = True,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Scores:
+    """Score a bundle on one part of a split, abstention off, as ``tumorlens evaluate`` does.
+
+    ``model`` is what ``tumorlens.load`` takes or gives. ``report`` is a folder for the whole
+    report. ``controls`` also scores two classifiers that do not look at tumours. Raises
+    ``BundleError``, ``ManifestError``, ``SplitError``, ``EvaluationError``.
+    """
+    found = model.classifier.bundle if isinstance(model, Model) else bundles.load(model)
+    classifier = Classifier(found, answer_all=True)
+    chosen = split_of(split, data)
+    manifest = chosen.grouped(manifest_of(data))
+    parts = chosen.parts(manifest)
+    protocols.require_part(chosen, parts, part)
+    plan = EvaluationPlan("", chosen, (Fold(classifier, tuple(parts)),))
+    evaluation = evaluator.evaluate_folds(
+        plan.folds,
+        manifest,
+        part=part,
+        with_controls=controls,
+        sampling=Sampling(resamples, seed),
+    )
+    scores = Scores(evaluation, Setting.of_plan(plan, manifest.sha256, ""), plan, manifest)
+    if report is not None:
+        scores.write(report)
+    return scores

@@ -1,0 +1,91 @@
+"""``tumorlens.train``: from images to a bundle in one call."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tumorlens.api.data import Data, has_folders, manifest_of, split_of
+from tumorlens.api.data import split as new_split
+from tumorlens.api.model import Model, load
+from tumorlens.config import TrainConfig, recipe_path
+from tumorlens.datasets.splits import Split
+from tumorlens.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from tumorlens.training.trainer import Watcher
+
+SPLIT_FILE: Final = "split.csv"
+
+
+def train(
+    data: Data,
+    split: str | Path | Split | None = None,
+    *,
+    out: str | Path,
+    recipe: str | Path = "default",
+    settings: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    name: str = "model",
+    threads: int | None = None,
+    group_from: str | None = None,
+    init: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Model:
+    """Train the network of ``recipe`` and return it; the run is in ``out``, as of the command.
+
+    ``data`` is a folder with a folder for each class, or a manifest. Without ``split`` the images
+    are split 70/15/15 by patient, as of ``tumorlens.split``, or as folders named train and test
+    say; ``group_from`` says what part of a file's path is the patient, without it each image is
+    one. ``settings`` overrides keys of the
+    recipe: ``{"optimizer.learning_rate": 1e-3}``. ``init`` is a bundled network, a bundle or a run
+    whose weights come first: fine-tuning. ``out`` gets ``manifest.csv`` and ``split.csv``
+    where they were made here, ``bundle/``, ``run.json`` and the checkpoint; ``resume`` goes on from
+    that. Raises ``MissingExtraError`` without the extra ``train``, ``RecipeError``,
+    ``ManifestError``, ``SplitError``, ``CheckpointError``.
+    """
+    _require_torch()
+    from tumorlens.training.data import TrainingData
+    from tumorlens.training.progress import EpochBar
+    from tumorlens.training.runner import BUNDLE_FOLDER, RunOptions, prepare_folder
+    from tumorlens.training.runner import train as run
+
+    folder = Path(out)
+    config = _config(recipe, settings or {}, epochs, seed)
+    prepare_folder(folder, resume)
+    manifest = manifest_of(data, folder, group_from=group_from)
+    if split is None:
+        as_they_are = has_folders(manifest)
+        split = new_split(manifest, folders=as_they_are, seed=config.seed, name=folder.name)
+        split.save(folder / SPLIT_FILE)
+    start = None if init is None else Path(init)
+    options = RunOptions(name=name, resume=resume, threads=threads, init=start)
+    parts = split_of(split, data)
+    with EpochBar(config.epochs, quiet=not progress) as bar:
+        watchers: list[Watcher] = [bar]
+        made = run(config, TrainingData(parts.grouped(manifest), parts), folder, options, watchers)
+    return load(made or folder / BUNDLE_FOLDER)
+
+
+def _config(
+    recipe: str | Path, settings: Mapping[str, Any], epochs: int | None, seed: int | None
+) -> TrainConfig:
+    overrides = [f"{key}={_toml(value)}" for key, value in settings.items()]
+    config = TrainConfig.from_toml(recipe_path(recipe), overrides)
+    changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
+    return msgspec.structs.replace(config, **changes)
+
+
+def _toml(value: Any) -> str:
+    """JSON writes numbers, strings, truth and lists as TOML does."""
+    return msgspec.json.encode(value).decode()
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401 - only to see whether the extra is there
+    except ImportError as error:
+        raise MissingExtraError("training", "train") from error

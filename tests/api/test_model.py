@@ -1,0 +1,220 @@
+"""``tumorlens.load``: predict anything, and show it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tumorlens
+from tumorlens.errors import InputError, MissingInputError
+from tumorlens.imaging import encode, reader
+from tumorlens.inference.record import StudyPrediction, VolumePrediction
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> tumorlens.Model:
+    return tumorlens.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
+    path = tmp_path / "scan.png"
+    path.write_bytes(encode.png(head))
+    return path
+
+
+@pytest.fixture
+def study(tmp_path: Path, write_series: Callable[..., list[bytes]]) -> Path:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for series in ("1.2.3", "1.2.4"):
+        for number, data in enumerate(write_series(6, series=series)):
+            (folder / f"{series}-{number}.dcm").write_bytes(data)
+    return folder
+
+
+def one(found: tumorlens.Answer | tumorlens.Answers) -> tumorlens.Answer:
+    assert isinstance(found, tumorlens.Answer)
+    return found
+
+
+def several(found: tumorlens.Answer | tumorlens.Answers) -> tumorlens.Answers:
+    assert isinstance(found, tumorlens.Answers)
+    return found
+
+
+def test_import_is_light_and_complete() -> None:
+    script = """
+import sys, tumorlens
+heavy = {"numpy", "torch", "onnxruntime", "matplotlib", "rich", "scipy", "sklearn"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+print(*dir(tumorlens))
+for name in tumorlens.__all__:
+    getattr(tumorlens, name)
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {"load", "train", "evaluate", "audit"} <= set(done.stdout.split())
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        tumorlens.trian  # noqa: B018 - to see the error
+
+
+def test_one_thing_gives_one_answer(
+    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+) -> None:
+    expected = one(model.predict(picture))
+    assert expected.probabilities is not None
+    assert tuple(expected.probabilities) == model.classes == CLASSES
+    assert expected.path == str(picture)
+    for source in (str(picture), head, np.stack([head] * 3, axis=-1), reader.read(picture)):
+        found = one(model.predict(source))
+        assert found.probabilities == expected.probabilities
+        assert (found.decision, found.label, found.error) == (
+            expected.decision,
+            expected.label,
+            None,
+        )
+    assert json.loads(json.dumps(expected.to_dict()))["decision"] == expected.decision
+
+
+def test_several_things_give_several_answers(
+    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+) -> None:
+    (picture.parent / "damaged.png").write_bytes(encode.png(head)[:300])
+    expected = one(model.predict(picture)).probabilities
+    in_folder = several(model.predict(picture.parent))
+    assert [Path(each.path).name for each in in_folder] == ["damaged.png", "scan.png"]
+    assert in_folder[1].probabilities == expected
+    (failed,) = in_folder.failed
+    assert failed.decision == "failed"
+    assert failed.error is not None
+    assert failed.image is failed.label is failed.png() is None
+    assert [a.path for a in several(model.predict(picture.parent / "*.png"))] == [
+        each.path for each in in_folder
+    ]
+    for stack in (np.stack([head] * 4), np.stack([np.stack([head] * 3, axis=-1)] * 4)):
+        assert [each.probabilities for each in several(model.predict(stack))] == [expected] * 4
+    mixed = several(model.predict([picture, head, np.zeros((40, 40)), "gone.png"]))
+    assert [each.error is None for each in mixed] == [True, True, False, False]
+    assert len(mixed.to_dicts()) == 4
+    assert len(mixed[1:3]) == 2
+    assert len(several(model.predict([]))) == 0
+
+
+def test_what_cannot_be_used_alone_is_an_error(model: tumorlens.Model) -> None:
+    with pytest.raises(MissingInputError, match=r"gone\.png: no such file"):
+        model.predict("gone.png")
+    with pytest.raises(MissingInputError, match="is a URL"):
+        model.predict("https://host/scan.png")
+    with pytest.raises(InputError):
+        model.predict(np.zeros((40, 40)))
+    with pytest.raises(InputError, match="needed is"):
+        model.predict(np.ones((5, 50, 50, 50, 50)), volume=True)
+
+
+def test_volumes(model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path) -> None:
+    stack = np.stack([head // 2 + 10 * k for k in range(5)])
+    whole = one(model.predict(stack, volume=True))
+    assert isinstance(whole.result, VolumePrediction)
+    assert len(whole.result.slices) == 5
+    assert whole.image is not None
+    np.testing.assert_array_equal(whole.image, stack[whole.result.decisive_slice])
+    file = tmp_path / "head.nii"
+    nibabel.save(nibabel.Nifti1Image(stack.transpose(2, 1, 0).copy(), np.eye(4)), file)
+    assert isinstance(one(model.predict(file)).result, VolumePrediction)
+
+
+def test_a_study(model: tumorlens.Model, study: Path) -> None:
+    answers = several(model.predict(study))
+    (together,) = answers.studies
+    assert isinstance(together.result, StudyPrediction)
+    assert together.image is None
+    series = [each for each in answers if isinstance(each.result, VolumePrediction)]
+    assert len(series) == 2
+    for each in series:  # read again from its files, only now
+        assert each.image is not None
+        assert each.png()
+    assert several(model.predict(study, study=True))[0].decision == together.decision
+
+
+def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, picture: Path) -> None:
+    told: list[tuple[int, int]] = []
+    answers = model.iterate([picture, picture], progress=lambda *now: told.append(now))
+    next(answers)
+    assert told == [(1, 2)]
+    assert len(list(answers)) == 1
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_iterate_writes_a_line(
+    model: tumorlens.Model, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    list(model.iterate(picture, progress=True))
+    assert capsys.readouterr().err.endswith("classified 1 of 1\n")
+    list(model.iterate(picture))  # no terminal looks
+    assert capsys.readouterr().err == ""
+
+
+def test_shown_in_a_notebook(
+    tmp_path: Path, head: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("<b>.png").write_bytes(encode.png(head))
+    phantom = tumorlens.load("phantom", threads=1)
+    answer = several(phantom.predict(["<b>.png"]))[0]
+    page = answer._repr_html_()
+    assert "&lt;b&gt;.png" in page
+    assert "<b>" not in page
+    assert RESEARCH_NOTICE in page
+    assert answer.headline in page
+    assert answer.summary in repr(answer)
+    assert page.count("<img ") == (1 if answer.heatmap is None else 2)
+    assert answer.image is not None
+    Path("<b>.png").unlink()
+    gone = several(phantom.predict([head, "gone.png"]))
+    assert "no such file" in gone._repr_html_()
+    assert repr(gone).startswith("<2 answers\n")
+    assert f"{phantom.info.network.parameters:,}" in phantom._repr_html_()
+    assert "phantom" in repr(phantom)
+
+
+def test_a_file_that_went_away_is_shown_without_image(
+    model: tumorlens.Model, picture: Path
+) -> None:
+    (answer,) = several(model.predict(picture.parent))
+    picture.unlink()
+    assert "img" not in answer._repr_html_()
+    with pytest.raises(MissingInputError):
+        answer.png()
+
+
+def test_map_and_plot(head: NDArray[np.uint8]) -> None:
+    from tumorlens.demo.phantoms import make_phantom
+
+    phantom = tumorlens.load("phantom", threads=1)
+    drawn = make_phantom(np.random.default_rng(5), "glioma")
+    answer = one(phantom.predict(drawn.pixels))
+    assert answer.heatmap is not None
+    assert answer.heatmap.shape == drawn.pixels.shape
+    assert answer.heatmap[drawn.mask].mean() > answer.heatmap[~drawn.mask].mean()
+    axes = answer.plot()
+    assert axes.get_title() == answer.headline
+    assert RESEARCH_NOTICE in axes.get_xlabel().replace("\n", " ")
+    assert len(axes.images) == 2
+    import matplotlib.pyplot as plt
+
+    figure = several(phantom.predict([drawn.pixels, head, "gone.png"])).plot(columns=3)
+    assert sum(bool(axes.images) for axes in figure.axes) == 2
+    plt.close("all")
