@@ -36,6 +36,8 @@ OTHER_SOURCES: Final = ("diverse", "more")
 SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES, "phantom")
 """Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
 FORMAT_VERSION: Final = 1
+_PUBLIC_SET: Final = "nickparvar.csv"
+"""The parts of all ``PROTOCOLS``: a row for each image, a column for each protocol."""
 _COLUMNS: Final = ("sha256", "class", "group", "part")
 _PARTS: Final = (TRAIN, VALIDATION, TEST, EXCLUDED)
 _FOLD_PART: Final = re.compile(r"fold\d+")
@@ -197,11 +199,11 @@ def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
         name, fold = fold, ""
     if name in SHIPPED:
         folder = files("tumorlens").joinpath("splits")
-        split = _parse(
-            folder.joinpath(f"{name}.csv").read_bytes(),
-            folder.joinpath(f"{name}.json").read_bytes(),
-            name,
-        )
+        if name in PROTOCOLS:
+            data = _protocol_table(folder.joinpath(_PUBLIC_SET).read_bytes(), name)
+        else:
+            data = folder.joinpath(f"{name}.csv").read_bytes()
+        split = _parse(data, folder.joinpath(f"{name}.json").read_bytes(), name)
         return split.fold(_fold_number(fold, name)) if fold else split
     table, about = _files(name if fold.isdigit() else name_or_path)
     if beside is not None and not table.exists():
@@ -251,6 +253,16 @@ def _to_csv(rows: Sequence[SplitRow]) -> bytes:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     writer.writerows((r.sha256, r.label, spreadsheet_safe(r.group), r.part) for r in rows)
+    return out.getvalue().encode("utf-8")
+
+
+def _protocol_table(data: bytes, protocol: str) -> bytes:
+    """The split table of one protocol, from that of all of them."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")):
+        writer.writerow({**row, "part": row[protocol]})
     return out.getvalue().encode("utf-8")
 
 
