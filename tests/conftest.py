@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import hypothesis
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import ClassInfo, ClassSet, Code
 
 # A deadline would be a timing assertion: on a busy machine any example can take a second.
 hypothesis.settings.register_profile("tumorlens", deadline=None)
@@ -137,6 +139,19 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def forty_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of forty classes, none of which means "no finding"; one has a code."""
+    folder = tmp_path_factory.mktemp("bundles") / "forty"
+    members = [ClassInfo(name=f"kind_{k:02d}", display_name=f"kind {k}") for k in range(40)]
+    code = Code(value="50960005", scheme="SCT", meaning="Hemorrhage")
+    members[0] = ClassInfo(name="kind_00", display_name="haemorrhage", code=code)
+    classes = ClassSet(members=tuple(members))
+    info = msgspec.structs.replace(bundle.load(tiny_bundle).info, name="forty", classes=classes)
+    bundle.save(folder, info, _tiny_onnx(classes=40))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def classifier(tiny_bundle: Path) -> Classifier:
     """Random weights."""
     return Classifier.load(tiny_bundle, threads=1)
@@ -167,14 +182,15 @@ def _tiny_onnx(
     logits: str = "logits",
     element: str = "FLOAT",
     scale: float = 1.0,
+    classes: int = 4,
 ) -> bytes:
     """Depthwise-free convolution, ReLU, global mean, linear: logits, map and embedding agree."""
     onnx = pytest.importorskip("onnx", reason="needs the train extra")
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     random = np.random.default_rng(7)
     kernels = (random.normal(0, 0.3, (8, 1, 5, 5)) * scale).astype(np.float32)
-    classes = random.normal(0, 1.0, (4, 8, 1, 1)).astype(np.float32)
-    weights = {"kernels": kernels, "classes": classes, "axes": np.array([2, 3], np.int64)}
+    last = random.normal(0, 1.0, (classes, 8, 1, 1)).astype(np.float32)
+    weights = {"kernels": kernels, "classes": last, "axes": np.array([2, 3], np.int64)}
     kind = getattr(onnx.TensorProto, element)
     graph = onnx.helper.make_graph(
         [
@@ -188,8 +204,8 @@ def _tiny_onnx(
         "tiny",
         [value(image, kind, ["N", 1, size, size])],
         [
-            value(logits, onnx.TensorProto.FLOAT, ["N", 4]),
-            value("cam", onnx.TensorProto.FLOAT, ["N", 4, "h", "w"]),
+            value(logits, onnx.TensorProto.FLOAT, ["N", classes]),
+            value("cam", onnx.TensorProto.FLOAT, ["N", classes, "h", "w"]),
             value("embedding", onnx.TensorProto.FLOAT, ["N", 8]),
         ],
         [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from tumorlens.errors import RecipeError, did_you_mean
+from tumorlens.labels import ClassSet
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -177,6 +178,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Weight of the loss of the sequence output; 0: the network has none."""
     flip_at_test: bool = False
     """Average logits over the image and its mirror inside the exported graph."""
+    classes: ClassSet | None = None
+    """Names, display names and codes of the classes, and which one means "no finding"; by default
+    they follow from the labels of the images."""
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

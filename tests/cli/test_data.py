@@ -79,13 +79,20 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     arguments = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "n.csv")
     result = run(*arguments)
     assert result.exit_code == 0
-    assert "Left out 2 pictures of folders named after no class: yes (2)" in result.output
+    assert "2 classes: no, yes; no means no finding" in result.output
+    assert [record.label for record in Manifest.load(tmp_path / "n.csv")] == ["no", "yes", "yes"]
+    (tmp_path / "set/unsure").mkdir()
+    (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
-    assert "Left out" not in result.output
+    assert "left out 1 files that are in no class folder: . (1)" in result.output
+    assert "no picture in unsure" in result.output
+    assert "2 classes: notumor, tumor; notumor means no finding" in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
     assert labels == ["notumor", "tumor", "tumor"]
-    for pair in ("yes", "yes=cat", "=glioma"):
+    for pair in ("yes", "=glioma"):
         assert run(*arguments, "--map", pair).exit_code == 2
+    result = run(*arguments, "--map", "maybe=tumor")
+    assert "holds no folder maybe, which --map names" in str(result.exception)
 
 
 def test_import_refuses_an_incomplete_public_set(leaking: Path, tmp_path: Path) -> None:

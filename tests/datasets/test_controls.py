@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tumorlens.datasets import controls
 from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.errors import DatasetError
-from tumorlens.labels import NO_TUMOR_INDEX
+from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
 
 COUNT = 80
 
@@ -67,8 +67,8 @@ def test_hash_neighbour_takes_the_nearest(framed: Fingerprints) -> None:
     hashes[70, 0] = hashes[9, 0] ^ np.uint64(0b101)
     changed = dataclasses.replace(framed, hashes=hashes)
     result = controls.hash_neighbour(changed, rows(0, 60), np.array([70]))
-    assert result.predicted.tolist() == [framed.labels[9]]
-    assert result.labels.tolist() == [framed.labels[70]]
+    assert result.predicted.tolist() == [CLASSES.index(framed.labels[9])]
+    assert result.labels.tolist() == [CLASSES.index(framed.labels[70])]
     assert result.probabilities is None
 
 
@@ -77,7 +77,7 @@ def test_hash_ties_are_decided_by_vote(framed: Fingerprints) -> None:
     hashes[[1, 5, 2, 70], 0] = 3
     changed = dataclasses.replace(framed, hashes=hashes)
     result = controls.hash_neighbour(changed, rows(0, 60), np.array([70]))
-    assert result.predicted.tolist() == [framed.labels[1]]
+    assert result.predicted.tolist() == [CLASSES.index(framed.labels[1])]
 
 
 def test_unusable_test_pictures_get_the_commonest_class(framed: Fingerprints) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.datasets import importers
+from tumorlens.datasets import class_folders, importers
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
@@ -94,14 +94,47 @@ def test_a_broken_file_is_listed_without_pixels(tmp_path: Path) -> None:
     assert len(record.sha256) == 64
 
 
-def test_folders_named_after_no_class_are_counted(tmp_path: Path, draw: Draw) -> None:
-    """The usual names of the two-class set, a nested folder, and one without pictures."""
-    for name in ("yes/a.jpg", "yes/b.jpg", "no/c.jpg", "glioma/part 2/d.jpg", "e.jpg", "no/f.jpg"):
+def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, draw: Draw) -> None:
+    """The usual names of the two-class set, a nested folder, and what is no picture of a class."""
+    for name in ("Yes/a.jpg", "Yes/b.jpg", "no/c.jpg", "no/part 2/d.jpg", "e.jpg"):
         put(tmp_path / "set" / name, encode.jpeg(draw(0)))
     put(tmp_path / "set/documents/readme.txt", b"x")
+    (tmp_path / "set/unsure").mkdir()
     manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
-    assert [record.label for record in manifest] == ["notumor", "notumor"]
-    assert importers.left_out(tmp_path / "set") == {"yes": 2, "glioma/part 2": 1, ".": 1}
+    assert [record.label for record in manifest] == ["yes", "yes", "no", "no"]
+    found = class_folders.find(tmp_path / "set")
+    assert found.left_out == {
+        class_folders.NOT_IN_CLASS: {".": 1}, class_folders.NO_PICTURE: {"documents": 1},
+    }  # fmt: skip
+    assert found.empty == ("unsure",)
+
+
+def test_forty_classes_in_the_folders_of_a_split(tmp_path: Path, draw: Draw) -> None:
+    names = [f"kind_{k:02d}" for k in range(40)]
+    for name in names:
+        for part in ("train", "valid"):
+            put(tmp_path / "set" / part / name / "a.png", encode.png(draw(0)))
+    put(tmp_path / "set/notes/b.png", encode.png(draw(1)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert sorted({(record.label, record.split) for record in manifest}) == [
+        (name, part) for name in names for part in ("training", "validation")
+    ]
+    left_out = class_folders.find(tmp_path / "set").left_out
+    assert left_out == {class_folders.OUTSIDE_SPLIT: {"notes": 1}}
+    for name in names[:2]:
+        put(tmp_path / "set/holdout" / name / "a.png", encode.png(draw(0)))
+    with pytest.raises(DatasetError, match="holdout: is named after no split"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+def test_a_mapping_leaves_folders_out(tmp_path: Path, draw: Draw) -> None:
+    for name in ("cyst/a.png", "abscess/a.png", "masks/cyst/a.png"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    mapping = {"masks": "", "abscess": "Abscess"}
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", mapping=mapping)
+    assert sorted(record.label for record in manifest) == ["Abscess", "cyst"]
+    left_out = class_folders.find(tmp_path / "set", mapping).left_out
+    assert left_out == {class_folders.UNWANTED: {"masks/cyst": 1}}
 
 
 def test_a_mapping_says_what_a_folder_means(tmp_path: Path, draw: Draw) -> None:
@@ -112,7 +145,7 @@ def test_a_mapping_says_what_a_folder_means(tmp_path: Path, draw: Draw) -> None:
     assert {record.path: record.label for record in manifest} == {
         "set/Yes/a.jpg": "tumor", "set/no/c.jpg": "notumor",
     }  # fmt: skip
-    assert importers.left_out(tmp_path / "set", mapping) == {}
+    assert class_folders.find(tmp_path / "set", mapping).left_out == {}
 
 
 @pytest.mark.parametrize(
@@ -126,18 +159,11 @@ def test_spellings_of_classes(tmp_path: Path, draw: Draw, name: str, label: str)
     assert record.label == label
 
 
-def test_only_folders_of_no_class_are_named_in_the_error(tmp_path: Path, draw: Draw) -> None:
-    for name in ("ja/a.jpg", "nein/b.jpg"):
-        put(tmp_path / "set" / name, encode.jpeg(draw(0)))
-    with pytest.raises(DatasetError, match=r"found are ja \(1\), nein \(1\)\. Use --map"):
-        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
-
-
 @pytest.mark.parametrize("make", [True, False])
 def test_a_folder_without_classes_is_refused(tmp_path: Path, make: bool) -> None:
     if make:
         put(tmp_path / "set/cats/tom.jpg", b"x")
-    with pytest.raises(DatasetError, match=r"no folder named after a class|no such folder"):
+    with pytest.raises(DatasetError, match=r"one class only, cats|no such folder"):
         importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
 
 

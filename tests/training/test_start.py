@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
@@ -14,9 +15,13 @@ from tumorlens.datasets.splits import Split, SplitRow
 from tumorlens.errors import CheckpointError
 from tumorlens.evaluation import folds
 from tumorlens.evaluation.training_overlap import training_overlap
-from tumorlens.labels import CLASSES
+from tumorlens.labels import CLASSES, class_set
+from tumorlens.networks import registry
+from tumorlens.networks.sepsenet import SepSENet
 from tumorlens.training.data import Extra, TrainingData
+from tumorlens.training.lineage import ParentRun
 from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.start import Start
 
 Data = tuple[Manifest, Split]
 
@@ -148,3 +153,15 @@ def test_what_trained_the_first_weights_counts_as_seen(
     assert made is not None
     seen = folds.data_hashes(bundle.load(made).info.training)
     assert seen == [manifest.sha256, other.sha256, half.sha256]
+
+
+def test_other_classes_get_a_new_last_layer(tiny_config: TrainConfig) -> None:
+    model = registry.network_config(tiny_config)
+    torch.manual_seed(0)
+    parent, two = SepSENet(model), SepSENet(model, 2)
+    own = {name: value.clone() for name, value in two.state_dict().items()}
+    start = Start(parent.state_dict(), ParentRun({}))
+    start.copy_into(two, torch.zeros(1, 1, 48, 48), class_set(["yes", "no"]))
+    for name, value in two.state_dict().items():
+        expected = own if name.startswith("classifier.") else parent.state_dict()
+        assert torch.equal(value, expected[name]), name

@@ -2,11 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tumorlens.errors import MissingExtraError
-from tumorlens.labels import CLASSES, LABEL_NAMES
+
+if TYPE_CHECKING:
+    from tumorlens.bundle import BundleInfo, Thresholds
+    from tumorlens.evaluation.abstention import AbstentionOutcome
+    from tumorlens.labels import ClassSet
 
 
 @click.command(name="calibrate", short_help="Fit the temperature and thresholds of a bundle.")
@@ -83,28 +88,37 @@ def command(
         info = msgspec.structs.replace(done.info, licence=licence)
         done = dataclasses.replace(done, info=info)
     calibration.save(bundle_folder, done)
-    rule = done.info.decision
-    click.echo(
-        f"temperature {done.info.temperature:.3f}; no tumour is reported from "
-        f"{rule.notumor_threshold:.3f}, a tumour from {rule.tumor_threshold:.3f}, its kind from "
-        f"{rule.kind_threshold:.3f} given a tumour; on validation {found.coverage:.1%} are "
-        f"classified, {found.accuracy:.1%} of them right, {found.detected:.1%} detected, "
-        f"{found.missed_tumor_rate:.2%} of the tumours missed"
-    )
+    _report(done.info, found)
+
+
+def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
+    """Print what was fitted, and what it does to the validation images."""
+    rule, classes = info.decision, info.classes
+    done = f"on validation {found.coverage:.1%} are classified, {found.accuracy:.1%} of them right"
+    if classes.no_finding is not None:
+        done += (
+            f", {found.detected:.1%} detected, {found.missed_tumor_rate:.2%} of the "
+            f"{classes.finding}s missed"
+        )
+    click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
     for name, own in rule.by_sequence.items():
-        click.echo(
-            f"{name}: no tumour from {own.notumor_threshold:.3f}, a tumour from "
-            f"{own.tumor_threshold:.3f}, its kind from {own.kind_threshold:.3f}"
-        )
-    for kind, own in done.info.volume_decisions.items():
-        click.echo(
-            f"whole heads, {kind}: no tumour from {own.notumor_threshold:.3f}, a tumour from "
-            f"{own.tumor_threshold:.3f}, its kind from {own.kind_threshold:.3f}"
-        )
-    kept = done.info.prediction_sets
-    if kept is not None:
-        pairs = zip(CLASSES, kept.thresholds, strict=True)
-        thresholds = ", ".join(f"{LABEL_NAMES[name]} {value:.3f}" for name, value in pairs)
+        click.echo(f"{name}: {_thresholds(own, classes)}")
+    for kind, own in info.volume_decisions.items():
+        click.echo(f"whole heads, {kind}: {_thresholds(own, classes)}")
+    if (kept := info.prediction_sets) is not None:
+        pairs = zip(classes.display_names.values(), kept.thresholds, strict=True)
+        thresholds = ", ".join(f"{name} {value:.3f}" for name, value in pairs)
         click.echo(f"prediction sets, {kept.coverage:.0%}: a class is included from {thresholds}")
-    if done.info.gate is not None:
-        click.echo(f"gate: rejects below {done.info.gate.threshold}")
+    if info.gate is not None:
+        click.echo(f"gate: rejects below {info.gate.threshold}")
+
+
+def _thresholds(rule: "Thresholds", classes: "ClassSet") -> str:
+    """From which probability each part of an answer is stated."""
+    if classes.no_finding is None:
+        return f"the kind is named from {rule.kind_threshold:.3f}"
+    word = classes.finding
+    return (
+        f"no {word} is reported from {rule.notumor_threshold:.3f}, a {word} from "
+        f"{rule.tumor_threshold:.3f}, its kind from {rule.kind_threshold:.3f} given a {word}"
+    )

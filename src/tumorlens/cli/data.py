@@ -10,10 +10,11 @@ from tumorlens.cli.data_split import described_groups, print_counts, split_comma
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
 from tumorlens.errors import EXIT_CHECK_FAILED
-from tumorlens.labels import LABELS, RESEARCH_NOTICE
+from tumorlens.labels import RESEARCH_NOTICE, class_set
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
+    from tumorlens.datasets.manifest import Manifest
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -49,7 +50,8 @@ command.add_command(split_command)
 @click.option("--source", default="", metavar="NAME",
               help="Name of the collection; by default the folder's.")  # fmt: skip
 @click.option("--map", "mapped", multiple=True, metavar="FOLDER=LABEL",
-              help="For `folder`: what a folder is, such as yes=tumor.")  # fmt: skip
+              help="For `folder`: what a folder is, such as yes=tumor; `masks=` leaves one "
+              "out.")  # fmt: skip
 @click.option("--group-from", metavar="PATTERN",
               help="For `folder`: the patient's name in each path below DIR, as a regular "
               "expression with the name in parentheses, or folder:N, the N-th folder above the "
@@ -72,9 +74,9 @@ def import_command(
     """Write a manifest that lists the pictures of a folder.
 
     SET is `nickparvar`, the public set of 7,023 images, with known patients and folds;
-    `folder`, any folder with one subfolder for each class; or one of the collections from other
-    hospitals, which have their own index. Folders named train, val and test above those of the
-    classes are kept as the published split.
+    `folder`, any folder with one subfolder for each class, two classes or forty; or one of the
+    collections from other hospitals, which have their own index. Folders named train, val and
+    test above those of the classes are kept as the published split.
     """
     from tumorlens.datasets import collections, importers
 
@@ -102,13 +104,9 @@ def import_command(
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
     print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
-    others = importers.left_out(folder, mapping, deep=group_from is not None)
-    if image_set == "folder" and others:
-        click.echo(
-            f"Left out {sum(others.values()):,} pictures of folders named after no class: "
-            f"{importers.described(others)}. Use --map FOLDER=LABEL to list them.",
-            err=True,
-        )
+    if image_set == "folder":
+        _print_classes(manifest)
+        _print_left_out(folder, mapping)
     if group_from:
         click.echo(described_groups([record.patient for record in manifest]))
     if broken:
@@ -116,17 +114,37 @@ def import_command(
     click.echo(f"Wrote {len(manifest):,} images to {output}")
 
 
+def _print_classes(manifest: "Manifest") -> None:
+    """Say which classes a network of these images tells apart."""
+    try:
+        classes = class_set(record.label for record in manifest)
+    except ValueError as error:
+        note(f"not to train on by itself: {error}")
+        return
+    none = classes.no_finding or "none of them"
+    click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding")
+
+
+def _print_left_out(folder: Path, mapping: dict[str, str]) -> None:
+    """Say what is not listed, and why."""
+    from tumorlens.datasets import class_folders
+
+    found = class_folders.find(folder, mapping)
+    for reason, counts in found.left_out.items():
+        number, where = sum(counts.values()), class_folders.described(counts)
+        note(f"left out {number:,} files that {reason}: {where}")
+    if found.empty:
+        note(f"no picture in {', '.join(found.empty)}")
+
+
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:
-    """What ``--map`` says: label by folder."""
+    """What ``--map`` says: label by folder; empty for a folder to leave out."""
     mapping = {}
     for pair in mapped:
-        name, _, label = pair.partition("=")
-        if not name or label not in LABELS:
-            raise click.BadParameter(
-                f"{pair!r} is not FOLDER=LABEL, with a label of {', '.join(LABELS)}",
-                param_hint="--map",
-            )
-        mapping[name] = label
+        name, equals, label = pair.partition("=")
+        if not name.strip() or not equals:
+            raise click.BadParameter(f"{pair!r} is not FOLDER=LABEL", param_hint="--map")
+        mapping[name] = label.strip()
     return mapping
 
 

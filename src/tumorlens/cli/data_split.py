@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
-from tumorlens.labels import LABELS
+from tumorlens.labels import sorted_labels
 
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
@@ -170,18 +170,30 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
     )
 
 
+_MOST_COLUMNS = 8
+"""Classes up to which each is a column."""
+
+
 def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:
     """Print images by part and class."""
     from rich.console import Console
     from rich.table import Table
 
-    counts = Counter(zip(parts, (record.label for record in manifest), strict=True))
+    labels = [record.label for record in manifest]
+    counts = Counter(zip(parts, labels, strict=True))
+    shown = sorted_labels(labels)
+    rows = [
+        (part, *row, sum(row))
+        for part in sorted(set(parts))
+        for row in [[counts[part, label] for label in shown]]
+    ]
+    lines = [(title, *shown, "all"), *rows]
+    if len(shown) > _MOST_COLUMNS:  # a line for each class instead
+        lines = list(zip(*lines, strict=True))
+    head, *body = lines
     table = Table()
-    table.add_column(title)
-    shown = [label for label in LABELS if any(label == name for _, name in counts)]
-    for label in (*shown, "all"):
-        table.add_column(label, justify="right")
-    for part in sorted(set(parts)):
-        row = [counts[part, label] for label in shown]
-        table.add_row(part, *(f"{n:,}" for n in (*row, sum(row))))
+    for place, name in enumerate(head):
+        table.add_column(str(name), justify="right" if place else "left")
+    for row in body:
+        table.add_row(*(f"{one:,}" if isinstance(one, int) else one for one in row))
     Console().print(table)

@@ -89,6 +89,7 @@ def command(
     from tumorlens.evaluation.record import Setting
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
+    from tumorlens.labels import BRAIN_TUMORS
     from tumorlens.reporting import evaluation_report
 
     if reference and not with_corruptions:
@@ -96,6 +97,8 @@ def command(
     if probe_with and not with_probes:
         raise click.UsageError("--probe-with requires --probes")
     classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
+    if with_probes and any(one.classes != BRAIN_TUMORS for one in classifiers):
+        raise click.UsageError("--probes are for bundles of the four classes")
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
     with named_progress() as progress:

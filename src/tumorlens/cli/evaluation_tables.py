@@ -1,9 +1,10 @@
 """What ``tumorlens evaluate`` prints: the main numbers, warnings, and where the report is."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tumorlens.labels import LABEL_NAMES, OTHER_PATHOLOGY, RESEARCH_NOTICE
+from tumorlens.labels import RESEARCH_NOTICE, UNANSWERABLE, label_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +20,7 @@ _SHOWN = (
     "missed_tumor_rate", "false_alarm_rate", "log_loss", "macro_f1", "mcc",
     "expected_calibration_error",
 )  # fmt: skip
+_OF_PRESENCE = ("missed_tumor_rate", "false_alarm_rate")
 _MIN_GROUPS = 10
 """Subsets of fewer groups are shown in the report only."""
 
@@ -42,7 +44,7 @@ def show(
     style = "" if clean else "red"
     console.print(_main(evaluation, setting, style))
     for breakdown in evaluation.breakdowns:
-        console.print(_breakdown(breakdown, style))
+        console.print(_breakdown(breakdown, style, evaluation))
     if probes:
         console.print(_probes(probes))
     if corruptions is not None:
@@ -68,8 +70,8 @@ def _table(title: str) -> "Table":
 
 
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
-    """Metrics of each subset in a column, then the controls and the paper."""
-    from tumorlens.reporting.evaluation_report import TITLES, comparison, show
+    """Metrics of each subset in a column, then the controls; the paper where images are its."""
+    from tumorlens.reporting.evaluation_report import comparison, show, titles
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.title, setting.split.name
@@ -80,13 +82,14 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
         table.add_column(header, justify="right", style=style)
     (_, own), *controls = comparison(evaluation)
     table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
-    for metric in _SHOWN:
-        table.add_row(TITLES[metric], *(show(metric, m.estimates[metric]) for m in shown))
+    named = titles(evaluation.classes)
+    for metric in _shown(evaluation, _SHOWN):
+        table.add_row(named[metric], *(show(metric, m.estimates[metric]) for m in shown))
     if evaluation.patients is not None:
         table.add_section()
         voted = evaluation.patients.estimates
-        for metric, estimate in voted.items():
-            title = f"{TITLES[metric]} by patient's majority"
+        for metric in _shown(evaluation, voted):
+            estimate, title = voted[metric], f"{named[metric]} by patient's majority"
             table.add_row(title, show(metric, estimate))
     table.add_section()
     for control, accuracy in controls:
@@ -100,23 +103,30 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     return table
 
 
-def _breakdown(breakdown: "Breakdown", style: str) -> "Table":
+def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> "Table":
     from tumorlens.evaluation import metrics
-    from tumorlens.reporting.evaluation_report import TITLES, show
+    from tumorlens.reporting.evaluation_report import show, titles
 
     table = _table(f"By {breakdown.title.lower()}")
     table.add_column("")
     table.add_column("images (groups)", justify="right")
-    for metric in metrics.RATES:
-        table.add_column(TITLES[metric], justify="right", style=style)
+    shown = _shown(evaluation, metrics.RATES)
+    for metric in shown:
+        table.add_column(titles(evaluation.classes)[metric], justify="right", style=style)
     for row in breakdown.rows:
-        rates = (show(metric, row.estimates[metric]) for metric in metrics.RATES)
+        rates = (show(metric, row.estimates[metric]) for metric in shown)
         table.add_row(row.value, f"{row.images} ({row.groups})", *rates)
     if breakdown.field == "fold":
         spread = f"mean {100 * breakdown.mean:.2f}%, sd {100 * breakdown.deviation:.2f}"
         table.add_section()
         table.add_row("all folds", "", spread)
     return table
+
+
+def _shown(evaluation: "Evaluation", metrics: Iterable[str]) -> list[str]:
+    """Without the rates of missed findings and false alarms where no class means "none"."""
+    asked = evaluation.classes.no_finding is not None
+    return [name for name in metrics if asked or name not in _OF_PRESENCE]
 
 
 def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
@@ -159,7 +169,6 @@ def _corruptions(found: "Corruptions") -> "Table":
 
 
 def _sets(found: "Sets", style: str) -> "Table":
-    from tumorlens.labels import LABEL_NAMES
     from tumorlens.reporting.evaluation_report import set_rows, show_rate
 
     table = _table(f"Prediction sets, stated coverage {found.stated:.0%} (95% intervals)")
@@ -169,7 +178,7 @@ def _sets(found: "Sets", style: str) -> "Table":
     for name, one in set_rows(found):
         low, high = one.exact
         table.add_row(
-            LABEL_NAMES.get(name, name), str(one.images), show_rate(one.coverage),
+            label_name(name), str(one.images), show_rate(one.coverage),
             f"{100 * low:.1f} to {100 * high:.1f}", f"{one.size.value:.2f}",
             f"{one.singletons.value:.1%}",
         )  # fmt: skip
@@ -179,6 +188,8 @@ def _sets(found: "Sets", style: str) -> "Table":
 def _others(evaluation: "Evaluation") -> str:
     from tumorlens.evaluation.record import answers
 
-    row = answers(evaluation)[OTHER_PATHOLOGY]
-    said = ", ".join(f"{n} {LABEL_NAMES[name]}" for name, n in row.items() if n)
+    table = answers(evaluation)
+    rows = [table[name] for name in UNANSWERABLE if name in table]
+    row = {name: sum(one[name] for one in rows) for name in evaluation.classes.names}
+    said = ", ".join(f"{n} {label_name(name)}" for name, n in row.items() if n)
     return f"{sum(row.values())} images of other diseases, for which no answer is correct: {said}."

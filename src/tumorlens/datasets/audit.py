@@ -15,7 +15,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.outliers import outliers
 from tumorlens.datasets.partition import PUBLISHED
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN
-from tumorlens.labels import CLASSES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet, class_set
 
 FORMAT_VERSION: Final = 1
 OWN_SPLIT: Final = "published folders"
@@ -71,6 +71,7 @@ class _Auditor:
         self.records = manifest.records
         self.parts = np.array(parts, dtype=np.str_)
         self.prints = prints
+        self.classes = _classes([record.label for record in self.records])
         self.active = (self.parts != EXCLUDED) & (self.parts != "")
         self.is_test = np.array(
             [part == TEST or part.startswith(_FOLD) for part in parts], dtype=np.bool_
@@ -168,7 +169,7 @@ class _Auditor:
         conflicts = [
             findings.LabelConflict(record.path, record.label, record.source_label, "source")
             for record in self.records
-            if record.source_label in CLASSES and record.source_label != record.label
+            if record.source_label in self.classes.names and record.source_label != record.label
         ]
         equal = [(rows[0], other) for rows in self.identical for other in rows[1:]]
         near = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)
@@ -231,7 +232,7 @@ class _Auditor:
                 findings.Outlier(self.records[o.row].path, label, round(o.score, 3), o.copies)
                 for o in ranked
             ]
-            for label, ranked in outliers(self.prints, clusters).items()
+            for label, ranked in outliers(self.prints, clusters, self.classes.names).items()
         }
 
     def controls(self) -> list[findings.Control]:
@@ -241,7 +242,7 @@ class _Auditor:
             return []
         scores = []
         for control in (controls.hash_neighbour, controls.frame_classifier):
-            results = [control(self.prints, train, test) for train, test in folds]
+            results = [control(self.prints, train, test, self.classes) for train, test in folds]
             right = np.concatenate([result.correct for result in results])
             tumor = np.concatenate([result.tumor_correct for result in results])
             name = results[0].name
@@ -259,7 +260,7 @@ class _Auditor:
         masks = [(self.is_test & (self.parts != fold), self.parts == fold) for fold in folds]
         masks = masks or [(self.parts == TRAIN, self.is_test)]
         # The controls answer with a class, so they need images whose class is known.
-        known = self.prints.labels < len(CLASSES)
+        known = np.isin(self.prints.labels, self.classes.names)
         masks = [(train & known, test & known) for train, test in masks]
         pairs = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
         return [
@@ -282,6 +283,14 @@ class _Auditor:
         crossing: NDArray[np.bool_] = self.parts[left] != self.parts[right]
         crossing &= self.active[left] & self.active[right]
         return crossing
+
+
+def _classes(labels: Sequence[str]) -> ClassSet:
+    """The classes that the labels stand for; the four where they stand for none."""
+    try:
+        return class_set(labels)
+    except ValueError:
+        return BRAIN_TUMORS
 
 
 def _redundant(groups: Sequence[Sequence[int]]) -> int:

@@ -92,7 +92,9 @@ def import_heads(
         for plane, index, pixels in head_slices.cut(volume):
             file = pictures / NO_TUMOR / f"{name}_{plane}_{index:03d}.png"
             file.write_bytes(encode.png(pixels))
-    return import_folder(pictures, manifest_path, source="templates", progress=progress)
+    return import_folder(
+        pictures, manifest_path, source="templates", known_only=True, progress=progress
+    )
 
 
 def import_br35h_tumor(

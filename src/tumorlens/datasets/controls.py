@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from tumorlens.datasets.fingerprints import THUMBNAIL_SIZE, Fingerprints, hamming
 from tumorlens.errors import DatasetError
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 FRAME_SHARE: Final = 0.08
 """Width of the frame that stays visible, as a share of the side."""
@@ -40,11 +40,12 @@ class ControlResult:
     test_idx: NDArray[np.int64]
     """(T,) rows of the manifest."""
     labels: NDArray[np.int64]
-    """(T,) true class indices."""
+    """(T,) truths, as indices of ``ClassSet.answerable``."""
     predicted: NDArray[np.int64]
     """(T,) class indices."""
     probabilities: NDArray[np.float64] | None = None
-    """(T, 4), rows sum to 1; None for the neighbour, which has none."""
+    """(T, C), rows sum to 1; None for the neighbour, which has none."""
+    classes: ClassSet = BRAIN_TUMORS
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -59,8 +60,9 @@ class ControlResult:
 
     @property
     def tumor_correct(self) -> NDArray[np.bool_]:
-        """(T,) whether the answer to "tumour or not" is correct."""
-        said, is_ = self.predicted == NO_TUMOR_INDEX, self.labels == NO_TUMOR_INDEX
+        """(T,) whether the answer to "tumour or not" is correct; always without that question."""
+        none = self.classes.no_finding_index
+        said, is_ = self.predicted == none, self.labels == none
         correct: NDArray[np.bool_] = said == is_
         return correct
 
@@ -71,7 +73,10 @@ class ControlResult:
 
 
 def hash_neighbour(
-    fingerprints: Fingerprints, train_idx: NDArray[np.int64], test_idx: NDArray[np.int64]
+    fingerprints: Fingerprints,
+    train_idx: NDArray[np.int64],
+    test_idx: NDArray[np.int64],
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> ControlResult:
     """Answer with the class of the training picture whose perceptual hash is nearest.
 
@@ -79,7 +84,8 @@ def hash_neighbour(
     be used gets the commonest class. Raises ``DatasetError`` where train or test is empty.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
-    one_hot = np.eye(len(CLASSES))[fingerprints.labels[train]]
+    truths = _truths(fingerprints, classes)
+    one_hot = np.eye(len(classes))[truths[train]]
     prior = one_hot.mean(axis=0)
     predicted = np.full(len(test), int(prior.argmax()), dtype=np.int64)
     for start in range(0, len(test), _CHUNK):
@@ -89,11 +95,14 @@ def hash_neighbour(
         # Shares below one vote break ties only.
         predicted[start : start + _CHUNK] = (nearest @ one_hot + 0.5 * prior).argmax(axis=1)
     predicted[~fingerprints.usable[test]] = int(prior.argmax())
-    return ControlResult(HASH_NEIGHBOUR, test, fingerprints.labels[test], predicted)
+    return ControlResult(HASH_NEIGHBOUR, test, truths[test], predicted, classes=classes)
 
 
 def frame_classifier(
-    fingerprints: Fingerprints, train_idx: NDArray[np.int64], test_idx: NDArray[np.int64]
+    fingerprints: Fingerprints,
+    train_idx: NDArray[np.int64],
+    test_idx: NDArray[np.int64],
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> ControlResult:
     """Fit extremely randomised trees to the frame of the picture, with the inside removed.
 
@@ -106,20 +115,19 @@ def frame_classifier(
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
     learned = train[:: -(-len(train) // _MOST_LEARNED)]
+    truths = _truths(fingerprints, classes)
     model = ExtraTreesClassifier(_TREES, n_jobs=-1, random_state=0)
-    model.fit(frames(fingerprints.thumbnails[learned]), fingerprints.labels[learned])
+    model.fit(frames(fingerprints.thumbnails[learned]), truths[learned])
     model.n_jobs = 1  # threads would add up the trees in any order, and round differently
-    probabilities = np.zeros((len(test), len(CLASSES)))
+    probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):
         part = slice(start, start + _CHUNK)
         seen = frames(fingerprints.thumbnails[test[part]])
         probabilities[part, model.classes_] = model.predict_proba(seen)
-    prior = np.bincount(fingerprints.labels[train], minlength=len(CLASSES)) / len(train)
+    prior = np.bincount(truths[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
     predicted = probabilities.argmax(axis=1).astype(np.int64)
-    return ControlResult(
-        FRAME_CLASSIFIER, test, fingerprints.labels[test], predicted, probabilities
-    )
+    return ControlResult(FRAME_CLASSIFIER, test, truths[test], predicted, probabilities, classes)
 
 
 def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -128,6 +136,12 @@ def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     visible = np.ones((THUMBNAIL_SIZE, THUMBNAIL_SIZE), dtype=np.bool_)
     visible[margin:-margin, margin:-margin] = False
     return thumbnails[:, visible].astype(np.float32) / np.float32(255.0)
+
+
+def _truths(fingerprints: Fingerprints, classes: ClassSet) -> NDArray[np.int64]:
+    """(N,) labels as indices of ``ClassSet.answerable``; -1 for what has no right answer."""
+    places = {name: k for k, name in enumerate(classes.answerable)}
+    return np.array([places.get(label, -1) for label in fingerprints.labels], dtype=np.int64)
 
 
 def _checked(

@@ -24,7 +24,6 @@ from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
-from tumorlens.labels import LABELS
 
 THUMBNAIL_SIZE: Final = 64
 ORIENTATIONS: Final = (
@@ -48,8 +47,8 @@ class Fingerprints:
     hashes are 0, and ``usable`` is False.
     """
 
-    labels: NDArray[np.int64]
-    """(N,) index into ``labels.LABELS``."""
+    labels: tuple[str, ...]
+    """Of each record."""
     thumbnails: NDArray[np.uint8]
     """(N, 64, 64) windowed picture, not cropped, stretched to a square."""
     hashes: NDArray[np.uint64]
@@ -92,7 +91,7 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerp
         if progress is not None:
             progress(row + 1, len(manifest))
     return Fingerprints(
-        labels=np.array([LABELS.index(record.label) for record in manifest], dtype=np.int64),
+        labels=tuple(record.label for record in manifest),
         thumbnails=thumbnails,
         hashes=hashes,
         sha256=tuple(sha256 for sha256, _, _ in words),

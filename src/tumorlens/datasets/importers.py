@@ -5,15 +5,16 @@ import dataclasses
 import gzip
 import hashlib
 import os
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from tumorlens.datasets import class_folders
+from tumorlens.datasets.class_folders import ClassFile
 from tumorlens.datasets.grouping import patient_from_path, require_some
 from tumorlens.datasets.manifest import (
     OWN_GROUP,
@@ -24,9 +25,8 @@ from tumorlens.datasets.manifest import (
 )
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
-from tumorlens.imaging.formats.registry import claims_picture
 from tumorlens.imaging.image import single
-from tumorlens.labels import CLASSES
+from tumorlens.labels import LABELS
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
     ("training", "glioma"): 1321,
@@ -40,19 +40,8 @@ NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
 }
 """Files in each folder of the Kaggle data set, as published."""
 
-_SPLIT_FOLDERS: Final = {
-    "training": "training", "train": "training", "testing": "testing", "test": "testing",
-    "validation": "validation", "valid": "validation", "val": "validation",
-}  # fmt: skip
-_CLASS_FOLDERS: Final = {
-    **{name: name for name in CLASSES},
-    "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
-    "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
-}  # fmt: skip
-
 NICKPARVAR_FILES: Final = sum(NICKPARVAR_COUNTS.values())
 _NAMED: Final = 3
-_FOLDERS_NAMED: Final = 10
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
@@ -82,34 +71,53 @@ def import_folder(
     source: str = "",
     mapping: Mapping[str, str] | None = None,
     group_from: str | None = None,
+    known_only: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """List every file below ``folder`` whose parent folder names a class.
+    """List the pictures below ``folder``, which has a folder for each class.
 
-    Either ``CLASS/file`` or ``SPLIT/CLASS/file``, where a split is one of train, val and test;
-    ``mapping`` says which label further names of folders stand for. ``group_from`` says what part
-    of the path below ``folder`` is the patient, as ``grouping.patient_from_path`` reads it; then
-    files may lie in folders below that of their class. Without it each image is its own group.
-    ``left_out`` tells what is not listed. A file that does not decode is listed with empty pixel
-    hash, for the audit to report. Raises ``DatasetError`` where no class folder is found, the
-    folder above one is no split, or the rule finds no patient.
+    ``class_folders.find`` says how classes and splits follow from folders, what ``mapping`` does,
+    and what is not listed. ``group_from`` says what part of the path below ``folder`` is the
+    patient, as ``grouping.patient_from_path`` reads it. Without it each image is its own group. A
+    file that does not decode is listed with empty pixel hash, for the audit to report. Raises
+    ``DatasetError`` where no class folder is found, there is but one whose name says nothing, a
+    folder above those of classes is no split, or the rule finds no patient.
     """
     folder = Path(folder)
-    base = Path(manifest_path).resolve().parent
-    labels = _labels(mapping)
-    patient = patient_from_path(group_from) if group_from else None
-    found = list(_class_files(folder, labels, deep=patient is not None))
-    if not found:
-        others = described(left_out(folder, mapping))
+    found = class_folders.find(folder, mapping, known_only=known_only).files
+    _check_classes(folder, found)
+    return _described(folder, found, Path(manifest_path), source, group_from, progress)
+
+
+def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:
+    """Raise ``DatasetError`` where the files are of no set of classes."""
+    labels = {one.label for one in found}
+    if not labels:
         raise DatasetError(
-            f"{folder}: no folder named after a class ({', '.join(CLASSES)}) holds a file"
-            + (f"; found are {others}. Use --map FOLDER=LABEL" if others else "")
+            f"{folder}: no folder in it holds a picture; give one with a folder for each class"
         )
+    if len(labels) == 1 and not labels <= set(LABELS):
+        raise DatasetError(
+            f"{folder}: one class only, {labels.pop()}; a set has a folder for each of two classes "
+            "or more, or say with --map FOLDER=LABEL which one it is"
+        )
+
+
+def _described(
+    folder: Path,
+    found: Sequence[ClassFile],
+    manifest_path: Path,
+    source: str,
+    group_from: str | None,
+    progress: Progress | None,
+) -> Manifest:
+    base = manifest_path.resolve().parent
+    patient = patient_from_path(group_from) if group_from else None
     total = len(found)
     records: list[Record] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         name = source or folder.resolve().name
-        work = pool.map(lambda f: describe(f[0], f[1], f[2], base, name), found)
+        work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         for record in work:
             records.append(record)
             if progress is not None:
@@ -135,7 +143,9 @@ def import_nickparvar(
     folder = Path(folder)
     if not allow_partial:
         check_counts(folder)
-    manifest = import_folder(folder, manifest_path, source="unknown", progress=progress)
+    manifest = import_folder(
+        folder, manifest_path, source="unknown", known_only=True, progress=progress
+    )
     records = tuple(_with_provenance(record) for record in manifest)
     return Manifest(records, manifest.folder)
 
@@ -147,7 +157,7 @@ def check_counts(folder: Path) -> None:
     """
     names: dict[tuple[str, str], set[str]] = defaultdict(set)
     counts: Counter[tuple[str, str]] = Counter()
-    for file, split, label in _class_files(folder):
+    for file, split, label in class_folders.find(folder, known_only=True).files:
         counts[split, label] += 1
         names[split, label].add(file.name.lower())
     wrong = [
@@ -223,84 +233,6 @@ def _of_patient(record: Record, patient: str) -> Record:
     if not patient:
         return record
     return dataclasses.replace(record, patient=patient, group=f"{record.source}:{patient}")
-
-
-def left_out(
-    folder: str | Path, mapping: Mapping[str, str] | None = None, *, deep: bool = False
-) -> dict[str, int]:
-    """Pictures below ``folder`` that ``import_folder`` does not list, counted by their folder.
-
-    Their folders are named after no class; names of folders are relative to ``folder``. With
-    ``deep`` their class may be that of any folder above them.
-    """
-    folder, labels = Path(folder), _labels(mapping)
-    counts: Counter[str] = Counter()
-    for file in _files(folder):
-        if claims_picture(file.name) and _class_folder(file, folder, labels, deep=deep) is None:
-            counts[file.parent.relative_to(folder).as_posix()] += 1
-    return dict(counts)
-
-
-def described(counts: Mapping[str, int]) -> str:
-    """Folders with their number of pictures, in words; empty where there are none."""
-    words = [f"{name} ({count:,})" for name, count in list(counts.items())[:_FOLDERS_NAMED]]
-    if len(counts) > len(words):
-        words.append(f"{len(counts) - len(words)} more folders")
-    return ", ".join(words)
-
-
-def _labels(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    return _CLASS_FOLDERS | {_plain(name): label for name, label in (mapping or {}).items()}
-
-
-def _name(folder: Path) -> str:
-    return _plain(folder.name)
-
-
-def _plain(name: str) -> str:
-    """``No Tumour`` as ``no_tumor``."""
-    return re.sub(r"[\s-]+", "_", name.strip().lower()).replace("tumour", "tumor")
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    """Files below ``folder`` but hidden ones, sorted by path."""
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder")
-    for file in sorted(folder.rglob("*")):
-        if not file.name.startswith(".") and file.is_file():
-            yield file
-
-
-def _class_files(
-    folder: Path, labels: Mapping[str, str] = _CLASS_FOLDERS, *, deep: bool = False
-) -> Iterable[tuple[Path, str, str]]:
-    """Yield (file, split, class) below ``folder``, sorted by path."""
-    for file in _files(folder):
-        of_class = _class_folder(file, folder, labels, deep=deep)
-        if of_class is not None:
-            yield file, _split_of(of_class, folder), labels[_name(of_class)]
-
-
-def _class_folder(
-    file: Path, folder: Path, labels: Mapping[str, str], *, deep: bool
-) -> Path | None:
-    """The folder of ``file`` that is named after a class; with ``deep`` the nearest above it."""
-    if not deep:
-        return file.parent if _name(file.parent) in labels else None
-    above = [file.parent, *file.parent.parents]
-    below = above[: above.index(folder)]
-    return next((one for one in below if _name(one) in labels), None)
-
-
-def _split_of(of_class: Path, folder: Path) -> str:
-    """What the folder above that of a class says; ``DatasetError`` where it is no known split."""
-    split = _SPLIT_FOLDERS.get(of_class.parent.name.lower(), "")
-    if not split and folder in of_class.parent.parents:
-        raise DatasetError(
-            f"{of_class.parent}: is named after no split, though it holds folders of classes; "
-            "name it train, val or test, or import it by itself, with --source"
-        )
-    return split
 
 
 def describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:

@@ -16,7 +16,6 @@ import numpy as np
 from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.labels import LABELS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Record:
     path: str
     """Relative to the manifest's folder, with forward slashes; absolute on another drive."""
     label: str
-    """One of ``labels.LABELS``; column ``class``."""
+    """Name of a class, or one of ``labels.LABELS``; column ``class``."""
     split: str
     """Folder's split as published: ``training``, ``validation``, ``testing`` or empty."""
     sha256: str
@@ -63,6 +62,8 @@ class Record:
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record))
 COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in _FIELDS)
+_LONGEST_CLASS: Final = 64
+"""Characters of a class's name."""
 _REQUIRED: Final = ("path", "class")
 OWN_GROUP: Final = "image_"
 """Begins the group of an image of which no patient is known; its hash follows."""
@@ -191,10 +192,8 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
-    if row["class"] not in LABELS:
-        raise ManifestError(
-            f"{path}, row {number}: class {row['class']!r} is not one of {', '.join(LABELS)}"
-        )
+    if not str(row["class"]).isprintable() or len(str(row["class"])) > _LONGEST_CLASS:
+        raise ManifestError(f"{path}, row {number}: class {row['class']!r} is no name of a class")
     values: dict[str, Any] = {}
     for name, column in zip(_FIELDS, COLUMNS, strict=True):
         value = row.get(column) or ""

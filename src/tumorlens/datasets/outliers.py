@@ -5,6 +5,7 @@ nearest neighbours are far. Duplicates count once, or a picture with ten copies 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -40,15 +41,18 @@ class Outlier:
     """Distance to its neighbours, in robust standard deviations above the class's median."""
 
 
-def outliers(fingerprints: Fingerprints, clusters: NDArray[np.int64]) -> dict[str, list[Outlier]]:
+def outliers(
+    fingerprints: Fingerprints, clusters: NDArray[np.int64], classes: Sequence[str] = CLASSES
+) -> dict[str, list[Outlier]]:
     """Name the ``LISTED`` farthest pictures of each class, farthest first.
 
     ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
     of fewer than 30 distinct pictures has no entries.
     """
     by_class: dict[str, list[Outlier]] = {}
-    for index, name in enumerate(CLASSES):
-        rows = np.flatnonzero(fingerprints.usable & (fingerprints.labels == index))
+    labels = np.array(fingerprints.labels)
+    for name in classes:
+        rows = np.flatnonzero(fingerprints.usable & (labels == name))
         by_class[name] = _of_class(fingerprints, clusters, rows)
     return by_class
 

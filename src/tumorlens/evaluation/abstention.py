@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.inference.decision import Decisions, decisions
-from tumorlens.labels import NO_TUMOR_INDEX, SEQUENCES, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, SEQUENCES, ClassSet
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -69,24 +69,34 @@ class AbstentionOutcome:
 
 
 def fit_thresholds(
-    probabilities: Floats, correct: Bools, targets: Targets = KNOWN_SOURCES
+    probabilities: Floats,
+    correct: Bools,
+    targets: Targets = KNOWN_SOURCES,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Thresholds:
     """Return the lowest thresholds that keep ``targets`` on these images.
 
-    ``probabilities`` (N, 4); ``correct`` (N, 4) says which classes answer each image rightly,
+    ``probabilities`` (N, C); ``correct`` (N, C) says which classes answer each image rightly,
     several where only "some tumour" is known: such images say nothing of the kind. No threshold is
-    above ``MAX_THRESHOLD``.
+    above ``MAX_THRESHOLD``. Without a class for "no finding" there is one threshold, of the kind.
     """
-    healthy = correct[:, NO_TUMOR_INDEX]
-    tumor = 1.0 - probabilities[:, NO_TUMOR_INDEX]
-    told_none = probabilities.argmax(axis=1) == NO_TUMOR_INDEX
-    missed = probabilities[~healthy & told_none, NO_TUMOR_INDEX]
-    presence = max(LEAST, _above(tumor[healthy], _budget(targets.alarms, int(healthy.sum()))))
-    kinds = probabilities[:, TUMOR_INDICES]
-    kind = np.asarray(TUMOR_INDICES)[kinds.argmax(axis=1)]
+    none = classes.no_finding_index
+    places = np.asarray(classes.kinds)
+    kinds = probabilities[:, places]
+    kind = places[kinds.argmax(axis=1)]
     share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), 1e-12)
-    asked = ~healthy & (correct.sum(axis=1) == 1) & (tumor >= presence)
+    certain = correct.sum(axis=1) == 1
     wrong = ~correct[np.arange(len(correct)), kind]
+    if none is None:
+        return Thresholds(
+            kind_threshold=_least_wrong(share[certain], wrong[certain], targets.kind_errors)
+        )
+    healthy = correct[:, none]
+    tumor = 1.0 - probabilities[:, none]
+    told_none = probabilities.argmax(axis=1) == none
+    missed = probabilities[~healthy & told_none, none]
+    presence = max(LEAST, _above(tumor[healthy], _budget(targets.alarms, int(healthy.sum()))))
+    asked = ~healthy & certain & (tumor >= presence)
     return Thresholds(
         notumor_threshold=max(
             LEAST, _above(missed, _budget(targets.missed, int((~healthy).sum())))
@@ -100,23 +110,26 @@ def fit_rule(
     known: tuple[Floats, Bools],
     held_out: tuple[Floats, Bools] | None = None,
     sequences: Sequence[str] = (),
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> DecisionRule:
     """Thresholds that keep the targets at home and, where there are some, on held-out sources.
 
     Each pair is as ``fit_thresholds`` takes it; ``sequences`` names that of each held-out image. A
     sequence with ``MIN_OF_SEQUENCE`` images of either kind gets thresholds of its own.
     """
-    rule = fit_thresholds(*known)
+    rule = fit_thresholds(*known, classes=classes)
     by_sequence: dict[str, Thresholds] = {}
     if held_out is not None:
         probabilities, correct = held_out
         at_home = rule
-        rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES))
+        rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES, classes))
         for name in SEQUENCES[:-1]:
             member = np.array(sequences) == name
-            healthy = int((member & correct[:, NO_TUMOR_INDEX]).sum())
+            healthy = int((member & _healthy(correct, classes)).sum())
             if min(healthy, int(member.sum()) - healthy) >= MIN_OF_SEQUENCE:
-                own = fit_thresholds(probabilities[member], correct[member], HELD_OUT_SOURCES)
+                own = fit_thresholds(
+                    probabilities[member], correct[member], HELD_OUT_SOURCES, classes
+                )
                 by_sequence[name] = stricter(at_home, own)
     return DecisionRule(
         notumor_threshold=rule.notumor_threshold,
@@ -135,27 +148,41 @@ def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
     )
 
 
-def outcome(probabilities: Floats, correct: Bools, rule: Thresholds) -> AbstentionOutcome:
+def outcome(
+    probabilities: Floats, correct: Bools, rule: Thresholds, classes: ClassSet = BRAIN_TUMORS
+) -> AbstentionOutcome:
     """What ``rule`` does to these images; arguments as of ``fit_thresholds``."""
-    return outcome_of(decisions(probabilities, rule), correct)
+    return outcome_of(decisions(probabilities, rule, classes), correct, classes)
 
 
-def outcome_of(decided: Decisions, correct: Bools) -> AbstentionOutcome:
-    """What decisions on N images come to; ``correct`` (N, 4) as of ``fit_thresholds``."""
+def outcome_of(
+    decided: Decisions, correct: Bools, classes: ClassSet = BRAIN_TUMORS
+) -> AbstentionOutcome:
+    """What decisions on N images come to; ``correct`` (N, C) as of ``fit_thresholds``.
+
+    Of presence nothing is said (NaN) where no class means that there is none.
+    """
     classified = decided.label >= 0
     right = classified & correct[np.arange(len(correct)), decided.label]
-    healthy = correct[:, NO_TUMOR_INDEX]
+    healthy = _healthy(correct, classes)
     none, some = decided.presence == 0, decided.presence == 1
+    asked = classes.no_finding is not None
     return AbstentionOutcome(
         coverage=float(classified.mean()),
         accuracy=_share(right[classified]),
-        missed_tumor_rate=_share(none[~healthy]),
+        missed_tumor_rate=_share(none[~healthy & asked]),
         false_alarm_rate=_share(some[healthy]),
         healthy_accuracy=_share(right[healthy & classified]),
         detected=float((some & ~classified).mean()),
-        presence_right=float(np.where(healthy, none, some).mean()),
-        presence_wrong=float(np.where(healthy, some, none).mean()),
+        presence_right=float(np.where(healthy, none, some).mean()) if asked else float("nan"),
+        presence_wrong=float(np.where(healthy, some, none).mean()) if asked else float("nan"),
     )
+
+
+def _healthy(correct: Bools, classes: ClassSet) -> Bools:
+    """(N,) whether "no finding" is right."""
+    none = classes.no_finding_index
+    return np.zeros(len(correct), dtype=np.bool_) if none is None else correct[:, none]
 
 
 def as_dict(found: AbstentionOutcome) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from tumorlens.evaluation import abstention, metrics, resampling
 from tumorlens.evaluation.abstention import AbstentionOutcome
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.decision import Decisions
-from tumorlens.labels import NO_TUMOR_INDEX
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 FOLD: Final = "fold"
 UNKNOWN: Final = "not known"
@@ -33,18 +33,23 @@ class Answered:
     """N images and their answers."""
 
     labels: NDArray[np.int64]
-    """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
+    """(N,) the truth, as indices of ``ClassSet.answerable``."""
     predicted: NDArray[np.int64]
     """(N,) the most probable class."""
     decided: Decisions
     """What the image's bundle decides at its thresholds."""
     groups: Sequence[str]
+    classes: ClassSet = BRAIN_TUMORS
 
     def where(self, member: NDArray[np.bool_]) -> "Answered":
         """Those of the images that ``member`` (N,) names."""
         groups = [name for name, inside in zip(self.groups, member, strict=True) if inside]
         return Answered(
-            self.labels[member], self.predicted[member], self.decided.where(member), groups
+            self.labels[member],
+            self.predicted[member],
+            self.decided.where(member),
+            groups,
+            self.classes,
         )
 
 
@@ -141,13 +146,17 @@ def _rows(values: Sequence[str], answered: Answered, sampling: Sampling) -> tupl
 
 def _row(value: str, some: Answered, sampling: Sampling) -> Row:
     estimates = resampling.bootstrap(
-        lambda weights: metrics.rates(some.labels, some.predicted, weights), some.groups, sampling
+        lambda weights: metrics.rates(some.labels, some.predicted, weights, some.classes),
+        some.groups,
+        sampling,
     )
+    right = metrics.correct_table(some.classes)[some.labels]
+    asked = some.classes.no_finding_index
     return Row(
         value,
         len(some.labels),
         len(set(some.groups)),
-        int(np.count_nonzero(some.labels != NO_TUMOR_INDEX)),
+        len(some.labels) if asked is None else int(np.count_nonzero(some.labels != asked)),
         dict(zip(metrics.RATES, estimates, strict=True)),
-        abstention.outcome_of(some.decided, metrics.CORRECT[some.labels]),
+        abstention.outcome_of(some.decided, right, some.classes),
     )

@@ -170,7 +170,7 @@ def _difference(one: Contender, first: Contender, sampling: Sampling) -> Differe
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         pair = [
-            metrics.measure(found.labels, found.probabilities, weights)[:, _COLUMNS]
+            metrics.measure(found.labels, found.probabilities, weights, found.classes)[:, _COLUMNS]
             for found in (own, reference)
         ]
         return pair[0] - pair[1]

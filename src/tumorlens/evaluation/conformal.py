@@ -31,7 +31,7 @@ from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.conformal import prediction_sets
 from tumorlens.inference.decision import decisions
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
-from tumorlens.labels import ANSWERABLE, CLASSES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def fit_sets(
     coverage: float = COVERAGE,
     held_back: Mapping[str, tuple[Floats, NDArray[np.integer]]] | None = None,
 ) -> ConformalThresholds:
-    """Fit the thresholds of ``coverage`` to probabilities (N, 4) of images of classes ``labels``.
+    """Fit the thresholds of ``coverage`` to probabilities (N, C) of images of classes ``labels``.
 
     A class with too few images for the coverage (19 for 95%) gets the threshold 0: it is in every
     set. ``held_back`` holds probabilities and labels of images that were ``detected`` or
@@ -100,29 +100,30 @@ def measure_sets(
     rule: ConformalThresholds,
     decision: DecisionRule,
     sampling: Sampling,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Sets:
-    """Measure the sets of N images of the patients ``groups``; ``labels`` index ``ANSWERABLE``.
+    """Measure the sets of N images of the patients ``groups``; ``labels`` index the answerable.
 
     ``decision`` says how each of them is answered.
     """
-    decided = decisions(probabilities, decision).names
+    decided = decisions(probabilities, decision, classes).names
     kept = np.zeros(probabilities.shape, dtype=np.bool_)
     parts = {name: decided == name for name in (CLASSIFIED, DETECTED, ABSTAINED)}
     for name, member in parts.items():
         kept[member] = prediction_sets(probabilities[member], rule, name)
-    hit = (kept & metrics.CORRECT[labels]).any(axis=1)
+    hit = (kept & metrics.correct_table(classes)[labels]).any(axis=1)
     table = np.column_stack([hit, kept.sum(axis=1), kept.sum(axis=1) == 1]).astype(np.float64)
     names = np.asarray(groups)
 
     def covered(member: NDArray[np.bool_]) -> Covered:
         return _covered(table[member], names[member].tolist(), sampling)
 
-    classes = {name: labels == k for k, name in enumerate(ANSWERABLE)}
+    of_label = {name: labels == k for k, name in enumerate(classes.answerable)}
     return Sets(
         rule.coverage,
         covered(np.ones(len(labels), dtype=np.bool_)),
         {name: covered(member) for name, member in parts.items() if member.any()},
-        {name: covered(member) for name, member in classes.items() if member.any()},
+        {name: covered(member) for name, member in of_label.items() if member.any()},
     )
 
 
@@ -138,14 +139,11 @@ def as_dict(found: Sets) -> dict[str, Any]:
 
 def _by_class(
     probabilities: Floats, labels: NDArray[np.integer], coverage: float, least: int = 0
-) -> tuple[float, float, float, float]:
+) -> tuple[float, ...]:
     """A threshold for each class; classes with fewer images than ``least`` share one of all."""
     every = probabilities[np.arange(len(labels)), labels]
-    own = [every[labels == k] for k in range(len(CLASSES))]
-    glioma, meningioma, notumor, pituitary = (
-        _threshold(values if len(values) >= least else every, coverage) for values in own
-    )
-    return glioma, meningioma, notumor, pituitary
+    own = [every[labels == k] for k in range(probabilities.shape[1])]
+    return tuple(_threshold(values if len(values) >= least else every, coverage) for values in own)
 
 
 def _threshold(own: Floats, coverage: float) -> float:

@@ -13,7 +13,7 @@ from tumorlens.datasets.splits import TRAIN
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.training_overlap import Subset
-from tumorlens.labels import ANSWERABLE, CLASSES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Control:
     """``hash_neighbour`` or ``frame_classifier``."""
     description: str
     predicted: NDArray[np.int64]
-    """(N,) its answers, as indices of ``labels.CLASSES``."""
+    """(N,) its answers, as indices of the classes."""
     accuracy: Mapping[str, Estimate]
     """Keyed by the name of the subset."""
 
@@ -37,6 +37,7 @@ def run(
     subsets: Sequence[Subset],
     sampling: Sampling,
     progress: Progress | None = None,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> tuple[Control, ...]:
     """Fit both on the ``train`` part and score them on ``part``; none where they cannot be fitted.
 
@@ -46,7 +47,7 @@ def run(
     picture once.
     """
     labels = [record.label for record in manifest]
-    pairs = [_rows(parts, labels, part) for parts in folds]
+    pairs = [_rows(parts, labels, part, classes) for parts in folds]
     if part == TRAIN or not pairs or not all(len(t) and len(s) for t, s in pairs):
         return ()
     used = np.unique(np.concatenate([rows for pair in pairs for rows in pair]))
@@ -54,10 +55,13 @@ def run(
     prints = fingerprint(chosen, progress)
     scored_controls = []
     for control in (blind.hash_neighbour, blind.frame_classifier):
-        results = [control(prints, *(np.searchsorted(used, rows) for rows in p)) for p in pairs]
+        results = [
+            control(prints, *(np.searchsorted(used, rows) for rows in pair), classes)
+            for pair in pairs
+        ]
         predicted = np.concatenate([result.predicted for result in results])
         truth = np.concatenate([result.labels for result in results])
-        correct = metrics.CORRECT[truth, predicted]
+        correct = metrics.correct_table(classes)[truth, predicted]
         name = results[0].name
         accuracies = {s.name: accuracy(correct, groups, s, sampling) for s in subsets}
         scored_controls.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
@@ -65,12 +69,12 @@ def run(
 
 
 def _rows(
-    parts: Sequence[str], labels: Sequence[str], part: str
+    parts: Sequence[str], labels: Sequence[str], part: str, classes: ClassSet
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to fit on and rows to score."""
     pairs = list(enumerate(zip(parts, labels, strict=True)))
-    train = [i for i, (name, label) in pairs if name == TRAIN and label in CLASSES]
-    scored = [i for i, (name, label) in pairs if name == part and label in ANSWERABLE]
+    train = [i for i, (name, label) in pairs if name == TRAIN and label in classes.names]
+    scored = [i for i, (name, label) in pairs if name == part and label in classes.answerable]
     return np.array(train, dtype=np.int64), np.array(scored, dtype=np.int64)
 
 

@@ -22,7 +22,7 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions
 from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.labels import ANSWERABLE, CLASSES, OTHER_PATHOLOGY
+from tumorlens.labels import UNANSWERABLE, ClassSet
 
 _T = TypeVar("_T")
 
@@ -41,7 +41,7 @@ class Measured:
     groups: int
     """Groups that its images belong to."""
     estimates: Mapping[str, Estimate]
-    """Keyed by ``metrics.NAMES``."""
+    """Keyed by ``metrics.names``."""
 
     @property
     def images(self) -> int:
@@ -55,7 +55,7 @@ class Others:
 
     records: tuple[Record, ...]
     probabilities: NDArray[np.float64]
-    """(M, 4), after temperature."""
+    """(M, C), after temperature."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -71,9 +71,9 @@ class Evaluation:
     part: str
     records: tuple[Record, ...]
     labels: NDArray[np.int64]
-    """(N,) the truth, as indices of ``labels.ANSWERABLE``."""
+    """(N,) the truth, as indices of ``ClassSet.answerable``."""
     probabilities: NDArray[np.float64]
-    """(N, 4), after temperature; rows sum to 1."""
+    """(N, C), after temperature; rows sum to 1."""
     decided: Decisions
     """What the bundle that scored each image decides at its thresholds."""
     groups: tuple[str, ...]
@@ -93,6 +93,8 @@ class Evaluation:
     controls: tuple[Control, ...]
     """Empty where they were not asked for or could not be fitted."""
     sampling: Sampling
+    classes: ClassSet
+    """Those of the bundles."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -103,12 +105,12 @@ class Evaluation:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the answer is right."""
-        found: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
+        found: NDArray[np.bool_] = metrics.correct_table(self.classes)[self.labels, self.predicted]
         return found
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """Metrics over all images, keyed by ``metrics.NAMES``."""
+        """Metrics over all images, keyed by ``metrics.names``."""
         return self.measured[0].estimates
 
     def mistakes(self, limit: int) -> list[int]:
@@ -162,8 +164,9 @@ def evaluate_folds(
     naming files that cannot be read, and where no image in ``part`` has a right answer.
     The progress callbacks are for scoring, and for reading the pictures the controls need.
     """
+    classes = _classes(folds, manifest, part)
     pooled = _pool(folds, manifest, part, progress)
-    answerable = np.array([r.label != OTHER_PATHOLOGY for r in pooled.records], dtype=np.bool_)
+    answerable = np.array([r.label not in UNANSWERABLE for r in pooled.records], dtype=np.bool_)
     if not answerable.any():
         raise DatasetError(
             f"no image of the manifest is in the part {part!r}"
@@ -172,7 +175,7 @@ def evaluate_folds(
     others = Others(_where(pooled.records, ~answerable), pooled.probabilities[~answerable])
     records = _where(pooled.records, answerable)
     names = _where(pooled.folds, answerable)
-    labels = np.array([ANSWERABLE.index(record.label) for record in records], dtype=np.int64)
+    labels = metrics.truths([record.label for record in records], classes)
     groups = tuple(training_overlap.group_of(record) for record in records)
     probabilities = pooled.probabilities[answerable]
     predicted = probabilities.argmax(axis=1).astype(np.int64)
@@ -183,7 +186,7 @@ def evaluate_folds(
     if with_controls:
         beside = controls.run(
             manifest, [one.parts for one in folds], part, groups, subsets, sampling,
-            control_progress,
+            control_progress, classes,
         )  # fmt: skip
     return Evaluation(
         part=part,
@@ -194,19 +197,23 @@ def evaluate_folds(
         groups=groups,
         folds=names,
         overlap=overlap,
-        measured=tuple(_measure(s, labels, probabilities, groups, sampling) for s in subsets),
-        breakdowns=breakdowns(
-            records, names, Answered(labels, predicted, decided, groups), sampling
+        measured=tuple(
+            _measure(s, labels, probabilities, groups, sampling, classes) for s in subsets
         ),
-        patients=patients.vote(records, labels, probabilities, groups, sampling),
+        breakdowns=breakdowns(
+            records, names, Answered(labels, predicted, decided, groups, classes), sampling
+        ),
+        patients=patients.vote(records, labels, probabilities, groups, sampling, classes),
         selective=selective(
             labels,
             probabilities,
             lambda statistic: resampling.bootstrap(statistic, groups, sampling),
+            classes=classes,
         ),
         others=others,
         controls=beside,
         sampling=sampling,
+        classes=classes,
     )
 
 
@@ -221,6 +228,28 @@ class _Pooled:
     overlap: Overlap
 
 
+def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
+    """Those that all bundles know; raise where they differ, or an image is of none of them."""
+    classes = folds[0].classifier.classes
+    if any(one.classifier.classes.names != classes.names for one in folds):
+        raise DatasetError("the bundles do not know the same classes")
+    labels = [
+        record.label
+        for one in folds
+        for record, name in zip(manifest, one.parts, strict=True)
+        if name == part
+    ]
+    unknown = classes.unknown(labels)
+    if unknown:
+        count = sum(label in unknown for label in labels)
+        raise DatasetError(
+            f"{count} images are labelled {', '.join(unknown)}, but the bundle knows "
+            f"{', '.join(classes.names)}: import the set again with --map FOLDER=LABEL, or "
+            "evaluate a bundle of these classes"
+        )
+    return classes
+
+
 def _pool(
     folds: Sequence[Fold], manifest: Manifest, part: str, progress: Progress | None
 ) -> _Pooled:
@@ -229,13 +258,14 @@ def _pool(
         for one in folds
     ]
     total = sum(map(len, chosen))
-    tables, decided, overlap = [np.zeros((0, len(CLASSES)))], [], []
+    tables, decided, overlap = [np.zeros((0, len(folds[0].classifier.classes)))], [], []
     done = 0
     for one, records in zip(folds, chosen, strict=True):
         report_progress = None if progress is None else _shifted(progress, done, total)
         if records:
             tables.append(score(one.classifier, manifest, records, report_progress))
-            decided.append(decisions(tables[-1], one.classifier.bundle.info.decision))
+            rule = one.classifier.bundle.info.decision
+            decided.append(decisions(tables[-1], rule, one.classifier.classes))
         overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
         done += len(records)
     return _Pooled(
@@ -264,7 +294,7 @@ def score(
     records: Sequence[Record],
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """Return the classifier's probabilities for each record, (N, 4).
+    """Return the classifier's probabilities for each record, (N, C).
 
     Raises ``DatasetError`` naming the files that cannot be scored: leaving them out quietly would
     make the accuracy that of an easier set.
@@ -281,7 +311,7 @@ def score(
             error = VolumeError(f"{answer.path}: a volume; give one slice at a time")
             failures.append(Failure.of(answer.path, error))
         else:
-            rows.append([(answer.probabilities or {})[name] for name in CLASSES])
+            rows.append(list((answer.probabilities or {}).values()))
         if progress is not None:
             progress(done, len(files))
     if failures:
@@ -295,15 +325,18 @@ def _measure(
     probabilities: NDArray[np.float64],
     groups: Sequence[str],
     sampling: Sampling,
+    classes: ClassSet,
 ) -> Measured:
     labels, probabilities = labels[subset.member], probabilities[subset.member]
     names = subset.of(groups)
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.measure(labels, probabilities, weights)
+        return metrics.measure(labels, probabilities, weights, classes)
 
     estimates = resampling.bootstrap(statistic, names, sampling)
-    return Measured(subset, len(set(names)), dict(zip(metrics.NAMES, estimates, strict=True)))
+    return Measured(
+        subset, len(set(names)), dict(zip(metrics.names(classes), estimates, strict=True))
+    )
 
 
 def _unreadable(failures: Sequence[Failure], total: int) -> DatasetError:

@@ -1,4 +1,4 @@
-"""Every metric of a four-class answer, for one weighting of the images or thousands at once.
+"""Every metric of a classifier's answers, for one weighting of the images or thousands at once.
 
 A metric here is a function of totals over images (a confusion matrix, sums of losses, bins of
 confidence), or, for the area under the ROC curve, of a weighted ranking. Both are linear algebra
@@ -8,18 +8,20 @@ implementation gives the value and its interval; tests hold it to scikit-learn.
 Undefined is NaN, never 0: the sensitivity for a class without images, the precision for a class
 never answered, a rate over no images. Means over classes leave undefined classes out.
 
-Truths index ``labels.ANSWERABLE``: the four classes, and ``tumor`` for a tumour whose kind is not
-known. Of such an image every tumour class is a right answer, its loss is that of the summed tumour
-probabilities, and it counts for a class only where its label decides: ``notumor`` is wrong.
+Truths index ``ClassSet.answerable``: the classes, and ``tumor`` for a finding whose kind is not
+known. Of such an image every kind is a right answer, its loss is that of the summed probabilities
+of the kinds, and it counts for a class only where its label decides: "no finding" is wrong. Without
+a class for "no finding" the rates of missed findings and false alarms are undefined.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.labels import ANSWERABLE, BRAIN_TUMORS, CLASSES, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -32,16 +34,9 @@ OVERALL: Final = (
     "brier_score", "missed_tumor_rate", "false_alarm_rate",
 )  # fmt: skip
 PER_CLASS: Final = ("sensitivity", "specificity", "precision", "f1", "auroc")
-NAMES: Final = (*OVERALL, *(f"{metric}.{name}" for metric in PER_CLASS for name in CLASSES))
-"""Columns of ``measure``: overall metrics, then ``metric.class``."""
 
 RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
 """Columns of ``rates``: what stands side by side in every table."""
-
-CORRECT: Final = np.array(
-    [[k in BRAIN_TUMORS.correct_classes(name) for k in range(len(CLASSES))] for name in ANSWERABLE]
-)
-"""(6, 4) which classes answer each of ``labels.ANSWERABLE`` rightly."""
 
 DEFINITIONS: Final[Mapping[str, str]] = {
     "accuracy": "Share of images whose most probable class is right: the true one, or any tumour "
@@ -56,7 +51,7 @@ DEFINITIONS: Final[Mapping[str, str]] = {
         "lie above its value."
     ),
     "brier_score": (
-        "Multiclass sum form: mean over images of the squared distance between the four "
+        "Multiclass sum form: mean over images of the squared distance between the "
         "probabilities and the truth; 0 to 2."
     ),
     "missed_tumor_rate": "Share of tumour images answered with no tumour.",
@@ -68,94 +63,169 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "auroc": "Area under the one-vs-rest ROC curve of the class's probability.",
 }
 
-_COUNT: Final = len(CLASSES)
-_CONFUSION: Final = slice(0, len(ANSWERABLE) * _COUNT)
-_LOSS: Final = _CONFUSION.stop
-_BRIER: Final = _LOSS + 1
-_BIN_COUNT: Final = slice(_BRIER + 1, _BRIER + 1 + BINS)
-_BIN_CONFIDENCE: Final = slice(_BIN_COUNT.stop, _BIN_COUNT.stop + BINS)
-_BIN_CORRECT: Final = slice(_BIN_CONFIDENCE.stop, _BIN_CONFIDENCE.stop + BINS)
-_WIDTH: Final = _BIN_CORRECT.stop
+_SMALLEST: Final = float(np.finfo(np.float64).eps)
+"""Probabilities are raised to this before the logarithm, as scikit-learn does."""
 
 
-def measure(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
-    """Compute every metric of ``NAMES`` under each weighting: (B, len(NAMES)).
+@cache
+def names(classes: ClassSet = BRAIN_TUMORS) -> tuple[str, ...]:
+    """Columns of ``measure``: overall metrics, then ``metric.class``."""
+    per_class = (f"{metric}.{name}" for metric in PER_CLASS for name in classes.names)
+    return (*OVERALL, *per_class)
 
-    ``labels`` (N,) index ``ANSWERABLE``; ``probabilities`` (N, 4) sum to 1; ``weights`` (B, N) are
-    how often each image counts, by default once (B = 1).
+
+@cache
+def correct_table(classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
+    """(A, C) which classes answer each of ``ClassSet.answerable`` rightly."""
+    right = [classes.correct_classes(name) for name in classes.answerable]
+    return np.array([[k in some for k in range(len(classes))] for some in right])
+
+
+def correct_of(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
+    """(N, C) which classes answer each of ``labels`` rightly; all must be answerable."""
+    found: NDArray[np.bool_] = correct_table(classes)[truths(labels, classes)]
+    return found
+
+
+def truths(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> Labels:
+    """(N,) labels as indices of ``ClassSet.answerable``."""
+    places = {name: k for k, name in enumerate(classes.answerable)}
+    return np.array([places[label] for label in labels], dtype=np.int64)
+
+
+CORRECT: Final = correct_table()
+NAMES: Final = names()
+
+
+class _Layout(NamedTuple):
+    """Where each total stands in the row of an image's statistics."""
+
+    answerable: int
+    classes: int
+    none: int
+    """Place of "no finding"; -1 where there is none."""
+
+    @classmethod
+    def of(cls, classes: ClassSet) -> "_Layout":
+        none = classes.no_finding_index
+        return cls(len(classes.answerable), len(classes), -1 if none is None else none)
+
+    @property
+    def loss(self) -> int:
+        """First comes the confusion matrix, row by row."""
+        return self.answerable * self.classes
+
+    @property
+    def brier(self) -> int:
+        return self.loss + 1
+
+    @property
+    def bins(self) -> tuple[slice, slice, slice]:
+        """Images, confidence and right answers of each bin."""
+        count, confidence, correct = (self.brier + 1 + k * BINS for k in range(3))
+        return (
+            slice(count, confidence), slice(confidence, correct), slice(correct, correct + BINS),
+        )  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        return self.bins[-1].stop
+
+
+def measure(
+    labels: Labels,
+    probabilities: Floats,
+    weights: Floats | None = None,
+    classes: ClassSet = BRAIN_TUMORS,
+) -> Floats:
+    """Compute every metric of ``names`` under each weighting: (B, len(names)).
+
+    ``labels`` (N,) index ``ClassSet.answerable``; ``probabilities`` (N, C) sum to 1; ``weights``
+    (B, N) are how often each image counts, by default once (B = 1).
     """
     if weights is None:
         weights = np.ones((1, len(labels)))
-    totals = weights @ image_statistics(labels, probabilities)
-    return np.column_stack(
-        [columns(totals), one_vs_rest_auroc(labels, probabilities, weights)]
-    )[:, _ORDER]  # fmt: skip
+    totals = weights @ image_statistics(labels, probabilities, classes)
+    areas = one_vs_rest_auroc(labels, probabilities, weights, classes)
+    return np.column_stack([columns(totals, classes), areas])[:, _order(classes)]
 
 
-def rates(labels: Labels, predicted: Labels, weights: Floats) -> Floats:
+def rates(
+    labels: Labels, predicted: Labels, weights: Floats, classes: ClassSet = BRAIN_TUMORS
+) -> Floats:
     """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
-    tumor, missed = labels != NO_TUMOR_INDEX, predicted == NO_TUMOR_INDEX
-    counts = np.column_stack(
-        [CORRECT[labels, predicted], tumor & missed, tumor, ~tumor & ~missed, ~tumor]
-    ).astype(np.float64)
-    right, missed_tumors, tumors, alarms, healthy = (weights @ counts).T
+    none = _Layout.of(classes).none
+    healthy, missed = labels == none, predicted == none
+    tumor = ~healthy & (none >= 0)
+    correct = correct_table(classes)[labels, predicted]
+    counts = np.column_stack([correct, tumor & missed, tumor, healthy & ~missed, healthy]).astype(
+        np.float64
+    )
+    right, missed_tumors, tumors, alarms, healthies = (weights @ counts).T
     return np.column_stack(
         [
             ratio(right, weights.sum(axis=1)),
             ratio(missed_tumors, tumors),
-            ratio(alarms, healthy),
+            ratio(alarms, healthies),
         ]
     )
 
 
-def image_statistics(labels: Labels, probabilities: Floats) -> Floats:
+def image_statistics(
+    labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS
+) -> Floats:
     """What each image adds to the totals: (N, K)."""
+    layout, right = _Layout.of(classes), correct_table(classes)
     images = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
-    correct = CORRECT[labels, predicted]
-    given = (probabilities * CORRECT[labels]).sum(axis=1)
+    correct = right[labels, predicted]
+    given = (probabilities * right[labels]).sum(axis=1)
     top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
-    known = labels < _COUNT
+    known = labels < layout.classes
     # Of a tumour of unknown kind only "tumour or not" can be judged: the sum stands for the answer.
     top = np.where(known, top, np.where(correct, given, 1 - given))
-    brier[known] = ((probabilities[known] - np.eye(_COUNT)[labels[known]]) ** 2).sum(axis=1)
+    brier[known] = ((probabilities[known] - np.eye(layout.classes)[labels[known]]) ** 2).sum(axis=1)
     bins = confidence_bin(top)
-    statistics = np.zeros((len(labels), _WIDTH))
-    statistics[images, labels * _COUNT + predicted] = 1.0
-    statistics[:, _LOSS] = -np.log(np.maximum(given, _SMALLEST))
-    statistics[:, _BRIER] = brier
-    statistics[images, _BIN_COUNT.start + bins] = 1.0
-    statistics[images, _BIN_CONFIDENCE.start + bins] = top
-    statistics[images, _BIN_CORRECT.start + bins] = correct
+    statistics = np.zeros((len(labels), layout.width))
+    statistics[images, labels * layout.classes + predicted] = 1.0
+    statistics[:, layout.loss] = -np.log(np.maximum(given, _SMALLEST))
+    statistics[:, layout.brier] = brier
+    for part, values in zip(layout.bins, (1.0, top, correct), strict=True):
+        statistics[images, part.start + bins] = values
     return statistics
 
 
-def columns(totals: Floats) -> Floats:
-    """Every metric but the areas under ROC curves, from totals (B, K): (B, 8 + 4 * 4)."""
-    table = totals[:, _CONFUSION].reshape(-1, len(ANSWERABLE), _COUNT)
-    confusion, unknown = table[:, :_COUNT], table[:, _COUNT:].sum(axis=1)
+def columns(totals: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
+    """Every metric but the areas under ROC curves, from totals (B, K): (B, 8 + 4 C)."""
+    layout = _Layout.of(classes)
+    count, none = layout.classes, layout.none
+    table = totals[:, : layout.loss].reshape(-1, layout.answerable, count)
+    confusion, unknown = table[:, :count], table[:, count:].sum(axis=1)
     images = table.sum(axis=(1, 2))
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     truth, answered = confusion.sum(axis=2), confusion.sum(axis=1)
-    decided = np.repeat(confusion.sum(axis=(1, 2))[:, np.newaxis], _COUNT, axis=1)
-    answered[:, NO_TUMOR_INDEX] += unknown[:, NO_TUMOR_INDEX]
-    decided[:, NO_TUMOR_INDEX] += unknown.sum(axis=1)
+    decided = np.repeat(confusion.sum(axis=(1, 2))[:, np.newaxis], count, axis=1)
+    missed, alarms, healthy, tumors = np.zeros((4, len(totals)))
+    if none >= 0:
+        answered[:, none] += unknown[:, none]
+        decided[:, none] += unknown.sum(axis=1)
+        healthy, tumors = truth[:, none], images - truth[:, none]
+        missed = table[:, :, none].sum(axis=1) - hits[:, none]
+        alarms = healthy - hits[:, none]
     f1 = ratio(2 * hits, truth + answered)
-    gaps = np.abs(totals[:, _BIN_CONFIDENCE] - totals[:, _BIN_CORRECT]).sum(axis=1)
-    healthy = truth[:, NO_TUMOR_INDEX]
-    missed = table[:, [*TUMOR_INDICES, _COUNT], NO_TUMOR_INDEX].sum(axis=1)
-    alarms = healthy - hits[:, NO_TUMOR_INDEX]
+    _, confidence, right = (totals[:, part] for part in layout.bins)
+    gaps = np.abs(confidence - right).sum(axis=1)
     rest = decided - truth
     return np.column_stack(
         [
-            ratio((table * CORRECT).sum(axis=(1, 2)), images),
-            ratio(totals[:, _LOSS], images),
+            ratio((table * correct_table(classes)).sum(axis=(1, 2)), images),
+            ratio(totals[:, layout.loss], images),
             # Of a class without images F1 would be 0 as soon as one answer names it.
             mean_of_defined(np.where(truth > 0, f1, np.nan)),
             matthews(confusion),
             ratio(gaps, images),
-            ratio(totals[:, _BRIER], images),
-            ratio(missed, images - healthy),
+            ratio(totals[:, layout.brier], images),
+            ratio(missed, tumors),
             ratio(alarms, healthy),
             ratio(hits, truth),
             ratio(rest - (answered - hits), rest),
@@ -175,20 +245,22 @@ def matthews(confusion: Floats) -> Floats:
     return ratio(covariance, np.sqrt(np.maximum(spread, 0.0)))
 
 
-def one_vs_rest_auroc(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
-    """Area under each class's ROC curve and their mean: (B, 4 + 1); ties count one half."""
+def one_vs_rest_auroc(
+    labels: Labels, probabilities: Floats, weights: Floats, classes: ClassSet = BRAIN_TUMORS
+) -> Floats:
+    """Area under each class's ROC curve and their mean: (B, C + 1); ties count one half."""
     areas = np.column_stack(
         [
             auroc(labels[member] == k, probabilities[member, k], weights[:, member])
-            for k, member in ((k, decides(labels, k)) for k in range(_COUNT))
+            for k, member in ((k, decides(labels, k, classes)) for k in range(len(classes)))
         ]
     )
     return np.column_stack([areas, mean_of_defined(areas)])
 
 
-def decides(labels: Labels, index: int) -> NDArray[np.bool_]:
+def decides(labels: Labels, index: int, classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
     """(N,) whether the label says if the image is of class ``index``, or not."""
-    return (labels < _COUNT) | (index == NO_TUMOR_INDEX)
+    return (labels < len(classes)) | (index == classes.no_finding_index)
 
 
 def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
@@ -204,22 +276,24 @@ def auroc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Float
     return ratio((wins * (below + 0.5 * losses)).sum(axis=1), wins.sum(axis=1) * losses.sum(axis=1))
 
 
-def confusion_matrix(labels: Labels, predicted: Labels) -> NDArray[np.int64]:
+def confusion_matrix(
+    labels: Labels, predicted: Labels, classes: ClassSet = BRAIN_TUMORS
+) -> NDArray[np.int64]:
     """Images by truth (rows) and answer (columns).
 
-    (4, 4), or (6, 4) where there are tumours of an unknown or another kind.
+    (C, C), or (A, C) where there are findings of an unknown or another kind.
     """
-    flat = np.bincount(labels * _COUNT + predicted, minlength=len(ANSWERABLE) * _COUNT)
-    table = flat.reshape(len(ANSWERABLE), _COUNT).astype(np.int64)
-    return table if table[_COUNT:].any() else table[:_COUNT]
+    count, rows = len(classes), len(classes.answerable)
+    flat = np.bincount(labels * count + predicted, minlength=rows * count)
+    table = flat.reshape(rows, count).astype(np.int64)
+    return table if table[count:].any() else table[:count]
 
 
-def reliability(labels: Labels, probabilities: Floats) -> Floats:
+def reliability(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
     """Count, mean top probability and accuracy of each confidence bin: (15, 3), NaN if empty."""
-    totals = image_statistics(labels, probabilities).sum(axis=0)
-    count = totals[_BIN_COUNT]
-    confidence = ratio(totals[_BIN_CONFIDENCE], count)
-    return np.column_stack([count, confidence, ratio(totals[_BIN_CORRECT], count)])
+    totals = image_statistics(labels, probabilities, classes).sum(axis=0)
+    count, confidence, correct = (totals[part] for part in _Layout.of(classes).bins)
+    return np.column_stack([count, ratio(confidence, count), ratio(correct, count)])
 
 
 def confidence_bin(top: Floats) -> Labels:
@@ -240,12 +314,12 @@ def mean_of_defined(values: Floats) -> Floats:
     return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(float))
 
 
-# The order in which ``measure`` computes, before it is put into the order of NAMES.
-_COMPUTED: Final = (
-    *(name for name in OVERALL if name != "macro_auroc"),
-    *(f"{metric}.{name}" for metric in PER_CLASS for name in CLASSES),
-    "macro_auroc",
-)
-_ORDER: Final = [_COMPUTED.index(name) for name in NAMES]
-_SMALLEST: Final = float(np.finfo(np.float64).eps)
-"""Probabilities are raised to this before the logarithm, as scikit-learn does."""
+@cache
+def _order(classes: ClassSet) -> list[int]:
+    """Puts what ``measure`` computes into the order of ``names``."""
+    computed = (
+        *(name for name in OVERALL if name != "macro_auroc"),
+        *(f"{metric}.{name}" for metric in PER_CLASS for name in classes.names),
+        "macro_auroc",
+    )
+    return [computed.index(name) for name in names(classes)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tumorlens.datasets.manifest import Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def vote(
     probabilities: NDArray[np.float64],
     groups: Sequence[str],
     sampling: Sampling,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> PatientLevel | None:
     """Majority vote over each patient's images; None unless the patient of every image is known."""
     if not records or not all(record.patient for record in records):
@@ -51,7 +53,7 @@ def vote(
     predicted = (votes + 0.5 * probabilities).argmax(axis=1).astype(np.int64)
     truth = labels[first]
     estimates = resampling.bootstrap(
-        lambda weights: metrics.rates(truth, predicted, weights),
+        lambda weights: metrics.rates(truth, predicted, weights, classes),
         [groups[i] for i in first],
         sampling,
     )

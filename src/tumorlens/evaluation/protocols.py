@@ -89,8 +89,8 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
         )
     elif name == splits.PATIENT_CV:
         sentence = (
-            "Not comparable: here are three classes of tumour and no patient crosses. The network "
-            "may still answer no tumour, and is wrong then."
+            "Not comparable: here are three classes of tumour and no patient crosses. A network "
+            "that knows no tumour too may still answer it, and is wrong then."
         )
     else:
         sentence = ""

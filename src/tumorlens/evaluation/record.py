@@ -43,7 +43,7 @@ from tumorlens.evaluation.training_overlap import (
     training_overlap,
 )
 from tumorlens.files import spreadsheet_safe
-from tumorlens.labels import CLASSES, LABELS, RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet, sorted_labels
 
 _DIGITS: Final = 6
 _COLUMNS: Final = ("path", "sha256", "group", "label", "predicted")
@@ -158,10 +158,10 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             "resamples": evaluation.sampling.resamples,
             "seed": evaluation.sampling.seed,
         },
-        "classes": list(CLASSES),
-        "metrics": nested(whole.estimates),
+        "classes": list(evaluation.classes.names),
+        "metrics": nested(whole.estimates, evaluation.classes),
         "confusion_matrix": metrics.confusion_matrix(
-            evaluation.labels, evaluation.predicted
+            evaluation.labels, evaluation.predicted, evaluation.classes
         ).tolist(),
         "answers": answers(evaluation),
         "breakdown": {one.field: breakdown.as_dict(one) for one in evaluation.breakdowns},
@@ -170,7 +170,9 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "selective": selective.as_dict(evaluation.selective),
         "abstention": abstention.as_dict(abstention_outcome(evaluation)),
         "prediction_sets": _prediction_sets(evaluation, setting),
-        "subsets": {measured.subset.name: _subset(measured) for measured in subsets},
+        "subsets": {
+            measured.subset.name: _subset(measured, evaluation.classes) for measured in subsets
+        },
         "controls": {control.name: _control(control) for control in evaluation.controls},
         "paper": _paper(setting.protocol(evaluation)),
         "definitions": dict(metrics.DEFINITIONS),
@@ -179,18 +181,19 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
 
 def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     """Images by label and answer, labels without any left out; other diseases included."""
+    names = evaluation.classes.names
     table: dict[str, dict[str, int]] = {}
     for found in (evaluation, evaluation.others):
         for record, answer in zip(found.records, found.predicted, strict=True):
-            row = table.setdefault(record.label, dict.fromkeys(CLASSES, 0))
-            row[CLASSES[answer]] += 1
-    return {label: table[label] for label in LABELS if label in table}
+            row = table.setdefault(record.label, dict.fromkeys(names, 0))
+            row[names[answer]] += 1
+    return {label: table[label] for label in sorted_labels(table)}
 
 
 def abstention_outcome(evaluation: Evaluation) -> AbstentionOutcome:
     """What the bundles' own rules of abstention do to the images that each of them scored."""
-    correct = metrics.CORRECT[evaluation.labels]
-    return abstention.outcome_of(evaluation.decided, correct)
+    correct = metrics.correct_table(evaluation.classes)[evaluation.labels]
+    return abstention.outcome_of(evaluation.decided, correct, evaluation.classes)
 
 
 def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
@@ -205,6 +208,7 @@ def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
         info.prediction_sets,
         info.decision,
         evaluation.sampling,
+        evaluation.classes,
     )
 
 
@@ -213,25 +217,25 @@ def _prediction_sets(evaluation: Evaluation, setting: Setting) -> dict[str, Any]
     return conformal.as_dict(found) if found else None
 
 
-def nested(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+def nested(estimates: Mapping[str, Estimate], classes: ClassSet = BRAIN_TUMORS) -> dict[str, Any]:
     """Turn ``metric.class`` keys into ``{"per_class": {class: {metric: ...}}}``."""
     overall = {name: rounded(estimates[name]) for name in metrics.OVERALL}
     per_class = {
         name: {metric: rounded(estimates[f"{metric}.{name}"]) for metric in metrics.PER_CLASS}
-        for name in CLASSES
+        for name in classes.names
     }
     return {**overall, "per_class": per_class}
 
 
 def predictions_csv(evaluation: Evaluation) -> bytes:
-    """One row an image: path, sha256, group, label, predicted, the four probabilities, fold.
+    """One row an image: path, sha256, group, label, predicted, the probabilities, fold.
 
     Images of other diseases stand last; there is no column ``fold`` where there is one only.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    pooled = any(evaluation.folds)
-    writer.writerow((*_COLUMNS, *CLASSES, *(("fold",) if pooled else ())))
+    pooled, names = any(evaluation.folds), evaluation.classes.names
+    writer.writerow((*_COLUMNS, *map(_column, names), *(("fold",) if pooled else ())))
     others = evaluation.others
     answered = zip(
         (*evaluation.records, *others.records),
@@ -241,11 +245,15 @@ def predictions_csv(evaluation: Evaluation) -> bytes:
         strict=True,
     )
     for record, answer, row, name in answered:
-        texts = (record.path, record.sha256, group_of(record), record.label, CLASSES[answer])
+        texts = (record.path, record.sha256, group_of(record), record.label, names[answer])
         about = map(spreadsheet_safe, texts)
         columns = (f"{share:.{_DIGITS}f}" for share in row)
         writer.writerow((*about, *columns, *((name,) if pooled else ())))
     return out.getvalue().encode("utf-8")
+
+
+def _column(name: str) -> str:
+    return f"probability_{name}" if name in (*_COLUMNS, "fold") else name
 
 
 def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
@@ -301,12 +309,12 @@ def _patients(found: PatientLevel | None) -> dict[str, Any] | None:
     return {"n": found.patients, **rates}
 
 
-def _subset(measured: Measured) -> dict[str, Any]:
+def _subset(measured: Measured, classes: ClassSet) -> dict[str, Any]:
     return {
         "description": measured.subset.description,
         "n": measured.images,
         "n_groups": measured.groups,
-        "metrics": nested(measured.estimates),
+        "metrics": nested(measured.estimates, classes),
     }
 
 

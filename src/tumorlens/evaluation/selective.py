@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate
-from tumorlens.labels import NO_TUMOR_INDEX
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Selective:
 
 
 def top_probability(probabilities: Floats) -> Floats:
-    """(N, 4) to (N,): the probability of the answer."""
+    """(N, C) to (N,): the probability of the answer."""
     top: Floats = probabilities.max(axis=1)
     return top
 
@@ -74,6 +74,7 @@ def selective(
     bootstrap: Callable[[Callable[[Floats], Floats]], list[Estimate]],
     confidence: Floats | None = None,
     name: str = "probability of the answer",
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Selective:
     """Order N answers by ``confidence`` (N,), by default the top probability.
 
@@ -82,9 +83,10 @@ def selective(
     """
     score = top_probability(probabilities) if confidence is None else confidence
     predicted = probabilities.argmax(axis=1)
-    wrong = (~metrics.CORRECT[labels, predicted]).astype(np.float64)
-    tumor = (labels != NO_TUMOR_INDEX).astype(np.float64)
-    missed = tumor * (predicted == NO_TUMOR_INDEX)
+    wrong = (~metrics.correct_table(classes)[labels, predicted]).astype(np.float64)
+    none = -1 if classes.no_finding_index is None else classes.no_finding_index
+    tumor = ((labels != none) & (none >= 0)).astype(np.float64)
+    missed = tumor * (predicted == none)
     order, ends = ranking(score)
     answered = (ends + 1).astype(np.float64)
 

@@ -7,10 +7,11 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from tumorlens.config import ModelConfig, PreprocessConfig, TrainConfig
+from tumorlens.config import LesionConfig, ModelConfig, PreprocessConfig, TrainConfig
 from tumorlens.errors import RecipeError
+from tumorlens.labels import CLASSES
 from tumorlens.networks.peers import PEERS
-from tumorlens.networks.sepsenet import Network, SepSENet
+from tumorlens.networks.sepsenet import Network, SepSENet, initialize
 from tumorlens.networks.teacher import Teacher
 
 OTHER_NETWORKS: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
@@ -93,14 +94,33 @@ def network_config(config: TrainConfig) -> ModelConfig:
     )
 
 
-def build(config: TrainConfig) -> Network:
+def fitting(config: TrainConfig, *, outlines: bool) -> TrainConfig:
+    """The recipe as its data allow: without ``outlines`` no network learns where a tumour is.
+
+    A head that never saw an outline would point anywhere, and be shown as the heatmap.
+    """
+    other = isinstance(config.model, str) and config.model in OTHER_NETWORKS
+    if outlines or other or not network_config(config).lesion_head:
+        return config
+    model = msgspec.structs.replace(
+        resolve(config.model), lesion_head=False, lesion_finer=False, lesion_attention=False
+    )
+    augment = msgspec.structs.replace(config.augment, lesions=LesionConfig())
+    return msgspec.structs.replace(config, model=model, augment=augment)
+
+
+def build(config: TrainConfig, classes: int = len(CLASSES)) -> Network:
     """The network of a recipe, with random weights from torch's global generator.
 
-    Raises ``RecipeError`` for an unknown name.
+    It tells so many ``classes`` apart. Raises ``RecipeError`` for an unknown name.
     """
     if isinstance(config.model, str) and config.model in OTHER_NETWORKS:
-        return OTHER_NETWORKS[config.model](config.preprocess)
-    return SepSENet(network_config(config))
+        network = OTHER_NETWORKS[config.model](config.preprocess)
+        if classes != network.classifier.out_features:
+            network.classifier = nn.Linear(network.classifier.in_features, classes)
+            initialize(network.classifier)
+        return network
+    return SepSENet(network_config(config), classes)
 
 
 def count_parameters(network: nn.Module) -> int:

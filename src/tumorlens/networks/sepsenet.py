@@ -68,13 +68,15 @@ class _Features(NamedTuple):
 class Network(nn.Module, ABC):
     """What can be trained, exported and explained: features, pooled to one linear layer."""
 
+    classifier: nn.Linear
+    """The last layer: one output for each class."""
     lesion: nn.Module | None
     """The head that says where the tumour is, of networks that have one."""
     sequence: nn.Module | None
     """The head that tells the sequence, of networks that have one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, S, S) normalised images to (N, 4) logits."""
+        """(N, 1, S, S) normalised images to (N, C) logits."""
         return self.learn(x).logits
 
     @abstractmethod
@@ -136,7 +138,7 @@ class SeparableBlock(nn.Module):
 class SepSENet(Network):
     """Stem, stages of separable blocks, dropout, global average pooling, one linear layer."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, classes: int = len(CLASSES)) -> None:
         """Build with random weights from torch's global generator."""
         super().__init__()
         self.config = config
@@ -147,7 +149,7 @@ class SepSENet(Network):
         )
         self.stages = nn.Sequential(*_stages(config))
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.widths[-1], len(CLASSES))
+        self.classifier = nn.Linear(config.widths[-1], classes)
         self.lesion = _lesion_head(config)
         self.sequence = sequence_head(config.widths[-1]) if config.sequence_head else None
         self.apply(initialize)

@@ -20,7 +20,7 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
-from tumorlens.labels import CLASSES, LABEL_NAMES
+from tumorlens.labels import label_name
 from tumorlens.reporting import html
 
 PAGE: Final = "index.html"
@@ -69,7 +69,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
         "audit.html",
         **shown,
         audit=audit,
-        classes=CLASSES,
+        classes=list(audit.outliers),
         unreadable=audit.unreadable[:_ROWS],
         changed=audit.changed[:_ROWS],
         conflicting_pictures=conflicting_pictures(audit),
@@ -119,7 +119,7 @@ class _Gallery:
             paths = [path for path in (conflict.path, conflict.other_path) if path]
             if not set(paths) <= seen:
                 seen.update(paths)
-                said = LABEL_NAMES[conflict.label], LABEL_NAMES.get(conflict.other_label, "?")
+                said = label_name(conflict.label), label_name(conflict.other_label or "?")
                 note = f"{said[0]} or {said[1]}: {conflict.reason}"
                 yield Panel([self.show(path) for path in paths], note)
 
@@ -177,7 +177,7 @@ class _Gallery:
         """Embed one picture with its name, class and part."""
         record = self.records[path]
         name = Path(path).name
-        where = f"{LABEL_NAMES[record.label]}{', ' + part if part else ''}"
+        where = f"{label_name(record.label)}{', ' + part if part else ''}"
         uri = encode.data_uri(picture(self.manifest, record))
         return ReportPicture(uri, f"{name}, {where}", f"{name} · {where}")
 

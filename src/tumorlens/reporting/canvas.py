@@ -22,6 +22,10 @@ STYLES: Final = (
     ("#D55E00", (0, (6, 2))),
     ("#009E73", (0, (3, 1.5))),
     ("#CC79A7", (0, (6, 2, 1.5, 2))),
+    ("#E69F00", "-"),
+    ("#56B4E9", (0, (6, 2))),
+    ("#882255", (0, (3, 1.5))),
+    ("#444444", (0, (6, 2, 1.5, 2))),
 )
 # dict[Any, Any]: matplotlib types the keys as a list of literals that grows with every release.
 _STYLE: Final[dict[Any, Any]] = {

@@ -14,7 +14,7 @@ from tumorlens.evaluation.comparison import COMPARED, Comparison, Contender
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
-from tumorlens.reporting.evaluation_report import TITLES, show
+from tumorlens.reporting.evaluation_report import show, titles
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
@@ -36,7 +36,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
         "compare.html",
         found=found,
         compared=COMPARED,
-        titles=TITLES,
+        titles=titles(found.first.evaluation.classes),
         definitions=metrics.DEFINITIONS,
         show=show,
         show_difference=show_difference,

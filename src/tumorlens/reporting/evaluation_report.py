@@ -20,7 +20,7 @@ from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
-from tumorlens.labels import CLASSES
+from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.reporting import corruption_figures, html, plots
 
 PAGE: Final = "index.html"
@@ -97,7 +97,7 @@ def write(
     sure = Figure(
         "selective.png",
         "Errors and missed tumours against the share of images answered",
-        plots.selective_png(evaluation.selective),
+        plots.selective_png(evaluation.selective, evaluation.classes),
     )
     worse = _draw_corruptions(corruptions, folds, manifest)
     for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
@@ -116,16 +116,20 @@ def write(
         clean=not any(warning.severe for warning in warnings),
         comparison=comparison(evaluation),
         paper=setting.protocol(evaluation).paper,
-        titles=TITLES,
-        definitions=metrics.DEFINITIONS,
-        overall=metrics.OVERALL,
+        titles=titles(evaluation.classes),
+        definitions=_defined(metrics.DEFINITIONS, evaluation.classes),
+        overall=list(_defined(dict.fromkeys(metrics.OVERALL, ""), evaluation.classes)),
         per_class=metrics.PER_CLASS,
-        classes=CLASSES,
+        classes=evaluation.classes.display_names,
+        finding=evaluation.classes.finding,
+        asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
         embed=html.embed_png,
-        rates=metrics.RATES,
-        answers=record.answers(evaluation),
+        rates=list(_defined(dict.fromkeys(metrics.RATES, ""), evaluation.classes)),
+        other_answers={
+            label: row for label, row in record.answers(evaluation).items() if label in UNANSWERABLE
+        },
         selective_figure=sure,
         abstention=record.abstention_outcome(evaluation),
         set_rows=set_rows,
@@ -142,6 +146,20 @@ def write(
         min_groups=resampling.MIN_GROUPS,
         version=__version__,
     )
+
+
+def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
+    """Metrics as people read them."""
+    if classes.finding == BRAIN_TUMORS.finding:
+        return dict(TITLES)
+    return {**TITLES, "missed_tumor_rate": f"Missed {classes.finding}s"}
+
+
+def _defined(words: Mapping[str, str], classes: ClassSet) -> dict[str, str]:
+    """Without the rates that need a "no finding", where no class means that."""
+    about = ("missed_tumor_rate", "false_alarm_rate")
+    kept = {k: v for k, v in words.items() if classes.no_finding is not None or k not in about}
+    return {name: text.replace("tumour", classes.finding) for name, text in kept.items()}
 
 
 def show(name: str, estimate: Estimate) -> str:
@@ -188,6 +206,7 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
     subset = measured.subset
     if subset.name != "all" and measured.images < _MIN_FOR_FIGURES:
         return []
+    classes = evaluation.classes
     labels = evaluation.labels[subset.member]
     probabilities = evaluation.probabilities[subset.member]
     tail = "" if subset.name == "all" else f"_{subset.name}"
@@ -195,17 +214,17 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
         Figure(
             f"confusion{tail}.png",
             f"Confusion matrix, {subset.title}",
-            plots.confusion_png(labels, evaluation.predicted[subset.member]),
+            plots.confusion_png(labels, evaluation.predicted[subset.member], classes),
         ),
         Figure(
             f"reliability{tail}.png",
             f"Reliability diagram with images a bin, {subset.title}",
-            plots.reliability_png(labels, probabilities),
+            plots.reliability_png(labels, probabilities, classes),
         ),
         Figure(
             f"roc{tail}.png",
             f"One-vs-rest ROC curves, {subset.title}",
-            plots.roc_png(labels, probabilities),
+            plots.roc_png(labels, probabilities, classes),
         ),
     ]
 
@@ -234,7 +253,8 @@ def mistakes(
     evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest, limit: int = _MISTAKES
 ) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
-    pictures = []
+    pictures, names = [], evaluation.classes.names
+    right = metrics.correct_table(evaluation.classes)
     classifiers = {fold.name: fold.classifier for fold in folds}
     for i in evaluation.mistakes(limit):
         item = evaluation.records[i]
@@ -244,9 +264,9 @@ def mistakes(
             Mistake(
                 picture=encode.data_uri(pixels),
                 label=item.label,
-                predicted=CLASSES[int(np.argmax(row))],
+                predicted=names[int(np.argmax(row))],
                 confidence=float(row.max()),
-                probability_of_truth=float(row[metrics.CORRECT[evaluation.labels[i]]].sum()),
+                probability_of_truth=float(row[right[evaluation.labels[i]]].sum()),
                 path="/".join(Path(item.path).parts[-3:]),
                 group=evaluation.groups[i],
             )

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.selective import Selective
-from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet, label_name
 from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, INK, LINE, SOFT, STYLES
 
@@ -18,21 +18,28 @@ Labels = NDArray[np.int64]
 
 _ZOOM: Final = 0.2
 """Part of the ROC square that is drawn a second time, enlarged."""
+_WRITTEN: Final = 12
+"""Classes up to which the cells of a confusion matrix are large enough for numbers."""
 
 
-def confusion_png(labels: Labels, predicted: Labels) -> bytes:
+def confusion_png(labels: Labels, predicted: Labels, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw how often each class (rows) was answered with each (columns): images and row share."""
-    counts = metrics.confusion_matrix(labels, predicted)
+    counts = metrics.confusion_matrix(labels, predicted, classes)
     totals = counts.sum(axis=1, keepdims=True)
     fractions = counts / np.maximum(totals, 1)
-    with canvas.figure(6.0, 5.2) as (figure, png):
+    side = 0.32 * max(0, len(classes) - 6)
+    with canvas.figure(6.0 + side, 5.2 + side) as (figure, png):
         axes = figure.subplots()
         axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(*counts.shape):
+        written = counts.shape if len(classes) <= _WRITTEN else (0, 0)
+        for row, column in np.ndindex(*written):
             _write_cell(axes, row, column, int(counts[row, column]), float(fractions[row, column]))
-        names = [LABEL_NAMES[name] for name in ANSWERABLE]
+        shown = classes.display_names
+        names = [shown.get(name) or label_name(name) for name in classes.answerable]
         columns = names[: counts.shape[1]]
-        axes.set_xticks(range(len(columns)), columns, rotation=20, ha="right", color=INK)
+        axes.set_xticks(
+            range(len(columns)), columns, rotation=20 if side == 0 else 60, ha="right", color=INK
+        )
         rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=False)]
         axes.set_yticks(range(len(rows)), rows, color=INK)
         axes.set(xlabel="answer", ylabel="truth", title="Confusion matrix")
@@ -41,9 +48,11 @@ def confusion_png(labels: Labels, predicted: Labels) -> bytes:
     return png.getvalue()
 
 
-def reliability_png(labels: Labels, probabilities: Floats) -> bytes:
+def reliability_png(
+    labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS
+) -> bytes:
     """Draw accuracy against confidence for each of 15 bins, above the images in each bin."""
-    table = metrics.reliability(labels, probabilities)
+    table = metrics.reliability(labels, probabilities, classes)
     with canvas.figure(6.0, 5.2) as (figure, png):
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
         _draw_reliability(upper, table)
@@ -51,13 +60,19 @@ def reliability_png(labels: Labels, probabilities: Floats) -> bytes:
     return png.getvalue()
 
 
-def roc_png(labels: Labels, probabilities: Floats) -> bytes:
-    """Draw each class's ROC curve against the rest: whole, and its upper left corner enlarged."""
+def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> bytes:
+    """Draw each class's ROC curve against the rest: whole, and its upper left corner enlarged.
+
+    Of many classes those with the most images.
+    """
     with canvas.figure(9.2, 4.6) as (figure, png):
         whole, corner = figure.subplots(1, 2)
-        for k in range(len(CLASSES)):
-            known = metrics.decides(labels, k)
-            _draw_roc(whole, corner, k, labels[known] == k, probabilities[known, k])
+        names = list(classes.display_names.values())
+        common = np.argsort(-np.bincount(labels, minlength=len(classes))[: len(classes)])
+        for place, k in enumerate(sorted(common[:_WRITTEN].tolist())):
+            known = metrics.decides(labels, k, classes)
+            curve = labels[known] == k, probabilities[known, k]
+            _draw_roc(whole, corner, names[k], STYLES[place % len(STYLES)], *curve)
         whole.plot([0, 1], [0, 1], color=LINE, linewidth=1, zorder=0)
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), title="ROC curves, one class against the rest")
         corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="The same, upper left")
@@ -70,22 +85,25 @@ def roc_png(labels: Labels, probabilities: Floats) -> bytes:
     return png.getvalue()
 
 
-def selective_png(found: Selective) -> bytes:
+def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw errors and missed tumours among the answers, against the share of images answered."""
     with canvas.figure(7.4, 4.4) as (figure, png):
         axes = figure.subplots()
         percent = 100 * found.coverage
         axes.plot(percent, 100 * found.risk, color=BLUE, lw=1.8, label="wrong, of the answers")
-        color, style = STYLES[1]
-        axes.plot(
-            percent, 100 * found.missed, color=color, ls=style, lw=1.8,
-            label="answered no tumour, of the answered tumour images",
-        )  # fmt: skip
+        missed = found.missed if classes.no_finding is not None else np.zeros(1)
+        if classes.no_finding is not None:
+            color, style = STYLES[1]
+            word = classes.finding
+            axes.plot(
+                percent, 100 * missed, color=color, ls=style, lw=1.8,
+                label=f"answered no {word}, of the answered {word} images",
+            )  # fmt: skip
         axes.plot(
             percent, 100 * found.ideal, color=SOFT, lw=1, ls=":",
             label="wrong, if the confidence knew every error",
         )  # fmt: skip
-        top = 100 * float(np.nanmax([found.risk[-1], found.missed[-1], 0.005]))
+        top = 100 * float(np.nanmax([found.risk[-1], missed[-1], 0.005]))
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
         axes.set(xlabel="images answered, the surest first, %", ylabel="%")
         axes.set_title("Selective classification")
@@ -145,12 +163,17 @@ def wilson(share: Floats, count: Floats) -> tuple[Floats, Floats]:
 
 
 def _draw_roc(
-    whole: Axes, corner: Axes, index: int, positive: NDArray[np.bool_], scores: Floats
+    whole: Axes,
+    corner: Axes,
+    name: str,
+    look: tuple[str, str],
+    positive: NDArray[np.bool_],
+    scores: Floats,
 ) -> None:
     if positive.all() or not positive.any():
         return
     false_positive, true_positive, _ = roc_curve(positive, scores)
-    name = f"{LABEL_NAMES[CLASSES[index]]} {roc_auc_score(positive, scores):.4f}"
-    color, style = STYLES[index]
+    name = f"{name} {roc_auc_score(positive, scores):.4f}"
+    color, style = look
     for axes in (whole, corner):
         axes.plot(false_positive, true_positive, color=color, ls=style, linewidth=1.8, label=name)

@@ -22,14 +22,14 @@ from tumorlens.errors import SplitError
 from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
-from tumorlens.evaluation.metrics import CORRECT
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decisions
 from tumorlens.inference.gate import Gate
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import ABSTAINED, DETECTED
-from tumorlens.labels import ANSWERABLE, NO_TUMOR, OTHER_PATHOLOGY
+from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.training import cache
 from tumorlens.training.gate import GATE_PREPROCESS
 from tumorlens.training.images import usable
@@ -50,6 +50,7 @@ class ValidationSet:
     split: Split
     held_out_sources: frozenset[str] = frozenset()
     """Sources and families that take no part."""
+    classes: ClassSet = BRAIN_TUMORS
 
     def chosen(self) -> list[int]:
         """Records of the validation part for which a class can be correct.
@@ -63,7 +64,11 @@ class ValidationSet:
 
     def _fits(self, record: Record) -> bool:
         held_out = bool({record.source, record.family} & self.held_out_sources)
-        return usable(record) and record.source_label != TUMOR_FREE_SLICE and not held_out
+        return (
+            usable(record, self.classes)
+            and record.source_label != TUMOR_FREE_SLICE
+            and not held_out
+        )
 
     def records(self) -> list[Record]:
         """What is known of the images ``chosen``."""
@@ -91,14 +96,16 @@ class HeldOutSource:
         # Slices without tumour of patients who have one elsewhere: swelling and shift reach into
         # them, so what is seen there is no false alarm as in a healthy head. They are those of
         # known patients from a source that holds tumours.
-        sick = {r.source for r in self.manifest if r.label not in (NO_TUMOR, OTHER_PATHOLOGY)}
+        classes = self.made.info.classes
+        none = classes.no_finding
+        sick = {r.source for r in self.manifest if r.label not in (none, *UNANSWERABLE)}
         found = [
             i
             for i, (r, part) in enumerate(pairs)
             if part != TEST
-            and usable(r)
+            and usable(r, classes)
             and unseen(r)
-            and not (r.label == NO_TUMOR and r.patient and r.source in sick)
+            and not (r.label == none and r.patient and r.source in sick)
         ]
         if not found:
             raise SplitError(
@@ -111,12 +118,13 @@ class HeldOutSource:
         return [self.manifest.records[i] for i in self.chosen()]
 
     def answers(self, cache_folder: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Probabilities (N, 4), and which classes are correct (N, 4)."""
+        """Probabilities (N, C), and which classes are correct (N, C)."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).logits(images)
         probabilities = softmax(logits, self.made.info.temperature)
-        return probabilities, _correct([record.label for record in self.records()])
+        labels = [record.label for record in self.records()]
+        return probabilities, correct_of(labels, self.made.info.classes)
 
 
 def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
@@ -164,9 +172,15 @@ def calibrate(
     Returns the bundle with them, not yet saved, and what they do to the validation images.
     Raises ``SplitError`` where there are none.
     """
+    classes = made.info.classes
+    if volumes and classes != BRAIN_TUMORS:
+        raise SplitError(
+            "lists of volumes are of the four classes, which this bundle does not know"
+        )
     held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
     main, *others = (
-        dataclasses.replace(held, held_out_sources=held_out_sources) for held in (main, *others)
+        dataclasses.replace(held, held_out_sources=held_out_sources, classes=classes)
+        for held in (main, *others)
     )
     others = [held for held in others if held.chosen()]
     sets = [main, *others]
@@ -175,7 +189,7 @@ def calibrate(
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
     logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
-    correct = [_correct([record.label for record in held.records()]) for held in sets]
+    correct = [correct_of([r.label for r in held.records()], classes) for held in sets]
     temperature = fit_temperature(logits[0], correct[0].argmax(axis=1))
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
     probabilities = [softmax(rows, temperature) for rows in logits]
@@ -190,14 +204,14 @@ def calibrate(
     elsewhere = [record for source in others for record in source.records()]
     elsewhere += [record for source in held_out for record in source.records()]
     rule = msgspec.structs.replace(
-        fit_rule(pooled, shifted, [record.sequence for record in elsewhere]),
+        fit_rule(pooled, shifted, [record.sequence for record in elsewhere], classes),
         chosen_on=f"{on}, and held-out sources" if held_out else on,
     )
     info = msgspec.structs.replace(
         made.info,
         temperature=temperature,
         decision=rule,
-        prediction_sets=_sets(known, shifted, rule, coverage, main),
+        prediction_sets=_sets(known, shifted, rule, coverage, main, classes),
     )
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
@@ -208,7 +222,7 @@ def calibrate(
         heads = [head for path in volumes for head in answer_list(Classifier(done), path)]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)
-    return dataclasses.replace(done, info=info), outcome(*pooled, rule)
+    return dataclasses.replace(done, info=info), outcome(*pooled, rule, classes)
 
 
 def save(folder: Path, done: Bundle) -> Bundle:
@@ -232,13 +246,16 @@ def _sets(
     rule: DecisionRule,
     coverage: float,
     held: ValidationSet,
+    classes: ClassSet,
 ) -> ConformalThresholds:
     """Sets of classified images from ``main``; beside held-back answers, from all there are."""
     rows, correct = _known(main)
     parts = [_known(one) for one in (main, shifted) if one is not None]
     held_back = {}
     for name in (DETECTED, ABSTAINED):
-        members = [(p[m], c[m]) for p, c in parts for m in [decisions(p, rule).names == name]]
+        members = [
+            (p[m], c[m]) for p, c in parts for m in [decisions(p, rule, classes).names == name]
+        ]
         held_back[name] = (
             np.concatenate([p for p, _ in members]),
             np.concatenate([c for _, c in members]).argmax(axis=1),
@@ -253,11 +270,6 @@ def _known(answers: _Answers) -> _Answers:
     """Those with one right class: not "some tumour"."""
     known = answers[1].sum(axis=1) == 1
     return answers[0][known], answers[1][known]
-
-
-def _correct(labels: Sequence[str]) -> NDArray[np.bool_]:
-    correct: NDArray[np.bool_] = CORRECT[[ANSWERABLE.index(label) for label in labels]]
-    return correct
 
 
 def _gate_facts(

@@ -1,6 +1,7 @@
 """Which images a run trains on: one manifest with a split, and further manifests."""
 
 import dataclasses
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 
 from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split
+from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.training_images import TrainingImages
-from tumorlens.labels import CLASSES
+from tumorlens.labels import ClassSet, class_set
 from tumorlens.training.images import ImageSet, balanced_weights, kind_log_priors, usable
 
 
@@ -58,12 +59,45 @@ class TrainingData:
     held_out_sources: Sequence[str] = ()
     """Sources or families that neither train nor validate, kept for the test."""
     allow_partial: bool = False
+    stated_classes: ClassSet | None = None
+    """Those of the recipe; None where they follow from the labels."""
     without_part: tuple[int, int] | None = None
     """Part of the patients that does not train, and how many parts there are; for a teacher."""
 
     def keeps(self, record: Record) -> bool:
         """Whether a record of the wanted part takes part."""
-        return usable(record) and not {record.source, record.family} & set(self.held_out_sources)
+        return usable(record, self.classes) and not {record.source, record.family} & set(
+            self.held_out_sources
+        )
+
+    @functools.cached_property
+    def classes(self) -> ClassSet:
+        """Those of the recipe, or those that the labels of the split's images stand for.
+
+        Raises ``SplitError`` where they stand for none.
+        """
+        if self.stated_classes is not None:
+            return self.stated_classes
+        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
+        pairs = zip(self.manifest, parts, strict=True)
+        try:
+            return class_set(record.label for record, part in pairs if part != EXCLUDED)
+        except ValueError as error:
+            raise SplitError(f"split {self.split.info.name}: {error}") from error
+
+    def check_classes(self) -> None:
+        """Raise ``SplitError`` where a class has no image to learn it from."""
+        present = {record.label for record in self._train_records()}
+        missing = [name for name in self.classes.names if name not in present]
+        if missing:
+            raise SplitError(
+                f"split {self.split.info.name} has no image for {TRAIN} of the class "
+                f"{', '.join(missing)}: add some, or leave the class out of the manifest"
+            )
+
+    def has_outlines(self) -> bool:
+        """Whether an expert outlined a tumour in any training image."""
+        return any(record.mask for record in self._train_records())
 
     def facts(self) -> dict[str, Any]:
         """For the run's record: what it saw, and how much from where."""
@@ -122,7 +156,12 @@ class TrainingData:
 
         def images(manifest: Manifest, chosen: Sequence[int], *, masks: bool) -> ImageSet:
             return ImageSet.load(
-                manifest, chosen, config.preprocess, cache_folder, with_masks=masks
+                manifest,
+                chosen,
+                config.preprocess,
+                cache_folder,
+                with_masks=masks,
+                classes=self.classes,
             )
 
         train = images(self.manifest, self._part(TRAIN), masks=outlines)
@@ -137,9 +176,12 @@ class TrainingData:
                 records += [extra.manifest.records[i] for i in chosen]
         if not records:
             return train, validation, None
-        priors = np.zeros((own, len(CLASSES)), dtype=np.float32)
+        priors = np.zeros((own, len(self.classes)), dtype=np.float32)
         more = kind_log_priors(
-            [r.label for r in records], [r.family or r.source for r in records], config.kind_prior
+            [r.label for r in records],
+            [r.family or r.source for r in records],
+            config.kind_prior,
+            self.classes,
         )
         train = dataclasses.replace(train, kind_log_prior=np.concatenate([priors, more]))
         return train, validation, balanced_weights(records)

@@ -21,6 +21,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.training.lineage import ParentRun
 
 PART_FOLDER: Final = "part-{}"
@@ -73,9 +74,17 @@ class Teachers:
         joined = "".join(teacher.sha256 for teacher in self._bundles)
         return hashlib.sha256(joined.encode()).hexdigest()
 
-    def check(self, preprocess: PreprocessConfig) -> None:
-        """Raise ``CheckpointError`` unless all see images as ``preprocess`` makes them."""
+    def check(self, preprocess: PreprocessConfig, classes: ClassSet = BRAIN_TUMORS) -> None:
+        """Raise ``CheckpointError`` unless all see images as ``preprocess`` makes them.
+
+        They must know the same ``classes``, too.
+        """
         for teacher in self._bundles:
+            if teacher.info.classes.names != classes.names:
+                raise CheckpointError(
+                    f"teacher {teacher.info.name} knows other classes: "
+                    f"{', '.join(teacher.info.classes.names)}"
+                )
             if teacher.info.preprocess != preprocess:
                 raise CheckpointError(
                     f"teacher {teacher.info.name} was trained on images that are preprocessed "
@@ -83,7 +92,7 @@ class Teachers:
                 )
 
     def probabilities(self, images: Tensor, part: int) -> Tensor:
-        """(N, 1, S, S) normalised images of ``part`` to probabilities (N, 4), on their device."""
+        """(N, 1, S, S) normalised images of ``part`` to probabilities (N, C), on their device."""
         side = self._bundles[part].info.preprocess.image_size
         if images.shape[-1] != side:
             images = nn.functional.interpolate(images, size=(side, side), mode="bilinear")

@@ -11,15 +11,8 @@ from numpy.typing import NDArray
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.collections import TUMOR_FREE_SLICE
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.metrics import CORRECT
-from tumorlens.labels import (
-    ANSWERABLE,
-    CLASSES,
-    NO_TUMOR,
-    NO_TUMOR_INDEX,
-    SEQUENCES,
-    TUMOR_INDICES,
-)
+from tumorlens.evaluation.metrics import correct_of
+from tumorlens.labels import BRAIN_TUMORS, SEQUENCES, ClassSet
 from tumorlens.training import cache
 
 
@@ -60,14 +53,15 @@ class ImageSet:
         folder: Path,
         *,
         with_masks: bool = False,
+        classes: ClassSet = BRAIN_TUMORS,
     ) -> Self:
         """Read the records ``chosen`` through the cache in ``folder``."""
         records = [manifest.records[i] for i in chosen]
-        answers = CORRECT[[ANSWERABLE.index(record.label) for record in records]]
+        answers = correct_of([record.label for record in records], classes)
         return cls(
             cache.cached_images(manifest, chosen, config, folder),
             answers,
-            np.array([bool(r.mask) or r.label == NO_TUMOR for r in records], dtype=np.bool_),
+            np.array([bool(r.mask) or r.label == classes.no_finding for r in records], dtype=bool),
             np.array([sequence_index(r.sequence) for r in records], dtype=np.int64),
             np.zeros(answers.shape, dtype=np.float32),
             np.array([record.group or record.sha256 for record in records], dtype=np.str_),
@@ -90,9 +84,9 @@ class ImageSet:
         return {name: values for name, values in fields.items() if values is not None}
 
 
-def usable(record: Record) -> bool:
+def usable(record: Record, classes: ClassSet = BRAIN_TUMORS) -> bool:
     """Whether a network can learn from it: some class answers its label rightly."""
-    return record.label in ANSWERABLE
+    return record.label in classes.answerable
 
 
 def sequence_index(sequence: str) -> int:
@@ -119,25 +113,27 @@ def balanced_weights(records: Sequence[Record]) -> NDArray[np.float64]:
 
 
 def kind_log_priors(
-    labels: Sequence[str], sources: Sequence[str], strength: float
+    labels: Sequence[str],
+    sources: Sequence[str],
+    strength: float,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> NDArray[np.float32]:
     """(N, C) logarithm of how often each kind occurs in the source of each image, for the loss.
 
     Added to the logits when the kind is learnt (logit adjustment: Menon et al. 2021), so that a
     kind that the source foretells is not learnt from the source's look. ``strength`` 0: nothing is
     added. Towards 1 a kind that a source never holds gets a prior of ``1 - strength`` among the
-    kinds. Zero for ``notumor``: presence is learnt from every source alike.
+    kinds. Zero for "no finding": presence is learnt from every source alike.
     """
-    priors = np.zeros((len(labels), len(CLASSES)), dtype=np.float32)
-    kinds = len(TUMOR_INDICES)
+    priors = np.zeros((len(labels), len(classes)), dtype=np.float32)
+    places, names = np.array(classes.kinds), classes.names
     for source in set(sources):
         rows = np.array([name == source for name in sources])
         own = [label for label, inside in zip(labels, rows, strict=True) if inside]
-        counts = np.array([own.count(CLASSES[i]) for i in TUMOR_INDICES], dtype=np.float64)
+        counts = np.array([own.count(names[i]) for i in places], dtype=np.float64)
         if counts.sum() == 0:
             continue
         frequencies = counts / counts.sum()
-        smoothed = strength * frequencies + (1 - strength) / kinds
-        priors[np.ix_(rows, np.array(TUMOR_INDICES))] = np.log(smoothed)
-    assert not priors[:, NO_TUMOR_INDEX].any()
+        smoothed = strength * frequencies + (1 - strength) / len(places)
+        priors[np.ix_(rows, places)] = np.log(smoothed)
     return priors

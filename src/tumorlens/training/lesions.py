@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from tumorlens.config import LesionConfig
 from tumorlens.datasets.lesions import INSIDE, LARGEST, OVERLAP, SYMMETRY, TISSUE
-from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
+_NO_TUMOR = BRAIN_TUMORS.names.index("notumor")
 _FEATHER = 7
 """Side, in pixels, of the window that softens an outline's edge."""
 _MARGIN = _FEATHER // 2 + 1
@@ -42,17 +43,28 @@ class Batch(NamedTuple):
     """(N,) index in ``labels.SEQUENCES``; -1 where it is not known."""
 
 
-def mix(batch: Batch, config: LesionConfig, generator: torch.Generator) -> Batch:
-    """Cover some tumours, then paste some into healthy heads."""
+def mix(
+    batch: Batch,
+    config: LesionConfig,
+    generator: torch.Generator,
+    classes: ClassSet = BRAIN_TUMORS,
+) -> Batch:
+    """Cover some tumours, then paste some into healthy heads.
+
+    Nothing is done where no class means that nothing is found.
+    """
+    none = classes.no_finding_index
+    if none is None:
+        return batch
     if config.erase > 0:
-        batch = cover(batch, config.erase, generator)
+        batch = cover(batch, config.erase, generator, none)
     if config.paste > 0:
-        batch = paste(batch, config.paste, generator)
+        batch = paste(batch, config.paste, generator, none)
     return batch
 
 
-def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """Blend the mirrored other side over ``share`` of the outlined tumours: they become healthy.
+def cover(batch: Batch, share: float, generator: torch.Generator, none: int = _NO_TUMOR) -> Batch:
+    """Blend the mirrored other side over ``share`` of the outlined tumours: they become ``none``.
 
     Only where the head is symmetric, the tumour lies on one side and is not large.
     """
@@ -64,10 +76,10 @@ def cover(batch: Batch, share: float, generator: torch.Generator) -> Batch:
         return batch
     alpha = _feathered(masks[rows])
     covered = images[rows] * (1 - alpha) + images[rows].flip(3) * alpha
-    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), (NO_TUMOR_INDEX,))
+    return _changed(batch, rows, covered, torch.zeros_like(masks[rows]), [none])
 
 
-def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+def paste(batch: Batch, share: float, generator: torch.Generator, none: int = _NO_TUMOR) -> Batch:
     """Give ``share`` of the healthy heads another image's tumour: then any tumour class is right.
 
     The tumour keeps its place, or the mirrored one, and its contrast to the tissue around it; it
@@ -84,7 +96,7 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     pick = donors[torch.randint(len(donors), (count,), generator=generator).to(donors.device)]
     turn = (torch.rand(count, generator=generator) < 0.5).to(images.device)
     drawn = (torch.rand(count, generator=generator) < share).to(images.device)
-    healthy = batch.outlined & certain & (targets[:, NO_TUMOR_INDEX] == 1)
+    healthy = batch.outlined & certain & (targets[:, none] == 1)
     rows = torch.nonzero(healthy & drawn).flatten()
     donor, outline = images[pick[rows]], masks[pick[rows]]
     turned = turn[rows].view(-1, 1, 1, 1)
@@ -97,15 +109,14 @@ def paste(batch: Batch, share: float, generator: torch.Generator) -> Batch:
         return batch
     alpha = _feathered(outline)
     pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
-    return _changed(batch, rows, pasted, outline, TUMOR_INDICES)
+    kinds = [place for place in range(targets.shape[1]) if place != none]
+    return _changed(batch, rows, pasted, outline, kinds)
 
 
-def _changed(
-    batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: tuple[int, ...]
-) -> Batch:
+def _changed(batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: list[int]) -> Batch:
     """``batch`` with other images, masks and right answers in ``rows``."""
     answers = torch.zeros_like(batch.targets[rows])
-    answers[:, list(right)] = 1.0
+    answers[:, right] = 1.0
     return batch._replace(
         images=batch.images.index_copy(0, rows, images),
         masks=batch.masks.index_copy(0, rows, masks),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tumorlens.config import AugmentConfig, OptimizerConfig, TrainConfig
-from tumorlens.labels import NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -40,27 +40,34 @@ def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
 
 
 def answer_losses(
-    logits: Tensor, answers: Tensor, smoothing: float, kind_log_prior: Tensor
+    logits: Tensor,
+    answers: Tensor,
+    smoothing: float,
+    kind_log_prior: Tensor,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Tensor:
     """Loss of each image (N,) against its correct classes (N, C), 1 for each.
 
-    The sum of two cross-entropies: is there a tumour, and of which kind. Where one class is correct
+    The sum of two cross-entropies: is there a tumour, and of which kind; of classes without "no
+    finding" the second alone. Where one class is correct
     and ``kind_log_prior`` (N, C) is 0, that is the usual cross-entropy over all classes, with
     smoothed labels. Where several kinds are correct only the first question is asked. The prior is
     added to the logits of the second: what the image's source foretells of the kind need not be
     learnt from the picture.
     """
-    tumor = list(TUMOR_INDICES)
-    log_probabilities = torch.log_softmax(logits.float(), dim=1)
-    some = log_probabilities[:, tumor].logsumexp(dim=1)
-    none = log_probabilities[:, NO_TUMOR_INDEX]
+    kinds = list(classes.kinds)
     floor = smoothing / logits.shape[1]
-    present = answers[:, tumor].amax(dim=1)
-    target = present * (1 - floor) + (1 - present) * floor * len(tumor)
-    presence = -(target * some + (1 - target) * none)
-    adjusted = torch.log_softmax((logits.float() + kind_log_prior)[:, tumor], dim=1)
-    kind = -((answers[:, tumor] * (1 - smoothing) + floor) * adjusted).sum(dim=1)
-    return presence + kind * (answers.sum(dim=1) == 1)
+    adjusted = torch.log_softmax((logits.float() + kind_log_prior)[:, kinds], dim=1)
+    kind = -((answers[:, kinds] * (1 - smoothing) + floor) * adjusted).sum(dim=1)
+    kind = kind * (answers.sum(dim=1) == 1)
+    if classes.no_finding_index is None:
+        return kind
+    log_probabilities = torch.log_softmax(logits.float(), dim=1)
+    some = log_probabilities[:, kinds].logsumexp(dim=1)
+    none = log_probabilities[:, classes.no_finding_index]
+    present = answers[:, kinds].amax(dim=1)
+    target = present * (1 - floor) + (1 - present) * floor * len(kinds)
+    return kind - (target * some + (1 - target) * none)
 
 
 def distillation_losses(logits: Tensor, probabilities: Tensor) -> Tensor:

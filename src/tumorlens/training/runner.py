@@ -17,6 +17,7 @@ from tumorlens.config import TrainConfig
 from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.networks import registry
 from tumorlens.networks.sepsenet import Network
 from tumorlens.preprocessing import normalize
@@ -28,10 +29,9 @@ from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.lineage import with_lineage
 from tumorlens.training.processes import Processes, join_processes, pick_device
-from tumorlens.training.start import Start
+from tumorlens.training.start import BUNDLE_FOLDER, Start
 from tumorlens.training.trainer import Trainer, Watcher
 
-BUNDLE_FOLDER: Final = "bundle"
 _PARITY_IMAGES: Final = 64
 
 
@@ -95,6 +95,10 @@ def _train_one(
         torch.set_num_threads(options.threads)
     with join_processes() as processes:
         checkpoint = prepare_folder(out, options.resume)
+        data = dataclasses.replace(data, stated_classes=config.classes)
+        data.check_classes()
+        if options.init is None:  # trained weights may have learnt it already
+            config = registry.fitting(config, outlines=data.has_outlines())
         start = _start(options.init, data)
         teachers = _teachers(config, data, options)
         trainer = _build(config, data, options, processes, start, teachers)
@@ -136,6 +140,7 @@ def export_bundle(
     name: str,
     training: dict[str, Any],
     folder: Path,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> Bundle:
     """Export ``network``, assert parity on validation images, fit the temperature, save."""
     size = config.preprocess.image_size
@@ -143,6 +148,7 @@ def export_bundle(
     info = BundleInfo(
         name=name,
         version=tumorlens.__version__,
+        classes=classes,
         preprocess=config.preprocess,
         network=NetworkFacts(
             architecture=network.describe(),
@@ -206,6 +212,7 @@ def _build(
         extra=extra,
         start=start,
         teachers=teachers,
+        classes=data.classes,
     )
 
 
@@ -221,7 +228,7 @@ def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> T
     if options.teacher is not None and config.distillation_weight == 0:
         raise RecipeError("`--teacher` requires a recipe with `distillation_weight` above 0")
     teachers = Teachers.load(options.teacher, options.threads)
-    teachers.check(config.preprocess)
+    teachers.check(config.preprocess, data.classes)
     for parent in teachers.parents:
         parent.check(data)
     return teachers
@@ -244,10 +251,16 @@ def _finish(
     run: dict[str, Any],
     name: str,
 ) -> Path:
-    network = registry.build(trainer.config)
+    network = registry.build(trainer.config, len(trainer.classes))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     made = export_bundle(
-        network, trainer.validation_set, trainer.config, name, run, out / BUNDLE_FOLDER
+        network,
+        trainer.validation_set,
+        trainer.config,
+        name,
+        run,
+        out / BUNDLE_FOLDER,
+        trainer.classes,
     )
     record = {**run, "bundle": {"model_sha256": made.sha256, "metrics": made.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)

@@ -4,15 +4,20 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from torch import Tensor
 
 from tumorlens import bundle
 from tumorlens.errors import CheckpointError, TumorlensError
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.networks.sepsenet import Network
 from tumorlens.training import batchnorm, checkpoint, provenance
 from tumorlens.training.lineage import ParentRun
+
+BUNDLE_FOLDER: Final = "bundle"
+"""Of a run's folder."""
+_LAST_LAYER: Final = ("classifier.weight", "classifier.bias")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Start:
     parent: ParentRun
     folded: bool = False
     """Whether batch normalisations are folded into the convolutions, as in a bundle."""
+    classes: ClassSet = BRAIN_TUMORS
+    """Those that the weights tell apart."""
 
     @classmethod
     def load(cls, place: Path) -> Self:
@@ -36,7 +43,8 @@ class Start:
             made = bundle.load(str(place))
         except TumorlensError as error:
             raise CheckpointError(f"{place}: holds no run and no bundle ({error})") from error
-        return cls(batchnorm.exported_weights(made.model), ParentRun.of(made), folded=True)
+        weights = batchnorm.exported_weights(made.model)
+        return cls(weights, ParentRun.of(made), folded=True, classes=made.info.classes)
 
     @classmethod
     def _of_run(cls, folder: Path) -> Self:
@@ -45,19 +53,25 @@ class Start:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{folder}: holds no finished run ({error})") from error
-        return cls(checkpoint.without_prefix("best", tensors), ParentRun(run))
+        classes = bundle.load(folder.resolve() / BUNDLE_FOLDER).info.classes
+        return cls(checkpoint.without_prefix("best", tensors), ParentRun(run), classes=classes)
 
-    def copy_into(self, network: Network, sample: Tensor) -> None:
+    def copy_into(self, network: Network, sample: Tensor, classes: ClassSet = BRAIN_TUMORS) -> None:
         """Give ``network`` the weights; ``CheckpointError`` where its dimensions differ.
 
-        ``sample`` (N, 1, S, S) are normalised images for the statistics that a bundle lacks.
+        For other ``classes`` it keeps its own last layer. ``sample`` (N, 1, S, S) are normalised
+        images for the statistics that a bundle lacks.
         """
+        weights = self.weights
+        if self.classes.names != classes.names:
+            own = network.state_dict()
+            weights = weights | {name: own[name] for name in weights if name in _LAST_LAYER}
         if self.folded:
-            batchnorm.unfuse_batchnorm(network, self.weights)
+            batchnorm.unfuse_batchnorm(network, weights)
             batchnorm.recalibrate_batchnorm(network, sample)
             return
         try:
-            network.load_state_dict(self.weights)
+            network.load_state_dict(weights)
         except RuntimeError as error:
             raise CheckpointError(
                 "the run to start from has a network of other dimensions than this recipe's"

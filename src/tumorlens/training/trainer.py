@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tumorlens.config import AugmentConfig, TrainConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.evaluation.calibration import fit_temperature
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.networks import registry
 from tumorlens.networks.sepsenet import LearnerOutput, Network
 from tumorlens.training import checkpoint, optimization
@@ -72,6 +73,7 @@ class Trainer:
         extra: NDArray[np.float64] | None = None,
         start: Start | None = None,
         teachers: Teachers | None = None,
+        classes: ClassSet = BRAIN_TUMORS,
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
@@ -82,6 +84,7 @@ class Trainer:
         teacher that was trained without them.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
+        self.classes = classes
         self.extra = extra if extra is not None else np.zeros(0)
         self.device, self.processes = device, processes
         self.teachers = teachers if config.distillation_weight > 0 else None
@@ -94,9 +97,9 @@ class Trainer:
             processes.count,
         )
         torch.manual_seed(config.seed)
-        network = registry.build(config)
+        network = registry.build(config, len(classes))
         if start is not None:
-            start.copy_into(network, self._sample())
+            start.copy_into(network, self._sample(), classes)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = _Learner(self.network)
         if processes.count > 1:
@@ -152,7 +155,7 @@ class Trainer:
         rate = optimization.learning_rate(self.state.step, self.steps_per_epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = mix(self._load(chosen), changes.lesions, random)
+        batch = mix(self._load(chosen), changes.lesions, random, self.classes)
         outlines = batch.masks if changes.lesions.mask_loss > 0 else None
         images, masks, inverted = augment(
             batch.images, outlines, changes, config.preprocess.image_size, random
@@ -214,7 +217,11 @@ class Trainer:
         """
         config = self.config
         classes = optimization.answer_losses(
-            output.logits, batch.targets, config.optimizer.label_smoothing, batch.kind_log_prior
+            output.logits,
+            batch.targets,
+            config.optimizer.label_smoothing,
+            batch.kind_log_prior,
+            self.classes,
         )
         others = torch.zeros_like(classes)
         if output.lesion is not None and masks is not None:
@@ -262,7 +269,7 @@ class Trainer:
 
     @torch.no_grad()
     def predict(self, weights: dict[str, Tensor], images: ImageSet) -> Tensor:
-        """Logits (N, 4) of ``weights`` in evaluation mode; the network's own are left alone."""
+        """Logits (N, C) of ``weights`` in evaluation mode; the network's own are left alone."""
         own = {n: v.clone() for n, v in self.network.state_dict().items()}
         self.network.load_state_dict(weights)
         self.network.eval()

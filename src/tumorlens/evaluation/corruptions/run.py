@@ -29,7 +29,7 @@ from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.labels import ANSWERABLE, NO_TUMOR_INDEX
+from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet, sorted_labels
 
 Floats = NDArray[np.float64]
 _CELLS: Final = len(CORRUPTIONS) * STRENGTHS
@@ -113,18 +113,20 @@ def corrupt(
 ) -> Corruptions:
     """Corrupt ``images`` images of ``part``, drawn evenly from the labels, in every way."""
     chosen = _choose(folds, manifest, part, images)
-    labels = np.array([ANSWERABLE.index(record.label) for _, record in chosen], dtype=np.int64)
+    classes = folds[0].classifier.classes
+    labels = metrics.truths([record.label for _, record in chosen], classes)
     models = [[fold.classifier, *([reference] if reference else [])] for fold, _ in chosen]
     predicted = np.array(
         list(_answers([record for _, record in chosen], models, manifest, progress))
     )
-    errors = [errors_of(labels, predicted[:, k]) for k in range(predicted.shape[1])]
+    errors = [errors_of(labels, predicted[:, k], classes) for k in range(predicted.shape[1])]
     names = [folds[0].classifier.model.name, *([reference.model.name] if reference else [])]
-    wrong = ~metrics.CORRECT[labels[:, np.newaxis], predicted[:, 0, 1:]]
+    right = metrics.correct_table(classes)
+    wrong = ~right[labels[:, np.newaxis], predicted[:, 0, 1:]]
     groups = [group_of(record) for _, record in chosen]
     mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
     own, *others = (Errors(name, *rates) for name, rates in zip(names, errors, strict=True))
-    tumors = [record for _, record in chosen if ANSWERABLE.index(record.label) != NO_TUMOR_INDEX]
+    tumors = [record for _, record in chosen if record.label != classes.no_finding]
     picture = tumors[0] if tumors else chosen[0][1]
     return Corruptions(len(chosen), own, others[0] if others else None, mean, picture)
 
@@ -191,8 +193,9 @@ def choose(records: Sequence[Record], count: int) -> list[int]:
     for queue in waiting.values():
         queue.sort(key=lambda i: hashlib.sha256(records[i].sha256.encode()).digest(), reverse=True)
     chosen: list[int] = []
-    while len(chosen) < count and any(waiting[label] for label in ANSWERABLE):
-        for label in ANSWERABLE:
+    labels = sorted_labels({record.label for record in records}.difference(UNANSWERABLE))
+    while len(chosen) < count and any(waiting[label] for label in labels):
+        for label in labels:
             if waiting[label] and len(chosen) < count:
                 chosen.append(waiting[label].pop())
     return chosen
@@ -231,14 +234,15 @@ def _prepare(
 
 
 def errors_of(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64]
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: ClassSet = BRAIN_TUMORS
 ) -> tuple[float, Floats, Floats]:
     """Clean error, errors and missed tumours (corruptions, 5) of answers (N, 1 + 50)."""
-    wrong = ~metrics.CORRECT[labels[:, np.newaxis], predicted]
-    tumor = labels != NO_TUMOR_INDEX
+    wrong = ~metrics.correct_table(classes)[labels[:, np.newaxis], predicted]
+    none = classes.no_finding_index
+    tumor = labels != none
     missed = np.full(_CELLS, np.nan)
-    if tumor.any():
-        missed = (predicted[tumor, 1:] == NO_TUMOR_INDEX).mean(axis=0)
+    if none is not None and tumor.any():
+        missed = (predicted[tumor, 1:] == none).mean(axis=0)
     shape = (len(CORRUPTIONS), STRENGTHS)
     return (
         float(wrong[:, 0].mean()),

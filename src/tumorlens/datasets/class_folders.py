@@ -1,0 +1,190 @@
+"""Which files below a folder are pictures of a class, by the names of their folders.
+
+``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class. Where all
+class folders are named after the four classes of the bundled networks, labels are these; otherwise
+each folder is a class of its own. What is not taken is counted, with the reason.
+"""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tumorlens.errors import DatasetError
+from tumorlens.imaging.formats.registry import claims_picture
+from tumorlens.labels import CLASSES, plain_name
+
+SPLIT_FOLDERS: Final = {
+    "training": "training", "train": "training", "testing": "testing", "test": "testing",
+    "validation": "validation", "valid": "validation", "val": "validation",
+}  # fmt: skip
+_CLASS_FOLDERS: Final = {
+    **{name: name for name in CLASSES},
+    "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
+    "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
+}  # fmt: skip
+NO_PICTURE: Final = "are no pictures by their names"
+NOT_IN_CLASS: Final = "are in no class folder"
+OUTSIDE_SPLIT: Final = "are beside the folders of the split"
+NAMED_OTHERWISE: Final = "are in folders named after no class"
+UNWANTED: Final = "are in folders that --map leaves out"
+_FOLDERS_NAMED: Final = 10
+
+
+class ClassFile(NamedTuple):
+    """A file of a class."""
+
+    file: Path
+    split: str
+    """``training``, ``testing``, ``validation`` or empty."""
+    label: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What lies below a folder."""
+
+    files: tuple[ClassFile, ...]
+    """Sorted by path."""
+    left_out: Mapping[str, Mapping[str, int]]
+    """Files that are not taken: by reason, then by folder."""
+    empty: tuple[str, ...]
+    """Folders without any file, where those of classes are."""
+
+
+class _Place(NamedTuple):
+    """Where a file lies, before labels are known."""
+
+    file: Path
+    split: str
+    folder: str
+    """Plain name of the folder of its class."""
+
+
+def find(
+    folder: Path, mapping: Mapping[str, str] | None = None, *, known_only: bool = False
+) -> Found:
+    """Find the pictures of classes below ``folder``.
+
+    ``mapping`` says which label folders stand for; an empty label leaves one out. With
+    ``known_only`` a folder that is named after none of the four classes is left out. Raises
+    ``DatasetError`` where there is no such folder, a folder above those of classes is named after
+    no split, or ``mapping`` names a folder that is not there.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    stated = {plain_name(name): label for name, label in (mapping or {}).items()}
+    everything = sorted(folder.rglob("*"))
+    _check_mapping(folder, mapping or {}, everything)
+    sorter = _Sorter(folder, stated, everything, known_only=known_only)
+    return Found(sorter.files(), sorter.left_out, tuple(_empty(folder, everything)))
+
+
+def described(counts: Mapping[str, int]) -> str:
+    """Folders with their number of files, in words; empty where there are none."""
+    words = [f"{name} ({count:,})" for name, count in list(counts.items())[:_FOLDERS_NAMED]]
+    if len(counts) > len(words):
+        words.append(f"{len(counts) - len(words)} more folders")
+    return ", ".join(words)
+
+
+class _Sorter:
+    """Sorts files into classes, and counts those that belong to none."""
+
+    def __init__(
+        self,
+        folder: Path,
+        stated: Mapping[str, str],
+        everything: Sequence[Path],
+        *,
+        known_only: bool,
+    ) -> None:
+        self.folder, self.stated, self.known_only = folder, stated, known_only
+        self.known = _CLASS_FOLDERS | stated
+        self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
+        self.pictures = [one for one in everything if not _hidden(one.parts[-1:]) and one.is_file()]
+        self.is_split = any(_split(one) for file in self.pictures for one in self.above(file)[:1])
+
+    def files(self) -> tuple[ClassFile, ...]:
+        """Those of a class; the others are in ``left_out`` then."""
+        places = [place for file in self.pictures for place in self.places(file)]
+        all_known = all(place.folder in self.known for place in places)
+        labels = self.known if all_known else self.stated
+        return tuple(
+            ClassFile(place.file, place.split, labels.get(place.folder, place.folder))
+            for place in places
+        )
+
+    def places(self, file: Path) -> Iterator[_Place]:
+        """Where a file belongs; nothing for one that belongs nowhere."""
+        above = self.above(file)
+        split = _split(above[0]) if above else ""
+        below = [plain_name(name) for name in (above[1:] if split else above)]
+        reason = self.reason(file, split, below)
+        if reason:
+            self.left_out[reason][file.parent.relative_to(self.folder).as_posix()] += 1
+        else:
+            self.check_level(above, split, below)
+            yield _Place(file, split, below[0])
+
+    def reason(self, file: Path, split: str, below: Sequence[str]) -> str:
+        """Why a file is not taken; empty where it is."""
+        if any(self.stated.get(name) == "" for name in below):
+            return UNWANTED
+        if not below:
+            return NOT_IN_CLASS
+        if self.known_only and below[0] not in self.known:
+            return NAMED_OTHERWISE
+        if self.is_split and not split and len(below) == 1:
+            return OUTSIDE_SPLIT
+        return "" if _is_picture(file.name) else NO_PICTURE
+
+    def check_level(self, above: Sequence[str], split: str, below: Sequence[str]) -> None:
+        """Raise ``DatasetError`` where a folder above that of the class is no split."""
+        named = [place for place, name in enumerate(below) if name in self.known]
+        outside = self.is_split and not split
+        if outside or (named and named[0] > 0):
+            last = max(1, named[0] if named else 1)
+            level = self.folder.joinpath(*above[: last + len(above) - len(below)])
+            raise DatasetError(
+                f"{level}: is named after no split, though it holds folders of classes; "
+                "name it train, val or test, or import it by itself, with --source"
+            )
+
+    def above(self, file: Path) -> tuple[str, ...]:
+        """Names of the folders from below the first to the file's own."""
+        return file.relative_to(self.folder).parts[:-1]
+
+
+def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:
+    folders = {plain_name(one.name): one.name for one in everything if one.is_dir()}
+    missing = [name for name in mapping if plain_name(name) not in folders]
+    if missing:
+        raise DatasetError(
+            f"{folder}: holds no folder {', '.join(missing)}, which --map names; there are "
+            f"{', '.join(sorted(folders.values())[:_FOLDERS_NAMED])}"
+        )
+
+
+def _empty(folder: Path, everything: Sequence[Path]) -> Iterator[str]:
+    """Folders at the level of classes that hold no file."""
+    filled = {above for one in everything if one.is_file() for above in one.parents}
+    for one in everything:
+        parts = one.relative_to(folder).parts
+        level = 1 + bool(_split(parts[0]))
+        if len(parts) == level and one.is_dir() and one not in filled and not _hidden(parts):
+            yield "/".join(parts)
+
+
+def _hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def _split(name: str) -> str:
+    return SPLIT_FOLDERS.get(name.lower(), "")
+
+
+def _is_picture(name: str) -> bool:
+    """By its suffix; DICOM files often have none."""
+    return claims_picture(name) or "." not in name
