@@ -19,6 +19,7 @@ from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Prediction, VolumePrediction
+from tumorlens.inference.stream import predict_inputs
 from tumorlens.inference.volume import predict_image
 from tumorlens.reporting import records, study_report, table
 from tumorlens.reporting.dicom_answer import dicom_answer
@@ -32,7 +33,7 @@ def forty(forty_bundle: Path) -> Classifier:
 def test_a_picture(forty: Classifier, head: NDArray[np.uint8], tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encode.png(head))
-    (answer,) = forty.predict_paths([path], explain=True)
+    (answer,) = predict_inputs(forty, [path], explain=True)
     assert isinstance(answer, Prediction)
     assert (answer.decision, answer.tumor_probability) == ("classified", None)
     assert answer.heatmap is not None

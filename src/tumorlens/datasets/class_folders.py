@@ -136,14 +136,14 @@ class _Sorter:
             return NOT_IN_CLASS
         if self.known_only and below[0] not in self.known:
             return NAMED_OTHERWISE
-        if self.is_split and not split and len(below) == 1:
+        if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
         return "" if _is_picture(file.name) else NO_PICTURE
 
     def check_level(self, above: Sequence[str], split: str, below: Sequence[str]) -> None:
         """Raise ``DatasetError`` where a folder above that of the class is no split."""
         named = [place for place, name in enumerate(below) if name in self.known]
-        outside = self.is_split and not split
+        outside = self.is_split and not split and not self.known_only
         if outside or (named and named[0] > 0):
             last = max(1, named[0] if named else 1)
             level = self.folder.joinpath(*above[: last + len(above) - len(below)])
