@@ -1,22 +1,26 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Picture, placesOf } from "../types";
-import { checkSides, finite, luma } from "./gray";
+import type { Traits } from "./contrasts";
+import { isStated, number, numbers, text, texts, whole } from "./elements";
+import { canBeAHead, checkSides, finite, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
+import { inflated } from "./inflate";
 import { readRaster } from "./raster";
 import { sidesOf } from "./sides";
 import type { Placement } from "./slice_ordering";
+import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
-const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]);
+const DEFLATED = "1.2.840.10008.1.2.1.99";
+const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED]);
 const MAX_FRAMES = 4096;
 const STORAGE = "1.2.840.10008.5.1.4.1.1.";
 /** Spectra, waveforms, maps, raw data, reports...: `imaging/dicom/kinds.py`. */
 const NO_PICTURES = ["4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5"];
 /** MR Image and Secondary Capture: what may be MR without saying so. */
 const MAY_BE_MR = ["4", "7"];
-const COMPONENTS = /^(P|PHASE|PHASE[ _]MAP|VELOCITY MAP|R|REAL|I|IMAG|IMAGINARY|[PRI]_.*)$/;
 
 /** Comprehensive 3D SR, Secondary Capture Image. */
 const OWN_CLASSES = new Set(["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"]);
@@ -27,11 +31,23 @@ export const NO_PICTURE = "no_picture";
 /** One file's frames, and where they belong. */
 export interface DicomPart extends Picture {
   series: string;
+  /** StudyInstanceUID, PatientID, FrameOfReferenceUID and SOPInstanceUID; empty where not stated. */
+  study: string;
+  patient: string;
+  reference: string;
+  uid: string;
+  seriesNumber: number | null;
+  /** What all slices of one series state alike, whatever their UIDs. */
+  siblings: string;
+  /** Whether its SOP class is one of MR images, not a capture of something. */
+  isMrStorage: boolean;
+  /** How it was taken. */
+  traits: Traits;
   /** Null where the file does not say, or has several frames. */
   placement: Placement | null;
   /** Between the middles of neighbouring slices, or else of one slice. */
   thicknessMm: number | null;
-  /** Component, acquisition, echo, time, instance number: which of several at one place comes first. */
+  /** Acquisition, echo, time, instance number, clock: which of several at one place comes first. */
   order: number[];
   /** SliceLocation and InstanceNumber, for positions that make no sense. */
   locationMm: number | null;
@@ -40,7 +56,13 @@ export interface DicomPart extends Picture {
   levels: GrayscaleTransform;
 }
 
-const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013"];
+const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013", "x0008002a", "x00080032", "x00080033"];
+/** Patient, date, modality, description, protocol, sequence, maker. */
+const SHARED = [
+  "x00100020", "x00100010", "x00100030", "x00080020", "x00080060", "x0008103e", "x00181030", "x00180024", "x00080070",
+];
+/** Magnitudes beyond are no slope and no intercept. */
+const LARGEST = 1e30;
 
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
@@ -49,9 +71,10 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer that tumorlens wrote, no picture of the study");
   const doubts = checkKind(set);
-  const height = set.uint16("x00280010") ?? 0;
-  const width = set.uint16("x00280011") ?? 0;
-  const depth = Math.max(1, Math.trunc(number(set, "x00280008") ?? 1));
+  const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
+  const stated = number(set, "x00280008");
+  const depth = Math.max(1, Math.trunc(stated ?? 1));
+  if (isStated(set, "x00280008") && (stated === null || stated < 1)) doubts.push("the file's number of frames makes no sense and is not used");
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
@@ -60,24 +83,30 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   }
   const { pixels, levels, notes } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
-  const spacing = numbers(set, "x00280030");
+  const [aspect, odd] = aspectOf(set, height, width);
   const place = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
-    aspect: spacing.length === 2 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1,
-    facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
-    places: placesOf(name, depth), notes: [...doubts, ...notes],
-    series: set.string("x0020000e") ?? name, levels, thicknessMm: thickness(set),
+    aspect, facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
+    places: placesOf(name, depth), notes: [...doubts, ...odd, ...notes],
+    series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
+    reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
+    siblings: SHARED.map((tag) => texts(set, tag)[0] ?? "").join("\0"), isMrStorage: isMrStorage(set),
+    traits: traitsOf(set), levels, thicknessMm: thickness(set),
     placement: depth === 1 ? place : null,
-    order: [isMagnitude(set) ? 0 : 1, ...TIE_BREAKERS.map((tag) => number(set, tag) ?? 0)],
+    order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
     locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
   };
 }
 
 function parse(data: Uint8Array): DataSet {
   try {
-    return dicomParser.parseDicom(data);
+    return dicomParser.parseDicom(data, { inflater: (file: Uint8Array, start: number) => inflated(file, start) } as object);
   } catch (error) {
+    if (error instanceof InputError) throw error;
+    // What follows the pixels, such as padding of the file, is none of the picture.
+    const { dataSet } = error as { dataSet?: DataSet };
+    if (dataSet?.elements.x7fe00010) return dataSet;
     const words = typeof error === "string" ? error : ((error as Error)?.message ?? "");
     throw new InputError("corrupt", `a damaged DICOM file (${words})`);
   }
@@ -91,9 +120,9 @@ function isOwn(set: DataSet): boolean {
 /** Refuse what is no picture or not MR; what is taken for granted of the rest. `imaging/dicom/kinds.py`. */
 function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
-  const isOneOf = (kinds: string[]) => kinds.some((kind) => `${sopClass}.`.startsWith(`${STORAGE}${kind}.`));
+  const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
   if (isOneOf(NO_PICTURES)) throw new InputError(NO_PICTURE, "DICOM without an image");
-  const modality = text(set, "x00080060");
+  const modality = text(set, "x00080060").toUpperCase();
   if (modality === "MR") return [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
   if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
@@ -102,17 +131,21 @@ function checkKind(set: DataSet): string[] {
   return [`the file does not say that it is MR (${stated}); it is taken for MR`];
 }
 
-/** Whether an image shows the magnitude of the signal, not its phase, real or imaginary part. */
-function isMagnitude(set: DataSet): boolean {
-  const types = text(set, "x00080008").split("\\").slice(2).map((word) => word.trim().toUpperCase());
-  const stated = text(set, "x00089208").toUpperCase();
-  return ![stated, ...types].some((word) => COMPONENTS.test(word));
+function isOfKind(sopClass: string, kinds: string[]): boolean {
+  return kinds.some((kind) => `${sopClass}.`.startsWith(`${STORAGE}${kind}.`));
 }
 
-/** The first number of an element; a comma is a decimal point that some exporters mean. Null where there is none. */
-function number(set: DataSet, tag: string): number | null {
-  const [first] = numbers(set, tag);
-  return first === undefined ? null : first;
+function isMrStorage(set: DataSet): boolean {
+  return isOfKind(text(set, "x00080016"), ["4"]);
+}
+
+/** Height to width of a pixel; a note where no head could have its size. `_spacing` in `header.py`. */
+function aspectOf(set: DataSet, height: number, width: number): [number, string[]] {
+  const found = numbers(set, "x00280030");
+  if (found.length !== 2) return [1, []];
+  const [row, column] = found;
+  if (canBeAHead(row * height) && canBeAHead(column * width)) return [row / column, []];
+  return [1, [`pixels of ${row} x ${column} mm cannot be; their size is not used`]];
 }
 
 function facts(set: DataSet): string[] {
@@ -125,15 +158,13 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   const raw = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
-  const stated = number(set, "x00281053");
-  const slope = stated || 1;
-  const intercept = number(set, "x00281052") ?? 0;
-  const notes = stated === 0 ? ["RescaleSlope is 0, which would blank the picture; 1 is taken"] : [];
-  const bits = set.uint16("x00280101") ?? 16;
+  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width)];
+  const [slope, intercept] = rescaleOf(set);
+  const bits = storedBits(set, set.uint16("x00280100") ?? 16);
   const signed = set.uint16("x00280103") === 1;
   const ends = signed ? -1 : 2 ** bits - 1;
   const levels: GrayscaleTransform = {
-    window: windowOf(number(set, "x00281050"), number(set, "x00281051"), text(set, "x00281056")),
+    window: windowOf(number(set, "x00281050"), number(set, "x00281051"), text(set, "x00281056").toUpperCase()),
     inverted: text(set, "x00280004") === "MONOCHROME1",
     ends: ends * slope + 2 * intercept,
     empty: padding(set, signed, raw),
@@ -142,8 +173,44 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   return { pixels: raw, levels, notes };
 }
 
-function text(set: DataSet, tag: string): string {
-  return set.string(tag)?.trim() ?? "";
+/** Slope and intercept; 1 and 0 where they are missing or make no sense. `_rescale` in `grayscale.py`. */
+function rescaleOf(set: DataSet): [number, number] {
+  const [slope, intercept] = [number(set, "x00281053"), number(set, "x00281052")];
+  return [slope !== null && isSlope(slope) ? slope : 1, intercept !== null && Math.abs(intercept) <= LARGEST ? intercept : 0];
+}
+
+/** Whether any picture can have it: neither 0 nor so large that nothing finite is left. */
+function isSlope(slope: number): boolean {
+  return Math.abs(slope) > 1 / LARGEST && Math.abs(slope) < LARGEST;
+}
+
+function rescaleNotes(set: DataSet): string[] {
+  const [slope, intercept] = [number(set, "x00281053"), number(set, "x00281052")];
+  const notes: string[] = [];
+  if (slope === 0) notes.push("RescaleSlope is 0, which would blank the picture; 1 is taken");
+  else if (slope !== null && !isSlope(slope)) notes.push(`RescaleSlope is ${slope}, which no picture has; 1 is taken`);
+  else if (slope === null && isStated(set, "x00281053")) notes.push("RescaleSlope is no finite number; 1 is taken");
+  if ((intercept === null && isStated(set, "x00281052")) || Math.abs(intercept ?? 0) > LARGEST) {
+    notes.push("RescaleIntercept is no finite number; 0 is taken");
+  }
+  return notes;
+}
+
+/** A note where there are pixels of more frames than the file states. `holds_more` in `pixels.py`. */
+function surplus(set: DataSet, syntax: string, pixels: number): string[] {
+  const element = set.elements.x7fe00010;
+  const depth = Math.max(1, Math.trunc(number(set, "x00280008") ?? 1));
+  const sampleBytes = ((set.uint16("x00280100") ?? 8) / 8) * (set.uint16("x00280002") || 1);
+  const holdsMore = syntax === JPEG_BASELINE
+    ? startsOf(set).length > depth && startsOf(set).every((start) => start === "ff d8")
+    : element.length >= (pixels + pixels / depth) * sampleBytes;
+  return holdsMore ? ["there are pixels of more frames than the file states; the others are not read"] : [];
+}
+
+/** The first two bytes of each fragment. */
+function startsOf(set: DataSet): string[] {
+  const fragments = set.elements.x7fe00010.fragments ?? [];
+  return fragments.map(({ position }) => [0, 1].map((at) => set.byteArray[position + at].toString(16)).join(" "));
 }
 
 /** Stored values from PixelPaddingValue to PixelPaddingRangeLimit. */
@@ -174,12 +241,12 @@ async function jpegFrames(set: DataSet, depth: number, height: number, width: nu
 function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number) {
   if (!UNCOMPRESSED.has(syntax)) {
     throw new InputError(
-      "unsupported_format",
-      "compressed DICOM that browsers cannot decode; send it to the server, or store it uncompressed",
+      "server_only",
+      "compressed DICOM that browsers cannot decode; let the server read it, or store it uncompressed",
     );
   }
   const allocated = set.uint16("x00280100") ?? 8;
-  const channels = set.uint16("x00280002") ?? 1;
+  const channels = set.uint16("x00280002") || 1;
   const samples = values(set, depth * height * width * channels, allocated, syntax.endsWith(".2.2"));
   if (channels === 1) return samples;
   const planar = set.uint16("x00280006") === 1;
@@ -193,13 +260,20 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   });
 }
 
+/** BitsStored where it makes sense. `describe` in `pixels.py`. */
+function storedBits(set: DataSet, allocated: number): number {
+  const stated = set.uint16("x00280101") ?? allocated;
+  return stated >= 1 && stated <= allocated ? stated : allocated;
+}
+
 /** Stored values, PS3.5 8.1.1: `BitsStored` bits below `HighBit`, with or without a sign. */
 function values(set: DataSet, count: number, allocated: number, big: boolean): Float32Array {
   const { dataOffset, length } = set.elements.x7fe00010;
-  if (![8, 16].includes(allocated)) throw new InputError("unsupported_format", `${allocated}-bit DICOM`);
+  if (![8, 16].includes(allocated)) throw new InputError("server_only", `${allocated}-bit DICOM; let the server read it`);
   if (length < (count * allocated) / 8) throw new InputError("corrupt", "a truncated DICOM file");
-  const stored = set.uint16("x00280101") ?? allocated;
-  const drop = (set.uint16("x00280102") ?? stored - 1) + 1 - stored;
+  const stored = storedBits(set, allocated);
+  const highest = set.uint16("x00280102") ?? stored - 1;
+  const drop = highest >= stored - 1 && highest < allocated ? highest + 1 - stored : 0;
   const signed = set.uint16("x00280103") === 1;
   const view = new DataView(set.byteArray.buffer, set.byteArray.byteOffset + dataOffset, length);
   const out = new Float32Array(count);
@@ -210,13 +284,6 @@ function values(set: DataSet, count: number, allocated: number, big: boolean): F
     out[i] = signed ? high >> unused : high >>> unused;
   }
   return out;
-}
-
-/** All values of an element; none where one of them is no number. */
-function numbers(set: DataSet, tag: string): number[] {
-  const parts = text(set, tag).split("\\").map((part) => part.trim().replace(",", "."));
-  const values = parts.map((part) => (part === "" ? NaN : Number(part)));
-  return values.every(Number.isFinite) ? values : [];
 }
 
 /** ImagePositionPatient and ImageOrientationPatient, PS3.3 C.7.6.2; null unless they make sense. */

@@ -16,10 +16,24 @@ export function overBlack(red: number, green: number, blue: number, alpha: numbe
   return alpha === 255 ? gray : Math.round(Math.fround(gray * Math.fround(alpha / 255)));
 }
 
+/** Whether a picture of a head can have a side as long: `imaging/limits.py`. */
+export function canBeAHead(sideMm: number): boolean {
+  return sideMm >= 20 && sideMm <= 2000;
+}
+
 export function checkSides(width: number, height: number): void {
   if (Math.min(width, height) < MIN_SIDE || Math.max(width, height) > MAX_SIDE) {
     throw new InputError("limit", `${width}x${height} pixels; sides must be ${MIN_SIDE} to ${MAX_SIDE}`);
   }
+}
+
+/** A note where `finite` replaces values: a hole in the head may be NaN, or its brightest. `gray.without_value`. */
+export function withoutValue(pixels: Float32Array): string[] {
+  let usable = 0;
+  for (const value of pixels) if (Math.abs(value) <= LARGEST) usable += 1;
+  if (usable === 0 || usable === pixels.length) return [];
+  const share = (100 * (1 - usable / pixels.length)).toFixed(1);
+  return [`${share}% of the samples are no usable numbers and are taken as background`];
 }
 
 /** Replace NaN, infinities and fill values by the smallest usable value, in place. */

@@ -70,11 +70,15 @@ function fill(values: Float32Array, empty: Uint8Array): void {
 const MARGIN = 0.1;
 /** A window that clips more of the head than this shows something else than the head. */
 const HIDDEN = 0.4;
+/** Windowed values that differ by less, of 1, show nothing. */
+const FLAT = 0.005;
 const LOOKED_AT = 65_536;
 
 /** What a window does not show of the values before it: `_Reading.hidden_by_window`; empty where it shows the head. */
 export function hiddenByWindow(before: Float32Array, after: Float32Array): string {
-  if (after.every((value) => value === after[0])) return "everything";
+  let [darkest, brightest] = [Infinity, -Infinity];
+  for (const value of after) [darkest, brightest] = [Math.min(darkest, value), Math.max(brightest, value)];
+  if (brightest - darkest < FLAT) return "everything";
   const step = Math.max(1, Math.floor(before.length / LOOKED_AT));
   const places = Array.from({ length: Math.ceil(before.length / step) }, (_, place) => place * step);
   const sample = Float32Array.from(places, (place) => before[place]).sort();

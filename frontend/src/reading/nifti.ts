@@ -1,15 +1,18 @@
 /** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type Picture, type Place, type Sides } from "../types";
-import { affineOf, isOriented } from "./affine";
-import { checkSides, finite, luma } from "./gray";
+import { type Axis, orientation, placedBy } from "./affine";
+import { checkSides, finite, luma, withoutValue } from "./gray";
 import { gunzip } from "./gunzip";
 import { mend } from "./intensities";
 import { sidesOf } from "./sides";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
+type Header = nifti.NIFTI1 | nifti.NIFTI2;
+
 const RGBA32 = 2304;
+const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 export function readNifti(name: string, data: Uint8Array): Picture {
   let buffer = data.slice().buffer as ArrayBuffer;
@@ -17,11 +20,12 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const header = nifti.isNIFTI(buffer) ? nifti.readHeader(buffer) : null;
   if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
   const [rank, ...sides] = header.dims;
-  if (rank < 2) throw new InputError("unsupported_format", "a NIfTI file without slices");
+  if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
   const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
   const count = shape[0] * shape[1] * shape[2];
-  const values = samples(header, nifti.readImage(header, buffer) as ArrayBuffer, count);
-  const affine = affineOf(header, buffer);
+  const voxelsAt = startOf(header);
+  const values = samples(header, new DataView(buffer, Math.min(voxelsAt, buffer.byteLength)), count);
+  const { affine, isOriented, notes } = placedBy(header, buffer);
   const axes = orientation(affine);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const strides = [1, shape[0], shape[0] * shape[1]];
@@ -35,22 +39,68 @@ export function readNifti(name: string, data: Uint8Array): Picture {
     }
   }
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
+  const about = [...notesOf(header), ...withoutValue(values), ...surplus(header, buffer.byteLength - voxelsAt), ...notes];
   const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
   checkSides(square.width, square.height);
   const mended = mend(square, header.numBitsPerVoxel);
   return {
     name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
-    sides: isOriented(header) ? sidesOn(affine, axes) : null, sources: [name],
-    places: placesOn(affine, axes, shape, name), notes: [...notesOf(header), ...mended],
+    sides: isOriented ? sidesOn(affine, axes) : null, sources: [name],
+    places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
 }
 
-function notesOf(header: nifti.NIFTI1 | nifti.NIFTI2): string[] {
-  const volumes = header.dims.slice(4, header.dims[0] + 1).reduce((product, side) => product * side, 1);
+/** Intents of statistics and of labels (nifti1.h), by code from 2 on. */
+const STATISTICS = [
+  "correlation", "t test", "f test", "z score", "chi2", "beta", "binomial", "gamma", "poisson", "normal", "non central f test",
+  "non central chi2", "logistic", "laplace", "uniform", "non central t test", "weibull", "chi", "inverse gaussian",
+  "extreme value 1", "p value", "log p value", "log10 p value",
+];
+const LABELS = 1002;
+const LARGEST = 1e30;
+
+function notesOf(header: Header): string[] {
+  const volumes = volumesOf(header);
+  const intent = header.intent_code === LABELS ? "label" : STATISTICS[header.intent_code - 2];
   return [
     ...(volumes > 1 ? [`the first of ${volumes} volumes is read`] : []),
-    ...(isOriented(header) ? [] : ["the file does not state its orientation; the usual one (LAS) is assumed"]),
+    ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
+    ...(isSlope(header.scl_slope) ? [] : ["scl_slope makes no sense; 1 is taken"]),
+    ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is no finite number; 0 is taken"] : []),
   ];
+}
+
+function volumesOf(header: Header): number {
+  return header.dims.slice(4, header.dims[0] + 1).reduce((product, side) => product * Math.max(1, side), 1);
+}
+
+/** Whether the slope is one that any picture can have; 0 and NaN say that there is none. */
+function isSlope(slope: number): boolean {
+  const size = Math.abs(slope);
+  return size === 0 || Number.isNaN(size) || (size > 1 / LARGEST && size < LARGEST);
+}
+
+/** Null where there is none (nifti1.h: a slope of 0). */
+function slopeOf({ scl_slope: slope }: Header): number | null {
+  return slope !== 0 && Number.isFinite(slope) && isSlope(slope) ? slope : null;
+}
+
+/** A note where as much again as one slice follows voxels that are said to be all. */
+function surplus(header: Header, bytes: number): string[] {
+  const [x, y, z] = header.dims.slice(1, 4).map((side) => Math.max(1, side));
+  const sliceBytes = (x * y * header.numBitsPerVoxel) / 8;
+  if (volumesOf(header) > 1 || bytes < (z + 1) * sliceBytes) return [];
+  return ["the file holds more voxels than it states; the others are not read"];
+}
+
+/** The byte of the first voxel; right behind the header where none is stated. */
+function startOf(header: Header): number {
+  const end = header instanceof nifti.NIFTI2 ? 540 : 348;
+  if (header.vox_offset === 0) return end + 4;
+  if (!(header.vox_offset >= end && header.vox_offset <= MOST_HEADER_BYTES)) {
+    throw new InputError("corrupt", `damaged NIfTI (voxels at byte ${header.vox_offset})`);
+  }
+  return Math.trunc(header.vox_offset);
 }
 
 /** The step in the patient from one voxel to the next of the file's `axis`; 3 is the first voxel. */
@@ -85,66 +135,37 @@ function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], pa
 }
 
 /** Voxels in file order as numbers, scaled as the header says. */
-function samples(header: nifti.NIFTI1 | nifti.NIFTI2, image: ArrayBuffer, count: number): Float32Array {
-  const bytes = header.numBitsPerVoxel / 8;
-  if (image.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
-  const view = new DataView(image);
+function samples(header: Header, view: DataView, count: number): Float32Array {
   const little = header.littleEndian;
-  const getters: Record<number, (at: number) => number> = {
-    [nifti.NIFTI1.TYPE_UINT8]: (at) => view.getUint8(at),
-    [nifti.NIFTI1.TYPE_INT8]: (at) => view.getInt8(at),
-    [nifti.NIFTI1.TYPE_INT16]: (at) => view.getInt16(at, little),
-    [nifti.NIFTI1.TYPE_UINT16]: (at) => view.getUint16(at, little),
-    [nifti.NIFTI1.TYPE_INT32]: (at) => view.getInt32(at, little),
-    [nifti.NIFTI1.TYPE_UINT32]: (at) => view.getUint32(at, little),
-    [nifti.NIFTI1.TYPE_INT64]: (at) => Number(view.getBigInt64(at, little)),
-    [nifti.NIFTI1.TYPE_UINT64]: (at) => Number(view.getBigUint64(at, little)),
-    [nifti.NIFTI1.TYPE_RGB24]: (at) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2)),
-    [RGBA32]: (at) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2)),
-    [nifti.NIFTI1.TYPE_FLOAT32]: (at) => view.getFloat32(at, little),
-    [nifti.NIFTI1.TYPE_FLOAT64]: (at) => view.getFloat64(at, little),
+  const color = (at: number) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2));
+  /** Bytes of a sample, and how it is read. */
+  const readers: Record<number, [number, (at: number) => number]> = {
+    [nifti.NIFTI1.TYPE_UINT8]: [1, (at) => view.getUint8(at)],
+    [nifti.NIFTI1.TYPE_INT8]: [1, (at) => view.getInt8(at)],
+    [nifti.NIFTI1.TYPE_INT16]: [2, (at) => view.getInt16(at, little)],
+    [nifti.NIFTI1.TYPE_UINT16]: [2, (at) => view.getUint16(at, little)],
+    [nifti.NIFTI1.TYPE_INT32]: [4, (at) => view.getInt32(at, little)],
+    [nifti.NIFTI1.TYPE_UINT32]: [4, (at) => view.getUint32(at, little)],
+    [nifti.NIFTI1.TYPE_INT64]: [8, (at) => Number(view.getBigInt64(at, little))],
+    [nifti.NIFTI1.TYPE_UINT64]: [8, (at) => Number(view.getBigUint64(at, little))],
+    [nifti.NIFTI1.TYPE_RGB24]: [3, color],
+    [RGBA32]: [4, color],
+    [nifti.NIFTI1.TYPE_FLOAT32]: [4, (at) => view.getFloat32(at, little)],
+    [nifti.NIFTI1.TYPE_FLOAT64]: [8, (at) => view.getFloat64(at, little)],
   };
-  const get = getters[header.datatypeCode];
-  if (!get) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
-  const slope = header.scl_slope;
+  const reader = readers[header.datatypeCode];
+  if (!reader) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
+  const [bytes, get] = reader;
+  if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
+  const slope = slopeOf(header);
   const colour = [nifti.NIFTI1.TYPE_RGB24, RGBA32].includes(header.datatypeCode);
-  const scaled = Number.isFinite(slope) && slope !== 0 && !colour;
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     const value = get(i * bytes);
-    out[i] = scaled ? value * slope + intercept : value;
+    out[i] = slope !== null && !colour ? value * slope + intercept : value;
   }
   return out;
-}
-
-interface Axis {
-  /** Axis of the file, 0 to 2. */
-  axis: number;
-  /** Whether the file's index grows the other way. */
-  flip: boolean;
-}
-
-/** For left, posterior and superior: the axis of the file that runs along it. */
-function orientation(affine: number[][]): [Axis, Axis, Axis] {
-  const strengths: [number, number, number][] = [];
-  for (let world = 0; world < 3; world++) {
-    for (let axis = 0; axis < 3; axis++) {
-      const norm = Math.hypot(affine[0][axis], affine[1][axis], affine[2][axis]) || 1;
-      strengths.push([Math.abs(affine[world][axis]) / norm, world, axis]);
-    }
-  }
-  strengths.sort((one, other) => other[0] - one[0]);
-  const found: (Axis | undefined)[] = [undefined, undefined, undefined];
-  const used = new Set<number>();
-  for (const [, world, axis] of strengths) {
-    if (found[world] || used.has(axis)) continue;
-    used.add(axis);
-    // World axes point right, anterior, superior; columns run to the left, rows to the back.
-    const grows = affine[world][axis] >= 0;
-    found[world] = { axis, flip: world === 2 ? !grows : grows };
-  }
-  return found as [Axis, Axis, Axis];
 }
 
 /** Where the first pixel lies in the file, and how far it is to the next column, row and slice. */

@@ -6,25 +6,9 @@ import { mend } from "./intensities";
 import { readNifti } from "./nifti";
 import { readPng } from "./png";
 import { readRaster } from "./raster";
+import { type Kind, otherFormat, sniff } from "./signatures";
 
 const MAX_BYTES = 512 * 1024 * 1024;
-
-export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | "nifti" | "zip" | null;
-
-export function sniff(data: Uint8Array): Kind {
-  const text = (start: number, end: number) => String.fromCharCode(...data.subarray(start, end));
-  if (text(0, 8) === "\x89PNG\r\n\x1a\n") return "png";
-  if (text(0, 3) === "\xff\xd8\xff") return "jpeg";
-  if (["GIF87a", "GIF89a"].includes(text(0, 6))) return "gif";
-  if (text(0, 4) === "RIFF" && text(8, 12) === "WEBP") return "webp";
-  if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(text(0, 4))) return "tiff";
-  if (text(128, 132) === "DICM") return "dicom";
-  if (text(0, 2) === "\x1f\x8b" || ["n+1\0", "ni1\0"].includes(text(344, 348))) return "nifti";
-  if (text(4, 7) === "n+2") return "nifti";
-  if (text(0, 4) === "PK\x03\x04") return "zip";
-  if (text(0, 2) === "BM") return "bmp";
-  return null;
-}
 
 /** Throws `InputError`, and nothing else. */
 export async function read(name: string, data: Uint8Array): Promise<Picture | DicomPart> {
@@ -38,14 +22,19 @@ export async function read(name: string, data: Uint8Array): Promise<Picture | Di
   }
 }
 
+function refusal(data: Uint8Array): string {
+  if (data.length === 0) return "is empty";
+  return otherFormat(data) || "is not a picture that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI)";
+}
+
 async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Picture | DicomPart> {
   switch (kind) {
-    case null:
     case "zip":
-      throw new InputError(
-        "unsupported_format",
-        data.length ? "is not a picture that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI)" : "is empty",
-      );
+      throw new InputError("unsupported_format", "is an archive; unpack it, and give the folder");
+    case null:
+      throw new InputError("unsupported_format", refusal(data));
+    case "bare dicom":
+      throw new InputError("server_only", "DICOM without its preamble; let the server read it");
     case "tiff":
       throw new InputError("server_only", "browsers do not read TIFF; let the server read it, or save it as PNG");
     case "dicom":

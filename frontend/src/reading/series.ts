@@ -3,36 +3,41 @@ import type { Picture } from "../types";
 import type { DicomPart } from "./dicom";
 import { apply, hiddenByWindow } from "./grayscale";
 import { mend } from "./intensities";
-import { type Placement, split, type Stack } from "./slice_ordering";
+import { withPlaces } from "./placing";
+import { apart, groupBy, joined } from "./regroup";
+import { type Placement, split, splitUnplaced, type Stack } from "./slice_ordering";
 
 type PlacedPart = DicomPart & { placement: Placement };
 
-/** A file that does not say where it lies, or has several frames, is one by itself. */
+/** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): Picture[] {
-  const series = new Map<string, DicomPart[]>();
-  for (const part of parts) series.set(part.series, [...(series.get(part.series) ?? []), part]);
-  return [...series.values()].flatMap((files) => {
-    const placed = files.filter((part): part is PlacedPart => part.placement !== null);
-    const others = files.filter((part) => part.placement === null);
-    return [...split(placed).map(join), ...others.map(alone)];
+  const series = [...groupBy(parts, ({ series: uid }) => uid).values()].flatMap(apart);
+  return joined(series).flatMap((files) => {
+    const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
+    const slices = withPlaces(files.filter(isSlice));
+    const others = files.filter((part) => !isSlice(part));
+    const placed = [...slices, ...others].filter((part): part is PlacedPart => part.placement !== null);
+    const unplaced = slices.filter((part) => part.placement === null);
+    const alones = others.filter((part) => part.placement === null);
+    return [...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
   });
 }
 
 function alone(part: DicomPart): Picture {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
-  const made = joined([part], part.name);
-  return { ...made, notes: [...(part.depth > 1 ? [unplaced] : []), ...made.notes] };
+  return stacked([part], part.name, part.depth > 1 ? [unplaced] : []);
 }
 
-function join({ frames, alongMm, repeats, notes }: Stack<PlacedPart>): Picture {
+function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0].name)} (${files.length} files)`;
-  const made = joined(frames, name);
+  const made = stacked(frames, name, notes);
   const places = made.places.map(({ path }, slice) => ({ path, alongMm: alongMm[slice] }));
-  return { ...made, places, sources: files.map((part) => part.name), notes: [...notes, ...made.notes] };
+  return { ...made, places, sources: files.map((part) => part.name) };
 }
 
-function joined(parts: DicomPart[], name: string): Picture {
+/** `ordering`: what is odd about the order of the slices. */
+function stacked(parts: DicomPart[], name: string, ordering: string[]): Picture {
   const { height, width, format, aspect, facts, sides } = parts[0];
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
@@ -41,8 +46,14 @@ function joined(parts: DicomPart[], name: string): Picture {
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
   if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
-  const allNotes = [...new Set([...parts.flatMap((part) => part.notes), ...notes])];
-  return { ...about, depth: places.length, height, width, aspect, pixels, notes: allNotes };
+  const told = [...new Set([...frameNotes(parts), ...ordering, ...notes])];
+  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told };
+}
+
+/** What is odd about the files, each once. */
+function frameNotes(parts: DicomPart[]): string[] {
+  const counts = [...groupBy(parts.flatMap((part) => part.notes), (note) => note)];
+  return counts.map(([note, { length }]) => (length === parts.length ? note : `${note} (in ${length} of ${parts.length} slices)`));
 }
 
 /** All slices through their window, where each has one and that does not hide everything. */

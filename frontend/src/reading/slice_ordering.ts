@@ -1,15 +1,19 @@
 /**
- * Slices of a series in space: split by orientation and size, sorted along the normal, and what is
+ * Slices of a series in space: split by orientation, size and contrast, sorted along the normal, and what is
  * odd about them. `tumorlens/imaging/slice_ordering.py`, line by line; PS3.3 C.7.6.2.1.1.
  */
 import { median, quantile, roundHalfEven } from "../preprocessing";
+import { separate, type Traits } from "./contrasts";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 /** Largest difference of direction cosines within one stack. */
 const SAME_DIRECTION = 0.01;
 const SAME_POSITION_MM = 0.01;
+/** Part of a slice's thickness within which all positions of a series make no sense. */
+const ONE_PLACE = 0.5;
 const NEAR = 0.1;
 const FEWEST_WITHOUT_POSITIONS = 3;
+const FEWEST_AMBIGUOUS = 2;
 /** Positions make no sense where SliceLocation tells as many times more slices apart. */
 const MORE = 1.5;
 /** A distance this many times the usual one is a gap. */
@@ -17,6 +21,7 @@ const GAP_RATIO = 1.5;
 const MAX_GAPS_TOLD = 10;
 /** A usual distance this many times the slice thickness looks as if slices were missing. */
 const SPARSE_RATIO = 2;
+const UNORDERED = "neither positions nor numbers of the slices are stated; they are in the order of their names, which may be wrong";
 
 export interface Placement {
   row: Vector;
@@ -29,25 +34,36 @@ export interface Frame {
   name: string;
   height: number;
   width: number;
-  placement: Placement;
+  /** Null where the file does not say. */
+  placement: Placement | null;
   thicknessMm: number | null;
   /** Which of several at one position comes first. */
   order: number[];
   /** SliceLocation and InstanceNumber. */
   locationMm?: number | null;
   instance?: number | null;
+  traits?: Traits;
+  /** SOPInstanceUID. */
+  uid?: string;
 }
 
 export interface Stack<F extends Frame> {
   frames: F[];
-  /** Where each frame lies on the normal. */
-  alongMm: number[];
+  /** Where each frame lies on the normal; null where nothing says it. */
+  alongMm: (number | null)[];
   /** At the place of another, and left out. */
   repeats: F[];
   notes: string[];
 }
 
-/** The largest stack first. */
+/** What stands in for the position. */
+interface Order {
+  name: string;
+  along: number[];
+  inMm: boolean;
+}
+
+/** Frames whose place is known; the largest stack first. */
 export function split<F extends Frame>(frames: F[]): Stack<F>[] {
   const groups: F[][] = [];
   for (const frame of frames) {
@@ -55,21 +71,71 @@ export function split<F extends Frame>(frames: F[]): Stack<F>[] {
     if (group) group.push(frame);
     else groups.push([frame]);
   }
-  return groups.map(sorted).sort((one, other) => other.frames.length - one.frames.length);
+  return largestFirst(groups.flatMap(volumes));
+}
+
+/** Frames of one series whose places are not stated, by SliceLocation, number or name. */
+export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
+  const groups = new Map<string, F[]>();
+  for (const frame of frames) {
+    const key = `${frame.height} ${frame.width}`;
+    groups.set(key, [...(groups.get(key) ?? []), frame]);
+  }
+  return largestFirst([...groups.values()].flatMap((group) => {
+    const order = substitute(group, 1);
+    if (order) return bySubstitute(group, order, `positions of the slices are not stated; they are in the order of ${order.name}`);
+    if (group.length < FEWEST_WITHOUT_POSITIONS || areTimes(group)) {
+      return group.map((frame) => ({ frames: [frame], alongMm: [null], repeats: [], notes: [] }));
+    }
+    return bySubstitute(group, byName(group), UNORDERED);
+  }));
+}
+
+function largestFirst<F extends Frame>(stacks: Stack<F>[]): Stack<F>[] {
+  return stacks.sort((one, other) => other.frames.length - one.frames.length);
 }
 
 function isAlike(one: Frame, other: Frame): boolean {
   if (one.height !== other.height || one.width !== other.width) return false;
-  const [axes, others] = [one, other].map(({ placement: { row, column } }) => [...row, ...column]);
+  const [axes, others] = [one, other].map(({ placement }) => [...placement!.row, ...placement!.column]);
   return axes.every((part, place) => Math.abs(part - others[place]) < SAME_DIRECTION);
 }
 
-function sorted<F extends Frame>(frames: F[]): Stack<F> {
-  const { row, column } = frames[0].placement;
+function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
+  const { row, column } = frames[0].placement!;
   const normal = unit(cross(row, column));
-  const along = frames.map((frame) => dot(normal, frame.placement.position));
-  const order = substitute(frames, along);
-  const placed = frames.map((frame, place) => ({ frame, at: (order?.along ?? along)[place] }));
+  const along = frames.map(({ placement }) => dot(normal, placement!.position));
+  const order = substitute(frames, distinct(along, frames[0].thicknessMm));
+  if (!order) return stacks(frames, along);
+  return bySubstitute(frames, order, `positions of the slices make no sense; they are in the order of ${order.name}`);
+}
+
+function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string): Stack<F>[] {
+  const noted = (stack: Stack<F>) => ({ ...stack, notes: [note, ...stack.notes] });
+  if (order.inMm) return stacks(frames, order.along).map(noted);
+  // Numbers go on from one volume to the next, so all that differ are taken for volumes.
+  let found = separate(frames.map(traitsOf), frames.map(() => 0), null);
+  if (found[0].indices.length < FEWEST_WITHOUT_POSITIONS) found = [{ indices: frames.map((_, i) => i), leftOut: [], notes: [] }];
+  return found.map(({ indices, leftOut, notes }) => {
+    const chosen = [...indices].sort((one, other) => order.along[one] - order.along[other]);
+    return noted({ frames: chosen.map((i) => frames[i]), alongMm: chosen.map(() => null), repeats: leftOut.map((i) => frames[i]), notes });
+  });
+}
+
+function traitsOf(frame: Frame): Traits {
+  return frame.traits ?? new Map();
+}
+
+/** One stack for each volume, by position. */
+function stacks<F extends Frame>(frames: F[], along: number[]): Stack<F>[] {
+  return separate(frames.map(traitsOf), along, frames[0].thicknessMm).map(({ indices, leftOut, notes }) => {
+    const stack = sorted(indices.map((i) => frames[i]), indices.map((i) => along[i]), notes);
+    return { ...stack, repeats: [...stack.repeats, ...leftOut.map((i) => frames[i])] };
+  });
+}
+
+function sorted<F extends Frame>(frames: F[], along: number[], known: string[]): Stack<F> {
+  const placed = frames.map((frame, place) => ({ frame, at: along[place] }));
   placed.sort((one, other) => one.at - other.at);
   const near = samePosition(placed.map(({ at }) => at), frames[0].thicknessMm);
   const clusters: (typeof placed)[] = [];
@@ -83,36 +149,76 @@ function sorted<F extends Frame>(frames: F[]): Stack<F> {
   const repeats = clusters.flatMap((cluster) => cluster.slice(1).map(({ frame }) => frame));
   const alongMm = kept.map(({ at }) => rounded(at));
   const distances = kept.slice(1).map(({ at }, place) => at - kept[place].at);
-  const odd = order ? [`positions of the slices make no sense; they are in the order of ${order.name}`] : [];
-  const gaps = order?.name === "InstanceNumber" ? [] : spacing(distances, frames[0].thicknessMm);
-  const notes = [...odd, ...repeated(repeats.length), ...gaps];
+  const ambiguous = ambiguity(clusters.map((cluster) => cluster.map(({ frame }) => frame)));
+  const notes = [...known, ...repeated(repeats.length), ...ambiguous, ...spacing(distances, frames[0].thicknessMm)];
   return { frames: kept.map(({ frame }) => frame), alongMm, repeats, notes };
 }
 
-/** What stands in for positions that tell fewer slices apart: `_substitute` in Python. */
-function substitute(frames: Frame[], along: number[]): { name: string; along: number[] } | null {
+/** What tells more slices apart than their `places` positions do: `_substitute` in Python. */
+function substitute(frames: Frame[], places: number): Order | null {
   if (frames.length < FEWEST_WITHOUT_POSITIONS) return null;
-  const count = (values: number[]) => new Set(values.map((value) => value.toFixed(3))).size;
   const stated = (values: (number | null | undefined)[]) => values.filter((value) => typeof value === "number");
-  const distinct = count(along);
   const locations = stated(frames.map((frame) => frame.locationMm));
-  if (locations.length === frames.length && count(locations) > MORE * distinct) return { name: "SliceLocation", along: locations };
+  if (locations.length === frames.length && count(locations) > MORE * places) return { name: "SliceLocation", along: locations, inMm: true };
+  if (areTimes(frames)) return null;
   const numbers = stated(frames.map((frame) => frame.instance));
-  if (distinct > 1 || numbers.length < frames.length || count(numbers) < frames.length) return null;
-  return { name: "InstanceNumber", along: numbers };
+  if (places > 1 || numbers.length < frames.length || count(numbers) < frames.length) return null;
+  return { name: "InstanceNumber", along: numbers, inMm: false };
+}
+
+/** Whether each frame is of a time point of its own. */
+function areTimes(frames: Frame[]): boolean {
+  const times = frames.map((frame) => traitsOf(frame).get("time point")).filter((time) => time !== undefined);
+  return new Set(times).size === frames.length;
+}
+
+function byName(frames: Frame[]): Order {
+  const names = frames.map(({ name }) => name);
+  const ranked = [...names.keys()].sort((one, other) => byRank(frames[one], frames[other], true));
+  const along = names.map(() => 0);
+  ranked.forEach((index, place) => (along[index] = place));
+  return { name: "their names", along, inMm: false };
+}
+
+/** So that slice2 comes before slice10. */
+function natural(name: string): [number, string][] {
+  return [...name.matchAll(/(\d*)(\D+|$)/g)].map(([, digits, other]) => [Number(digits || -1), other]);
+}
+
+function distinct(along: number[], thicknessMm: number | null): number {
+  const within = thicknessMm !== null && Math.max(...along) - Math.min(...along) < ONE_PLACE * thicknessMm;
+  return within ? 1 : count(along);
+}
+
+function count(values: number[]): number {
+  return new Set(values.map((value) => Math.round(value * 1e3))).size;
 }
 
 /** How near to each other two slices are at one position: a hair, a tenth of a slice. `contrasts.same_position`. */
-function samePosition(sorted: number[], thickness: number | null): number {
-  const distances = Float32Array.from(sorted.slice(1), (at, place) => at - sorted[place]).sort();
+function samePosition(places: number[], thickness: number | null): number {
+  const distances = Float32Array.from(places.slice(1), (at, place) => at - places[place]).sort();
   if (distances.length === 0 || thickness === null) return SAME_POSITION_MM;
   return Math.max(SAME_POSITION_MM, NEAR * Math.min(quantile(distances, 0.9), thickness));
 }
 
-function byRank(one: Frame, other: Frame): number {
-  const differs = one.order.findIndex((number, place) => number !== other.order[place]);
+function byRank(one: Frame, other: Frame, byNameOnly = false): number {
+  const differs = byNameOnly ? -1 : one.order.findIndex((number, place) => number !== other.order[place]);
   if (differs >= 0) return one.order[differs] - other.order[differs];
-  return one.name < other.name ? -1 : 1;
+  if (!byNameOnly) return one.name < other.name ? -1 : 1;
+  const [parts, others] = [natural(one.name), natural(other.name)];
+  const at = parts.findIndex(([digits, text], place) => digits !== others[place]?.[0] || text !== others[place]?.[1]);
+  if (at < 0 || !others[at]) return parts.length - others.length;
+  return parts[at][0] - others[at][0] || (parts[at][1] < others[at][1] ? -1 : 1);
+}
+
+/** A note where nothing but their names tells slices at one position apart. */
+function ambiguity(clusters: Frame[][]): string[] {
+  const alike = clusters.filter(([first, second]) => {
+    if (!second || first.order.some((part, place) => part !== second.order[place])) return false;
+    return first.uid === undefined || first.uid === "" || first.uid !== second.uid;
+  });
+  if (alike.length < FEWEST_AMBIGUOUS) return [];
+  return ["nothing in the files tells which slices at one position belong together; several volumes may be mixed"];
 }
 
 function repeated(count: number): string[] {

@@ -1,0 +1,104 @@
+/** Files whose series UIDs say something else than all the rest of them. `tumorlens/imaging/regroup.py`, line by line. */
+import { median } from "../preprocessing";
+import type { DicomPart } from "./dicom";
+import { type Placement, split } from "./slice_ordering";
+
+const NOTE = "each slice is a series of its own by its UID; they are joined by patient, series number and position";
+const PARTS_NOTE = "the slices are of several series by their UIDs; they are joined by patient, series number and position";
+const APART_NOTE = "files of several patients or studies have this series UID; each is a series of its own";
+const FEWEST = 3;
+const FEWEST_OF_A_STUDY = 2;
+const REGULAR = 0.8;
+const SAME_DISTANCE = 0.1;
+
+type Key = string | null;
+type PlacedPart = DicomPart & { placement: Placement };
+
+export function groupBy<K, V>(values: V[], keyOf: (value: V) => K): Map<K, V[]> {
+  const groups = new Map<K, V[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    groups.set(key, [...(groups.get(key) ?? []), value]);
+  }
+  return groups;
+}
+
+/** The files of one series UID, by patient and study: a series is of one. */
+export function apart(files: DicomPart[]): DicomPart[][] {
+  const patients = groupBy(files, ({ patient }) => patient);
+  const unnamed = patients.get("") ?? [];
+  patients.delete("");
+  const [first, ...others] = patients.size ? patients.values() : [[]];
+  const parts = [[...first, ...unnamed], ...others].flatMap(byStudy);
+  return parts.length === 1 ? parts : parts.map((part) => part.map((file) => noted(file, APART_NOTE)));
+}
+
+function byStudy(files: DicomPart[]): DicomPart[][] {
+  const studies = [...groupBy(files, ({ study }) => study).values()];
+  return studies.filter((study) => study.length >= FEWEST_OF_A_STUDY).length > 1 ? studies : [files];
+}
+
+/** The series as they are, but parts of one that have fallen apart as one. */
+export function joined(series: DicomPart[][]): DicomPart[][] {
+  const shape = ({ siblings, height, width }: DicomPart) => `${siblings} ${height} ${width}`;
+  const numbered = joinedBy((file) => (file.seriesNumber === null ? null : `${shape(file)} ${file.seriesNumber}`), series);
+  return joinedBy(shape, numbered);
+}
+
+function joinedBy(keyOf: (file: DicomPart) => Key, series: DicomPart[][]): DicomPart[][] {
+  const kept: DicomPart[][] = [];
+  const groups = new Map<string, DicomPart[][]>();
+  for (const files of series) {
+    const [key, ...more] = new Set(files.map((file) => (file.depth === 1 ? keyOf(file) : null)));
+    if (more.length > 0 || key === null) kept.push(files);
+    else groups.set(key, [...(groups.get(key) ?? []), files]);
+  }
+  for (const parts of groups.values()) {
+    if (parts.length > 1 && isOneSeries(parts)) {
+      const note = parts.every((part) => part.length === 1) ? NOTE : PARTS_NOTE;
+      kept.push(parts.flat().map((file) => noted(file, note)));
+    } else {
+      kept.push(...parts);
+    }
+  }
+  return kept;
+}
+
+/** Whether they are one volume by their positions, of one study or each of one of its own. */
+function isOneSeries(parts: DicomPart[][]): boolean {
+  const files = parts.flat();
+  const studies = new Set(files.map(({ study }) => study)).size;
+  const numbers = new Set(files.map(({ seriesNumber }) => seriesNumber));
+  const isNumbered = numbers.size === 1 && !numbers.has(null);
+  if (files.length < FEWEST || !areOfOneStudy(files, studies, isNumbered)) return false;
+  if (parts.length === files.length) return areSlices(files, isNumbered && studies === 1);
+  const stacks = split(placedOf(files));
+  return isNumbered && stacks.length === 1 && stacks[0].frames.length === files.length && areSlices(files, false);
+}
+
+function areOfOneStudy(files: DicomPart[], studies: number, isNumbered: boolean): boolean {
+  if (studies === 1) return true;
+  const references = new Set(files.map(({ reference }) => reference));
+  const isOnePlace = references.size === 1 && !references.has("");
+  return studies === files.length && (isNumbered || isOnePlace);
+}
+
+function placedOf(files: DicomPart[]): PlacedPart[] {
+  return files.filter((file): file is PlacedPart => file.placement !== null);
+}
+
+/** Whether positions are regular; `unplaced` ones will do where the numbers are a study's. */
+function areSlices(files: DicomPart[], unplaced: boolean): boolean {
+  const placed = placedOf(files);
+  if (placed.length < files.length) return unplaced && placed.length === 0;
+  const [largest] = split(placed);
+  const along = largest.alongMm.filter((at) => at !== null);
+  const distances = along.slice(1).map((at, place) => at - along[place]);
+  const usual = median(distances);
+  if (!usual || largest.frames.length < FEWEST || along.length < largest.frames.length) return false;
+  return distances.filter((distance) => Math.abs(distance - usual) <= SAME_DISTANCE * usual).length >= REGULAR * distances.length;
+}
+
+function noted(file: DicomPart, note: string): DicomPart {
+  return { ...file, notes: [note, ...file.notes] };
+}

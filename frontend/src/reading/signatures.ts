@@ -1,0 +1,82 @@
+/** Formats by their first bytes. `tumorlens/imaging/signatures.py`. */
+import { Gunzip } from "fflate";
+
+export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | "bare dicom" | "nifti" | "zip" | null;
+
+const TO_NIFTI = "convert it to NIfTI (.nii.gz)";
+const TO_PNG = "save it as PNG";
+const UNPACK = "unpack it first";
+/** Where a signature begins, the signature, the format and what to do. */
+const OTHERS: [number, string, string, string][] = [
+  [0, "NRRD000", "NRRD", TO_NIFTI], [0, "CDF\x01", "MINC", TO_NIFTI], [0, "\x89HDF", "MINC 2 or other HDF5", TO_NIFTI],
+  [0, "ObjectType", "MetaImage", TO_NIFTI], [0, "NDims", "MetaImage", TO_NIFTI],
+  [0, "# === DATA DESCRIPTION FILE", "the header of Philips PAR/REC", TO_NIFTI],
+  [0, "MATLAB 5.0", "MATLAB", TO_NIFTI], [0, "\x93NUMPY", "an array of NumPy", TO_NIFTI],
+  [4, "ftyphei", "HEIC", TO_PNG], [4, "ftypmif1", "HEIC", TO_PNG], [4, "ftypavi", "AVIF", TO_PNG],
+  [0, "\0\0\0\x0cjP  ", "JPEG 2000", TO_PNG], [0, "\xff\x4f\xff\x51", "JPEG 2000", TO_PNG],
+  [0, "\xff\x0a", "JPEG XL", TO_PNG], [0, "\0\0\0\x0cJXL ", "JPEG XL", TO_PNG],
+  [0, "%PDF", "PDF", "save its pictures as PNG"], [257, "ustar", "a tar archive", UNPACK],
+  [0, "BZh", "compressed by bzip2", UNPACK], [0, "\xfd7zXZ", "compressed by xz", UNPACK],
+  [0, "\x28\xb5\x2f\xfd", "compressed by zstd", UNPACK], [0, "7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK],
+  [0, "Rar!", "a rar archive", UNPACK],
+];
+const ANALYZE = ["\x5c\x01\0\0", "\0\0\x01\x5c"];
+const ANALYZE_BYTES = 1024;
+const LARGEST_MGH_SIDE = 4096;
+const SNIFF_BYTES = 1024;
+/** A DICOM data set, or file meta information, without the preamble (PS3.10 7.1). */
+const BARE = /^(\x02\0\0\0UL\x04\0|\x02\0\x01\0OB\0\0|\x08\0[\0\x01\x05\x08\x16]\0((UL|CS|UI)|[\0-\x40]\0\0\0))/;
+
+export function words(data: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...data.subarray(start, end));
+}
+
+export function sniff(data: Uint8Array): Kind {
+  const at = (start: number, end: number) => words(data, start, end);
+  if (at(128, 132) === "DICM") return "dicom"; // the preamble may be that of a TIFF
+  if (at(0, 8) === "\x89PNG\r\n\x1a\n") return "png";
+  if (at(0, 3) === "\xff\xd8\xff") return "jpeg";
+  if (["GIF87a", "GIF89a"].includes(at(0, 6))) return "gif";
+  if (at(0, 4) === "RIFF" && at(8, 12) === "WEBP") return "webp";
+  if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(at(0, 4))) return "tiff";
+  if (at(0, 2) === "BM") return "bmp";
+  if (isNifti(data)) return "nifti";
+  if (BARE.test(at(0, 8))) return "bare dicom";
+  if (isGzip(data) && isNifti(firstInflated(data))) return "nifti";
+  return ["PK\x03\x04", "PK\x05\x06"].includes(at(0, 4)) ? "zip" : null;
+}
+
+function isNifti(data: Uint8Array): boolean {
+  return ["n+1\0", "ni1\0"].includes(words(data, 344, 348)) || ["n+2", "ni2"].includes(words(data, 4, 7));
+}
+
+function isGzip(data: Uint8Array): boolean {
+  return words(data, 0, 3) === "\x1f\x8b\x08";
+}
+
+/** What the beginning of a gzip file unfolds to; nothing where it is damaged. */
+function firstInflated(data: Uint8Array): Uint8Array {
+  const parts: number[] = [];
+  try {
+    const stream = new Gunzip((part) => parts.push(...part.subarray(0, SNIFF_BYTES)));
+    stream.push(data.subarray(0, 64 * SNIFF_BYTES));
+  } catch {
+    // What came before the damage tells.
+  }
+  return Uint8Array.from(parts.slice(0, SNIFF_BYTES));
+}
+
+/** Name a format that is not read, and what to do with it; empty for unknown ones. */
+export function otherFormat(data: Uint8Array): string {
+  const told = (name: string, advice: string) => `is ${name}, which is not read; ${advice}`;
+  for (const [at, signature, name, advice] of OTHERS) {
+    if (words(data, at, at + signature.length) === signature) return told(name, advice);
+  }
+  if (ANALYZE.includes(words(data, 0, 4)) && data.length <= ANALYZE_BYTES) return told("Analyze (a pair of .hdr and .img)", TO_NIFTI);
+  const zipped = isGzip(data);
+  const start = zipped ? firstInflated(data) : data;
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const isSide = (at: number) => view.getUint32(at) > 0 && view.getUint32(at) <= LARGEST_MGH_SIDE;
+  if (start.length >= 24 && view.getUint32(0) === 1 && [4, 8, 12].every(isSide)) return told("MGH (FreeSurfer)", TO_NIFTI);
+  return zipped ? told("compressed by gzip, and no NIfTI", UNPACK) : "";
+}

@@ -1,0 +1,71 @@
+/** How an image was taken, as far as it tells volumes of one series apart. `tumorlens/imaging/dicom/traits.py`. */
+import type { DataSet } from "dicom-parser";
+import { AGENT, COMPONENT, MAGNITUDE, type Traits } from "./contrasts";
+import { doubles, number, numbers, text, texts } from "./elements";
+
+const COMPONENTS: Record<string, string> = {
+  M: MAGNITUDE, MAGNITUDE, P: "phase", PHASE: "phase", "PHASE MAP": "phase", PHASE_MAP: "phase",
+  "VELOCITY MAP": "phase", R: "real", REAL: "real", I: "imaginary", IMAG: "imaginary", IMAGINARY: "imaginary",
+};
+const PREFIXES: Record<string, string> = { M_: MAGNITUDE, P_: "phase", R_: "real", I_: "imaginary" };
+
+/** In the order in which volumes are told apart. */
+const NUMBERS: [string, string][] = [
+  ["echo", "x00180086"], ["echo time", "x00180081"], ["b-value", "x00189087"], ["inversion time", "x00180082"],
+  ["flip angle", "x00181314"], ["repetition time", "x00180080"], ["time point", "x00200100"],
+  ["averages", "x00180083"], ["trigger time", "x00181060"], ["acquisition", "x00200012"],
+];
+const TEXTS: [string, string][] = [
+  ["sequence", "x00180024"], ["scanning sequence", "x00180020"], ["sequence variant", "x00180021"],
+  ["scan options", "x00180022"], [AGENT, "x00180010"], ["gradient", "x00189089"], ["nucleus", "x00180085"],
+  ["coil", "x00181250"], ["series number", "x00200011"], ["description", "x0008103e"], ["protocol", "x00181030"],
+  ["frame of reference", "x00200052"],
+];
+/** Elements whose numbers are binary. */
+const BINARY = new Set(["x00189087", "x00189089"]);
+const PRIVATE_B_VALUES: [string, string, string][] = [["0019", "SIEMENS MR HEADER", "0c"], ["0043", "GEMS_PARM_01", "39"]];
+/** GE adds this to some b-values. */
+const GE_OFFSET = 1e9;
+
+export function traitsOf(set: DataSet): Traits {
+  const imageType = texts(set, "x00080008").map((word) => word.toUpperCase());
+  const found: Traits = new Map();
+  const component = componentOf(text(set, "x00089208").toUpperCase(), imageType);
+  if (component) found.set(COMPONENT, component);
+  const kinds = imageType.filter((word) => !(word in COMPONENTS));
+  if (kinds.length) found.set("image type", kinds.join("\\"));
+  for (const [name, tag] of NUMBERS) {
+    const value = BINARY.has(tag) ? (doubles(set, tag)[0] ?? null) : number(set, tag);
+    if (value !== null) found.set(name, value);
+  }
+  const own = found.has("b-value") ? null : privateBValue(set);
+  if (own !== null) found.set("b-value", own);
+  for (const [name, tag] of TEXTS) {
+    const words = BINARY.has(tag) ? doubles(set, tag).map(String) : texts(set, tag);
+    if (words.length) found.set(name, words.join("\\"));
+  }
+  const [step, other] = numbers(set, "x00280030");
+  if (other !== undefined) found.set("pixel size", String(Number(step.toPrecision(3))));
+  return found;
+}
+
+function componentOf(stated: string, imageType: string[]): string | null {
+  // The first two values say whether it was computed; what is shown comes after them.
+  for (const word of [stated, ...imageType.slice(2)]) {
+    const known = COMPONENTS[word] ?? PREFIXES[word.slice(0, 2)];
+    if (known) return known;
+  }
+  return null;
+}
+
+function privateBValue(set: DataSet): number | null {
+  for (const [group, creator, element] of PRIVATE_B_VALUES) {
+    for (let block = 0x10; block <= 0xff; block++) {
+      const place = block.toString(16);
+      if (text(set, `x${group}00${place}`) !== creator) continue;
+      const value = number(set, `x${group}${place}${element}`);
+      return value === null ? null : value % GE_OFFSET;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,111 @@
+/** Series that are several volumes, fall apart or mix patients: what tests/imaging asks of Python. */
+import { describe, expect, test } from "vitest";
+import type { DicomPart } from "../src/reading/dicom";
+import { group } from "../src/reading/series";
+import { otherFormat, sniff } from "../src/reading/signatures";
+import type { Vector } from "../src/reading/vectors";
+
+const SIDE = 32;
+
+/** A slice at `z` whose pixels are all `value`, as `readDicom` gives it. */
+function slice(name: string, z: number | null, value: number, more: Partial<DicomPart> = {}): DicomPart {
+  const levels = { window: null, inverted: false, ends: 0, empty: null };
+  const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
+  return {
+    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
+    aspect: 1, facts: [], sides: null, sources: [name], places: [{ path: name, alongMm: null }], notes: [],
+    series: "1", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
+    traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,
+    order: [0], locationMm: null, instance: null, ...more,
+  };
+}
+
+const range = (count: number) => [...Array(count).keys()];
+
+/** Two volumes in one series, the second `apart` millimetres beside the first. */
+function pair(traits: [string, number | string][], apart: number): DicomPart[] {
+  return traits.flatMap(([key, value], part) => range(5).map((z) =>
+    slice(`${z}-${1 - part}`, 3 * z + part * apart, 10 * (part + 1), { traits: new Map([[key, value]]) })));
+}
+
+/** Depth, and the values that its slices hold. */
+const summary = (parts: DicomPart[]) => group(parts).map(({ depth, pixels }) => [depth, ...new Set(pixels)]);
+
+describe("volumes of one series", () => {
+  test.each([
+    ["echo time", 10, 90], ["b-value", 0, 1000], ["description", "T1", "T2"], ["component", "magnitude", "phase"],
+    ["image type", "ORIGINAL\\PRIMARY", "DERIVED\\SECONDARY"], ["time point", 1, 2], ["acquisition", 1, 2],
+  ])("%s at the same positions: one is kept", (key, first, second) => {
+    const [image] = group(pair([[key, first], [key, second]], 0.2));
+    expect([image.depth, ...new Set(image.pixels)]).toEqual([5, 10]);
+    expect(image.notes).toHaveLength(1);
+    expect(image.notes[0]).toMatch(/^5 slices with .* are left out$/);
+    expect(image.sources).toHaveLength(10);
+  });
+
+  test.each([["echo time", 10, 90], ["series number", "3", "4"], ["pixel size", "1", "2"]])("%s between each other: two", (key, first, second) => {
+    const parts = pair([[key, first], [key, second]], 1.5);
+    expect(summary(parts)).toEqual([[5, 10], [5, 20]]);
+    for (const { notes } of group(parts)) expect(notes[0]).toContain("each is a volume of its own");
+  });
+
+  test("interleaved acquisitions and one odd slice are one volume", () => {
+    expect(summary(pair([["acquisition", 1], ["acquisition", 2]], 1.5))[0][0]).toBe(10);
+    const odd = range(5).map((z) => slice(`${z}`, z * 3, 1, { traits: new Map([["echo time", z === 2 ? 90 : 10]]) }));
+    expect(summary(odd)).toEqual([[5, 1]]);
+  });
+
+  test("what nothing tells apart is noted", () => {
+    const [{ notes }] = group(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
+    expect(notes[1]).toContain("several volumes may be mixed");
+  });
+});
+
+describe("series UIDs", () => {
+  test.each([{}, { seriesNumber: null }])("each slice has one: they are joined, %o", (more) => {
+    const [image] = group(range(5).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z}`, ...more })));
+    expect(image.depth).toBe(5);
+    expect(image.notes[0]).toContain("each slice is a series of its own");
+  });
+
+  test("parts of one number are joined, irregular slices are not", () => {
+    expect(summary(range(6).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z % 2}` })))).toEqual([[6, 1]]);
+    expect(group([0, 1, 30, 70].map((z) => slice(`${z}`, z, 1, { series: `1.${z}` })))).toHaveLength(4);
+  });
+
+  test("one for two patients: they are told apart", () => {
+    const parts = range(8).map((at) => slice(`${at}`, 3 * Math.floor(at / 2), at % 2, { patient: `p${at % 2}` }));
+    expect(summary(parts)).toEqual([[4, 0], [4, 1]]);
+    expect(group(parts)[0].notes[0]).toContain("several patients or studies");
+  });
+});
+
+describe("places", () => {
+  test("a slice without one is placed by its number", () => {
+    const [image] = group(range(6).map((z) => slice(`${5 - z}`, z === 3 ? null : 3 * z, z, { instance: z + 1 })));
+    expect([...new Set(image.pixels)]).toEqual(range(6));
+    expect(image.notes).toEqual(["the slice's position is not stated; InstanceNumber tells it (in 1 of 6 slices)"]);
+  });
+
+  test("slices without any are in the order of their names", () => {
+    const [image] = group(range(12).map((z) => slice(`slice${z}`, null, z)));
+    expect([...new Set(image.pixels)]).toEqual(range(12));
+    expect(image.notes[0]).toContain("in the order of their names");
+    expect(image.places[0].alongMm).toBeNull();
+  });
+
+  test("positions in metres make no sense", () => {
+    const [image] = group(range(5).map((z) => slice(`${z}`, 0.003 * z, z, { instance: z })));
+    expect(image.depth).toBe(5);
+    expect(image.notes[0]).toContain("make no sense; they are in the order of InstanceNumber");
+  });
+});
+
+test("formats that are not read say what to do", () => {
+  const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+  expect(otherFormat(bytes("NRRD0004\n"))).toBe("is NRRD, which is not read; convert it to NIfTI (.nii.gz)");
+  expect(otherFormat(bytes("\0\0\0\x18ftypheic"))).toContain("HEIC");
+  expect(otherFormat(bytes("\x1f\x8b\x08 damaged"))).toContain("unpack it first");
+  expect(sniff(bytes("\x08\0\x05\0CS\x0a\0ISO_IR 100"))).toBe("bare dicom");
+  expect(otherFormat(bytes("hello"))).toBe("");
+});
