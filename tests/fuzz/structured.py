@@ -37,9 +37,10 @@ _RING: Final[NDArray[np.uint8]] = (
     100 + 99 * np.sin(np.hypot(*np.mgrid[-20:20, -20:20]) / 2)
 ).astype(np.uint8)  # fmt: skip
 _TEXTS: Final = (
-    b"", b"0", b"-1", b"1", b"1.5", b"nan", b"inf", b"-inf", b"1e40", b"-1e-40", b"0,0", b"1\\2", b"\\",
-    b"\\\\\\\\\\\\", b"abc", b"99999999999999999999", b"\x00", b"\xff\xfe", b" ", b"1\\0\\0\\0\\1\\0",
-    b"0\\0\\0\\0\\0\\0", b"1.2.3", b"PHASE", b"DERIVED\\PRIMARY\\P", b"20261399", b"a\nb", b"\x1b$)C", b"9" * 400,
+    b"", b"0", b"-1", b"1", b"1.5", b"nan", b"inf", b"-inf", b"1e40", b"-1e-40", b"0,0", b"1\\2",
+    b"\\", b"\\\\\\", b"abc", b"99999999999999999999", b"\x00", b"\xff\xfe", b" ",
+    b"1\\0\\0\\0\\1\\0", b"0\\0\\0\\0\\0\\0", b"1.2.3", b"PHASE", b"DERIVED\\PRIMARY\\P",
+    b"20261399", b"a\nb", b"\x1b$)C", b"9" * 400,
 )  # fmt: skip
 _VRS: Final = (
     "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OW", "PN", "SH",
@@ -283,8 +284,8 @@ def tiff(random: Random) -> bytes:
         data += struct.pack(order + "H", len(entries))
         for tag, (kind, values) in sorted(entries.items()):
             count = len(values) if random.random() < 0.97 else int(_WORDS[random.integers(18)])
-            field = struct.pack(order + ("HH" if kind == 3 else "I"),
-                                *([values[0] & 0xFFFF, 0] if kind == 3 else [values[0] & 0xFFFFFFFF]))  # fmt: skip
+            words = [values[0] & 0xFFFF, 0] if kind == 3 else [values[0] & 0xFFFFFFFF]
+            field = struct.pack(order + ("HH" if kind == 3 else "I"), *words)
             data += struct.pack(order + "HHI", tag, kind, count) + field
         link = len(data)
         data += struct.pack(order + "I", 0)
