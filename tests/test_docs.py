@@ -29,7 +29,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
     ROOT / "experiments" / "log.md",
 ]
-GROUPS = {"data", "pacs", "web"}
+GROUPS = {"data", "models", "pacs", "web"}
 
 
 def names(path: Path) -> str:
@@ -167,3 +167,12 @@ def test_records_name_no_machine() -> None:
         text = path.read_text("utf-8")
         json.loads(text)
         assert not re.search(r'"/(home|root|tmp|work|Users)/|[A-Z]:\\\\', text), path
+
+
+def test_checklists_name_every_item_once() -> None:
+    text = (ROOT / "docs" / "checklists.md").read_text("utf-8")
+    claim, tripod = text.split("## TRIPOD+AI")
+    items = [re.findall(r"^\| (\d+[a-g]?) \|", part, re.M) for part in (claim, tripod)]
+    assert items[0] == [str(number) for number in range(1, 45)]
+    assert len(items[1]) == len(set(items[1])) == 52
+    assert {int(re.sub(r"\D", "", item)) for item in items[1]} == set(range(1, 28))

@@ -1,3 +1,7 @@
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -6,7 +10,8 @@ import torch
 from tumorlens.bundle import BundleInfo, NetworkFacts, load, save
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError
-from tumorlens.inference.session import Session
+from tumorlens.inference.session import Session, open_graph
+from tumorlens.labels import CLASSES
 from tumorlens.networks.registry import ARCHITECTURES
 from tumorlens.networks.sepsenet import SepSENet
 from tumorlens.training import export
@@ -87,3 +92,30 @@ def test_file_says_nothing_of_the_machine_that_made_it(network: SepSENet) -> Non
     for trace in (b"site-packages", b".py", b"/home", b"tumorlens/training"):
         assert trace not in data
     assert data == export.to_onnx(network, SIZE)
+
+
+def test_metadata_says_what_the_file_is_and_changes_no_answer(
+    network: SepSENet, tmp_path: Path
+) -> None:
+    plain = export.to_onnx(network, SIZE)
+    info = BundleInfo(
+        name="n",
+        version="7",
+        preprocess=PreprocessConfig(image_size=SIZE),
+        network=NetworkFacts(architecture={}, parameters=1, macs=1),
+        training={},
+        metrics={},
+    )
+    described = export.with_metadata(plain, info)
+    assert export.with_metadata(described, info) == described
+    x = np.random.default_rng(0).normal(size=(1, 1, SIZE, SIZE)).astype(np.float32)
+    graphs = [open_graph(model, "graph", 1) for model in (plain, described)]
+    np.testing.assert_array_equal(*(graph.run(["logits"], {"image": x})[0] for graph in graphs))
+    stated = graphs[1].get_modelmeta().custom_metadata_map
+    assert json.loads(stated["classes"]) == list(CLASSES)
+    assert json.loads(stated["preprocess"])["image_size"] == SIZE
+    assert (stated["name"], stated["version"], stated["licence"]) == ("n", "7", info.licence)
+    bare = onnx.load_from_string(described)
+    del bare.metadata_props[:]
+    digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+    assert stated["graph_sha256"] == digest

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli.data_croissant import command as croissant_command
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
@@ -35,6 +36,7 @@ def command() -> None:
 
 
 command.add_command(split_command)
+command.add_command(croissant_command)
 
 
 @command.command(

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -25,15 +26,18 @@ class _Row:
     note: str
 
 
-@click.command(name="models")
+@click.group(name="models", invoke_without_command=True)
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
 @click.option("--image-size", type=click.IntRange(32, 1024), default=160, show_default=True)
-def command(style: str, image_size: int) -> None:
+@click.pass_context
+def command(context: click.Context, style: str, image_size: int) -> None:
     """List the bundled networks and the network architectures.
 
     Architectures are built, counted and exported with random weights, which needs the train extra
     and takes some seconds. Without the extra, only the bundled networks are listed.
     """
+    if context.invoked_subcommand is not None:
+        return
     rows = _bundles()
     if importlib.util.find_spec("torch") is None:
         note(f"architectures need an optional part: {install_command('train')}")
@@ -43,6 +47,28 @@ def command(style: str, image_size: int) -> None:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
         _print_table(rows)
+
+
+@command.command(
+    name="export",
+    short_help="Write a bundle in another layout.",
+    epilog="Example: tumorlens models export default --format huggingface --out hub/default",
+)
+@click.argument("name", metavar="NAME_OR_PATH")
+@click.option("--format", "layout", type=click.Choice(["huggingface"]), default="huggingface",
+              show_default=True, help="Layout of the folder.")  # fmt: skip
+@click.option("--out", required=True, metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False), help="New folder.")  # fmt: skip
+def export_command(name: str, layout: str, out: Path) -> None:  # noqa: ARG001 - one so far
+    """Write the bundle as a Hugging Face repository: safetensors, config.json, model card.
+
+    The folder is a bundle too: `tumorlens predict --bundle DIR` and `tumorlens train --init DIR`
+    take it as it is. Needs the train extra.
+    """
+    from tumorlens import bundle
+    from tumorlens.training import huggingface
+
+    note(f"wrote {huggingface.export(bundle.load(name), out)}")
 
 
 def _bundles() -> list[_Row]:

@@ -72,7 +72,7 @@ _HINT: Final = "sep="
 """Begins a line before the columns' names that spreadsheets write and read."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
-_INTEGERS: Final = ("width", "height")
+INTEGERS: Final = ("width", "height")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,6 +172,14 @@ def _moved(record: Record, home: Manifest, folder: Path) -> Record:
     )
 
 
+def stated_columns(path: str | Path) -> tuple[str, ...]:
+    """The columns of the manifest in ``path``, those that nothing here reads among them.
+
+    Raises ``ManifestError`` where it cannot be read or lists no image.
+    """
+    return tuple(_rows(Path(path))[0])
+
+
 def _rows(path: Path) -> Sequence[dict[str, Any]]:
     rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     if not rows:
@@ -198,7 +206,7 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     for name, column in zip(_FIELDS, COLUMNS, strict=True):
         value = row.get(column) or ""
         try:
-            values[name] = _whole(value) if name in _INTEGERS else str(value)
+            values[name] = _whole(value) if name in INTEGERS else str(value)
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error

@@ -1,11 +1,13 @@
 """From weights to ``model.onnx``, with parity between torch and onnxruntime asserted."""
 
 import copy
+import hashlib
 import io
 import logging
 import warnings
 from typing import Final, TypeVar
 
+import msgspec
 import numpy as np
 import onnx
 import torch
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS, SEQUENCE_OUTPUT
+from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS, SEQUENCE_OUTPUT, BundleInfo
 from tumorlens.errors import BundleError
 from tumorlens.networks.sepsenet import Network, NetworkOutput, SeparableBlock, SepSENet
 
@@ -100,6 +102,28 @@ def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> onnx.
         )
     assert program is not None
     return _without_build_traces(program.model_proto)
+
+
+def with_metadata(model: bytes, info: BundleInfo) -> bytes:
+    """The ONNX file ``model`` with what it is, for programs that have no ``bundle.json``.
+
+    Strings, of lists and tables JSON: name, version, classes, preprocessing, licence, intended use,
+    and the SHA-256 of the file without them. No answer changes.
+    """
+    proto = onnx.load_from_string(model)
+    del proto.metadata_props[:]
+    stated = {
+        "name": info.name,
+        "version": info.version,
+        "classes": msgspec.json.encode(info.classes.names).decode(),
+        "preprocess": msgspec.json.encode(info.preprocess).decode(),
+        "licence": info.licence,
+        "intended_use": info.intended_use,
+        "graph_sha256": hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
+    }
+    onnx.helper.set_model_props(proto, stated)
+    described: bytes = proto.SerializeToString(deterministic=True)
+    return described
 
 
 def check_parity(

@@ -28,6 +28,7 @@ from tumorlens.training.distillation import PART_FOLDER, Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.lineage import with_lineage
+from tumorlens.training.mlflow_log import mlflow_run
 from tumorlens.training.processes import Processes, join_processes, pick_device
 from tumorlens.training.start import BUNDLE_FOLDER, Start
 from tumorlens.training.trainer import Trainer, Watcher
@@ -108,18 +109,25 @@ def _train_one(
             trainer.fit(checkpoint, Watcher())
             return None
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        with Journal(out, trainer.state.epoch) as journal:
-            trainer.fit(checkpoint, _Watchers([journal, *watchers]))
-        run = _with_parents(provenance.describe_run(config, data), data, start, teachers)
-        run |= {
-            "started": started,
-            "processes": processes.count,
-            "epochs": config.epochs,
-            "best_epoch": trainer.state.best_epoch,
-            "wall_time_s": round(trainer.state.wall_time_s, 1),
-            "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
-        }
-        return _finish(out, trainer, run, options.name)
+        with Journal(out, trainer.state.epoch) as journal, mlflow_run(options.name, config) as log:
+            also = [] if log is None else [log]
+            trainer.fit(checkpoint, _Watchers([journal, *also, *watchers]))
+            run = _with_parents(provenance.describe_run(config, data), data, start, teachers)
+            run |= {"started": started, "processes": processes.count, **_facts(trainer)}
+            folder = _finish(out, trainer, run, options.name)
+            if log is not None:
+                log.finish(out)
+            return folder
+
+
+def _facts(trainer: Trainer) -> dict[str, Any]:
+    """What came of the training, for the run's record."""
+    return {
+        "epochs": trainer.config.epochs,
+        "best_epoch": trainer.state.best_epoch,
+        "wall_time_s": round(trainer.state.wall_time_s, 1),
+        "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
+    }
 
 
 def prepare_folder(out: Path, resume: bool) -> Path:
@@ -158,6 +166,7 @@ def export_bundle(
         training=training,
         metrics={},
     )
+    model = export.with_metadata(model, info)
     saved = bundle.save(folder, info, model)
     logits = Classifier(saved).logits(validation.images)
     sample = normalize(np.asarray(validation.images[:_PARITY_IMAGES]), config.preprocess)

@@ -1,0 +1,48 @@
+"""``tumorlens data croissant``: a manifest as metadata for data catalogues."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tumorlens.cli.terminal import note
+
+_STANDARD_OUTPUT = Path("-")
+
+
+@click.command(
+    name="croissant",
+    short_help="Describe a manifest for data catalogues.",
+    epilog="Example: tumorlens data croissant mine.csv --license CC-BY-4.0",
+)
+@click.argument("manifest_path", metavar="MANIFEST",
+                type=click.Path(dir_okay=False, path_type=Path))  # fmt: skip
+@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="JSON-LD to write, - for standard output; by default "
+              "MANIFEST.croissant.json beside it.")  # fmt: skip
+@click.option("--name", help="Of the set; by default the manifest's.")
+@click.option("--description", default="", help="By default images and classes are counted.")
+@click.option("--license", "licence", default="", metavar="URL_OR_SPDX",
+              help="Under which the images may be used.")  # fmt: skip
+@click.option("--url", default="", help="Where the set is published.")
+def command(
+    manifest_path: Path,
+    output: Path | None,
+    name: str | None,
+    description: str,
+    licence: str,
+    url: str,
+) -> None:
+    """Write Croissant 1.0 metadata (MLCommons) of MANIFEST: its columns, and what they mean."""
+    from tumorlens.datasets import croissant
+    from tumorlens.datasets.manifest import Manifest
+
+    about = croissant.About(name or manifest_path.stem, description, licence, url)
+    made = croissant.describe(Manifest.load(manifest_path), manifest_path, about)
+    text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    if output == _STANDARD_OUTPUT:
+        click.echo(text, nl=False)
+        return
+    output = output or manifest_path.with_name(f"{manifest_path.stem}.croissant.json")
+    output.write_text(text, encoding="utf-8")
+    note(f"wrote {output}")

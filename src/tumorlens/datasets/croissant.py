@@ -1,0 +1,134 @@
+"""A manifest as Croissant metadata (MLCommons, version 1.0): JSON-LD that data catalogues read.
+
+It describes the table and what its columns mean. The images stay where they are, and the file
+states nothing that the manifest does not: licence, address and description are given by whoever
+publishes the set. http://docs.mlcommons.org/croissant/docs/croissant-spec.html
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from tumorlens.datasets.manifest import INTEGERS, Manifest, stated_columns
+
+CONFORMS_TO: Final = "http://mlcommons.org/croissant/1.0"
+_CONTEXT: Final[dict[str, Any]] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""That of the specification."""
+_DESCRIPTIONS: Final = {
+    "path": "The image's file, relative to the manifest.",
+    "class": "What the image shows.",
+    "split": "The folder that the image came in: training, testing or empty.",
+    "sha256": "Of the file's bytes.",
+    "pixel_sha256": "Of the decoded pixels; empty where the file cannot be decoded.",
+    "width": "Pixels in a row.",
+    "height": "Rows of pixels.",
+    "mode": "How the pixels are stored.",
+    "group": "Patient, or cluster of images that may be of one patient; never split it.",
+    "source": "The collection that the image is from.",
+    "family": "Sources that may share patients.",
+    "sequence": "The MR sequence, where it is known.",
+    "plane": "The orientation of the slice, where it is known.",
+    "mask": "An outline of the tumour, relative to the manifest.",
+    "patient": "The patient, where it is known.",
+    "source_class": "The class that the source states, where it is another.",
+    "skull_stripped": "1 where only the brain is shown, 0 where the head is.",
+    "orientation": "How the image lies relative to its mask.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class About:
+    """What a manifest does not say of its set; empty: left out."""
+
+    name: str
+    description: str = ""
+    licence: str = ""
+    """An address, or an SPDX identifier."""
+    url: str = ""
+
+
+def describe(manifest: Manifest, file: Path, about: About) -> dict[str, Any]:
+    """The JSON-LD of the manifest in ``file``, to lie beside it."""
+    table = "manifest"
+    parquet = file.suffix == ".parquet"
+    stated = {"license": about.licence, "url": about.url}
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": about.name,
+        "description": about.description or _summary(manifest),
+        "conformsTo": CONFORMS_TO,
+        **{key: value for key, value in stated.items() if value},
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": table,
+                "name": file.name,
+                "contentUrl": file.name,
+                "encodingFormat": "application/x-parquet" if parquet else "text/csv",
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            }
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "images",
+                "name": "images",
+                "description": "One record for each image.",
+                "key": {"@id": "images/path"},
+                "field": [_field(name, table) for name in stated_columns(file)],
+            }
+        ],
+    }
+
+
+def _field(name: str, table: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"images/{name}",
+        "name": name,
+        "description": _DESCRIPTIONS.get(name, name.replace("_", " ")),
+        "dataType": "sc:Integer" if name in INTEGERS else "sc:Text",
+        "source": {"fileObject": {"@id": table}, "extract": {"column": name}},
+    }
+
+
+def _summary(manifest: Manifest) -> str:
+    labels = sorted({record.label for record in manifest})
+    return f"{len(manifest):,} images of {len(labels)} classes: {', '.join(labels)}."
