@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -5,12 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from tumorlens import bundle
-from tumorlens.cli import calibrate
+from tumorlens.cli import calibrate, data
 from tumorlens.cli.train import command
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo import phantoms
-from tumorlens.errors import ManifestError, RecipeError
+from tumorlens.errors import CheckpointError, ManifestError, RecipeError, SplitError
 
 
 def _train(*arguments: str) -> None:
@@ -83,6 +84,40 @@ def test_from_teachers_to_a_calibrated_bundle(tmp_path: Path) -> None:
     named = [teacher["model_sha256"] for teacher in info.training["teachers"]]
     parts = [bundle.load(teachers / f"part-{k}" / "bundle").sha256 for k in range(2)]
     assert named == parts
+
+
+def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None:
+    """From a manifest and nothing else; begun again, what is finished stays."""
+    listed = phantoms.write_phantoms(tmp_path / "phantoms", 4, seed=13)
+    split = listed.with_name("own.csv")
+    CliRunner().invoke(
+        data.command, ["split", str(listed), "--kfold", "3", "--output", str(split)],
+        catch_exceptions=False, standalone_mode=False,
+    )  # fmt: skip
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'model = "nano"\nepochs = 1\nbatch_size = 8\n[preprocess]\nimage_size = 64\n', "utf-8"
+    )
+    out = tmp_path / "cv"
+    same = [str(recipe), "--data", str(listed), "--split", "own", "--threads", "1",
+            "--cache", str(tmp_path / "cache"), "--out", str(out)]  # fmt: skip
+    with pytest.raises(SplitError, match="name one, as in own:0, or train all"):
+        _train(*same)
+    with pytest.raises(SplitError, match="is not in folds"):
+        _train(*same[:4], "own:0", *same[5:], "--kfold")
+    _train(*same[:4], "own:1", *same[5:-1], str(out / "fold-1"))
+    with pytest.raises(CheckpointError, match="already contains a run"):
+        _train(*same[:-1], str(out), "--kfold", "--name", "mine")
+    before = bundle.load(out / "fold-1" / "bundle")
+    _train(*same, "--kfold", "--resume", "--name", "mine")
+    assert bundle.load(out / "fold-1" / "bundle").info == before.info
+    names = [bundle.load(out / f"fold-{k}" / "bundle").info.name for k in range(3)]
+    assert names == ["mine-0", "model", "mine-2"]
+    record = json.loads((out / "report" / "evaluation.json").read_text("utf-8"))
+    assert record["n"] == len(Manifest.load(listed))
+    over = record["accuracy_over_folds"]
+    assert over["low"] <= over["mean"] <= over["high"]
+    assert record["quotable"] is True
 
 
 @pytest.mark.parametrize(

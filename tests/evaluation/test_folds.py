@@ -71,6 +71,7 @@ def test_every_image_is_scored_once_by_the_bundle_that_did_not_see_it(
     assert sum(row.images for row in by_fold.rows) == len(phantom_set)
     right = np.array(by_fold.accuracies) @ [row.images for row in by_fold.rows]
     assert found.estimates["accuracy"].value == pytest.approx(right / len(phantom_set))
+    assert by_fold.means["accuracy"].value == pytest.approx(np.mean(by_fold.accuracies))
     assert {len(control.predicted) for control in found.controls} == {len(phantom_set)}
 
 
@@ -84,7 +85,9 @@ def test_the_record_names_every_bundle(
     assert [r["name"] for r in record["folds"]] == ["fold-0", "fold-1", "fold-2"]
     assert record["quotable"] is True
     assert record["warnings"] == []
-    assert set(record["accuracy_over_folds"]) == {"mean", "deviation"}
+    over = record["accuracy_over_folds"]
+    assert set(over) == {"mean", "low", "high", "deviation"}
+    assert over["low"] <= over["mean"] <= over["high"]
     header = predictions_csv(found).decode().splitlines()[0]
     assert header.endswith(",fold")
 

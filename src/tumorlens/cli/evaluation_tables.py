@@ -117,9 +117,10 @@ def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> 
         rates = (show(metric, row.estimates[metric]) for metric in shown)
         table.add_row(row.value, f"{row.images} ({row.groups})", *rates)
     if breakdown.field == "fold":
-        spread = f"mean {100 * breakdown.mean:.2f}%, sd {100 * breakdown.deviation:.2f}"
         table.add_section()
-        table.add_row("all folds", "", spread)
+        means = (show(metric, breakdown.means[metric]) for metric in metrics.RATES)
+        table.add_row("mean over folds", "", *means)
+        table.add_row("its standard deviation", "", f"{100 * breakdown.deviation:.2f} points")
     return table
 
 

@@ -1,10 +1,11 @@
 """``tumorlens train``: from a recipe to a bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from tumorlens.cli.terminal import is_quiet
+from tumorlens.cli.terminal import is_quiet, note
 from tumorlens.errors import MissingExtraError
 
 
@@ -17,6 +18,9 @@ from tumorlens.errors import MissingExtraError
     help="Split by name (folder, clean, clean-cv:K, patient-cv:K) or file, here or beside the "
     "manifest.",
 )
+@click.option("--kfold", is_flag=True,
+              help="SPLIT is in folds: train on each, and score all images by the networks that "
+              "did not see them, in OUT/report.")  # fmt: skip
 @click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
               metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
               "`extra_share` of each batch: the train part of SPLIT, or `all`.")  # fmt: skip
@@ -48,6 +52,7 @@ def command(
     recipe: Path,
     data: Path,
     split: str,
+    kfold: bool,
     extras: tuple[tuple[Path, str], ...],
     hold_out: tuple[str, ...],
     out: Path,
@@ -67,6 +72,10 @@ def command(
     RECIPE is a TOML file, or the name of a bundled one (default, teacher, folder, paper...). A
     run that was killed goes on with --resume and ends with the same weights. For several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
+
+    With --kfold there is a bundle for each fold, OUT/fold-K/bundle, and the report is that of
+    `tumorlens evaluate`: rates by fold, their mean, and all images pooled, with intervals over
+    groups.
     """
     try:
         import torch  # noqa: F401 - only to see whether the extra is there
@@ -77,6 +86,7 @@ def command(
     from tumorlens.config import TrainConfig, recipe_path
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
+    from tumorlens.training.cross_validation import train_folds
     from tumorlens.training.data import Extra, TrainingData
     from tumorlens.training.progress import EpochBar
     from tumorlens.training.runner import RunOptions, train
@@ -99,7 +109,30 @@ def command(
         hold_out,
         allow_partial,
     )
-    with EpochBar(config.epochs, quiet=is_quiet()) as bar:
-        folder = train(config, chosen, out, options, [bar])
+
+    def bar(fold: int | None = None) -> EpochBar:
+        if fold is not None:
+            note(f"fold {fold}")
+        return EpochBar(config.epochs, quiet=is_quiet())
+
+    if kfold:
+        if made := train_folds(config, chosen, out, options, bar):
+            _evaluate(made, data, split, out / "report")
+        return
+    with bar() as watcher:
+        folder = train(config, chosen, out, options, [watcher])
     if folder is not None:
         click.echo(f"bundle: {folder}")
+
+
+def _evaluate(bundles: Sequence[Path], data: Path, split: str, report: Path) -> None:
+    """Pool the folds' answers, as `tumorlens evaluate` does."""
+    from tumorlens.cli import evaluate
+
+    click.get_current_context().invoke(
+        evaluate.command,
+        bundles=tuple(map(str, bundles)),
+        data=(data,),
+        split_name=split,
+        report=report,
+    )

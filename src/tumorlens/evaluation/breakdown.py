@@ -74,6 +74,9 @@ class Breakdown:
 
     field: str
     rows: tuple[Row, ...]
+    means: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    """Of folds: the unweighted mean of the rows, keyed by ``metrics.RATES``; intervals over the
+    groups of all folds."""
 
     @property
     def title(self) -> str:
@@ -114,10 +117,31 @@ def breakdowns(
     if columns["family"] == columns["source"]:
         del columns["family"]
     return tuple(
-        Breakdown(field, _rows(values, answered, sampling))
+        Breakdown(
+            field,
+            _rows(values, answered, sampling),
+            _means(values, answered, sampling) if field == FOLD else {},
+        )
         for field, values in columns.items()
         if len(set(values)) > 1
     )
+
+
+def _means(values: Sequence[str], answered: Answered, sampling: Sampling) -> dict[str, Estimate]:
+    """The mean over ``values`` (N,) of each rate."""
+    names = np.array(values)
+    members = [names == value for value in sorted(set(values))]
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        rates = [
+            metrics.rates(answered.labels[some], answered.predicted[some], weights[:, some])
+            for some in members
+        ]
+        mean: NDArray[np.float64] = np.mean(rates, axis=0)
+        return mean
+
+    estimates = resampling.bootstrap(statistic, answered.groups, sampling)
+    return dict(zip(metrics.RATES, estimates, strict=True))
 
 
 def as_dict(breakdown: Breakdown) -> dict[str, Any]:

@@ -44,8 +44,14 @@ class EvaluationPlan:
 
 def is_cross_validation(split: Split) -> bool:
     """Whether ``split`` has folds, and no part for testing."""
+    return bool(fold_numbers(split))
+
+
+def fold_numbers(split: Split) -> list[int]:
+    """Numbers of the folds of ``split``, ascending; none where it has a part for testing."""
     parts = {row.part for row in split.rows}
-    return TEST not in parts and any(part.startswith(_FOLD) for part in parts)
+    named = () if TEST in parts else parts
+    return sorted(int(part.removeprefix(_FOLD)) for part in named if part.startswith(_FOLD))
 
 
 def cross_validation(
@@ -56,8 +62,7 @@ def cross_validation(
     By the hash of the split in the bundle's record, so that ``clean`` is fold 0 of ``clean-cv``.
     Raises ``EvaluationError`` where a bundle is of no fold, or two are of the same.
     """
-    rows = {row.part for row in split.rows if row.part.startswith(_FOLD)}
-    folds = sorted(int(part.removeprefix(_FOLD)) for part in rows)
+    folds = fold_numbers(split)
     by_hash = {of_fold.info.sha256: (k, of_fold) for k in folds for of_fold in [split.fold(k)]}
     matched: dict[int, Fold] = {}
     for classifier in classifiers:

@@ -98,7 +98,8 @@ class Setting:
 
     def training_overlap(self, evaluation: Evaluation) -> TrainingOverlap:
         """Return what the bundles have seen of the images; of several, what one saw most."""
-        found = [self._training_overlap(one, evaluation) for one in self.bundles]
+        pairs = zip(self.bundles, self.fold_names, strict=True)
+        found = [self._training_overlap(one, name, evaluation) for one, name in pairs]
         return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
 
     def warnings(self, evaluation: Evaluation) -> list[EvaluationWarning]:
@@ -113,14 +114,19 @@ class Setting:
             )
         return found
 
-    def _training_overlap(self, one: Bundle, evaluation: Evaluation) -> TrainingOverlap:
+    def _training_overlap(self, one: Bundle, fold: str, evaluation: Evaluation) -> TrainingOverlap:
         split, training = self.split, one.info.training
         if self.protocol_name:
             return TrainingOverlap(split.name, split.sha256, True, checked=True)
         if any(self.fold_names):
             # That each bundle is of its fold was checked by hash when they were matched.
             split = msgspec.structs.replace(split, sha256=training["split"]["sha256"])
-        return training_overlap(training, split, evaluation.records, self.data_sha256)
+        scored = [
+            record
+            for record, name in zip(evaluation.records, evaluation.folds, strict=True)
+            if name == fold
+        ]
+        return training_overlap(training, split, scored, self.data_sha256)
 
 
 def to_json(
@@ -294,7 +300,13 @@ def _folds(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     by_fold = next((b for b in evaluation.breakdowns if b.field == breakdown.FOLD), None)
     summary = None
     if by_fold is not None:
-        summary = {"mean": round(by_fold.mean, 6), "deviation": round(by_fold.deviation, 6)}
+        mean = rounded(by_fold.means["accuracy"])
+        summary = {
+            "mean": round(by_fold.mean, 6),
+            "low": mean["low"],
+            "high": mean["high"],
+            "deviation": round(by_fold.deviation, 6),
+        }
     bundles = [
         {"fold": name, "name": one.info.name, "model_sha256": one.sha256}
         for name, one in zip(setting.fold_names, setting.bundles, strict=True)

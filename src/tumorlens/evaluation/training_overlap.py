@@ -219,13 +219,13 @@ def training_overlap(
     if not sha256:
         return TrainingOverlap(name, sha256, None)
     claims = [(name, sha256), *map(named_split, extra)]
-    if lists_images(training):
-        same = any(claim[1] == split.sha256 for claim in claims)
+    same = any(claim[1] == split.sha256 for claim in claims)
+    # Of a split whose groups cross by design, `find_overlap` tells how many images do.
+    if lists_images(training) and (split.disjoint or not same):
         return _by_images(training, TrainingOverlap(name, sha256, not same), records, data_sha256)
     others = [claim for claim in claims if claim[1] != split.sha256]
     listed = [(claim, shipped) for claim in others for shipped in [shipped_as(claim)] if shipped]
     whole = [str(one.get("data_sha256")) for one in extra if not named_split(one)[1]]
-    same = len(others) < len(claims)
     if data_sha256 in whole:
         every = len({group_of(record) for record in records})
         return TrainingOverlap(name, sha256, not same, len(records), every)

@@ -15,6 +15,7 @@ from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split
 from tumorlens.errors import SplitError
+from tumorlens.evaluation.folds import fold_numbers
 from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.labels import ClassSet, class_set
 from tumorlens.training.images import ImageSet, balanced_weights, kind_log_priors, usable
@@ -193,8 +194,16 @@ class TrainingData:
         if wanted == TRAIN:
             chosen = [i for i in chosen if self._trains(self.manifest.records[i])]
         if not chosen:
-            raise SplitError(f"split {self.split.info.name} has no image for {wanted}")
+            raise SplitError(
+                f"split {self.split.info.name} has no image for {wanted}{self._fold_hint()}"
+            )
         return chosen
+
+    def _fold_hint(self) -> str:
+        name = self.split.info.name
+        if not fold_numbers(self.split):
+            return ""
+        return f"; it is in folds: name one, as in {name}:0, or train all of them with --kfold"
 
     def _extra_parts(self) -> list[tuple[Extra, list[int]]]:
         return [
