@@ -16,6 +16,9 @@ from tumorlens.labels import ClassSet
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
+Device = Literal["auto", "cpu", "cuda"]
+"""Where a network runs; ``auto``: on a GPU where there is one that can be used."""
+DEVICES: Final[tuple[Device, ...]] = get_args(Device)
 _UNKNOWN_KEY: Final = re.compile("unknown field `(.+?)`")
 
 

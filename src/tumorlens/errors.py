@@ -186,6 +186,12 @@ class AddressError(TumorlensError):
         return cls(f"cannot listen on port {port} of {host} ({error.strerror})")
 
 
+class DeviceError(TumorlensError):
+    """A GPU was asked for, and there is none that can be used."""
+
+    kind = "device"
+
+
 class MissingExtraError(TumorlensError):
     """An optional dependency is not installed; the message names the extra."""
 

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tumorlens import bundle
-from tumorlens.errors import BundleError
+from tumorlens.errors import BundleError, DeviceError
 from tumorlens.inference.session import Session
+
+GPU = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,16 @@ def test_an_answer_that_is_not_finite(
     broken = Session(bundle.save(tmp_path / "broken", info, tiny_onnx(scale=float("inf"))))
     with pytest.raises(BundleError, match="not finite"):
         broken.run(np.ones((1, 1, 64, 64), dtype=np.float32))
+
+
+@pytest.mark.skipif(GPU, reason="this onnxruntime is the GPU package")
+def test_a_gpu_that_is_not_there_is_one_clear_line(tiny_bundle: Path) -> None:
+    with pytest.raises(DeviceError, match=r"GPU package .* --device cpu") as caught:
+        Session(bundle.load(tiny_bundle), device="cuda")
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_answers_as_the_cpu(tiny_bundle: Path, session: Session) -> None:
+    images = np.random.default_rng(3).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    found = Session(bundle.load(tiny_bundle), device="auto").run(images).logits
+    np.testing.assert_allclose(found, session.run(images).logits, atol=1e-4)

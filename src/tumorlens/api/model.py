@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tumorlens.api.answers import Answer, Answers
 from tumorlens.bundle import BundleInfo
+from tumorlens.config import Device
 from tumorlens.errors import InputError
 from tumorlens.imaging import finder, reader
 from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
@@ -156,13 +157,16 @@ class Model:
             yield self._failed(path, error)
 
 
-def load(name_or_path: str | Path = "default", *, threads: int | None = None) -> Model:
+def load(
+    name_or_path: str | Path = "default", *, threads: int | None = None, device: Device = "auto"
+) -> Model:
     """Load a bundled network (``default``, ``folder``) or a bundle folder, ready to predict.
 
     ``threads`` is the number of CPU threads a forward pass may use; None lets the runtime choose.
-    Raises ``errors.BundleError``.
+    ``device`` is ``auto`` (a GPU where onnxruntime's GPU package can use one), ``cpu`` or ``cuda``.
+    Raises ``errors.BundleError``, ``errors.DeviceError``.
     """
-    return Model(Classifier.load(name_or_path, threads))
+    return Model(Classifier.load(name_or_path, threads, device))
 
 
 class _Origin:

@@ -9,7 +9,7 @@ import msgspec
 from tumorlens.api.data import Data, has_folders, manifest_of, split_of
 from tumorlens.api.data import split as new_split
 from tumorlens.api.model import Model, load
-from tumorlens.config import TrainConfig, recipe_path
+from tumorlens.config import Device, TrainConfig, recipe_path
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import MissingExtraError
 
@@ -30,6 +30,7 @@ def train(
     seed: int | None = None,
     name: str = "model",
     threads: int | None = None,
+    device: Device = "auto",
     group_from: str | None = None,
     init: str | Path | None = None,
     resume: bool = False,
@@ -62,7 +63,7 @@ def train(
         split = new_split(manifest, folders=as_they_are, seed=config.seed, name=folder.name)
         split.save(folder / SPLIT_FILE)
     start = None if init is None else Path(init)
-    options = RunOptions(name=name, resume=resume, threads=threads, init=start)
+    options = RunOptions(name=name, resume=resume, threads=threads, device=device, init=start)
     parts = split_of(split, data)
     with EpochBar(config.epochs, quiet=not progress) as bar:
         watchers: list[Watcher] = [bar]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli.device import device_option
 from tumorlens.cli.terminal import progress_console
 
 if TYPE_CHECKING:
+    from tumorlens.config import Device
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation.corruptions.run import Corruptions
     from tumorlens.evaluation.folds import EvaluationPlan
@@ -59,6 +61,7 @@ _NamedProgress = Callable[[str], Callable[[int, int], None]]
 @click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
               help="Bootstrap resamples of groups for the intervals.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed.")
+@device_option
 def command(
     bundles: tuple[str, ...],
     data: tuple[Path, ...],
@@ -73,6 +76,7 @@ def command(
     reference: str | None,
     resamples: int,
     seed: int,
+    device: "Device",
 ) -> None:
     """Score BUNDLE (the name of a bundled network, or a folder) on one part of a split.
 
@@ -96,7 +100,7 @@ def command(
         raise click.UsageError("--reference requires --corruptions")
     if probe_with and not with_probes:
         raise click.UsageError("--probe-with requires --probes")
-    classifiers = [Classifier(boxes.load(name), answer_all=True) for name in bundles]
+    classifiers = [Classifier(boxes.load(name), answer_all=True, device=device) for name in bundles]
     if with_probes and any(one.classes != BRAIN_TUMORS for one in classifiers):
         raise click.UsageError("--probes are for bundles of the four classes")
     manifest = join([Manifest.load(path) for path in data])

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli.device import device_option
 from tumorlens.cli.extras import Extras
 from tumorlens.cli.terminal import detail, error, note, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
@@ -18,6 +19,7 @@ from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
 
 if TYPE_CHECKING:
+    from tumorlens.config import Device
     from tumorlens.imaging.finder import Found
     from tumorlens.imaging.input import Input
     from tumorlens.inference.classifier import Classifier
@@ -48,6 +50,7 @@ _PROGRESS_FROM = 16
               help="Pictures in one forward pass.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024),
               help="Threads of a forward pass. Default: as many as there are cores.")  # fmt: skip
+@device_option
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
@@ -66,6 +69,7 @@ def command(
     one_study: bool,
     batch_size: int,
     threads: int | None,
+    device: "Device",
     heatmaps: Path | None,
     html: Path | None,
     dicom: Path | None,
@@ -86,7 +90,7 @@ def command(
     output = None if output == _STANDARD_OUTPUT else output
     _check_output(output, "--output")
     _check_output(html, "--html")
-    classifier = Classifier.load(bundle_name, threads)
+    classifier = Classifier.load(bundle_name, threads, device)
     _note_use(classifier)
     found = finder.find_all(paths)
     _check_apart(found, {"--output": output, "--html": html})

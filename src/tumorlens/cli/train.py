@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli.device import device_option
 from tumorlens.cli.terminal import is_quiet, note
 from tumorlens.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from tumorlens.config import Device
 
 
 @click.command(name="train")
@@ -46,6 +51,7 @@ from tumorlens.errors import MissingExtraError
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: all cores.")
+@device_option
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
 @click.option("--allow-partial", is_flag=True, help="Accept a manifest that lacks listed images.")
 def command(
@@ -64,6 +70,7 @@ def command(
     epochs: int | None,
     name: str,
     threads: int | None,
+    device: "Device",
     cache: Path | None,
     allow_partial: bool,
 ) -> None:
@@ -96,7 +103,7 @@ def command(
     config = msgspec.structs.replace(config, **changes)
     options = RunOptions(
         name=name, resume=resume, cache_folder=cache, threads=threads, init=init,
-        teacher=teacher,
+        teacher=teacher, device=device,
     )  # fmt: skip
     parts = splits.load(split, data.parent)
     chosen = TrainingData(
@@ -117,7 +124,7 @@ def command(
 
     if kfold:
         if made := train_folds(config, chosen, out, options, bar):
-            _evaluate(made, data, split, out / "report")
+            _evaluate(made, data, split, out / "report", device)
         return
     with bar() as watcher:
         folder = train(config, chosen, out, options, [watcher])
@@ -125,7 +132,9 @@ def command(
         click.echo(f"bundle: {folder}")
 
 
-def _evaluate(bundles: Sequence[Path], data: Path, split: str, report: Path) -> None:
+def _evaluate(
+    bundles: Sequence[Path], data: Path, split: str, report: Path, device: "Device"
+) -> None:
     """Pool the folds' answers, as `tumorlens evaluate` does."""
     from tumorlens.cli import evaluate
 
@@ -135,4 +144,5 @@ def _evaluate(bundles: Sequence[Path], data: Path, split: str, report: Path) -> 
         data=(data,),
         split_name=split,
         report=report,
+        device=device,
     )

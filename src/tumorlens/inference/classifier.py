@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tumorlens import bundle as bundles
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule, WholeKind
+from tumorlens.config import Device
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
@@ -120,12 +121,18 @@ class Classifier:
     """
 
     def __init__(
-        self, bundle: Bundle, threads: int | None = None, *, answer_all: bool = False
+        self,
+        bundle: Bundle,
+        threads: int | None = None,
+        *,
+        answer_all: bool = False,
+        device: Device = "cpu",
     ) -> None:
         """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
 
         With ``answer_all`` every picture is classified, however unsure, and whatever it is: to
-        measure the network.
+        measure the network. ``device`` is where the network runs; ``DeviceError`` where there is
+        none such.
         """
         self.bundle = bundle
         self.classes: ClassSet = bundle.info.classes
@@ -138,20 +145,21 @@ class Classifier:
             classes=None if self.classes == BRAIN_TUMORS else self.classes,
         )
         self._threads = threads
-        self._session = Session(bundle, threads)
+        self._session = Session(bundle, threads, device)
         self._answer_all = answer_all
-        self._gate = None if answer_all else gate.of_bundle(bundle, threads)
+        self._gate = None if answer_all else gate.of_bundle(bundle, threads, device)
 
     @classmethod
     def load(
         cls,
         name_or_path: str | Path = "default",
         threads: int | None = None,
+        device: Device = "cpu",
         *,
         answer_all: bool = False,
     ) -> Self:
-        """Of a bundled network's name or a bundle folder; raise ``BundleError``."""
-        return cls(bundles.load(name_or_path), threads, answer_all=answer_all)
+        """Of a bundled network's name or a bundle folder; raise ``BundleError``, ``DeviceError``."""
+        return cls(bundles.load(name_or_path), threads, answer_all=answer_all, device=device)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tumorlens import preprocessing
 from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
+from tumorlens.config import Device
 from tumorlens.errors import BundleError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.session import open_graph, run_singly
@@ -16,13 +17,20 @@ REFUSAL: Final = "does not look like a slice of brain MRI"
 
 
 class Gate:
-    """``gate.onnx``, ready to run on the CPU. Safe to share between threads."""
+    """``gate.onnx``, ready to run. Safe to share between threads."""
 
-    def __init__(self, facts: GateFacts, model: bytes, name: str, threads: int | None = None):
+    def __init__(
+        self,
+        facts: GateFacts,
+        model: bytes,
+        name: str,
+        threads: int | None = None,
+        device: Device = "cpu",
+    ):
         """Build the graph; raise ``BundleError`` where it cannot be used."""
         self.facts = facts
         self._name = f"bundle {name}: {GATE_FILE}"
-        self._session = open_graph(model, self._name, threads)
+        self._session = open_graph(model, self._name, threads, device)
         inputs = [node.name for node in self._session.get_inputs()]
         outputs = [node.name for node in self._session.get_outputs()]
         if inputs != [INPUT] or outputs != [GATE_OUTPUT]:
@@ -61,8 +69,8 @@ class Gate:
         return ["" if score >= self.facts.threshold else REFUSAL for score in self.scores(pictures)]
 
 
-def of_bundle(bundle: Bundle, threads: int | None = None) -> Gate | None:
+def of_bundle(bundle: Bundle, threads: int | None = None, device: Device = "cpu") -> Gate | None:
     """The gate of ``bundle``; None where it has none."""
     if bundle.info.gate is None or bundle.gate is None:
         return None
-    return Gate(bundle.info.gate, bundle.gate, bundle.info.name, threads)
+    return Gate(bundle.info.gate, bundle.gate, bundle.info.name, threads, device)

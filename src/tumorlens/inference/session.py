@@ -23,10 +23,14 @@ from tumorlens.bundle import (
     OUTPUTS,
     Bundle,
 )
-from tumorlens.errors import BundleError
+from tumorlens.config import Device
+from tumorlens.errors import BundleError, DeviceError
 from tumorlens.text import first_line
 
 _ERRORS_ONLY: Final = 3
+_NOTHING: Final = 4
+_GPU: Final = "CUDAExecutionProvider"
+_CPU: Final = "CPUExecutionProvider"
 # Where a program imported onnxruntime before us, this still ends what goes beyond its start.
 onnxruntime.disable_telemetry_events()
 
@@ -46,22 +50,40 @@ class Outputs(NamedTuple):
     """(N, 5): logits of ``labels.SEQUENCES``; of bundles that tell the sequence."""
 
 
-def open_graph(model: bytes, name: str, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Build an ONNX graph for the CPU; raise ``BundleError``, which begins with ``name``.
+def open_graph(
+    model: bytes, name: str, threads: int | None = None, device: Device = "cpu"
+) -> onnxruntime.InferenceSession:
+    """Build an ONNX graph; raise ``BundleError``, which begins with ``name``.
 
-    ``threads`` a forward pass may use, None lets the runtime choose.
+    ``threads`` a forward pass may use, None lets the runtime choose. Raises ``DeviceError`` where
+    ``device`` is ``cuda`` and there is no GPU that the runtime can use.
     """
+    gpu = device != "cpu" and _GPU in onnxruntime.get_available_providers()
+    if device == "cuda" and not gpu:
+        raise DeviceError(
+            "this onnxruntime knows no GPU: install its GPU package (pip uninstall onnxruntime; "
+            "pip install onnxruntime-gpu), or choose --device cpu"
+        )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    # Of a GPU that is not there, the runtime would write pages of its own.
+    options.log_severity_level = _NOTHING if gpu else _ERRORS_ONLY
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
     # Idle workers would otherwise spin on the cores that decode the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # TF32 rounds to ten bits: answers would differ visibly from those of the CPU.
+    providers = [(_GPU, {"use_tf32": "0"}), _CPU] if gpu else [_CPU]
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # the runtime's errors share no base but Exception
         raise BundleError(f"{name} cannot be used ({first_line(error)})") from error
+    if device == "cuda" and _GPU not in session.get_providers():
+        raise DeviceError(
+            "onnxruntime cannot use the GPU: is there one, with a driver and the CUDA libraries "
+            "that this onnxruntime-gpu needs? Else choose --device cpu"
+        )
+    return session
 
 
 def run_singly(
@@ -75,15 +97,18 @@ def run_singly(
 
 
 class Session:
-    """The graph of a bundle, ready to run on the CPU. Safe to share between threads."""
+    """The graph of a bundle, ready to run. Safe to share between threads."""
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, device: Device = "cpu") -> None:
         """Build the graph; ``threads`` a forward pass may use, None lets the runtime choose.
 
-        Raises ``BundleError`` where the file is no ONNX graph or not one with our names.
+        Raises ``BundleError`` where the file is no ONNX graph or not one with our names,
+        ``DeviceError`` where there is no such ``device``.
         """
         self._name = bundle.info.name
-        self._session = open_graph(bundle.model, f"bundle {self._name}: {MODEL_FILE}", threads)
+        self._session = open_graph(
+            bundle.model, f"bundle {self._name}: {MODEL_FILE}", threads, device
+        )
         self._outputs = self._check_names()
         self._check_input(bundle.info.preprocess.image_size)
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from tumorlens.config import Device
+from tumorlens.errors import DeviceError
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -22,13 +25,13 @@ class Processes:
 
 
 @contextmanager
-def join_processes() -> Iterator[Processes]:
+def join_processes(choice: Device = "auto") -> Iterator[Processes]:
     """Join the group that ``torchrun`` describes in the environment; alone without it."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes()
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    backend = "nccl" if _on_gpu(choice) else "gloo"
     torch.distributed.init_process_group(backend)
     try:
         yield Processes(torch.distributed.get_rank(), count)
@@ -36,10 +39,23 @@ def join_processes() -> Iterator[Processes]:
         torch.distributed.destroy_process_group()
 
 
-def pick_device() -> torch.device:
-    """The CUDA device of this process where there is one, else the CPU."""
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-        return device
-    return torch.device("cpu")
+def pick_device(choice: Device = "auto") -> torch.device:
+    """The CUDA device of this process where there is one and ``choice`` allows it, else the CPU.
+
+    Raises ``DeviceError`` where ``choice`` is ``cuda`` and there is none.
+    """
+    if not _on_gpu(choice):
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def _on_gpu(choice: Device) -> bool:
+    found = torch.cuda.is_available()
+    if choice == "cuda" and not found:
+        raise DeviceError(
+            f"torch {torch.__version__} finds no GPU: install a build of torch for CUDA, or choose "
+            "--device cpu"
+        )
+    return found and choice != "cpu"

@@ -13,7 +13,7 @@ import torch
 import tumorlens
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo, NetworkFacts
-from tumorlens.config import TrainConfig
+from tumorlens.config import Device, TrainConfig
 from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
@@ -46,6 +46,8 @@ class RunOptions:
     cache_folder: Path | None = None
     threads: int | None = None
     """CPU threads; sums are taken in another order with another number."""
+    device: Device = "auto"
+    """Where the network is trained."""
     init: Path | None = None
     """A finished run's folder or a bundle, whose weights are the first ones, not random ones."""
     teacher: Path | None = None
@@ -94,7 +96,7 @@ def _train_one(
 ) -> Path | None:
     if options.threads:
         torch.set_num_threads(options.threads)
-    with join_processes() as processes:
+    with join_processes(options.device) as processes:
         checkpoint = prepare_folder(out, options.resume)
         data = dataclasses.replace(data, stated_classes=config.classes)
         data.check_classes()
@@ -216,7 +218,7 @@ def _build(
         train_set,
         validation_set,
         run_key=provenance.run_key(config, data, processes.count, known),
-        device=pick_device(),
+        device=pick_device(options.device),
         processes=processes,
         extra=extra,
         start=start,
