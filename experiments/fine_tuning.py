@@ -12,11 +12,10 @@ images train the recipe `finetune` from the start, and the recipe `default` from
 with as small batches and twice the epochs. Written is experiments/records/fine-tuning.json: on the
 test patients of all draws, the balanced accuracy of glioma against no tumour where an answer of any
 other class is wrong, the AUROC of tumour against none, and paired differences; the intervals
-are over patients. Run again, it goes on with the draws that are missing.
+are over patients. Run again, it goes on with what is missing.
 """
 
 import argparse
-import dataclasses
 import json
 import random
 from collections.abc import Sequence
@@ -38,9 +37,12 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX
 from tumorlens.training.data import TrainingData
 from tumorlens.training.progress import EpochBar
-from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.provenance import RUN_FILE
+from tumorlens.training.runner import BUNDLE_FOLDER, RunOptions, train
 
-ARMS: Final = ("unchanged", "fine-tuned", "from scratch")
+UNCHANGED: Final = "unchanged"
+FINE_TUNED: Final = "fine-tuned"
+ARMS: Final = (UNCHANGED, FINE_TUNED, "from-scratch")
 FIGURES: Final = ("balanced_accuracy", "auroc")
 SCRATCH: Final = ("batch_size=16", "epochs=50")
 """What the recipe `default` is given for so few images."""
@@ -54,14 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, required=True, help="bundle to start from")
     parser.add_argument("--source", default="tcga_gbm_skull")
     parser.add_argument("--images", type=int, default=100, help="that train and validate")
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--arm", dest="arms", choices=ARMS, action="append")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
                         metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
+    options.arms = options.arms or list(ARMS)
     everything = Manifest.load(options.data)
     own = Manifest(tuple(r for r in everything if r.source == options.source), everything.folder)
     done = [_draw(options, own, number) for number in range(options.draws)]
@@ -76,40 +80,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[str, Any]:
-    """Train on one draw of patients; answers of the three networks on the others."""
+    """Train on one draw of patients; answers of the networks wanted on the others."""
     place = options.runs / f"draw-{number}"
-    finished = place / "answers.json"
-    if finished.exists():
-        found: dict[str, Any] = json.loads(finished.read_text("utf-8"))
-        return found
+    place.mkdir(parents=True, exist_ok=True)
     split = drawn_split(manifest, options.images, number)
-    data = TrainingData(manifest, split)
-    run = RunOptions(ARMS[1], True, options.cache, options.threads, init=options.start)
-    tuned = TrainConfig.from_toml(recipe_path("finetune"), options.overrides)
-    scratch = TrainConfig.from_toml(recipe_path("default"), [*SCRATCH, *options.overrides])
-    fresh = dataclasses.replace(run, name=ARMS[2], init=None)
-    folders = [options.start]
-    for config, choice in ((tuned, run), (scratch, fresh)):
-        with EpochBar(config.epochs) as bar:
-            made = train(config, data, place / choice.name.replace(" ", "-"), choice, [bar])
-        assert made is not None  # one process
-        folders.append(made)
     parts = split.parts(manifest)
     tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
-    tables = [
-        score(Classifier(bundle.load(str(folder)), answer_all=True), manifest, tested)
-        for folder in folders
-    ]
-    result = {
+    tables = {arm: _answers(options, place, manifest, split, arm) for arm in options.arms}
+    return {
         "images": dict(split.info.counts),
-        "patients": {p: len({r.group for r in split.rows if r.part == p}) for p in set(parts)},
+        "patients": {
+            part: len({row.group for row in split.rows if row.part == part}) for part in set(parts)
+        },
         "answers": [
-            {"patient": r.group, "label": r.label, "probabilities": [t[i].tolist() for t in tables]}
+            {"patient": r.group, "label": r.label, **{arm: tables[arm][i] for arm in options.arms}}
             for i, r in enumerate(tested)
         ],
     }
-    finished.write_text(json.dumps(result), encoding="utf-8")
-    return result
+
+
+def _answers(
+    options: argparse.Namespace, place: Path, manifest: Manifest, split: Split, arm: str
+) -> list[list[float]]:
+    """Probabilities of one network for each test image, trained before where that is its arm."""
+    finished = place / f"{arm}.json"
+    if not finished.exists():
+        folder = (
+            options.start if arm == UNCHANGED else _trained(options, place, manifest, split, arm)
+        )
+        parts = split.parts(manifest)
+        tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
+        table = score(Classifier(bundle.load(str(folder)), answer_all=True), manifest, tested)
+        finished.write_text(json.dumps(table.round(6).tolist()), encoding="utf-8")
+    found: list[list[float]] = json.loads(finished.read_text("utf-8"))
+    return found
+
+
+def _trained(
+    options: argparse.Namespace, place: Path, manifest: Manifest, split: Split, arm: str
+) -> Path:
+    out = place / arm
+    if (out / RUN_FILE).exists():
+        return out / BUNDLE_FOLDER
+    tuned = arm == FINE_TUNED
+    overrides = [*(() if tuned else SCRATCH), *options.overrides]
+    config = TrainConfig.from_toml(recipe_path("finetune" if tuned else "default"), overrides)
+    run = RunOptions(
+        arm, True, options.cache, options.threads, init=options.start if tuned else None
+    )
+    with EpochBar(config.epochs) as bar:
+        made = train(config, TrainingData(manifest, split), out, run, [bar])
+    assert made is not None  # one process
+    return made
 
 
 def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
@@ -131,16 +153,20 @@ def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
 
 def summarize(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Figures of each network and of what fine-tuning adds, with intervals over patients."""
-    probabilities = np.array([row["probabilities"] for row in answers])  # (N, 3, C)
+    arms = [arm for arm in ARMS if arm in answers[0]]
+    probabilities = {arm: np.array([row[arm] for row in answers]) for arm in arms}
     labels = np.array([CLASSES.index(row["label"]) for row in answers])
     groups = [str(row["patient"]) for row in answers]
 
+    rivals = [arm for arm in arms if arm != FINE_TUNED and FINE_TUNED in arms]
+
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        arms = [figures(labels, probabilities[:, k], weights) for k in range(len(ARMS))]
-        return np.concatenate([*arms, arms[1] - arms[0], arms[1] - arms[2]], axis=1)
+        own = {arm: figures(labels, probabilities[arm], weights) for arm in arms}
+        gains = [own[FINE_TUNED] - own[rival] for rival in rivals]
+        return np.concatenate([*own.values(), *gains], axis=1)
 
     found = iter(bootstrap(statistic, groups))
-    names = (*ARMS, "fine-tuned minus unchanged", "fine-tuned minus from scratch")
+    names = (*arms, *(f"{FINE_TUNED} minus {rival}" for rival in rivals))
     return {
         "test_images": len(answers),
         "test_patients": len(set(groups)),

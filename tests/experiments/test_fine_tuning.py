@@ -41,13 +41,15 @@ def test_differences_are_paired() -> None:
         {
             "patient": f"P{k // 2}",
             "label": ("glioma", "notumor")[k % 2],
-            "probabilities": [unsure, (sure, unsure)[k % 2], unsure],
+            "unchanged": unsure,
+            "fine-tuned": (sure, unsure)[k % 2],
+            "from-scratch": unsure,
         }
         for k in range(40)
     ]
     found = summarize(answers)
     assert (found["test_images"], found["test_patients"]) == (40, 20)
-    for rival in ("unchanged", "from scratch"):
+    for rival in ("unchanged", "from-scratch"):
         gained = found["figures"][f"fine-tuned minus {rival}"]["balanced_accuracy"]
         assert gained["value"] == pytest.approx(0.5)
         assert gained["low"] == pytest.approx(0.5)
