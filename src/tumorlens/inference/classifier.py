@@ -158,7 +158,7 @@ class Classifier:
         *,
         answer_all: bool = False,
     ) -> Self:
-        """Of a bundled network's name or a bundle folder; raise ``BundleError``, ``DeviceError``."""
+        """Of a bundled network or a bundle folder; raise ``BundleError``, ``DeviceError``."""
         return cls(bundles.load(name_or_path), threads, answer_all=answer_all, device=device)
 
     def predict(self, picture: Picture) -> Prediction:
