@@ -190,6 +190,7 @@ class DeviceError(TumorlensError):
     """A GPU was asked for, and there is none that can be used."""
 
     kind = "device"
+    exit_code = EXIT_MISSING_EXTRA
 
 
 class MissingExtraError(TumorlensError):
