@@ -38,7 +38,8 @@ from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX
 from tumorlens.training.data import TrainingData
 from tumorlens.training.progress import EpochBar
 from tumorlens.training.provenance import RUN_FILE
-from tumorlens.training.runner import BUNDLE_FOLDER, RunOptions, train
+from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.start import BUNDLE_FOLDER
 
 UNCHANGED: Final = "unchanged"
 FINE_TUNED: Final = "fine-tuned"

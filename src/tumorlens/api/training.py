@@ -51,8 +51,9 @@ def train(
     _require_torch()
     from tumorlens.training.data import TrainingData
     from tumorlens.training.progress import EpochBar
-    from tumorlens.training.runner import BUNDLE_FOLDER, RunOptions, prepare_folder
+    from tumorlens.training.runner import RunOptions, prepare_folder
     from tumorlens.training.runner import train as run
+    from tumorlens.training.start import BUNDLE_FOLDER
 
     folder = Path(out)
     config = _config(recipe, settings or {}, epochs, seed)

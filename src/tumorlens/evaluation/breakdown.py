@@ -134,7 +134,9 @@ def _means(values: Sequence[str], answered: Answered, sampling: Sampling) -> dic
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         rates = [
-            metrics.rates(answered.labels[some], answered.predicted[some], weights[:, some])
+            metrics.rates(
+                answered.labels[some], answered.predicted[some], weights[:, some], answered.classes
+            )
             for some in members
         ]
         mean: NDArray[np.float64] = np.mean(rates, axis=0)

@@ -10,7 +10,8 @@ from tumorlens.errors import RecipeError, SplitError
 from tumorlens.evaluation.folds import fold_numbers
 from tumorlens.training.data import TrainingData
 from tumorlens.training.provenance import RUN_FILE
-from tumorlens.training.runner import BUNDLE_FOLDER, RunOptions, train
+from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.start import BUNDLE_FOLDER
 from tumorlens.training.trainer import Watcher
 
 FOLD_FOLDER: Final = "fold-{}"
