@@ -129,7 +129,7 @@ class _Layout(NamedTuple):
 
     @property
     def width(self) -> int:
-        return self.bins[-1].stop
+        return self.brier + 1 + 3 * BINS
 
 
 def measure(

@@ -96,7 +96,7 @@ def write(
     figures = {m.subset.name: draw(evaluation, m) for m in evaluation.measured}
     sure = Figure(
         "selective.png",
-        "Errors and missed tumours against the share of images answered",
+        "Errors against the share of images answered",
         plots.selective_png(evaluation.selective, evaluation.classes),
     )
     worse = _draw_corruptions(corruptions, folds, manifest)

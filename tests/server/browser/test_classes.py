@@ -21,11 +21,14 @@ def phantom_url(start: Start, forty_bundle: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_forty_classes(page: Page, head: NDArray[np.uint8], *, private: bool) -> None:
+def test_forty_classes(
+    page: Page, head: NDArray[np.uint8], tmp_path: Path, *, private: bool
+) -> None:
     if private:
         page.locator("#private").click()
-    picture = {"name": "a.png", "mimeType": "image/png", "buffer": encode.png(head)}
-    page.set_input_files("#file-input", [picture])  # type: ignore[list-item]
+    path = tmp_path / "a.png"
+    path.write_bytes(encode.png(head))
+    page.set_input_files("#file-input", path)
     headline = page.get_by_test_id("headline")
     expect(headline).to_have_text(re.compile(r"^(Kind \d+|Haemorrhage)$"), timeout=60_000)
     expect(page.locator(".bars .bar-row")).to_have_count(8)
