@@ -171,7 +171,12 @@ def _bend(dataset: Dataset, random: Random) -> None:
         count = int(random.integers(0, 4))
         where[tag].value = items[:1] * count if random.random() < 0.5 else items[:-1]
     elif kind == 2:
-        _raw(where, tag, _VRS[random.integers(len(_VRS))], bytes(random.bytes(random.integers(9))))
+        _raw(
+            where,
+            tag,
+            _VRS[random.integers(len(_VRS))],
+            bytes(random.bytes(int(random.integers(9)))),
+        )
     elif kind == 3:
         number = int(_WORDS[random.integers(len(_WORDS))])
         _raw(where, tag, str(where[tag].VR), struct.pack("<H", number))

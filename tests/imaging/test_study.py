@@ -270,8 +270,8 @@ def test_the_finder_reads_headers_only(
     (folder / "a.png").write_bytes(encode.png(head))
     found = finder.find(str(folder))
     picture, series = found.inputs
-    assert picture == str(folder / "a.png")
-    assert found.paths == (picture,)
+    assert picture.path == str(folder / "a.png")
+    assert found.paths == (picture.path,)
     assert isinstance(series, Series)
     assert series.path == os.path.commonpath([str(folder / name) for name in "xyz"])
     assert series.facts.modality == "MR"
