@@ -92,7 +92,7 @@ def _vectors() -> dict[str, Any]:
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:
-    """Phantoms: 8 and 16 bits, colour, wide, tall, large, with a bright frame line."""
+    """Phantoms: 8 and 16 bits, colour, wide, tall, large, small, and one on a white page."""
     heads = [
         make_phantom(np.random.default_rng([11, place]), label).pixels
         for place, label in enumerate(CLASSES)
@@ -105,6 +105,9 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "tall.png", encode.png(np.ascontiguousarray(heads[0][:, 40:161]))
     yield "large.png", encode.png(np.kron(heads[1][::2, ::2], np.ones((6, 6), np.uint8)))
     yield "small.png", encode.png(np.ascontiguousarray(heads[2][::4, ::4]))
+    page = np.pad(heads[0], ((21, 34), (50, 9)), constant_values=255)
+    page[20, 50:-9] = 150  # as a page that was scaled has it
+    yield "screenshot.png", encode.png(page)
 
 
 def tinted(gray: Gray) -> Gray:

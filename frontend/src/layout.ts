@@ -1,5 +1,6 @@
 /** Pictures that are no one slice on dark air: inverted ones, several in one. `tumorlens/imaging/layout.py`. */
-import { type Plane, quantile } from "./preprocessing";
+import { insideMargin } from "./margin";
+import { cut, type Plane, quantile } from "./preprocessing";
 
 export const INVERTED = "the air around the head is bright: an inverted picture; invert it first";
 export const PANELS = "shows several pictures side by side; give one at a time";
@@ -17,9 +18,9 @@ const PANEL = 0.28;
 const ALIKE = 0.75;
 const SHAPES = [0.65, 1.6];
 
-/** Empty where nothing speaks against the picture. */
+/** Empty where nothing speaks against the picture; a bright margin around it does not. */
 export function refusalOf(plane: Plane): string {
-  const gray = reduced(plane);
+  const gray = reduced(cut(plane, insideMargin(plane)));
   if (!gray) return "";
   if (isInverted(gray)) return INVERTED;
   return areBeside(gray) || areBeside(transposed(gray)) ? PANELS : "";

@@ -4,6 +4,7 @@
  * Python works in float32 where numpy does; `Math.fround` marks each place. Test vectors made by
  * Python (scripts/vectors.py) hold the two together.
  */
+import { type Box, insideMargin } from "./margin";
 import { InputError, type Square } from "./types";
 
 export interface PreprocessConfig {
@@ -29,20 +30,15 @@ export interface Prepared {
   square: Square;
 }
 
-interface Box {
-  top: number;
-  left: number;
-  bottom: number;
-  right: number;
-}
-
 const QUANTILE_SAMPLES = 65_536;
 const f32 = Math.fround;
 
 /** Throws `InputError` where every pixel has the same value. */
 export function preprocess(image: Plane, config: PreprocessConfig): Prepared {
-  let windowed = window(image, config);
-  let box: Box = { top: 0, left: 0, bottom: image.height, right: image.width };
+  const whole: Box = { top: 0, left: 0, bottom: image.height, right: image.width };
+  const inside = config.crop ? insideMargin(image) : whole;
+  let windowed = window(cut(image, inside), config);
+  let box: Box = { ...whole, bottom: windowed.height, right: windowed.width };
   if (config.crop) {
     box = headBox(windowed, config);
     windowed = cut(windowed, box);
@@ -52,7 +48,8 @@ export function preprocess(image: Plane, config: PreprocessConfig): Prepared {
   for (let i = 0; i < resized.length; i++) {
     pixels[i] = roundHalfEven(f32(Math.min(1, Math.max(0, resized[i])) * 255));
   }
-  return { pixels, square: squareAround(box) };
+  const { top, left, side } = squareAround(box);
+  return { pixels, square: { top: top + inside.top, left: left + inside.left, side } };
 }
 
 /** To the network's input, float32. */
@@ -146,7 +143,10 @@ function span(counts: Uint32Array, across: number, occupancy: number): [number, 
   return first < 0 ? null : [first, counts.findLastIndex(counted) + 1];
 }
 
-function cut({ pixels, width }: Plane, box: Box): Plane {
+/** The pixels of a box. */
+export function cut(plane: Plane, box: Box): Plane {
+  const { pixels, width } = plane;
+  if (box.bottom - box.top === plane.height && box.right - box.left === width) return plane;
   const height = box.bottom - box.top;
   const across = box.right - box.left;
   const out = new Float32Array(height * across);

@@ -1,8 +1,9 @@
 """From any picture to the network's input: ONE function, for training, serving and the browser.
 
-Pure numpy, so that every step can be written again line by line in another language: window the
-intensities by quantiles, cut the empty margin away, pad to a square, resize with antialiasing,
-round to 8 bits. The rounding makes the training cache and a live prediction the same pixels.
+Pure numpy, so that every step can be written again line by line in another language: leave a
+screenshot's bright margin out, window the intensities by quantiles, cut the empty margin away, pad
+to a square, resize with antialiasing, round to 8 bits. The rounding makes the training cache and a
+live prediction the same pixels.
 """
 
 import math
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError
+from tumorlens.imaging.margin import inside_margin
 
 Gray = NDArray[np.float32] | NDArray[np.uint8]
 """A gray picture (H, W): float32 of any range, or bytes, which give the same and cost less."""
@@ -71,30 +73,49 @@ def preprocess_mask(
 
 
 class Windowed:
-    """A picture whose intensities are windowed once, for each network that is to see it."""
+    """A picture whose intensities are windowed once, for each network that is to see it.
+
+    Where ``config`` crops, a screenshot's bright margin is left out; places are in pixels of the
+    whole picture.
+    """
 
     def __init__(self, pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> None:
         """Window (H, W) as ``config`` says; raise ``BlankImageError`` where it is constant."""
-        self._samples = _as_gray(pixels)
+        inside = inside_margin(pixels) if config.crop else (0, 0, *pixels.shape)
+        self._inside = Box(*inside)
+        self._samples = _as_gray(_cut(pixels, self._inside))
         self._range = _intensity_range(self._samples, config, source)
-        self._percentiles = config.window_percentiles
+        self._settings = config.window_percentiles, config.crop
 
     def fits(self, config: PreprocessConfig) -> bool:
         """Whether ``config`` windows intensities in the same way."""
-        return config.window_percentiles == self._percentiles
+        return (config.window_percentiles, config.crop) == self._settings
+
+    @property
+    def samples(self) -> Gray:
+        """The picture as it was given, without a bright margin."""
+        return self._samples
 
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
-        """(H, W), 0 to 1."""
+        """The same, 0 to 1."""
         return _scaled(self._samples, *self._range)
 
     def fit(self, config: PreprocessConfig) -> tuple[NDArray[np.uint8], Square]:
         """Cut, pad and resize to uint8 (S, S); and the square of the picture that this shows."""
-        box = self.crop_box(config)
-        return _fit(self.pixels, box, config), square_around(box)
+        head = self._head(config)
+        return _fit(self.pixels, head, config), square_around(self._placed(head))
 
     def crop_box(self, config: PreprocessConfig) -> Box:
         """The part of the picture that ``preprocess`` keeps."""
+        return self._placed(self._head(config))
+
+    def _placed(self, box: Box) -> Box:
+        down, across = self._inside.top, self._inside.left
+        return Box(box.top + down, box.left + across, box.bottom + down, box.right + across)
+
+    def _head(self, config: PreprocessConfig) -> Box:
+        """``crop_box`` in pixels of what lies inside the margin."""
         if config.crop:
             return _tissue_box(self._brighter_than(config.crop_level), config)
         return Box(0, 0, *self._samples.shape)
@@ -109,6 +130,10 @@ class Windowed:
 
 def _as_gray(pixels: Gray) -> Gray:
     return pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32, copy=False)
+
+
+def _cut(pixels: Gray, box: Box) -> Gray:
+    return pixels[box.top : box.bottom, box.left : box.right]
 
 
 def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
@@ -136,9 +161,11 @@ def window(pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> N
     """Map the intensity quantiles of ``config`` to 0 and 1 and clip. (H, W) to (H, W).
 
     Quantiles are taken on a regular subgrid of about 65,536 pixels. Where they coincide (a picture
-    that is nearly all background) the full range is used.
+    that is nearly all background) the full range is used. A bright margin is windowed like the
+    rest.
     """
-    return Windowed(pixels, config, source).pixels
+    samples = _as_gray(pixels)
+    return _scaled(samples, *_intensity_range(samples, config, source))
 
 
 def _intensity_range(samples: Gray, config: PreprocessConfig, source: str) -> tuple[float, float]:

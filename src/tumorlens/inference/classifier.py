@@ -186,7 +186,7 @@ class Classifier:
             if self._gate is not None:
                 seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
-        refusal = "" if self._answer_all else layout.refusal(image.samples)
+        refusal = "" if self._answer_all else layout.refusal(windowed.samples)
         stated = stated_sequence(image.facts)
         return PreparedImage(
             image.source, pixels, square, shape, seen, image.notes, refusal, stated
