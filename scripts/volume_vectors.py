@@ -12,14 +12,22 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
-from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
+from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRule
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import judge_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
+from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.gate import REFUSAL
-from tumorlens.inference.record import Failure, Prediction
+from tumorlens.inference.record import (
+    Failure,
+    Prediction,
+    SeriesFacts,
+    SlicePrediction,
+    VolumePrediction,
+)
 from tumorlens.inference.volume import answer_whole
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import Square
@@ -32,6 +40,7 @@ SETS: Final = ConformalThresholds(
     thresholds=(0.041, 0.014, 0.31, 0.088),
     by_decision={"abstained": (0.05, 0.05, 0.05, 0.05)},
 )
+FUSION: Final = FusionRule(weights={"T1": 0.825, "FLAIR": 1.0})
 DIGITS: Final = 6
 _SIDE: Final = 32
 
@@ -46,14 +55,21 @@ def write() -> None:
     lines = ",\n".join(json.dumps(case) for case in cases())
     rules = json.dumps({"decision": rule(DECISION), "prediction_sets": rule(SETS)})
     heads = ",\n".join(json.dumps(one) for one in profiles())
-    text = f'{{"rules": {rules},\n"profiles": [\n{heads}\n],\n"volumes": [\n{lines}\n]}}\n'
+    several = ",\n".join(json.dumps(one) for one in studies())
+    text = (
+        f'{{"rules": {rules},\n"profiles": [\n{heads}\n],\n"volumes": [\n{lines}\n],\n'
+        f'"studies": [\n{several}\n]}}\n'
+    )
     TARGET.write_text(text, encoding="utf-8")
 
 
 def made() -> dict[str, Any]:
     """What the file should hold."""
     rules = {"decision": rule(DECISION), "prediction_sets": rule(SETS)}
-    return {"rules": rules, "profiles": list(profiles()), "volumes": list(cases())}
+    return {
+        "rules": rules, "profiles": list(profiles()), "volumes": list(cases()),
+        "studies": list(studies()),
+    }  # fmt: skip
 
 
 def rule(one: DecisionRule | ConformalThresholds) -> Any:
@@ -97,6 +113,66 @@ def whole(
         record["probabilities"] = found.probabilities
     place = found.finding
     return record | {"finding": None if place is None else [place.first, place.middle, place.last]}
+
+
+def studies() -> Iterator[dict[str, Any]]:
+    """Series of studies, with Python's answer for all of them together."""
+    network = Classifier.load("phantom", threads=1).bundle
+    info = msgspec.structs.replace(
+        network.info, decision=DECISION, volume_decisions={}, prediction_sets=SETS, fusion=FUSION
+    )
+    classifier = Classifier(Bundle(info, network.model), threads=1)
+    sees, weak = [0.02] * 6 + [0.95] * 5 + [0.02] * 9, [0.05] * 7 + [0.6] * 4 + [0.05] * 9
+    fine = np.repeat([0.02, 0.9, 0.1], [20, 20, 20]).tolist()
+    up, left = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
+    tilted = np.array([0.0, np.sin(0.2), np.cos(0.2)])
+    flair = series(classifier, "t2 flair", sees, up)
+    t1 = series(classifier, "t1 se", weak, up)
+    for name, members in {
+        "parallel": [flair, t1],
+        "tilted and finer": [flair, series(classifier, "t1 se", fine, tilted, apart=1.7)],
+        "another plane": [flair, series(classifier, "t2 tse", weak, left)],
+        "a false alarm elsewhere": [
+            flair, series(classifier, "t1 se", [0.02] * 15 + [0.7] * 4 + [0.02], up)
+        ],
+        "two of one sequence": [flair, t1, series(classifier, "t1 tse", weak, up, first=12.0)],
+        "a series alone reports a tumour": [
+            flair, *(series(classifier, f"t{k} tse", [0.01] * 20, up, frame=str(k)) for k in (1, 2))
+        ],
+    }.items():  # fmt: skip
+        found = fuse_study(classifier, "study", members)
+        yield {
+            "name": name,
+            "fusion": msgspec.to_builtins(FUSION),
+            "series": [msgspec.to_builtins(one) for one in members],
+            "together": msgspec.to_builtins(found),
+        }
+
+
+def series(
+    classifier: Classifier, description: str, suspicion: list[float], normal: Any,
+    apart: float = 5.0, first: float = 0.0, frame: str = "1",
+) -> VolumePrediction:  # fmt: skip
+    """A series whose slices suspect a glioma so much."""
+    rows = [np.array([share, 0.0, 1.0 - share, 0.0]) for share in suspicion]
+    along = first + apart * np.arange(len(rows))
+    slices = tuple(
+        SlicePrediction(
+            index=index, along_mm=float(along[index]), counted=index > 0,
+            center_mm=tuple((along[index] * normal).tolist()),
+            probabilities=dict(zip(CLASSES, row.tolist(), strict=True)),
+        )
+        for index, row in enumerate(rows)
+    )  # fmt: skip
+    whole = aggregate(np.stack(rows)[1:], along[1:], AggregationConfig()).probabilities
+    nothing: dict[str, Any] = dict.fromkeys(SeriesFacts.__struct_fields__)
+    facts = {"description": description, "scanning_sequence": (), "plane": "oblique",
+             "frame_of_reference_uid": frame}  # fmt: skip
+    return VolumePrediction(
+        path=description, finding=None, decisive_slice=0, slices=slices,
+        series=SeriesFacts(**nothing | facts), model=classifier.model,
+        **classifier.conclude(whole, whole="other")._asdict(),
+    )  # fmt: skip
 
 
 def _answer(classifier: Classifier, row: Row) -> RawPrediction | Failure:

@@ -1,10 +1,11 @@
 /** Getting answers for an item, from the network here or from the server. */
 import { locateSlices, upDirection } from "./brain_slices";
 import type { Engine } from "./engine";
+import { fuseStudy, type Series } from "./fusion";
 import { type Item, itemOf, planeOf } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
-import { failureOf, isFailure, isVolume, placesOf, type Result } from "./types";
+import { failureOf, isFailure, isStudy, isVolume, placesOf, type Result, type StudyPrediction } from "./types";
 import { answerWhole } from "./volume";
 
 const SLICES_A_REQUEST = 16;
@@ -32,18 +33,44 @@ export async function wholeInBrowser(item: Item, engine: Engine): Promise<Result
   const { picture, results } = item;
   if (!picture) return null;
   const answers = results.filter((result) => result !== null);
-  const { sides, places, notes } = picture;
+  const { sides, places, notes, origin } = picture;
   const slices = locateSlices(picture);
   const isUprightAxial = upDirection(sides, places.map(({ alongMm }) => alongMm)) !== 0;
-  return answerWhole({ name: item.name, places, notes, slices, isUprightAxial }, answers, await engine.load(item.model));
+  const stated = origin?.sequence ?? null;
+  return answerWhole({ name: item.name, places, notes, slices, isUprightAxial, stated }, answers, await engine.load(item.model));
 }
 
-/** The whole volume's answer, where the server reads studies. */
-export async function wholeByServer(item: Item): Promise<Result | null> {
-  const files = item.files.map(({ name, file }) => ({ name, data: file }));
-  const results = await server.study(files).catch((error) => [server.failure(item.name, error)]);
-  const whole = results.find((result) => isVolume(result) && result.slices.length === item.results.length);
-  return whole ?? results[0] ?? null;
+/** What the server says of the files of several items together. */
+export function studyByServer(items: Item[]): Promise<Result[]> {
+  const files = items.flatMap((item) => item.files).map(({ name, file }) => ({ name, data: file }));
+  return server.study(files).catch((error) => [server.failure(items[0].name, error)]);
+}
+
+/** The whole volume's answer, of those for the files that it came with. */
+export function wholeOf(item: Item, results: Result[]): Result | null {
+  const uid = item.picture?.origin?.series;
+  const volumes = results.filter(isVolume).filter(({ slices }) => slices.length === item.results.length);
+  const own = volumes.find(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
+  return own ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
+}
+
+/** The answer of a study, from those of its series. */
+export async function studyInBrowser(uid: string, items: Item[], engine: Engine): Promise<StudyPrediction | null> {
+  const series = items.flatMap((item): Series[] => {
+    const answer = item.results.length > 1 ? item.whole : item.results[0];
+    const origin = item.picture?.origin;
+    if (!answer || isFailure(answer) || isStudy(answer) || !origin) return [];
+    return [{ answer: { ...answer, path: item.name }, origin }];
+  });
+  return fuseStudy(commonFolder(items), uid, series, await engine.load(items[0].model));
+}
+
+/** The folder that all files come from; a word where there is none. */
+function commonFolder(items: Item[]): string {
+  const folders = items.map(({ files }) => (files[0]?.name ?? "").split("/").slice(0, -1));
+  const [first] = folders;
+  const shared = first.findIndex((part, place) => folders.some((folder) => folder[place] !== part));
+  return first.slice(0, shared < 0 ? first.length : shared).join("/") || "study";
 }
 
 export async function byServer(item: Item, deliver: Deliver): Promise<void> {

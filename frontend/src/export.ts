@@ -1,7 +1,7 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
 import { classesOf, namesOf } from "./classes";
-import { isFailure, isVolume, NOTICE, type Prediction, type Result } from "./types";
+import { isFailure, isVolume, NOTICE, type Prediction, type Result, type StudyPrediction } from "./types";
 
 const DIGITS = 1e6;
 
@@ -10,17 +10,19 @@ interface Row {
   slice: number | null;
 }
 
-function rows(items: Item[]): Row[] {
-  return items.flatMap((item) => {
+/** A study's answer goes before those of its series. */
+function rows(items: Item[], studies: StudyPrediction[]): Row[] {
+  const together = studies.map((result) => ({ result, slice: null }));
+  return [...together, ...items.flatMap((item) => {
     const volume = item.results.length > 1;
     const slices = item.results.flatMap((result, place) => (result ? [{ result, slice: volume ? place + 1 : null }] : []));
     const whole = item.whole ? [{ result: item.whole, slice: null }] : [];
     return [...whole, ...slices].map(({ result, slice }) => ({ result: { ...result, path: item.name }, slice }));
-  });
+  })];
 }
 
-export function toJson(items: Item[]): string {
-  const predictions = rows(items).map(({ result, slice }) => (slice === null ? rounded(result) : { ...rounded(result), slice }));
+export function toJson(items: Item[], studies: StudyPrediction[]): string {
+  const predictions = rows(items, studies).map(({ result, slice }) => (slice === null ? rounded(result) : { ...rounded(result), slice }));
   return `${JSON.stringify({ predictions, notice: NOTICE }, null, 2)}\n`;
 }
 
@@ -48,8 +50,8 @@ const AFTER = [
 ];
 
 /** One column a class of the models that answered; one that is called as another column gets a prefix. */
-export function toCsv(items: Item[]): string {
-  const all = rows(items);
+export function toCsv(items: Item[], studies: StudyPrediction[]): string {
+  const all = rows(items, studies);
   const models = all.map(({ result }) => result).filter((result) => !isFailure(result));
   const classes = [...new Set((models.length > 0 ? models : [null]).flatMap((result) => namesOf(classesOf(result))))];
   const named = classes.map((name) => ([...BEFORE, ...AFTER].includes(name) ? `probability_${name}` : name));

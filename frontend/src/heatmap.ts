@@ -46,6 +46,27 @@ export function upsample(
   return out;
 }
 
+/** One row (or column) of `upsample`. */
+export function lineOf(
+  grid: number[][], square: Square, height: number, width: number, isRow: boolean, index: number,
+): Float32Array {
+  const one = isRow
+    ? places(height, square.top, square.side, grid.length)[index]
+    : places(width, square.left, square.side, grid[0].length)[index];
+  const along = isRow
+    ? places(width, square.left, square.side, grid[0].length)
+    : places(height, square.top, square.side, grid.length);
+  const [last, end] = [grid.length - 1, grid[0].length - 1];
+  const at = (near: number, far: number) => (
+    isRow ? grid[Math.min(near, last)][Math.min(far, end)] : grid[Math.min(far, last)][Math.min(near, end)]
+  );
+  return Float32Array.from(along, (other) => {
+    if (!one || !other) return 0;
+    const mixed = (near: number) => at(near, other.cell) * (1 - other.share) + at(near, other.cell + 1) * other.share;
+    return mixed(one.cell) * (1 - one.share) + mixed(one.cell + 1) * one.share;
+  });
+}
+
 function places(pixels: number, start: number, side: number, cells: number) {
   return Array.from({ length: pixels }, (_, pixel) => {
     const place = (pixel + 0.5 - start) / side;

@@ -1,16 +1,17 @@
 /** The page: takes files, requests answers, shows them. */
-import { byServer, type Deliver, inBrowser, wholeByServer, wholeInBrowser } from "./classify";
+import { byServer, type Deliver, inBrowser, wholeInBrowser, wholeOf } from "./classify";
 import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
 import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
 import * as server from "./server";
-import { failureOf, isFailure } from "./types";
+import { decidingItem, Studies } from "./studies";
+import { failureOf, isFailure, type StudyPrediction } from "./types";
 import { answerPanel } from "./view/answer";
 import { askToken, openHelp, openHistory, shortcutsOn } from "./view/dialogs";
 import { byId, h, save } from "./view/dom";
-import { listEntry } from "./view/list";
+import { listEntry, studyLine } from "./view/list";
 import { report } from "./view/report";
 import { Viewer } from "./view/viewer";
 
@@ -24,9 +25,12 @@ const EXAMPLES = ["glioma.png", "meningioma.png", "no-tumour.png", "pituitary.pn
 class Page {
   private items: Item[] = [];
   private selected: Item | null = null;
+  /** Selected by the page, not by hand: the study's answer may open another. */
+  private opened: Item | null = null;
   private hasServer = true;
   private readsStudies = false;
   private readonly engine = new Engine();
+  private readonly studies = new Studies(this.engine);
   private readonly history = new History();
   private readonly viewer = new Viewer(byId("viewer"), () => this.drawAnswer());
   private queue: Promise<void> = Promise.resolve();
@@ -95,6 +99,7 @@ class Page {
     for (const item of added) item.model = model;
     this.items.push(...added);
     this.selected = added[0] ?? this.selected;
+    this.opened = this.selected;
     this.draw();
     if (own > 0) this.say(`Skipped ${own} ${own === 1 ? "file" : "files"} written by tumorlens.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
@@ -107,6 +112,7 @@ class Page {
     item.where = inside ? "browser" : "server";
     item.results.fill(null);
     item.whole = null;
+    this.studies.forget(item);
     const middle = item.slice;
     item.awaitsWhole = item.results.length > 1 && (inside || this.readsStudies);
     this.drawSoon();
@@ -127,6 +133,7 @@ class Page {
         // Open on the slice that decides, as reports do, unless somebody has gone elsewhere meanwhile.
         const decides = decisiveSlice(item);
         if (current() && decides !== null && item.slice === middle) item.slice = decides;
+        if (current()) await this.askStudy(item, inside);
       } catch (error) {
         const failure = inside ? failureOf(item.name, error) : server.failure(item.name, error);
         item.results.forEach((result, slice) => result === null && deliver(slice, failure));
@@ -137,8 +144,22 @@ class Page {
     });
   }
 
-  private askWhole(item: Item, inside: boolean) {
-    return inside ? wholeInBrowser(item, this.engine) : wholeByServer(item);
+  private async askWhole(item: Item, inside: boolean) {
+    if (inside) return wholeInBrowser(item, this.engine);
+    return wholeOf(item, await this.studies.sent(this.studies.membersOf(item, this.items)));
+  }
+
+  /** The series of a study are answered together once each has its answer. */
+  private async askStudy(item: Item, inside: boolean): Promise<void> {
+    const members = this.studies.membersOf(item, this.items);
+    if (!inside && !this.readsStudies) return;
+    if (!(await this.studies.ask(item, members, inside))) return;
+    const answer = this.studies.answerOf(item);
+    const decides = answer && decidingItem(answer, members);
+    if (decides && this.selected === this.opened && this.selected && members.includes(this.selected)) {
+      this.selected = this.opened = decides;
+    }
+    this.drawSoon();
   }
 
   private progress(item: Item): void {
@@ -168,6 +189,7 @@ class Page {
 
   private select(item: Item): void {
     this.selected = item;
+    this.opened = null;
     this.draw();
     byId("items").querySelector<HTMLElement>("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
@@ -196,7 +218,13 @@ class Page {
     byId("count").textContent = String(this.items.length);
     const list = byId("items");
     const focused = list.contains(document.activeElement);
-    list.replaceChildren(...this.items.map((item) => listEntry(item, item === this.selected, () => this.select(item))));
+    const told = new Set<StudyPrediction>();
+    list.replaceChildren(...this.items.flatMap((item) => {
+      const study = this.studies.answerOf(item);
+      const line = study && !told.has(study) ? [studyLine(study)] : [];
+      if (study) told.add(study);
+      return [...line, listEntry(item, item === this.selected, () => this.select(item))];
+    }));
     if (focused) list.querySelector<HTMLElement>("[aria-current]")?.focus();
     this.viewer.show(this.selected);
     this.drawAnswer();
@@ -207,7 +235,7 @@ class Page {
     if (!this.selected) return panel.replaceChildren();
     const focused = panel.contains(document.activeElement) ? document.activeElement?.id : null;
     const goTo = (slice: number) => this.viewer.goTo(slice);
-    panel.replaceChildren(...answerPanel(this.selected, this.actions(), goTo));
+    panel.replaceChildren(...answerPanel(this.selected, this.studies.answerOf(this.selected), this.actions(), goTo));
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -216,8 +244,8 @@ class Page {
       h("button", { id, type: "button", class: "secondary", onclick: action }, text);
     return h(
       "div", { class: "actions", role: "group", "aria-label": "Export" },
-      button("export-json", "JSON", () => save(new Blob([toJson(this.items)], { type: "application/json" }), "tumorlens.json")),
-      button("export-csv", "CSV", () => save(new Blob([toCsv(this.items)], { type: "text/csv" }), "tumorlens.csv")),
+      button("export-json", "JSON", () => save(new Blob([toJson(this.items, this.studies.all(this.items))], { type: "application/json" }), "tumorlens.json")),
+      button("export-csv", "CSV", () => save(new Blob([toCsv(this.items, this.studies.all(this.items))], { type: "text/csv" }), "tumorlens.csv")),
       button("print", "Print or PDF", () => this.print()),
     );
   }
@@ -245,7 +273,7 @@ class Page {
     on("history-open", () => openHistory(this.history));
     on("theme", nextTheme);
     on("private", () => this.switchPrivate());
-    window.addEventListener("beforeprint", () => byId("report").replaceChildren(...report(this.items)));
+    window.addEventListener("beforeprint", () => byId("report").replaceChildren(...report(this.items, this.studies.all(this.items), this.viewer)));
     this.listenToDrops();
     document.addEventListener("keydown", (event) => this.key(event));
   }
@@ -286,6 +314,7 @@ class Page {
   private clear(): void {
     for (const item of this.items) item.run++;
     this.items = [];
+    this.studies.clear();
     this.selected = null;
     this.draw();
     byId("choose-files").focus();
@@ -319,6 +348,7 @@ class Page {
       "[": () => this.viewer.stepOpacity(-1),
       "]": () => this.viewer.stepOpacity(1),
       m: () => this.viewer.toggleMarks(),
+      v: () => this.viewer.nextPlane(),
       r: () => this.viewer.reset(),
       "+": () => this.viewer.zoomBy(1.25),
       "-": () => this.viewer.zoomBy(0.8),

@@ -8,7 +8,8 @@ import { argmax, softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
 import { summarize } from "./summary";
 import type { ClassSet, Prediction, SequenceAnswer } from "./types";
-import { knownSequence, named } from "./volume";
+import { knownSequence } from "./sequence";
+import { named } from "./volume";
 
 /** In the order of the output `sequence`. */
 const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
@@ -23,6 +24,8 @@ export interface BundleInfo {
   decision?: DecisionRule;
   volume_decisions?: { axial?: DecisionRule; other?: DecisionRule };
   prediction_sets?: ConformalThresholds | null;
+  /** How much the evidence of each sequence counts in a study of several. */
+  fusion?: { weights?: Record<string, number>; chosen_on?: string };
   /** Present if the bundle has a network that rejects pictures of anything but a head. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
   intended_use: string;

@@ -167,6 +167,8 @@ export interface SlicePrediction {
   index: number;
   /** Position on the normal of the slices; null if unknown. */
   along_mm: number | null;
+  /** Its middle in the patient: left, back, head; null if unknown. */
+  center_mm: [number, number, number] | null;
   /** False outside the brain, and of rejected or unusable slices. */
   counted: boolean;
   /** Null of an unusable slice. */
@@ -206,6 +208,8 @@ export interface SeriesFacts {
   pixel_spacing_mm: [number, number] | null;
   study_instance_uid: string | null;
   series_instance_uid: string | null;
+  /** Positions of series with the same one can be compared. */
+  frame_of_reference_uid: string | null;
 }
 
 /** The answer for the series of one study together; it stands before theirs. */

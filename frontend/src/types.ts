@@ -28,6 +28,23 @@ export interface Picture {
   places: Place[];
   /** Gaps, duplicates, what was left out: sentences for people. */
   notes: string[];
+  /** Height and width of a pixel in millimetres, where the file states them. */
+  pixelMm?: [number, number] | null | undefined;
+  /** From `pixels` to the file's own values, where they differ: the file's value is slope * pixel + intercept. */
+  unit?: { slope: number; intercept: number } | undefined;
+  /** Of a series that belongs to a study. */
+  origin?: Origin | undefined;
+}
+
+/** What DICOM files say of the study and series that they belong to. */
+export interface Origin {
+  study: string;
+  series: string;
+  /** Its frame of reference: positions of series with the same one can be compared. */
+  frame: string | null;
+  /** The MR sequence by the header's words. */
+  sequence: string | null;
+  isAxial: boolean;
 }
 
 /** R and L, A and P (front and back), H and F (head and feet); two letters where oblique. */
@@ -44,6 +61,8 @@ export interface Place {
   path: string;
   /** Where it lies on the normal of the slices, in millimetres; null where that is not known. */
   alongMm: number | null;
+  /** Its middle in the patient. */
+  centerMm?: [number, number, number] | null | undefined;
 }
 
 /** Of slices in one file that does not say where they lie. */

@@ -3,14 +3,12 @@ import { aggregate, DEFAULT, type Row } from "./aggregation";
 import type { Slices } from "./brain_slices";
 import { BRAIN_TUMORS, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { type ConformalThresholds, decide, type DecisionRule, predictionSet, thresholdsFor } from "./decision";
+import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
 import {
   type ClassSet, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
   type SequenceAnswer, type SlicePrediction, type VolumePrediction,
 } from "./types";
-
-/** Probability from which the network's word on the sequence is relied on. */
-const KNOWN_FROM = 0.8;
 
 /** What of a bundle decides. */
 export interface Rules {
@@ -21,12 +19,12 @@ export interface Rules {
 }
 
 /** What is known of a volume beside its pixels. */
-type VolumeFacts = Pick<Picture, "name" | "places" | "notes"> & { slices: Slices; isUprightAxial: boolean };
-
-/** The sequence to rely on, where the network tells it. */
-export function knownSequence(predicted: SequenceAnswer | null): string | null {
-  return predicted !== null && predicted.probability >= KNOWN_FROM ? predicted.name : null;
-}
+type VolumeFacts = Pick<Picture, "name" | "places" | "notes"> & {
+  slices: Slices;
+  isUprightAxial: boolean;
+  /** The sequence by the header's words. */
+  stated?: string | null;
+};
 
 export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): VolumePrediction | Failure {
   const { name, places } = facts;
@@ -36,7 +34,7 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
   }
   const counted = countSlices(results, facts.slices);
-  const slices = results.map((result, index) => sliceOf(result, index, places[index].alongMm, counted[index]));
+  const slices = results.map((result, index) => sliceOf(result, index, placeOf(places[index], facts.slices), counted[index]));
   const notes = [...facts.notes, ...(facts.slices.spacingNote ? [facts.slices.spacingNote] : [])];
   const rest = { slices, series: null, model: answers[0].model, notes, heatmap: null };
   if (answers.every((answer) => answer.decision === "rejected")) {
@@ -49,7 +47,7 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
   const rows = results.map((result, index): Row => (counted[index] ? rowOf(result, classes) : null));
   const found = aggregate(rows, facts.slices.alongMm, DEFAULT, classes);
   const sequence = sequenceOf(results.filter((_, index) => counted[index]));
-  const known = knownSequence(sequence);
+  const known = knownSequence(sequence, facts.stated ?? null);
   const rule = rules.volume_decisions?.[facts.isUprightAxial ? "axial" : "other"] ?? rules.decision;
   const { decision, label, reason } = decide(found.probabilities, thresholdsFor(rule, known), true, classes);
   const probabilities = named(found.probabilities, classes);
@@ -114,13 +112,18 @@ function findingOf([first, middle, last]: [number, number, number], places: Plac
   };
 }
 
-function sliceOf(result: Result, index: number, along_mm: number | null, counted: boolean): SlicePrediction {
+/** The middle of a slice means nothing where the stated distances cannot be right. */
+function placeOf({ alongMm, centerMm }: Place, { spacingNote }: Slices) {
+  return { along_mm: alongMm, center_mm: spacingNote ? null : (centerMm ?? null) };
+}
+
+function sliceOf(result: Result, index: number, place: ReturnType<typeof placeOf>, counted: boolean): SlicePrediction {
   const none = {
     decision: null, label: null, reason: "", tumor_probability: null, probabilities: null, prediction_set: null,
   };
-  if (isFailure(result)) return { index, along_mm, counted: false, ...none, error: result.error };
+  if (isFailure(result)) return { index, ...place, counted: false, ...none, error: result.error };
   const { decision, label, reason, tumor_probability, probabilities, prediction_set } = result;
   return {
-    index, along_mm, counted, decision, label, reason, tumor_probability, probabilities, prediction_set, error: null,
+    index, ...place, counted, decision, label, reason, tumor_probability, probabilities, prediction_set, error: null,
   };
 }

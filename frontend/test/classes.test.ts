@@ -64,7 +64,7 @@ describe("forty classes", () => {
   });
 
   test("all are columns of the table", () => {
-    const [header, row] = toCsv([{ ...itemOf("a.png", null, []), results: [answer] }]).split("\n");
+    const [header, row] = toCsv([{ ...itemOf("a.png", null, []), results: [answer] }], []).split("\n");
     expect(header.split(",").filter((name) => name.startsWith("kind_"))).toHaveLength(40);
     expect(row.replace(/"[^"]*"/g, "quoted").split(",")).toHaveLength(header.split(",").length);
   });

@@ -14,7 +14,7 @@ function slice(name: string, z: number | null, value: number, more: Partial<Dico
   return {
     name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
     aspect: 1, facts: [], sides: null, sources: [name], places: [{ path: name, alongMm: null }], notes: [],
-    series: "1", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
+    series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
     traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,
     order: [0], locationMm: null, instance: null, ...more,
   };

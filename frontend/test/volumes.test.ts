@@ -5,7 +5,10 @@ import { aggregate, findRun, smooth, strongestRun } from "../src/aggregation";
 import { judgeSlices, positions, upDirection } from "../src/brain_slices";
 import { decide, predictionSet } from "../src/decision";
 import { summarize } from "../src/summary";
-import { isFailure, type Prediction, type Result, type VolumePrediction } from "../src/types";
+import { fuseStudy } from "../src/fusion";
+import { BRAIN_TUMORS } from "../src/classes";
+import { sequenceOfWords } from "../src/sequence";
+import { isFailure, type StudyPrediction, type Prediction, type Result, type VolumePrediction } from "../src/types";
 import { answerWhole, named, type Rules } from "../src/volume";
 
 type Row = number[] | "blank" | "refused";
@@ -35,10 +38,11 @@ interface Profile {
 interface Vectors {
   rules: Rules;
   profiles: Profile[];
+  studies: { name: string; fusion: { weights: Record<string, number> }; series: VolumePrediction[]; together: StudyPrediction }[];
   volumes: { name: string; along_mm: (number | null)[] | null; slices: Row[]; whole: Whole | { error: object } }[];
 }
 
-const { rules, volumes, profiles }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
+const { rules, volumes, profiles, studies }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
 /** Of pictures without a head in them, as the vectors' are: no slice is of the brain. */
 function locate(alongMm: (number | null)[]) {
   const along = positions(alongMm, alongMm.length);
@@ -94,6 +98,22 @@ describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
     expect(found.slices!.map(({ error }) => error !== null)).toEqual(slices.map((row) => row === "blank"));
     expect(found.slices!.map(({ decision }) => decision === "rejected")).toEqual(slices.map((row) => row === "refused"));
   });
+});
+
+test.each(studies)("$name: the same answer for the study", ({ fusion, series, together }) => {
+  const members = series.map((answer) => ({
+    answer,
+    origin: {
+      study: "1", series: answer.path, frame: answer.series!.frame_of_reference_uid,
+      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), isAxial: false,
+    },
+  }));
+  const found = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
+  const { probabilities, tumor_probability, members: weights, ...said } = together;
+  expect(found).toMatchObject(said);
+  expect(found.tumor_probability).toBeCloseTo(tumor_probability!, 9);
+  for (const [name, share] of Object.entries(probabilities!)) expect(found.probabilities![name]).toBeCloseTo(share, 9);
+  expect(found.members.map(({ sequence, weight }) => [sequence, weight])).toEqual(weights.map(({ sequence, weight }) => [sequence, weight]));
 });
 
 test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note }) => {

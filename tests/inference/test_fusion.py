@@ -12,7 +12,8 @@ from tests.answers import picture, series, shares, told, volume
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.fusion import fuse, fuse_study
+from tumorlens.inference.evidence import fuse
+from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting.records import json_line

@@ -1,16 +1,17 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
-import { InputError, type Picture, placesOf } from "../types";
+import { InputError, type Origin, type Picture, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
 import { canBeAHead, checkSides, finite, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
+import { sequenceOfWords } from "../sequence";
 import { sidesOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { traitsOf } from "./traits";
-import { dot, unit, type Vector } from "./vectors";
+import { cross, dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
 const DEFLATED = "1.2.840.10008.1.2.1.99";
@@ -43,6 +44,7 @@ export interface DicomPart extends Picture {
   isMrStorage: boolean;
   /** How it was taken. */
   traits: Traits;
+  description: string;
   /** Null where the file does not say, or has several frames. */
   placement: Placement | null;
   /** Between the middles of neighbouring slices, or else of one slice. */
@@ -64,6 +66,9 @@ const SHARED = [
 /** Magnitudes beyond are no slope and no intercept. */
 const LARGEST = 1e30;
 
+/** Cosine between the normal and the patient's axis from which slices are axial. */
+const AXIAL = 0.8;
+
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
@@ -84,18 +89,41 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const { pixels, levels, notes } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
   const [aspect, odd] = aspectOf(set, height, width);
+  const stated = numbers(set, "x00280030");
+  const spacing = stated.length === 2 && odd.length === 0 ? stated : [];
   const place = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
-    places: placesOf(name, depth), notes: [...doubts, ...odd, ...notes],
+    places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, spacing, height, width) : null })),
+    notes: [...doubts, ...odd, ...notes], origin: originOf(set, place),
+    pixelMm: spacing.length === 2 ? [spacing[0], spacing[1]] : null,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
     siblings: SHARED.map((tag) => texts(set, tag)[0] ?? "").join("\0"), isMrStorage: isMrStorage(set),
-    traits: traitsOf(set), levels, thicknessMm: thickness(set),
+    traits: traitsOf(set), description: text(set, "x0008103e"), levels, thicknessMm: thickness(set),
     placement: depth === 1 ? place : null,
     order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
     locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
+  };
+}
+
+/** Where the middle of a slice lies in the patient. */
+function middle({ position, row, column }: Placement, spacing: number[], height: number, width: number): Vector | null {
+  if (spacing.length !== 2) return null;
+  const [down, across] = [((height - 1) / 2) * spacing[0], ((width - 1) / 2) * spacing[1]];
+  return position.map((at, axis) => at + down * column[axis] + across * row[axis]) as Vector;
+}
+
+/** Undefined where the file does not say which study it belongs to. */
+function originOf(set: DataSet, place: Placement | null): Origin | undefined {
+  const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
+  if (!study || !series) return undefined;
+  const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
+  const normal = place ? cross(place.row, place.column) : null;
+  return {
+    study, series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent),
+    isAxial: normal !== null && Math.abs(normal[2]) >= AXIAL,
   };
 }
 

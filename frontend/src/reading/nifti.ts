@@ -42,10 +42,13 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const about = [...notesOf(header), ...withoutValue(values), ...surplus(header, buffer.byteLength - voxelsAt), ...notes];
   const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
   checkSides(square.width, square.height);
+  const isStretched = square.width !== x || square.height !== y;
+  const finest = Math.min(rowMm, columnMm);
   const mended = mend(square, header.numBitsPerVoxel);
   return {
     name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
     sides: isOriented ? sidesOn(affine, axes) : null, sources: [name],
+    pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
     places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
 }

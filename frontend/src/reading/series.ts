@@ -30,24 +30,28 @@ function alone(part: DicomPart): Picture {
 
 function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
   const files = [...frames, ...repeats];
-  const name = files.length === 1 ? frames[0].name : `${folder(frames[0].name)} (${files.length} files)`;
+  const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const made = stacked(frames, name, notes);
-  const places = made.places.map(({ path }, slice) => ({ path, alongMm: alongMm[slice] }));
+  const makesSense = !notes.some((note) => /positions.* of the slices (make no sense|are not stated)|neither positions/.test(note));
+  const places = made.places.map(({ path, centerMm }, slice) => (
+    { path, alongMm: alongMm[slice], centerMm: makesSense ? centerMm : null }
+  ));
   return { ...made, places, sources: files.map((part) => part.name) };
 }
 
 /** `ordering`: what is odd about the order of the slices. */
 function stacked(parts: DicomPart[], name: string, ordering: string[]): Picture {
-  const { height, width, format, aspect, facts, sides } = parts[0];
+  const { height, width, format, aspect, facts, sides, origin, pixelMm } = parts[0];
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
-  const about = { name, format, facts, sides, sources, places };
+  const about = { name, format, facts, sides, sources, places, origin, pixelMm };
   const { pixels, notes } = leveled(parts);
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
   if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
   const told = [...new Set([...frameNotes(parts), ...ordering, ...notes])];
-  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told };
+  const unit = isWindowed ? unitOf(parts) : undefined;
+  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told, unit };
 }
 
 /** What is odd about the files, each once. */
@@ -71,7 +75,17 @@ function leveled(parts: DicomPart[]): { pixels: Float32Array; notes: string[] } 
   return { pixels: plain, notes: [`the file's window hides ${hidden} and is not used`] };
 }
 
-function folder(name: string): string {
+/** What a window has made shares of; undefined where the slices have several, or the window is no straight line. */
+function unitOf(parts: DicomPart[]): { slope: number; intercept: number } | undefined {
+  const { window, inverted } = parts[0].levels;
+  const alike = parts.every(({ levels }) => levels.window?.center === window?.center && levels.window?.width === window?.width);
+  if (!window || !alike || window.function === "SIGMOID") return undefined;
+  const [width, center] = window.function === "LINEAR" ? [window.width - 1, window.center - 0.5] : [window.width, window.center];
+  const sign = inverted ? -1 : 1;
+  return { slope: sign * width, intercept: center - (sign * width) / 2 };
+}
+
+function folder({ name, description }: DicomPart): string {
   const parts = name.split("/");
-  return parts.length > 1 ? parts.slice(0, -1).join("/") : "DICOM series";
+  return parts.length > 1 ? parts.slice(0, -1).join("/") : description || "DICOM series";
 }

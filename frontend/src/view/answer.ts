@@ -2,22 +2,40 @@
 import { extent, type Item, tally, toneOf } from "../items";
 import { headline } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
-import { type Answer, type Finding, isFailure, isVolume, type Result } from "../types";
+import { type Answer, type Finding, isFailure, isVolume, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
 
-export function answerPanel(item: Item, actions: HTMLElement, goTo: (slice: number) => void): HTMLElement[] {
+/** Of the study first, then of the series, then of the slice. */
+export function answerPanel(
+  item: Item, together: StudyPrediction | null, actions: HTMLElement, goTo: (slice: number) => void,
+): HTMLElement[] {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
   return [
-    volume ? study(item, goTo) : null,
+    together ? fused(together) : null,
+    volume ? study(item, goTo, together ? "This series as a whole" : "Study as a whole") : null,
     card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
     result && !isFailure(result) ? details(result, item) : null,
     actions,
   ].filter((part): part is HTMLElement => part !== null);
 }
 
+/** What the series of a study say together, and what each contributes. */
+function fused(together: StudyPrediction): HTMLElement {
+  const whole = card(together, `Study of ${together.members.length} series, together`);
+  whole.querySelector("[data-testid]")?.setAttribute("data-testid", "study");
+  const { finding } = classesOf(together);
+  const rows = together.members.map(({ path, sequence, weight, tumor_probability }) => {
+    const share = tumor_probability === null ? "no answer" : `${finding} ${percent(tumor_probability)}`;
+    const counts = weight > 0 ? `weight ${weight.toPrecision(2)}` : "no say";
+    return h("li", {}, `${path.split("/").pop()}: ${sequence ?? "sequence not known"}, ${share}, ${counts}`);
+  });
+  whole.append(h("ul", { class: "study-slices quiet" }, ...rows));
+  return whole;
+}
+
 /** The volume as a whole, and the answers of its slices. A server may answer slices only. */
-function study(item: Item, goTo: (slice: number) => void): HTMLElement {
+function study(item: Item, goTo: (slice: number) => void, title: string): HTMLElement {
   const done = item.results.filter((result) => result !== null).length;
   const words = done === item.results.length ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far`;
   const slices = [
@@ -25,7 +43,7 @@ function study(item: Item, goTo: (slice: number) => void): HTMLElement {
     h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
   ];
   if (item.whole) {
-    const whole = card(item.whole, "Study as a whole");
+    const whole = card(item.whole, title);
     whole.querySelector("[data-testid]")?.setAttribute("data-testid", "whole");
     whole.append(...finding(item.whole, goTo), h("div", { class: "study-slices" }, ...slices));
     return whole;

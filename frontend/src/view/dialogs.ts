@@ -9,6 +9,7 @@ export const SHORTCUTS: [string, string][] = [
   ["H", "heatmap on or off"],
   ["[ ]", "heatmap weaker or stronger"],
   ["M", "marks on or off"],
+  ["V", "another plane of a volume"],
   ["R", "reset window and level"],
   ["P", "print, or save as PDF"],
   ["?", "this help"],

@@ -2,7 +2,7 @@
 import { isDone, type Item, toneOf } from "../items";
 import { headline, wholePercent } from "../summary";
 import { classesOf } from "../classes";
-import { isFailure } from "../types";
+import { isFailure, type StudyPrediction } from "../types";
 import { h } from "./dom";
 import { thumbnail } from "./render";
 
@@ -21,6 +21,15 @@ export function listEntry(item: Item, selected: boolean, select: () => void): HT
         h("span", { class: `entry-answer tone-${tone(item)}` }, words(item)),
       ),
     ),
+  );
+}
+
+/** Stands above the series of a study. */
+export function studyLine(study: StudyPrediction): HTMLElement {
+  return h(
+    "li", { class: "study-line" },
+    h("span", { class: "entry-name" }, `Study of ${study.members.length} series`),
+    h("span", { class: `entry-answer tone-${study.decision}` }, headline(study)),
   );
 }
 

@@ -6,14 +6,15 @@ import { HEAT } from "./colors";
 
 /** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the picture is as it is. */
 function render(
-  picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
+  picture: Picture, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null, opacity: number,
 ): ImageData {
   const { height, width, pixels } = picture;
   const image = new ImageData(width, height);
   const out = image.data;
   const start = slice * height * width;
   const scale = 255 / (shown.high - shown.low);
-  const heat = heatmap && opacity > 0 ? upsample(heatmap.grid, heatmap.square, height, width) : null;
+  const drawn = opacity > 0 ? heatmap : null;
+  const heat = drawn && "grid" in drawn ? upsample(drawn.grid, drawn.square, height, width) : drawn;
   for (let i = 0; i < height * width; i++) {
     const gray = Math.min(255, Math.max(0, (pixels[start + i] - shown.low) * scale));
     const strength = heat ? heat[i] : 0;
@@ -46,8 +47,8 @@ const WHOLE: View = { zoom: 1, x: 0, y: 0 };
 
 /** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
 export function paint(
-  canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | null, opacity: number,
-  view: View = WHOLE,
+  canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null,
+  opacity: number, view: View = WHOLE,
 ): { context: CanvasRenderingContext2D; box: Box } {
   const full = new OffscreenCanvas(picture.width, picture.height);
   full.getContext("2d")!.putImageData(render(picture, slice, shown, heatmap, opacity), 0, 0);

@@ -1,24 +1,39 @@
 /** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
-import { extent, heatmapOf, type Item, tally } from "../items";
+import { extent, type Item, tally } from "../items";
 import { headline } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
-import { isFailure, isVolume, type Result } from "../types";
+import { type Heatmap, isFailure, isVolume, type Picture, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
 import { NOTICE } from "../types";
 import { paint } from "./render";
 
-export function report(items: Item[]): HTMLElement[] {
+/** A slice as the viewer shows it: the item that is open may be cut another way. */
+interface Viewing {
+  shownOf(item: Item): { picture: Picture; slice: number; heatmap: Heatmap | Float32Array | null; where: string };
+}
+
+export function report(items: Item[], studies: StudyPrediction[], viewing: Viewing): HTMLElement[] {
   const time = new Date().toLocaleString();
   return [
     h("h1", {}, "tumorlens report"),
     h("p", { class: "report-notice" }, NOTICE),
     h("p", {}, `Printed ${time}. ${items.length} ${items.length === 1 ? "entry" : "entries"}.`),
-    ...items.map(entry),
+    ...studies.map(together),
+    ...items.map((item) => entry(item, viewing)),
   ];
 }
 
-function entry(item: Item): HTMLElement {
+/** What the series of a study say together. */
+function together(study: StudyPrediction): HTMLElement {
+  const lines = [
+    h("h2", {}, `Study of ${study.members.length} series: ${study.path}`),
+    h("p", { class: "report-answer" }, headline(study)), ...said(study),
+  ];
+  return h("article", { class: "report-entry" }, h("div", {}, ...lines));
+}
+
+function entry(item: Item, viewing: Viewing): HTMLElement {
   const result = item.results[item.slice];
   const volume = item.results.length > 1;
   const where = volume ? `Slice ${item.slice + 1} of ${item.results.length}: ` : "";
@@ -32,7 +47,7 @@ function entry(item: Item): HTMLElement {
     const { name, version, sha256 } = result.model;
     lines.push(h("p", { class: "report-model" }, `Model ${name} ${version}, sha256 ${sha256}`));
   }
-  return h("article", { class: "report-entry" }, pictures(item), h("div", {}, ...lines));
+  return h("article", { class: "report-entry" }, pictures(item, viewing), h("div", {}, ...lines));
 }
 
 /** The lines below an answer's headline. */
@@ -53,15 +68,14 @@ function said(result: Result | null): HTMLElement[] {
   return lines.filter((line): line is string => Boolean(line)).map((line) => h("p", {}, line));
 }
 
-function pictures(item: Item): HTMLElement {
-  const { picture } = item;
-  if (!picture) return h("div", { class: "report-pictures" });
-  const heatmap = heatmapOf(item.results[item.slice]);
+function pictures(item: Item, viewing: Viewing): HTMLElement {
+  if (!item.picture) return h("div", { class: "report-pictures" });
+  const { picture, slice, heatmap, where } = viewing.shownOf(item);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
     const canvas = h("canvas", { width: picture.width, height: Math.round(picture.height * picture.aspect) });
-    const { context, box } = paint(canvas, picture, item.slice, item.shown, heatmap, opacity);
+    const { context, box } = paint(canvas, picture, slice, item.shown, heatmap, opacity);
     if (picture.sides) drawSides(context, picture.sides, box, Math.max(10, Math.min(box.width, box.height) / 18));
     return canvas;
   });
-  return h("div", { class: "report-pictures" }, ...canvases);
+  return h("div", { class: "report-pictures" }, ...canvases, ...(where ? [h("p", {}, where)] : []));
 }

@@ -1,8 +1,9 @@
 /** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
 import { heatmapOf, type Item } from "../items";
+import { type Cut, cutsOf, opening, type Shown, shownBy } from "../planes";
 import { headline } from "../summary";
 import { classesOf, displayName } from "../classes";
-import { type Heatmap, isFailure, type Result } from "../types";
+import { type Heatmap, isFailure, type Picture, type Result } from "../types";
 import { captioned } from "./caption";
 import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
@@ -37,6 +38,11 @@ export class Viewer {
   private readonly level = slider("Level", "level", 0, 1000, 1);
   private readonly width = slider("Window", "width", 1, 2000, 1);
   private readonly slices = slider("Slice", "slice", 1, 1, 1);
+  /** The ways to cut the volume that is open; which one is shown, and where. The first are its own slices. */
+  private cuts: Cut[] = [];
+  private cut = 0;
+  private index = 0;
+  private readonly planes = h("div", { class: "planes", role: "group", "aria-label": "Plane" });
   private readonly timelineNames = h("ul", { class: "timeline-names" });
   private readonly timeline = h("canvas", { class: "timeline" });
 
@@ -51,7 +57,7 @@ export class Viewer {
       this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, closer, further, reset, saved),
     );
     const slices = h(
-      "div", { class: "slice-control" }, this.slices.row,
+      "div", { class: "slice-control" }, this.planes, this.slices.row,
       h("div", { class: "slices-at-once", "aria-hidden": "true" }, this.timelineNames, this.timeline),
     );
     root.append(this.stage, slices, controls);
@@ -60,14 +66,51 @@ export class Viewer {
   }
 
   show(item: Item | null): void {
-    if (item !== this.item) this.fit();
+    if (item !== this.item) {
+      this.fit();
+      this.cut = 0;
+    }
+    if (item?.picture !== this.item?.picture || this.cuts.length === 0) this.cuts = item?.picture ? cutsOf(item.picture) : [];
     this.item = item;
     this.draw();
   }
 
-  /** Move through a volume. */
+  /** Move through a volume, in the plane that is shown. */
   step(by: number): void {
-    if (this.item) this.goTo(this.item.slice + by);
+    if (this.item) this.moveThrough((this.cut > 0 ? this.index : this.item.slice) + by);
+  }
+
+  /** Cut the volume another way. */
+  choosePlane(cut: number): void {
+    if (!this.item || !this.cuts[cut]) return;
+    this.cut = cut;
+    this.index = cut > 0 ? opening(this.item, this.cuts[cut]) : 0;
+    this.fit();
+    this.draw();
+  }
+
+  nextPlane(): void {
+    if (this.cuts.length > 0) this.choosePlane((this.cut + 1) % this.cuts.length);
+  }
+
+  /** An item as it stands on the screen, or would. */
+  shownOf(item: Item): { picture: Picture; slice: number; heatmap: Heatmap | Float32Array | null; where: string } {
+    const cut = item === this.item ? this.reformatted() : null;
+    if (cut) return { picture: cut.picture, slice: 0, heatmap: cut.heat, where: this.place() };
+    return { picture: item.picture!, slice: item.slice, heatmap: heatmapOf(item.results[item.slice]), where: "" };
+  }
+
+  private reformatted(): Shown | null {
+    return this.item?.picture && this.cut > 0 ? shownBy(this.item, this.cuts[this.cut], this.index) : null;
+  }
+
+  /** Where in the volume the screen is, in words. */
+  private place(): string {
+    const { item } = this;
+    if (!item || item.results.length < 2) return "";
+    if (this.cut === 0) return `slice ${item.slice + 1} of ${item.results.length}`;
+    const { name, count } = this.cuts[this.cut];
+    return `${name.toLowerCase()} ${this.index + 1} of ${count}`;
   }
 
   toggleHeat(): void {
@@ -124,7 +167,7 @@ export class Viewer {
         this.setWindow(Number(this.width.input.value) / 1000, Number(this.level.input.value) / 1000),
       );
     }
-    this.slices.input.addEventListener("input", () => this.goTo(Number(this.slices.input.value) - 1));
+    this.slices.input.addEventListener("input", () => this.moveThrough(Number(this.slices.input.value) - 1));
     this.timeline.addEventListener("click", ({ offsetX }) => {
       const depth = this.item?.results.length ?? 1;
       this.goTo(Math.floor((offsetX / this.timeline.clientWidth) * depth));
@@ -192,8 +235,16 @@ export class Viewer {
     this.draw();
   }
 
+  private moveThrough(index: number): void {
+    if (this.cut === 0) return this.goTo(index);
+    this.index = Math.min(this.cuts[this.cut].count - 1, Math.max(0, index));
+    this.draw();
+  }
+
+  /** Show a slice as it is stored. */
   goTo(slice: number): void {
     if (!this.item) return;
+    this.cut = 0;
     this.item.slice = Math.min(this.item.results.length - 1, Math.max(0, slice));
     this.draw();
     this.changed();
@@ -209,9 +260,10 @@ export class Viewer {
 
   draw(): void {
     const { item } = this;
-    const picture = item?.picture ?? null;
-    const heatmap = this.heatmap();
-    this.labels(heatmap);
+    const cut = this.reformatted();
+    const picture = cut?.picture ?? item?.picture ?? null;
+    const heatmap = cut ? null : this.heatmap();
+    this.labels(heatmap, picture, cut?.heat ?? null);
     this.empty.textContent = item && !picture ? "This file cannot be shown." : "";
     this.canvas.hidden = picture === null;
     if (!item || !picture) return;
@@ -219,7 +271,9 @@ export class Viewer {
     const { clientWidth, clientHeight } = this.stage;
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
-    const { context, box } = paint(this.canvas, picture, item.slice, item.shown, heatmap, this.opacity, this.view());
+    const { context, box } = paint(
+      this.canvas, picture, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity, this.view(),
+    );
     if (heatmap && this.opacity > 0 && this.marks) {
       const scale = box.width / picture.width;
       context.setTransform(scale, 0, 0, scale * picture.aspect, box.left, box.top);
@@ -229,39 +283,51 @@ export class Viewer {
     if (picture.sides) drawSides(context, picture.sides, box, LETTER * ratio);
   }
 
-  private labels(heatmap: Heatmap | null): void {
+  private labels(heatmap: Heatmap | null, picture: Picture | null, heat: Float32Array | null): void {
     const { item, corner } = this;
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
     corner.name.textContent = item?.name ?? "";
-    corner.slice.textContent = depth > 1 ? `slice ${item!.slice + 1} of ${depth}` : "";
-    corner.facts.textContent = item?.picture
-      ? [`${item.picture.width} × ${item.picture.height}`, item.picture.format, ...item.picture.facts].join(" · ")
+    corner.slice.textContent = this.place();
+    corner.facts.textContent = picture
+      ? [`${picture.width} × ${picture.height}`, picture.format, ...picture.facts].join(" · ")
       : "";
-    corner.window.textContent = item?.picture
-      ? `W ${number(item.shown.high - item.shown.low)}  L ${number((item.shown.low + item.shown.high) / 2)}`
-      : "";
-    const sides = item?.picture?.sides ? ` ${sidesInWords(item.picture.sides)}` : "";
+    const [wide, middle] = item?.picture ? inUnits(item) : [0, 0];
+    corner.window.textContent = item?.picture ? `W ${number(wide)}  L ${number(middle)}` : "";
+    const sides = picture?.sides ? ` ${sidesInWords(picture.sides)}` : "";
     const words = item ? `${item.name}: ${result && !isFailure(result) ? result.summary : headline(result)}${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
-    this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap.`.trim());
-    this.legend.classList.toggle("off", heatmap === null || this.opacity === 0);
+    this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap, V another plane.`.trim());
+    const isMapped = heatmap !== null || heat !== null;
+    this.legend.classList.toggle("off", !isMapped || this.opacity === 0);
     this.legend.replaceChildren(
       h("span", {}, "low"), h("span", { class: "legend-bar" }),
-      h("span", {}, heatmap ? `high: where the network sees ${sought(heatmap, result)}` : "high"),
+      h("span", {}, heatmap ? `high: where the network sees ${sought(heatmap, result)}` : heat ? "high: evidence times probability" : "high"),
     );
-    this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, heatmap === null);
+    this.heat.set(Math.round(this.opacity * 100), `${Math.round(this.opacity * 100)}%`, !isMapped);
     this.slices.row.parentElement!.hidden = depth < 2;
-    this.slices.input.max = String(depth);
-    this.slices.set((item?.slice ?? 0) + 1, `${(item?.slice ?? 0) + 1} of ${depth}: ${headline(result)}`, false);
+    const count = this.cut > 0 ? this.cuts[this.cut].count : depth;
+    const at = (this.cut > 0 ? this.index : (item?.slice ?? 0)) + 1;
+    this.slices.input.max = String(count);
+    this.slices.set(at, `${at} of ${count}: ${this.cut > 0 ? this.cuts[this.cut].name : headline(result)}`, false);
+    this.drawPlanes();
     if (item?.picture) {
       const [width, level] = this.windowing();
-      // In the file's own units.
-      const { low, high } = item.shown;
-      this.width.set(Math.round(width * 1000), number(high - low), false);
-      this.level.set(Math.round(level * 1000), number((low + high) / 2), false);
+      this.width.set(Math.round(width * 1000), number(wide), false);
+      this.level.set(Math.round(level * 1000), number(middle), false);
     }
     if (item && depth > 1) drawTimeline(this.timeline, this.timelineNames, item);
+  }
+
+  private drawPlanes(): void {
+    const buttons = this.cuts.map(({ name }, cut) => (
+      h("button", {
+        type: "button", class: "tool", "aria-pressed": String(cut === this.cut), onclick: () => this.choosePlane(cut),
+      }, name)
+    ));
+    const focused = [...this.planes.children].indexOf(document.activeElement as Element);
+    this.planes.replaceChildren(...buttons);
+    if (focused >= 0) buttons[focused]?.focus();
   }
 
   /** With the answer and the notice below: the picture may be shown without this page. */
@@ -269,7 +335,7 @@ export class Viewer {
     const { item } = this;
     if (!item?.picture) return;
     captioned(this.canvas, item.whole ?? item.results[item.slice]).toBlob((blob) => {
-      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-slice-${item.slice + 1}.png`);
+      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-${this.place().replaceAll(" ", "-") || "slice-1"}.png`);
     });
   }
 }
@@ -311,6 +377,12 @@ function slider(label: string, id: string, min: number, max: number, step: numbe
 function sought({ label }: Heatmap, result: Result | null): string {
   const classes = classesOf(result);
   return classes.no_finding === null ? displayName(classes, label) : classes.finding;
+}
+
+/** Width and level of the window in the file's own units: a DICOM window has made shares of some. */
+function inUnits({ picture, shown }: Item): [number, number] {
+  const { slope, intercept } = picture?.unit ?? { slope: 1, intercept: 0 };
+  return [Math.abs(slope) * (shown.high - shown.low), intercept + (slope * (shown.low + shown.high)) / 2];
 }
 
 function number(value: number): string {

@@ -50,6 +50,15 @@ def locate_finding(
     )
 
 
+def center_of(image: MedicalImage, index: int) -> Vector | None:
+    """The middle of a slice in the patient; None where the file does not say."""
+    if image.facts is None or not image.facts.slices:
+        return None
+    plane = _plane(image, image.facts.slices[index])
+    middle = (image.height - 1) / 2, (image.width - 1) / 2
+    return None if plane is None else _vector(plane.at(*middle))
+
+
 def _center(image: MedicalImage, heatmap: Heatmap | None) -> tuple[float, float]:
     """Row and column of the middle of the map's box; of the slice, where there is no map."""
     if heatmap is None:
@@ -133,4 +142,5 @@ def describe(image: MedicalImage, facts: AcquisitionFacts) -> SeriesFacts:
         pixel_spacing_mm=image.pixel_spacing_mm,
         study_instance_uid=facts.study_instance_uid,
         series_instance_uid=facts.series_instance_uid,
+        frame_of_reference_uid=facts.frame_of_reference_uid,
     )

@@ -1,21 +1,23 @@
-"""One answer for the series of a study: late fusion of what each of them says.
+"""One answer for the series of a study, from what each of them says.
 
-The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``); several
-series of one sequence share its weight. An average, not a sum: a missing series changes only who is
-asked, and the thresholds of single volumes keep their meaning. The kind is named by the series that
+The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``), at each
+position where series are parallel (``evidence``), else over whole series; several series of one
+sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
+the thresholds of single volumes keep their meaning. The kind is named by the series that
 see the tumour. Weights are learnt on patients with several sequences: ``python -m
 experiments.fusion``.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
 from tumorlens.inference.classifier import Classifier, Conclusion
+from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
 from tumorlens.inference.record import (
     ABSTAINED,
     Finding,
@@ -26,10 +28,7 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.sequence import known_sequence, sequence_of_words
 from tumorlens.inference.summary import found, is_tumor, summarize
-from tumorlens.labels import BRAIN_TUMORS, ClassSet
-
-_TINY: Final = 1e-6
-"""Probabilities are kept so far from 0 and 1: no series may decide alone by being absurdly sure."""
+from tumorlens.labels import ClassSet
 
 
 class _Member(NamedTuple):
@@ -37,6 +36,8 @@ class _Member(NamedTuple):
     sequence: str | None
     weight: float
     row: NDArray[np.float64]
+    stack: Stack | None
+    """Where its slices lie; None of a picture, and where the files do not say."""
 
 
 def fuse_study(
@@ -47,8 +48,7 @@ def fuse_study(
     members = _members(answers, classifier.bundle.info.fusion, classes)
     if len(members) < 2:
         return None
-    row = fuse([one.row for one in members], [one.weight for one in members], classes)
-    concluded = classifier.conclude(row, whole=_kind(members))
+    concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
     concluded = _without_contradiction(concluded, members, classes)
     used = {id(one.answer): one for one in members}
     left_out = len(answers) - len(members)
@@ -71,33 +71,17 @@ def fuse_study(
     )
 
 
-def fuse(
-    rows: Sequence[NDArray[np.float64]],
-    weights: Sequence[float],
-    classes: ClassSet = BRAIN_TUMORS,
-) -> NDArray[np.float64]:
-    """Probabilities (C,) out of those of several series (C,) each.
-
-    Their weighted mean where no class means "no finding". Raises ``ValueError`` where no weight is
-    above 0.
-    """
-    table, share = np.stack(rows), np.asarray(weights, dtype=np.float64)
-    if not share.sum() > 0:
-        raise ValueError("no series has a weight")
-    share = share / share.sum()
-    place = classes.no_finding_index
-    if place is None:
-        mean: NDArray[np.float64] = share @ table
-        return mean
-    none = np.clip(table[:, place], _TINY, 1.0 - _TINY)
-    odds = float(share @ np.log((1.0 - none) / none))
-    tumor = 1.0 / (1.0 + np.exp(-odds))
-    kinds = table.copy()
-    kinds[:, place] = 0.0
-    seen = share @ kinds  # who sees more of a tumour says more of its kind
-    fused: NDArray[np.float64] = tumor * seen / max(float(seen.sum()), _TINY**2)
-    fused[place] = 1.0 - fused.sum()
-    return fused
+def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]:
+    """Parallel series position by position, then what each such group says."""
+    rows, weights = [], []
+    for group in parallel_groups([one.stack for one in members]):
+        stacks = [stack for k in group if (stack := members[k].stack)]
+        shares = [members[k].weight for k in group]
+        rows.append(
+            fuse_positions(stacks, shares, classes) if len(stacks) > 1 else members[group[0]].row
+        )
+        weights.append(sum(shares))
+    return fuse(rows, weights, classes)
 
 
 def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet) -> list[_Member]:
@@ -110,10 +94,24 @@ def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet
         # Unknown ones may be of different sequences: each stands for itself.
         weight = weight / count[sequence] if sequence else weight
         shares = answer.probabilities or {}
-        members.append(
-            _Member(answer, sequence, weight, np.array([shares[name] for name in classes.names]))
-        )
+        row, stack = _row(shares, classes), _stack(answer, classes)
+        members.append(_Member(answer, sequence, weight, row, stack))
     return [one for one in members if one.weight > 0.0]
+
+
+def _row(shares: Mapping[str, float], classes: ClassSet) -> NDArray[np.float64]:
+    return np.array([shares[name] for name in classes.names])
+
+
+def _stack(answer: ImageAnswer, classes: ClassSet) -> Stack | None:
+    if not isinstance(answer, VolumePrediction) or answer.series is None:
+        return None
+    counted = [one for one in answer.slices if one.counted and one.probabilities is not None]
+    centers = [one.center_mm for one in counted if one.center_mm is not None]
+    if len(centers) < max(2, len(counted)):
+        return None
+    table = np.stack([_row(one.probabilities or {}, classes) for one in counted])
+    return Stack(np.array(centers), table, answer.series.frame_of_reference_uid)
 
 
 def _sequence(answer: ImageAnswer) -> str | None:

@@ -163,6 +163,10 @@ class SlicePrediction(_Part, frozen=True, kw_only=True):
     along_mm: Annotated[
         float | None, Meta(description="Position on the normal of the slices; null if unknown.")
     ]
+    center_mm: Annotated[
+        _Triple | None,
+        Meta(description="Its middle in the patient: left, back, head; null if unknown."),
+    ] = None
     counted: Annotated[
         bool,
         Meta(description="False outside the brain, and of rejected or unusable slices."),
@@ -217,6 +221,9 @@ class SeriesFacts(_Part, frozen=True, kw_only=True):
     pixel_spacing_mm: tuple[float, float] | None
     study_instance_uid: str | None
     series_instance_uid: str | None
+    frame_of_reference_uid: Annotated[
+        str | None, Meta(description="Positions of series with the same one can be compared.")
+    ] = None
 
 
 class VolumePrediction(_Part, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Answers for volumes: one a slice, one for the whole, and where the finding lies."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import WholeKind
 from tumorlens.errors import BlankImageError, InputError
+from tumorlens.imaging.facts import Vector
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
-from tumorlens.inference.finding import describe, locate_finding
+from tumorlens.inference.finding import center_of, describe, locate_finding
 from tumorlens.inference.record import (
     REJECTED,
     Failure,
@@ -94,7 +95,7 @@ def answer_whole(
         finding=locate_finding(found.finding, image, slices, heatmap),
         decisive_slice=found.finding[1],
         slices=tuple(
-            _slice(index, answer, _stated_mm(image, index), counts=bool(counted[index]))
+            _slice(answer, _place(image, slices, index), counts=bool(counted[index]))
             for index, answer in enumerate(answers)
         ),
         series=describe(image, image.facts) if image.facts else None,
@@ -208,17 +209,24 @@ def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
     return None if isinstance(answer, Failure) else answer.heatmap(kind)
 
 
-def _stated_mm(image: MedicalImage, index: int) -> float | None:
-    return image.facts.slices[index].along_mm if image.facts and image.facts.slices else None
+class _Place(NamedTuple):
+    index: int
+    along_mm: float | None
+    center_mm: Vector | None
 
 
-def _slice(index: int, answer: Raw, along_mm: float | None, *, counts: bool) -> SlicePrediction:
+def _place(image: MedicalImage, slices: Slices, index: int) -> _Place:
+    stated = image.facts.slices[index].along_mm if image.facts and image.facts.slices else None
+    return _Place(index, stated, center_of(image, index) if slices.spacing_is_known else None)
+
+
+def _slice(answer: Raw, place: _Place, *, counts: bool) -> SlicePrediction:
+    where = place._asdict()
     if isinstance(answer, Failure):
-        return SlicePrediction(index=index, along_mm=along_mm, counted=False, error=answer.error)
+        return SlicePrediction(**where, counted=False, error=answer.error)
     one = answer.prediction
     return SlicePrediction(
-        index=index,
-        along_mm=along_mm,
+        **where,
         counted=counts,
         decision=one.decision,
         label=one.label,

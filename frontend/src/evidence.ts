@@ -1,0 +1,112 @@
+/** Putting evidence together, position by position where series are parallel: `tumorlens/inference/evidence.py`. */
+import { aggregate, DEFAULT, type Row } from "./aggregation";
+import { noFindingPlace } from "./classes";
+import { median } from "./preprocessing";
+import { dot, unit, type Vector } from "./reading/vectors";
+import type { ClassSet } from "./types";
+
+const TINY = 1e-6;
+const PARALLEL = 0.87;
+const OVERLAP = 0.5;
+
+/** The slices of a series that count, in their order; at least two. */
+export interface Stack {
+  centersMm: Vector[];
+  table: number[][];
+  /** Positions of series with different ones cannot be compared. */
+  frame: string | null;
+}
+
+/** Probabilities out of those of several series. */
+export function fuse(rows: number[][], weights: number[], classes: ClassSet): number[] {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const mean = (values: number[]) => values.reduce((sum, value, place) => sum + value * (weights[place] / total), 0);
+  const shares = rows[0].map((_, name) => mean(rows.map((row) => row[name])));
+  const place = noFindingPlace(classes);
+  if (place < 0) return shares;
+  shares[place] = 0;
+  return withOdds(shares, mean(rows.map((row) => oddsOf(row[place]))), place);
+}
+
+function oddsOf(none: number): number {
+  const kept = Math.min(1 - TINY, Math.max(TINY, none));
+  return Math.log((1 - kept) / kept);
+}
+
+/** Probabilities from shares of the kinds, 0 at `place`, and log-odds. */
+function withOdds(kinds: number[], odds: number, place: number): number[] {
+  const found = 1 / (1 + Math.exp(-odds));
+  const sum = Math.max(kinds.reduce((all, share) => all + share, 0), TINY ** 2);
+  const row = kinds.map((share) => (share * found) / sum);
+  row[place] = 1 - row.reduce((all, share) => all + share, 0);
+  return row;
+}
+
+/** Which of `stacks` lie beside each other; one without geometry is alone. */
+export function parallelGroups(stacks: (Stack | null)[]): number[][] {
+  const groups: number[][] = [];
+  stacks.forEach((stack, place) => {
+    const group = groups.find(([first]) => {
+      const other = stacks[first];
+      return stack !== null && other !== null && areParallel(other, stack);
+    });
+    if (group) group.push(place);
+    else groups.push([place]);
+  });
+  return groups;
+}
+
+function normalOf({ centersMm }: Stack): Vector {
+  const [first, last] = [centersMm[0], centersMm[centersMm.length - 1]];
+  return unit([0, 1, 2].map((axis) => last[axis] - first[axis]) as Vector);
+}
+
+export function areParallel(one: Stack, other: Stack): boolean {
+  if (one.frame !== null && other.frame !== null && one.frame !== other.frame) return false;
+  const normal = normalOf(one);
+  if (Math.abs(dot(normal, normalOf(other))) < PARALLEL) return false;
+  const [[low, high], [below, above]] = [one, other].map(({ centersMm }) => {
+    const along = centersMm.map((center) => dot(center, normal));
+    return [Math.min(...along), Math.max(...along)];
+  });
+  return Math.min(high, above) - Math.max(low, below) >= OVERLAP * Math.min(high - low, above - below);
+}
+
+/** Probabilities of parallel series as one: fused at each position, then aggregated. */
+export function fusePositions(stacks: Stack[], weights: number[], classes: ClassSet): number[] {
+  const finest = stacks.reduce((most, stack) => (stack.table.length > most.table.length ? stack : most));
+  const normal = normalOf(finest);
+  const along = finest.centersMm.map((center) => dot(center, normal));
+  const resampled = stacks.map((stack) => resample(stack, along, normal, classes));
+  const table = along.map((_, place) => {
+    const present = resampled.flatMap((rows, k) => (rows[place] ? [k] : []));
+    return fuse(present.map((k) => resampled[k][place]!), present.map((k) => weights[k]), classes);
+  });
+  return aggregate(table, along, DEFAULT, classes).probabilities;
+}
+
+function resample(stack: Stack, along: number[], normal: Vector, classes: ClassSet): Row[] {
+  const slices = stack.centersMm.map((center, place) => ({ at: dot(center, normal), row: stack.table[place] }));
+  slices.sort((one, other) => one.at - other.at);
+  const own = slices.map(({ at }) => at);
+  const half = median(own.slice(1).map((at, place) => at - own[place])) / 2;
+  const none = noFindingPlace(classes);
+  const column = (name: number) => slices.map(({ row }) => row[name]);
+  const odds = none < 0 ? [] : column(none).map(oddsOf);
+  return along.map((at) => {
+    if (at < own[0] - half || at > own[own.length - 1] + half) return null;
+    const row = stack.table[0].map((_, name) => between(at, own, column(name)));
+    if (none < 0) return row;
+    row[none] = 0;
+    return withOdds(row, between(at, own, odds), none);
+  });
+}
+
+/** `numpy.interp`. */
+function between(at: number, places: number[], values: number[]): number {
+  const next = places.findIndex((place) => place > at);
+  if (next === 0) return values[0];
+  if (next < 0) return values[values.length - 1];
+  const share = (at - places[next - 1]) / (places[next] - places[next - 1]);
+  return values[next - 1] + share * (values[next] - values[next - 1]);
+}

@@ -1,0 +1,69 @@
+/** Series on the page that belong to one study, and what they say together. */
+import { studyByServer, studyInBrowser } from "./classify";
+import type { Engine } from "./engine";
+import type { Item } from "./items";
+import { isStudy, isVolume, type Result, type StudyPrediction } from "./types";
+
+export class Studies {
+  private readonly answers = new Map<string, StudyPrediction>();
+  private readonly asked = new Map<string, Promise<Result[]>>();
+
+  constructor(private readonly engine: Engine) {}
+
+  /** The items of the study of `item`; itself, where it belongs to none. */
+  membersOf(item: Item, items: Item[]): Item[] {
+    const uid = uidOf(item);
+    return uid === null ? [item] : items.filter((one) => uidOf(one) === uid);
+  }
+
+  /** Null where it is not known yet, or there is only one series. */
+  answerOf(item: Item): StudyPrediction | null {
+    return this.answers.get(uidOf(item) ?? "") ?? null;
+  }
+
+  all(items: Item[]): StudyPrediction[] {
+    const uids = new Set(items.map(uidOf));
+    return [...this.answers].flatMap(([uid, answer]) => (uids.has(uid) ? [answer] : []));
+  }
+
+  /** What the server says of the files of `members`, which are sent once. */
+  sent(members: Item[]): Promise<Result[]> {
+    const key = members.map(({ id, run }) => `${id}.${run}`).join();
+    const known = this.asked.get(key) ?? studyByServer(members);
+    this.asked.set(key, known);
+    return known;
+  }
+
+  /** Ask once all members have their answers; whether there is one now. */
+  async ask(item: Item, members: Item[], inside: boolean): Promise<boolean> {
+    const uid = uidOf(item);
+    if (uid === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return false;
+    const answer = inside ? await studyInBrowser(uid, members, this.engine) : (await this.sent(members)).find(isStudy);
+    if (answer) this.answers.set(uid, answer);
+    return answer !== undefined && answer !== null;
+  }
+
+  forget(item: Item): void {
+    this.answers.delete(uidOf(item) ?? "");
+  }
+
+  clear(): void {
+    this.answers.clear();
+    this.asked.clear();
+  }
+}
+
+function uidOf({ picture }: Item): string | null {
+  return picture?.origin?.study ?? null;
+}
+
+/** The series to open: the one that sees the finding best, of those that have one. */
+export function decidingItem(study: StudyPrediction, members: Item[]): Item | null {
+  const strength = ({ whole }: Item) => {
+    if (!whole || !isVolume(whole)) return -1;
+    if (study.finding !== null && whole.finding === null) return -1;
+    const weight = study.members.find(({ path }) => path === whole.path)?.weight ?? 0;
+    return weight * (whole.tumor_probability ?? 0);
+  };
+  return [...members].sort((one, other) => strength(other) - strength(one))[0] ?? null;
+}

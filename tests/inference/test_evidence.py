@@ -1,0 +1,61 @@
+"""Parallel series are weighed position by position."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.inference.evidence import Stack, are_parallel, fuse_positions, parallel_groups
+
+Floats = NDArray[np.float64]
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def stack(
+    suspicion: list[float], apart: float = 5.0, first: float = 0.0, normal: Floats = UP,
+    frame: str | None = "1.2",
+) -> Stack:  # fmt: skip
+    """Slices of a series; a tumour is a glioma."""
+    along = first + apart * np.arange(len(suspicion))
+    share = np.array(suspicion)
+    table = np.stack([share, 0 * share, 1 - share, 0 * share], axis=1)
+    return Stack(np.outer(along, normal), table, frame)
+
+
+def test_evidence_counts_where_it_lies() -> None:
+    sees = stack([0.02] * 6 + [0.95] * 5 + [0.02] * 9)
+    also = stack([0.02] * 6 + [0.6] * 5 + [0.02] * 9)
+    elsewhere = stack([0.02] * 14 + [0.6] * 5 + [0.02])
+    together = fuse_positions([sees, also], [1, 1])
+    apart = fuse_positions([sees, elsewhere], [1, 1])
+    assert 1 - together[2] > 0.8
+    assert 1 - apart[2] < 0.6
+    assert together.sum() == pytest.approx(1)
+
+
+def test_series_of_other_spacing_and_order_are_resampled() -> None:
+    fine = stack(list(np.repeat([0.02, 0.9, 0.02], [20, 20, 20])), apart=1.5)
+    coarse = stack([0.02] * 4 + [0.9] * 4 + [0.02] * 4, apart=7.5, first=2.0)
+    turned = Stack(coarse.centers_mm[::-1], coarse.table[::-1], "1.2")
+    one, other = (fuse_positions([fine, thick], [1, 1]) for thick in (coarse, turned))
+    assert one == pytest.approx(other)
+    assert 1 - one[2] > 0.85
+
+
+def test_where_a_series_has_no_slice_it_has_no_say() -> None:
+    sees = stack([0.05] * 10 + [0.9] * 6)
+    short = stack([0.05] * 9)
+    assert fuse_positions([sees, short], [1, 1]) == pytest.approx(fuse_positions([sees], [1]))
+
+
+def test_which_series_lie_beside_each_other() -> None:
+    axial = stack([0.5] * 20)
+    tilted = stack([0.5] * 20, normal=np.array([0.0, np.sin(0.3), np.cos(0.3)]))
+    sagittal = stack([0.5] * 20, normal=np.array([1.0, 0.0, 0.0]))
+    moved = stack([0.5] * 20, frame="1.3")
+    unknown = stack([0.5] * 20, frame=None)
+    above = stack([0.5] * 20, first=80.0)
+    assert are_parallel(axial, tilted)
+    assert are_parallel(axial, unknown)
+    for other in (sagittal, moved, above):
+        assert not are_parallel(axial, other)
+    assert parallel_groups([axial, None, sagittal, tilted, None]) == [[0, 3], [1], [2], [4]]

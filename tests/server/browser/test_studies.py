@@ -1,0 +1,116 @@
+"""A study of several series has one answer, first on the page; volumes are cut along three planes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Page, expect
+from tests.server.browser.dropping import choose, shown
+from tests.server.browser.test_page import exported
+from tests.server.made import dicom, nifti
+
+import tumorlens
+from tumorlens.datasets.phantoms import Patient
+from tumorlens.imaging.finder import find
+from tumorlens.inference.record import StudyPrediction
+from tumorlens.inference.stream import predict_inputs
+
+Slices = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def head_slices() -> Slices:
+    """(D, H, W) from the feet up."""
+    rng = np.random.default_rng([3, 0])
+    patient = Patient.draw(rng, "glioma")
+    return np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.3, 0.3, 5)])
+
+
+@pytest.fixture
+def study(write_dicom: Callable[..., bytes], head_slices: Slices, tmp_path: Path) -> list[Path]:
+    """Two series of one study."""
+    made = []
+    for number, (description, scale) in enumerate((("t1 se", 3), ("t2 flair", 7)), 1):
+        for index, pixels in enumerate(head_slices):
+            path = tmp_path / f"{description[:2]}-{index}.dcm"
+            data = write_dicom(
+                pixels.astype(np.uint16) * np.uint16(scale), SeriesInstanceUID=f"1.2.{number}",
+                SOPInstanceUID=f"1.2.{number}.{index}", SeriesDescription=description,
+                ImagePositionPatient=[-90, -100, 6.0 * index], InstanceNumber=index + 1,
+            )  # fmt: skip
+            path.write_bytes(data)
+            made.append(path)
+    return made
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_study_is_answered_first(
+    page: Page, study: list[Path], private: bool, tmp_path: Path
+) -> None:
+    expected = next(
+        one
+        for one in predict_inputs(tumorlens.load("phantom", threads=1), find(str(tmp_path)).inputs)
+        if isinstance(one, StudyPrediction)
+    )
+    if private:
+        page.get_by_role("switch").click()
+    page.set_input_files("#file-input", [str(path) for path in study])
+    expect(page.get_by_test_id("study")).to_have_text("Glioma", timeout=60_000)
+    panel = page.locator("#answer > *")
+    expect(panel.nth(0)).to_contain_text("Study of 2 series, together")
+    expect(panel.nth(1)).to_contain_text("This series as a whole")
+    expect(page.locator(".study-line")).to_contain_text("Glioma")
+    first, *rest = exported(page)
+    assert first["label"] == expected.label
+    assert first["tumor_probability"] == pytest.approx(expected.tumor_probability, abs=2e-3)
+    assert [one["sequence"] for one in first["members"]] == ["T1", "FLAIR"]
+    assert [one["weight"] for one in first["members"]] == [m.weight for m in expected.members]
+    assert len([one for one in rest if "slices" in one]) == 2
+    page.emulate_media(media="print")
+    page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert "Study of 2 series" in page.locator(".report-entry").nth(0).inner_text()
+
+
+def test_a_volume_is_cut_along_three_planes(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    path = tmp_path / "head.nii"
+    path.write_bytes(nifti(np.repeat(head_slices, 12, axis=0)[::2], "RAS"))
+    page.get_by_role("switch").click()
+    choose(page, [path])
+    axial = shown(page)
+    buttons = page.get_by_role("group", name="Plane").get_by_role("button")
+    expect(buttons).to_have_text(["Axial", "Coronal", "Sagittal"])
+    told = {}
+    pictures = [axial]
+    for name in ("Coronal", "Sagittal"):
+        buttons.filter(has_text=name).click()
+        expect(page.locator(".hud-slice")).to_contain_text(name.lower())
+        label = page.locator(".stage").get_attribute("aria-label") or ""
+        told[name] = label[label.index("Left is") : label.index(" Arrow")]
+        pictures.append(shown(page))
+    assert told == {
+        "Coronal": "Left is R, right L, top H, bottom F.",
+        "Sagittal": "Left is A, right P, top H, bottom F.",
+    }
+    assert pictures[0] != pictures[1] != pictures[2]
+    before = page.locator(".hud-slice").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".hud-slice").inner_text() != before
+    page.keyboard.press("v")
+    expect(page.locator(".hud-slice")).to_contain_text("slice")
+    assert shown(page) == axial
+
+
+def test_window_and_level_are_in_the_files_units(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    path = tmp_path / "windowed.dcm"
+    path.write_bytes(dicom(head_slices[2].astype(np.uint16) * np.uint16(5), window=(500, 1001)))
+    page.get_by_role("switch").click()
+    choose(page, [path])
+    words = page.locator(".hud-window").inner_text().split()
+    assert 300 < float(words[1]) <= 1000
+    assert 100 < float(words[3]) < 600
