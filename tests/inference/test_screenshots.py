@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import tumorlens
-from tumorlens.datasets.phantoms import make_phantom
+from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
@@ -17,7 +16,7 @@ MARGIN = ((40, 30), (60, 25))
 
 @pytest.fixture(scope="module")
 def knows_phantoms() -> Classifier:
-    return tumorlens.load("phantom", threads=1)
+    return Classifier.load("phantom", threads=1)
 
 
 @pytest.mark.parametrize("label", CLASSES)

@@ -160,8 +160,8 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
         "notes", "heatmap",
     ]  # fmt: skip
     assert list(record["slices"][0]) == [
-        "index", "along_mm", "center_mm", "counted", "decision", "label", "reason", "tumor_probability",
-        "probabilities", "prediction_set", "error",
+        "index", "along_mm", "center_mm", "counted", "decision", "label", "reason",
+        "tumor_probability", "probabilities", "prediction_set", "error",
     ]  # fmt: skip
     assert list(record["slices"][0]["probabilities"]) == list(CLASSES)
     assert record["slices"][1]["probabilities"] is None

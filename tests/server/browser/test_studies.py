@@ -1,4 +1,4 @@
-"""A study of several series has one answer, first on the page; volumes are cut along three planes."""
+"""A study of several series has one answer, first on the page; volumes are cut in three planes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,9 @@ from tests.server.browser.dropping import choose, shown
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
-import tumorlens
-from tumorlens.datasets.phantoms import Patient
+from tumorlens.demo.phantoms import Patient
 from tumorlens.imaging.finder import find
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import StudyPrediction
 from tumorlens.inference.stream import predict_inputs
 
@@ -51,7 +51,7 @@ def test_the_study_is_answered_first(
 ) -> None:
     expected = next(
         one
-        for one in predict_inputs(tumorlens.load("phantom", threads=1), find(str(tmp_path)).inputs)
+        for one in predict_inputs(Classifier.load("phantom", threads=1), find(str(tmp_path)).inputs)
         if isinstance(one, StudyPrediction)
     )
     if private:
