@@ -26,8 +26,9 @@ class Extras:
 
     @classmethod
     def wanted(
-        cls, classifier: "Classifier", heatmaps: Path | None, html: Path | None, dicom: Path | None
-    ) -> Self:
+        cls, classifier: "Classifier", heatmaps: Path | None, html: Path | None,
+        dicom: Path | None, maps: Path | None = None,
+    ) -> Self:  # fmt: skip
         """Those that are asked for: a folder for each, or a file."""
         extras = cls()
         if heatmaps is not None:
@@ -45,6 +46,10 @@ class Extras:
             from tumorlens.cli.dicom_files import writer
 
             extras.add(writer(classifier, dicom))
+        if maps is not None:
+            from tumorlens.cli import attention_files
+
+            extras.add(attention_files.writer(classifier, maps))
         return extras
 
     def add(

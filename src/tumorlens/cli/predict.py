@@ -59,6 +59,10 @@ _PROGRESS_FROM = 16
 @click.option("--dicom", "dicom", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
+@click.option("--segmentation", "maps", metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Write there the attention map of each reported tumour: NIfTI, and DICOM "
+              "Segmentation of a DICOM series. It is no outline.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failed input.")
 def command(
     paths: tuple[str, ...],
@@ -73,6 +77,7 @@ def command(
     heatmaps: Path | None,
     html: Path | None,
     dicom: Path | None,
+    maps: Path | None,
     fail_fast: bool,
 ) -> None:
     """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM and NIfTI, in any bit depth.
@@ -96,7 +101,7 @@ def command(
     _check_apart(found, {"--output": output, "--html": html})
     _note_skipped(found)
     settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}
-    extras = Extras.wanted(classifier, heatmaps, html, dicom)
+    extras = Extras.wanted(classifier, heatmaps, html, dicom, maps)
     settings |= extras.settings
     results = extras.passing(
         (

@@ -11,7 +11,11 @@ from typing import Final
 import msgspec
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.decoding import quiet
@@ -21,7 +25,7 @@ from tumorlens.text import first_line
 
 MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
-_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
+_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage)
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 SliceReference = tuple[int, int | None]
@@ -49,7 +53,7 @@ class DicomObject(msgspec.Struct, frozen=True):
 
 
 def is_own(dataset: Dataset) -> bool:
-    """Whether it is a report or an overlay that this package wrote, of whatever version."""
+    """Whether it is a report, an overlay or a map that this package wrote, of whatever version."""
     maker = str(dataset.get("Manufacturer", ""))
     return maker == MANUFACTURER and dataset.get("SOPClassUID") in _CLASSES
 

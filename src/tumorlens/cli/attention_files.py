@@ -1,0 +1,47 @@
+"""Attention maps of tumours as files: NIfTI, and DICOM Segmentation of DICOM series."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.inference.record import ImageAnswer
+    from tumorlens.inference.stream import Watch
+
+_ODD: Final = re.compile(r"[^\w.-]+")
+_LONGEST_STEM: Final = 80
+
+
+def writer(classifier: "Classifier", folder: Path) -> "Watch":
+    """Return what writes the map of each reported tumour below ``folder``.
+
+    NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
+    DICOM files by their SOP Instance UID. What does not say where its slices lie gets none.
+    """
+    import gzip
+
+    from tumorlens.errors import InputError
+    from tumorlens.reporting.attention_map import as_dicom, as_nifti, attention_mask
+    from tumorlens.reporting.dicom_answer import is_dicom
+
+    folder.mkdir(parents=True, exist_ok=True)
+    answered = 0
+
+    def write(image: "MedicalImage", answer: "ImageAnswer") -> None:
+        nonlocal answered
+        answered += 1
+        mask = attention_mask(classifier, image, answer)
+        if mask is None:
+            return
+        if not image.is_volume and (image.facts is None or not image.facts.slices):
+            raise InputError(f"{image.source}: a picture does not say where it lies; no map of it")
+        stem = _ODD.sub("_", Path(image.source).stem)[:_LONGEST_STEM]
+        data = gzip.compress(as_nifti(mask, image), mtime=0)
+        (folder / f"{answered:05d}-{stem}.nii.gz").write_bytes(data)
+        if is_dicom(image):
+            made = as_dicom(mask, image, answer)
+            (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
+
+    return write

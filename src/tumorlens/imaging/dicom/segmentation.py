@@ -1,0 +1,93 @@
+"""An attention map as a DICOM Segmentation (PS3.3 A.51), made with highdicom (extra ``pacs``)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from highdicom.seg import Segmentation, SegmentDescription
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.dicom import codes as coded
+from tumorlens.imaging.dicom.derived import (
+    MANUFACTURER,
+    RESEARCH,
+    Algorithm,
+    DicomObject,
+    finished,
+    identity,
+    making,
+    prepared,
+    uid_of,
+)
+
+SERIES_NUMBER: Final = 9103
+LABEL: Final = "Attention map, no outline"
+_DESCRIPTION: Final = "Attention map of a network, no outline; RESEARCH ONLY"
+_GEOMETRY: Final = (
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "Rows", "Columns",
+)  # fmt: skip
+
+
+def segmentation(
+    headers: Sequence[Dataset], mask: NDArray[np.bool_], algorithm: Algorithm, source: str
+) -> DicomObject:
+    """Write ``mask`` (D, H, W) over the slices of a series, one single-frame file a slice.
+
+    Raises ``CorruptInputError`` where the files do not say where their pixels lie.
+    """
+    sources = [_referred(header, source) for header in headers]
+    if mask.shape != (len(sources), sources[0].Rows, sources[0].Columns):
+        raise CorruptInputError(f"{source}: no segmentation of pixels that are not square")
+    with making("segmentation", source):
+        series_uid, instance_uid = identity("attention map", sources, algorithm)
+        described = SegmentDescription(
+            segment_number=1,
+            segment_label=LABEL,
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=coded.NEOPLASM,
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=hd.AlgorithmIdentificationSequence(
+                name=f"tumorlens {algorithm.name}",
+                family=codes.DCM.ArtificialIntelligence,
+                version=algorithm.version,
+            ),
+            tracking_uid=uid_of("attention map", instance_uid),
+            tracking_id="tumorlens attention map",
+            anatomic_regions=[coded.BRAIN],
+        )
+        made = Segmentation(
+            source_images=sources,
+            pixel_array=mask.astype(np.uint8),
+            segmentation_type="BINARY",
+            segment_descriptions=[described],
+            series_instance_uid=series_uid,
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=instance_uid,
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            manufacturer_model_name=algorithm.name,
+            software_versions=algorithm.version,
+            device_serial_number=algorithm.sha256[:16],
+            content_label="ATTENTION_MAP",
+            content_description=_DESCRIPTION,
+            series_description=f"tumorlens attention map {RESEARCH}",
+        )
+        return finished(made)
+
+
+def _referred(header: Dataset, source: str) -> Dataset:
+    """What the segmentation needs of a slice: who, which, and where."""
+    made = prepared(header, source)
+    for keyword in _GEOMETRY:
+        if header.get(keyword) is None:
+            raise CorruptInputError(f"{source}: no segmentation can lie on it ({keyword} missing)")
+        setattr(made, keyword, header[keyword].value)
+    made.SliceThickness = header.get("SliceThickness") or header.get("SpacingBetweenSlices")
+    made.Modality = "MR"
+    made.BitsStored = made.BitsAllocated = 16
+    return made

@@ -1,0 +1,95 @@
+"""The attention map of a tumour as a mask on the image's own voxels: DICOM Segmentation and NIfTI.
+
+It shows where the network looks, from half of each slice's maximum, in the slices of the finding.
+How far that is from an expert's outline is measured (docs/measurements.md, Heatmaps); its volume
+is not, so none is stated.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import InputError, MissingExtraError
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.study import source_headers
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.heatmap import BOX_LEVEL, upsample
+from tumorlens.inference.record import ImageAnswer, VolumePrediction
+from tumorlens.inference.summary import is_tumor
+from tumorlens.inference.volume import explain_slice
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.dicom.derived import DicomObject
+
+_WORDS: Final = b"tumorlens attention map, no outline of a lesion; RESEARCH ONLY"
+Mask = NDArray[np.bool_]
+
+
+def attention_mask(classifier: Classifier, image: MedicalImage, answer: ImageAnswer) -> Mask | None:
+    """Where the network looks, (D, H, W); None where no tumour is reported.
+
+    Raises ``InputError`` where a slice cannot be used.
+    """
+    if not is_tumor(answer):
+        return None
+    slices = (0, 0)
+    if isinstance(answer, VolumePrediction) and answer.finding is not None:
+        slices = (answer.finding.first, answer.finding.last)
+    mask = np.zeros((image.depth, image.height, image.width), dtype=np.bool_)
+    for index in range(slices[0], slices[1] + 1):
+        found = explain_slice(classifier, image, index)
+        if found is not None:
+            grid = np.asarray(found.grid, dtype=np.float32)
+            full = upsample(grid, found.square, (image.height, image.width))
+            mask[index] = (full > 0) & (full >= BOX_LEVEL * full.max())
+    return mask
+
+
+def as_nifti(mask: Mask, image: MedicalImage) -> bytes:
+    """``mask`` of ``image`` as NIfTI, where the image lies; raise ``InputError`` if unknown."""
+    data = np.ascontiguousarray(mask.transpose(2, 1, 0).astype(np.uint8))
+    made = nib.Nifti1Image(data, _affine(image))
+    made.header["descrip"] = _WORDS
+    made.header.set_xyzt_units("mm")
+    written: bytes = made.to_bytes()
+    return written
+
+
+def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObject":
+    """``mask`` over the files of ``image``, which must be single-frame DICOM.
+
+    Raises ``InputError`` where its files do not say where they lie, ``MissingExtraError`` without
+    the extra ``pacs``.
+    """
+    try:
+        from tumorlens.imaging.dicom.derived import Algorithm
+        from tumorlens.imaging.dicom.segmentation import segmentation
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing DICOM", "pacs") from error
+
+    places = image.facts.slices if image.facts else ()
+    if any(place.frame is not None for place in places):
+        raise InputError(f"{image.source}: no segmentation of multi-frame files")
+    model = answer.model
+    algorithm = Algorithm(model.name, model.version, model.sha256)
+    return segmentation(source_headers(places), mask, algorithm, image.source)
+
+
+def _affine(image: MedicalImage) -> NDArray[np.float64]:
+    """(4, 4): from column, row and slice to millimetres, right, front, head."""
+    facts, spacing = image.facts, image.pixel_spacing_mm
+    corners = [place.position_mm for place in facts.slices] if facts else []
+    known = [corner for corner in corners if corner is not None]
+    if facts is None or spacing is None or not known or len(known) < image.depth:
+        raise InputError(f"{image.source}: does not say where its slices lie")
+    if facts.row_direction is None or facts.column_direction is None:
+        raise InputError(f"{image.source}: does not say where its slices lie")
+    row, column = np.asarray(facts.row_direction), np.asarray(facts.column_direction)
+    first, last = np.asarray(known[0]), np.asarray(known[-1])
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = row * spacing[1], column * spacing[0]
+    affine[:3, 2] = (last - first) / (len(known) - 1) if len(known) > 1 else np.cross(row, column)
+    affine[:3, 3] = first
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine

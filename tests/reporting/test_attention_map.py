@@ -1,0 +1,91 @@
+"""The attention map lies on the image's own voxels, as NIfTI and as DICOM Segmentation."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from tumorlens.cli.attention_files import writer
+from tumorlens.demo.phantoms import Patient
+from tumorlens.errors import InputError
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.study import read_study
+from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import VolumePrediction
+from tumorlens.inference.volume import predict_image
+from tumorlens.reporting.attention_map import as_nifti, attention_mask
+
+SPACING = 6.0
+
+
+@pytest.fixture(scope="module")
+def knows_phantoms() -> Classifier:
+    return Classifier.load("phantom", threads=1)
+
+
+def head(write_dicom: Callable[..., bytes], folder: Path, label: str) -> MedicalImage:
+    rng = np.random.default_rng([3, 0])
+    patient = Patient.draw(rng, label)
+    for index, z in enumerate(np.linspace(-0.35, 0.35, 8)):
+        data = write_dicom(
+            patient.slice(rng, float(z)).pixels.astype(np.uint16), SeriesInstanceUID="1.2.9",
+            SOPInstanceUID=f"1.2.9.{index}", ImagePositionPatient=[-90, -100, SPACING * index],
+            FrameOfReferenceUID="1.2.8", PixelSpacing=[1.0, 1.0], InstanceNumber=index + 1,
+            SliceThickness=SPACING,
+        )  # fmt: skip
+        (folder / f"{index}.dcm").write_bytes(data)
+    (image,) = read_study(folder).images
+    return image
+
+
+def test_it_is_written_where_the_tumour_is(
+    knows_phantoms: Classifier, write_dicom: Callable[..., bytes], tmp_path: Path
+) -> None:
+    image = head(write_dicom, tmp_path, "glioma")
+    answer = predict_image(knows_phantoms, image)
+    assert isinstance(answer, VolumePrediction)
+    assert answer.finding is not None
+    mask = attention_mask(knows_phantoms, image, answer)
+    assert mask is not None
+    used = np.flatnonzero(mask.any(axis=(1, 2)))
+    assert answer.finding.first <= used.min() <= used.max() <= answer.finding.last
+    out = tmp_path / "out"
+    writer(knows_phantoms, out)(image, answer)
+    (volume,) = out.glob("*.nii.gz")
+    loaded = nib.load(volume)
+    np.testing.assert_array_equal(np.asarray(loaded.dataobj), mask.transpose(2, 1, 0))
+    place = loaded.affine @ [3, 5, 2, 1]
+    np.testing.assert_allclose(place[:3], [90 - 3, 100 - 5, 2 * SPACING])
+    assert b"no outline" in bytes(loaded.header["descrip"])
+    (file,) = out.glob("*.dcm")
+    found = dcmread(file)
+    assert found.Modality == "SEG"
+    assert found.NumberOfFrames == len(used)
+    assert found.SegmentSequence[0].SegmentLabel == "Attention map, no outline"
+    assert found.pixel_array.astype(bool).sum() == mask.sum()
+    if shutil.which("dciodvfy"):
+        told = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
+        assert "Error" not in told.stderr, told.stderr
+
+
+def test_there_is_none_without_a_tumour_or_a_place(
+    knows_phantoms: Classifier, write_dicom: Callable[..., bytes], tmp_path: Path
+) -> None:
+    image = head(write_dicom, tmp_path, "notumor")
+    out = tmp_path / "out"
+    writer(knows_phantoms, out)(image, predict_image(knows_phantoms, image))
+    assert list(out.iterdir()) == []
+    rng = np.random.default_rng([3, 0])
+    picture = reader.read_bytes(
+        encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
+    )
+    with pytest.raises(InputError, match="where"):
+        writer(knows_phantoms, out)(picture, predict_image(knows_phantoms, picture))
+    with pytest.raises(InputError, match="where its slices lie"):
+        as_nifti(np.ones((1, 4, 4), np.bool_), picture)
