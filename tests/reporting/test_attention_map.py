@@ -15,11 +15,12 @@ from tumorlens.demo.phantoms import Patient
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.nifti_mask import as_nifti
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import predict_image
-from tumorlens.reporting.attention_map import as_nifti, attention_mask
+from tumorlens.reporting.attention_map import attention_mask
 
 SPACING = 6.0
 

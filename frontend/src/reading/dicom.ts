@@ -89,8 +89,8 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const { pixels, levels, notes } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
   const [aspect, odd] = aspectOf(set, height, width);
-  const stated = numbers(set, "x00280030");
-  const spacing = stated.length === 2 && odd.length === 0 ? stated : [];
+  const sizes = numbers(set, "x00280030");
+  const spacing = sizes.length === 2 && odd.length === 0 ? sizes : [];
   const place = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,

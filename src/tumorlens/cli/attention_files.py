@@ -23,7 +23,8 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
     import gzip
 
     from tumorlens.errors import InputError
-    from tumorlens.reporting.attention_map import as_dicom, as_nifti, attention_mask
+    from tumorlens.imaging.nifti_mask import as_nifti
+    from tumorlens.reporting.attention_map import as_dicom, attention_mask
     from tumorlens.reporting.dicom_answer import is_dicom
 
     folder.mkdir(parents=True, exist_ok=True)

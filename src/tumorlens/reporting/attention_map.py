@@ -5,9 +5,8 @@ How far that is from an expert's outline is measured (docs/measurements.md, Heat
 is not, so none is stated.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +22,6 @@ from tumorlens.inference.volume import explain_slice
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject
 
-_WORDS: Final = b"tumorlens attention map, no outline of a lesion; RESEARCH ONLY"
 Mask = NDArray[np.bool_]
 
 
@@ -47,16 +45,6 @@ def attention_mask(classifier: Classifier, image: MedicalImage, answer: ImageAns
     return mask
 
 
-def as_nifti(mask: Mask, image: MedicalImage) -> bytes:
-    """``mask`` of ``image`` as NIfTI, where the image lies; raise ``InputError`` if unknown."""
-    data = np.ascontiguousarray(mask.transpose(2, 1, 0).astype(np.uint8))
-    made = nib.Nifti1Image(data, _affine(image))
-    made.header["descrip"] = _WORDS
-    made.header.set_xyzt_units("mm")
-    written: bytes = made.to_bytes()
-    return written
-
-
 def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObject":
     """``mask`` over the files of ``image``, which must be single-frame DICOM.
 
@@ -75,21 +63,3 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObje
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
     return segmentation(source_headers(places), mask, algorithm, image.source)
-
-
-def _affine(image: MedicalImage) -> NDArray[np.float64]:
-    """(4, 4): from column, row and slice to millimetres, right, front, head."""
-    facts, spacing = image.facts, image.pixel_spacing_mm
-    corners = [place.position_mm for place in facts.slices] if facts else []
-    known = [corner for corner in corners if corner is not None]
-    if facts is None or spacing is None or not known or len(known) < image.depth:
-        raise InputError(f"{image.source}: does not say where its slices lie")
-    if facts.row_direction is None or facts.column_direction is None:
-        raise InputError(f"{image.source}: does not say where its slices lie")
-    row, column = np.asarray(facts.row_direction), np.asarray(facts.column_direction)
-    first, last = np.asarray(known[0]), np.asarray(known[-1])
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1] = row * spacing[1], column * spacing[0]
-    affine[:3, 2] = (last - first) / (len(known) - 1) if len(known) > 1 else np.cross(row, column)
-    affine[:3, 3] = first
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
