@@ -135,7 +135,7 @@ def _command(data: Data, config: TrainConfig, folder: Path, out: Path) -> list[s
 
 def _toml(values: dict[str, object], prefix: str = "") -> str:
     """Enough TOML for a recipe: JSON scalars and arrays, one section a table."""
-    plain = {k: v for k, v in values.items() if not isinstance(v, dict)}
+    plain = {k: v for k, v in values.items() if v is not None and not isinstance(v, dict)}
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
     for key, value in values.items():
         if isinstance(value, dict):
