@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder
+from tumorlens.imaging.input import File
 from tumorlens.imaging.series import Series
 from tumorlens.imaging.study import read_study, source_header
 
@@ -270,7 +271,7 @@ def test_the_finder_reads_headers_only(
     (folder / "a.png").write_bytes(encode.png(head))
     found = finder.find(str(folder))
     picture, series = found.inputs
-    assert picture.path == str(folder / "a.png")
+    assert picture == File(str(folder / "a.png"), "png")
     assert found.paths == (picture.path,)
     assert isinstance(series, Series)
     assert series.path == os.path.commonpath([str(folder / name) for name in "xyz"])
@@ -282,8 +283,8 @@ def test_pictures_alone_leave_pydicom_alone(tmp_path: Path, head: Gray) -> None:
 
     (tmp_path / "a.png").write_bytes(encode.png(head))
     script = (
-        "import sys\nfrom tumorlens.imaging import finder, reader\n"
-        f"(path,) = finder.find({str(tmp_path)!r}).inputs\nreader.read(path)\n"
+        "import sys\nfrom tumorlens.imaging import finder\n"
+        f"(one,) = finder.find({str(tmp_path)!r}).inputs\none.read()\n"
         "print([name for name in ('pydicom', 'nibabel', 'zipfile') if name in sys.modules])"
     )
     found = subprocess.run(

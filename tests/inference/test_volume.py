@@ -19,7 +19,7 @@ from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import predict_image, predict_volume, slice_of
+from tumorlens.inference.volume import answer_image, predict_volume, slice_of
 from tumorlens.labels import CLASSES
 from tumorlens.reporting.records import json_line
 
@@ -83,8 +83,8 @@ def test_pictures_and_volumes_are_told_apart(
     classifier: Classifier, stack: MedicalImage, head: Gray
 ) -> None:
     picture = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
-    assert isinstance(predict_image(classifier, picture), Prediction)
-    assert isinstance(predict_image(classifier, stack), VolumePrediction)
+    assert isinstance(answer_image(classifier, picture).answer, Prediction)
+    assert isinstance(answer_image(classifier, stack).answer, VolumePrediction)
     with pytest.raises(InputError, match="a single picture"):
         predict_volume(classifier, picture)
 
@@ -179,7 +179,7 @@ def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalIm
 
 def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -> None:
     """A tumour in the middle slice: the class that the whole is answered with, never another."""
-    found = predict_image(classifier, stack, explain=True)
+    found = answer_image(classifier, stack, explain=True).answer
     assert isinstance(found, VolumePrediction)
     assert found.finding is not None
     assert found.heatmap is not None

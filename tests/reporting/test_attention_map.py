@@ -19,7 +19,7 @@ from tumorlens.imaging.nifti_mask import as_nifti
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.attention_map import attention_mask
 
 SPACING = 6.0
@@ -49,15 +49,16 @@ def test_it_is_written_where_the_tumour_is(
     knows_phantoms: Classifier, write_dicom: Callable[..., bytes], tmp_path: Path
 ) -> None:
     image = head(write_dicom, tmp_path, "glioma")
-    answer = predict_image(knows_phantoms, image)
+    answered = answer_image(knows_phantoms, image)
+    answer = answered.answer
     assert isinstance(answer, VolumePrediction)
     assert answer.finding is not None
-    mask = attention_mask(knows_phantoms, image, answer)
+    mask = attention_mask(answered)
     assert mask is not None
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     assert answer.finding.first <= used.min() <= used.max() <= answer.finding.last
     out = tmp_path / "out"
-    writer(knows_phantoms, out)(image, answer)
+    writer(out)(answered)
     (volume,) = out.glob("*.nii.gz")
     loaded = nib.load(volume)
     np.testing.assert_array_equal(np.asarray(loaded.dataobj), mask.transpose(2, 1, 0))
@@ -80,13 +81,13 @@ def test_there_is_none_without_a_tumour_or_a_place(
 ) -> None:
     image = head(write_dicom, tmp_path, "notumor")
     out = tmp_path / "out"
-    writer(knows_phantoms, out)(image, predict_image(knows_phantoms, image))
+    writer(out)(answer_image(knows_phantoms, image))
     assert list(out.iterdir()) == []
     rng = np.random.default_rng([3, 0])
     picture = reader.read_bytes(
         encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
     )
     with pytest.raises(InputError, match="where"):
-        writer(knows_phantoms, out)(picture, predict_image(knows_phantoms, picture))
+        writer(out)(answer_image(knows_phantoms, picture))
     with pytest.raises(InputError, match="where its slices lie"):
         as_nifti(np.ones((1, 4, 4), np.bool_), picture)

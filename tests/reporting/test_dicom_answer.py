@@ -25,7 +25,7 @@ from tumorlens.imaging.dicom.identification import identification
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import answer_image
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
@@ -43,8 +43,9 @@ def folder(tmp_path: Path, write_series: Callable[..., list[bytes]]) -> Path:
 def _answers(classifier: Classifier, folder: Path, **changes: object) -> list[DicomObject]:
     image = read_study(folder).images[0]
     assert is_dicom(image)
-    answer = msgspec.structs.replace(predict_image(classifier, image), **changes)
-    return dicom_answer(classifier, image, answer)
+    answered = answer_image(classifier, image)
+    changed = msgspec.structs.replace(answered.answer, **changes)
+    return dicom_answer(answered._replace(answer=changed))
 
 
 def _opened(made: DicomObject) -> Dataset:
@@ -126,7 +127,7 @@ def test_a_refusal_has_a_reason_and_neither_probabilities_nor_overlay(
 
 
 def test_the_capture_refers_to_the_slice_it_shows(classifier: Classifier, folder: Path) -> None:
-    answer = predict_image(classifier, read_study(folder).images[0])
+    answer = answer_image(classifier, read_study(folder).images[0]).answer
     assert isinstance(answer, VolumePrediction)
     capture = _opened(_answers(classifier, folder, finding=None)[1])
     assert (capture.SOPClassUID, capture.StudyInstanceUID) == (_SC, "1.2")
@@ -144,7 +145,7 @@ def test_of_what_is_unsure_both_show_the_most_suspicious_slice(
     classifier: Classifier, folder: Path
 ) -> None:
     image = read_study(folder).images[0]
-    answer = predict_image(classifier, image)
+    answer = answer_image(classifier, image).answer
     assert isinstance(answer, VolumePrediction)
     sure = dict.fromkeys(CLASSES, 0.0) | {"notumor": 1.0}
     slices = [msgspec.structs.replace(one, probabilities=sure) for one in answer.slices]

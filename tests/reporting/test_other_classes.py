@@ -20,7 +20,7 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Prediction, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import answer_image
 from tumorlens.reporting import records, study_report, table
 from tumorlens.reporting.dicom_answer import dicom_answer
 
@@ -57,19 +57,20 @@ def test_a_volume_and_a_study(
     for number, data in enumerate(write_series()):
         (tmp_path / f"{number}.dcm").write_bytes(data)
     (image,) = read_study(tmp_path).images
-    answer = predict_image(forty, image)
+    answered = answer_image(forty, image)
+    answer = answered.answer
     assert isinstance(answer, VolumePrediction)
     assert answer.finding is not None
     study = fuse_study(forty, "s", [answer, answer])
     assert study is not None
     assert study.label == answer.label
-    report = dcmread(io.BytesIO(dicom_answer(forty, image, answer)[0].data))
+    report = dcmread(io.BytesIO(dicom_answer(answered)[0].data))
     words = str(report)
     assert "Probability of haemorrhage" in words
     assert "Neoplasm" not in words
     page = study_report.write(
         tmp_path / "r.html",
-        [study_report.entry(forty, answer, image)],
+        [study_report.entry(answer, answered)],
         forty.bundle.info,
         datetime.now(UTC),
     )

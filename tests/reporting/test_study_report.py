@@ -20,7 +20,8 @@ from tumorlens.inference.record import (
     Failure,
     VolumePrediction,
 )
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.session import Outputs
+from tumorlens.inference.volume import answer_image, slice_of
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.study_report import Entry, entry, strip, write
 
@@ -44,11 +45,17 @@ def volume(head: Gray) -> MedicalImage:
     return MedicalImage(pixels, "folder/v.tif", 8, "L")
 
 
+def _entry_of(classifier: Classifier, image: MedicalImage) -> Entry:
+    answered = answer_image(classifier, image)
+    return entry(answered.answer, answered)
+
+
 def test_a_volume_is_drawn_at_its_finding(classifier: Classifier, volume: MedicalImage) -> None:
-    answer = predict_image(classifier, volume, explain=True)
+    answered = answer_image(classifier, volume, explain=True)
+    answer = answered.answer
     assert isinstance(answer, VolumePrediction)
     assert answer.finding is not None
-    made = entry(classifier, answer, volume)
+    made = entry(answer, answered)
     plain, overlaid = made.pictures
     assert f"Slice {answer.finding.middle + 1} of 8, the middle of the finding" in plain.caption
     assert plain.source.startswith("data:image/jpeg;base64,")
@@ -67,12 +74,13 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     strict = DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     careful = Classifier(Bundle(info, classifier.bundle.model))
-    answer = predict_image(careful, volume, explain=True)
+    answered = answer_image(careful, volume, explain=True)
+    answer = answered.answer
     assert isinstance(answer, VolumePrediction)
     suspicions = [one.tumor_probability or 0.0 for one in answer.slices if one.counted]
     place = answer.decisive_slice + 1
     assert answer.slices[place - 1].tumor_probability == max(suspicions)
-    made = entry(careful, answer, volume)
+    made = entry(answer, answered)
     assert made.headline == "Abstained"
     caption = made.pictures[0].caption
     assert f"Slice {place} of 8, the most suspicious one; by itself tumour " in caption
@@ -80,10 +88,11 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
 
 def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
     image = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
-    answer = predict_image(classifier, image)
+    answered = answer_image(classifier, image)
+    answer = answered.answer
     refused = msgspec.structs.replace(answer, decision="rejected", label=None, reason="no head")
-    assert len(entry(classifier, refused, image).pictures) == 1
-    assert entry(classifier, answer, image, pictured=False).pictures == ()
+    assert len(entry(refused, answered._replace(answer=refused)).pictures) == 1
+    assert entry(answer, answered, pictured=False).pictures == ()
 
 
 def test_the_file_says_all_and_asks_nobody(
@@ -94,9 +103,10 @@ def test_the_file_says_all_and_asks_nobody(
     )
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
     open_minded = Classifier(Bundle(info, classifier.bundle.model))
-    answer = predict_image(open_minded, volume, explain=True)
+    answered = answer_image(open_minded, volume, explain=True)
+    answer = answered.answer
     held = [Entry(picture(decision="abstained")), Entry(picture(decision="rejected"))]
-    entries = [entry(open_minded, answer, volume), *held, FAILED]
+    entries = [entry(answer, answered), *held, FAILED]
     page = write(tmp_path / "report.html", entries, info, MADE).read_text("utf-8")
     assert "http://" not in page
     assert "https://" not in page
@@ -117,12 +127,10 @@ def test_the_file_says_all_and_asks_nobody(
 def test_names_from_files_are_text(
     classifier: Classifier, volume: MedicalImage, tmp_path: Path
 ) -> None:
-    evil = msgspec.structs.replace(
-        predict_image(classifier, volume), path="<script>alert(1)</script>"
-    )
-    made = write(
-        tmp_path / "r.html", [entry(classifier, evil, volume)], classifier.bundle.info, MADE
-    )
+    answered = answer_image(classifier, volume)
+    evil = msgspec.structs.replace(answered.answer, path="<script>alert(1)</script>")
+    answered = answered._replace(answer=evil)
+    made = write(tmp_path / "r.html", [entry(evil, answered)], classifier.bundle.info, MADE)
     assert "<script" not in made.read_text("utf-8")
 
 
@@ -135,7 +143,7 @@ def test_facts_of_a_series(
     for index, data in enumerate(write_series(5, **tags)):
         (tmp_path / f"{index}.dcm").write_bytes(data)
     (image,) = read_study(tmp_path).images
-    made = entry(classifier, predict_image(classifier, image), image)
+    made = _entry_of(classifier, image)
     facts = dict(made.facts)
     assert made.name == "t1 tra"
     assert facts["Contrast agent"] == "Gd"
@@ -152,8 +160,35 @@ def test_pictures_name_the_sides_that_their_file_states(
     made = []
     for tags in ({}, {"ImageOrientationPatient": None}):
         image = reader.read_bytes(write_dicom(head, **tags))
-        made.append(entry(classifier, predict_image(classifier, image), image).pictures)
+        made.append(_entry_of(classifier, image).pictures)
     for stated, unknown in zip(*made, strict=True):
         assert stated.source != unknown.source
     assert "Left is R, top A" in made[0][0].caption
     assert "Left is" not in made[1][0].caption
+
+
+class _Counting(Classifier):
+    """Counts the images that the network sees."""
+
+    seen = 0
+
+    def forward(self, batch: Gray) -> Outputs:
+        self.seen += len(batch)
+        return super().forward(batch)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_a_heatmap_of_a_volume_costs_no_second_pass(
+    classifier: Classifier, volume: MedicalImage, threshold: float
+) -> None:
+    rule = DecisionRule(tumor_threshold=threshold, notumor_threshold=1.0)
+    info = msgspec.structs.replace(classifier.bundle.info, decision=rule)
+    counting = _Counting(Bundle(info, classifier.bundle.model))
+    answered = answer_image(counting, volume)
+    assert counting.seen == 7  # one of the eight is blank
+    assert len(entry(answered.answer, answered).pictures) == 2
+    assert counting.seen == 7
+    assert isinstance(answered.answer, VolumePrediction)
+    plane = slice_of(volume, answered.answer.decisive_slice)
+    (again,) = counting.answer([counting.prepare(plane)])
+    assert answered.heatmap() == again.heatmap()

@@ -17,7 +17,7 @@ from tumorlens.inference import heatmap as heatmaps
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Failure, Heatmap, Result, StudyPrediction
 from tumorlens.inference.summary import headline, state_of
-from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.inference.volume import slice_of
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.display import displayed_slice
 from tumorlens.reporting.html import embed_png, render
@@ -183,7 +183,9 @@ class Answer:
         image, index = self._read(), displayed_slice(found)
         heatmap = found.heatmap
         if heatmap is None and found.decision != REJECTED:
-            heatmap = explain_slice(self._classifier, image, index)
+            # The image was let go with the answer, and so was what the network made of it.
+            (again,) = self._classifier.answer([self._classifier.prepare(slice_of(image, index))])
+            heatmap = again.heatmap()
         return _Shown(slice_of(image, index), heatmap, image.facts)
 
 

@@ -19,9 +19,9 @@ from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import File, Input
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.record import Failure, ImageAnswer, Result
+from tumorlens.inference.record import Failure, Result
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.reporting.html import render
 
 One = str | Path | NDArray[np.generic] | MedicalImage
@@ -110,9 +110,9 @@ class Model:
     def _one(self, source: One, *, volume: bool, plane: str) -> Answer:
         if isinstance(source, str | Path):
             read: Callable[[], MedicalImage] = partial(reader.read, source, plane)
-            return Answer(predict_image(self.classifier, read()), self.classifier, read)
+            return Answer(answer_image(self.classifier, read()).answer, self.classifier, read)
         image = _decoded(source, volume=volume)
-        return Answer(predict_image(self.classifier, image), self.classifier, lambda: image)
+        return Answer(answer_image(self.classifier, image).answer, self.classifier, lambda: image)
 
     def _answers(
         self,
@@ -182,9 +182,9 @@ class _Origin:
             self._current = one
             yield one
 
-    def watch(self, _: MedicalImage, answer: ImageAnswer) -> None:
+    def watch(self, answered: Answered) -> None:
         # By identity: the answers of a study are held back until all of them are there.
-        self._of[id(answer)] = self._current
+        self._of[id(answered.answer)] = self._current
 
     def of(self, result: Result) -> "Input | None":
         return self._of.pop(id(result), None)

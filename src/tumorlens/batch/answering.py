@@ -23,7 +23,7 @@ from tumorlens.inference.record import (
     VolumePrediction,
 )
 from tumorlens.inference.stream import study_path
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.records import record
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Answerer:
 
     def _result(self, path: str, read: Callable[[], MedicalImage]) -> ImageAnswer | Failure:
         try:
-            return predict_image(self._classifier, read())
+            return answer_image(self._classifier, read()).answer
         except InputError as error:
             return Failure.of(path, error)
 

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.record import ImageAnswer
     from tumorlens.inference.stream import Watch
+    from tumorlens.inference.volume import Answered
 
 _ODD: Final = re.compile(r"[^\w.-]+")
 _LONGEST_STEM: Final = 80
 
 
-def writer(classifier: "Classifier", folder: Path) -> "Watch":
+def writer(folder: Path) -> "Watch":
     """Return what writes the map of each reported tumour below ``folder``.
 
     NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
@@ -30,10 +28,10 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
     folder.mkdir(parents=True, exist_ok=True)
     answered = 0
 
-    def write(image: "MedicalImage", answer: "ImageAnswer") -> None:
+    def write(one: "Answered") -> None:
         nonlocal answered
         answered += 1
-        mask = attention_mask(classifier, image, answer)
+        image, mask = one.image, attention_mask(one)
         if mask is None:
             return
         if not image.is_volume and (image.facts is None or not image.facts.slices):
@@ -42,7 +40,7 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
         data = gzip.compress(as_nifti(mask, image), mtime=0)
         (folder / f"{answered:05d}-{stem}.nii.gz").write_bytes(data)
         if is_dicom(image):
-            made = as_dicom(mask, image, answer)
+            made = as_dicom(mask, image, one.answer)
             (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
 
     return write

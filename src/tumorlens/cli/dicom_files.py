@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.record import ImageAnswer
     from tumorlens.inference.stream import Watch
+    from tumorlens.inference.volume import Answered
 
 
-def writer(classifier: "Classifier", folder: Path) -> "Watch":
+def writer(folder: Path) -> "Watch":
     """Return what writes the objects of each DICOM series below ``folder``.
 
     Files are named by their SOP Instance UID, so a second run over the same files with the same
@@ -20,9 +18,9 @@ def writer(classifier: "Classifier", folder: Path) -> "Watch":
 
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(image: "MedicalImage", answer: "ImageAnswer") -> None:
-        if is_dicom(image):
-            for made in dicom_answer(classifier, image, answer):
+    def write(answered: "Answered") -> None:
+        if is_dicom(answered.image):
+            for made in dicom_answer(answered):
                 (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
 
     return write

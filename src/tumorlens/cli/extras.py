@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
     from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.record import ImageAnswer, Result
+    from tumorlens.inference.record import Result
     from tumorlens.inference.stream import Watch
+    from tumorlens.inference.volume import Answered
 
     Passing = Callable[[Iterator[Result]], Iterator[Result]]
 
@@ -39,17 +39,17 @@ class Extras:
         if html is not None:
             from tumorlens.cli.study_file import StudyFile
 
-            study = StudyFile(html, classifier)
+            study = StudyFile(html, classifier.bundle.info)
             extras.add(study.watch, study.passing, explain=True)
             extras.finish = study.finish
         if dicom is not None:
             from tumorlens.cli.dicom_files import writer
 
-            extras.add(writer(classifier, dicom))
+            extras.add(writer(dicom))
         if maps is not None:
             from tumorlens.cli import attention_files
 
-            extras.add(attention_files.writer(classifier, maps))
+            extras.add(attention_files.writer(maps))
         return extras
 
     def add(
@@ -67,6 +67,6 @@ class Extras:
             results = one(results)
         return results
 
-    def _watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
+    def _watch(self, answered: "Answered") -> None:
         for watch in self._watches:
-            watch(image, answer)
+            watch(answered)

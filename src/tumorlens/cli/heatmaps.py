@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.record import ImageAnswer, Result
+    from tumorlens.inference.record import Result
+    from tumorlens.inference.volume import Answered
 
 _ODD: Final = re.compile(r"[^\w.-]+")
 _LONGEST_STEM: Final = 80
@@ -27,12 +27,12 @@ class HeatmapFiles:
         self._folder = folder
         self._drawn: dict[int, bytes | None] = {}
 
-    def watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
+    def watch(self, answered: "Answered") -> None:
         """Draw what is at hand just before its answer comes."""
         from tumorlens.reporting.pictures import picture_of
 
         # By identity: a study's answers are kept until all of them are there.
-        self._drawn[id(answer)] = picture_of(image, answer)
+        self._drawn[id(answered.answer)] = picture_of(answered.image, answered.answer)
 
     def passing(self, results: Iterator["Result"]) -> Iterator["Result"]:
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""

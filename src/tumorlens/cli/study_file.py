@@ -5,26 +5,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
-    from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.record import ImageAnswer, Result
+    from tumorlens.bundle import BundleInfo
+    from tumorlens.inference.record import Result
+    from tumorlens.inference.volume import Answered
     from tumorlens.reporting.study_report import Entry
 
 
 class StudyFile:
     """Gathers an entry for each answer as it goes by, and writes the report at the end."""
 
-    def __init__(self, path: Path, classifier: "Classifier") -> None:
+    def __init__(self, path: Path, info: "BundleInfo") -> None:
         self._path = path
-        self._classifier = classifier
+        self._info = info
         self._entries: list[Entry] = []
         self._drawn: dict[int, Entry] = {}
         self._pictured = 0
 
-    def watch(self, image: "MedicalImage", answer: "ImageAnswer") -> None:
+    def watch(self, answered: "Answered") -> None:
         """Draw what is at hand just before its answer comes."""
         # By identity: a study's answers are kept until all of them are there.
-        self._drawn[id(answer)] = self._entry(answer, image)
+        self._drawn[id(answered.answer)] = self._entry(answered.answer, answered)
 
     def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
@@ -33,12 +33,12 @@ class StudyFile:
             self._entries.append(drawn or self._entry(result, None))
             yield result
 
-    def _entry(self, result: "Result", image: "MedicalImage | None") -> "Entry":
+    def _entry(self, result: "Result", answered: "Answered | None") -> "Entry":
         from tumorlens.reporting.study_report import PICTURED, entry
 
-        pictured = image is not None and self._pictured < PICTURED
+        pictured = answered is not None and self._pictured < PICTURED
         self._pictured += pictured
-        return entry(self._classifier, result, image, pictured=pictured)
+        return entry(result, answered, pictured=pictured)
 
     def finish(self) -> None:
         """Write the file."""
@@ -46,5 +46,4 @@ class StudyFile:
 
         from tumorlens.reporting import study_report
 
-        info = self._classifier.bundle.info
-        study_report.write(self._path, self._entries, info, datetime.now(UTC))
+        study_report.write(self._path, self._entries, self._info, datetime.now(UTC))

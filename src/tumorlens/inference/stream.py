@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
-from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import File, Input
 from tumorlens.inference.aggregation import AggregationConfig
 from tumorlens.inference.classifier import Classifier, PreparedImage
@@ -25,11 +24,11 @@ from tumorlens.inference.record import (
     Result,
     VolumePrediction,
 )
-from tumorlens.inference.volume import BATCH, DEFAULT, predict_image
+from tumorlens.inference.volume import BATCH, DEFAULT, Answered, answer_image
 
 _OfStudy = tuple[str | None, Result]
 """A result, and the study that it belongs to."""
-Watch = Callable[[MedicalImage, ImageAnswer], None]
+Watch = Callable[[Answered], None]
 """Is shown each image with its answer; may raise ``InputError``."""
 
 
@@ -165,22 +164,22 @@ class _Each(NamedTuple):
         """The results of one input, each with the study that its file states."""
         try:
             image, missing = one.read(self.plane)
-            answer = predict_image(
+            answered = answer_image(
                 self.classifier, image, self.config, self.batch_size, explain=self.explain
             )
         except InputError as error:
             yield None, Failure.of(one.path, error)
             return
-        failed = self._show(image, answer)
-        yield (image.facts.study_instance_uid if image.facts else None), answer
+        failed = self._show(answered)
+        yield (image.facts.study_instance_uid if image.facts else None), answered.answer
         yield from ((None, Failure.of(one.path, reason)) for reason in failed)
         yield from ((None, Failure.of(file, reason)) for file, reason in missing)
 
-    def _show(self, image: MedicalImage, answer: ImageAnswer) -> Sequence[InputError]:
+    def _show(self, answered: Answered) -> Sequence[InputError]:
         """Let the watch see it; return what it raised."""
         try:
             if self.watch is not None:
-                self.watch(image, answer)
+                self.watch(answered)
         except InputError as error:
             return [error]
         return []

@@ -38,6 +38,32 @@ BATCH: Final = 16
 DEFAULT: Final = AggregationConfig()
 
 
+class Answered(NamedTuple):
+    """An image with its answer, and what is needed to explain it without asking again."""
+
+    image: MedicalImage
+    answer: ImageAnswer
+    parts: Sequence[Raw]
+    """Of each slice, one of a picture."""
+
+    def heatmap(self) -> Heatmap | None:
+        """Of the slice that stands for the answer, from the forward pass that gave the answer.
+
+        None of what is rejected, where the answer is no tumour, and where none is seen in it.
+        """
+        answer = self.answer
+        if answer.heatmap is not None or answer.decision == REJECTED:
+            return answer.heatmap
+        if answer.label is not None and not is_tumor(answer):
+            return None
+        return self.heatmap_of(answer.decisive_slice if isinstance(answer, VolumePrediction) else 0)
+
+    def heatmap_of(self, index: int) -> Heatmap | None:
+        """Of one slice by itself; None where it cannot be used, is rejected, or shows no tumour."""
+        part = self.parts[index]
+        return part.heatmap() if isinstance(part, RawPrediction) else None
+
+
 def predict_volume(
     classifier: Classifier,
     image: MedicalImage,
@@ -139,15 +165,6 @@ def count_slices(answers: Sequence[Raw], slices: Slices) -> NDArray[np.bool_]:
     return has_row
 
 
-def explain_slice(classifier: Classifier, image: MedicalImage, index: int) -> Heatmap | None:
-    """The heatmap of one slice; None if rejected, or where no tumour is seen in it.
-
-    Raises ``InputError`` where the slice cannot be used.
-    """
-    prepared = classifier.prepare(slice_of(image, index))
-    return classifier.answer([prepared])[0].heatmap()
-
-
 def slice_of(image: MedicalImage, index: int) -> MedicalImage:
     """One slice as a picture; of a picture itself."""
     pixels = image.pixels[index] if image.is_volume else image.pixels
@@ -155,20 +172,28 @@ def slice_of(image: MedicalImage, index: int) -> MedicalImage:
     return MedicalImage(pixels, source, image.bit_depth, image.mode)
 
 
-def predict_image(
+def answer_image(
     classifier: Classifier,
     image: MedicalImage,
     config: AggregationConfig = DEFAULT,
     batch_size: int = BATCH,
     *,
     explain: bool = False,
-) -> ImageAnswer:
-    """Classify a picture or a volume; raise ``InputError`` where it cannot be used."""
-    if image.is_volume:
-        return predict_volume(classifier, image, config, batch_size, explain=explain)
-    if explain:
-        return classifier.answer([classifier.prepare(image)])[0].explained()
-    return classifier.predict(image)
+) -> Answered:
+    """Classify a picture or a volume; raise ``InputError`` where it cannot be used.
+
+    With ``explain`` the answer has the heatmap of a picture, or of a volume's finding.
+    """
+    if not image.is_volume:
+        (one,) = classifier.answer([classifier.prepare(image)])
+        return Answered(image, one.explained() if explain else one.prediction, (one,))
+    answers = answer_slices(classifier, image, batch_size)
+    whole = answer_whole(classifier, image, answers, config)
+    return Answered(
+        image,
+        whole if explain else msgspec.structs.replace(whole, heatmap=None),
+        answers,
+    )
 
 
 def answer_slices(classifier: Classifier, image: MedicalImage, batch_size: int) -> list[Raw]:

@@ -11,7 +11,7 @@ from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import Study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.volume import predict_image
+from tumorlens.inference.volume import answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.pool import Pool, PoolSettings
 from tumorlens.isolation.worker import Handler
@@ -73,14 +73,14 @@ def _answers(
         if not is_dicom(image):
             continue
         try:
-            prediction = predict_image(classifier, image)
-            objects += dicom_answer(classifier, image, prediction)
+            answered = answer_image(classifier, image)
+            objects += dicom_answer(answered)
         except InputError as error:
             notes.append(f"a series is not answered: {error.kind}")
             kinds.append(error.kind)
             continue
         images.append(image)
-        answers.append(prediction)
+        answers.append(answered.answer)
     together = fuse_study(classifier, name, answers)
     if together is not None:
         yield dicom_study_answer(together, images, answers)

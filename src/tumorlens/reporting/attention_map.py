@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from tumorlens.errors import InputError, MissingExtraError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import source_headers
-from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.heatmap import BOX_LEVEL, upsample
 from tumorlens.inference.record import ImageAnswer, VolumePrediction
 from tumorlens.inference.summary import is_tumor
-from tumorlens.inference.volume import explain_slice
+from tumorlens.inference.volume import Answered
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 
-def attention_mask(classifier: Classifier, image: MedicalImage, answer: ImageAnswer) -> Mask | None:
-    """Where the network looks, (D, H, W); None where no tumour is reported.
-
-    Raises ``InputError`` where a slice cannot be used.
-    """
+def attention_mask(answered: Answered) -> Mask | None:
+    """Where the network looks, (D, H, W); None where no tumour is reported."""
+    image, answer = answered.image, answered.answer
     if not is_tumor(answer):
         return None
     slices = (0, 0)
@@ -37,7 +34,7 @@ def attention_mask(classifier: Classifier, image: MedicalImage, answer: ImageAns
         slices = (answer.finding.first, answer.finding.last)
     mask = np.zeros((image.depth, image.height, image.width), dtype=np.bool_)
     for index in range(slices[0], slices[1] + 1):
-        found = explain_slice(classifier, image, index)
+        found = answered.heatmap_of(index)
         if found is not None:
             grid = np.asarray(found.grid, dtype=np.float32)
             full = upsample(grid, found.square, (image.height, image.width))

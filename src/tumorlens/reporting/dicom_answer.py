@@ -12,13 +12,12 @@ from tumorlens.inference.record import (
     REJECTED,
     Answer,
     Finding,
-    Heatmap,
     ImageAnswer,
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import headline, is_tumor
-from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.inference.summary import headline
+from tumorlens.inference.volume import Answered, slice_of
 from tumorlens.reporting.display import MAP_CAPTION, displayed_slice
 from tumorlens.reporting.pictures import draw
 
@@ -33,12 +32,10 @@ def is_dicom(image: MedicalImage) -> bool:
     return bool(slices) and all(place.sop_instance_uid for place in slices)
 
 
-def dicom_answer(
-    classifier: Classifier, image: MedicalImage, answer: ImageAnswer
-) -> "list[DicomObject]":
+def dicom_answer(answered: Answered) -> "list[DicomObject]":
     """The report and, unless the answer is a rejection, a capture of the slice that decides.
 
-    ``image`` must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
+    The image must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
     referred to, ``MissingExtraError`` without the extra ``pacs``.
     """
     try:
@@ -48,6 +45,7 @@ def dicom_answer(
     except ModuleNotFoundError as error:
         raise MissingExtraError("writing DICOM", "pacs") from error
 
+    image, answer = answered.image, answered.answer
     slices = image.facts.slices if image.facts else ()
     headers = source_headers(slices)
     index = displayed_slice(answer)
@@ -58,7 +56,7 @@ def dicom_answer(
     plane = slice_of(image, index)
     # The slice in the middle may be a blank one.
     if answer.decision != REJECTED and plane.pixels.max() > plane.pixels.min():
-        heatmap = _heatmap(classifier, image, answer, index)
+        heatmap = answered.heatmap()
         png = draw(plane, answer, heatmap, image.facts)
         map_words = f". With {MAP_CAPTION}" if heatmap else ""
         text = f"{headline(answer)}{map_words}"
@@ -142,14 +140,6 @@ def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -
         notes=notes,
         classes=answer.model.class_set,
     )
-
-
-def _heatmap(
-    classifier: Classifier, image: MedicalImage, answer: ImageAnswer, index: int
-) -> Heatmap | None:
-    if answer.heatmap is not None or (answer.label is not None and not is_tumor(answer)):
-        return answer.heatmap
-    return explain_slice(classifier, image, index)
 
 
 def _notes(answer: ImageAnswer) -> tuple[str, ...]:

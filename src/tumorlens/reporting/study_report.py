@@ -16,20 +16,18 @@ from tumorlens.imaging import encode
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import gray_with_sides
-from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.finding import describe
 from tumorlens.inference.record import (
     REJECTED,
     Failure,
-    Heatmap,
     ImageAnswer,
     Result,
     SeriesFacts,
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import headline, is_tumor, state_of
-from tumorlens.inference.volume import explain_slice, slice_of
+from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.volume import Answered, slice_of
 from tumorlens.reporting import html
 from tumorlens.reporting.display import MAP_CAPTION, answered, displayed_slice, suspicion
 from tumorlens.reporting.pictures import draw
@@ -86,21 +84,19 @@ class Entry:
         return state_of(self.result)
 
 
-def entry(
-    classifier: Classifier, result: Result, image: MedicalImage | None, *, pictured: bool = True
-) -> Entry:
-    """Describe and draw one result; ``image`` is what was answered, None of a study or a failure.
+def entry(result: Result, answered: Answered | None = None, *, pictured: bool = True) -> Entry:
+    """Describe and draw one result; ``answered`` is that of an image, None of a study or failure.
 
     Raises ``InputError`` where a slice cannot be drawn.
     """
     if isinstance(result, StudyPrediction):
         return Entry(result, tuple(_members(result)))
-    if image is None or isinstance(result, Failure):
+    if answered is None or isinstance(result, Failure):
         return Entry(result)
-    facts = tuple(_facts(result, image))
+    facts = tuple(_facts(result, answered.image))
     if not pictured:
         return Entry(result, facts, without_pictures=True)
-    return Entry(result, facts, tuple(_pictures(classifier, result, image)))
+    return Entry(result, facts, tuple(_pictures(answered)))
 
 
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
@@ -157,30 +153,19 @@ def _kind(volume: VolumePrediction, index: int) -> str:
     return "middle" if index == found.middle else "inside"
 
 
-def _pictures(
-    classifier: Classifier, result: ImageAnswer, image: MedicalImage
-) -> Iterator[ReportPicture]:
+def _pictures(answered: Answered) -> Iterator[ReportPicture]:
+    image, result = answered.image, answered.answer
     index, where = _slice(result)
     plane = slice_of(image, index)
     sides = sides_of(image.facts)
     gray = gray_with_sides(plane.pixels, sides)
     edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
     yield ReportPicture(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
-    heatmap = _heatmap(classifier, result, image, index)
+    heatmap = answered.heatmap()
     if heatmap is not None:
         caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: half of it."
         drawn = html.embed_png(draw(plane, result, heatmap, image.facts))
         yield ReportPicture(drawn, caption, f"{where}, with {MAP_CAPTION}")
-
-
-def _heatmap(
-    classifier: Classifier, result: ImageAnswer, image: MedicalImage, index: int
-) -> Heatmap | None:
-    if result.heatmap is not None or result.decision == REJECTED:
-        return result.heatmap
-    if result.label is not None and not is_tumor(result):
-        return result.heatmap
-    return explain_slice(classifier, image, index)
 
 
 def _slice(result: ImageAnswer) -> tuple[int, str]:

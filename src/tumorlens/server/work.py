@@ -21,7 +21,7 @@ from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
-from tumorlens.inference.volume import predict_image, predict_volume
+from tumorlens.inference.volume import answer_image, predict_volume
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.worker import Handler
 from tumorlens.reporting import records
@@ -94,7 +94,7 @@ class _Work:
         """
         try:
             image, missing = one.read()
-            answers.append(predict_image(self._classifier, image))
+            answers.append(answer_image(self._classifier, image).answer)
             yield records.record(answers[-1])
         except InputError as error:
             yield records.record(Failure.of(one.path, error))
