@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 
 @click.command(name="calibrate", short_help="Fit the temperature and thresholds of a bundle.")
 @click.argument("bundle_folder", metavar="BUNDLE", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
-@click.option("--split", required=True, help="Its split; the validation part is used.")
-@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
-              metavar="MANIFEST SPLIT", help="Further validation images.")  # fmt: skip
+@options.data
+@options.split("Its split; the validation part is used.")
+@options.extra_images("Further validation images.")
 @click.option("--held-out", "held_out", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
               help="A bundle trained in the same way without some sources, and images of "
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
               type=click.FloatRange(0, 1, min_open=True, max_open=True),
               help="Target share of each class's prediction sets that contain it.")  # fmt: skip
 @click.option("--licence", help="Licence of the weights, if the training data restrict it.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+@options.cache
 def command(
     bundle_folder: Path,
     data: Path,

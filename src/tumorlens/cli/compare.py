@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tumorlens.evaluation.comparison import Comparison
-
-_MANIFEST = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(
@@ -22,19 +21,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     epilog="Example: tumorlens compare default runs/mine --data mine.csv --split mine-split.csv",
 )
 @click.argument("bundles", metavar="RUN|BUNDLE...", nargs=-1, required=True)
-@click.option("--data", required=True, multiple=True, metavar="MANIFEST", type=_MANIFEST,
-              help="Manifest of the images, from `tumorlens data import`; repeat to join "
-              "several.")  # fmt: skip
-@click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
-              help="A bundled split or a split file.")  # fmt: skip
-@click.option("--part", default="test", show_default=True,
-              type=click.Choice(["test", "validation", "train"]),
-              help="Part of the split to score.")  # fmt: skip
-@click.option("--report", default="comparison", show_default=True, metavar="DIR", type=_FOLDER,
+@options.several_data
+@options.named_split("A bundled split or a split file.")
+@options.part
+@click.option("--report", default="comparison", show_default=True, metavar="DIR",
+              type=options.FOLDER,
               help="Folder for index.html, comparison.json and curves.png.")  # fmt: skip
-@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-              help="Bootstrap resamples of patients for the intervals.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed.")
+@options.resamples
+@options.resampling_seed
 def command(
     bundles: tuple[str, ...],
     data: tuple[Path, ...],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.device import device_option
 from tumorlens.cli.terminal import progress_console
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tumorlens.evaluation.probes.result import ProbeResult
     from tumorlens.inference.classifier import Classifier
 
-_MANIFEST = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 _NamedProgress = Callable[[str], Callable[[int, int], None]]
 
 
@@ -30,26 +29,23 @@ _NamedProgress = Callable[[str], Callable[[int, int], None]]
     epilog="Example: tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
 )
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
-@click.option("--data", required=True, multiple=True, metavar="MANIFEST", type=_MANIFEST,
-              help="Manifest of the images, from `tumorlens data import`; repeat to join "
-              "several.")  # fmt: skip
-@click.option("--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]",
-              help="A bundled split (folder, clean, clean-cv:0, br35h-tumor...) or a split "
-              "file, here or beside the manifest; clean-cv or patient-cv to pool one bundle per "
-              "fold; external; or leave-one-source-out.")  # fmt: skip
-@click.option("--against", multiple=True, metavar="MANIFEST", type=_MANIFEST,
+@options.several_data
+@options.named_split(
+    "A bundled split (folder, clean, clean-cv:0, br35h-tumor...) or a split file, here or beside "
+    "the manifest; clean-cv or patient-cv to pool one bundle per fold; external; or "
+    "leave-one-source-out."
+)
+@click.option("--against", multiple=True, metavar="MANIFEST", type=options.MANIFEST,
               help="For external: a manifest that the bundle was trained on, to search for shared "
               "pictures; give all of them.")  # fmt: skip
 @click.option("--report", required=True, metavar="DIR",
-              type=_FOLDER,
+              type=options.FOLDER,
               help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
-@click.option("--part", default="test", show_default=True,
-              type=click.Choice(["test", "validation", "train"]),
-              help="Part of the split to score.")  # fmt: skip
+@options.part
 @click.option("--probes", "with_probes", is_flag=True,
               help="Also probe for shortcuts: frame, background, erased and pasted tumours, source "
               "in the embedding.")  # fmt: skip
-@click.option("--probe-with", multiple=True, type=(_MANIFEST, str), metavar="MANIFEST SPLIT",
+@click.option("--probe-with", multiple=True, type=(options.MANIFEST, str), metavar="MANIFEST SPLIT",
               help="Further images for the source probe (br35h-tumor.csv br35h-tumor); the same "
               "part of that split is used.")  # fmt: skip
 @click.option("--corruptions", "with_corruptions", is_flag=True,
@@ -58,9 +54,8 @@ _NamedProgress = Callable[[str], Callable[[int, int], None]]
               help="Images to corrupt, drawn evenly from the classes.")  # fmt: skip
 @click.option("--reference", metavar="BUNDLE",
               help="Bundle that the corruption error is relative to.")  # fmt: skip
-@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-              help="Bootstrap resamples of groups for the intervals.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed.")
+@options.resamples
+@options.resampling_seed
 @device_option
 def command(
     bundles: tuple[str, ...],
@@ -119,7 +114,7 @@ def command(
             further["corruptions"] = _corrupt(
                 plan, manifest, part, corruption_images, reference, sampling, progress
             )
-    options = {
+    chosen = {
         "--against": [str(path) for path in against],
         "--probes": with_probes,
         "--probe-with": [(str(path), split) for path, split in probe_with],
@@ -127,7 +122,7 @@ def command(
         "--corruption-images": str(corruption_images) if with_corruptions else None,
         "--reference": reference,
     }
-    line = _command_line(bundles, data, split_name, report, options, part, resamples, seed)
+    line = _command_line(bundles, data, split_name, report, chosen, part, resamples, seed)
     setting = Setting.of_plan(plan, manifest.sha256, line)
     page = evaluation_report.write(report, evaluation, setting, plan.folds, manifest, **further)
     evaluation_tables.show(evaluation, setting, page, **further)
@@ -219,7 +214,7 @@ def _command_line(
     data: Sequence[Path],
     split: str,
     report: Path,
-    options: dict[str, Any],
+    chosen: dict[str, Any],
     part: str,
     resamples: int,
     seed: int,
@@ -232,7 +227,7 @@ def _command_line(
     for path in data:
         words += ["--data", portable(str(path))]
     words += ["--split", portable(split)]
-    for name, value in options.items():
+    for name, value in chosen.items():
         if value is True:
             words.append(name)
         elif value:

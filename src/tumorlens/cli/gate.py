@@ -4,22 +4,22 @@ from pathlib import Path
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.progress import bar
 from tumorlens.errors import MissingExtraError
 
 
 @click.command(name="gate", short_help="Train the gate that rejects what is not a head.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
-@click.option("--split", required=True, help="Its split; the train part is used.")
-@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
-              metavar="MANIFEST SPLIT", help="Further heads: a train part, or `all`.")  # fmt: skip
+@options.data
+@options.split("Its split; the train part is used.")
+@options.extra_images("Further heads: a train part, or `all`.")
 @click.option("--hold-out", "held_out", multiple=True, metavar="NAME",
               help="Source, family or kind of near miss that takes no part.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: all cores.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+@options.threads
+@options.cache
 def command(
     data: Path,
     split: str,

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.device import device_option
 from tumorlens.cli.extras import Extras
 from tumorlens.cli.terminal import detail, error, note, progress_console
@@ -48,8 +49,7 @@ _PROGRESS_FROM = 16
               "give one answer together.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
               help="Pictures in one forward pass.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 1024),
-              help="Threads of a forward pass. Default: as many as there are cores.")  # fmt: skip
+@options.threads
 @device_option
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=click.Path(path_type=Path, file_okay=False),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.device import device_option
 from tumorlens.cli.terminal import is_quiet, note
 from tumorlens.errors import MissingExtraError
@@ -16,19 +17,17 @@ if TYPE_CHECKING:
 
 @click.command(name="train")
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Manifest file.")
-@click.option(
-    "--split",
-    required=True,
-    help="Split by name (folder, clean, clean-cv:K, patient-cv:K) or file, here or beside the "
-    "manifest.",
+@options.data
+@options.split(
+    "Split by name (folder, clean, clean-cv:K, patient-cv:K) or file, here or beside the manifest."
+)
+@options.extra_images(
+    "Further images to train on, for the recipe's `extra_share` of each batch: the train part of "
+    "SPLIT, or `all`."
 )
 @click.option("--kfold", is_flag=True,
               help="SPLIT is in folds: train on each, and score all images by the networks that "
               "did not see them, in OUT/report.")  # fmt: skip
-@click.option("--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
-              metavar="MANIFEST SPLIT", help="Further images to train on, for the recipe's "
-              "`extra_share` of each batch: the train part of SPLIT, or `all`.")  # fmt: skip
 @click.option("--hold-out", multiple=True, metavar="SOURCE",
               help="Source or family that takes no part, to be tested on later.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
@@ -50,9 +49,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Instead of the recipe's seed.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: all cores.")
+@options.threads
 @device_option
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images.")
+@options.cache
 @click.option("--allow-partial", is_flag=True, help="Accept a manifest that lacks listed images.")
 def command(
     recipe: Path,

@@ -1,0 +1,60 @@
+"""Options that several commands have, declared once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+Option = Callable[[_Command], _Command]
+
+MANIFEST: Final = click.Path(dir_okay=False, path_type=Path)
+FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+
+data: Final = click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Manifest file."
+)
+"""One manifest to learn or fit on."""
+several_data: Final = click.option(
+    "--data", required=True, multiple=True, metavar="MANIFEST", type=MANIFEST,
+    help="Manifest of the images, from `tumorlens data import`; repeat to join several.",
+)  # fmt: skip
+"""Manifests to score."""
+part: Final = click.option(
+    "--part", default="test", show_default=True,
+    type=click.Choice(["test", "validation", "train"]), help="Part of the split to score.",
+)  # fmt: skip
+resamples: Final = click.option(
+    "--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
+    help="Bootstrap resamples of groups for the intervals.",
+)  # fmt: skip
+resampling_seed: Final = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed."
+)
+cache: Final = click.option(
+    "--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images."
+)
+threads: Final = click.option(
+    "--threads", type=click.IntRange(1, 1024), help="CPU threads; default: all cores."
+)
+
+
+def split(words: str) -> Option[Any]:
+    """The split of one manifest, as ``split``."""
+    return click.option("--split", required=True, help=words)
+
+
+def named_split(words: str) -> Option[Any]:
+    """The split to score, as ``split_name``."""
+    return click.option(
+        "--split", "split_name", required=True, metavar="NAME_OR_FILE[:FOLD]", help=words
+    )
+
+
+def extra_images(words: str) -> Option[Any]:
+    """Further images, each time a manifest and its split, as ``extras``."""
+    return click.option(
+        "--extra", "extras", type=(click.Path(path_type=Path), str), multiple=True,
+        metavar="MANIFEST SPLIT", help=words,
+    )  # fmt: skip
