@@ -12,8 +12,6 @@ an older reader would misread a new bundle, and keep ``load`` able to read every
 
 import dataclasses
 import hashlib
-import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -23,7 +21,7 @@ from msgspec import Meta
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError, did_you_mean
-from tumorlens.files import read_regular
+from tumorlens.files import read_regular, write_synced
 from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
 
 FORMAT_VERSION: Final = 4
@@ -203,9 +201,9 @@ def save(folder: str | Path, info: BundleInfo, model: bytes, gate: bytes | None 
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
     info = msgspec.structs.replace(info, files=hashes)
     for name, data in parts.items():
-        _write_atomic(folder / name, data)
+        write_synced(folder / name, data)
     text = msgspec.json.format(msgspec.json.encode(info, order="deterministic"), indent=2)
-    _write_atomic(folder / INFO_FILE, text + b"\n")
+    write_synced(folder / INFO_FILE, text + b"\n")
     return load(folder.resolve())
 
 
@@ -291,16 +289,3 @@ def _read(path: Path, most_bytes: int = _MAX_PART_BYTES) -> bytes:
         ) from error
     except ValueError as error:  # a NUL in the name
         raise BundleError(f"{path.parent}: {path.name!r} is no file name") from error
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -5,6 +5,8 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,19 +43,27 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes)
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file that lasts."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Lend a name beside ``path`` to write to; all of it then takes ``path``'s place at once.
+
+    What was there stays where writing fails.
+    """
     # A name of its own: two threads may write the same file at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file that lasts."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def sync(path: Path) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -14,7 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
-from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
+from tumorlens.files import from_spreadsheet_safe, replacing, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
 
 
@@ -119,13 +118,8 @@ class Manifest:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [_row(record) for record in self.records]
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            (_write_parquet if path.suffix == ".parquet" else _write_csv)(Path(temporary), rows)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            (_write_parquet if path.suffix == ".parquet" else _write_csv)(temporary, rows)
 
 
 def read_column(path: str | Path, name: str) -> list[str]:
@@ -305,8 +299,6 @@ def _write_csv(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 def _read_parquet(path: Path) -> Sequence[dict[str, Any]]:

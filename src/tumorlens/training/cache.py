@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
+from tumorlens.files import replacing
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess, preprocess_mask
@@ -95,9 +95,7 @@ def _build(
     size: int,
     progress: Progress | None,
 ) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npy")
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         images = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
         )
@@ -108,9 +106,6 @@ def _build(
                 if progress is not None:
                     progress(index + 1, len(records))
         images.flush()
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:

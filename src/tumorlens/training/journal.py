@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from tumorlens.files import replacing, write_synced
 from tumorlens.training.trainer import Watcher
 
 
@@ -39,9 +40,7 @@ def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     writer.writeheader()
     for row in history:
         writer.writerow({k: f"{v:.0f}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(out.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_synced(path, out.getvalue().encode("utf-8"))
 
 
 def draw_curves(path: Path, history: list[dict[str, float]], best_epoch: int) -> None:
@@ -69,6 +68,5 @@ def draw_curves(path: Path, history: list[dict[str, float]], best_epoch: int) ->
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
