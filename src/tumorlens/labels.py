@@ -6,12 +6,14 @@ networks, and of every bundle that states none.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the command line starts without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 ANY_TUMOR: Final = "tumor"
 """A tumour whose kind is not known: any class but that of no finding is correct."""
@@ -116,18 +118,18 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         """Those labels that are neither answerable nor known to have no answer, sorted."""
         return sorted(set(labels).difference(self.answerable, UNANSWERABLE))
 
-    def finding_probability(self, row: Sequence[float] | NDArray[np.float64]) -> float | None:
+    def finding_probability(self, row: "Sequence[float] | NDArray[np.float64]") -> float | None:
         """Of all kinds together, out of probabilities (C,); None without a "no finding"."""
         none = self.no_finding_index
         return None if none is None else min(1.0, max(0.0, 1.0 - float(row[none])))
 
-    def suspicion(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+    def suspicion(self, table: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """(..., C) probabilities to (...): of any finding, or how sure the kind is without that."""
         none = self.no_finding_index
         found: NDArray[np.float64] = table.max(axis=-1) if none is None else 1.0 - table[..., none]
         return found
 
-    def likeliest_kind(self, row: NDArray[np.float64]) -> str:
+    def likeliest_kind(self, row: "NDArray[np.float64]") -> str:
         """The most probable class of (C,) but "no finding"."""
         return self.names[max(self.kinds, key=lambda k: float(row[k]))]
 

@@ -46,7 +46,8 @@ def command(
     said.
     """
     from tumorlens import bundle as boxes
-    from tumorlens.cli.evaluate import named_progress, portable
+    from tumorlens.cli.evaluate import portable
+    from tumorlens.cli.progress import bars
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import comparison, protocols
@@ -71,7 +72,7 @@ def command(
     words += [word for path in data for word in ("--data", portable(str(path)))]
     words += ["--split", portable(split_name), "--part", part]
     words += ["--resamples", str(resamples), "--seed", str(seed)]
-    with named_progress() as progress:
+    with bars() as progress:
         found = comparison.compare(
             classifiers, manifest, split, part=part, sampling=Sampling(resamples, seed),
             command=shlex.join(words), progress=progress("scoring"),

@@ -1,15 +1,17 @@
 """``tumorlens demo``: the main job on a synthetic set, in under a minute."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli.progress import bars
 from tumorlens.cli.terminal import error, is_quiet, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.progress import Progress
 from tumorlens.text import printable
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from tumorlens.demo.walkthrough import DemoResult
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Prediction
-
-Progress = Callable[[int, int], None]
 
 
 @click.command("demo", short_help="Run the main job on a synthetic set.")
@@ -132,17 +132,11 @@ class _Run:
     @contextmanager
     def _next(self, title: str) -> Iterator[Progress]:
         """Announce a step; lend it a progress bar, which is silent when not on a terminal."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as TimeLeft
-
         self._step += 1
         console = progress_console(highlight=False)
         console.print(f"{self._step}/{6 if self.train else 5} {title} ...", soft_wrap=True)
-        columns = (TextColumn("   "), BarColumn(), MofNCompleteColumn(), TimeLeft())
-        bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        with bar:
-            task = bar.add_task("", total=None, visible=False)
-            yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+        with bars(console) as named:
+            yield named("   ")
 
 
 def _require_torch() -> None:

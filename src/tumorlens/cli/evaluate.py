@@ -1,8 +1,7 @@
 """``tumorlens evaluate``: score bundles by a protocol, with intervals, controls and probes."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.device import device_option
-from tumorlens.cli.terminal import progress_console
+from tumorlens.cli.progress import NamedProgress, bars
 
 if TYPE_CHECKING:
     from tumorlens.config import Device
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from tumorlens.evaluation.folds import EvaluationPlan
     from tumorlens.evaluation.probes.result import ProbeResult
     from tumorlens.inference.classifier import Classifier
-
-_NamedProgress = Callable[[str], Callable[[int, int], None]]
 
 
 @click.command(
@@ -100,7 +97,7 @@ def command(
         raise click.UsageError("--probes are for bundles of the four classes")
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
-    with named_progress() as progress:
+    with bars() as progress:
         plan = _plan(classifiers, manifest, split_name, data, against, part, progress)
         manifest = plan.split.grouped(manifest)
         evaluation = evaluator.evaluate_folds(
@@ -135,7 +132,7 @@ def _plan(
     beside: Sequence[Path],
     against: Sequence[Path],
     part: str,
-    progress: _NamedProgress,
+    progress: NamedProgress,
 ) -> "EvaluationPlan":
     """Decide which bundle is scored on which images, before anything is scored."""
     from tumorlens.datasets import splits
@@ -173,7 +170,7 @@ def _probe(
     part: str,
     probe_with: Sequence[tuple[Path, str]],
     sampling: Any,
-    progress: _NamedProgress,
+    progress: NamedProgress,
 ) -> "tuple[ProbeResult, ...]":
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
@@ -196,7 +193,7 @@ def _corrupt(
     images: int,
     reference: str | None,
     sampling: Any,
-    progress: _NamedProgress,
+    progress: NamedProgress,
 ) -> "Corruptions":
     from tumorlens import bundle
     from tumorlens.evaluation.corruptions.run import corrupt
@@ -242,20 +239,3 @@ def _command_line(
 def portable(argument: str) -> str:
     """An argument as a report shows it: of an absolute path only the file name."""
     return Path(argument).name if Path(argument).is_absolute() else argument
-
-
-@contextmanager
-def named_progress() -> Iterator[_NamedProgress]:
-    """Yield a function that makes named progress bars: on stderr, and only on a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    console = progress_console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
-
-        def named(name: str) -> Callable[[int, int], None]:
-            task = p.add_task(name, total=None, visible=False)
-            return lambda done, total: p.update(task, completed=done, total=total, visible=True)
-
-        yield named

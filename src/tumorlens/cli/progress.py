@@ -2,19 +2,39 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tumorlens.cli.terminal import progress_console
+from tumorlens.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NamedProgress = Callable[[str], Progress]
+"""Makes a bar of a name."""
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Lend a function that is called with (done, total) as work goes on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
+def bars(console: "Console | None" = None, *, at_once: bool = False) -> Iterator[NamedProgress]:
+    """Lend a function that makes bars; each is seen from its first step on, or ``at_once``."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
-    console = progress_console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    console = console or progress_console()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+
+        def named(name: str) -> Progress:
+            task = shown.add_task(name, total=None, visible=at_once)
+            return lambda done, total: shown.update(task, completed=done, total=total, visible=True)
+
+        yield named
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Progress]:
+    """Lend a function that moves one bar."""
+    with bars(at_once=True) as named:
+        yield named(title)

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
@@ -27,6 +27,7 @@ from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import LABELS
+from tumorlens.progress import Progress
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
     ("training", "glioma"): 1321,
@@ -42,9 +43,6 @@ NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
 
 NICKPARVAR_FILES: Final = sum(NICKPARVAR_COUNTS.values())
 _NAMED: Final = 3
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the folder as a demonstration's, to be written again.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.progress import Progress
 from tumorlens.reporting import audit_report, evaluation_report, html, plots
 
 PAGE: Final = "index.html"
@@ -49,8 +50,6 @@ INTENDED_USE: Final = (
 _SHOWN_A_CLASS: Final = 5
 _RESAMPLES: Final = 500
 """Enough for an interval to look at; `tumorlens evaluate` takes more."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

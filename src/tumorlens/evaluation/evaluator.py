@@ -1,7 +1,7 @@
 """Score a classifier on one part of a split: answers, metrics with intervals, controls."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -23,11 +23,10 @@ from tumorlens.inference.decision import Decisions, decisions
 from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
+from tumorlens.progress import Progress
 
 _T = TypeVar("_T")
 
-Progress = Callable[[int, int], None]
-"""Called with (done, total) as images are scored."""
 
 BATCH_SIZE: Final = 64
 _NAMED_FAILURES: Final = 5

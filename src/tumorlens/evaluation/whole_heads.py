@@ -6,7 +6,7 @@ whose brain is found by its distance from the vertex, and for the other planes a
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,10 +21,10 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decisions
 from tumorlens.inference.volume import predict_volume, whole_kind
 from tumorlens.labels import ANY_TUMOR, BRAIN_TUMORS, CLASSES, NO_TUMOR
+from tumorlens.progress import Progress
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
-Progress = Callable[[int, int], None]
 
 
 class WholeHead(NamedTuple):

@@ -19,8 +19,7 @@ from tumorlens.files import replacing
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess, preprocess_mask
-
-Progress = Callable[[int, int], None]
+from tumorlens.progress import Progress
 
 
 def default_folder() -> Path:

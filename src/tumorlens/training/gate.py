@@ -9,7 +9,7 @@ classifier that reads the same kind of picture. Outlier exposure: Hendrycks et a
 import dataclasses
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -25,6 +25,7 @@ from tumorlens.datasets import counterexamples
 from tumorlens.datasets.manifest import Record
 from tumorlens.labels import NOT_BRAIN_MRI
 from tumorlens.networks.sepsenet import SeparableBlock
+from tumorlens.progress import Progress
 from tumorlens.training import optimization
 from tumorlens.training.augmentation import augment
 from tumorlens.training.cache import cached_images
@@ -47,8 +48,6 @@ _STYLE: Final = AugmentConfig(
     mixup=0.0,
     style=StyleConfig(probability=0.2, frame=0.08, sharpen=1.0, resolution=2.0),
 )
-
-Progress = Callable[[int, int], None]
 
 
 class GateNetwork(nn.Module):
