@@ -13,7 +13,6 @@ from pydicom import dcmread
 
 pytest.importorskip("highdicom", reason="needs the pacs extra")
 
-import tumorlens
 from tumorlens.imaging import encode
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
@@ -27,7 +26,7 @@ from tumorlens.reporting.dicom_answer import dicom_answer
 
 @pytest.fixture(scope="module")
 def forty(forty_bundle: Path) -> Classifier:
-    return tumorlens.load(forty_bundle, threads=1)
+    return Classifier.load(forty_bundle, 1)
 
 
 def test_a_picture(forty: Classifier, head: NDArray[np.uint8], tmp_path: Path) -> None:
