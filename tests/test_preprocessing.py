@@ -63,6 +63,9 @@ def test_output_is_uint8_and_uses_its_range(head: Gray) -> None:
 def test_negating_does_matter(head: Gray) -> None:
     whole = msgspec.structs.replace(CONFIG, crop=False)
     square = head[10:190].astype(np.float32)
+    square[[0, -1, 90, 90], [90, 90, 0, -1]] = (
+        255.0  # even air would be a bright margin in negative
+    )
     upright = preprocess(square, whole).astype(float)
     negative = preprocess(-square, whole).astype(float)
     assert np.corrcoef(upright.ravel(), negative.ravel())[0, 1] < -0.9
@@ -250,10 +253,9 @@ def test_same_pixels_of_phantoms_as_bytes_and_as_floats(label: str) -> None:
 
 def test_windowed_once_for_two_networks(head: Gray) -> None:
     windowed = Windowed(head, CONFIG)
-    for config in (CONFIGS[0], CONFIGS[2]):
+    for config in CONFIGS:
         assert windowed.fits(config)
         np.testing.assert_array_equal(windowed.fit(config)[0], preprocess(head, config))
-    assert not windowed.fits(CONFIGS[1])
     assert not windowed.fits(PreprocessConfig(window_percentiles=(0.1, 0.9)))
 
 

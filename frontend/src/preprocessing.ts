@@ -36,7 +36,7 @@ const f32 = Math.fround;
 /** Throws `InputError` where every pixel has the same value. */
 export function preprocess(image: Plane, config: PreprocessConfig): Prepared {
   const whole: Box = { top: 0, left: 0, bottom: image.height, right: image.width };
-  const inside = config.crop ? insideMargin(image) : whole;
+  const inside = insideMargin(image);
   let windowed = window(cut(image, inside), config);
   let box: Box = { ...whole, bottom: windowed.height, right: windowed.width };
   if (config.crop) {

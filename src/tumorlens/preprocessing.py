@@ -75,21 +75,19 @@ def preprocess_mask(
 class Windowed:
     """A picture whose intensities are windowed once, for each network that is to see it.
 
-    Where ``config`` crops, a screenshot's bright margin is left out; places are in pixels of the
-    whole picture.
+    A screenshot's bright margin is left out; places are in pixels of the whole picture.
     """
 
     def __init__(self, pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> None:
         """Window (H, W) as ``config`` says; raise ``BlankImageError`` where it is constant."""
-        inside = inside_margin(pixels) if config.crop else (0, 0, *pixels.shape)
-        self._inside = Box(*inside)
+        self._inside = Box(*inside_margin(pixels))
         self._samples = _as_gray(_cut(pixels, self._inside))
         self._range = _intensity_range(self._samples, config, source)
-        self._settings = config.window_percentiles, config.crop
+        self._percentiles = config.window_percentiles
 
     def fits(self, config: PreprocessConfig) -> bool:
         """Whether ``config`` windows intensities in the same way."""
-        return (config.window_percentiles, config.crop) == self._settings
+        return config.window_percentiles == self._percentiles
 
     @property
     def samples(self) -> Gray:
