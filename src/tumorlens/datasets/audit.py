@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets import controls, duplicates, findings
-from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, Progress, fingerprint
+from tumorlens.datasets.fingerprints import ORIENTATIONS, Fingerprints, fingerprint
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.outliers import outliers
 from tumorlens.datasets.partition import PUBLISHED
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN
 from tumorlens.labels import BRAIN_TUMORS, ClassSet, class_set
+from tumorlens.progress import Progress
 
 FORMAT_VERSION: Final = 1
 OWN_SPLIT: Final = "published folders"

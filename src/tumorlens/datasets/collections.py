@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import fingerprint
-from tumorlens.datasets.importers import Progress, describe, import_folder, provenance_of
+from tumorlens.datasets.importers import describe, import_folder, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode, head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
+from tumorlens.progress import Progress
 
 BR35H: Final = "br35h"
 TUMOR_FREE_SLICE: Final = "tumor_free_slice"

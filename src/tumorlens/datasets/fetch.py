@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.importers import Progress, provenance_table
+from tumorlens.datasets.importers import provenance_table
 from tumorlens.errors import DatasetError, MissingExtraError
+from tumorlens.progress import Progress
 
 HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
 """Version 1 is intended: version 2 is another set of 7,200 images."""

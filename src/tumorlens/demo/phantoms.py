@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split, SplitRow, build
 from tumorlens.demo.phantom_canvas import SIZE, Field, Waves
@@ -28,6 +27,7 @@ from tumorlens.demo.phantom_lesions import Lesion
 from tumorlens.imaging import encode
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
+from tumorlens.progress import Progress
 
 BASE_SHARE: Final = 0.6
 _TESTING_SHARE: Final = 0.25

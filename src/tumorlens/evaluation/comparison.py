@@ -19,11 +19,12 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator, metrics, resampling, selective
-from tumorlens.evaluation.evaluator import Evaluation, Progress
+from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.progress import Progress
 
 COMPARED: Final = (
     "accuracy", "macro_f1", "log_loss", "missed_tumor_rate", "false_alarm_rate",

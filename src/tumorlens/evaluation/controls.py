@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets import controls as blind
-from tumorlens.datasets.fingerprints import Progress, fingerprint
+from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TRAIN
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.training_overlap import Subset
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
+from tumorlens.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from typing import Final
 import numpy as np
 
 from tumorlens.datasets import duplicates
-from tumorlens.datasets.fingerprints import ORIENTATIONS, Progress, fingerprint
+from tumorlens.datasets.fingerprints import ORIENTATIONS, fingerprint
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record, join
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.folds import data_hashes
 from tumorlens.inference.classifier import Classifier
+from tumorlens.progress import Progress
 
 _NAMED: Final = 5
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
@@ -30,6 +29,7 @@ from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet, sorted_labels
+from tumorlens.progress import Progress
 
 Floats = NDArray[np.float64]
 _CELLS: Final = len(CORRUPTIONS) * STRENGTHS

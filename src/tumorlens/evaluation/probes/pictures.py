@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
@@ -20,6 +19,7 @@ from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import ANSWERABLE, OTHER_PATHOLOGY
+from tumorlens.progress import Progress
 
 Images = NDArray[np.uint8]
 BATCH_SIZE: Final = 64

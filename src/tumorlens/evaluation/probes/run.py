@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-from tumorlens.datasets.importers import Progress
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import background, erased, frame, pasted, source
 from tumorlens.evaluation.probes.pictures import join, load
 from tumorlens.evaluation.probes.result import Probe, ProbeResult, pool
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.progress import Progress
 
 PROBES: Final[tuple[Probe, ...]] = (frame.PROBE, background.PROBE, erased.PROBE, pasted.PROBE)
 
