@@ -100,7 +100,9 @@ def test_several_things_give_several_answers(
     (failed,) = in_folder.failed
     assert failed.decision == "failed"
     assert failed.error is not None
-    assert failed.image is failed.label is failed.png() is None
+    assert failed.image is None
+    assert failed.label is None
+    assert failed.png() is None
     assert [a.path for a in several(model.predict(picture.parent / "*.png"))] == [
         each.path for each in in_folder
     ]

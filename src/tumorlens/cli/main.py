@@ -151,8 +151,7 @@ def _run() -> int:
         code = cli(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        _with_nearest_choice(error)
-        error.show()
+        _with_nearest_choice(error).show()
         return error.exit_code
     except click.Abort:
         return _say("interrupted", EXIT_INTERRUPTED)
@@ -166,13 +165,16 @@ def _run() -> int:
     return code if isinstance(code, int) else EXIT_OK
 
 
-def _with_nearest_choice(error: click.ClickException) -> None:
+def _with_nearest_choice(error: click.ClickException) -> click.ClickException:
     """Suggest the nearest of an option's choices, which click lists only."""
     kind = getattr(getattr(error, "param", None), "type", None)
     given = re.match(r"'(.*)' is not one of", error.message)
     if isinstance(kind, click.Choice) and given is not None:
         nearest = did_you_mean(given[1], map(str, kind.choices))
-        error.message = error.message.rstrip(".") + (nearest or ".")
+        text = error.message.rstrip(".") + (nearest or ".")
+        context, option = getattr(error, "ctx", None), getattr(error, "param", None)
+        return click.BadParameter(text, context, option)
+    return error
 
 
 def _say(message: str, exit_code: int) -> int:
