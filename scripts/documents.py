@@ -28,6 +28,7 @@ BLOCKS: Final = {
     ROOT / "README.md": ("parameters", "table"),
     ROOT / "docs" / "evaluate.md": ("points",),
     ROOT / "docs" / "limits.md": ("memory",),
+    ROOT / "docs" / "site.md": ("cases",),
 }
 
 

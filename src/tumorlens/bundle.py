@@ -124,6 +124,48 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How and on which images the threshold was chosen."""
 
 
+class ReferenceStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the images of training look like to the network, so that others can be held against it.
+
+    ``evaluation.drift`` computes it of validation images. No image can be made from it.
+    """
+
+    images: int
+    chosen_on: str
+    """Which images these are."""
+    levels: tuple[float, ...]
+    """Levels of the quantiles, rising."""
+    quantiles: dict[str, tuple[float, ...]]
+    """Quantiles at ``levels`` of each quantity of ``evaluation.drift.QUANTITIES``."""
+    sequences: dict[str, float] = {}
+    """Share of the images that the network takes for each of ``labels.SEQUENCES``."""
+    embedding_mean: tuple[float, ...]
+    embedding_deviation: tuple[float, ...]
+    """Standard deviation of each of the D features; above 0."""
+
+
+class SiteCalibration(msgspec.Struct, frozen=True, kw_only=True):
+    """That a bundle was calibrated to one site, from which bundle and on what."""
+
+    parent_name: str
+    parent_version: str
+    parent_sha256: str
+    """Of the parent's ``bundle.json``."""
+    data_sha256: str
+    """Of the manifest of local cases (``Manifest.sha256``)."""
+    patients: int
+    images: int
+    by_class: dict[str, int]
+    """Patients of each class."""
+    seen_images: str
+    """A few bytes of each image's hash (``evaluation.training_images``): to test on one of them
+    would be to test on what was fitted."""
+    fitted: tuple[str, ...] = ()
+    """What was fitted to the site, in words."""
+    kept: tuple[str, ...] = ()
+    """What was kept from the parent, and why, in words."""
+
+
 class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """``bundle.json``."""
 
@@ -149,6 +191,10 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Provenance: data and split hashes, recipe, seed, versions, hardware, wall time."""
     metrics: dict[str, Any]
     """What was measured, each with its protocol."""
+    reference: ReferenceStatistics | None = None
+    """What the images of training look like; None of bundles that were calibrated before this."""
+    site: SiteCalibration | None = None
+    """Present where temperature, thresholds and sets were fitted to one site."""
     licence: str = "Apache-2.0"
     intended_use: str = RESEARCH_NOTICE
     files: dict[str, str] = {}
@@ -164,6 +210,8 @@ class Bundle:
     """The ONNX file."""
     gate: bytes | None = None
     """The gate's ONNX file, where there is one."""
+    info_sha256: str = ""
+    """Hash of ``bundle.json`` as it was read; empty of a bundle that was not."""
 
     @property
     def sha256(self) -> str:
@@ -184,13 +232,14 @@ def load(name_or_path: str | Path = "default") -> Bundle:
             f"{name_or_path}: neither a bundled network ({present}) nor a bundle folder"
             f"{did_you_mean(str(name_or_path), SHIPPED)}"
         )
-    info = _read_info(folder)
+    info, info_sha256 = _read_info(folder)
     parts = {name: _read_part(folder, name, digest) for name, digest in info.files.items()}
     if MODEL_FILE not in parts:
         raise BundleError(f"{folder}: {INFO_FILE} lists no {MODEL_FILE}")
     if info.gate is not None and GATE_FILE not in parts:
         raise BundleError(f"{folder}: {INFO_FILE} lists no {GATE_FILE}")
-    return Bundle(info, parts[MODEL_FILE], parts.get(GATE_FILE) if info.gate else None)
+    gate = parts.get(GATE_FILE) if info.gate else None
+    return Bundle(info, parts[MODEL_FILE], gate, info_sha256)
 
 
 def save(folder: str | Path, info: BundleInfo, model: bytes, gate: bytes | None = None) -> Bundle:
@@ -235,7 +284,8 @@ def _read_part(folder: Path, name: str, digest: str) -> bytes:
     return data
 
 
-def _read_info(folder: Path) -> BundleInfo:
+def _read_info(folder: Path) -> tuple[BundleInfo, str]:
+    """``bundle.json`` and its hash."""
     data = _read(folder / INFO_FILE, _MAX_INFO_BYTES)
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
@@ -256,7 +306,7 @@ def _read_info(folder: Path) -> BundleInfo:
         raise BundleError(
             f"{folder}: its prediction sets have another number of classes than its network"
         )
-    return info
+    return info, hashlib.sha256(data).hexdigest()
 
 
 def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:

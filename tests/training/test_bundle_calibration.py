@@ -10,11 +10,12 @@ from tumorlens.bundle import DecisionRule
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
-from tumorlens.errors import SplitError
+from tumorlens.errors import EvaluationError, SplitError
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.gate import GATE_PREPROCESS
 from tumorlens.preprocessing import preprocess
 from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate, save
-from tumorlens.training.gate import GATE_PREPROCESS, GateRun, Pictures, export_gate, train_gate
+from tumorlens.training.gate import GateRun, Pictures, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
 
@@ -28,9 +29,11 @@ def gate_file(head: np.ndarray) -> bytes:
 
 
 def test_a_bundle_comes_out_calibrated_with_its_gate(
-    tiny_bundle: Path, square_set: Data, gate_file: bytes, tmp_path: Path
+    finished: Path, square_set: Data, gate_file: bytes, tmp_path: Path
 ) -> None:
-    before = bundle.load(tiny_bundle)
+    before = bundle.load(finished / "bundle")
+    info = msgspec.structs.replace(before.info, temperature=7.0)
+    before = dataclasses.replace(before, info=info)
     done, found = calibrate(before, ValidationSet(*square_set), [], tmp_path, gate_file)
     saved = save(tmp_path / "bundle", done)
     assert saved.sha256 == before.sha256
@@ -42,24 +45,29 @@ def test_a_bundle_comes_out_calibrated_with_its_gate(
     assert saved.info.prediction_sets is not None
     assert saved.info.prediction_sets.coverage == 0.95
     assert saved.info.prediction_sets.chosen_on == "squares validation"
-    assert 0 <= found.coverage <= 1
+    assert 0 < found.coverage <= 1
+    reference = saved.info.reference
+    assert reference is not None
+    assert (reference.images, reference.chosen_on) == (20, "squares validation")
+    assert "gate_score" in reference.quantiles
     again, _ = calibrate(saved, ValidationSet(*square_set), [], tmp_path, saved.gate)
     assert again.info == saved.info
 
 
 def test_bars_keep_the_missed_tumours_within_the_target(
-    tiny_bundle: Path, square_set: Data, tmp_path: Path
+    finished: Path, square_set: Data, tmp_path: Path
 ) -> None:
-    done, found = calibrate(bundle.load(tiny_bundle), ValidationSet(*square_set), [], tmp_path)
+    made = bundle.load(finished / "bundle")
+    done, found = calibrate(made, ValidationSet(*square_set), [], tmp_path)
     assert found.missed_tumor_rate <= 0.005 or done.info.decision.notumor_threshold == 0.99
     assert done.info.gate is None
     Classifier(done)
 
 
 def test_less_coverage_raises_the_bars_of_the_sets(
-    tiny_bundle: Path, square_set: Data, tmp_path: Path
+    finished: Path, square_set: Data, tmp_path: Path
 ) -> None:
-    made, held = bundle.load(tiny_bundle), ValidationSet(*square_set)
+    made, held = bundle.load(finished / "bundle"), ValidationSet(*square_set)
     rules = []
     for coverage in (0.95, 0.5):
         done, _ = calibrate(made, held, [], tmp_path, coverage=coverage)
@@ -70,7 +78,7 @@ def test_less_coverage_raises_the_bars_of_the_sets(
 
 
 def test_what_trained_nothing_calibrates_nothing(
-    tiny_bundle: Path, square_set: Data, tmp_path: Path
+    finished: Path, square_set: Data, tmp_path: Path
 ) -> None:
     manifest, split = square_set
     far = [
@@ -81,7 +89,7 @@ def test_what_trained_nothing_calibrates_nothing(
         Manifest(tuple(far), manifest.folder),
         {r.sha256 for r in far if r.source == "near"},
     )
-    made = bundle.load(tiny_bundle)
+    made = plain = bundle.load(finished / "bundle")
     training = made.info.training | {"held_out_sources": ["far"]}
     made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, training=training))
     done, _ = calibrate(
@@ -91,9 +99,16 @@ def test_what_trained_nothing_calibrates_nothing(
     fewer = splits.build("squares", "for tests", rows, disjoint=True)
     only_near = Manifest(tuple(r for r in far if r.source == "near"), manifest.folder)
     held = ValidationSet(only_near, fewer)
-    again, _ = calibrate(bundle.load(tiny_bundle), held, [held], tmp_path)
+    again, _ = calibrate(plain, held, [held], tmp_path)
     assert done.info.decision == again.info.decision
     assert done.info.temperature == again.info.temperature
+
+
+def test_an_untrained_network_is_refused(
+    tiny_bundle: Path, square_set: Data, tmp_path: Path
+) -> None:
+    with pytest.raises(EvaluationError, match="untrained or of no use"):
+        calibrate(bundle.load(tiny_bundle), ValidationSet(*square_set), [], tmp_path)
 
 
 def test_a_split_without_validation_images(

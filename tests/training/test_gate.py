@@ -14,13 +14,11 @@ from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import BundleError
 from tumorlens.imaging import encode
-from tumorlens.inference.gate import REFUSAL, Gate
+from tumorlens.inference.gate import GATE_PREPROCESS, GATE_SIZE, REFUSAL, Gate
 from tumorlens.labels import NOT_BRAIN_MRI, OTHER_PATHOLOGY
 from tumorlens.preprocessing import normalize, preprocess
 from tumorlens.training.data import Extra
 from tumorlens.training.gate import (
-    GATE_PREPROCESS,
-    GATE_SIZE,
     GateNetwork,
     GateRun,
     Pictures,

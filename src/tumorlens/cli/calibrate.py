@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli import options
-from tumorlens.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from tumorlens.bundle import BundleInfo, Thresholds
@@ -15,10 +14,20 @@ if TYPE_CHECKING:
     from tumorlens.labels import ClassSet
 
 
-@click.command(name="calibrate", short_help="Fit the temperature and thresholds of a bundle.")
-@click.argument("bundle_folder", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.command(
+    name="calibrate",
+    short_help="Fit temperature and thresholds: after training, or to a site.",
+    epilog="Examples: tumorlens calibrate default --data local.csv --output default-here (to a "
+    "site); tumorlens calibrate runs/mine/bundle --data mine.csv --split mine-split.csv (after "
+    "training)",
+)
+@click.argument("bundle_name", metavar="BUNDLE")
 @options.data
-@options.split("Its split; the validation part is used.")
+@click.option("--split", help="Its split. After training: the validation part is used. To a site: "
+              "train and validation; without a split, every image.")  # fmt: skip
+@click.option("--output", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="To a site: folder of the new bundle, whose name it gets; by default "
+              "BUNDLE-MANIFEST.")  # fmt: skip
 @options.extra_images("Further validation images.")
 @click.option("--held-out", "held_out", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
@@ -35,9 +44,10 @@ if TYPE_CHECKING:
 @click.option("--licence", help="Licence of the weights, if the training data restrict it.")
 @options.cache
 def command(
-    bundle_folder: Path,
+    bundle_name: str,
     data: Path,
-    split: str,
+    split: str | None,
+    output: Path | None,
     extras: tuple[tuple[Path, str], ...],
     held_out: tuple[tuple[Path, Path, str], ...],
     volumes: tuple[Path, ...],
@@ -46,24 +56,39 @@ def command(
     licence: str | None,
     cache: Path | None,
 ) -> None:
-    """Fit temperature, thresholds, prediction sets and the gate's threshold; save BUNDLE.
+    """Fit temperature, thresholds and prediction sets of BUNDLE; its network stays as it is.
 
-    Reads only images that trained nothing: validation images, and those of held-out sources.
+    To a site: without --split, or with --output. From a few dozen labelled local cases a new
+    bundle is made beside BUNDLE, with a report of what could be fitted to so few, what was gained,
+    and whether these pictures are like those of training.
+
+    After training: with --split, and without --output. BUNDLE itself is changed, and gets the
+    gate's threshold and the summary of its images too. Only images that trained nothing are read:
+    validation images, and those of held-out sources.
     """
-    try:
-        import torch  # noqa: F401 - only to check that the extra is installed
-    except ImportError as error:
-        raise MissingExtraError("calibration", "train") from error
+    if split is None or output is not None:
+        after_training = extras or held_out or volumes or gate or licence or cache
+        if after_training:
+            raise click.UsageError(
+                "--extra, --held-out, --volumes, --gate, --licence and --cache are for "
+                "calibration after training, with --split and without --output"
+            )
+        from tumorlens.cli.calibrate_site import calibrate_site
+
+        calibrate_site(bundle_name, data, split, output, coverage)
+        return
     import msgspec
 
     from tumorlens import bundle
+    from tumorlens.cli.compare import bundle_place
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
     from tumorlens.training.calibration import HeldOutSource, ValidationSet
 
-    made = bundle.load(bundle_folder.resolve())
+    bundle_folder = Path(bundle_place(bundle_name)).resolve()
+    made = bundle.load(bundle_folder)
     done, found = calibration.calibrate(
         made,
         ValidationSet(Manifest.load(data), splits.load(split, data.parent)),
@@ -96,10 +121,9 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
     rule, classes = info.decision, info.classes
     done = f"on validation {found.coverage:.1%} are classified, {found.accuracy:.1%} of them right"
     if classes.no_finding is not None:
-        done += (
-            f", {found.detected:.1%} detected, {found.missed_tumor_rate:.2%} of the "
-            f"{classes.finding}s missed"
-        )
+        done += f", {found.detected:.1%} detected"
+    if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
+        done += f", {found.missed_tumor_rate:.2%} of the {classes.finding}s missed"
     click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
     for name, own in rule.by_sequence.items():
         click.echo(f"{name}: {_thresholds(own, classes)}")

@@ -28,7 +28,7 @@ from tumorlens.text import printable
 
 _COMMANDS: Final = {
     "batch": "Classify an archive of any size into a Parquet dataset.",
-    "calibrate": "Fit the temperature and thresholds of a bundle.",
+    "calibrate": "Fit temperature and thresholds: after training, or to a site.",
     "compare": "Compare bundles on one split, with paired differences.",
     "data": "Import, audit and split image sets.",
     "demo": "Audit, evaluate, classify and report on synthetic images.",

@@ -40,6 +40,7 @@ from tumorlens.evaluation.training_overlap import (
     TrainingOverlap,
     group_of,
     overlap_warnings,
+    site_warnings,
     training_overlap,
 )
 from tumorlens.files import spreadsheet_safe
@@ -107,6 +108,8 @@ class Setting:
         found = overlap_warnings(
             evaluation.part, self.training_overlap(evaluation), evaluation.overlap
         )
+        for one in self.bundles:
+            found += site_warnings(one.info.site, evaluation.records)
         if self.missing:
             names = ", ".join(self.missing)
             found.append(

@@ -17,9 +17,10 @@ from tumorlens.evaluation import protocols
 
 SEEN_PARTS: Final = (TRAIN, VALIDATION)
 """Parts that shaped the model: weights are fitted on one, chosen and calibrated on the other."""
+SEEN_IMAGES: Final = "seen_images"
+"""Entry of a record that lists images."""
 _BYTES: Final = 6
 """Of each hash: among 100,000 images, one in 30 billion others is taken for one of them."""
-_IMAGES: Final = "seen_images"
 _UNLISTED: Final = "unlisted_sets"
 
 
@@ -43,8 +44,8 @@ class TrainingImages:
         A record without a list names splits: the bundled ones and ``split`` are known, the images
         of others are not.
         """
-        if _IMAGES in training:
-            data = base64.b64decode(str(training[_IMAGES]))
+        if SEEN_IMAGES in training:
+            data = base64.b64decode(str(training[SEEN_IMAGES]))
             keys = (data[k : k + _BYTES] for k in range(0, len(data), _BYTES))
             return cls(frozenset(keys), frozenset(map(str, training.get(_UNLISTED) or ())))
         found, unlisted = set(), set()
@@ -67,12 +68,12 @@ class TrainingImages:
     def facts(self) -> dict[str, Any]:
         """The entries for the record of a run, as ``of_training`` reads them."""
         listed = base64.b64encode(b"".join(sorted(self.keys))).decode()
-        return {_IMAGES: listed, _UNLISTED: sorted(self.unlisted)}
+        return {SEEN_IMAGES: listed, _UNLISTED: sorted(self.unlisted)}
 
 
 def lists_images(training: Mapping[str, Any]) -> bool:
     """Whether the record of a run lists its images, not only names of splits."""
-    return _IMAGES in training
+    return SEEN_IMAGES in training
 
 
 def named_split(facts: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
 from tumorlens.evaluation.training_images import (
+    SEEN_IMAGES,
     SEEN_PARTS,
     TrainingImages,
     lists_images,
@@ -162,6 +164,26 @@ def _unlisted_warning(sets: int) -> EvaluationWarning:
         f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images are "
         "not listed here, so only their source shows that none of them is scored here.",
     )
+
+
+def site_warnings(
+    site: SiteCalibration | None, records: Sequence[Record]
+) -> list[EvaluationWarning]:
+    """Whether the bundle was calibrated on some of the images scored."""
+    if site is None:
+        return []
+    calibrated = TrainingImages.of_training({SEEN_IMAGES: site.seen_images})
+    shared = sum(record in calibrated for record in records)
+    if not shared:
+        return []
+    return [
+        EvaluationWarning(
+            True,
+            f"The bundle's temperature, thresholds and prediction sets were fitted on {shared} of "
+            f"the {len(records)} images scored here (`tumorlens calibrate`), so these numbers are "
+            "optimistic.",
+        )
+    ]
 
 
 def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap:

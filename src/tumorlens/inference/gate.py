@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from tumorlens import preprocessing
 from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
-from tumorlens.config import Device
+from tumorlens.config import Device, PreprocessConfig
 from tumorlens.errors import BundleError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.session import open_graph, run_singly
 from tumorlens.text import first_line
 
+GATE_SIZE: Final = 64
+GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
+"""What gates are trained on: the whole picture, small."""
 REFUSAL: Final = "does not look like a slice of brain MRI"
 
 

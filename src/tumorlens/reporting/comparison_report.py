@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from matplotlib.axes import Axes
@@ -20,6 +20,10 @@ PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
 PICTURE: Final = "curves.png"
 _MARKERS: Final = ("o", "s", "^", "D", "v")
+_BELOW: Final[dict[str, Any]] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
+_RISK_FROM: Final = 0.05
+_MIN_OF_BIN: Final = 5
+"""Images of a bin of confidence from which its accuracy is drawn."""
 _SHARES: Final = frozenset({"accuracy", "missed_tumor_rate", "false_alarm_rate"})
 
 
@@ -73,39 +77,48 @@ def decided(estimate: Estimate) -> bool:
 
 def curves_png(contenders: Sequence[Contender]) -> bytes:
     """Draw errors against the share answered, and accuracy against confidence, of all bundles."""
-    with canvas.figure(11.0, 4.8) as (figure, png):
+    with canvas.figure(11.0, 5.0 + 0.25 * len(contenders)) as (figure, png):
         risk, calibration = figure.subplots(1, 2)
         for k, one in enumerate(contenders):
             _draw_risk(risk, one, k)
             _draw_calibration(calibration, one, k)
-        top = 100 * max(float(one.evaluation.selective.risk[-1]) for one in contenders)
-        risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), 1.5 * max(top, 1)))
+        top = 110 * max(_highest_risk(one) for one in contenders)
+        risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), max(top, 1)))
         risk.set(xlabel="images answered, the surest first, %", ylabel="wrong, of the answers, %")
         risk.set_title("Risk and coverage")
-        risk.legend(loc="upper left", title="area under the curve")
+        risk.legend(**_BELOW, title="area under the curve")
         calibration.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":", label="perfect")
         calibration.set(xlim=(0, 1.01), ylim=(-0.02, 1.04))
         calibration.set(xlabel="confidence: probability of the answer", ylabel="accuracy")
         calibration.set_title("Calibration")
-        calibration.legend(loc="upper left", title="expected calibration error")
+        calibration.legend(**_BELOW, title="expected calibration error")
         for axes in (risk, calibration):
             axes.grid(True, linewidth=0.6)
             axes.set_axisbelow(True)
     return png.getvalue()
 
 
+def _highest_risk(one: Contender) -> float:
+    """Of what is drawn: among the very first answers a single error is a rate of 100%."""
+    curve = one.evaluation.selective
+    return float(curve.risk[curve.coverage >= _RISK_FROM].max())
+
+
 def _draw_risk(axes: Axes, one: Contender, k: int) -> None:
     curve = one.evaluation.selective
     color, style = STYLES[k % len(STYLES)]
+    drawn = curve.coverage >= _RISK_FROM
     axes.plot(
-        100 * curve.coverage, 100 * curve.risk, color=color, ls=style, lw=1.8,
+        100 * curve.coverage[drawn], 100 * curve.risk[drawn], color=color, ls=style, lw=1.8,
         label=f"{one.name} {curve.aurc.value:.4f}",
     )  # fmt: skip
 
 
 def _draw_calibration(axes: Axes, one: Contender, k: int) -> None:
-    table = metrics.reliability(one.evaluation.labels, one.evaluation.probabilities)
-    _, confidence, accuracy = table[table[:, 0] > 0].T
+    found = one.evaluation
+    table = metrics.reliability(found.labels, found.probabilities, found.classes)
+    enough = table[:, 0] >= _MIN_OF_BIN
+    _, confidence, accuracy = table[enough if enough.any() else table[:, 0] > 0].T
     color, style = STYLES[k % len(STYLES)]
     error = one.evaluation.estimates["expected_calibration_error"].value
     axes.plot(

@@ -18,20 +18,21 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.collections import TUMOR_FREE_SLICE
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
-from tumorlens.errors import SplitError
+from tumorlens.errors import EvaluationError, SplitError
+from tumorlens.evaluation import drift
 from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
+from tumorlens.evaluation.labelled_cases import require_useful
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decisions
-from tumorlens.inference.gate import Gate
+from tumorlens.inference.gate import GATE_PREPROCESS, Gate
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import ABSTAINED, DETECTED
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.training import cache
-from tumorlens.training.gate import GATE_PREPROCESS
 from tumorlens.training.images import usable
 
 MAX_REFUSED: Final = 0.005
@@ -170,7 +171,8 @@ def calibrate(
     together and that for other hospitals alone, where the targets allow more errors.
 
     Returns the bundle with them, not yet saved, and what they do to the validation images.
-    Raises ``SplitError`` where there are none.
+    Raises ``SplitError`` where there are none, ``EvaluationError`` where the network does not tell
+    them apart.
     """
     classes = made.info.classes
     if volumes and classes != BRAIN_TUMORS:
@@ -188,13 +190,15 @@ def calibrate(
         raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
-    logits = [classifier.logits(held.pictures(config, cache_folder)) for held in sets]
+    seen = [drift.observe(classifier, held.pictures(config, cache_folder)) for held in sets]
+    logits = [one.logits for one in seen]
     correct = [correct_of([r.label for r in held.records()], classes) for held in sets]
     temperature = fit_temperature(logits[0], correct[0].argmax(axis=1))
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
     probabilities = [softmax(rows, temperature) for rows in logits]
     pooled = np.concatenate(probabilities), np.concatenate(correct)
     known = probabilities[0], correct[0]
+    require_useful(made.info.name, *known)
     shifted = _joined(
         [
             *zip(probabilities[1:], correct[1:], strict=True),
@@ -213,16 +217,28 @@ def calibrate(
         decision=rule,
         prediction_sets=_sets(known, shifted, rule, coverage, main, classes),
     )
+    gate_scores = None
     if gate is not None:
         pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
         families = [r.family or r.source for held in sets for r in held.records()]
-        info = msgspec.structs.replace(info, gate=_gate_facts(gate, pictures, families, on))
+        facts = _gate_facts(gate, pictures, families, on)
+        info = msgspec.structs.replace(info, gate=facts)
+        gate_scores = Gate(facts, gate, made.info.name).scores(pictures)
+    reference = drift.summarize(drift.joined(seen), on, gate_scores)
+    info = msgspec.structs.replace(info, reference=reference, site=None)
     done = Bundle(info, made.model, gate)
     if volumes:
         heads = [head for path in volumes for head in answer_list(Classifier(done), path)]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)
-    return dataclasses.replace(done, info=info), outcome(*pooled, rule, classes)
+    found = outcome(*pooled, rule, classes)
+    if not found.coverage:
+        raise EvaluationError(
+            f"bundle {made.info.name}: at thresholds that keep the error rates, none of "
+            f"{len(pooled[0])} validation images is classified; it is untrained or of no use for "
+            "them"
+        )
+    return dataclasses.replace(done, info=info), found
 
 
 def save(folder: Path, done: Bundle) -> Bundle:

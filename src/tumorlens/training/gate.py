@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tumorlens.bundle import GATE_OUTPUT
-from tumorlens.config import AugmentConfig, ModelConfig, PreprocessConfig, StyleConfig
+from tumorlens.config import AugmentConfig, ModelConfig, StyleConfig
 from tumorlens.datasets import counterexamples
 from tumorlens.datasets.manifest import Record
+from tumorlens.inference.gate import GATE_PREPROCESS, GATE_SIZE
 from tumorlens.labels import NOT_BRAIN_MRI
 from tumorlens.networks.sepsenet import SeparableBlock
 from tumorlens.progress import Progress
@@ -33,8 +34,6 @@ from tumorlens.training.data import Extra
 from tumorlens.training.export import export_graph
 from tumorlens.training.images import balanced_weights
 
-GATE_SIZE: Final = 64
-GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
 _NETWORK: Final = ModelConfig(
     name="gate", widths=(16, 32, 64, 64), depths=(1, 1, 1, 1), strides=(2, 2, 2, 1), kernel_size=3
 )

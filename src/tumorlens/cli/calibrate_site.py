@@ -1,0 +1,120 @@
+"""``tumorlens calibrate`` for a site: a new bundle from labelled local cases."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.evaluation.site import SiteResult
+
+
+def calibrate_site(
+    given: str, data: Path, split_name: str | None, output: Path | None, coverage: float
+) -> None:
+    """Fit the bundle ``given`` to the images of ``data``, write the new one and say what it does.
+
+    With a split, only its train and validation parts are used, so that its test part can tell what
+    was gained.
+    """
+    from tumorlens import bundle as boxes
+    from tumorlens.cli import progress as progress_bars
+    from tumorlens.cli.compare import bundle_place
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.errors import BundleError
+    from tumorlens.evaluation import site
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.reporting import site_report
+
+    parent = boxes.load(bundle_place(given))
+    folder = output or Path(f"{parent.info.name}-{data.stem}")
+    if folder.exists():
+        raise BundleError(f"{folder} exists already; name another folder with --output")
+    manifest = _chosen(Manifest.load(data), split_name, data)
+    site.require_unseen(parent, manifest.records)
+    with progress_bars.bars() as progress:
+        cases = site.read_cases(
+            Classifier(parent), manifest, manifest.records, progress("reading cases")
+        )
+        found = site.calibrate_to_site(
+            parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
+        )
+    boxes.save(folder, found.made.info, found.made.model, found.made.gate)
+    page = site_report.write(folder, found)
+    _show(found, folder, page)
+
+
+def _chosen(manifest: "Manifest", split_name: str | None, data: Path) -> "Manifest":
+    """The images to calibrate on; raises ``SplitError`` for none."""
+    from tumorlens.datasets import splits
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.datasets.splits import TRAIN, VALIDATION
+    from tumorlens.errors import SplitError
+
+    if split_name is None:
+        return manifest
+    split = splits.load(split_name, data.parent)
+    pairs = zip(split.grouped(manifest), split.parts(manifest), strict=True)
+    records = tuple(record for record, part in pairs if part in (TRAIN, VALIDATION))
+    if not records:
+        raise SplitError(f"split {split.info.name} has no image for {TRAIN} or {VALIDATION}")
+    return Manifest(records, manifest.folder)
+
+
+def _show(found: "SiteResult", folder: Path, page: Path) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from tumorlens.labels import RESEARCH_NOTICE
+    from tumorlens.reporting import site_report
+
+    console = Console()
+    console.print(_performance(found))
+    if found.shifts is None:
+        console.print(Text(site_report.NO_REFERENCE, "yellow"))
+    else:
+        console.print(_drift(found))
+    for title, lines in (("Fitted to the site", found.fit.fitted), ("Not fitted", found.fit.kept)):
+        for line in lines:
+            console.print(Text(f"{title}: {line}"), soft_wrap=True)
+    for line in site_report.remarks(found):
+        console.print(Text(line, "yellow"), soft_wrap=True)
+    console.print(Text(f"Bundle: {folder}"), soft_wrap=True)
+    console.print(Text(f"Report: {page}"), soft_wrap=True)
+    console.print(Text(RESEARCH_NOTICE, "dim"))
+
+
+def _performance(found: "SiteResult") -> "Table":
+    from tumorlens.reporting import site_report
+
+    site = found.site
+    title = f"{found.made.info.name}: {site.patients} patients, {site.images} images of this site"
+    table = _table(title, "", found.parent.info.name, "calibrated, cross-validated")
+    for name, before, after in site_report.performance_rows(found):
+        table.add_row(name, before, after)
+    return table
+
+
+def _drift(found: "SiteResult") -> "Table":
+    table = _table(
+        "Are these pictures like those of training?",
+        "", "training", "here", "outside its middle 98%", "distance", "",
+    )  # fmt: skip
+    for shift in found.shifts or ():
+        table.add_row(
+            shift.title, shift.reference, shift.here,
+            "" if shift.outside is None else f"{shift.outside:.0%}",
+            f"{shift.distance:.2f}", "differs" if shift.differs else "alike",
+        )  # fmt: skip
+    return table
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+    for k, name in enumerate(columns):
+        table.add_column(name, justify="right" if k else "left")
+    return table

@@ -1,0 +1,276 @@
+"""Are these pictures like those of training? Quantities that need no label, held against a summary.
+
+The summary (``bundle.ReferenceStatistics``) travels in the bundle: quantiles of some quantities of
+validation images, and mean and deviation of the network's features. Two samples are compared by
+the distance of Kolmogorov and Smirnov, the largest difference of two cumulative distributions, in
+which each patient counts once.
+
+A shift says that the bundle's thresholds may not hold here, not that its answers are wrong; and
+pictures that look alike may still be answered wrongly, so nothing here replaces labelled cases.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import ReferenceStatistics
+from tumorlens.evaluation.small_samples import patient_weights
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import SEQUENCES
+
+Floats = NDArray[np.float64]
+
+LEVELS: Final = (
+    0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99,
+)  # fmt: skip
+QUANTITIES: Final[Mapping[str, str]] = {
+    "brightness": "mean brightness inside the head",
+    "contrast": "deviation of brightness inside the head",
+    "background": "share of the picture that is dark",
+    "sharpness": "mean difference of neighbouring pixels",
+    "gate_score": "score of the gate (is it a head in MRI?)",
+    "embedding_distance": "distance of the network's features from their mean in training",
+}
+SEQUENCE_MIX: Final = "sequence_mix"
+SMALLEST_SHIFT: Final = 0.15
+"""Distance below which no shift is reported, however many patients show it."""
+_KOLMOGOROV: Final = 1.36
+"""Divided by the root of the patients: the distance that chance exceeds one time in 20."""
+_DARK: Final = 12
+"""Of 255, after the intensity window."""
+_DIGITS: Final = 5
+_BATCH: Final = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observed:
+    """What a bundle makes of N pictures, labels apart."""
+
+    logits: Floats
+    """(N, C), before temperature."""
+    embedding: Floats
+    """(N, D)."""
+    quantities: Mapping[str, Floats]
+    """(N,) each, keyed by ``QUANTITIES`` but for the distance, which needs a reference."""
+    sequences: NDArray[np.int64] | None
+    """(N,) index in ``labels.SEQUENCES`` of the most probable one; None where none is told."""
+
+    def where(self, member: NDArray[np.bool_]) -> "Observed":
+        """Those of some of the pictures."""
+        return Observed(
+            self.logits[member],
+            self.embedding[member],
+            {name: values[member] for name, values in self.quantities.items()},
+            None if self.sequences is None else self.sequences[member],
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shift:
+    """One quantity here and in training."""
+
+    name: str
+    title: str
+    reference: str
+    """Its middle in training, in words."""
+    here: str
+    outside: float | None
+    """Share of the patients' pictures outside the middle 98% of training; of the mix: None."""
+    distance: float
+    """0 to 1."""
+    limit: float
+    """Distance from which it is called a shift, for as many patients as there are."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is more than chance and more than little."""
+        return self.distance > self.limit
+
+
+def observe(
+    classifier: Classifier, images: NDArray[np.uint8], gate_scores: Floats | None = None
+) -> Observed:
+    """Run preprocessed pictures (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
+    starts = range(0, len(images), _BATCH)
+    parts = [classifier.forward(np.asarray(images[s : s + _BATCH])) for s in starts]
+    told = [part.sequence for part in parts if part.sequence is not None]
+    quantities = dict(zip(_INTENSITY, _intensities(images).T, strict=True))
+    if gate_scores is not None:
+        quantities["gate_score"] = gate_scores
+    return Observed(
+        np.concatenate([part.logits for part in parts]).astype(np.float64),
+        np.concatenate([part.embedding for part in parts]).astype(np.float64),
+        quantities,
+        np.concatenate(told).argmax(axis=1).astype(np.int64) if told else None,
+    )
+
+
+def joined(parts: Sequence[Observed]) -> Observed:
+    """Several sets of pictures of one bundle, one after the other."""
+    first, *others = parts
+    sequences = [one.sequences for one in parts if one.sequences is not None]
+    return Observed(
+        np.concatenate([one.logits for one in parts]),
+        np.concatenate([one.embedding for one in parts]),
+        {
+            name: np.concatenate([values, *(one.quantities[name] for one in others)])
+            for name, values in first.quantities.items()
+        },
+        np.concatenate(sequences) if sequences else None,
+    )
+
+
+def summarize(
+    found: Observed, chosen_on: str, gate_scores: Floats | None = None
+) -> ReferenceStatistics:
+    """The summary that a bundle keeps of these pictures; ``gate_scores`` are as of ``observe``."""
+    mean, deviation = found.embedding.mean(axis=0), found.embedding.std(axis=0)
+    # A feature that never varies here must not make every other picture infinitely far.
+    deviation = np.maximum(deviation, max(1e-6, 1e-3 * float(deviation.max())))
+    quantities = {
+        **found.quantities,
+        **({} if gate_scores is None else {"gate_score": gate_scores}),
+        "embedding_distance": _distances(found.embedding, mean, deviation),
+    }
+    counts = None if found.sequences is None else np.bincount(found.sequences, minlength=5)
+    return ReferenceStatistics(
+        images=len(found.logits),
+        chosen_on=chosen_on,
+        levels=LEVELS,
+        quantiles={
+            name: _rounded(np.quantile(values, LEVELS)) for name, values in quantities.items()
+        },
+        sequences={}
+        if counts is None
+        else dict(zip(SEQUENCES, _rounded(counts / counts.sum()), strict=True)),
+        embedding_mean=_rounded(mean),
+        embedding_deviation=_rounded(deviation),
+    )
+
+
+def drift(
+    reference: ReferenceStatistics, found: Observed, groups: Sequence[str]
+) -> tuple[Shift, ...]:
+    """Hold N pictures of the patients ``groups`` against the reference, quantity by quantity."""
+    mean = np.array(reference.embedding_mean)
+    distances = _distances(found.embedding, mean, np.array(reference.embedding_deviation))
+    quantities = {**found.quantities, "embedding_distance": distances}
+    weights = patient_weights(groups)
+    weights = weights / weights.sum()
+    limit = max(SMALLEST_SHIFT, _KOLMOGOROV / math.sqrt(len(set(groups))))
+    rows = [
+        _shift(name, quantities[name], weights, reference, limit)
+        for name in QUANTITIES
+        if name in quantities and name in reference.quantiles
+    ]
+    if reference.sequences and found.sequences is not None:
+        rows.append(_mix(found.sequences, weights, reference, limit))
+    return tuple(rows)
+
+
+def as_dict(shift: Shift) -> dict[str, Any]:
+    """JSON types."""
+    rounded = {
+        name: None if value is None else round(value, _DIGITS)
+        for name, value in (
+            ("outside", shift.outside), ("distance", shift.distance), ("limit", shift.limit),
+        )
+    }  # fmt: skip
+    words = {"name": shift.name, "reference": shift.reference, "here": shift.here}
+    return {**words, **rounded, "differs": shift.differs}
+
+
+_INTENSITY: Final = ("brightness", "contrast", "background", "sharpness")
+
+
+def _intensities(images: NDArray[np.uint8]) -> Floats:
+    """(N, 4): the quantities of ``_INTENSITY``, of pictures as the network sees them."""
+    rows = []
+    for image in images:
+        pixels = np.asarray(image, dtype=np.float64)
+        inside = pixels[pixels > _DARK]
+        steps = np.abs(np.diff(pixels, axis=0)).mean() + np.abs(np.diff(pixels, axis=1)).mean()
+        some = inside.size > 0
+        rows.append(
+            (
+                float(inside.mean()) if some else 0.0,
+                float(inside.std()) if some else 0.0,
+                1.0 - inside.size / pixels.size,
+                float(steps) / 2,
+            )
+        )
+    return np.array(rows, dtype=np.float64).reshape(-1, len(_INTENSITY))
+
+
+def _distances(embedding: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """(N,): root of the mean squared deviation of the features, in their own deviations."""
+    found: Floats = np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1))
+    return found
+
+
+def _shift(
+    name: str, values: Floats, weights: Floats, reference: ReferenceStatistics, limit: float
+) -> Shift:
+    known = np.array(reference.quantiles[name])
+    low, high = known[0], known[-1]
+    middle = float(np.interp(0.5, reference.levels, known))
+    return Shift(
+        name,
+        QUANTITIES[name],
+        f"{middle:.3g}",
+        f"{_median(values, weights):.3g}",
+        float(weights[(values < low) | (values > high)].sum()),
+        kolmogorov_smirnov(values, weights, np.array(reference.levels), known),
+        limit,
+    )
+
+
+def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: Floats) -> float:
+    """Distance of weighted values (N,) to a distribution known by its quantiles (K,).
+
+    ``weights`` sum to 1. Looked at in the K quantiles only, so never more than the true distance.
+    """
+    largest = 0.0
+    for value in np.unique(known):
+        own = levels[known == value]
+        below, up_to = weights[values < value].sum(), weights[values <= value].sum()
+        # Where values repeat, the reference jumps over several levels: it is at least the highest
+        # of them at the value, and at most the lowest just below it.
+        largest = max(largest, float(own.max() - up_to), float(below - own.min()))
+    return min(1.0, largest)
+
+
+def _mix(
+    sequences: NDArray[np.int64], weights: Floats, reference: ReferenceStatistics, limit: float
+) -> Shift:
+    here = np.bincount(sequences, weights, minlength=len(SEQUENCES))
+    known = np.array([reference.sequences.get(name, 0.0) for name in SEQUENCES])
+    return Shift(
+        SEQUENCE_MIX,
+        "mix of sequences, as the network tells them",
+        _shares(known),
+        _shares(here),
+        None,
+        float(np.abs(here - known).max()),
+        limit,
+    )
+
+
+def _shares(values: Floats) -> str:
+    pairs = zip(SEQUENCES, values, strict=True)
+    return ", ".join(f"{name} {value:.0%}" for name, value in pairs if value >= 0.005)
+
+
+def _median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    place = int(np.searchsorted(np.cumsum(weights[order]), 0.5 - 1e-9))
+    return float(values[order][min(place, len(values) - 1)])
+
+
+def _rounded(values: Floats) -> tuple[float, ...]:
+    """Five significant digits: enough to compare with, and a short file."""
+    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)

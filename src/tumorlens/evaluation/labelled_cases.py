@@ -1,0 +1,97 @@
+"""Labelled images of some patients: what a network says of them, what is right, and whether it
+tells them apart at all.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation import metrics
+from tumorlens.labels import ClassSet
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+USELESS: Final = 0.6
+"""Mean area under the ROC curves up to which a network hardly tells the classes apart."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LabelledCases:
+    """N local images: what the network says of them, and what is right."""
+
+    logits: Floats
+    """(N, C), before temperature."""
+    correct: Bools
+    """(N, C): the classes that are right; several where only "some tumour" is known."""
+    groups: tuple[str, ...]
+    """The patient of each image."""
+
+    @property
+    def known(self) -> Bools:
+        """(N,): whether one class is right, and which is known."""
+        found: Bools = self.correct.sum(axis=1) == 1
+        return found
+
+    @property
+    def patients(self) -> int:
+        """How many there are."""
+        return len(set(self.groups))
+
+    def where(self, member: Bools) -> "LabelledCases":
+        """Those of some of the images."""
+        return LabelledCases(self.logits[member], self.correct[member], self.of(member))
+
+    def of(self, member: Bools) -> tuple[str, ...]:
+        """The patients of some of the images."""
+        return tuple(g for g, inside in zip(self.groups, member, strict=True) if inside)
+
+
+def correct_matrix(labels: Sequence[str], classes: ClassSet) -> Bools:
+    """(N, C) which classes answer each label rightly.
+
+    Raises ``EvaluationError`` for labels that ``classes`` say nothing of.
+    """
+    unknown = classes.unknown(labels)
+    if unknown:
+        raise EvaluationError(
+            f"the bundle does not know the classes {', '.join(unknown)}; its own are "
+            f"{', '.join(classes.names)}"
+        )
+    found = np.zeros((len(labels), len(classes)), dtype=np.bool_)
+    for row, label in enumerate(labels):
+        found[row, list(classes.correct_classes(label))] = True
+    return found
+
+
+def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
+    """Raise ``EvaluationError`` where the network tells these classes apart no better than chance.
+
+    By the mean area under the ROC curve of each class against the rest, which needs no threshold;
+    where all images are of one class, by how many of them are answered rightly.
+    """
+    known = correct.sum(axis=1) == 1
+    rows, truth = probabilities[known], correct[known]
+    if not len(rows):
+        raise EvaluationError("no image has a label that is one of the classes")
+    ones = np.ones((1, len(rows)))
+    areas = [
+        float(metrics.auroc(truth[:, k], rows[:, k], ones)[0])
+        for k in range(truth.shape[1])
+        if 0 < truth[:, k].sum() < len(rows)
+    ]
+    right = float(truth[np.arange(len(rows)), rows.argmax(axis=1)].mean())
+    if areas and np.mean(areas) <= USELESS:
+        said = f"mean area under the ROC curve {np.mean(areas):.2f}, by chance 0.5"
+    elif not areas and right <= 1.0 / truth.shape[1]:
+        said = f"{right:.0%} of {len(rows)} images of one class are answered rightly"
+    else:
+        return
+    raise EvaluationError(
+        f"bundle {name} does not tell these images apart ({said}): it is untrained or of no use "
+        "for them, and no threshold mends that. Train it further, or on images like these"
+    )

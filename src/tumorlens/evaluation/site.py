@@ -1,0 +1,188 @@
+"""Calibrate a bundle to a site: read local cases, fit, measure drift, make the new bundle."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import Bundle, BundleInfo, SiteCalibration
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.errors import DatasetError, EvaluationError, InputError
+from tumorlens.evaluation import drift
+from tumorlens.evaluation.conformal import COVERAGE
+from tumorlens.evaluation.drift import Observed, Shift
+from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix
+from tumorlens.evaluation.site_calibration import SiteFit, fit_site
+from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
+from tumorlens.evaluation.training_images import SEEN_IMAGES, TrainingImages
+from tumorlens.evaluation.training_overlap import group_of
+from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier, PreparedImage
+from tumorlens.inference.gate import of_bundle
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalCases:
+    """The pictures of a site, as the bundle sees them."""
+
+    records: tuple[Record, ...]
+    observed: Observed
+    rejected: int
+    """Further pictures that the gate rejects: no answer would be given, so they take no part."""
+    no_class: int
+    """Further pictures of a disease that is none of the classes."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The patient of each picture; where none is named, each picture is one."""
+        return tuple(group_of(record) for record in self.records)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SiteResult:
+    """A bundle for a site, and what is known of it."""
+
+    parent: Bundle
+    made: Bundle
+    """Not yet saved."""
+    cases: LocalCases
+    fit: SiteFit
+    before: Performance
+    """Of the parent, on these cases."""
+    after: Performance | None
+    """Cross-validated over patients; None for too few cases."""
+    shifts: tuple[Shift, ...] | None
+    """None where the parent holds no reference."""
+
+    @property
+    def site(self) -> SiteCalibration:
+        """What the new bundle says of itself."""
+        assert self.made.info.site is not None
+        return self.made.info.site
+
+
+def read_cases(
+    classifier: Classifier,
+    manifest: Manifest,
+    records: Sequence[Record],
+    progress: Progress | None = None,
+) -> LocalCases:
+    """Read labelled pictures and run the bundle of ``classifier`` on them.
+
+    Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
+    read, and where no picture is left that a class could be right for.
+    """
+    correct = correct_matrix([r.label for r in records], classifier.bundle.info.classes)
+    usable = [r for r, row in zip(records, correct, strict=True) if row.any()]
+    prepared: list[PreparedImage] = []
+    for done, record in enumerate(usable, start=1):
+        try:
+            prepared.append(classifier.prepare(reader.read(manifest.file(record))))
+        except InputError as error:
+            raise DatasetError(f"cannot calibrate on {error}") from error
+        if progress is not None:
+            progress(done, len(usable))
+    if not prepared:
+        raise DatasetError("the manifest holds no labelled picture to calibrate on")
+    scores = _gate_scores(classifier.bundle, prepared)
+    kept = np.array([not one.refusal for one in prepared], dtype=np.bool_)
+    facts = classifier.bundle.info.gate
+    if scores is not None and facts is not None:
+        kept &= scores >= facts.threshold
+    if not kept.any():
+        raise DatasetError(
+            f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} pictures as none of "
+            "a head in MRI; nothing can be calibrated"
+        )
+    observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
+    return LocalCases(
+        tuple(record for record, inside in zip(usable, kept, strict=True) if inside),
+        observed.where(kept),
+        int((~kept).sum()),
+        len(records) - len(usable),
+    )
+
+
+def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
+    """Raise ``EvaluationError`` where the bundle was trained on some of the images."""
+    trained = TrainingImages.of_training(parent.info.training)
+    shared = sum(record in trained for record in records)
+    if shared:
+        raise EvaluationError(
+            f"bundle {parent.info.name} was trained on {shared} of these {len(records)} images: it "
+            "is more certain of them than of new ones. Leave them out of the manifest; after "
+            "training, calibrate with --split and without --output"
+        )
+
+
+def calibrate_to_site(
+    parent: Bundle,
+    cases: LocalCases,
+    *,
+    name: str,
+    data_sha256: str,
+    coverage: float = COVERAGE,
+) -> SiteResult:
+    """Fit ``parent`` to ``cases``; raise ``EvaluationError`` where the network is of no use here.
+
+    The result is a bundle called ``name`` with the parent's network and gate.
+    """
+    labels = [record.label for record in cases.records]
+    labelled = LabelledCases(
+        cases.observed.logits, correct_matrix(labels, parent.info.classes), cases.groups
+    )
+    fit = fit_site(parent.info, labelled, coverage)
+    site = SiteCalibration(
+        parent_name=parent.info.name,
+        parent_version=parent.info.version,
+        parent_sha256=parent.info_sha256,
+        data_sha256=data_sha256,
+        patients=labelled.patients,
+        images=len(labels),
+        by_class=_patients_by_class(labels, cases.groups),
+        seen_images=TrainingImages.of_records(cases.records).facts()[SEEN_IMAGES],
+        fitted=fit.fitted,
+        kept=fit.kept,
+    )
+    reference = parent.info.reference
+    return SiteResult(
+        parent,
+        dataclasses.replace(parent, info=_site_info(parent.info, fit, site, name), info_sha256=""),
+        cases,
+        fit,
+        performance(parent.info, labelled),
+        cross_validated(parent.info, labelled, coverage),
+        drift.drift(reference, cases.observed, cases.groups) if reference else None,
+    )
+
+
+def _site_info(info: BundleInfo, fit: SiteFit, site: SiteCalibration, name: str) -> BundleInfo:
+    on = f"{site.patients} patients ({site.images} images) of one site, calibrated from {info.name}"
+    done = fit.applied(info)
+    sets = done.prediction_sets
+    return msgspec.structs.replace(
+        done,
+        name=name,
+        decision=msgspec.structs.replace(done.decision, chosen_on=on),
+        prediction_sets=None if sets is None else msgspec.structs.replace(sets, chosen_on=on),
+        site=site,
+    )
+
+
+def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
+    counted = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
+    return dict(sorted(counted.items()))
+
+
+def _gate_scores(bundle: Bundle, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
+    """(N,): scores of the gate; None where the bundle has none."""
+    gate = of_bundle(bundle)
+    pixels = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
+    if gate is None or len(pixels) < len(prepared):
+        return None
+    return gate.scores(np.stack(pixels))

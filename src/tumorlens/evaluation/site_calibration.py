@@ -1,0 +1,332 @@
+"""Fit a bundle to one site: temperature, thresholds and prediction sets from labelled local cases.
+
+The network stays as it is. With a few dozen patients not everything can be fitted: what cannot is
+kept from the bundle or left out, and said. See ``small_samples`` for the corrections.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import BundleInfo, ConformalThresholds, DecisionRule, Thresholds
+from tumorlens.evaluation import small_samples
+from tumorlens.evaluation.abstention import HELD_OUT_SOURCES, LEAST, Targets
+from tumorlens.evaluation.calibration import adapt_temperature
+from tumorlens.evaluation.conformal import COVERAGE
+from tumorlens.evaluation.labelled_cases import LabelledCases, require_useful
+from tumorlens.evaluation.small_samples import Controlled, controlled_error, controlled_threshold
+from tumorlens.inference.decision import decisions
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MIN_FOR_TEMPERATURE: Final = 10
+"""Patients of known class from which the temperature is fitted."""
+_LARGEST_ODDS: Final = 700.0
+"""Logarithm; beyond it the exponential overflows."""
+_NONE: Final = "notumor_threshold"
+_FINDING: Final = "tumor_threshold"
+_KIND: Final = "kind_threshold"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SiteFit:
+    """What the cases say, and what could not be fitted to them."""
+
+    temperature: float
+    decision: DecisionRule
+    prediction_sets: ConformalThresholds | None
+    fitted: tuple[str, ...]
+    """In words."""
+    kept: tuple[str, ...]
+    """What was kept or left out and why, in words."""
+
+    def applied(self, info: BundleInfo) -> BundleInfo:
+        """``info`` with what was fitted.
+
+        Thresholds for whole heads follow the temperature; no local case says more of them.
+        """
+        ratio = info.temperature / self.temperature
+        return msgspec.structs.replace(
+            info,
+            temperature=self.temperature,
+            decision=self.decision,
+            volume_decisions={
+                kind: _rescaled_rule(rule, ratio) for kind, rule in info.volume_decisions.items()
+            },
+            prediction_sets=self.prediction_sets,
+        )
+
+
+def fit_site(
+    info: BundleInfo,
+    cases: LabelledCases,
+    coverage: float = COVERAGE,
+    targets: Targets = HELD_OUT_SOURCES,
+) -> SiteFit:
+    """Fit to ``cases`` what their number allows; raise ``EvaluationError`` for a useless network.
+
+    ``coverage`` is what the prediction sets promise for a new patient of this site. The error rates
+    of ``targets`` are those asked for at sources that took no part in training.
+    """
+    require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
+    fitted: list[str] = []
+    kept: list[str] = []
+    temperature = _temperature(info.temperature, cases, fitted, kept)
+    probabilities = softmax(cases.logits, temperature)
+    rule = _rule(info, cases, probabilities, temperature, targets, fitted, kept)
+    decided = decisions(probabilities, rule, info.classes).names
+    sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
+    if info.volume_decisions:
+        kept.append("thresholds for whole heads: from the parent, as the cases are single pictures")
+    return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
+
+
+def _temperature(start: float, cases: LabelledCases, fitted: list[str], kept: list[str]) -> float:
+    known = cases.where(cases.known)
+    if known.patients < MIN_FOR_TEMPERATURE:
+        kept.append(
+            f"temperature: the parent's, as only {known.patients} patients have a known class "
+            f"({MIN_FOR_TEMPERATURE} are needed)"
+        )
+        return start
+    weights = small_samples.patient_weights(known.groups)
+    found = adapt_temperature(known.logits, known.correct.argmax(axis=1), weights, start)
+    fitted.append(f"temperature: {start:.3f} became {found:.3f}, from {known.patients} patients")
+    return found
+
+
+class _Found(NamedTuple):
+    """A threshold for some error rate, and how many patients it is from."""
+
+    control: Controlled
+    patients: int
+    limit: float
+    needed: int
+    """Patients that could show the limit."""
+
+    def chosen(self, own: float, least: float) -> float:
+        """The fitted threshold; where cases are too few, no lower than the bundle's own."""
+        fitted = max(least, self.control.threshold)
+        return fitted if self.control.promised else max(own, fitted)
+
+    def said(self, title: str, value: float, fallback: str) -> str:
+        """That, in words."""
+        if self.control.promised:
+            within = f"error rate within {self.limit:.0%}"
+            return f"{title}: {value:.3f}, {within}, from {self.patients} patients"
+        return (
+            f"{title}: {value:.3f}, {fallback}, as {self.patients} patients cannot show an error "
+            f"rate of {self.limit:.0%} ({self.needed} can)"
+        )
+
+
+def _rule(
+    info: BundleInfo,
+    cases: LabelledCases,
+    probabilities: Floats,
+    temperature: float,
+    targets: Targets,
+    fitted: list[str],
+    kept: list[str],
+) -> DecisionRule:
+    none, word = info.classes.no_finding_index, info.classes.finding
+    own = _rescaled_rule(info.decision, info.temperature / temperature)
+    found: dict[str, _Found] = {}
+    values: dict[str, float] = {}
+    if none is not None:
+        found = _presence(cases, probabilities, none, targets)
+        values = {name: one.chosen(getattr(own, name), LEAST) for name, one in found.items()}
+    shown = values.get(_FINDING, 0.0)
+    found[_KIND] = _kind(cases, probabilities, none, shown, targets.kind_errors)
+    values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
+    titles = {_NONE: f"no {word}", _FINDING: f"a {word}", _KIND: "the kind"}
+    for name, one in found.items():
+        fallback = "the parent's" + (" or what no error here passes" if name == _NONE else "")
+        line = one.said(f"threshold for {titles[name]}", values[name], fallback)
+        (fitted if one.control.promised else kept).append(line)
+    return DecisionRule(
+        notumor_threshold=values.get(_NONE, 0.0),
+        tumor_threshold=values.get(_FINDING, 0.0),
+        kind_threshold=values[_KIND],
+        by_sequence=_by_sequence(own, found, values),
+    )
+
+
+def _by_sequence(
+    own: DecisionRule, found: Mapping[str, _Found], values: Mapping[str, float]
+) -> dict[str, Thresholds]:
+    """The bundle's thresholds of sequences, where not all are the site's."""
+    if all(one.control.promised for one in found.values()):
+        return {}
+    return {
+        sequence: _thresholds(
+            {
+                name: values[name]
+                if one.control.promised
+                else max(values[name], getattr(rule, name))
+                for name, one in found.items()
+            }
+        )
+        for sequence, rule in own.by_sequence.items()
+    }
+
+
+def _presence(
+    cases: LabelledCases, probabilities: Floats, none: int, targets: Targets
+) -> dict[str, _Found]:
+    """Thresholds for no finding and for a finding."""
+    healthy = cases.correct[:, none]
+    told_none = np.where(probabilities.argmax(axis=1) == none, probabilities[:, none], -1.0)
+    finding = 1.0 - probabilities[:, none]
+    sick_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
+    missed = controlled_threshold(told_none[~healthy], sick_patients, targets.missed)
+    alarms = controlled_threshold(finding[healthy], healthy_patients, targets.alarms)
+    if not alarms.promised:
+        # One odd healthy head among a dozen would silence most tumours. A tumour that these few
+        # cases show to be missed does raise its threshold: that is the worst error.
+        alarms = Controlled(0.0, False)
+    return {
+        _NONE: _Found(
+            missed,
+            len(set(sick_patients)),
+            targets.missed,
+            small_samples.patients_for_limit(targets.missed),
+        ),
+        _FINDING: _Found(
+            alarms,
+            len(set(healthy_patients)),
+            targets.alarms,
+            small_samples.patients_for_limit(targets.alarms),
+        ),
+    }
+
+
+def _kind(
+    cases: LabelledCases,
+    probabilities: Floats,
+    none: int | None,
+    finding_from: float,
+    limit: float,
+) -> _Found:
+    """Threshold for the kind, of the images that would be reported as a finding."""
+    kinds = [k for k in range(probabilities.shape[1]) if k != none]
+    shares = probabilities[:, kinds]
+    finding = shares.sum(axis=1)
+    asked = cases.known & (finding >= finding_from)
+    if none is not None:
+        asked &= ~cases.correct[:, none]
+    first = np.asarray(kinds)[shares.argmax(axis=1)]
+    wrong = ~cases.correct[np.arange(len(first)), first]
+    top = shares.max(axis=1) / np.maximum(finding, 1e-12)
+    patients = cases.of(asked)
+    return _Found(
+        controlled_error(top[asked], wrong[asked], patients, limit),
+        len(set(patients)),
+        limit,
+        small_samples.MIN_FOR_SHARE,
+    )
+
+
+def _sets(
+    cases: LabelledCases,
+    probabilities: Floats,
+    decided: NDArray[np.str_],
+    coverage: float,
+    fitted: list[str],
+    kept: list[str],
+) -> ConformalThresholds | None:
+    """Sets by decision and class where each occurring one has patients enough, else pooled."""
+    everything = _by_class(cases, probabilities, cases.known, coverage)
+    if everything is None:
+        patients, needed = len(set(cases.of(cases.known))), _needed(coverage)
+        kept.append(
+            f"prediction sets: none, as {patients} patients cannot show a coverage of "
+            f"{coverage:.0%} ({needed} can); answers come without one"
+        )
+        return None
+    parts = {name: cases.known & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
+    own = {
+        name: _by_class(cases, probabilities, member, coverage)
+        for name, member in parts.items()
+        if member.any()
+    }
+    # Only all or none: sets for some decisions would leave the others with less than is stated.
+    apart = len(own) > 1 and all(one is not None and not one[1] for one in own.values())
+    chosen = {name: (own.get(name) if apart else None) or everything for name in parts}
+    rows, pooled = {name: one[0] for name, one in chosen.items()}, everything[1] and not apart
+    fitted.append(
+        f"prediction sets of {coverage:.0%}: "
+        + ("one threshold for all classes" if pooled else "a threshold for each class")
+        + (", for each decision" if apart else ", the same for all decisions")
+    )
+    if pooled:
+        kept.append(
+            "prediction sets class by class: pooled instead, as some class has fewer than "
+            f"{_needed(coverage)} patients; the coverage holds for all classes together"
+        )
+    return ConformalThresholds(
+        coverage=coverage,
+        thresholds=rows[CLASSIFIED],
+        by_decision={name: rows[name] for name in (DETECTED, ABSTAINED)},
+    )
+
+
+def _by_class(
+    cases: LabelledCases, probabilities: Floats, member: Bools, coverage: float
+) -> tuple[tuple[float, ...], bool] | None:
+    """A threshold for each class, and whether it is one for all; None for too few patients."""
+    some, truths = cases.where(member), cases.correct[member].argmax(axis=1)
+    every = probabilities[member][np.arange(len(truths)), truths]
+    pooled = small_samples.conformal_threshold(every, some.groups, coverage)
+    if pooled is None:
+        return None
+    classes = probabilities.shape[1]
+    own: dict[int, float] = {}
+    for k in np.unique(truths).tolist():
+        member = truths == k
+        threshold = small_samples.conformal_threshold(every[member], some.of(member), coverage)
+        if threshold is None:
+            return (pooled,) * classes, True
+        own[k] = threshold
+    return tuple(own.get(k, pooled) for k in range(classes)), False
+
+
+def _needed(coverage: float) -> int:
+    return small_samples.patients_for_coverage(coverage)
+
+
+def _rescaled_rule(rule: DecisionRule, ratio: float) -> DecisionRule:
+    """A rule whose thresholds are reached by the same logits at another temperature."""
+    by_sequence = {name: _rescaled(own, ratio) for name, own in rule.by_sequence.items()}
+    return msgspec.structs.replace(
+        rule, by_sequence=by_sequence, **msgspec.structs.asdict(_rescaled(rule, ratio))
+    )
+
+
+def _rescaled(rule: Thresholds, ratio: float) -> Thresholds:
+    return _thresholds(
+        {name: _moved(getattr(rule, name), ratio) for name in (_NONE, _FINDING, _KIND)}
+    )
+
+
+def _moved(threshold: float, ratio: float) -> float:
+    """The probability that logits which gave ``threshold`` give at ``ratio`` times their size.
+
+    Exact for two classes.
+    """
+    if not 0.0 < threshold < 1.0:
+        return threshold
+    odds = math.log(threshold / (1.0 - threshold)) * ratio
+    return 1.0 / (1.0 + math.exp(-min(max(odds, -_LARGEST_ODDS), _LARGEST_ODDS)))
+
+
+def _thresholds(values: dict[str, float]) -> Thresholds:
+    return Thresholds(**values)

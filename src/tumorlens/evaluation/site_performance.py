@@ -1,0 +1,120 @@
+"""What a bundle does to labelled cases of a site, before and after it is calibrated to them."""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.bundle import BundleInfo, ConformalThresholds
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation.labelled_cases import LabelledCases
+from tumorlens.evaluation.site_calibration import fit_site
+from tumorlens.evaluation.small_samples import patient_weights
+from tumorlens.inference.conformal import prediction_sets
+from tumorlens.inference.decision import decisions
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import CLASSIFIED
+
+Floats = NDArray[np.float64]
+
+FOLDS: Final = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Performance:
+    """Shares over patients: each counts once, shared among his images. NaN where undefined."""
+
+    classified: float
+    """The kind is named, or no tumour."""
+    answered: float
+    """Presence of a tumour is stated, its kind or not."""
+    accuracy: float
+    """Right answers among the classified images."""
+    missed_tumor_rate: float
+    """Of the tumour images, those reported as no tumour."""
+    false_alarm_rate: float
+    """Of the others, those reported as a tumour."""
+    coverage: float
+    """Prediction sets that hold a right class."""
+    coverage_of_findings: float
+    """The same of the images that show a finding, such as a tumour."""
+    mean_size: float
+    """Classes in a set."""
+
+
+NAMES: Final = tuple(field.name for field in dataclasses.fields(Performance))
+
+
+def performance(info: BundleInfo, cases: LabelledCases) -> Performance:
+    """Measure ``info``'s thresholds and sets on ``cases``; the gate takes no part."""
+    return _mean(_table(info, cases), patient_weights(cases.groups))
+
+
+def cross_validated(
+    info: BundleInfo, cases: LabelledCases, coverage: float, seed: int = 0
+) -> Performance | None:
+    """Calibrate to four fifths of the patients, measure on the others, in turn.
+
+    So what is measured was not fitted, to a fifth fewer patients than there are. None where one
+    part alone cannot be calibrated to.
+    """
+    patients = np.random.default_rng(seed).permutation(sorted(set(cases.groups)))
+    fold_of = {name: place % FOLDS for place, name in enumerate(patients.tolist())}
+    folds = np.array([fold_of[group] for group in cases.groups])
+    table = np.full((len(folds), len(NAMES)), np.nan)
+    for fold in np.unique(folds):
+        held = folds == fold
+        try:
+            fit = fit_site(info, cases.where(~held), coverage)
+        except EvaluationError:
+            return None
+        table[held] = _table(fit.applied(info), cases.where(held))
+    return _mean(table, patient_weights(cases.groups))
+
+
+def _mean(table: Floats, weights: Floats) -> Performance:
+    """Mean of each column over the images for which it is defined."""
+    found = {}
+    for name, column in zip(NAMES, table.T, strict=True):
+        defined = np.isfinite(column)
+        total = weights[defined].sum()
+        found[name] = float((column * weights)[defined].sum() / total) if total else np.nan
+    return Performance(**found)
+
+
+def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
+    """(N, K): each column of ``NAMES`` for each image; NaN where it says nothing of it."""
+    probabilities = softmax(cases.logits, info.temperature)
+    decided = decisions(probabilities, info.decision, info.classes)
+    classified = decided.label >= 0
+    right = cases.correct[np.arange(len(classified)), decided.label]
+    hit, size = _sets(info.prediction_sets, probabilities, decided.names, cases.correct)
+    none = info.classes.no_finding_index
+    healthy = np.zeros(len(hit), np.bool_) if none is None else cases.correct[:, none]
+    missed = np.where(healthy, np.nan, decided.presence == 0)
+    alarms = np.where(healthy, decided.presence == 1, np.nan)
+    accuracy = np.where(classified, right, np.nan)
+    of_findings = np.where(healthy, np.nan, hit)
+    answered = decided.presence >= 0
+    columns = [classified, answered, accuracy, missed, alarms, hit, of_findings, size]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def _sets(
+    rule: ConformalThresholds | None,
+    probabilities: Floats,
+    decided: NDArray[np.str_],
+    correct: NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """(N,) whether each set holds a right class, and how many classes; NaN without a rule."""
+    if rule is None:
+        nothing = np.full(len(decided), np.nan)
+        return nothing, nothing
+    kept = np.zeros(probabilities.shape, dtype=np.bool_)
+    for name in np.unique(decided).tolist():
+        member = decided == name
+        # A bundle without thresholds for held-back answers is judged by those of all others.
+        fitted = name if name in rule.by_decision else CLASSIFIED
+        kept[member] = prediction_sets(probabilities[member], rule, fitted)
+    return (kept & correct).any(axis=1).astype(np.float64), kept.sum(axis=1).astype(np.float64)

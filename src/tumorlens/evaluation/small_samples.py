@@ -1,0 +1,104 @@
+"""What few labelled cases can promise: thresholds with a correction for how few there are.
+
+The slices of one patient resemble each other, so patients are counted, not images: each patient
+weighs 1, shared among his images. With K patients the corrections are those of
+
+- split-conformal prediction for grouped data (Lee, Foygel Barber and Willett 2023, "Distribution-
+  free inference with hierarchical data"): for a new patient's image, the threshold passes the truth
+  with the stated probability on average over draws of the K patients;
+- conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster, ICLR 2024): the expected
+  rate of an error that only falls as its threshold rises stays within the limit.
+
+Where K is too small for a promise, functions say so instead of giving a number that looks like one.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MAX_THRESHOLD: Final = 0.99
+MIN_FOR_SHARE: Final = 30
+"""Patients from which the share of errors among answers is controlled."""
+_ROUNDING: Final = 1e-9
+"""0.95 is a little more than 95 in 100, and would ask for one patient too many."""
+
+
+class Controlled(NamedTuple):
+    """A threshold, and whether there are patients enough for its promise."""
+
+    threshold: float
+    promised: bool
+    """If not, it is what no error of these cases passes, or 0."""
+
+
+def patient_weights(groups: Sequence[str]) -> Floats:
+    """(N,): one over how many of the N images are of the same patient; sums to the patients."""
+    _, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    weights: Floats = 1.0 / counts[member]
+    return weights
+
+
+def patients_for_coverage(coverage: float) -> int:
+    """Fewest patients with which a share of ``coverage`` can be promised: 19 for 95%."""
+    return math.ceil(round(coverage / (1.0 - coverage), 6))
+
+
+def patients_for_limit(limit: float) -> int:
+    """Fewest patients with which an error rate of ``limit`` can be promised: 19 for 5%."""
+    return math.ceil(round(1.0 / limit, 6)) - 1
+
+
+def conformal_threshold(values: Floats, groups: Sequence[str], coverage: float) -> float | None:
+    """What the probability of the truth, ``values`` (N,), reaches in all but a share of patients.
+
+    None where fewer patients than ``patients_for_coverage`` are there.
+    """
+    patients = len(set(groups))
+    if patients < patients_for_coverage(coverage):
+        return None
+    order = np.argsort(-values, kind="stable")
+    passed = np.cumsum(patient_weights(groups)[order])
+    needed = coverage * (patients + 1)
+    place = int(np.searchsorted(passed, needed - _ROUNDING))
+    return float(values[order][min(place, len(values) - 1)])
+
+
+def controlled_threshold(values: Floats, groups: Sequence[str], limit: float) -> Controlled:
+    """The lowest threshold that, of N images, a share of errors within ``limit`` reaches.
+
+    ``values`` (N,): how sure the error is; below 0 for an image that is none at any threshold.
+    """
+    patients = len(set(groups))
+    budget = limit * (patients + 1) - 1.0
+    order = np.argsort(-values, kind="stable")
+    errors = np.cumsum(patient_weights(groups)[order] if patients else np.zeros(0))
+    over = np.flatnonzero((errors > max(0.0, budget) + _ROUNDING) & (values[order] >= 0.0))
+    threshold = 0.0 if not over.size else float(np.nextafter(values[order][over[0]], 1.0))
+    return Controlled(min(MAX_THRESHOLD, threshold), budget >= -_ROUNDING)
+
+
+def controlled_error(
+    values: Floats, wrong: NDArray[np.bool_], groups: Sequence[str], limit: float
+) -> Controlled:
+    """The lowest of ``values`` (N,) from which on at most ``limit`` of the answers are wrong.
+
+    One more wrong patient is counted than there are. A share of what is answered does not only
+    fall as the threshold rises, so this is a correction, not a proof; of fewer than
+    ``MIN_FOR_SHARE`` patients it would leave nearly nothing answered, and nothing is fitted.
+    """
+    if len(set(groups)) < MIN_FOR_SHARE:
+        return Controlled(0.0, False)
+    order = np.argsort(-values, kind="stable")
+    weights = patient_weights(groups)[order]
+    rate = (np.cumsum(weights * wrong[order]) + 1.0) / (np.cumsum(weights) + 1.0)
+    kept = np.flatnonzero(rate <= limit + _ROUNDING)
+    if not kept.size:
+        return Controlled(MAX_THRESHOLD, True)
+    last = int(kept[-1])
+    whole = last == len(values) - 1
+    return Controlled(0.0 if whole else min(MAX_THRESHOLD, float(values[order][last])), True)

@@ -1,0 +1,113 @@
+"""The report of a calibration to a site: ``calibration.html`` and ``calibration.json``."""
+
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tumorlens import __version__
+from tumorlens.evaluation import drift
+from tumorlens.evaluation.site import SiteResult
+from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
+from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting import html
+
+PAGE: Final = "calibration.html"
+RECORD: Final = "calibration.json"
+NO_REFERENCE: Final = (
+    "No drift report: the bundle holds no summary of its training images. It gets one when it is "
+    "calibrated after training by this version."
+)
+_TITLES: Final = {
+    "classified": "classified (kind named, or none found)",
+    "answered": "presence answered",
+    "accuracy": "right, of the classified",
+    "missed_tumor_rate": "findings reported as none",
+    "false_alarm_rate": "images without finding reported as one",
+    "coverage": "sets that hold the truth",
+    "coverage_of_findings": "the same, of images with a finding",
+    "mean_size": "classes in a set",
+}
+
+
+def write(folder: Path, found: SiteResult) -> Path:
+    """Write both files into the new bundle's folder; return the page."""
+    record = msgspec.json.encode(as_dict(found))
+    (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    return html.write(
+        folder / PAGE,
+        "calibration.html",
+        found=found,
+        rows=performance_rows(found),
+        remarks=remarks(found),
+        no_reference=NO_REFERENCE,
+        folds=FOLDS,
+        version=__version__,
+    )
+
+
+def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
+    """Title, before and after of each measure."""
+    return [
+        (_TITLES[name], _shown(name, found.before), _shown(name, found.after)) for name in NAMES
+    ]
+
+
+def remarks(found: SiteResult) -> list[str]:
+    """What else must be known of the cases."""
+    cases, said = found.cases, []
+    if cases.rejected:
+        said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
+    if cases.no_class:
+        said.append(f"{cases.no_class} pictures show none of the classes and took no part.")
+    if all(not record.group for record in cases.records):
+        said.append(
+            "No patient is named in the manifest (column group): each image was counted as one. If "
+            "several are of one patient, less can be promised than is said here."
+        )
+    if found.after is None:
+        said.append("Too few patients to cross-validate.")
+    return said
+
+
+def as_dict(found: SiteResult) -> dict[str, Any]:
+    """JSON types; undefined is null."""
+    site = found.site
+    return {
+        "tumorlens": __version__,
+        "notice": RESEARCH_NOTICE,
+        "name": found.made.info.name,
+        "parent": {
+            "name": site.parent_name,
+            "version": site.parent_version,
+            "sha256": site.parent_sha256,
+        },
+        "data_sha256": site.data_sha256,
+        "patients": site.patients,
+        "images": site.images,
+        "patients_by_class": site.by_class,
+        "rejected": found.cases.rejected,
+        "temperature": found.fit.temperature,
+        "decision": msgspec.to_builtins(found.fit.decision),
+        "prediction_sets": msgspec.to_builtins(found.fit.prediction_sets),
+        "fitted": list(found.fit.fitted),
+        "kept": list(found.fit.kept),
+        "before": _performance(found.before),
+        "after_cross_validated": _performance(found.after),
+        "drift": None if found.shifts is None else [drift.as_dict(one) for one in found.shifts],
+    }
+
+
+def _performance(found: Performance | None) -> dict[str, float | None] | None:
+    if found is None:
+        return None
+    values = {name: float(getattr(found, name)) for name in NAMES}
+    return {k: None if math.isnan(value) else round(value, 6) for k, value in values.items()}
+
+
+def _shown(name: str, found: Performance | None) -> str:
+    value = math.nan if found is None else float(getattr(found, name))
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if name == "mean_size" else f"{100 * value:.1f}%"

@@ -1,0 +1,141 @@
+"""``tumorlens calibrate BUNDLE --data``: from local cases to a bundle for the site."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tumorlens import bundle
+from tumorlens.cli.calibrate import command
+from tumorlens.cli.evaluate import command as evaluate
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.demo import phantoms
+from tumorlens.errors import BundleError, EvaluationError
+from tumorlens.evaluation.drift import observe, summarize
+from tumorlens.evaluation.training_images import TrainingImages
+from tumorlens.imaging import reader
+from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import RESEARCH_NOTICE
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms of a site, their split, and the bundled phantom network with a reference."""
+    folder = tmp_path_factory.mktemp("site")
+    manifest = Manifest.load(phantoms.write_phantoms(folder, 10, seed=77))
+    phantoms.phantom_split(manifest).save(folder / "split.csv")
+    made = bundle.load("phantom")
+    classifier = Classifier(made)
+    pictures = [classifier.preprocess(reader.read(manifest.file(r))) for r in manifest.records[:30]]
+    reference = summarize(observe(classifier, np.stack(pictures)), "some phantoms")
+    info = msgspec.structs.replace(made.info, name="known", reference=reference)
+    bundle.save(folder / "known", info, made.model)
+    return folder
+
+
+def _run(box: Path, name: str, *more: str) -> Result:
+    runner = CliRunner(env={"COLUMNS": "160"})
+    return runner.invoke(command, [name, "--data", str(box / "manifest.csv"), *more])
+
+
+@pytest.fixture(scope="module")
+def site(box: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "known-here"
+    result = _run(box, str(box / "known"), "--output", str(folder))
+    assert result.exit_code == 0, result.output
+    (folder / "stdout").write_text(result.stdout, "utf-8")
+    return folder
+
+
+def test_the_new_bundle_says_what_it_is(site: Path, box: Path) -> None:
+    parent, made = bundle.load(box / "known"), bundle.load(site)
+    manifest = Manifest.load(box / "manifest.csv")
+    assert made.info.name == "known-here"
+    assert made.sha256 == parent.sha256
+    assert made.info.temperature != parent.info.temperature
+    assert made.info.reference == parent.info.reference
+    of_site = made.info.site
+    assert of_site is not None
+    assert of_site.parent_name == "known"
+    assert of_site.parent_sha256 == parent.info_sha256
+    assert of_site.data_sha256 == manifest.sha256
+    assert of_site.images == len(manifest)
+    assert sum(of_site.by_class.values()) == of_site.patients
+    assert "one site, calibrated from known" in made.info.decision.chosen_on
+    assert made.info.prediction_sets is not None
+    assert made.info.prediction_sets.chosen_on == made.info.decision.chosen_on
+
+
+def test_the_report(site: Path) -> None:
+    found = json.loads((site / "calibration.json").read_text("utf-8"))
+    page, stdout = (site / "calibration.html").read_text("utf-8"), (site / "stdout").read_text()
+    assert found["notice"] == RESEARCH_NOTICE
+    assert found["after_cross_validated"]["coverage"] >= 0.9
+    assert {one["name"] for one in found["drift"]} >= {"brightness", "embedding_distance"}
+    for line in (*found["fitted"], *found["kept"]):
+        assert line.replace("'", "&#39;") in page
+        assert line in stdout
+    assert "Are these pictures like those of training?" in page
+    assert "nan" not in stdout
+
+
+def test_testing_on_the_calibrated_cases_is_no_clean_result(
+    site: Path, box: Path, tmp_path: Path
+) -> None:
+    words = [str(site), "--data", str(box / "manifest.csv"), "--split", str(box / "split.csv")]
+    result = CliRunner().invoke(evaluate, [*words, "--report", str(tmp_path), "--resamples", "100"])
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert not found["quotable"]
+    assert any("were fitted on" in text for text in found["warnings"])
+
+
+def test_a_split_keeps_its_test_part_out(box: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    result = _run(box, "phantom", "--split", str(box / "split.csv"), "--output", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "No drift report" in result.stdout
+    manifest = Manifest.load(box / "manifest.csv")
+    parts = phantoms.phantom_split(manifest).parts(manifest)
+    tested = {r.sha256 for r, part in zip(manifest, parts, strict=True) if part == "test"}
+    of_site = bundle.load(folder).info.site
+    assert of_site is not None
+    assert tested
+    seen = TrainingImages.of_training({"seen_images": of_site.seen_images})
+    counted = sum(record in seen for record in manifest)
+    assert counted >= of_site.images
+    assert not any(record in seen for record in manifest if record.sha256 in tested)
+
+
+def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    exists = _run(box, "phantom", "--output", str(tmp_path / "there"))
+    assert isinstance(exists.exception, BundleError)
+    assert "exists already" in str(exists.exception)
+    for_training = _run(box, "phantom", "--licence", "none")
+    assert for_training.exit_code == 2
+    untrained = _run(box, str(tiny_bundle), "--output", str(tmp_path / "new"))
+    assert isinstance(untrained.exception, EvaluationError)
+    assert "untrained or of no use" in str(untrained.exception)
+    assert not (tmp_path / "new").exists()
+    made = bundle.load(box / "known")
+    training = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7]).facts()
+    bundle.save(tmp_path / "own", msgspec.structs.replace(made.info, training=training), made.model)
+    trained = _run(box, str(tmp_path / "own"), "--output", str(tmp_path / "new"))
+    assert isinstance(trained.exception, EvaluationError)
+    assert re.search(r"was trained on [78] of these", str(trained.exception))
+
+
+def test_no_torch_is_needed() -> None:
+    program = (
+        "import sys; import tumorlens.cli.calibrate_site, tumorlens.reporting.site_report, "
+        "tumorlens.training.calibration; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "False"

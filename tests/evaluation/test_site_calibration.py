@@ -1,0 +1,155 @@
+"""Fitting a bundle to few local cases."""
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tumorlens.bundle import BundleInfo, DecisionRule, NetworkFacts, Thresholds
+from tumorlens.config import PreprocessConfig
+from tumorlens.errors import EvaluationError
+from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix, require_useful
+from tumorlens.evaluation.site_calibration import fit_site
+from tumorlens.evaluation.site_performance import cross_validated, performance
+from tumorlens.inference.postprocessing import softmax
+from tumorlens.labels import BRAIN_TUMORS, CLASSES, ClassInfo, ClassSet
+
+INFO = BundleInfo(
+    name="parent",
+    version="1",
+    preprocess=PreprocessConfig(image_size=64),
+    temperature=0.25,
+    decision=DecisionRule(
+        notumor_threshold=0.8,
+        tumor_threshold=0.7,
+        kind_threshold=0.6,
+        by_sequence={"T1": Thresholds(notumor_threshold=0.9, tumor_threshold=0.75)},
+    ),
+    network=NetworkFacts(architecture={}, parameters=1, macs=1),
+    training={},
+    metrics={},
+)
+
+
+def cases(patients: int, seed: int = 0, favour: float = 2.0, kinds: int = 4) -> LabelledCases:
+    """Two images a patient; logits favour the truth; the right temperature is 1 / favour."""
+    random = np.random.default_rng(seed)
+    truths = np.repeat(random.integers(0, kinds, patients), 2)
+    logits = random.normal(0, 1, (2 * patients, 4)) + favour * np.eye(4)[truths]
+    groups = tuple(f"P{k // 2}" for k in range(2 * patients))
+    return LabelledCases(logits, np.eye(4, dtype=np.bool_)[truths], groups)
+
+
+def coverage(fit: BundleInfo, seed: int) -> float:
+    return performance(fit, cases(400, seed)).coverage
+
+
+def test_many_patients_fit_everything() -> None:
+    fit = fit_site(INFO, cases(240))
+    assert 0.4 < fit.temperature < 0.6
+    assert not any("threshold" in line for line in fit.kept)
+    assert fit.decision.by_sequence == {}
+    assert fit.prediction_sets is not None
+    assert len(set(fit.prediction_sets.thresholds)) == 4
+    assert set(fit.prediction_sets.by_decision) == {"detected", "abstained"}
+
+
+def test_error_rates_are_kept_on_other_patients() -> None:
+    found = [performance(fit_site(INFO, cases(240, k)).applied(INFO), cases(400, 1000 + k))
+             for k in range(8)]  # fmt: skip
+    assert np.mean([one.missed_tumor_rate for one in found]) <= 0.055
+    assert np.mean([one.false_alarm_rate for one in found]) <= 0.045
+    assert np.mean([one.coverage for one in found]) >= 0.945
+
+
+def test_thirty_patients_pool_their_sets_and_say_so() -> None:
+    fit = fit_site(INFO, cases(30))
+    assert fit.prediction_sets is not None
+    assert len(set(fit.prediction_sets.thresholds)) == 1
+    assert any("pooled instead" in line for line in fit.kept)
+    mean = np.mean([coverage(fit_site(INFO, cases(30, k)).applied(INFO), 50 + k) for k in range(8)])
+    assert mean >= 0.945
+
+
+def test_ten_patients_promise_no_sets_and_lower_no_threshold() -> None:
+    some = cases(10)
+    fit = fit_site(INFO, some)
+    assert fit.prediction_sets is None
+    assert any("10 patients cannot show a coverage of 95% (19 can)" in line for line in fit.kept)
+    # The same logits reach the parent's threshold: 0.8 at its temperature is less at a higher one.
+    assert fit.temperature > INFO.temperature
+    moved = fit.decision.tumor_threshold
+    ratio = INFO.temperature / fit.temperature
+    assert np.log(moved / (1 - moved)) == pytest.approx(np.log(0.7 / 0.3) * ratio)
+    assert fit.decision.by_sequence["T1"].tumor_threshold > moved
+    assert fit_site(INFO, some, coverage=0.9).prediction_sets is not None
+
+
+def test_what_is_not_called_no_tumour_is_not_a_tumour_for_that() -> None:
+    """A parent that holds nothing back gets no threshold below one half for presence."""
+    free = msgspec.structs.replace(INFO, decision=DecisionRule())
+    rule = fit_site(free, cases(40)).decision
+    assert rule.notumor_threshold >= 0.5
+    assert rule.tumor_threshold >= 0.5
+
+
+def test_answers_that_all_are_right_do_not_become_certain() -> None:
+    few, many = fit_site(INFO, cases(12, favour=12.0)), fit_site(INFO, cases(300, favour=12.0))
+    assert 0.1 < few.temperature < INFO.temperature
+    assert many.temperature < few.temperature
+
+
+def test_a_tumour_of_unknown_kind_counts_for_presence() -> None:
+    vague = correct_matrix(["tumor", "glioma", "other_pathology"], BRAIN_TUMORS)
+    assert vague.tolist() == [[True, True, False, True], [True] + [False] * 3, [False] * 4]
+    some = cases(60)
+    all_vague = some.correct.copy()
+    tumor = ~some.correct[:, 2]
+    all_vague[tumor] = vague[0]
+    fit = fit_site(INFO, LabelledCases(some.logits, all_vague, some.groups))
+    full = fit_site(INFO, some)
+    missed = [rule.notumor_threshold for rule in (fit.decision, full.decision)]
+    assert any("no tumour" in line and "5%" in line for line in fit.fitted)
+    assert all(value > 0 for value in missed)
+    assert any("the kind" in line for line in fit.kept)
+
+
+def test_a_useless_network_is_refused() -> None:
+    random = np.random.default_rng(0)
+    noise: NDArray[np.float64] = random.normal(0, 1, (80, 4))
+    some = cases(40)
+    useless = LabelledCases(noise, some.correct, some.groups)
+    with pytest.raises(EvaluationError, match=r"does not tell these images apart .*by chance 0\.5"):
+        fit_site(INFO, useless)
+    of_one_class = correct_matrix(["glioma"] * 8, BRAIN_TUMORS)
+    with pytest.raises(EvaluationError, match="0% of 8 images of one class"):
+        require_useful("x", softmax(-10.0 * of_one_class), of_one_class)
+    require_useful("x", softmax(10.0 * of_one_class), of_one_class)
+    with pytest.raises(EvaluationError, match="no image has a label"):
+        require_useful("x", noise, np.zeros((80, 4), np.bool_))
+
+
+def test_unknown_classes_are_named() -> None:
+    with pytest.raises(EvaluationError, match="does not know the classes cyst"):
+        correct_matrix(["glioma", "cyst"], BRAIN_TUMORS)
+
+
+def test_classes_without_no_finding() -> None:
+    members = tuple(ClassInfo(name=name, display_name=name) for name in CLASSES)
+    info = msgspec.structs.replace(INFO, classes=ClassSet(members=members))
+    fit = fit_site(info, cases(150))
+    assert any("kind" in line for line in fit.fitted)
+    assert not any("no tumour" in line for line in (*fit.fitted, *fit.kept))
+    found = performance(fit.applied(info), cases(200, 5))
+    assert found.classified == found.answered
+    assert np.isnan(found.false_alarm_rate)
+    assert found.coverage >= 0.93
+
+
+def test_cross_validation_measures_what_was_not_fitted() -> None:
+    some = cases(100)
+    found = cross_validated(INFO, some, 0.95)
+    assert found is not None
+    assert found == cross_validated(INFO, some, 0.95)
+    assert found != performance(fit_site(INFO, some).applied(INFO), some)
+    assert 0.9 <= found.coverage <= 1.0
