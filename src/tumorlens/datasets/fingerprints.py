@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
-from tumorlens.datasets.importers import Progress as Progress
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
+from tumorlens.progress import Progress as Progress
 
 THUMBNAIL_SIZE: Final = 64
 ORIENTATIONS: Final = (
