@@ -154,7 +154,7 @@ def series(
     apart: float = 5.0, first: float = 0.0, frame: str = "1",
 ) -> VolumePrediction:  # fmt: skip
     """A series whose slices suspect a glioma so much."""
-    rows = [np.array([share, 0.0, 1.0 - share, 0.0]) for share in suspicion]
+    rows = [np.array([share, 0.0, 1.0 - share, 0.0], np.float64) for share in suspicion]
     along = first + apart * np.arange(len(rows))
     slices = tuple(
         SlicePrediction(

@@ -25,7 +25,8 @@ def framed() -> Fingerprints:
     )
     hashes = rng.integers(0, 2**63, size=(COUNT, 8), dtype=np.uint64)
     blank = ("",) * COUNT
-    return Fingerprints(labels, thumbnails, hashes, blank, blank, blank)
+    names = tuple(CLASSES[label] for label in labels.tolist())
+    return Fingerprints(names, thumbnails, hashes, blank, blank, blank)
 
 
 def rows(start: int, stop: int) -> NDArray[np.int64]:

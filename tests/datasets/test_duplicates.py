@@ -90,7 +90,7 @@ def test_no_pair_is_lost_on_the_way(draw: Draw, monkeypatch: pytest.MonkeyPatch)
         thumbnails.append(np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8))
     names = tuple(map(str, range(48)))
     prints = Fingerprints(
-        np.zeros(48, np.int64), np.stack(thumbnails), np.stack(hashes), names, names, ("",) * 48
+        ("glioma",) * 48, np.stack(thumbnails), np.stack(hashes), names, names, ("",) * 48
     )
     monkeypatch.setattr(duplicates, "_BLOCK", 7)
     monkeypatch.setattr(duplicates, "_THUMBNAILS_AT_ONCE", 5)

@@ -60,7 +60,7 @@ def test_it_is_written_where_the_tumour_is(
     out = tmp_path / "out"
     writer(out)(answered)
     (volume,) = out.glob("*.nii.gz")
-    loaded = nib.load(volume)
+    loaded = nib.nifti1.Nifti1Image.from_filename(volume)
     np.testing.assert_array_equal(np.asarray(loaded.dataobj), mask.transpose(2, 1, 0))
     place = loaded.affine @ [3, 5, 2, 1]
     np.testing.assert_allclose(place[:3], [90 - 3, 100 - 5, 2 * SPACING])

@@ -195,5 +195,5 @@ def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None
     for place, name in enumerate(head):
         table.add_column(str(name), justify="right" if place else "left")
     for row in body:
-        table.add_row(*(f"{one:,}" if isinstance(one, int) else one for one in row))
+        table.add_row(*(f"{one:,}" if isinstance(one, int) else str(one) for one in row))
     Console().print(table)

@@ -1,12 +1,12 @@
 """The option ``--device``, the same for every command that runs a network."""
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from tumorlens.config import DEVICES
 
-device_option: Final[Any] = click.option(
+device_option: Final = click.option(
     "--device",
     type=click.Choice(DEVICES),
     default="auto",

@@ -101,7 +101,7 @@ class _Sorter:
         known_only: bool,
     ) -> None:
         self.folder, self.stated, self.known_only = folder, stated, known_only
-        self.known = _CLASS_FOLDERS | stated
+        self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
         self.pictures = [one for one in everything if not _hidden(one.parts[-1:]) and one.is_file()]
         self.is_split = any(_split(one) for file in self.pictures for one in self.above(file)[:1])

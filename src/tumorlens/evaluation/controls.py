@@ -57,8 +57,8 @@ def run(
     scored_controls = []
     for control in (blind.hash_neighbour, blind.frame_classifier):
         results = [
-            control(prints, *(np.searchsorted(used, rows) for rows in pair), classes)
-            for pair in pairs
+            control(prints, np.searchsorted(used, known), np.searchsorted(used, scored), classes)
+            for known, scored in pairs
         ]
         predicted = np.concatenate([result.predicted for result in results])
         truth = np.concatenate([result.labels for result in results])

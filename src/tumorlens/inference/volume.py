@@ -235,7 +235,7 @@ def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
 
 
 class _Place(NamedTuple):
-    index: int
+    slice_index: int
     along_mm: float | None
     center_mm: Vector | None
 

@@ -17,7 +17,9 @@ BLUE: Final = "#0072B2"
 INK: Final = "#1b2430"
 SOFT: Final = "#5b6878"
 LINE: Final = "#d9dfe6"
-STYLES: Final = (
+Dashes = str | tuple[int, tuple[float, ...]]
+"""A line style of matplotlib: a name, or offset and lengths."""
+STYLES: Final[tuple[tuple[str, Dashes], ...]] = (
     ("#0072B2", "-"),
     ("#D55E00", (0, (6, 2))),
     ("#009E73", (0, (3, 1.5))),

@@ -166,7 +166,7 @@ def _draw_roc(
     whole: Axes,
     corner: Axes,
     name: str,
-    look: tuple[str, str],
+    look: tuple[str, canvas.Dashes],
     positive: NDArray[np.bool_],
     scores: Floats,
 ) -> None:
