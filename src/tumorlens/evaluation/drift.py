@@ -247,7 +247,7 @@ def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: F
 def _mix(
     sequences: NDArray[np.int64], weights: Floats, reference: ReferenceStatistics, limit: float
 ) -> Shift:
-    here = np.bincount(sequences, weights, minlength=len(SEQUENCES))
+    here = np.bincount(sequences, weights, minlength=len(SEQUENCES)).astype(np.float64)
     known = np.array([reference.sequences.get(name, 0.0) for name in SEQUENCES])
     return Shift(
         SEQUENCE_MIX,

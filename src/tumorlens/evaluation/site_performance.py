@@ -117,4 +117,6 @@ def _sets(
         # A bundle without thresholds for held-back answers is judged by those of all others.
         fitted = name if name in rule.by_decision else CLASSIFIED
         kept[member] = prediction_sets(probabilities[member], rule, fitted)
-    return (kept & correct).any(axis=1).astype(np.float64), kept.sum(axis=1).astype(np.float64)
+    hit: Floats = (kept & correct).any(axis=1).astype(np.float64)
+    size: Floats = kept.sum(axis=1).astype(np.float64)
+    return hit, size
