@@ -155,7 +155,7 @@ def series(
 ) -> VolumePrediction:  # fmt: skip
     """A series whose slices suspect a glioma so much."""
     rows = [np.array([share, 0.0, 1.0 - share, 0.0], np.float64) for share in suspicion]
-    along = first + apart * np.arange(len(rows))
+    along = np.asarray(first + apart * np.arange(len(rows)), dtype=np.float64)
     slices = tuple(
         SlicePrediction(
             index=index, along_mm=float(along[index]), counted=index > 0,

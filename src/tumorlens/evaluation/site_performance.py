@@ -117,6 +117,6 @@ def _sets(
         # A bundle without thresholds for held-back answers is judged by those of all others.
         fitted = name if name in rule.by_decision else CLASSIFIED
         kept[member] = prediction_sets(probabilities[member], rule, fitted)
-    hit: Floats = (kept & correct).any(axis=1).astype(np.float64)
-    size: Floats = kept.sum(axis=1).astype(np.float64)
+    hit: Floats = np.asarray((kept & correct).any(axis=1), dtype=np.float64)
+    size: Floats = np.asarray(kept.sum(axis=1), dtype=np.float64)
     return hit, size

@@ -62,7 +62,9 @@ def fuse(
     kinds = table.copy()
     kinds[:, place] = 0.0
     # Who sees more of a tumour says more of its kind.
-    joined: NDArray[np.float64] = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)[0]
+    joined: NDArray[np.float64] = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)[
+        0
+    ]
     return joined
 
 
