@@ -1,5 +1,6 @@
 """Answers for volumes: one a slice, one for the whole, and where the finding lies."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -234,8 +235,9 @@ def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
     return None if isinstance(answer, Failure) else answer.heatmap(kind)
 
 
-class _Place(NamedTuple):
-    slice_index: int
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Place:
+    index: int
     along_mm: float | None
     center_mm: Vector | None
 
@@ -246,7 +248,7 @@ def _place(image: MedicalImage, slices: Slices, index: int) -> _Place:
 
 
 def _slice(answer: Raw, place: _Place, *, counts: bool) -> SlicePrediction:
-    where = place._asdict()
+    where = dataclasses.asdict(place)
     if isinstance(answer, Failure):
         return SlicePrediction(**where, counted=False, error=answer.error)
     one = answer.prediction
