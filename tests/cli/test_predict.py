@@ -76,7 +76,8 @@ def test_json_lines(run: Runner, folder: Path) -> None:
     assert record["path"] == str(folder / "a.png")
     assert list(record["probabilities"]) == list(CLASSES)
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert set(record["model"]) == {"name", "version", "sha256"}
+    assert set(record["model"]) == {"name", "version", "sha256", "classes"}
+    assert record["model"]["classes"] is None  # the four of the bundled networks
     assert RESEARCH_NOTICE in found.stderr
 
 
