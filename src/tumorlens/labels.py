@@ -196,8 +196,8 @@ def class_set(labels: Iterable[str]) -> ClassSet:
     """The classes of a network that is trained on images with these labels.
 
     The four where all of them occur, and nothing else. Otherwise each label is a class; ``tumor``
-    only where no kind of tumour is named beside it. Which class means "no finding" is told by its
-    name. Raises ``ValueError`` where there are fewer than two classes, or two mean "no finding".
+    only where no kind of tumour is named beside it. A class means "no finding" by its name. Raises
+    ``ValueError`` where there are fewer than two classes, or two mean "no finding".
     """
     names = [n for n in sorted_labels(labels) if n not in (OTHER_TUMOR, *UNANSWERABLE)]
     if set(CLASSES) <= set(names) <= set(LABELS):

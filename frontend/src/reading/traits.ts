@@ -9,7 +9,7 @@ const COMPONENTS: Record<string, string> = {
 };
 const PREFIXES: Record<string, string> = { M_: MAGNITUDE, P_: "phase", R_: "real", I_: "imaginary" };
 
-/** In the order in which volumes are told apart. */
+/** In the order in which volumes are separated. */
 const NUMBERS: [string, string][] = [
   ["echo", "x00180086"], ["echo time", "x00180081"], ["b-value", "x00189087"], ["inversion time", "x00180082"],
   ["flip angle", "x00181314"], ["repetition time", "x00180080"], ["time point", "x00200100"],

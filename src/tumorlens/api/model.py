@@ -28,7 +28,7 @@ One = str | Path | NDArray[np.generic] | MedicalImage
 Source = One | Sequence[One]
 """What can be classified: a path, an array, a decoded image, or a list of them."""
 Progress = bool | Callable[[int, int], None]
-"""Whether to show progress, or a function that is told (done, total)."""
+"""Whether to show progress, or a function that is called with (done, total)."""
 _SECONDS: Final = 0.2
 """Between two lines of progress."""
 
@@ -223,7 +223,7 @@ def _decoded(one: NDArray[np.generic] | MedicalImage, *, volume: bool) -> Medica
 
 
 def _reporter(progress: Progress | None) -> Callable[[int, int], None]:
-    """What is told of progress: a line that writes over itself, on terminals and in notebooks."""
+    """Shows progress: a line that writes over itself, on terminals and in notebooks."""
     if callable(progress):
         return progress
     if progress is None:

@@ -1,4 +1,4 @@
-"""How much a terminal is told: ``--quiet`` and ``--verbose``."""
+"""How much is written to the terminal: ``--quiet`` and ``--verbose``."""
 
 from typing import TYPE_CHECKING, Any, Final
 

@@ -101,10 +101,10 @@ def compare(
     parts = split.parts(manifest)
     contenders = []
     for done, (name, classifier) in enumerate(classifiers.items()):
-        told = _part_of(progress, done, len(classifiers)) if progress else None
+        report = _part_of(progress, done, len(classifiers)) if progress else None
         evaluation = evaluator.evaluate(
             classifier, manifest, parts, part=part, with_controls=False, sampling=sampling,
-            progress=told,
+            progress=report,
         )  # fmt: skip
         setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
         contenders.append(Contender(name, evaluation, setting))

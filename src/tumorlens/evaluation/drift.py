@@ -57,7 +57,7 @@ class Observed:
     quantities: Mapping[str, Floats]
     """(N,) each, keyed by ``QUANTITIES`` but for the distance, which needs a reference."""
     sequences: NDArray[np.int64] | None
-    """(N,) index in ``labels.SEQUENCES`` of the most probable one; None where none is told."""
+    """(N,) index in ``labels.SEQUENCES`` of the most probable one; None where none is predicted."""
 
     def where(self, member: NDArray[np.bool_]) -> "Observed":
         """Those of some of the pictures."""
@@ -97,7 +97,7 @@ def observe(
     """Run preprocessed pictures (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
     starts = range(0, len(images), _BATCH)
     parts = [classifier.forward(np.asarray(images[s : s + _BATCH])) for s in starts]
-    told = [part.sequence for part in parts if part.sequence is not None]
+    sequences = [part.sequence for part in parts if part.sequence is not None]
     quantities = dict(zip(_INTENSITY, _intensities(images).T, strict=True))
     if gate_scores is not None:
         quantities["gate_score"] = gate_scores
@@ -105,7 +105,7 @@ def observe(
         np.concatenate([part.logits for part in parts]).astype(np.float64),
         np.concatenate([part.embedding for part in parts]).astype(np.float64),
         quantities,
-        np.concatenate(told).argmax(axis=1).astype(np.int64) if told else None,
+        np.concatenate(sequences).argmax(axis=1).astype(np.int64) if sequences else None,
     )
 
 

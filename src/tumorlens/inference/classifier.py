@@ -104,8 +104,8 @@ class RawPrediction(NamedTuple):
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
-        classes, told = self.prediction.model.class_set, self.prediction.label
-        if self.prediction.decision == REJECTED or (told and told == classes.no_finding):
+        classes, label = self.prediction.model.class_set, self.prediction.label
+        if self.prediction.decision == REJECTED or (label and label == classes.no_finding):
             return None
         label = label or classes.likeliest_kind(self.row)
         # What was trained on outlines points at tumours better than the class's own map

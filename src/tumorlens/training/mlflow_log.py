@@ -1,4 +1,4 @@
-"""A run in MLflow, where that is installed and told where to log (``MLFLOW_TRACKING_URI``)."""
+"""A run in MLflow, where that is installed and ``MLFLOW_TRACKING_URI`` says where."""
 
 import json
 import os

@@ -227,7 +227,7 @@ def _decoded(
     }
     if syntax not in _SIGN_KNOWN:
         options["correct_unused_bits"] = False
-    if "NumberOfFrames" in dataset:  # pydicom converts it before it is told
+    if "NumberOfFrames" in dataset:  # pydicom converts it before it compares
         dataset.NumberOfFrames = described.frames
     decoder: Decoder = get_decoder(syntax)
     plugin = _plugin(dataset, described.stored, source)

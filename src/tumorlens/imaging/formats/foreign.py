@@ -1,4 +1,4 @@
-"""Formats that are recognised, so that the user can be told what to do, but not read."""
+"""Formats that are recognised, so that the error says what to do, but not read."""
 
 from typing import Final
 

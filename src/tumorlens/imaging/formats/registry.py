@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
 
 FORMATS: Final[tuple[Format, ...]] = (*PICTURES, DICOM, NIFTI)
-"""In the order in which people are told of them."""
+"""In the order in which messages list them."""
 ZIP: Final = "zip"
 """What an archive begins like: a container of files (``imaging.archive``), not a format."""
 SNIFF_BYTES: Final = 1024
