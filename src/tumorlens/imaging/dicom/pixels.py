@@ -227,7 +227,7 @@ def _decoded(
     }
     if syntax not in _SIGN_KNOWN:
         options["correct_unused_bits"] = False
-    if "NumberOfFrames" in dataset:  # pydicom converts it before it compares
+    if "NumberOfFrames" in dataset:  # parsed by pydicom even where the option states it
         dataset.NumberOfFrames = described.frames
     decoder: Decoder = get_decoder(syntax)
     plugin = _plugin(dataset, described.stored, source)
