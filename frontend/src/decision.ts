@@ -49,6 +49,7 @@ const KNOWN_OF_VOLUMES = new Set(["axial", "other"]);
 const KNOWN_FIELDS = new Set([
   "format_version", "name", "version", "classes", "preprocess", "temperature", "decision", "volume_decisions",
   "fusion", "network", "training", "metrics", "licence", "intended_use", "files", "gate", "prediction_sets",
+  "reference", "site",
 ]);
 
 /** Throws where the bundle asks for something that this page cannot do. */
