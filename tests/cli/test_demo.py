@@ -149,7 +149,8 @@ def test_without_torch_training_names_the_extra_and_nothing_else_needs_it(tmp_pa
 
 def test_a_volume_is_sent_to_predict(tmp_path: Path) -> None:
     path = tmp_path / "head.nii.gz"
-    nibabel.Nifti1Image(np.ones((40, 40, 5), np.uint8), np.eye(4)).to_filename(path)
+    voxels = np.random.default_rng(0).integers(0, 255, (40, 40, 5), dtype=np.uint8)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(path)
     (shown,) = classify(Classifier.load("phantom", threads=1), [str(path)])
     assert isinstance(shown.answer, Failure)
     assert shown.answer.error.kind == "volume"
