@@ -12,7 +12,7 @@ def _prints(thumbnails: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]) -
     count = len(thumbnails)
     blank = ("",) * count
     return Fingerprints(
-        blank, np.stack(thumbnails),
+        ("glioma",) * count, np.stack(thumbnails),
         np.zeros((count, 8), dtype=np.uint64), blank, blank, blank,
     )  # fmt: skip
 

@@ -41,6 +41,6 @@ def test_figures_by_sequence_against_values_worked_out_by_hand() -> None:
 
 def test_recipes_of_the_rotations_are_there() -> None:
     recipes = Path(__file__).parents[2] / "src/tumorlens/recipes"
-    assert {"default", "teacher", "folder", "paper", "phantom"} == {
+    assert {"default", "finetune", "teacher", "folder", "paper", "phantom"} == {
         path.stem for path in recipes.glob("*.toml")
     }

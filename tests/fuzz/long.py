@@ -51,14 +51,16 @@ def check(files: bytes | list[bytes]) -> None:
 def run_one(name: str, seed: int) -> Outcome:
     """Read the file of a seed in a forked process."""
     files = made(name, seed)
-    with tempfile.TemporaryFile("w+") as told:
+    with tempfile.TemporaryFile("w+") as report:
         child = os.fork()
         if child == 0:
-            _read(files, told.fileno())
+            _read(files, report.fileno())
         _, status, usage = os.wait4(child, 0)
-        told.seek(0)
-        words = told.read()
-    seconds, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        report.seek(0)
+        before, _, words = report.read().partition("\n")
+    seconds = usage.ru_utime + usage.ru_stime
+    # A child begins with memory of its parent, which may be that of a long run of tests.
+    peak = usage.ru_maxrss * 1024 - int(before)
     problem = words
     if os.WIFSIGNALED(status):
         problem = f"ended by {signal.Signals(os.WTERMSIG(status)).name}\n{words}"
@@ -69,16 +71,26 @@ def run_one(name: str, seed: int) -> Outcome:
     return Outcome(problem, seconds, peak)
 
 
-def _read(files: bytes | list[bytes], told: int) -> None:
+def _read(files: bytes | list[bytes], report: int) -> None:
     """The child: it never returns."""
-    resource.setrlimit(resource.RLIMIT_AS, (_HARD_BYTES, _HARD_BYTES))
+    whole, resident = _memory()
+    os.write(report, f"{resident}\n".encode("ascii"))
+    most = whole + _HARD_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(_HANGS_AFTER_SECONDS)
     try:
         check(files)
     except BaseException:
-        os.write(told, traceback.format_exc().encode("utf-8", "replace"))
+        os.write(report, traceback.format_exc().encode("utf-8", "replace"))
     os._exit(0)
+
+
+def _memory() -> tuple[int, int]:
+    """Bytes of address space and of resident memory of this process."""
+    whole, resident, *_ = Path("/proc/self/statm").read_text("ascii").split()
+    page = resource.getpagesize()
+    return int(whole) * page, int(resident) * page
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ def test_a_good_part_of_the_files_is_read(name: str) -> None:
     assert read >= 8
 
 
-def test_what_ends_a_process_is_told() -> None:
+def test_a_good_file_is_no_finding_and_a_seed_gives_the_same_file() -> None:
     outcome = run_one("nifti", 1)
     assert outcome.problem == ""
-    assert outcome.peak_bytes > 1 << 20
+    assert 0 < outcome.cpu_seconds < 5
     assert made("nifti", 1) == made("nifti", 1) != made("nifti", 2)
