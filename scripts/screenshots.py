@@ -27,7 +27,10 @@ FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_ANSWERED: Final = "() => !document.querySelector('.tone-waiting')"
+_ANSWERED: Final = (
+    "count => document.querySelectorAll('.entry').length === count"
+    " && !document.querySelector('.tone-waiting')"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,14 +74,13 @@ def shoot(browser: Browser, url: str, scratch: Path, output: Path) -> None:
         page = open_page(browser, url, theme, width, height)
         if name != "page-start":
             page.click("#examples")
-            page.wait_for_function(_ANSWERED)
+            page.wait_for_function(_ANSWERED, arg=4)
             page.wait_for_timeout(400)
         page.screenshot(path=output / f"{name}.png", full_page=name == "page-phone")
         page.close()
     page = open_page(browser, url, "dark", 1280, 800)
     page.set_input_files("#file-input", volume(scratch))
-    page.wait_for_function("() => document.querySelectorAll('.entry').length === 1")
-    page.wait_for_function(_ANSWERED)
+    page.wait_for_function(_ANSWERED, arg=1)
     page.wait_for_timeout(400)
     page.screenshot(path=output / "page-volume.png")
     page.close()
