@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from tumorlens import bundle
+from tumorlens.bundle import BUNDLE_FOLDER
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -39,7 +40,6 @@ from tumorlens.training.data import TrainingData
 from tumorlens.training.progress import EpochBar
 from tumorlens.training.provenance import RUN_FILE
 from tumorlens.training.runner import RunOptions, train
-from tumorlens.training.start import BUNDLE_FOLDER
 
 UNCHANGED: Final = "unchanged"
 FINE_TUNED: Final = "fine-tuned"

@@ -66,6 +66,12 @@ def test_a_newer_minor_field_does_not_matter(copy: Path) -> None:
     assert bundle.load(copy).info.name == "tiny"
 
 
+def test_a_runs_folder_stands_for_the_bundle_in_it(tiny_bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "run" / bundle.BUNDLE_FOLDER)
+    assert bundle.load(tmp_path / "run") == bundle.load(tiny_bundle)
+    assert bundle.locate(tmp_path / "run") == tmp_path / "run" / "bundle"
+
+
 def test_neither_name_nor_folder(tmp_path: Path) -> None:
     assert "neither a bundled network" in refusal(tmp_path / "nowhere")
     assert "neither a bundled network" in refusal("x" * 5000)

@@ -130,6 +130,8 @@ export interface VolumePrediction {
   finding: Finding | null;
   /** Views open on it: the finding's middle, or the most suspicious. */
   decisive_slice: number;
+  /** Axial, with a known upper end: whole heads have their own thresholds. */
+  is_upright_axial: boolean;
   slices: SlicePrediction[];
   /** What the files say of the series. */
   series: SeriesFacts | null;
@@ -235,6 +237,8 @@ export interface StudyPrediction {
   finding: Finding | null;
   /** One a series. */
   members: SeriesWeight[];
+  /** Views open on it: the place in members of the series that decides. */
+  decisive_member: number;
   model: ModelIdentity;
   /** Caveats; gaps, duplicates, what was left out or assumed. */
   notes: string[];
@@ -243,9 +247,10 @@ export interface StudyPrediction {
 /** What one series of a study contributes. */
 export interface SeriesWeight {
   path: string;
+  series_instance_uid: string | null;
   /** Null where it is not known. */
   sequence: string | null;
-  /** 0 of a series that has no say. */
+  /** 0 of a series that is not used. */
   weight: number;
   /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
   tumor_probability: number | null;

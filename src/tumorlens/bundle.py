@@ -27,6 +27,8 @@ from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
 FORMAT_VERSION: Final = 4
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
+BUNDLE_FOLDER: Final = "bundle"
+"""Where the folder of a training run holds its bundle."""
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
 LESION_OUTPUT: Final = "lesion"
@@ -219,13 +221,19 @@ class Bundle:
         return self.info.files[MODEL_FILE]
 
 
-def load(name_or_path: str | Path = "default") -> Bundle:
-    """Load a shipped bundle by name, or a folder that holds one.
+def locate(name_or_path: str | Path) -> Path:
+    """The folder of a bundle: of a shipped one by its name, or the folder of a bundle or a run.
 
     A name that ships wins over a folder of the same name; write ``./default`` for the folder.
-    Raises ``BundleError`` in one clear line.
     """
     folder = _shipped(str(name_or_path)) or Path(name_or_path)
+    of_run = folder / BUNDLE_FOLDER
+    return of_run if _is_folder(of_run) and not (folder / INFO_FILE).exists() else folder
+
+
+def load(name_or_path: str | Path = "default") -> Bundle:
+    """Load the bundle that ``locate`` finds; raise ``BundleError`` in one clear line."""
+    folder = locate(name_or_path)
     if not _is_folder(folder):
         present = ", ".join(name for name in SHIPPED if _is_folder(_weights() / name)) or "none"
         raise BundleError(

@@ -50,6 +50,9 @@ def test_what_is_no_margin_stays(head: Gray) -> None:
     framed[:3], framed[-3:] = 255, 255
     assert inside_margin(framed) == whole  # as data sets have it
     assert inside_margin(np.full((64, 64), 255, np.uint8)) == (0, 0, 64, 64)
+    line = np.full((200, 200), 255, np.uint8)
+    line[99:101, 20:180] = np.arange(160, dtype=np.uint8)
+    assert inside_margin(line) == (0, 0, 200, 200)
     dot = np.full((200, 200), 255, np.uint8)
     dot[90:110, 90:110] = 0
     assert inside_margin(dot) == (0, 0, 200, 200)

@@ -444,7 +444,9 @@ def test_a_slice_without_a_position_among_others(
     (image,) = read_study(tmp_path).images
     brightness = image.pixels.max(axis=(1, 2))
     assert (image.depth, list(brightness)) == (6, sorted(brightness))
-    assert image.notes == (f"the slice's position is not stated; {by} tells it (in 1 of 6 slices)",)
+    assert image.notes == (
+        f"the slice's position is not stated; it is taken from {by} (in 1 of 6 slices)",
+    )
 
 
 def test_a_slice_whose_place_nothing_tells(tmp_path: Path, write_series: WriteSeries) -> None:

@@ -41,10 +41,17 @@ def test_series_of_other_spacing_and_order_are_resampled() -> None:
     assert 1 - one[2] > 0.85
 
 
-def test_where_a_series_has_no_slice_it_has_no_say() -> None:
+def test_a_series_does_not_count_where_it_has_no_slice() -> None:
     sees = stack([0.05] * 10 + [0.9] * 6)
     short = stack([0.05] * 9)
     assert fuse_positions([sees, short], [1, 1]) == pytest.approx(fuse_positions([sees], [1]))
+
+
+def test_positions_beyond_the_series_with_the_most_slices_count() -> None:
+    finest = stack([0.02] * 12, apart=5.0)
+    longer = stack([0.02] * 7 + [0.95] * 3, apart=8.0)
+    for longest in (longer, Stack(longer.centers_mm[::-1], longer.table[::-1], "1.2")):
+        assert 1 - fuse_positions([finest, longest], [1, 1])[2] > 0.5
 
 
 def test_which_series_lie_beside_each_other() -> None:

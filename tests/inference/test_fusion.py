@@ -14,7 +14,7 @@ from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
 from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.record import StudyPrediction, VolumePrediction
+from tumorlens.inference.record import Finding, StudyPrediction, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting.records import json_line
 
@@ -58,15 +58,54 @@ def test_series_of_one_sequence_share_its_weight(careful: Classifier) -> None:
     assert [one.weight for one in many.members] == [1.0, *[0.125] * 4]
 
 
-def test_a_rejected_series_has_no_say(careful: Classifier) -> None:
+def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
     ill = picture("a", probabilities=shares(glioma=0.97))
     also = picture("b", probabilities=shares(glioma=0.95))
     found = fuse_study(careful, "s", [ill, picture("c", "rejected"), also])
     assert found is not None
     assert (found.decision, found.label) == ("classified", "glioma")
     assert [one.weight for one in found.members] == [1.0, 0.0, 1.0]
-    assert found.notes == ("1 of 3 series have no say",)
+    assert found.notes == ("1 of 3 series are not used",)
     assert fuse_study(careful, "s", [ill, picture("c", "rejected")]) is None
+
+
+def test_the_series_that_shows_the_finding_best_decides(careful: Classifier) -> None:
+    found = Finding(first=3, middle=5, last=7)
+    plain, flair = series("t1 se"), series("t2 flair")
+    t1 = volume("a", probabilities=shares(glioma=0.99), label="glioma", finding=found, series=plain)
+    best = volume(
+        "b", probabilities=shares(glioma=0.9), label="glioma", finding=found, series=flair
+    )
+    shows_none = volume("c", "abstained", probabilities=shares(glioma=0.95), series=flair)
+    study = fuse_study(careful, "s", [volume("d", "rejected"), shows_none, t1, best])
+    assert study is not None
+    assert study.finding == found
+    assert study.members[study.decisive_member].path == "a"  # a weight of 0.5, but twice of FLAIR
+    healthy = [picture(name, label="notumor", probabilities=shares(glioma=0.01)) for name in "ab"]
+    none = fuse_study(careful, "s", [picture("c", "rejected"), *healthy])
+    assert none is not None
+    assert none.finding is None
+    assert none.members[none.decisive_member].weight > 0
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_whole_head_thresholds_hold_for_upright_axial_series(
+    careful: Classifier, upright: bool
+) -> None:
+    strict = DecisionRule(tumor_threshold=0.99, notumor_threshold=0.99, kind_threshold=0.99)
+    rules = {"axial": RULE, "other": strict}
+    info = msgspec.structs.replace(careful.bundle.info, volume_decisions=rules)
+    whole = Classifier(Bundle(info, careful.bundle.model), threads=1)
+    ill = [
+        volume(
+            name, probabilities=shares(glioma=0.95), label="glioma", is_upright_axial=is_axial,
+            series=series("t1 se"),
+        )
+        for name, is_axial in (("a", True), ("b", upright))
+    ]  # fmt: skip
+    study = fuse_study(whole, "s", ill)
+    assert study is not None
+    assert (study.decision == "classified") == upright
 
 
 def test_no_study_is_free_of_tumour_while_a_series_reports_one(careful: Classifier) -> None:

@@ -16,7 +16,7 @@ from tumorlens.inference import heatmap
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Prediction
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.labels import CLASSES
+from tumorlens.labels import CLASSES, NO_TUMOR
 from tumorlens.preprocessing import Square, preprocess_located, resize
 
 Gray = NDArray[np.uint8]
@@ -105,6 +105,20 @@ def test_explained_predictions(classifier: Classifier, head: Gray, tmp_path: Pat
     np.testing.assert_allclose(
         explained.heatmap.grid, np.clip(cam, 0, None) / max(cam.max(), 1e-9), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_the_map_of_a_class_that_is_asked_for(
+    classifier: Classifier, head: Gray, label: str
+) -> None:
+    (answer,) = classifier.answer([classifier.prepare(from_array(head))])
+    found = answer.heatmap(label)
+    if label == NO_TUMOR:
+        assert found is None
+        return
+    assert found is not None
+    cam = np.clip(answer.cam[CLASSES.index(label)], 0, None)
+    np.testing.assert_allclose(found.grid, cam / max(cam.max(), 1e-9), atol=1e-4)
 
 
 def test_no_heatmap_of_a_rejected_picture(classifier: Classifier, head: Gray) -> None:

@@ -156,8 +156,8 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
     record = json.loads(line)
     assert list(record) == [
         "path", "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
-        "prediction_set", "sequence", "finding", "decisive_slice", "slices", "series", "model",
-        "notes", "heatmap",
+        "prediction_set", "sequence", "finding", "decisive_slice", "is_upright_axial", "slices",
+        "series", "model", "notes", "heatmap",
     ]  # fmt: skip
     assert list(record["slices"][0]) == [
         "index", "along_mm", "center_mm", "counted", "decision", "label", "reason",

@@ -49,11 +49,11 @@ def train(
     ``ManifestError``, ``SplitError``, ``CheckpointError``.
     """
     _require_torch()
+    from tumorlens.bundle import BUNDLE_FOLDER
     from tumorlens.training.data import TrainingData
     from tumorlens.training.progress import EpochBar
     from tumorlens.training.runner import RunOptions, prepare_folder
     from tumorlens.training.runner import train as run
-    from tumorlens.training.start import BUNDLE_FOLDER
 
     folder = Path(out)
     config = _config(recipe, settings or {}, epochs, seed)

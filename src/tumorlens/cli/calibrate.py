@@ -80,14 +80,13 @@ def command(
     import msgspec
 
     from tumorlens import bundle
-    from tumorlens.cli.compare import bundle_place
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
     from tumorlens.training.calibration import HeldOutSource, ValidationSet
 
-    bundle_folder = Path(bundle_place(bundle_name)).resolve()
+    bundle_folder = bundle.locate(bundle_name).resolve()
     made = bundle.load(bundle_folder)
     done, found = calibration.calibrate(
         made,

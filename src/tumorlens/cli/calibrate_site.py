@@ -20,14 +20,13 @@ def calibrate_site(
     """
     from tumorlens import bundle as boxes
     from tumorlens.cli import progress as progress_bars
-    from tumorlens.cli.compare import bundle_place
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.errors import BundleError
     from tumorlens.evaluation import site
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import site_report
 
-    parent = boxes.load(bundle_place(given))
+    parent = boxes.load(given)
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
         raise BundleError(f"{folder} exists already; name another folder with --output")

@@ -59,7 +59,7 @@ def command(
         raise click.UsageError("name at least two runs or bundles to compare")
     if len(set(bundles)) < len(bundles):
         raise click.UsageError("a bundle is named twice")
-    made = [boxes.load(bundle_place(name)) for name in bundles]
+    made = [boxes.load(name) for name in bundles]
     names = comparison.unique_names(bundles, [one.info.name for one in made])
     classifiers = {
         name: Classifier(one, answer_all=True) for name, one in zip(names, made, strict=True)
@@ -78,14 +78,6 @@ def command(
             command=shlex.join(words), progress=progress("scoring"),
         )  # fmt: skip
     _show(found, comparison_report.write(report, found))
-
-
-def bundle_place(name: str) -> str:
-    """The bundle that a run's folder holds, or ``name`` as it is."""
-    folder = Path(name)
-    inside = folder / "bundle"
-    is_run = not (folder / "bundle.json").is_file() and (inside / "bundle.json").is_file()
-    return str(inside) if is_run else name
 
 
 def _show(found: "Comparison", page: Path) -> None:

@@ -70,7 +70,7 @@ def command(
     seed: int,
     device: "Device",
 ) -> None:
-    """Score BUNDLE (the name of a bundled network, or a folder) on one part of a split.
+    """Score BUNDLE (a bundled network by its name, or the folder of a bundle or a training run).
 
     The exported file is scored, the one that users run. Every number has a 95% interval from
     resampling groups, and is shown beside two controls and, on the public set, published figures.

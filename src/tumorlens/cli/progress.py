@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NamedProgress = Callable[[str], Progress]
-"""Makes a bar of a name."""
+"""Adds a progress bar with this name; returns the function that moves it."""
 
 
 @contextmanager

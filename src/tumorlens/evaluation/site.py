@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -22,8 +22,7 @@ from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.gate import of_bundle
-
-Progress = Callable[[int, int], None]
+from tumorlens.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -35,9 +35,11 @@ def inside_margin(samples: Samples) -> tuple[int, int, int, int]:
     if not high > low:
         return whole
     top, bottom = _ends(samples, low, high)
+    if bottom - top < _SMALLEST:
+        return whole
     left, right = _ends(samples[top:bottom].T, low, high)
     widest = max(max(top, height - bottom) / height, max(left, width - right) / width)
-    if widest < _WIDE or min(bottom - top, right - left) < _SMALLEST:
+    if widest < _WIDE or right - left < _SMALLEST:
         return whole
     return top, left, bottom, right
 

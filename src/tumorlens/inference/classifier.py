@@ -96,18 +96,18 @@ class RawPrediction(NamedTuple):
         return msgspec.structs.replace(self.prediction, heatmap=self.heatmap())
 
     def heatmap(self, label: str | None = None) -> Heatmap | None:
-        """The map of ``label``, by default of the most probable kind.
+        """The map of ``label``, by default of the answer's kind or the most probable one.
 
-        None of a rejected picture and where the answer is "no finding": there is nothing to point
-        at.
+        None of a rejected picture, and by default where the answer is "no finding": there is
+        nothing to point at.
         """
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
 
-        classes, label = self.prediction.model.class_set, self.prediction.label
-        if self.prediction.decision == REJECTED or (label and label == classes.no_finding):
+        classes = self.prediction.model.class_set
+        label = label or self.prediction.label or classes.likeliest_kind(self.row)
+        if self.prediction.decision == REJECTED or label == classes.no_finding:
             return None
-        label = label or classes.likeliest_kind(self.row)
         # What was trained on outlines points at tumours better than the class's own map
         # (docs/measurements.md, Heatmaps).
         place = self.cam[classes.names.index(label)] if self.lesion is None else self.lesion

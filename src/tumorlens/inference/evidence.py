@@ -2,8 +2,8 @@
 
 Log-odds of a tumour are averaged with weights. Of parallel series they are first resampled to the
 positions of one of them, by where the middles of the slices lie in the patient: what one series
-sees is weighed against what the others see at that place. A series that has nothing there has no
-say there.
+sees is weighed against what the others see at that place. A series that has nothing there does not
+count there.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 _TINY: Final = 1e-6
-"""Probabilities are kept so far from 0 and 1: no series may decide alone by being absurdly sure."""
+"""Probabilities are kept so far from 0 and 1: no series may decide alone by an extreme one."""
 _PARALLEL: Final = 0.87
 """Cosine between the normals of parallel series: 30 degrees."""
 _OVERLAP: Final = 0.5
@@ -62,10 +62,9 @@ def fuse(
     kinds = table.copy()
     kinds[:, place] = 0.0
     # Who sees more of a tumour says more of its kind.
-    joined: NDArray[np.float64] = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)[
-        0
-    ]
-    return joined
+    (joined,) = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)
+    fused: Floats = joined
+    return fused
 
 
 def _odds(table: Floats, place: int) -> Floats:
@@ -115,14 +114,24 @@ def fuse_positions(
 ) -> Floats:
     """Probabilities (C,) of parallel series as one: fused at each position, then aggregated."""
     finest = max(stacks, key=lambda stack: len(stack.table))
-    along = finest.centers_mm @ finest.normal
+    along = _positions(stacks, finest.normal)
     resampled = [_resampled(stack, along, finest.normal, classes) for stack in stacks]
-    table = np.full(finest.table.shape, np.nan)
+    table = np.full((len(along), len(classes)), np.nan)
     for place in range(len(along)):
         present = [k for k, rows in enumerate(resampled) if not np.isnan(rows[place, 0])]
         rows = [resampled[k][place] for k in present]
         table[place] = fuse(rows, [weights[k] for k in present], classes)
     return aggregate(table, along, AggregationConfig(), classes).probabilities
+
+
+def _positions(stacks: Sequence[Stack], normal: Floats) -> Floats:
+    """(N,): those of the stack with the most slices, and of others what lies beyond its ends."""
+    of_each = sorted((stack.centers_mm @ normal for stack in stacks), key=len, reverse=True)
+    along = np.sort(of_each[0])
+    for other in of_each[1:]:
+        beyond = other[(other < along[0]) | (other > along[-1])]
+        along = np.sort(np.concatenate([along, beyond]))
+    return along
 
 
 def _resampled(stack: Stack, along: Floats, normal: Floats, classes: ClassSet) -> Floats:

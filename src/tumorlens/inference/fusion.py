@@ -51,23 +51,28 @@ def fuse_study(
     concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
     concluded = _without_contradiction(concluded, members, classes)
     used = {id(one.answer): one for one in members}
+    decisive = _decisive(members, found(*concluded[:2], classes), classes)
     left_out = len(answers) - len(members)
     return StudyPrediction(
         path=path,
         study_instance_uid=_study_uid(answers),
-        finding=_finding(members) if found(*concluded[:2], classes) else None,
-        members=tuple(
-            SeriesWeight(
-                path=answer.path,
-                sequence=used[id(answer)].sequence if id(answer) in used else None,
-                weight=used[id(answer)].weight if id(answer) in used else 0.0,
-                tumor_probability=answer.tumor_probability,
-            )
-            for answer in answers
-        ),
+        finding=_finding_of(decisive) if found(*concluded[:2], classes) else None,
+        members=tuple(_weight(answer, used.get(id(answer))) for answer in answers),
+        decisive_member=next(k for k, one in enumerate(answers) if one is decisive),
         model=classifier.model,
-        notes=(f"{left_out} of {len(answers)} series have no say",) if left_out else (),
+        notes=(f"{left_out} of {len(answers)} series are not used",) if left_out else (),
         **concluded._asdict(),
+    )
+
+
+def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:
+    series = answer.series if isinstance(answer, VolumePrediction) else None
+    return SeriesWeight(
+        path=answer.path,
+        series_instance_uid=series.series_instance_uid if series else None,
+        sequence=used.sequence if used else None,
+        weight=used.weight if used else 0.0,
+        tumor_probability=answer.tumor_probability,
     )
 
 
@@ -127,8 +132,8 @@ def _without_contradiction(
 ) -> Conclusion:
     """No study is free of tumour while one of its series by itself reports one."""
     alone = [one for one in members if is_tumor(one.answer)]
-    told_none = concluded.label is not None and concluded.label == classes.no_finding
-    if not told_none or not alone or concluded.probabilities is None:
+    is_none = concluded.label is not None and concluded.label == classes.no_finding
+    if not is_none or not alone or concluded.probabilities is None:
         return concluded
     reason = (
         f"{len(alone)} of {len(members)} series by themselves report a {classes.finding}, "
@@ -148,18 +153,19 @@ def _kind(members: Sequence[_Member]) -> WholeKind | None:
     volumes = [one.answer for one in members if isinstance(one.answer, VolumePrediction)]
     if not volumes:
         return None
-    planes = {volume.series.plane if volume.series else None for volume in volumes}
-    return "axial" if planes == {"axial"} else "other"
+    return "axial" if all(volume.is_upright_axial for volume in volumes) else "other"
 
 
-def _finding(members: Sequence[_Member]) -> Finding | None:
-    """That of the series that sees the tumour best, of those that found one."""
-    found = [
-        (one.weight * (one.answer.tumor_probability or 0.0), one.answer.finding)
-        for one in members
-        if isinstance(one.answer, VolumePrediction) and one.answer.finding is not None
-    ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+def _decisive(members: Sequence[_Member], is_found: bool, classes: ClassSet) -> ImageAnswer:
+    """The answer that views open on: where the study has a finding, of the series that show one."""
+    candidates = [one for one in members if _finding_of(one.answer) is not None]
+    if not is_found or not candidates:
+        candidates = list(members)
+    return max(candidates, key=lambda one: one.weight * float(classes.suspicion(one.row))).answer
+
+
+def _finding_of(answer: ImageAnswer) -> Finding | None:
+    return answer.finding if isinstance(answer, VolumePrediction) else None
 
 
 def _study_uid(answers: Sequence[ImageAnswer]) -> str | None:

@@ -244,6 +244,10 @@ class VolumePrediction(_Part, frozen=True, kw_only=True):
     decisive_slice: Annotated[
         int, Meta(description="Views open on it: the finding's middle, or the most suspicious.")
     ]
+    is_upright_axial: Annotated[
+        bool,
+        Meta(description="Axial, with a known upper end: whole heads have their own thresholds."),
+    ] = False
     slices: tuple[SlicePrediction, ...]
     series: Annotated[SeriesFacts | None, Meta(description="What the files say of the series.")]
     model: ModelIdentity
@@ -257,8 +261,9 @@ class SeriesWeight(_Part, frozen=True, kw_only=True):
     """What one series of a study contributes."""
 
     path: str
+    series_instance_uid: str | None
     sequence: Annotated[str | None, Meta(description="Null where it is not known.")]
-    weight: Annotated[float, Meta(description="0 of a series that has no say.")]
+    weight: Annotated[float, Meta(description="0 of a series that is not used.")]
     tumor_probability: _TumorProbability
 
 
@@ -278,6 +283,9 @@ class StudyPrediction(_Part, frozen=True, kw_only=True):
         Finding | None, Meta(description="That of the series that decides; null without one.")
     ]
     members: Annotated[tuple[SeriesWeight, ...], Meta(description="One a series.")]
+    decisive_member: Annotated[
+        int, Meta(description="Views open on it: the place in members of the series that decides.")
+    ]
     model: ModelIdentity
     notes: _Notes = ()
 

@@ -121,6 +121,7 @@ def answer_whole(
         sequence=None if rejected else predicted,
         finding=locate_finding(found.finding, image, slices, heatmap),
         decisive_slice=found.finding[1],
+        is_upright_axial=is_upright_axial(image.facts),
         slices=tuple(
             _slice(answer, _place(image, slices, index), counts=bool(counted[index]))
             for index, answer in enumerate(answers)

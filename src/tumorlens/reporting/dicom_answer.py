@@ -79,7 +79,7 @@ def dicom_study_answer(
 
     of_each = [source_headers(image.facts.slices if image.facts else ()) for image in images]
     headers = [header for some in of_each for header in some]
-    decisive = max(range(len(images)), key=lambda k: _strength(answers[k]))
+    decisive = study.decisive_member
     index = displayed_slice(answers[decisive])
     facts = images[decisive].facts
     frame = facts.slices[index].frame if facts else None
@@ -115,13 +115,6 @@ def unusable_answer(
     )  # fmt: skip
     model = classifier.model
     return report(headers, said, Algorithm(model.name, model.version, model.sha256), "study")
-
-
-def _strength(answer: ImageAnswer) -> float:
-    """How much an answer speaks for a finding, or for a kind where that is all that is asked."""
-    if answer.tumor_probability is not None:
-        return answer.tumor_probability
-    return max((answer.probabilities or {}).values(), default=0.0)
 
 
 def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":

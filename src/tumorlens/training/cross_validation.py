@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tumorlens.bundle import BUNDLE_FOLDER
 from tumorlens.config import TrainConfig
 from tumorlens.errors import RecipeError, SplitError
 from tumorlens.evaluation.folds import fold_numbers
 from tumorlens.training.data import TrainingData
 from tumorlens.training.provenance import RUN_FILE
 from tumorlens.training.runner import RunOptions, train
-from tumorlens.training.start import BUNDLE_FOLDER
 from tumorlens.training.trainer import Watcher
 
 FOLD_FOLDER: Final = "fold-{}"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tumorlens import bundle
-from tumorlens.bundle import Bundle
+from tumorlens.bundle import BUNDLE_FOLDER, Bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.postprocessing import softmax
@@ -53,7 +53,7 @@ class Teachers:
         if folder is None:
             return cls([])
         bundles: list[Bundle] = []
-        while (place := folder / PART_FOLDER.format(len(bundles)) / "bundle").is_dir():
+        while (place := folder / PART_FOLDER.format(len(bundles)) / BUNDLE_FOLDER).is_dir():
             bundles.append(bundle.load(str(place)))
         if not bundles:
             raise CheckpointError(

@@ -12,7 +12,7 @@ import torch
 
 import tumorlens
 from tumorlens import bundle
-from tumorlens.bundle import Bundle, BundleInfo, NetworkFacts
+from tumorlens.bundle import BUNDLE_FOLDER, Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import Device, TrainConfig
 from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
@@ -30,7 +30,7 @@ from tumorlens.training.journal import Journal
 from tumorlens.training.lineage import with_lineage
 from tumorlens.training.mlflow_log import mlflow_run
 from tumorlens.training.processes import Processes, join_processes, pick_device
-from tumorlens.training.start import BUNDLE_FOLDER, Start
+from tumorlens.training.start import Start
 from tumorlens.training.trainer import Trainer, Watcher
 
 _PARITY_IMAGES: Final = 64

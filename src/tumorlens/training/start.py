@@ -15,8 +15,6 @@ from tumorlens.networks.sepsenet import Network
 from tumorlens.training import batchnorm, checkpoint, provenance
 from tumorlens.training.lineage import ParentRun
 
-BUNDLE_FOLDER: Final = "bundle"
-"""Of a run's folder."""
 _LAST_LAYER: Final = ("classifier.weight", "classifier.bias")
 
 
@@ -53,7 +51,7 @@ class Start:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{folder}: holds no finished run ({error})") from error
-        classes = bundle.load(folder.resolve() / BUNDLE_FOLDER).info.classes
+        classes = bundle.load(folder.resolve()).info.classes
         return cls(checkpoint.without_prefix("best", tensors), ParentRun(run), classes=classes)
 
     def copy_into(self, network: Network, sample: Tensor, classes: ClassSet = BRAIN_TUMORS) -> None:

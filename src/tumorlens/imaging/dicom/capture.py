@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from tumorlens.imaging.dicom.derived import (
-    MANUFACTURER,
     RESEARCH,
     Algorithm,
     DicomObject,
@@ -45,7 +44,7 @@ def capture(
     with making("capture", source):
         sources = [prepared(header, source) for header in headers]
         first, pointed = sources[0], sources[shown[0]]
-        series_uid, instance_uid = identity("overlay", sources, algorithm)
+        identifiers = identity("overlay", SERIES_NUMBER, sources, algorithm)
         made = SCImage(
             pixel_array=_marked(png, text),
             photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
@@ -53,11 +52,6 @@ def capture(
             coordinate_system=hd.CoordinateSystemNames.PATIENT,
             patient_orientation=("L", "P"),  # asked for here, taken out below
             study_instance_uid=first.StudyInstanceUID,
-            series_instance_uid=series_uid,
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=instance_uid,
-            instance_number=1,
-            manufacturer=MANUFACTURER,
             patient_id=first.PatientID,
             patient_name=first.PatientName,
             patient_birth_date=first.PatientBirthDate,
@@ -68,8 +62,7 @@ def capture(
             study_time=first.StudyTime,
             referring_physician_name=first.ReferringPhysicianName,
             series_description=f"tumorlens overlay {RESEARCH}",
-            manufacturer_model_name=algorithm.name,
-            software_versions=algorithm.version,
+            **identifiers,
         )
         made.SpecificCharacterSet = first.SpecificCharacterSet
         made.copy_patient_and_study_information(first)

@@ -6,7 +6,7 @@ import io
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypedDict
 
 import msgspec
 from pydicom import dcmwrite
@@ -75,16 +75,38 @@ def uid_of(*parts: str) -> str:
     return f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"
 
 
-def identity(kind: str, sources: Sequence[Dataset], algorithm: Algorithm) -> tuple[str, str]:
-    """Series and SOP Instance UID of the ``kind`` of object made from ``sources``.
+class Identity(TypedDict):
+    """Which object it is and what wrote it, as highdicom's classes take it."""
 
-    They depend on the source instances and the model alone, so what is made twice is the same
+    series_instance_uid: str
+    series_number: int
+    sop_instance_uid: str
+    instance_number: int
+    manufacturer: str
+    manufacturer_model_name: str
+    software_versions: str
+
+
+def identity(
+    kind: str, series_number: int, sources: Sequence[Dataset], algorithm: Algorithm
+) -> Identity:
+    """That of the ``kind`` of object made from ``sources``.
+
+    UIDs depend on the source instances and the model alone, so what is made twice is the same
     object, which an archive keeps once.
     """
     first = sources[0]
     parts = [kind, algorithm.sha256, str(first.StudyInstanceUID), str(first.SeriesInstanceUID)]
     instances = sorted({str(source.SOPInstanceUID) for source in sources})
-    return uid_of("series", *parts), uid_of("instance", *parts, *instances)
+    return {
+        "series_instance_uid": uid_of("series", *parts),
+        "series_number": series_number,
+        "sop_instance_uid": uid_of("instance", *parts, *instances),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": algorithm.name,
+        "software_versions": algorithm.version,
+    }
 
 
 @contextmanager

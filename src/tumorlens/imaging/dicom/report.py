@@ -66,28 +66,21 @@ def report(
     with making("report", source):
         sources = _unique([prepared(header, source) for header in headers])
         shown = prepared(headers[said.shown[0]], source)
-        series_uid, instance_uid = identity(
-            "report" if of == "series" else f"{of} report", sources, algorithm
-        )
+        kind = "report" if of == "series" else f"{of} report"
+        identifiers = identity(kind, SERIES_NUMBER, sources, algorithm)
         content = sr.MeasurementReport(
             observation_context=_observer(algorithm),
             procedure_reported=coded.PROCEDURE,
-            imaging_measurements=[_group(shown, said, algorithm, instance_uid)],
+            imaging_measurements=[_group(shown, said, algorithm, identifiers["sop_instance_uid"])],
             title=codes.DCM.ImagingMeasurementReport,
         )
         made = sr.Comprehensive3DSR(
             evidence=sources,
             content=content[0],
-            series_instance_uid=series_uid,
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=instance_uid,
-            instance_number=1,
-            manufacturer=MANUFACTURER,
             is_complete=True,
             is_final=False,  # preliminary: no person has looked at it
             series_description=f"tumorlens {of} {RESEARCH}",
-            manufacturer_model_name=algorithm.name,
-            software_versions=algorithm.version,
+            **identifiers,
         )
         return finished(made)
 

@@ -13,7 +13,6 @@ from pydicom.sr.codedict import codes
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging.dicom import codes as coded
 from tumorlens.imaging.dicom.derived import (
-    MANUFACTURER,
     RESEARCH,
     Algorithm,
     DicomObject,
@@ -44,7 +43,7 @@ def segmentation(
     if mask.shape != (len(sources), sources[0].Rows, sources[0].Columns):
         raise CorruptInputError(f"{source}: no segmentation of pixels that are not square")
     with making("segmentation", source):
-        series_uid, instance_uid = identity("attention map", sources, algorithm)
+        identifiers = identity("attention map", SERIES_NUMBER, sources, algorithm)
         described = SegmentDescription(
             segment_number=1,
             segment_label=LABEL,
@@ -56,7 +55,7 @@ def segmentation(
                 family=codes.DCM.ArtificialIntelligence,
                 version=algorithm.version,
             ),
-            tracking_uid=uid_of("attention map", instance_uid),
+            tracking_uid=uid_of("attention map", identifiers["sop_instance_uid"]),
             tracking_id="tumorlens attention map",
             anatomic_regions=[coded.BRAIN],
         )
@@ -65,13 +64,7 @@ def segmentation(
             pixel_array=mask.astype(np.uint8),
             segmentation_type="BINARY",
             segment_descriptions=[described],
-            series_instance_uid=series_uid,
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=instance_uid,
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=algorithm.name,
-            software_versions=algorithm.version,
+            **identifiers,
             device_serial_number=algorithm.sha256[:16],
             content_label="ATTENTION_MAP",
             content_description=_DESCRIPTION,
