@@ -59,6 +59,32 @@ def test_a_folder_of_many_slices_is_told_apart_by_series(
     assert sorted(len(item.names) for item in series) == [2, 3]
 
 
+def test_folders_of_one_study_are_one_input(
+    tmp_path: Path, head: NDArray[np.uint8], write_series: Callable[..., list[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    place = tmp_path / "export"
+    for patient, study in (("a", "1.2.3"), ("b", "1.2.4")):
+        for name, series in (("flair", "8"), ("t1", "9")):
+            (place / patient / name).mkdir(parents=True)
+            slices = write_series(3, series=f"{study}.{series}", StudyInstanceUID=study)
+            for index, data in enumerate(slices):
+                (place / patient / name / f"{index}").write_bytes(data)
+        (place / patient / "scout.png").write_bytes(encode.png(head))
+    (place / "c").mkdir()
+    (place / "c" / "odd").write_bytes(bytes(128) + b"DICM")
+    studies = [item for item in found(place) if item.kind == "dicom"]
+    assert [(Path(item.path).name, len(item.names)) for item in studies] == [
+        ("a", 6),
+        ("b", 6),
+        ("c", 1),
+    ]
+    assert sum(item.kind == "file" for item in found(place)) == 2
+    monkeypatch.setattr(discovery, "_FEW_DICOM", 5)
+    apart = [item for item in found(place) if item.kind == "dicom"]
+    assert [len(item.names) for item in apart] == [3, 3, 3, 3, 1]
+
+
 def test_the_first_input_comes_before_the_last_is_looked_for(folder: Path) -> None:
     first = next(iter(Discovery(str(folder))))
     (folder / "series" / "0").unlink()

@@ -138,3 +138,24 @@ def test_the_study_goes_before_its_series(
     for part in parts:
         assert isinstance(part, VolumePrediction)
         assert sum(told(part).values()) == pytest.approx(1)
+
+
+def test_studies_whose_files_lie_between_each_other(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    for name, study, uid in (
+        ("a", "1.2", "7"),
+        ("b", "1.3", "7"),
+        ("c", "1.2", "8"),
+        ("d", "1.3", "8"),
+    ):
+        slices = write_series(4, series=f"{study}.{uid}", StudyInstanceUID=study)
+        for index, data in enumerate(slices):
+            (tmp_path / f"{name}{index}.dcm").write_bytes(data)
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs))
+    studies = [one for one in results if isinstance(one, StudyPrediction)]
+    assert [one.study_instance_uid for one in studies] == ["1.2", "1.3"]
+    assert [[one.series_instance_uid for one in study.members] for study in studies] == [
+        ["1.2.7", "1.2.8"],
+        ["1.3.7", "1.3.8"],
+    ]

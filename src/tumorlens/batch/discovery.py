@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.remote import is_remote, remote_items
@@ -18,10 +18,13 @@ from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
 from tumorlens.imaging.formats.registry import claims_picture
 
+if TYPE_CHECKING:
+    from tumorlens.imaging.dicom.header import Look
+
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")
 _FEW_DICOM: Final = 1000
-"""More DICOM files of one folder are grouped by their series first."""
+"""More DICOM files are not one item: those of one folder are grouped by their series first."""
 
 
 class Discovery:
@@ -63,15 +66,17 @@ class Discovery:
     def _folder(self, folder: str) -> Iterator[Item]:
         """Everything in it and below, without hidden files; linked folders stay out."""
         unread: list[OSError] = []
+        dicom = _Studies()
         for parent, folders, names in os.walk(folder, onerror=unread.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             paths = [str(Path(parent) / name) for name in sorted(names) if name[0] != "."]
-            yield from self._of_folder(parent, paths)
+            yield from self._of_folder(parent, paths, dicom)
+        yield from dicom.rest()
         for error in unread:
             reason = f"{error.filename}: cannot be opened ({error.strerror})"
             yield failure(str(error.filename), MissingInputError(reason))
 
-    def _of_folder(self, folder: str, paths: Sequence[str]) -> Iterator[Item]:
+    def _of_folder(self, folder: str, paths: Sequence[str], studies: "_Studies") -> Iterator[Item]:
         dicom: list[str] = []
         for path in paths:
             kind = kind_of(path)
@@ -81,7 +86,7 @@ class Discovery:
                 self.skipped += 1
             else:
                 yield _plain(path)
-        yield from _series_items(folder, dicom)
+        yield from studies.add(folder, dicom)
 
     def _file(self, path: str) -> Iterator[Item]:
         """A file that was named: whoever names it wants an answer."""
@@ -142,19 +147,55 @@ def _dicom(folder: str, paths: Sequence[str]) -> Item:
     return Item("dicom", folder, tuple(paths), sum(size for size, _ in sizes), newest)
 
 
-def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
-    """One item for a folder's DICOM files; where they are many, one for each series."""
-    if not paths:
-        return
-    if len(paths) <= _FEW_DICOM:
-        yield _dicom(folder, paths)
-        return
-    from tumorlens.imaging.series import series_of
+class _Studies:
+    """DICOM folders as items; those of one study, one after the other, are one item.
 
+    Exports have a folder for each series, and a study of several series gets an answer of its own.
+    """
+
+    def __init__(self) -> None:
+        self._study: str | None = None
+        self._folders: list[str] = []
+        self._paths: list[str] = []
+
+    def add(self, folder: str, paths: Sequence[str]) -> Iterator[Item]:
+        """The items that ``folder`` ends, and its own where its files are too many to wait."""
+        if not paths:
+            return
+        if len(paths) > _FEW_DICOM:
+            yield from self.rest()
+            yield from _series_items(folder, paths)
+            return
+        looked = _look_at(paths[0])
+        study = looked.study_uid if looked else None
+        fits = len(self._paths) + len(paths) <= _FEW_DICOM
+        if study is None or study != self._study or not fits:
+            yield from self.rest()
+        self._study = study
+        self._folders.append(folder)
+        self._paths += paths
+
+    def rest(self) -> Iterator[Item]:
+        """The item of the folders that still wait."""
+        if self._paths:
+            yield _dicom(os.path.commonpath(self._folders), self._paths)
+        self._study, self._folders, self._paths = None, [], []
+
+
+def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
+    """One item for each series of a folder of many DICOM files."""
     groups: dict[str, list[str]] = {}
     for path in paths:
-        groups.setdefault(series_of(path), []).append(path)
+        looked = _look_at(path)
+        groups.setdefault((looked and looked.series_uid) or path, []).append(path)
     yield from (_dicom(folder, members) for members in groups.values())
+
+
+def _look_at(path: str) -> "Look | None":
+    # Here, not above: whoever has no DICOM does without pydicom.
+    from tumorlens.imaging.series import look_at
+
+    return look_at(path)
 
 
 def _stamp(path: str) -> str:

@@ -15,7 +15,7 @@ from tumorlens.imaging.reader import missing
 
 if TYPE_CHECKING:
     from tumorlens.imaging.archive import Archive
-    from tumorlens.imaging.series import Grouped
+    from tumorlens.imaging.series import Grouped, Series
 
 _MAGIC: Final = frozenset("*?[")
 _ROOM: Final = 32 << 20
@@ -189,12 +189,12 @@ def _gathered(
     skipped: int,
     failed: Sequence[tuple[str, InputError]] = (),
 ) -> Found:
-    """Put pictures and series in the order of their paths."""
-    keyed: list[tuple[str, Input]] = [(one.path, one) for one in plain]
+    """Put pictures and series in the order of their paths, the series of a study together."""
+    keyed: list[tuple[tuple[str, ...], Input]] = [((one.path,), one) for one in plain]
     failures = list(failed)
     own = 0
     if grouped is not None:
-        keyed += [(series.first, series) for series in grouped.series]
+        keyed += _by_study(grouped.series)
         failures += grouped.failures
         skipped += grouped.skipped
         own = grouped.own
@@ -202,6 +202,16 @@ def _gathered(
     if not keyed and not failures:
         failures.append((where, MissingInputError(f"{where}: holds no picture")))
     return Found(tuple(one for _, one in keyed), skipped, own, tuple(failures))
+
+
+def _by_study(series: Sequence["Series"]) -> Iterator[tuple[tuple[str, ...], Input]]:
+    """Each series with what it is sorted by: the first file of its study, then its own."""
+    first: dict[str, str] = {}
+    for one in series:
+        study = one.facts.study_instance_uid or one.first
+        first[study] = min(first.get(study, one.first), one.first)
+    for one in series:
+        yield (first[one.facts.study_instance_uid or one.first], one.first), one
 
 
 def _files(folder: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import InputError, LimitExceededError, NotMRError
 from tumorlens.imaging.archive import Archive
-from tumorlens.imaging.dicom.header import Header, header_of, look
+from tumorlens.imaging.dicom.header import Header, Look, header_of, look
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
 from tumorlens.imaging.facts import AcquisitionFacts
@@ -79,13 +79,13 @@ class Grouped:
     """Reports and overlays that this package wrote, which the study got as an earlier answer."""
 
 
-def series_of(path: str) -> str:
-    """What the DICOM file at ``path`` says of its series; its own name where it says nothing."""
+def look_at(path: str) -> Look | None:
+    """Where the DICOM file at ``path`` belongs; None where it cannot be read."""
     try:
         with open_file(path) as stream:
-            return look(parse(stream, path, pixels=False), path).series_uid or path
+            return look(parse(stream, path, pixels=False), path)
     except InputError:
-        return path
+        return None
 
 
 def group_files(paths: Sequence[str]) -> Grouped:

@@ -68,12 +68,21 @@ class Look(msgspec.Struct, frozen=True):
     """Whether it is an answer that this package wrote (``derived.is_own``)."""
     is_image: bool
     series_uid: str | None
+    study_uid: str | None
 
 
 def look(dataset: Dataset, source: str) -> Look:
-    """See whether it is ours or an image, and of which series; raise ``CorruptInputError``."""
+    """See whether it is ours or an image, of which series and study.
+
+    Raises ``CorruptInputError``.
+    """
     with decoding(source, "DICOM"):  # pydicom converts values when they are asked for
-        return Look(is_own(dataset), is_image(dataset), text(dataset, "SeriesInstanceUID"))
+        return Look(
+            is_own(dataset),
+            is_image(dataset),
+            text(dataset, "SeriesInstanceUID"),
+            text(dataset, "StudyInstanceUID"),
+        )
 
 
 def header_of(dataset: Dataset, source: str, path: str, member: str | None = None) -> Header:
