@@ -150,7 +150,7 @@ def _measured(own: OwnData, place: Path, threads: int) -> dict[str, Any]:
     report = json.loads((place / "run" / "report" / "evaluation.json").read_text(encoding="utf-8"))
     return {
         "name": own.name,
-        "classes": [entry["name"] for entry in report["classes"]],
+        "classes": report["classes"],
         "images": report["n"],
         "patients": report["n_groups"],
         "folds": own.folds,
