@@ -10,9 +10,9 @@ The start is the `default` of that commit, which no image of `more` trained. The
 until they have about 100 images; a fifth of these validates, all other patients test. The same
 images train the recipe `finetune` from the start, and the recipe `default` from random weights,
 with as small batches and twice the epochs. Written is experiments/records/fine-tuning.json: on the
-test patients of all draws, the balanced accuracy of glioma against no tumour where an answer of any
-other class is wrong, the AUROC of tumour against none, and paired differences; the intervals
-are over patients. Run again, it goes on with what is missing.
+test patients of all draws, the balanced accuracy of tumour against none, whatever the kind, its
+AUROC, and paired differences; the intervals are over patients. Run again, it goes on with what is
+missing.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow
 from tumorlens.evaluation.evaluator import score
 from tumorlens.evaluation.resampling import bootstrap, rounded
 from tumorlens.inference.classifier import Classifier
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX
+from tumorlens.labels import NO_TUMOR
 from tumorlens.training.data import TrainingData
 from tumorlens.training.progress import EpochBar
 from tumorlens.training.provenance import RUN_FILE
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, required=True, help="bundle to start from")
     parser.add_argument("--source", default="tcga_gbm_skull")
     parser.add_argument("--images", type=int, default=100, help="that train and validate")
-    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--arm", dest="arms", choices=ARMS, action="append")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
@@ -102,8 +102,8 @@ def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[
 
 def _answers(
     options: argparse.Namespace, place: Path, manifest: Manifest, split: Split, arm: str
-) -> list[list[float]]:
-    """Probabilities of one network for each test image, trained before where that is its arm."""
+) -> list[float]:
+    """Probability of a tumour for each test image; trains the network where that is its arm."""
     finished = place / f"{arm}.json"
     if not finished.exists():
         folder = (
@@ -111,10 +111,13 @@ def _answers(
         )
         parts = split.parts(manifest)
         tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
-        table = score(Classifier(bundle.load(str(folder)), answer_all=True), manifest, tested)
-        finished.write_text(json.dumps(table.round(6).tolist()), encoding="utf-8")
-    found: list[list[float]] = json.loads(finished.read_text("utf-8"))
-    return found
+        classifier = Classifier(bundle.load(str(folder)), answer_all=True)
+        # A network that was trained on the source has its two classes, the start has four.
+        none = classifier.model.class_set.names.index(NO_TUMOR)
+        found = 1.0 - score(classifier, manifest, tested)[:, none]
+        finished.write_text(json.dumps(found.round(6).tolist()), encoding="utf-8")
+    kept: list[float] = json.loads(finished.read_text("utf-8"))
+    return kept
 
 
 def _trained(
@@ -155,19 +158,19 @@ def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
 def summarize(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Figures of each network and of what fine-tuning adds, with intervals over patients."""
     arms = [arm for arm in ARMS if arm in answers[0]]
-    probabilities = {arm: np.array([row[arm] for row in answers]) for arm in arms}
-    labels = np.array([CLASSES.index(row["label"]) for row in answers])
+    tumor = {arm: np.array([row[arm] for row in answers]) for arm in arms}
+    healthy = np.array([row["label"] == NO_TUMOR for row in answers])
     groups = [str(row["patient"]) for row in answers]
 
-    rivals = [arm for arm in arms if arm != FINE_TUNED and FINE_TUNED in arms]
+    others = [arm for arm in arms if arm != FINE_TUNED and FINE_TUNED in arms]
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        own = {arm: figures(labels, probabilities[arm], weights) for arm in arms}
-        gains = [own[FINE_TUNED] - own[rival] for rival in rivals]
+        own = {arm: figures(healthy, tumor[arm], weights) for arm in arms}
+        gains = [own[FINE_TUNED] - own[other] for other in others]
         return np.concatenate([*own.values(), *gains], axis=1)
 
     found = iter(bootstrap(statistic, groups))
-    names = (*arms, *(f"{FINE_TUNED} minus {rival}" for rival in rivals))
+    names = (*arms, *(f"{FINE_TUNED} minus {other}" for other in others))
     return {
         "test_images": len(answers),
         "test_patients": len(set(groups)),
@@ -176,18 +179,19 @@ def summarize(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def figures(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], weights: NDArray[np.float64]
+    healthy: NDArray[np.bool_], tumor: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(B, 2) of ``FIGURES``, for weights (B, N); NaN where a resample lacks a class."""
-    right = probabilities.argmax(axis=1) == labels
-    healthy = labels == NO_TUMOR_INDEX
-    tumor = 1 - probabilities[:, CLASSES.index(NO_TUMOR)]
+    """(B, 2) of ``FIGURES``, for probabilities (N,) and weights (B, N).
+
+    NaN where a resample lacks a class.
+    """
+    correct = (tumor <= 0.5) == healthy
     rows = []
     for weight in weights:
         if not weight[healthy].any() or not weight[~healthy].any():
             rows.append([np.nan, np.nan])
             continue
-        recalls = [np.average(right[some], weights=weight[some]) for some in (healthy, ~healthy)]
+        recalls = [np.average(correct[some], weights=weight[some]) for some in (healthy, ~healthy)]
         rows.append([np.mean(recalls), roc_auc_score(~healthy, tumor, sample_weight=weight)])
     return np.array(rows, dtype=np.float64)
 

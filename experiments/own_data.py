@@ -17,6 +17,7 @@ and how long the three commands took.
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,8 @@ from tumorlens.evaluation.training_overlap import group_of
 _OUTPUT: Final = Path("experiments/records/own_data.json")
 _OVERRIDES: Final = ("preprocess.image_size=96", "distillation_weight=0", "extra_share=0")
 """The recipe `default` at a small size, without teachers and further images."""
+_OF_A_PATIENT: Final = 6
+"""At most as many images of a patient in each class: many patients, not many slices."""
 _SEQUENCES: Final = ("T1", "T1CE", "FLAIR")
 
 
@@ -75,9 +78,9 @@ def kind_and_sequence(record: Record) -> str | None:
 
 
 DATA_SETS: Final = (
-    OwnData("two classes, yes and no", ("more",), yes_or_no, 600, folds=3, epochs=24),
-    OwnData("three tumours", ("nickparvar",), kind_of_cheng, 400, folds=3, epochs=24),
-    OwnData("six classes", ("more",), kind_and_sequence, 250, folds=3, epochs=24),
+    OwnData("two classes, yes and no", ("more",), yes_or_no, 600, folds=3, epochs=48),
+    OwnData("three tumours", ("nickparvar",), kind_of_cheng, 400, folds=3, epochs=48),
+    OwnData("six classes", ("more",), kind_and_sequence, 250, folds=3, epochs=48),
 )
 
 
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def chosen(own: OwnData, manifests: Sequence[Manifest]) -> Iterator[tuple[str, str, Path]]:
-    """Class, patient and file of what takes part: whole patients, drawn at random."""
+    """Class, patient and file of what takes part: patients in random order, a few images each."""
     by_class: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for manifest in manifests:
         for record in manifest:
@@ -113,10 +116,12 @@ def chosen(own: OwnData, manifests: Sequence[Manifest]) -> Iterator[tuple[str, s
         names = np.random.default_rng(0).permutation(sorted(patients))
         count = 0
         for patient in names:
-            if count + len(patients[patient]) > own.images:
-                continue
-            count += len(patients[patient])
-            yield from ((label, str(patient), path) for path in patients[patient])
+            paths = patients[patient]
+            kept = paths[:: math.ceil(len(paths) / _OF_A_PATIENT)]
+            count += len(kept)
+            if count > own.images:
+                break
+            yield from ((label, str(patient), path) for path in kept)
 
 
 def _copy(own: OwnData, manifests: Sequence[Manifest], folder: Path) -> None:

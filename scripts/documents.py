@@ -29,6 +29,7 @@ BLOCKS: Final = {
     ROOT / "docs" / "evaluate.md": ("points",),
     ROOT / "docs" / "limits.md": ("memory",),
     ROOT / "docs" / "site.md": ("cases",),
+    ROOT / "docs" / "train.md": ("fine-tuning", "own-data"),
 }
 
 

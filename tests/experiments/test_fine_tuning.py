@@ -25,18 +25,18 @@ def test_patients_learn_or_test() -> None:
 
 
 def test_figures_are_of_the_weighted_images() -> None:
-    labels = np.array([0, 0, 2, 2])
-    probabilities = np.array([[0.9, 0, 0.1, 0], [0.2, 0, 0.8, 0], [0, 0, 1, 0], [0, 0.6, 0.4, 0]])
-    even, first, healthy = figures(
-        labels, probabilities, np.array([[1.0, 1, 1, 1], [2, 0, 1, 0], [0, 0, 1, 1]])
+    healthy = np.array([False, False, True, True])
+    tumor = np.array([0.9, 0.2, 0.0, 0.6])
+    even, first, none = figures(
+        healthy, tumor, np.array([[1.0, 1, 1, 1], [2, 0, 1, 0], [0, 0, 1, 1]])
     )
     assert even.tolist() == [0.5, 0.75]
     assert first.tolist() == [1.0, 1.0]
-    assert np.isnan(healthy).all()
+    assert np.isnan(none).all()
 
 
 def test_differences_are_paired() -> None:
-    sure, unsure = [0.9, 0.0, 0.1, 0.0], [0.1, 0.0, 0.9, 0.0]
+    sure, unsure = 0.9, 0.1
     answers = [
         {
             "patient": f"P{k // 2}",
@@ -49,7 +49,7 @@ def test_differences_are_paired() -> None:
     ]
     found = summarize(answers)
     assert (found["test_images"], found["test_patients"]) == (40, 20)
-    for rival in ("unchanged", "from-scratch"):
-        gained = found["figures"][f"fine-tuned minus {rival}"]["balanced_accuracy"]
+    for other in ("unchanged", "from-scratch"):
+        gained = found["figures"][f"fine-tuned minus {other}"]["balanced_accuracy"]
         assert gained["value"] == pytest.approx(0.5)
         assert gained["low"] == pytest.approx(0.5)

@@ -12,16 +12,16 @@ def record(name: str, label: str, source: str, patient: str, sequence: str = "")
     return Record(name, label, "", name, "", 1, 1, "L", patient, source, patient, sequence=sequence)
 
 
-def test_whole_patients_up_to_the_limit() -> None:
+def test_a_few_images_of_each_patient_up_to_the_limit() -> None:
     records = [
         record(f"{p}-{k}.png", "glioma", "tcga_lgg_110", f"P{p}")
         for p in range(9)
-        for k in range(4)
+        for k in range(9)
     ]
     own = OwnData("few", ("more",), yes_or_no, images=10, folds=2, epochs=1)
     rows = list(chosen(own, [Manifest(tuple(records), Path("images"))]))
-    assert set(Counter(patient for _, patient, _ in rows).values()) == {4}
-    assert len(rows) == 8
+    assert set(Counter(patient for _, patient, _ in rows).values()) == {5}
+    assert len(rows) == 10
     assert {label for label, _, _ in rows} == {"yes"}
     assert {path.parent.name for _, _, path in rows} == {"images"}
 
