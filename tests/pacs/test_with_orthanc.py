@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from pydicom import dcmread
 from tests.pacs.machines import Authority, Node, Orthanc, free_port, until
+from tests.phantom_series import phantom_series
 
 from tumorlens.cli.pacs import command
 
@@ -53,6 +54,23 @@ def test_a_forwarded_study_comes_back_as_report_and_overlay(
     assert "delivered" in said
     secret = ("Nobody", "ID7", "1.2.3", str(report.SOPInstanceUID))
     assert not [word for word in secret if word in said]
+
+
+def test_the_attention_map_of_a_tumour_comes_back_where_it_is_asked_for(
+    orthanc: Any, node_port: int, start_node: Any, write_dicom: Callable[..., bytes]
+) -> None:
+    options = ("--segmentation", "--bundle", "phantom")
+    node = start_node(f"ORTHANC@127.0.0.1:{orthanc.dicom}", node_port, *options)
+    series = phantom_series(write_dicom, "glioma")
+    _put(orthanc, series)
+    orthanc.forward_all()
+    orthanc.wait_for("SEG", 1)
+    (found,) = (dcmread(io.BytesIO(data)) for data in orthanc.files("SEG"))
+    images = {dcmread(io.BytesIO(data)).SOPInstanceUID for data in series}
+    (referred,) = found.ReferencedSeriesSequence
+    assert {one.ReferencedSOPInstanceUID for one in referred.ReferencedInstanceSequence} <= images
+    assert node.stop() == 0
+    assert (len(orthanc.instances("SR")), len(orthanc.instances("OT"))) == (1, 1)
 
 
 def test_killed_in_the_middle_every_study_is_answered_once(

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
+from tests.phantom_series import SPACING, phantom_series
 
 from tumorlens.cli.attention_files import writer
 from tumorlens.demo.phantoms import Patient
@@ -22,8 +23,6 @@ from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.attention_map import attention_mask
 
-SPACING = 6.0
-
 
 @pytest.fixture(scope="module")
 def knows_phantoms() -> Classifier:
@@ -31,15 +30,7 @@ def knows_phantoms() -> Classifier:
 
 
 def head(write_dicom: Callable[..., bytes], folder: Path, label: str) -> MedicalImage:
-    rng = np.random.default_rng([3, 0])
-    patient = Patient.draw(rng, label)
-    for index, z in enumerate(np.linspace(-0.35, 0.35, 8)):
-        data = write_dicom(
-            patient.slice(rng, float(z)).pixels.astype(np.uint16), SeriesInstanceUID="1.2.9",
-            SOPInstanceUID=f"1.2.9.{index}", ImagePositionPatient=[-90, -100, SPACING * index],
-            FrameOfReferenceUID="1.2.8", PixelSpacing=[1.0, 1.0], InstanceNumber=index + 1,
-            SliceThickness=SPACING,
-        )  # fmt: skip
+    for index, data in enumerate(phantom_series(write_dicom, label)):
         (folder / f"{index}.dcm").write_bytes(data)
     (image,) = read_study(folder).images
     return image

@@ -55,6 +55,8 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
                      help="Of this node."),
         click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
                      help="Bundle, by name or folder."),
+        click.option("--segmentation", is_flag=True,
+                     help="Send the attention map of each tumour too, as DICOM Segmentation."),
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
                      help="Threads of one forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
@@ -179,7 +181,7 @@ def _prepared(
     *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
     quota_gib: float | None, study_seconds: float, study_gib: float, audit_log: Path | None,
     tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, web_ca: Path | None,
-    quiet_s: float,
+    quiet_s: float, segmentation: bool,
 ) -> Iterator[_Ready]:  # fmt: skip
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise MissingExtraError("tumorlens pacs", "pacs")
@@ -205,7 +207,9 @@ def _prepared(
         closing.enter_context(claim(spool))
         journal = pacs_queue.open_journal(audit_log or folder / pacs_queue.AUDIT_FILE, rotate=True)
         closing.callback(journal.close)
-        answerer = IsolatedAnswerer(bundle, threads, study_seconds, int(study_gib * _GIB))
+        answerer = IsolatedAnswerer(
+            bundle, threads, study_seconds, int(study_gib * _GIB), segmentation=segmentation
+        )
         closing.callback(answerer.close)
         worker = Worker(
             spool, None, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, answerer=answerer,

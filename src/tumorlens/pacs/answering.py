@@ -11,10 +11,11 @@ from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import Study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.volume import answer_image
+from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.pool import Pool, PoolSettings
 from tumorlens.isolation.worker import Handler
+from tumorlens.reporting.attention_map import as_dicom, attention_mask
 from tumorlens.reporting.dicom_answer import (
     dicom_answer,
     dicom_study_answer,
@@ -46,17 +47,20 @@ class StudyAnswer(NamedTuple):
     """Sentences without data of the patient."""
 
 
-def answer_study(classifier: Classifier | None, study: Study, folder: Path) -> StudyAnswer:
+def answer_study(
+    classifier: Classifier | None, study: Study, folder: Path, *, segmentation: bool = False
+) -> StudyAnswer:
     """Answer each series of ``study``, which was read from ``folder``.
 
-    Where none can be used, the answer is one report that says why.
+    Where none can be used, the answer is one report that says why. With ``segmentation`` the
+    attention map of each reported tumour is among the objects.
     """
     answer = StudyAnswer([], [f"not used: {error.kind}" for _, error in study.failures])
     kinds = [error.kind for _, error in study.failures]
     if study.own:
         answer.notes.append(f"passed over {study.own} objects that tumorlens wrote")
     if classifier is not None:
-        made = _answers(classifier, study, folder.name, answer.notes, kinds)
+        made = _answers(classifier, study, folder.name, answer.notes, kinds, segmentation)
         answer.objects.extend((one.sop_instance_uid, one.sop_class_uid, one.data) for one in made)
     if not answer.objects:
         _say_why_not(classifier, folder, kinds, answer)
@@ -64,8 +68,9 @@ def answer_study(classifier: Classifier | None, study: Study, folder: Path) -> S
 
 
 def _answers(
-    classifier: Classifier, study: Study, name: str, notes: list[str], kinds: list[str]
-) -> Iterator[DicomObject]:
+    classifier: Classifier, study: Study, name: str, notes: list[str], kinds: list[str],
+    segmentation: bool,
+) -> Iterator[DicomObject]:  # fmt: skip
     """The report of the study, where it has several series, and the objects of each series."""
     images, answers = [], []
     objects: list[DicomObject] = []
@@ -75,6 +80,8 @@ def _answers(
         try:
             answered = answer_image(classifier, image)
             objects += dicom_answer(answered)
+            if segmentation:
+                objects += _attention_map(answered, notes)
         except InputError as error:
             notes.append(f"a series is not answered: {error.kind}")
             kinds.append(error.kind)
@@ -85,6 +92,18 @@ def _answers(
     if together is not None:
         yield dicom_study_answer(together, images, answers)
     yield from objects
+
+
+def _attention_map(answered: Answered, notes: list[str]) -> list[DicomObject]:
+    """That of a reported tumour; a note instead where a segmentation cannot refer to the files."""
+    mask = attention_mask(answered)
+    if mask is None:
+        return []
+    try:
+        return [as_dicom(mask, answered.image, answered.answer)]
+    except InputError as error:
+        notes.append(f"no segmentation of a series: {error.kind}")
+        return []
 
 
 def _say_why_not(
@@ -114,13 +133,14 @@ class IsolatedAnswerer:
 
     def __init__(
         self, bundle: str, threads: int, seconds: float, memory_bytes: int,
-        service: str = f"{__name__}:make",
+        service: str = f"{__name__}:make", *, segmentation: bool = False,
     ) -> None:  # fmt: skip
         """A study may take ``seconds``, and half a second more for each file and MiB.
 
-        Starts the process; raises ``WorkerStartError``.
+        ``segmentation`` is that of ``answer_study``. Starts the process; raises
+        ``WorkerStartError``.
         """
-        options = Message({"bundle": bundle, "threads": threads})
+        options = Message({"bundle": bundle, "threads": threads, "segmentation": segmentation})
         settings = PoolSettings(quick=1, slow=0, spare=0, memory_bytes=memory_bytes)
         self._seconds = seconds
         self._pool = Pool(service, options, settings)
@@ -166,7 +186,9 @@ def make(options: Message) -> Handler:
 
     def handle(request: Message) -> Iterator[Message]:
         folder = Path(request.content["folder"])
-        answer = answer_study(classifier, read_study(folder), folder)
+        answer = answer_study(
+            classifier, read_study(folder), folder, segmentation=content["segmentation"]
+        )
         for note in answer.notes:
             yield Message({"note": note})
         for uid, sop_class, data in answer.objects:
