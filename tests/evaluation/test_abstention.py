@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.evaluation.abstention import (
     LEAST,
-    MAX_THRESHOLD,
     Targets,
     fit_rule,
     fit_thresholds,
     outcome,
     stricter,
 )
+from tumorlens.evaluation.thresholds import MAX_THRESHOLD
 from tumorlens.labels import CLASSES, TUMOR_INDICES
 
 Floats = NDArray[np.float64]

@@ -1,5 +1,7 @@
 """Fitting a bundle to few local cases."""
 
+import re
+
 import msgspec
 import numpy as np
 import pytest
@@ -83,6 +85,27 @@ def test_ten_patients_promise_no_sets_and_lower_no_threshold() -> None:
     assert np.log(moved / (1 - moved)) == pytest.approx(np.log(0.7 / 0.3) * ratio)
     assert fit.decision.by_sequence["T1"].tumor_threshold > moved
     assert fit_site(INFO, some, coverage=0.9).prediction_sets is not None
+
+
+def test_an_error_rate_that_no_threshold_keeps_is_not_promised() -> None:
+    some = cases(120, favour=12.0)
+    certain = some.logits.copy()
+    tumours = np.flatnonzero(~some.correct[:, 2])
+    missed = tumours[:: len(tumours) // 12]
+    certain[missed] = 40.0 * np.eye(4)[2]
+    fit = fit_site(INFO, LabelledCases(certain, some.correct, some.groups))
+    assert fit.decision.notumor_threshold >= 0.99
+    (line,) = [line for line in fit.kept if line.startswith("threshold for no tumour")]
+    assert re.search(r"at no threshold up to 0\.99 do these \d+ patients show .* of 5%", line)
+    assert not any(line.startswith("threshold for no tumour") for line in fit.fitted)
+
+
+def test_thresholds_for_whole_heads_are_rescaled_and_not_called_fitted() -> None:
+    whole = {"axial": DecisionRule(notumor_threshold=0.8)}
+    fit = fit_site(msgspec.structs.replace(INFO, volume_decisions=whole), cases(240))
+    assert "the parent's, rescaled to the temperature and not fitted" in fit.kept[-1]
+    moved = fit.applied(msgspec.structs.replace(INFO, volume_decisions=whole))
+    assert 0.5 < moved.volume_decisions["axial"].notumor_threshold < 0.8
 
 
 def test_what_is_not_called_no_tumour_is_not_a_tumour_for_that() -> None:

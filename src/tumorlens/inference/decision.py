@@ -63,10 +63,7 @@ def decisions(
     probabilities: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet = BRAIN_TUMORS
 ) -> Decisions:
     """Decide on each row of probabilities (N, C)."""
-    places = np.asarray(classes.kinds)
-    kinds = probabilities[:, places]
-    kind = places[kinds.argmax(axis=1)]
-    share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
+    kind, share = kind_shares(probabilities, classes)
     is_none, is_finding = _presence(probabilities, thresholds, classes)
     named = is_finding & (share >= thresholds.kind_threshold)
     if classes.no_finding_index is None:
@@ -75,6 +72,16 @@ def decisions(
     none = -1 if classes.no_finding_index is None else classes.no_finding_index
     label = np.where(is_none, none, np.where(named, kind, -1)).astype(np.int64)
     return Decisions(presence, label)
+
+
+def kind_shares(
+    probabilities: NDArray[np.float64], classes: ClassSet = BRAIN_TUMORS
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(N,) twice: the likeliest kind of each row (N, C), and its share given a finding."""
+    places = np.asarray(classes.kinds, dtype=np.int64)
+    kinds = probabilities[:, places]
+    share: NDArray[np.float64] = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
+    return places[kinds.argmax(axis=1)], share
 
 
 def _presence(
