@@ -82,10 +82,16 @@ def command(
     from tumorlens import bundle
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
+    from tumorlens.errors import BundleError
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
     from tumorlens.training.calibration import HeldOutSource, ValidationSet
 
+    if bundle_name in bundle.SHIPPED:
+        raise BundleError(
+            f"{bundle_name} is bundled with tumorlens, and calibration after training would change "
+            f"it; name a new bundle with --output, or your own folder (./{bundle_name})"
+        )
     bundle_folder = bundle.locate(bundle_name).resolve()
     made = bundle.load(bundle_folder)
     done, found = calibration.calibrate(
