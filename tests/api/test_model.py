@@ -160,6 +160,15 @@ def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, picture: Pat
     assert told == [(1, 2), (2, 2)]
 
 
+def test_iterate_tells_each_count_once(model: tumorlens.Model, study: Path, picture: Path) -> None:
+    (study / "no-image.png").write_bytes(b"no image")
+    told: list[tuple[int, int]] = []
+    answers = list(model.iterate([study, picture], progress=lambda *now: told.append(now)))
+    assert sum(isinstance(one.result, StudyPrediction) for one in answers) == 1
+    assert told == [(k, 4) for k in range(1, 5)]
+    assert len(answers) == 5
+
+
 def test_iterate_writes_a_line(
     model: tumorlens.Model, picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

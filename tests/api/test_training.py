@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 import tumorlens
+from tumorlens.config import Device
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo.phantoms import write_phantoms
-from tumorlens.errors import CheckpointError, LeakError, MissingExtraError, SplitError
+from tumorlens.errors import CheckpointError, LeakError, MissingExtraError, RecipeError, SplitError
+from tumorlens.inference import session
 from tumorlens.labels import CLASSES
 
 
@@ -41,6 +43,30 @@ def test_evaluate(phantoms: Path, tmp_path: Path) -> None:
     assert (tmp_path / "index.html").is_file()
     with pytest.raises(SplitError):
         tumorlens.evaluate("phantom", phantoms, split, part="nothing")
+
+
+def test_evaluate_keeps_device_and_threads(phantoms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tumorlens.load("phantom", threads=1, device="auto")
+    opened: list[tuple[int | None, str]] = []
+
+    def record(
+        model: bytes, name: str, threads: int | None, device: Device
+    ) -> session.onnxruntime.InferenceSession:
+        opened.append((threads, device))
+        return open_graph(model, name, threads, device)
+
+    open_graph = session.open_graph
+    monkeypatch.setattr(session, "open_graph", record)
+    split = tumorlens.split(phantoms, near_duplicates=False)
+    tumorlens.evaluate(model, phantoms, split, resamples=100, controls=False)
+    assert opened == [(1, "auto")]
+
+
+def test_teachers_are_no_model(phantoms: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the train extra")
+    with pytest.raises(RecipeError, match=r"teachers .* train them with `tumorlens train`"):
+        tumorlens.train(phantoms, out=tmp_path / "run", recipe="teacher")
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_from_a_folder(phantoms: Path, tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tumorlens import bundle
-from tumorlens.bundle import ConformalThresholds
+from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.cli.evaluate import command
+from tumorlens.config import Device
 from tumorlens.datasets import protocols, splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
 from tumorlens.demo import phantoms
 from tumorlens.errors import BundleError, EvaluationError, SplitError
 from tumorlens.evaluation import metrics
+from tumorlens.inference.session import Session
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 Run = Callable[..., Result]
@@ -265,11 +267,20 @@ def test_an_external_set(run: Run, box: Path, tmp_path: Path) -> None:
     assert invoke(one, "--data", str(other), *words).exit_code == 2
 
 
-def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
+def test_probes_and_corruptions(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+    begin = Session.__init__
+
+    def opened(self: Session, bundle: Bundle, threads: int | None, device: Device) -> None:
+        devices.append(device)
+        begin(self, bundle, threads, device)
+
+    monkeypatch.setattr(Session, "__init__", opened)
     further = ["--probes", "--corruptions", "--corruption-images", "4"]
     further += ["--probe-with", "manifest.csv", "folder.csv"]
     result = run("./on-phantom", "phantom.csv", tmp_path, *further, "--reference", "./on-folder")
     assert result.exit_code == 0, result.output
+    assert devices == ["auto", "auto"]
     found = read(tmp_path)
     assert set(found["probes"]) == {"frame", "background", "erased", "pasted", "source"}
     assert "--probes --probe-with manifest.csv folder.csv --corruptions" in found["command"]

@@ -144,7 +144,7 @@ class Classifier:
             sha256=bundle.sha256,
             classes=None if self.classes == BRAIN_TUMORS else self.classes,
         )
-        self._threads = threads
+        self._threads, self._device = threads, device
         self._session = Session(bundle, threads, device)
         self._answer_all = answer_all
         self._gate = None if answer_all else gate.of_bundle(bundle, threads, device)
@@ -160,6 +160,10 @@ class Classifier:
     ) -> Self:
         """Of a bundled network or a bundle folder; raise ``BundleError``, ``DeviceError``."""
         return cls(bundles.load(name_or_path), threads, answer_all=answer_all, device=device)
+
+    def answering_all(self) -> Self:
+        """The same network on the same device, with every picture classified: to measure it."""
+        return type(self)(self.bundle, self._threads, answer_all=True, device=self._device)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""
