@@ -183,6 +183,8 @@ def _sets(found: "Sets", style: str) -> "Table":
             f"{100 * low:.1f} to {100 * high:.1f}", f"{one.size.value:.2f}",
             f"{one.singletons.value:.1%}",
         )  # fmt: skip
+    if found.without:
+        table.caption = f"{found.without} further images were held back and come without a set"
     return table
 
 

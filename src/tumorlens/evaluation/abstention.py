@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.evaluation.thresholds import within_count, within_share
-from tumorlens.inference.decision import Decisions, decisions, kind_shares
+from tumorlens.inference.decision import Decisions, kind_shares
 from tumorlens.labels import BRAIN_TUMORS, SEQUENCES, ClassSet
 
 Floats = NDArray[np.float64]
@@ -138,13 +138,6 @@ def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
         notumor_threshold=max(one.notumor_threshold, other.notumor_threshold),
         kind_threshold=max(one.kind_threshold, other.kind_threshold),
     )
-
-
-def outcome(
-    probabilities: Floats, correct: Bools, rule: Thresholds, classes: ClassSet = BRAIN_TUMORS
-) -> AbstentionOutcome:
-    """What ``rule`` does to these images; arguments as of ``fit_thresholds``."""
-    return outcome_of(decisions(probabilities, rule, classes), correct, classes)
 
 
 def outcome_of(

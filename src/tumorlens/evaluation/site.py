@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -14,7 +15,8 @@ from tumorlens.errors import DatasetError, EvaluationError, InputError
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.drift import Observed, Shift
-from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix
+from tumorlens.evaluation.labelled_cases import LabelledCases, require_known
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import SiteFit, fit_site
 from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
 from tumorlens.evaluation.training_images import SEEN_IMAGES, TrainingImages
@@ -22,7 +24,11 @@ from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.gate import of_bundle
+from tumorlens.inference.sequence import known_sequence, predicted_sequence
+from tumorlens.labels import UNANSWERABLE
 from tumorlens.progress import Progress
+
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class LocalCases:
     """Further pictures that the gate rejects: no answer would be given, so they take no part."""
     no_class: int
     """Further pictures of a disease that is none of the classes."""
+    sequences: tuple[str | None, ...]
+    """The sequence of each picture, where network or header say it."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -76,8 +84,8 @@ def read_cases(
     Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
     read, and where no picture is left that a class could be right for.
     """
-    correct = correct_matrix([r.label for r in records], classifier.bundle.info.classes)
-    usable = [r for r, row in zip(records, correct, strict=True) if row.any()]
+    require_known([r.label for r in records], classifier.bundle.info.classes)
+    usable = [r for r in records if r.label not in UNANSWERABLE]
     prepared: list[PreparedImage] = []
     for done, record in enumerate(usable, start=1):
         try:
@@ -100,10 +108,11 @@ def read_cases(
         )
     observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
     return LocalCases(
-        tuple(record for record, inside in zip(usable, kept, strict=True) if inside),
+        _chosen(usable, kept),
         observed.where(kept),
         int((~kept).sum()),
         len(records) - len(usable),
+        _chosen(_sequences(observed, prepared), kept),
     )
 
 
@@ -142,7 +151,10 @@ def calibrate_to_site(
     """
     labels = [record.label for record in cases.records]
     labelled = LabelledCases(
-        cases.observed.logits, correct_matrix(labels, parent.info.classes), cases.groups
+        cases.observed.logits,
+        correct_of(labels, parent.info.classes),
+        cases.groups,
+        cases.sequences,
     )
     fit = fit_site(parent.info, labelled, coverage)
     site = SiteCalibration(
@@ -192,6 +204,18 @@ def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
 def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
     counted = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
     return dict(sorted(counted.items()))
+
+
+def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[str | None]:
+    """The sequence of each picture as an answer would rely on it."""
+    rows = observed.sequence_logits
+    predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
+    stated = [one.stated_sequence for one in prepared]
+    return [known_sequence(p, s) for p, s in zip(predicted, stated, strict=True)]
+
+
+def _chosen(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
+    return tuple(value for value, inside in zip(values, member, strict=True) if inside)
 
 
 def _gate_scores(bundle: Bundle, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:

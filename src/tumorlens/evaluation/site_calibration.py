@@ -21,7 +21,7 @@ from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.labelled_cases import LabelledCases, require_useful
 from tumorlens.evaluation.small_samples import Controlled, controlled_error, controlled_threshold
 from tumorlens.evaluation.thresholds import MAX_THRESHOLD
-from tumorlens.inference.decision import decisions, kind_shares
+from tumorlens.inference.decision import decisions_by_sequence, kind_shares
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
 from tumorlens.labels import ClassSet
@@ -84,7 +84,7 @@ def fit_site(
     temperature = _temperature(info.temperature, cases, fitted, kept)
     probabilities = softmax(cases.logits, temperature)
     rule = _rule(info, cases, probabilities, temperature, targets, fitted, kept)
-    decided = decisions(probabilities, rule, info.classes).names
+    decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
     if info.volume_decisions:
         kept.append(
