@@ -59,8 +59,8 @@ def train(
     config = _config(recipe, settings or {}, epochs, seed)
     if config.cross_fit > 1:
         raise RecipeError(
-            f"recipe {recipe} trains {config.cross_fit} teachers (`cross_fit`), and none of them is "
-            "the model to return; train them with `tumorlens train`"
+            f"recipe {recipe} trains {config.cross_fit} teachers (`cross_fit`), and none of them "
+            "is the model to return; train them with `tumorlens train`"
         )
     prepare_folder(folder, resume)
     manifest = manifest_of(data, folder, group_from=group_from)
