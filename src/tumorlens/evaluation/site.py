@@ -23,7 +23,6 @@ from tumorlens.evaluation.training_images import SEEN_IMAGES, TrainingImages
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
-from tumorlens.inference.gate import of_bundle
 from tumorlens.inference.sequence import known_sequence, predicted_sequence
 from tumorlens.labels import UNANSWERABLE
 from tumorlens.progress import Progress
@@ -96,11 +95,8 @@ def read_cases(
             progress(done, len(usable))
     if not prepared:
         raise DatasetError("the manifest holds no labelled picture to calibrate on")
-    scores = _gate_scores(classifier.bundle, prepared)
-    kept = np.array([not one.refusal for one in prepared], dtype=np.bool_)
-    facts = classifier.bundle.info.gate
-    if scores is not None and facts is not None:
-        kept &= scores >= facts.threshold
+    scores = classifier.gate_scores(prepared)
+    kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
     if not kept.any():
         raise DatasetError(
             f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} pictures as none of "
@@ -216,12 +212,3 @@ def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[st
 
 def _chosen(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
     return tuple(value for value, inside in zip(values, member, strict=True) if inside)
-
-
-def _gate_scores(bundle: Bundle, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
-    """(N,): scores of the gate; None where the bundle has none."""
-    gate = of_bundle(bundle)
-    pixels = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
-    if gate is None or len(pixels) < len(prepared):
-        return None
-    return gate.scores(np.stack(pixels))
