@@ -7,16 +7,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import OWN_WORDS
 
 import tumorlens
+from tumorlens import bundle
+from tumorlens.bundle import ConformalThresholds
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE, ClassSet
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +203,25 @@ def test_shown_in_a_notebook(
     assert repr(gone).startswith("<2 answers\n")
     assert f"{phantom.info.network.parameters:,}" in phantom._repr_html_()
     assert "phantom" in repr(phantom)
+
+
+def test_a_notebook_shows_classes_and_shares_as_reports_do(
+    tiny_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    made = bundle.load(tiny_bundle)
+    sets = ConformalThresholds(coverage=0.9, thresholds=(0.0,) * 4)
+    info = msgspec.structs.replace(
+        made.info, classes=OWN_WORDS, prediction_sets=sets, temperature=1e-4
+    )
+    bundle.save(tmp_path / "own", info, made.model)
+    page = one(tumorlens.load(tmp_path / "own").predict(picture))._repr_html_()
+    assert all(words in page.partition("not excluded:")[2] for words in _shown(OWN_WORDS))
+    assert "&gt;99.9%" in page
+    assert "100.0%" not in page
+
+
+def _shown(classes: ClassSet) -> list[str]:
+    return list(classes.display_names.values())
 
 
 def test_a_file_that_went_away_is_shown_without_image(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from tests.answers import OWN_WORDS
 
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, ConformalThresholds
@@ -302,7 +303,7 @@ def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> No
     rule = ConformalThresholds(
         coverage=0.9, thresholds=(0.1, 0.2, 0.1, 0.2), chosen_on="phantom validation"
     )
-    info = msgspec.structs.replace(made.info, prediction_sets=rule)
+    info = msgspec.structs.replace(made.info, prediction_sets=rule, classes=OWN_WORDS)
     bundle.save(tmp_path / "sets", info, made.model)
     result = run(str(tmp_path / "sets"), "phantom.csv", tmp_path / "report")
     assert result.exit_code == 0, result.output
@@ -314,7 +315,13 @@ def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> No
     assert low <= found["coverage"]["value"] <= high
     assert 1 <= found["mean_size"]["value"] <= 4
     assert "Prediction sets, stated coverage 90%" in result.stdout
-    assert "phantom validation" in (tmp_path / "report" / "index.html").read_text("utf-8")
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "phantom validation" in page
+    sets = page[page.index("<h2>Prediction sets") :]
+    for shown in (sets[: sets.index("</table>")], result.stdout):
+        assert "glial growth" in shown
+        assert "glioma" not in shown
+    assert "glioma" not in page[page.index("<h2>The most confident") :].replace("/glioma/", "")
 
 
 def test_without_a_rule_no_sets_are_measured(report: Path) -> None:

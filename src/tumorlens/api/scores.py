@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tumorlens.api.data import Data, manifest_of, split_of
 from tumorlens.api.model import Model, load
@@ -16,6 +16,11 @@ from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
+
+_SHOWN: Final = (
+    "macro_f1", "accuracy", "macro_auroc", "missed_tumor_rate", "false_alarm_rate",
+    "expected_calibration_error",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -72,12 +77,12 @@ class Scores:
         )
 
     def _rows(self) -> list[tuple[str, str]]:
+        classes = self.evaluation.classes
+        titles = reports.titles(classes)
         return [
-            (reports.TITLES[name], reports.show(name, self.estimates[name]))
-            for name in ("macro_f1", "accuracy", "macro_auroc", "missed_tumor_rate",
-                         "false_alarm_rate", "expected_calibration_error")
-            if name in self.estimates
-        ]  # fmt: skip
+            (titles[name], reports.show(name, self.estimates[name]))
+            for name in reports.asked(_SHOWN, classes)
+        ]
 
 
 def evaluate(

@@ -120,7 +120,7 @@ def measure_sets(
     ``decided`` (N,) names the decision on each. None where no answer comes with a set.
     """
     kept = sets_of(probabilities, decided, rule)
-    given = kept.any(axis=1)
+    given = np.asarray(kept.any(axis=1), dtype=np.bool_)
     if not given.any():
         return None
     parts = {name: given & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}

@@ -13,6 +13,7 @@ from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
 from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import html
+from tumorlens.text import percent
 
 PAGE: Final = "calibration.html"
 RECORD: Final = "calibration.json"
@@ -118,4 +119,4 @@ def _shown(name: str, found: Performance | None) -> str:
     value = math.nan if found is None else float(getattr(found, name))
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if name == "mean_size" else f"{100 * value:.1f}%"
+    return f"{value:.2f}" if name == "mean_size" else percent(value, 1)
