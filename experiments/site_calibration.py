@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,11 +28,13 @@ from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix
+from tumorlens.evaluation.labelled_cases import LabelledCases
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import fit_site
 from tumorlens.evaluation.site_performance import NAMES, performance
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.record import ABSTAINED, DETECTED
 from tumorlens.labels import ANSWERABLE, NO_TUMOR
 from tumorlens.reporting import canvas
 
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="manifest of `more`")
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
     parser.add_argument("--output", type=Path, default=_RECORD)
     parser.add_argument("--picture", type=Path, default=_PICTURE)
@@ -94,8 +97,10 @@ def _site(
     classifier = Classifier(made, threads=1, answer_all=True)
     cases = LabelledCases(
         shared.logits_of(classifier, manifest, chosen, options.cache),
-        correct_matrix([record.label for record in records], made.info.classes),
+        correct_of([record.label for record in records], made.info.classes),
         tuple(group_of(record) for record in records),
+        # The network has no thresholds by sequence.
+        (None,) * len(records),
     )
     return {
         "patients": cases.patients,
@@ -105,13 +110,23 @@ def _site(
             for name in ANSWERABLE
             if any(record.label == name for record in records)
         },
-        "uncalibrated": _rounded(asdict(performance(made.info, cases))),
+        "uncalibrated": _rounded(asdict(performance(_as_it_was(made.info), cases))),
         "calibrated": [
             rotate(made.info, cases, count, options.draws)
             for count in CASES
             if cases.patients - count >= LEAST_TESTED
         ],
     }
+
+
+def _as_it_was(info: BundleInfo) -> BundleInfo:
+    """When it was bundled, held-back answers came with a set by the thresholds of all others."""
+    sets = info.prediction_sets
+    if sets is None:
+        return info
+    same = dict.fromkeys((DETECTED, ABSTAINED), sets.thresholds)
+    sets = msgspec.structs.replace(sets, by_decision=same | sets.by_decision)
+    return msgspec.structs.replace(info, prediction_sets=sets)
 
 
 def chosen_records(

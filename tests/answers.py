@@ -1,6 +1,6 @@
 """Records of answers for tests, short to write."""
 
-from typing import Any
+from typing import Any, Final
 
 from tumorlens.inference.record import (
     Decision,
@@ -12,7 +12,7 @@ from tumorlens.inference.record import (
     VolumePrediction,
 )
 from tumorlens.inference.summary import summarize
-from tumorlens.labels import CLASSES, NO_TUMOR
+from tumorlens.labels import CLASSES, NO_TUMOR, ClassInfo, ClassSet
 
 MODEL = ModelIdentity(name="tiny", version="1.2", sha256="0123456789ab" + "f" * 52)
 REASON = "why it is held back"
@@ -91,3 +91,16 @@ def told(answer: Prediction | VolumePrediction | SlicePrediction) -> dict[str, f
     """Its probabilities, which are there."""
     assert answer.probabilities is not None
     return answer.probabilities
+
+
+OWN_WORDS: Final = ClassSet(
+    members=(
+        ClassInfo(name="glioma", display_name="glial growth"),
+        ClassInfo(name="meningioma", display_name="meningeal growth"),
+        ClassInfo(name="notumor", display_name="plain head"),
+        ClassInfo(name="pituitary", display_name="pituitary growth"),
+    ),
+    no_finding="notumor",
+    finding="growth",
+)
+"""The classes of the phantoms, in words of their own."""

@@ -85,6 +85,10 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         """Classes as people read them, keyed by name."""
         return {one.name: one.display_name for one in self.members}
 
+    def display_name(self, label: str) -> str:
+        """A class, or another label of a set, as people read it."""
+        return self.display_names.get(label) or label_name(label)
+
     @property
     def no_finding_index(self) -> int | None:
         """Place of the class that means "no finding"."""

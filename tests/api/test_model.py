@@ -7,16 +7,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import OWN_WORDS
 
 import tumorlens
+from tumorlens import bundle
+from tumorlens.bundle import ConformalThresholds
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
-from tumorlens.labels import CLASSES, RESEARCH_NOTICE
+from tumorlens.labels import CLASSES, RESEARCH_NOTICE, ClassSet
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +164,15 @@ def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, picture: Pat
     assert told == [(1, 2), (2, 2)]
 
 
+def test_iterate_tells_each_count_once(model: tumorlens.Model, study: Path, picture: Path) -> None:
+    (study / "no-image.png").write_bytes(b"no image")
+    told: list[tuple[int, int]] = []
+    answers = list(model.iterate([study, picture], progress=lambda *now: told.append(now)))
+    assert sum(isinstance(one.result, StudyPrediction) for one in answers) == 1
+    assert told == [(k, 4) for k in range(1, 5)]
+    assert len(answers) == 5
+
+
 def test_iterate_writes_a_line(
     model: tumorlens.Model, picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +203,25 @@ def test_shown_in_a_notebook(
     assert repr(gone).startswith("<2 answers\n")
     assert f"{phantom.info.network.parameters:,}" in phantom._repr_html_()
     assert "phantom" in repr(phantom)
+
+
+def test_a_notebook_shows_classes_and_shares_as_reports_do(
+    tiny_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    made = bundle.load(tiny_bundle)
+    sets = ConformalThresholds(coverage=0.9, thresholds=(0.0,) * 4)
+    info = msgspec.structs.replace(
+        made.info, classes=OWN_WORDS, prediction_sets=sets, temperature=1e-4
+    )
+    bundle.save(tmp_path / "own", info, made.model)
+    page = one(tumorlens.load(tmp_path / "own").predict(picture))._repr_html_()
+    assert all(words in page.partition("not excluded:")[2] for words in _shown(OWN_WORDS))
+    assert "&gt;99.9%" in page
+    assert "100.0%" not in page
+
+
+def _shown(classes: ClassSet) -> list[str]:
+    return list(classes.display_names.values())
 
 
 def test_a_file_that_went_away_is_shown_without_image(

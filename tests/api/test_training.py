@@ -3,12 +3,18 @@
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from tests.answers import OWN_WORDS
 
 import tumorlens
+from tumorlens import bundle
+from tumorlens.bundle import Bundle
+from tumorlens.config import Device
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo.phantoms import write_phantoms
-from tumorlens.errors import CheckpointError, LeakError, MissingExtraError, SplitError
+from tumorlens.errors import CheckpointError, LeakError, MissingExtraError, RecipeError, SplitError
+from tumorlens.inference.session import Session
 from tumorlens.labels import CLASSES
 
 
@@ -41,6 +47,41 @@ def test_evaluate(phantoms: Path, tmp_path: Path) -> None:
     assert (tmp_path / "index.html").is_file()
     with pytest.raises(SplitError):
         tumorlens.evaluate("phantom", phantoms, split, part="nothing")
+
+
+def test_scores_in_the_words_of_the_bundle(
+    phantoms: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    made = bundle.load(tiny_bundle)
+    bundle.save(tmp_path, msgspec.structs.replace(made.info, classes=OWN_WORDS), made.model)
+    split = tumorlens.split(phantoms, near_duplicates=False)
+    page = tumorlens.evaluate(
+        tmp_path, phantoms, split, resamples=100, controls=False
+    )._repr_html_()
+    assert "Missed growths" in page
+    assert "Missed tumours" not in page
+
+
+def test_evaluate_keeps_device_and_threads(phantoms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tumorlens.load("phantom", threads=1, device="auto")
+    kept: list[tuple[int | None, str]] = []
+    begin = Session.__init__
+
+    def opened(self: Session, bundle: Bundle, threads: int | None, device: Device) -> None:
+        kept.append((threads, device))
+        begin(self, bundle, threads, device)
+
+    monkeypatch.setattr(Session, "__init__", opened)
+    split = tumorlens.split(phantoms, near_duplicates=False)
+    tumorlens.evaluate(model, phantoms, split, resamples=100, controls=False)
+    assert kept == [(1, "auto")]
+
+
+def test_teachers_are_no_model(phantoms: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the train extra")
+    with pytest.raises(RecipeError, match=r"teachers .* train them with `tumorlens train`"):
+        tumorlens.train(phantoms, out=tmp_path / "run", recipe="teacher")
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_from_a_folder(phantoms: Path, tmp_path: Path) -> None:

@@ -107,10 +107,57 @@ def test_a_split_keeps_its_test_part_out(box: Path, tmp_path: Path) -> None:
     of_site = bundle.load(folder).info.site
     assert of_site is not None
     assert tested
-    seen = TrainingImages.of_training({"seen_images": of_site.seen_images})
+    seen = TrainingImages.of_calibration(of_site)
     counted = sum(record in seen for record in manifest)
     assert counted >= of_site.images
     assert not any(record in seen for record in manifest if record.sha256 in tested)
+
+
+def test_a_bundled_network_is_not_overwritten(box: Path) -> None:
+    before = bundle.load("phantom").info_sha256
+    result = _run(box, "phantom", "--split", str(box / "split.csv"))
+    assert isinstance(result.exception, BundleError)
+    assert "phantom is bundled with tumorlens" in str(result.exception)
+    assert bundle.load("phantom").info_sha256 == before
+
+
+def _parent(box: Path, folder: Path, training: dict[str, object]) -> str:
+    """The bundle with a reference as one with another record of its training."""
+    made = bundle.load(box / "known")
+    info = msgspec.structs.replace(made.info, training=training)
+    bundle.save(folder, info, made.model)
+    return str(folder)
+
+
+def test_what_no_list_shows_to_be_new_is_not_called_new(box: Path, tmp_path: Path) -> None:
+    whole = Manifest.load(box / "manifest.csv").sha256
+    own = _parent(box, tmp_path / "own", {"data_sha256": whole})
+    refused = _run(box, own, "--output", str(tmp_path / "no"), "--split", str(box / "split.csv"))
+    assert isinstance(refused.exception, EvaluationError)
+    assert "trained on images of this manifest, and does not say which" in str(refused.exception)
+    other = _parent(box, tmp_path / "other", {"data_sha256": "0" * 64})
+    made = _run(box, other, "--output", str(tmp_path / "here"))
+    assert made.exit_code == 0, made.output
+    said = "does not list the images of 1 set that trained it, so it cannot be shown that"
+    assert said in made.stdout
+    assert said in (tmp_path / "here" / "calibration.html").read_text("utf-8")
+    listed = _parent(box, tmp_path / "listed", {"seen_images": "", "unlisted_sets": []})
+    assert said not in _run(box, listed, "--output", str(tmp_path / "there")).stdout
+
+
+def test_a_second_calibration_remembers_the_images_of_the_first(
+    site: Path, box: Path, tmp_path: Path
+) -> None:
+    other = phantoms.write_phantoms(tmp_path, 10, seed=5)
+    words = [str(site), "--data", str(other), "--output", str(tmp_path / "again")]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 0, result.output
+    of_site = bundle.load(tmp_path / "again").info.site
+    assert of_site is not None
+    assert of_site.images == len(Manifest.load(other))
+    seen = TrainingImages.of_calibration(of_site)
+    for manifest in (other, box / "manifest.csv"):
+        assert all(record in seen for record in Manifest.load(manifest))
 
 
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -124,10 +171,8 @@ def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert isinstance(untrained.exception, EvaluationError)
     assert "untrained or of no use" in str(untrained.exception)
     assert not (tmp_path / "new").exists()
-    made = bundle.load(box / "known")
     training = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7]).facts()
-    bundle.save(tmp_path / "own", msgspec.structs.replace(made.info, training=training), made.model)
-    trained = _run(box, str(tmp_path / "own"), "--output", str(tmp_path / "new"))
+    trained = _run(box, _parent(box, tmp_path / "own", training), "--output", str(tmp_path / "new"))
     assert isinstance(trained.exception, EvaluationError)
     assert re.search(r"was trained on [78] of these", str(trained.exception))
 

@@ -4,14 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from tests.answers import OWN_WORDS
 
+from tumorlens import bundle
 from tumorlens.cli.compare import command
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo import phantoms
 from tumorlens.errors import SplitError
-from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.labels import RESEARCH_NOTICE, ClassSet
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,25 @@ def test_a_run_against_a_bundle(box: Path, tmp_path: Path) -> None:
     assert "Ganguly" not in page
     for one in found["bundles"]:
         assert all(text in page for text in one["warnings"])
+
+
+def test_classes_are_called_as_their_bundle_calls_them(
+    box: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    made = bundle.load(tiny_bundle)
+    kinds = ClassSet(members=OWN_WORDS.members)
+    for classes, shown in ((OWN_WORDS, True), (kinds, False)):
+        names = [str(tmp_path / f"{one}-{shown}") for one in ("first", "second")]
+        for name in names:
+            info = msgspec.structs.replace(made.info, name=Path(name).name, classes=classes)
+            bundle.save(name, info, made.model)
+        result = _run(box, names, "--report", str(tmp_path / "report"))
+        assert result.exit_code == 0, result.output
+        page = (tmp_path / "report" / "index.html").read_text("utf-8")
+        for text in (result.stdout, page):
+            assert ("Missed growths" in text) == shown
+            assert "Missed tumours" not in text
+            assert "undefined" not in text
 
 
 def test_wrong_usage(box: Path) -> None:

@@ -9,16 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from tests.answers import OWN_WORDS
 
 from tumorlens import bundle
-from tumorlens.bundle import ConformalThresholds
+from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.cli.evaluate import command
+from tumorlens.config import Device
 from tumorlens.datasets import protocols, splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
 from tumorlens.demo import phantoms
 from tumorlens.errors import BundleError, EvaluationError, SplitError
 from tumorlens.evaluation import metrics
+from tumorlens.inference.session import Session
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 Run = Callable[..., Result]
@@ -265,11 +268,20 @@ def test_an_external_set(run: Run, box: Path, tmp_path: Path) -> None:
     assert invoke(one, "--data", str(other), *words).exit_code == 2
 
 
-def test_probes_and_corruptions(run: Run, tmp_path: Path) -> None:
+def test_probes_and_corruptions(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+    begin = Session.__init__
+
+    def opened(self: Session, bundle: Bundle, threads: int | None, device: Device) -> None:
+        devices.append(device)
+        begin(self, bundle, threads, device)
+
+    monkeypatch.setattr(Session, "__init__", opened)
     further = ["--probes", "--corruptions", "--corruption-images", "4"]
     further += ["--probe-with", "manifest.csv", "folder.csv"]
     result = run("./on-phantom", "phantom.csv", tmp_path, *further, "--reference", "./on-folder")
     assert result.exit_code == 0, result.output
+    assert devices == ["auto", "auto"]
     found = read(tmp_path)
     assert set(found["probes"]) == {"frame", "background", "erased", "pasted", "source"}
     assert "--probes --probe-with manifest.csv folder.csv --corruptions" in found["command"]
@@ -291,7 +303,7 @@ def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> No
     rule = ConformalThresholds(
         coverage=0.9, thresholds=(0.1, 0.2, 0.1, 0.2), chosen_on="phantom validation"
     )
-    info = msgspec.structs.replace(made.info, prediction_sets=rule)
+    info = msgspec.structs.replace(made.info, prediction_sets=rule, classes=OWN_WORDS)
     bundle.save(tmp_path / "sets", info, made.model)
     result = run(str(tmp_path / "sets"), "phantom.csv", tmp_path / "report")
     assert result.exit_code == 0, result.output
@@ -303,7 +315,13 @@ def test_prediction_sets_are_measured(run: Run, box: Path, tmp_path: Path) -> No
     assert low <= found["coverage"]["value"] <= high
     assert 1 <= found["mean_size"]["value"] <= 4
     assert "Prediction sets, stated coverage 90%" in result.stdout
-    assert "phantom validation" in (tmp_path / "report" / "index.html").read_text("utf-8")
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "phantom validation" in page
+    sets = page[page.index("<h2>Prediction sets") :]
+    for shown in (sets[: sets.index("</table>")], result.stdout):
+        assert "glial growth" in shown
+        assert "glioma" not in shown
+    assert "glioma" not in page[page.index("<h2>The most confident") :].replace("/glioma/", "")
 
 
 def test_without_a_rule_no_sets_are_measured(report: Path) -> None:

@@ -116,6 +116,9 @@ def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None
     assert bundle.load(out / "fold-1" / "bundle").info == before.info
     names = [bundle.load(out / f"fold-{k}" / "bundle").info.name for k in range(3)]
     assert names == ["mine-0", "model", "mine-2"]
+    for other in (["--seed", "9"], ["--hold-out", "elsewhere"]):
+        with pytest.raises(CheckpointError, match=r"fold-0.* made with another recipe, data"):
+            _train(*same, "--kfold", "--resume", *other)
     record = json.loads((out / "report" / "evaluation.json").read_text("utf-8"))
     assert record["n"] == len(Manifest.load(listed))
     over = record["accuracy_over_folds"]

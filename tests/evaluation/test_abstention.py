@@ -7,18 +7,24 @@ from numpy.typing import NDArray
 from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.evaluation.abstention import (
     LEAST,
-    MAX_THRESHOLD,
+    AbstentionOutcome,
     Targets,
     fit_rule,
     fit_thresholds,
-    outcome,
+    outcome_of,
     stricter,
 )
+from tumorlens.evaluation.thresholds import MAX_THRESHOLD
+from tumorlens.inference.decision import decisions
 from tumorlens.labels import CLASSES, TUMOR_INDICES
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 STRICT = Targets(missed=0.0, alarms=0.0, kind_errors=0.0)
+
+
+def outcome(rows: Floats, correct: Bools, rule: Thresholds) -> AbstentionOutcome:
+    return outcome_of(decisions(rows, rule), correct)
 
 
 def _probabilities(*answers: tuple[str, float]) -> Floats:

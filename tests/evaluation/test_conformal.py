@@ -9,6 +9,7 @@ from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.evaluation.conformal import as_dict, fit_sets, measure_sets
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.conformal import prediction_sets
+from tumorlens.inference.decision import decisions
 from tumorlens.labels import ANSWERABLE, ANY_TUMOR
 
 Floats = NDArray[np.float64]
@@ -99,19 +100,26 @@ def test_what_sets_hold() -> None:
         coverage=0.9, thresholds=(0.09, 0.09, 0.09, 0.09), by_decision={"abstained": (0.3,) * 4}
     )
     decision = DecisionRule(tumor_threshold=0.6, notumor_threshold=0.7, kind_threshold=0.9)
-    found = measure_sets(probabilities, labels, groups, rule, decision, Sampling(200, 0))
-    assert found.whole.coverage.value == pytest.approx(0.75)
-    assert found.whole.size.value == pytest.approx(2.0)
-    assert found.whole.singletons.value == pytest.approx(0.5)
-    assert found.whole.coverage.low <= 0.75 <= found.whole.coverage.high
-    by_beta = beta.ppf(0.025, 15, 6), beta.ppf(0.975, 16, 5)  # 15 of 20
+    decided = decisions(probabilities, decision).names
+    found = measure_sets(probabilities, labels, groups, rule, decided, Sampling(200, 0))
+    assert found is not None
+    # A detected tumour comes without a set: nothing was fitted for such answers.
+    assert found.without == as_dict(found)["n_without_set"] == 5
+    assert found.whole.images == 15
+    assert found.whole.coverage.value == pytest.approx(2 / 3)
+    assert found.whole.size.value == pytest.approx(4 / 3)
+    assert found.whole.singletons.value == pytest.approx(2 / 3)
+    assert found.whole.coverage.low <= 2 / 3 <= found.whole.coverage.high
+    by_beta = beta.ppf(0.025, 10, 6), beta.ppf(0.975, 11, 5)  # 10 of 15
     assert found.whole.exact == pytest.approx(by_beta)
     assert {name: one.images for name, one in found.by_decision.items()} == {
         "classified": 10,
-        "detected": 5,
         "abstained": 5,
     }
     assert found.by_decision["classified"].coverage.value == pytest.approx(0.5)
-    assert set(found.by_label) == {"glioma", "meningioma", "tumor"}
+    assert set(found.by_label) == {"glioma", "tumor"}
     assert found.by_label["tumor"].coverage.value == 1.0
     assert as_dict(found)["by_label"]["glioma"]["coverage"]["value"] == 0.5
+    only = decided == "detected"
+    held = probabilities[only], labels[only], ["p"] * 5, rule, decided[only]
+    assert measure_sets(*held, Sampling(200, 0)) is None

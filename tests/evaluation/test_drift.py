@@ -18,7 +18,7 @@ def seen(count: int, seed: int, shift: float = 0.0, t1: float = 0.5) -> Observed
         np.zeros((count, 4)),
         random.normal(shift, 1, (count, 6)),
         {"brightness": random.normal(shift, 1, count), "background": np.zeros(count)},
-        (random.random(count) > t1).astype(np.int64),
+        np.eye(5)[(random.random(count) > t1).astype(np.int64)],
     )
 
 

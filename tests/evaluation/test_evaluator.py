@@ -1,13 +1,19 @@
 """Scoring a real classifier on real files."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss
 from tests.answers import told
 
+from tumorlens import bundle
+from tumorlens.bundle import DecisionRule, Thresholds
+from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import DatasetError
@@ -32,6 +38,29 @@ def test_probabilities_are_those_that_users_get(
         assert leaky.probabilities[i] == pytest.approx(list(told(answer).values()))
         assert CLASSES[leaky.predicted[i]] == answer.label
         assert CLASSES[leaky.labels[i]] == leaky.records[i].label
+
+
+def test_images_are_decided_as_they_are_answered(
+    tiny_bundle: Path, head: NDArray[np.uint8], write_dicom: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """By the thresholds of the sequence, which here only the header tells."""
+    made = bundle.load(tiny_bundle)
+    never = Thresholds(tumor_threshold=1.0, notumor_threshold=1.0)
+    rule = DecisionRule(by_sequence={"T1": never})
+    made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, decision=rule))
+    for k, words in enumerate(("T1 axial", "FLAIR axial", "T1 coronal")):
+        place = tmp_path / "glioma" / f"{k}.dcm"
+        place.parent.mkdir(exist_ok=True)
+        one = head.astype(np.uint16) + k
+        place.write_bytes(write_dicom(one, SeriesDescription=words, SOPInstanceUID=f"1.2.{k}"))
+    manifest = import_folder(tmp_path, tmp_path / "manifest.csv", mapping={"glioma": "glioma"})
+    found = evaluate(
+        Classifier(made, threads=1, answer_all=True), manifest, ["test"] * 3,
+        with_controls=False, sampling=FEW,
+    )  # fmt: skip
+    served = Classifier(made, threads=1)
+    told = [served.predict(manifest.file(record)).decision for record in manifest]
+    assert found.decided.names.tolist() == told == ["abstained", "classified", "abstained"]
 
 
 def test_scores_the_part_and_nothing_else(

@@ -1,14 +1,18 @@
 """Fitting a bundle to few local cases."""
 
+import dataclasses
+import re
+
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.bundle import BundleInfo, DecisionRule, NetworkFacts, Thresholds
+from tumorlens.bundle import BundleInfo, ConformalThresholds, DecisionRule, NetworkFacts, Thresholds
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix, require_useful
+from tumorlens.evaluation.labelled_cases import LabelledCases, require_known, require_useful
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import fit_site
 from tumorlens.evaluation.site_performance import cross_validated, performance
 from tumorlens.inference.postprocessing import softmax
@@ -37,7 +41,7 @@ def cases(patients: int, seed: int = 0, favour: float = 2.0, kinds: int = 4) -> 
     truths = np.repeat(random.integers(0, kinds, patients), 2)
     logits = random.normal(0, 1, (2 * patients, 4)) + favour * np.eye(4)[truths]
     groups = tuple(f"P{k // 2}" for k in range(2 * patients))
-    return LabelledCases(logits, np.eye(4, dtype=np.bool_)[truths], groups)
+    return LabelledCases(logits, np.eye(4, dtype=np.bool_)[truths], groups, (None,) * len(groups))
 
 
 def coverage(fit: BundleInfo, seed: int) -> float:
@@ -85,6 +89,27 @@ def test_ten_patients_promise_no_sets_and_lower_no_threshold() -> None:
     assert fit_site(INFO, some, coverage=0.9).prediction_sets is not None
 
 
+def test_an_error_rate_that_no_threshold_keeps_is_not_promised() -> None:
+    some = cases(120, favour=12.0)
+    certain = some.logits.copy()
+    tumours = np.flatnonzero(~some.correct[:, 2])
+    missed = tumours[:: len(tumours) // 12]
+    certain[missed] = 40.0 * np.eye(4)[2]
+    fit = fit_site(INFO, dataclasses.replace(some, logits=certain))
+    assert fit.decision.notumor_threshold >= 0.99
+    (line,) = [line for line in fit.kept if line.startswith("threshold for no tumour")]
+    assert re.search(r"at no threshold up to 0\.99 do these \d+ patients show .* of 5%", line)
+    assert not any(line.startswith("threshold for no tumour") for line in fit.fitted)
+
+
+def test_thresholds_for_whole_heads_are_rescaled_and_not_called_fitted() -> None:
+    whole = {"axial": DecisionRule(notumor_threshold=0.8)}
+    fit = fit_site(msgspec.structs.replace(INFO, volume_decisions=whole), cases(240))
+    assert "the parent's, rescaled to the temperature and not fitted" in fit.kept[-1]
+    moved = fit.applied(msgspec.structs.replace(INFO, volume_decisions=whole))
+    assert 0.5 < moved.volume_decisions["axial"].notumor_threshold < 0.8
+
+
 def test_what_is_not_called_no_tumour_is_not_a_tumour_for_that() -> None:
     """A parent that holds nothing back gets no threshold below one half for presence."""
     free = msgspec.structs.replace(INFO, decision=DecisionRule())
@@ -100,13 +125,13 @@ def test_answers_that_all_are_right_do_not_become_certain() -> None:
 
 
 def test_a_tumour_of_unknown_kind_counts_for_presence() -> None:
-    vague = correct_matrix(["tumor", "glioma", "other_pathology"], BRAIN_TUMORS)
-    assert vague.tolist() == [[True, True, False, True], [True] + [False] * 3, [False] * 4]
+    vague = correct_of(["tumor", "glioma"])
+    assert vague.tolist() == [[True, True, False, True], [True] + [False] * 3]
     some = cases(60)
     all_vague = some.correct.copy()
     tumor = ~some.correct[:, 2]
     all_vague[tumor] = vague[0]
-    fit = fit_site(INFO, LabelledCases(some.logits, all_vague, some.groups))
+    fit = fit_site(INFO, dataclasses.replace(some, correct=all_vague))
     full = fit_site(INFO, some)
     missed = [rule.notumor_threshold for rule in (fit.decision, full.decision)]
     assert any("no tumour" in line and "5%" in line for line in fit.fitted)
@@ -118,10 +143,10 @@ def test_a_useless_network_is_refused() -> None:
     random = np.random.default_rng(0)
     noise: NDArray[np.float64] = random.normal(0, 1, (80, 4))
     some = cases(40)
-    useless = LabelledCases(noise, some.correct, some.groups)
+    useless = dataclasses.replace(some, logits=noise)
     with pytest.raises(EvaluationError, match=r"does not tell these images apart .*by chance 0\.5"):
         fit_site(INFO, useless)
-    of_one_class = correct_matrix(["glioma"] * 8, BRAIN_TUMORS)
+    of_one_class = correct_of(["glioma"] * 8)
     with pytest.raises(EvaluationError, match="0% of 8 images of one class"):
         require_useful("x", softmax(-10.0 * of_one_class), of_one_class)
     require_useful("x", softmax(10.0 * of_one_class), of_one_class)
@@ -131,7 +156,8 @@ def test_a_useless_network_is_refused() -> None:
 
 def test_unknown_classes_are_named() -> None:
     with pytest.raises(EvaluationError, match="does not know the classes cyst"):
-        correct_matrix(["glioma", "cyst"], BRAIN_TUMORS)
+        require_known(["glioma", "cyst"], BRAIN_TUMORS)
+    require_known(["glioma", "tumor", "other_pathology"], BRAIN_TUMORS)
 
 
 def test_classes_without_no_finding() -> None:
@@ -153,3 +179,26 @@ def test_cross_validation_measures_what_was_not_fitted() -> None:
     assert found == cross_validated(INFO, some, 0.95)
     assert found != performance(fit_site(INFO, some).applied(INFO), some)
     assert 0.9 <= found.coverage <= 1.0
+
+
+def test_cases_are_decided_by_the_thresholds_of_their_sequence() -> None:
+    some = cases(200)
+    apart = {"T1": Thresholds(notumor_threshold=1.0, tumor_threshold=1.0, kind_threshold=1.0)}
+    info = msgspec.structs.replace(INFO, decision=DecisionRule(by_sequence=apart))
+    half = ("T1",) * 200 + (None,) * 200
+    assert performance(info, some).answered == 1.0
+    assert performance(info, dataclasses.replace(some, sequences=half)).answered == 0.5
+
+
+def test_answers_that_come_without_a_set_are_not_measured_as_one() -> None:
+    some = cases(200)
+    sets = ConformalThresholds(coverage=0.95, thresholds=(1.0,) * 4)
+    rule = DecisionRule(notumor_threshold=0.9, tumor_threshold=0.9, kind_threshold=0.9)
+    info = msgspec.structs.replace(INFO, prediction_sets=sets, decision=rule)
+    found = performance(info, some)
+    assert found.classified < 1.0
+    assert found.coverage == pytest.approx(found.accuracy), "sets of one class, where classified"
+    none = msgspec.structs.replace(
+        info, decision=DecisionRule(notumor_threshold=1.0, tumor_threshold=1.0)
+    )
+    assert np.isnan(performance(none, some).coverage)

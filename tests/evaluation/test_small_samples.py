@@ -13,6 +13,7 @@ from tumorlens.evaluation.small_samples import (
     patients_for_coverage,
     patients_for_limit,
 )
+from tumorlens.evaluation.thresholds import MAX_THRESHOLD
 
 
 def drawn(
@@ -94,3 +95,29 @@ def test_the_share_of_errors_among_answers() -> None:
     assert controlled_error(values, np.zeros(60, np.bool_), groups, 0.1).threshold == 0.0
     few = slice(0, MIN_FOR_SHARE - 1)
     assert not controlled_error(values[few], wrong[few], groups[few], 0.1).promised
+
+
+def test_what_even_the_highest_threshold_does_not_keep_is_not_promised() -> None:
+    groups = [f"P{k}" for k in range(60)]
+    certain = np.where(np.arange(60) < 6, 0.995, 0.2)
+    found = controlled_threshold(certain, groups, 0.05)
+    assert found.enough
+    assert not found.promised
+    assert found.threshold == MAX_THRESHOLD
+    assert controlled_threshold(certain, groups, 0.2).promised
+    every = np.ones(60, np.bool_)
+    for values, wrong in (
+        (np.linspace(0.99, 0.4, 60), every),  # no threshold keeps the limit
+        (np.r_[np.full(30, 0.999), np.full(30, 0.995)], np.arange(60) >= 30),  # only one above it
+    ):
+        share = controlled_error(values, wrong, groups, 0.1)
+        assert (share.threshold, share.enough, share.promised) == (MAX_THRESHOLD, True, False)
+
+
+def test_answers_of_one_value_are_given_together() -> None:
+    """Right ones cannot be told from wrong ones of the same probability."""
+    groups = [f"P{k}" for k in range(60)]
+    values = np.r_[np.full(20, 0.95), np.full(20, 0.9), np.full(20, 0.5)]
+    wrong = np.arange(60) >= 30
+    found = controlled_error(values, wrong, groups, 0.1)
+    assert found == (0.95, True, True)

@@ -1,12 +1,13 @@
 """Two questions, each with its thresholds."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tumorlens.bundle import Thresholds
-from tumorlens.inference.decision import Decisions, decide, decisions
+from tumorlens.bundle import DecisionRule, Thresholds
+from tumorlens.inference.decision import Decisions, decide, decisions, decisions_by_sequence
 from tumorlens.labels import CLASSES, class_set
 
 RULE = Thresholds(tumor_threshold=0.7, notumor_threshold=0.9, kind_threshold=0.8)
@@ -31,6 +32,14 @@ def test_presence_first_then_the_kind(row: list[float], decision: str, label: st
     together = decisions(np.array([row]), RULE)
     assert together.names.tolist() == [decision]
     assert [CLASSES[k] if k >= 0 else None for k in together.label] == [label]
+
+
+def test_each_image_is_decided_by_the_thresholds_of_its_sequence() -> None:
+    rows = np.array([[0.6, 0.3, 0.05, 0.05], [0.02, 0.02, 0.94, 0.02]] * 3)
+    strict = Thresholds(tumor_threshold=0.99, notumor_threshold=0.99)
+    rule = DecisionRule(**msgspec.structs.asdict(RULE), by_sequence={"T1": strict})
+    found = decisions_by_sequence(rows, rule, ["T1", "T1", "T2", "T2", None, None])
+    assert found.names.tolist() == ["abstained"] * 2 + ["detected", "classified"] * 2
 
 
 def test_by_default_the_most_probable_class_is_the_answer() -> None:

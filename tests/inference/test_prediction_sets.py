@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tumorlens.bundle import ConformalThresholds
-from tumorlens.inference.conformal import NEVER_EXCLUDED_FROM, named, prediction_sets
+from tumorlens.inference.conformal import NEVER_EXCLUDED_FROM, has_sets, named, prediction_sets
 
 RULE = ConformalThresholds(
     coverage=0.95,
@@ -35,6 +35,9 @@ def test_held_back_answers_have_thresholds_of_their_own() -> None:
     assert named(row, RULE, "abstained") is None, "nothing was fitted for it"
     assert named(row, RULE, "rejected") is None
     assert named(row, None, "classified") is None
+    assert not has_sets(RULE, "abstained")
+    with pytest.raises(KeyError):
+        prediction_sets(row[np.newaxis], RULE, "abstained")
 
 
 @pytest.mark.parametrize("decision", ["classified", "detected", "abstained"])

@@ -99,6 +99,16 @@ def test_cross_fitted_teachers_teach_what_did_not_train_them(
     assert sum(trained) == everything  # each image trains all teachers but one
     assert 0 < min(trained) < everything
 
+    again = dataclasses.replace(_options(tmp_path), resume=True)
+    assert train(config, data, folder, again) == folder
+    assert [json.loads((folder / f"part-{k}" / "run.json").read_text()) for k in range(2)] == runs
+    for other, seen in (
+        (msgspec.structs.replace(config, seed=7), data),
+        (config, TrainingData(manifest, split)),
+    ):
+        with pytest.raises(CheckpointError, match=r"part-0.* made with another recipe, data"):
+            train(other, seen, folder, again)
+
     student = msgspec.structs.replace(tiny_config, epochs=1, distillation_weight=1.0)
     made = train(
         student, TrainingData(*square_set), tmp_path / "student", _options(tmp_path, folder)

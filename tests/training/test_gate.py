@@ -48,10 +48,10 @@ def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.nd
     gate = Gate(FACTS, export_gate(network), "test")
     drawn = draw_outliers(np.random.default_rng(99), heads, 60)
     assert np.mean(gate.scores(heads)) > np.mean(gate.scores(drawn)) + 1
-    refused = gate.refusals(drawn)
+    refused = gate.refusals(gate.scores(drawn))
     assert np.mean([bool(reason) for reason in refused]) > 0.6
     assert set(refused) <= {"", REFUSAL}
-    assert np.mean([not reason for reason in gate.refusals(heads)]) > 0.8
+    assert np.mean([not reason for reason in gate.refusals(gate.scores(heads))]) > 0.8
 
 
 def test_near_misses_are_learnt(heads: np.ndarray) -> None:
@@ -94,9 +94,9 @@ def test_exported_file_answers_as_the_network(network: GateNetwork, heads: np.nd
 def test_threshold_decides(network: GateNetwork, heads: np.ndarray) -> None:
     model = export_gate(network)
     strict = Gate(msgspec.structs.replace(FACTS, threshold=1e6), model, "test")
-    assert all(strict.refusals(heads[:3]))
+    assert all(strict.refusals(strict.scores(heads[:3])))
     lax = Gate(msgspec.structs.replace(FACTS, threshold=-1e6), model, "test")
-    assert not any(lax.refusals(heads[:3]))
+    assert not any(lax.refusals(lax.scores(heads[:3])))
 
 
 def test_a_file_that_is_no_gate(tiny_onnx: object) -> None:

@@ -164,6 +164,13 @@ class Answer:
         names = self.result.model.class_set.display_names
         return [(names[name], share) for name, share in self.result.probabilities.items()]
 
+    def named_set(self) -> list[str]:
+        """The classes that are not excluded, as people read them; empty without a set."""
+        if isinstance(self.result, Failure) or self.result.prediction_set is None:
+            return []
+        names = self.result.model.class_set.display_names
+        return [names[name] for name in self.result.prediction_set]
+
     def pictures(self) -> list[str]:
         """What a notebook shows, as data URIs: the image, then the image under its map."""
         try:

@@ -19,7 +19,7 @@ from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import File, Input
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.record import Failure, Result
+from tumorlens.inference.record import Failure, Result, StudyPrediction
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.reporting.html import render
@@ -91,10 +91,13 @@ class Model:
         found = [
             (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in source
         ]
-        total = sum(len(one.inputs) if isinstance(one, finder.Found) else 1 for _, one in found)
+        total, done = sum(_expected(one) for _, one in found), 0
         tell = _reporter(progress)
-        for done, answer in enumerate(self._answers(found, study, plane), start=1):
-            tell(min(done, total), total)
+        for answer in self._answers(found, study, plane):
+            # A study's answer is one more than its inputs', as is what is missing of a series.
+            if done < total and not isinstance(answer.result, StudyPrediction):
+                done += 1
+                tell(done, total)
             yield answer
 
     def __repr__(self) -> str:
@@ -216,6 +219,10 @@ def _found(one: One) -> finder.Found | MedicalImage | InputError:
         return error
 
 
+def _expected(one: finder.Found | MedicalImage | InputError) -> int:
+    return len(one.inputs) + len(one.failures) if isinstance(one, finder.Found) else 1
+
+
 def _decoded(one: NDArray[np.generic] | MedicalImage, *, volume: bool) -> MedicalImage:
     if isinstance(one, MedicalImage):
         return one
@@ -244,7 +251,3 @@ def _reporter(progress: Progress | None) -> Callable[[int, int], None]:
 
 def _nothing(done: int, total: int) -> None:
     """Tell nobody."""
-
-
-def _name(one: One) -> str:
-    return str(one) if isinstance(one, str | Path) else SOURCE

@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tumorlens import bundle as bundles
 from tumorlens.api.data import Data, manifest_of, split_of
-from tumorlens.api.model import Model
+from tumorlens.api.model import Model, load
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, Split
 from tumorlens.evaluation import evaluator, protocols, record
@@ -15,9 +14,13 @@ from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import EvaluationPlan, Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.inference.classifier import Classifier
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
+
+_SHOWN: Final = (
+    "macro_f1", "accuracy", "macro_auroc", "missed_tumor_rate", "false_alarm_rate",
+    "expected_calibration_error",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -74,12 +77,12 @@ class Scores:
         )
 
     def _rows(self) -> list[tuple[str, str]]:
+        classes = self.evaluation.classes
+        titles = reports.titles(classes)
         return [
-            (reports.TITLES[name], reports.show(name, self.estimates[name]))
-            for name in ("macro_f1", "accuracy", "macro_auroc", "missed_tumor_rate",
-                         "false_alarm_rate", "expected_calibration_error")
-            if name in self.estimates
-        ]  # fmt: skip
+            (titles[name], reports.show(name, self.estimates[name]))
+            for name in reports.asked(_SHOWN, classes)
+        ]
 
 
 def evaluate(
@@ -95,12 +98,13 @@ def evaluate(
 ) -> Scores:
     """Score a bundle on one part of a split, abstention off, as ``tumorlens evaluate`` does.
 
-    ``model`` is what ``tumorlens.load`` takes or gives. ``report`` is a folder for the whole
+    ``model`` is what ``tumorlens.load`` takes or gives; what that loaded keeps its device and its
+    threads. ``report`` is a folder for the whole
     report. ``controls`` also scores two classifiers that do not look at tumours. Raises
     ``BundleError``, ``ManifestError``, ``SplitError``, ``EvaluationError``.
     """
-    found = model.classifier.bundle if isinstance(model, Model) else bundles.load(model)
-    classifier = Classifier(found, answer_all=True)
+    loaded = model if isinstance(model, Model) else load(model)
+    classifier = loaded.classifier.answering_all()
     chosen = split_of(split, data)
     manifest = chosen.grouped(manifest_of(data))
     parts = chosen.parts(manifest)

@@ -11,7 +11,7 @@ from tumorlens.api.data import split as new_split
 from tumorlens.api.model import Model, load
 from tumorlens.config import Device, TrainConfig, recipe_path
 from tumorlens.datasets.splits import Split
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
     from tumorlens.training.trainer import Watcher
@@ -57,6 +57,11 @@ def train(
 
     folder = Path(out)
     config = _config(recipe, settings or {}, epochs, seed)
+    if config.cross_fit > 1:
+        raise RecipeError(
+            f"recipe {recipe} trains {config.cross_fit} teachers (`cross_fit`), and none of them "
+            "is the model to return; train them with `tumorlens train`"
+        )
     prepare_folder(folder, resume)
     manifest = manifest_of(data, folder, group_from=group_from)
     if split is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli import options
+from tumorlens.text import percent
 
 if TYPE_CHECKING:
     from tumorlens.bundle import BundleInfo, Thresholds
@@ -82,10 +83,16 @@ def command(
     from tumorlens import bundle
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
+    from tumorlens.errors import BundleError
     from tumorlens.training import calibration
     from tumorlens.training.cache import default_folder
     from tumorlens.training.calibration import HeldOutSource, ValidationSet
 
+    if bundle_name in bundle.SHIPPED:
+        raise BundleError(
+            f"{bundle_name} is bundled with tumorlens, and calibration after training would change "
+            f"it; name a new bundle with --output, or your own folder (./{bundle_name})"
+        )
     bundle_folder = bundle.locate(bundle_name).resolve()
     made = bundle.load(bundle_folder)
     done, found = calibration.calibrate(
@@ -118,11 +125,12 @@ def command(
 def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
     """Print what was fitted, and what it does to the validation images."""
     rule, classes = info.decision, info.classes
-    done = f"on validation {found.coverage:.1%} are classified, {found.accuracy:.1%} of them right"
+    done = f"on validation {percent(found.coverage, 1)} are classified"
+    done += f", {percent(found.accuracy, 1)} of them right"
     if classes.no_finding is not None:
-        done += f", {found.detected:.1%} detected"
+        done += f", {percent(found.detected, 1)} detected"
     if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
-        done += f", {found.missed_tumor_rate:.2%} of the {classes.finding}s missed"
+        done += f", {percent(found.missed_tumor_rate)} of the {classes.finding}s missed"
     click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
     for name, own in rule.by_sequence.items():
         click.echo(f"{name}: {_thresholds(own, classes)}")
@@ -131,7 +139,9 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
     if (kept := info.prediction_sets) is not None:
         pairs = zip(classes.display_names.values(), kept.thresholds, strict=True)
         thresholds = ", ".join(f"{name} {value:.3f}" for name, value in pairs)
-        click.echo(f"prediction sets, {kept.coverage:.0%}: a class is included from {thresholds}")
+        click.echo(
+            f"prediction sets, {percent(kept.coverage, 0)}: a class is included from {thresholds}"
+        )
     if info.gate is not None:
         click.echo(f"gate: rejects below {info.gate.threshold}")
 

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tumorlens.cli import terminal
+from tumorlens.text import percent
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,8 +33,9 @@ def calibrate_site(
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
         raise BundleError(f"{folder} exists already; name another folder with --output")
-    manifest = _chosen(Manifest.load(data), split_name, data)
-    site.require_unseen(parent, manifest.records)
+    whole = Manifest.load(data)
+    manifest = _chosen(whole, split_name, data)
+    site.require_unseen(parent, manifest.records, whole.sha256)
     with progress_bars.bars() as progress:
         cases = site.read_cases(
             Classifier(parent), manifest, manifest.records, progress("reading cases")
@@ -89,31 +93,21 @@ def _performance(found: "SiteResult") -> "Table":
 
     site = found.site
     title = f"{found.made.info.name}: {site.patients} patients, {site.images} images of this site"
-    table = _table(title, "", found.parent.info.name, "calibrated, cross-validated")
+    table = terminal.table(title, "", found.parent.info.name, "calibrated, cross-validated")
     for name, before, after in site_report.performance_rows(found):
         table.add_row(name, before, after)
     return table
 
 
 def _drift(found: "SiteResult") -> "Table":
-    table = _table(
+    table = terminal.table(
         "Are these pictures like those of training?",
         "", "training", "here", "outside its middle 98%", "distance", "",
     )  # fmt: skip
     for shift in found.shifts or ():
         table.add_row(
             shift.title, shift.reference, shift.here,
-            "" if shift.outside is None else f"{shift.outside:.0%}",
+            "" if shift.outside is None else percent(shift.outside, 0),
             f"{shift.distance:.2f}", "differs" if shift.differs else "alike",
         )  # fmt: skip
-    return table
-
-
-def _table(title: str, *columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
-    for k, name in enumerate(columns):
-        table.add_column(name, justify="right" if k else "left")
     return table

@@ -1,13 +1,12 @@
 """``tumorlens compare``: several bundles on the same images, with paired differences."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tumorlens.cli import options
+from tumorlens.cli import options, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -100,44 +99,35 @@ def _show(found: "Comparison", page: Path) -> None:
 
 def _metrics(found: "Comparison") -> "Table":
     from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.reporting.evaluation_report import TITLES, show
+    from tumorlens.reporting.evaluation_report import asked, show, titles
 
     first = found.first
+    classes = first.evaluation.classes
     images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
     title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
-    table = _table(f"{title} (95% intervals over groups)", [one.name for one in found.contenders])
-    for metric in COMPARED:
+    names = (one.name for one in found.contenders)
+    table = terminal.table(f"{title} (95% intervals over groups)", "", *names)
+    for metric in asked(COMPARED, classes):
         row = (show(metric, one.evaluation.estimates[metric]) for one in found.contenders)
-        table.add_row(TITLES[metric], *row)
+        table.add_row(titles(classes)[metric], *row)
     return table
 
 
 def _differences(found: "Comparison") -> "Table":
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.comparison_report import show_difference, show_p
-    from tumorlens.reporting.evaluation_report import TITLES
+    from tumorlens.reporting.evaluation_report import asked, titles
 
-    rows = found.differences
-    table = _table(f"Difference to {found.first.name}, paired", [one.name for one in rows])
-    for metric in COMPARED:
-        table.add_row(
-            TITLES[metric], *(show_difference(metric, one.estimates[metric]) for one in rows)
-        )
+    rows, classes = found.differences, found.first.evaluation.classes
+    title = f"Difference to {found.first.name}, paired"
+    table = terminal.table(title, "", *(one.name for one in rows))
+    for metric in asked(COMPARED, classes):
+        shown = (show_difference(metric, one.estimates[metric]) for one in rows)
+        table.add_row(titles(classes)[metric], *shown)
     table.add_section()
     table.add_row("only this one right", *(str(one.only_right) for one in rows))
     table.add_row(
         f"only {found.first.name} right", *(str(one.only_reference_right) for one in rows)
     )
     table.add_row("McNemar's exact test, p", *(show_p(one.p_value) for one in rows))
-    return table
-
-
-def _table(title: str, columns: Sequence[str]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
     return table

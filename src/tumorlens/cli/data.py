@@ -12,6 +12,7 @@ from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
 from tumorlens.errors import EXIT_CHECK_FAILED
 from tumorlens.labels import RESEARCH_NOTICE, class_set
+from tumorlens.text import percent
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
@@ -257,8 +258,7 @@ def _print_audit(audit: "Audit", conflicts: int) -> None:
         table.add_row(text, f"{count:,}", style="red" if count else "green")
     table.add_row("files that repeat another's pixels", f"{audit.redundant_pixels:,}")
     for control in audit.controls:
-        share = f"{100 * control.accuracy:.2f}%"
-        table.add_row(f"control: {control.description}", share)
+        table.add_row(f"control: {control.description}", percent(control.accuracy))
     console = Console()
     console.print(table)
     console.print(f"Checked {audit.images:,} images in {audit.seconds:.0f} s.", highlight=False)

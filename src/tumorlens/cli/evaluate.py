@@ -78,7 +78,6 @@ def command(
     For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source: each
     is scored on images it was not trained on, and the answers are pooled.
     """
-    from tumorlens import bundle as boxes
     from tumorlens.cli import evaluation_tables
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import evaluator
@@ -92,7 +91,7 @@ def command(
         raise click.UsageError("--reference requires --corruptions")
     if probe_with and not with_probes:
         raise click.UsageError("--probe-with requires --probes")
-    classifiers = [Classifier(boxes.load(name), answer_all=True, device=device) for name in bundles]
+    classifiers = [Classifier.load(name, device=device, answer_all=True) for name in bundles]
     if with_probes and any(one.classes != BRAIN_TUMORS for one in classifiers):
         raise click.UsageError("--probes are for bundles of the four classes")
     manifest = join([Manifest.load(path) for path in data])
@@ -109,7 +108,7 @@ def command(
             further["probes"] = _probe(plan, manifest, part, probe_with, sampling, progress)
         if with_corruptions:
             further["corruptions"] = _corrupt(
-                plan, manifest, part, corruption_images, reference, sampling, progress
+                plan, manifest, part, corruption_images, reference, device, sampling, progress
             )
     chosen = {
         "--against": [str(path) for path in against],
@@ -192,14 +191,14 @@ def _corrupt(
     part: str,
     images: int,
     reference: str | None,
+    device: "Device",
     sampling: Any,
     progress: NamedProgress,
 ) -> "Corruptions":
-    from tumorlens import bundle
     from tumorlens.evaluation.corruptions.run import corrupt
     from tumorlens.inference.classifier import Classifier
 
-    rival = Classifier(bundle.load(reference), answer_all=True) if reference else None
+    rival = Classifier.load(reference, device=device, answer_all=True) if reference else None
     return corrupt(
         plan.folds, manifest, part, images=images, reference=rival, sampling=sampling,
         progress=progress("corrupting"),

@@ -48,7 +48,7 @@ _PROGRESS_FROM = 16
               help="Take each PATH as one study, even if its files do not say so: its series "
               "give one answer together.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
-              help="Pictures in one forward pass.")  # fmt: skip
+              help="Pictures read ahead of the network.")  # fmt: skip
 @options.threads
 @device_option
 @click.option("--heatmap", "heatmaps", metavar="DIR",

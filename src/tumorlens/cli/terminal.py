@@ -8,6 +8,7 @@ from tumorlens.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _KEY: Final = "tumorlens.verbosity"
 _QUIET: Final = -1
@@ -46,6 +47,17 @@ def progress_console(**options: Any) -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, quiet=is_quiet(), **options)
+
+
+def table(title: str, *columns: str, style: str = "") -> "Table":
+    """A table without rows yet; the first column is of words, all others are of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+    for k, name in enumerate(columns):
+        made.add_column(name, justify="right" if k else "left", style=style if k else "")
+    return made
 
 
 def with_verbosity(command: click.Command) -> click.Command:

@@ -13,19 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, Thresholds
-from tumorlens.inference.decision import Decisions, decisions
+from tumorlens.evaluation.thresholds import within_count, within_share
+from tumorlens.inference.decision import Decisions, kind_shares
 from tumorlens.labels import BRAIN_TUMORS, SEQUENCES, ClassSet
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-MAX_THRESHOLD: Final = 0.99
 LEAST: Final = 0.5
 """Of the thresholds for presence: from there on "no tumour" and "tumour" exclude each other."""
 MIN_OF_SEQUENCE: Final = 100
 """Tumour images, and images without one, from which a sequence gets thresholds of its own."""
-_ROUNDING: Final = 1e-9
-"""A share of 0.05 of 20 images allows one error, whatever binary fractions make of it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,31 +76,25 @@ def fit_thresholds(
 
     ``probabilities`` (N, C); ``correct`` (N, C) says which classes answer each image rightly,
     several where only "some tumour" is known: such images say nothing of the kind. No threshold is
-    above ``MAX_THRESHOLD``. Without a class for "no finding" there is one threshold, of the kind.
+    above ``thresholds.MAX_THRESHOLD``. Without a class for "no finding" there is one threshold, of
+    the kind.
     """
     none = classes.no_finding_index
-    places = np.asarray(classes.kinds)
-    kinds = probabilities[:, places]
-    kind = places[kinds.argmax(axis=1)]
-    share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), 1e-12)
+    kind, share = kind_shares(probabilities, classes)
     certain = correct.sum(axis=1) == 1
     wrong = ~correct[np.arange(len(correct)), kind]
     if none is None:
-        return Thresholds(
-            kind_threshold=_least_wrong(share[certain], wrong[certain], targets.kind_errors)
-        )
+        return Thresholds(kind_threshold=_kind(share[certain], wrong[certain], targets))
     healthy = correct[:, none]
     tumor = 1.0 - probabilities[:, none]
     told_none = probabilities.argmax(axis=1) == none
     missed = probabilities[~healthy & told_none, none]
-    presence = max(LEAST, _above(tumor[healthy], _budget(targets.alarms, int(healthy.sum()))))
+    presence = _presence(tumor[healthy], targets.alarms * int(healthy.sum()))
     asked = ~healthy & certain & (tumor >= presence)
     return Thresholds(
-        notumor_threshold=max(
-            LEAST, _above(missed, _budget(targets.missed, int((~healthy).sum())))
-        ),
+        notumor_threshold=_presence(missed, targets.missed * int((~healthy).sum())),
         tumor_threshold=presence,
-        kind_threshold=_least_wrong(share[asked], wrong[asked], targets.kind_errors),
+        kind_threshold=_kind(share[asked], wrong[asked], targets),
     )
 
 
@@ -148,13 +140,6 @@ def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
     )
 
 
-def outcome(
-    probabilities: Floats, correct: Bools, rule: Thresholds, classes: ClassSet = BRAIN_TUMORS
-) -> AbstentionOutcome:
-    """What ``rule`` does to these images; arguments as of ``fit_thresholds``."""
-    return outcome_of(decisions(probabilities, rule, classes), correct, classes)
-
-
 def outcome_of(
     decided: Decisions, correct: Bools, classes: ClassSet = BRAIN_TUMORS
 ) -> AbstentionOutcome:
@@ -194,26 +179,9 @@ def _share(values: Bools) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _budget(share: float, images: int) -> int:
-    return int(share * images + _ROUNDING)
+def _presence(errors: Floats, most: float) -> float:
+    return max(LEAST, within_count(errors, np.ones(len(errors)), most).value)
 
 
-def _above(values: Floats, budget: int) -> float:
-    """The lowest threshold that at most ``budget`` of ``values`` pass."""
-    if len(values) <= budget:
-        return 0.0
-    ranked = np.sort(values)[::-1]
-    return min(MAX_THRESHOLD, float(np.nextafter(ranked[budget], 1.0)))
-
-
-def _least_wrong(top: Floats, wrong: Bools, error: float) -> float:
-    """The lowest of ``top`` from which on at most ``error`` of the answers are wrong."""
-    if not len(top):
-        return 0.0
-    order = np.argsort(-top, kind="stable")
-    rate = np.cumsum(wrong[order]) / np.arange(1, len(top) + 1)
-    kept = np.flatnonzero(rate <= error + _ROUNDING)
-    if not len(kept):
-        return MAX_THRESHOLD
-    last = int(kept[-1])
-    return 0.0 if last == len(top) - 1 else min(MAX_THRESHOLD, float(top[order[last]]))
+def _kind(share: Floats, wrong: Bools, targets: Targets) -> float:
+    return within_share(share, wrong, np.ones(len(share)), targets.kind_errors).value

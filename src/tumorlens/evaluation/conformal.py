@@ -25,11 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from tumorlens.bundle import ConformalThresholds, DecisionRule
+from tumorlens.bundle import ConformalThresholds
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import decisions
+from tumorlens.inference.conformal import has_sets, prediction_sets
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
@@ -65,6 +64,8 @@ class Sets:
     """``classified``, ``detected`` and ``abstained``, as far as there are such images."""
     by_label: Mapping[str, Covered]
     """Keyed by label; of a tumour of unknown kind any tumour class is right."""
+    without: int
+    """Further images whose answers come without a set."""
 
 
 def fit_sets(
@@ -93,24 +94,36 @@ def fit_sets(
     )
 
 
+def sets_of(
+    probabilities: Floats, decided: NDArray[np.str_], rule: ConformalThresholds
+) -> NDArray[np.bool_]:
+    """(N, C): the classes in the set of each image with such a decision; none without a set."""
+    kept = np.zeros(probabilities.shape, dtype=np.bool_)
+    for name in np.unique(decided).tolist():
+        if has_sets(rule, name):
+            member = decided == name
+            kept[member] = prediction_sets(probabilities[member], rule, name)
+    return kept
+
+
 def measure_sets(
     probabilities: Floats,
     labels: NDArray[np.int64],
     groups: Sequence[str],
     rule: ConformalThresholds,
-    decision: DecisionRule,
+    decided: NDArray[np.str_],
     sampling: Sampling,
     classes: ClassSet = BRAIN_TUMORS,
-) -> Sets:
+) -> Sets | None:
     """Measure the sets of N images of the patients ``groups``; ``labels`` index the answerable.
 
-    ``decision`` says how each of them is answered.
+    ``decided`` (N,) names the decision on each. None where no answer comes with a set.
     """
-    decided = decisions(probabilities, decision, classes).names
-    kept = np.zeros(probabilities.shape, dtype=np.bool_)
-    parts = {name: decided == name for name in (CLASSIFIED, DETECTED, ABSTAINED)}
-    for name, member in parts.items():
-        kept[member] = prediction_sets(probabilities[member], rule, name)
+    kept = sets_of(probabilities, decided, rule)
+    given = np.asarray(kept.any(axis=1), dtype=np.bool_)
+    if not given.any():
+        return None
+    parts = {name: given & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
     hit = (kept & metrics.correct_table(classes)[labels]).any(axis=1)
     table = np.column_stack([hit, kept.sum(axis=1), kept.sum(axis=1) == 1]).astype(np.float64)
     names = np.asarray(groups)
@@ -118,12 +131,13 @@ def measure_sets(
     def covered(member: NDArray[np.bool_]) -> Covered:
         return _covered(table[member], names[member].tolist(), sampling)
 
-    of_label = {name: labels == k for k, name in enumerate(classes.answerable)}
+    of_label = {name: given & (labels == k) for k, name in enumerate(classes.answerable)}
     return Sets(
         rule.coverage,
-        covered(np.ones(len(labels), dtype=np.bool_)),
+        covered(given),
         {name: covered(member) for name, member in parts.items() if member.any()},
         {name: covered(member) for name, member in of_label.items() if member.any()},
+        int((~given).sum()),
     )
 
 
@@ -132,6 +146,7 @@ def as_dict(found: Sets) -> dict[str, Any]:
     return {
         "stated_coverage": found.stated,
         **_covered_dict(found.whole),
+        "n_without_set": found.without,
         "by_decision": {name: _covered_dict(one) for name, one in found.by_decision.items()},
         "by_label": {name: _covered_dict(one) for name, one in found.by_label.items()},
     }

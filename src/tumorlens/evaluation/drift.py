@@ -56,8 +56,8 @@ class Observed:
     """(N, D)."""
     quantities: Mapping[str, Floats]
     """(N,) each, keyed by ``QUANTITIES`` but for the distance, which needs a reference."""
-    sequences: NDArray[np.int64] | None
-    """(N,) index in ``labels.SEQUENCES`` of the most probable one; None where none is predicted."""
+    sequence_logits: Floats | None
+    """(N, 5), of ``labels.SEQUENCES``; None where none is predicted."""
 
     def where(self, member: NDArray[np.bool_]) -> "Observed":
         """Those of some of the pictures."""
@@ -65,7 +65,7 @@ class Observed:
             self.logits[member],
             self.embedding[member],
             {name: values[member] for name, values in self.quantities.items()},
-            None if self.sequences is None else self.sequences[member],
+            None if self.sequence_logits is None else self.sequence_logits[member],
         )
 
 
@@ -105,14 +105,14 @@ def observe(
         np.concatenate([part.logits for part in parts]).astype(np.float64),
         np.concatenate([part.embedding for part in parts]).astype(np.float64),
         quantities,
-        np.concatenate(sequences).argmax(axis=1).astype(np.int64) if sequences else None,
+        np.concatenate(sequences).astype(np.float64) if sequences else None,
     )
 
 
 def joined(parts: Sequence[Observed]) -> Observed:
     """Several sets of pictures of one bundle, one after the other."""
     first, *others = parts
-    sequences = [one.sequences for one in parts if one.sequences is not None]
+    sequences = [one.sequence_logits for one in parts if one.sequence_logits is not None]
     return Observed(
         np.concatenate([one.logits for one in parts]),
         np.concatenate([one.embedding for one in parts]),
@@ -136,7 +136,6 @@ def summarize(
         **({} if gate_scores is None else {"gate_score": gate_scores}),
         "embedding_distance": _distances(found.embedding, mean, deviation),
     }
-    counts = None if found.sequences is None else np.bincount(found.sequences, minlength=5)
     return ReferenceStatistics(
         images=len(found.logits),
         chosen_on=chosen_on,
@@ -145,8 +144,8 @@ def summarize(
             name: _rounded(np.quantile(values, LEVELS)) for name, values in quantities.items()
         },
         sequences={}
-        if counts is None
-        else dict(zip(SEQUENCES, _rounded(counts / counts.sum()), strict=True)),
+        if found.sequence_logits is None
+        else dict(zip(SEQUENCES, _rounded(_shares(found.sequence_logits)), strict=True)),
         embedding_mean=_rounded(mean),
         embedding_deviation=_rounded(deviation),
     )
@@ -167,8 +166,8 @@ def drift(
         for name in QUANTITIES
         if name in quantities and name in reference.quantiles
     ]
-    if reference.sequences and found.sequences is not None:
-        rows.append(_mix(found.sequences, weights, reference, limit))
+    if reference.sequences and found.sequence_logits is not None:
+        rows.append(_mix(_shares(found.sequence_logits, weights), reference, limit))
     return tuple(rows)
 
 
@@ -244,23 +243,28 @@ def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: F
     return min(1.0, largest)
 
 
-def _mix(
-    sequences: NDArray[np.int64], weights: Floats, reference: ReferenceStatistics, limit: float
-) -> Shift:
-    here = np.bincount(sequences, weights, minlength=len(SEQUENCES)).astype(np.float64)
+def _shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
+    """(5,): share of the pictures that are most likely of each of ``SEQUENCES``."""
+    likeliest = sequence_logits.argmax(axis=1)
+    counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)
+    shares: Floats = counts / counts.sum()
+    return shares
+
+
+def _mix(here: Floats, reference: ReferenceStatistics, limit: float) -> Shift:
     known = np.array([reference.sequences.get(name, 0.0) for name in SEQUENCES])
     return Shift(
         SEQUENCE_MIX,
         "mix of sequences, as the network tells them",
-        _shares(known),
-        _shares(here),
+        _in_words(known),
+        _in_words(here),
         None,
         float(np.abs(here - known).max()),
         limit,
     )
 
 
-def _shares(values: Floats) -> str:
+def _in_words(values: Floats) -> str:
     pairs = zip(SEQUENCES, values, strict=True)
     return ", ".join(f"{name} {value:.0%}" for name, value in pairs if value >= 0.005)
 

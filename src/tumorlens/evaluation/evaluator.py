@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.evaluation.training_overlap import Overlap, Subset
+from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import Decisions, decisions
+from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.record import Failure, Prediction
+from tumorlens.inference.sequence import known_sequence, stated_sequence
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress
@@ -262,9 +265,10 @@ def _pool(
     for one, records in zip(folds, chosen, strict=True):
         report_progress = None if progress is None else _shifted(progress, done, total)
         if records:
-            tables.append(score(one.classifier, manifest, records, report_progress))
-            rule = one.classifier.bundle.info.decision
-            decided.append(decisions(tables[-1], rule, one.classifier.classes))
+            rule, classes = one.classifier.bundle.info.decision, one.classifier.classes
+            scored = _score(one.classifier, manifest, records, report_progress)
+            tables.append(scored.probabilities)
+            decided.append(decisions_by_sequence(tables[-1], rule, scored.sequences, classes))
         overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
         done += len(records)
     return _Pooled(
@@ -298,12 +302,30 @@ def score(
     Raises ``DatasetError`` naming the files that cannot be scored: leaving them out quietly would
     make the accuracy that of an easier set.
     """
+    return _score(classifier, manifest, records, progress).probabilities
+
+
+class _Scored(NamedTuple):
+    """What a classifier says of N images."""
+
+    probabilities: NDArray[np.float64]
+    sequences: list[str | None]
+    """The sequence of each as an answer relies on it; None where no sequence has own thresholds."""
+
+
+def _score(
+    classifier: Classifier,
+    manifest: Manifest,
+    records: Sequence[Record],
+    progress: Progress | None,
+) -> _Scored:
     rows: list[list[float]] = []
+    sequences: list[str | None] = []
     failures: list[Failure] = []
     files = [manifest.file(record) for record in records]
-    for done, answer in enumerate(
-        predict_inputs(classifier, files, batch_size=BATCH_SIZE), start=1
-    ):
+    by_sequence = bool(classifier.bundle.info.decision.by_sequence)
+    answers = predict_inputs(classifier, files, batch_size=BATCH_SIZE)
+    for done, (file, answer) in enumerate(zip(files, answers, strict=True), start=1):
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
@@ -311,11 +333,17 @@ def score(
             failures.append(Failure.of(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
+            sequences.append(_known_sequence(answer, file) if by_sequence else None)
         if progress is not None:
             progress(done, len(files))
     if failures:
         raise _unreadable(failures, len(files))
-    return np.array(rows, dtype=np.float64)
+    return _Scored(np.array(rows, dtype=np.float64), sequences)
+
+
+def _known_sequence(answer: Prediction, file: Path) -> str | None:
+    # The record of an answer does not keep what the header says, so the file is read once more.
+    return known_sequence(answer.sequence, stated_sequence(reader.read(file).facts))
 
 
 def _measure(

@@ -30,6 +30,8 @@ class LabelledCases:
     """(N, C): the classes that are right; several where only "some tumour" is known."""
     groups: tuple[str, ...]
     """The patient of each image."""
+    sequences: tuple[str | None, ...]
+    """The sequence of each image, where it is known."""
 
     @property
     def known(self) -> Bools:
@@ -44,28 +46,22 @@ class LabelledCases:
 
     def where(self, member: Bools) -> "LabelledCases":
         """Those of some of the images."""
-        return LabelledCases(self.logits[member], self.correct[member], self.of(member))
+        sequences = tuple(s for s, inside in zip(self.sequences, member, strict=True) if inside)
+        return LabelledCases(self.logits[member], self.correct[member], self.of(member), sequences)
 
     def of(self, member: Bools) -> tuple[str, ...]:
         """The patients of some of the images."""
         return tuple(g for g, inside in zip(self.groups, member, strict=True) if inside)
 
 
-def correct_matrix(labels: Sequence[str], classes: ClassSet) -> Bools:
-    """(N, C) which classes answer each label rightly.
-
-    Raises ``EvaluationError`` for labels that ``classes`` say nothing of.
-    """
+def require_known(labels: Sequence[str], classes: ClassSet) -> None:
+    """Raise ``EvaluationError`` for labels that ``classes`` say nothing of."""
     unknown = classes.unknown(labels)
     if unknown:
         raise EvaluationError(
             f"the bundle does not know the classes {', '.join(unknown)}; its own are "
             f"{', '.join(classes.names)}"
         )
-    found = np.zeros((len(labels), len(classes)), dtype=np.bool_)
-    for row, label in enumerate(labels):
-        found[row, list(classes.correct_classes(label))] = True
-    return found
 
 
 def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:

@@ -206,7 +206,7 @@ def abstention_outcome(evaluation: Evaluation) -> AbstentionOutcome:
 
 
 def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
-    """What the bundle's prediction sets hold; None for several bundles, or one without a rule."""
+    """What the bundle's prediction sets hold; None for several bundles, or where there are none."""
     info = setting.bundle.info
     if setting.peers or info.prediction_sets is None:
         return None
@@ -215,7 +215,7 @@ def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
         evaluation.labels,
         evaluation.groups,
         info.prediction_sets,
-        info.decision,
+        evaluation.decided.names,
         evaluation.sampling,
         evaluation.classes,
     )

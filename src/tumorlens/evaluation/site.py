@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -14,15 +15,19 @@ from tumorlens.errors import DatasetError, EvaluationError, InputError
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.drift import Observed, Shift
-from tumorlens.evaluation.labelled_cases import LabelledCases, correct_matrix
+from tumorlens.evaluation.labelled_cases import LabelledCases, require_known
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import SiteFit, fit_site
 from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
 from tumorlens.evaluation.training_images import SEEN_IMAGES, TrainingImages
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
-from tumorlens.inference.gate import of_bundle
+from tumorlens.inference.sequence import known_sequence, predicted_sequence
+from tumorlens.labels import UNANSWERABLE
 from tumorlens.progress import Progress
+
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class LocalCases:
     """Further pictures that the gate rejects: no answer would be given, so they take no part."""
     no_class: int
     """Further pictures of a disease that is none of the classes."""
+    sequences: tuple[str | None, ...]
+    """The sequence of each picture, where network or header say it."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -76,8 +83,8 @@ def read_cases(
     Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
     read, and where no picture is left that a class could be right for.
     """
-    correct = correct_matrix([r.label for r in records], classifier.bundle.info.classes)
-    usable = [r for r, row in zip(records, correct, strict=True) if row.any()]
+    require_known([r.label for r in records], classifier.bundle.info.classes)
+    usable = [r for r in records if r.label not in UNANSWERABLE]
     prepared: list[PreparedImage] = []
     for done, record in enumerate(usable, start=1):
         try:
@@ -88,11 +95,8 @@ def read_cases(
             progress(done, len(usable))
     if not prepared:
         raise DatasetError("the manifest holds no labelled picture to calibrate on")
-    scores = _gate_scores(classifier.bundle, prepared)
-    kept = np.array([not one.refusal for one in prepared], dtype=np.bool_)
-    facts = classifier.bundle.info.gate
-    if scores is not None and facts is not None:
-        kept &= scores >= facts.threshold
+    scores = classifier.gate_scores(prepared)
+    kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
     if not kept.any():
         raise DatasetError(
             f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} pictures as none of "
@@ -100,23 +104,33 @@ def read_cases(
         )
     observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
     return LocalCases(
-        tuple(record for record, inside in zip(usable, kept, strict=True) if inside),
+        _chosen(usable, kept),
         observed.where(kept),
         int((~kept).sum()),
         len(records) - len(usable),
+        _chosen(_sequences(observed, prepared), kept),
     )
 
 
-def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
-    """Raise ``EvaluationError`` where the bundle was trained on some of the images."""
+def require_unseen(parent: Bundle, records: Sequence[Record], data_sha256: str) -> None:
+    """Raise ``EvaluationError`` where the bundle was trained on some of the images.
+
+    ``data_sha256`` is the hash of the manifest that the records are of: a bundle that does not list
+    its training images may still name the manifest.
+    """
     trained = TrainingImages.of_training(parent.info.training)
     shared = sum(record in trained for record in records)
-    if shared:
-        raise EvaluationError(
-            f"bundle {parent.info.name} was trained on {shared} of these {len(records)} images: it "
-            "is more certain of them than of new ones. Leave them out of the manifest; after "
-            "training, calibrate with --split and without --output"
-        )
+    if data_sha256 in trained.unlisted:
+        said = "images of this manifest, and does not say which"
+    elif shared:
+        said = f"{shared} of these {len(records)} images"
+    else:
+        return
+    raise EvaluationError(
+        f"bundle {parent.info.name} was trained on {said}: it is more certain of them than of new "
+        "ones. Leave them out of the manifest; after training, calibrate with --split and without "
+        "--output"
+    )
 
 
 def calibrate_to_site(
@@ -133,7 +147,10 @@ def calibrate_to_site(
     """
     labels = [record.label for record in cases.records]
     labelled = LabelledCases(
-        cases.observed.logits, correct_matrix(labels, parent.info.classes), cases.groups
+        cases.observed.logits,
+        correct_of(labels, parent.info.classes),
+        cases.groups,
+        cases.sequences,
     )
     fit = fit_site(parent.info, labelled, coverage)
     site = SiteCalibration(
@@ -144,7 +161,7 @@ def calibrate_to_site(
         patients=labelled.patients,
         images=len(labels),
         by_class=_patients_by_class(labels, cases.groups),
-        seen_images=TrainingImages.of_records(cases.records).facts()[SEEN_IMAGES],
+        seen_images=_calibrated_on(parent, cases.records).facts()[SEEN_IMAGES],
         fitted=fit.fitted,
         kept=fit.kept,
     )
@@ -173,15 +190,25 @@ def _site_info(info: BundleInfo, fit: SiteFit, site: SiteCalibration, name: str)
     )
 
 
+def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
+    """These images, and those that the parent was calibrated to a site on, if it was."""
+    found = TrainingImages.of_records(records)
+    site = parent.info.site
+    return found | TrainingImages.of_calibration(site) if site else found
+
+
 def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
     counted = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
     return dict(sorted(counted.items()))
 
 
-def _gate_scores(bundle: Bundle, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
-    """(N,): scores of the gate; None where the bundle has none."""
-    gate = of_bundle(bundle)
-    pixels = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
-    if gate is None or len(pixels) < len(prepared):
-        return None
-    return gate.scores(np.stack(pixels))
+def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[str | None]:
+    """The sequence of each picture as an answer would rely on it."""
+    rows = observed.sequence_logits
+    predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
+    stated = [one.stated_sequence for one in prepared]
+    return [known_sequence(p, s) for p, s in zip(predicted, stated, strict=True)]
+
+
+def _chosen(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
+    return tuple(value for value, inside in zip(values, member, strict=True) if inside)

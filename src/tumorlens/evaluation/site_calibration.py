@@ -20,9 +20,11 @@ from tumorlens.evaluation.calibration import adapt_temperature
 from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.labelled_cases import LabelledCases, require_useful
 from tumorlens.evaluation.small_samples import Controlled, controlled_error, controlled_threshold
-from tumorlens.inference.decision import decisions
+from tumorlens.evaluation.thresholds import MAX_THRESHOLD
+from tumorlens.inference.decision import decisions_by_sequence, kind_shares
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
+from tumorlens.labels import ClassSet
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -51,7 +53,7 @@ class SiteFit:
     def applied(self, info: BundleInfo) -> BundleInfo:
         """``info`` with what was fitted.
 
-        Thresholds for whole heads follow the temperature; no local case says more of them.
+        Thresholds for whole heads are rescaled to the temperature: no case was a whole head.
         """
         ratio = info.temperature / self.temperature
         return msgspec.structs.replace(
@@ -82,10 +84,13 @@ def fit_site(
     temperature = _temperature(info.temperature, cases, fitted, kept)
     probabilities = softmax(cases.logits, temperature)
     rule = _rule(info, cases, probabilities, temperature, targets, fitted, kept)
-    decided = decisions(probabilities, rule, info.classes).names
+    decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
     if info.volume_decisions:
-        kept.append("thresholds for whole heads: from the parent, as the cases are single pictures")
+        kept.append(
+            "thresholds for whole heads: the parent's, rescaled to the temperature and not fitted, "
+            "as the cases are single pictures"
+        )
     return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
 
 
@@ -113,18 +118,23 @@ class _Found(NamedTuple):
     """Patients that could show the limit."""
 
     def chosen(self, own: float, least: float) -> float:
-        """The fitted threshold; where cases are too few, no lower than the bundle's own."""
+        """The fitted threshold; where nothing is promised, no lower than the bundle's own."""
         fitted = max(least, self.control.threshold)
         return fitted if self.control.promised else max(own, fitted)
 
     def said(self, title: str, value: float, fallback: str) -> str:
         """That, in words."""
-        if self.control.promised:
-            within = f"error rate within {self.limit:.0%}"
-            return f"{title}: {value:.3f}, {within}, from {self.patients} patients"
+        start = f"threshold for {title}: {value:.3f}"
+        if not self.control.keeps:
+            return (
+                f"{start}, but at no threshold up to {MAX_THRESHOLD} do these {self.patients} "
+                f"patients show an error rate of {self.limit:.0%}"
+            )
+        if self.control.enough:
+            return f"{start}, error rate within {self.limit:.0%}, from {self.patients} patients"
         return (
-            f"{title}: {value:.3f}, {fallback}, as {self.patients} patients cannot show an error "
-            f"rate of {self.limit:.0%} ({self.needed} can)"
+            f"{start}, {fallback}, as {self.patients} patients cannot show an error rate of "
+            f"{self.limit:.0%} ({self.needed} can)"
         )
 
 
@@ -145,12 +155,12 @@ def _rule(
         found = _presence(cases, probabilities, none, targets)
         values = {name: one.chosen(getattr(own, name), LEAST) for name, one in found.items()}
     shown = values.get(_FINDING, 0.0)
-    found[_KIND] = _kind(cases, probabilities, none, shown, targets.kind_errors)
+    found[_KIND] = _kind(cases, probabilities, info.classes, shown, targets.kind_errors)
     values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
     titles = {_NONE: f"no {word}", _FINDING: f"a {word}", _KIND: "the kind"}
     for name, one in found.items():
         fallback = "the parent's" + (" or what no error here passes" if name == _NONE else "")
-        line = one.said(f"threshold for {titles[name]}", values[name], fallback)
+        line = one.said(titles[name], values[name], fallback)
         (fitted if one.control.promised else kept).append(line)
     return DecisionRule(
         notumor_threshold=values.get(_NONE, 0.0),
@@ -189,7 +199,7 @@ def _presence(
     sick_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
     missed = controlled_threshold(told_none[~healthy], sick_patients, targets.missed)
     alarms = controlled_threshold(finding[healthy], healthy_patients, targets.alarms)
-    if not alarms.promised:
+    if not alarms.enough:
         # One odd healthy head among a dozen would silence most tumours. A tumour that these few
         # cases show to be missed does raise its threshold: that is the worst error.
         alarms = Controlled(0.0, False)
@@ -212,23 +222,20 @@ def _presence(
 def _kind(
     cases: LabelledCases,
     probabilities: Floats,
-    none: int | None,
+    classes: ClassSet,
     finding_from: float,
     limit: float,
 ) -> _Found:
     """Threshold for the kind, of the images that would be reported as a finding."""
-    kinds = [k for k in range(probabilities.shape[1]) if k != none]
-    shares = probabilities[:, kinds]
-    finding = shares.sum(axis=1)
-    asked = cases.known & (finding >= finding_from)
+    none = classes.no_finding_index
+    asked = cases.known
     if none is not None:
-        asked &= ~cases.correct[:, none]
-    first = np.asarray(kinds)[shares.argmax(axis=1)]
-    wrong = ~cases.correct[np.arange(len(first)), first]
-    top = shares.max(axis=1) / np.maximum(finding, 1e-12)
+        asked = asked & ~cases.correct[:, none] & (1.0 - probabilities[:, none] >= finding_from)
+    kind, share = kind_shares(probabilities, classes)
+    wrong = ~cases.correct[np.arange(len(kind)), kind]
     patients = cases.of(asked)
     return _Found(
-        controlled_error(top[asked], wrong[asked], patients, limit),
+        controlled_error(share[asked], wrong[asked], patients, limit),
         len(set(patients)),
         limit,
         small_samples.MIN_FOR_SHARE,

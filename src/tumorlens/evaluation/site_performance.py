@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import BundleInfo, ConformalThresholds
 from tumorlens.errors import EvaluationError
+from tumorlens.evaluation.conformal import sets_of
 from tumorlens.evaluation.labelled_cases import LabelledCases
 from tumorlens.evaluation.site_calibration import fit_site
 from tumorlens.evaluation.small_samples import patient_weights
-from tumorlens.inference.conformal import prediction_sets
-from tumorlens.inference.decision import decisions
+from tumorlens.inference.decision import decisions_by_sequence
 from tumorlens.inference.postprocessing import softmax
-from tumorlens.inference.record import CLASSIFIED
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +35,7 @@ class Performance:
     false_alarm_rate: float
     """Of the others, those reported as a tumour."""
     coverage: float
-    """Prediction sets that hold a right class."""
+    """Prediction sets that hold a right class; answers without a set take no part."""
     coverage_of_findings: float
     """The same of the images that show a finding, such as a tumour."""
     mean_size: float
@@ -86,7 +85,7 @@ def _mean(table: Floats, weights: Floats) -> Performance:
 def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
     """(N, K): each column of ``NAMES`` for each image; NaN where it says nothing of it."""
     probabilities = softmax(cases.logits, info.temperature)
-    decided = decisions(probabilities, info.decision, info.classes)
+    decided = decisions_by_sequence(probabilities, info.decision, cases.sequences, info.classes)
     classified = decided.label >= 0
     right = cases.correct[np.arange(len(classified)), decided.label]
     hit, size = _sets(info.prediction_sets, probabilities, decided.names, cases.correct)
@@ -107,16 +106,8 @@ def _sets(
     decided: NDArray[np.str_],
     correct: NDArray[np.bool_],
 ) -> tuple[Floats, Floats]:
-    """(N,) whether each set holds a right class, and how many classes; NaN without a rule."""
-    if rule is None:
-        nothing = np.full(len(decided), np.nan)
-        return nothing, nothing
-    kept = np.zeros(probabilities.shape, dtype=np.bool_)
-    for name in np.unique(decided).tolist():
-        member = decided == name
-        # A bundle without thresholds for held-back answers is judged by those of all others.
-        fitted = name if name in rule.by_decision else CLASSIFIED
-        kept[member] = prediction_sets(probabilities[member], rule, fitted)
-    hit: Floats = np.asarray((kept & correct).any(axis=1), dtype=np.float64)
-    size: Floats = np.asarray(kept.sum(axis=1), dtype=np.float64)
-    return hit, size
+    """(N,) whether each set holds a right class, and how many classes; NaN without a set."""
+    kept = np.zeros_like(correct) if rule is None else sets_of(probabilities, decided, rule)
+    given = kept.any(axis=1)
+    hit = np.where(given, (kept & correct).any(axis=1), np.nan)
+    return hit, np.where(given, kept.sum(axis=1), np.nan)

@@ -19,9 +19,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.evaluation.thresholds import within_count, within_share
+
 Floats = NDArray[np.float64]
 
-MAX_THRESHOLD: Final = 0.99
 MIN_FOR_SHARE: Final = 30
 """Patients from which the share of errors among answers is controlled."""
 _ROUNDING: Final = 1e-9
@@ -29,11 +30,19 @@ _ROUNDING: Final = 1e-9
 
 
 class Controlled(NamedTuple):
-    """A threshold, and whether there are patients enough for its promise."""
+    """A threshold, and what can be promised of it."""
 
     threshold: float
-    promised: bool
-    """If not, it is what no error of these cases passes, or 0."""
+    enough: bool
+    """Whether there are patients enough to show the limit. If not, the threshold is what no error
+    of these cases passes, or 0."""
+    keeps: bool = True
+    """Whether the limit is kept on these cases; see ``thresholds.Threshold``."""
+
+    @property
+    def promised(self) -> bool:
+        """Whether a new patient is answered within the limit, on average."""
+        return self.enough and self.keeps
 
 
 def patient_weights(groups: Sequence[str]) -> Floats:
@@ -73,13 +82,9 @@ def controlled_threshold(values: Floats, groups: Sequence[str], limit: float) ->
 
     ``values`` (N,): how sure the error is; below 0 for an image that is none at any threshold.
     """
-    patients = len(set(groups))
-    budget = limit * (patients + 1) - 1.0
-    order = np.argsort(-values, kind="stable")
-    errors = np.cumsum(patient_weights(groups)[order] if patients else np.zeros(0))
-    over = np.flatnonzero((errors > max(0.0, budget) + _ROUNDING) & (values[order] >= 0.0))
-    threshold = 0.0 if not over.size else float(np.nextafter(values[order][over[0]], 1.0))
-    return Controlled(min(MAX_THRESHOLD, threshold), budget >= -_ROUNDING)
+    budget = limit * (len(set(groups)) + 1) - 1.0
+    found = within_count(values, patient_weights(groups), max(0.0, budget))
+    return Controlled(found.value, budget >= -_ROUNDING, found.keeps)
 
 
 def controlled_error(
@@ -93,12 +98,5 @@ def controlled_error(
     """
     if len(set(groups)) < MIN_FOR_SHARE:
         return Controlled(0.0, False)
-    order = np.argsort(-values, kind="stable")
-    weights = patient_weights(groups)[order]
-    rate = (np.cumsum(weights * wrong[order]) + 1.0) / (np.cumsum(weights) + 1.0)
-    kept = np.flatnonzero(rate <= limit + _ROUNDING)
-    if not kept.size:
-        return Controlled(MAX_THRESHOLD, True)
-    last = int(kept[-1])
-    whole = last == len(values) - 1
-    return Controlled(0.0 if whole else min(MAX_THRESHOLD, float(values[order][last])), True)
+    found = within_share(values, wrong, patient_weights(groups), limit, more=1.0)
+    return Controlled(found.value, True, found.keeps)

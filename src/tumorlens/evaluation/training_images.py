@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
+from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets.manifest import Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, Split
 from tumorlens.evaluation import protocols
@@ -56,6 +57,11 @@ class TrainingImages:
                 continue
             found |= {_key(row.sha256) for row in known.rows if row.part in SEEN_PARTS}
         return cls(frozenset(found), frozenset(unlisted))
+
+    @classmethod
+    def of_calibration(cls, site: SiteCalibration) -> Self:
+        """Those that a bundle was calibrated to a site on."""
+        return cls.of_training({SEEN_IMAGES: site.seen_images})
 
     def __contains__(self, record: Record) -> bool:
         """Whether an image of the same bytes or pixels is among them."""

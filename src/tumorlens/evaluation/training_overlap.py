@@ -11,7 +11,6 @@ from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
 from tumorlens.evaluation.training_images import (
-    SEEN_IMAGES,
     SEEN_PARTS,
     TrainingImages,
     lists_images,
@@ -172,7 +171,7 @@ def site_warnings(
     """Whether the bundle was calibrated on some of the images scored."""
     if site is None:
         return []
-    calibrated = TrainingImages.of_training({SEEN_IMAGES: site.seen_images})
+    calibrated = TrainingImages.of_calibration(site)
     shared = sum(record in calibrated for record in records)
     if not shared:
         return []

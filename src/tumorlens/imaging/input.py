@@ -75,29 +75,3 @@ class File:
         if data is None:
             data = reader.load_file(self.path)
         return Read(reader.read_bytes(data, self.path, plane))
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """An image that is in memory already."""
-
-    image: MedicalImage
-
-    @property
-    def path(self) -> str:
-        """Where it came from."""
-        return self.image.source
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is no volume."""
-        return not self.image.is_volume
-
-    def read(self, plane: str = DEFAULT_PLANE) -> Read:  # noqa: ARG002  (cut long ago)
-        """As ``Input.read``."""
-        return Read(self.image)

@@ -144,7 +144,7 @@ class Classifier:
             sha256=bundle.sha256,
             classes=None if self.classes == BRAIN_TUMORS else self.classes,
         )
-        self._threads = threads
+        self._threads, self._device = threads, device
         self._session = Session(bundle, threads, device)
         self._answer_all = answer_all
         self._gate = None if answer_all else gate.of_bundle(bundle, threads, device)
@@ -160,6 +160,10 @@ class Classifier:
     ) -> Self:
         """Of a bundled network or a bundle folder; raise ``BundleError``, ``DeviceError``."""
         return cls(bundles.load(name_or_path), threads, answer_all=answer_all, device=device)
+
+    def answering_all(self) -> Self:
+        """The same network on the same device, with every picture classified: to measure it."""
+        return type(self)(self.bundle, self._threads, answer_all=True, device=self._device)
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one picture; raise ``InputError`` where it cannot be used."""
@@ -201,7 +205,7 @@ class Classifier:
         nothing = [None] * len(prepared)
         lesions = nothing if outputs.lesion is None else list(outputs.lesion[:, 0])
         sequences = nothing if outputs.sequence is None else list(outputs.sequence)
-        rejections = self._rejections(prepared)
+        rejections = self.rejections(prepared, self.gate_scores(prepared))
         return [
             RawPrediction(self._predict(image, row, rejection, sequence), image, cam, row, lesion,
                           sequence)
@@ -220,12 +224,20 @@ class Classifier:
         parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
         return np.concatenate(parts)
 
-    def _rejections(self, prepared: Sequence[PreparedImage]) -> list[str]:
-        """Why each picture is rejected, in words; empty where it is not."""
+    def gate_scores(self, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
+        """(N,): what the gate says of each picture; None where the bundle has no gate."""
         seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
+        if self._gate is None or len(seen) < len(prepared):
+            return None
+        return self._gate.scores(np.stack(seen))
+
+    def rejections(
+        self, prepared: Sequence[PreparedImage], gate_scores: NDArray[np.float64] | None
+    ) -> list[str]:
+        """Why each picture is rejected, in words; empty where it is not."""
         refusals = [""] * len(prepared)
-        if self._gate is not None and len(seen) == len(prepared):
-            refusals = self._gate.refusals(np.stack(seen))
+        if self._gate is not None and gate_scores is not None:
+            refusals = self._gate.refusals(gate_scores)
         return [one.refusal or said for one, said in zip(prepared, refusals, strict=True)]
 
     def conclude(

@@ -18,15 +18,23 @@ def prediction_sets(
 ) -> NDArray[np.bool_]:
     """Whether each class is in the set of each row of probabilities (N, C): (N, C).
 
-    All rows are of images with the same ``decision``; where the rule has no thresholds for it, no
-    class is excluded. The most probable class always is in, and each from
-    ``NEVER_EXCLUDED_FROM``: that only enlarges sets, so what they cover stays covered.
+    All rows are of images with the same ``decision``, for which ``has_sets``. The most probable
+    class always is in, and each from ``NEVER_EXCLUDED_FROM``: that only enlarges sets, so what they
+    cover stays covered.
     """
-    nothing = (0.0,) * len(rule.thresholds)
-    fitted = rule.thresholds if decision == CLASSIFIED else rule.by_decision.get(decision, nothing)
+    fitted = rule.thresholds if decision == CLASSIFIED else rule.by_decision[decision]
     kept: NDArray[np.bool_] = probabilities >= np.minimum(fitted, NEVER_EXCLUDED_FROM)
     kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
     return kept
+
+
+def has_sets(rule: ConformalThresholds, decision: str) -> bool:
+    """Whether answers of this decision come with a set.
+
+    Not those that are held back where nothing was fitted for them: a set of all classes would say
+    nothing, and the thresholds of classified images would promise too much.
+    """
+    return decision == CLASSIFIED or decision in rule.by_decision
 
 
 def named(
@@ -37,12 +45,9 @@ def named(
 ) -> tuple[str, ...] | None:
     """The set of one row of probabilities (C,), the most probable class first.
 
-    None without a rule, of a rejected image, and beside a held-back answer that the rule has no
-    thresholds for: a set of all classes would say nothing.
+    None without a rule, of a rejected image, and where the decision has no sets.
     """
-    if rule is None or decision == REJECTED:
-        return None
-    if decision != CLASSIFIED and decision not in rule.by_decision:
+    if rule is None or decision == REJECTED or not has_sets(rule, decision):
         return None
     (kept,) = prediction_sets(row[np.newaxis], rule, decision)
     return tuple(classes.names[k] for k in np.argsort(-row, kind="stable") if kept[k])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.bundle import Thresholds
+from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED, REJECTED, Decision
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.text import probability_percent
@@ -63,10 +63,7 @@ def decisions(
     probabilities: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet = BRAIN_TUMORS
 ) -> Decisions:
     """Decide on each row of probabilities (N, C)."""
-    places = np.asarray(classes.kinds)
-    kinds = probabilities[:, places]
-    kind = places[kinds.argmax(axis=1)]
-    share = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
+    kind, share = kind_shares(probabilities, classes)
     is_none, is_finding = _presence(probabilities, thresholds, classes)
     named = is_finding & (share >= thresholds.kind_threshold)
     if classes.no_finding_index is None:
@@ -75,6 +72,34 @@ def decisions(
     none = -1 if classes.no_finding_index is None else classes.no_finding_index
     label = np.where(is_none, none, np.where(named, kind, -1)).astype(np.int64)
     return Decisions(presence, label)
+
+
+def decisions_by_sequence(
+    probabilities: NDArray[np.float64],
+    rule: DecisionRule,
+    sequences: Sequence[str | None],
+    classes: ClassSet = BRAIN_TUMORS,
+) -> Decisions:
+    """Decide on each row of probabilities (N, C) by the thresholds of its sequence.
+
+    ``sequences`` (N,): None where it is not known.
+    """
+    found = decisions(probabilities, rule, classes)
+    for name, own in rule.by_sequence.items():
+        member = np.array([sequence == name for sequence in sequences], dtype=np.bool_)
+        some = decisions(probabilities[member], own, classes)
+        found.presence[member], found.label[member] = some
+    return found
+
+
+def kind_shares(
+    probabilities: NDArray[np.float64], classes: ClassSet = BRAIN_TUMORS
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(N,) twice: the likeliest kind of each row (N, C), and its share given a finding."""
+    places = np.asarray(classes.kinds, dtype=np.int64)
+    kinds = probabilities[:, places]
+    share: NDArray[np.float64] = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
+    return places[kinds.argmax(axis=1)], share
 
 
 def _presence(

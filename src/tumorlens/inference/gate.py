@@ -67,9 +67,9 @@ class Gate:
             raise BundleError(f"{self._name}: the network's answer is not finite")
         return scores
 
-    def refusals(self, pictures: NDArray[np.uint8]) -> list[str]:
-        """For each of (N, S, S) why it is refused, in words; empty where it is not."""
-        return ["" if score >= self.facts.threshold else REFUSAL for score in self.scores(pictures)]
+    def refusals(self, scores: NDArray[np.float64]) -> list[str]:
+        """Why each of the pictures with these ``scores`` (N,) is refused; empty where it is not."""
+        return ["" if score >= self.facts.threshold else REFUSAL for score in scores]
 
 
 def of_bundle(bundle: Bundle, threads: int | None = None, device: Device = "cpu") -> Gate | None:

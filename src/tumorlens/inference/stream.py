@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
 from tumorlens.imaging.input import File, Input
-from tumorlens.inference.aggregation import AggregationConfig
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import (
@@ -24,7 +23,7 @@ from tumorlens.inference.record import (
     Result,
     VolumePrediction,
 )
-from tumorlens.inference.volume import BATCH, DEFAULT, Answered, answer_image
+from tumorlens.inference.volume import BATCH, Answered, answer_image
 
 _OfStudy = tuple[str | None, Result]
 """A result, and the study that it belongs to."""
@@ -36,7 +35,6 @@ def predict_inputs(
     classifier: Classifier,
     inputs: Iterable[Input | str | Path],
     *,
-    config: AggregationConfig = DEFAULT,
     plane: str = reader.DEFAULT_PLANE,
     batch_size: int = BATCH,
     explain: bool = False,
@@ -57,7 +55,7 @@ def predict_inputs(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    each = _Each(classifier, config, plane, batch_size, explain, watch)
+    each = _Each(classifier, plane, batch_size, explain, watch)
     some = (File(str(one)) if isinstance(one, str | Path) else one for one in inputs)
     yield from _studies_first(classifier, _with_study(each, some, study))
 
@@ -133,7 +131,6 @@ class _Each(NamedTuple):
     """How to answer inputs."""
 
     classifier: Classifier
-    config: AggregationConfig
     plane: str
     batch_size: int
     explain: bool
@@ -164,9 +161,7 @@ class _Each(NamedTuple):
         """The results of one input, each with the study that its file states."""
         try:
             image, missing = one.read(self.plane)
-            answered = answer_image(
-                self.classifier, image, self.config, self.batch_size, explain=self.explain
-            )
+            answered = answer_image(self.classifier, image, self.batch_size, explain=self.explain)
         except InputError as error:
             yield None, Failure.of(one.path, error)
             return

@@ -36,7 +36,6 @@ from tumorlens.labels import ClassSet
 
 Raw = RawPrediction | Failure
 BATCH: Final = 16
-DEFAULT: Final = AggregationConfig()
 
 
 class Answered(NamedTuple):
@@ -68,7 +67,6 @@ class Answered(NamedTuple):
 def predict_volume(
     classifier: Classifier,
     image: MedicalImage,
-    config: AggregationConfig = DEFAULT,
     batch_size: int = BATCH,
     *,
     explain: bool = False,
@@ -81,7 +79,7 @@ def predict_volume(
     if not image.is_volume:
         raise InputError(f"{image.source}: a single picture, not a volume")
     answers = answer_slices(classifier, image, batch_size)
-    whole = answer_whole(classifier, image, answers, config)
+    whole = answer_whole(classifier, image, answers)
     return whole if explain else msgspec.structs.replace(whole, heatmap=None)
 
 
@@ -89,7 +87,6 @@ def answer_whole(
     classifier: Classifier,
     image: MedicalImage,
     answers: Sequence[Raw],
-    config: AggregationConfig = DEFAULT,
 ) -> VolumePrediction:
     """The whole's answer, from those of its slices, by the rules of ``classifier``.
 
@@ -107,7 +104,7 @@ def answer_whole(
         else np.full(len(classes), np.nan)
         for answer, counts in zip(answers, counted, strict=True)
     ]
-    found = aggregate(np.stack(rows), slices.along_mm, config, classes)
+    found = aggregate(np.stack(rows), slices.along_mm, AggregationConfig(), classes)
     rejected = all(answer.prediction.decision == REJECTED for answer in usable)
     rejection = usable[0].prediction.reason if rejected else ""
     predicted = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
@@ -177,7 +174,6 @@ def slice_of(image: MedicalImage, index: int) -> MedicalImage:
 def answer_image(
     classifier: Classifier,
     image: MedicalImage,
-    config: AggregationConfig = DEFAULT,
     batch_size: int = BATCH,
     *,
     explain: bool = False,
@@ -190,7 +186,7 @@ def answer_image(
         (one,) = classifier.answer([classifier.prepare(image)])
         return Answered(image, one.explained() if explain else one.prediction, (one,))
     answers = answer_slices(classifier, image, batch_size)
-    whole = answer_whole(classifier, image, answers, config)
+    whole = answer_whole(classifier, image, answers)
     return Answered(
         image,
         whole if explain else msgspec.structs.replace(whole, heatmap=None),

@@ -14,7 +14,7 @@ from tumorlens.evaluation.comparison import COMPARED, Comparison, Contender
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
-from tumorlens.reporting.evaluation_report import show, titles
+from tumorlens.reporting.evaluation_report import asked, definitions, show, titles
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
@@ -35,13 +35,14 @@ def write(folder: str | Path, found: Comparison) -> Path:
     (folder / PICTURE).write_bytes(picture)
     record = msgspec.json.encode(comparison.as_dict(found))
     (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    classes = found.first.evaluation.classes
     return html.write(
         folder / PAGE,
         "compare.html",
         found=found,
-        compared=COMPARED,
-        titles=titles(found.first.evaluation.classes),
-        definitions=metrics.DEFINITIONS,
+        compared=asked(COMPARED, classes),
+        titles=titles(classes),
+        definitions=definitions(metrics.DEFINITIONS, classes),
         show=show,
         show_difference=show_difference,
         show_p=show_p,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.reporting import corruption_figures, html, plots
+from tumorlens.text import percent
 
 PAGE: Final = "index.html"
 RECORD: Final = "evaluation.json"
@@ -50,6 +51,7 @@ CONTROL_TITLES: Final[Mapping[str, str]] = {
     HASH_NEIGHBOUR: "hash neighbour",
     FRAME_CLASSIFIER: "frame alone",
 }
+_OF_PRESENCE: Final = ("missed_tumor_rate", "false_alarm_rate")
 _RATES: Final = frozenset(
     {"accuracy", "missed_tumor_rate", "false_alarm_rate", "sensitivity", "specificity", "precision"}
 )
@@ -117,16 +119,17 @@ def write(
         comparison=comparison(evaluation),
         paper=setting.protocol(evaluation).paper,
         titles=titles(evaluation.classes),
-        definitions=_defined(metrics.DEFINITIONS, evaluation.classes),
-        overall=list(_defined(dict.fromkeys(metrics.OVERALL, ""), evaluation.classes)),
+        definitions=definitions(metrics.DEFINITIONS, evaluation.classes),
+        overall=asked(metrics.OVERALL, evaluation.classes),
         per_class=metrics.PER_CLASS,
         classes=evaluation.classes.display_names,
+        named=evaluation.classes.display_name,
         finding=evaluation.classes.finding,
         asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
         embed=html.embed_png,
-        rates=list(_defined(dict.fromkeys(metrics.RATES, ""), evaluation.classes)),
+        rates=asked(metrics.RATES, evaluation.classes),
         other_answers={
             label: row for label, row in record.answers(evaluation).items() if label in UNANSWERABLE
         },
@@ -155,11 +158,14 @@ def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
     return {**TITLES, "missed_tumor_rate": f"Missed {classes.finding}s"}
 
 
-def _defined(words: Mapping[str, str], classes: ClassSet) -> dict[str, str]:
-    """Without the rates that need a "no finding", where no class means that."""
-    about = ("missed_tumor_rate", "false_alarm_rate")
-    kept = {k: v for k, v in words.items() if classes.no_finding is not None or k not in about}
-    return {name: text.replace("tumour", classes.finding) for name, text in kept.items()}
+def asked(names: Iterable[str], classes: ClassSet) -> list[str]:
+    """Metrics without the rates that need a "no finding", where no class means that."""
+    return [k for k in names if classes.no_finding is not None or k not in _OF_PRESENCE]
+
+
+def definitions(words: Mapping[str, str], classes: ClassSet) -> dict[str, str]:
+    """What the metrics mean, in the words of these classes."""
+    return {k: words[k].replace("tumour", classes.finding) for k in asked(words, classes)}
 
 
 def show(name: str, estimate: Estimate) -> str:
@@ -168,7 +174,7 @@ def show(name: str, estimate: Estimate) -> str:
     if math.isnan(value):
         return "undefined"
     if name in _RATES:
-        shown, digits, low, high = f"{100 * value:.2f}%", 2, 100 * low, 100 * high
+        shown, digits, low, high = percent(value), 2, 100 * low, 100 * high
     else:
         shown, digits = f"{value:.4f}", 4
     if math.isnan(low):
@@ -178,11 +184,11 @@ def show(name: str, estimate: Estimate) -> str:
 
 def show_rate(estimate: Estimate) -> str:
     """Write a share for people: ``98.4% (97.5 to 99.2)``."""
-    value, low, high = (100 * number for number in estimate)
+    value, low, high = estimate
     if math.isnan(value):
         return "undefined"
-    interval = "no interval" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
-    return f"{value:.1f}% ({interval})"
+    interval = "no interval" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
+    return f"{percent(value, 1)} ({interval})"
 
 
 def set_rows(sets: Sets) -> list[tuple[str, Covered]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from tumorlens.labels import RESEARCH_NOTICE, label_name
-from tumorlens.text import percent
+from tumorlens.text import percent, probability_percent
 
 
 def render(template: str, **values: object) -> str:
@@ -41,6 +41,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["probability_percent"] = probability_percent
     environment.filters["label"] = label_name
     environment.globals["research_notice"] = RESEARCH_NOTICE
     return environment

@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.selective import Selective
-from tumorlens.labels import BRAIN_TUMORS, ClassSet, label_name
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, INK, LINE, SOFT, STYLES
+from tumorlens.text import percent
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -34,8 +35,7 @@ def confusion_png(labels: Labels, predicted: Labels, classes: ClassSet = BRAIN_T
         written = counts.shape if len(classes) <= _WRITTEN else (0, 0)
         for row, column in np.ndindex(*written):
             _write_cell(axes, row, column, int(counts[row, column]), float(fractions[row, column]))
-        shown = classes.display_names
-        names = [shown.get(name) or label_name(name) for name in classes.answerable]
+        names = [classes.display_name(name) for name in classes.answerable]
         columns = names[: counts.shape[1]]
         axes.set_xticks(
             range(len(columns)), columns, rotation=20 if side == 0 else 60, ha="right", color=INK
@@ -116,7 +116,7 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
 def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
     color = "white" if share > 0.5 else INK if count else SOFT
     weight = "bold" if count and row != column else "normal"
-    text = f"{count}\n{100 * share:.1f}%" if count else "0"
+    text = f"{count}\n{percent(share, 1)}" if count else "0"
     axes.text(column, row, text, ha="center", va="center", color=color, weight=weight)
 
 

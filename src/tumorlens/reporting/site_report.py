@@ -10,8 +10,10 @@ from tumorlens import __version__
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.site import SiteResult
 from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import html
+from tumorlens.text import percent
 
 PAGE: Final = "calibration.html"
 RECORD: Final = "calibration.json"
@@ -57,6 +59,13 @@ def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
 def remarks(found: SiteResult) -> list[str]:
     """What else must be known of the cases."""
     cases, said = found.cases, []
+    unlisted = len(TrainingImages.of_training(found.parent.info.training).unlisted)
+    if unlisted:
+        said.append(
+            f"{found.parent.info.name} does not list the images of {unlisted} "
+            f"set{'s' if unlisted > 1 else ''} that trained it, so it cannot be shown that these "
+            "pictures are new to it. If it was trained on them, too much is promised here."
+        )
     if cases.rejected:
         said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
     if cases.no_class:
@@ -110,4 +119,4 @@ def _shown(name: str, found: Performance | None) -> str:
     value = math.nan if found is None else float(getattr(found, name))
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if name == "mean_size" else f"{100 * value:.1f}%"
+    return f"{value:.2f}" if name == "mean_size" else percent(value, 1)

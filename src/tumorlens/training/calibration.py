@@ -6,7 +6,7 @@ All of it is fitted on validation images, which chose the epoch too and trained 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -20,14 +20,14 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION, Split
 from tumorlens.errors import EvaluationError, SplitError
 from tumorlens.evaluation import drift
-from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome
+from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome_of
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
 from tumorlens.evaluation.labelled_cases import require_useful
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import decisions
+from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.gate import GATE_PREPROCESS, Gate
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import ABSTAINED, DETECTED
@@ -118,14 +118,13 @@ class HeldOutSource:
         """What was chosen."""
         return [self.manifest.records[i] for i in self.chosen()]
 
-    def answers(self, cache_folder: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Probabilities (N, C), and which classes are correct (N, C)."""
+    def answers(self, cache_folder: Path) -> "_Answers":
+        """What the bundle says of them, and what is right."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).logits(images)
         probabilities = softmax(logits, self.made.info.temperature)
-        labels = [record.label for record in self.records()]
-        return probabilities, correct_of(labels, self.made.info.classes)
+        return _Answers.of(probabilities, self.records(), self.made.info.classes)
 
 
 def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
@@ -192,30 +191,31 @@ def calibrate(
     config = made.info.preprocess
     seen = [drift.observe(classifier, held.pictures(config, cache_folder)) for held in sets]
     logits = [one.logits for one in seen]
-    correct = [correct_of([r.label for r in held.records()], classes) for held in sets]
-    temperature = fit_temperature(logits[0], correct[0].argmax(axis=1))
+    labels = correct_of([r.label for r in main.records()], classes).argmax(axis=1)
+    temperature = fit_temperature(logits[0], labels)
     on = " and ".join(f"{held.split.info.name} validation" for held in sets)
-    probabilities = [softmax(rows, temperature) for rows in logits]
-    pooled = np.concatenate(probabilities), np.concatenate(correct)
-    known = probabilities[0], correct[0]
-    require_useful(made.info.name, *known)
-    shifted = _joined(
-        [
-            *zip(probabilities[1:], correct[1:], strict=True),
-            *(source.answers(cache_folder) for source in held_out),
-        ]
+    known, *elsewhere = (
+        _Answers.of(softmax(rows, temperature), held.records(), classes)
+        for rows, held in zip(logits, sets, strict=True)
     )
-    elsewhere = [record for source in others for record in source.records()]
-    elsewhere += [record for source in held_out for record in source.records()]
+    pooled = _Answers.joined([known, *elsewhere])
+    require_useful(made.info.name, known.probabilities, known.correct)
+    elsewhere += [source.answers(cache_folder) for source in held_out]
+    shifted = _Answers.joined(elsewhere) if elsewhere else None
     rule = msgspec.structs.replace(
-        fit_rule(pooled, shifted, [record.sequence for record in elsewhere], classes),
+        fit_rule(
+            pooled[:2],
+            shifted[:2] if shifted else None,
+            shifted.sequences if shifted else (),
+            classes,
+        ),
         chosen_on=f"{on}, and held-out sources" if held_out else on,
     )
     info = msgspec.structs.replace(
         made.info,
         temperature=temperature,
         decision=rule,
-        prediction_sets=_sets(known, shifted, rule, coverage, main, classes),
+        prediction_sets=_sets(known, elsewhere, rule, coverage, main, classes),
     )
     gate_scores = None
     if gate is not None:
@@ -231,12 +231,12 @@ def calibrate(
         heads = [head for path in volumes for head in answer_list(Classifier(done), path)]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)
-    found = outcome(*pooled, rule, classes)
+    found = outcome_of(pooled.decided(rule, classes), pooled.correct, classes)
     if not found.coverage:
         raise EvaluationError(
             f"bundle {made.info.name}: at thresholds that keep the error rates, none of "
-            f"{len(pooled[0])} validation images is classified; it is untrained or of no use for "
-            "them"
+            f"{len(pooled.correct)} validation images is classified; it is untrained or of no use "
+            "for them"
         )
     return dataclasses.replace(done, info=info), found
 
@@ -246,46 +246,61 @@ def save(folder: Path, done: Bundle) -> Bundle:
     return bundle.save(folder, done.info, done.model, done.gate)
 
 
-_Answers = tuple[NDArray[np.float64], NDArray[np.bool_]]
+class _Answers(NamedTuple):
+    """N images: what a network says of them, and what is right."""
 
+    probabilities: NDArray[np.float64]
+    """(N, C), after temperature."""
+    correct: NDArray[np.bool_]
+    """(N, C): the classes that are right."""
+    sequences: tuple[str, ...]
+    """By their manifest; empty strings where it does not say."""
 
-def _joined(parts: Sequence[_Answers]) -> _Answers | None:
-    if not parts:
-        return None
-    probabilities, correct = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return probabilities, correct
+    @classmethod
+    def of(
+        cls, probabilities: NDArray[np.float64], records: Sequence[Record], classes: ClassSet
+    ) -> Self:
+        correct = correct_of([record.label for record in records], classes)
+        return cls(probabilities, correct, tuple(record.sequence for record in records))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        return cls(
+            np.concatenate([one.probabilities for one in parts]),
+            np.concatenate([one.correct for one in parts]),
+            tuple(name for one in parts for name in one.sequences),
+        )
+
+    def decided(self, rule: DecisionRule, classes: ClassSet) -> Decisions:
+        return decisions_by_sequence(self.probabilities, rule, self.sequences, classes)
 
 
 def _sets(
     main: _Answers,
-    shifted: _Answers | None,
+    elsewhere: Sequence[_Answers],
     rule: DecisionRule,
     coverage: float,
     held: ValidationSet,
     classes: ClassSet,
 ) -> ConformalThresholds:
     """Sets of classified images from ``main``; beside held-back answers, from all there are."""
-    rows, correct = _known(main)
-    parts = [_known(one) for one in (main, shifted) if one is not None]
-    held_back = {}
-    for name in (DETECTED, ABSTAINED):
-        members = [
-            (p[m], c[m]) for p, c in parts for m in [decisions(p, rule, classes).names == name]
-        ]
-        held_back[name] = (
-            np.concatenate([p for p, _ in members]),
-            np.concatenate([c for _, c in members]).argmax(axis=1),
-        )
-    fitted = fit_sets(rows, correct.argmax(axis=1), coverage, held_back)
+    every = _Answers.joined([main, *elsewhere])
+    decided = every.decided(rule, classes).names
+    held_back = {name: _truths(every, decided == name) for name in (DETECTED, ABSTAINED)}
+    fitted = fit_sets(*_truths(main), coverage, held_back)
     on = f"{held.split.info.name} validation"
     beside = "; beside held-back answers, all images that the thresholds were chosen on"
     return msgspec.structs.replace(fitted, chosen_on=on + (beside if fitted.by_decision else ""))
 
 
-def _known(answers: _Answers) -> _Answers:
-    """Those with one right class: not "some tumour"."""
-    known = answers[1].sum(axis=1) == 1
-    return answers[0][known], answers[1][known]
+def _truths(
+    answers: _Answers, member: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Probabilities and the right class of those with one right class: not "some tumour"."""
+    known = answers.correct.sum(axis=1) == 1
+    if member is not None:
+        known = known & member
+    return answers.probabilities[known], answers.correct[known].argmax(axis=1)
 
 
 def _gate_facts(

@@ -53,6 +53,15 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunState]:
         raise CheckpointError(f"{path}: is not a usable checkpoint ({error})") from error
 
 
+def require_run(path: Path, state: RunState, run_key: str) -> None:
+    """Raise ``CheckpointError`` where ``path`` is the checkpoint of another run."""
+    if state.run_key != run_key:
+        raise CheckpointError(
+            f"{path}: was made with another recipe, data, split or number of processes; "
+            "resume with the same, or choose another --out"
+        )
+
+
 def with_prefix(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
     """Name ``tensors`` as belonging to ``prefix``."""
     return {f"{prefix}/{name}": value for name, value in tensors.items()}

@@ -10,8 +10,7 @@ from tumorlens.config import TrainConfig
 from tumorlens.errors import RecipeError, SplitError
 from tumorlens.evaluation.folds import fold_numbers
 from tumorlens.training.data import TrainingData
-from tumorlens.training.provenance import RUN_FILE
-from tumorlens.training.runner import RunOptions, train
+from tumorlens.training.runner import RunOptions, is_finished, train
 from tumorlens.training.trainer import Watcher
 
 FOLD_FOLDER: Final = "fold-{}"
@@ -29,7 +28,8 @@ def train_folds(
 
     With ``options.resume``, folds that are finished stay as they are, and one that was begun goes
     on. Of a process that does not lead the list is empty. Raises ``SplitError`` where the split is
-    not in folds, ``RecipeError`` where the recipe trains several networks itself, and as ``train``.
+    not in folds, ``RecipeError`` where the recipe trains several networks itself,
+    ``CheckpointError`` where a finished fold is of another recipe or data, and as ``train``.
     """
     folds = fold_numbers(data.split)
     if not folds:
@@ -42,11 +42,11 @@ def train_folds(
     made = []
     for fold in folds:
         place = out / FOLD_FOLDER.format(fold)
-        if options.resume and (place / RUN_FILE).exists():
-            made.append(place / BUNDLE_FOLDER)
-            continue
         of_fold = dataclasses.replace(data, split=data.split.fold(fold))
         named = dataclasses.replace(options, name=f"{options.name}-{fold}")
+        if is_finished(config, of_fold, place, named):
+            made.append(place / BUNDLE_FOLDER)
+            continue
         with watcher(fold) if watcher else Watcher() as seen:
             folder = train(config, of_fold, place, named, [seen])
         if folder is not None:

@@ -24,10 +24,15 @@ class Processes:
         return self.rank == 0
 
 
+def process_count() -> int:
+    """How many ``torchrun`` says there are; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def join_processes(choice: Device = "auto") -> Iterator[Processes]:
     """Join the group that ``torchrun`` describes in the environment; alone without it."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = process_count()
     if count == 1:
         yield Processes()
         return

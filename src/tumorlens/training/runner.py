@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -22,14 +22,14 @@ from tumorlens.networks import registry
 from tumorlens.networks.sepsenet import Network
 from tumorlens.preprocessing import normalize
 from tumorlens.training import cache, export, provenance
-from tumorlens.training.checkpoint import CHECKPOINT_FILE
+from tumorlens.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, require_run
 from tumorlens.training.data import TrainingData
 from tumorlens.training.distillation import PART_FOLDER, Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.journal import Journal
 from tumorlens.training.lineage import with_lineage
 from tumorlens.training.mlflow_log import mlflow_run
-from tumorlens.training.processes import Processes, join_processes, pick_device
+from tumorlens.training.processes import Processes, join_processes, pick_device, process_count
 from tumorlens.training.start import Start
 from tumorlens.training.trainer import Trainer, Watcher
 
@@ -72,19 +72,32 @@ def train(
     use. A recipe with a ``distillation_weight`` trains on labels alone where there is no teacher.
     """
     options = options or RunOptions()
-    if options.teacher is None:
-        config = msgspec.structs.replace(config, distillation_weight=0.0)
     if config.cross_fit == 1:
         return _train_one(config, data, out, options, watchers)
     for part in range(config.cross_fit):
         without = dataclasses.replace(data, without_part=(part, config.cross_fit))
         place = out / PART_FOLDER.format(part)
-        if (place / provenance.RUN_FILE).exists() and options.resume:
-            continue
         named = dataclasses.replace(options, name=f"{options.name}-{part}")
         one = msgspec.structs.replace(config, seed=config.seed + part)
-        _train_one(one, without, place, named, watchers)
+        if not is_finished(one, without, place, named):
+            _train_one(one, without, place, named, watchers)
     return out
+
+
+def is_finished(config: TrainConfig, data: TrainingData, out: Path, options: RunOptions) -> bool:
+    """Whether there is nothing left for ``train`` to resume in ``out``.
+
+    Raises ``CheckpointError`` where what is there is of another run.
+    """
+    if not options.resume or not (out / provenance.RUN_FILE).exists():
+        return False
+    checkpoint = out / CHECKPOINT_FILE
+    _, state = load_checkpoint(checkpoint)
+    ready = _Prepared.of(config, data, options)
+    require_run(checkpoint, state, ready.run_key(process_count()))
+    record = msgspec.json.decode((out / provenance.RUN_FILE).read_bytes())
+    # The one setting that may change after the last epoch: the graph is then exported again.
+    return bool(record["recipe"]["flip_at_test"] == config.flip_at_test)
 
 
 def _train_one(
@@ -98,13 +111,9 @@ def _train_one(
         torch.set_num_threads(options.threads)
     with join_processes(options.device) as processes:
         checkpoint = prepare_folder(out, options.resume)
-        data = dataclasses.replace(data, stated_classes=config.classes)
-        data.check_classes()
-        if options.init is None:  # trained weights may have learnt it already
-            config = registry.fitting(config, outlines=data.has_outlines())
-        start = _start(options.init, data)
-        teachers = _teachers(config, data, options)
-        trainer = _build(config, data, options, processes, start, teachers)
+        ready = _Prepared.of(config, data, options)
+        config, data = ready.config, ready.data
+        trainer = _build(ready, options, processes)
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
@@ -114,12 +123,38 @@ def _train_one(
         with Journal(out, trainer.state.epoch) as journal, mlflow_run(options.name, config) as log:
             also = [] if log is None else [log]
             trainer.fit(checkpoint, _Watchers([journal, *also, *watchers]))
-            run = _with_parents(provenance.describe_run(config, data), data, start, teachers)
+            run = _with_parents(provenance.describe_run(config, data), ready)
             run |= {"started": started, "processes": processes.count, **_facts(trainer)}
             folder = _finish(out, trainer, run, options.name)
             if log is not None:
                 log.finish(out)
             return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """All that decides a run's course, checked; no image is read yet."""
+
+    config: TrainConfig
+    data: TrainingData
+    start: Start | None
+    teachers: Teachers
+
+    @classmethod
+    def of(cls, config: TrainConfig, data: TrainingData, options: RunOptions) -> Self:
+        """Raises what ``train`` does."""
+        if options.teacher is None:
+            config = msgspec.structs.replace(config, distillation_weight=0.0)
+        data = dataclasses.replace(data, stated_classes=config.classes)
+        data.check_classes()
+        if options.init is None:  # trained weights may have learnt it already
+            config = registry.fitting(config, outlines=data.has_outlines())
+        return cls(config, data, _start(options.init, data), _teachers(config, data, options))
+
+    def run_key(self, processes: int) -> str:
+        """By which a checkpoint is known to be of this run."""
+        known = (self.start.sha256 if self.start else "") + self.teachers.sha256
+        return provenance.run_key(self.config, self.data, processes, known)
 
 
 def _facts(trainer: Trainer) -> dict[str, Any]:
@@ -202,28 +237,20 @@ class _Watchers(Watcher):
             watcher.epoch_done(history, best_epoch)
 
 
-def _build(
-    config: TrainConfig,
-    data: TrainingData,
-    options: RunOptions,
-    processes: Processes,
-    start: Start | None,
-    teachers: Teachers,
-) -> Trainer:
+def _build(ready: _Prepared, options: RunOptions, processes: Processes) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
-    train_set, validation_set, extra = data.load(config, folder)
-    known = (start.sha256 if start else "") + teachers.sha256
+    train_set, validation_set, extra = ready.data.load(ready.config, folder)
     return Trainer(
-        config,
+        ready.config,
         train_set,
         validation_set,
-        run_key=provenance.run_key(config, data, processes.count, known),
+        run_key=ready.run_key(processes.count),
         device=pick_device(options.device),
         processes=processes,
         extra=extra,
-        start=start,
-        teachers=teachers,
-        classes=data.classes,
+        start=ready.start,
+        teachers=ready.teachers,
+        classes=ready.data.classes,
     )
 
 
@@ -245,15 +272,14 @@ def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> T
     return teachers
 
 
-def _with_parents(
-    run: dict[str, Any], data: TrainingData, start: Start | None, teachers: Teachers
-) -> dict[str, Any]:
+def _with_parents(run: dict[str, Any], ready: _Prepared) -> dict[str, Any]:
+    start, teachers = ready.start, ready.teachers
     if start is not None:
         run = run | {"start_from": start.parent.summary()}
     if teachers.parents:
         run = run | {"teachers": [one.summary() for one in teachers.parents]}
     first = [start.parent] if start is not None else []
-    return with_lineage(run, data, [*first, *teachers.parents])
+    return with_lineage(run, ready.data, [*first, *teachers.parents])
 
 
 def _finish(

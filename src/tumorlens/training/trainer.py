@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tumorlens.config import AugmentConfig, TrainConfig
-from tumorlens.errors import CheckpointError
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.networks import registry
@@ -294,11 +293,7 @@ class Trainer:
     def restore(self, path: Path) -> None:
         """Go back to a checkpoint; ``CheckpointError`` where it belongs to another run."""
         tensors, state = checkpoint.load_checkpoint(path)
-        if state.run_key != self.state.run_key:
-            raise CheckpointError(
-                f"{path}: was made with another recipe, data, split or number of processes; "
-                "resume with the same, or choose another --out"
-            )
+        checkpoint.require_run(path, state, self.state.run_key)
         self.network.load_state_dict(checkpoint.without_prefix("network", tensors))
         checkpoint.restore_optimizer(
             self.optimizer, checkpoint.without_prefix("optimizer", tensors)
