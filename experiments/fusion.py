@@ -3,8 +3,8 @@
     python -m experiments.fusion --data more.csv --output fusion.json
 
 Tumours are positions of patients of ``tcga_lgg_110`` that have a slice in each of the sequences;
-images without a tumour are of sources that hold none, drawn by lot for each sequence, because few
-healthy people have several. Weights are those of a logistic regression on the log-odds, none below
+images without a tumour are of sources that hold none, drawn at random for each sequence, because
+few healthy people have several. Weights are those of a logistic regression on log-odds, none below
 0, fitted without the patients that they are judged on (five folds). Misses are compared at equal
 false alarms. T1CE of healthy heads are at hand nowhere: T1 and FLAIR stand for all.
 """
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
     manifest = Manifest.load(options.data)
-    sick = {record.source for record in manifest if record.label != NO_TUMOR}
-    chosen = [i for i, record in enumerate(manifest) if _takes_part(record, sick)]
+    with_tumors = {record.source for record in manifest if record.label != NO_TUMOR}
+    chosen = [i for i, record in enumerate(manifest) if _takes_part(record, with_tumors)]
     logits = shared.logits_of(classifier, manifest, chosen, options.cache)
     none = softmax(logits, classifier.bundle.info.temperature)[:, NO_TUMOR_INDEX]
     none = np.clip(none, 1e-6, 1 - 1e-6)
@@ -77,12 +77,12 @@ def _write(folder: Path, weights: Mapping[str, float]) -> None:
     bundle.save(folder, info, made.model, made.gate)
 
 
-def _takes_part(record: Record, sick: set[str]) -> bool:
+def _takes_part(record: Record, with_tumors: set[str]) -> bool:
     if record.sequence not in SEQUENCES:
         return False
     if record.source == SOURCE:
         return record.label != NO_TUMOR
-    return record.label == NO_TUMOR and record.source not in sick
+    return record.label == NO_TUMOR and record.source not in with_tumors
 
 
 def compare(records: Sequence[Record], odds: Floats) -> dict[str, Any]:
@@ -96,12 +96,12 @@ def compare(records: Sequence[Record], odds: Floats) -> dict[str, Any]:
     fold_of = {
         patient: k % _FOLDS for k, patient in enumerate(random.permutation(np.unique(patients)))
     }
-    sick_folds = np.array([fold_of[patient] for patient in patients])
+    with_tumors_folds = np.array([fold_of[patient] for patient in patients])
     healthy_folds = np.arange(_NEGATIVES) % _FOLDS
     fused_tumors, fused_healthy = np.zeros(len(tumors)), np.zeros(_NEGATIVES)
     for fold in range(_FOLDS):
-        weights = _fit(tumors[sick_folds != fold], healthy[healthy_folds != fold])
-        fused_tumors[sick_folds == fold] = tumors[sick_folds == fold] @ weights
+        weights = _fit(tumors[with_tumors_folds != fold], healthy[healthy_folds != fold])
+        fused_tumors[with_tumors_folds == fold] = tumors[with_tumors_folds == fold] @ weights
         fused_healthy[healthy_folds == fold] = healthy[healthy_folds == fold] @ weights
     alone = {name: _misses(tumors[:, k], healthy[:, k]) for k, name in enumerate(SEQUENCES)}
     return {

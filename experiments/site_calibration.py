@@ -5,10 +5,10 @@ r"""How many local cases it takes to calibrate a network to a site that it never
     python -m experiments.site_calibration --bundle old --data more.csv
 
 The network is the one that was bundled before the collections of `more` were trained on; as sites
-serve families of these collections. Patients are drawn by lot, the bundle is calibrated to them
+serve families of these collections. Patients are drawn at random, the bundle is calibrated to them
 (`tumorlens calibrate BUNDLE --data`), and all other patients of the site are scored: how many of
-the prediction sets hold the truth, how large they are, how many images are answered, and how many
-of the answers are wrong. Writes experiments/records/site_calibration.json and the picture
+the prediction sets contain the true class, how large they are, how many images are answered, and
+how many of the answers are wrong. Writes experiments/records/site_calibration.json and the picture
 docs/figures/site-calibration.png.
 """
 
@@ -136,10 +136,10 @@ def chosen_records(
 
     Swelling and shift reach into those, so that what is right for them is not known.
     """
-    sick = {r.source for r in manifest if r.label in ANSWERABLE and r.label != NO_TUMOR}
+    with_tumors = {r.source for r in manifest if r.label in ANSWERABLE and r.label != NO_TUMOR}
 
     def belongs(record: Record) -> bool:
-        doubtful = record.label == NO_TUMOR and record.patient and record.source in sick
+        doubtful = record.label == NO_TUMOR and record.patient and record.source in with_tumors
         return (
             record.label in ANSWERABLE
             and not doubtful
@@ -151,7 +151,7 @@ def chosen_records(
 
 
 def rotate(info: BundleInfo, cases: LabelledCases, count: int, draws: int) -> dict[str, Any]:
-    """Calibrate to ``count`` patients drawn by lot and score all others, ``draws`` times."""
+    """Calibrate to ``count`` patients drawn at random and score all others, ``draws`` times."""
     patients, random = sorted(set(cases.groups)), np.random.default_rng(count)
     found: list[dict[str, float]] = []
     refused = without_sets = 0
@@ -180,7 +180,7 @@ def rotate(info: BundleInfo, cases: LabelledCases, count: int, draws: int) -> di
 def draw(sites: Sequence[Mapping[str, Any]]) -> bytes:
     """Coverage of the sets and share of images answered, against the patients calibrated to."""
     titles = {
-        "coverage": "Sets that hold the truth",
+        "coverage": "Sets that contain the true class",
         "coverage_of_findings": "The same, of tumour images",
         "answered": "Presence of a tumour answered",
     }

@@ -30,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classifier = Classifier(bundle.load(options.bundle), threads=1)
     planes = options.plane or list(PLANES)
     heads = [head for path in options.volumes for head in answer_list(classifier, path, planes)]
-    told = cross_validate(heads, classifier.bundle.info.decision)
+    answers = cross_validate(heads, classifier.bundle.info.decision)
     result = {
         "experiment": "volume_rule",
         "bundle": classifier.bundle.info.name,
         "sha256": classifier.bundle.sha256,
-        "planes": {plane: counts(plane, heads, told.tolist()) for plane in planes},
+        "planes": {plane: counts(plane, heads, answers.tolist()) for plane in planes},
         "heads": [
             {
                 "file": head.file,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "tumor_probability": round(1.0 - head.probabilities[2], 4),
                 "reported": word,
             }
-            for head, word in zip(heads, told.tolist(), strict=True)
+            for head, word in zip(heads, answers.tolist(), strict=True)
         ],
     }
     print(result["planes"])
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         option_parser.save(options.output, result)
 
 
-def counts(plane: str, heads: Sequence[WholeHead], told: Sequence[str]) -> dict[str, Any]:
+def counts(plane: str, heads: Sequence[WholeHead], answers: Sequence[str]) -> dict[str, Any]:
     """Volumes of one plane by what is reported of them."""
     found: dict[str, Any] = {}
     for name, healthy in (("healthy", True), ("tumor", False)):
         words = [
             word
-            for head, word in zip(heads, told, strict=True)
+            for head, word in zip(heads, answers, strict=True)
             if head.plane == plane and (head.label == NO_TUMOR) == healthy
         ]
         by_word = Counter(words)

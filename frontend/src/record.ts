@@ -17,7 +17,7 @@ export interface Prediction {
   probabilities: Record<string, number> | null;
   /** Classes that are not excluded, the most probable first; null without any. */
   prediction_set: string[] | null;
-  /** Null where the model does not tell the sequence. */
+  /** Null where the model does not predict the sequence. */
   sequence: SequenceAnswer | null;
   model: ModelIdentity;
   /** Caveats; gaps, duplicates, what was left out or assumed. */
@@ -124,7 +124,7 @@ export interface VolumePrediction {
   probabilities: Record<string, number> | null;
   /** Classes that are not excluded, the most probable first; null without any. */
   prediction_set: string[] | null;
-  /** Null where the model does not tell the sequence. */
+  /** Null where the model does not predict the sequence. */
   sequence: SequenceAnswer | null;
   /** Null unless a tumour is classified or detected. */
   finding: Finding | null;

@@ -97,7 +97,7 @@ class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
-    """Share of the sets, of each class, that hold the truth."""
+    """Share of the sets, of each class, that contain the true class."""
     thresholds: tuple[float, ...]
     """In the order of ``classes``: for classified images."""
     by_decision: dict[str, tuple[float, ...]] = {}

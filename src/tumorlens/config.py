@@ -224,7 +224,7 @@ def _keys(table: type[msgspec.Struct]) -> Iterator[str]:
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
-    """Change one key of a recipe's tables in place; ``RecipeError`` where that makes no sense."""
+    """Change one key of a recipe's tables in place; ``RecipeError`` for what is none."""
     key, separator, text = override.partition("=")
     *tables, name = key.strip().split(".")
     if not separator or not all((*tables, name)):

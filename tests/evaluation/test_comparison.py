@@ -28,7 +28,7 @@ def found(classifier: Classifier, phantom_set: Manifest, clean_split: Split) -> 
 def test_differences_are_paired(found: Comparison) -> None:
     worse, same = found.differences
     for name in COMPARED:
-        values = [one.evaluation.estimates[name].value for one in found.contenders]
+        values = [one.evaluation.estimates[name].value for one in found.networks]
         assert worse.estimates[name].value == pytest.approx(values[1] - values[0], nan_ok=True)
         # A bundle differs from itself in no resample, however wide its own interval is.
         assert same.estimates[name] == Estimate(0.0, 0.0, 0.0)
@@ -36,7 +36,7 @@ def test_differences_are_paired(found: Comparison) -> None:
     assert comparison_report.decided(worse.estimates["accuracy"])
     assert not comparison_report.decided(same.estimates["accuracy"])
     assert (same.only_right, same.only_reference_right, same.p_value) == (0, 0, 1.0)
-    right = [int(one.evaluation.correct.sum()) for one in found.contenders]
+    right = [int(one.evaluation.correct.sum()) for one in found.networks]
     assert worse.only_right - worse.only_reference_right == right[1] - right[0]
 
 

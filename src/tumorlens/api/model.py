@@ -250,4 +250,4 @@ def _reporter(progress: Progress | None) -> Callable[[int, int], None]:
 
 
 def _nothing(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""

@@ -89,7 +89,7 @@ def _show(found: "Comparison", page: Path) -> None:
     console = Console()
     console.print(_metrics(found))
     console.print(_differences(found))
-    for one in found.contenders:
+    for one in found.networks:
         for text in one.warnings:
             style = "yellow" if one.quotable else "red"
             console.print(Text(f"{one.name}: {text}", style))
@@ -105,10 +105,10 @@ def _metrics(found: "Comparison") -> "Table":
     classes = first.evaluation.classes
     images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
     title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
-    names = (one.name for one in found.contenders)
+    names = (one.name for one in found.networks)
     table = terminal.table(f"{title} (95% intervals over groups)", "", *names)
     for metric in asked(COMPARED, classes):
-        row = (show(metric, one.evaluation.estimates[metric]) for one in found.contenders)
+        row = (show(metric, one.evaluation.estimates[metric]) for one in found.networks)
         table.add_row(titles(classes)[metric], *row)
     return table
 

@@ -198,9 +198,9 @@ def _corrupt(
     from tumorlens.evaluation.corruptions.run import corrupt
     from tumorlens.inference.classifier import Classifier
 
-    rival = Classifier.load(reference, device=device, answer_all=True) if reference else None
+    compared = Classifier.load(reference, device=device, answer_all=True) if reference else None
     return corrupt(
-        plan.folds, manifest, part, images=images, reference=rival, sampling=sampling,
+        plan.folds, manifest, part, images=images, reference=compared, sampling=sampling,
         progress=progress("corrupting"),
     )  # fmt: skip
 

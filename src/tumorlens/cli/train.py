@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
               help="Begin with trained weights, not random ones: a bundled network by its name, "
-              "a bundle, or the folder of a finished run. None that an image kept for testing "
-              "trained.")  # fmt: skip
+              "a bundle, or the folder of a finished run. Refused where a test image "
+              "trained it.")  # fmt: skip
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN",
               help="Folder that `tumorlens train teacher` wrote for the same split; for recipes "
               "with a `distillation_weight`.")  # fmt: skip

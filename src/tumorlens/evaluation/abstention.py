@@ -87,8 +87,8 @@ def fit_thresholds(
         return Thresholds(kind_threshold=_kind(share[certain], wrong[certain], targets))
     healthy = correct[:, none]
     tumor = 1.0 - probabilities[:, none]
-    told_none = probabilities.argmax(axis=1) == none
-    missed = probabilities[~healthy & told_none, none]
+    predicted_none = probabilities.argmax(axis=1) == none
+    missed = probabilities[~healthy & predicted_none, none]
     presence = _presence(tumor[healthy], targets.alarms * int(healthy.sum()))
     asked = ~healthy & certain & (tumor >= presence)
     return Thresholds(

@@ -35,7 +35,7 @@ _COLUMNS: Final = [metrics.NAMES.index(name) for name in COMPARED]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Contender:
+class ComparedNetwork:
     """One bundle and what it answered."""
 
     name: str
@@ -72,15 +72,15 @@ class Difference:
 class Comparison:
     """All bundles on one part of one split, the reference first."""
 
-    contenders: tuple[Contender, ...]
+    networks: tuple[ComparedNetwork, ...]
     differences: tuple[Difference, ...]
     """One for each bundle but the first."""
     command: str
 
     @property
-    def first(self) -> Contender:
+    def first(self) -> ComparedNetwork:
         """What the others are compared with."""
-        return self.contenders[0]
+        return self.networks[0]
 
 
 def compare(
@@ -99,7 +99,7 @@ def compare(
     """
     _require_same_classes(classifiers)
     parts = split.parts(manifest)
-    contenders = []
+    networks = []
     for done, (name, classifier) in enumerate(classifiers.items()):
         report = _part_of(progress, done, len(classifiers)) if progress else None
         evaluation = evaluator.evaluate(
@@ -107,10 +107,10 @@ def compare(
             progress=report,
         )  # fmt: skip
         setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
-        contenders.append(Contender(name, evaluation, setting))
-    first, *others = contenders
+        networks.append(ComparedNetwork(name, evaluation, setting))
+    first, *others = networks
     return Comparison(
-        tuple(contenders), tuple(_difference(one, first, sampling) for one in others), command
+        tuple(networks), tuple(_difference(one, first, sampling) for one in others), command
     )
 
 
@@ -142,7 +142,7 @@ def as_dict(found: Comparison) -> dict[str, Any]:
             "resamples": evaluation.sampling.resamples,
             "seed": evaluation.sampling.seed,
         },
-        "bundles": [_contender(one) for one in found.contenders],
+        "bundles": [_network(one) for one in found.networks],
         "differences": [_difference_dict(one) for one in found.differences],
         "definitions": {name: metrics.DEFINITIONS[name] for name in COMPARED},
     }
@@ -166,7 +166,7 @@ def _part_of(progress: Progress, done: int, total: int) -> Progress:
     return lambda more, images: progress(done * images + more, total * images)
 
 
-def _difference(one: Contender, first: Contender, sampling: Sampling) -> Difference:
+def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling) -> Difference:
     own, reference = one.evaluation, first.evaluation
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -187,7 +187,7 @@ def _difference(one: Contender, first: Contender, sampling: Sampling) -> Differe
     )
 
 
-def _contender(one: Contender) -> dict[str, Any]:
+def _network(one: ComparedNetwork) -> dict[str, Any]:
     info, evaluation = one.setting.bundle.info, one.evaluation
     seen = one.setting.training_overlap(evaluation)
     return {

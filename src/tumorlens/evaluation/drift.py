@@ -255,7 +255,7 @@ def _mix(here: Floats, reference: ReferenceStatistics, limit: float) -> Shift:
     known = np.array([reference.sequences.get(name, 0.0) for name in SEQUENCES])
     return Shift(
         SEQUENCE_MIX,
-        "mix of sequences, as the network tells them",
+        "mix of sequences, as the network predicts them",
         _in_words(known),
         _in_words(here),
         None,

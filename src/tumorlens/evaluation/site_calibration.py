@@ -194,10 +194,10 @@ def _presence(
 ) -> dict[str, _Found]:
     """Thresholds for no finding and for a finding."""
     healthy = cases.correct[:, none]
-    told_none = np.where(probabilities.argmax(axis=1) == none, probabilities[:, none], -1.0)
+    predicted_none = np.where(probabilities.argmax(axis=1) == none, probabilities[:, none], -1.0)
     finding = 1.0 - probabilities[:, none]
-    sick_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
-    missed = controlled_threshold(told_none[~healthy], sick_patients, targets.missed)
+    tumor_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
+    missed = controlled_threshold(predicted_none[~healthy], tumor_patients, targets.missed)
     alarms = controlled_threshold(finding[healthy], healthy_patients, targets.alarms)
     if not alarms.enough:
         # One odd healthy head among a dozen would silence most tumours. A tumour that these few
@@ -206,7 +206,7 @@ def _presence(
     return {
         _NONE: _Found(
             missed,
-            len(set(sick_patients)),
+            len(set(tumor_patients)),
             targets.missed,
             small_samples.patients_for_limit(targets.missed),
         ),

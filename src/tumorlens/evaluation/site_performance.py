@@ -22,7 +22,7 @@ FOLDS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Performance:
-    """Shares over patients: each counts once, shared among his images. NaN where undefined."""
+    """Shares over patients: each counts once, shared among its images. NaN where undefined."""
 
     classified: float
     """The kind is named, or no tumour."""

@@ -1,7 +1,7 @@
 """What few labelled cases can promise: thresholds with a correction for how few there are.
 
 The slices of one patient resemble each other, so patients are counted, not images: each patient
-weighs 1, shared among his images. With K patients the corrections are those of
+weighs 1, shared among the patient's images. With K patients the corrections are those of
 
 - split-conformal prediction for grouped data (Lee, Foygel Barber and Willett 2023, "Distribution-
   free inference with hierarchical data"): for a new patient's image, the threshold passes the truth

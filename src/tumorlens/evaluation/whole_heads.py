@@ -64,7 +64,7 @@ def answer_list(
 def fit_volume_decisions(
     heads: Sequence[WholeHead], slices: DecisionRule, chosen_on: str = ""
 ) -> dict[WholeKind, DecisionRule]:
-    """Thresholds of each kind of volume that ``heads`` hold both healthy and sick ones of.
+    """Thresholds of each kind of volume of which ``heads`` has some with a tumour and some without.
 
     The kind of a tumour is named as of single slices, ``slices``: there are too few volumes of
     each to say more.

@@ -1,4 +1,4 @@
-"""Files whose series UIDs say something else than all the rest of them.
+"""Files whose series UIDs contradict the rest of their headers.
 
 Anonymisers and old exporters give each slice a series of its own, or one UID to all series.
 Answered one by one, slices of a tumour patient that show no tumour would each be a confident answer

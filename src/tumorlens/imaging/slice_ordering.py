@@ -1,8 +1,8 @@
-"""Order slices in space: split by orientation and size, sort along the normal, tell what is odd.
+"""Order slices in space: split by orientation and size, sort along the normal, note oddities.
 
 Names and instance numbers say little of where a slice lies; ImagePositionPatient and
-ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these make no sense, SliceLocation and then
-InstanceNumber stand in, with a note.
+ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these are not plausible, SliceLocation and
+then InstanceNumber stand in, with a note.
 """
 
 import re
@@ -21,7 +21,7 @@ _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines within one stack."""
 _SAME_POSITION_MM: Final = 0.01
 _ONE_PLACE: Final = 0.5
-"""Part of a slice's thickness within which all positions of a series make no sense."""
+"""Part of a slice's thickness: positions of a whole series within it are not plausible."""
 _UNORDERED: Final = (
     "neither positions nor numbers of the slices are stated; they are in the order of their names, "
     "which may be wrong"
@@ -36,9 +36,9 @@ _SPARSE_RATIO: Final = 2.0
 _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single pictures."""
 _FEWEST_AMBIGUOUS: Final = 2
-"""Positions at which nothing tells several slices apart, from which volumes may be mixed."""
+"""From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
 _MORE: Final = 1.5
-"""Positions make no sense where SliceLocation tells as many times more slices apart."""
+"""Positions are not plausible where SliceLocation distinguishes as many times more slices."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ class _Order(NamedTuple):
 
 
 def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
-    """What tells more slices apart than their ``distinct`` positions do; None where nothing does.
+    """What distinguishes more slices than their ``distinct`` positions do; None where nothing does.
 
     A number that only counts is trusted where all positions are one, for a series of time points
     counts too.
@@ -172,7 +172,7 @@ def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
 
 
 def _distinct(along: Sequence[float], thickness_mm: float | None) -> int:
-    """Positions that differ; one where all lie within a part of one slice: metres, or nonsense."""
+    """Positions that differ; one where all lie within a part of one slice: metres, or wrong."""
     within = thickness_mm is not None and max(along) - min(along) < _ONE_PLACE * thickness_mm
     return 1 if within else _count(along)
 

@@ -11,7 +11,7 @@
 Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
 volumes put together from validation slices: ``python -m experiments.volumes``, experiments/log.md.
 
-Where no class means "no finding" the most suspicious run is the one whose kind is surest.
+Where no class means "no finding" the most suspicious run is the one whose kind is most probable.
 
 Slices that do not count (blank, rejected, outside the brain: ``inference.brain_slices``) keep their
 place.

@@ -89,7 +89,7 @@ class RawPrediction(NamedTuple):
     lesion: NDArray[np.float32] | None = None
     """(h, w): where the network sees tumour, if it was trained with experts' outlines."""
     sequence: NDArray[np.float32] | None = None
-    """(5,): logits of ``labels.SEQUENCES``, if it tells them."""
+    """(5,): logits of ``labels.SEQUENCES``, if the network has them."""
 
     def explained(self) -> Prediction:
         """The prediction with its heatmap, where there is one to show."""

@@ -131,7 +131,7 @@ _PredictionSet = Annotated[
     Meta(description="Classes that are not excluded, the most probable first; null without any."),
 ]
 _Sequence = Annotated[
-    SequenceAnswer | None, Meta(description="Null where the model does not tell the sequence.")
+    SequenceAnswer | None, Meta(description="Null where the model does not predict the sequence.")
 ]
 _Notes = Annotated[
     tuple[str, ...],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tumorlens import __version__
 from tumorlens.evaluation import comparison, metrics, resampling
-from tumorlens.evaluation.comparison import COMPARED, Comparison, Contender
+from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Comparison
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
@@ -31,7 +31,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
     """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    picture = curves_png(found.contenders)
+    picture = curves_png(found.networks)
     (folder / PICTURE).write_bytes(picture)
     record = msgspec.json.encode(comparison.as_dict(found))
     (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
@@ -76,16 +76,16 @@ def decided(estimate: Estimate) -> bool:
     return estimate.low > 0 or estimate.high < 0
 
 
-def curves_png(contenders: Sequence[Contender]) -> bytes:
+def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
     """Draw errors against the share answered, and accuracy against confidence, of all bundles."""
-    with canvas.figure(11.0, 5.0 + 0.25 * len(contenders)) as (figure, png):
+    with canvas.figure(11.0, 5.0 + 0.25 * len(networks)) as (figure, png):
         risk, calibration = figure.subplots(1, 2)
-        for k, one in enumerate(contenders):
+        for k, one in enumerate(networks):
             _draw_risk(risk, one, k)
             _draw_calibration(calibration, one, k)
-        top = 110 * max(_highest_risk(one) for one in contenders)
+        top = 110 * max(_highest_risk(one) for one in networks)
         risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), max(top, 1)))
-        risk.set(xlabel="images answered, the surest first, %", ylabel="wrong, of the answers, %")
+        risk.set(xlabel="images answered, most confident first, %", ylabel="wrong answers, %")
         risk.set_title("Risk and coverage")
         risk.legend(**_BELOW, title="area under the curve")
         calibration.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":", label="perfect")
@@ -99,13 +99,13 @@ def curves_png(contenders: Sequence[Contender]) -> bytes:
     return png.getvalue()
 
 
-def _highest_risk(one: Contender) -> float:
+def _highest_risk(one: ComparedNetwork) -> float:
     """Of what is drawn: among the very first answers a single error is a rate of 100%."""
     curve = one.evaluation.selective
     return float(curve.risk[curve.coverage >= _RISK_FROM].max())
 
 
-def _draw_risk(axes: Axes, one: Contender, k: int) -> None:
+def _draw_risk(axes: Axes, one: ComparedNetwork, k: int) -> None:
     curve = one.evaluation.selective
     color, style = STYLES[k % len(STYLES)]
     drawn = curve.coverage >= _RISK_FROM
@@ -115,7 +115,7 @@ def _draw_risk(axes: Axes, one: Contender, k: int) -> None:
     )  # fmt: skip
 
 
-def _draw_calibration(axes: Axes, one: Contender, k: int) -> None:
+def _draw_calibration(axes: Axes, one: ComparedNetwork, k: int) -> None:
     found = one.evaluation
     table = metrics.reliability(found.labels, found.probabilities, found.classes)
     enough = table[:, 0] >= _MIN_OF_BIN

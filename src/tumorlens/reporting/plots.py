@@ -105,7 +105,7 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
         )  # fmt: skip
         top = 100 * float(np.nanmax([found.risk[-1], missed[-1], 0.005]))
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
-        axes.set(xlabel="images answered, the surest first, %", ylabel="%")
+        axes.set(xlabel="images answered, most confident first, %", ylabel="%")
         axes.set_title("Selective classification")
         axes.grid(True, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -27,7 +27,7 @@ _TITLES: Final = {
     "accuracy": "right, of the classified",
     "missed_tumor_rate": "findings reported as none",
     "false_alarm_rate": "images without finding reported as one",
-    "coverage": "sets that hold the truth",
+    "coverage": "sets that contain the true class",
     "coverage_of_findings": "the same, of images with a finding",
     "mean_size": "classes in a set",
 }

@@ -99,14 +99,14 @@ class HeldOutSource:
         # known patients from a source that holds tumours.
         classes = self.made.info.classes
         none = classes.no_finding
-        sick = {r.source for r in self.manifest if r.label not in (none, *UNANSWERABLE)}
+        with_tumors = {r.source for r in self.manifest if r.label not in (none, *UNANSWERABLE)}
         found = [
             i
             for i, (r, part) in enumerate(pairs)
             if part != TEST
             and usable(r, classes)
             and unseen(r)
-            and not (r.label == none and r.patient and r.source in sick)
+            and not (r.label == none and r.patient and r.source in with_tumors)
         ]
         if not found:
             raise SplitError(

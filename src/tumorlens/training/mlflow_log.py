@@ -55,7 +55,7 @@ def mlflow_run(name: str, config: TrainConfig) -> Iterator[MlflowLog | None]:
     if not os.environ.get(URI) or find_spec("mlflow") is None:
         yield None
         return
-    # MLflow tells its makers how it is used unless this says no before the import.
+    # MLflow sends usage statistics unless this is set before the import.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
