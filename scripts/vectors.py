@@ -10,6 +10,7 @@ Node and, for the whole page, in Chromium. volume_vectors.py makes those for vol
 
 import argparse
 import base64
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,9 @@ from threadpoolctl import threadpool_limits
 from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.dicom.derived import OWN_CLASSES
+from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decide
@@ -79,6 +83,7 @@ def _vectors() -> dict[str, Any]:
     return {
         "set_rule": msgspec.to_builtins(SETS),
         "rule": msgspec.to_builtins(RULE),
+        "own_classes": list(OWN_CLASSES),
         "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
         "pictures": [
             {
@@ -128,6 +133,8 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
         "decision": found.prediction.decision,
         "label": found.prediction.label,
         "summary": found.prediction.summary,
+        "sequence": msgspec.to_builtins(found.prediction.sequence),
+        "with_header": with_header(classifier, reader.read_bytes(data)),
         "prediction_set": found.prediction.prediction_set,
         # No bundle in the box needs to have such a rule: one of its own for each picture.
         "decided_of_rule": decided._asdict(),
@@ -138,6 +145,13 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
             "box": msgspec.to_builtins(heatmap.box),
         },
     }
+
+
+def with_header(classifier: Classifier, image: MedicalImage) -> dict[str, Any]:
+    """What depends on the sequence that the header states: plain T1, where tumours hardly show."""
+    facts = AcquisitionFacts(series_description="t1 se", notes=("a note",))
+    found = classifier.predict(dataclasses.replace(image, facts=facts))
+    return {"sequence": "T1", "summary": found.summary, "notes": found.notes}
 
 
 def same(one: Any, other: Any, within: float) -> bool:

@@ -7,7 +7,7 @@ needed.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.inference.record import (
     Failure,
+    Finding,
     Prediction,
     SeriesFacts,
     SlicePrediction,
@@ -40,20 +41,33 @@ SETS: Final = ConformalThresholds(
     thresholds=(0.041, 0.014, 0.31, 0.088),
     by_decision={"abstained": (0.05, 0.05, 0.05, 0.05)},
 )
+VOLUME_DECISIONS: Final = {
+    "axial": DecisionRule(tumor_threshold=0.95, notumor_threshold=0.9, kind_threshold=0.95)
+}
 FUSION: Final = FusionRule(weights={"T1": 0.825, "FLAIR": 1.0})
 DIGITS: Final = 6
 _SIDE: Final = 32
 
 Row = list[float] | Literal["blank", "refused"]
 """Probabilities of a slice in the order of the classes, or why it has none."""
-Volume = tuple[str, list[Row], list[float | None] | None]
-"""Name, slices, where they lie on the normal in millimetres."""
+
+
+class Volume(NamedTuple):
+    """A volume as its files and the network describe it."""
+
+    name: str
+    slices: list[Row]
+    along_mm: list[float | None] | None
+    """Where they lie on the normal."""
+    description: str | None = None
+    sequences: list[list[float]] | None = None
+    """Logits of ``labels.SEQUENCES`` of each slice."""
 
 
 def write() -> None:
     """Write the file, a line a volume."""
     lines = ",\n".join(json.dumps(case) for case in cases())
-    rules = json.dumps({"decision": rule(DECISION), "prediction_sets": rule(SETS)})
+    rules = json.dumps(all_rules())
     heads = ",\n".join(json.dumps(one) for one in profiles())
     several = ",\n".join(json.dumps(one) for one in studies())
     text = (
@@ -65,69 +79,82 @@ def write() -> None:
 
 def made() -> dict[str, Any]:
     """What the file should hold."""
-    rules = {"decision": rule(DECISION), "prediction_sets": rule(SETS)}
     return {
-        "rules": rules, "profiles": list(profiles()), "volumes": list(cases()),
+        "rules": all_rules(), "profiles": list(profiles()), "volumes": list(cases()),
         "studies": list(studies()),
     }  # fmt: skip
 
 
-def rule(one: DecisionRule | ConformalThresholds) -> Any:
-    """As bundle.json has it."""
-    return msgspec.to_builtins(one)
+def all_rules() -> Any:
+    """As bundle.json has them."""
+    return msgspec.to_builtins({
+        "decision": DECISION, "volume_decisions": VOLUME_DECISIONS, "prediction_sets": SETS,
+    })  # fmt: skip
+
+
+def ruled(**values: Any) -> Classifier:
+    """A network with the rules, and with other ``values`` of its bundle."""
+    network = Classifier.load("phantom", threads=1).bundle
+    info = msgspec.structs.replace(
+        network.info, decision=DECISION, volume_decisions=VOLUME_DECISIONS, prediction_sets=SETS,
+        **values,
+    )  # fmt: skip
+    return Classifier(Bundle(info, network.model), threads=1)
 
 
 def cases() -> Iterator[dict[str, Any]]:
     """Each volume with its whole."""
-    network = Classifier.load("phantom", threads=1).bundle
-    info = msgspec.structs.replace(network.info, decision=DECISION, prediction_sets=SETS)
-    classifier = Classifier(Bundle(info, network.model), threads=1)
-    for name, rows, along in volumes():
-        yield {
-            "name": name,
-            "along_mm": along,
-            "slices": rows,
-            "whole": whole(classifier, rows, along),
-        }
+    classifier = ruled()
+    for volume in volumes():
+        yield volume._asdict() | {"whole": whole(classifier, volume)}
 
 
-def whole(
-    classifier: Classifier, rows: list[Row], along: list[float | None] | None
-) -> dict[str, Any]:
+def whole(classifier: Classifier, volume: Volume) -> dict[str, Any]:
     """What Python answers, as in its record but with every digit; or its error."""
-    places = tuple(SliceFacts("v", along_mm=at) for at in along or ())
-    facts = AcquisitionFacts(slices=places) if along else None
-    pixels = np.zeros((len(rows), _SIDE, _SIDE), np.float32)
-    image = MedicalImage(pixels, "v", 8, "L", facts=facts)
-    answers = [_answer(classifier, row) for row in rows]
+    places = tuple(SliceFacts("v", along_mm=at) for at in volume.along_mm or ())
+    facts = AcquisitionFacts(slices=places, series_description=volume.description)
+    pixels = np.zeros((len(volume.slices), _SIDE, _SIDE), np.float32)
+    image = MedicalImage(pixels, "v", 8, "L", facts=facts if places else None, remarks=("a note",))
+    answers = [
+        _answer(classifier, row, volume.sequences[index] if volume.sequences else None)
+        for index, row in enumerate(volume.slices)
+    ]
     try:
         found = answer_whole(classifier, image, answers)
     except BlankImageError as error:
         return records.record(Failure.of("v", error))
     kept = (
         "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
-        "prediction_set", "decisive_slice",
+        "prediction_set", "decisive_slice", "is_upright_axial", "sequence", "notes",
     )  # fmt: skip
     record = {key: value for key, value in records.record(found).items() if key in kept}
     if record["probabilities"] is not None:
         record["probabilities"] = found.probabilities
+    record["sequence"] = msgspec.to_builtins(found.sequence)
     place = found.finding
     return record | {"finding": None if place is None else [place.first, place.middle, place.last]}
 
 
 def studies() -> Iterator[dict[str, Any]]:
     """Series of studies, with Python's answer for all of them together."""
-    network = Classifier.load("phantom", threads=1).bundle
-    info = msgspec.structs.replace(
-        network.info, decision=DECISION, volume_decisions={}, prediction_sets=SETS, fusion=FUSION
-    )
-    classifier = Classifier(Bundle(info, network.model), threads=1)
+    classifier = ruled(fusion=FUSION)
     sees, weak = [0.02] * 6 + [0.95] * 5 + [0.02] * 9, [0.05] * 7 + [0.6] * 4 + [0.05] * 9
     fine = np.repeat([0.02, 0.9, 0.1], [20, 20, 20]).tolist()
     up, left = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
     tilted = np.array([0.0, np.sin(0.2), np.cos(0.2)])
     flair = series(classifier, "t2 flair", sees, up)
     t1 = series(classifier, "t1 se", weak, up)
+    upright = [
+        series(classifier, f"{words} tra", sees, up, is_upright_axial=True)
+        for words in ("t1 se", "t2 flair")
+    ]
+    showing = [
+        series(classifier, words, shares, up, finding=Finding(first=first, middle=8, last=10))
+        for words, shares, first in (("t1 se", sees, 6), ("t2 flair", sees, 7), ("t2 tse", weak, 8))
+    ]
+    rejected = msgspec.structs.replace(
+        t1, path="r", decision="rejected", tumor_probability=None, probabilities=None
+    )
     for name, members in {
         "parallel": [flair, t1],
         "tilted and finer": [flair, series(classifier, "t1 se", fine, tilted, apart=1.7)],
@@ -139,19 +166,33 @@ def studies() -> Iterator[dict[str, Any]]:
         "a series alone reports a tumour": [
             flair, *(series(classifier, f"t{k} tse", [0.01] * 20, up, frame=str(k)) for k in (1, 2))
         ],
+        "a series reaches beyond the one with the most slices": [
+            series(classifier, "t1 se", [0.02] * 12, up),
+            series(classifier, "t2 flair", [0.02] * 7 + [0.95] * 3, up, apart=8.0),
+        ],
+        "one reaches beyond it at both ends, from the top down": [
+            series(classifier, "t1 se", [0.02] * 12, up, first=20.0),
+            series(classifier, "t2 flair", [0.9, 0.8, *[0.1] * 8], up, apart=-9.0, first=90.0),
+            series(classifier, "t2 tse", [0.5] * 6, up, apart=25.0, first=-15.0),
+        ],
+        "a series shows the finding best": [t1, *showing],
+        "one is rejected": [flair, rejected, t1],
+        "all are axial and upright": upright,
+        "one of them is not": [upright[0], flair],
     }.items():  # fmt: skip
-        found = fuse_study(classifier, "study", members)
+        together = fuse_study(classifier, "study", members)
         yield {
             "name": name,
             "fusion": msgspec.to_builtins(FUSION),
             "series": [msgspec.to_builtins(one) for one in members],
-            "together": msgspec.to_builtins(found),
+            "together": msgspec.to_builtins(together),
         }
 
 
 def series(
     classifier: Classifier, description: str, suspicion: list[float], normal: Any,
-    apart: float = 5.0, first: float = 0.0, frame: str = "1",
+    apart: float = 5.0, first: float = 0.0, frame: str = "1", is_upright_axial: bool = False,
+    finding: Finding | None = None,
 ) -> VolumePrediction:  # fmt: skip
     """A series whose slices suspect a glioma so much."""
     rows = [np.array([share, 0.0, 1.0 - share, 0.0], np.float64) for share in suspicion]
@@ -166,16 +207,24 @@ def series(
     )  # fmt: skip
     whole = aggregate(np.stack(rows)[1:], along[1:], AggregationConfig()).probabilities
     nothing: dict[str, Any] = dict.fromkeys(SeriesFacts.__struct_fields__)
-    facts = {"description": description, "scanning_sequence": (), "plane": "oblique",
-             "frame_of_reference_uid": frame}  # fmt: skip
+    facts = {
+        "description": description,
+        "scanning_sequence": (),
+        "plane": "oblique",
+        "frame_of_reference_uid": frame,
+        "series_instance_uid": f"1.2.{int.from_bytes(description.encode(), 'big')}",
+    }
     return VolumePrediction(
-        path=description, finding=None, decisive_slice=0, slices=slices,
+        path=description, finding=finding, decisive_slice=0, slices=slices,
+        is_upright_axial=is_upright_axial,
         series=SeriesFacts(**nothing | facts), model=classifier.model,
-        **classifier.conclude(whole, whole="other")._asdict(),
+        **classifier.conclude(whole, whole="axial" if is_upright_axial else "other")._asdict(),
     )  # fmt: skip
 
 
-def _answer(classifier: Classifier, row: Row) -> RawPrediction | Failure:
+def _answer(
+    classifier: Classifier, row: Row, sequence: list[float] | None
+) -> RawPrediction | Failure:
     if row == "blank":
         return Failure.of("v", BlankImageError("v: every pixel has the same value"))
     probabilities = (
@@ -186,7 +235,8 @@ def _answer(classifier: Classifier, row: Row) -> RawPrediction | Failure:
     cam = np.zeros((len(CLASSES), 2, 2), np.float32)
     seen = np.zeros((_SIDE, _SIDE), np.uint8)
     prepared = PreparedImage("v", seen, Square(0, 0, _SIDE), (_SIDE, _SIDE))
-    return RawPrediction(prediction, prepared, cam, probabilities)
+    logits = None if sequence is None else np.array(sequence, np.float32)
+    return RawPrediction(prediction, prepared, cam, probabilities, sequence=logits)
 
 
 def profiles() -> Iterator[dict[str, Any]]:
@@ -220,39 +270,59 @@ def profiles() -> Iterator[dict[str, Any]]:
 def volumes() -> Iterator[Volume]:
     """What readers and patients come with, and what makes two programs differ."""
     lesion = [0.02, 0.1, 0.7, 0.9, 0.95, 0.85, 0.4, 0.05, 0.01]
-    yield "tumour", glioma(lesion), spaced(9, 5.0)
-    yield "head first", glioma(lesion), [*reversed(spaced(9, 5.0))]
+    yield Volume("tumour", glioma(lesion), spaced(9, 5.0))
+    yield Volume("head first", glioma(lesion), [*reversed(spaced(9, 5.0))])
     blanks: list[Row] = ["blank", *glioma(lesion[:4]), "blank", *glioma(lesion[4:]), "blank"]
-    yield "blank slices around the finding and within", blanks, spaced(12, 5.0)
+    yield Volume("blank slices around the finding and within", blanks, spaced(12, 5.0))
     refused: list[Row] = ["refused", "refused", *glioma(lesion), "refused"]
-    yield "refused slices count for nothing", refused, spaced(12, 5.0)
-    yield "one slice", glioma([0.8]), [12.5]
-    yield "two slices", glioma([0.9, 0.7]), spaced(2, 6.0)
-    yield "two slices far apart", glioma([0.9, 0.7]), spaced(2, 40.0)
+    yield Volume("refused slices count for nothing", refused, spaced(12, 5.0))
+    yield Volume("one slice", glioma([0.8]), [12.5])
+    yield Volume("two slices", glioma([0.9, 0.7]), spaced(2, 6.0))
+    yield Volume("two slices far apart", glioma([0.9, 0.7]), spaced(2, 40.0))
     strong, uneven = [0.1, 0.9, 0.97, 0.99, 0.95, 0.9, 0.3], [0.0, 1.2, 4.0, 9.5, 11.0, 30.0, 33.3]
-    yield "uneven spacing", glioma(strong), list(uneven)
-    yield "a gap within the finding", glioma(strong), [0.0, 5.0, 10.0, 15.0, 60.0, 65.0, 70.0]
-    yield "all at one place", glioma(lesion), [7.0] * 9
-    yield "unknown spacing", glioma(lesion), None
-    yield "one place unknown", glioma(lesion), [*spaced(8, 1.0), None]
-    yield "thick slices", glioma(lesion), spaced(9, 20.0)
-    yield "no tumour", glioma([0.01, 0.05, 0.1, 0.02]), spaced(4, 5.0)
-    yield "one odd slice", glioma([0.0] * 6 + [1.0] + [0.0] * 6), spaced(13, 5.0)
-    yield "not sure of a tumour", glioma([0.1, 0.6, 0.7, 0.65, 0.6, 0.2]), spaced(6, 5.0)
-    yield "not sure of no tumour", glioma([0.4, 0.4, 0.4, 0.4, 0.1]), spaced(5, 5.0)
-    yield "all refused", ["refused"] * 5, spaced(5, 5.0)
-    yield "all refused or blank", ["blank", "refused", "refused"], spaced(3, 5.0)
-    yield "all blank", ["blank", "blank"], spaced(2, 5.0)
+    yield Volume("uneven spacing", glioma(strong), list(uneven))
+    yield Volume(
+        "a gap within the finding", glioma(strong), [0.0, 5.0, 10.0, 15.0, 60.0, 65.0, 70.0]
+    )
+    yield Volume("all at one place", glioma(lesion), [7.0] * 9)
+    yield Volume("unknown spacing", glioma(lesion), None)
+    yield Volume("one place unknown", glioma(lesion), [*spaced(8, 1.0), None])
+    yield Volume("thick slices", glioma(lesion), spaced(9, 20.0))
+    yield Volume("no tumour", glioma([0.01, 0.05, 0.1, 0.02]), spaced(4, 5.0))
+    yield Volume("one odd slice", glioma([0.0] * 6 + [1.0] + [0.0] * 6), spaced(13, 5.0))
+    yield Volume("not sure of a tumour", glioma([0.1, 0.6, 0.7, 0.65, 0.6, 0.2]), spaced(6, 5.0))
+    yield Volume("not sure of no tumour", glioma([0.4, 0.4, 0.4, 0.4, 0.1]), spaced(5, 5.0))
+    yield Volume("all refused", ["refused"] * 5, spaced(5, 5.0))
+    yield Volume("all refused or blank", ["blank", "refused", "refused"], spaced(3, 5.0))
+    yield Volume("all blank", ["blank", "blank"], spaced(2, 5.0))
     twice = [0.0, 0.875, 0.875, 0.875, 0.875, 0.0, 0.0, 0.0]
-    yield "the first of two equal runs", glioma(twice * 2), spaced(16, 10.0)
-    yield "the first of two equal classes", [[0.5, 0.5, 0.0, 0.0]] * 4, spaced(4, 10.0)
-    yield "the middle between two slices", glioma([0.0, 1.0, 1.0, 0.0]), spaced(4, 20.0)
+    yield Volume("the first of two equal runs", glioma(twice * 2), spaced(16, 10.0))
+    yield Volume("the first of two equal classes", [[0.5, 0.5, 0.0, 0.0]] * 4, spaced(4, 10.0))
+    yield Volume("the middle between two slices", glioma([0.0, 1.0, 1.0, 0.0]), spaced(4, 20.0))
+    yield from with_sequences(lesion)
     for seed, (depth, spacing) in enumerate(((60, 1.0), (24, 5.0), (155, 1.0), (30, 3.3))):
-        yield (
+        yield Volume(
             f"random, {depth} slices {spacing} mm apart",
             random(seed, depth),
             spaced(depth, spacing),
         )
+
+
+def with_sequences(lesion: list[float]) -> Iterator[Volume]:
+    """Slices whose sequences the network tells, with headers that agree and that do not."""
+    along = spaced(9, 5.0)
+    flair, unsure = [0.0, 0.0, 0.5, 5.0, 0.0], [1.0, 1.2, 0.2, 0.0, 0.1]
+    # T2 or T1CE of each slice by itself, T1 of all of them together.
+    divided = [[2.9, 0.0, 3.0, 0.0, 0.0]] * 5 + [[2.6, 3.0, 0.0, 0.0, 0.0]] * 4
+    yield Volume("together they look like what none does", glioma(lesion), along, None, divided)
+    yield Volume("header and slices agree", glioma(lesion), along, "t2 flair", [flair] * 9)
+    yield Volume("header and slices disagree", glioma(lesion), along, "t1 se", [flair] * 9)
+    yield Volume("the header alone is sure", glioma([0.01] * 9), along, "t1 se", [unsure] * 9)
+    refused: list[Row] = ["refused"] * 9
+    yield Volume("all refused, header and slices disagree", refused, along, "t1 se", [flair] * 9)
+    some: list[Row] = ["blank", "refused", "refused", *glioma(lesion[3:])]
+    mixed = [[9.0, 0.0, 0.0, 0.0, 0.0]] * 3 + [flair] * 6
+    yield Volume("those of refused slices do not count", some, along, "t2 flair", mixed)
 
 
 def glioma(probabilities: list[float]) -> list[Row]:

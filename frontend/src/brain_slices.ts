@@ -3,7 +3,7 @@
  * `tumorlens/inference/brain_slices.py` says why, and how the numbers were chosen.
  */
 import { quantile } from "./preprocessing";
-import type { Picture, Sides } from "./types";
+import type { Picture } from "./types";
 
 const HEAD_RADIUS_MM = 85;
 const TOP_MM = 15;
@@ -29,7 +29,7 @@ export interface Slices {
 export function locateSlices(picture: Picture): Slices {
   const stated = picture.places.map(({ alongMm }) => alongMm);
   const along = positions(stated, picture.depth);
-  return judgeSlices(headProfile(picture), along, upDirection(picture.sides, stated), !stated.includes(null));
+  return judgeSlices(headProfile(picture), along, upDirection(picture.headward, stated), !stated.includes(null));
 }
 
 /** From the profile and positions; `up` as of `upDirection`. */
@@ -76,16 +76,11 @@ function headProfile({ pixels, depth, height, width }: Picture): number[] {
   return area.map((share) => Math.min(1, share / full));
 }
 
-const AXES: Record<string, [number, number]> = { L: [0, 1], R: [0, -1], P: [1, 1], A: [1, -1], H: [2, 1], F: [2, -1] };
-
 /** Whether later slices of an axial stack lie higher (1) or lower (-1) in the head; 0 where it is not known. */
-export function upDirection(sides: Sides | null, statedMm: (number | null)[]): number {
+export function upDirection(headward: number | undefined, statedMm: (number | null)[]): number {
   const [first, last] = [statedMm[0], statedMm[statedMm.length - 1]];
-  if (!sides || first == null || last == null || first === last) return 0;
-  const [row, column] = [AXES[sides.right[0]], AXES[sides.bottom[0]]];
-  if (!row || !column || row[0] === 2 || column[0] === 2 || row[0] === column[0]) return 0;
-  const z = row[1] * column[1] * (row[0] === 0 ? 1 : -1);
-  return z * (last - first) > 0 ? 1 : -1;
+  if (!headward || first == null || last == null || first === last) return 0;
+  return headward * (last - first) > 0 ? 1 : -1;
 }
 
 function capShare(depthMm: number): number {

@@ -2,11 +2,14 @@
 import { locateSlices, upDirection } from "./brain_slices";
 import type { Engine } from "./engine";
 import { fuseStudy, type Series } from "./fusion";
-import { type Item, itemOf, planeOf } from "./items";
+import { type Item, itemOf, ownAnswer, planeOf, withNotes } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
-import { failureOf, isFailure, isStudy, isVolume, placesOf, type Result, type StudyPrediction } from "./types";
-import { answerWhole } from "./volume";
+import {
+  type Classified, failureOf, isFailure, isStudy, isVolume, type Picture, placesOf, type Result, type Stated,
+  type StudyPrediction,
+} from "./types";
+import { answerWhole, type Rules } from "./volume";
 
 const SLICES_A_REQUEST = 16;
 
@@ -19,25 +22,29 @@ export function order(depth: number): number[] {
   return Array.from({ length: depth }, (_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
 }
 
-export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): Promise<void> {
-  const { picture } = item;
-  if (!picture) return;
+const NOTHING_STATED: Stated = { notes: [], sequence: null };
+
+/** Deliver the answers of the slices; the whole volume's is returned, null of a picture. */
+export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): Promise<Result | null> {
+  const { picture, name, model } = item;
+  if (!picture) return null;
+  const stated: Stated = { notes: picture.notes, sequence: picture.origin?.sequence ?? null };
+  const isVolume = picture.depth > 1;
+  const answers: Classified[] = [];
   for (const slice of order(picture.depth)) {
-    const result = await engine.classify(item.name, planeOf(picture, slice), item.model).catch((error) => failureOf(item.name, error));
-    if (!deliver(slice, result)) return;
+    const plane = planeOf(picture, slice);
+    answers[slice] = await engine.classify(name, plane, isVolume ? NOTHING_STATED : stated, model)
+      .catch((error) => ({ result: failureOf(name, error), sequenceShares: null }));
+    if (!deliver(slice, answers[slice].result)) return null;
   }
+  return isVolume ? wholeInBrowser(name, picture, stated, answers, await engine.load(model)) : null;
 }
 
-/** The whole volume's answer, once its slices have theirs. */
-export async function wholeInBrowser(item: Item, engine: Engine): Promise<Result | null> {
-  const { picture, results } = item;
-  if (!picture) return null;
-  const answers = results.filter((result) => result !== null);
-  const { sides, places, notes, origin } = picture;
+function wholeInBrowser(name: string, picture: Picture, stated: Stated, answers: Classified[], rules: Rules): Result {
+  const { headward, places } = picture;
   const slices = locateSlices(picture);
-  const isUprightAxial = upDirection(sides, places.map(({ alongMm }) => alongMm)) !== 0;
-  const stated = origin?.sequence ?? null;
-  return answerWhole({ name: item.name, places, notes, slices, isUprightAxial, stated }, answers, await engine.load(item.model));
+  const isUprightAxial = upDirection(headward, places.map(({ alongMm }) => alongMm)) !== 0;
+  return answerWhole({ name, places, slices, isUprightAxial, stated }, answers, rules);
 }
 
 /** What the server says of the files of several items together. */
@@ -57,10 +64,10 @@ export function wholeOf(item: Item, results: Result[]): Result | null {
 /** The answer of a study, from those of its series. */
 export async function studyInBrowser(uid: string, items: Item[], engine: Engine): Promise<StudyPrediction | null> {
   const series = items.flatMap((item): Series[] => {
-    const answer = item.results.length > 1 ? item.whole : item.results[0];
+    const answer = ownAnswer(item);
     const origin = item.picture?.origin;
     if (!answer || isFailure(answer) || isStudy(answer) || !origin) return [];
-    return [{ answer: { ...answer, path: item.name }, origin }];
+    return [{ answer, origin }];
   });
   return fuseStudy(commonFolder(items), uid, series, await engine.load(items[0].model));
 }
@@ -82,7 +89,7 @@ export async function byServer(item: Item, deliver: Deliver): Promise<void> {
     const unread = isFailure(result) && result.error.kind === "unsupported_format";
     if (!unread || !item.picture) {
       delete result.preview;
-      deliver(0, result);
+      deliver(0, withNotes(item, result));
       return;
     }
   }
@@ -93,7 +100,7 @@ export async function byServer(item: Item, deliver: Deliver): Promise<void> {
     const some = slices.slice(start, start + SLICES_A_REQUEST);
     const files = some.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(picture, slice)) }));
     const results = await server.predict(files, false);
-    for (const [place, slice] of some.entries()) if (!deliver(slice, results[place])) return;
+    for (const [place, slice] of some.entries()) if (!deliver(slice, withNotes(item, results[place]))) return;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The page's side of the worker: promises instead of messages. */
 import type { LoadedInfo } from "./network";
 import type { Plane } from "./preprocessing";
-import type { Result } from "./types";
+import type { Classified, Stated } from "./types";
 import type { Found, NamedBytes, Request } from "./worker";
 
 interface Waiting {
@@ -31,8 +31,8 @@ export class Engine {
     return this.ask({ op: "read", files }, files.map((file) => file.data));
   }
 
-  classify(path: string, plane: Plane, model: string): Promise<Result> {
-    return this.ask({ op: "classify", path, plane, model }, [plane.pixels.buffer as ArrayBuffer]);
+  classify(path: string, plane: Plane, stated: Stated, model: string): Promise<Classified> {
+    return this.ask({ op: "classify", path, plane, stated, model }, [plane.pixels.buffer as ArrayBuffer]);
   }
 
   load(model: string): Promise<LoadedInfo> {

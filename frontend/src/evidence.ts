@@ -1,4 +1,4 @@
-/** Putting evidence together, position by position where series are parallel: `tumorlens/inference/evidence.py`. */
+/** Putting evidence together, position by position where series are parallel: `tumorlens/inference/evidence.py`, which says why. */
 import { aggregate, DEFAULT, type Row } from "./aggregation";
 import { noFindingPlace } from "./classes";
 import { median } from "./preprocessing";
@@ -76,13 +76,27 @@ export function areParallel(one: Stack, other: Stack): boolean {
 export function fusePositions(stacks: Stack[], weights: number[], classes: ClassSet): number[] {
   const finest = stacks.reduce((most, stack) => (stack.table.length > most.table.length ? stack : most));
   const normal = normalOf(finest);
-  const along = finest.centersMm.map((center) => dot(center, normal));
+  const along = positionsOf(stacks, normal);
   const resampled = stacks.map((stack) => resample(stack, along, normal, classes));
   const table = along.map((_, place) => {
     const present = resampled.flatMap((rows, k) => (rows[place] ? [k] : []));
     return fuse(present.map((k) => resampled[k][place]!), present.map((k) => weights[k]), classes);
   });
   return aggregate(table, along, DEFAULT, classes).probabilities;
+}
+
+/** Those of the stack with the most slices, and of others what lies beyond its ends. */
+function positionsOf(stacks: Stack[], normal: Vector): number[] {
+  const ofEach = stacks.map(({ centersMm }) => centersMm.map((center) => dot(center, normal)));
+  const [along, ...others] = ofEach.sort((one, other) => other.length - one.length);
+  return others.reduce((known, other) => {
+    const [low, high] = [known[0], known[known.length - 1]];
+    return ascending([...known, ...other.filter((at) => at < low || at > high)]);
+  }, ascending(along));
+}
+
+function ascending(values: number[]): number[] {
+  return [...values].sort((one, other) => one - other);
 }
 
 function resample(stack: Stack, along: number[], normal: Vector, classes: ClassSet): Row[] {

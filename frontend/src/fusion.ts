@@ -1,13 +1,15 @@
 /** One answer for the series of a study: `tumorlens/inference/fusion.py`, which says why it is so. */
-import { findingProbability, isFinding, namesOf } from "./classes";
+import { findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
+import { argmax } from "./postprocessing";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
 import {
-  type ClassSet, type Finding, isVolume, type Origin, type Prediction, type StudyPrediction, type VolumePrediction,
+  type ClassSet, type Finding, isVolume, type Origin, type Prediction, type SeriesWeight, type StudyPrediction,
+  type VolumePrediction,
 } from "./types";
 import { named } from "./volume";
 
@@ -41,27 +43,32 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
     [decision, label] = ["abstained", null];
   }
   const probabilities = named(shares, classes);
+  const isFound = isFinding(decision, label, classes);
+  const { answer: decisive } = decisiveOf(members, isFound, classes);
   const leftOut = series.length - members.length;
   return {
     path, decision, label, reason, probabilities,
     summary: summarize(decision, label, probabilities, reason, null, classes),
     tumor_probability: findingProbability(shares, classes),
     prediction_set: contradicted ? null : predictionSet(shares, info.prediction_sets, decision, classes),
-    study_instance_uid: uid,
-    finding: isFinding(decision, label, classes) ? findingOf(members) : null,
-    members: series.map(({ answer }) => {
-      const used = members.find((member) => member.answer === answer);
-      const { path: name, tumor_probability } = answer;
-      return { path: name, sequence: used?.sequence ?? null, weight: used?.weight ?? 0, tumor_probability };
-    }),
+    study_instance_uid: series.some(({ answer }) => isVolume(answer)) ? uid : null,
+    finding: isFound ? findingOf(decisive) : null,
+    members: series.map((one) => weightOf(one, members.find(({ answer }) => answer === one.answer))),
+    decisive_member: series.findIndex(({ answer }) => answer === decisive),
     model: members[0].answer.model,
-    notes: leftOut > 0 ? [`${leftOut} of ${series.length} series have no say`] : [],
+    notes: leftOut > 0 ? [`${leftOut} of ${series.length} series are not used`] : [],
   };
+}
+
+function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesWeight {
+  const { path, tumor_probability } = answer;
+  const series_instance_uid = isVolume(answer) ? origin.series : null;
+  return { path, series_instance_uid, sequence: used?.sequence ?? null, weight: used?.weight ?? 0, tumor_probability };
 }
 
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {
   const usable = series.filter(({ answer }) => answer.probabilities !== null);
-  const sequences = usable.map(({ answer, origin }) => knownSequence(answer.sequence, origin.sequence));
+  const sequences = usable.map(({ answer, origin }) => knownSequence(answer.sequence, isVolume(answer) ? origin.sequence : null));
   return usable.map(({ answer, origin }, place): Member => {
     const sequence = sequences[place];
     const count = sequence === null ? 1 : sequences.filter((one) => one === sequence).length;
@@ -94,19 +101,19 @@ function fused(members: Member[], classes: ClassSet): number[] {
 }
 
 function ruleOf(members: Member[], { decision, volume_decisions }: Rules) {
-  const volumes = members.filter(({ answer }) => isVolume(answer));
+  const volumes = members.map(({ answer }) => answer).filter(isVolume);
   if (volumes.length === 0) return decision;
-  return volume_decisions?.[volumes.every(({ origin }) => origin.isAxial) ? "axial" : "other"] ?? decision;
+  return volume_decisions?.[volumes.every((volume) => volume.is_upright_axial) ? "axial" : "other"] ?? decision;
 }
 
-function findingOf(members: Member[]): Finding | null {
-  const decisive = deciding(members);
-  return decisive && isVolume(decisive.answer) ? decisive.answer.finding : null;
+/** The series that views open on: where the study has a finding, one of those that show it. */
+function decisiveOf(members: Member[], isFound: boolean, classes: ClassSet): Member {
+  const showing = isFound ? members.filter(({ answer }) => findingOf(answer) !== null) : [];
+  const candidates = showing.length > 0 ? showing : members;
+  const strengths = candidates.map(({ weight, row }) => weight * suspicionOf(row, classes));
+  return candidates[argmax(strengths)];
 }
 
-/** The series that sees the finding best, of those that have one. */
-function deciding(members: Member[]): Member | null {
-  const found = members.filter(({ answer }) => isVolume(answer) && answer.finding !== null);
-  const strength = ({ weight, answer }: Member) => weight * (answer.tumor_probability ?? 0);
-  return found.reduce<Member | null>((best, one) => (best === null || strength(one) > strength(best) ? one : best), null);
+function findingOf(answer: Member["answer"]): Finding | null {
+  return isVolume(answer) ? answer.finding : null;
 }

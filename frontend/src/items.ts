@@ -56,10 +56,15 @@ export function planeOf({ pixels, height, width }: Picture, slice: number): Plan
   return { height, width, pixels: pixels.slice(slice * size, (slice + 1) * size) };
 }
 
-/** The answer for a picture by itself, with what its files left out or assumed; a volume's whole has its own. */
+/** A server's answer for a picture by itself, with what its files left out or assumed; a volume's whole has its own. */
 export function withNotes(item: Item, result: Result): Result {
   const notes = item.results.length === 1 ? (item.picture?.notes ?? []) : [];
   return isFailure(result) || result.notes.length > 0 || notes.length === 0 ? result : { ...result, notes };
+}
+
+/** The answer for a picture, or for a volume as a whole. */
+export function ownAnswer({ results, whole }: Item): Result | null {
+  return results.length > 1 ? whole : results[0];
 }
 
 /** All but the brightest and darkest half percent. */

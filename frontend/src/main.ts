@@ -1,13 +1,13 @@
 /** The page: takes files, requests answers, shows them. */
-import { byServer, type Deliver, inBrowser, wholeInBrowser, wholeOf } from "./classify";
+import { byServer, type Deliver, inBrowser, wholeOf } from "./classify";
 import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
 import { type Dropped, fromInput, fromTransfer } from "./intake";
-import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary, withNotes } from "./items";
+import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary } from "./items";
 import * as server from "./server";
 import { decidingItem, Studies } from "./studies";
-import { failureOf, isFailure, type StudyPrediction } from "./types";
+import { failureOf, isFailure, type Result, type StudyPrediction } from "./types";
 import { answerPanel } from "./view/answer";
 import { askToken, openHelp, openHistory, shortcutsOn } from "./view/dialogs";
 import { byId, h, save } from "./view/dom";
@@ -119,16 +119,14 @@ class Page {
     const current = () => item.run === run;
     const deliver: Deliver = (slice, result) => {
       if (!current()) return false;
-      item.results[slice] = withNotes(item, result);
+      item.results[slice] = result;
       this.progress(item);
       return true;
     };
     this.queue = this.queue.then(async () => {
       if (!current()) return;
       try {
-        if (inside) await inBrowser(item, this.engine, deliver);
-        else await this.withToken(() => byServer(item, deliver));
-        const whole = item.awaitsWhole && current() ? await this.askWhole(item, inside) : null;
+        const whole = inside ? await inBrowser(item, this.engine, deliver) : await this.askServer(item, deliver, current);
         if (current()) item.whole = whole;
         // Open on the slice that decides, as reports do, unless somebody has gone elsewhere meanwhile.
         const decides = decisiveSlice(item);
@@ -144,8 +142,10 @@ class Page {
     });
   }
 
-  private async askWhole(item: Item, inside: boolean) {
-    if (inside) return wholeInBrowser(item, this.engine);
+  /** Deliver the answers of the slices; the whole volume's is returned, null where there is none. */
+  private async askServer(item: Item, deliver: Deliver, current: () => boolean): Promise<Result | null> {
+    await this.withToken(() => byServer(item, deliver));
+    if (!item.awaitsWhole || !current()) return null;
     return wholeOf(item, await this.studies.sent(this.studies.membersOf(item, this.items)));
   }
 

@@ -23,10 +23,11 @@ export function insideMargin({ pixels, height, width }: Plane): Box {
   if (!(high > low)) return whole;
   const row = (y: number) => pixels.subarray(y * width, (y + 1) * width);
   const [top, bottom] = ends(height, row, low, high);
+  if (bottom - top < SMALLEST) return whole;
   const column = (x: number) => Float32Array.from({ length: bottom - top }, (_, y) => pixels[(top + y) * width + x]);
   const [left, right] = ends(width, column, low, high);
   const widest = Math.max(Math.max(top, height - bottom) / height, Math.max(left, width - right) / width);
-  return widest < WIDE || Math.min(bottom - top, right - left) < SMALLEST ? whole : { top, left, bottom, right };
+  return widest < WIDE || right - left < SMALLEST ? whole : { top, left, bottom, right };
 }
 
 /** First line that is no margin, and the end of the last one. */

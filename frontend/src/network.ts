@@ -4,15 +4,12 @@ import { BRAIN_TUMORS, classSetOf, findingProbability, namesOf } from "./classes
 import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestKind, predictionSet, thresholdsFor } from "./decision";
 import { explain } from "./heatmap";
 import { refusalOf } from "./layout";
-import { argmax, softmax } from "./postprocessing";
+import { softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
+import { contradiction, knownSequence, predictedSequence } from "./sequence";
 import { summarize } from "./summary";
-import type { ClassSet, Prediction, SequenceAnswer } from "./types";
-import { knownSequence } from "./sequence";
+import type { ClassSet, Classified, Prediction, Stated } from "./types";
 import { named } from "./volume";
-
-/** In the order of the output `sequence`. */
-const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
 
 export interface BundleInfo {
   name: string;
@@ -57,7 +54,7 @@ export class Network {
   }
 
   /** Throws `InputError` for a plane without information. */
-  async classify(path: string, plane: Plane): Promise<Prediction> {
+  async classify(path: string, plane: Plane, stated: Stated): Promise<Classified<Prediction>> {
     const { preprocess: config, temperature, classes } = this.info;
     const prepared = preprocess(plane, config);
     const size = config.image_size;
@@ -69,8 +66,9 @@ export class Network {
     const shares = softmax(logits.data as Float32Array, temperature);
     const refusal = refusalOf(plane);
     const isHead = refusal === "" && await this.isHead(plane);
-    const predicted = sequence && isHead ? sequenceOf(sequence.data as Float32Array) : null;
-    const known = knownSequence(predicted);
+    const sequenceShares = sequence ? softmax(sequence.data as Float32Array, 1) : null;
+    const predicted = sequenceShares && isHead ? predictedSequence([sequenceShares]) : null;
+    const known = knownSequence(predicted, stated.sequence);
     const said = decide(shares, thresholdsFor(this.info.decision, known), isHead, classes);
     const decided = refusal ? { ...said, reason: refusal } : said;
     const { decision, label, reason } = decided;
@@ -81,7 +79,7 @@ export class Network {
     const nothing = rejected || (label !== null && label === classes.no_finding);
     const pointed = nothing ? null : label === null ? likeliestKind(shares, classes) : names.indexOf(label);
     const { height, width } = plane;
-    return {
+    const result: Prediction = {
       path,
       ...decided,
       summary: summarize(decision, label, probabilities, reason, known, classes),
@@ -93,11 +91,12 @@ export class Network {
         name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"],
         classes: namesOf(classes).join() === namesOf(BRAIN_TUMORS).join() ? null : classes,
       },
-      notes: [],
+      notes: [...stated.notes, ...contradiction(predicted, stated.sequence)],
       heatmap: pointed === null ? null : explain(
         mapOf(lesion ?? cam, lesion ? 0 : pointed), (lesion ?? cam).dims[3], names[pointed], prepared.square, height, width,
       ),
     };
+    return { result, sequenceShares };
   }
 
   private async isHead(plane: Plane): Promise<boolean> {
@@ -114,10 +113,4 @@ export class Network {
 function mapOf(maps: ort.Tensor, row: number): Float32Array {
   const cells = maps.dims[2] * maps.dims[3];
   return (maps.data as Float32Array).slice(row * cells, (row + 1) * cells);
-}
-
-function sequenceOf(logits: Float32Array): SequenceAnswer {
-  const shares = softmax(logits, 1);
-  const best = argmax(shares);
-  return { name: SEQUENCES[best], probability: shares[best] };
 }

@@ -1,6 +1,9 @@
 /** Which MR sequence an image is, by the network and by the words of its header: `tumorlens/inference/sequence.py`. */
+import { argmax } from "./postprocessing";
 import type { SequenceAnswer } from "./types";
 
+/** In the order of the network's output. */
+const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
 /** Probability from which the network's word on the sequence is relied on. */
 const KNOWN_FROM = 0.8;
 const CONTRAST = /\+\s?c\b|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b|contrast|enhanced/i;
@@ -21,8 +24,21 @@ export function sequenceOfWords(description: string, sequenceName: string, contr
   return hasContrast && !WITHOUT.test(words) ? "T1CE" : "T1";
 }
 
+/** What the network takes an image, or several together, for, from its shares of the sequences; at least one. */
+export function predictedSequence(shares: number[][]): SequenceAnswer {
+  const mean = SEQUENCES.map((_, place) => shares.reduce((sum, row) => sum + row[place], 0) / shares.length);
+  const best = argmax(mean);
+  return { name: SEQUENCES[best], probability: mean[best] };
+}
+
 /** The sequence to rely on; null where network and header contradict each other. */
-export function knownSequence(told: SequenceAnswer | null, stated: string | null = null): string | null {
-  if (told === null || told.probability < KNOWN_FROM) return stated;
-  return stated === null || stated === told.name ? told.name : null;
+export function knownSequence(predicted: SequenceAnswer | null, stated: string | null): string | null {
+  if (predicted === null || predicted.probability < KNOWN_FROM) return stated;
+  return stated === null || stated === predicted.name ? predicted.name : null;
+}
+
+/** A note where network and header say different things; none where they do not. */
+export function contradiction(predicted: SequenceAnswer | null, stated: string | null): string[] {
+  if (predicted === null || stated === null || predicted.probability < KNOWN_FROM || predicted.name === stated) return [];
+  return [`the header says ${stated}, the image looks like ${predicted.name}`];
 }

@@ -1,8 +1,8 @@
 /** Series on the page that belong to one study, and what they say together. */
 import { studyByServer, studyInBrowser } from "./classify";
 import type { Engine } from "./engine";
-import type { Item } from "./items";
-import { isStudy, isVolume, type Result, type StudyPrediction } from "./types";
+import { type Item, ownAnswer } from "./items";
+import { isFailure, isStudy, type Result, type StudyPrediction } from "./types";
 
 export class Studies {
   private readonly answers = new Map<string, StudyPrediction>();
@@ -57,13 +57,13 @@ function uidOf({ picture }: Item): string | null {
   return picture?.origin?.study ?? null;
 }
 
-/** The series to open: the one that sees the finding best, of those that have one. */
-export function decidingItem(study: StudyPrediction, members: Item[]): Item | null {
-  const strength = ({ whole }: Item) => {
-    if (!whole || !isVolume(whole)) return -1;
-    if (study.finding !== null && whole.finding === null) return -1;
-    const weight = study.members.find(({ path }) => path === whole.path)?.weight ?? 0;
-    return weight * (whole.tumor_probability ?? 0);
-  };
-  return [...members].sort((one, other) => strength(other) - strength(one))[0] ?? null;
+/** The series to open: the one that decides. Stacks of one series have its UID alike, so their answers are compared. */
+export function decidingItem({ members, decisive_member }: StudyPrediction, items: Item[]): Item | null {
+  const { series_instance_uid: uid, path, tumor_probability: share } = members[decisive_member];
+  const candidates = items.flatMap((item) => {
+    const answer = ownAnswer(item);
+    const isOfSeries = uid === null || item.picture?.origin?.series === uid;
+    return answer && !isFailure(answer) && isOfSeries && answer.path === path ? [{ item, answer }] : [];
+  });
+  return (candidates.find(({ answer }) => answer.tumor_probability === share) ?? candidates[0])?.item ?? null;
 }

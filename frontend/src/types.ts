@@ -1,7 +1,8 @@
 import type { Failure, Prediction, Result, StudyPrediction, VolumePrediction } from "./record";
 
 export type {
-  ClassSet, Failure, Finding, Heatmap, Prediction, Result, SequenceAnswer, SlicePrediction, StudyPrediction, VolumePrediction,
+  ClassSet, Failure, Finding, Heatmap, Prediction, Result, SequenceAnswer, SeriesWeight, SlicePrediction, StudyPrediction,
+  VolumePrediction,
 } from "./record";
 
 /** On everything that leaves the page. */
@@ -22,6 +23,8 @@ export interface Picture {
   facts: string[];
   /** Of the patient, at the edges; null where no file states them. */
   sides: Sides | null;
+  /** Whether the normal of axial slices, on which `places` lie, points to the head (1) or to the feet (-1); else 0. */
+  headward?: number | undefined;
   /** Names of the files it was made of. */
   sources: string[];
   /** One a slice. */
@@ -44,7 +47,6 @@ export interface Origin {
   frame: string | null;
   /** The MR sequence by the header's words. */
   sequence: string | null;
-  isAxial: boolean;
 }
 
 /** R and L, A and P (front and back), H and F (head and feet); two letters where oblique. */
@@ -91,6 +93,20 @@ export function isVolume(result: Result): result is VolumePrediction {
 
 export function isStudy(result: Result): result is StudyPrediction {
   return "members" in result;
+}
+
+/** What the file of a picture says that its answer needs; slices of a volume have none of their own. */
+export interface Stated {
+  notes: string[];
+  /** The MR sequence by the header's words. */
+  sequence: string | null;
+}
+
+/** An answer, and what the whole needs of it. */
+export interface Classified<R extends Result = Result> {
+  result: R;
+  /** Shares of the sequences, of a rejected picture too; null where the network does not tell them. */
+  sequenceShares: number[] | null;
 }
 
 /** An input that cannot be used; the message is for people. */

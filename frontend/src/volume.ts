@@ -3,11 +3,11 @@ import { aggregate, DEFAULT, type Row } from "./aggregation";
 import type { Slices } from "./brain_slices";
 import { BRAIN_TUMORS, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { type ConformalThresholds, decide, type DecisionRule, predictionSet, thresholdsFor } from "./decision";
-import { knownSequence } from "./sequence";
+import { contradiction, knownSequence, predictedSequence } from "./sequence";
 import { summarize } from "./summary";
 import {
-  type ClassSet, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
-  type SequenceAnswer, type SlicePrediction, type VolumePrediction,
+  type Classified, type ClassSet, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
+  type SlicePrediction, type Stated, type VolumePrediction,
 } from "./types";
 
 /** What of a bundle decides. */
@@ -19,36 +19,38 @@ export interface Rules {
 }
 
 /** What is known of a volume beside its pixels. */
-type VolumeFacts = Pick<Picture, "name" | "places" | "notes"> & {
+type VolumeFacts = Pick<Picture, "name" | "places"> & {
   slices: Slices;
   isUprightAxial: boolean;
-  /** The sequence by the header's words. */
-  stated?: string | null;
+  stated: Stated;
 };
 
-export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules): VolumePrediction | Failure {
-  const { name, places } = facts;
+export function answerWhole(facts: VolumeFacts, classified: Classified[], rules: Rules): VolumePrediction | Failure {
+  const { name, places, isUprightAxial, stated } = facts;
   const classes = rules.classes ?? BRAIN_TUMORS;
+  const results = classified.map(({ result }) => result);
   const answers = results.filter((result): result is Prediction => !isFailure(result));
   if (answers.length === 0) {
     return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
   }
   const counted = countSlices(results, facts.slices);
   const slices = results.map((result, index) => sliceOf(result, index, placeOf(places[index], facts.slices), counted[index]));
-  const notes = [...facts.notes, ...(facts.slices.spacingNote ? [facts.slices.spacingNote] : [])];
+  const shares = classified.flatMap(({ sequenceShares }, index) => (counted[index] && sequenceShares ? [sequenceShares] : []));
+  const predicted = shares.length > 0 ? predictedSequence(shares) : null;
+  const { spacingNote } = facts.slices;
+  const notes = [...stated.notes, ...(spacingNote ? [spacingNote] : []), ...contradiction(predicted, stated.sequence)];
   const rest = { slices, series: null, model: answers[0].model, notes, heatmap: null };
   if (answers.every((answer) => answer.decision === "rejected")) {
     const { reason, summary } = answers[0];
     return {
       path: name, decision: "rejected", label: null, summary, reason, tumor_probability: null, probabilities: null,
-      prediction_set: null, sequence: null, finding: null, decisive_slice: Math.floor(results.length / 2), ...rest,
+      prediction_set: null, sequence: null, finding: null, decisive_slice: Math.floor(results.length / 2), is_upright_axial: isUprightAxial, ...rest,
     };
   }
   const rows = results.map((result, index): Row => (counted[index] ? rowOf(result, classes) : null));
   const found = aggregate(rows, facts.slices.alongMm, DEFAULT, classes);
-  const sequence = sequenceOf(results.filter((_, index) => counted[index]));
-  const known = knownSequence(sequence, facts.stated ?? null);
-  const rule = rules.volume_decisions?.[facts.isUprightAxial ? "axial" : "other"] ?? rules.decision;
+  const known = knownSequence(predicted, stated.sequence);
+  const rule = rules.volume_decisions?.[isUprightAxial ? "axial" : "other"] ?? rules.decision;
   const { decision, label, reason } = decide(found.probabilities, thresholdsFor(rule, known), true, classes);
   const probabilities = named(found.probabilities, classes);
   const isFound = isFinding(decision, label, classes);
@@ -61,9 +63,10 @@ export function answerWhole(facts: VolumeFacts, results: Result[], rules: Rules)
     tumor_probability: findingProbability(found.probabilities, classes),
     probabilities,
     prediction_set: predictionSet(found.probabilities, rules.prediction_sets, decision, classes),
-    sequence,
+    sequence: predicted,
     finding: isFound ? findingOf(found.finding, places) : null,
     decisive_slice: isFound ? found.finding[1] : mostSuspicious(rows, classes),
+    is_upright_axial: isUprightAxial,
     ...rest,
   };
 }
@@ -87,16 +90,6 @@ function rowOf(result: Result, classes: ClassSet): Row {
   if (isFailure(result) || !result.probabilities) return null;
   const shares = result.probabilities;
   return namesOf(classes).map((label) => shares[label]);
-}
-
-/** What the network takes the slices for, together: the mean of what it says of each. */
-function sequenceOf(results: Result[]): SequenceAnswer | null {
-  const predicted = results.flatMap((result) => ("sequence" in result && result.sequence ? [result.sequence] : []));
-  if (predicted.length === 0) return null;
-  const sums = new Map<string, number>();
-  for (const { name, probability } of predicted) sums.set(name, (sums.get(name) ?? 0) + probability);
-  const [name, sum] = [...sums].sort((a, b) => b[1] - a[1])[0];
-  return { name, probability: sum / predicted.length };
 }
 
 export function named(shares: number[], classes: ClassSet = BRAIN_TUMORS): Record<string, number> {

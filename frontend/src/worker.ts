@@ -4,7 +4,7 @@ import type { Plane } from "./preprocessing";
 import { type DicomPart, NO_PICTURE, OWN_ANSWER } from "./reading/dicom";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
-import { type Failure, failureOf, type Picture, type Result } from "./types";
+import { type Classified, type Failure, failureOf, type Picture, type Stated } from "./types";
 
 export interface NamedBytes {
   name: string;
@@ -20,7 +20,7 @@ export interface Found {
 
 export type Request =
   | { op: "read"; files: NamedBytes[] }
-  | { op: "classify"; path: string; plane: Plane; model: string }
+  | { op: "classify"; path: string; plane: Plane; stated: Stated; model: string }
   | { op: "load"; model: string };
 
 /** By where their files lie. */
@@ -77,12 +77,12 @@ async function get(address: string): Promise<Response> {
   return response;
 }
 
-async function classify(path: string, plane: Plane, folder: string): Promise<Result> {
+async function classify(path: string, plane: Plane, stated: Stated, folder: string): Promise<Classified> {
   const ready = await load(folder);
   try {
-    return await ready.classify(path, plane);
+    return await ready.classify(path, plane, stated);
   } catch (error) {
-    return failureOf(path, error);
+    return { result: failureOf(path, error), sequenceShares: null };
   }
 }
 
@@ -91,7 +91,7 @@ async function handle(request: Request): Promise<unknown> {
     case "read":
       return readAll(request.files);
     case "classify":
-      return classify(request.path, request.plane, request.model);
+      return classify(request.path, request.plane, request.stated, request.model);
     case "load":
       return (await load(request.model)).info;
   }

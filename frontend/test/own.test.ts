@@ -1,9 +1,10 @@
 /** What tumorlens wrote into a study is told from its pictures. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { OWN_ANSWER, readDicom } from "../src/reading/dicom";
+import { OWN_ANSWER, OWN_CLASSES, readDicom } from "../src/reading/dicom";
 
 const CAPTURE = "1.2.840.10008.5.1.4.1.1.7";
-const REPORT = "1.2.840.10008.5.1.4.1.1.88.34";
+const { own_classes }: { own_classes: string[] } = JSON.parse(readFileSync(new URL("vectors.json", import.meta.url), "utf8"));
 
 /** Explicit little endian, without pixels. */
 function dicom(sopClass: string, maker: string): Uint8Array {
@@ -19,7 +20,11 @@ function dicom(sopClass: string, maker: string): Uint8Array {
 }
 
 describe("an answer of ours", () => {
-  test.each([CAPTURE, REPORT])("%s is passed over", async (sopClass) => {
+  test("is of the classes that Python writes", () => {
+    expect([...OWN_CLASSES].sort()).toEqual([...own_classes].sort());
+  });
+
+  test.each(own_classes)("%s is passed over", async (sopClass) => {
     await expect(readDicom("a", dicom(sopClass, "tumorlens"))).rejects.toMatchObject({ kind: OWN_ANSWER });
   });
 

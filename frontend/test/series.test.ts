@@ -49,6 +49,17 @@ describe("volumes of one series", () => {
     for (const { notes } of group(parts)) expect(notes[0]).toContain("each is a volume of its own");
   });
 
+  test("many between each other are named in one note", () => {
+    const echoes = range(7).map((part) => 10 + 20 * part);
+    const images = group(echoes.flatMap((echo, part) => range(5).map((z) =>
+      slice(`${z}-${part}`, 7 * z + part, echo, { traits: new Map([["echo time", echo]]), thicknessMm: 5 }))));
+    const note = (echo: number, others: string) =>
+      `of one series, slices with echo time ${echo} and with echo time ${others} lie at different positions; each is a volume of its own`;
+    expect(images.map(({ notes }) => notes)).toEqual(
+      echoes.map((echo) => [note(echo, echo === 10 ? "30, 50, 70, 90 and 2 more" : "10")]),
+    );
+  });
+
   test("interleaved acquisitions and one odd slice are one volume", () => {
     expect(summary(pair([["acquisition", 1], ["acquisition", 2]], 1.5))[0][0]).toBe(10);
     const odd = range(5).map((z) => slice(`${z}`, z * 3, 1, { traits: new Map([["echo time", z === 2 ? 90 : 10]]) }));
@@ -84,7 +95,23 @@ describe("places", () => {
   test("a slice without one is placed by its number", () => {
     const [image] = group(range(6).map((z) => slice(`${5 - z}`, z === 3 ? null : 3 * z, z, { instance: z + 1 })));
     expect([...new Set(image.pixels)]).toEqual(range(6));
-    expect(image.notes).toEqual(["the slice's position is not stated; InstanceNumber tells it (in 1 of 6 slices)"]);
+    expect(image.notes).toEqual(["the slice's position is not stated; it is taken from InstanceNumber (in 1 of 6 slices)"]);
+  });
+
+  test("a slice that is placed has its middle and its sides", () => {
+    const more = (z: number) => ({ instance: z, pixelMm: z === 0 ? null : [2, 1] as [number, number], sides: null });
+    const [{ places, sides, headward }] = group(range(6).map((z) => slice(`${z}`, z === 0 ? null : 3 * z, z, more(z))));
+    places[0].centerMm!.forEach((at, axis) => expect(at).toBeCloseTo([(SIDE - 1) / 2, SIDE - 1, 0][axis]));
+    expect([sides, headward]).toEqual([{ left: "R", right: "L", top: "A", bottom: "P" }, 1]);
+  });
+
+  test("a slice that nothing places is one by itself", () => {
+    const images = group(range(6).map((z) => slice(`${z}`, z === 3 ? null : 3 * z, z)));
+    expect(images.map(({ depth }) => depth)).toEqual([5, 1]);
+    expect(images[1].notes[0]).toContain("answered by itself");
+    const odd = slice("odd", null, 9, { instance: 3, height: SIDE + 1, pixels: new Float32Array(SIDE * (SIDE + 1)) });
+    const [, other] = group([...range(6).map((z) => slice(`${z}`, 3 * z, z, { instance: z })), odd]);
+    expect(other.notes[0]).toContain("answered by itself");
   });
 
   test("slices without any are in the order of their names", () => {
@@ -107,5 +134,7 @@ test("formats that are not read say what to do", () => {
   expect(otherFormat(bytes("\0\0\0\x18ftypheic"))).toContain("HEIC");
   expect(otherFormat(bytes("\x1f\x8b\x08 damaged"))).toContain("unpack it first");
   expect(sniff(bytes("\x08\0\x05\0CS\x0a\0ISO_IR 100"))).toBe("bare dicom");
+  expect(sniff(bytes("\x1c\x02\0\0n+2\0\r\n\x1a\n"))).toBe("nifti");
+  expect(sniff(bytes("\x1c\x02\0\0n+2\0\n\n\x1a\n"))).toBeNull();
   expect(otherFormat(bytes("hello"))).toBe("");
 });

@@ -5,7 +5,7 @@ import { decide, type DecisionRule, predictionSet, type ConformalThresholds } fr
 import { type BundleInfo, Network } from "../src/network";
 import { preprocess } from "../src/preprocessing";
 import { BRAIN_TUMORS, namesOf } from "../src/classes";
-import type { Decision } from "../src/types";
+import type { Decision, SequenceAnswer } from "../src/types";
 import { readPng } from "../src/reading/png";
 
 interface Expected {
@@ -16,6 +16,8 @@ interface Expected {
   label: string | null;
   prediction_set: string[] | null;
   summary: string;
+  sequence: SequenceAnswer | null;
+  with_header: { sequence: string; summary: string; notes: string[] };
   set_of_rule: string[] | null;
   decided_of_rule: { decision: Decision; label: string | null; reason: string };
   heatmap: { peak: { row: number; column: number }; box: object } | null;
@@ -54,7 +56,7 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
   });
 
   test.each(vectors.pictures)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
-    const answer = await network.classify(name, readPng(bytes(data)));
+    const { result: answer } = await network.classify(name, readPng(bytes(data)), { notes: [], sequence: null });
     const expected = answers[bundle];
     const { decision, label, prediction_set } = expected;
     expect(answer).toMatchObject({ decision, label, prediction_set });
@@ -62,11 +64,20 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
       expect(Math.abs(answer.probabilities![label] - share)).toBeLessThan(1e-3);
     }
     expect(answer.summary).toBe(expected.summary);
+    expect(answer.notes).toEqual([]);
+    expect(answer.sequence?.name).toBe(expected.sequence?.name);
+    if (answer.sequence) expect(Math.abs(answer.sequence.probability - expected.sequence!.probability)).toBeLessThan(1e-3);
     expect(answer.heatmap === null).toBe(expected.heatmap === null);
     if (!answer.heatmap || !expected.heatmap) return;
     expect(Math.abs(answer.heatmap.peak.row - expected.heatmap.peak.row)).toBeLessThanOrEqual(1);
     expect(Math.abs(answer.heatmap.peak.column - expected.heatmap.peak.column)).toBeLessThanOrEqual(1);
     expect(answer.heatmap.box).toEqual(expected.heatmap.box);
+  });
+
+  test.each(vectors.pictures)("$name: the header's sequence is used alike", async ({ name, data, answers }) => {
+    const { sequence, ...said } = answers[bundle].with_header;
+    const { result } = await network.classify(name, readPng(bytes(data)), { notes: ["a note"], sequence });
+    expect(result).toMatchObject(said);
   });
 
   test.each(vectors.pictures)("$name: the same prediction set", ({ answers }) => {

@@ -7,8 +7,12 @@ import { decide, predictionSet } from "../src/decision";
 import { summarize } from "../src/summary";
 import { fuseStudy } from "../src/fusion";
 import { BRAIN_TUMORS } from "../src/classes";
+import { headwardOf } from "../src/reading/sides";
+import { softmax } from "../src/postprocessing";
 import { sequenceOfWords } from "../src/sequence";
-import { isFailure, type StudyPrediction, type Prediction, type Result, type VolumePrediction } from "../src/types";
+import {
+  isFailure, type Prediction, type Result, type SequenceAnswer, type StudyPrediction, type VolumePrediction,
+} from "../src/types";
 import { answerWhole, named, type Rules } from "../src/volume";
 
 type Row = number[] | "blank" | "refused";
@@ -23,6 +27,9 @@ interface Whole {
   decisive_slice: number;
   summary: string;
   tumor_probability: number | null;
+  is_upright_axial: boolean;
+  sequence: SequenceAnswer | null;
+  notes: string[];
 }
 
 interface Profile {
@@ -39,7 +46,14 @@ interface Vectors {
   rules: Rules;
   profiles: Profile[];
   studies: { name: string; fusion: { weights: Record<string, number> }; series: VolumePrediction[]; together: StudyPrediction }[];
-  volumes: { name: string; along_mm: (number | null)[] | null; slices: Row[]; whole: Whole | { error: object } }[];
+  volumes: {
+    name: string;
+    along_mm: (number | null)[] | null;
+    slices: Row[];
+    description: string | null;
+    sequences: number[][] | null;
+    whole: Whole | { error: object };
+  }[];
 }
 
 const { rules, volumes, profiles, studies }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
@@ -67,21 +81,25 @@ function resultOf(row: Row): Result {
   return answer;
 }
 
-describe.each(volumes)("$name", ({ along_mm, slices, whole }) => {
+describe.each(volumes)("$name", ({ along_mm, slices, description, sequences, whole }) => {
   const places = slices.map((_, slice) => ({ path: `${slice}.dcm`, alongMm: along_mm?.[slice] ?? null }));
-  const found = answerWhole(
-    { name: "v", places, notes: ["a note"], slices: locate(places.map(({ alongMm }) => alongMm)), isUprightAxial: false },
-    slices.map(resultOf), rules,
-  );
+  const classified = slices.map((row, slice) => (
+    { result: resultOf(row), sequenceShares: row !== "blank" && sequences ? softmax(sequences[slice], 1) : null }
+  ));
+  const stated = { notes: ["a note"], sequence: sequenceOfWords(description ?? "", "", "") };
+  const located = locate(places.map(({ alongMm }) => alongMm));
+  const found = answerWhole({ name: "v", places, slices: located, isUprightAxial: false, stated }, classified, rules);
 
   test("the same answer for the whole", () => {
     if ("error" in whole) {
       expect(found).toEqual(whole);
       return;
     }
-    const { probabilities, finding, tumor_probability, ...said } = whole;
-    expect(found).toMatchObject({ ...said, notes: ["a note"], model });
+    const { probabilities, finding, tumor_probability, sequence, ...said } = whole;
+    expect(found).toMatchObject({ ...said, model });
     const answer = found as VolumePrediction;
+    expect(answer.sequence?.name).toBe(sequence?.name);
+    if (sequence) expect(answer.sequence!.probability).toBeCloseTo(sequence.probability, 6);
     if (tumor_probability !== null) expect(answer.tumor_probability).toBeCloseTo(tumor_probability, 6);
     const shown = answer.finding;
     expect(shown ? [shown.first, shown.middle, shown.last] : null).toEqual(finding);
@@ -104,8 +122,8 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
   const members = series.map((answer) => ({
     answer,
     origin: {
-      study: "1", series: answer.path, frame: answer.series!.frame_of_reference_uid,
-      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), isAxial: false,
+      study: "1", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
+      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""),
     },
   }));
   const found = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
@@ -113,7 +131,7 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
   expect(found).toMatchObject(said);
   expect(found.tumor_probability).toBeCloseTo(tumor_probability!, 9);
   for (const [name, share] of Object.entries(probabilities!)) expect(found.probabilities![name]).toBeCloseTo(share, 9);
-  expect(found.members.map(({ sequence, weight }) => [sequence, weight])).toEqual(weights.map(({ sequence, weight }) => [sequence, weight]));
+  expect(found.members).toEqual(weights);
 });
 
 test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note }) => {
@@ -124,11 +142,16 @@ test.each(profiles)("$name: the same slices are of the brain", ({ profile, along
 });
 
 test("which end of an axial stack is the head's", () => {
-  const axial = { left: "R", right: "L", top: "A", bottom: "P" };
+  const axial = headwardOf([1, 0, 0], [0, 1, 0]);
   expect(upDirection(axial, [0, 5])).toBe(1);
   expect(upDirection(axial, [5, 0])).toBe(-1);
-  expect(upDirection({ left: "A", right: "P", top: "H", bottom: "F" }, [0, 5])).toBe(0);
-  expect(upDirection(null, [0, 5])).toBe(0);
+  expect(upDirection(headwardOf([0, 1, 0], [1, 0, 0]), [0, 5])).toBe(-1);
+  expect(upDirection(axial, [0, null])).toBe(0);
+  expect(upDirection(headwardOf([0, 1, 0], [0, 0, -1]), [0, 5])).toBe(0);
+  // Between axial and coronal: a normal 40 degrees off the axis is neither, one 30 degrees off is axial.
+  expect(upDirection(headwardOf([1, 0, 0], [0, Math.cos(0.7), -Math.sin(0.7)]), [0, 5])).toBe(0);
+  expect(upDirection(headwardOf([1, 0, 0], [0, Math.cos(0.5), -Math.sin(0.5)]), [0, 5])).toBe(1);
+  expect(upDirection(undefined, [0, 5])).toBe(0);
 });
 
 describe("the parts", () => {

@@ -142,6 +142,26 @@ def test_volumes_between_each_other_are_two(
         assert ["each is a volume of its own" in note for note in image.notes] == [True]
 
 
+def test_many_volumes_between_each_other_are_named_in_one_note(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    echoes = [10 + 20 * part for part in range(7)]
+    for part, echo in enumerate(echoes):
+        for index, plane in enumerate(volume):
+            data = write_dicom(
+                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}", EchoTime=echo,
+                ImagePositionPatient=[0, 0, 7 * index + part],
+            )  # fmt: skip
+            (tmp_path / f"{index}-{part}").write_bytes(data)
+    notes = [image.notes for image in read_study(tmp_path).images]
+    end = "lie at different positions; each is a volume of its own"
+    first = "of one series, slices with echo time"
+    assert sorted(notes) == sorted(
+        [(f"{first} 10 and with echo time 30, 50, 70, 90 and 2 more {end}",)]
+        + [(f"{first} {echo} and with echo time 10 {end}",) for echo in echoes[1:]]
+    )
+
+
 @pytest.mark.parametrize("tags", [{"EchoTime": 90}, {"SeriesDescription": "b"}])
 def test_one_odd_slice_is_no_volume_of_its_own(
     tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], tags: dict[str, Any]

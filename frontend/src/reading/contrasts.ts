@@ -15,6 +15,7 @@ export type Traits = Map<string, Trait>;
 const NEAR = 0.1;
 const OVERLAP = 0.5;
 const COMPLETE = 0.8;
+/** Most values that one note lists. */
 const NAMED = 4;
 const FEWEST = 3;
 const OTHER = 0.1;
@@ -86,13 +87,13 @@ function split(groups: Map<Trait, number[]>, along: number[], name: string, thic
       elsewhere.push([indices, ""]);
     } else if (isContrast(name, value, main, Math.min(indices.length, mains.length))) {
       apart.push(value);
-      elsewhere.push([indices, ownVolume(name, value, main)]);
+      elsewhere.push([indices, ownVolumes(name, value, [main])]);
     } else {
       kept.push(...indices);
     }
   }
   kept.sort((one, other) => one - other);
-  const notes = [...leftOutNote(name, main, others), ...apart.map((value) => ownVolume(name, main, value))];
+  const notes = [...leftOutNote(name, main, others), ...(apart.length > 0 ? [ownVolumes(name, main, apart)] : [])];
   return { kept, leftOut, elsewhere, notes };
 }
 
@@ -104,8 +105,8 @@ function isContrast(name: string, one: Trait, other: Trait, count: number): bool
   return name === AGENT || (one !== "" && other !== "");
 }
 
-function ownVolume(name: string, one: Trait, other: Trait): string {
-  return `of one series, slices with ${name} ${word(one)} and with ${name} ${word(other)} lie at different positions; each is a volume of its own`;
+function ownVolumes(name: string, one: Trait, others: Trait[]): string {
+  return `of one series, slices with ${name} ${word(one)} and with ${name} ${listed(others)} lie at different positions; each is a volume of its own`;
 }
 
 /** The value of the group to use: complete, of a usual contrast, the first by its value. */
@@ -137,10 +138,13 @@ function overlap(some: number[], others: number[], near: number): number {
 function leftOutNote(name: string, main: Trait, others: Map<Trait, number>): string[] {
   if (others.size === 0) return [];
   const count = [...others.values()].reduce((sum, one) => sum + one, 0);
-  const named = [...others.keys()].slice(0, NAMED).map(word).join(", ");
-  const more = others.size > NAMED ? ` and ${others.size - NAMED} more` : "";
   const [slices, lie, are] = count === 1 ? ["1 slice", "lies", "is"] : [`${count} slices`, "lie", "are"];
-  return [`${slices} with ${name} ${named}${more} ${lie} at the positions of those with ${name} ${word(main)} and ${are} left out`];
+  return [`${slices} with ${name} ${listed([...others.keys()])} ${lie} at the positions of those with ${name} ${word(main)} and ${are} left out`];
+}
+
+function listed(values: Trait[]): string {
+  const named = values.slice(0, NAMED).map(word).join(", ");
+  return values.length > NAMED ? `${named} and ${values.length - NAMED} more` : named;
 }
 
 /** As Python's format `g` writes it. */

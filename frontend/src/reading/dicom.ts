@@ -8,10 +8,10 @@ import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
 import { sequenceOfWords } from "../sequence";
-import { sidesOf } from "./sides";
+import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { traitsOf } from "./traits";
-import { cross, dot, unit, type Vector } from "./vectors";
+import { dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
 const DEFLATED = "1.2.840.10008.1.2.1.99";
@@ -23,8 +23,8 @@ const NO_PICTURES = ["4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481
 /** MR Image and Secondary Capture: what may be MR without saying so. */
 const MAY_BE_MR = ["4", "7"];
 
-/** Comprehensive 3D SR, Secondary Capture Image. */
-const OWN_CLASSES = new Set(["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"]);
+/** Comprehensive 3D SR, Secondary Capture Image, Segmentation: `OWN_CLASSES` in `imaging/dicom/derived.py`. */
+export const OWN_CLASSES = ["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4"];
 /** Kinds of the errors of files that are to be passed over. */
 export const OWN_ANSWER = "own_answer";
 export const NO_PICTURE = "no_picture";
@@ -66,9 +66,6 @@ const SHARED = [
 /** Magnitudes beyond are no slope and no intercept. */
 const LARGEST = 1e30;
 
-/** Cosine between the normal and the patient's axis from which slices are axial. */
-const AXIAL = 0.8;
-
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
@@ -90,14 +87,14 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const bits = set.uint16("x00280101") ?? 8;
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
-  const spacing = sizes.length === 2 && odd.length === 0 ? sizes : [];
+  const pixelMm: [number, number] | null = sizes.length === 2 && odd.length === 0 ? [sizes[0], sizes[1]] : null;
   const place = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
-    aspect, facts: facts(set), sides: place && sidesOf(place.row, place.column), sources: [name],
-    places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, spacing, height, width) : null })),
-    notes: [...doubts, ...odd, ...notes], origin: originOf(set, place),
-    pixelMm: spacing.length === 2 ? [spacing[0], spacing[1]] : null,
+    aspect, facts: facts(set), ...lyingOf(place), sources: [name],
+    places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
+    notes: [...doubts, ...odd, ...notes], origin: originOf(set),
+    pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
     siblings: SHARED.map((tag) => texts(set, tag)[0] ?? "").join("\0"), isMrStorage: isMrStorage(set),
@@ -109,22 +106,20 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
 }
 
 /** Where the middle of a slice lies in the patient. */
-function middle({ position, row, column }: Placement, spacing: number[], height: number, width: number): Vector | null {
-  if (spacing.length !== 2) return null;
-  const [down, across] = [((height - 1) / 2) * spacing[0], ((width - 1) / 2) * spacing[1]];
+export function middle(
+  { position, row, column }: Placement, pixelMm: Picture["pixelMm"], height: number, width: number,
+): Vector | null {
+  if (!pixelMm) return null;
+  const [down, across] = [((height - 1) / 2) * pixelMm[0], ((width - 1) / 2) * pixelMm[1]];
   return position.map((at, axis) => at + down * column[axis] + across * row[axis]) as Vector;
 }
 
 /** Undefined where the file does not say which study it belongs to. */
-function originOf(set: DataSet, place: Placement | null): Origin | undefined {
+function originOf(set: DataSet): Origin | undefined {
   const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
   if (!study || !series) return undefined;
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
-  const normal = place ? cross(place.row, place.column) : null;
-  return {
-    study, series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent),
-    isAxial: normal !== null && Math.abs(normal[2]) >= AXIAL,
-  };
+  return { study, series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent) };
 }
 
 function parse(data: Uint8Array): DataSet {
@@ -140,9 +135,9 @@ function parse(data: Uint8Array): DataSet {
   }
 }
 
-/** A report or an overlay of `tumorlens predict --dicom`: `is_own` in `tumorlens/imaging/dicom/derived.py`. */
+/** A report, an overlay or a map of `tumorlens predict --dicom`: `is_own` in `tumorlens/imaging/dicom/derived.py`. */
 function isOwn(set: DataSet): boolean {
-  return text(set, "x00080070") === "tumorlens" && OWN_CLASSES.has(text(set, "x00080016"));
+  return text(set, "x00080070") === "tumorlens" && OWN_CLASSES.includes(text(set, "x00080016"));
 }
 
 /** Refuse what is no picture or not MR; what is taken for granted of the rest. `imaging/dicom/kinds.py`. */

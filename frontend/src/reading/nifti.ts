@@ -1,11 +1,11 @@
 /** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
 import * as nifti from "nifti-reader-js";
-import { InputError, type Picture, type Place, type Sides } from "../types";
+import { InputError, type Picture, type Place } from "../types";
 import { type Axis, orientation, placedBy } from "./affine";
 import { checkSides, finite, luma, withoutValue } from "./gray";
 import { gunzip } from "./gunzip";
 import { mend } from "./intensities";
-import { sidesOf } from "./sides";
+import { lyingOf } from "./sides";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
@@ -47,7 +47,7 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const mended = mend(square, header.numBitsPerVoxel);
   return {
     name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
-    sides: isOriented ? sidesOn(affine, axes) : null, sources: [name],
+    ...lyingOn(affine, isOriented ? axes : null), sources: [name],
     pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
     places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
@@ -112,12 +112,14 @@ function along(affine: number[][], axis: number): Vector {
 }
 
 /** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
-function sidesOn(affine: number[][], axes: Axis[]): Sides {
+function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
+  if (!axes) return lyingOf(null);
   const [row, column] = axes.map((axis) => {
     const [x, y, z] = unit(stepAlong(affine, axis));
     return [-x, -y, z] as Vector;
   });
-  return sidesOf(row, column);
+  // The slices are those that are nearest to axial ones, however oblique.
+  return { ...lyingOf({ row, column }), headward: Math.sign(cross(row, column)[2]) };
 }
 
 /** The step in the patient from one pixel to the next of a row, a column or the slices. */

@@ -1,6 +1,8 @@
 /** Slices of a series that do not say where they lie, among others that do. `tumorlens/imaging/placing.py`. */
 import { median } from "../preprocessing";
-import type { DicomPart } from "./dicom";
+import { type DicomPart, middle } from "./dicom";
+import { groupBy } from "./regroup";
+import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import type { Vector } from "./vectors";
 
@@ -13,42 +15,73 @@ const GUIDES = [
   ["InstanceNumber", (part: DicomPart) => part.instance],
 ] as const;
 
-/** The files, those without a position placed among the others, with a note. */
-export function withPlaces(files: DicomPart[]): DicomPart[] {
-  const placed = files.filter(({ placement }) => placement !== null);
-  if (placed.length < FEWEST || placed.length === files.length) return files;
-  return files.map((file) => (file.placement ? file : guided(file, placed)));
+type PlacedPart = DicomPart & { placement: Placement };
+
+/** Where slices lie along what they are numbered by. */
+interface Line {
+  name: string;
+  guide: (part: DicomPart) => number | null;
+  slope: Vector;
+  offset: Vector;
 }
 
-function guided(file: DicomPart, placed: DicomPart[]): DicomPart {
-  const { row } = placed[0].placement!;
-  const alike = placed.filter(({ height, width, placement }) =>
-    height === file.height && width === file.width && placement!.row.every((part, axis) => Math.abs(part - row[axis]) <= SAME));
-  for (const [name, guide] of GUIDES) {
+/** The files, those without a position placed among the others, with a note. */
+export function withPlaces(files: DicomPart[]): DicomPart[] {
+  const placed = files.filter((file): file is PlacedPart => file.placement !== null);
+  if (placed.length < FEWEST || placed.length === files.length) return files;
+  const { row } = placed[0].placement;
+  const parallel = placed.filter(({ placement }) => placement.row.every((part, axis) => Math.abs(part - row[axis]) <= SAME));
+  const shapeOf = ({ height, width }: DicomPart) => `${height} ${width}`;
+  const alike = groupBy(parallel, shapeOf);
+  const lines = new Map([...alike].map(([shape, some]) => [shape, linesOf(some)]));
+  return files.map((file) => {
+    const shape = shapeOf(file);
+    return file.placement ? file : guided(file, alike.get(shape) ?? [], lines.get(shape) ?? []);
+  });
+}
+
+function guided(file: DicomPart, alike: PlacedPart[], lines: Line[]): DicomPart {
+  for (const { name, guide, slope, offset } of lines) {
     const at = guide(file);
-    const known = alike.map(guide).filter((value) => value !== null);
-    if (at === null || known.length < FEWEST || known.length < alike.length) continue;
-    const position = onLine(at, known, alike.map(({ placement }) => placement!.position));
-    if (!position) continue;
-    const placement: Placement = { row: alike[0].placement!.row, column: alike[0].placement!.column, position };
-    return { ...file, placement, notes: [...file.notes, `the slice's position is not stated; ${name} tells it`] };
+    if (at === null) continue;
+    const position = slope.map((step, axis) => step * at + offset[axis]) as Vector;
+    const note = `the slice's position is not stated; it is taken from ${name}`;
+    return { ...placedAt(file, { ...alike[0].placement, position }, alike[0]), notes: [...file.notes, note] };
   }
   return { ...file, notes: [...file.notes, ALONE] };
 }
 
-/** The position for `at`; null where positions do not follow `values` evenly. */
-function onLine(at: number, values: number[], positions: Vector[]): Vector | null {
+/** The file with everything that follows from its place. */
+function placedAt(file: DicomPart, placement: Placement, like: PlacedPart): DicomPart {
+  const pixelMm = file.pixelMm ?? like.pixelMm;
+  const centerMm = middle(placement, pixelMm, file.height, file.width);
+  const places = file.places.map((place) => ({ ...place, centerMm }));
+  return { ...file, ...lyingOf(placement), placement, pixelMm, places };
+}
+
+/** One for each number that all of the slices have and that their positions follow. */
+function linesOf(alike: PlacedPart[]): Line[] {
+  const positions = alike.map(({ placement }) => placement.position);
+  return GUIDES.flatMap(([name, guide]) => {
+    const values = alike.map(guide).filter((value) => value !== null);
+    const line = values.length === alike.length ? fitted(values, positions) : null;
+    return line ? [{ name, guide, ...line }] : [];
+  });
+}
+
+/** Slope and offset; null where positions do not follow `values` evenly. */
+function fitted(values: number[], positions: Vector[]): Pick<Line, "slope" | "offset"> | null {
   if (new Set(values).size < FEWEST) return null;
   const mean = (numbers: number[]) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
-  const middle = mean(values);
-  const spread = mean(values.map((value) => (value - middle) ** 2));
-  const axes = [0, 1, 2].map((axis) => {
-    const center = mean(positions.map((position) => position[axis]));
-    const slope = mean(positions.map((position, i) => (position[axis] - center) * (values[i] - middle))) / spread;
-    return { slope, start: center - slope * middle };
-  });
-  const off = Math.max(...positions.flatMap((position, i) => axes.map(({ slope, start }, axis) => Math.abs(position[axis] - slope * values[i] - start))));
+  const center = mean(values);
+  const spread = mean(values.map((value) => (value - center) ** 2));
+  const centers = [0, 1, 2].map((axis) => mean(positions.map((position) => position[axis])));
+  const slope = centers.map((at, axis) => (
+    mean(positions.map((position, i) => (position[axis] - at) * (values[i] - center))) / spread
+  )) as Vector;
+  const offset = centers.map((at, axis) => at - slope[axis] * center) as Vector;
+  const off = Math.max(...positions.flatMap((position, i) => position.map((at, axis) => Math.abs(at - slope[axis] * values[i] - offset[axis]))));
   const sorted = [...values].sort((one, other) => one - other);
-  const step = Math.hypot(...axes.map(({ slope }) => slope)) * median(sorted.slice(1).map((value, i) => value - sorted[i]));
-  return off <= OFF * step ? (axes.map(({ slope, start }) => slope * at + start) as Vector) : null;
+  const step = Math.hypot(...slope) * median(sorted.slice(1).map((value, i) => value - sorted[i]));
+  return off <= OFF * step ? { slope, offset } : null;
 }

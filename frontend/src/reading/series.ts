@@ -41,10 +41,10 @@ function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
 
 /** `ordering`: what is odd about the order of the slices. */
 function stacked(parts: DicomPart[], name: string, ordering: string[]): Picture {
-  const { height, width, format, aspect, facts, sides, origin, pixelMm } = parts[0];
+  const { height, width, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
-  const about = { name, format, facts, sides, sources, places, origin, pixelMm };
+  const about = { name, format, facts, sides, headward, sources, places, origin, pixelMm };
   const { pixels, notes } = leveled(parts);
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);

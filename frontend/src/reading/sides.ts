@@ -1,13 +1,27 @@
-/** Which side of the patient each edge of a picture shows: `sides_of` in `tumorlens/imaging/facts.py`. */
-import type { Sides } from "../types";
-import type { Vector } from "./vectors";
+/** How a picture lies in the patient: `tumorlens/imaging/facts.py`. */
+import type { Picture, Sides } from "../types";
+import { cross, unit, type Vector } from "./vectors";
 
 /** Where x, y and z decrease and increase: right, left, front, back, feet, head (LPS). */
 const LETTERS = ["RL", "AP", "FH"];
 /** Cosine from which a direction has a second letter: 30 degrees off the nearest axis. */
 const SECOND_LETTER_FROM = 0.5;
+/** Cosine between the normal and the patient's axis from which slices are axial. */
+const AXIAL = 0.8;
 
-/** Unit vectors along a row and down a column, in the patient: x to the left, y to the back, z to the head. */
+/** Whether the normal of axial slices points to the head (1) or to the feet (-1); 0 of other slices. */
+export function headwardOf(row: Vector, column: Vector): number {
+  const z = unit(cross(row, column))[2];
+  return Math.abs(z) >= AXIAL ? Math.sign(z) : 0;
+}
+
+/** What a picture says of how it lies; nothing is known without a placement. */
+export function lyingOf(axes: { row: Vector; column: Vector } | null): Pick<Picture, "sides" | "headward"> {
+  if (!axes) return { sides: null, headward: 0 };
+  return { sides: sidesOf(axes.row, axes.column), headward: headwardOf(axes.row, axes.column) };
+}
+
+/** Which side each edge shows, from unit vectors along a row and down a column, in the patient: x to the left, y to the back, z to the head. */
 export function sidesOf(row: Vector, column: Vector): Sides {
   return { left: letters(row, -1), right: letters(row, 1), top: letters(column, -1), bottom: letters(column, 1) };
 }

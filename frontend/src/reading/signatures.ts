@@ -1,4 +1,4 @@
-/** Formats by their first bytes. `tumorlens/imaging/signatures.py`. */
+/** Formats by their first bytes: those of `tumorlens/imaging/formats/`, and which are read there. */
 import { Gunzip } from "fflate";
 
 export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | "bare dicom" | "nifti" | "zip" | null;
@@ -34,6 +34,7 @@ export function words(data: Uint8Array, start: number, end: number): string {
 export function sniff(data: Uint8Array): Kind {
   const at = (start: number, end: number) => words(data, start, end);
   if (at(128, 132) === "DICM") return "dicom"; // the preamble may be that of a TIFF
+  if (BARE.test(at(0, 8))) return "bare dicom";
   if (at(0, 8) === "\x89PNG\r\n\x1a\n") return "png";
   if (at(0, 3) === "\xff\xd8\xff") return "jpeg";
   if (["GIF87a", "GIF89a"].includes(at(0, 6))) return "gif";
@@ -41,13 +42,12 @@ export function sniff(data: Uint8Array): Kind {
   if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(at(0, 4))) return "tiff";
   if (at(0, 2) === "BM") return "bmp";
   if (isNifti(data)) return "nifti";
-  if (BARE.test(at(0, 8))) return "bare dicom";
   if (isGzip(data) && isNifti(firstInflated(data))) return "nifti";
   return ["PK\x03\x04", "PK\x05\x06"].includes(at(0, 4)) ? "zip" : null;
 }
 
 function isNifti(data: Uint8Array): boolean {
-  return ["n+1\0", "ni1\0"].includes(words(data, 344, 348)) || ["n+2", "ni2"].includes(words(data, 4, 7));
+  return ["n+1\0", "ni1\0"].includes(words(data, 344, 348)) || ["n+2", "ni2"].some((magic) => words(data, 4, 12) === `${magic}\0\r\n\x1a\n`);
 }
 
 function isGzip(data: Uint8Array): boolean {

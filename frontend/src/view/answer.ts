@@ -27,7 +27,7 @@ function fused(together: StudyPrediction): HTMLElement {
   const { finding } = classesOf(together);
   const rows = together.members.map(({ path, sequence, weight, tumor_probability }) => {
     const share = tumor_probability === null ? "no answer" : `${finding} ${percent(tumor_probability)}`;
-    const counts = weight > 0 ? `weight ${weight.toPrecision(2)}` : "no say";
+    const counts = weight > 0 ? `weight ${weight.toPrecision(2)}` : "not used";
     return h("li", {}, `${path.split("/").pop()}: ${sequence ?? "sequence not known"}, ${share}, ${counts}`);
   });
   whole.append(h("ul", { class: "study-slices quiet" }, ...rows));

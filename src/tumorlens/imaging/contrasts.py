@@ -26,6 +26,7 @@ _OVERLAP: Final = 0.5
 _COMPLETE: Final = 0.8
 """A volume has at least this part of the positions of the fullest one."""
 _NAMED: Final = 4
+"""Most values that one note lists."""
 _FEWEST: Final = 3
 """Fewer slices that state another contrast are odd elements, and no volume."""
 _OTHER: Final = 0.1
@@ -121,7 +122,7 @@ def _split(
     kept = list(groups[main])
     elsewhere: list[tuple[list[int], str]] = []
     others: dict[float | str, int] = {}
-    apart: dict[float | str, int] = {}
+    apart: list[float | str] = []
     for value, indices in groups.items():
         if value == main:
             continue
@@ -130,11 +131,13 @@ def _split(
         elif name == COMPONENT:
             elsewhere.append((indices, ""))
         elif _is_contrast(name, value, main, min(len(indices), len(groups[main]))):
-            apart[value] = len(indices)
-            elsewhere.append((indices, _own_volume(name, value, main)))
+            apart.append(value)
+            elsewhere.append((indices, _own_volumes(name, value, [main])))
         else:  # a part of the same volume, acquired by itself
             kept += indices
-    notes = [*_note(name, main, others), *(_own_volume(name, main, value) for value in apart)]
+    notes = _note(name, main, others)
+    if apart:
+        notes.append(_own_volumes(name, main, apart))
     return _Split(sorted(kept), elsewhere, notes)
 
 
@@ -147,9 +150,9 @@ def _is_contrast(name: str, one: float | str, other: float | str, count: int) ->
     return name == AGENT or "" not in (one, other)
 
 
-def _own_volume(name: str, one: float | str, other: float | str) -> str:
+def _own_volumes(name: str, one: float | str, others: Sequence[float | str]) -> str:
     return (
-        f"of one series, slices with {name} {_word(one)} and with {name} {_word(other)} lie at "
+        f"of one series, slices with {name} {_word(one)} and with {name} {_listed(others)} lie at "
         "different positions; each is a volume of its own"
     )
 
@@ -188,14 +191,17 @@ def _note(name: str, main: float | str, others: Mapping[float | str, int]) -> li
     if not others:
         return []
     count = sum(others.values())
-    named = ", ".join(_word(value) for value in list(others)[:_NAMED])
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     slices = "1 slice" if count == 1 else f"{count} slices"
     verb = "lies" if count == 1 else "lie"
     return [
-        f"{slices} with {name} {named}{more} {verb} at the positions of those with {name} "
-        f"{_word(main)} and {'is' if count == 1 else 'are'} left out"
+        f"{slices} with {name} {_listed(list(others))} {verb} at the positions of those with "
+        f"{name} {_word(main)} and {'is' if count == 1 else 'are'} left out"
     ]
+
+
+def _listed(values: Sequence[float | str]) -> str:
+    named = ", ".join(_word(value) for value in values[:_NAMED])
+    return f"{named} and {len(values) - _NAMED} more" if len(values) > _NAMED else named
 
 
 def _word(value: float | str) -> str:

@@ -14,7 +14,7 @@ pytest.importorskip("playwright", reason="needs the dev extra")
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.server.wire import Start
 
-from tumorlens.demo.phantoms import make_phantom
+from tumorlens.demo.phantoms import Patient, make_phantom
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES
 
@@ -71,6 +71,14 @@ def heads() -> list[NDArray[np.uint8]]:
         make_phantom(np.random.default_rng([0, place]), label).pixels
         for place, label in enumerate(CLASSES)
     ]
+
+
+@pytest.fixture(scope="session")
+def head_slices() -> NDArray[np.uint8]:
+    """(6, H, W) from the feet up, each as it is looked at."""
+    rng = np.random.default_rng([3, 0])
+    patient = Patient.draw(rng, "glioma")
+    return np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.3, 0.3, 6)])
 
 
 @pytest.fixture(scope="session")

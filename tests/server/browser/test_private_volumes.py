@@ -95,7 +95,10 @@ def both(page: Page) -> tuple[Seen, Seen]:
 def assert_same(server: Seen, browser: Seen) -> None:
     """But for what only the server looks up in the files."""
     assert list(browser.record) == list(server.record)
-    kept = ("decision", "label", "notes", "prediction_set", "model", "path")
+    kept = (
+        "decision", "label", "notes", "prediction_set", "model", "path", "sequence",
+        "decisive_slice", "is_upright_axial",
+    )  # fmt: skip
     for field in kept:
         assert browser.record[field] == server.record[field], field
     assert (browser.record["reason"] == "") == (server.record["reason"] == "")

@@ -6,26 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page, expect
-from tests.server.browser.dropping import choose, shown
+from playwright.sync_api import BrowserContext, Page, expect
+from tests.server.browser.dropping import choose, shown, wait_for_answers
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
+from tests.server.wire import Start
 
-from tumorlens.demo.phantoms import Patient
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.record import StudyPrediction
+from tumorlens.inference.record import Prediction, StudyPrediction, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
 
 Slices = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def head_slices() -> Slices:
-    """(D, H, W) from the feet up."""
-    rng = np.random.default_rng([3, 0])
-    patient = Patient.draw(rng, "glioma")
-    return np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.3, 0.3, 5)])
 
 
 @pytest.fixture
@@ -67,10 +59,49 @@ def test_the_study_is_answered_first(
     assert first["tumor_probability"] == pytest.approx(expected.tumor_probability, abs=2e-3)
     assert [one["sequence"] for one in first["members"]] == ["T1", "FLAIR"]
     assert [one["weight"] for one in first["members"]] == [m.weight for m in expected.members]
+    assert [one["series_instance_uid"] for one in first["members"]] == ["1.2.1", "1.2.2"]
+    assert first["decisive_member"] == expected.decisive_member
+    decisive = page.locator(".entry").nth(expected.decisive_member)
+    expect(decisive).to_have_attribute("aria-current", "true")
     assert len([one for one in rest if "slices" in one]) == 2
     page.emulate_media(media="print")
     page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     assert "Study of 2 series" in page.locator(".report-entry").nth(0).inner_text()
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_header_that_the_image_contradicts_is_noted(
+    context: BrowserContext, start: Start, heads: list[Slices], write_dicom: Callable[..., bytes],
+    tmp_path: Path, private: bool,
+) -> None:  # fmt: skip
+    """The network takes the picture and the volume for T1CE."""
+    for series, depth in enumerate((1, 3)):
+        for index in range(depth):
+            data = write_dicom(
+                heads[0].astype(np.uint16) + np.uint16(index), SeriesDescription="t1 se",
+                SeriesInstanceUID=f"1.2.{series}", StudyInstanceUID=f"1.3.{series}",
+                SOPInstanceUID=f"1.2.{series}.{index}", ImagePositionPatient=[0, 0, 6.0 * index],
+            )  # fmt: skip
+            (tmp_path / f"{series}-{index}.dcm").write_bytes(data)
+    picture, volume = predict_inputs(
+        Classifier.load("default", threads=1), find(str(tmp_path)).inputs
+    )
+    assert isinstance(picture, Prediction)
+    assert isinstance(volume, VolumePrediction)
+    with start(bundle="default") as url:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html[data-ready]")
+        if private:
+            page.get_by_role("switch").click()
+        page.set_input_files("#file-input", sorted(tmp_path.iterdir()))
+        wait_for_answers(page, 2)
+        found = exported(page)
+    for expected, one in ((picture, found[0]), (volume, found[1])):
+        assert "the header says T1, the image looks like T1CE" in expected.notes
+        assert tuple(one["notes"]) == expected.notes
+        assert one["summary"] == expected.summary
+        assert one["sequence"]["name"] == "T1CE"
 
 
 def test_a_volume_is_cut_along_three_planes(

@@ -12,21 +12,12 @@ from tests.server.browser.dropping import choose, headline, shown, wait_for_answ
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
-from tumorlens.demo.phantoms import Patient
 from tumorlens.imaging import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
 from tumorlens.inference.stream import predict_inputs
 
 Slices = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def head_slices() -> Slices:
-    """(D, H, W) from the feet up, each as it is looked at."""
-    rng = np.random.default_rng([3, 0])
-    patient = Patient.draw(rng, "glioma")
-    return np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.3, 0.3, 6)])
 
 
 def by_slice(page: Page) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ from tumorlens.text import first_line
 
 MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
-_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage)
+OWN_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage)
+"""Of reports, overlays and attention maps."""
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 SliceReference = tuple[int, int | None]
@@ -55,7 +56,7 @@ class DicomObject(msgspec.Struct, frozen=True):
 def is_own(dataset: Dataset) -> bool:
     """Whether it is a report, an overlay or a map that this package wrote, of whatever version."""
     maker = str(dataset.get("Manufacturer", ""))
-    return maker == MANUFACTURER and dataset.get("SOPClassUID") in _CLASSES
+    return maker == MANUFACTURER and dataset.get("SOPClassUID") in OWN_CLASSES
 
 
 def is_referable(header: Dataset) -> bool:

@@ -1,0 +1,31 @@
+/** Which series of a study the page opens. */
+import { expect, test } from "vitest";
+import { type Item, itemOf } from "../src/items";
+import type { Picture, StudyPrediction, VolumePrediction } from "../src/types";
+import { decidingItem } from "../src/studies";
+
+/** A volume of one slice that is answered as a whole. */
+function item(series: string, path: string, share: number): Item {
+  const origin = { study: "1", series, frame: null, sequence: null };
+  const picture = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<Picture> as Picture;
+  const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
+  return { ...itemOf(path, picture, []), whole };
+}
+
+const items = [item("1.1", "a", 0.9), item("1.2", "b", 0.5), item("1.2", "b", 0.6), item("1.2", "c", 0.6)];
+
+function study(series: string | null, path: string, tumor_probability: number): StudyPrediction {
+  const member = { path, series_instance_uid: series, sequence: null, weight: 1, tumor_probability };
+  return { members: [{ ...member, path: "x" }, member], decisive_member: 1 } as Partial<StudyPrediction> as StudyPrediction;
+}
+
+test.each<[string, string | null, string, number, number]>([
+  ["by its series", "1.1", "a", 0.9, 0], ["by its path", "1.2", "c", 0.6, 3],
+  ["a stack of a series by its answer", "1.2", "b", 0.6, 2], ["a picture by its path", null, "a", 0.9, 0],
+])("%s", (_, series, path, share, place) => {
+  expect(decidingItem(study(series, path, share), items)).toBe(items[place]);
+});
+
+test("none where it is not on the page", () => {
+  expect(decidingItem(study("1.9", "a", 0.9), items)).toBeNull();
+});
