@@ -94,6 +94,6 @@ describe("series", () => {
   test.each([["SliceLocation", "locationMm"], ["InstanceNumber", "instance"]])("one position for all: %s stands in", (name, key) => {
     const [stack] = split([3, 1, 2].map((place) => frame(0, { [key]: place, name: `${place}` })));
     expect(stack.frames.map((one) => one.name)).toEqual(["1", "2", "3"]);
-    expect(stack.notes).toContain(`positions of the slices make no sense; they are in the order of ${name}`);
+    expect(stack.notes).toContain(`positions of the slices are not plausible; they are in the order of ${name}`);
   });
 });

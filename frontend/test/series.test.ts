@@ -121,10 +121,10 @@ describe("places", () => {
     expect(image.places[0].alongMm).toBeNull();
   });
 
-  test("positions in metres make no sense", () => {
+  test("positions in metres are not plausible", () => {
     const [image] = group(range(5).map((z) => slice(`${z}`, 0.003 * z, z, { instance: z })));
     expect(image.depth).toBe(5);
-    expect(image.notes[0]).toContain("make no sense; they are in the order of InstanceNumber");
+    expect(image.notes[0]).toContain("are not plausible; they are in the order of InstanceNumber");
   });
 });
 

@@ -294,7 +294,7 @@ def test_a_quaternion_as_nibabel_reads_it(ras: Volume) -> None:
 def test_a_voxel_size_that_makes_no_sense(ras: Volume, size: float) -> None:
     image = read(by_quaternion(ras, 0.0, 0.0, 0.0, **{f"pixdim_{k}": size for k in (1, 2, 3)}))
     np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
-    assert image.notes == ("a voxel size of the file makes no sense; 1 is taken",)
+    assert image.notes == ("a voxel size of the file is not plausible; 1 is used",)
     assert image.pixel_spacing_mm == (1, 1)
 
 
@@ -308,12 +308,12 @@ def test_an_sform_that_makes_no_sense_is_not_used(ras: Volume) -> None:
     for row in ([0, 0, 0, 0], [np.nan, 0, 0, 0]):
         odd = with_header(save(ras), srow_x=row, qform_code=0)
         assert read(odd).notes == (
-            "the file's sform makes no sense and is not used",
+            "the file's sform is not plausible and is not used",
             "the file does not state its orientation; the usual one (LAS) is assumed",
         )
         image = read(with_header(by_quaternion(ras, 0, 0, 0), sform_code=1, srow_x=row))
         np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
-        assert image.notes == ("the file's sform makes no sense and is not used",)
+        assert image.notes == ("the file's sform is not plausible and is not used",)
         assert sides_of(image.facts) is not None
 
 
@@ -338,7 +338,7 @@ def test_units_of_length(ras: Volume, unit: int, factor: float) -> None:
     assert list(believed.notes) == []
     wrong = read(with_header(save(ras), xyzt_units=unit))
     assert wrong.pixel_spacing_mm == pytest.approx((2, 2))
-    assert wrong.notes == ("the file's unit of length makes no sense; millimetres are taken",)
+    assert wrong.notes == ("the file's unit of length is not plausible; millimetres are assumed",)
 
 
 def test_a_size_that_no_head_has_is_noted(ras: Volume) -> None:
@@ -429,7 +429,7 @@ def patched(data: bytes, at: int, kind: str, *values: float) -> bytes:
 def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
     image = reader.read_bytes(patched(save(ras), 112, "2f", slope, 0))
     np.testing.assert_array_equal(image.pixels, reader.read_bytes(save(ras)).pixels)
-    assert image.notes == ("scl_slope makes no sense; 1 is taken",)
+    assert image.notes == ("scl_slope is not plausible; 1 is used",)
 
 
 @pytest.mark.parametrize(("intent", "named"), [(1002, "label"), (3, "t test"), (0, "")])

@@ -330,7 +330,9 @@ def test_one_position_for_all_slices(
     (image,) = read_study(tmp_path).images
     assert image.facts is not None
     assert [Path(place.path).name for place in image.facts.slices] == list("cafdbe")
-    assert image.notes == (f"positions of the slices make no sense; they are in the order of {by}",)
+    assert image.notes == (
+        f"positions of the slices are not plausible; they are in the order of {by}",
+    )
     assert image.facts.slice_spacing_mm == (3.5 if by == "SliceLocation" else None)
 
 
@@ -343,7 +345,7 @@ def test_positions_that_move_within_the_plane(tmp_path: Path, write_series: Writ
         (tmp_path / f"{index}").write_bytes(data)
     (image,) = read_study(tmp_path).images
     assert image.depth == 6
-    assert "make no sense" in image.notes[0]
+    assert "are not plausible" in image.notes[0]
 
 
 def test_time_points_of_one_slice_are_no_volume(tmp_path: Path, write_series: WriteSeries) -> None:
@@ -474,7 +476,7 @@ def test_positions_in_metres(tmp_path: Path, write_series: WriteSeries) -> None:
         (tmp_path / f"{index}").write_bytes(data)
     (image,) = read_study(tmp_path).images
     assert image.depth == 6
-    assert "make no sense; they are in the order of InstanceNumber" in image.notes[0]
+    assert "are not plausible; they are in the order of InstanceNumber" in image.notes[0]
 
 
 @pytest.mark.parametrize(

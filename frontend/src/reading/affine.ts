@@ -51,7 +51,7 @@ function sensible(rows: number[][], name: string, notes: string[]): number[][] |
   const lengths = lengthsOf(rows);
   const usable = rows.flat().every(Number.isFinite) && Math.min(...lengths) > 0;
   if (usable && Math.abs(determinant(rows.map((row) => row.slice(0, 3).map((part, axis) => part / lengths[axis])))) > FLAT) return rows;
-  notes.push(`the file's ${name} makes no sense and is not used`);
+  notes.push(`the file's ${name} is not plausible and is not used`);
   return null;
 }
 
@@ -75,7 +75,7 @@ function inMillimetres(rows: number[][], header: Header, notes: string[]): numbe
   const largest = Math.max(...sides);
   let unit = MILLIMETRES[header.xyzt_units & 7] ?? 1;
   if (unit !== 1 && !canBeAHead(largest * unit)) {
-    notes.push("the file's unit of length makes no sense; millimetres are taken");
+    notes.push("the file's unit of length is not plausible; millimetres are assumed");
     unit = 1;
   }
   if (!canBeAHead(largest * unit)) {
@@ -92,11 +92,11 @@ export interface Axis {
   flip: boolean;
 }
 
-/** Voxel sizes; 1 for those that make no sense. */
+/** Voxel sizes; 1 for those that are not plausible. */
 function sizes(header: Header, notes: string[]): number[] {
   const stated = header.pixDims.slice(1, 4).map(Math.abs);
   const found = stated.map((size) => (Number.isFinite(size) && size > 0 ? size : 1));
-  if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file makes no sense; 1 is taken");
+  if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is not plausible; 1 is used");
   return found;
 }
 

@@ -51,7 +51,7 @@ export interface DicomPart extends Picture {
   thicknessMm: number | null;
   /** Acquisition, echo, time, instance number, clock: which of several at one place comes first. */
   order: number[];
-  /** SliceLocation and InstanceNumber, for positions that make no sense. */
+  /** SliceLocation and InstanceNumber, for positions that are not plausible. */
   locationMm: number | null;
   instance: number | null;
   /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
@@ -76,7 +76,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");
   const depth = Math.max(1, Math.trunc(stated ?? 1));
-  if (isStated(set, "x00280008") && (stated === null || stated < 1)) doubts.push("the file's number of frames makes no sense and is not used");
+  if (isStated(set, "x00280008") && (stated === null || stated < 1)) doubts.push("the file's number of frames is not plausible and is not used");
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
@@ -196,7 +196,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   return { pixels: raw, levels, notes };
 }
 
-/** Slope and intercept; 1 and 0 where they are missing or make no sense. `_rescale` in `grayscale.py`. */
+/** Slope and intercept; 1 and 0 where they are missing or are not plausible. `_rescale` in `grayscale.py`. */
 function rescaleOf(set: DataSet): [number, number] {
   const [slope, intercept] = [number(set, "x00281053"), number(set, "x00281052")];
   return [slope !== null && isSlope(slope) ? slope : 1, intercept !== null && Math.abs(intercept) <= LARGEST ? intercept : 0];

@@ -68,7 +68,7 @@ function notesOf(header: Header): string[] {
   return [
     ...(volumes > 1 ? [`the first of ${volumes} volumes is read`] : []),
     ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
-    ...(isSlope(header.scl_slope) ? [] : ["scl_slope makes no sense; 1 is taken"]),
+    ...(isSlope(header.scl_slope) ? [] : ["scl_slope is not plausible; 1 is used"]),
     ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is no finite number; 0 is taken"] : []),
   ];
 }

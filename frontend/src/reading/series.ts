@@ -32,7 +32,7 @@ function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const made = stacked(frames, name, notes);
-  const makesSense = !notes.some((note) => /positions.* of the slices (make no sense|are not stated)|neither positions/.test(note));
+  const makesSense = !notes.some((note) => /positions.* of the slices (are not plausible|are not stated)|neither positions/.test(note));
   const places = made.places.map(({ path, centerMm }, slice) => (
     { path, alongMm: alongMm[slice], centerMm: makesSense ? centerMm : null }
   ));

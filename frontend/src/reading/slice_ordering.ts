@@ -9,12 +9,12 @@ import { cross, dot, rounded, unit, type Vector } from "./vectors";
 /** Largest difference of direction cosines within one stack. */
 const SAME_DIRECTION = 0.01;
 const SAME_POSITION_MM = 0.01;
-/** Part of a slice's thickness within which all positions of a series make no sense. */
+/** Part of a slice's thickness within which all positions of a series are not plausible. */
 const ONE_PLACE = 0.5;
 const NEAR = 0.1;
 const FEWEST_WITHOUT_POSITIONS = 3;
 const FEWEST_AMBIGUOUS = 2;
-/** Positions make no sense where SliceLocation tells as many times more slices apart. */
+/** Positions are not plausible where SliceLocation tells as many times more slices apart. */
 const MORE = 1.5;
 /** A distance this many times the usual one is a gap. */
 const GAP_RATIO = 1.5;
@@ -107,7 +107,7 @@ function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
   const along = frames.map(({ placement }) => dot(normal, placement!.position));
   const order = substitute(frames, distinct(along, frames[0].thicknessMm));
   if (!order) return stacks(frames, along);
-  return bySubstitute(frames, order, `positions of the slices make no sense; they are in the order of ${order.name}`);
+  return bySubstitute(frames, order, `positions of the slices are not plausible; they are in the order of ${order.name}`);
 }
 
 function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string): Stack<F>[] {

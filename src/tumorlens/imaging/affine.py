@@ -1,7 +1,7 @@
 """From voxel indices to millimetres in the patient (right, front, head), as NIfTI files say it.
 
-The sform, else the qform, else the usual orientation (nifti1.h, methods 3, 2 and 1). What of it
-makes no sense is passed over, with a note: a file is not damaged because one element is.
+The sform, else the qform, else the usual orientation (nifti1.h, methods 3, 2 and 1). What of it is
+not plausible is skipped, with a note: a file is not damaged because one element is.
 """
 
 import math
@@ -88,16 +88,16 @@ def _sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:
     usable = bool(np.isfinite(affine).all()) and float(lengths.min()) > 0
     if usable and abs(np.linalg.det(steps / lengths)) > _FLAT:
         return affine
-    notes.append(f"the file's {name} makes no sense and is not used")
+    notes.append(f"the file's {name} is not plausible and is not used")
     return None
 
 
 def _sizes(header: Nifti1Header, notes: list[str]) -> list[float]:
-    """Voxel sizes; 1 for those that make no sense."""
+    """Voxel sizes; 1 for those that are not plausible."""
     stated = [abs(float(size)) for size in header["pixdim"][1:4]]
     sizes = [size if math.isfinite(size) and size > 0 else 1.0 for size in stated]
     if sizes != stated:
-        notes.append("a voxel size of the file makes no sense; 1 is taken")
+        notes.append("a voxel size of the file is not plausible; 1 is used")
     return sizes
 
 
@@ -121,7 +121,7 @@ def _in_millimetres(
     unit = _MILLIMETRES.get(int(header["xyzt_units"]) & _UNIT_BITS, 1.0)
     sides = np.linalg.norm(affine[:3, :3], axis=0) * shape
     if unit != 1.0 and not can_be_a_head(float(sides.max()) * unit):
-        notes.append("the file's unit of length makes no sense; millimetres are taken")
+        notes.append("the file's unit of length is not plausible; millimetres are assumed")
         unit = 1.0
     if not can_be_a_head(float(sides.max()) * unit):
         size = ", ".join(f"{side:g}" for side in sides * unit)

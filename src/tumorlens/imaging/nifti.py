@@ -82,7 +82,7 @@ def _notes(header: Nifti1Header) -> list[str]:
         what = clean(str(intent_codes.label[intent]))
         notes.append(f"the file says that its values are no intensities ({what})")
     if not _is_scale(header):
-        notes.append("scl_slope makes no sense; 1 is taken")
+        notes.append("scl_slope is not plausible; 1 is used")
     if _scale(header) is not None and not math.isfinite(float(header["scl_inter"])):
         notes.append("scl_inter is no finite number; 0 is taken")
     return notes

@@ -187,7 +187,7 @@ def _volumes(frames: Sequence[Frame]) -> list[Stack]:
     along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
     if (order := _substitute(frames, _distinct(along, frames[0].thickness_mm))) is None:
         return _stacks(frames, along)
-    note = f"positions of the slices make no sense; they are in the order of {order.name}"
+    note = f"positions of the slices are not plausible; they are in the order of {order.name}"
     return _by_substitute(frames, order, note)
 
 

@@ -210,7 +210,7 @@ def test_groups_that_do_not_match_the_frames_are_corrupt(head: Gray, write_dicom
 def test_frame_counts_below_one_are_not_used(head: Gray, write_dicom: Write, count: str) -> None:
     image = reader.read_bytes(write_dicom(head, NumberOfFrames=count))
     np.testing.assert_array_equal(image.pixels, head)
-    assert image.notes == ("the file's number of frames makes no sense and is not used",)
+    assert image.notes == ("the file's number of frames is not plausible and is not used",)
 
 
 @pytest.mark.parametrize(

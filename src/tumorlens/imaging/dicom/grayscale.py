@@ -132,7 +132,7 @@ def grayscale_transform_of(dataset: Dataset, frame: int, source: str) -> Graysca
 
 
 def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
-    """RescaleSlope and RescaleIntercept; 1 and 0 where they are missing or make no sense."""
+    """RescaleSlope and RescaleIntercept; 1 and 0 where they are missing or are not plausible."""
     group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     slope, intercept = number(group, "RescaleSlope"), number(group, "RescaleIntercept")
     if slope is None or not _is_slope(slope):

@@ -162,7 +162,7 @@ def _notes(dataset: Dataset) -> list[str]:
     notes = kind_notes(dataset)
     frames = number(dataset, "NumberOfFrames")
     if is_stated(dataset, "NumberOfFrames") and (frames is None or frames < 1):
-        notes.append("the file's number of frames makes no sense and is not used")
+        notes.append("the file's number of frames is not plausible and is not used")
     return notes
 
 

@@ -57,7 +57,7 @@ def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | No
 def frame_count(dataset: Dataset, source: str) -> int:
     """NumberOfFrames, bounded by ``MAX_SLICES``.
 
-    Where it is not given or makes no sense, the number of functional groups, or 1.
+    Where it is not given or not plausible, the number of functional groups, or 1.
     """
     stated = number(dataset, "NumberOfFrames")
     if stated is None or stated < 1:
