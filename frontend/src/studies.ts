@@ -12,18 +12,18 @@ export class Studies {
 
   /** The items of the study of `item`; itself, where it belongs to none. */
   membersOf(item: Item, items: Item[]): Item[] {
-    const uid = uidOf(item);
-    return uid === null ? [item] : items.filter((one) => uidOf(one) === uid);
+    const key = keyOf(item);
+    return key === null ? [item] : items.filter((one) => keyOf(one) === key);
   }
 
   /** Null where it is not known yet, or there is only one series. */
   answerOf(item: Item): StudyPrediction | null {
-    return this.answers.get(uidOf(item) ?? "") ?? null;
+    return this.answers.get(keyOf(item) ?? "") ?? null;
   }
 
   all(items: Item[]): StudyPrediction[] {
-    const uids = new Set(items.map(uidOf));
-    return [...this.answers].flatMap(([uid, answer]) => (uids.has(uid) ? [answer] : []));
+    const keys = new Set(items.map(keyOf));
+    return [...this.answers].flatMap(([key, answer]) => (keys.has(key) ? [answer] : []));
   }
 
   /** What the server says of the files of `members`, which are sent once. */
@@ -36,15 +36,15 @@ export class Studies {
 
   /** Ask once all members have their answers; whether there is one now. */
   async ask(item: Item, members: Item[], inside: boolean): Promise<boolean> {
-    const uid = uidOf(item);
-    if (uid === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return false;
-    const answer = inside ? await studyInBrowser(uid, members, this.engine) : (await this.sent(members)).find(isStudy);
-    if (answer) this.answers.set(uid, answer);
+    const key = keyOf(item);
+    if (key === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return false;
+    const answer = inside ? await studyInBrowser(item.picture!.origin!.study, members, this.engine) : (await this.sent(members)).find(isStudy);
+    if (answer) this.answers.set(key, answer);
     return answer !== undefined && answer !== null;
   }
 
   forget(item: Item): void {
-    this.answers.delete(uidOf(item) ?? "");
+    this.answers.delete(keyOf(item) ?? "");
   }
 
   clear(): void {
@@ -53,8 +53,9 @@ export class Studies {
   }
 }
 
-function uidOf({ picture }: Item): string | null {
-  return picture?.origin?.study ?? null;
+/** What the series of one study of one patient have in common. */
+function keyOf({ picture }: Item): string | null {
+  return picture?.origin ? `${picture.origin.study} ${picture.origin.patient}` : null;
 }
 
 /** The series to open: the one that decides. Stacks of one series have its UID alike, so their answers are compared. */

@@ -42,6 +42,8 @@ export interface Picture {
 /** What DICOM files say of the study and series that they belong to. */
 export interface Origin {
   study: string;
+  /** The patient's identifier, empty where none is stated: files of two patients are not one study. */
+  patient: string;
   series: string;
   /** Its frame of reference: positions of series with the same one can be compared. */
   frame: string | null;

@@ -2,11 +2,11 @@
 import { expect, test } from "vitest";
 import { type Item, itemOf } from "../src/items";
 import type { Picture, StudyPrediction, VolumePrediction } from "../src/types";
-import { decidingItem } from "../src/studies";
+import { decidingItem, Studies } from "../src/studies";
 
 /** A volume of one slice that is answered as a whole. */
-function item(series: string, path: string, share: number): Item {
-  const origin = { study: "1", series, frame: null, sequence: null };
+function item(series: string, path: string, share: number, patient = "P"): Item {
+  const origin = { study: "1", patient, series, frame: null, sequence: null };
   const picture = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<Picture> as Picture;
   const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
   return { ...itemOf(path, picture, []), whole };
@@ -28,4 +28,10 @@ test.each<[string, string | null, string, number, number]>([
 
 test("none where it is not on the page", () => {
   expect(decidingItem(study("1.9", "a", 0.9), items)).toBeNull();
+});
+
+test("series of two patients are not one study", () => {
+  const [one, other, same] = [item("1.1", "a", 0.9), item("1.2", "b", 0.5, "Q"), item("1.3", "c", 0.5)];
+  const members = new Studies({} as never).membersOf(one, [one, other, same]);
+  expect(members).toEqual([one, same]);
 });

@@ -122,7 +122,7 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
   const members = series.map((answer) => ({
     answer,
     origin: {
-      study: "1", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
+      study: "1", patient: "", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
       sequence: sequenceOfWords(answer.series!.description ?? "", "", ""),
     },
   }));

@@ -159,3 +159,20 @@ def test_studies_whose_files_lie_between_each_other(
         ["1.2.7", "1.2.8"],
         ["1.3.7", "1.3.8"],
     ]
+
+
+@pytest.mark.parametrize("study", [None, "folder"])
+def test_series_of_two_patients_are_not_one_study(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]],
+    study: str | None,
+) -> None:  # fmt: skip
+    for patient, uid in (("A", "7"), ("B", "8"), ("A", "9"), ("C", "10"), ("B", "11")):
+        slices = write_series(4, series=f"1.2.{uid}", StudyInstanceUID="1.2", PatientID=patient)
+        for index, data in enumerate(slices):
+            (tmp_path / f"{uid}-{index}.dcm").write_bytes(data)
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs, study=study))
+    studies = [one for one in results if isinstance(one, StudyPrediction)]
+    members = [sorted(one.series_instance_uid or "" for one in found.members) for found in studies]
+    assert sorted(members) == [["1.2.11", "1.2.8"], ["1.2.7", "1.2.9"]]
+    assert all("each patient is answered apart" in found.notes[-1] for found in studies)
+    assert len(results) == 2 + 5

@@ -119,7 +119,7 @@ function originOf(set: DataSet): Origin | undefined {
   const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
   if (!study || !series) return undefined;
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
-  return { study, series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent) };
+  return { study, patient: text(set, "x00100020"), series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent) };
 }
 
 function parse(data: Uint8Array): DataSet {

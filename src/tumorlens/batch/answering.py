@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.remote import RemoteFolder, fetch, is_remote
@@ -12,12 +12,11 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import (
     Failure,
     FailureReason,
     ImageAnswer,
-    Prediction,
     Result,
     StudyPrediction,
     VolumePrediction,
@@ -33,6 +32,14 @@ Row = dict[str, Any]
 CRASH: Final = "crash"
 """``kind`` of an input that twice ended the process that read it."""
 _INTERNAL: Final = "internal"
+
+
+class _Answered(NamedTuple):
+    """A series with its answer."""
+
+    result: ImageAnswer | Failure
+    digest: str
+    patient: str | None
 
 
 class Answerer:
@@ -79,27 +86,29 @@ class Answerer:
         else:
             grouped = group_members(self._open(item.path), item.names)
         failures = list(grouped.failures)
-        studies: dict[str | None, list[tuple[Result, str]]] = {}
+        studies: dict[str | None, list[_Answered]] = {}
         for series in grouped.series:
             places = [(frame.place.path, frame.place.member) for frame in series.stack.frames]
             digest = self._hash_of(dict.fromkeys(places))
             missing: list[tuple[str, InputError]] = []
             result = self._result(series.path, partial(_read, series, missing))
-            studies.setdefault(series.facts.study_instance_uid, []).append((result, digest))
+            answered = _Answered(result, digest, series.facts.patient)
+            studies.setdefault(series.facts.study_instance_uid, []).append(answered)
             failures += missing
         for study, results in studies.items():
             yield from self._study(results if study else [])
-            for answer, hashed in results:
-                yield from _rows_of(answer, hashed)
+            for one in results:
+                yield from _rows_of(one.result, one.digest)
         yield from (error_row(path, error.kind, str(error)) for path, error in failures)
 
-    def _study(self, results: Sequence[tuple[Result, str]]) -> Iterator[Row]:
+    def _study(self, results: Sequence["_Answered"]) -> Iterator[Row]:
         """The row of a study of several series, with one hash for all of them."""
-        answers = [one for one, _ in results if isinstance(one, Prediction | VolumePrediction)]
-        together = fuse_study(self._classifier, study_path(answers), answers)
-        if together is not None:
-            digests = "".join(digest for _, digest in results)
-            yield from _rows_of(together, hashlib.sha256(digests.encode("ascii")).hexdigest())
+        usable = [(one.result, one) for one in results if not isinstance(one.result, Failure)]
+        answers, patients = [one for one, _ in usable], [one.patient for _, one in usable]
+        path = study_path(answers)
+        for study, places in fuse_patients(self._classifier, path, answers, patients):
+            digests = "".join(usable[place][1].digest for place in places)
+            yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
     def _result(self, path: str, read: Callable[[], MedicalImage]) -> ImageAnswer | Failure:
         try:

@@ -48,6 +48,8 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     series_number: int | None = None
     image_type: tuple[str, ...] = ()
     sop_class_uid: str | None = None
+    patient: str | None = None
+    """A hash of the patient's identifier; empty where a DICOM file states none, None of others."""
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     frame_of_reference_uid: str | None = None

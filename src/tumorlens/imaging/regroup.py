@@ -40,7 +40,7 @@ def apart(headers: _Files) -> list[_Files]:
     """The files of one series UID, by patient and study: a series is of one."""
     patients: dict[str, _Files] = {}
     for header in headers:
-        patients.setdefault(header.patient, []).append(header)
+        patients.setdefault(header.facts.patient or "", []).append(header)
     unnamed = patients.pop("", [])
     patients = patients or {"": []}
     first, *others = patients.values()

@@ -9,9 +9,10 @@ experiments.fusion``.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,10 @@ from tumorlens.inference.record import (
 from tumorlens.inference.sequence import known_sequence, sequence_of_words
 from tumorlens.inference.summary import found, is_tumor, summarize
 from tumorlens.labels import ClassSet
+
+SEVERAL_PATIENTS: Final = (
+    "files of several patients have this StudyInstanceUID; each patient is answered apart"
+)
 
 
 class _Member(NamedTuple):
@@ -63,6 +68,28 @@ def fuse_study(
         notes=(f"{left_out} of {len(answers)} series are not used",) if left_out else (),
         **concluded._asdict(),
     )
+
+
+def fuse_patients(
+    classifier: Classifier,
+    path: str,
+    answers: Sequence[ImageAnswer],
+    patients: Sequence[str | None],
+) -> Iterator[tuple[StudyPrediction, list[int]]]:
+    """``fuse_study`` for each patient, with the places of the patient's series in ``answers``.
+
+    Normally a study is of one. ``patients`` are the series' ``AcquisitionFacts.patient``; a series
+    of files that cannot state one goes with the first.
+    """
+    groups: dict[str, list[int]] = {}
+    first = next((patient for patient in patients if patient is not None), "")
+    for place, patient in enumerate(patients):
+        groups.setdefault(first if patient is None else patient, []).append(place)
+    for places in groups.values():
+        together = fuse_study(classifier, path, [answers[place] for place in places])
+        if together is not None:
+            notes = (*together.notes, *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()))
+            yield msgspec.structs.replace(together, notes=notes), places
 
 
 def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:

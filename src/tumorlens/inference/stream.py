@@ -13,9 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
+from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.input import File, Input
 from tumorlens.inference.classifier import Classifier, PreparedImage
-from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import (
     Failure,
     ImageAnswer,
@@ -25,10 +26,16 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.volume import BATCH, Answered, answer_image
 
-_OfStudy = tuple[str | None, Result]
-"""A result, and the study that it belongs to."""
 Watch = Callable[[Answered], None]
 """Is shown each image with its answer; may raise ``InputError``."""
+
+
+class _OfStudy(NamedTuple):
+    """A result, and where it belongs."""
+
+    study: str | None
+    result: Result
+    patient: str | None = None
 
 
 def predict_inputs(
@@ -71,16 +78,20 @@ def study_path(answers: Sequence[ImageAnswer]) -> str:
 
 def _studies_first(classifier: Classifier, results: Iterator[_OfStudy]) -> Iterator[Result]:
     """Hold the results of a study together, and let its answer go before them."""
-    for study, run in groupby(results, key=lambda pair: pair[0]):
+    for study, run in groupby(results, key=lambda one: one.study):
         if study is None:
-            yield from (result for _, result in run)
+            yield from (one.result for one in run)
             continue
-        held = [result for _, result in run]
-        answers = [one for one in held if isinstance(one, Prediction | VolumePrediction)]
-        together = fuse_study(classifier, study_path(answers), answers)
-        if together is not None:
-            yield together
-        yield from held
+        held = list(run)
+        answered = [
+            (one.result, one.patient)
+            for one in held
+            if isinstance(one.result, Prediction | VolumePrediction)
+        ]
+        answers, patients = [one for one, _ in answered], [patient for _, patient in answered]
+        together = fuse_patients(classifier, study_path(answers), answers, patients)
+        yield from (study for study, _ in together)
+        yield from (one.result for one in held)
 
 
 def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[_OfStudy]:
@@ -93,12 +104,12 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
         if is_picture:
             current = study
             for result in _pictures(each, run):
-                yield study, result
+                yield _OfStudy(study, result)
             continue
         for one in run:
-            for uid, result in each.answer(one):
-                current = study or (current if isinstance(result, Failure) else uid)
-                yield current, result
+            for found in each.answer(one):
+                current = study or (current if isinstance(found.result, Failure) else found.study)
+                yield found._replace(study=current)
 
 
 def _pictures(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
@@ -153,7 +164,7 @@ class _Each(NamedTuple):
                 answer = next(answers)
                 yield answer.explained() if self.explain else answer.prediction
             elif isinstance(ready, VolumeError):
-                yield from (result for _, result in self.answer(one))
+                yield from (found.result for found in self.answer(one))
             else:
                 yield Failure.of(one.path, ready)
 
@@ -163,12 +174,13 @@ class _Each(NamedTuple):
             image, missing = one.read(self.plane)
             answered = answer_image(self.classifier, image, self.batch_size, explain=self.explain)
         except InputError as error:
-            yield None, Failure.of(one.path, error)
+            yield _OfStudy(None, Failure.of(one.path, error))
             return
         failed = self._show(answered)
-        yield (image.facts.study_instance_uid if image.facts else None), answered.answer
-        yield from ((None, Failure.of(one.path, reason)) for reason in failed)
-        yield from ((None, Failure.of(file, reason)) for file, reason in missing)
+        facts = image.facts or AcquisitionFacts()
+        yield _OfStudy(facts.study_instance_uid, answered.answer, facts.patient)
+        yield from (_OfStudy(None, Failure.of(one.path, reason)) for reason in failed)
+        yield from (_OfStudy(None, Failure.of(file, reason)) for file, reason in missing)
 
     def _show(self, answered: Answered) -> Sequence[InputError]:
         """Let the watch see it; return what it raised."""

@@ -10,7 +10,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.study import Study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.pool import Pool, PoolSettings
@@ -71,7 +71,7 @@ def _answers(
     classifier: Classifier, study: Study, name: str, notes: list[str], kinds: list[str],
     segmentation: bool,
 ) -> Iterator[DicomObject]:  # fmt: skip
-    """The report of the study, where it has several series, and the objects of each series."""
+    """The report of a study of several series, and the objects of each series."""
     images, answers = [], []
     objects: list[DicomObject] = []
     for image in study.images:
@@ -88,9 +88,10 @@ def _answers(
             continue
         images.append(image)
         answers.append(answered.answer)
-    together = fuse_study(classifier, name, answers)
-    if together is not None:
-        yield dicom_study_answer(together, images, answers)
+    patients = [image.facts.patient if image.facts else None for image in images]
+    for together, places in fuse_patients(classifier, name, answers, patients):
+        own = [images[place] for place in places], [answers[place] for place in places]
+        yield dicom_study_answer(together, *own)
     yield from objects
 
 

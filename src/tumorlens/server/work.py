@@ -19,7 +19,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
-from tumorlens.inference.fusion import fuse_study
+from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
 from tumorlens.inference.volume import answer_image, predict_volume
 from tumorlens.isolation.frames import Message
@@ -75,26 +75,30 @@ class _Work:
         renaming = Renaming(asked["folder"], asked["names"])
         found = finder.find(renaming.whole)
         answers: list[ImageAnswer] = []
+        patients: list[str | None] = []
         yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
         for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
             yield Message({"at": place, "path": renaming(one.path)})
-            for made in self._records(one, answers):
+            for made in self._records(one, answers, patients):
                 yield part(renaming(made))
         # After a crash only a part of the study is answered here: that is no answer for all of it.
-        together = None if asked["start"] else fuse_study(self._classifier, renaming.whole, answers)
-        if together is not None:
-            yield part(renaming(records.record(together)))
+        if not asked["start"]:
+            for study, _ in fuse_patients(self._classifier, renaming.whole, answers, patients):
+                yield part(renaming(records.record(study)))
         for path, error in found.failures:
             yield part(renaming(records.record(Failure.of(path, error))))
 
-    def _records(self, one: Input, answers: list[ImageAnswer]) -> Iterator[Record]:
-        """Of one input, whose answer is added to ``answers``.
+    def _records(
+        self, one: Input, answers: list[ImageAnswer], patients: list[str | None]
+    ) -> Iterator[Record]:
+        """Of one input, whose answer and patient are added to ``answers`` and ``patients``.
 
         Never more than one series or volume is in memory.
         """
         try:
             image, missing = one.read()
             answers.append(answer_image(self._classifier, image).answer)
+            patients.append(image.facts.patient if image.facts else None)
             yield records.record(answers[-1])
         except InputError as error:
             yield records.record(Failure.of(one.path, error))

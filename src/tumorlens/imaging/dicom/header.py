@@ -57,8 +57,6 @@ class Header(msgspec.Struct, frozen=True):
     """Whether its SOP class is one of MR images, not a capture of something."""
     siblings: str = ""
     """A hash of what all slices of one series share, whatever their UIDs: patient, date, names."""
-    patient: str = ""
-    """A hash of the patient's identifier; empty where none is stated."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -118,7 +116,6 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
         mode=text(dataset, "PhotometricInterpretation") or "None",
         is_mr_storage=is_mr_storage(dataset),
         siblings=_hash(text(dataset, keyword) or "" for keyword in _SHARED),
-        patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
     )
 
 
@@ -236,6 +233,7 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         series_number=None if series_number is None else int(series_number),
         image_type=texts(dataset, "ImageType"),
         sop_class_uid=text(dataset, "SOPClassUID"),
+        patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
         study_instance_uid=text(dataset, "StudyInstanceUID"),
         series_instance_uid=text(dataset, "SeriesInstanceUID"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
