@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from tumorlens import bundle
 from tumorlens.cli.predict import command
@@ -416,6 +417,24 @@ def test_dicom_answers_go_into_a_folder(
     again = CliRunner().invoke(command, [str(tmp_path), "--bundle", str(tiny_bundle)])
     assert again.exit_code == 0, again.output
     assert "passed over 2 DICOM objects that tumorlens wrote" in again.stderr
+
+
+@pytest.mark.parametrize("missing", ["SOPInstanceUID", "StudyInstanceUID"])
+def test_a_series_that_no_report_can_refer_to_is_an_error(
+    tmp_path: Path, tiny_bundle: Path, write_series: Callable[..., list[bytes]], missing: str
+) -> None:
+    pytest.importorskip("highdicom", reason="needs the pacs extra")
+    source, out = tmp_path / "study", tmp_path / "out"
+    source.mkdir()
+    for index, data in enumerate(write_series(3)):
+        dataset = dcmread(io.BytesIO(data))
+        del dataset[missing]
+        dataset.save_as(source / str(index))
+    arguments = [str(source), "--bundle", str(tiny_bundle), "--dicom", str(out)]
+    found = CliRunner().invoke(command, arguments)
+    assert found.exit_code == 3, found.output
+    assert f"no report can refer to it ({missing} is missing)" in found.output
+    assert list(out.iterdir()) == []
 
 
 def test_a_name_that_is_no_utf8_is_in_the_report(

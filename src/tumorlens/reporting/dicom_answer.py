@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 
 def is_dicom(image: MedicalImage) -> bool:
-    """Whether objects can refer to ``image``: it is DICOM, and every slice has its UID."""
-    slices = image.facts.slices if image.facts else ()
-    return bool(slices) and all(place.sop_instance_uid for place in slices)
+    """Whether ``image`` was read from DICOM files: no others have a modality."""
+    return image.facts is not None and image.facts.modality is not None
 
 
 def dicom_answer(answered: Answered) -> "list[DicomObject]":
