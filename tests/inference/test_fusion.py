@@ -176,3 +176,22 @@ def test_series_of_two_patients_are_not_one_study(
     assert sorted(members) == [["1.2.11", "1.2.8"], ["1.2.7", "1.2.9"]]
     assert all("each patient is answered apart" in found.notes[-1] for found in studies)
     assert len(results) == 2 + 5
+
+
+@pytest.mark.parametrize("tumor", [0.97, 0.02])
+def test_a_missing_or_mislabelled_series_does_no_harm(careful: Classifier, tumor: float) -> None:
+    def one(name: str, words: str) -> VolumePrediction:
+        label = "glioma" if tumor > 0.5 else "notumor"
+        return volume(name, label=label, probabilities=shares(glioma=tumor), series=series(words))
+
+    complete = [one("a", "t1 se"), one("b", "t1 se post gd"), one("c", "t2 flair")]
+    whole = fuse_study(careful, "s", complete)
+    assert whole is not None
+    assert whole.decision == "classified"
+    missing = [fuse_study(careful, "s", [*complete[:k], *complete[k + 1 :]]) for k in range(3)]
+    mislabelled = fuse_study(careful, "s", [*complete[:2], one("c", "t1 se")])
+    nameless = fuse_study(careful, "s", [*complete[:2], one("c", "localizer 12")])
+    for study in (*missing, mislabelled, nameless):
+        assert study is not None
+        assert (study.decision, study.label) == (whole.decision, whole.label)
+        assert study.tumor_probability == pytest.approx(whole.tumor_probability)
