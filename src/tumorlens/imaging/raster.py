@@ -17,6 +17,7 @@ from tumorlens.errors import CorruptInputError, LimitExceededError, UnsupportedF
 from tumorlens.imaging import deep
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
@@ -64,6 +65,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
             f"{source}: begins like {kind} but is damaged or of a rare variety"
         ) from error
     samples = finite(decoded.samples, source)
+    check_no_label_map(samples, source)
     image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
     return image.remarked(*decoded.notes, *without_value(decoded.samples))
 
