@@ -145,13 +145,19 @@ function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
   const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
   if (isOneOf(NO_PICTURES)) throw new InputError(NO_PICTURE, "DICOM without an image");
-  const modality = text(set, "x00080060").toUpperCase();
+  const modality = modalityOf(set);
   if (modality === "MR") return [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
   if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
   if (modality === "" && isOneOf(["4"])) return [];
   const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
   return [`the file does not say that it is MR (${stated}); it is taken for MR`];
+}
+
+/** In capitals; some exporters write MRI for MR. */
+function modalityOf(set: DataSet): string {
+  const stated = text(set, "x00080060").toUpperCase();
+  return stated === "MRI" ? "MR" : stated;
 }
 
 function isOfKind(sopClass: string, kinds: string[]): boolean {

@@ -84,6 +84,18 @@ def test_other_modalities_are_refused(head: Gray, write_dicom: Write, modality: 
     assert caught.value.kind == "not_mr"
 
 
+@pytest.mark.parametrize("modality", ["MRI", "mr", "mri"])
+def test_other_spellings_of_mr(head: Gray, write_dicom: Write, modality: str) -> None:
+    # pydicom writes no small letters without a warning.
+    written = modality.upper().ljust(len(modality) + len(modality) % 2).encode()
+    data = write_dicom(head, Modality=modality.upper())
+    assert data.count(b"CS" + bytes([len(written), 0]) + written) == 1
+    stated = modality.ljust(len(written)).encode()
+    image = reader.read_bytes(data.replace(b"\0" + written, b"\0" + stated, 1))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ()
+
+
 def test_mr_storage_without_a_modality_is_mr(head: Gray, write_dicom: Write) -> None:
     found = facts(write_dicom(head, Modality=None))
     assert (found.modality, found.notes) == ("MR", ())

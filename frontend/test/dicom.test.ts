@@ -1,0 +1,32 @@
+/** DICOM files with odd elements: what tests/imaging/dicom asks of Python. */
+import { describe, expect, test } from "vitest";
+import { readDicom } from "../src/reading/dicom";
+import { luma } from "../src/reading/gray";
+import { dicomPicture, type Element } from "./made";
+
+const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
+const SIDE = 32;
+const RAMP = Uint8Array.from({ length: SIDE * SIDE }, (_, place) => place % 251);
+
+/** An MR image; `elements` lie between its modality and its pixels. */
+function gray(modality: string, elements: Element[] = []): Uint8Array {
+  return dicomPicture([[0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
+}
+
+describe("DICOM", () => {
+  test.each(["MR", "mr", "MRI", "mri"])("%s is MR", async (modality) => {
+    const { pixels, notes } = await readDicom("a", gray(modality));
+    expect([...pixels]).toEqual([...RAMP]);
+    expect(notes).toEqual([]);
+  });
+
+  test("another modality is not", async () => {
+    await expect(readDicom("a", gray("CT"))).rejects.toMatchObject({ kind: "not_mr" });
+  });
+
+  test("colour that does not say how its samples lie is interleaved", async () => {
+    const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place) % 256);
+    const { pixels } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    expect([...pixels]).toEqual([...RAMP.keys()].map((place) => luma(colors[3 * place], colors[3 * place + 1], colors[3 * place + 2])));
+  });
+});
