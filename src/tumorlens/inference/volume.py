@@ -127,7 +127,7 @@ def answer_whole(
         model=classifier.model,
         notes=(
             *image.notes,
-            *filter(None, [slices.spacing_note]),
+            *filter(None, [slices.spacing_note, slices.coverage_note]),
             *contradiction(predicted, stated),
         ),
         heatmap=heatmap,
