@@ -8,9 +8,10 @@ const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
 const SIDE = 32;
 const RAMP = Uint8Array.from({ length: SIDE * SIDE }, (_, place) => place % 251);
 
-/** An MR image; `elements` lie between its modality and its pixels. */
-function gray(modality: string, elements: Element[] = []): Uint8Array {
-  return dicomPicture([[0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
+/** An MR image, `word` the third value of its type; `elements` lie between its modality and its pixels. */
+function gray(modality: string, elements: Element[] = [], word = "M"): Uint8Array {
+  const imageType = `ORIGINAL\\PRIMARY\\${word}`;
+  return dicomPicture([[0x0008, 0x0008, "CS", imageType], [0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
 }
 
 describe("DICOM", () => {
@@ -18,6 +19,18 @@ describe("DICOM", () => {
     const { pixels, notes } = await readDicom("a", gray(modality));
     expect([...pixels]).toEqual([...RAMP]);
     expect(notes).toEqual([]);
+  });
+
+  test.each([
+    ["KNEE", true], ["CSPINE", true], ["L SPINE", true], ["HEAD", false], ["HEADNECK", false], ["BRAIN_SPINE", false], ["", false],
+  ])("of body part %s", async (part, isTold) => {
+    const { notes } = await readDicom("a", gray("MR", [[0x0018, 0x0015, "CS", part]]));
+    expect(notes).toEqual(isTold ? [`the file says that it shows another part of the body (${part})`] : []);
+  });
+
+  test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
+    const { notes } = await readDicom("a", gray("MR", [], word));
+    expect(notes).toEqual(isTold ? [`the image is computed from others (${word}), which the network was not trained on`] : []);
   });
 
   test("another modality is not", async () => {

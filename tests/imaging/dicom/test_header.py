@@ -134,6 +134,29 @@ def test_objects_without_an_image(name: str) -> None:
         reader.read(str(path))
 
 
+@pytest.mark.parametrize(("word", "is_told"), [
+    ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
+])  # fmt: skip
+def test_maps_and_projections_are_told(
+    head: Gray, write_dicom: Write, word: str, is_told: bool
+) -> None:
+    image = reader.read_bytes(write_dicom(head, ImageType=["DERIVED", "PRIMARY", word]))
+    note = f"the image is computed from others ({word}), which the network was not trained on"
+    assert image.notes == ((note,) if is_told else ())
+
+
+@pytest.mark.parametrize(("part", "is_told"), [
+    ("KNEE", True), ("CSPINE", True), ("L SPINE", True), ("ABDOMEN", True), ("HEAD", False),
+    ("BRAIN", False), ("HEADNECK", False), ("BRAIN_SPINE", False), ("", False), ("UNKNOWN", False),
+])  # fmt: skip
+def test_other_parts_of_the_body_are_told(
+    head: Gray, write_dicom: Write, part: str, is_told: bool
+) -> None:
+    image = reader.read_bytes(write_dicom(head, BodyPartExamined=part))
+    note = f"the file says that it shows another part of the body ({part})"
+    assert image.notes == ((note,) if is_told else ())
+
+
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:
     data = write_dicom(head)
     np.testing.assert_array_equal(reader.read_bytes(data[132:]).pixels, head)
