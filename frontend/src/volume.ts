@@ -58,7 +58,7 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
     path: name,
     decision,
     label,
-    summary: summarize(decision, label, probabilities, reason, known, classes),
+    summary: summarize(decision, label, probabilities, reason, known, classes, facts.slices.coverageNote !== ""),
     reason,
     tumor_probability: findingProbability(found.probabilities, classes),
     probabilities,

@@ -76,7 +76,7 @@ def test_a_thin_slab_contradicts_no_distance() -> None:
     ],
 )
 def test_a_part_of_a_head_is_told(count: int, spacing: float, is_stated: bool, said: str) -> None:
-    along = spacing * np.arange(count)
+    along = np.arange(count, dtype=np.float64) * spacing
     note = judge_slices(np.ones(count), along, 0, is_stated=is_stated).coverage_note
     assert note.startswith(said)
     assert bool(note) == bool(said)
