@@ -264,6 +264,7 @@ def profiles() -> Iterator[dict[str, Any]]:
             "in_brain": found.in_brain.tolist(),
             "expected_mm": found.along_mm.tolist(),
             "note": found.spacing_note,
+            "coverage_note": found.coverage_note,
         }
 
 

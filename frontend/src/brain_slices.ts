@@ -2,7 +2,7 @@
  * Which slices of a head count: those of the brain, not the vertex, the jaw or the teeth.
  * `tumorlens/inference/brain_slices.py` says why, and how the numbers were chosen.
  */
-import { quantile } from "./preprocessing";
+import { median, quantile, roundHalfEven } from "./preprocessing";
 import type { Picture } from "./types";
 
 const HEAD_RADIUS_MM = 85;
@@ -18,12 +18,16 @@ const TELLING_MM = 20;
 const BELIEVED = [0.4, 2.5];
 const SAMPLES = 200_000;
 const TINY = 1e-12;
+const LITTLE_MM = 60;
+const FEW = 5;
 
 export interface Slices {
   alongMm: number[];
   inBrain: boolean[];
   /** Why the stated spacing is not used; empty where it is. */
   spacingNote: string;
+  /** That most of the head was not seen; empty where that is not known. */
+  coverageNote: string;
 }
 
 export function locateSlices(picture: Picture): Slices {
@@ -41,9 +45,20 @@ export function judgeSlices(profile: number[], alongMm: number[], up: number, is
   const spacingNote = estimated
     ? `the stated distance of slices cannot be right (a head of ${extent.toFixed(0)} mm): not used`
     : "";
-  if (!up) return { alongMm: along, inBrain: shares.map((share) => share >= capShare(TOP_MM)), spacingNote };
+  const notes = { spacingNote, coverageNote: coverageNoteOf(along, isStated) };
+  if (!up) return { alongMm: along, inBrain: shares.map((share) => share >= capShare(TOP_MM)), ...notes };
   const inBrain = depthBelowVertex(shares, along, up).map((depth) => depth >= TOP_MM && depth <= BASE_MM);
-  return { alongMm: along, inBrain, spacingNote };
+  return { alongMm: along, inBrain, ...notes };
+}
+
+/** A note where the slices leave most of a head out; an assumed distance tells nothing. */
+function coverageNoteOf(alongMm: number[], isStated: boolean): string {
+  const count = alongMm.length;
+  const steps = alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place]));
+  const extent = count > 1 ? Math.max(...alongMm) - Math.min(...alongMm) + median(steps) : 0;
+  if (count >= FEW && !(isStated && extent < LITTLE_MM)) return "";
+  const over = isStated ? ` over ${roundHalfEven(extent)} mm` : "";
+  return `${count} slices${over} show a part of the head only; the answer is not for the rest`;
 }
 
 /** Where each of `depth` slices lies on the normal: as stated, if every slice states it. */

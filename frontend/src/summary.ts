@@ -7,6 +7,7 @@ import { BRAIN_TUMORS, classesOf, displayName } from "./classes";
 import { type ClassSet, type Decision, isFailure, type Result } from "./types";
 
 const T1_CAVEAT = "On plain T1 some tumours hardly show.";
+const PART_CAVEAT = "Only a part of the head was seen.";
 /** Probability from which a kind is always named beside an uncertain one. */
 const NAMED_FROM = 0.1;
 
@@ -27,7 +28,7 @@ type Shares = Record<string, number>;
 
 export function summarize(
   decision: Decision, label: string | null, shares: Shares, reason: string, sequence: string | null = null,
-  classes: ClassSet = BRAIN_TUMORS,
+  classes: ClassSet = BRAIN_TUMORS, isPart = false,
 ): string {
   const { finding, no_finding } = classes;
   if (decision === "rejected") return `Rejected: ${reason}.`;
@@ -35,8 +36,9 @@ export function summarize(
   const found = wholePercent(1 - shares[no_finding]);
   if (decision === "abstained") return `Uncertain whether there is a ${finding} (${found}).`;
   if (label === no_finding) {
-    const said = `No ${finding} seen (${wholePercent(shares[no_finding])}).`;
-    return sequence === "T1" && finding === BRAIN_TUMORS.finding ? `${said} ${T1_CAVEAT}` : said;
+    const isPlainT1 = sequence === "T1" && finding === BRAIN_TUMORS.finding;
+    const caveats = [...(isPlainT1 ? [T1_CAVEAT] : []), ...(isPart ? [PART_CAVEAT] : [])];
+    return [`No ${finding} seen (${wholePercent(shares[no_finding])}).`, ...caveats].join(" ");
   }
   if (classes.members.length === 2) return kindAlone(label, shares, classes);
   const likely = `${firstUpper(finding)} likely (${found}).`;

@@ -37,8 +37,8 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
   const slices = results.map((result, index) => sliceOf(result, index, placeOf(places[index], facts.slices), counted[index]));
   const shares = classified.flatMap(({ sequenceShares }, index) => (counted[index] && sequenceShares ? [sequenceShares] : []));
   const predicted = shares.length > 0 ? predictedSequence(shares) : null;
-  const { spacingNote } = facts.slices;
-  const notes = [...stated.notes, ...(spacingNote ? [spacingNote] : []), ...contradiction(predicted, stated.sequence)];
+  const ofSlices = [facts.slices.spacingNote, facts.slices.coverageNote].filter((note) => note !== "");
+  const notes = [...stated.notes, ...ofSlices, ...contradiction(predicted, stated.sequence)];
   const rest = { slices, series: null, model: answers[0].model, notes, heatmap: null };
   if (answers.every((answer) => answer.decision === "rejected")) {
     const { reason, summary } = answers[0];
@@ -58,7 +58,7 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
     path: name,
     decision,
     label,
-    summary: summarize(decision, label, probabilities, reason, known, classes),
+    summary: summarize(decision, label, probabilities, reason, known, classes, facts.slices.coverageNote !== ""),
     reason,
     tumor_probability: findingProbability(found.probabilities, classes),
     probabilities,

@@ -2,6 +2,7 @@
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
 import { type DicomPart, NO_PICTURE, OWN_ANSWER } from "./reading/dicom";
+import { withoutLabelMaps } from "./reading/label_map";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
 import { type Classified, type Failure, failureOf, type Picture, type Stated } from "./types";
@@ -47,7 +48,8 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   }
   // Reports and spectra beside pictures are no failures; alone they are what was asked about.
   const alone = pictures.length + parts.length + failures.length + own === 0;
-  return { pictures: [...pictures, ...group(parts)], failures: alone ? without : failures, own };
+  const series = withoutLabelMaps(group(parts));
+  return { pictures: [...pictures, ...series.pictures], failures: alone ? without : [...failures, ...series.failures], own };
 }
 
 function load(model: string): Promise<Network> {

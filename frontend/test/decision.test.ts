@@ -1,6 +1,7 @@
 /** What is held back has no label, and rules that are not known are an error. */
 import { describe, expect, test } from "vitest";
 import { checkRules, decide, predictionSet, thresholdsFor } from "../src/decision";
+import { BRAIN_TUMORS } from "../src/classes";
 import { summarize } from "../src/summary";
 
 const RULE = { tumor_threshold: 0.7, notumor_threshold: 0.9, kind_threshold: 0.8, chosen_on: "validation" };
@@ -73,6 +74,12 @@ describe("summarize", () => {
 
   test("on plain T1 no tumour has its caveat", () => {
     expect(summarize("classified", "notumor", shares(0.02), "", "T1")).toContain("On plain T1");
+  });
+
+  test("of a part of a head no tumour has its caveat", () => {
+    expect(summarize("classified", "notumor", shares(0.02), "", null, BRAIN_TUMORS, true)).toBe(
+      "No tumour seen (98%). Only a part of the head was seen.",
+    );
   });
 });
 

@@ -40,6 +40,7 @@ interface Profile {
   in_brain: boolean[];
   expected_mm: number[];
   note: string;
+  coverage_note: string;
 }
 
 interface Vectors {
@@ -134,10 +135,11 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
   expect(found.members).toEqual(weights);
 });
 
-test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note }) => {
+test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note, coverage_note }) => {
   const found = judgeSlices(profile, along_mm, up, true);
   expect(found.inBrain).toEqual(in_brain);
   expect(found.spacingNote).toBe(note);
+  expect(found.coverageNote).toBe(coverage_note);
   found.alongMm.forEach((along, place) => expect(along).toBeCloseTo(expected_mm[place], 6));
 });
 

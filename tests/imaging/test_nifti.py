@@ -388,7 +388,11 @@ def test_a_real_volume(data_dir: Path) -> None:
     """Frontal tumour of case 01: in front (upper half) and on the patient's left (right half)."""
     folder = data_dir / "brain-tumor-progression" / "nifti"
     image = reader.read(folder / "case01.Pre_T1post.nii.gz")
-    mask = reader.read(folder / "case01.Pre_mask.nii.gz")
+    outlined = nibabel.load(folder / "case01.Pre_mask.nii.gz")
+    tissue = np.asarray(nibabel.load(folder / "case01.Pre_T1post.nii.gz").dataobj)
+    # The mask alone is refused; filled with what it outlines it is an image.
+    filled = (tissue * np.asarray(outlined.dataobj)).astype(np.float32)
+    mask = read(save(filled, outlined.affine))
     assert image.pixels.shape == mask.pixels.shape == (24, 256, 256)
     assert image.facts is not None
     assert image.facts.plane == "axial"
@@ -436,6 +440,21 @@ def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
 def test_values_that_are_no_intensities(ras: Volume, intent: int, named: str) -> None:
     notes = reader.read_bytes(patched(save(ras), 68, "h", intent)).notes
     assert [named in note for note in notes] == [True] * bool(named)
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (0, 1, 2, 4), (0, 255), (0, 0.5, 1)])
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_label_map_is_refused(ras: Volume, labels: tuple[float, ...], plane: str) -> None:
+    """Also where making its pixels square would interpolate between labels."""
+    region = np.searchsorted(np.quantile(ras, (0.5, 0.8, 0.9)), ras)
+    voxels = np.asarray(labels, np.float32)[np.minimum(region, len(labels) - 1)]
+    with pytest.raises(UnsupportedFormatError, match=r"^here: a label map or mask"):
+        read(save(voxels, AFFINE @ np.diag([1, 1, 2.5, 1])), plane)
+
+
+def test_an_image_of_three_bits_is_no_label_map(ras: Volume) -> None:
+    coarse = np.searchsorted(np.quantile(ras, np.arange(1, 8) / 8), ras).astype(np.uint8)
+    assert len(np.unique(read(save(coarse)).pixels)) == 8
 
 
 def test_more_voxels_than_are_stated(ras: Volume) -> None:

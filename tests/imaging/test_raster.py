@@ -249,6 +249,25 @@ def test_tiff_of_too_many_pages(write_tiff: Callable[..., bytes]) -> None:
         reader.read_bytes(write_tiff(page, pages=5000))
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["float16", "float64", "int64", "uint64"])
+def test_tiff_of_other_samples_names_them(
+    head: Gray, write_tiff: Callable[..., bytes], kind: str, order: str
+) -> None:
+    with pytest.raises(UnsupportedFormatError, match=f"TIFF samples of type {kind} are not read"):
+        pixels(write_tiff(head.astype(kind), order=order))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "float32"])
+def test_tiff_of_wide_samples_in_either_byte_order(
+    head: Gray, write_tiff: Callable[..., bytes], kind: str, deflate: bool, order: str
+) -> None:
+    data = write_tiff(head.astype(kind), order=order, deflate=deflate)
+    np.testing.assert_array_equal(pixels(data), head)
+
+
 def test_non_finite_floats_become_the_darkest_value(head: Gray) -> None:
     odd = head.astype(np.float32)
     odd[0, :4] = [np.nan, np.inf, -np.inf, 3.4e38]

@@ -63,6 +63,25 @@ def test_a_thin_slab_contradicts_no_distance() -> None:
     assert not found.spacing_note
 
 
+@pytest.mark.parametrize(
+    ("count", "spacing", "is_stated", "said"),
+    [
+        (30, 5.0, True, ""),
+        (12, 5.0, True, ""),
+        (11, 5.0, True, "11 slices over 55 mm show a part of the head only"),
+        (40, 1.0, True, "40 slices over 40 mm show a part of the head only"),
+        (4, 40.0, True, "4 slices over 160 mm show a part of the head only"),
+        (4, 5.0, False, "4 slices show a part of the head only"),
+        (5, 5.0, False, ""),
+    ],
+)
+def test_a_part_of_a_head_is_told(count: int, spacing: float, is_stated: bool, said: str) -> None:
+    along = np.arange(count, dtype=np.float64) * spacing
+    note = judge_slices(np.ones(count), along, 0, is_stated=is_stated).coverage_note
+    assert note.startswith(said)
+    assert bool(note) == bool(said)
+
+
 def test_shoulders_are_not_the_head() -> None:
     head, _ = sphere(5.0, 115.0)
     profile = np.concatenate([head, [0.7, 0.6, 0.6, 0.9, 1.6, 1.7]])

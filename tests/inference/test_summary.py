@@ -41,6 +41,16 @@ def test_on_plain_t1_no_tumour_has_its_caveat() -> None:
     assert "plain T1" not in ill
 
 
+def test_of_a_part_of_a_head_no_tumour_has_its_caveat() -> None:
+    healthy = shares(glioma=0.02)
+    told = summarize("classified", "notumor", healthy, is_part=True)
+    assert told == "No tumour seen (98%). Only a part of the head was seen."
+    both = summarize("classified", "notumor", healthy, sequence="T1", is_part=True)
+    assert both.endswith("hardly show. Only a part of the head was seen.")
+    ill = shares(glioma=0.9)
+    assert "part" not in summarize("classified", "glioma", ill, is_part=True)
+
+
 @pytest.mark.parametrize(
     ("share", "words"),
     [(1.0, ">99%"), (0.9951, ">99%"), (0.99, "99%"), (0.004, "<1%"), (0.0, "<1%"), (0.5, "50%")],

@@ -10,6 +10,7 @@ import { readRaster } from "./raster";
 import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
+import { bodyPartNotes, computedNotes } from "./subject";
 import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -72,7 +73,7 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer that tumorlens wrote, no picture of the study");
-  const doubts = checkKind(set);
+  const doubts = [...checkKind(set), ...bodyPartNotes(set)];
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");
   const depth = Math.max(1, Math.trunc(stated ?? 1));
@@ -93,7 +94,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(place), sources: [name],
     places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
-    notes: [...doubts, ...odd, ...notes], origin: originOf(set),
+    notes: [...doubts, ...computedNotes(set), ...odd, ...notes], origin: originOf(set),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
@@ -145,13 +146,19 @@ function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
   const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
   if (isOneOf(NO_PICTURES)) throw new InputError(NO_PICTURE, "DICOM without an image");
-  const modality = text(set, "x00080060").toUpperCase();
+  const modality = modalityOf(set);
   if (modality === "MR") return [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
   if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
   if (modality === "" && isOneOf(["4"])) return [];
   const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
   return [`the file does not say that it is MR (${stated}); it is taken for MR`];
+}
+
+/** In capitals; some exporters write MRI for MR. */
+function modalityOf(set: DataSet): string {
+  const stated = text(set, "x00080060").toUpperCase();
+  return stated === "MRI" ? "MR" : stated;
 }
 
 function isOfKind(sopClass: string, kinds: string[]): boolean {

@@ -5,6 +5,7 @@ import { type Axis, orientation, placedBy } from "./affine";
 import { checkSides, finite, luma, withoutValue } from "./gray";
 import { gunzip } from "./gunzip";
 import { mend } from "./intensities";
+import { checkNoLabelMap } from "./label_map";
 import { lyingOf } from "./sides";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
@@ -40,7 +41,9 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   }
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
   const about = [...notesOf(header), ...withoutValue(values), ...surplus(header, buffer.byteLength - voxelsAt), ...notes];
-  const square = squarePixels({ depth: z, height: y, width: x, pixels: finite(pixels) }, rowMm, columnMm);
+  // Before pixels are made square, which may interpolate between labels.
+  checkNoLabelMap(finite(pixels));
+  const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
   checkSides(square.width, square.height);
   const isStretched = square.width !== x || square.height !== y;
   const finest = Math.min(rowMm, columnMm);

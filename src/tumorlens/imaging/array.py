@@ -7,6 +7,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
+from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_sides, check_volume
 
 SOURCE = "<array>"
@@ -46,6 +47,7 @@ def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> Medi
     bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
     with np.errstate(over="ignore", invalid="ignore"):
         samples = finite(pixels.astype(np.float32), source)
+    check_no_label_map(samples, source)
     return mended(MedicalImage(samples, source, bits, "array volume"))
 
 

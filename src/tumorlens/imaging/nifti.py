@@ -17,6 +17,7 @@ from tumorlens.imaging.affine import placement
 from tumorlens.imaging.gray import LARGEST, finite, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
+from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.planes import Volume, cut
 from tumorlens.text import clean
@@ -48,6 +49,7 @@ def _read(data: bytes, source: str) -> Volume:
     raw = np.frombuffer(stored, dtype=kind, offset=start, count=math.prod(shape))
     values = _real(raw, header)
     voxels = finite(values, source).reshape(shape, order="F")
+    check_no_label_map(voxels, source)  # here, as cutting may interpolate between labels
     mode = "RGB" if kind.names else kind.newbyteorder("=").name
     notes = [*_notes(header), *without_value(values), *_surplus(stream, len(stored), header, raw)]
     return Volume(voxels, placement(header, shape), _bits(kind), mode, notes)

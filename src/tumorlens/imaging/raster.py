@@ -13,10 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tumorlens.errors import CorruptInputError, LimitExceededError, UnsupportedFormatError
-from tumorlens.imaging import deep
+from tumorlens.errors import (
+    CorruptInputError,
+    InputError,
+    LimitExceededError,
+    UnsupportedFormatError,
+)
+from tumorlens.imaging import deep, tiff
 from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
@@ -60,12 +66,20 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
             f"{source}: claims more pixels than {MAX_SIDE} a side allow"
         ) from error
     except UnidentifiedImageError as error:
-        raise CorruptInputError(
-            f"{source}: begins like {kind} but is damaged or of a rare variety"
-        ) from error
+        raise _unidentified(data, kind, source) from error
     samples = finite(decoded.samples, source)
+    check_no_label_map(samples, source)
     image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
     return image.remarked(*decoded.notes, *without_value(decoded.samples))
+
+
+def _unidentified(data: bytes, kind: str, source: str) -> InputError:
+    """Why Pillow does not know a file that begins as one of ``kind``."""
+    if kind == "tiff" and (samples := tiff.unread_samples(data)):
+        return UnsupportedFormatError(
+            f"{source}: TIFF samples of type {samples} are not read; save them as uint16 or float32"
+        )
+    return CorruptInputError(f"{source}: begins like {kind} but is damaged or of a rare variety")
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
@@ -105,6 +119,7 @@ def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
 def _decode_page(picture: Image.Image) -> _Decoded:
     inverted, layout = _is_inverted(picture), _sample_layout(picture)
     mode = picture.mode
+    tiff.expect_native_order(picture)
     loaded = _load(picture)
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     return _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)

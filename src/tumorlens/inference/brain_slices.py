@@ -38,6 +38,10 @@ _TELLING_MM: Final = 20.0
 _BELIEVED: Final = (0.4, 2.5)
 """Stated distance by what the shape of the head says: outside, the spacing cannot be right."""
 _SAMPLES: Final = 200_000
+_LITTLE_MM: Final = 60.0
+"""Slices over less than this leave most of a head out, in any plane."""
+_FEW: Final = 5
+"""Fewer slices leave most of a head out, however far apart they lie."""
 
 
 class Slices(NamedTuple):
@@ -49,6 +53,8 @@ class Slices(NamedTuple):
     """(D,): whether a slice counts."""
     spacing_note: str
     """Why the stated spacing is not used, in words; empty where it is."""
+    coverage_note: str = ""
+    """That most of the head was not seen, in words; empty where that is not known."""
 
     @property
     def spacing_is_known(self) -> bool:
@@ -82,7 +88,17 @@ def judge_slices(
     if up:
         depth = _depth_below_vertex(profile, along, up)
         in_brain = (depth >= TOP_MM) & (depth <= BASE_MM)
-    return Slices(along, in_brain, note)
+    return Slices(along, in_brain, note, _coverage_note(along, is_stated=is_stated))
+
+
+def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
+    """A note where the slices leave most of a head out; an assumed distance tells nothing."""
+    count = len(along_mm)
+    extent = float(np.ptp(along_mm) + np.median(np.abs(np.diff(along_mm)))) if count > 1 else 0.0
+    if count >= _FEW and not (is_stated and extent < _LITTLE_MM):
+        return ""
+    over = f" over {extent:.0f} mm" if is_stated else ""
+    return f"{count} slices{over} show a part of the head only; the answer is not for the rest"
 
 
 def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:

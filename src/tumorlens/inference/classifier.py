@@ -247,11 +247,13 @@ class Classifier:
         sequence: str | None = None,
         *,
         whole: WholeKind | None = None,
+        is_part: bool = False,
     ) -> Conclusion:
         """Answer both questions for probabilities (C,).
 
         ``rejection`` says why the image is none to answer for, ``sequence`` which one it is known
-        to be, ``whole`` by which rule a whole head is answered, None of a picture.
+        to be, ``whole`` by which rule a whole head is answered, None of a picture, ``is_part`` that
+        most of the head was not seen.
         """
         rule = self._volume_rules.get(whole, self._rule) if whole else self._rule
         decided = decide(row, rule.thresholds(sequence), rejection, self.classes)
@@ -265,6 +267,7 @@ class Classifier:
                 probabilities,
                 decided.reason,
                 sequence=sequence,
+                is_part=is_part,
                 classes=self.classes,
             ),
             decided.reason,

@@ -21,6 +21,7 @@ from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.text import probability_percent
 
 T1_CAVEAT: Final = "On plain T1 some tumours hardly show."
+PART_CAVEAT: Final = "Only a part of the head was seen."
 PLAIN_T1: Final = "T1"
 NAMED_FROM: Final = 0.10
 """Probability from which a kind is always named beside an uncertain one."""
@@ -65,9 +66,13 @@ def summarize(
     reason: str = "",
     *,
     sequence: str | None = None,
+    is_part: bool = False,
     classes: ClassSet = BRAIN_TUMORS,
 ) -> str:
-    """The answer in a sentence or two; ``sequence`` where it is known."""
+    """The answer in a sentence or two.
+
+    ``sequence`` where it is known; ``is_part`` where most of the head was not seen.
+    """
     if decision == REJECTED:
         return f"Rejected: {reason}."
     if classes.no_finding is None:
@@ -77,9 +82,9 @@ def summarize(
     if decision == ABSTAINED:
         return f"Uncertain whether there is a {word} ({share})."
     if label == classes.no_finding:
-        said = f"No {word} seen ({probability_percent(none, 0)})."
         plain_t1 = sequence == PLAIN_T1 and word == BRAIN_TUMORS.finding
-        return f"{said} {T1_CAVEAT}" if plain_t1 else said
+        caveats = [T1_CAVEAT] * plain_t1 + [PART_CAVEAT] * is_part
+        return " ".join([f"No {word} seen ({probability_percent(none, 0)}).", *caveats])
     likely = f"{word.capitalize()} likely ({share})."
     if len(classes.kinds) == 1:  # its kind is no question
         return _kind_alone(label, probabilities, classes)

@@ -110,7 +110,11 @@ def answer_whole(
     predicted = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
     stated = stated_sequence(image.facts)
     concluded = classifier.conclude(
-        found.probabilities, rejection, known_sequence(predicted, stated), whole=whole_kind(image)
+        found.probabilities,
+        rejection,
+        known_sequence(predicted, stated),
+        whole=whole_kind(image),
+        is_part=bool(slices.coverage_note),
     )
     heatmap = _heatmap(answers[found.finding[1]], classes.likeliest_kind(found.probabilities))
     whole = VolumePrediction(
@@ -127,7 +131,7 @@ def answer_whole(
         model=classifier.model,
         notes=(
             *image.notes,
-            *filter(None, [slices.spacing_note]),
+            *filter(None, [slices.spacing_note, slices.coverage_note]),
             *contradiction(predicted, stated),
         ),
         heatmap=heatmap,

@@ -84,6 +84,18 @@ def test_other_modalities_are_refused(head: Gray, write_dicom: Write, modality: 
     assert caught.value.kind == "not_mr"
 
 
+@pytest.mark.parametrize("modality", ["MRI", "mr", "mri"])
+def test_other_spellings_of_mr(head: Gray, write_dicom: Write, modality: str) -> None:
+    # pydicom writes no small letters without a warning.
+    written = modality.upper().ljust(len(modality) + len(modality) % 2).encode()
+    data = write_dicom(head, Modality=modality.upper())
+    assert data.count(b"CS" + bytes([len(written), 0]) + written) == 1
+    stated = modality.ljust(len(written)).encode()
+    image = reader.read_bytes(data.replace(b"\0" + written, b"\0" + stated, 1))
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ()
+
+
 def test_mr_storage_without_a_modality_is_mr(head: Gray, write_dicom: Write) -> None:
     found = facts(write_dicom(head, Modality=None))
     assert (found.modality, found.notes) == ("MR", ())
@@ -120,6 +132,29 @@ def test_objects_without_an_image(name: str) -> None:
     assert path is not None
     with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
         reader.read(str(path))
+
+
+@pytest.mark.parametrize(("word", "is_told"), [
+    ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
+])  # fmt: skip
+def test_maps_and_projections_are_told(
+    head: Gray, write_dicom: Write, word: str, is_told: bool
+) -> None:
+    image = reader.read_bytes(write_dicom(head, ImageType=["DERIVED", "PRIMARY", word]))
+    note = f"the image is computed from others ({word}), which the network was not trained on"
+    assert image.notes == ((note,) if is_told else ())
+
+
+@pytest.mark.parametrize(("part", "is_told"), [
+    ("KNEE", True), ("CSPINE", True), ("L SPINE", True), ("ABDOMEN", True), ("HEAD", False),
+    ("BRAIN", False), ("HEADNECK", False), ("BRAIN_SPINE", False), ("", False), ("UNKNOWN", False),
+])  # fmt: skip
+def test_other_parts_of_the_body_are_told(
+    head: Gray, write_dicom: Write, part: str, is_told: bool
+) -> None:
+    image = reader.read_bytes(write_dicom(head, BodyPartExamined=part))
+    note = f"the file says that it shows another part of the body ({part})"
+    assert image.notes == ((note,) if is_told else ())
 
 
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:

@@ -34,6 +34,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.gray import luma
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]
@@ -278,6 +279,23 @@ def test_a_description_with_one_odd_element_is_read(
     head: Gray, write_dicom: Write, tags: dict[str, Any]
 ) -> None:
     np.testing.assert_array_equal(gray(write_dicom(head, **tags)), head)
+
+
+@pytest.mark.parametrize("stated", [None, 0, 1, 7])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_color_that_does_not_say_how_its_samples_lie(
+    head: Gray, write_dicom: Write, stated: int | None, frames: int
+) -> None:
+    """Interleaved, unless stated otherwise."""
+    color = np.stack([head, head // 2, head // 4], axis=-1)
+    stored = np.moveaxis(color, -1, 0) if stated == 1 else color
+    data = write_dicom(
+        color, PlanarConfiguration=stated, NumberOfFrames=frames,
+        PixelData=frames * stored.tobytes(),
+    )  # fmt: skip
+    expected = luma(color)
+    for plane in gray(data).reshape(frames, *head.shape):
+        np.testing.assert_array_equal(plane, expected)
 
 
 def test_32_bits_a_sample(head: Gray, write_dicom: Write) -> None:

@@ -13,6 +13,7 @@ from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.derived import is_own
 from tumorlens.imaging.dicom.grayscale import has_window, oddities
 from tumorlens.imaging.dicom.kinds import MR, check_kind, is_image, is_mr_storage, kind_notes
+from tumorlens.imaging.dicom.subject import body_part, body_part_notes, computed_notes
 from tumorlens.imaging.dicom.tags import (
     element,
     frame_count,
@@ -151,12 +152,17 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         traits=traits_of(dataset, index),
         location_mm=number(dataset, "SliceLocation"),
         number=number(dataset, "InstanceNumber") if common.frames == 1 else float(index),
-        notes=(*common.notes, *spacing_notes, *oddities(dataset, index)),
+        notes=(
+            *common.notes,
+            *computed_notes(dataset, index),
+            *spacing_notes,
+            *oddities(dataset, index),
+        ),
     )
 
 
 def _notes(dataset: Dataset) -> list[str]:
-    notes = kind_notes(dataset)
+    notes = [*kind_notes(dataset), *body_part_notes(dataset)]
     frames = number(dataset, "NumberOfFrames")
     if is_stated(dataset, "NumberOfFrames") and (frames is None or frames < 1):
         notes.append("the file's number of frames is not plausible and is not used")
@@ -215,17 +221,13 @@ def _thickness(dataset: Dataset, index: int) -> float | None:
 
 def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
     series_number = number(dataset, "SeriesNumber")
-    body_part = text(dataset, "BodyPartExamined")
-    if body_part is None and (anatomy := functional_group(dataset, 0, "FrameAnatomySequence")):
-        regions = items(anatomy, "AnatomicRegionSequence")
-        body_part = text(regions[0], "CodeMeaning") if regions else None
     agents = items(dataset, "ContrastBolusAgentSequence")
     agent = text(dataset, "ContrastBolusAgent") or (
         text(agents[0], "CodeMeaning") if agents else None
     )
     return AcquisitionFacts(
         modality=text(dataset, "Modality") or MR,
-        body_part=body_part,
+        body_part=body_part(dataset),
         sequence_name=text(dataset, "SequenceName") or text(dataset, "PulseSequenceName"),
         scanning_sequence=texts(dataset, "ScanningSequence") or texts(dataset, "EchoPulseSequence"),
         contrast_agent=agent,

@@ -20,6 +20,8 @@ _NO_PICTURES: Final = tuple(
 )  # fmt: skip
 """Spectra, waveforms, presentation states, parametric maps, raw data and segmentations, value
 mappings, reports, plans, encapsulated documents, radiotherapy."""
+_SPELLINGS: Final = {"MRI": MR}
+"""What some exporters write for the defined term (PS3.3 C.7.3.1.1.1)."""
 _UNSPECIFIC: Final = (None, "OT", "SC")
 """What a secondary capture of an MR slice states for its modality: other, or nothing."""
 
@@ -67,7 +69,7 @@ def kind_notes(dataset: Dataset) -> list[str]:
 
 def _modality(dataset: Dataset) -> str | None:
     stated = text(dataset, "Modality")
-    return stated and stated.upper()
+    return stated and _SPELLINGS.get(stated.upper(), stated.upper())
 
 
 def _may_be_mr(dataset: Dataset) -> bool:

@@ -224,6 +224,8 @@ def _decoded(
         "samples_per_pixel": described.samples,
         "photometric_interpretation": described.photometric,
         "number_of_frames": described.frames,
+        # Required of colour, and left out by some writers, who mean the usual interleaved samples.
+        "planar_configuration": int(whole(dataset, "PlanarConfiguration", 0) == 1),
     }
     if syntax not in _SIGN_KNOWN:
         options["correct_unused_bits"] = False

@@ -17,6 +17,7 @@ from tumorlens.imaging.dicom.pixels import holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
+from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
@@ -80,6 +81,7 @@ def read_stack(
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
+    check_no_label_map(image.samples, image.source)
     return image if windowed else mended(image), reading.failures
 
 

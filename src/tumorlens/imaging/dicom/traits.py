@@ -75,11 +75,11 @@ _GE_OFFSET: Final = 1_000_000_000
 
 def traits_of(dataset: Dataset, frame: int) -> Traits:
     """What the data set says of ``frame`` (from 0)."""
-    image_type = _image_type(dataset, frame)
+    words = image_type(dataset, frame)
     found: dict[str, float | str] = {}
-    if component := _component(dataset, frame, image_type):
+    if component := _component(dataset, frame, words):
         found[COMPONENT] = component
-    if kinds := [word for word in image_type if word not in _COMPONENTS]:
+    if kinds := [word for word in words if word not in _COMPONENTS]:
         found["image type"] = "\\".join(kinds)
     for name, group, keyword in _NUMBERS:
         value = number(_place(dataset, frame, group), keyword)
@@ -107,18 +107,18 @@ def _pixel_size(dataset: Dataset, frame: int) -> str:
     return "" if found is None else f"{found[0]:.3g}"
 
 
-def _image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
+def image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
     """FrameType or ImageType (C.7.6.1.1.2)."""
     stated = texts(functional_group(dataset, frame, _FRAME_TYPE), "FrameType")
     return tuple(word.upper() for word in stated or texts(dataset, "ImageType"))
 
 
-def _component(dataset: Dataset, frame: int, image_type: tuple[str, ...]) -> str | None:
+def _component(dataset: Dataset, frame: int, words: tuple[str, ...]) -> str | None:
     """What of the complex signal is shown; None where nothing says it."""
     group = functional_group(dataset, frame, _FRAME_TYPE)
     stated = text(group, "ComplexImageComponent") or text(dataset, "ComplexImageComponent")
     # The first two values say whether it was computed; what is shown comes after them.
-    for word in (*([stated.upper()] if stated else []), *image_type[2:]):
+    for word in (*([stated.upper()] if stated else []), *words[2:]):
         known = _COMPONENTS.get(word) or _COMPONENT_PREFIXES.get(word[:2])
         if known is not None:
             return known

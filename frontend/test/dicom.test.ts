@@ -1,0 +1,45 @@
+/** DICOM files with odd elements: what tests/imaging/dicom asks of Python. */
+import { describe, expect, test } from "vitest";
+import { readDicom } from "../src/reading/dicom";
+import { luma } from "../src/reading/gray";
+import { dicomPicture, type Element } from "./made";
+
+const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
+const SIDE = 32;
+const RAMP = Uint8Array.from({ length: SIDE * SIDE }, (_, place) => place % 251);
+
+/** An MR image, `word` the third value of its type; `elements` lie between its modality and its pixels. */
+function gray(modality: string, elements: Element[] = [], word = "M"): Uint8Array {
+  const imageType = `ORIGINAL\\PRIMARY\\${word}`;
+  return dicomPicture([[0x0008, 0x0008, "CS", imageType], [0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
+}
+
+describe("DICOM", () => {
+  test.each(["MR", "mr", "MRI", "mri"])("%s is MR", async (modality) => {
+    const { pixels, notes } = await readDicom("a", gray(modality));
+    expect([...pixels]).toEqual([...RAMP]);
+    expect(notes).toEqual([]);
+  });
+
+  test.each([
+    ["KNEE", true], ["CSPINE", true], ["L SPINE", true], ["HEAD", false], ["HEADNECK", false], ["BRAIN_SPINE", false], ["", false],
+  ])("of body part %s", async (part, isTold) => {
+    const { notes } = await readDicom("a", gray("MR", [[0x0018, 0x0015, "CS", part]]));
+    expect(notes).toEqual(isTold ? [`the file says that it shows another part of the body (${part})`] : []);
+  });
+
+  test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
+    const { notes } = await readDicom("a", gray("MR", [], word));
+    expect(notes).toEqual(isTold ? [`the image is computed from others (${word}), which the network was not trained on`] : []);
+  });
+
+  test("another modality is not", async () => {
+    await expect(readDicom("a", gray("CT"))).rejects.toMatchObject({ kind: "not_mr" });
+  });
+
+  test("colour that does not say how its samples lie is interleaved", async () => {
+    const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place) % 256);
+    const { pixels } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    expect([...pixels]).toEqual([...RAMP.keys()].map((place) => luma(colors[3 * place], colors[3 * place + 1], colors[3 * place + 2])));
+  });
+});

@@ -1,0 +1,55 @@
+/** Volumes whose voxels name regions are refused: what tests/imaging/test_nifti.py asks of Python. */
+import { describe, expect, test } from "vitest";
+import { withoutLabelMaps } from "../src/reading/label_map";
+import { readNifti } from "../src/reading/nifti";
+import { type Picture, placesOf } from "../src/types";
+
+const SIDE = 32;
+const DEPTH = 4;
+const HEADER = 352;
+
+/** NIfTI-1 of bytes, `value` at each voxel, whose columns are `columnMm` wide. */
+function nifti(value: (place: number) => number, columnMm = 1): Uint8Array {
+  const count = SIDE * SIDE * DEPTH;
+  const data = new Uint8Array(HEADER + count);
+  const view = new DataView(data.buffer);
+  view.setInt32(0, 348, true);
+  [3, SIDE, SIDE, DEPTH, 1, 1, 1, 1].forEach((side, place) => view.setInt16(40 + 2 * place, side, true));
+  view.setInt16(70, 2, true);
+  view.setInt16(72, 8, true);
+  [1, columnMm, 1, 5].forEach((size, place) => view.setFloat32(76 + 4 * place, size, true));
+  view.setFloat32(108, HEADER, true);
+  data.set(Buffer.from("n+1\0"), 344);
+  for (let place = 0; place < count; place++) data[HEADER + place] = value(place);
+  return data;
+}
+
+/** Regions of a few voxels each, by `labels`. */
+const regions = (labels: number[]) => (place: number) => labels[Math.floor(place / 7) % labels.length];
+
+describe("a label map", () => {
+  test.each([[[0, 1]], [[0, 1, 2, 4]], [[0, 255]]])("of %j is refused", (labels) => {
+    for (const columnMm of [1, 2.5]) {
+      expect(() => readNifti("a", nifti(regions(labels), columnMm))).toThrow(
+        `a label map or mask, not an image (its only values are ${labels.join(", ")})`,
+      );
+    }
+  });
+
+  test("is no image of three bits, and no blank one", () => {
+    expect(readNifti("a", nifti(regions([0, 1, 2, 3, 4, 5, 6, 7]))).depth).toBe(DEPTH);
+    expect(readNifti("a", nifti(() => 3)).depth).toBe(DEPTH);
+  });
+
+  test("costs no other series its answer", () => {
+    const picture = (name: string, labels: number[]): Picture => ({
+      name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),
+      format: "", aspect: 1, facts: [], sides: null, sources: [name], places: placesOf(name, 2), notes: [],
+    });
+    const found = withoutLabelMaps([picture("mask", [0, 1]), picture("head", [...Array(20).keys()])]);
+    expect(found.pictures.map(({ name }) => name)).toEqual(["head"]);
+    expect(found.failures).toEqual([
+      { path: "mask", error: { kind: "unsupported_format", message: "mask: a label map or mask, not an image (its only values are 0, 1)" } },
+    ]);
+  });
+});

@@ -1,0 +1,28 @@
+/** Files made for tests. */
+
+/** Group, element, value representation, value; in the order of a file. */
+export type Element = [number, number, string, string | number];
+
+/** DICOM, explicit little endian, with these elements and no pixels. */
+export function dicomFile(elements: Element[]): Uint8Array {
+  const all: Element[] = [[0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1"], ...elements];
+  return Uint8Array.from([...Buffer.alloc(128), ...Buffer.from("DICM"), ...all.flatMap(encoded)]);
+}
+
+/** A picture of bytes, `side` wide and high, with more elements below group 0028. */
+export function dicomPicture(elements: Element[], side: number, samples: number, pixels: Uint8Array): Uint8Array {
+  const described: Element[] = [
+    [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", samples === 3 ? "RGB" : "MONOCHROME2"],
+    [0x0028, 0x0010, "US", side], [0x0028, 0x0011, "US", side], [0x0028, 0x0100, "US", 8],
+    [0x0028, 0x0101, "US", 8], [0x0028, 0x0102, "US", 7], [0x0028, 0x0103, "US", 0],
+  ];
+  const size = new Uint8Array(new Uint32Array([pixels.length]).buffer);
+  const data = [0xe0, 0x7f, 0x10, 0x00, ...Buffer.from("OB"), 0, 0, ...size, ...pixels];
+  return Uint8Array.from([...dicomFile([...elements, ...described]), ...data]);
+}
+
+function encoded([group, element, kind, value]: Element): number[] {
+  const text = String(value) + (kind === "UI" ? "\0" : " ").repeat(String(value).length % 2);
+  const bytes = typeof value === "number" ? [value & 255, value >> 8] : [...Buffer.from(text)];
+  return [group & 255, group >> 8, element & 255, element >> 8, ...Buffer.from(kind), bytes.length, 0, ...bytes];
+}
