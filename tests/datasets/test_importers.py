@@ -109,6 +109,19 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
     assert found.empty == ("unsure",)
 
 
+@pytest.mark.parametrize(
+    "hidden", [".git", ".ipynb_checkpoints", "__MACOSX", "cyst/.thumbnails", "__MACOSX/set/cyst"]
+)
+def test_hidden_folders_hold_no_images(tmp_path: Path, draw: Draw, hidden: str) -> None:
+    for seed, name in enumerate(("cyst", "normal", hidden)):
+        put(tmp_path / ".data/set" / name / "a.png", encode.png(draw(seed)))
+    manifest = importers.import_folder(tmp_path / ".data/set", tmp_path / "m.csv")
+    assert [record.path for record in manifest] == [
+        ".data/set/cyst/a.png", ".data/set/normal/a.png",
+    ]  # fmt: skip
+    assert class_folders.find(tmp_path / ".data/set").empty == ()
+
+
 def test_forty_classes_in_the_folders_of_a_split(tmp_path: Path, draw: Draw) -> None:
     names = [f"kind_{k:02d}" for k in range(40)]
     for name in names:

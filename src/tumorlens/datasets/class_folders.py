@@ -6,6 +6,7 @@ each folder is a class of its own. What is not taken is counted, with the reason
 """
 
 import dataclasses
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ OUTSIDE_SPLIT: Final = "are beside the folders of the split"
 NAMED_OTHERWISE: Final = "are in folders named after no class"
 UNWANTED: Final = "are in folders that --map leaves out"
 _FOLDERS_NAMED: Final = 10
+_ARCHIVE_EXTRAS: Final = "__MACOSX"
+"""macOS puts copies of the files' attributes there when it makes a zip archive."""
 
 
 class ClassFile(NamedTuple):
@@ -75,7 +78,7 @@ def find(
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
     stated = {plain_name(name): label for name, label in (mapping or {}).items()}
-    everything = sorted(folder.rglob("*"))
+    everything = sorted(_everything(folder))
     _check_mapping(folder, mapping or {}, everything)
     sorter = _Sorter(folder, stated, everything, known_only=known_only)
     return Found(sorter.files(), sorter.left_out, tuple(_empty(folder, everything)))
@@ -103,7 +106,7 @@ class _Sorter:
         self.folder, self.stated, self.known_only = folder, stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
-        self.pictures = [one for one in everything if not _hidden(one.parts[-1:]) and one.is_file()]
+        self.pictures = [one for one in everything if one.is_file()]
         self.is_split = any(_split(one) for file in self.pictures for one in self.above(file)[:1])
 
     def files(self) -> tuple[ClassFile, ...]:
@@ -157,6 +160,13 @@ class _Sorter:
         return file.relative_to(self.folder).parts[:-1]
 
 
+def _everything(folder: Path) -> Iterator[Path]:
+    """Files and folders below ``folder``, without hidden ones and what lies below those."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        yield from (Path(place, name) for name in (*folders, *names) if not _hidden(name))
+
+
 def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:
     folders = {plain_name(one.name): one.name for one in everything if one.is_dir()}
     missing = [name for name in mapping if plain_name(name) not in folders]
@@ -173,12 +183,12 @@ def _empty(folder: Path, everything: Sequence[Path]) -> Iterator[str]:
     for one in everything:
         parts = one.relative_to(folder).parts
         level = 1 + bool(_split(parts[0]))
-        if len(parts) == level and one.is_dir() and one not in filled and not _hidden(parts):
+        if len(parts) == level and one.is_dir() and one not in filled:
             yield "/".join(parts)
 
 
-def _hidden(parts: Iterable[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == _ARCHIVE_EXTRAS
 
 
 def _split(name: str) -> str:
