@@ -16,6 +16,7 @@ from tumorlens.datasets.manifest import (
     Record,
     join,
     pixel_hash,
+    plain_text,
     read_column,
     relative_path,
 )
@@ -26,6 +27,8 @@ from tumorlens.labels import CLASSES
 # What a path or a name may hold: anything but surrogates, and NUL and lone carriage returns,
 # which no file system path or text table keeps.
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=12)
+# A name as it is read: spaces around it, or 1.0 for 1, are a spreadsheet's.
+_NAME = _TEXT.map(plain_text)
 _RECORDS = st.lists(
     st.builds(
         Record,
@@ -37,9 +40,9 @@ _RECORDS = st.lists(
         width=st.integers(0, 9999),
         height=st.integers(0, 9999),
         mode=st.sampled_from(["L", "RGB", "I;16", ""]),
-        group=_TEXT,
-        source=_TEXT,
-        patient=_TEXT,
+        group=_NAME,
+        source=_NAME,
+        patient=_NAME,
         source_label=st.sampled_from(["", *CLASSES]),
     ),
     min_size=1,
@@ -204,6 +207,46 @@ def test_a_manifest_by_hand_needs_paths_and_classes_only(tmp_path: Path) -> None
     file.write_text("file,class\na.png,glioma\n")
     with pytest.raises(ManifestError, match="no column 'path', its columns are file, class"):
         Manifest.load(file)
+
+
+@pytest.mark.parametrize("column", ["group", "source", "patient", "family"])
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [("P1 ", "P1"), (" P1", "P1"), ("1.0", "1"), ("1", "1"), ("0.0", "0"), ("1.5", "1.5"),
+     ("NaN", ""), ("n/a", ""), ("NA", ""), ("#N/A", ""), ("NULL", ""), ("None", ""), (" ", "")],
+)  # fmt: skip
+def test_names_are_read_as_they_were_meant(
+    tmp_path: Path, column: str, cell: str, name: str
+) -> None:
+    file = _csv(tmp_path, **{column: cell})
+    assert getattr(Manifest.load(file).records[0], column) == name
+    assert read_column(file, column) == [name]
+
+
+@pytest.mark.parametrize("patient", [0, 0.0, 1.0, float("nan"), None])
+def test_patients_may_be_numbers_in_parquet(tmp_path: Path, patient: float | None) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table.from_pylist(
+        [{"path": "a.png", "class": "glioma", "sha256": "0" * 64, "patient": patient}]
+    )
+    parquet.write_table(table, tmp_path / "m.parquet")
+    (record,) = Manifest.load(tmp_path / "m.parquet")
+    known = patient is not None and patient == patient
+    assert record.patient == record.group == (f"{patient:.0f}" if known else "")
+
+
+@pytest.mark.parametrize(("cell", "label"), [("2.0", "2"), (" none ", "none")])
+def test_names_of_classes_are_read_as_they_were_meant(
+    tmp_path: Path, cell: str, label: str
+) -> None:
+    (record,) = Manifest.load(_csv(tmp_path, **{"class": cell}))
+    assert record.label == label
+
+
+@pytest.mark.parametrize("cell", ["nan", "N/A"])
+def test_a_blank_of_a_spreadsheet_is_no_class(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(ManifestError, match="row 2: no class"):
+        Manifest.load(_csv(tmp_path, **{"class": cell}))
 
 
 def test_the_patient_stands_in_for_the_group_of_a_single_image(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -72,6 +73,13 @@ _HINT: Final = "sep="
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 INTEGERS: Final = ("width", "height")
+_NAMES: Final = ("group", "source", "patient", "family")
+"""Columns whose equal names say that images belong together."""
+_NOTHING: Final = frozenset(("nan", "na", "n/a", "#n/a", "null", "<na>"))
+"""What spreadsheets and data frames write, in small letters, where nothing is known."""
+_NONE: Final = "none"
+"""The same, but also a usual name of the class of images without a finding."""
+_WHOLE_NUMBER: Final = re.compile(r"(-?[0-9]+)\.0+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +137,21 @@ def read_column(path: str | Path, name: str) -> list[str]:
     """
     rows = _rows(Path(path))
     _require_column(Path(path), rows, name.strip().lower())
-    return [str(row.get(name.strip().lower()) or "").strip() for row in rows]
+    return [plain_text(row.get(name.strip().lower())) for row in rows]
+
+
+def plain_text(cell: Any) -> str:
+    """The name in a cell: ``P1 `` is ``P1``, and 1.0 is ``1``; empty where nothing is known."""
+    text = _name_of_class(cell)
+    return "" if text.lower() == _NONE else text
+
+
+def _name_of_class(cell: Any) -> str:
+    text = "" if cell is None else str(cell).strip()
+    if text.lower() in _NOTHING:
+        return ""
+    number = _WHOLE_NUMBER.fullmatch(text)
+    return number[1] if number else text
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:
@@ -191,6 +213,7 @@ def _require_column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> No
 
 
 def _record(row: dict[str, Any], number: int, path: Path) -> Record:
+    row = {**row, "class": _name_of_class(row.get("class"))}
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
@@ -204,6 +227,7 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
+    values |= {name: plain_text(row.get(name)) for name in _NAMES}
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
     unknown = not values["group"] or values["group"].startswith(OWN_GROUP)
     if unknown and values["patient"]:
