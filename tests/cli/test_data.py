@@ -281,6 +281,14 @@ def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> 
     assert counts == {"test": 4, "train": 11, "validation": 1}
 
 
+@pytest.mark.parametrize("way", [("--ratio", "60/20/20"), ("--kfold", "3"), ("--folders",)])
+def test_a_published_split_that_is_not_used_is_noted(leaking: Path, way: tuple[str, ...]) -> None:
+    result = run("split", leaking, *way, "--no-near-duplicates")
+    assert result.exit_code == 0, result.output
+    told = "the split in the manifest (testing, training) is not used; --folders keeps it"
+    assert (told in result.stderr) == (way != ("--folders",))
+
+
 def test_a_split_without_folders_says_so(tmp_path: Path) -> None:
     by_patient(tmp_path / "set")
     start = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")

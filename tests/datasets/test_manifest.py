@@ -249,6 +249,18 @@ def test_a_blank_of_a_spreadsheet_is_no_class(tmp_path: Path, cell: str) -> None
         Manifest.load(_csv(tmp_path, **{"class": cell}))
 
 
+@pytest.mark.parametrize(
+    ("cell", "split"),
+    [("train", "training"), ("Training", "training"), ("val", "validation"),
+     ("valid", "validation"), ("VALIDATION", "validation"), (" Test ", "testing"),
+     ("testing", "testing"), ("nan", ""), ("", ""), ("holdout", "holdout")],
+)  # fmt: skip
+def test_the_usual_words_for_parts_of_a_split_are_known(
+    tmp_path: Path, cell: str, split: str
+) -> None:
+    assert Manifest.load(_csv(tmp_path, split=cell)).records[0].split == split
+
+
 def test_the_patient_stands_in_for_the_group_of_a_single_image(tmp_path: Path) -> None:
     file = _csv(tmp_path, group="image_0123", patient="P1")
     assert Manifest.load(file).records[0].group == "P1"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
+from tumorlens.cli.terminal import note
 from tumorlens.labels import sorted_labels
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def split_command(
         output = output or Path(f"{protocol}.csv")
         split = protocols.make(manifest, protocol)
     else:
+        if not folders:
+            _note_published(manifest)
         output = output or manifest_path.with_name(f"{manifest_path.stem}-split.csv")
         units = _units(
             manifest, manifest_path, group, near_duplicates and not folders, stratify=stratify
@@ -105,6 +108,13 @@ def _ratio(text: str) -> list[float]:
         return [float(number) for number in text.split("/")]
     except ValueError:
         raise click.UsageError(f"--ratio {text}: give three numbers, as in 70/15/15") from None
+
+
+def _note_published(manifest: "Manifest") -> None:
+    """Say that the split which the manifest states is not kept."""
+    published = sorted({record.split for record in manifest if record.split})
+    if published:
+        note(f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it")
 
 
 def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratify: bool) -> "Units":

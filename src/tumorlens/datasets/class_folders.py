@@ -107,7 +107,7 @@ class _Sorter:
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
         self.pictures = [one for one in everything if one.is_file()]
-        self.is_split = any(_split(one) for file in self.pictures for one in self.above(file)[:1])
+        self.is_split = any(split_of(one) for file in self.pictures for one in self.above(file)[:1])
 
     def files(self) -> tuple[ClassFile, ...]:
         """Those of a class; the others are in ``left_out`` then."""
@@ -122,7 +122,7 @@ class _Sorter:
     def places(self, file: Path) -> Iterator[_Place]:
         """Where a file belongs; nothing for one that belongs nowhere."""
         above = self.above(file)
-        split = _split(above[0]) if above else ""
+        split = split_of(above[0]) if above else ""
         below = [plain_name(name) for name in (above[1:] if split else above)]
         reason = self.reason(file, split, below)
         if reason:
@@ -182,7 +182,7 @@ def _empty(folder: Path, everything: Sequence[Path]) -> Iterator[str]:
     filled = {above for one in everything if one.is_file() for above in one.parents}
     for one in everything:
         parts = one.relative_to(folder).parts
-        level = 1 + bool(_split(parts[0]))
+        level = 1 + bool(split_of(parts[0]))
         if len(parts) == level and one.is_dir() and one not in filled:
             yield "/".join(parts)
 
@@ -191,8 +191,9 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == _ARCHIVE_EXTRAS
 
 
-def _split(name: str) -> str:
-    return SPLIT_FOLDERS.get(name.lower(), "")
+def split_of(name: str) -> str:
+    """What ``name`` calls a part of a split: ``training`` for ``Train``; empty for another word."""
+    return SPLIT_FOLDERS.get(name.strip().lower(), "")
 
 
 def _is_picture(name: str) -> bool:

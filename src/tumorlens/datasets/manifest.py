@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from tumorlens.datasets.class_folders import split_of
 from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, replacing, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
@@ -228,6 +229,7 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
     values |= {name: plain_text(row.get(name)) for name in _NAMES}
+    values["split"] = split_of(values["split"]) or plain_text(values["split"])
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
     unknown = not values["group"] or values["group"].startswith(OWN_GROUP)
     if unknown and values["patient"]:
