@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ _RECORDS = st.lists(
     ),
     min_size=1,
     max_size=5,
+    unique_by=lambda record: os.path.normpath(record.path),
 )
 
 
@@ -82,12 +84,42 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
         ({"class": ""}, "row 2: no class"),
         ({"path": ""}, "row 2: no path"),
         ({"sha256": ""}, r"row 2: no sha256, and a.png cannot be read \(No such file"),
+        ({"sha256": "12"}, "row 2: sha256 '12' is not 64 hexadecimal digits"),
+        ({"sha256": "x" * 64}, "row 2: sha256 'x+' is not 64 hexadecimal digits"),
         ({"width": "wide"}, "row 2: width 'wide' is not a number"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         Manifest.load(_csv(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path,class,Path", "a.png,glioma,b.png"], "names the column path twice"),
+        (["path,class", "a.png,glioma", "", "b,c.png,glioma"], "row 4: has 3 cells for 2 columns"),
+        (["path,class", "a.png,Glioma", "b.png,glioma"], "the classes 'Glioma' and 'glioma' "),
+        (["path,class", "a.png,no tumour", "b.png,no_tumor"], "differ in spelling only"),
+        (["path,class", "a.png,glioma", "./a.png,notumor"],
+         "lists ./a.png twice, as glioma and as notumor"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_named(tmp_path: Path, lines: list[str], message: str) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    file = tmp_path / "m.csv"
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ManifestError, match=message) as caught:
+        Manifest.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_cells_beyond_the_columns_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    file = tmp_path / "m.csv"
+    file.write_text("path,class,,\na.png,glioma,,,,\na.png,glioma\n")
+    assert [record.label for record in Manifest.load(file)] == ["glioma", "glioma"]
 
 
 def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,6 +18,7 @@ from tumorlens.datasets.class_folders import split_of
 from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, replacing, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.labels import plain_name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ _NOTHING: Final = frozenset(("nan", "na", "n/a", "#n/a", "null", "<na>"))
 """What spreadsheets and data frames write, in small letters, where nothing is known."""
 _NONE: Final = "none"
 """The same, but also a usual name of the class of images without a finding."""
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WHOLE_NUMBER: Final = re.compile(r"(-?[0-9]+)\.0+")
 
 
@@ -120,6 +123,7 @@ class Manifest:
         for column in _REQUIRED:
             _require_column(path, rows, column)
         records = tuple(_record(row, number, path) for number, row in enumerate(rows, start=2))
+        _check_classes(path, records)
         return cls(records, path.resolve().parent)
 
     def save(self, path: str | Path) -> None:
@@ -231,10 +235,33 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
     values |= {name: plain_text(row.get(name)) for name in _NAMES}
     values["split"] = split_of(values["split"]) or plain_text(values["split"])
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
+    if not _SHA256.fullmatch(values["sha256"]):
+        raise ManifestError(
+            f"{path}, row {number}: sha256 {values['sha256']!r} is not 64 hexadecimal digits; "
+            "an empty cell stands for that of the file"
+        )
     unknown = not values["group"] or values["group"].startswith(OWN_GROUP)
     if unknown and values["patient"]:
         values["group"] = values["patient"]
     return Record(**values)
+
+
+def _check_classes(path: Path, records: Sequence[Record]) -> None:
+    """Raise ``ManifestError`` where a class has two spellings, or a file two classes."""
+    spelling: dict[str, str] = {}
+    class_of: dict[str, str] = {}
+    for record in records:
+        known = spelling.setdefault(plain_name(record.label), record.label)
+        if known != record.label:
+            raise ManifestError(
+                f"{path}: the classes {known!r} and {record.label!r} differ in spelling only; "
+                "use one of them"
+            )
+        other = class_of.setdefault(os.path.normpath(record.path), record.label)
+        if other != record.label:
+            raise ManifestError(
+                f"{path}: lists {record.path} twice, as {other} and as {record.label}"
+            )
 
 
 def _hash_of_file(manifest: Path, name: str, number: int) -> str:
@@ -272,19 +299,42 @@ def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
             f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
         ) from error
     columns = rows[0] if rows else []
+    names = [name.strip().lower() for name in columns]
+    _check_header(path, names)
     # A path may begin or end with a space; where the columns' names do, spaces are but typed.
     spaced = any(name != name.strip() for name in columns)
-    names = [name.strip().lower() for name in columns]
     return [
-        _plain(
-            {
-                name: cell.strip() if spaced or name in _WORDS else cell
-                for name, cell in zip(names, row, strict=False)
-            }
-        )
-        for row in rows[1:]
+        _cells(path, number, names, row, spaced)
+        for number, row in enumerate(rows[1:], start=2)
         if any(row)
     ]
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    """Raise ``ManifestError`` where a column is named twice: only one of them could be read."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise ManifestError(f"{path}: names the column {twice[0]} twice")
+
+
+def _cells(
+    path: Path, number: int, names: Sequence[str], row: Sequence[str], spaced: bool
+) -> dict[str, Any]:
+    """One row by column. Raises ``ManifestError`` where it has more cells than there are columns.
+
+    Cells are then in the wrong columns, as after a comma in a path that is not quoted.
+    """
+    if any(row[len(names) :]):
+        raise ManifestError(
+            f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
+            "put a cell that holds the separator in double quotes"
+        )
+    return _plain(
+        {
+            name: cell.strip() if spaced or name in _WORDS else cell
+            for name, cell in zip(names, row, strict=False)
+        }
+    )
 
 
 def read_table(data: bytes) -> list[list[str]]:
