@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tumorlens.datasets.manifest import (
     COLUMNS,
+    OWN_GROUP,
     Manifest,
     Record,
     join,
@@ -61,12 +62,16 @@ def test_round_trip(tmp_path: Path, suffix: str, records: list[Record]) -> None:
     file = tmp_path / f"m.{suffix}"
     Manifest(tuple(records), tmp_path).save(file)
     loaded = Manifest.load(file)
-    # Of an image whose group is not stated, the patient is the group.
-    assert loaded.records == tuple(
-        dataclasses.replace(record, group=record.group or record.patient) for record in records
-    )
+    assert loaded.records == tuple(_with_known_group(record) for record in records)
     assert loaded.folder == tmp_path.resolve()
     assert [path.name for path in tmp_path.iterdir()] == [f"m.{suffix}"]
+
+
+def _with_known_group(record: Record) -> Record:
+    """Of an image whose group is not known, the patient is the group."""
+    if record.group and not record.group.startswith(OWN_GROUP):
+        return record
+    return dataclasses.replace(record, group=record.patient or record.group)
 
 
 def _csv(tmp_path: Path, **changes: str) -> Path:
@@ -113,6 +118,19 @@ def test_contradictions_are_named(tmp_path: Path, lines: list[str], message: str
     with pytest.raises(ManifestError, match=message) as caught:
         Manifest.load(file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash always separates folders there")
+def test_paths_from_windows_are_found(tmp_path: Path) -> None:
+    for name in ("set/a.png", "literal\\b.png", "literal/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    file = tmp_path / "m.csv"
+    file.write_text("path,class,mask\nset\\a.png,glioma,set\\a.png\nliteral\\b.png,glioma,\n")
+    first, second = Manifest.load(file)
+    assert first.path == first.mask == "set/a.png"
+    assert first.sha256 == hashlib.sha256(b"set/a.png").hexdigest()
+    assert second.path == "literal\\b.png"
 
 
 def test_empty_cells_beyond_the_columns_are_fine(tmp_path: Path) -> None:
@@ -169,6 +187,10 @@ def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, ho
         ("m.csv", b"", "lists no image"),
         ("m.csv", b"path,class,sha256\n", "lists no image"),
         ("m.csv", b"path,class,sha256\nM\xfcller.png,glioma,1\n", "is not a CSV"),
+        ("m.csv", "path,class\na.png,b\n".encode("utf-16-le"), "UTF-16 without its mark"),
+        ("m.csv", b"path|class\na.png|b\n", r"commas, semicolons or tabs, not by '\|'"),
+        ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; name filename path"),
+        ("m.csv", b"path,Label\na.png,b\n", "no column 'class'.*; name label class"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
 )

@@ -71,6 +71,15 @@ _REQUIRED: Final = ("path", "class")
 OWN_GROUP: Final = "image_"
 """Begins the group of an image of which no patient is known; its hash follows."""
 _SEPARATORS: Final = (",", ";", "\t")
+_OTHER_SEPARATORS: Final = ("|", ":")
+"""Not read, but named in the error."""
+_SYNONYMS: Final = {
+    "path": ("filename", "file", "file_name", "filepath", "file_path", "image", "image_path"),
+    "class": ("label", "labels", "diagnosis", "category", "target"),
+}
+"""What others call the required columns; in the error only."""
+_START: Final = 64
+"""Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
 _HINT: Final = "sep="
 """Begins a line before the columns' names that spreadsheets write and read."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
@@ -213,8 +222,17 @@ def _require_column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> No
         columns = list(rows[0])
         raise ManifestError(
             f"{path}: has no column {name!r}, its columns are {', '.join(columns)}"
-            f"{did_you_mean(name, columns)}"
+            f"{_hint(name, columns)}"
         )
+
+
+def _hint(name: str, columns: Sequence[str]) -> str:
+    """What may be wrong where the column ``name`` is missing; empty where nothing is likely."""
+    separator = next((one for one in _OTHER_SEPARATORS if one in columns[0]), None)
+    if len(columns) == 1 and separator:
+        return f"; columns are separated by commas, semicolons or tabs, not by {separator!r}"
+    meant = next((column for column in columns if column in _SYNONYMS.get(name, ())), None)
+    return f"; name {meant} {name}" if meant else did_you_mean(name, columns)
 
 
 def _record(row: dict[str, Any], number: int, path: Path) -> Record:
@@ -232,6 +250,8 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
+    for column in ("path", "mask"):
+        values[column] = _with_slashes(path, values[column])
     values |= {name: plain_text(row.get(name)) for name in _NAMES}
     values["split"] = split_of(values["split"]) or plain_text(values["split"])
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
@@ -262,6 +282,24 @@ def _check_classes(path: Path, records: Sequence[Record]) -> None:
             raise ManifestError(
                 f"{path}: lists {record.path} twice, as {other} and as {record.label}"
             )
+
+
+def _with_slashes(manifest: Path, name: str) -> str:
+    """``name`` with the slashes of this system, where it was written on Windows.
+
+    A name may hold a backslash elsewhere, so the file decides.
+    """
+    slashed = name.replace("\\", "/")
+    if slashed == name or _exists(manifest.parent / name):
+        return name
+    return slashed if _exists(manifest.parent / slashed) else name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _hash_of_file(manifest: Path, name: str, number: int) -> str:
@@ -347,6 +385,8 @@ def _decoded(data: bytes) -> str:
     """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
+    if b"\0" in data[:_START]:
+        raise csv.Error("it seems to be in UTF-16 without its mark")
     return data.decode("utf-8-sig")
 
 
