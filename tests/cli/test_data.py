@@ -66,8 +66,9 @@ def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> N
         "--source", "blobs",
     )  # fmt: skip
     assert result.exit_code == 0
-    assert "Wrote 17 images" in result.output
-    assert "1 files cannot be decoded" in result.output
+    assert "Wrote 16 images" in result.output
+    assert "left out 1 file that cannot be read: set/Training/glioma/broken.jpg: " in result.stderr
+    assert not any("broken" in record.path for record in Manifest.load(tmp_path / "n.csv"))
     assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
 
 
@@ -84,7 +85,7 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "set/unsure").mkdir()
     (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
-    assert "left out 1 files that are in no class folder: . (1)" in result.output
+    assert "left out 1 file (in no class folder): . (1)" in result.output
     assert "no picture in unsure" in result.output
     assert "2 classes: notumor, tumor; notumor means no finding" in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
@@ -287,6 +288,18 @@ def test_a_published_split_that_is_not_used_is_noted(leaking: Path, way: tuple[s
     assert result.exit_code == 0, result.output
     told = "the split in the manifest (testing, training) is not used; --folders keeps it"
     assert (told in result.stderr) == (way != ("--folders",))
+
+
+def test_a_folder_of_unreadable_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set/glioma").mkdir(parents=True)
+    for k in range(5):
+        (tmp_path / f"set/glioma/{k}.jpg").write_bytes(b"\xff\xd8\xff")
+    result = run("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    assert isinstance(result.exception, DatasetError)
+    told = str(result.exception)
+    assert "no file can be read as an image: set/glioma/0.jpg: " in told
+    assert told.endswith("; and 2 more")
+    assert not (tmp_path / "m.csv").exists()
 
 
 def test_a_split_without_folders_says_so(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ _CLASS_FOLDERS: Final = {
     "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
     "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
 }  # fmt: skip
-NO_PICTURE: Final = "are no pictures by their names"
-NOT_IN_CLASS: Final = "are in no class folder"
-OUTSIDE_SPLIT: Final = "are beside the folders of the split"
-NAMED_OTHERWISE: Final = "are in folders named after no class"
-UNWANTED: Final = "are in folders that --map leaves out"
+NO_PICTURE: Final = "no picture by name"
+NOT_IN_CLASS: Final = "in no class folder"
+OUTSIDE_SPLIT: Final = "beside the folders of the split"
+NAMED_OTHERWISE: Final = "in folders named after no class"
+UNWANTED: Final = "in folders that --map leaves out"
 _FOLDERS_NAMED: Final = 10
 _ARCHIVE_EXTRAS: Final = "__MACOSX"
 """macOS puts copies of the files' attributes there when it makes a zip archive."""

@@ -28,6 +28,7 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import LABELS
 from tumorlens.progress import Progress
+from tumorlens.text import first_line
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
     ("training", "glioma"): 1321,
@@ -85,6 +86,34 @@ def import_folder(
     found = class_folders.find(folder, mapping, known_only=known_only).files
     _check_classes(folder, found)
     return _described(folder, found, Path(manifest_path), source, group_from, progress)
+
+
+def without_unreadable(manifest: Manifest) -> tuple[Manifest, tuple[Record, ...]]:
+    """``manifest`` without the files that do not decode, and those files.
+
+    Raises ``DatasetError`` where no file is left.
+    """
+    readable = tuple(record for record in manifest if record.pixel_sha256)
+    unreadable = tuple(record for record in manifest if not record.pixel_sha256)
+    if not readable:
+        raise DatasetError(f"no file can be read as an image: {reasons(manifest, unreadable)}")
+    return Manifest(readable, manifest.folder), unreadable
+
+
+def reasons(manifest: Manifest, unreadable: Sequence[Record]) -> str:
+    """Why files do not decode; the first few are named."""
+    words = [_reason(manifest.file(record), record.path) for record in unreadable[:_NAMED]]
+    if len(unreadable) > _NAMED:
+        words.append(f"and {len(unreadable) - _NAMED} more")
+    return "; ".join(words)
+
+
+def _reason(file: Path, name: str) -> str:
+    try:
+        single(reader.read_bytes(reader.load_file(file), name))
+    except InputError as error:
+        return first_line(error)
+    return f"{name}: can be read only now"
 
 
 def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:

@@ -1,0 +1,6 @@
+"""Numbers of things, in words."""
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``7,023 images``; for nouns that take an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
