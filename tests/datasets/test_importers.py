@@ -1,6 +1,7 @@
 """From folders to manifests."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,25 @@ def test_hidden_folders_hold_no_images(tmp_path: Path, draw: Draw, hidden: str) 
         ".data/set/cyst/a.png", ".data/set/normal/a.png",
     ]  # fmt: skip
     assert class_folders.find(tmp_path / ".data/set").empty == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_linked_folders_and_files_are_listed_under_their_own_path(
+    tmp_path: Path, draw: Draw
+) -> None:
+    for seed, name in enumerate(("store/glioma/a.png", "store/b.png", "set/cyst/c.png")):
+        put(tmp_path / name, encode.png(draw(seed)))
+    (tmp_path / "set/gl").symlink_to(tmp_path / "store/glioma")
+    (tmp_path / "set/cyst/link.png").symlink_to(tmp_path / "store/b.png")
+    (tmp_path / "set/again").symlink_to(tmp_path / "set/cyst")
+    (tmp_path / "set/loop").symlink_to(tmp_path)
+    (tmp_path / "store/glioma/loop").symlink_to(tmp_path / "store/glioma")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "set")
+    manifest = importers.import_folder(tmp_path / "elsewhere", tmp_path / "m.csv")
+    assert [(record.path, record.label) for record in manifest] == [
+        ("set/cyst/c.png", "cyst"), ("set/cyst/link.png", "cyst"), ("set/gl/a.png", "gl"),
+    ]  # fmt: skip
+    assert all(manifest.file(record).is_file() for record in manifest)
 
 
 def test_forty_classes_in_the_folders_of_a_split(tmp_path: Path, draw: Draw) -> None:

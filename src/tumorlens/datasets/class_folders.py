@@ -7,7 +7,7 @@ each folder is a class of its own. What is not taken is counted, with the reason
 
 import dataclasses
 import os
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -161,10 +161,28 @@ class _Sorter:
 
 
 def _everything(folder: Path) -> Iterator[Path]:
-    """Files and folders below ``folder``, without hidden ones and what lies below those."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        yield from (Path(place, name) for name in (*folders, *names) if not _hidden(name))
+    """Files and folders below ``folder``, without hidden ones and what lies below those.
+
+    Links to folders are followed under their own path, but each folder is entered once: those
+    that lie below ``folder`` themselves come first, and a link to a folder above ends nowhere.
+    """
+    root = folder.resolve()
+    entered: set[Path] = set()
+    waiting = deque([folder])
+    while waiting:
+        start = waiting.popleft()
+        if start != folder:
+            if start.resolve() in entered or root.is_relative_to(start.resolve()):
+                continue
+            yield start
+        for place, folders, names in os.walk(start):
+            here = Path(place)
+            entered.add(here.resolve())
+            below = [here / name for name in sorted(folders) if not _hidden(name)]
+            waiting += [one for one in below if one.is_symlink()]
+            below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
+            folders[:] = [one.name for one in below]
+            yield from (*below, *(here / name for name in names if not _hidden(name)))
 
 
 def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:

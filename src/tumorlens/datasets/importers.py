@@ -138,19 +138,20 @@ def _described(
     group_from: str | None,
     progress: Progress | None,
 ) -> Manifest:
-    base = manifest_path.resolve().parent
+    base, root = manifest_path.resolve().parent, folder.resolve()
+    found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
     patient = patient_from_path(group_from) if group_from else None
     total = len(found)
     records: list[Record] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        name = source or folder.resolve().name
+        name = source or root.name
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         for record in work:
             records.append(record)
             if progress is not None:
                 progress(len(records), total)
     if group_from and patient is not None:
-        paths = [file.relative_to(folder).as_posix() for file, _, _ in found]
+        paths = [file.relative_to(root).as_posix() for file, _, _ in found]
         names = require_some(group_from, [patient(path) for path in paths])
         records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
     return Manifest(tuple(records), base)

@@ -186,11 +186,13 @@ def pixel_hash(image: MedicalImage) -> str:
 
 
 def relative_path(file: Path, folder: Path) -> str:
-    """``file`` as seen from ``folder``, with forward slashes."""
+    """``file`` as seen from ``folder``, with forward slashes; links in ``file`` are kept."""
+    # What ".." leads to depends on the links before it.
+    file = file.resolve() if ".." in file.parts else Path.cwd() / file
     try:
-        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(file, folder.resolve())).as_posix()
     except ValueError:  # another drive on Windows
-        return file.resolve().as_posix()
+        return file.as_posix()
 
 
 def _moved(record: Record, home: Manifest, folder: Path) -> Record:
