@@ -142,6 +142,45 @@ def test_linked_folders_and_files_are_listed_under_their_own_path(
     assert all(manifest.file(record).is_file() for record in manifest)
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["P1/yes", "P1/no", "P2/yes"], "set/P1: is named like a patient.*CLASS/P1/FILE.*folder:1"),
+        (["train/patient 1/yes", "train/patient 2/yes"], "set/train/patient 1: is named like a p"),
+        (["fold1/yes", "fold2/yes"], "set/fold1: is named like a fold.*data split --kfold"),
+        (["fold1/glioma", "fold2/notumor"], "set/fold1: is named like a fold"),
+    ],
+)  # fmt: skip
+def test_patients_and_folds_above_classes_are_named(
+    tmp_path: Path, draw: Draw, names: list[str], message: str
+) -> None:
+    for name in names:
+        put(tmp_path / "set" / name / "a.png", encode.png(draw(0)))
+    with pytest.raises(DatasetError, match=message):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+def test_classes_may_be_named_like_patients(tmp_path: Path, draw: Draw) -> None:
+    for name in ("case1/x/a.png", "case2/y/a.png"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert [record.label for record in manifest] == ["case1", "case2"]
+
+
+def test_a_folder_around_all_others_is_descended_through(tmp_path: Path, draw: Draw) -> None:
+    for name in ("archive/data/yes/P1/a.png", "archive/data/cyst/a.png", "archive/b.txt", "c.txt"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    (tmp_path / "set/archive/data/unsure").mkdir()
+    rule = r"data/\w+/(P\d)"
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from=rule)
+    assert [(record.label, record.split, record.patient) for record in manifest] == [
+        ("cyst", "", ""), ("yes", "", "P1"),
+    ]  # fmt: skip
+    found = class_folders.find(tmp_path / "set")
+    assert found.left_out == {class_folders.NOT_IN_CLASS: {"archive": 1, ".": 1}}
+    assert found.empty == ("archive/data/unsure",)
+
+
 def test_forty_classes_in_the_folders_of_a_split(tmp_path: Path, draw: Draw) -> None:
     names = [f"kind_{k:02d}" for k in range(40)]
     for name in names:
