@@ -267,7 +267,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     run(*start, *rule)
     result = run("split", mine, "--folders")
     assert isinstance(result.exception, SplitError)
-    assert "1 groups are in more than one part, for example set:p00" in str(result.exception)
+    assert "1 group is in more than one part, for example set:p00" in str(result.exception)
     (tmp_path / "set/train").rename(tmp_path / "set/trian")
     result = run(*start, *rule)
     assert isinstance(result.exception, DatasetError)
@@ -322,7 +322,7 @@ def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path:
     leaking.write_text(text.replace(test_group, train_group))
     bad = run("split", leaking, "--verify", tmp_path / "s.csv")
     assert isinstance(bad.exception, SplitError)
-    assert "leaks: 1 groups" in str(bad.exception)
+    assert "leaks: 1 of the manifest's groups or pictures is" in str(bad.exception)
 
 
 def test_errors_are_one_line_and_an_exit_code(
