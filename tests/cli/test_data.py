@@ -66,8 +66,9 @@ def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> N
         "--source", "blobs",
     )  # fmt: skip
     assert result.exit_code == 0
-    assert "Wrote 17 images" in result.output
-    assert "1 files cannot be decoded" in result.output
+    assert "Wrote 16 images" in result.output
+    assert "left out 1 file that cannot be read: set/Training/glioma/broken.jpg: " in result.stderr
+    assert not any("broken" in record.path for record in Manifest.load(tmp_path / "n.csv"))
     assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
 
 
@@ -84,7 +85,7 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "set/unsure").mkdir()
     (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
-    assert "left out 1 files that are in no class folder: . (1)" in result.output
+    assert "left out 1 file (in no class folder): . (1)" in result.output
     assert "no picture in unsure" in result.output
     assert "2 classes: notumor, tumor; notumor means no finding" in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
@@ -266,7 +267,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     run(*start, *rule)
     result = run("split", mine, "--folders")
     assert isinstance(result.exception, SplitError)
-    assert "1 groups are in more than one part, for example set:p00" in str(result.exception)
+    assert "1 group is in more than one part, for example set:p00" in str(result.exception)
     (tmp_path / "set/train").rename(tmp_path / "set/trian")
     result = run(*start, *rule)
     assert isinstance(result.exception, DatasetError)
@@ -279,6 +280,26 @@ def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> 
     assert "a tenth" in splits.load(leaking.with_name("m-split.csv")).info.description
     counts = splits.load(leaking.with_name("m-split.csv")).info.counts
     assert counts == {"test": 4, "train": 11, "validation": 1}
+
+
+@pytest.mark.parametrize("way", [("--ratio", "60/20/20"), ("--kfold", "3"), ("--folders",)])
+def test_a_published_split_that_is_not_used_is_noted(leaking: Path, way: tuple[str, ...]) -> None:
+    result = run("split", leaking, *way, "--no-near-duplicates")
+    assert result.exit_code == 0, result.output
+    told = "the split in the manifest (testing, training) is not used; --folders keeps it"
+    assert (told in result.stderr) == (way != ("--folders",))
+
+
+def test_a_folder_of_unreadable_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set/glioma").mkdir(parents=True)
+    for k in range(5):
+        (tmp_path / f"set/glioma/{k}.jpg").write_bytes(b"\xff\xd8\xff")
+    result = run("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    assert isinstance(result.exception, DatasetError)
+    told = str(result.exception)
+    assert "no file can be read as an image: set/glioma/0.jpg: " in told
+    assert told.endswith("; and 2 more")
+    assert not (tmp_path / "m.csv").exists()
 
 
 def test_a_split_without_folders_says_so(tmp_path: Path) -> None:
@@ -301,7 +322,7 @@ def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path:
     leaking.write_text(text.replace(test_group, train_group))
     bad = run("split", leaking, "--verify", tmp_path / "s.csv")
     assert isinstance(bad.exception, SplitError)
-    assert "leaks: 1 groups" in str(bad.exception)
+    assert "leaks: 1 of the manifest's groups or pictures is" in str(bad.exception)
 
 
 def test_errors_are_one_line_and_an_exit_code(

@@ -1,6 +1,7 @@
 """From folders to manifests."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,77 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
         class_folders.NOT_IN_CLASS: {".": 1}, class_folders.NO_PICTURE: {"documents": 1},
     }  # fmt: skip
     assert found.empty == ("unsure",)
+
+
+@pytest.mark.parametrize(
+    "hidden", [".git", ".ipynb_checkpoints", "__MACOSX", "cyst/.thumbnails", "__MACOSX/set/cyst"]
+)
+def test_hidden_folders_hold_no_images(tmp_path: Path, draw: Draw, hidden: str) -> None:
+    for seed, name in enumerate(("cyst", "normal", hidden)):
+        put(tmp_path / ".data/set" / name / "a.png", encode.png(draw(seed)))
+    manifest = importers.import_folder(tmp_path / ".data/set", tmp_path / "m.csv")
+    assert [record.path for record in manifest] == [
+        ".data/set/cyst/a.png", ".data/set/normal/a.png",
+    ]  # fmt: skip
+    assert class_folders.find(tmp_path / ".data/set").empty == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_linked_folders_and_files_are_listed_under_their_own_path(
+    tmp_path: Path, draw: Draw
+) -> None:
+    for seed, name in enumerate(("store/glioma/a.png", "store/b.png", "set/cyst/c.png")):
+        put(tmp_path / name, encode.png(draw(seed)))
+    (tmp_path / "set/gl").symlink_to(tmp_path / "store/glioma")
+    (tmp_path / "set/cyst/link.png").symlink_to(tmp_path / "store/b.png")
+    (tmp_path / "set/again").symlink_to(tmp_path / "set/cyst")
+    (tmp_path / "set/loop").symlink_to(tmp_path)
+    (tmp_path / "store/glioma/loop").symlink_to(tmp_path / "store/glioma")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "set")
+    manifest = importers.import_folder(tmp_path / "elsewhere", tmp_path / "m.csv")
+    assert [(record.path, record.label) for record in manifest] == [
+        ("set/cyst/c.png", "cyst"), ("set/cyst/link.png", "cyst"), ("set/gl/a.png", "gl"),
+    ]  # fmt: skip
+    assert all(manifest.file(record).is_file() for record in manifest)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["P1/yes", "P1/no", "P2/yes"], "set/P1: is named like a patient.*CLASS/P1/FILE.*folder:1"),
+        (["train/patient 1/yes", "train/patient 2/yes"], "set/train/patient 1: is named like a p"),
+        (["fold1/yes", "fold2/yes"], "set/fold1: is named like a fold.*data split --kfold"),
+        (["fold1/glioma", "fold2/notumor"], "set/fold1: is named like a fold"),
+    ],
+)  # fmt: skip
+def test_patients_and_folds_above_classes_are_named(
+    tmp_path: Path, draw: Draw, names: list[str], message: str
+) -> None:
+    for name in names:
+        put(tmp_path / "set" / name / "a.png", encode.png(draw(0)))
+    with pytest.raises(DatasetError, match=message):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+def test_classes_may_be_named_like_patients(tmp_path: Path, draw: Draw) -> None:
+    for name in ("case1/x/a.png", "case2/y/a.png"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert [record.label for record in manifest] == ["case1", "case2"]
+
+
+def test_a_folder_around_all_others_is_descended_through(tmp_path: Path, draw: Draw) -> None:
+    for name in ("archive/data/yes/P1/a.png", "archive/data/cyst/a.png", "archive/b.txt", "c.txt"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    (tmp_path / "set/archive/data/unsure").mkdir()
+    rule = r"data/\w+/(P\d)"
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from=rule)
+    assert [(record.label, record.split, record.patient) for record in manifest] == [
+        ("cyst", "", ""), ("yes", "", "P1"),
+    ]  # fmt: skip
+    found = class_folders.find(tmp_path / "set")
+    assert found.left_out == {class_folders.NOT_IN_CLASS: {"archive": 1, ".": 1}}
+    assert found.empty == ("archive/data/unsure",)
 
 
 def test_forty_classes_in_the_folders_of_a_split(tmp_path: Path, draw: Draw) -> None:

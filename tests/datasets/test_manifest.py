@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from tumorlens.datasets.manifest import (
     COLUMNS,
+    OWN_GROUP,
     Manifest,
     Record,
     join,
     pixel_hash,
+    plain_text,
     read_column,
     relative_path,
 )
@@ -26,6 +29,8 @@ from tumorlens.labels import CLASSES
 # What a path or a name may hold: anything but surrogates, and NUL and lone carriage returns,
 # which no file system path or text table keeps.
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=12)
+# A name as it is read: spaces around it, or 1.0 for 1, are a spreadsheet's.
+_NAME = _TEXT.map(plain_text)
 _RECORDS = st.lists(
     st.builds(
         Record,
@@ -37,13 +42,14 @@ _RECORDS = st.lists(
         width=st.integers(0, 9999),
         height=st.integers(0, 9999),
         mode=st.sampled_from(["L", "RGB", "I;16", ""]),
-        group=_TEXT,
-        source=_TEXT,
-        patient=_TEXT,
+        group=_NAME,
+        source=_NAME,
+        patient=_NAME,
         source_label=st.sampled_from(["", *CLASSES]),
     ),
     min_size=1,
     max_size=5,
+    unique_by=lambda record: os.path.normpath(record.path),
 )
 
 
@@ -56,12 +62,16 @@ def test_round_trip(tmp_path: Path, suffix: str, records: list[Record]) -> None:
     file = tmp_path / f"m.{suffix}"
     Manifest(tuple(records), tmp_path).save(file)
     loaded = Manifest.load(file)
-    # Of an image whose group is not stated, the patient is the group.
-    assert loaded.records == tuple(
-        dataclasses.replace(record, group=record.group or record.patient) for record in records
-    )
+    assert loaded.records == tuple(_with_known_group(record) for record in records)
     assert loaded.folder == tmp_path.resolve()
     assert [path.name for path in tmp_path.iterdir()] == [f"m.{suffix}"]
+
+
+def _with_known_group(record: Record) -> Record:
+    """Of an image whose group is not known, the patient is the group."""
+    if record.group and not record.group.startswith(OWN_GROUP):
+        return record
+    return dataclasses.replace(record, group=record.patient or record.group)
 
 
 def _csv(tmp_path: Path, **changes: str) -> Path:
@@ -79,12 +89,55 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
         ({"class": ""}, "row 2: no class"),
         ({"path": ""}, "row 2: no path"),
         ({"sha256": ""}, r"row 2: no sha256, and a.png cannot be read \(No such file"),
+        ({"sha256": "12"}, "row 2: sha256 '12' is not 64 hexadecimal digits"),
+        ({"sha256": "x" * 64}, "row 2: sha256 'x+' is not 64 hexadecimal digits"),
         ({"width": "wide"}, "row 2: width 'wide' is not a number"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         Manifest.load(_csv(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path,class,Path", "a.png,glioma,b.png"], "names the column path twice"),
+        (["path,class", "a.png,glioma", "", "b,c.png,glioma"], "row 4: has 3 cells for 2 columns"),
+        (["path,class", "a.png,Glioma", "b.png,glioma"], "the classes 'Glioma' and 'glioma' "),
+        (["path,class", "a.png,no tumour", "b.png,no_tumor"], "differ in spelling only"),
+        (["path,class", "a.png,glioma", "./a.png,notumor"],
+         "lists ./a.png twice, as glioma and as notumor"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_named(tmp_path: Path, lines: list[str], message: str) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    file = tmp_path / "m.csv"
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ManifestError, match=message) as caught:
+        Manifest.load(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash always separates folders there")
+def test_paths_from_windows_are_found(tmp_path: Path) -> None:
+    for name in ("set/a.png", "literal\\b.png", "literal/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    file = tmp_path / "m.csv"
+    file.write_text("path,class,mask\nset\\a.png,glioma,set\\a.png\nliteral\\b.png,glioma,\n")
+    first, second = Manifest.load(file)
+    assert first.path == first.mask == "set/a.png"
+    assert first.sha256 == hashlib.sha256(b"set/a.png").hexdigest()
+    assert second.path == "literal\\b.png"
+
+
+def test_empty_cells_beyond_the_columns_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    file = tmp_path / "m.csv"
+    file.write_text("path,class,,\na.png,glioma,,,,\na.png,glioma\n")
+    assert [record.label for record in Manifest.load(file)] == ["glioma", "glioma"]
 
 
 def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> None:
@@ -134,6 +187,10 @@ def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, ho
         ("m.csv", b"", "lists no image"),
         ("m.csv", b"path,class,sha256\n", "lists no image"),
         ("m.csv", b"path,class,sha256\nM\xfcller.png,glioma,1\n", "is not a CSV"),
+        ("m.csv", "path,class\na.png,b\n".encode("utf-16-le"), "UTF-16 without its mark"),
+        ("m.csv", b"path|class\na.png|b\n", r"commas, semicolons or tabs, not by '\|'"),
+        ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; name filename path"),
+        ("m.csv", b"path,Label\na.png,b\n", "no column 'class'.*; name label class"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
 )
@@ -204,6 +261,58 @@ def test_a_manifest_by_hand_needs_paths_and_classes_only(tmp_path: Path) -> None
     file.write_text("file,class\na.png,glioma\n")
     with pytest.raises(ManifestError, match="no column 'path', its columns are file, class"):
         Manifest.load(file)
+
+
+@pytest.mark.parametrize("column", ["group", "source", "patient", "family"])
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [("P1 ", "P1"), (" P1", "P1"), ("1.0", "1"), ("1", "1"), ("0.0", "0"), ("1.5", "1.5"),
+     ("NaN", ""), ("n/a", ""), ("NA", ""), ("#N/A", ""), ("NULL", ""), ("None", ""), (" ", "")],
+)  # fmt: skip
+def test_names_are_read_as_they_were_meant(
+    tmp_path: Path, column: str, cell: str, name: str
+) -> None:
+    file = _csv(tmp_path, **{column: cell})
+    assert getattr(Manifest.load(file).records[0], column) == name
+    assert read_column(file, column) == [name]
+
+
+@pytest.mark.parametrize("patient", [0, 0.0, 1.0, float("nan"), None])
+def test_patients_may_be_numbers_in_parquet(tmp_path: Path, patient: float | None) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table.from_pylist(
+        [{"path": "a.png", "class": "glioma", "sha256": "0" * 64, "patient": patient}]
+    )
+    parquet.write_table(table, tmp_path / "m.parquet")
+    (record,) = Manifest.load(tmp_path / "m.parquet")
+    known = patient is not None and patient == patient
+    assert record.patient == record.group == (f"{patient:.0f}" if known else "")
+
+
+@pytest.mark.parametrize(("cell", "label"), [("2.0", "2"), (" none ", "none")])
+def test_names_of_classes_are_read_as_they_were_meant(
+    tmp_path: Path, cell: str, label: str
+) -> None:
+    (record,) = Manifest.load(_csv(tmp_path, **{"class": cell}))
+    assert record.label == label
+
+
+@pytest.mark.parametrize("cell", ["nan", "N/A"])
+def test_a_blank_of_a_spreadsheet_is_no_class(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(ManifestError, match="row 2: no class"):
+        Manifest.load(_csv(tmp_path, **{"class": cell}))
+
+
+@pytest.mark.parametrize(
+    ("cell", "split"),
+    [("train", "training"), ("Training", "training"), ("val", "validation"),
+     ("valid", "validation"), ("VALIDATION", "validation"), (" Test ", "testing"),
+     ("testing", "testing"), ("nan", ""), ("", ""), ("holdout", "holdout")],
+)  # fmt: skip
+def test_the_usual_words_for_parts_of_a_split_are_known(
+    tmp_path: Path, cell: str, split: str
+) -> None:
+    assert Manifest.load(_csv(tmp_path, split=cell)).records[0].split == split
 
 
 def test_the_patient_stands_in_for_the_group_of_a_single_image(tmp_path: Path) -> None:

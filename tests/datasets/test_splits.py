@@ -110,7 +110,7 @@ def test_other_columns_are_refused_even_with_a_good_hash(tmp_path: Path, split: 
 
 def test_a_group_that_crosses_fails_loudly(split: Split) -> None:
     rows = [dataclasses.replace(r, part="test") if r.sha256 == "bb" else r for r in split.rows]
-    with pytest.raises(SplitError, match=r"leaks: 1 groups .* one in test and train"):
+    with pytest.raises(SplitError, match=r"leaks: 1 group .* one in test and train"):
         splits.build("bad", "", rows, disjoint=True)
     assert splits.build("known", "", rows, disjoint=False).info.counts["test"] == 2
 
@@ -126,7 +126,9 @@ def test_verification_trusts_the_manifest_over_the_file(split: Split, manifest: 
     regrouped = [
         dataclasses.replace(r, group="one") if r.sha256 == "dd" else r for r in manifest.records
     ]
-    with pytest.raises(SplitError, match=r"leaks: 1 groups or pictures .* example one"):
+    with pytest.raises(
+        SplitError, match=r"leaks: 1 of the manifest's groups or pictures is .* example one"
+    ):
         split.verify_manifest(Manifest(tuple(regrouped), Path()))
     twin = [
         dataclasses.replace(r, pixel_sha256="pixels aa") if r.sha256 == "dd" else r
@@ -138,12 +140,27 @@ def test_verification_trusts_the_manifest_over_the_file(split: Split, manifest: 
 
 def test_unknown_and_absent_images_are_named(split: Split, manifest: Manifest) -> None:
     stranger = record("new.png", "ee", "four")
-    with pytest.raises(SplitError, match=r"1 images .* not in it, the first is .*new.png"):
+    with pytest.raises(SplitError, match=r"1 image .* not in it, the first is .*new.png"):
         split.parts(Manifest((*manifest.records, stranger), Path()))
     fewer = Manifest(manifest.records[:3], Path())
-    with pytest.raises(SplitError, match="1 of its 4 images are not in the manifest"):
+    with pytest.raises(SplitError, match=r"1 of its 4 images is not in the manifest$"):
         split.parts(fewer)
     assert split.parts(fewer, allow_partial=True) == ["train", "train", "validation"]
+
+
+def test_another_class_and_a_repeated_row_are_told(split: Split, manifest: Manifest) -> None:
+    first, *others = manifest.records
+    relabelled = Manifest((dataclasses.replace(first, label="notumor"), *others), Path())
+    with pytest.raises(
+        SplitError,
+        match=r"with the same class, .*a\.png: notumor in the manifest, glioma in the spl",
+    ):
+        split.parts(relabelled)
+    with pytest.raises(SplitError, match=r"1 image .* is not in it as often as in the manifest"):
+        split.parts(Manifest((*manifest.records, first), Path()))
+    repeated = splits.build("mine", "", (*split.rows, split.rows[0]), disjoint=True)
+    with pytest.raises(SplitError, match=r"1 of its 5 images .*; the row of aa, glioma is repeat"):
+        repeated.parts(manifest)
 
 
 def test_copies_take_the_rows_in_published_order() -> None:
@@ -226,7 +243,7 @@ def test_a_split_by_hand_needs_no_json(tmp_path: Path) -> None:
     assert [(r.sha256, r.label, r.group, r.part) for r in split.rows] == rows
     assert split.info.disjoint
     file.write_text(text.replace("P2", "P1"))
-    with pytest.raises(SplitError, match="1 groups are in more than one part, for example P1"):
+    with pytest.raises(SplitError, match="1 group is in more than one part, for example P1"):
         splits.load(file)
     file.write_text(text.replace("test", "tset"))
     with pytest.raises(SplitError, match="'tset' is no part"):

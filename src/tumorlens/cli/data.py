@@ -10,13 +10,14 @@ from tumorlens.cli.data_croissant import command as croissant_command
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
+from tumorlens.datasets.counts import counted
 from tumorlens.errors import EXIT_CHECK_FAILED
 from tumorlens.labels import RESEARCH_NOTICE, class_set
 from tumorlens.text import percent
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
-    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.datasets.manifest import Manifest, Record
 
 _IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -88,6 +89,7 @@ def import_command(
             f"--source, --map and --group-from are for `folder`; {image_set} is known"
         )
     mapping = _mapping(mapped)
+    unreadable: Sequence[Record] = ()
     if image_set != "nickparvar" and (allow_partial or masks):
         raise click.UsageError("--allow-partial and --masks are for nickparvar")
     with bar("Reading") as progress:
@@ -96,10 +98,11 @@ def import_command(
                 folder, output, allow_partial=allow_partial, progress=progress
             )
         elif image_set == "folder":
-            manifest = importers.import_folder(
+            listed = importers.import_folder(
                 folder, output, source=source, mapping=mapping, group_from=group_from,
                 progress=progress,
             )  # fmt: skip
+            manifest, unreadable = importers.without_unreadable(listed)
         else:
             manifest = collections.IMPORTERS[image_set](folder, output, progress=progress)
     if masks is not None:
@@ -110,11 +113,16 @@ def import_command(
     if image_set == "folder":
         _print_classes(manifest)
         _print_left_out(folder, mapping)
+        if unreadable:
+            note(
+                f"left out {counted(len(unreadable), 'file')} that cannot be read: "
+                f"{importers.reasons(manifest, unreadable)}"
+            )
     if group_from:
         click.echo(described_groups([record.patient for record in manifest]))
     if broken:
-        note(f"{broken} files cannot be decoded; see `tumorlens data audit`")
-    click.echo(f"Wrote {len(manifest):,} images to {output}")
+        note(f"{counted(broken, 'file')} cannot be decoded; see `tumorlens data audit`")
+    click.echo(f"Wrote {counted(len(manifest), 'image')} to {output}")
 
 
 def _print_classes(manifest: "Manifest") -> None:
@@ -135,7 +143,7 @@ def _print_left_out(folder: Path, mapping: dict[str, str]) -> None:
     found = class_folders.find(folder, mapping)
     for reason, counts in found.left_out.items():
         number, where = sum(counts.values()), class_folders.described(counts)
-        note(f"left out {number:,} files that {reason}: {where}")
+        note(f"left out {counted(number, 'file')} ({reason}): {where}")
     if found.empty:
         note(f"no picture in {', '.join(found.empty)}")
 
@@ -261,4 +269,6 @@ def _print_audit(audit: "Audit", conflicts: int) -> None:
         table.add_row(f"control: {control.description}", percent(control.accuracy))
     console = Console()
     console.print(table)
-    console.print(f"Checked {audit.images:,} images in {audit.seconds:.0f} s.", highlight=False)
+    console.print(
+        f"Checked {counted(audit.images, 'image')} in {audit.seconds:.0f} s.", highlight=False
+    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli.progress import bar
+from tumorlens.cli.terminal import note
+from tumorlens.datasets.counts import counted, is_or_are
 from tumorlens.labels import sorted_labels
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ def split_command(
         output = output or Path(f"{protocol}.csv")
         split = protocols.make(manifest, protocol)
     else:
+        if not folders:
+            _note_published(manifest)
         output = output or manifest_path.with_name(f"{manifest_path.stem}-split.csv")
         units = _units(
             manifest, manifest_path, group, near_duplicates and not folders, stratify=stratify
@@ -105,6 +109,13 @@ def _ratio(text: str) -> list[float]:
         return [float(number) for number in text.split("/")]
     except ValueError:
         raise click.UsageError(f"--ratio {text}: give three numbers, as in 70/15/15") from None
+
+
+def _note_published(manifest: "Manifest") -> None:
+    """Say that the split which the manifest states is not kept."""
+    published = sorted({record.split for record in manifest if record.split})
+    if published:
+        note(f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it")
 
 
 def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratify: bool) -> "Units":
@@ -130,7 +141,7 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
         largest = Counter(units.groups).most_common(1)[0][1]
         click.echo(
             f"Near-duplicates join {before:,} groups to {after:,}; the largest holds {largest:,} "
-            f"of {len(manifest):,} images. `tumorlens data audit` shows them."
+            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them."
         )
     return units
 
@@ -144,11 +155,11 @@ def _stated(group: str) -> str:
 def described_groups(names: Sequence[str]) -> str:
     """How many patients or clusters are known, and of how many images none is; in a sentence."""
     known = [name for name in names if name]
-    words = f"{len(set(known)):,} groups of {len(known):,} images"
+    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}"
     if len(known) < len(names):
         words += (
-            f"; of {len(names) - len(known):,} images no group is known: each counts as a patient "
-            "of its own, so accuracies will be too high where it is not"
+            f"; of {counted(len(names) - len(known), 'image')} no group is known: each counts as a "
+            "patient of its own, so accuracies will be too high where it is not"
         )
     return words + "."
 
@@ -164,8 +175,9 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
         return
     crossing = len(crossing_groups(manifest, parts))
     click.secho(
-        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} groups or "
-        "pictures are in more than one part. For comparison with published numbers only.",
+        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} of the groups "
+        f"or pictures {is_or_are(crossing)} in more than one part. For comparison with published "
+        "numbers only.",
         fg="yellow",
     )
 

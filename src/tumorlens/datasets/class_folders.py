@@ -6,8 +6,10 @@ each folder is a class of its own. What is not taken is counted, with the reason
 """
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,12 +26,18 @@ _CLASS_FOLDERS: Final = {
     "glioma_tumor": "glioma", "meningioma_tumor": "meningioma", "pituitary_tumor": "pituitary",
     "no_tumor": "notumor", "no": "notumor", "normal": "notumor", "healthy": "notumor",
 }  # fmt: skip
-NO_PICTURE: Final = "are no pictures by their names"
-NOT_IN_CLASS: Final = "are in no class folder"
-OUTSIDE_SPLIT: Final = "are beside the folders of the split"
-NAMED_OTHERWISE: Final = "are in folders named after no class"
-UNWANTED: Final = "are in folders that --map leaves out"
+_USUAL_CLASSES: Final = frozenset({*_CLASS_FOLDERS, "yes", "tumor", "positive", "negative"})
+"""Names that show at which level the folders of classes are."""
+_PATIENT: Final = re.compile(r"(p|pat|pt|patient|sub|subj|subject|case)[-_ ]*[0-9]+", re.I)
+_FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
+NO_PICTURE: Final = "no picture by name"
+NOT_IN_CLASS: Final = "in no class folder"
+OUTSIDE_SPLIT: Final = "beside the folders of the split"
+NAMED_OTHERWISE: Final = "in folders named after no class"
+UNWANTED: Final = "in folders that --map leaves out"
 _FOLDERS_NAMED: Final = 10
+_ARCHIVE_EXTRAS: Final = "__MACOSX"
+"""macOS puts copies of the files' attributes there when it makes a zip archive."""
 
 
 class ClassFile(NamedTuple):
@@ -65,7 +73,7 @@ class _Place(NamedTuple):
 def find(
     folder: Path, mapping: Mapping[str, str] | None = None, *, known_only: bool = False
 ) -> Found:
-    """Find the pictures of classes below ``folder``.
+    """Find the pictures of classes below ``folder``, or below the only folder in it.
 
     ``mapping`` says which label folders stand for; an empty label leaves one out. With
     ``known_only`` a folder that is named after none of the four classes is left out. Raises
@@ -75,10 +83,11 @@ def find(
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
     stated = {plain_name(name): label for name, label in (mapping or {}).items()}
-    everything = sorted(folder.rglob("*"))
+    everything = sorted(_everything(folder))
     _check_mapping(folder, mapping or {}, everything)
-    sorter = _Sorter(folder, stated, everything, known_only=known_only)
-    return Found(sorter.files(), sorter.left_out, tuple(_empty(folder, everything)))
+    base = _unwrapped(folder, everything, _USUAL_CLASSES | set(stated))
+    sorter = _Sorter(folder, base, stated, everything, known_only=known_only)
+    return Found(sorter.files(), sorter.left_out, tuple(_empty(folder, base, everything)))
 
 
 def described(counts: Mapping[str, int]) -> str:
@@ -95,20 +104,24 @@ class _Sorter:
     def __init__(
         self,
         folder: Path,
+        base: Path,
         stated: Mapping[str, str],
         everything: Sequence[Path],
         *,
         known_only: bool,
     ) -> None:
-        self.folder, self.stated, self.known_only = folder, stated, known_only
+        """``base``: where the folders of classes, or of a split, are."""
+        self.folder, self.base = folder, base
+        self.stated, self.known_only = stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
-        self.pictures = [one for one in everything if not _hidden(one.parts[-1:]) and one.is_file()]
-        self.is_split = any(_split(one) for file in self.pictures for one in self.above(file)[:1])
+        self.pictures = [one for one in everything if one.is_file()]
+        self.is_split = any(split_of(one) for file in self.pictures for one in self.above(file)[:1])
 
     def files(self) -> tuple[ClassFile, ...]:
         """Those of a class; the others are in ``left_out`` then."""
         places = [place for file in self.pictures for place in self.places(file)]
+        self.check_same_below(places)
         all_known = all(place.folder in self.known for place in places)
         labels = self.known if all_known else self.stated
         return tuple(
@@ -119,7 +132,7 @@ class _Sorter:
     def places(self, file: Path) -> Iterator[_Place]:
         """Where a file belongs; nothing for one that belongs nowhere."""
         above = self.above(file)
-        split = _split(above[0]) if above else ""
+        split = split_of(above[0]) if above else ""
         below = [plain_name(name) for name in (above[1:] if split else above)]
         reason = self.reason(file, split, below)
         if reason:
@@ -146,15 +159,93 @@ class _Sorter:
         outside = self.is_split and not split and not self.known_only
         if outside or (named and named[0] > 0):
             last = max(1, named[0] if named else 1)
-            level = self.folder.joinpath(*above[: last + len(above) - len(below)])
-            raise DatasetError(
-                f"{level}: is named after no split, though it holds folders of classes; "
-                "name it train, val or test, or import it by itself, with --source"
-            )
+            level = self.base.joinpath(*above[: last + len(above) - len(below)])
+            raise DatasetError(f"{level}: {_wrong_level(above[len(above) - len(below)])}")
+
+    def check_same_below(self, places: Sequence[_Place]) -> None:
+        """Raise ``DatasetError`` where all that is taken for classes is patients or folds.
+
+        Their names say so, and each holds folders of the same names.
+        """
+        below: dict[Path, set[str]] = defaultdict(set)
+        for place in places:
+            above = self.above(place.file)
+            at = 1 + bool(place.split)
+            level = self.base.joinpath(*above[:at])
+            if len(above) == at or place.folder in self.stated or not _is_no_class(level.name):
+                return
+            below[level].add(above[at])
+        if len(below) > 1 and set.intersection(*below.values()):
+            level = next(iter(below))
+            raise DatasetError(f"{level}: {_wrong_level(level.name)}")
 
     def above(self, file: Path) -> tuple[str, ...]:
-        """Names of the folders from below the first to the file's own."""
-        return file.relative_to(self.folder).parts[:-1]
+        """Names of the folders from below the base to the file's own."""
+        return file.relative_to(self.base).parts[:-1] if self.base in file.parents else ()
+
+
+def _wrong_level(name: str) -> str:
+    """What is wrong with a folder that holds folders of classes, and what to do."""
+    if _FOLD.fullmatch(name):
+        return (
+            "is named like a fold, though it holds folders of classes; put the images of all folds "
+            "into one folder for each class, and write folds with `tumorlens data split --kfold`"
+        )
+    if _PATIENT.fullmatch(name):
+        return (
+            "is named like a patient, though it holds folders of classes; put patients below "
+            f"classes, as in CLASS/{name}/FILE, and import with --group-from folder:1"
+        )
+    return (
+        "is named after no split, though it holds folders of classes; "
+        "name it train, val or test, or import it by itself, with --source"
+    )
+
+
+def _is_no_class(name: str) -> bool:
+    return bool(_FOLD.fullmatch(name) or _PATIENT.fullmatch(name))
+
+
+def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> Path:
+    """The folder that holds those of classes or of a split, below single folders.
+
+    ``folder`` itself where no such names show it.
+    """
+    place = folder
+    while True:
+        held = [one for one in everything if one.parent == place]
+        inner = [one for one in held if one.is_dir()]
+        if any(plain_name(one.name) in classes or split_of(one.name) for one in inner):
+            return place
+        pictures = place != folder and any(_is_picture(one.name) for one in held if one.is_file())
+        if len(inner) != 1 or pictures:
+            return folder
+        place = inner[0]
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    """Files and folders below ``folder``, without hidden ones and what lies below those.
+
+    Links to folders are followed under their own path, but each folder is entered once: those
+    that lie below ``folder`` themselves come first, and a link to a folder above ends nowhere.
+    """
+    root = folder.resolve()
+    entered: set[Path] = set()
+    waiting = deque([folder])
+    while waiting:
+        start = waiting.popleft()
+        if start != folder:
+            if start.resolve() in entered or root.is_relative_to(start.resolve()):
+                continue
+            yield start
+        for place, folders, names in os.walk(start):
+            here = Path(place)
+            entered.add(here.resolve())
+            below = [here / name for name in sorted(folders) if not _hidden(name)]
+            waiting += [one for one in below if one.is_symlink()]
+            below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
+            folders[:] = [one.name for one in below]
+            yield from (*below, *(here / name for name in names if not _hidden(name)))
 
 
 def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:
@@ -167,22 +258,25 @@ def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterabl
         )
 
 
-def _empty(folder: Path, everything: Sequence[Path]) -> Iterator[str]:
+def _empty(folder: Path, base: Path, everything: Sequence[Path]) -> Iterator[str]:
     """Folders at the level of classes that hold no file."""
     filled = {above for one in everything if one.is_file() for above in one.parents}
     for one in everything:
-        parts = one.relative_to(folder).parts
-        level = 1 + bool(_split(parts[0]))
-        if len(parts) == level and one.is_dir() and one not in filled and not _hidden(parts):
-            yield "/".join(parts)
+        if base not in one.parents:
+            continue
+        parts = one.relative_to(base).parts
+        level = 1 + bool(split_of(parts[0]))
+        if len(parts) == level and one.is_dir() and one not in filled:
+            yield one.relative_to(folder).as_posix()
 
 
-def _hidden(parts: Iterable[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == _ARCHIVE_EXTRAS
 
 
-def _split(name: str) -> str:
-    return SPLIT_FOLDERS.get(name.lower(), "")
+def split_of(name: str) -> str:
+    """What ``name`` calls a part of a split: ``training`` for ``Train``; empty for another word."""
+    return SPLIT_FOLDERS.get(name.strip().lower(), "")
 
 
 def _is_picture(name: str) -> bool:

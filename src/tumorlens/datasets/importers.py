@@ -28,6 +28,7 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import LABELS
 from tumorlens.progress import Progress
+from tumorlens.text import first_line
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
     ("training", "glioma"): 1321,
@@ -87,6 +88,34 @@ def import_folder(
     return _described(folder, found, Path(manifest_path), source, group_from, progress)
 
 
+def without_unreadable(manifest: Manifest) -> tuple[Manifest, tuple[Record, ...]]:
+    """``manifest`` without the files that do not decode, and those files.
+
+    Raises ``DatasetError`` where no file is left.
+    """
+    readable = tuple(record for record in manifest if record.pixel_sha256)
+    unreadable = tuple(record for record in manifest if not record.pixel_sha256)
+    if not readable:
+        raise DatasetError(f"no file can be read as an image: {reasons(manifest, unreadable)}")
+    return Manifest(readable, manifest.folder), unreadable
+
+
+def reasons(manifest: Manifest, unreadable: Sequence[Record]) -> str:
+    """Why files do not decode; the first few are named."""
+    words = [_reason(manifest.file(record), record.path) for record in unreadable[:_NAMED]]
+    if len(unreadable) > _NAMED:
+        words.append(f"and {len(unreadable) - _NAMED} more")
+    return "; ".join(words)
+
+
+def _reason(file: Path, name: str) -> str:
+    try:
+        single(reader.read_bytes(reader.load_file(file), name))
+    except InputError as error:
+        return first_line(error)
+    return f"{name}: can be read only now"
+
+
 def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:
     """Raise ``DatasetError`` where the files are of no set of classes."""
     labels = {one.label for one in found}
@@ -109,19 +138,20 @@ def _described(
     group_from: str | None,
     progress: Progress | None,
 ) -> Manifest:
-    base = manifest_path.resolve().parent
+    base, root = manifest_path.resolve().parent, folder.resolve()
+    found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
     patient = patient_from_path(group_from) if group_from else None
     total = len(found)
     records: list[Record] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        name = source or folder.resolve().name
+        name = source or root.name
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         for record in work:
             records.append(record)
             if progress is not None:
                 progress(len(records), total)
     if group_from and patient is not None:
-        paths = [file.relative_to(folder).as_posix() for file, _, _ in found]
+        paths = [file.relative_to(root).as_posix() for file, _, _ in found]
         names = require_some(group_from, [patient(path) for path in paths])
         records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
     return Manifest(tuple(records), base)

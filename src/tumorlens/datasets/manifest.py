@@ -6,15 +6,19 @@ import dataclasses
 import hashlib
 import io
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 
+from tumorlens.datasets.class_folders import split_of
 from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, replacing, spreadsheet_safe
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.labels import plain_name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,11 +71,28 @@ _REQUIRED: Final = ("path", "class")
 OWN_GROUP: Final = "image_"
 """Begins the group of an image of which no patient is known; its hash follows."""
 _SEPARATORS: Final = (",", ";", "\t")
+_OTHER_SEPARATORS: Final = ("|", ":")
+"""Not read, but named in the error."""
+_SYNONYMS: Final = {
+    "path": ("filename", "file", "file_name", "filepath", "file_path", "image", "image_path"),
+    "class": ("label", "labels", "diagnosis", "category", "target"),
+}
+"""What others call the required columns; in the error only."""
+_START: Final = 64
+"""Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
 _HINT: Final = "sep="
 """Begins a line before the columns' names that spreadsheets write and read."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 INTEGERS: Final = ("width", "height")
+_NAMES: Final = ("group", "source", "patient", "family")
+"""Columns whose equal names say that images belong together."""
+_NOTHING: Final = frozenset(("nan", "na", "n/a", "#n/a", "null", "<na>"))
+"""What spreadsheets and data frames write, in small letters, where nothing is known."""
+_NONE: Final = "none"
+"""The same, but also a usual name of the class of images without a finding."""
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_WHOLE_NUMBER: Final = re.compile(r"(-?[0-9]+)\.0+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,6 +132,7 @@ class Manifest:
         for column in _REQUIRED:
             _require_column(path, rows, column)
         records = tuple(_record(row, number, path) for number, row in enumerate(rows, start=2))
+        _check_classes(path, records)
         return cls(records, path.resolve().parent)
 
     def save(self, path: str | Path) -> None:
@@ -129,7 +151,21 @@ def read_column(path: str | Path, name: str) -> list[str]:
     """
     rows = _rows(Path(path))
     _require_column(Path(path), rows, name.strip().lower())
-    return [str(row.get(name.strip().lower()) or "").strip() for row in rows]
+    return [plain_text(row.get(name.strip().lower())) for row in rows]
+
+
+def plain_text(cell: Any) -> str:
+    """The name in a cell: ``P1 `` is ``P1``, and 1.0 is ``1``; empty where nothing is known."""
+    text = _name_of_class(cell)
+    return "" if text.lower() == _NONE else text
+
+
+def _name_of_class(cell: Any) -> str:
+    text = "" if cell is None else str(cell).strip()
+    if text.lower() in _NOTHING:
+        return ""
+    number = _WHOLE_NUMBER.fullmatch(text)
+    return number[1] if number else text
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:
@@ -150,11 +186,13 @@ def pixel_hash(image: MedicalImage) -> str:
 
 
 def relative_path(file: Path, folder: Path) -> str:
-    """``file`` as seen from ``folder``, with forward slashes."""
+    """``file`` as seen from ``folder``, with forward slashes; links in ``file`` are kept."""
+    # What ".." leads to depends on the links before it.
+    file = file.resolve() if ".." in file.parts else Path.cwd() / file
     try:
-        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(file, folder.resolve())).as_posix()
     except ValueError:  # another drive on Windows
-        return file.resolve().as_posix()
+        return file.as_posix()
 
 
 def _moved(record: Record, home: Manifest, folder: Path) -> Record:
@@ -186,11 +224,21 @@ def _require_column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> No
         columns = list(rows[0])
         raise ManifestError(
             f"{path}: has no column {name!r}, its columns are {', '.join(columns)}"
-            f"{did_you_mean(name, columns)}"
+            f"{_hint(name, columns)}"
         )
 
 
+def _hint(name: str, columns: Sequence[str]) -> str:
+    """What may be wrong where the column ``name`` is missing; empty where nothing is likely."""
+    separator = next((one for one in _OTHER_SEPARATORS if one in columns[0]), None)
+    if len(columns) == 1 and separator:
+        return f"; columns are separated by commas, semicolons or tabs, not by {separator!r}"
+    meant = next((column for column in columns if column in _SYNONYMS.get(name, ())), None)
+    return f"; name {meant} {name}" if meant else did_you_mean(name, columns)
+
+
 def _record(row: dict[str, Any], number: int, path: Path) -> Record:
+    row = {**row, "class": _name_of_class(row.get("class"))}
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
@@ -204,11 +252,56 @@ def _record(row: dict[str, Any], number: int, path: Path) -> Record:
         except ValueError as error:
             fault = f"{path}, row {number}: {column} {value!r} is not a number"
             raise ManifestError(fault) from error
+    for column in ("path", "mask"):
+        values[column] = _with_slashes(path, values[column])
+    values |= {name: plain_text(row.get(name)) for name in _NAMES}
+    values["split"] = split_of(values["split"]) or plain_text(values["split"])
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
+    if not _SHA256.fullmatch(values["sha256"]):
+        raise ManifestError(
+            f"{path}, row {number}: sha256 {values['sha256']!r} is not 64 hexadecimal digits; "
+            "an empty cell stands for that of the file"
+        )
     unknown = not values["group"] or values["group"].startswith(OWN_GROUP)
     if unknown and values["patient"]:
         values["group"] = values["patient"]
     return Record(**values)
+
+
+def _check_classes(path: Path, records: Sequence[Record]) -> None:
+    """Raise ``ManifestError`` where a class has two spellings, or a file two classes."""
+    spelling: dict[str, str] = {}
+    class_of: dict[str, str] = {}
+    for record in records:
+        known = spelling.setdefault(plain_name(record.label), record.label)
+        if known != record.label:
+            raise ManifestError(
+                f"{path}: the classes {known!r} and {record.label!r} differ in spelling only; "
+                "use one of them"
+            )
+        other = class_of.setdefault(os.path.normpath(record.path), record.label)
+        if other != record.label:
+            raise ManifestError(
+                f"{path}: lists {record.path} twice, as {other} and as {record.label}"
+            )
+
+
+def _with_slashes(manifest: Path, name: str) -> str:
+    """``name`` with the slashes of this system, where it was written on Windows.
+
+    A name may hold a backslash elsewhere, so the file decides.
+    """
+    slashed = name.replace("\\", "/")
+    if slashed == name or _exists(manifest.parent / name):
+        return name
+    return slashed if _exists(manifest.parent / slashed) else name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _hash_of_file(manifest: Path, name: str, number: int) -> str:
@@ -246,19 +339,42 @@ def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
             f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
         ) from error
     columns = rows[0] if rows else []
+    names = [name.strip().lower() for name in columns]
+    _check_header(path, names)
     # A path may begin or end with a space; where the columns' names do, spaces are but typed.
     spaced = any(name != name.strip() for name in columns)
-    names = [name.strip().lower() for name in columns]
     return [
-        _plain(
-            {
-                name: cell.strip() if spaced or name in _WORDS else cell
-                for name, cell in zip(names, row, strict=False)
-            }
-        )
-        for row in rows[1:]
+        _cells(path, number, names, row, spaced)
+        for number, row in enumerate(rows[1:], start=2)
         if any(row)
     ]
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    """Raise ``ManifestError`` where a column is named twice: only one of them could be read."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise ManifestError(f"{path}: names the column {twice[0]} twice")
+
+
+def _cells(
+    path: Path, number: int, names: Sequence[str], row: Sequence[str], spaced: bool
+) -> dict[str, Any]:
+    """One row by column. Raises ``ManifestError`` where it has more cells than there are columns.
+
+    Cells are then in the wrong columns, as after a comma in a path that is not quoted.
+    """
+    if any(row[len(names) :]):
+        raise ManifestError(
+            f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
+            "put a cell that holds the separator in double quotes"
+        )
+    return _plain(
+        {
+            name: cell.strip() if spaced or name in _WORDS else cell
+            for name, cell in zip(names, row, strict=False)
+        }
+    )
 
 
 def read_table(data: bytes) -> list[list[str]]:
@@ -271,6 +387,8 @@ def _decoded(data: bytes) -> str:
     """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
+    if b"\0" in data[:_START]:
+        raise csv.Error("it seems to be in UTF-16 without its mark")
     return data.decode("utf-8-sig")
 
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
+from tumorlens.datasets.counts import counted, is_or_are
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow, build
 from tumorlens.errors import SplitError
@@ -168,7 +169,10 @@ def _assign(
     for group, label in zip(groups, labels, strict=True):
         members[group][label] += 1
     if len(members) < len(shares):
-        raise SplitError(f"{len(members)} groups are too few for {len(shares)} parts")
+        raise SplitError(
+            f"{counted(len(members), 'group')} "
+            f"{is_or_are(len(members))} too few for {len(shares)} parts"
+        )
     totals = Counter(labels)
     room = {(part, label): shares[part] * totals[label] for part in shares for label in totals}
 

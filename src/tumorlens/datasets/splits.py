@@ -19,7 +19,8 @@ from typing import Final
 
 import msgspec
 
-from tumorlens.datasets.manifest import Manifest, read_table
+from tumorlens.datasets.counts import counted, is_or_are
+from tumorlens.datasets.manifest import Manifest, Record, read_table
 from tumorlens.errors import LeakError, SplitError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
@@ -84,16 +85,38 @@ class Split:
         unknown = [i for i, row in enumerate(rows) if row is None]
         if unknown:
             raise SplitError(
-                f"split {self.info.name}: {len(unknown)} images of the manifest are not in it, "
-                f"the first is {manifest.records[unknown[0]].path}"
+                f"split {self.info.name}: {self._unknown([manifest.records[i] for i in unknown])}"
             )
         absent = len(self.rows) - len(rows)
         if absent and not allow_partial:
             raise SplitError(
-                f"split {self.info.name}: {absent} of its {len(self.rows)} images are not in the "
-                "manifest"
+                f"split {self.info.name}: {absent} of its {counted(len(self.rows), 'image')} "
+                f"{is_or_are(absent)} not in the manifest{self._repeated(manifest)}"
             )
         return [row.part for row in rows if row is not None]
+
+    def _unknown(self, records: Sequence[Record]) -> str:
+        """Why the split has no row for ``records``, in words."""
+        first, number = records[0], len(records)
+        what = f"{counted(number, 'image')} of the manifest {is_or_are(number)} not in it"
+        labels = [row.label for row in self.rows if row.sha256 == first.sha256]
+        if labels and first.label not in labels:
+            return (
+                f"{what} with the same class, the first is {first.path}: {first.label} in the "
+                f"manifest, {labels[0]} in the split"
+            )
+        if labels:
+            what += " as often as in the manifest"
+        return f"{what}, the first is {first.path}"
+
+    def _repeated(self, manifest: Manifest) -> str:
+        """Name a row that is there more often than its image; empty where there is none."""
+        listed = Counter((record.sha256, record.label) for record in manifest)
+        rows = Counter((row.sha256, row.label) for row in self.rows)
+        for (sha256, label), count in rows.items():
+            if count > listed[sha256, label] > 0:
+                return f"; the row of {sha256[:16]}, {label} is repeated"
+        return ""
 
     def grouped(self, manifest: Manifest) -> Manifest:
         """``manifest`` with the groups that the split keeps together, where it knows the image.
@@ -143,7 +166,8 @@ class Split:
         if crossing:
             first = crossing[0]
             raise LeakError(
-                f"split {self.info.name} leaks: {len(crossing)} groups are in more than one "
+                f"split {self.info.name} leaks: {counted(len(crossing), 'group')} "
+                f"{is_or_are(len(crossing))} in more than one "
                 f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
             )
 
@@ -158,8 +182,9 @@ class Split:
             crossing = crossing_groups(manifest, parts)
             if crossing:
                 raise LeakError(
-                    f"split {self.info.name} leaks: {len(crossing)} groups or pictures of the "
-                    f"manifest are in more than one part, for example {crossing[0]}"
+                    f"split {self.info.name} leaks: {len(crossing)} of the manifest's groups or "
+                    f"pictures {is_or_are(len(crossing))} in more than one part, for example "
+                    f"{crossing[0]}"
                 )
         return parts
 
