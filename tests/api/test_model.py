@@ -18,7 +18,7 @@ from tests.answers import OWN_WORDS
 
 import tumorlens
 from tumorlens import bundle
-from tumorlens.bundle import ConformalThresholds
+from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
@@ -199,6 +199,18 @@ def test_what_is_nothing_of_all_that_is_a_type_error(
         model.predict(nifti)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="mode HSV cannot be read"):
         model.predict(Image.fromarray(head).convert("RGB").convert("HSV"))
+
+
+def test_answers_of_a_bundle_without_thresholds_say_so(
+    model: tumorlens.Model, head: NDArray[np.uint8], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    answer = one(model.predict(head))
+    assert "not calibrated" in answer.notes[-1]
+    assert "not calibrated" in answer._repr_html_()
+    made = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(made.info, decision=DecisionRule(kind_threshold=0.1))
+    bundle.save(tmp_path / "held", info, made.model)
+    assert one(tumorlens.load(tmp_path / "held").predict(head)).notes == ()
 
 
 def test_volumes(model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from tumorlens import bundle
+from tumorlens.bundle import DecisionRule
 from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError, MissingInputError
 from tumorlens.imaging import encode
@@ -314,8 +315,19 @@ def test_a_bundle_for_another_use_says_so(tiny_bundle: Path, folder: Path, tmp_p
     picture = str(folder / "a.png")
     found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "toy")])
     assert found.stderr.splitlines()[0] == "tumorlens: bundle tiny: Synthetic pictures only."
-    found = CliRunner().invoke(command, [picture, "--bundle", str(tiny_bundle)])
+    info = msgspec.structs.replace(made.info, decision=DecisionRule(tumor_threshold=0.1))
+    bundle.save(tmp_path / "usual", info, made.model)
+    found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "usual")])
     assert found.stderr == ""
+
+
+def test_a_bundle_without_thresholds_says_so_once(tiny_bundle: Path, folder: Path) -> None:
+    pictures = [str(folder / "a.png")] * 2
+    found = CliRunner().invoke(command, [*pictures, "--bundle", str(tiny_bundle)])
+    assert found.stderr == (
+        "tumorlens: bundle tiny is not calibrated, so it answers at any probability; see "
+        "`tumorlens calibrate`\n"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names that are any bytes")

@@ -308,10 +308,12 @@ def _keep(partial: Path) -> None:
 
 
 def _note_use(classifier: "Classifier") -> None:
-    """A bundle for something else than usual (synthetic pictures, say) speaks up first."""
+    """A bundle that is not calibrated, or for synthetic pictures, say, speaks up first."""
     use = classifier.bundle.info.intended_use
     if use != RESEARCH_NOTICE:
         note(f"bundle {classifier.bundle.info.name}: {use}")
+    for caveat in classifier.bundle.info.caveats:
+        note(caveat)
     model = classifier.model
     detail(f"bundle {model.name} {model.version}, SHA-256 {model.sha256}")
 
