@@ -287,6 +287,29 @@ def test_the_report_and_the_answers_are_two_files(
     assert not target.exists()
 
 
+def test_a_suffix_without_a_format_is_wrong_usage(
+    run: Runner, folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "answers.tsv"
+    found = run(folder / "a.png", "--output", target)
+    assert found.exit_code == 2
+    assert ".tsv says no format: known are .csv, .json, .jsonl" in found.stderr
+    assert not target.exists()
+    assert run(folder / "a.png", "--output", target, "--format", "csv").exit_code == 0
+    assert target.read_text("utf-8").startswith("path,")
+
+
+@pytest.mark.parametrize("option", ["--html", "--heatmap", "--dicom", "--segmentation"])
+def test_only_answers_go_to_standard_output(
+    run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(folder / "a.png", option, "-")
+    assert found.exit_code == 2
+    assert "not written to standard output" in found.stderr
+    assert not Path("-").exists()
+
+
 def test_output_into_nowhere_is_wrong_usage(run: Runner, folder: Path, tmp_path: Path) -> None:
     found = run(folder, "--output", tmp_path / "nowhere" / "answers")
     assert found.exit_code == 2

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.data
 @click.option("--split", help="Its split. After training: the validation part is used. To a site: "
               "train and validation; without a split, every image.")  # fmt: skip
-@click.option("--output", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+@click.option("--output", metavar="DIR", type=options.FOLDER,
               help="To a site: folder of the new bundle, whose name it gets; by default "
               "BUNDLE-MANIFEST.")  # fmt: skip
 @options.extra_images("Further validation images.")
