@@ -46,6 +46,9 @@ _NAMES_OF_1: Final = {
     "at_least": "thresholds",
     "left_out": "held_out_sources",
 }
+_NOT_CALIBRATED: Final = (
+    "is not calibrated, so it answers at any probability; see `tumorlens calibrate`"
+)
 _MAX_INFO_BYTES: Final = 4 * 1024 * 1024
 _MAX_PART_BYTES: Final = 1024 * 1024 * 1024
 
@@ -201,6 +204,17 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     intended_use: str = RESEARCH_NOTICE
     files: dict[str, str] = {}
     """SHA-256 of every other file of the bundle."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must be known beside each of its answers."""
+        return () if self._holds_back else (f"bundle {self.name} {_NOT_CALIBRATED}",)
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether any threshold was chosen: without one, every probability is an answer."""
+        rules = (self.decision, *self.volume_decisions.values())
+        return any(rule != DecisionRule() for rule in rules)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +19,7 @@ NonNegative = Annotated[float, Meta(ge=0.0)]
 Device = Literal["auto", "cpu", "cuda"]
 """Where a network runs; ``auto``: on a GPU where there is one that can be used."""
 DEVICES: Final[tuple[Device, ...]] = get_args(Device)
-_UNKNOWN_KEY: Final = re.compile("unknown field `(.+?)`")
+_UNKNOWN_KEY: Final = re.compile(r"unknown field `(.+?)`(?: - at `\$\.(.+?)`)?")
 
 
 class PreprocessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -190,37 +190,60 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
-        """Read a recipe; raise ``RecipeError`` that names the file and the key at fault.
+        """Read a recipe; raise ``RecipeError`` naming the file or override and the key at fault.
 
         ``overrides`` are `KEY=VALUE` with dots between the parts of a key and the value as in TOML;
         what is no TOML value is taken as a string.
         """
         try:
             settings = tomllib.loads(Path(path).read_text("utf-8"))
-            for override in overrides:
-                _override(settings, override)
-            return msgspec.convert(settings, cls)
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: {error}") from error
-        except msgspec.ValidationError as error:
-            raise RecipeError(f"{path}: {error}{_nearest_key(str(error), cls)}") from error
+        made = _converted(settings, cls, str(path))
+        for override in overrides:
+            _override(settings, override)
+            changed = _converted(settings, cls, f"--set {override}")
+            # What one override breaks another may mend; if none does, the first is to be named.
+            both_wrong = isinstance(made, RecipeError) and isinstance(changed, RecipeError)
+            made = made if both_wrong else changed
+        if isinstance(made, RecipeError):
+            raise made
+        return made
+
+
+_Table = TypeVar("_Table", bound=msgspec.Struct)
+
+
+def _converted(settings: dict[str, Any], recipe: type[_Table], origin: str) -> _Table | RecipeError:
+    """``settings`` as a recipe, or the error that names ``origin`` and the key at fault."""
+    try:
+        return msgspec.convert(settings, recipe)
+    except msgspec.ValidationError as error:
+        return RecipeError(f"{origin}: {error}{_nearest_key(str(error), recipe)}")
 
 
 def _nearest_key(message: str, recipe: type[msgspec.Struct]) -> str:
     """A suggestion where msgspec's ``message`` is about a key that no table of a recipe has."""
     found = _UNKNOWN_KEY.search(message)
-    return did_you_mean(found.group(1), _keys(recipe)) if found else ""
+    if found is None:
+        return ""
+    name, table = found.groups()
+    keys = list(_keys(recipe))
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
+    if elsewhere:
+        return f"; did you mean {' or '.join(elsewhere)}?"
+    return did_you_mean(f"{table}.{name}" if table else name, keys)
 
 
-def _keys(table: type[msgspec.Struct]) -> Iterator[str]:
-    """Names of all keys of a table of a recipe and of the tables in it."""
+def _keys(table: type[msgspec.Struct], above: str = "") -> Iterator[str]:
+    """All keys of a table of a recipe and of the tables in it, as an override writes them."""
     for field in msgspec.structs.fields(table):
-        yield field.name
+        yield f"{above}{field.name}"
         for kind in (field.type, *get_args(field.type)):
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-                yield from _keys(kind)
+                yield from _keys(kind, f"{above}{field.name}.")
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
@@ -228,11 +251,11 @@ def _override(settings: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     *tables, name = key.strip().split(".")
     if not separator or not all((*tables, name)):
-        raise RecipeError(f"{override!r}: overrides are KEY=VALUE, such as epochs=20")
+        raise RecipeError(f"--set {override}: give KEY=VALUE, such as epochs=20")
     for table in tables:
         settings = settings.setdefault(table, {})
         if not isinstance(settings, dict):
-            raise RecipeError(f"{override!r}: {table} is no table of the recipe")
+            raise RecipeError(f"--set {override}: {table} is no table of the recipe")
     try:
         settings[name] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

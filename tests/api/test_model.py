@@ -11,12 +11,14 @@ import msgspec
 import nibabel
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from PIL import Image
 from tests.answers import OWN_WORDS
 
 import tumorlens
 from tumorlens import bundle
-from tumorlens.bundle import ConformalThresholds
+from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
@@ -128,6 +130,87 @@ def test_what_cannot_be_used_alone_is_an_error(model: tumorlens.Model) -> None:
         model.predict(np.zeros((40, 40)))
     with pytest.raises(InputError, match="needed is"):
         model.predict(np.ones((5, 50, 50, 50, 50)), volume=True)
+
+
+def test_what_numpy_can_read_is_an_array(model: tumorlens.Model, head: NDArray[np.uint8]) -> None:
+    expected = one(model.predict(head)).probabilities
+    tensor = torch.from_numpy(head)
+    assert one(model.predict(tensor)).probabilities == expected
+    found = several(model.predict(torch.stack([tensor] * 2)))
+    assert [each.probabilities for each in found] == [expected] * 2
+    assert [each.error for each in several(model.predict([tensor, head]))] == [None, None]
+    volume = one(model.predict(torch.stack([tensor] * 5), volume=True))
+    assert isinstance(volume.result, VolumePrediction)
+    with pytest.raises(TypeError, match=r"torch\.Tensor cannot be read as an array: .*grad"):
+        model.predict(tensor.float().requires_grad_())
+
+
+def test_several_paths_may_come_in_any_collection(model: tumorlens.Model, picture: Path) -> None:
+    paths = np.array([str(picture), "gone.png"], dtype=object)
+    for source in (paths, iter(paths), tuple(paths)):
+        assert [each.error is None for each in several(model.predict(source))] == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "I;16", "I", "F", "CMYK"])
+def test_a_pillow_image_is_read_as_its_file(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path, mode: str
+) -> None:
+    image = Image.fromarray(head)
+    image = image.convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
+    path = tmp_path / "scan.tif"
+    image.save(path)
+    found = one(model.predict(image))
+    assert found.probabilities == one(model.predict(path)).probabilities
+    assert found.path == "<array>"
+    (again,) = several(model.predict([image]))
+    assert again.probabilities == found.probabilities
+
+
+def test_transparent_pixels_of_a_pillow_image_are_black(
+    model: tumorlens.Model, head: NDArray[np.uint8]
+) -> None:
+    opaque = Image.fromarray(head)
+    white = Image.new("L", opaque.size, 255)
+    layered = Image.merge("LA", (white, opaque))
+    expected = one(model.predict(opaque)).probabilities
+    assert one(model.predict(layered)).probabilities == expected
+
+
+def test_a_small_pillow_image_among_several_is_an_answer_with_an_error(
+    model: tumorlens.Model, head: NDArray[np.uint8]
+) -> None:
+    found = several(model.predict([Image.new("L", (3, 3)), head]))
+    assert [each.error is None for each in found] == [False, True]
+
+
+def test_what_is_nothing_of_all_that_is_a_type_error(
+    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+) -> None:
+    data = picture.read_bytes()
+    with picture.open("rb") as file:
+        for source in (None, 3, data, bytearray(data), memoryview(data), file, {"a": head}):
+            for given in (source, [source]):
+                with pytest.raises(TypeError, match=r"cannot be classified; accepted are a path"):
+                    model.predict(given)  # type: ignore[arg-type]
+                with pytest.raises(TypeError, match=r"cannot be classified; accepted are a path"):
+                    list(model.iterate(given))  # type: ignore[arg-type]
+    nifti = nibabel.Nifti1Image(np.zeros((40, 40, 5)), np.eye(4))
+    with pytest.raises(TypeError, match=r"Nifti1Image cannot be classified: give the path"):
+        model.predict(nifti)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="mode HSV cannot be read"):
+        model.predict(Image.fromarray(head).convert("RGB").convert("HSV"))
+
+
+def test_answers_of_a_bundle_without_thresholds_say_so(
+    model: tumorlens.Model, head: NDArray[np.uint8], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    answer = one(model.predict(head))
+    assert "not calibrated" in answer.notes[-1]
+    assert "not calibrated" in answer._repr_html_()
+    made = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(made.info, decision=DecisionRule(kind_threshold=0.1))
+    bundle.save(tmp_path / "held", info, made.model)
+    assert one(tumorlens.load(tmp_path / "held").predict(head)).notes == ()
 
 
 def test_volumes(model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``tumorlens calibrate BUNDLE --data``: from local cases to a bundle for the site."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from tumorlens import bundle
 from tumorlens.cli.calibrate import command
 from tumorlens.cli.evaluate import command as evaluate
-from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.manifest import OWN_GROUP, Manifest
 from tumorlens.demo import phantoms
 from tumorlens.errors import BundleError, EvaluationError
 from tumorlens.evaluation.drift import observe, summarize
@@ -158,6 +159,27 @@ def test_a_second_calibration_remembers_the_images_of_the_first(
     seen = TrainingImages.of_calibration(of_site)
     for manifest in (other, box / "manifest.csv"):
         assert all(record in seen for record in Manifest.load(manifest))
+
+
+def test_images_of_no_known_patient_are_said_to_count_as_one_each(
+    box: Path, site: Path, tmp_path: Path
+) -> None:
+    manifest = Manifest.load(box / "manifest.csv")
+    records = [
+        dataclasses.replace(record, group=f"{OWN_GROUP}{k}" if k < 7 else record.group, patient="")
+        for k, record in enumerate(manifest.records)
+    ]
+    Manifest(tuple(records), manifest.folder).save(box / "unknown.csv")
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(
+        command,
+        [str(box / "known"), "--data", str(box / "unknown.csv"), "--output", str(tmp_path / "x")],
+    )
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "x" / "calibration.html").read_text("utf-8")
+    said = f"Of 7 of {len(records)} images no patient is known"
+    assert said in result.stdout
+    assert said in page
+    assert "no patient is known" not in (site / "stdout").read_text("utf-8")
 
 
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from tumorlens import bundle
+from tumorlens.bundle import DecisionRule
 from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError, MissingInputError
 from tumorlens.imaging import encode
@@ -287,6 +288,29 @@ def test_the_report_and_the_answers_are_two_files(
     assert not target.exists()
 
 
+def test_a_suffix_without_a_format_is_wrong_usage(
+    run: Runner, folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "answers.tsv"
+    found = run(folder / "a.png", "--output", target)
+    assert found.exit_code == 2
+    assert ".tsv says no format: known are .csv, .json, .jsonl" in found.stderr
+    assert not target.exists()
+    assert run(folder / "a.png", "--output", target, "--format", "csv").exit_code == 0
+    assert target.read_text("utf-8").startswith("path,")
+
+
+@pytest.mark.parametrize("option", ["--html", "--heatmap", "--dicom", "--segmentation"])
+def test_only_answers_go_to_standard_output(
+    run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(folder / "a.png", option, "-")
+    assert found.exit_code == 2
+    assert "not written to standard output" in found.stderr
+    assert not Path("-").exists()
+
+
 def test_output_into_nowhere_is_wrong_usage(run: Runner, folder: Path, tmp_path: Path) -> None:
     found = run(folder, "--output", tmp_path / "nowhere" / "answers")
     assert found.exit_code == 2
@@ -315,8 +339,19 @@ def test_a_bundle_for_another_use_says_so(tiny_bundle: Path, folder: Path, tmp_p
     picture = str(folder / "a.png")
     found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "toy")])
     assert found.stderr.splitlines()[0] == "tumorlens: bundle tiny: Synthetic pictures only."
-    found = CliRunner().invoke(command, [picture, "--bundle", str(tiny_bundle)])
+    info = msgspec.structs.replace(made.info, decision=DecisionRule(tumor_threshold=0.1))
+    bundle.save(tmp_path / "usual", info, made.model)
+    found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "usual")])
     assert found.stderr == ""
+
+
+def test_a_bundle_without_thresholds_says_so_once(tiny_bundle: Path, folder: Path) -> None:
+    pictures = [str(folder / "a.png")] * 2
+    found = CliRunner().invoke(command, [*pictures, "--bundle", str(tiny_bundle)])
+    assert found.stderr == (
+        "tumorlens: bundle tiny is not calibrated, so it answers at any probability; see "
+        "`tumorlens calibrate`\n"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names that are any bytes")

@@ -132,14 +132,27 @@ def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None
         ("epochs", "KEY=VALUE"),
         ("epochs=many", "epochs"),
         ("epoch=3", "unknown field `epoch`; did you mean epochs?"),
-        ("optimizer.learning_rat=1", "did you mean learning_rate?"),
+        ("learning_rate=1e-3", "did you mean optimizer.learning_rate?"),
+        ("optimizer.learning_rat=1", "did you mean optimizer.learning_rate?"),
         ("augment.style.bias=1", "unknown field `bias`"),
+        ("augment.style.bias=1", "did you mean augment.style.bias_field?"),
+        ("erase=0", "did you mean augment.erase or augment.lesions.erase?"),
         ("epochs.more=3", "epochs is no table"),
     ],
 )
 def test_an_override_that_makes_no_sense_is_refused(override: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=re.escape(message)):
-        TrainConfig.from_toml(recipe_path("default"), [override])
+    others = ["seed=3", override, "batch_size=4"]
+    with pytest.raises(RecipeError, match=rf"^--set {re.escape(override)}: ") as refused:
+        TrainConfig.from_toml(recipe_path("default"), others)
+    assert message in str(refused.value)
+
+
+def test_an_override_may_mend_what_another_or_the_recipe_breaks(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("epochs = 0")
+    assert TrainConfig.from_toml(recipe, ["seed=-1", "epochs=2", "seed=1"]).epochs == 2
+    with pytest.raises(RecipeError, match=r"^--set seed=-1: .*seed"):
+        TrainConfig.from_toml(recipe, ["epochs=2", "seed=-1", "batch_size=0"])
 
 
 def test_overrides_change_keys_of_any_table() -> None:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tumorlens.bundle import BundleInfo, ConformalThresholds, DecisionRule, NetworkFacts, Thresholds
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation.labelled_cases import LabelledCases, require_known, require_useful
+from tumorlens.evaluation.calibration import fit_temperature
+from tumorlens.evaluation.labelled_cases import (
+    LabelledCases,
+    require_fitted,
+    require_known,
+    require_useful,
+)
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import fit_site
 from tumorlens.evaluation.site_performance import cross_validated, performance
@@ -152,6 +158,30 @@ def test_a_useless_network_is_refused() -> None:
     require_useful("x", softmax(10.0 * of_one_class), of_one_class)
     with pytest.raises(EvaluationError, match="no image has a label"):
         require_useful("x", noise, np.zeros((80, 4), np.bool_))
+
+
+def test_a_network_that_always_gives_the_commonest_answer_is_refused() -> None:
+    correct = correct_of(["notumor"] * 6 + ["glioma"] * 2)
+    # It ranks the images well, but every one of them is called healthy.
+    logits = 4.0 * correct_of(["notumor"] * 8) + 1.0 * correct
+    with pytest.raises(EvaluationError, match="mean sensitivity 50%, no better than always"):
+        require_useful("x", softmax(logits), correct)
+    logits[-1] = 9.0 * correct[-1]
+    require_useful("x", softmax(logits), correct)
+
+
+def test_a_temperature_at_its_upper_bound_is_refused() -> None:
+    logits = np.array([[0.0, 300.0], [300.0, 0.0]] * 3)
+    labels = np.array([0, 1, 0, 1, 1, 0])
+    with pytest.raises(EvaluationError, match=r"temperature ends at its upper bound, 20"):
+        require_fitted("x", fit_temperature(logits, labels))
+    require_fitted("x", fit_temperature(logits, logits.argmax(axis=1)))
+
+
+def test_cases_of_one_class_leave_the_temperature() -> None:
+    fit = fit_site(INFO, cases(40, kinds=1))
+    assert fit.temperature == INFO.temperature
+    assert any("temperature: the parent's, as all cases are of one class" in x for x in fit.kept)
 
 
 def test_unknown_classes_are_named() -> None:

@@ -77,6 +77,23 @@ def test_less_coverage_raises_the_bars_of_the_sets(
     assert rules[0] != rules[1]
 
 
+def test_few_patients_promise_no_sets(finished: Path, square_set: Data, tmp_path: Path) -> None:
+    """The same images, but of two patients for each class."""
+    manifest, split = square_set
+    rows = [
+        dataclasses.replace(row, group=f"{row.label}-{row.part}-{place % 2}")
+        for place, row in enumerate(split.rows)
+    ]
+    few = splits.build("few", "for tests", rows, disjoint=True)
+    made = bundle.load(finished / "bundle")
+    held = ValidationSet(manifest, few)
+    assert held.patients == 8
+    done, _ = calibrate(made, held, [], tmp_path)
+    assert done.info.prediction_sets is None
+    done, _ = calibrate(made, held, [], tmp_path, coverage=0.8)
+    assert done.info.prediction_sets is not None
+
+
 def test_what_trained_nothing_calibrates_nothing(
     finished: Path, square_set: Data, tmp_path: Path
 ) -> None:

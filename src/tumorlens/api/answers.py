@@ -101,8 +101,10 @@ class Answer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Caveats: gaps, duplicates, what was left out or assumed."""
-        return () if isinstance(self.result, Failure) else self.result.notes
+        """Caveats: gaps, duplicates, what was left out or assumed; a bundle without thresholds."""
+        if isinstance(self.result, Failure):
+            return ()
+        return (*self.result.notes, *self._classifier.bundle.info.caveats)
 
     @property
     def image(self) -> NDArray[np.float32] | None:

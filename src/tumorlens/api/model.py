@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.api.answers import Answer, Answers
+from tumorlens.api.sources import Encoded, One, Source, one_or_several
 from tumorlens.bundle import BundleInfo
 from tumorlens.config import Device
 from tumorlens.errors import InputError
@@ -24,9 +25,6 @@ from tumorlens.inference.stream import predict_inputs
 from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.reporting.html import render
 
-One = str | Path | NDArray[np.generic] | MedicalImage
-Source = One | Sequence[One]
-"""What can be classified: a path, an array, a decoded image, or a list of them."""
 Progress = bool | Callable[[int, int], None]
 """Whether to show progress, or a function that is called with (done, total)."""
 _SECONDS: Final = 0.2
@@ -56,7 +54,10 @@ class Model:
         """Classify one thing, or several; the answers know their image and can be shown.
 
         An ``Answer`` for a file (an image, a NIfTI volume, a DICOM file), an array (H, W) or
-        (H, W, 3), or a ``MedicalImage``; it raises ``InputError`` where that cannot be used.
+        (H, W, 3), a Pillow image, or a ``MedicalImage``; it raises ``InputError`` where that cannot
+        be used. What numpy can read, such as a torch tensor in CPU memory, counts as an array.
+        Raises ``TypeError`` for what is none of these, such as an open file.
+
         ``Answers`` for a folder, an archive, a pattern such as ``scans/*.png``, an array
         (N, H, W) or (N, H, W, 3) of N images, and a list of all these; what cannot be used is
         among them, with its ``error``. The DICOM files of a folder are grouped into series, and
@@ -66,13 +67,14 @@ class Model:
         one answer. With ``study`` everything below a path is one study. ``plane`` is how NIfTI is
         cut: axial, coronal or sagittal.
         """
-        if not _is_several(source, volume=volume):
-            return self._one(_single(source), volume=volume, plane=plane)
-        return Answers(list(self.iterate(source, study=study, plane=plane, progress=False)))
+        given = one_or_several(source)
+        if not isinstance(given, list) and not _is_several(given, volume=volume):
+            return self._one(given, volume=volume, plane=plane)
+        return Answers(list(self._each(_listed(given), study, plane, _nothing)))
 
     def iterate(
         self,
-        source: Source | Iterable[One],
+        source: Source,
         *,
         study: bool = False,
         plane: str = "axial",
@@ -84,21 +86,7 @@ class Model:
         stream; by default where that is a terminal or a notebook. Inputs are counted before the
         first answer.
         """
-        if isinstance(source, np.ndarray):
-            source = list(source) if _is_several(source, volume=False) else [source]
-        elif isinstance(source, str | Path | MedicalImage):
-            source = [source]
-        found = [
-            (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in source
-        ]
-        total, done = sum(_expected(one) for _, one in found), 0
-        tell = _reporter(progress)
-        for answer in self._answers(found, study, plane):
-            # A study's answer is one more than its inputs', as is what is missing of a series.
-            if done < total and not isinstance(answer.result, StudyPrediction):
-                done += 1
-                tell(done, total)
-            yield answer
+        return self._each(_listed(one_or_several(source)), study, plane, _reporter(progress))
 
     def __repr__(self) -> str:
         info = self.info
@@ -116,6 +104,20 @@ class Model:
             return Answer(answer_image(self.classifier, read()).answer, self.classifier, read)
         image = _decoded(source, volume=volume)
         return Answer(answer_image(self.classifier, image).answer, self.classifier, lambda: image)
+
+    def _each(
+        self, sources: Sequence[One], study: bool, plane: str, tell: Callable[[int, int], None]
+    ) -> Iterator[Answer]:
+        found = [
+            (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in sources
+        ]
+        total, done = sum(_expected(one) for _, one in found), 0
+        for answer in self._answers(found, study, plane):
+            # A study's answer is one more than its inputs', as is what is missing of a series.
+            if done < total and not isinstance(answer.result, StudyPrediction):
+                done += 1
+                tell(done, total)
+            yield answer
 
     def _answers(
         self,
@@ -197,17 +199,16 @@ def _image_of(one: Input, plane: str) -> MedicalImage:
     return one.read(plane).image
 
 
-def _is_several(source: Source | Iterable[One], *, volume: bool) -> bool:
+def _is_several(source: One, *, volume: bool) -> bool:
     if isinstance(source, np.ndarray):
         return not volume and (source.ndim > 3 or (source.ndim == 3 and source.shape[2] != 3))
-    if isinstance(source, str | Path):
-        return not finder.names_one(str(source))
-    return not isinstance(source, MedicalImage)
+    return isinstance(source, str | Path) and not finder.names_one(str(source))
 
 
-def _single(source: Source) -> One:
-    assert isinstance(source, str | Path | np.ndarray | MedicalImage)
-    return source
+def _listed(given: One | list[One]) -> Sequence[One]:
+    if isinstance(given, np.ndarray) and _is_several(given, volume=False):
+        return list(given)
+    return given if isinstance(given, list) else [given]
 
 
 def _found(one: One) -> finder.Found | MedicalImage | InputError:
@@ -223,9 +224,11 @@ def _expected(one: finder.Found | MedicalImage | InputError) -> int:
     return len(one.inputs) + len(one.failures) if isinstance(one, finder.Found) else 1
 
 
-def _decoded(one: NDArray[np.generic] | MedicalImage, *, volume: bool) -> MedicalImage:
+def _decoded(one: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool) -> MedicalImage:
     if isinstance(one, MedicalImage):
         return one
+    if isinstance(one, Encoded):
+        return reader.read_bytes(one.data, SOURCE)
     return volume_from_array(one) if volume else from_array(one)
 
 

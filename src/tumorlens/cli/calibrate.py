@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.data
 @click.option("--split", help="Its split. After training: the validation part is used. To a site: "
               "train and validation; without a split, every image.")  # fmt: skip
-@click.option("--output", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+@click.option("--output", metavar="DIR", type=options.FOLDER,
               help="To a site: folder of the new bundle, whose name it gets; by default "
               "BUNDLE-MANIFEST.")  # fmt: skip
 @options.extra_images("Further validation images.")
@@ -119,11 +119,13 @@ def command(
         info = msgspec.structs.replace(done.info, licence=licence)
         done = dataclasses.replace(done, info=info)
     calibration.save(bundle_folder, done)
-    _report(done.info, found)
+    _report(done.info, found, coverage)
 
 
-def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
+def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> None:
     """Print what was fitted, and what it does to the validation images."""
+    from tumorlens.evaluation.small_samples import no_sets
+
     rule, classes = info.decision, info.classes
     done = f"on validation {percent(found.coverage, 1)} are classified"
     done += f", {percent(found.accuracy, 1)} of them right"
@@ -142,6 +144,8 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome") -> None:
         click.echo(
             f"prediction sets, {percent(kept.coverage, 0)}: a class is included from {thresholds}"
         )
+    else:
+        click.echo(no_sets("so few validation patients", coverage))
     if info.gate is not None:
         click.echo(f"gate: rejects below {info.gate.threshold}")
 

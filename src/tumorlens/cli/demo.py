@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.progress import bars
 from tumorlens.cli.terminal import error, is_quiet, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("demo", short_help="Run the main job on a synthetic set.")
 @click.argument("pictures", nargs=-1, metavar="[PICTURES]...")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--output", type=options.FOLDER, metavar="DIR",
               default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--train", is_flag=True,
               help="Train the phantom network anew first, in about a minute.")  # fmt: skip
@@ -120,13 +121,13 @@ class _Run:
         config = TrainConfig.from_toml(recipe_path("phantom"))
         config = msgspec.structs.replace(config, seed=self.seed)
         # One thread: the weights are then the same on any number of cores.
-        options = RunOptions(name="phantom", cache_folder=self.folder / "cache", threads=1)
+        how = RunOptions(name="phantom", cache_folder=self.folder / "cache", threads=1)
         out = _fresh(self.folder / "training")
         with (
             self._next("Training a network on the training patients"),
             EpochBar(config.epochs, quiet=is_quiet()) as epochs,
         ):
-            made = train(config, TrainingData(manifest, split), out, options, [epochs])
+            made = train(config, TrainingData(manifest, split), out, how, [epochs])
         return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.terminal import note, progress_console
 from tumorlens.errors import install_command
 
@@ -58,7 +59,7 @@ def command(context: click.Context, style: str, image_size: int) -> None:
 @click.option("--format", "layout", type=click.Choice(["huggingface"]), default="huggingface",
               show_default=True, help="Layout of the folder.")  # fmt: skip
 @click.option("--out", required=True, metavar="DIR",
-              type=click.Path(path_type=Path, file_okay=False), help="New folder.")  # fmt: skip
+              type=options.FOLDER, help="New folder.")  # fmt: skip
 def export_command(name: str, layout: str, out: Path) -> None:  # noqa: ARG001 - one so far
     """Write the bundle as a Hugging Face repository: safetensors, config.json, model card.
 

@@ -9,8 +9,21 @@ import click
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
 
+
+class _Written(click.Path):
+    """A path to write to that cannot be standard output, so that ``-`` is a slip."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-":
+            self.fail("this is not written to standard output; name a path, as in ./-", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 MANIFEST: Final = click.Path(dir_okay=False, path_type=Path)
-FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+FOLDER: Final = _Written(file_okay=False, path_type=Path)
+"""To be written."""
+FILE: Final = _Written(dir_okay=False, path_type=Path)
+"""To be written."""
 
 data: Final = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Manifest file."

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Result
 
-_LAYOUTS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_LAYOUTS = {
+    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "table",
+    "": "table",
+}  # fmt: skip
 _STANDARD_OUTPUT = Path("-")
 _PROGRESS_FROM = 16
 """Pictures from which a progress bar is worth its import."""
@@ -36,7 +39,7 @@ _PROGRESS_FROM = 16
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--format", "layout", type=click.Choice(["table", "json", "jsonl", "csv"]),
               help="How to write the answers. Default: as the suffix of --output says (.csv, "
-                   ".json, .jsonl), else a table.")  # fmt: skip
+                   ".json, .jsonl, .txt for a table), else a table.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write there instead, - for standard output; the file appears when it is "
                    "complete, and until then as FILE.partial.")  # fmt: skip
@@ -52,15 +55,15 @@ _PROGRESS_FROM = 16
 @options.threads
 @device_option
 @click.option("--heatmap", "heatmaps", metavar="DIR",
-              type=click.Path(path_type=Path, file_okay=False),
+              type=options.FOLDER,
               help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
-@click.option("--html", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--html", metavar="FILE", type=options.FILE,
               help="Write there a report with pictures of all answers, as one file.")  # fmt: skip
 @click.option("--dicom", "dicom", metavar="DIR",
-              type=click.Path(path_type=Path, file_okay=False),
+              type=options.FOLDER,
               help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
 @click.option("--segmentation", "maps", metavar="DIR",
-              type=click.Path(path_type=Path, file_okay=False),
+              type=options.FOLDER,
               help="Write there the attention map of each reported tumour: NIfTI, and DICOM "
               "Segmentation of a DICOM series. It is no outline.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failed input.")
@@ -91,7 +94,6 @@ def command(
     from tumorlens.imaging import finder
     from tumorlens.inference.classifier import Classifier
 
-    layout = layout or layout_of(output)
     output = None if output == _STANDARD_OUTPUT else output
     _check_output(output, "--output")
     _check_output(html, "--html")
@@ -99,6 +101,7 @@ def command(
     _note_use(classifier)
     found = finder.find_all(paths)
     _check_apart(found, {"--output": output, "--html": html})
+    layout = layout or layout_of(output)
     _note_skipped(found)
     settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}
     extras = Extras.wanted(classifier, heatmaps, html, dicom, maps)
@@ -123,8 +126,15 @@ def command(
 
 
 def layout_of(output: Path | None) -> str:
-    """The format that the suffix of a file says; a table where it says none."""
-    return "table" if output is None else _LAYOUTS.get(output.suffix.lower(), "table")
+    """The format that the suffix of a file says; a table without a file or suffix."""
+    suffix = "" if output is None else output.suffix.lower()
+    if suffix not in _LAYOUTS:
+        known = ", ".join(name for name in _LAYOUTS if name)
+        raise click.BadParameter(
+            f"{suffix} says no format: known are {known}, and --format says it of any other file",
+            param_hint="--output",
+        )
+    return _LAYOUTS[suffix]
 
 
 class _Tally:
@@ -308,10 +318,12 @@ def _keep(partial: Path) -> None:
 
 
 def _note_use(classifier: "Classifier") -> None:
-    """A bundle for something else than usual (synthetic pictures, say) speaks up first."""
+    """A bundle that is not calibrated, or for synthetic pictures, say, speaks up first."""
     use = classifier.bundle.info.intended_use
     if use != RESEARCH_NOTICE:
         note(f"bundle {classifier.bundle.info.name}: {use}")
+    for caveat in classifier.bundle.info.caveats:
+        note(caveat)
     model = classifier.model
     detail(f"bundle {model.name} {model.version}, SHA-256 {model.sha256}")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics
+from tumorlens.evaluation.calibration import MAX_TEMPERATURE
 from tumorlens.labels import ClassSet
 
 Floats = NDArray[np.float64]
@@ -18,6 +19,9 @@ Bools = NDArray[np.bool_]
 
 USELESS: Final = 0.6
 """Mean area under the ROC curves up to which a network hardly tells the classes apart."""
+_HIGHEST: Final = 0.999
+"""Share of the bound from which on the search for the temperature has ended there."""
+_ROUNDING: Final = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,8 +71,10 @@ def require_known(labels: Sequence[str], classes: ClassSet) -> None:
 def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
     """Raise ``EvaluationError`` where the network tells these classes apart no better than chance.
 
-    By the mean area under the ROC curve of each class against the rest, which needs no threshold;
-    where all images are of one class, by how many of them are answered rightly.
+    By the mean area under the ROC curve of each class against the rest, which needs no threshold,
+    and by the mean sensitivity, which is that of always giving the commonest answer where a network
+    learnt nothing but how common the classes are. Where all images are of one class, by how many of
+    them are answered rightly.
     """
     known = correct.sum(axis=1) == 1
     rows, truth = probabilities[known], correct[known]
@@ -80,14 +86,33 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
         for k in range(truth.shape[1])
         if 0 < truth[:, k].sum() < len(rows)
     ]
-    right = float(truth[np.arange(len(rows)), rows.argmax(axis=1)].mean())
+    right = truth[np.arange(len(rows)), rows.argmax(axis=1)]
+    sensitivities = [float(right[own].mean()) for own in truth.T if own.any()]
+    sensitivity = float(np.mean(sensitivities))
     if areas and np.mean(areas) <= USELESS:
         said = f"mean area under the ROC curve {np.mean(areas):.2f}, by chance 0.5"
-    elif not areas and right <= 1.0 / truth.shape[1]:
-        said = f"{right:.0%} of {len(rows)} images of one class are answered rightly"
+    elif areas and sensitivity <= 1.0 / len(sensitivities) + _ROUNDING:
+        said = (
+            f"mean sensitivity {sensitivity:.0%}, no better than always giving the commonest answer"
+        )
+    elif not areas and sensitivity <= 1.0 / truth.shape[1]:
+        said = f"{sensitivity:.0%} of {len(rows)} images of one class are answered rightly"
     else:
         return
-    raise EvaluationError(
+    raise _useless(name, said)
+
+
+def require_fitted(name: str, temperature: float) -> None:
+    """Raise ``EvaluationError`` where only the highest temperature allowed fits the images.
+
+    It makes all classes alike: what the network is sure of is wrong about as often as right.
+    """
+    if temperature >= _HIGHEST * MAX_TEMPERATURE:
+        raise _useless(name, f"the temperature ends at its upper bound, {MAX_TEMPERATURE:.0f}")
+
+
+def _useless(name: str, said: str) -> EvaluationError:
+    return EvaluationError(
         f"bundle {name} does not tell these images apart ({said}): it is untrained or of no use "
         "for them, and no threshold mends that. Train it further, or on images like these"
     )

@@ -18,7 +18,7 @@ from tumorlens.evaluation import small_samples
 from tumorlens.evaluation.abstention import HELD_OUT_SOURCES, LEAST, Targets
 from tumorlens.evaluation.calibration import adapt_temperature
 from tumorlens.evaluation.conformal import COVERAGE
-from tumorlens.evaluation.labelled_cases import LabelledCases, require_useful
+from tumorlens.evaluation.labelled_cases import LabelledCases, require_fitted, require_useful
 from tumorlens.evaluation.small_samples import Controlled, controlled_error, controlled_threshold
 from tumorlens.evaluation.thresholds import MAX_THRESHOLD
 from tumorlens.inference.decision import decisions_by_sequence, kind_shares
@@ -81,7 +81,7 @@ def fit_site(
     require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
     fitted: list[str] = []
     kept: list[str] = []
-    temperature = _temperature(info.temperature, cases, fitted, kept)
+    temperature = _temperature(info, cases, fitted, kept)
     probabilities = softmax(cases.logits, temperature)
     rule = _rule(info, cases, probabilities, temperature, targets, fitted, kept)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
@@ -94,7 +94,10 @@ def fit_site(
     return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
 
 
-def _temperature(start: float, cases: LabelledCases, fitted: list[str], kept: list[str]) -> float:
+def _temperature(
+    info: BundleInfo, cases: LabelledCases, fitted: list[str], kept: list[str]
+) -> float:
+    name, start = info.name, info.temperature
     known = cases.where(cases.known)
     if known.patients < MIN_FOR_TEMPERATURE:
         kept.append(
@@ -102,8 +105,14 @@ def _temperature(start: float, cases: LabelledCases, fitted: list[str], kept: li
             f"({MIN_FOR_TEMPERATURE} are needed)"
         )
         return start
+    truths = known.correct.argmax(axis=1)
+    if len(np.unique(truths)) == 1:
+        # How sure it is of one class says nothing of how often it is wrong of the others.
+        kept.append("temperature: the parent's, as all cases are of one class")
+        return start
     weights = small_samples.patient_weights(known.groups)
-    found = adapt_temperature(known.logits, known.correct.argmax(axis=1), weights, start)
+    found = adapt_temperature(known.logits, truths, weights, start)
+    require_fitted(name, found)
     fitted.append(f"temperature: {start:.3f} became {found:.3f}, from {known.patients} patients")
     return found
 
@@ -253,11 +262,8 @@ def _sets(
     """Sets by decision and class where each occurring one has patients enough, else pooled."""
     everything = _by_class(cases, probabilities, cases.known, coverage)
     if everything is None:
-        patients, needed = len(set(cases.of(cases.known))), _needed(coverage)
-        kept.append(
-            f"prediction sets: none, as {patients} patients cannot show a coverage of "
-            f"{coverage:.0%} ({needed} can); answers come without one"
-        )
+        patients = len(set(cases.of(cases.known)))
+        kept.append(small_samples.no_sets(f"{patients} patients", coverage))
         return None
     parts = {name: cases.known & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
     own = {

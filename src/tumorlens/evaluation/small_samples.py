@@ -62,6 +62,14 @@ def patients_for_limit(limit: float) -> int:
     return math.ceil(round(1.0 / limit, 6)) - 1
 
 
+def no_sets(whose: str, coverage: float) -> str:
+    """Why there are no prediction sets: ``whose`` names the patients, who are too few."""
+    return (
+        f"prediction sets: none, as {whose} cannot show a coverage of {coverage:.0%} "
+        f"({patients_for_coverage(coverage)} can); answers come without one"
+    )
+
+
 def conformal_threshold(values: Floats, groups: Sequence[str], coverage: float) -> float | None:
     """What the probability of the truth, ``values`` (N,), reaches in all but a share of patients.
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tumorlens import __version__
+from tumorlens.datasets.manifest import OWN_GROUP
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.site import SiteResult
 from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
@@ -70,10 +71,12 @@ def remarks(found: SiteResult) -> list[str]:
         said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
     if cases.no_class:
         said.append(f"{cases.no_class} pictures show none of the classes and took no part.")
-    if all(not record.group for record in cases.records):
+    unknown = sum(group.startswith(OWN_GROUP) for group in cases.groups)
+    if unknown:
         said.append(
-            "No patient is named in the manifest (column group): each image was counted as one. If "
-            "several are of one patient, less can be promised than is said here."
+            f"Of {unknown} of {len(cases.groups)} images no patient is known (columns patient and "
+            "group): each counts as a patient of its own. Where several are of one patient, less "
+            "can be promised than is said here."
         )
     if found.after is None:
         said.append("Too few patients to cross-validate.")

@@ -23,8 +23,10 @@ from tumorlens.evaluation import drift
 from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome_of
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
-from tumorlens.evaluation.labelled_cases import require_useful
+from tumorlens.evaluation.labelled_cases import require_fitted, require_useful
 from tumorlens.evaluation.metrics import correct_of
+from tumorlens.evaluation.small_samples import patients_for_coverage
+from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions_by_sequence
@@ -74,6 +76,12 @@ class ValidationSet:
     def records(self) -> list[Record]:
         """What is known of the images ``chosen``."""
         return [self.manifest.records[i] for i in self.chosen()]
+
+    @property
+    def patients(self) -> int:
+        """How many the images of a known class are of."""
+        chosen, grouped = self.chosen(), self.split.grouped(self.manifest).records
+        return len({group_of(grouped[i]) for i in chosen if grouped[i].label in self.classes.names})
 
     def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""
@@ -163,11 +171,12 @@ def calibrate(
 ) -> tuple[Bundle, AbstentionOutcome]:
     """Fit temperature and prediction sets (on ``main``), thresholds and the gate's (on all).
 
-    ``coverage`` is the target share of each class's sets that contain it. What the bundle was
-    trained without takes no part here either: it is kept for the test. ``others`` are validation
-    images of other hospitals, ``held_out`` show how sure networks trained in the same way are of
-    sources that they never saw. Each threshold is the higher of that for all validation images
-    together and that for other hospitals alone, where the targets allow more errors.
+    ``coverage`` is the target share of each class's sets that contain it; with fewer patients than
+    can show it there are no sets. What the bundle was trained without takes no part here either: it
+    is kept for the test. ``others`` are validation images of other hospitals, ``held_out`` show how
+    sure networks trained in the same way are of sources that they never saw. Each threshold is the
+    higher of that for all validation images together and that for other hospitals alone, where the
+    targets allow more errors.
 
     Returns the bundle with them, not yet saved, and what they do to the validation images.
     Raises ``SplitError`` where there are none, ``EvaluationError`` where the network does not tell
@@ -200,6 +209,7 @@ def calibrate(
     )
     pooled = _Answers.joined([known, *elsewhere])
     require_useful(made.info.name, known.probabilities, known.correct)
+    require_fitted(made.info.name, temperature)
     elsewhere += [source.answers(cache_folder) for source in held_out]
     shifted = _Answers.joined(elsewhere) if elsewhere else None
     rule = msgspec.structs.replace(
@@ -282,8 +292,13 @@ def _sets(
     coverage: float,
     held: ValidationSet,
     classes: ClassSet,
-) -> ConformalThresholds:
-    """Sets of classified images from ``main``; beside held-back answers, from all there are."""
+) -> ConformalThresholds | None:
+    """Sets of classified images from ``main``; beside held-back answers, from all there are.
+
+    None where ``main`` has too few patients to show the coverage.
+    """
+    if held.patients < patients_for_coverage(coverage):
+        return None
     every = _Answers.joined([main, *elsewhere])
     decided = every.decided(rule, classes).names
     held_back = {name: _truths(every, decided == name) for name in (DETECTED, ABSTAINED)}

@@ -1,0 +1,140 @@
+"""What a program may hand over to be classified, brought to few types."""
+
+import dataclasses
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.imaging.image import MedicalImage
+
+
+class SupportsArray(Protocol):
+    """What numpy reads by ``__array__``: a torch tensor, say."""
+
+    def __array__(self) -> Any: ...
+
+
+class SupportsArrayInterface(Protocol):
+    """What numpy reads by ``__array_interface__``, as Pillow's images offer it."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+Given = str | os.PathLike[str] | SupportsArray | SupportsArrayInterface | MedicalImage
+Source = Given | Iterable[Given]
+"""What can be classified: a path, an array, a Pillow or decoded image, or several of them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encoded:
+    """The bytes of a file that is in memory only."""
+
+    data: bytes
+
+
+One = str | Path | NDArray[np.generic] | MedicalImage | Encoded
+
+_ACCEPTED: Final = (
+    "accepted are a path, an array (numpy, or what numpy can read, such as a torch tensor in CPU "
+    "memory), a Pillow image, a MedicalImage, and a list of these"
+)
+_NO_PIXELS: Final = "OSUTV"
+"""Kinds of numpy's types that hold objects, such as paths, and no numbers."""
+
+
+def one_or_several(source: Source) -> One | list[One]:
+    """``source`` as a path, an array or an image; a list where it holds several things.
+
+    Raises ``TypeError`` that lists what is accepted.
+    """
+    found = _as_one(source)
+    if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in _NO_PIXELS:
+        return [_one(each) for each in found]
+    if found is not None:
+        return found
+    if not _is_collection(source):
+        raise _refusal(source)
+    return [_one(each) for each in source]
+
+
+def _one(source: Any) -> One:
+    found = _as_one(source)
+    if found is None:
+        raise _refusal(source)
+    return found
+
+
+def _as_one(source: Any) -> One | None:
+    """None of what is no single thing."""
+    if isinstance(source, str | Path | np.ndarray | MedicalImage):
+        return source
+    if isinstance(source, os.PathLike):
+        return Path(source)
+    if _is_pillow(source):
+        return _encoded(source)
+    return _as_array(source) if hasattr(source, "__array__") else None
+
+
+def _as_array(source: Any) -> NDArray[np.generic]:
+    try:
+        return np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # A tensor on a GPU, say, tells what to call first.
+        raise TypeError(f"{_name(source)} cannot be read as an array: {error}") from error
+
+
+def _is_pillow(source: Any) -> bool:
+    """By what it offers: reading files is where Pillow is imported."""
+    return hasattr(source, "__array_interface__") and hasattr(source, "getbands")
+
+
+def _encoded(image: Any) -> Encoded:
+    """As a TIFF without loss: palette, transparency and wide samples are then read as of files."""
+    buffer = io.BytesIO()
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    try:
+        image.save(buffer, "TIFF", compression="raw")
+    except (OSError, ValueError) as error:
+        raise TypeError(
+            f"a Pillow image of mode {image.mode} cannot be read ({error}); convert it to L or RGB"
+        ) from error
+    return Encoded(buffer.getvalue())
+
+
+def _is_collection(source: Any) -> TypeGuard[Iterable[Any]]:
+    """Whether its elements can be meant: those of bytes, open files and mappings cannot."""
+    return (
+        isinstance(source, Iterable)
+        and not isinstance(source, bytes | bytearray | memoryview | Mapping)
+        and not hasattr(source, "read")
+        and not _is_nibabel(source)
+    )
+
+
+def _is_nibabel(source: Any) -> bool:
+    return hasattr(source, "get_fdata")
+
+
+def _refusal(source: Any) -> TypeError:
+    if _is_nibabel(source):
+        return TypeError(
+            f"{_name(source)} cannot be classified: give the path of its file, from which the "
+            "orientation is read too"
+        )
+    return TypeError(f"{_name(source)} cannot be classified; {_ACCEPTED}")
+
+
+def _name(source: Any) -> str:
+    kind = type(source)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else (f"{kind.__module__}.{kind.__qualname__}")
+    )
