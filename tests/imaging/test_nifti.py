@@ -388,8 +388,10 @@ def test_a_real_volume(data_dir: Path) -> None:
     """Frontal tumour of case 01: in front (upper half) and on the patient's left (right half)."""
     folder = data_dir / "brain-tumor-progression" / "nifti"
     image = reader.read(folder / "case01.Pre_T1post.nii.gz")
-    outlined = nibabel.load(folder / "case01.Pre_mask.nii.gz")
-    tissue = np.asarray(nibabel.load(folder / "case01.Pre_T1post.nii.gz").dataobj)
+    outlined = nibabel.Nifti1Image.from_filename(folder / "case01.Pre_mask.nii.gz")
+    tissue = np.asarray(
+        nibabel.Nifti1Image.from_filename(folder / "case01.Pre_T1post.nii.gz").dataobj
+    )
     # The mask alone is refused; filled with what it outlines it is an image.
     filled = (tissue * np.asarray(outlined.dataobj)).astype(np.float32)
     mask = read(save(filled, outlined.affine))
