@@ -290,6 +290,16 @@ def test_a_published_split_that_is_not_used_is_noted(leaking: Path, way: tuple[s
     assert (told in result.stderr) == (way != ("--folders",))
 
 
+def test_a_picture_with_two_classes_is_noted(leaking: Path) -> None:
+    manifest = Manifest.load(leaking)
+    first = manifest.records[0]
+    again = dataclasses.replace(first, path="again.png", label="notumor")
+    assert first.label != again.label
+    Manifest((*manifest.records, again), manifest.folder).save(leaking)
+    result = run("split", leaking, "--ratio", "60/20/20", "--no-near-duplicates")
+    assert "1 picture is listed with two classes; see" in result.stderr
+
+
 def test_a_folder_of_unreadable_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set/glioma").mkdir(parents=True)
     for k in range(5):

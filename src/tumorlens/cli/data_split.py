@@ -1,6 +1,6 @@
 """``tumorlens data split``: write or verify a split file."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +87,7 @@ def split_command(
         output = output or Path(f"{protocol}.csv")
         split = protocols.make(manifest, protocol)
     else:
+        _note_two_labels(manifest)
         if not folders:
             _note_published(manifest)
         output = output or manifest_path.with_name(f"{manifest_path.stem}-split.csv")
@@ -109,6 +110,19 @@ def _ratio(text: str) -> list[float]:
         return [float(number) for number in text.split("/")]
     except ValueError:
         raise click.UsageError(f"--ratio {text}: give three numbers, as in 70/15/15") from None
+
+
+def _note_two_labels(manifest: "Manifest") -> None:
+    """Say how many pictures, by their bytes or pixels, are listed with two classes."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for record in manifest:
+        labels[record.pixel_sha256 or record.sha256].add(record.label)
+    number = sum(len(found) > 1 for found in labels.values())
+    if number:
+        note(
+            f"{counted(number, 'picture')} {is_or_are(number)} listed with two classes; see "
+            "`tumorlens data audit`"
+        )
 
 
 def _note_published(manifest: "Manifest") -> None:
