@@ -23,6 +23,7 @@ def test_kinds_are_unique_words() -> None:
 def test_exit_codes() -> None:
     """As `tumorlens --help` documents them."""
     assert {error.exit_code for error in tree(errors.InputError)} == {3}
+    assert errors.OutputExistsError.exit_code == 2
     assert errors.BundleError.exit_code == 4
     assert errors.MissingExtraError.exit_code == 5
     data = (errors.ManifestError, errors.DatasetError, errors.SplitError)

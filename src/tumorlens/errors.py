@@ -22,7 +22,7 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_CODES: Final = {
     EXIT_OK: "all good",
     EXIT_FAILURE: "failed for another reason: a full disk, a port in use, a lost connection",
-    EXIT_USAGE: "wrong usage",
+    EXIT_USAGE: "wrong usage, or what is to be written exists already",
     EXIT_SOME_INPUTS_FAILED: "some inputs could not be used; the others have an answer",
     EXIT_BUNDLE_UNUSABLE: "the bundle cannot be used",
     EXIT_MISSING_EXTRA: "an optional part is not installed",
@@ -168,6 +168,13 @@ class BundleError(TumorlensError):
 
     kind = "bundle"
     exit_code = EXIT_BUNDLE_UNUSABLE
+
+
+class OutputExistsError(TumorlensError):
+    """What is to be written exists already, and would be lost."""
+
+    kind = "output_exists"
+    exit_code = EXIT_USAGE
 
 
 class AddressError(TumorlensError):

@@ -13,7 +13,13 @@ from tumorlens.bundle import Bundle
 from tumorlens.config import Device
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo.phantoms import write_phantoms
-from tumorlens.errors import CheckpointError, LeakError, MissingExtraError, RecipeError, SplitError
+from tumorlens.errors import (
+    LeakError,
+    MissingExtraError,
+    OutputExistsError,
+    RecipeError,
+    SplitError,
+)
 from tumorlens.inference.session import Session
 from tumorlens.labels import CLASSES
 
@@ -112,7 +118,7 @@ def test_train_from_a_folder(phantoms: Path, tmp_path: Path) -> None:
     assert 0 <= scores.estimates["macro_f1"].value <= 1
     answer = model.predict(next((tmp_path / "set" / "glioma").iterdir()))
     assert isinstance(answer, tumorlens.Answer)
-    with pytest.raises(CheckpointError, match="already contains a run"):
+    with pytest.raises(OutputExistsError, match="already contains a run"):
         train()
     assert train(resume=True).info.files == model.info.files
 

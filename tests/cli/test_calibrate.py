@@ -17,7 +17,7 @@ from tumorlens.cli.calibrate import command
 from tumorlens.cli.evaluate import command as evaluate
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest
 from tumorlens.demo import phantoms
-from tumorlens.errors import BundleError, EvaluationError
+from tumorlens.errors import BundleError, EvaluationError, OutputExistsError
 from tumorlens.evaluation.drift import observe, summarize
 from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.imaging import reader
@@ -185,7 +185,7 @@ def test_images_of_no_known_patient_are_said_to_count_as_one_each(
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     exists = _run(box, "phantom", "--output", str(tmp_path / "there"))
-    assert isinstance(exists.exception, BundleError)
+    assert isinstance(exists.exception, OutputExistsError)
     assert "exists already" in str(exists.exception)
     for_training = _run(box, "phantom", "--licence", "none")
     assert for_training.exit_code == 2

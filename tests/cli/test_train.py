@@ -11,7 +11,13 @@ from tumorlens.cli.train import command
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo import phantoms
-from tumorlens.errors import CheckpointError, ManifestError, RecipeError, SplitError
+from tumorlens.errors import (
+    CheckpointError,
+    ManifestError,
+    OutputExistsError,
+    RecipeError,
+    SplitError,
+)
 
 
 def _train(*arguments: str) -> None:
@@ -109,7 +115,7 @@ def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None
     with pytest.raises(SplitError, match="is not in folds"):
         _train(*same[:4], "own:0", *same[5:], "--kfold")
     _train(*same[:4], "own:1", *same[5:-1], str(out / "fold-1"))
-    with pytest.raises(CheckpointError, match="already contains a run"):
+    with pytest.raises(OutputExistsError, match="already contains a run"):
         _train(*same[:-1], str(out), "--kfold", "--name", "mine")
     before = bundle.load(out / "fold-1" / "bundle")
     _train(*same, "--kfold", "--resume", "--name", "mine")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import tumorlens
 from tumorlens import bundle
 from tumorlens.cli.models import command
-from tumorlens.errors import BundleError
+from tumorlens.errors import OutputExistsError
 from tumorlens.inference.session import open_graph
 from tumorlens.labels import CLASSES
 from tumorlens.training import huggingface
@@ -80,5 +80,5 @@ def test_a_licence_with_its_reason_is_known() -> None:
 
 
 def test_nothing_is_written_over(exported: Path) -> None:
-    with pytest.raises(BundleError, match="is not empty"):
+    with pytest.raises(OutputExistsError, match="is not empty"):
         huggingface.export(bundle.load("phantom"), exported)

@@ -15,7 +15,7 @@ from tumorlens import bundle
 from tumorlens.config import TrainConfig
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
-from tumorlens.errors import CheckpointError
+from tumorlens.errors import CheckpointError, OutputExistsError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
 from tumorlens.inference.stream import predict_inputs
@@ -69,7 +69,7 @@ def test_the_epoch_is_chosen_by_losses_as_bundles_have_them(finished: Path) -> N
 
 def test_run_in_the_way_is_kept(finished: Path, square_set: Data, tiny_config: TrainConfig) -> None:
     before = (finished / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match="already contains a run"):
+    with pytest.raises(OutputExistsError, match="already contains a run"):
         train(tiny_config, TrainingData(*square_set), finished)
     assert (finished / "checkpoint.safetensors").read_bytes() == before
 

@@ -46,7 +46,7 @@ def train(
     whose weights come first: fine-tuning. ``out`` gets ``manifest.csv`` and ``split.csv``
     where they were made here, ``bundle/``, ``run.json`` and the checkpoint; ``resume`` goes on from
     that. Raises ``MissingExtraError`` without the extra ``train``, ``RecipeError``,
-    ``ManifestError``, ``SplitError``, ``CheckpointError``.
+    ``ManifestError``, ``SplitError``, ``CheckpointError``, ``OutputExistsError``.
     """
     _require_torch()
     from tumorlens.bundle import BUNDLE_FOLDER

@@ -24,7 +24,7 @@ def calibrate_site(
     from tumorlens import bundle as boxes
     from tumorlens.cli import progress as progress_bars
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.errors import BundleError
+    from tumorlens.errors import OutputExistsError
     from tumorlens.evaluation import site
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import site_report
@@ -32,7 +32,7 @@ def calibrate_site(
     parent = boxes.load(given)
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
-        raise BundleError(f"{folder} exists already; name another folder with --output")
+        raise OutputExistsError(f"{folder} exists already; name another folder with --output")
     whole = Manifest.load(data)
     manifest = _chosen(whole, split_name, data)
     site.require_unseen(parent, manifest.records, whole.sha256)

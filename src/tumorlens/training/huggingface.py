@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo
-from tumorlens.errors import BundleError, MissingExtraError
+from tumorlens.errors import MissingExtraError, OutputExistsError
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.html import render
 
@@ -31,12 +31,12 @@ _LICENCES: Final = frozenset({"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-sa-4.0
 def export(found: Bundle, folder: str | Path) -> Path:
     """Write ``found`` into ``folder``, which must be new or empty; return it.
 
-    Raises ``MissingExtraError`` without the extra ``train``, ``BundleError`` where the folder holds
-    something.
+    Raises ``MissingExtraError`` without the extra ``train``, ``OutputExistsError`` where the
+    folder holds something.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder}: is not empty; name a new folder")
+        raise OutputExistsError(f"{folder}: is not empty; name a new folder")
     tensors = weights(found.model)
     try:
         from safetensors.numpy import save

@@ -14,7 +14,7 @@ import tumorlens
 from tumorlens import bundle
 from tumorlens.bundle import BUNDLE_FOLDER, Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import Device, TrainConfig
-from tumorlens.errors import CheckpointError, RecipeError
+from tumorlens.errors import OutputExistsError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
@@ -66,10 +66,11 @@ def train(
     Under ``torchrun`` every process calls this; those that do not lead return None. ``out`` gets
     ``checkpoint.safetensors``, ``metrics.csv``, ``curves.png``, ``tensorboard/``, ``run.json`` and
     the bundle. A recipe with ``cross_fit`` trains one network for each part of the patients,
-    without that part, in ``out/part-K``; ``out`` is returned then. Raises ``CheckpointError`` where
-    ``out`` holds a run and ``resume`` is off, and where the run to start from, or a teacher, has
-    seen what ``data`` tests on; ``RecipeError`` where there are teachers that the recipe does not
-    use. A recipe with a ``distillation_weight`` trains on labels alone where there is no teacher.
+    without that part, in ``out/part-K``; ``out`` is returned then. Raises ``OutputExistsError``
+    where ``out`` holds a run and ``resume`` is off, ``CheckpointError`` where the run to start
+    from, or a teacher, has seen what ``data`` tests on; ``RecipeError`` where there are teachers
+    that the recipe does not use. A recipe with a ``distillation_weight`` trains on labels alone
+    where there is no teacher.
     """
     options = options or RunOptions()
     if config.cross_fit == 1:
@@ -171,7 +172,7 @@ def prepare_folder(out: Path, resume: bool) -> Path:
     """Make ``out`` and return its checkpoint's path; never overwrite a run by accident."""
     checkpoint = out / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
-        raise CheckpointError(
+        raise OutputExistsError(
             f"{out} already contains a run: continue it with --resume, or choose another --out"
         )
     out.mkdir(parents=True, exist_ok=True)
