@@ -159,7 +159,7 @@ def wait(arguments):
     time.sleep(60)
 finder.find_all = wait
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.argv = ["tumorlens", "predict", "x", "--bundle", {str(tiny_bundle)!r}]
+sys.argv = ["tumorlens", "predict", "x", "--quiet", "--bundle", {str(tiny_bundle)!r}]
 from tumorlens.cli.main import main
 main()
 """

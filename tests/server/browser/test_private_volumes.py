@@ -164,7 +164,10 @@ def test_odd_volumes_are_read_as_by_the_server(page: Page, kind: str) -> None:
     server, browser = both(page)
     assert_same(server, browser)
     assert browser.record["label"] == "glioma"
-    assert bool(browser.record["notes"]) == (kind in {"unoriented", "timed"})
+    notes = " ".join(browser.record["notes"])
+    assert bool(notes) == (kind != "blank")
+    part_of_a_head = {"oblong": "over 27 mm show a part", "thin": "over 4 mm show a part"}
+    assert part_of_a_head.get(kind, "") in notes
 
 
 def test_a_series_with_a_gap_a_repeat_and_a_localizer(page: Page, tmp_path: Path) -> None:
@@ -187,7 +190,8 @@ def test_a_series_with_a_gap_a_repeat_and_a_localizer(page: Page, tmp_path: Path
     expect(page.locator(".details")).to_contain_text("in this browser")
     (browser,) = [record for record in exported(page) if "slices" in record]
     assert browser["notes"] == server["notes"]
-    assert len(browser["notes"]) == 2
+    assert len(browser["notes"]) == 3
+    assert "over 45 mm show a part of the head only" in browser["notes"][-1]
     assert [one["along_mm"] for one in browser["slices"]] == [0, 5, 10, 15, 20, 35, 40]
     assert browser["label"] == server["label"]
     assert_shares(browser["probabilities"], server["probabilities"])
