@@ -1,4 +1,4 @@
-"""Text for people: foreign words cut to one safe line, and numbers as percentages."""
+"""Text for people: foreign words cut to one safe line; percentages and numbers of things."""
 
 from typing import Final
 
@@ -40,3 +40,13 @@ def probability_percent(probability: float, digits: int = 1) -> str:
     if probability > 1.0 - least:
         return f">{percent(1.0 - least, digits)}"
     return f"<{percent(least, digits)}" if probability < least else percent(probability, digits)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``7,023 images``; for nouns that take an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def is_or_are(number: int) -> str:
+    """The verb after ``number`` things."""
+    return "is" if number == 1 else "are"

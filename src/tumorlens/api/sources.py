@@ -133,8 +133,5 @@ def _refusal(source: Any) -> TypeError:
 
 def _name(source: Any) -> str:
     kind = type(source)
-    return (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else (f"{kind.__module__}.{kind.__qualname__}")
-    )
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"

@@ -10,10 +10,9 @@ from tumorlens.cli.data_croissant import command as croissant_command
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
-from tumorlens.datasets.counts import counted
 from tumorlens.errors import EXIT_CHECK_FAILED
 from tumorlens.labels import RESEARCH_NOTICE, class_set
-from tumorlens.text import percent
+from tumorlens.text import counted, percent
 
 if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit

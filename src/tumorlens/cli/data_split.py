@@ -9,8 +9,8 @@ import click
 
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
-from tumorlens.datasets.counts import counted, is_or_are
 from tumorlens.labels import sorted_labels
+from tumorlens.text import counted, is_or_are
 
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest

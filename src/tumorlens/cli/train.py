@@ -30,7 +30,7 @@ if TYPE_CHECKING:
               "did not see them, in OUT/report.")  # fmt: skip
 @click.option("--hold-out", multiple=True, metavar="SOURCE",
               help="Source or family that takes no part, to be tested on later.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--out", required=True, type=options.FOLDER, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
               help="Begin with trained weights, not random ones: a bundled network by its name, "

@@ -1,13 +1,9 @@
 """The manifest: one row for each image file, with what is known of it. CSV or Parquet."""
 
-import codecs
-import csv
 import dataclasses
 import hashlib
-import io
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -15,8 +11,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from tumorlens.datasets.class_folders import split_of
-from tumorlens.errors import ManifestError, MissingExtraError, did_you_mean
-from tumorlens.files import from_spreadsheet_safe, replacing, spreadsheet_safe
+from tumorlens.datasets.tables import Row, read_csv, read_parquet, write_csv, write_parquet
+from tumorlens.errors import ManifestError, did_you_mean
+from tumorlens.files import replacing
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import plain_name
 
@@ -70,7 +67,6 @@ _LONGEST_CLASS: Final = 64
 _REQUIRED: Final = ("path", "class")
 OWN_GROUP: Final = "image_"
 """Begins the group of an image of which no patient is known; its hash follows."""
-_SEPARATORS: Final = (",", ";", "\t")
 _OTHER_SEPARATORS: Final = ("|", ":")
 """Not read, but named in the error."""
 _SYNONYMS: Final = {
@@ -78,12 +74,6 @@ _SYNONYMS: Final = {
     "class": ("label", "labels", "diagnosis", "category", "target"),
 }
 """What others call the required columns; in the error only."""
-_START: Final = 64
-"""Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
-_HINT: Final = "sep="
-"""Begins a line before the columns' names that spreadsheets write and read."""
-_WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
-"""Columns whose cells never begin or end with a space."""
 INTEGERS: Final = ("width", "height")
 _NAMES: Final = ("group", "source", "patient", "family")
 """Columns whose equal names say that images belong together."""
@@ -141,7 +131,10 @@ class Manifest:
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [_row(record) for record in self.records]
         with replacing(path) as temporary:
-            (_write_parquet if path.suffix == ".parquet" else _write_csv)(temporary, rows)
+            if path.suffix == ".parquet":
+                write_parquet(temporary, rows)
+            else:
+                write_csv(temporary, rows, COLUMNS)
 
 
 def read_column(path: str | Path, name: str) -> list[str]:
@@ -212,14 +205,14 @@ def stated_columns(path: str | Path) -> tuple[str, ...]:
     return tuple(_rows(Path(path))[0])
 
 
-def _rows(path: Path) -> Sequence[dict[str, Any]]:
-    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+def _rows(path: Path) -> Sequence[Row]:
+    rows = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if not rows:
         raise ManifestError(f"{path}: the manifest lists no image")
     return rows
 
 
-def _require_column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> None:
+def _require_column(path: Path, rows: Sequence[Row], name: str) -> None:
     if not any(name in row for row in rows):
         columns = list(rows[0])
         raise ManifestError(
@@ -237,7 +230,7 @@ def _hint(name: str, columns: Sequence[str]) -> str:
     return f"; name {meant} {name}" if meant else did_you_mean(name, columns)
 
 
-def _record(row: dict[str, Any], number: int, path: Path) -> Record:
+def _record(row: Row, number: int, path: Path) -> Record:
     row = {**row, "class": _name_of_class(row.get("class"))}
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
@@ -326,116 +319,3 @@ def _whole(value: Any) -> int:
 
 def _row(record: Record) -> dict[str, str | int]:
     return dict(zip(COLUMNS, dataclasses.astuple(record), strict=True))
-
-
-def _read_csv(path: Path) -> Sequence[dict[str, Any]]:
-    """Rows by column, as we write them or as a spreadsheet has saved them again."""
-    try:
-        rows = read_table(path.read_bytes())
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(
-            f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
-        ) from error
-    columns = rows[0] if rows else []
-    names = [name.strip().lower() for name in columns]
-    _check_header(path, names)
-    # A path may begin or end with a space; where the columns' names do, spaces are but typed.
-    spaced = any(name != name.strip() for name in columns)
-    return [
-        _cells(path, number, names, row, spaced)
-        for number, row in enumerate(rows[1:], start=2)
-        if any(row)
-    ]
-
-
-def _check_header(path: Path, names: Sequence[str]) -> None:
-    """Raise ``ManifestError`` where a column is named twice: only one of them could be read."""
-    twice = [name for name, count in Counter(names).items() if name and count > 1]
-    if twice:
-        raise ManifestError(f"{path}: names the column {twice[0]} twice")
-
-
-def _cells(
-    path: Path, number: int, names: Sequence[str], row: Sequence[str], spaced: bool
-) -> dict[str, Any]:
-    """One row by column. Raises ``ManifestError`` where it has more cells than there are columns.
-
-    Cells are then in the wrong columns, as after a comma in a path that is not quoted.
-    """
-    if any(row[len(names) :]):
-        raise ManifestError(
-            f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
-            "put a cell that holds the separator in double quotes"
-        )
-    return _plain(
-        {
-            name: cell.strip() if spaced or name in _WORDS else cell
-            for name, cell in zip(names, row, strict=False)
-        }
-    )
-
-
-def read_table(data: bytes) -> list[list[str]]:
-    """Rows of a CSV file as spreadsheets save them; ``UnicodeDecodeError`` or ``csv.Error``."""
-    separator, text = _separator(_decoded(data))
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-
-
-def _decoded(data: bytes) -> str:
-    """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    if b"\0" in data[:_START]:
-        raise csv.Error("it seems to be in UTF-16 without its mark")
-    return data.decode("utf-8-sig")
-
-
-def _separator(text: str) -> tuple[str, str]:
-    """What lies between the columns: a comma, or what spreadsheets put there; and the table."""
-    first, _, rest = text.partition("\n")
-    if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
-        return stated[0], rest
-    return max(_SEPARATORS, key=first.count), text
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Cells as they were before they were made safe for a spreadsheet."""
-    return {
-        name: from_spreadsheet_safe(value) if isinstance(value, str) else value
-        for name, value in row.items()
-    }
-
-
-def _safe(value: str | int) -> str | int:
-    return spreadsheet_safe(value) if isinstance(value, str) else value
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
-
-
-def _read_parquet(path: Path) -> Sequence[dict[str, Any]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet manifest", "parquet") from error
-    try:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise ManifestError(f"{path}: cannot be read as Parquet ({error})") from error
-    return rows
-
-
-def _write_parquet(path: Path, rows: Sequence[dict[str, str | int]]) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet manifest", "parquet") from error
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
-from tumorlens.datasets.counts import counted, is_or_are
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow, build
 from tumorlens.errors import SplitError
+from tumorlens.text import counted, is_or_are
 
 PUBLISHED: Final = {"training": TRAIN, "validation": VALIDATION, "testing": TEST}
 """Parts by what the manifest's ``split`` column says."""

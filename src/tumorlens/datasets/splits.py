@@ -19,10 +19,11 @@ from typing import Final
 
 import msgspec
 
-from tumorlens.datasets.counts import counted, is_or_are
-from tumorlens.datasets.manifest import Manifest, Record, read_table
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.tables import read_table
 from tumorlens.errors import LeakError, SplitError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
+from tumorlens.text import counted, is_or_are
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

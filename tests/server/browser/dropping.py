@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 
 def choose(page: Page, files: Sequence[Path]) -> None:
@@ -11,6 +11,16 @@ def choose(page: Page, files: Sequence[Path]) -> None:
     before = page.locator(".entry").count()
     page.set_input_files("#file-input", [str(file) for file in files])
     wait_for_answers(page, before + len(files))
+
+
+def open_page(context: BrowserContext, url: str, *, private: bool) -> Page:
+    """The page, ready for files; with ``private`` they stay on this computer."""
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("html[data-ready]")
+    if private:
+        page.get_by_role("switch").click()
+    return page
 
 
 def wait_for_answers(page: Page, count: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import BrowserContext, Page, Route, expect
-from tests.server.browser.dropping import choose, drop, headline, shown, wait_for_answers
+from tests.server.browser.dropping import choose, drop, headline, open_page, shown, wait_for_answers
 from tests.server.wire import Start
 
 from tumorlens import bundle
@@ -48,11 +48,7 @@ def test_examples_are_answered_by_the_network_that_they_were_drawn_for(
     context: BrowserContext, start: Start, private: bool
 ) -> None:
     with start(bundle="default") as url:
-        page = context.new_page()
-        page.goto(url)
-        page.wait_for_selector("html[data-ready]")
-        if private:
-            page.get_by_role("switch").click()
+        page = open_page(context, url, private=private)
         page.click("#examples")
         wait_for_answers(page, 4)
         found = exported(page)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import BrowserContext, Page, expect
-from tests.server.browser.dropping import choose, shown, wait_for_answers
+from tests.server.browser.dropping import choose, open_page, shown, wait_for_answers
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 from tests.server.wire import Start
@@ -89,11 +89,7 @@ def test_a_header_that_the_image_contradicts_is_noted(
     assert isinstance(picture, Prediction)
     assert isinstance(volume, VolumePrediction)
     with start(bundle="default") as url:
-        page = context.new_page()
-        page.goto(url)
-        page.wait_for_selector("html[data-ready]")
-        if private:
-            page.get_by_role("switch").click()
+        page = open_page(context, url, private=private)
         page.set_input_files("#file-input", sorted(tmp_path.iterdir()))
         wait_for_answers(page, 2)
         found = exported(page)

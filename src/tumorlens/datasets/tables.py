@@ -1,0 +1,139 @@
+"""Rows of a table with named columns, in files as people and spreadsheets write them."""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tumorlens.errors import ManifestError, MissingExtraError
+from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
+
+Row = dict[str, Any]
+"""Cells by column."""
+_SEPARATORS: Final = (",", ";", "\t")
+_START: Final = 64
+"""Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
+_HINT: Final = "sep="
+"""Begins a line before the columns' names that spreadsheets write and read."""
+_WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
+"""Columns whose cells never begin or end with a space."""
+
+
+def read_csv(path: Path) -> Sequence[Row]:
+    """Rows by column, as we write them or as a spreadsheet has saved them again.
+
+    Raises ``ManifestError``.
+    """
+    try:
+        rows = read_table(path.read_bytes())
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(
+            f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
+        ) from error
+    columns = rows[0] if rows else []
+    names = [name.strip().lower() for name in columns]
+    _check_header(path, names)
+    # A path may begin or end with a space; where the columns' names do, spaces are but typed.
+    spaced = any(name != name.strip() for name in columns)
+    return [
+        _cells(path, number, names, row, spaced)
+        for number, row in enumerate(rows[1:], start=2)
+        if any(row)
+    ]
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    """Raise ``ManifestError`` where a column is named twice: only one of them could be read."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise ManifestError(f"{path}: names the column {twice[0]} twice")
+
+
+def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], spaced: bool) -> Row:
+    """One row by column. Raises ``ManifestError`` where it has more cells than there are columns.
+
+    Cells are then in the wrong columns, as after a comma in a path that is not quoted.
+    """
+    if any(row[len(names) :]):
+        raise ManifestError(
+            f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
+            "put a cell that holds the separator in double quotes"
+        )
+    return _plain(
+        {
+            name: cell.strip() if spaced or name in _WORDS else cell
+            for name, cell in zip(names, row, strict=False)
+        }
+    )
+
+
+def read_table(data: bytes) -> list[list[str]]:
+    """Rows of a CSV file as spreadsheets save them; ``UnicodeDecodeError`` or ``csv.Error``."""
+    separator, text = _separator(_decoded(data))
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    if b"\0" in data[:_START]:
+        raise csv.Error("it seems to be in UTF-16 without its mark")
+    return data.decode("utf-8-sig")
+
+
+def _separator(text: str) -> tuple[str, str]:
+    """What lies between the columns: a comma, or what spreadsheets put there; and the table."""
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
+        return stated[0], rest
+    return max(_SEPARATORS, key=first.count), text
+
+
+def _plain(row: Row) -> Row:
+    """Cells as they were before they were made safe for a spreadsheet."""
+    return {
+        name: from_spreadsheet_safe(value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def _safe(value: str | int) -> str | int:
+    return spreadsheet_safe(value) if isinstance(value, str) else value
+
+
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Cells that a spreadsheet would take for formulas are made safe."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
+
+
+def read_parquet(path: Path) -> Sequence[Row]:
+    """Rows by column; raises ``ManifestError``, ``MissingExtraError`` without pyarrow."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("a Parquet manifest", "parquet") from error
+    try:
+        rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ManifestError(f"{path}: cannot be read as Parquet ({error})") from error
+    return rows
+
+
+def write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    """Raises ``MissingExtraError`` without pyarrow."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("a Parquet manifest", "parquet") from error
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
