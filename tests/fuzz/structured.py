@@ -163,13 +163,14 @@ def _enhanced(random: Random) -> Dataset:
 def _bend(dataset: Dataset, random: Random) -> None:
     """Make one element odd, at whatever depth."""
     where, tag = _any_element(dataset, random)
+    element = where.get_item(tag)  # as it lies there: what is odd already may have no value
     kind = random.integers(6)
     if kind == 0:
         del where[tag]
-    elif kind == 1 and where[tag].VR == "SQ" and len(where[tag].value):
-        items = list(where[tag].value)
+    elif kind == 1 and _is_sequence(element) and len(element.value):
+        items = list(element.value)
         count = int(random.integers(0, 4))
-        where[tag].value = items[:1] * count if random.random() < 0.5 else items[:-1]
+        element.value = items[:1] * count if random.random() < 0.5 else items[:-1]
     elif kind == 2:
         _raw(
             where,
@@ -179,14 +180,14 @@ def _bend(dataset: Dataset, random: Random) -> None:
         )
     elif kind == 3:
         number = int(_WORDS[random.integers(len(_WORDS))])
-        _raw(where, tag, str(where[tag].VR), struct.pack("<H", number))
+        _raw(where, tag, str(element.VR), struct.pack("<H", number))
     elif kind == 4:
         nested = _item(PatientID="deep")
         for _ in range(int(random.integers(1, _DEEPEST))):
             nested = _item(PixelMeasuresSequence=[nested])
         where.PixelMeasuresSequence = [nested]
     else:
-        _raw(where, tag, str(where[tag].VR), _TEXTS[random.integers(len(_TEXTS))])
+        _raw(where, tag, str(element.VR), _TEXTS[random.integers(len(_TEXTS))])
 
 
 def _any_element(dataset: Dataset, random: Random) -> tuple[Dataset, Any]:
@@ -197,11 +198,14 @@ def _any_element(dataset: Dataset, random: Random) -> tuple[Dataset, Any]:
         if not tags:
             return dataset, Tag("Rows") if "Rows" in dataset else next(iter(dataset.keys()))
         tag = tags[random.integers(len(tags))]
-        raw = where.get_item(tag)
-        is_sequence = raw.VR == "SQ" and not isinstance(raw, RawDataElement)
-        if not is_sequence or not len(raw.value) or random.random() < 0.3:
+        element = where.get_item(tag)
+        if not _is_sequence(element) or not len(element.value) or random.random() < 0.3:
             return where, tag
-        where = raw.value[random.integers(len(raw.value))]
+        where = element.value[random.integers(len(element.value))]
+
+
+def _is_sequence(element: Any) -> bool:
+    return element.VR == "SQ" and not isinstance(element, RawDataElement)
 
 
 def _raw(dataset: Dataset, tag: Any, kind: str, value: bytes) -> None:
