@@ -13,11 +13,11 @@ from PIL import Image
 from tumorlens.config import PreprocessConfig
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.errors import BlankImageError
+from tumorlens.imaging.quantiles import quantiles
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import (
     Box,
     Windowed,
-    byte_quantiles,
     head_box,
     normalize,
     pad_square,
@@ -263,4 +263,4 @@ def test_windowed_once_for_two_networks(head: Gray) -> None:
 def test_quantiles_of_bytes_are_numpy_s(values: list[int], one: float, other: float) -> None:
     samples = np.array(values, dtype=np.uint8)
     expected = np.quantile(samples.astype(np.float32), (one, other))
-    assert byte_quantiles(samples, (one, other)) == expected.tolist()
+    assert quantiles(samples, (one, other)) == expected.tolist()

@@ -7,7 +7,6 @@ live prediction the same pixels.
 """
 
 import math
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.margin import inside_margin
+from tumorlens.imaging.quantiles import BYTES, quantiles
 
 Gray = NDArray[np.float32] | NDArray[np.uint8]
 """A gray picture (H, W): float32 of any range, or bytes, which give the same and cost less."""
 
 _QUANTILE_SAMPLES: Final = 65_536
-_BYTES: Final = 256
 _BAND: Final = 16
 """Target pixels of one product: few zeros in the weights, and few products."""
 _VECTOR: Final = 16
@@ -122,8 +121,8 @@ class Windowed:
         if self._samples.dtype != np.uint8:
             return self.pixels > level
         # Windowing keeps the order of bytes, so one comparison of bytes does for all pixels.
-        table = _scaled(np.arange(_BYTES, dtype=np.float32), *self._range)
-        return self._samples >= _BYTES - np.count_nonzero(table > level)
+        table = _scaled(np.arange(BYTES, dtype=np.float32), *self._range)
+        return self._samples >= BYTES - np.count_nonzero(table > level)
 
 
 def _as_gray(pixels: Gray) -> Gray:
@@ -150,9 +149,9 @@ def square_around(box: Box) -> Square:
 
 def normalize(batch: NDArray[np.uint8], config: PreprocessConfig) -> NDArray[np.float32]:
     """Turn uint8 (N, S, S) into the network's float32 input (N, 1, S, S)."""
-    scaled = batch.astype(np.float32) / np.float32(255.0)
-    standardized: NDArray[np.float32] = (scaled - np.float32(config.mean)) / np.float32(config.std)
-    return standardized[:, np.newaxis]
+    scaled = np.arange(BYTES, dtype=np.float32) / np.float32(255.0)
+    table: NDArray[np.float32] = (scaled - np.float32(config.mean)) / np.float32(config.std)
+    return table[batch][:, np.newaxis]
 
 
 def window(pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> NDArray[np.float32]:
@@ -169,32 +168,12 @@ def window(pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> N
 def _intensity_range(samples: Gray, config: PreprocessConfig, source: str) -> tuple[float, float]:
     """The intensities that become 0 and 1."""
     step = max(1, int((samples.size / _QUANTILE_SAMPLES) ** 0.5))
-    low, high = _quantiles(samples[::step, ::step], config.window_percentiles)
+    low, high = quantiles(samples[::step, ::step], config.window_percentiles)
     if not high > low:
         low, high = float(samples.min()), float(samples.max())
     if not high > low:
         raise BlankImageError(f"{source}: every pixel has the same value")
     return low, high
-
-
-def _quantiles(samples: Gray, fractions: Sequence[float]) -> list[float]:
-    if samples.dtype == np.uint8:
-        return byte_quantiles(samples, fractions)
-    return [float(value) for value in np.quantile(samples, fractions)]
-
-
-def byte_quantiles(samples: NDArray[np.generic], fractions: Sequence[float]) -> list[float]:
-    """``numpy.quantile`` of bytes, to the last digit, from their histogram."""
-    counts = np.bincount(samples.ravel(), minlength=_BYTES).cumsum()
-    quantiles = []
-    for fraction in fractions:
-        position = fraction * (samples.size - 1)
-        before = math.floor(position)
-        places = [before, min(before + 1, samples.size - 1)]
-        a, b = np.searchsorted(counts, places, side="right").tolist()
-        t = position - before
-        quantiles.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
-    return quantiles
 
 
 def _scaled(samples: Gray, low: float, high: float) -> NDArray[np.float32]:
@@ -237,8 +216,8 @@ def _counts(tissue: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.in
     in_columns = np.zeros(tissue.shape[1], dtype=np.int64)
     ones = tissue.view(np.uint8)
     # As many rows at a time as a byte can count: adding bytes is an order of magnitude faster.
-    for top in range(0, len(ones), _BYTES - 1):
-        in_columns += ones[top : top + _BYTES - 1].sum(axis=0, dtype=np.uint8)
+    for top in range(0, len(ones), BYTES - 1):
+        in_columns += ones[top : top + BYTES - 1].sum(axis=0, dtype=np.uint8)
     return in_rows, in_columns
 
 

@@ -68,7 +68,7 @@ def _background(samples: Samples) -> tuple[Samples, str]:
     edges = [samples[..., 0, :], samples[..., -1, :], samples[..., :, 0], samples[..., :, -1]]
     border = np.concatenate([edge.ravel() for edge in edges])
     value = np.median(border)
-    if (border == value).mean() < _BORDER:
+    if value <= samples.min() or (border == value).mean() < _BORDER:
         return samples, ""
     sample = _sample(samples)
     inside = sample[sample != value]

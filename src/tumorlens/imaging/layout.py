@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.imaging.gray import Samples
+from tumorlens.imaging.quantiles import quantiles
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +26,9 @@ _BRIGHT: Final = 0.7
 _UNIFORM: Final = 0.08
 """Largest spread of air, in the same unit."""
 _BRIGHT_CORNERS: Final = 3
-"""Of four: a label may lie in one."""
+"""Of four, where they are even: a label may lie in one."""
+_FEWEST_BRIGHT_CORNERS: Final = 2
+"""Where they are not."""
 _END: Final = 0.15
 """Part of the range at either end that counts as black or white."""
 _MUCH_AIR: Final = 0.15
@@ -44,11 +47,14 @@ _SHAPES: Final = (0.65, 1.6)
 def refusal(samples: Samples) -> str:
     """Why (H, W), of any unit, is no one slice on dark air; empty where nothing speaks against."""
     step = max(1, max(samples.shape) // _SIDE)
-    small = samples[::step, ::step].astype(np.float64)  # floats may span more than float32
-    low, high = (float(v) for v in np.quantile(small, (0.01, 0.99)))
+    small = samples[::step, ::step]
+    low, high = quantiles(small, (0.01, 0.99))
     if not high > low:
         return ""
-    gray = np.clip((small - low) / (high - low), 0, 1)
+    gray = small.astype(np.float64)  # floats may span more than float32
+    gray -= low
+    gray /= high - low
+    np.clip(gray, 0, 1, out=gray)
     if _is_inverted(gray):
         return INVERTED
     return PANELS if _has_panels(gray) else ""
@@ -61,11 +67,19 @@ def _is_inverted(gray: Floats) -> bool:
         gray[:height, :width], gray[:height, -width:], gray[-height:, :width],
         gray[-height:, -width:],
     )  # fmt: skip
-    bright = [one for one in corners if float(np.median(one)) >= _BRIGHT]
-    if sum(float(one.std()) <= _UNIFORM for one in bright) >= _BRIGHT_CORNERS:
+    bright = [corner for corner in corners if _median(corner) >= _BRIGHT]
+    if len(bright) < _FEWEST_BRIGHT_CORNERS:
+        return False
+    if sum(float(corner.std()) <= _UNIFORM for corner in bright) >= _BRIGHT_CORNERS:
         return True
     white, black = float((gray >= 1 - _END).mean()), float((gray <= _END).mean())
-    return len(bright) >= 2 and white >= _MUCH_AIR and white >= _MORE_WHITE * black
+    return white >= _MUCH_AIR and white >= _MORE_WHITE * black
+
+
+def _median(few: Floats) -> float:
+    """``numpy.median``, whose checks cost more than it does for a few numbers."""
+    ordered, half = np.sort(few, axis=None), few.size // 2
+    return float(ordered[half]) if few.size % 2 else float(ordered[half - 1] + ordered[half]) / 2
 
 
 class _Run(NamedTuple):
