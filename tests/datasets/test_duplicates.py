@@ -92,7 +92,8 @@ def test_no_pair_is_lost_on_the_way(draw: Draw, monkeypatch: pytest.MonkeyPatch)
     prints = Fingerprints(
         ("glioma",) * 48, np.stack(thumbnails), np.stack(hashes), names, names, ("",) * 48
     )
-    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    monkeypatch.setattr(duplicates, "_ROWS", 7)
+    monkeypatch.setattr(duplicates, "_COLUMNS", 16)
     monkeypatch.setattr(duplicates, "_THUMBNAILS_AT_ONCE", 5)
     pairs = duplicates.near_duplicates(prints)
     expected = all_pairs(prints)

@@ -11,6 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import nibabel
@@ -20,6 +21,7 @@ from pydicom import config, dcmwrite
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -185,7 +187,8 @@ def _bend(dataset: Dataset, random: Random) -> None:
         nested = _item(PatientID="deep")
         for _ in range(int(random.integers(1, _DEEPEST))):
             nested = _item(PixelMeasuresSequence=[nested])
-        where.PixelMeasuresSequence = [nested]
+        with suppress(BytesLengthException):  # where PixelRepresentation, which it looks up, is odd
+            where.PixelMeasuresSequence = [nested]
     else:
         _raw(where, tag, str(element.VR), _TEXTS[random.integers(len(_TEXTS))])
 

@@ -1,19 +1,22 @@
 """Find duplicates: equal bytes, equal pixels, and copies that were edited or rotated.
 
-A perceptual hash makes a shortlist, a correlation of pixels decides. Neither is enough alone: on
-the public set, slices of different patients come within 4 bits of each other, and copies of one
-slice differ by more than 12.
+A pair has near perceptual hashes and correlated pixels. Neither is enough alone: on the public set,
+slices of different patients come within 4 bits of each other, and copies of one slice differ by
+more than 12.
 """
 
 import dataclasses
+import os
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
@@ -21,7 +24,6 @@ from tumorlens.datasets.fingerprints import (
     Fingerprints,
     Progress,
     fingerprint,
-    hamming,
     orient,
 )
 from tumorlens.datasets.manifest import Manifest
@@ -33,15 +35,21 @@ MIN_CORRELATION: Final = 0.97
 
 On the public set 22,966 pairs pass both and none joins two patients; from 0.95 four do.
 """
-_BLOCK: Final = 1024
-"""Hashes that are compared with as many at a time: what that takes stays in the cache."""
+_ROWS: Final = 256
+_COLUMNS: Final = 2048
+"""Pictures that are compared with as many at a time: what that takes stays in the cache."""
 _PAIRS_AT_ONCE: Final = 4096
 _THUMBNAILS_AT_ONCE: Final = 1024
 _COARSE: Final = 16
 """Side of the coarse pictures: where heads differ, they do at this size already."""
+_COARSEST: Final = 8
+"""Side of those that all are compared with all at: one pair in a thousand is left."""
+_WORD: Final = 8
 _SLACK: Final = 1e-3
 """More than float32 rounds away."""
 _NOTHING: Final = (-1.0, 0, 0)
+_Candidates = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""(K,) three times: left and right row of pairs, and the differing bits of their hashes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,28 +87,23 @@ def near_duplicates(
 ) -> Pairs:
     """Find pairs whose pictures agree in some orientation; the best orientation is reported.
 
-    All hashes are compared with all, a block at a time; of what is left, coarse pictures; and only
-    of what agrees there the thumbnails, which are read as they are needed. No step loses a pair
-    that the next would have kept.
+    The coarsest pictures are compared all with all, a block at a time; of what is left, the hashes
+    and coarse pictures; and only of what agrees there the thumbnails, which are read as they are
+    needed. No step loses a pair that the next would have kept.
     """
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
     coarse = _coarse(fingerprints.thumbnails)
-    most = 2.0 * (1.0 - min_correlation) + _SLACK
     for orientation in range(len(ORIENTATIONS)):
-        turned = _turned(coarse, orientation)
-        for left, right, distance in _shortlist(fingerprints, orientation, max_distance):
-            apart = np.square(coarse[left] - turned[right]).sum(axis=(1, 2))
-            kept = np.flatnonzero(apart <= most)
-            correlations = _correlations(
-                fingerprints.thumbnails, left[kept], right[kept], orientation
-            )
-            for k, correlation in zip(kept, correlations, strict=True):
+        search = _Search.of(fingerprints, coarse, orientation, max_distance, min_correlation)
+        for left, right, distance in search.candidates():
+            correlations = _correlations(fingerprints.thumbnails, left, right, orientation)
+            for k in np.flatnonzero(correlations >= min_correlation):
                 pair = int(left[k]), int(right[k])
-                found = (float(correlation), orientation, int(distance[k]))
-                if correlation >= min_correlation and found[0] > best.get(pair, _NOTHING)[0]:
+                found = (float(correlations[k]), orientation, int(distance[k]))
+                if found[0] > best.get(pair, _NOTHING)[0]:
                     best[pair] = found
-    rows = [(*pair, *best[pair]) for pair in sorted(best)]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    lines = [(*pair, *best[pair]) for pair in sorted(best)]
+    table = np.array(lines, dtype=np.float64).reshape(-1, 5)
     whole = table[:, [0, 1, 3, 4]].astype(np.int64)
     return Pairs(whole[:, 0], whole[:, 1], whole[:, 2], whole[:, 3], table[:, 2])
 
@@ -127,24 +130,88 @@ def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArr
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _shortlist(
-    fingerprints: Fingerprints, orientation: int, max_distance: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield (left, right, distance) of usable pairs with near hashes and different pixels."""
-    rows = np.flatnonzero(fingerprints.usable)
-    _, content = np.unique(np.array(fingerprints.pixel_sha256), return_inverse=True)
-    upright = fingerprints.hashes[rows, 0]
-    turned = fingerprints.hashes[rows, orientation]
-    for top in range(0, len(rows), _BLOCK):
-        for start in range(top, len(rows), _BLOCK):
-            distance = hamming(upright[top : top + _BLOCK], turned[start : start + _BLOCK])
-            i, j = np.nonzero(distance <= max_distance)
-            left, right, bits = rows[top + i], rows[start + j], distance[i, j].astype(np.int64)
-            keep = (left < right) & (content[left] != content[right])
-            left, right, bits = left[keep], right[keep], bits[keep]
-            for first in range(0, len(left), _PAIRS_AT_ONCE):
-                part = slice(first, first + _PAIRS_AT_ONCE)
-                yield left[part], right[part], bits[part]
+class _Search(NamedTuple):
+    """Pictures that are compared with all others, turned in one way; N usable ones."""
+
+    rows: NDArray[np.int64]
+    """(N,) in the manifest."""
+    content: NDArray[np.int64]
+    """(N,) equal where the pixels are."""
+    hashes: tuple[NDArray[np.uint64], NDArray[np.uint64]]
+    """(N,) twice: upright and turned."""
+    coarse: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """(N, 16, 16) twice: upright and turned."""
+    max_distance: int
+    most: float
+    """Squared distance of coarse pictures."""
+
+    @classmethod
+    def of(
+        cls,
+        prints: Fingerprints,
+        coarse: NDArray[np.float32],
+        orientation: int,
+        max_distance: int,
+        min_correlation: float,
+    ) -> Self:
+        rows = np.flatnonzero(prints.usable)
+        _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
+        hashes = prints.hashes[rows, 0], prints.hashes[rows, orientation]
+        turned = _turned(coarse[rows], orientation)
+        most = 2.0 * (1.0 - min_correlation) + _SLACK
+        return cls(rows, content, hashes, (coarse[rows], turned), max_distance, most)
+
+    def candidates(self) -> Iterator[_Candidates]:
+        """Yield (left, right, distance) of pairs with near hashes and near coarse pictures.
+
+        The squared distance |a|^2 + |b|^2 - 2ab is at most ``most`` where ab - |a|^2/2 reaches
+        (|b|^2 - most)/2: one product of matrices and one comparison.
+        """
+        low, turned = (
+            each[:, :_COARSEST, :_COARSEST].reshape(len(each), -1) for each in self.coarse
+        )
+        count, squares = len(low), np.square(low).sum(axis=1, dtype=np.float32)
+        left = np.column_stack([low, squares / -2])
+        # Filled up to whole words, which ``_places`` needs, with what nothing is near to.
+        right = np.zeros((low.shape[1] + 1, count + -count % _WORD), dtype=np.float32)
+        right[:-1, :count], right[-1] = turned.T, 1
+        needed = np.full(right.shape[1], np.inf, dtype=np.float32)
+        needed[:count] = (squares - np.float32(self.most)) / 2
+
+        def of_block(top: int) -> list[_Candidates]:
+            block, found = left[top : top + _ROWS], []
+            for start in range(top - top % _WORD, len(needed), _COLUMNS):
+                part = slice(start, start + _COLUMNS)
+                i, j = _places(block @ right[:, part] >= needed[part])
+                found.append(self._near(i + top, j + start))
+            return found
+
+        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for some in pool.map(of_block, range(0, count, _ROWS)):
+                yield from some
+
+    def _near(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> _Candidates:
+        """Those of some pairs, and the differing bits of their hashes."""
+        kept = i < j
+        i, j = i[kept], j[kept]
+        bits = np.bitwise_count(self.hashes[0][i] ^ self.hashes[1][j])
+        kept = (bits <= self.max_distance) & (self.content[i] != self.content[j])
+        i, j, bits = i[kept], j[kept], bits[kept]
+        upright, turned = self.coarse
+        kept = np.zeros(len(i), dtype=np.bool_)
+        for first in range(0, len(i), _PAIRS_AT_ONCE):
+            some = slice(first, first + _PAIRS_AT_ONCE)
+            apart = np.square(upright[i[some]] - turned[j[some]]).sum(axis=(1, 2))
+            kept[some] = apart <= self.most
+        return self.rows[i[kept]], self.rows[j[kept]], bits[kept].astype(np.int64)
+
+
+def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """``numpy.nonzero`` of (A, B), B whole words, a third as dear where hardly any is set."""
+    bytes_of = found.view(np.uint8).reshape(-1, _WORD)
+    words = np.flatnonzero(found.view(np.uint64))
+    word, byte = np.nonzero(bytes_of[words])
+    return np.divmod(words[word] * _WORD + byte, found.shape[1])
 
 
 def _correlations(
