@@ -1,10 +1,10 @@
 """Cost of ``tumorlens batch`` against the number of pictures, in one run on one machine.
 
-    python -m benchmarks.batch --sizes 500 1000 2000 --output benchmarks/records/batch.json
+    python -m benchmarks.batch --sizes 1000 5000 200000 --output benchmarks/records/batch.json
 
-Pictures are phantoms, each with noise of its own, so none is a copy. For each size: seconds until
-the first part is there, inputs a second, and the most memory that the command and each of its
-worker processes had; then two processes against one. Ratios mean something, seconds only beside
+Pictures are synthetic, and none is a copy. For each size, with one process and with two: seconds
+until the first part is there, inputs a second, and the most memory that the command and each of its
+worker processes had. Ratios mean something, seconds only beside
 the processor and what else it had to do.
 """
 
@@ -13,10 +13,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from benchmarks import options as shared
+from benchmarks.pictures import write_pictures
 from benchmarks.predict import processor
 from rich.console import Console
 from rich.table import Table
@@ -24,43 +24,24 @@ from rich.table import Table
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options
-from tumorlens.demo.phantoms import make_phantom
-from tumorlens.imaging import encode
-from tumorlens.labels import CLASSES
-
-_DRAWN: Final = 64
-"""Phantoms that are drawn; the others are these with other noise."""
-_PER_FOLDER: Final = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and save."""
     parser = shared.parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--bundle", default="default")
     options = parser.parse_args(arguments)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for size in sorted(options.sizes):
+    for size in sorted(options.sizes):
+        with tempfile.TemporaryDirectory() as folder:
             write_pictures(Path(folder) / "in", size)
-            rows += [measure(Path(folder), options.bundle, size, count) for count in (1, 2)]
+            rows += [measure(Path(folder), options.bundle, size, n) for n in options.processes]
     show(rows)
     if options.output:
         results = {"benchmark": "batch", "processor": processor(), "rows": rows}
         shared.save(options.output, results)
-
-
-def write_pictures(folder: Path, count: int) -> None:
-    """Fill ``folder`` up to ``count`` pictures, at most 10,000 in a folder below it."""
-    random = np.random.default_rng(0)
-    drawn = [make_phantom(random, CLASSES[k % len(CLASSES)]).pixels for k in range(_DRAWN)]
-    for index in range(count):
-        path = folder / f"{index // _PER_FOLDER:03d}" / f"{index:06d}.png"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noise = np.random.default_rng(index).normal(0, 6, drawn[0].shape)
-            noisy = np.clip(drawn[index % _DRAWN] + noise, 0, 255).astype(np.uint8)
-            path.write_bytes(encode.png(noisy))
 
 
 def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, Any]:
