@@ -30,7 +30,7 @@ def unread_samples(data: bytes) -> str:
         bits, sample_format = _samples(data)
     except Exception:  # damage, for which Pillow raises nearly anything
         return ""
-    if (bits, sample_format) in _READ or sample_format not in _FORMATS:
+    if (bits, sample_format) in _READ or sample_format not in _FORMATS or not isinstance(bits, int):
         return ""
     return f"{_FORMATS[sample_format]}{bits}"
 
