@@ -169,7 +169,8 @@ def test_stream_of_nothing_and_of_failures(classifier: Classifier) -> None:
     assert [isinstance(one, Failure) for one in found] == [True] * 3
 
 
-def test_stream_reads_only_two_batches_ahead(classifier: Classifier, pictures: list[Path]) -> None:
+def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, pictures: list[Path]) -> None:
+    classifier = Classifier.load(tiny_bundle, threads=2)
     taken: list[Path] = []
 
     def paths() -> Iterator[Path]:
@@ -186,6 +187,25 @@ def test_stream_reads_only_two_batches_ahead(classifier: Classifier, pictures: l
     assert len(taken) == 9
     stream.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+def test_stream_on_one_core_starts_no_thread(
+    classifier: Classifier, tiny_bundle: Path, pictures: list[Path]
+) -> None:
+    assert classifier.decoders == 1
+    taken: list[Path] = []
+
+    def paths() -> Iterator[Path]:
+        for path in pictures:
+            taken.append(path)
+            yield path
+
+    stream = predict_inputs(classifier, paths(), batch_size=3)
+    first = next(stream)
+    assert len(taken) == 3
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+    several = predict_inputs(Classifier.load(tiny_bundle, threads=2), pictures, batch_size=3)
+    assert [first, *stream] == list(several)
 
 
 def test_batch_size_must_be_positive(classifier: Classifier) -> None:

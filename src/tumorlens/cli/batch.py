@@ -9,6 +9,7 @@ import click
 
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
+from tumorlens.cores import available_cores
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingInputError
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
@@ -86,7 +87,7 @@ def _engine(name: str, processes: int | None, address: str | None) -> "Engine":
         return RayEngine(processes, address)
     from tumorlens.batch.local import LocalEngine
 
-    return LocalEngine(processes or len(os.sched_getaffinity(0)))
+    return LocalEngine(processes or available_cores())
 
 
 def _run(batch: "Batch", engine: "Engine") -> "Report":

@@ -7,12 +7,12 @@ outline) comes along; what it does not say stays empty.
 
 import csv
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from tumorlens.cores import available_cores
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.importers import describe, import_folder, provenance_of
@@ -250,7 +250,7 @@ def _import(
     entries = list(entries)
     _check(entries)
     records: list[Record] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
         for record in pool.map(lambda entry: _record(entry, base), entries):
             records.append(record)
             if progress is not None:

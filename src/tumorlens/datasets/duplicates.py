@@ -6,7 +6,6 @@ more than 12.
 """
 
 import dataclasses
-import os
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, Self
@@ -18,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
+from tumorlens.cores import available_cores
 from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
     THUMBNAIL_SIZE,
@@ -186,7 +186,7 @@ class _Search(NamedTuple):
                 found.append(self._near(i + top, j + start))
             return found
 
-        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
             for some in pool.map(of_block, range(0, count, _ROWS)):
                 yield from some
 

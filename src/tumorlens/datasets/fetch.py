@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from tumorlens.cores import available_cores
 from tumorlens.datasets.importers import provenance_table
 from tumorlens.errors import DatasetError, MissingExtraError
 from tumorlens.progress import Progress
@@ -75,7 +75,7 @@ def compare(
     """Hash the files below ``folder`` that ``published`` names, with their SHA-256."""
     folder = Path(folder)
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
         work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())
         for done, (name, state) in enumerate(zip(published, work, strict=True), start=1):
             states[state].append(name)

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import gzip
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from tumorlens.cores import available_cores
 from tumorlens.datasets import class_folders
 from tumorlens.datasets.class_folders import ClassFile
 from tumorlens.datasets.grouping import patient_from_path, require_some
@@ -143,7 +143,7 @@ def _described(
     patient = patient_from_path(group_from) if group_from else None
     total = len(found)
     records: list[Record] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
         name = source or root.name
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         for record in work:

@@ -1,6 +1,5 @@
 """From pictures to predictions, with one bundle."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -13,6 +12,7 @@ from tumorlens import bundle as bundles
 from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule, WholeKind
 from tumorlens.config import Device
+from tumorlens.cores import available_cores
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage, single
@@ -298,7 +298,7 @@ class Classifier:
     @property
     def decoders(self) -> int:
         """How many threads may decode ahead of the forward pass."""
-        return min(_MAX_DECODERS, self._threads or os.cpu_count() or 1)
+        return min(_MAX_DECODERS, self._threads or available_cores())
 
 
 def _image(picture: Picture) -> MedicalImage:

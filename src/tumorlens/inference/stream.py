@@ -116,10 +116,15 @@ def _pictures(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
     """Answer inputs that are likely pictures, which share forward passes.
 
     A few threads decode ahead of the forward pass, by at most two batches of preprocessed pictures
-    and one decoded picture a thread, however many there are.
+    and one decoded picture a thread, however many there are. On a single core they would only wait
+    for one another, so there is none.
     """
     size = each.batch_size
     remaining = iter(run)
+    if each.classifier.decoders == 1:
+        while some := [(one, each.prepare(one)) for one in islice(remaining, size)]:
+            yield from each.finish(some)
+        return
     pool = ThreadPoolExecutor(each.classifier.decoders, thread_name_prefix="decode")
     ahead: deque[tuple[Input, Future[PreparedImage | InputError]]] = deque()
     # The decoding threads are the parallelism: a matrix product that starts threads of its own

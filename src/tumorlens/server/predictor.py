@@ -1,7 +1,6 @@
 """From uploads to records: hands each file, or a study, to the worker processes."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tumorlens.bundle import Bundle
+from tumorlens.cores import available_cores
 from tumorlens.errors import BundleError, CrashedError, LimitExceededError
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.jobs import Outcome
@@ -38,7 +38,7 @@ class Predictor:
         """Start the processes; raise ``BundleError`` where they cannot use ``bundle``."""
         self.bundle = bundle
         self._limits, self._metrics = settings.limits, metrics
-        count = settings.workers or _cores()
+        count = settings.workers or available_cores()
         self.pool = Pool(
             tasks.SERVICE, tasks.options(bundle),
             PoolSettings(quick=count, slow=max(1, count // 2),
@@ -173,13 +173,6 @@ async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
 def _write(folder: Path, uploads: Sequence[Upload]) -> None:
     for number, upload in enumerate(uploads):
         (folder / file_name(number)).write_bytes(upload.data)
-
-
-def _cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def unusable(made: Sequence[Made]) -> bool:

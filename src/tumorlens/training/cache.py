@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens.config import PreprocessConfig
+from tumorlens.cores import available_cores
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
@@ -99,7 +100,7 @@ def _build(
             temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
         )
         # One thread a product: the pool's threads are the parallelism.
-        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
             for index, image in enumerate(pool.map(load, records)):
                 images[index] = image
                 if progress is not None:

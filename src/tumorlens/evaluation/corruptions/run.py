@@ -7,7 +7,6 @@ errors are absolute. Pictures are corrupted as they are in the file, before any 
 
 import dataclasses
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
+from tumorlens.cores import available_cores
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
@@ -208,7 +208,7 @@ def _answers(
     progress: Progress | None,
 ) -> Iterator[NDArray[np.int64]]:
     """Yield (models, 1 + 50) answers for each record; pictures are corrupted by several threads."""
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
         work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
         for done, (batches, own) in enumerate(zip(work, models, strict=True), start=1):
             yield np.stack([answer(m, batch) for m, batch in zip(own, batches, strict=True)])

@@ -1,7 +1,6 @@
 """What a probe works on: pictures as the network sees them, outlines moved along, answers."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
+from tumorlens.cores import available_cores
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
@@ -76,7 +76,7 @@ def load(
     side = classifier.bundle.info.preprocess.image_size
     images = np.zeros((len(records), side, side), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=np.bool_)
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
         read = pool.map(lambda record: _read(classifier, manifest, record), records)
         for i, (image, mask) in enumerate(read):
             images[i], masks[i] = image, mask
