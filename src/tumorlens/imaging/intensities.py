@@ -67,8 +67,10 @@ def _background(samples: Samples) -> tuple[Samples, str]:
     """Darken one constant value that fills the border but lies between those of the head."""
     edges = [samples[..., 0, :], samples[..., -1, :], samples[..., :, 0], samples[..., :, -1]]
     border = np.concatenate([edge.ravel() for edge in edges])
+    if (border <= samples.min()).mean() > 0.5:
+        return samples, ""  # dark already, as of nearly all pictures
     value = np.median(border)
-    if value <= samples.min() or (border == value).mean() < _BORDER:
+    if (border == value).mean() < _BORDER:
         return samples, ""
     sample = _sample(samples)
     inside = sample[sample != value]

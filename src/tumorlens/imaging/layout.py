@@ -51,29 +51,32 @@ def refusal(samples: Samples) -> str:
     low, high = quantiles(small, (0.01, 0.99))
     if not high > low:
         return ""
-    gray = small.astype(np.float64)  # floats may span more than float32
-    gray -= low
-    gray /= high - low
-    np.clip(gray, 0, 1, out=gray)
-    if _is_inverted(gray):
+    if _is_inverted(small, low, high):
         return INVERTED
-    return PANELS if _has_panels(gray) else ""
+    return PANELS if _has_panels(small > low + _TISSUE * (high - low)) else ""
 
 
-def _is_inverted(gray: Floats) -> bool:
+def _is_inverted(samples: Samples, low: float, high: float) -> bool:
     """Whether the corners are bright and even, or bright where hardly anything is dark."""
-    height, width = (max(2, round(_CORNER * side)) for side in gray.shape)
+    height, width = (max(2, round(_CORNER * side)) for side in samples.shape)
     corners = (
-        gray[:height, :width], gray[:height, -width:], gray[-height:, :width],
-        gray[-height:, -width:],
+        samples[:height, :width], samples[:height, -width:], samples[-height:, :width],
+        samples[-height:, -width:],
     )  # fmt: skip
-    bright = [corner for corner in corners if _median(corner) >= _BRIGHT]
+    scaled = [_scaled(corner, low, high) for corner in corners]
+    bright = [corner for corner in scaled if _median(corner) >= _BRIGHT]
     if len(bright) < _FEWEST_BRIGHT_CORNERS:
         return False
     if sum(float(corner.std()) <= _UNIFORM for corner in bright) >= _BRIGHT_CORNERS:
         return True
+    gray = _scaled(samples, low, high)
     white, black = float((gray >= 1 - _END).mean()), float((gray <= _END).mean())
     return white >= _MUCH_AIR and white >= _MORE_WHITE * black
+
+
+def _scaled(samples: Samples, low: float, high: float) -> Floats:
+    """0 to 1; in double precision, as floats may span more than single precision holds."""
+    return np.clip((samples.astype(np.float64) - low) / (high - low), 0, 1)
 
 
 def _median(few: Floats) -> float:
@@ -91,15 +94,14 @@ class _Run(NamedTuple):
         return self.stop - self.start
 
 
-def _has_panels(gray: Floats) -> bool:
+def _has_panels(tissue: NDArray[np.bool_]) -> bool:
     """Two heads beside or above each other, with dark air between."""
-    return _are_beside(gray) or _are_beside(gray.T)
+    return _are_beside(tissue) or _are_beside(tissue.T)
 
 
-def _are_beside(gray: Floats) -> bool:
-    tissue = gray > _TISSUE
+def _are_beside(tissue: NDArray[np.bool_]) -> bool:
     runs = _runs(tissue.mean(axis=0) >= _OCCUPIED)
-    panels = [run for run in runs if run.length >= _PANEL * gray.shape[1]]
+    panels = [run for run in runs if run.length >= _PANEL * tissue.shape[1]]
     if len(panels) < 2:
         return False
     sizes = []
