@@ -41,18 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[2500, 10000])
     parser.add_argument("--pictures", type=Path, help="folder to keep the pictures in")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
-        print(json.dumps(measure(options.pictures, options.worker)))
+        print(json.dumps(measure(options.folder, options.worker)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.pictures or Path(scratch)
-        rows = []
+        folder, rows = Path(scratch), []
         for size in sorted(options.sizes):
-            write_images(folder, size)
+            write_images(folder, size, options.pictures)
             command = [sys.executable, "-m", "benchmarks.audit", "--worker", str(size)]
             found = subprocess.run(
-                [*command, "--pictures", str(folder)], check=True, stdout=subprocess.PIPE
+                [*command, "--folder", str(folder)], check=True, stdout=subprocess.PIPE
             )
             rows.append(json.loads(found.stdout))
             print(json.dumps(rows[-1]), flush=True)
@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shared.save(options.output, results)
 
 
-def write_images(folder: Path, count: int) -> None:
+def write_images(folder: Path, count: int, store: Path | None) -> None:
     """``count`` images below ``folder``; of those before it, one in ten is copied."""
     originals = count - count // _COPY_EVERY
-    write_pictures(folder / "originals", originals)
+    write_pictures(folder / "originals", originals, store)
     (folder / "copies").mkdir(exist_ok=True)
     for path in originals_of_copies(folder, count):
         copy = folder / "copies" / path.name

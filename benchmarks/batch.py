@@ -31,12 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = shared.parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--pictures", type=Path, help="folder to keep the pictures in")
     parser.add_argument("--bundle", default="default")
     options = parser.parse_args(arguments)
     rows = []
     for size in sorted(options.sizes):
         with tempfile.TemporaryDirectory() as folder:
-            write_pictures(Path(folder) / "in", size)
+            write_pictures(Path(folder) / "in", size, options.pictures)
             rows += [measure(Path(folder), options.bundle, size, n) for n in options.processes]
     show(rows)
     if options.output:

@@ -15,12 +15,21 @@ _PHANTOMS: Final = 256
 _PER_FOLDER: Final = 10_000
 
 
-def write_pictures(folder: Path, count: int) -> None:
+def write_pictures(folder: Path, count: int, store: Path | None = None) -> None:
     """Fill ``folder`` up to ``count`` JPEG files, at most 10,000 in a folder below it.
 
     Each is a mixture of two phantoms, turned, stretched and with noise, and depends on its number
-    alone.
+    alone. Drawing one takes longer than answering it, so they are kept in ``store``, where one is
+    given, and linked to.
     """
+    if store is not None:
+        write_pictures(store, count)
+        for path in sorted(store.rglob("*.jpg"))[:count]:
+            link = folder / path.relative_to(store)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.hardlink_to(path)
+        return
     random = np.random.default_rng(0)
     phantoms = [make_phantom(random, CLASSES[k % len(CLASSES)]).pixels for k in range(_PHANTOMS)]
     for index in range(count):
