@@ -114,7 +114,8 @@ def _nifti() -> list[bytes]:
 
 def _mgh() -> list[bytes]:
     voxels = np.moveaxis(np.stack([_RING] * 32), 0, 2)
-    plain = [nibabel.MGHImage(one, np.eye(4)).to_bytes() for one in (voxels, voxels[..., None])]
+    several = np.stack([voxels, voxels], axis=-1)
+    plain = [nibabel.MGHImage(one, np.eye(4)).to_bytes() for one in (voxels, several)]
     return [*plain, gzip.compress(plain[0])]
 
 
