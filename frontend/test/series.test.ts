@@ -130,11 +130,15 @@ describe("places", () => {
 
 test("formats that are not read say what to do", () => {
   const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
-  expect(otherFormat(bytes("NRRD0004\n"))).toBe("is NRRD, which is not read; convert it to NIfTI (.nii.gz)");
+  expect(otherFormat(bytes("NDims = 3\n"))).toBe("is MetaImage, which is not read; convert it to NIfTI (.nii.gz)");
+  expect(otherFormat(bytes("CDF\x01"))).toContain("MINC");
   expect(otherFormat(bytes("\0\0\0\x18ftypheic"))).toContain("HEIC");
   expect(otherFormat(bytes("\x1f\x8b\x08 damaged"))).toContain("unpack it first");
   expect(sniff(bytes("\x08\0\x05\0CS\x0a\0ISO_IR 100"))).toBe("bare dicom");
   expect(sniff(bytes("\x1c\x02\0\0n+2\0\r\n\x1a\n"))).toBe("nifti");
+  expect(sniff(bytes("NRRD0004\n"))).toBe("nrrd");
+  expect(sniff(bytes("\0\0\0\x01" + "\0\0\0\x40".repeat(3) + "\0\0\0\x01\0\0\0\x03"))).toBe("mgh");
+  expect(sniff(bytes("\0\0\0\x01" + "\0\0\0\x40".repeat(3) + "\0\0\0\x01\0\0\0\x0b"))).toBeNull();
   expect(sniff(bytes("\x1c\x02\0\0n+2\0\n\n\x1a\n"))).toBeNull();
   expect(otherFormat(bytes("hello"))).toBe("");
 });

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from pydicom import dcmread
+from tests.imaging import written
 
 from tumorlens import bundle
 from tumorlens.bundle import DecisionRule
@@ -422,6 +423,20 @@ def test_a_nifti_volume_in_every_plane(
         (record,) = run.records(tmp_path / "head.nii.gz", "--plane", plane)
         assert len(record["slices"]) == count
     assert run(tmp_path / "head.nii.gz", "--plane", "odd").exit_code == 2
+
+
+def test_a_volume_of_another_format_gets_the_same_answer(
+    run: Runner, head: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    voxels = np.moveaxis(np.stack([head] * 5), 0, 2)
+    for name, write in (("a.nii.gz", written.nifti), ("b.mgz", written.mgz), ("c", written.nrrd)):
+        (tmp_path / name).write_bytes(write(voxels))
+    first, *others = run.records(tmp_path)
+    assert len(first["slices"]) == 5
+    for name, other in zip(("b.mgz", "c"), others, strict=True):
+        assert other["path"] == str(tmp_path / name)
+        assert other["probabilities"] == first["probabilities"]
+        assert other["finding"] | {"path": ""} == first["finding"] | {"path": ""}
 
 
 def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ import atheris
 with atheris.instrument_imports(include=["tumorlens", "pydicom", "nibabel"]):
     from tests.fuzz.targets import TARGETS
 
-    from tumorlens.imaging import nifti, raster  # noqa: F401 - instrumented now, not when first used
+    from tumorlens.imaging import mgh, nifti, nrrd, raster  # noqa: F401 - now, not when first used
     from tumorlens.imaging.dicom import reader as dicom  # noqa: F401 - as above
 
 from tests.fuzz.seeds import seeds

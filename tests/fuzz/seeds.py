@@ -36,8 +36,8 @@ _RING: NDArray[np.uint8] = (
 @cache
 def seeds(name: str) -> list[bytes]:
     """Files for the target ``name``."""
-    makers = {"picture": _pictures, "dicom": _dicom, "nifti": _nifti, "series": _dicom,
-              "archive": _archives}  # fmt: skip
+    makers = {"picture": _pictures, "dicom": _dicom, "nifti": _nifti, "mgh": _mgh, "nrrd": _nrrd,
+              "series": _dicom, "archive": _archives}  # fmt: skip
     return makers[name]()
 
 
@@ -110,6 +110,31 @@ def _nifti() -> list[bytes]:
     plain = [kind(voxels, np.diag([1, 1, 1.5, 1])).to_bytes() for kind in kinds]
     plain.append(kinds[0](voxels[..., :2, np.newaxis].astype(np.float32), np.eye(4)).to_bytes())
     return [*plain, *(gzip.compress(data) for data in plain)]
+
+
+def _mgh() -> list[bytes]:
+    voxels = np.moveaxis(np.stack([_RING] * 32), 0, 2)
+    several = np.stack([voxels, voxels], axis=-1)
+    plain = [nibabel.MGHImage(one, np.eye(4)).to_bytes() for one in (voxels, several)]
+    return [*plain, gzip.compress(plain[0])]
+
+
+def _nrrd() -> list[bytes]:
+    header = (
+        b"NRRD0004\ntype: %s\ndimension: 3\nspace: left-posterior-superior\nsizes: %s\nkinds: %s\n"
+        b"space directions: %s\nendian: little\nencoding: %s\nspace origin: (0,0,0)\n\n"
+    )
+    volume = np.moveaxis(np.stack([_RING] * 32), 0, 2).tobytes(order="F")
+    steps, kinds = b"(1,0,0) (0,1,0) (0,0,1)", b"domain domain domain"
+    made = [
+        header % (b"uchar", b"32 32 32", kinds, steps, name) + data
+        for name, data in ((b"raw", volume), (b"gzip", gzip.compress(volume)))
+    ]
+    numbers = b" ".join(b"%d" % value for value in _RING.ravel(order="F"))
+    made.append(header % (b"short", b"32 32 1", kinds, steps, b"ascii") + numbers)
+    colors = np.stack([_RING] * 3).tobytes(order="F")
+    steps, kinds = b"none (1,0,0) (0,1,0)", b"RGB-color domain domain"
+    return [*made, header % (b"uchar", b"3 32 32", kinds, steps, b"raw") + colors]
 
 
 def _archives() -> list[bytes]:

@@ -2,7 +2,8 @@
 
 Flipped bytes rarely get past a parser's first check. These are built from sound parts, of which a
 few are made odd: an element at any depth of a DICOM data set, a functional group of one frame, a
-field or an extension of a NIfTI header, an entry of a TIFF directory. One seed, one file.
+field or an extension of a NIfTI header, a line of an NRRD header, an entry of a TIFF directory.
+One seed, one file.
 """
 
 import gzip
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import nibabel
 import numpy as np
+from nibabel.freesurfer.mghformat import header_dtype
 from numpy.typing import NDArray
 from pydicom import config, dcmwrite
 from pydicom.dataelem import RawDataElement
@@ -272,6 +274,68 @@ def _extensions(random: Random) -> bytes:
     return bytes([int(random.integers(3)), 0, 0, 0]) + made
 
 
+def mgh(random: Random) -> bytes:
+    """MGH or MGZ with odd fields; its first ones decide whether it is MGH at all."""
+    kinds = ("u1", "<i2", "<u2", "<i4", "<f4")
+    voxels = np.stack([_RING] * 40, axis=2).astype(kinds[random.integers(len(kinds))])
+    data: bytes = nibabel.MGHImage(voxels, np.diag([1.0, 1.0, 2.0, 1.0])).to_bytes()
+    size = header_dtype.itemsize
+    names = list(header_dtype.fields or {})
+    fields = np.frombuffer(data[:size], header_dtype)[0].copy()
+    for _ in range(random.integers(1, 4)):
+        name = names[random.integers(len(names))]
+        _bend_field(fields, name, random)
+    data = fields.tobytes() + data[size:]
+    if random.random() < 0.2:
+        data = data[: random.integers(len(data))]
+    return gzip.compress(data, 1) if random.random() < 0.5 else data
+
+
+def nrrd(random: Random) -> bytes:
+    """NRRD whose lines are odd, missing, twice there or in another order."""
+    encodings = ("raw", "gzip", "ascii")
+    encoding = encodings[random.integers(len(encodings))]
+    voxels = np.stack([_RING] * 40, axis=2)
+    behind = voxels.tobytes(order="F")
+    if encoding == "gzip":
+        behind = gzip.compress(behind, 1)
+    elif encoding == "ascii":
+        behind = b" ".join(b"%d" % value for value in voxels.ravel(order="F"))
+    lines = [
+        "type: uchar", "dimension: 3", "space: LPS", "sizes: 40 40 40", "endian: little",
+        "space directions: (1,0,0) (0,1,0) (0,0,2)", "kinds: domain domain domain",
+        f"encoding: {encoding}", "space origin: (0,0,0)", "remark:=of a program", "# a remark",
+    ]  # fmt: skip
+    for _ in range(random.integers(1, 4)):
+        _bend_line(lines, random)
+    data = "\n".join(["NRRD0004", *lines, "", ""]).encode("utf-8", "surrogateescape") + behind
+    return data[: random.integers(len(data))] if random.random() < 0.2 else data
+
+
+_ODD_LINES: Final = (
+    "type: float", "type: block", "type: short", "dimension: 4", "dimension: -1", "space: nowhere",
+    "space: RAST", "sizes: 40 40", "sizes: 3 40 40 13", "sizes: 40 40 40 1 1", "sizes: 40 40 -40",
+    "sizes: 65535 65535 65535 65535", "endian: middle", "space directions: none (1,0,0) (0,1,0)",
+    "space directions: (0,0,0) (0,0,0) (0,0,0)", "space directions: (1e300,0,0) (0,nan,0) (0,0,1)",
+    "space directions: ((,,) (0) )", "kinds: RGB-color domain domain", "kinds: list domain domain",
+    "kinds: domain domain complex", "encoding: hex", "encoding: raw", "space origin: (inf,0,0)",
+    "byte skip: -1", "byte skip: 7", "line skip: 3", "line skip: 999999999", "data file: LIST",
+    'space units: "m" "m" "m"', "spacings: 0 nan 1e-300", ": ", "\x1b[31m: \udcff",
+)  # fmt: skip
+
+
+def _bend_line(lines: list[str], random: Random) -> None:
+    at, kind = int(random.integers(len(lines))), random.integers(4)
+    odd = _ODD_LINES[random.integers(len(_ODD_LINES))]
+    if kind == 0:
+        del lines[at]
+    elif kind == 1:
+        lines.append(lines.pop(at))
+    else:
+        # The first of two fields of one name counts.
+        lines.insert(0 if kind == 2 else at, odd)
+
+
 def tiff(random: Random) -> bytes:
     """Directories of a TIFF whose entries, counts and links may lie (TIFF 6.0, section 2)."""
     order = "<>"[random.integers(2)]
@@ -319,7 +383,8 @@ def _bend_entry(entries: dict[int, tuple[int, list[int]]], random: Random) -> No
 
 
 MAKERS: Final[dict[str, Callable[[Random], bytes | list[bytes]]]] = {
-    "dicom": dicom, "series": series, "nifti": nifti, "tiff": tiff,
+    "dicom": dicom, "series": series, "mgh": mgh, "nifti": nifti, "nrrd": nrrd,
+    "tiff": tiff,
 }  # fmt: skip
 """By name. A list of files is read as one folder."""
 

@@ -19,7 +19,7 @@ _PLANES: Final = ("axial", "coronal", "sagittal")
 
 
 def check_bytes(data: bytes) -> None:
-    """Read one file; NIfTI is cut along a plane that depends on its length."""
+    """Read one file; a volume is cut along a plane that depends on its length."""
     try:
         image = reader.read_bytes(data, _SOURCE, _PLANES[len(data) % 3])
     except InputError as error:
@@ -79,6 +79,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "picture": check_bytes,
     "dicom": check_bytes,
     "nifti": check_bytes,
+    "mgh": check_bytes,
+    "nrrd": check_bytes,
     "series": check_folder,
     "archive": check_archive,
 }

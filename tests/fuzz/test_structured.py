@@ -20,7 +20,7 @@ def test_an_image_or_a_typed_error(name: str) -> None:
         check(made(name, seed))
 
 
-@pytest.mark.parametrize("name", ["dicom", "nifti", "tiff"])
+@pytest.mark.parametrize("name", ["dicom", "mgh", "nifti", "nrrd", "tiff"])
 def test_a_good_part_of_the_files_is_read(name: str) -> None:
     """Else the generator would test nothing but the first check of a reader."""
     read = 0

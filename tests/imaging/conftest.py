@@ -96,3 +96,12 @@ def _png(samples: NDArray[np.uint16]) -> bytes:
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name, body in chunks
     )
+
+
+@pytest.fixture(scope="module")
+def ras() -> NDArray[np.float32]:
+    """40 x 48 x 36 voxels, x to the right, y to the front, z up; no two corners alike."""
+    x, y, z = np.mgrid[0:40, 0:48, 0:36].astype(np.float32)
+    made: NDArray[np.float32] = 100 + 3 * x + 5 * y * (x > 10) + 0.01 * z**3
+    made[30:36, 5:12, 20:30] = 900  # right, back, up
+    return made

@@ -25,6 +25,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from tests.imaging import written
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
@@ -37,6 +38,8 @@ _SIGNATURES = (
     b"GIF87a", b"GIF89a", b"RIFF\0\0\0\0WEBP", bytes(128) + b"DICM",
     b"\x08\0\x05\0CS", b"\x5c\x01\0\0" + bytes(340) + b"n+1\0",
     b"\x1c\x02\0\0n+2\0\r\n\x1a\n", b"PK\3\4",
+    b"\0\0\0\1" + b"\0\0\0\x20" * 3 + b"\0\0\0\1\0\0\0\0", b"NRRD0004\n",
+    b"NRRD0004\ntype: uchar\nencoding: raw\nsizes: 32 32\n\n",
 )  # fmt: skip
 
 calm = settings(
@@ -94,7 +97,7 @@ def valid(
 
 @pytest.fixture(scope="module")
 def medical(head: NDArray[np.uint8], write_dicom: Callable[..., bytes]) -> list[bytes]:
-    """Small DICOM and NIfTI files of each kind that the readers treat in their own way."""
+    """Small DICOM and volume files of each kind that the readers treat in their own way."""
     small = head[60:100, 40:90]
     wide = small.astype(np.uint16) * 16
     stack = np.stack([small, small // 2, small // 3])
@@ -118,7 +121,8 @@ def medical(head: NDArray[np.uint8], write_dicom: Callable[..., bytes]) -> list[
     for kind in kinds:
         data = kind(voxels, np.diag([1, 1, 1.5, 1])).to_bytes()
         files += [data, gzip.compress(data, mtime=0)]
-    return files
+    files += [written.mgh(voxels), written.mgz(voxels), written.nrrd(voxels)]
+    return [*files, written.nrrd(voxels, encoding="gzip")]
 
 
 @calm

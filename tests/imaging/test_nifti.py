@@ -9,14 +9,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from nibabel.orientations import (
-    apply_orientation,
-    axcodes2ornt,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
 from numpy.typing import NDArray
+from tests.imaging.written import AFFINE, Affine, Volume, stored_as
 
 from tumorlens.errors import (
     BlankImageError,
@@ -28,22 +22,8 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 
-Volume = NDArray[np.float32]
-Affine = NDArray[np.float64]
 PLANES = ("axial", "coronal", "sagittal")
 SHIPPED = Path(nibabel.__file__).parent / "tests" / "data"
-
-
-@pytest.fixture(scope="module")
-def ras() -> Volume:
-    """40 x 48 x 36 voxels, x to the right, y to the front, z up; no two corners alike."""
-    x, y, z = np.mgrid[0:40, 0:48, 0:36].astype(np.float32)
-    made: Volume = 100 + 3 * x + 5 * y * (x > 10) + 0.01 * z**3
-    made[30:36, 5:12, 20:30] = 900  # right, back, up
-    return made
-
-
-AFFINE = np.array([[2.0, 0, 0, -40], [0, 2, 0, -50], [0, 0, 2, -30], [0, 0, 0, 1]])
 
 
 def save(
@@ -51,12 +31,6 @@ def save(
 ) -> bytes:
     data: bytes = kind(voxels, affine).to_bytes()
     return data
-
-
-def stored_as(codes: str, voxels: Volume, affine: Affine) -> tuple[Volume, Affine]:
-    """The same head with its axes turned and mirrored to ``codes``, such as LPS."""
-    turn = ornt_transform(io_orientation(affine), axcodes2ornt(tuple(codes)))
-    return apply_orientation(voxels, turn), affine @ inv_ornt_aff(turn, voxels.shape)
 
 
 def read(data: bytes, plane: str = "axial") -> MedicalImage:

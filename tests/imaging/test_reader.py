@@ -15,6 +15,11 @@ from tumorlens.imaging.formats import registry
 Gray = NDArray[np.uint8]
 
 
+def words(*numbers: int) -> bytes:
+    """Four bytes each, as MGH begins."""
+    return b"".join(number.to_bytes(4, "big") for number in numbers)
+
+
 @pytest.mark.parametrize(
     ("start", "kind"),
     [
@@ -36,6 +41,13 @@ Gray = NDArray[np.uint8]
         (bytes(344) + b"n+1\0", "nifti"),
         (b"\x1c\x02\0\0n+2\0\r\n\x1a\n", "nifti"),
         (gzip.compress(bytes(344) + b"n+1\0", mtime=0), "nifti"),
+        (b"NRRD0004\ntype: short\n", "nrrd"),
+        (words(1, 256, 256, 256, 1, 0), "mgh"),
+        (gzip.compress(words(1, 64, 64, 9, 1, 3), mtime=0), "mgh"),
+        (words(1, 64, 64, 9, 1, 11), None),
+        (words(1, 64, 0, 9, 1, 3), None),
+        (words(1, 64, 64, 9, 1), None),
+        (words(2, 64, 64, 9, 1, 3), None),
         (gzip.compress(b"text", mtime=0), None),
         (b"\x1f\x8b\x08", None),
         (b"PK\x03\x04", "zip"),
@@ -109,15 +121,11 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (b"NRRD0004\ntype: short\n", "NRRD"),
+        (b"NDims = 3\nDimSize = 64 64 9\n", "MetaImage"),
         (b"CDF\x01" + bytes(40), "MINC"),
         (b"\x5c\x01\x00\x00" + bytes(344), "Analyze"),
         (b"\x00\x00\x01\x5c" + bytes(344), "Analyze"),
-        (b"".join(n.to_bytes(4, "big") for n in (1, 256, 256, 256, 1, 0)) + bytes(300), "MGH"),
-        (
-            gzip.compress(b"".join(n.to_bytes(4, "big") for n in (1, 64, 64, 9, 1, 3)), mtime=0),
-            "MGH",
-        ),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "MINC 2"),
     ],
 )
 def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.imaging import written
 from tests.server.made import dicom, nifti
 
 ROUTE = "/v1/studies"
@@ -60,6 +61,16 @@ def test_a_volume_among_pictures(
     assert whole["path"] == "head.nii.gz"
     assert len(whole["slices"]) == 3
     assert "slices" not in single
+
+
+def test_a_volume_in_each_of_its_formats(client: httpx.Client, head: NDArray[np.uint8]) -> None:
+    voxels = np.stack([head] * 3, axis=2)
+    made = {"a.nii.gz": written.nifti(voxels), "b.mgz": written.mgz(voxels),
+            "c.nrrd": written.nrrd(voxels, encoding="gzip")}  # fmt: skip
+    sent = [("files", item) for item in made.items()]
+    found = client.post("/v1/predictions", files=sent).json()["predictions"]
+    assert [one["path"] for one in found] == list(made)
+    assert [one["probabilities"] for one in found] == [found[0]["probabilities"]] * 3
 
 
 def test_a_study_without_pictures_is_a_422_with_the_clients_names(client: httpx.Client) -> None:

@@ -1,19 +1,8 @@
-/**
- * From voxel indices to millimetres in the patient (right, front, head), as NIfTI files say it:
- * the sform, else the qform, else the usual orientation (LAS). nifti1.h, methods 1 to 3.
- */
-import * as nifti from "nifti-reader-js";
+/** From voxel indices to millimetres in the patient (right, front, head): `tumorlens/imaging/affine.py`. */
 import { canBeAHead } from "./gray";
-
-type Header = nifti.NIFTI1 | nifti.NIFTI2;
-
-/** Units of length that are not the millimetre, by their code; where none is stated it is meant. */
-const MILLIMETRES: Record<number, number> = { 1: 1000, 3: 0.001 };
 
 /** Volume that three unit steps must span, for them to be three directions. */
 const FLAT = 1e-3;
-/** Ratio of voxel sizes from which two statements of them disagree. */
-const OTHER_SIZE = 1.5;
 
 export interface Placed {
   /** Three rows of four, in millimetres. */
@@ -23,31 +12,24 @@ export interface Placed {
   notes: string[];
 }
 
-/** `placement` in `tumorlens/imaging/affine.py`. */
-export function placedBy(header: Header, data: ArrayBuffer): Placed {
-  const notes: string[] = [];
-  const bySform = header.sform_code > 0 ? sensible(sform(header, new DataView(data)), "sform", notes) : null;
-  const byQform = header.qform_code > 0 ? sensible(qform(header, notes), "qform", notes) : null;
-  let isOriented = bySform !== null || byQform !== null;
-  if (bySform && byQform) isOriented = agree(bySform, byQform, notes);
-  const found = bySform ?? byQform ?? usual(header, notes);
-  return { affine: inMillimetres(found, header, notes), isOriented, notes };
+/** The orientation of a file that states none: LAS, from the middle of the volume. */
+export function usual([x, y, z]: number[], shape: readonly number[], notes: string[]): number[][] {
+  notes.push("the file does not state its orientation; the usual one (LAS) is assumed");
+  return centred([[-x, 0, 0], [0, y, 0], [0, 0, z]], shape);
 }
 
-/** The usual orientation, from the middle of the volume. */
-function usual(header: Header, notes: string[]): number[][] {
-  const [x, y, z] = sizes(header, notes);
-  const start = (size: number, axis: number) => (-size * (Math.max(1, header.dims[axis]) - 1)) / 2;
-  notes.push("the file does not state its orientation; the usual one (LAS) is assumed");
-  return [[-x, 0, 0, start(-x, 1)], [0, y, 0, start(y, 2)], [0, 0, z, start(z, 3)]];
+/** Three rows of four of the steps, with the middle of the volume at 0. */
+export function centred(steps: number[][], shape: readonly number[]): number[][] {
+  return steps.map((row) => [...row, -row.reduce((sum, part, axis) => sum + (part * (shape[axis] - 1)) / 2, 0)]);
 }
 
 /** The length of each of the three steps. */
-function lengthsOf(rows: number[][]): number[] {
+export function lengthsOf(rows: number[][]): number[] {
   return [0, 1, 2].map((axis) => Math.hypot(...rows.map((row) => row[axis])));
 }
 
-function sensible(rows: number[][], name: string, notes: string[]): number[][] | null {
+/** `rows` where they have three directions; else null, with a note that names them. */
+export function sensible(rows: number[][], name: string, notes: string[]): number[][] | null {
   const lengths = lengthsOf(rows);
   const usable = rows.flat().every(Number.isFinite) && Math.min(...lengths) > 0;
   if (usable && Math.abs(determinant(rows.map((row) => row.slice(0, 3).map((part, axis) => part / lengths[axis])))) > FLAT) return rows;
@@ -55,25 +37,11 @@ function sensible(rows: number[][], name: string, notes: string[]): number[][] |
   return null;
 }
 
-/** Whether both say which side is which alike; a note where not, or where sizes differ. */
-function agree(one: number[][], other: number[][], notes: string[]): boolean {
-  const [axes, others] = [one, other].map(orientation);
-  if (axes.some(({ axis, flip }, place) => axis !== others[place].axis || flip !== others[place].flip)) {
-    notes.push("sform and qform of the file disagree about the orientation; the sform is used");
-    return false;
-  }
-  const sizesOfOther = lengthsOf(other);
-  const ratios = lengthsOf(one).map((length, axis) => length / sizesOfOther[axis]);
-  if (ratios.some((ratio) => Math.max(ratio, 1 / ratio) > OTHER_SIZE)) {
-    notes.push("sform and qform of the file disagree about voxel sizes; the sform is used");
-  }
-  return true;
-}
-
-function inMillimetres(rows: number[][], header: Header, notes: string[]): number[][] {
-  const sides = lengthsOf(rows).map((length, axis) => length * Math.max(1, header.dims[axis + 1]));
+/** In millimetres, where a head can then be as large. */
+export function inMillimetres(rows: number[][], stated: number, shape: readonly number[], notes: string[]): number[][] {
+  const sides = lengthsOf(rows).map((length, axis) => length * shape[axis]);
   const largest = Math.max(...sides);
-  let unit = MILLIMETRES[header.xyzt_units & 7] ?? 1;
+  let unit = stated;
   if (unit !== 1 && !canBeAHead(largest * unit)) {
     notes.push("the file's unit of length is not plausible; millimetres are assumed");
     unit = 1;
@@ -93,34 +61,11 @@ export interface Axis {
 }
 
 /** Voxel sizes; 1 for those that are not plausible. */
-function sizes(header: Header, notes: string[]): number[] {
-  const stated = header.pixDims.slice(1, 4).map(Math.abs);
+export function plausibleSizes(values: number[], notes: string[]): number[] {
+  const stated = values.map(Math.abs);
   const found = stated.map((size) => (Number.isFinite(size) && size > 0 ? size : 1));
   if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is not plausible; 1 is used");
   return found;
-}
-
-/** Method 2 of nifti1.h. Rounding makes quaternions longer than 1; then they turn by half a circle. */
-function qform(header: Header, notes: string[]): number[][] {
-  const parts = [header.quatern_b, header.quatern_c, header.quatern_d];
-  const square = parts.reduce((sum, part) => sum + part * part, 0);
-  const [b, c, d] = parts.map((part) => part / (square > 1 ? Math.sqrt(square) : 1));
-  const a = Math.sqrt(Math.max(0, 1 - square));
-  const [x, y, z] = sizes(header, notes);
-  const depth = header.pixDims[0] < 0 ? -z : z;
-  return [
-    [(a * a + b * b - c * c - d * d) * x, 2 * (b * c - a * d) * y, 2 * (b * d + a * c) * depth, header.qoffset_x],
-    [2 * (b * c + a * d) * x, (a * a + c * c - b * b - d * d) * y, 2 * (c * d - a * b) * depth, header.qoffset_y],
-    [2 * (b * d - a * c) * x, 2 * (c * d + a * b) * y, (a * a + d * d - c * c - b * b) * depth, header.qoffset_z],
-  ];
-}
-
-function sform(header: Header, view: DataView): number[][] {
-  const little = header.littleEndian;
-  const read = header instanceof nifti.NIFTI2
-    ? (place: number) => view.getFloat64(400 + 8 * place, little)
-    : (place: number) => view.getFloat32(280 + 4 * place, little);
-  return [0, 1, 2].map((row) => [0, 1, 2, 3].map((column) => read(4 * row + column)));
 }
 
 function determinant([[a, b, c], [d, e, f], [g, h, i]]: number[][]): number {

@@ -1,18 +1,19 @@
-/** NIfTI volumes as axial slices in radiological display: right is left, front is up. */
+/** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
-import { InputError, type Picture, type Place } from "../types";
-import { type Axis, orientation, placedBy } from "./affine";
-import { checkSides, finite, luma, withoutValue } from "./gray";
+import { InputError, type Picture } from "../types";
+import { luma } from "./gray";
 import { gunzip } from "./gunzip";
-import { mend } from "./intensities";
-import { checkNoLabelMap } from "./label_map";
-import { lyingOf } from "./sides";
-import { squarePixels } from "./square";
-import { cross, dot, rounded, unit, type Vector } from "./vectors";
+import { placedBy } from "./nifti_affine";
+import { numbers, type SampleType } from "./samples";
+import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
 
-const RGBA32 = 2304;
+/** Bytes of a voxel of colours, by the code of its type: RGB and RGBA. */
+const COLOR_BYTES: Record<number, number> = { 128: 3, 2304: 4 };
+const TYPES: Record<number, SampleType> = {
+  2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4", 1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
+};
 const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 export function readNifti(name: string, data: Uint8Array): Picture {
@@ -23,37 +24,15 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const [rank, ...sides] = header.dims;
   if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
   const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
-  const count = shape[0] * shape[1] * shape[2];
+  checkVolume(shape);
   const voxelsAt = startOf(header);
-  const values = samples(header, new DataView(buffer, Math.min(voxelsAt, buffer.byteLength)), count);
-  const { affine, isOriented, notes } = placedBy(header, buffer);
-  const axes = orientation(affine);
-  const [x, y, z] = axes.map(({ axis }) => shape[axis]);
-  const strides = [1, shape[0], shape[0] * shape[1]];
-  const [start, steps] = walk(axes, shape, strides);
-  const pixels = new Float32Array(count);
-  let place = 0;
-  for (let slice = 0; slice < z; slice++) {
-    for (let row = 0; row < y; row++) {
-      let at = start + slice * steps[2] + row * steps[1];
-      for (let column = 0; column < x; column++, at += steps[0]) pixels[place++] = values[at];
-    }
-  }
-  const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
-  const about = [...notesOf(header), ...withoutValue(values), ...surplus(header, buffer.byteLength - voxelsAt), ...notes];
-  // Before pixels are made square, which may interpolate between labels.
-  checkNoLabelMap(finite(pixels));
-  const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
-  checkSides(square.width, square.height);
-  const isStretched = square.width !== x || square.height !== y;
-  const finest = Math.min(rowMm, columnMm);
-  const mended = mend(square, header.numBitsPerVoxel);
-  return {
-    name, ...square, format: `NIfTI, ${header.numBitsPerVoxel} bits`, aspect: 1, facts: ["axial"],
-    ...lyingOn(affine, isOriented ? axes : null), sources: [name],
-    pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
-    places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
-  };
+  const bytes = buffer.byteLength - voxelsAt;
+  const values = samples(header, new DataView(buffer, Math.min(voxelsAt, buffer.byteLength)), shape[0] * shape[1] * shape[2]);
+  const bits = header.numBitsPerVoxel;
+  const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
+  return axialSlices({
+    name, format: "NIfTI", bits, values, shape, placed: placedBy(header, buffer), notes: notesOf(header), surplus: more,
+  });
 }
 
 /** Intents of statistics and of labels (nifti1.h), by code from 2 on. */
@@ -66,10 +45,9 @@ const LABELS = 1002;
 const LARGEST = 1e30;
 
 function notesOf(header: Header): string[] {
-  const volumes = volumesOf(header);
   const intent = header.intent_code === LABELS ? "label" : STATISTICS[header.intent_code - 2];
   return [
-    ...(volumes > 1 ? [`the first of ${volumes} volumes is read`] : []),
+    ...firstOf(volumesOf(header)),
     ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
     ...(isSlope(header.scl_slope) ? [] : ["scl_slope is not plausible; 1 is used"]),
     ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is no finite number; 0 is taken"] : []),
@@ -91,14 +69,6 @@ function slopeOf({ scl_slope: slope }: Header): number | null {
   return slope !== 0 && Number.isFinite(slope) && isSlope(slope) ? slope : null;
 }
 
-/** A note where as much again as one slice follows voxels that are said to be all. */
-function surplus(header: Header, bytes: number): string[] {
-  const [x, y, z] = header.dims.slice(1, 4).map((side) => Math.max(1, side));
-  const sliceBytes = (x * y * header.numBitsPerVoxel) / 8;
-  if (volumesOf(header) > 1 || bytes < (z + 1) * sliceBytes) return [];
-  return ["the file holds more voxels than it states; the others are not read"];
-}
-
 /** The byte of the first voxel; right behind the header where none is stated. */
 function startOf(header: Header): number {
   const end = header instanceof nifti.NIFTI2 ? 540 : 348;
@@ -109,79 +79,17 @@ function startOf(header: Header): number {
   return Math.trunc(header.vox_offset);
 }
 
-/** The step in the patient from one voxel to the next of the file's `axis`; 3 is the first voxel. */
-function along(affine: number[][], axis: number): Vector {
-  return affine.map((row) => row[axis]) as Vector;
-}
-
-/** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
-function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
-  if (!axes) return lyingOf(null);
-  const [row, column] = axes.map((axis) => {
-    const [x, y, z] = unit(stepAlong(affine, axis));
-    return [-x, -y, z] as Vector;
-  });
-  // The slices are those that are nearest to axial ones, however oblique.
-  return { ...lyingOf({ row, column }), headward: Math.sign(cross(row, column)[2]) };
-}
-
-/** The step in the patient from one pixel to the next of a row, a column or the slices. */
-function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
-  return along(affine, axis).map((part) => (flip ? -part : part)) as Vector;
-}
-
-/** Where the slices lie on their normal. */
-function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
-  const steps = axes.map((axis) => stepAlong(affine, axis));
-  const normal = unit(cross(steps[0], steps[1]));
-  const corner = axes.reduce(
-    (sum, { axis, flip }) => sum + (flip ? (shape[axis] - 1) * dot(normal, along(affine, axis)) : 0),
-    dot(normal, along(affine, 3)),
-  );
-  const step = dot(normal, steps[2]);
-  return Array.from({ length: shape[axes[2].axis] }, (_, slice) => ({ path, alongMm: rounded(corner + slice * step) }));
-}
-
-/** Voxels in file order as numbers, scaled as the header says. */
+/** Voxels in file order as numbers, scaled as the header says; colours as their luma. */
 function samples(header: Header, view: DataView, count: number): Float32Array {
-  const little = header.littleEndian;
-  const color = (at: number) => luma(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2));
-  /** Bytes of a sample, and how it is read. */
-  const readers: Record<number, [number, (at: number) => number]> = {
-    [nifti.NIFTI1.TYPE_UINT8]: [1, (at) => view.getUint8(at)],
-    [nifti.NIFTI1.TYPE_INT8]: [1, (at) => view.getInt8(at)],
-    [nifti.NIFTI1.TYPE_INT16]: [2, (at) => view.getInt16(at, little)],
-    [nifti.NIFTI1.TYPE_UINT16]: [2, (at) => view.getUint16(at, little)],
-    [nifti.NIFTI1.TYPE_INT32]: [4, (at) => view.getInt32(at, little)],
-    [nifti.NIFTI1.TYPE_UINT32]: [4, (at) => view.getUint32(at, little)],
-    [nifti.NIFTI1.TYPE_INT64]: [8, (at) => Number(view.getBigInt64(at, little))],
-    [nifti.NIFTI1.TYPE_UINT64]: [8, (at) => Number(view.getBigUint64(at, little))],
-    [nifti.NIFTI1.TYPE_RGB24]: [3, color],
-    [RGBA32]: [4, color],
-    [nifti.NIFTI1.TYPE_FLOAT32]: [4, (at) => view.getFloat32(at, little)],
-    [nifti.NIFTI1.TYPE_FLOAT64]: [8, (at) => view.getFloat64(at, little)],
-  };
-  const reader = readers[header.datatypeCode];
-  if (!reader) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
-  const [bytes, get] = reader;
-  if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
-  const slope = slopeOf(header);
-  const colour = [nifti.NIFTI1.TYPE_RGB24, RGBA32].includes(header.datatypeCode);
-  const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
-  const out = new Float32Array(count);
-  for (let i = 0; i < count; i++) {
-    const value = get(i * bytes);
-    out[i] = slope !== null && !colour ? value * slope + intercept : value;
+  const bytes = COLOR_BYTES[header.datatypeCode];
+  if (bytes) {
+    if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
+    return Float32Array.from({ length: count }, (_, i) => luma(view.getUint8(i * bytes), view.getUint8(i * bytes + 1), view.getUint8(i * bytes + 2)));
   }
-  return out;
-}
-
-/** Where the first pixel lies in the file, and how far it is to the next column, row and slice. */
-function walk(axes: Axis[], shape: readonly number[], strides: number[]): [number, number[]] {
-  let start = 0;
-  const steps = axes.map(({ axis, flip }) => {
-    if (flip) start += (shape[axis] - 1) * strides[axis];
-    return flip ? -strides[axis] : strides[axis];
-  });
-  return [start, steps];
+  const type = TYPES[header.datatypeCode];
+  if (!type) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
+  const slope = slopeOf(header);
+  const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
+  const scaled = slope === null ? undefined : (value: number) => value * slope + intercept;
+  return numbers(view, type, header.littleEndian, count, "NIfTI", scaled);
 }

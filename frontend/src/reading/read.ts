@@ -3,7 +3,9 @@ import { InputError, type Picture, placesOf } from "../types";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
 import { mend } from "./intensities";
+import { readMgh } from "./mgh";
 import { readNifti } from "./nifti";
+import { readNrrd } from "./nrrd";
 import { readPng } from "./png";
 import { readRaster } from "./raster";
 import { type Kind, otherFormat, sniff } from "./signatures";
@@ -24,7 +26,7 @@ export async function read(name: string, data: Uint8Array): Promise<Picture | Di
 
 function refusal(data: Uint8Array): string {
   if (data.length === 0) return "is empty";
-  return otherFormat(data) || "is not a picture that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI)";
+  return otherFormat(data) || "is not a picture that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI, MGH, NRRD)";
 }
 
 async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Picture | DicomPart> {
@@ -41,6 +43,10 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       return readDicom(name, data);
     case "nifti":
       return readNifti(name, data);
+    case "mgh":
+      return readMgh(name, data);
+    case "nrrd":
+      return readNrrd(name, data);
     default: {
       if (isAnimated(data, kind)) {
         throw new InputError("server_only", "an animation is a stack of pictures; let the server read it, or save one of them");

@@ -1,14 +1,14 @@
 /** Formats by their first bytes: those of `tumorlens/imaging/formats/`, and which are read there. */
 import { Gunzip } from "fflate";
 
-export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | "bare dicom" | "nifti" | "zip" | null;
+export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | "bare dicom" | "nifti" | "mgh" | "nrrd" | "zip" | null;
 
 const TO_NIFTI = "convert it to NIfTI (.nii.gz)";
 const TO_PNG = "save it as PNG";
 const UNPACK = "unpack it first";
 /** Where a signature begins, the signature, the format and what to do. */
 const OTHERS: [number, string, string, string][] = [
-  [0, "NRRD000", "NRRD", TO_NIFTI], [0, "CDF\x01", "MINC", TO_NIFTI], [0, "\x89HDF", "MINC 2 or other HDF5", TO_NIFTI],
+  [0, "CDF\x01", "MINC", TO_NIFTI], [0, "\x89HDF", "MINC 2 or other HDF5", TO_NIFTI],
   [0, "ObjectType", "MetaImage", TO_NIFTI], [0, "NDims", "MetaImage", TO_NIFTI],
   [0, "# === DATA DESCRIPTION FILE", "the header of Philips PAR/REC", TO_NIFTI],
   [0, "MATLAB 5.0", "MATLAB", TO_NIFTI], [0, "\x93NUMPY", "an array of NumPy", TO_NIFTI],
@@ -22,7 +22,8 @@ const OTHERS: [number, string, string, string][] = [
 ];
 const ANALYZE = ["\x5c\x01\0\0", "\0\0\x01\x5c"];
 const ANALYZE_BYTES = 1024;
-const LARGEST_MGH_SIDE = 4096;
+const LARGEST_MGH_SIDE = 1 << 24;
+const LARGEST_MGH_TYPE = 10;
 const SNIFF_BYTES = 1024;
 /** A DICOM data set, or file meta information, without the preamble (PS3.10 7.1). */
 const BARE = /^(\x02\0\0\0UL\x04\0|\x02\0\x01\0OB\0\0|\x08\0[\0\x01\x05\x08\x16]\0((UL|CS|UI)|[\0-\x40]\0\0\0))/;
@@ -41,8 +42,10 @@ export function sniff(data: Uint8Array): Kind {
   if (at(0, 4) === "RIFF" && at(8, 12) === "WEBP") return "webp";
   if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(at(0, 4))) return "tiff";
   if (at(0, 2) === "BM") return "bmp";
-  if (isNifti(data)) return "nifti";
-  if (isGzip(data) && isNifti(firstInflated(data))) return "nifti";
+  const start = isGzip(data) ? firstInflated(data) : data;
+  if (isNifti(start)) return "nifti";
+  if (isMgh(start)) return "mgh";
+  if (at(0, 7) === "NRRD000") return "nrrd";
   return ["PK\x03\x04", "PK\x05\x06"].includes(at(0, 4)) ? "zip" : null;
 }
 
@@ -50,7 +53,15 @@ function isNifti(data: Uint8Array): boolean {
   return ["n+1\0", "ni1\0"].includes(words(data, 344, 348)) || ["n+2", "ni2"].some((magic) => words(data, 4, 12) === `${magic}\0\r\n\x1a\n`);
 }
 
-function isGzip(data: Uint8Array): boolean {
+/** There is no signature but the version: the sides and the type after it must be plausible too. */
+function isMgh(data: Uint8Array): boolean {
+  if (data.length < 24) return false;
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const isSide = (at: number) => view.getUint32(at) > 0 && view.getUint32(at) <= LARGEST_MGH_SIDE;
+  return view.getUint32(0) === 1 && [4, 8, 12, 16].every(isSide) && view.getUint32(20) <= LARGEST_MGH_TYPE;
+}
+
+export function isGzip(data: Uint8Array): boolean {
   return words(data, 0, 3) === "\x1f\x8b\x08";
 }
 
@@ -73,10 +84,5 @@ export function otherFormat(data: Uint8Array): string {
     if (words(data, at, at + signature.length) === signature) return told(name, advice);
   }
   if (ANALYZE.includes(words(data, 0, 4)) && data.length <= ANALYZE_BYTES) return told("Analyze (a pair of .hdr and .img)", TO_NIFTI);
-  const zipped = isGzip(data);
-  const start = zipped ? firstInflated(data) : data;
-  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
-  const isSide = (at: number) => view.getUint32(at) > 0 && view.getUint32(at) <= LARGEST_MGH_SIDE;
-  if (start.length >= 24 && view.getUint32(0) === 1 && [4, 8, 12].every(isSide)) return told("MGH (FreeSurfer)", TO_NIFTI);
-  return zipped ? told("compressed by gzip, and no NIfTI", UNPACK) : "";
+  return isGzip(data) ? told("compressed by gzip, and no NIfTI or MGH", UNPACK) : "";
 }

@@ -1,5 +1,6 @@
 /** Square pixels: the network has learned shapes. `tumorlens/imaging/resample.py`, line by line. */
 import { roundHalfEven } from "../preprocessing";
+import { checkSides } from "./gray";
 
 /** Ratio of spacings up to which pixels count as square. */
 const EQUAL = 1.01;
@@ -16,7 +17,11 @@ export interface Slices {
 export function squarePixels(slices: Slices, rowMm: number, columnMm: number): Slices {
   const [fine, coarse] = [Math.min(rowMm, columnMm), Math.max(rowMm, columnMm)];
   if (coarse <= EQUAL * fine) return slices;
-  return rowMm > columnMm ? stretchRows(slices, coarse / fine) : stretchColumns(slices, coarse / fine);
+  const [ratio, { height, width }] = [coarse / fine, slices];
+  // Before memory is taken for them.
+  if (rowMm > columnMm) checkSides(width, roundHalfEven(height * ratio));
+  else checkSides(roundHalfEven(width * ratio), height);
+  return rowMm > columnMm ? stretchRows(slices, ratio) : stretchColumns(slices, ratio);
 }
 
 function stretchRows({ depth, height, width, pixels }: Slices, ratio: number): Slices {

@@ -53,7 +53,7 @@ class Model:
     ) -> Answer | Answers:
         """Classify one thing, or several; the answers know their image and can be shown.
 
-        An ``Answer`` for a file (an image, a NIfTI volume, a DICOM file), an array (H, W) or
+        An ``Answer`` for a file (an image, a volume, a DICOM file), an array (H, W) or
         (H, W, 3), a Pillow image, or a ``MedicalImage``; it raises ``InputError`` where that cannot
         be used. What numpy can read, such as a torch tensor in CPU memory, counts as an array.
         Raises ``TypeError`` for what is none of these, such as an open file.
@@ -64,8 +64,8 @@ class Model:
         the series of one study get one answer together, before theirs.
 
         With ``volume`` an array (D, H, W) is one volume, axial slices from foot to head, and gets
-        one answer. With ``study`` everything below a path is one study. ``plane`` is how NIfTI is
-        cut: axial, coronal or sagittal.
+        one answer. With ``study`` everything below a path is one study. ``plane`` is how a volume
+        is cut: axial, coronal or sagittal.
         """
         given = one_or_several(source)
         if not isinstance(given, list) and not _is_several(given, volume=volume):

@@ -46,7 +46,7 @@ class Answerer:
     """Answers the inputs of a batch, one at a time; whatever is wrong with one is a row."""
 
     def __init__(self, classifier: Classifier, plane: str) -> None:
-        """``plane`` is how NIfTI is cut, as for ``imaging.reader.read``."""
+        """``plane`` is how a volume is cut, as for ``imaging.reader.read``."""
         self._classifier = classifier
         self._plane = plane
         self._archive: Archive | None = None

@@ -1,7 +1,7 @@
 """Inputs in an object store, through fsspec: ``s3://bucket/folder``, ``gs://...``, ``memory://``.
 
 Looking at the first bytes of millions of objects would take longer than answering them, so here a
-name decides one thing, and only that: objects that do not end like a picture or a NIfTI volume are
+name decides one thing, and only that: objects that do not end like a picture or a volume are
 taken for DICOM and grouped into series with the others of their folder.
 """
 

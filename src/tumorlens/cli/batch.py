@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
               help="A bundled model, or a bundle folder. Another one starts anew.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-              show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
+              show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 4096),
               help="Processes, or Ray actors. Default: one a core.")  # fmt: skip
 @click.option("--num-parts", "parts", type=click.IntRange(1, 1_000_000), default=1,

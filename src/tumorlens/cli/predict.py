@@ -46,7 +46,7 @@ _PROGRESS_FROM = 16
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
               metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-              show_default=True, help="How to cut a NIfTI volume.")  # fmt: skip
+              show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.")  # fmt: skip
 @click.option("--study", "one_study", is_flag=True,
               help="Take each PATH as one study, even if its files do not say so: its series "
               "give one answer together.")  # fmt: skip
@@ -83,7 +83,7 @@ def command(
     maps: Path | None,
     fail_fast: bool,
 ) -> None:
-    """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM and NIfTI, in any bit depth.
+    """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH and NRRD, in any bit depth.
 
     PATH is a file, a folder (searched to the bottom; hidden files and files that are no pictures
     are left out), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder

@@ -27,11 +27,11 @@ class MedicalImage:
     """Bits a sample was stored with: 1 to 64."""
     mode: str
     """How samples were stored: in Pillow's words (``L``, ``RGB``, ``I;16``...), in DICOM's
-    (``MONOCHROME2``, ``PALETTE COLOR``...) or the name of a NIfTI data type (``int16``...)."""
+    (``MONOCHROME2``, ``PALETTE COLOR``...) or the name of a volume's data type (``int16``...)."""
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing in millimetres, where the file states it."""
     facts: AcquisitionFacts | None = None
-    """What DICOM or NIfTI say of the acquisition; None for plain pictures."""
+    """What DICOM, NIfTI, MGH or NRRD say of the acquisition; None for plain pictures."""
     remarks: tuple[str, ...] = ()
     """What is odd about the pixels, or was left out of a plain picture: sentences for a person."""
 

@@ -15,11 +15,16 @@ _MOST_EMPTY_MEMBERS: Final = 64
 class Inflated:
     """A file's bytes, unzipped no further than they are asked for."""
 
-    def __init__(self, data: bytes, source: str) -> None:
-        """``data`` is the whole file, or its beginning; ``source`` names it in messages."""
+    def __init__(self, data: bytes, source: str, *, zipped: bool | None = None) -> None:
+        """``data`` is the whole file, or its beginning; ``source`` names it in messages.
+
+        ``zipped`` says whether it is gzipped; None leaves that to its first bytes.
+        """
         self._source = source
         self._rest = data
-        self._inflater = zlib.decompressobj(_WINDOW) if data.startswith(GZIP) else None
+        if zipped is None:
+            zipped = data.startswith(GZIP)
+        self._inflater = zlib.decompressobj(_WINDOW) if zipped else None
         self._taken = b""
 
     def take(self, size: int) -> memoryview:

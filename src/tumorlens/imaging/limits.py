@@ -23,7 +23,7 @@ MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 MAX_INFLATED_BYTES: Final = 1 << 29
 """Most bytes that are unfolded of one compressed file."""
 MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
-"""Most bytes between the beginning of a NIfTI file and its first voxel."""
+"""Most bytes between the beginning of a NIfTI or NRRD file and its first voxel."""
 MAX_DICOM_TOP_ELEMENTS: Final = 50_000
 """Most elements of a DICOM file outside its sequences."""
 MAX_DICOM_ELEMENTS: Final = 600_000

@@ -13,13 +13,22 @@ from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
-from tumorlens.imaging.affine import placement
-from tumorlens.imaging.gray import LARGEST, finite, luma, without_value
+from tumorlens.imaging.gray import LARGEST
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
-from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
+from tumorlens.imaging.nifti_affine import placement
 from tumorlens.imaging.planes import Volume, cut
+from tumorlens.imaging.stored import (
+    bits_of,
+    checked,
+    first_of,
+    gray_of,
+    mode_of,
+    real,
+    surplus,
+    taken,
+)
 from tumorlens.text import clean
 
 _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
@@ -45,25 +54,13 @@ def _read(data: bytes, source: str) -> Volume:
     header = _header(bytes(stream.take(_HEADER_BYTES[version])), version, source)
     shape, kind = _shape(header, source), _kind(header, source)
     start = _start(header, version, source)
-    stored = stream.take(start + math.prod(shape) * kind.itemsize)
-    raw = np.frombuffer(stored, dtype=kind, offset=start, count=math.prod(shape))
-    values = _real(raw, header)
-    voxels = finite(values, source).reshape(shape, order="F")
-    check_no_label_map(voxels, source)  # here, as cutting may interpolate between labels
-    mode = "RGB" if kind.names else kind.newbyteorder("=").name
-    notes = [*_notes(header), *without_value(values), *_surplus(stream, len(stored), header, raw)]
-    return Volume(voxels, placement(header, shape), _bits(kind), mode, notes)
-
-
-def _surplus(
-    stream: Inflated, taken: int, header: Nifti1Header, raw: NDArray[np.generic]
-) -> list[str]:
-    """A note where as much again as one slice follows voxels that are said to be all."""
-    x, y = (int(side) for side in header.get_data_shape()[:2])
-    slice_bytes = x * y * raw.dtype.itemsize
-    if _volumes(header) > 1 or len(stream.take_up_to(taken + slice_bytes)) < taken + slice_bytes:
-        return []
-    return ["the file holds more voxels than it states; the others are not read"]
+    raw = taken(stream, start, math.prod(shape), kind)
+    voxels, without = checked(_real(raw, header).reshape(shape, order="F"), source)
+    notes = [*_notes(header), *without]
+    if _volumes(header) == 1:
+        slice_bytes = shape[0] * shape[1] * kind.itemsize
+        notes += surplus(stream, start + raw.nbytes, slice_bytes)
+    return Volume(voxels, placement(header, shape), bits_of(kind), mode_of(kind), notes)
 
 
 def _start(header: Nifti1Header, version: int, source: str) -> int:
@@ -77,8 +74,7 @@ def _start(header: Nifti1Header, version: int, source: str) -> int:
 
 
 def _notes(header: Nifti1Header) -> list[str]:
-    volumes = _volumes(header)
-    notes = [f"the first of {volumes} volumes is read"] if volumes > 1 else []
+    notes = first_of(_volumes(header))
     intent = int(header["intent_code"])
     if intent in _NO_INTENSITIES:
         what = clean(str(intent_codes.label[intent]))
@@ -117,10 +113,6 @@ def _kind(header: Nifti1Header, source: str) -> np.dtype[Any]:
     return kind
 
 
-def _bits(kind: np.dtype[Any]) -> int:
-    return 8 if kind.names else 8 * kind.itemsize
-
-
 def _header(data: bytes, version: int, source: str) -> Nifti1Header:
     kind = Nifti1Header if version == 1 else Nifti2Header
     header: Nifti1Header = kind.from_fileobj(io.BytesIO(data), check=False)
@@ -146,11 +138,10 @@ def _real(raw: NDArray[np.generic], header: Nifti1Header) -> NDArray[np.float32]
     if raw.dtype.names is not None:
         colors: Any = raw
         channels = np.stack([colors[name] for name in ("R", "G", "B")], axis=-1)
-        gray: NDArray[np.float32] = luma(channels[np.newaxis])[0]
-        return gray
+        return gray_of(channels.reshape(-1, int(header.get_data_shape()[0]), 3)).ravel()
     scale = _scale(header)
+    values = real(raw)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = raw.astype(np.float32)
         if scale is not None and scale != (1.0, 0.0):
             values = values * np.float32(scale[0]) + np.float32(scale[1])
     return values

@@ -15,9 +15,9 @@ DEFAULT_PLANE: Final = "axial"
 
 
 def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:
-    """Decode the file at ``path``: a picture, a DICOM file or a NIfTI volume.
+    """Decode the file at ``path``: a picture, a DICOM file or a NIfTI, MGH or NRRD volume.
 
-    ``plane``, of ``facts.PLANES``, is how a NIfTI volume is cut; ``ValueError`` for another.
+    ``plane``, of ``facts.PLANES``, is how such a volume is cut; ``ValueError`` for another.
     Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank, not_mr,
     missing_decoder), whose message begins with the path, and never anything else.
     """

@@ -38,8 +38,8 @@ class Study:
 def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
     """Read everything at ``path`` into memory.
 
-    ``plane`` is for NIfTI, as in ``reader.read``. Nothing is raised for what cannot be read; it
-    is in ``Study.failures``.
+    ``plane`` is for NIfTI, MGH and NRRD, as in ``reader.read``. Nothing is raised for what cannot
+    be read; it is in ``Study.failures``.
     """
     found = finder.find(str(path))
     study = Study(str(path), failures=list(found.failures), skipped=found.skipped, own=found.own)

@@ -36,11 +36,11 @@ def make(options: Message) -> Handler:
     bundle = Bundle(msgspec.json.decode(info, type=BundleInfo), model, gate[0] if gate else None)
     work = _Work(Classifier(bundle, threads=1))
     # Whatever else a request may need is imported here, before the first one waits for it.
-    from tumorlens.imaging import nifti, raster
+    from tumorlens.imaging import mgh, nifti, nrrd, raster
     from tumorlens.imaging.dicom import reader as dicom
     from tumorlens.inference import heatmap
 
-    del nifti, raster, dicom, heatmap
+    del mgh, nifti, nrrd, raster, dicom, heatmap
     return work
 
 

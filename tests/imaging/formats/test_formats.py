@@ -43,7 +43,7 @@ def test_a_listed_format_is_read_everywhere(tmp_path: Path) -> None:
     assert found.paths == (str(tmp_path / "a"), str(tmp_path / "b.toy"))
     assert found.skipped == 1
     np.testing.assert_array_equal(reader.read(tmp_path / "a").pixels, pixels)
-    assert registry.readable().endswith("NIfTI, TOY")
+    assert registry.readable().endswith("NIfTI, MGH, NRRD, TOY")
 
 
 @pytest.mark.usefixtures("with_toy")

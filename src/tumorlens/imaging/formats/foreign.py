@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from tumorlens.imaging.inflate import GZIP, first_inflated
+from tumorlens.imaging.inflate import GZIP
 
 SUFFIXES: Final = (
-    ".mgz", ".mgh", ".nrrd", ".nhdr", ".mnc", ".hdr", ".mha", ".mhd", ".par", ".jp2", ".jxl",
+    ".mnc", ".hdr", ".mha", ".mhd", ".par", ".jp2", ".jxl",
     ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
     ".7z", ".rar",
 )  # fmt: skip
@@ -13,7 +13,6 @@ _TO_NIFTI: Final = "convert it to NIfTI (.nii.gz)"
 _TO_PNG: Final = "save it as PNG"
 _UNPACK: Final = "unpack it first"
 _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
-    (0, b"NRRD000", "NRRD", _TO_NIFTI),
     (0, b"CDF\x01", "MINC", _TO_NIFTI),
     (0, b"\x89HDF", "MINC 2 or other HDF5", _TO_NIFTI),
     (0, b"ObjectType", "MetaImage", _TO_NIFTI),
@@ -39,9 +38,6 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
 """Where a signature begins, the signature, the format and what to do."""
 _ANALYZE: Final = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 _ANALYZE_BYTES: Final = 1024
-_MGH_VERSION: Final = b"\x00\x00\x00\x01"
-_MGH_BYTES: Final = 24
-_LARGEST_MGH_SIDE: Final = 4096
 
 
 def name_of(data: bytes) -> tuple[str, str] | None:
@@ -51,12 +47,6 @@ def name_of(data: bytes) -> tuple[str, str] | None:
             return name, advice
     if data.startswith(_ANALYZE) and len(data) <= _ANALYZE_BYTES:
         return "Analyze (a pair of .hdr and .img)", _TO_NIFTI
-    zipped = data.startswith(GZIP)
-    if _is_mgh(first_inflated(data[:_ANALYZE_BYTES], _MGH_BYTES) if zipped else data[:_MGH_BYTES]):
-        return "MGH (FreeSurfer)", _TO_NIFTI
-    return ("compressed by gzip, and no NIfTI", _UNPACK) if zipped else None
-
-
-def _is_mgh(start: bytes) -> bool:
-    sides = [int.from_bytes(start[at : at + 4], "big") for at in (4, 8, 12)]
-    return start.startswith(_MGH_VERSION) and all(0 < side <= _LARGEST_MGH_SIDE for side in sides)
+    if data.startswith(GZIP):
+        return "compressed by gzip, and no NIfTI or MGH", _UNPACK
+    return None

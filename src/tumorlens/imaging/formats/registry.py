@@ -9,13 +9,15 @@ from tumorlens.errors import UnsupportedFormatError
 from tumorlens.imaging.formats import foreign
 from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.formats.mgh import MGH
 from tumorlens.imaging.formats.nifti import NIFTI
+from tumorlens.imaging.formats.nrrd import NRRD
 from tumorlens.imaging.formats.pictures import PICTURES
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
 
-FORMATS: Final[tuple[Format, ...]] = (*PICTURES, DICOM, NIFTI)
+FORMATS: Final[tuple[Format, ...]] = (*PICTURES, DICOM, NIFTI, MGH, NRRD)
 """In the order in which messages list them."""
 ZIP: Final = "zip"
 """What an archive begins like: a container of files (``imaging.archive``), not a format."""

@@ -1,0 +1,37 @@
+/** Numbers as volumes store them. */
+import { InputError } from "../types";
+
+/** Signed, unsigned or floating, and its bytes: as numpy names them. */
+export type SampleType = "i1" | "u1" | "i2" | "u2" | "i4" | "u4" | "i8" | "u8" | "f4" | "f8";
+type Reader = (view: DataView, at: number, little: boolean) => number;
+
+const READERS: Record<SampleType, Reader> = {
+  i1: (view, at) => view.getInt8(at),
+  u1: (view, at) => view.getUint8(at),
+  i2: (view, at, little) => view.getInt16(at, little),
+  u2: (view, at, little) => view.getUint16(at, little),
+  i4: (view, at, little) => view.getInt32(at, little),
+  u4: (view, at, little) => view.getUint32(at, little),
+  i8: (view, at, little) => Number(view.getBigInt64(at, little)),
+  u8: (view, at, little) => Number(view.getBigUint64(at, little)),
+  f4: (view, at, little) => view.getFloat32(at, little),
+  f8: (view, at, little) => view.getFloat64(at, little),
+};
+
+export function bytesOf(type: SampleType): number {
+  return Number(type[1]);
+}
+
+/** The first `count` numbers, scaled where that is said; memory is taken only for those that are there. */
+export function numbers(
+  view: DataView, type: SampleType, little: boolean, count: number, format: string, scaled?: (value: number) => number,
+): Float32Array {
+  const [bytes, get] = [bytesOf(type), READERS[type]];
+  if (view.byteLength < count * bytes) throw new InputError("corrupt", `a truncated ${format} file`);
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const value = get(view, i * bytes, little);
+    out[i] = scaled ? scaled(value) : value;
+  }
+  return out;
+}

@@ -1,0 +1,126 @@
+/** Volumes as axial slices in radiological display: right is left, front is up. `tumorlens/imaging/planes.py`. */
+import { InputError, type Picture, type Place } from "../types";
+import { type Axis, orientation, type Placed } from "./affine";
+import { checkSides, finite, withoutValue } from "./gray";
+import { mend } from "./intensities";
+import { checkNoLabelMap } from "./label_map";
+import { lyingOf } from "./sides";
+import { squarePixels } from "./square";
+import { cross, dot, rounded, unit, type Vector } from "./vectors";
+
+type Shape = readonly [number, number, number];
+
+/** A volume as its file stores it. */
+export interface Stored {
+  name: string;
+  /** For people: NIfTI. */
+  format: string;
+  bits: number;
+  /** In file order, the first axis fastest. */
+  values: Float32Array;
+  shape: Shape;
+  placed: Placed;
+  notes: string[];
+  /** A note where more follows than is stated. */
+  surplus: string[];
+}
+
+/** `tumorlens/imaging/limits.py`. */
+const MAX_SLICES = 4096;
+const MAX_VOXELS = 1 << 27;
+
+export function checkVolume([x, y, z]: Shape): void {
+  if (z > MAX_SLICES) throw new InputError("limit", `${z} slices are more than the limit of ${MAX_SLICES}`);
+  if (x * y * z > MAX_VOXELS) throw new InputError("limit", `${z}x${y}x${x} voxels are more than the limit of ${MAX_VOXELS}`);
+}
+
+/** A note where a file holds several volumes. */
+export function firstOf(volumes: number): string[] {
+  return volumes > 1 ? [`the first of ${volumes} volumes is read`] : [];
+}
+
+/** A note where, of `bytes` from the first voxel on, as many as one slice has are beyond the voxels. */
+export function surplus([x, y, z]: Shape, voxelBytes: number, bytes: number): string[] {
+  if (bytes < (z + 1) * x * y * voxelBytes) return [];
+  return ["the file holds more voxels than it states; the others are not read"];
+}
+
+export function axialSlices(stored: Stored): Picture {
+  const { name, bits, values, shape, placed: { affine, isOriented, notes } } = stored;
+  const axes = orientation(affine);
+  const [x, y, z] = axes.map(({ axis }) => shape[axis]);
+  const pixels = turned(values, shape, axes);
+  const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
+  const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes];
+  // Before pixels are made square, which may interpolate between labels.
+  checkNoLabelMap(finite(pixels));
+  const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
+  checkSides(square.width, square.height);
+  const isStretched = square.width !== x || square.height !== y;
+  const finest = Math.min(rowMm, columnMm);
+  const mended = mend(square, bits);
+  return {
+    name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: ["axial"],
+    ...lyingOn(affine, isOriented ? axes : null), sources: [name],
+    pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
+    places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
+  };
+}
+
+/** The voxels in the order of slices, rows and columns. */
+function turned(values: Float32Array, shape: Shape, axes: Axis[]): Float32Array {
+  const [x, y, z] = axes.map(({ axis }) => shape[axis]);
+  const [start, steps] = walk(axes, shape, [1, shape[0], shape[0] * shape[1]]);
+  const pixels = new Float32Array(values.length);
+  let place = 0;
+  for (let slice = 0; slice < z; slice++) {
+    for (let row = 0; row < y; row++) {
+      let at = start + slice * steps[2] + row * steps[1];
+      for (let column = 0; column < x; column++, at += steps[0]) pixels[place++] = values[at];
+    }
+  }
+  return pixels;
+}
+
+/** The step in the patient from one voxel to the next of the file's `axis`; 3 is the first voxel. */
+function along(affine: number[][], axis: number): Vector {
+  return affine.map((row) => row[axis]) as Vector;
+}
+
+/** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
+function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
+  if (!axes) return lyingOf(null);
+  const [row, column] = axes.map((axis) => {
+    const [x, y, z] = unit(stepAlong(affine, axis));
+    return [-x, -y, z] as Vector;
+  });
+  // The slices are those that are nearest to axial ones, however oblique.
+  return { ...lyingOf({ row, column }), headward: Math.sign(cross(row, column)[2]) };
+}
+
+/** The step in the patient from one pixel to the next of a row, a column or the slices. */
+function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
+  return along(affine, axis).map((part) => (flip ? -part : part)) as Vector;
+}
+
+/** Where the slices lie on their normal. */
+function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
+  const steps = axes.map((axis) => stepAlong(affine, axis));
+  const normal = unit(cross(steps[0], steps[1]));
+  const corner = axes.reduce(
+    (sum, { axis, flip }) => sum + (flip ? (shape[axis] - 1) * dot(normal, along(affine, axis)) : 0),
+    dot(normal, along(affine, 3)),
+  );
+  const step = dot(normal, steps[2]);
+  return Array.from({ length: shape[axes[2].axis] }, (_, slice) => ({ path, alongMm: rounded(corner + slice * step) }));
+}
+
+/** Where the first pixel lies in the file, and how far it is to the next column, row and slice. */
+function walk(axes: Axis[], shape: readonly number[], strides: number[]): [number, number[]] {
+  let start = 0;
+  const steps = axes.map(({ axis, flip }) => {
+    if (flip) start += (shape[axis] - 1) * strides[axis];
+    return flip ? -strides[axis] : strides[axis];
+  });
+  return [start, steps];
+}

@@ -1,0 +1,34 @@
+"""MGH and MGZ of FreeSurfer, whose headers nibabel reads (``imaging.mgh``)."""
+
+from typing import TYPE_CHECKING, Final
+
+from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.inflate import GZIP, first_inflated
+
+if TYPE_CHECKING:
+    from tumorlens.imaging.image import MedicalImage
+
+_VERSION: Final = b"\x00\x00\x00\x01"
+_BEGINNING: Final = 24
+"""Version, four sides and the type of samples: four bytes each."""
+_LARGEST_SIDE: Final = 1 << 24
+_LARGEST_TYPE: Final = 10
+
+
+def _begins(data: bytes) -> bool:
+    """There is no signature but the version: the numbers after it must be plausible too."""
+    if data.startswith(GZIP):
+        data = first_inflated(data, _BEGINNING)
+    if len(data) < _BEGINNING or not data.startswith(_VERSION):
+        return False
+    *sides, kind = (int.from_bytes(data[at : at + 4], "big") for at in range(4, _BEGINNING, 4))
+    return all(0 < side <= _LARGEST_SIDE for side in sides) and kind <= _LARGEST_TYPE
+
+
+def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+    from tumorlens.imaging import mgh
+
+    return mgh.decode(data, source, plane)
+
+
+MGH: Final = Format("mgh", "MGH", (".mgz", ".mgh"), _begins, _decode, holds_volumes=True)

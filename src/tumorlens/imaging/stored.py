@@ -1,0 +1,62 @@
+"""The voxels of a volume as NIfTI, MGH and NRRD store them: numbers in rows, behind a header."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tumorlens.imaging.gray import finite, luma, without_value
+from tumorlens.imaging.inflate import Inflated
+from tumorlens.imaging.label_map import check_no_label_map
+
+
+def taken(stream: Inflated, start: int, count: int, kind: np.dtype[Any]) -> NDArray[np.generic]:
+    """``count`` values of ``kind`` from byte ``start`` on, flat; errors as ``Inflated.take``."""
+    data = stream.take(start + count * kind.itemsize)
+    return np.frombuffer(data, dtype=kind, offset=start, count=count)
+
+
+def real(raw: NDArray[np.generic]) -> NDArray[np.float32]:
+    """As float32; values beyond it become infinite, which ``checked`` deals with."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return raw.astype(np.float32)
+
+
+def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
+    """The luma (...) of colours (..., 3); ``luma`` works row by row, so there must be some."""
+    *shape, width, _ = channels.shape
+    gray: NDArray[np.float32] = luma(channels.reshape(-1, width, 3)).reshape(*shape, width)
+    return gray
+
+
+def checked(values: NDArray[np.float32], source: str) -> tuple[NDArray[np.float32], list[str]]:
+    """``values`` (X, Y, Z) with finite ones only, and a note of the others.
+
+    Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``, and
+    ``UnsupportedFormatError`` for a label map.
+    """
+    voxels = finite(values, source)
+    check_no_label_map(voxels, source)
+    return voxels, without_value(values)
+
+
+def first_of(volumes: int) -> list[str]:
+    """A note where a file holds several volumes."""
+    return [f"the first of {volumes} volumes is read"] if volumes > 1 else []
+
+
+def surplus(stream: Inflated, end: int, slice_bytes: int) -> list[str]:
+    """A note where as much again as one slice follows ``end``, where the voxels are said to end."""
+    if len(stream.take_up_to(end + slice_bytes)) < end + slice_bytes:
+        return []
+    return ["the file holds more voxels than it states; the others are not read"]
+
+
+def bits_of(kind: np.dtype[Any]) -> int:
+    """Bits of a sample: of one channel, where they are colours."""
+    return 8 if kind.names else 8 * kind.itemsize
+
+
+def mode_of(kind: np.dtype[Any]) -> str:
+    """``MedicalImage.mode``: the type's name, whatever its byte order."""
+    return "RGB" if kind.names else kind.newbyteorder("=").name
