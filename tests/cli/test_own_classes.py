@@ -93,6 +93,7 @@ def test_two_classes(tmp_path: Path) -> None:
     assert found["paper"] is None
     assert found["metrics"]["macro_f1"]["value"] > 0.7
     assert found["metrics"]["missed_tumor_rate"]["value"] < 0.5
+    assert "tumour" not in str(found["definitions"])
     page = (tmp_path / "report/index.html").read_text("utf-8")
     for word in ("Ganguly", "tumour", "pituitary"):
         assert word not in page
@@ -116,6 +117,7 @@ def test_kinds_without_no_finding(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "report/evaluation.json").read_text())
     assert found["metrics"]["macro_f1"]["value"] > 0.7
     assert found["metrics"]["missed_tumor_rate"]["value"] is None
+    assert "missed_tumor_rate" not in found["definitions"]
     assert "Missed" not in (tmp_path / "report/index.html").read_text("utf-8")
     for record in answers(made, tmp_path):
         assert record["tumor_probability"] is None

@@ -65,7 +65,8 @@ def show(
 
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls; the paper where images are its."""
-    from tumorlens.reporting.evaluation_report import asked, comparison, show, titles
+    from tumorlens.evaluation import metrics
+    from tumorlens.reporting.evaluation_report import comparison, show, titles
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.title, setting.split.name
@@ -75,12 +76,12 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     (_, own), *controls = comparison(evaluation)
     table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
     named = titles(evaluation.classes)
-    for metric in asked(_SHOWN, evaluation.classes):
+    for metric in metrics.asked(_SHOWN, evaluation.classes):
         table.add_row(named[metric], *(show(metric, m.estimates[metric]) for m in shown))
     if evaluation.patients is not None:
         table.add_section()
         voted = evaluation.patients.estimates
-        for metric in asked(voted, evaluation.classes):
+        for metric in metrics.asked(voted, evaluation.classes):
             estimate, title = voted[metric], f"{named[metric]} by patient's majority"
             table.add_row(title, show(metric, estimate))
     table.add_section()
@@ -97,9 +98,9 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
 
 def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> "Table":
     from tumorlens.evaluation import metrics
-    from tumorlens.reporting.evaluation_report import asked, show, titles
+    from tumorlens.reporting.evaluation_report import show, titles
 
-    shown = asked(metrics.RATES, evaluation.classes)
+    shown = metrics.asked(metrics.RATES, evaluation.classes)
     table = terminal.table(f"By {breakdown.title.lower()}", "", "images (groups)")
     for metric in shown:
         table.add_column(titles(evaluation.classes)[metric], justify="right", style=style)
