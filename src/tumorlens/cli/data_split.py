@@ -101,6 +101,8 @@ def split_command(
         else:
             split = partition.split_by_ratio(manifest, output.stem, shares or (), seed, units)
     _print_split(split, manifest)
+    if protocol is None:
+        _note_missing(manifest, split.verify_manifest(manifest))
     split.save(output)
     click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
 
@@ -169,13 +171,16 @@ def _stated(group: str) -> str:
 def described_groups(names: Sequence[str]) -> str:
     """How many patients or clusters are known, and of how many images none is; in a sentence."""
     known = [name for name in names if name]
-    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}"
+    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}. "
+    if not known:
+        words = "No group is known. "
     if len(known) < len(names):
         words += (
-            f"; of {counted(len(names) - len(known), 'image')} no group is known: each counts as a "
-            "patient of its own, so accuracies will be too high where it is not"
+            f"{counted(len(names) - len(known), 'image')} without a group: each counts as a "
+            "patient of its own. If several are of one patient, say which with --group-from, or "
+            "accuracies will be too high."
         )
-    return words + "."
+    return words.strip()
 
 
 def _print_split(split: "Split", manifest: "Manifest") -> None:
@@ -196,6 +201,27 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
     )
 
 
+def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
+    """Say which parts hold no image of some classes."""
+    from tumorlens.datasets.splits import EXCLUDED
+
+    labels = [record.label for record in manifest]
+    for part in sorted(set(parts) - {EXCLUDED}):
+        held = {label for label, own in zip(labels, parts, strict=True) if own == part}
+        missing = [name for name in sorted_labels(labels) if name not in held]
+        if missing:
+            names = ", ".join(missing[:_MOST_NAMED])
+            more = len(missing) - _MOST_NAMED
+            note(
+                f"no image of the {'class' if len(missing) == 1 else 'classes'} {names}"
+                f"{f' and {more} more' if more > 0 else ''} is in the part {part}: "
+                "there are too few groups of images, or --no-near-duplicates is needed because "
+                "pictures of different groups look alike"
+            )
+
+
+_MOST_NAMED = 5
+"""Classes that a note names."""
 _MOST_COLUMNS = 8
 """Classes up to which each is a column."""
 
