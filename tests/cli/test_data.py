@@ -300,7 +300,7 @@ def test_a_part_that_lacks_a_class_is_noted(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("\n".join(["path,class,sha256,group", *rows]))
     result = run("split", tmp_path / "m.csv", "--ratio", "50/25/25", "--no-near-duplicates")
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "no image of the class cyst is in the part" in result.stderr
+    assert result.stderr.count("no image of some classes in test (cyst), ") == 1
 
 
 def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> None:

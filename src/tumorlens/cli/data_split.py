@@ -157,7 +157,8 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
         largest = Counter(units.groups).most_common(1)[0][1]
         click.echo(
             f"Near-duplicates join {before:,} groups to {after:,}; the largest holds {largest:,} "
-            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them."
+            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them; "
+            "--no-near-duplicates keeps the groups apart."
         )
     return units
 
@@ -205,19 +206,25 @@ def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
     """Say which parts hold no image of some classes."""
     from tumorlens.datasets.splits import EXCLUDED
 
-    labels = [record.label for record in manifest]
-    for part in sorted(set(parts) - {EXCLUDED}):
-        held = {label for label, own in zip(labels, parts, strict=True) if own == part}
-        missing = [name for name in sorted_labels(labels) if name not in held]
-        if missing:
-            names = ", ".join(missing[:_MOST_NAMED])
-            more = len(missing) - _MOST_NAMED
-            note(
-                f"no image of the {'class' if len(missing) == 1 else 'classes'} {names}"
-                f"{f' and {more} more' if more > 0 else ''} is in the part {part}: "
-                "there are too few groups of images, or --no-near-duplicates is needed because "
-                "pictures of different groups look alike"
-            )
+    held: dict[str, set[str]] = defaultdict(set)
+    for record, part in zip(manifest, parts, strict=True):
+        held[part].add(record.label)
+    labels = sorted_labels(record.label for record in manifest)
+    missing = {
+        part: [name for name in labels if name not in held[part]]
+        for part in sorted(held.keys() - {EXCLUDED})
+    }
+    said = [f"{part} ({_named(names)})" for part, names in missing.items() if names]
+    if said:
+        note(
+            f"no image of some classes in {', '.join(said)}: there are too few groups of them. "
+            "--no-near-duplicates keeps groups apart whose pictures look alike"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return ", ".join([*names[:_MOST_NAMED], *more])
 
 
 _MOST_NAMED = 5

@@ -165,9 +165,9 @@ class _Sorter:
         named = sorted(name for name in tops if plain_name(name) in self.usual)
         if tops and (named or all(_PATIENT.fullmatch(name) for name in inner)):
             raise DatasetError(
-                f"{self.folder}: --group-from takes {(named or sorted(tops))[0]}, the folder of a "
-                "class, for a patient; folder:1 is the folder that holds the file, folder:2 the "
-                "one above"
+                f"{self.folder}: --group-from takes {(named or sorted(tops))[0]!r}, the folder of "
+                "a class, for a patient; folder:1 is the folder that holds the file, folder:2 the "
+                "one above it"
             )
         self.skipped = bool(inner)
 
