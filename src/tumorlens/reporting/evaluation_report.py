@@ -124,6 +124,7 @@ def write(
         classes=evaluation.classes.display_names,
         named=evaluation.classes.display_name,
         finding=evaluation.classes.finding,
+        a_finding=evaluation.classes.a_finding,
         asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
