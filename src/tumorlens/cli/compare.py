@@ -98,6 +98,7 @@ def _show(found: "Comparison", page: Path) -> None:
 
 
 def _metrics(found: "Comparison") -> "Table":
+    from tumorlens.cli.evaluation_tables import intervals
     from tumorlens.evaluation import metrics
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.evaluation_report import show, titles
@@ -107,7 +108,7 @@ def _metrics(found: "Comparison") -> "Table":
     images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
     title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
     names = (one.name for one in found.networks)
-    table = terminal.table(f"{title} (95% intervals over groups)", "", *names)
+    table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
     for metric in metrics.asked(COMPARED, classes):
         row = (show(metric, one.evaluation.estimates[metric]) for one in found.networks)
         table.add_row(titles(classes)[metric], *row)

@@ -63,6 +63,15 @@ def show(
     console.print(Text(RESEARCH_NOTICE, "dim"))
 
 
+def intervals(groups: int) -> str:
+    """What the intervals of a table are, or why it has none."""
+    from tumorlens.evaluation.resampling import MIN_GROUPS
+
+    if groups < MIN_GROUPS:
+        return f"no intervals: fewer than {MIN_GROUPS} groups"
+    return "95% intervals over groups"
+
+
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls; the paper where images are its."""
     from tumorlens.evaluation import metrics
@@ -71,7 +80,7 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.title, setting.split.name
     heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in shown]
-    title = f"{name} on {split}, {evaluation.part} (95% intervals over groups)"
+    title = f"{name} on {split}, {evaluation.part} ({intervals(evaluation.measured[0].groups)})"
     table = terminal.table(title, "", *heads, style=style)
     (_, own), *controls = comparison(evaluation)
     table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
