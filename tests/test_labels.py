@@ -1,5 +1,6 @@
 """Which classes a set of labels stands for."""
 
+import msgspec
 import pytest
 
 from tumorlens.labels import (
@@ -53,3 +54,10 @@ def test_a_class_set_that_contradicts_itself() -> None:
     for members, no_finding in (((a, a), None), ((a, b), "c"), ((a,), None)):
         with pytest.raises(ValueError, match=r"name|no_finding|two classes"):
             ClassSet(members=members, no_finding=no_finding)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("tumour", "a tumour"), ("abscess", "an abscess"), ("Edema", "an Edema")]
+)
+def test_the_article_of_a_finding(word: str, said: str) -> None:
+    assert msgspec.structs.replace(BRAIN_TUMORS, finding=word).a_finding == said

@@ -122,6 +122,11 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         """Those labels that are neither answerable nor known to have no answer, sorted."""
         return sorted(set(labels).difference(self.answerable, UNANSWERABLE))
 
+    @property
+    def a_finding(self) -> str:
+        """``a tumour``, ``an abscess``."""
+        return f"{'an' if self.finding[:1].lower() in 'aeiou' else 'a'} {self.finding}"
+
     def finding_probability(self, row: "Sequence[float] | NDArray[np.float64]") -> float | None:
         """Of all kinds together, out of probabilities (C,); None without a "no finding"."""
         none = self.no_finding_index

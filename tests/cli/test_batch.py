@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tumorlens import bundle
 from tumorlens.cli import main as cli
 from tumorlens.imaging import encode
+from tumorlens.labels import ClassSet
 
 
 @pytest.fixture
@@ -42,6 +45,26 @@ def test_answers_summary_and_status(
     assert str(folder) in page
     assert run(monkeypatch, *common, "--status") == 0
     assert "tiny 1.2.3: complete" in capfd.readouterr().out
+
+
+def test_the_summary_uses_the_display_names_of_the_bundle(
+    folder: Path, forty_bundle: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    info = bundle.load(forty_bundle).info
+    members = tuple(
+        msgspec.structs.replace(one, display_name=f"shown {k}")
+        for k, one in enumerate(info.classes.members)
+    )
+    own = msgspec.structs.replace(info, classes=ClassSet(members=members))
+    bundle.save(tmp_path / "own", own, (forty_bundle / "model.onnx").read_bytes())
+    common = (folder, "--out", tmp_path / "out", "--bundle", tmp_path / "own")
+    assert run(monkeypatch, *common, "--processes", 1) == 0
+    page = (tmp_path / "out" / "summary.html").read_text("utf-8")
+    assert run(monkeypatch, *common, "--status") == 0
+    for text in (page, *capfd.readouterr().out.split("complete")[:2]):
+        assert "shown " in text
+        assert "kind" not in text
 
 
 def test_an_input_that_fails_is_told_by_the_exit_code(

@@ -1,6 +1,7 @@
 """``tumorlens data`` from folders to reports."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 import sys
@@ -80,14 +81,14 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     arguments = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "n.csv")
     result = run(*arguments)
     assert result.exit_code == 0
-    assert "2 classes: no, yes; no means no finding" in result.output
+    assert "2 classes: no, yes; 'no' means no finding." in result.output
     assert [record.label for record in Manifest.load(tmp_path / "n.csv")] == ["no", "yes", "yes"]
     (tmp_path / "set/unsure").mkdir()
     (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
     assert "left out 1 file (in no class folder): . (1)" in result.output
     assert "no picture in unsure" in result.output
-    assert "2 classes: notumor, tumor; notumor means no finding" in result.output
+    assert "2 classes: notumor, tumor; 'notumor' means no finding." in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
     assert labels == ["notumor", "tumor", "tumor"]
     for pair in ("yes", "=glioma"):
@@ -272,6 +273,34 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     result = run(*start, *rule)
     assert isinstance(result.exception, DatasetError)
     assert "trian: is named after no split" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [("{c}/p{n}/a.png", "such as cyst/p0 are patients, run this again with --group-from folder:1"),
+     ("{c}/p{n}.png", "; --group-from says where names or folders tell the patient")],
+)  # fmt: skip
+def test_an_import_without_patients_says_so(tmp_path: Path, order: str, said: str) -> None:
+    rng = np.random.default_rng(0)
+    for label, number in itertools.product(("cyst", "normal"), range(2)):
+        file = tmp_path / "set" / order.format(c=label, n=number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode.png(rng.integers(0, 255, (32, 32), dtype=np.uint8)))
+    start = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    assert said in run(*start).stderr
+    if "folder:1" in said:
+        result = run(*start, "--group-from", "folder:1")
+        assert "2 groups of 4 images." in result.output
+        assert "no patient is known" not in result.stderr
+
+
+def test_a_part_that_lacks_a_class_is_noted(tmp_path: Path) -> None:
+    labels = ("cyst", "normal", "normal", "normal")
+    rows = [f"{n}.png,{label},{n:064x},{n}" for n, label in enumerate(labels)]
+    (tmp_path / "m.csv").write_text("\n".join(["path,class,sha256,group", *rows]))
+    result = run("split", tmp_path / "m.csv", "--ratio", "50/25/25", "--no-near-duplicates")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.stderr.count("no image of some classes in test (cyst), ") == 1
 
 
 def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> None:

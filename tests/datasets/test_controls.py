@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tumorlens.datasets import controls
 from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.errors import DatasetError
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import CLASSES, NO_TUMOR_INDEX, ClassInfo, ClassSet
 
 COUNT = 80
 
@@ -97,3 +97,15 @@ def test_empty_parts_are_refused(
         controls.hash_neighbour(
             framed, np.array(train, dtype=np.int64), np.array(test, dtype=np.int64)
         )
+
+
+def test_many_classes_of_one_image_each_are_learnt_without_a_warning(
+    framed: Fingerprints, recwarn: pytest.WarningsRecorder
+) -> None:
+    members = tuple(ClassInfo(name=f"k{k}", display_name=f"k{k}") for k in range(COUNT // 2))
+    labels = tuple(members[k % len(members)].name for k in range(COUNT))
+    own, known = dataclasses.replace(framed, labels=labels), rows(0, COUNT // 2)
+    scored = rows(COUNT // 2, COUNT)
+    for control in (controls.frame_classifier, controls.hash_neighbour):
+        control(own, known, scored, ClassSet(members=members))
+    assert [str(one.message) for one in recwarn] == []

@@ -1,6 +1,7 @@
 """From folders to manifests."""
 
 import io
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -145,7 +146,9 @@ def test_linked_folders_and_files_are_listed_under_their_own_path(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["P1/yes", "P1/no", "P2/yes"], "set/P1: is named like a patient.*CLASS/P1/FILE.*folder:1"),
+        (["P1/yes", "P1/no", "P2/yes"],
+         "set/P1: is named like a patient.*folder --from .*set --group-from folder:2 --output"),
+        (["P1/yes", "P1/no/b", "P2/yes"], r"--group-from '\^\(\[\^/\]\+\)/' --output"),
         (["train/patient 1/yes", "train/patient 2/yes"], "set/train/patient 1: is named like a p"),
         (["fold1/yes", "fold2/yes"], "set/fold1: is named like a fold.*data split --kfold"),
         (["fold1/glioma", "fold2/notumor"], "set/fold1: is named like a fold"),
@@ -158,6 +161,36 @@ def test_patients_and_folds_above_classes_are_named(
         put(tmp_path / "set" / name / "a.png", encode.png(draw(0)))
     with pytest.raises(DatasetError, match=message):
         importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("order", ["{p}/{c}/{p}.png", "{c}/{p}/a.png", "train/{p}/{c}/{p}.png",
+                                   "{c}/{p}/s1/a.png"])  # fmt: skip
+@pytest.mark.parametrize("classes", ["yes no", "cyst abscess"])
+def test_patients_above_or_below_classes(
+    tmp_path: Path, draw: Draw, order: str, classes: str
+) -> None:
+    for p, c in itertools.product(("P1", "P2"), classes.split()):
+        put(tmp_path / "set" / order.format(p=p, c=c), encode.png(draw(0)))
+    (tmp_path / "set" / order.format(p="P3", c=classes.split()[0])).parent.mkdir(parents=True)
+    (tmp_path / "set/notes.txt").write_text("")
+    rule = "folder:1" if order == "{c}/{p}/a.png" else "folder:2"
+    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from=rule)
+    assert sorted((one.label, one.patient) for one in found) == sorted(
+        itertools.product(classes.split(), ("P1", "P2"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("yes/P1/a.png", "folder:2"), ("cyst/P1/a.png", "folder:2"), ("cyst/a.png", "folder:1")],
+)
+def test_the_folder_of_a_class_is_no_patient(
+    tmp_path: Path, draw: Draw, name: str, rule: str
+) -> None:
+    for place in (name, name.replace("yes", "no").replace("cyst", "abscess")):
+        put(tmp_path / "set" / place, encode.png(draw(0)))
+    with pytest.raises(DatasetError, match="the folder of a class, for a patient"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from=rule)
 
 
 def test_classes_may_be_named_like_patients(tmp_path: Path, draw: Draw) -> None:

@@ -104,6 +104,9 @@ def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: st
     [
         (["path,class,Path", "a.png,glioma,b.png"], "names the column path twice"),
         (["path,class", "a.png,glioma", "", "b,c.png,glioma"], "row 4: has 3 cells for 2 columns"),
+        (["path,class", "a.png,glioma", "", "", ",glioma"], "row 5: no path"),
+        (["", "path;class", ";", "a.png;"], "row 4: no class"),
+        (["path,class,source", 'a.png,glioma,"two', 'lines"', "b.png,,"], "row 3: no class"),
         (["path,class", "a.png,Glioma", "b.png,glioma"], "the classes 'Glioma' and 'glioma' "),
         (["path,class", "a.png,no tumour", "b.png,no_tumor"], "differ in spelling only"),
         (["path,class", "a.png,glioma", "./a.png,notumor"],

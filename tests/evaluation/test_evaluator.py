@@ -19,6 +19,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import DatasetError
 from tumorlens.evaluation.evaluator import Evaluation, evaluate
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
@@ -41,23 +42,37 @@ def test_probabilities_are_those_that_users_get(
 
 
 def test_images_are_decided_as_they_are_answered(
-    tiny_bundle: Path, head: NDArray[np.uint8], write_dicom: Callable[..., bytes], tmp_path: Path
+    tiny_bundle: Path,
+    head: NDArray[np.uint8],
+    write_dicom: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By the thresholds of the sequence, which here only the header tells."""
+    """By the thresholds of the sequence, which here only the header tells; it is read once."""
     made = bundle.load(tiny_bundle)
     never = Thresholds(tumor_threshold=1.0, notumor_threshold=1.0)
     rule = DecisionRule(by_sequence={"T1": never})
     made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, decision=rule))
     for k, words in enumerate(("T1 axial", "FLAIR axial", "T1 coronal")):
-        place = tmp_path / "glioma" / f"{k}.dcm"
+        # The first is taken for a picture until it is read.
+        place = tmp_path / "glioma" / f"{k}.{'dcm' if k else 'png'}"
         place.parent.mkdir(exist_ok=True)
         one = head.astype(np.uint16) + k
         place.write_bytes(write_dicom(one, SeriesDescription=words, SOPInstanceUID=f"1.2.{k}"))
     manifest = import_folder(tmp_path, tmp_path / "manifest.csv", mapping={"glioma": "glioma"})
+    opened: list[str] = []
+    load = reader.load_file
+
+    def counting(path: str | Path) -> bytes:
+        opened.append(Path(path).name)
+        return load(path)
+
+    monkeypatch.setattr(reader, "load_file", counting)
     found = evaluate(
         Classifier(made, threads=1, answer_all=True), manifest, ["test"] * 3,
         with_controls=False, sampling=FEW,
     )  # fmt: skip
+    assert sorted(opened) == ["0.png", "1.dcm", "2.dcm"]
     served = Classifier(made, threads=1)
     told = [served.predict(manifest.file(record)).decision for record in manifest]
     assert found.decided.names.tolist() == told == ["abstained", "classified", "abstained"]

@@ -6,7 +6,7 @@ import sklearn.metrics as reference
 from numpy.typing import NDArray
 
 from tumorlens.evaluation import metrics
-from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX
+from tumorlens.labels import ANSWERABLE, CLASSES, NO_TUMOR_INDEX, ClassInfo, ClassSet
 
 Scored = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -144,7 +144,22 @@ def test_confusion_matrix_equals_scikit_learn() -> None:
 
 
 def test_every_metric_is_defined_in_words() -> None:
-    assert set(metrics.DEFINITIONS) == {*metrics.OVERALL, *metrics.PER_CLASS}
+    assert set(metrics.definitions()) == {*metrics.OVERALL, *metrics.PER_CLASS}
+
+
+def test_definitions_speak_of_the_classes_at_hand() -> None:
+    assert "any tumour" in metrics.definitions()["accuracy"]
+    assert metrics.definitions()["missed_tumor_rate"] == (
+        "Share of tumour images answered with no tumour."
+    )
+    members = (ClassInfo(name="no", display_name="clear"), ClassInfo(name="a", display_name="a"))
+    own = metrics.definitions(ClassSet(members=members, no_finding="no", finding="abscess"))
+    assert own["missed_tumor_rate"] == 'Share of abscess images answered with "clear".'
+    assert own["false_alarm_rate"] == "Share of images without any abscess answered with one."
+    kinds = metrics.definitions(ClassSet(members=members))
+    assert not {"missed_tumor_rate", "false_alarm_rate"} & set(kinds)
+    assert kinds["accuracy"].endswith("is right: the true one.")
+    assert "tumour" not in str([*own.values(), *kinds.values()])
 
 
 UNKNOWN_KIND = ANSWERABLE.index("tumor")

@@ -9,7 +9,7 @@ from tumorlens.api.data import Data, manifest_of, split_of
 from tumorlens.api.model import Model, load
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, Split
-from tumorlens.evaluation import evaluator, protocols, record
+from tumorlens.evaluation import evaluator, metrics, protocols, record
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import EvaluationPlan, Fold
 from tumorlens.evaluation.record import Setting
@@ -81,7 +81,7 @@ class Scores:
         titles = reports.titles(classes)
         return [
             (titles[name], reports.show(name, self.estimates[name]))
-            for name in reports.asked(_SHOWN, classes)
+            for name in metrics.asked(_SHOWN, classes)
         ]
 
 

@@ -19,6 +19,7 @@ from tumorlens.batch.items import Chunk, chunks
 from tumorlens.batch.store import Store, open_store
 from tumorlens.batch.worker import RECORDS, Setup, part_name
 from tumorlens.errors import BatchError
+from tumorlens.labels import ClassSet
 
 BATCH_FILE: Final = "batch.json"
 RUNS: Final = "runs"
@@ -54,6 +55,8 @@ class BatchFile(msgspec.Struct, frozen=True):
     bundle: str
     """Name and version, for people."""
     classes: tuple[str, ...]
+    class_set: ClassSet | None = None
+    """The same with their display names; None in a folder of an earlier version."""
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +112,7 @@ class Batch:
         self._store = open_store(options.out)
         key = identity(bundle, options.plane)
         name = f"{info.name} {info.version}"
-        self.about = BatchFile(options.source, key, name, info.classes.names)
+        self.about = BatchFile(options.source, key, name, info.classes.names, info.classes)
         self._setup = Setup(options.bundle, options.plane, options.out, key)
         self._before = _read_about(self._store)
         _check_same(self._before, self.about, options.out)

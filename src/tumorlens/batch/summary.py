@@ -1,6 +1,6 @@
 """A batch as a person wants to see it: a table on the terminal, and the same as an HTML page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple
 
 from tumorlens.batch.run import Report
@@ -31,13 +31,16 @@ class Section(NamedTuple):
 def sections(report: Report) -> list[Section]:
     """Everything that is counted; empty sections are left out."""
     tally = report.tally
-    named = {label_name(name): count for name, count in tally.labels.items()}
+    classes = report.about.class_set
+    name_of = classes.display_name if classes else label_name
+    # One line for each class, also where two have the same display name.
+    named = [(name_of(name), count) for name, count in tally.labels.items()]
     found = (
         Section("Inputs", list(_inputs(report))),
-        Section("Answers", _lines(tally.answers)),
+        Section("Answers", _lines(tally.answers.items())),
         Section("Classes, of those classified", _lines(named)),
-        Section("Refused", _lines(tally.refused)),
-        Section("Errors", _lines(tally.errors)),
+        Section("Refused", _lines(tally.refused.items())),
+        Section("Errors", _lines(tally.errors.items())),
     )
     return [section for section in found if section.lines]
 
@@ -70,7 +73,7 @@ def _inputs(report: Report) -> Iterator[Line]:
         yield Line("inputs a second", round(rate), "")
 
 
-def _lines(counts: Mapping[str, int]) -> list[Line]:
-    total = sum(counts.values())
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+def _lines(counts: Collection[tuple[str, int]]) -> list[Line]:
+    total = sum(count for _, count in counts)
+    ordered = sorted(counts, key=lambda pair: (-pair[1], pair[0]))
     return [Line(name, count, percent(count / total, 1)) for name, count in ordered]

@@ -129,7 +129,7 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
     rule, classes = info.decision, info.classes
     done = f"on validation {percent(found.coverage, 1)} are classified"
     done += f", {percent(found.accuracy, 1)} of them right"
-    if classes.no_finding is not None:
+    if classes.no_finding is not None and len(classes.kinds) > 1:
         done += f", {percent(found.detected, 1)} detected"
     if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
         done += f", {percent(found.missed_tumor_rate)} of the {classes.finding}s missed"
@@ -154,8 +154,11 @@ def _thresholds(rule: "Thresholds", classes: "ClassSet") -> str:
     """From which probability each part of an answer is stated."""
     if classes.no_finding is None:
         return f"the kind is named from {rule.kind_threshold:.3f}"
-    word = classes.finding
-    return (
-        f"no {word} is reported from {rule.notumor_threshold:.3f}, a {word} from "
-        f"{rule.tumor_threshold:.3f}, its kind from {rule.kind_threshold:.3f} given a {word}"
+    word = classes.a_finding
+    presence = (
+        f"no {classes.finding} is reported from {rule.notumor_threshold:.3f}, {word} from "
+        f"{rule.tumor_threshold:.3f}"
     )
+    if len(classes.kinds) == 1:  # its kind is no question
+        return presence
+    return f"{presence}, its kind from {rule.kind_threshold:.3f} given {word}"

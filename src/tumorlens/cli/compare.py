@@ -98,30 +98,33 @@ def _show(found: "Comparison", page: Path) -> None:
 
 
 def _metrics(found: "Comparison") -> "Table":
+    from tumorlens.cli.evaluation_tables import intervals
+    from tumorlens.evaluation import metrics
     from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.reporting.evaluation_report import asked, show, titles
+    from tumorlens.reporting.evaluation_report import show, titles
 
     first = found.first
     classes = first.evaluation.classes
     images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
     title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
     names = (one.name for one in found.networks)
-    table = terminal.table(f"{title} (95% intervals over groups)", "", *names)
-    for metric in asked(COMPARED, classes):
+    table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
+    for metric in metrics.asked(COMPARED, classes):
         row = (show(metric, one.evaluation.estimates[metric]) for one in found.networks)
         table.add_row(titles(classes)[metric], *row)
     return table
 
 
 def _differences(found: "Comparison") -> "Table":
+    from tumorlens.evaluation import metrics
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.comparison_report import show_difference, show_p
-    from tumorlens.reporting.evaluation_report import asked, titles
+    from tumorlens.reporting.evaluation_report import titles
 
     rows, classes = found.differences, found.first.evaluation.classes
     title = f"Difference to {found.first.name}, paired"
     table = terminal.table(title, "", *(one.name for one in rows))
-    for metric in asked(COMPARED, classes):
+    for metric in metrics.asked(COMPARED, classes):
         shown = (show_difference(metric, one.estimates[metric]) for one in rows)
         table.add_row(titles(classes)[metric], *shown)
     table.add_section()

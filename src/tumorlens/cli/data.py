@@ -15,6 +15,7 @@ from tumorlens.labels import RESEARCH_NOTICE, class_set
 from tumorlens.text import counted, percent
 
 if TYPE_CHECKING:
+    from tumorlens.datasets.class_folders import Found
     from tumorlens.datasets.findings import Audit
     from tumorlens.datasets.manifest import Manifest, Record
 
@@ -43,11 +44,12 @@ command.add_command(croissant_command)
 @command.command(
     name="import",
     short_help="List a folder of pictures in a manifest.",
-    epilog="Example: tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
+    epilog="Examples: tumorlens data import folder --from images --output mine.csv --group-from "
+    "folder:1; tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
 )
 @click.argument("image_set", metavar="SET", type=click.Choice(_SETS))
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
-              help="Folder with CLASS or SPLIT/CLASS folders.")  # fmt: skip
+              help="Folder with CLASS, SPLIT/CLASS or PATIENT/CLASS folders.")  # fmt: skip
 @click.option("--output", required=True, metavar="MANIFEST", type=_IN_FILE,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
@@ -58,7 +60,7 @@ command.add_command(croissant_command)
 @click.option("--group-from", metavar="PATTERN",
               help="For `folder`: the patient's name in each path below DIR, as a regular "
               "expression with the name in parentheses, or folder:N, the N-th folder above the "
-              "file.")  # fmt: skip
+              "file: folder:1 of CLASS/PATIENT/FILE, folder:2 of PATIENT/CLASS/FILE.")  # fmt: skip
 @click.option("--masks", metavar="DIR", type=_FOLDER,
               help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
 @click.option(
@@ -111,7 +113,7 @@ def import_command(
     print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
     if image_set == "folder":
         _print_classes(manifest)
-        _print_left_out(folder, mapping)
+        _print_found(importers.find_classes(folder, mapping, group_from), bool(group_from))
         if unreadable:
             note(
                 f"left out {counted(len(unreadable), 'file')} that cannot be read: "
@@ -131,20 +133,35 @@ def _print_classes(manifest: "Manifest") -> None:
     except ValueError as error:
         note(f"not to train on by itself: {error}")
         return
-    none = classes.no_finding or "none of them"
-    click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding")
+    none = f"{classes.no_finding!r}" if classes.no_finding else "none of them"
+    click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding.")
 
 
-def _print_left_out(folder: Path, mapping: dict[str, str]) -> None:
-    """Say what is not listed, and why."""
+def _print_found(found: "Found", patients_known: bool) -> None:
+    """Say what is not listed, and why; and, where no patient is known, what that means."""
     from tumorlens.datasets import class_folders
 
-    found = class_folders.find(folder, mapping)
     for reason, counts in found.left_out.items():
         number, where = sum(counts.values()), class_folders.described(counts)
         note(f"left out {counted(number, 'file')} ({reason}): {where}")
     if found.empty:
         note(f"no picture in {', '.join(found.empty)}")
+    if not patients_known:
+        _note_no_patients(found)
+
+
+def _note_no_patients(found: "Found") -> None:
+    """Say that each image counts as a patient, and what to type if folders are patients."""
+    said = "no patient is known, so each image counts as a patient of its own"
+    depths = {len(one.below) for one in found.files}
+    if len(depths) == 1 and (depth := depths.pop()):
+        first = found.files[0]
+        note(
+            f"{said}. If folders such as {first.label}/{first.below[0]} are patients, run this "
+            f"again with --group-from folder:{depth}"
+        )
+    else:
+        note(f"{said}; --group-from says where names or folders tell the patient")
 
 
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:

@@ -101,6 +101,8 @@ def split_command(
         else:
             split = partition.split_by_ratio(manifest, output.stem, shares or (), seed, units)
     _print_split(split, manifest)
+    if protocol is None:
+        _note_missing(manifest, split.verify_manifest(manifest))
     split.save(output)
     click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
 
@@ -155,7 +157,8 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
         largest = Counter(units.groups).most_common(1)[0][1]
         click.echo(
             f"Near-duplicates join {before:,} groups to {after:,}; the largest holds {largest:,} "
-            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them."
+            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them; "
+            "--no-near-duplicates keeps the groups apart."
         )
     return units
 
@@ -169,13 +172,16 @@ def _stated(group: str) -> str:
 def described_groups(names: Sequence[str]) -> str:
     """How many patients or clusters are known, and of how many images none is; in a sentence."""
     known = [name for name in names if name]
-    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}"
+    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}. "
+    if not known:
+        words = "No group is known. "
     if len(known) < len(names):
         words += (
-            f"; of {counted(len(names) - len(known), 'image')} no group is known: each counts as a "
-            "patient of its own, so accuracies will be too high where it is not"
+            f"{counted(len(names) - len(known), 'image')} without a group: each counts as a "
+            "patient of its own. If several are of one patient, say which with --group-from, or "
+            "accuracies will be too high."
         )
-    return words + "."
+    return words.strip()
 
 
 def _print_split(split: "Split", manifest: "Manifest") -> None:
@@ -196,6 +202,33 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
     )
 
 
+def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
+    """Say which parts hold no image of some classes."""
+    from tumorlens.datasets.splits import EXCLUDED
+
+    held: dict[str, set[str]] = defaultdict(set)
+    for record, part in zip(manifest, parts, strict=True):
+        held[part].add(record.label)
+    labels = sorted_labels(record.label for record in manifest)
+    missing = {
+        part: [name for name in labels if name not in held[part]]
+        for part in sorted(held.keys() - {EXCLUDED})
+    }
+    said = [f"{part} ({_named(names)})" for part, names in missing.items() if names]
+    if said:
+        note(
+            f"no image of some classes in {', '.join(said)}: there are too few groups of them. "
+            "--no-near-duplicates keeps groups apart whose pictures look alike"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return ", ".join([*names[:_MOST_NAMED], *more])
+
+
+_MOST_NAMED = 5
+"""Classes that a note names."""
 _MOST_COLUMNS = 8
 """Classes up to which each is a column."""
 

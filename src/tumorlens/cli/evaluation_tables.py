@@ -63,24 +63,34 @@ def show(
     console.print(Text(RESEARCH_NOTICE, "dim"))
 
 
+def intervals(groups: int) -> str:
+    """What the intervals of a table are, or why it has none."""
+    from tumorlens.evaluation.resampling import MIN_GROUPS
+
+    if groups < MIN_GROUPS:
+        return f"no intervals: fewer than {MIN_GROUPS} groups"
+    return "95% intervals over groups"
+
+
 def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls; the paper where images are its."""
-    from tumorlens.reporting.evaluation_report import asked, comparison, show, titles
+    from tumorlens.evaluation import metrics
+    from tumorlens.reporting.evaluation_report import comparison, show, titles
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = setting.title, setting.split.name
     heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in shown]
-    title = f"{name} on {split}, {evaluation.part} (95% intervals over groups)"
+    title = f"{name} on {split}, {evaluation.part} ({intervals(evaluation.measured[0].groups)})"
     table = terminal.table(title, "", *heads, style=style)
     (_, own), *controls = comparison(evaluation)
     table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
     named = titles(evaluation.classes)
-    for metric in asked(_SHOWN, evaluation.classes):
+    for metric in metrics.asked(_SHOWN, evaluation.classes):
         table.add_row(named[metric], *(show(metric, m.estimates[metric]) for m in shown))
     if evaluation.patients is not None:
         table.add_section()
         voted = evaluation.patients.estimates
-        for metric in asked(voted, evaluation.classes):
+        for metric in metrics.asked(voted, evaluation.classes):
             estimate, title = voted[metric], f"{named[metric]} by patient's majority"
             table.add_row(title, show(metric, estimate))
     table.add_section()
@@ -97,9 +107,9 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
 
 def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> "Table":
     from tumorlens.evaluation import metrics
-    from tumorlens.reporting.evaluation_report import asked, show, titles
+    from tumorlens.reporting.evaluation_report import show, titles
 
-    shown = asked(metrics.RATES, evaluation.classes)
+    shown = metrics.asked(metrics.RATES, evaluation.classes)
     table = terminal.table(f"By {breakdown.title.lower()}", "", "images (groups)")
     for metric in shown:
         table.add_column(titles(evaluation.classes)[metric], justify="right", style=style)

@@ -1,6 +1,7 @@
 """Which files below a folder are pictures of a class, by the names of their folders.
 
-``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class. Where all
+``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
+rule says so, with the folder of the patient above it. Where all
 class folders are named after the four classes of the bundled networks, labels are these; otherwise
 each folder is a class of its own. What is not taken is counted, with the reason.
 """
@@ -8,10 +9,11 @@ each folder is a class of its own. What is not taken is counted, with the reason
 import dataclasses
 import os
 import re
+import shlex
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from tumorlens.errors import DatasetError
 from tumorlens.imaging.formats.registry import claims_picture
@@ -35,6 +37,17 @@ NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
 NAMED_OTHERWISE: Final = "in folders named after no class"
 UNWANTED: Final = "in folders that --map leaves out"
+_IS_FOLD: Final = (
+    "is named like a fold, though it holds folders of classes; put the images of all folds "
+    "into one folder for each class, and write folds with `tumorlens data split --kfold`"
+)
+_IS_PATIENT: Final = (
+    "is named like a patient, and holds folders of classes; if it is a patient, say so:"
+)
+_IS_NO_SPLIT: Final = (
+    "is named after no split, though it holds folders of classes; "
+    "name it train, val or test, or import it by itself, with --source"
+)
 _FOLDERS_NAMED: Final = 10
 _ARCHIVE_EXTRAS: Final = "__MACOSX"
 """macOS puts copies of the files' attributes there when it makes a zip archive."""
@@ -47,6 +60,8 @@ class ClassFile(NamedTuple):
     split: str
     """``training``, ``testing``, ``validation`` or empty."""
     label: str
+    below: tuple[str, ...]
+    """Names of the folders between that of the class and the file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,17 +83,24 @@ class _Place(NamedTuple):
     split: str
     folder: str
     """Plain name of the folder of its class."""
+    below: tuple[str, ...]
 
 
 def find(
-    folder: Path, mapping: Mapping[str, str] | None = None, *, known_only: bool = False
+    folder: Path,
+    mapping: Mapping[str, str] | None = None,
+    *,
+    known_only: bool = False,
+    patient: Callable[[str], str] | None = None,
 ) -> Found:
     """Find the pictures of classes below ``folder``, or below the only folder in it.
 
     ``mapping`` says which label folders stand for; an empty label leaves one out. With
-    ``known_only`` a folder that is named after none of the four classes is left out. Raises
-    ``DatasetError`` where there is no such folder, a folder above those of classes is named after
-    no split, or ``mapping`` names a folder that is not there.
+    ``known_only`` a folder that is named after none of the four classes is left out. ``patient``
+    finds the patient in a path below ``folder``; where that is the uppermost folder, or the one
+    below the split's, classes are one level further down. Raises ``DatasetError`` where there is no
+    such folder, a folder above those of classes is named after no split, ``mapping`` names a folder
+    that is not there, or ``patient`` takes the folder of the class for a patient.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
@@ -87,7 +109,10 @@ def find(
     _check_mapping(folder, mapping or {}, everything)
     base = _unwrapped(folder, everything, _USUAL_CLASSES | set(stated))
     sorter = _Sorter(folder, base, stated, everything, known_only=known_only)
-    return Found(sorter.files(), sorter.left_out, tuple(_empty(folder, base, everything)))
+    if patient is not None:
+        sorter.skip_patients(patient)
+    files = sorter.files()
+    return Found(files, sorter.left_out, tuple(_empty(folder, base, everything, sorter.skipped)))
 
 
 def described(counts: Mapping[str, int]) -> str:
@@ -117,6 +142,39 @@ class _Sorter:
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
         self.pictures = [one for one in everything if one.is_file()]
         self.is_split = any(split_of(one) for file in self.pictures for one in self.above(file)[:1])
+        self.skipped = 0
+        """Levels of folders above those of classes, below those of the split: patients."""
+
+    def skip_patients(self, patient: Callable[[str], str]) -> None:
+        """Look for classes below the uppermost folders, where ``patient`` says they are patients.
+
+        Raises ``DatasetError`` where these are classes by their names, or hold patients by theirs.
+        """
+        tops: set[str] = set()
+        inner: set[str] = set()
+        for file in self.pictures:
+            above = self.above(file)
+            below = above[1:] if above and split_of(above[0]) else above
+            if not below or not _is_picture(file.name):
+                continue
+            if below[0] == patient(file.relative_to(self.folder).as_posix()):
+                tops.add(below[0])
+                inner.update(below[1:2])
+            elif len(below) > 1:
+                return
+        named = sorted(name for name in tops if plain_name(name) in self.usual)
+        if tops and (named or all(_PATIENT.fullmatch(name) for name in inner)):
+            raise DatasetError(
+                f"{self.folder}: --group-from takes {(named or sorted(tops))[0]!r}, the folder of "
+                "a class, for a patient; folder:1 is the folder that holds the file, folder:2 the "
+                "one above it"
+            )
+        self.skipped = bool(inner)
+
+    @property
+    def usual(self) -> Set[str]:
+        """Plain names that are those of classes."""
+        return _USUAL_CLASSES | set(self.stated)
 
     def files(self) -> tuple[ClassFile, ...]:
         """Those of a class; the others are in ``left_out`` then."""
@@ -125,7 +183,7 @@ class _Sorter:
         all_known = all(place.folder in self.known for place in places)
         labels = self.known if all_known else self.stated
         return tuple(
-            ClassFile(place.file, place.split, labels.get(place.folder, place.folder))
+            ClassFile(place.file, place.split, labels.get(place.folder, place.folder), place.below)
             for place in places
         )
 
@@ -133,13 +191,14 @@ class _Sorter:
         """Where a file belongs; nothing for one that belongs nowhere."""
         above = self.above(file)
         split = split_of(above[0]) if above else ""
-        below = [plain_name(name) for name in (above[1:] if split else above)]
+        own = above[bool(split) + self.skipped :]
+        below = [plain_name(name) for name in own]
         reason = self.reason(file, split, below)
         if reason:
             self.left_out[reason][file.parent.relative_to(self.folder).as_posix()] += 1
         else:
             self.check_level(above, split, below)
-            yield _Place(file, split, below[0])
+            yield _Place(file, split, below[0], own[1:])
 
     def reason(self, file: Path, split: str, below: Sequence[str]) -> str:
         """Why a file is not taken; empty where it is."""
@@ -159,8 +218,8 @@ class _Sorter:
         outside = self.is_split and not split and not self.known_only
         if outside or (named and named[0] > 0):
             last = max(1, named[0] if named else 1)
-            level = self.base.joinpath(*above[: last + len(above) - len(below)])
-            raise DatasetError(f"{level}: {_wrong_level(above[len(above) - len(below)])}")
+            first = len(above) - len(below)
+            self.refuse_level(self.base.joinpath(*above[: last + first]), above[first])
 
     def check_same_below(self, places: Sequence[_Place]) -> None:
         """Raise ``DatasetError`` where all that is taken for classes is patients or folds.
@@ -170,36 +229,45 @@ class _Sorter:
         below: dict[Path, set[str]] = defaultdict(set)
         for place in places:
             above = self.above(place.file)
-            at = 1 + bool(place.split)
+            at = 1 + bool(place.split) + self.skipped
             level = self.base.joinpath(*above[:at])
             if len(above) == at or place.folder in self.stated or not _is_no_class(level.name):
                 return
             below[level].add(above[at])
         if len(below) > 1 and set.intersection(*below.values()):
             level = next(iter(below))
-            raise DatasetError(f"{level}: {_wrong_level(level.name)}")
+            self.refuse_level(level, level.name)
+
+    def refuse_level(self, level: Path, name: str) -> NoReturn:
+        """Raise ``DatasetError`` for a folder that holds those of classes, named as ``name``."""
+        if _FOLD.fullmatch(name):
+            raise DatasetError(f"{level}: {_IS_FOLD}")
+        say = (
+            f"`tumorlens data import folder --from {shlex.quote(str(self.folder))} "
+            f"--group-from {self.rule_of(level)} --output MANIFEST`"
+        )
+        if _PATIENT.fullmatch(name):
+            raise DatasetError(f"{level}: {_IS_PATIENT} {say}")
+        others = (
+            "" if self.skipped or level.name != name else f"; if it is a patient, say so: {say}"
+        )
+        raise DatasetError(f"{level}: {_IS_NO_SPLIT}{others}")
+
+    def rule_of(self, level: Path) -> str:
+        """What ``--group-from`` says where folders like ``level`` are patients."""
+        parts = level.relative_to(self.folder).parts
+        depths = {
+            len(file.relative_to(self.folder).parts)
+            for file in self.pictures
+            if len(self.above(file)) > 1 and _is_picture(file.name)
+        }
+        if len(depths) == 1:
+            return f"folder:{depths.pop() - len(parts)}"
+        return shlex.quote("^" + "[^/]+/" * (len(parts) - 1) + "([^/]+)/")
 
     def above(self, file: Path) -> tuple[str, ...]:
         """Names of the folders from below the base to the file's own."""
         return file.relative_to(self.base).parts[:-1] if self.base in file.parents else ()
-
-
-def _wrong_level(name: str) -> str:
-    """What is wrong with a folder that holds folders of classes, and what to do."""
-    if _FOLD.fullmatch(name):
-        return (
-            "is named like a fold, though it holds folders of classes; put the images of all folds "
-            "into one folder for each class, and write folds with `tumorlens data split --kfold`"
-        )
-    if _PATIENT.fullmatch(name):
-        return (
-            "is named like a patient, though it holds folders of classes; put patients below "
-            f"classes, as in CLASS/{name}/FILE, and import with --group-from folder:1"
-        )
-    return (
-        "is named after no split, though it holds folders of classes; "
-        "name it train, val or test, or import it by itself, with --source"
-    )
 
 
 def _is_no_class(name: str) -> bool:
@@ -258,14 +326,14 @@ def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterabl
         )
 
 
-def _empty(folder: Path, base: Path, everything: Sequence[Path]) -> Iterator[str]:
+def _empty(folder: Path, base: Path, everything: Sequence[Path], skipped: int) -> Iterator[str]:
     """Folders at the level of classes that hold no file."""
     filled = {above for one in everything if one.is_file() for above in one.parents}
     for one in everything:
         if base not in one.parents:
             continue
         parts = one.relative_to(base).parts
-        level = 1 + bool(split_of(parts[0]))
+        level = 1 + bool(split_of(parts[0])) + skipped
         if len(parts) == level and one.is_dir() and one not in filled:
             yield one.relative_to(folder).as_posix()
 

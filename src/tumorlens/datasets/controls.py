@@ -6,6 +6,7 @@ where no tumour can be, reveals about the class.
 """
 
 import dataclasses
+import warnings
 from typing import Final
 
 import numpy as np
@@ -119,7 +120,10 @@ def frame_classifier(
     learned = _part(train)
     truths = _truths(fingerprints, classes)
     model = ExtraTreesClassifier(_TREES, n_jobs=-1, random_state=0)
-    model.fit(frames(fingerprints.thumbnails[learned]), truths[learned])
+    with warnings.catch_warnings():
+        # A guess from the number of classes; these are classes, however few images each has.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        model.fit(frames(fingerprints.thumbnails[learned]), truths[learned])
     model.n_jobs = 1  # threads would add up the trees in any order, and round differently
     probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):

@@ -14,7 +14,7 @@ from typing import Final
 
 from tumorlens.cores import available_cores
 from tumorlens.datasets import class_folders
-from tumorlens.datasets.class_folders import ClassFile
+from tumorlens.datasets.class_folders import ClassFile, Found
 from tumorlens.datasets.grouping import patient_from_path, require_some
 from tumorlens.datasets.manifest import (
     OWN_GROUP,
@@ -83,9 +83,21 @@ def import_folder(
     folder above those of classes is no split, or the rule finds no patient.
     """
     folder = Path(folder)
-    found = class_folders.find(folder, mapping, known_only=known_only).files
+    found = find_classes(folder, mapping, group_from, known_only=known_only).files
     _check_classes(folder, found)
     return _described(folder, found, Path(manifest_path), source, group_from, progress)
+
+
+def find_classes(
+    folder: Path,
+    mapping: Mapping[str, str] | None = None,
+    group_from: str | None = None,
+    *,
+    known_only: bool = False,
+) -> Found:
+    """What ``import_folder`` lists with these arguments, and what it leaves out; its errors."""
+    patient = patient_from_path(group_from) if group_from else None
+    return class_folders.find(folder, mapping, known_only=known_only, patient=patient)
 
 
 def without_unreadable(manifest: Manifest) -> tuple[Manifest, tuple[Record, ...]]:
@@ -151,7 +163,7 @@ def _described(
             if progress is not None:
                 progress(len(records), total)
     if group_from and patient is not None:
-        paths = [file.relative_to(root).as_posix() for file, _, _ in found]
+        paths = [file.relative_to(root).as_posix() for file, *_ in found]
         names = require_some(group_from, [patient(path) for path in paths])
         records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
     return Manifest(tuple(records), base)
@@ -185,7 +197,7 @@ def check_counts(folder: Path) -> None:
     """
     names: dict[tuple[str, str], set[str]] = defaultdict(set)
     counts: Counter[tuple[str, str]] = Counter()
-    for file, split, label in class_folders.find(folder, known_only=True).files:
+    for file, split, label, _ in class_folders.find(folder, known_only=True).files:
         counts[split, label] += 1
         names[split, label].add(file.name.lower())
     wrong = [

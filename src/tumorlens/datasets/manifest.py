@@ -11,7 +11,14 @@ from typing import Any, Final, Self
 import numpy as np
 
 from tumorlens.datasets.class_folders import split_of
-from tumorlens.datasets.tables import Row, read_csv, read_parquet, write_csv, write_parquet
+from tumorlens.datasets.tables import (
+    NumberedRow,
+    Row,
+    read_csv,
+    read_parquet,
+    write_csv,
+    write_parquet,
+)
 from tumorlens.errors import ManifestError, did_you_mean
 from tumorlens.files import replacing
 from tumorlens.imaging.image import MedicalImage
@@ -118,10 +125,10 @@ class Manifest:
     def load(cls, path: str | Path) -> Self:
         """Read a manifest; raise ``ManifestError`` naming the row and column at fault."""
         path = Path(path)
-        rows = _rows(path)
+        numbered = _rows(path)
         for column in _REQUIRED:
-            _require_column(path, rows, column)
-        records = tuple(_record(row, number, path) for number, row in enumerate(rows, start=2))
+            _require_column(path, numbered, column)
+        records = tuple(_record(row, number, path) for number, row in numbered)
         _check_classes(path, records)
         return cls(records, path.resolve().parent)
 
@@ -144,7 +151,7 @@ def read_column(path: str | Path, name: str) -> list[str]:
     """
     rows = _rows(Path(path))
     _require_column(Path(path), rows, name.strip().lower())
-    return [plain_text(row.get(name.strip().lower())) for row in rows]
+    return [plain_text(row.get(name.strip().lower())) for _, row in rows]
 
 
 def plain_text(cell: Any) -> str:
@@ -202,19 +209,19 @@ def stated_columns(path: str | Path) -> tuple[str, ...]:
 
     Raises ``ManifestError`` where it cannot be read or lists no image.
     """
-    return tuple(_rows(Path(path))[0])
+    return tuple(_rows(Path(path))[0][1])
 
 
-def _rows(path: Path) -> Sequence[Row]:
+def _rows(path: Path) -> Sequence[NumberedRow]:
     rows = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if not rows:
         raise ManifestError(f"{path}: the manifest lists no image")
     return rows
 
 
-def _require_column(path: Path, rows: Sequence[Row], name: str) -> None:
-    if not any(name in row for row in rows):
-        columns = list(rows[0])
+def _require_column(path: Path, rows: Sequence[NumberedRow], name: str) -> None:
+    if not any(name in row for _, row in rows):
+        columns = list(rows[0][1])
         raise ManifestError(
             f"{path}: has no column {name!r}, its columns are {', '.join(columns)}"
             f"{_hint(name, columns)}"
@@ -285,14 +292,14 @@ def _with_slashes(manifest: Path, name: str) -> str:
     A name may hold a backslash elsewhere, so the file decides.
     """
     slashed = name.replace("\\", "/")
-    if slashed == name or _exists(manifest.parent / name):
+    if slashed == name or _is_file(manifest.parent / name):
         return name
-    return slashed if _exists(manifest.parent / slashed) else name
+    return slashed if _is_file(manifest.parent / slashed) else name
 
 
-def _exists(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.is_file()
     except OSError:  # a name that is too long
         return False
 

@@ -13,6 +13,9 @@ from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 Row = dict[str, Any]
 """Cells by column."""
+NumberedRow = tuple[int, Row]
+"""A row with its number, as a spreadsheet shows it: empty lines count, and so do the columns'
+names. A cell of several lines is one row."""
 _SEPARATORS: Final = (",", ";", "\t")
 _START: Final = 64
 """Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
@@ -22,7 +25,7 @@ _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 
 
-def read_csv(path: Path) -> Sequence[Row]:
+def read_csv(path: Path) -> Sequence[NumberedRow]:
     """Rows by column, as we write them or as a spreadsheet has saved them again.
 
     Raises ``ManifestError``.
@@ -35,16 +38,13 @@ def read_csv(path: Path) -> Sequence[Row]:
         raise ManifestError(
             f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
         ) from error
-    columns = rows[0] if rows else []
+    filled = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+    columns = filled[0][1] if filled else []
     names = [name.strip().lower() for name in columns]
     _check_header(path, names)
     # A path may begin or end with a space; where the columns' names do, spaces are but typed.
     spaced = any(name != name.strip() for name in columns)
-    return [
-        _cells(path, number, names, row, spaced)
-        for number, row in enumerate(rows[1:], start=2)
-        if any(row)
-    ]
+    return [(number, _cells(path, number, names, row, spaced)) for number, row in filled[1:]]
 
 
 def _check_header(path: Path, names: Sequence[str]) -> None:
@@ -92,7 +92,8 @@ def _separator(text: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
         return stated[0], rest
-    return max(_SEPARATORS, key=first.count), text
+    named = text.lstrip("\r\n").partition("\n")[0]
+    return max(_SEPARATORS, key=named.count), text
 
 
 def _plain(row: Row) -> Row:
@@ -115,8 +116,11 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
         writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
 
 
-def read_parquet(path: Path) -> Sequence[Row]:
-    """Rows by column; raises ``ManifestError``, ``MissingExtraError`` without pyarrow."""
+def read_parquet(path: Path) -> Sequence[NumberedRow]:
+    """Rows by column, numbered from 1.
+
+    Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -126,7 +130,7 @@ def read_parquet(path: Path) -> Sequence[Row]:
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise ManifestError(f"{path}: cannot be read as Parquet ({error})") from error
-    return rows
+    return list(enumerate(rows, start=1))
 
 
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:

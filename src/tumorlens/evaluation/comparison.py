@@ -127,6 +127,7 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def as_dict(found: Comparison) -> dict[str, Any]:
     """JSON types; every metric is ``{"value", "low", "high"}``."""
     evaluation, setting = found.first.evaluation, found.first.setting
+    words = metrics.definitions(evaluation.classes)
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
@@ -144,7 +145,7 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         },
         "bundles": [_network(one) for one in found.networks],
         "differences": [_difference_dict(one) for one in found.differences],
-        "definitions": {name: metrics.DEFINITIONS[name] for name in COMPARED},
+        "definitions": {name: text for name, text in words.items() if name in COMPARED},
     }
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,11 +18,10 @@ from tumorlens.evaluation.patients import PatientLevel
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.evaluation.training_overlap import Overlap, Subset
-from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.record import Failure, Prediction
-from tumorlens.inference.sequence import known_sequence, stated_sequence
+from tumorlens.inference.sequence import known_sequence
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress
@@ -324,7 +322,10 @@ def _score(
     failures: list[Failure] = []
     files = [manifest.file(record) for record in records]
     by_sequence = bool(classifier.bundle.info.decision.by_sequence)
-    answers = predict_inputs(classifier, files, batch_size=BATCH_SIZE)
+    stated: dict[str, str | None] = {}
+    answers = predict_inputs(
+        classifier, files, batch_size=BATCH_SIZE, tell_sequence=stated.__setitem__
+    )
     for done, (file, answer) in enumerate(zip(files, answers, strict=True), start=1):
         if isinstance(answer, Failure):
             failures.append(answer)
@@ -333,17 +334,13 @@ def _score(
             failures.append(Failure.of(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
-            sequences.append(_known_sequence(answer, file) if by_sequence else None)
+            known = known_sequence(answer.sequence, stated.get(str(file)))
+            sequences.append(known if by_sequence else None)
         if progress is not None:
             progress(done, len(files))
     if failures:
         raise _unreadable(failures, len(files))
     return _Scored(np.array(rows, dtype=np.float64), sequences)
-
-
-def _known_sequence(answer: Prediction, file: Path) -> str | None:
-    # The record of an answer does not keep what the header says, so the file is read once more.
-    return known_sequence(answer.sequence, stated_sequence(reader.read(file).facts))
 
 
 def _measure(

@@ -14,7 +14,7 @@ of the kinds, and it counts for a class only where its label decides: "no findin
 a class for "no finding" the rates of missed findings and false alarms are undefined.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -38,9 +38,11 @@ PER_CLASS: Final = ("sensitivity", "specificity", "precision", "f1", "auroc")
 RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
 """Columns of ``rates``: what stands side by side in every table."""
 
-DEFINITIONS: Final[Mapping[str, str]] = {
-    "accuracy": "Share of images whose most probable class is right: the true one, or any tumour "
-    "where only that is known.",
+_OF_PRESENCE: Final = ("missed_tumor_rate", "false_alarm_rate")
+"""Need a class that means "no finding"."""
+
+_DEFINITIONS: Final[Mapping[str, str]] = {
+    "accuracy": "Share of images whose most probable class is right: the true one{vague}.",
     "log_loss": "Mean negative natural logarithm of the probability given to what is right.",
     "macro_f1": "Unweighted mean of the F1 scores of the classes that have images.",
     "mcc": "Matthews correlation coefficient of the confusion matrix (Gorodkin's R_K).",
@@ -54,8 +56,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
         "Multiclass sum form: mean over images of the squared distance between the "
         "probabilities and the truth; 0 to 2."
     ),
-    "missed_tumor_rate": "Share of tumour images answered with no tumour.",
-    "false_alarm_rate": "Share of images without tumour answered with a tumour.",
+    "missed_tumor_rate": "Share of {finding} images answered with {none}.",
+    "false_alarm_rate": "Share of images without any {finding} answered with one.",
     "sensitivity": "Share of the class's images answered with the class (recall).",
     "specificity": "Share of other images not answered with the class.",
     "precision": "Share of answers of the class that are right.",
@@ -72,6 +74,25 @@ def names(classes: ClassSet = BRAIN_TUMORS) -> tuple[str, ...]:
     """Columns of ``measure``: overall metrics, then ``metric.class``."""
     per_class = (f"{metric}.{name}" for metric in PER_CLASS for name in classes.names)
     return (*OVERALL, *per_class)
+
+
+def asked(names: Iterable[str], classes: ClassSet = BRAIN_TUMORS) -> list[str]:
+    """Metrics without the rates that need a "no finding", where no class means that."""
+    return [k for k in names if classes.no_finding is not None or k not in _OF_PRESENCE]
+
+
+def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
+    """What each metric means, in the words of ``classes``; those that do not apply left out."""
+    finding, none = classes.finding, ""
+    if classes.no_finding is not None:
+        none = classes.display_name(classes.no_finding)
+        none = none if finding in none else f'"{none}"'
+    # Only with a class for "no finding" may a set hold findings whose kind is not known.
+    vague = f", or any {finding} where only that is known" if none else ""
+    return {
+        name: _DEFINITIONS[name].format(finding=finding, none=none, vague=vague)
+        for name in asked(_DEFINITIONS, classes)
+    }
 
 
 @cache

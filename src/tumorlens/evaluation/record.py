@@ -184,7 +184,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         },
         "controls": {control.name: _control(control) for control in evaluation.controls},
         "paper": _paper(setting.protocol(evaluation)),
-        "definitions": dict(metrics.DEFINITIONS),
+        "definitions": metrics.definitions(evaluation.classes),
     }
 
 

@@ -166,7 +166,7 @@ def _rule(
     shown = values.get(_FINDING, 0.0)
     found[_KIND] = _kind(cases, probabilities, info.classes, shown, targets.kind_errors)
     values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
-    titles = {_NONE: f"no {word}", _FINDING: f"a {word}", _KIND: "the kind"}
+    titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
     for name, one in found.items():
         fallback = "the parent's" + (" or what no error here passes" if name == _NONE else "")
         line = one.said(titles[name], values[name], fallback)

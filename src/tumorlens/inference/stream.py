@@ -24,10 +24,13 @@ from tumorlens.inference.record import (
     Result,
     VolumePrediction,
 )
+from tumorlens.inference.sequence import stated_sequence
 from tumorlens.inference.volume import BATCH, Answered, answer_image
 
 Watch = Callable[[Answered], None]
 """Is shown each image with its answer; may raise ``InputError``."""
+TellSequence = Callable[[str, str | None], None]
+"""Is told an input's path and the sequence that its header states, if any."""
 
 
 class _OfStudy(NamedTuple):
@@ -47,6 +50,7 @@ def predict_inputs(
     explain: bool = False,
     watch: Watch | None = None,
     study: str | None = None,
+    tell_sequence: TellSequence | None = None,
 ) -> Generator[Result]:
     """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
 
@@ -56,13 +60,14 @@ def predict_inputs(
     finding. Runs of pictures share forward passes. Of a series whose slices cannot all be read,
     the answer comes first and a ``Failure`` for each missing file after it. ``watch`` is shown
     each image just before its answer comes; each is then read once, and answered by itself.
+    ``tell_sequence`` is told of each input that is read, before its answer comes.
 
     The answers of DICOM series that belong to one study are held together, and the study's answer
     goes before them. With ``study`` all inputs are of one, whatever their files state.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    each = _Each(classifier, plane, batch_size, explain, watch)
+    each = _Each(classifier, plane, batch_size, explain, watch, tell_sequence)
     some = (File(str(one)) if isinstance(one, str | Path) else one for one in inputs)
     yield from _studies_first(classifier, _with_study(each, some, study))
 
@@ -151,6 +156,7 @@ class _Each(NamedTuple):
     batch_size: int
     explain: bool
     watch: Watch | None
+    tell_sequence: TellSequence | None
 
     def prepare(self, one: Input) -> PreparedImage | InputError:
         """Do what comes before the forward pass; ``VolumeError`` for what is no single picture."""
@@ -167,6 +173,7 @@ class _Each(NamedTuple):
         for one, ready in some:
             if isinstance(ready, PreparedImage):
                 answer = next(answers)
+                self._tell(one.path, ready.stated_sequence)
                 yield answer.explained() if self.explain else answer.prediction
             elif isinstance(ready, VolumeError):
                 yield from (found.result for found in self.answer(one))
@@ -181,11 +188,16 @@ class _Each(NamedTuple):
         except InputError as error:
             yield _OfStudy(None, Failure.of(one.path, error))
             return
+        self._tell(one.path, stated_sequence(image.facts))
         failed = self._show(answered)
         facts = image.facts or AcquisitionFacts()
         yield _OfStudy(facts.study_instance_uid, answered.answer, facts.patient)
         yield from (_OfStudy(None, Failure.of(one.path, reason)) for reason in failed)
         yield from (_OfStudy(None, Failure.of(file, reason)) for file, reason in missing)
+
+    def _tell(self, path: str, sequence: str | None) -> None:
+        if self.tell_sequence is not None:
+            self.tell_sequence(path, sequence)
 
     def _show(self, answered: Answered) -> Sequence[InputError]:
         """Let the watch see it; return what it raised."""

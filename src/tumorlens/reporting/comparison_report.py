@@ -14,7 +14,7 @@ from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Compariso
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
-from tumorlens.reporting.evaluation_report import asked, definitions, show, titles
+from tumorlens.reporting.evaluation_report import show, titles
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
@@ -40,9 +40,9 @@ def write(folder: str | Path, found: Comparison) -> Path:
         folder / PAGE,
         "compare.html",
         found=found,
-        compared=asked(COMPARED, classes),
+        compared=metrics.asked(COMPARED, classes),
         titles=titles(classes),
-        definitions=definitions(metrics.DEFINITIONS, classes),
+        definitions=metrics.definitions(classes),
         show=show,
         show_difference=show_difference,
         show_p=show_p,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +51,6 @@ CONTROL_TITLES: Final[Mapping[str, str]] = {
     HASH_NEIGHBOUR: "hash neighbour",
     FRAME_CLASSIFIER: "frame alone",
 }
-_OF_PRESENCE: Final = ("missed_tumor_rate", "false_alarm_rate")
 _RATES: Final = frozenset(
     {"accuracy", "missed_tumor_rate", "false_alarm_rate", "sensitivity", "specificity", "precision"}
 )
@@ -119,17 +118,18 @@ def write(
         comparison=comparison(evaluation),
         paper=setting.protocol(evaluation).paper,
         titles=titles(evaluation.classes),
-        definitions=definitions(metrics.DEFINITIONS, evaluation.classes),
-        overall=asked(metrics.OVERALL, evaluation.classes),
+        definitions=metrics.definitions(evaluation.classes),
+        overall=metrics.asked(metrics.OVERALL, evaluation.classes),
         per_class=metrics.PER_CLASS,
         classes=evaluation.classes.display_names,
         named=evaluation.classes.display_name,
         finding=evaluation.classes.finding,
+        a_finding=evaluation.classes.a_finding,
         asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
         embed=html.embed_png,
-        rates=asked(metrics.RATES, evaluation.classes),
+        rates=metrics.asked(metrics.RATES, evaluation.classes),
         other_answers={
             label: row for label, row in record.answers(evaluation).items() if label in UNANSWERABLE
         },
@@ -156,16 +156,6 @@ def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
     if classes.finding == BRAIN_TUMORS.finding:
         return dict(TITLES)
     return {**TITLES, "missed_tumor_rate": f"Missed {classes.finding}s"}
-
-
-def asked(names: Iterable[str], classes: ClassSet) -> list[str]:
-    """Metrics without the rates that need a "no finding", where no class means that."""
-    return [k for k in names if classes.no_finding is not None or k not in _OF_PRESENCE]
-
-
-def definitions(words: Mapping[str, str], classes: ClassSet) -> dict[str, str]:
-    """What the metrics mean, in the words of these classes."""
-    return {k: words[k].replace("tumour", classes.finding) for k in asked(words, classes)}
 
 
 def show(name: str, estimate: Estimate) -> str:
