@@ -8,9 +8,10 @@ r"""How networks do on families of sources that they were trained without, in ro
 `train` trains teachers and a student for each rotation, without the rotation's families, and goes
 on where it stopped. `score` answers every image of the families with the network that never saw
 them, and writes experiments/records/held-out-families.json: per sequence the AUROC of tumour
-against healthy, missed tumours, false alarms, the kind among tumours and the calibration error. No
-test part is read. Families of healthy heads and of tumours are scored together, since an AUROC
-needs both.
+against healthy, missed tumours, false alarms, the kind among tumours, the calibration error and how
+often the sequence is named rightly. No test part is read. Families of healthy heads and of tumours
+are scored together, since an AUROC needs both. With `--without-teachers` students learn from labels
+alone, which takes a fifth of the time.
 """
 
 import argparse
@@ -30,7 +31,8 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation.metrics import BINS
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
-from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, TUMOR_INDICES
+from tumorlens.inference.session import Outputs
+from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, SEQUENCES, TUMOR_INDICES
 from tumorlens.training import cache
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.images import usable
@@ -46,6 +48,7 @@ ROTATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Families that a rotation is trained without."""
 _OUTPUT: Final = Path("experiments/records/held-out-families.json")
+_BATCH: Final = 64
 _TUMORS: Final = np.array(TUMOR_INDICES)
 
 
@@ -58,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
     parser.add_argument("--runs", type=Path, required=True, help="folder of the rotations' runs")
     parser.add_argument("--rotation", choices=list(ROTATIONS), action="append")
+    parser.add_argument("--without-teachers", action="store_true", help="train on labels alone")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
                         metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
     parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
@@ -73,8 +77,10 @@ def _train(options: argparse.Namespace) -> None:
         data = TrainingData(
             Manifest.load(options.data), splits.load("clean"), _extras(options), ROTATIONS[name]
         )
-        _one(options, "teacher", data, folder / "teacher", None)
-        _one(options, "default", data, folder / "student", folder / "teacher")
+        teacher = None if options.without_teachers else folder / "teacher"
+        if teacher is not None:
+            _one(options, "teacher", data, teacher, None)
+        _one(options, "default", data, folder / "student", teacher)
 
 
 def _one(
@@ -98,7 +104,9 @@ def _score(options: argparse.Namespace) -> None:
                 {"rotation": name, **row}
                 for row in _rotation(place, manifests, ROTATIONS[name], options.cache)
             ]
-    options.output.write_text(json.dumps({"rotations": rows}, indent=2) + "\n", encoding="utf-8")
+    results = {"overrides": options.overrides, "teachers": not options.without_teachers}
+    text = json.dumps({**results, "rotations": rows}, indent=2)
+    options.output.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _extras(options: argparse.Namespace) -> list[Extra]:
@@ -114,16 +122,20 @@ def _rotation(
     made = bundle.load(str(place))
     classifier = Classifier(made, answer_all=True)
     records: list[Record] = []
-    parts: list[NDArray[np.float64]] = []
+    outputs: list[Outputs] = []
     for manifest in manifests:
         chosen = [i for i, r in enumerate(manifest) if _belongs(r, families)]
         if chosen:
             images = cache.cached_images(
                 manifest, chosen, made.info.preprocess, folder or cache.default_folder()
             )
-            parts.append(softmax(classifier.logits(images), made.info.temperature))
+            starts = range(0, len(images), _BATCH)
+            outputs += [classifier.forward(np.asarray(images[k : k + _BATCH])) for k in starts]
             records += [manifest.records[i] for i in chosen]
-    return summarize(records, np.concatenate(parts))
+    logits = np.concatenate([one.logits for one in outputs])
+    sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]
+    named = np.array(SEQUENCES)[np.concatenate(sequences)]
+    return summarize(records, softmax(logits, made.info.temperature), named)
 
 
 def _belongs(record: Record, families: Sequence[str]) -> bool:
@@ -131,15 +143,20 @@ def _belongs(record: Record, families: Sequence[str]) -> bool:
 
 
 def summarize(
-    records: Sequence[Record], probabilities: NDArray[np.float64]
+    records: Sequence[Record], probabilities: NDArray[np.float64], named: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
-    """Rows for all images and for each sequence; ``probabilities`` (N, 4)."""
+    """Rows for all images and for each sequence; ``probabilities`` (N, 4).
+
+    ``named`` (N,) are the sequences that the network takes the images for.
+    """
     sequences = np.array([record.sequence or "unknown" for record in records])
     labels = np.array([record.label for record in records])
     rows = [{"sequence": "all", **_figures(labels, probabilities)}]
     for sequence in sorted(set(sequences)):
         own = sequences == sequence
         rows.append({"sequence": sequence, **_figures(labels[own], probabilities[own])})
+        if sequence in SEQUENCES:
+            rows[-1]["sequence_correct"] = _share(named[own] == sequence)
     return rows
 
 

@@ -25,7 +25,9 @@ def test_figures_by_sequence_against_values_worked_out_by_hand() -> None:
             [0.0, 0.9, 0.1, 0.0],
         ]
     )
-    every, first, second = summarize(records, probabilities)
+    named = np.array(["T1", "T1CE", "T1", "T1", "FLAIR"])
+    every, first, second = summarize(records, probabilities, named)
+    assert (first["sequence_correct"], second["sequence_correct"]) == (3 / 4, 0)
     assert [row["sequence"] for row in (every, first, second)] == ["all", "T1", "T2"]
     assert first["auroc"] == pytest.approx(3 / 4)
     assert (first["missed"], first["false_alarms"], first["kind_correct"]) == (0.5, 0.5, 0.5)
