@@ -53,7 +53,8 @@ def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, A
 
     def watch(_: Tally) -> None:
         first.append(time.perf_counter() - started)
-        memory.update({pid: peak_mib(pid) for pid in (os.getpid(), *children())})
+        for pid in (os.getpid(), *children()):
+            memory[pid] = max(memory.get(pid, 0.0), peak_mib(pid))  # 0 of one that has just ended
 
     with tempfile.TemporaryDirectory(dir=folder) as out:
         source = Options(source=str(folder / "in"), out=out, bundle=bundle)
