@@ -175,10 +175,6 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """
     distillation_weight: NonNegative = 0.0
     """Weight of the teachers' probabilities, where the labels' is 1; with `--teacher` only."""
-    mirror_weight: NonNegative = 0.0
-    """Weight of the averaged network's own answer to an image and its mirror image, averaged, where
-    the labels' is 1; in the epochs after ``augment.mixup_off_after`` only. With it one forward pass
-    learns to answer as two do."""
     cross_fit: Annotated[int, Meta(ge=1, le=10)] = 1
     """Networks to train, each without one of so many parts of the patients; for teachers."""
     sequence_weight: NonNegative = 0.0

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
@@ -18,10 +17,9 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError, RecipeError
 from tumorlens.evaluation import folds
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.postprocessing import softmax
 from tumorlens.training import optimization
 from tumorlens.training.data import Extra, TrainingData
-from tumorlens.training.distillation import MirrorTeacher, Teachers
+from tumorlens.training.distillation import Teachers
 from tumorlens.training.runner import RunOptions, train
 
 Data = tuple[Manifest, Split]
@@ -59,37 +57,6 @@ def test_the_loss_is_none_where_the_student_agrees() -> None:
     sure = torch.eye(4)[:1]  # zeros are no trouble
     expected = -torch.log_softmax(logits[:1], dim=1)[0, 0]
     torch.testing.assert_close(optimization.distillation_losses(logits[:1], sure)[0], expected)
-
-
-def test_the_mirror_teacher_answers_an_image_as_its_mirror_image() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
-    images = torch.randn(3, 1, 8, 8)
-    average = optimization.WeightAverage(network, decay=0)
-    expected = ((network(images) + network(images.flip(3))) / 2).softmax(dim=1)
-    for values in average.values.values():
-        values.mul_(2)  # the averaged weights answer, not the network's
-    doubled = MirrorTeacher(network).probabilities(images, average)
-    torch.testing.assert_close(doubled.log().diff(), 2 * expected.log().diff())
-    mirrored = MirrorTeacher(network).probabilities(images.flip(3), average)
-    torch.testing.assert_close(doubled, mirrored)
-
-
-def test_one_pass_learns_to_answer_as_two(
-    square_set: Data, tiny_config: TrainConfig, tmp_path: Path
-) -> None:
-    """The squares' places tell their classes, and mirrored they tell others."""
-    images = TrainingData(*square_set).load(tiny_config, tmp_path / "cache")[1].images
-    differences = []
-    for weight in (0.0, 30.0):
-        augment = msgspec.structs.replace(tiny_config.augment, mixup_off_after=0.0)
-        config = msgspec.structs.replace(tiny_config, mirror_weight=weight, augment=augment)
-        made = train(config, TrainingData(*square_set), tmp_path / f"{weight}", _options(tmp_path))
-        assert made is not None
-        classifier = Classifier(bundle.load(made))
-        logits, mirrored = (classifier.logits(each) for each in (images, images[:, :, ::-1]))
-        differences.append(np.abs(softmax(logits) - softmax(mirrored)).mean())
-    assert differences[1] < 0.5 * differences[0]
 
 
 def test_a_student_learns_what_its_labels_do_not_say(

@@ -7,7 +7,6 @@ the patients and teaches about that part only, since a network that was trained 
 repeats the label.
 """
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.training.lineage import ParentRun
-from tumorlens.training.optimization import WeightAverage
 
 PART_FOLDER: Final = "part-{}"
 """Folder, in a teacher's run, of the network that was trained without this part."""
@@ -102,24 +100,6 @@ class Teachers:
         logits = self._sessions[part].run(batch).logits
         answer = softmax(logits, self._bundles[part].info.temperature)
         return torch.from_numpy(answer).to(images.device, dtype=torch.float32)
-
-
-class MirrorTeacher:
-    """The averaged weights of the network itself, which see an image and its mirror image.
-
-    A mean teacher (Tarvainen and Valpola 2017) whose answers are those of two forward passes.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        """A copy of ``network``, to be given weights."""
-        self._network = copy.deepcopy(network).requires_grad_(False).eval()
-
-    @torch.no_grad()
-    def probabilities(self, images: Tensor, average: WeightAverage) -> Tensor:
-        """(N, 1, S, S) normalised images to probabilities (N, C) of the mean of both logits."""
-        self._network.load_state_dict(average.values)
-        logits: Tensor = self._network(torch.cat([images, images.flip(3)])).float()
-        return logits.unflatten(0, (2, len(images))).mean(dim=0).softmax(dim=1)
 
 
 def _check_part(recorded: Any, part: int, parts: int) -> None:

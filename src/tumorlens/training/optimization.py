@@ -32,14 +32,9 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def is_late(epoch: int, config: TrainConfig) -> bool:
-    """Whether ``epoch`` (from 0) is one of the last, which see whole images."""
-    return epoch >= config.augment.mixup_off_after * config.epochs
-
-
 def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
     """Changes to the images of ``epoch`` (from 0): the recipe's, calmed towards the end."""
-    if not is_late(epoch, config):
+    if epoch < config.augment.mixup_off_after * config.epochs:
         return config.augment
     return msgspec.structs.replace(config.augment, mixup=0.0, erase=0.0)
 

@@ -23,7 +23,7 @@ from tumorlens.training import checkpoint, optimization
 from tumorlens.training.augmentation import augment, mixup_share
 from tumorlens.training.batches import Batches, parts_of
 from tumorlens.training.checkpoint import RunState
-from tumorlens.training.distillation import MirrorTeacher, Teachers
+from tumorlens.training.distillation import Teachers
 from tumorlens.training.images import ImageSet
 from tumorlens.training.lesions import Batch, mix
 from tumorlens.training.processes import Processes
@@ -105,7 +105,6 @@ class Trainer:
             self.forward = DistributedDataParallel(self.forward)
         self.optimizer = optimization.build_optimizer(self.network, config.optimizer)
         self.average = optimization.WeightAverage(self.network, config.optimizer.ema_decay)
-        self.mirror = MirrorTeacher(self.network) if config.mirror_weight > 0 else None
         self.best_weights = dict(self.average.values)
         self.state = RunState(
             run_key=run_key, epoch=0, step=0, best_epoch=0, history=[], wall_time_s=0.0
@@ -174,7 +173,11 @@ class Trainer:
             second_classes, second_others = self._label_losses(output, second_masks, second)
             classes = share * classes + (1 - share) * second_classes
             others = share * others + (1 - share) * second_others
-        classes = self._with_teachers(classes, output.logits, standardized, part)
+        if self.teachers is not None:
+            soft = self.teachers.probabilities(standardized, part)
+            distilled = optimization.distillation_losses(output.logits, soft)
+            weight = config.distillation_weight
+            classes = (classes + weight * distilled) / (1 + weight)
         loss = (classes + others).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -184,25 +187,6 @@ class Trainer:
         self.state.step += 1
         self.average.update(self.network, self.state.step)
         return float(loss.detach())
-
-    def _with_teachers(self, labels: Tensor, logits: Tensor, images: Tensor, part: int) -> Tensor:
-        """The labels' losses (N,), averaged by weight with those of what teaches beside them."""
-        total, weights = labels, 1.0
-        if self.teachers is not None:
-            soft, weight = (
-                self.teachers.probabilities(images, part),
-                self.config.distillation_weight,
-            )
-            total = total + weight * optimization.distillation_losses(logits, soft)
-            weights += weight
-        if self.mirror is not None and optimization.is_late(self.state.epoch, self.config):
-            soft, weight = (
-                self.mirror.probabilities(images, self.average),
-                self.config.mirror_weight,
-            )
-            total = total + weight * optimization.distillation_losses(logits, soft)
-            weights += weight
-        return total / weights
 
     def _load(self, chosen: NDArray[np.int64]) -> Batch:
         taken = self.train_set.take(chosen)
