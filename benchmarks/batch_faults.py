@@ -23,8 +23,11 @@ import pyarrow.dataset
 from benchmarks import options as shared
 from benchmarks.pictures import write_pictures
 
-_LONGEST_SECONDS: Final = 12.0
-"""Until a run is killed, at most."""
+_ENGINES: Final = {
+    "local": (["--processes", "2"], 2.5),
+    "ray": (["--engine", "ray", "--processes", "2"], 12.0),
+}
+"""Options, and the most seconds until a run is killed: Ray takes some to start."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,11 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run([*command, "--out", str(folder / "once"), "--processes", "1"])
         expected = parts(folder / "once")
         results: dict[str, Any] = {"inputs": options.inputs, "parts": len(expected)}
-        for name, engine in {
-            "local": ["--processes", "2"], "ray": ["--engine", "ray", "--processes", "2"]
-        }.items():  # fmt: skip
+        for name, (engine, longest) in _ENGINES.items():
             out = folder / name
-            kills = kill([*command, "--out", str(out), *engine], options.kills)
+            kills = kill([*command, "--out", str(out), *engine], options.kills, longest)
             run([*command, "--out", str(out), *engine])
             results[f"{name}, killed and resumed"] = {"kills": kills, **compared(out, expected)}
         for part in range(4):
@@ -65,18 +66,15 @@ def run(command: Sequence[str]) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def kill(command: Sequence[str], times: int) -> int:
-    """Start it that often and kill it and its workers; how often it was still running.
-
-    A run that is further along is killed later, so that all moments of the work are hit.
-    """
+def kill(command: Sequence[str], times: int, longest: float) -> int:
+    """Start it that often and kill it within ``longest`` seconds; how often it was running."""
     draw, killed = random.Random(0), 0
     for _ in range(times):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            process.wait(draw.uniform(0.2, _LONGEST_SECONDS))
+            process.wait(draw.uniform(0.2, longest))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -28,6 +28,7 @@ BLOCKS: Final = {
     ROOT / "README.md": ("parameters", "table"),
     ROOT / "docs" / "evaluate.md": ("points",),
     ROOT / "docs" / "limits.md": ("memory",),
+    ROOT / "docs" / "scale.md": ("cost",),
     ROOT / "docs" / "site.md": ("cases",),
     ROOT / "docs" / "train.md": ("fine-tuning", "own-data"),
 }
