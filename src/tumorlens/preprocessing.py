@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError
+from tumorlens.imaging.gray import Samples
 from tumorlens.imaging.margin import inside_margin
 from tumorlens.imaging.quantiles import BYTES, quantiles
 
-Gray = NDArray[np.float32] | NDArray[np.uint8]
+Gray = Samples
 """A gray picture (H, W): float32 of any range, or bytes, which give the same and cost less."""
 
 _QUANTILE_SAMPLES: Final = 65_536

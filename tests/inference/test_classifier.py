@@ -169,16 +169,17 @@ def test_stream_of_nothing_and_of_failures(classifier: Classifier) -> None:
     assert [isinstance(one, Failure) for one in found] == [True] * 3
 
 
+def _noted(paths: list[Path], taken: list[Path]) -> Iterator[Path]:
+    """The paths, each added to ``taken`` when it is asked for."""
+    for path in paths:
+        taken.append(path)
+        yield path
+
+
 def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, pictures: list[Path]) -> None:
     classifier = Classifier.load(tiny_bundle, threads=2)
     taken: list[Path] = []
-
-    def paths() -> Iterator[Path]:
-        for path in pictures:
-            taken.append(path)
-            yield path
-
-    stream = predict_inputs(classifier, paths(), batch_size=3)
+    stream = predict_inputs(classifier, _noted(pictures, taken), batch_size=3)
     next(stream)
     assert len(taken) == 6
     next(stream)
@@ -194,13 +195,7 @@ def test_stream_on_one_core_starts_no_thread(
 ) -> None:
     assert classifier.decoders == 1
     taken: list[Path] = []
-
-    def paths() -> Iterator[Path]:
-        for path in pictures:
-            taken.append(path)
-            yield path
-
-    stream = predict_inputs(classifier, paths(), batch_size=3)
+    stream = predict_inputs(classifier, _noted(pictures, taken), batch_size=3)
     first = next(stream)
     assert len(taken) == 3
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]

@@ -54,9 +54,7 @@ class BatchFile(msgspec.Struct, frozen=True):
     """``identity`` of the answers."""
     bundle: str
     """Name and version, for people."""
-    classes: tuple[str, ...]
-    class_set: ClassSet | None = None
-    """The same with their display names; None in a folder of an earlier version."""
+    classes: ClassSet
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +110,7 @@ class Batch:
         self._store = open_store(options.out)
         key = identity(bundle, options.plane)
         name = f"{info.name} {info.version}"
-        self.about = BatchFile(options.source, key, name, info.classes.names, info.classes)
+        self.about = BatchFile(options.source, key, name, info.classes)
         self._setup = Setup(options.bundle, options.plane, options.out, key)
         self._before = _read_about(self._store)
         _check_same(self._before, self.about, options.out)

@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from tumorlens.batch.run import Report
 from tumorlens.batch.store import open_store
-from tumorlens.labels import label_name
 from tumorlens.reporting import html
 from tumorlens.text import percent
 
@@ -31,8 +30,7 @@ class Section(NamedTuple):
 def sections(report: Report) -> list[Section]:
     """Everything that is counted; empty sections are left out."""
     tally = report.tally
-    classes = report.about.class_set
-    name_of = classes.display_name if classes else label_name
+    name_of = report.about.classes.display_name
     # One line for each class, also where two have the same display name.
     named = [(name_of(name), count) for name, count in tally.labels.items()]
     found = (

@@ -1,9 +1,9 @@
 """Which files below a folder are pictures of a class, by the names of their folders.
 
 ``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
-rule says so, with the folder of the patient above it. Where all
-class folders are named after the four classes of the bundled networks, labels are these; otherwise
-each folder is a class of its own. What is not taken is counted, with the reason.
+rule says so, with the folder of the patient above it. Where all class folders are named after the
+four classes of the bundled networks, labels are these; otherwise each folder is a class of its own.
+What is not taken is counted, with the reason.
 """
 
 import dataclasses

@@ -82,8 +82,8 @@ def hash_neighbour(
     """Answer with the class of the training picture whose perceptual hash is nearest.
 
     Of more than 20,000 training pictures a part is compared, evenly spaced. Ties are decided by
-    vote, then by the commonest class in training. A test picture that cannot
-    be used gets the commonest class. Raises ``DatasetError`` where train or test is empty.
+    vote, then by the commonest class in training. A test picture that cannot be used gets the
+    commonest class. Raises ``DatasetError`` where train or test is empty.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
     train = _part(train)

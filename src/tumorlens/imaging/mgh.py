@@ -19,10 +19,9 @@ from tumorlens.imaging.affine import (
     plausible_sizes,
     sensible,
 )
-from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.planes import Volume, cut
+from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import bits_of, checked, first_of, mode_of, real, taken
 
 _KINDS: Final = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
@@ -33,16 +32,12 @@ _CORONAL: Final = np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])
 """(3, 3), the directions of x, y and z in its columns: left, down, front."""
 
 
-def decode(data: bytes, source: str, plane: str) -> MedicalImage:
-    """Decode to (D, H, W), cut along ``plane``: axial, coronal or sagittal.
+def read(data: bytes, source: str) -> Volume:
+    """The (first) volume of a file's bytes; ``source`` begins messages.
 
     Raises ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError``,
     ``BlankImageError``.
     """
-    return cut(_read(data, source), plane, source)
-
-
-def _read(data: bytes, source: str) -> Volume:
     stream = Inflated(data, source)
     block = bytes(stream.take(DATA_OFFSET))
     header = MGHHeader(block, check=False)

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
 from tumorlens.imaging.gray import LARGEST
-from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nifti_affine import placement
-from tumorlens.imaging.planes import Volume, cut
+from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
     bits_of,
     checked,
@@ -39,16 +38,12 @@ _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
 
 
-def decode(data: bytes, source: str, plane: str) -> MedicalImage:
-    """Decode to (D, H, W), cut along ``plane``: axial, coronal or sagittal.
+def read(data: bytes, source: str) -> Volume:
+    """The (first) volume of a file's bytes; ``source`` begins messages.
 
     Raises ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError``,
     ``BlankImageError``.
     """
-    return cut(_read(data, source), plane, source)
-
-
-def _read(data: bytes, source: str) -> Volume:
     stream = Inflated(data, source)
     version = 2 if bytes(stream.take(8))[4:7] in _NIFTI2_MAGIC else 1
     header = _header(bytes(stream.take(_HEADER_BYTES[version])), version, source)

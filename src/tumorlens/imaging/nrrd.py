@@ -19,11 +19,10 @@ from tumorlens.imaging.affine import (
     sensible,
     usual,
 )
-from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nrrd_header import MOST_LINES, Axes, Header
-from tumorlens.imaging.planes import Volume, cut
+from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
     bits_of,
     checked,
@@ -48,16 +47,12 @@ _CHUNK: Final = 1 << 20
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 
 
-def decode(data: bytes, source: str, plane: str) -> MedicalImage:
-    """Decode to (D, H, W), cut along ``plane``: axial, coronal or sagittal.
+def read(data: bytes, source: str) -> Volume:
+    """The (first) volume of a file's bytes; ``source`` begins messages.
 
     Raises ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError``,
     ``BlankImageError``.
     """
-    return cut(_read(data, source), plane, source)
-
-
-def _read(data: bytes, source: str) -> Volume:
     header = Header(data, source)
     kind = header.kind()
     header.check_encoding()

@@ -6,7 +6,7 @@ compared without case and spaces, as both spellings of several are allowed.
 
 import math
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ _SPELLINGS: Final = {
     "f8": "double",
 }
 _TYPES: Final = {name: code for code, names in _SPELLINGS.items() for name in names.split(",")}
-_ORDERS: Final = {"little": "<", "big": ">"}
+_ORDERS: Final[dict[str, Literal["<", ">"]]] = {"little": "<", "big": ">"}
 _VECTOR: Final = re.compile(r"none|\(([^()]*)\)", re.IGNORECASE)
 _SPATIAL: Final = frozenset({"", "domain", "space"})
 _COLORS: Final = {
@@ -105,7 +105,7 @@ class Header:
             if kind.itemsize > 1 and not self.is_text:
                 raise self.damaged("no endian")
             return kind
-        return kind.newbyteorder(order)  # type: ignore[arg-type]
+        return kind.newbyteorder(order)
 
     @property
     def is_text(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
+    from tumorlens.imaging.planes import Volume
 
 Decoder = Callable[[bytes, str, str], "MedicalImage"]
 """Takes the file's bytes, its name for messages, and the plane to cut a volume along."""
@@ -38,3 +39,14 @@ class Format:
 def begins_with(*signatures: bytes) -> Callable[[bytes], bool]:
     """Test for any of some first bytes."""
     return lambda data: data.startswith(signatures)
+
+
+def cut_into_slices(read: "Callable[[bytes, str], Volume]") -> Decoder:
+    """The decoder of a format whose files are volumes: what ``read`` gives, cut along the plane."""
+
+    def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+        from tumorlens.imaging.planes import cut
+
+        return cut(read(data, source), plane, source)
+
+    return decode

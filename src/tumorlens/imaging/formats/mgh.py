@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.formats.format import Format, cut_into_slices
 from tumorlens.imaging.inflate import GZIP, first_inflated
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
+    from tumorlens.imaging.planes import Volume
 
 _VERSION: Final = b"\x00\x00\x00\x01"
 _BEGINNING: Final = 24
@@ -25,10 +25,12 @@ def _begins(data: bytes) -> bool:
     return all(0 < side <= _LARGEST_SIDE for side in sides) and kind <= _LARGEST_TYPE
 
 
-def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+def _read(data: bytes, source: str) -> "Volume":
     from tumorlens.imaging import mgh
 
-    return mgh.decode(data, source, plane)
+    return mgh.read(data, source)
 
 
-MGH: Final = Format("mgh", "MGH", (".mgz", ".mgh"), _begins, _decode, holds_volumes=True)
+MGH: Final = Format(
+    "mgh", "MGH", (".mgz", ".mgh"), _begins, cut_into_slices(_read), holds_volumes=True
+)

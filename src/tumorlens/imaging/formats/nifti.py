@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.formats.format import Format, cut_into_slices
 from tumorlens.imaging.inflate import GZIP, first_inflated
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
+    from tumorlens.imaging.planes import Volume
 
 _MAGIC_1: Final = (b"n+1\x00", b"ni1\x00")
 _MAGIC_1_AT: Final = 344
@@ -21,10 +21,12 @@ def _begins(data: bytes) -> bool:
     return data.startswith(_MAGIC_1, _MAGIC_1_AT) or data.startswith(_MAGIC_2, _MAGIC_2_AT)
 
 
-def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+def _read(data: bytes, source: str) -> "Volume":
     from tumorlens.imaging import nifti
 
-    return nifti.decode(data, source, plane)
+    return nifti.read(data, source)
 
 
-NIFTI: Final = Format("nifti", "NIfTI", (".nii", ".nii.gz"), _begins, _decode, holds_volumes=True)
+NIFTI: Final = Format(
+    "nifti", "NIfTI", (".nii", ".nii.gz"), _begins, cut_into_slices(_read), holds_volumes=True
+)

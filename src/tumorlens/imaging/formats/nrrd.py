@@ -2,18 +2,23 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tumorlens.imaging.formats.format import Format, begins_with
+from tumorlens.imaging.formats.format import Format, begins_with, cut_into_slices
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.image import MedicalImage
+    from tumorlens.imaging.planes import Volume
 
 
-def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
+def _read(data: bytes, source: str) -> "Volume":
     from tumorlens.imaging import nrrd
 
-    return nrrd.decode(data, source, plane)
+    return nrrd.read(data, source)
 
 
 NRRD: Final = Format(
-    "nrrd", "NRRD", (".nrrd", ".nhdr"), begins_with(b"NRRD000"), _decode, holds_volumes=True
+    "nrrd",
+    "NRRD",
+    (".nrrd", ".nhdr"),
+    begins_with(b"NRRD000"),
+    cut_into_slices(_read),
+    holds_volumes=True,
 )
