@@ -8,7 +8,7 @@ more than 12.
 import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,10 +92,9 @@ def near_duplicates(
     needed. No step loses a pair that the next would have kept.
     """
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
-    coarse = _coarse(fingerprints.thumbnails)
+    search = _Search.of(fingerprints, max_distance, min_correlation)
     for orientation in range(len(ORIENTATIONS)):
-        search = _Search.of(fingerprints, coarse, orientation, max_distance, min_correlation)
-        for left, right, distance in search.candidates():
+        for left, right, distance in search.candidates(orientation):
             correlations = _correlations(fingerprints.thumbnails, left, right, orientation)
             for k in np.flatnonzero(correlations >= min_correlation):
                 pair = int(left[k]), int(right[k])
@@ -130,51 +129,47 @@ def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArr
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-class _Search(NamedTuple):
-    """Pictures that are compared with all others, turned in one way; N usable ones."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Search:
+    """N usable pictures, each of which is compared with all others."""
 
     rows: NDArray[np.int64]
     """(N,) in the manifest."""
     content: NDArray[np.int64]
     """(N,) equal where the pixels are."""
-    hashes: tuple[NDArray[np.uint64], NDArray[np.uint64]]
-    """(N,) twice: upright and turned."""
-    coarse: tuple[NDArray[np.float32], NDArray[np.float32]]
-    """(N, 16, 16) twice: upright and turned."""
+    hashes: NDArray[np.uint64]
+    """(N, 8), as of ``Fingerprints``."""
+    coarse: NDArray[np.float32]
+    """(N, 16, 16)"""
     max_distance: int
     most: float
     """Squared distance of coarse pictures."""
 
     @classmethod
-    def of(
-        cls,
-        prints: Fingerprints,
-        coarse: NDArray[np.float32],
-        orientation: int,
-        max_distance: int,
-        min_correlation: float,
-    ) -> Self:
+    def of(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:
+        """All that does not depend on how pictures are turned."""
         rows = np.flatnonzero(prints.usable)
         _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
-        hashes = prints.hashes[rows, 0], prints.hashes[rows, orientation]
-        turned = _turned(coarse[rows], orientation)
         most = 2.0 * (1.0 - min_correlation) + _SLACK
-        return cls(rows, content, hashes, (coarse[rows], turned), max_distance, most)
+        coarse = _coarse(prints.thumbnails)[rows]
+        return cls(rows, content, prints.hashes[rows], coarse, max_distance, most)
 
-    def candidates(self) -> Iterator[_Candidates]:
+    def candidates(self, orientation: int) -> Iterator[_Candidates]:
         """Yield (left, right, distance) of pairs with near hashes and near coarse pictures.
 
-        The squared distance |a|^2 + |b|^2 - 2ab is at most ``most`` where ab - |a|^2/2 reaches
-        (|b|^2 - most)/2: one product of matrices and one comparison.
+        The right picture is turned. The squared distance |a|^2 + |b|^2 - 2ab is at most ``most``
+        where ab - |a|^2/2 reaches (|b|^2 - most)/2: one product of matrices and one comparison.
         """
-        low, turned = (
-            each[:, :_COARSEST, :_COARSEST].reshape(len(each), -1) for each in self.coarse
+        turned = _turned(self.coarse, orientation)
+        low, other = (
+            each[:, :_COARSEST, :_COARSEST].reshape(len(each), -1) for each in (self.coarse, turned)
         )
+        # Turning changes no length, so these are those of both.
         count, squares = len(low), np.square(low).sum(axis=1, dtype=np.float32)
         left = np.column_stack([low, squares / -2])
         # Filled up to whole words, which ``_places`` needs, with what nothing is near to.
         right = np.zeros((low.shape[1] + 1, count + -count % _WORD), dtype=np.float32)
-        right[:-1, :count], right[-1] = turned.T, 1
+        right[:-1, :count], right[-1] = other.T, 1
         needed = np.full(right.shape[1], np.inf, dtype=np.float32)
         needed[:count] = (squares - np.float32(self.most)) / 2
 
@@ -183,31 +178,36 @@ class _Search(NamedTuple):
             for start in range(top - top % _WORD, len(needed), _COLUMNS):
                 part = slice(start, start + _COLUMNS)
                 i, j = _places(block @ right[:, part] >= needed[part])
-                found.append(self._near(i + top, j + start))
+                found.append(self._near(i + top, j + start, orientation, turned))
             return found
 
         with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
             for some in pool.map(of_block, range(0, count, _ROWS)):
                 yield from some
 
-    def _near(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> _Candidates:
+    def _near(
+        self,
+        i: NDArray[np.int64],
+        j: NDArray[np.int64],
+        orientation: int,
+        turned: NDArray[np.float32],
+    ) -> _Candidates:
         """Those of some pairs, and the differing bits of their hashes."""
         kept = i < j
         i, j = i[kept], j[kept]
-        bits = np.bitwise_count(self.hashes[0][i] ^ self.hashes[1][j])
+        bits = np.bitwise_count(self.hashes[i, 0] ^ self.hashes[j, orientation])
         kept = (bits <= self.max_distance) & (self.content[i] != self.content[j])
         i, j, bits = i[kept], j[kept], bits[kept]
-        upright, turned = self.coarse
         kept = np.zeros(len(i), dtype=np.bool_)
         for first in range(0, len(i), _PAIRS_AT_ONCE):
             some = slice(first, first + _PAIRS_AT_ONCE)
-            apart = np.square(upright[i[some]] - turned[j[some]]).sum(axis=(1, 2))
+            apart = np.square(self.coarse[i[some]] - turned[j[some]]).sum(axis=(1, 2))
             kept[some] = apart <= self.most
         return self.rows[i[kept]], self.rows[j[kept]], bits[kept].astype(np.int64)
 
 
 def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``numpy.nonzero`` of (A, B), B whole words, a third as dear where hardly any is set."""
+    """``numpy.nonzero`` of (A, B), B whole words; a third of its cost where hardly any is set."""
     bytes_of = found.view(np.uint8).reshape(-1, _WORD)
     words = np.flatnonzero(found.view(np.uint64))
     word, byte = np.nonzero(bytes_of[words])
