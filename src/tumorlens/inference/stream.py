@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,9 @@ Watch = Callable[[Answered], None]
 """Is shown each image with its answer; may raise ``InputError``."""
 TellSequence = Callable[[str, str | None], None]
 """Is told an input's path and the sequence that its header states, if any."""
+
+
+_Batch = list[tuple[Input, PreparedImage | InputError]]
 
 
 class _OfStudy(NamedTuple):
@@ -118,34 +122,44 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
 
 
 def _pictures(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
-    """Answer inputs that are likely pictures, which share forward passes.
-
-    A few threads decode ahead of the forward pass, by at most two batches of preprocessed pictures
-    and one decoded picture a thread, however many there are. On a single core they would only wait
-    for one another, so there is none.
-    """
-    size = each.batch_size
-    remaining = iter(run)
-    if each.classifier.decoders == 1:
-        while some := [(one, each.prepare(one)) for one in islice(remaining, size)]:
-            yield from each.finish(some)
-        return
-    pool = ThreadPoolExecutor(each.classifier.decoders, thread_name_prefix="decode")
-    ahead: deque[tuple[Input, Future[PreparedImage | InputError]]] = deque()
-    # The decoding threads are the parallelism: a matrix product that starts threads of its own
-    # in each of them makes them wait for one another.
+    """Answer inputs that are likely pictures, which share forward passes."""
+    batches = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
+    # A matrix product that starts threads of its own would take cores from decoding, and in each
+    # decoding thread they would wait for one another.
     limit = threadpool_limits(limits=1, user_api="blas")
     try:
+        with closing(batches(each, iter(run))) as some:
+            for batch in some:
+                yield from each.finish(batch)
+    finally:
+        limit.restore_original_limits()
+
+
+def _prepared_here(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
+    """Batches of inputs, prepared by the thread that asks: on one core others would only wait."""
+    while batch := [(one, each.prepare(one)) for one in islice(inputs, each.batch_size)]:
+        yield batch
+
+
+def _prepared_ahead(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
+    """Batches of inputs, prepared by a few threads while the one before is answered.
+
+    They are ahead by at most two batches of preprocessed pictures and one decoded picture a thread,
+    however many there are.
+    """
+    size = each.batch_size
+    pool = ThreadPoolExecutor(each.classifier.decoders, thread_name_prefix="decode")
+    ahead: deque[tuple[Input, Future[PreparedImage | InputError]]] = deque()
+    try:
         while True:
-            wanted = islice(remaining, 2 * size - len(ahead))
+            wanted = islice(inputs, 2 * size - len(ahead))
             ahead.extend((one, pool.submit(each.prepare, one)) for one in wanted)
             if not ahead:
                 return
             taken = [ahead.popleft() for _ in range(min(size, len(ahead)))]
-            yield from each.finish([(one, future.result()) for one, future in taken])
+            yield [(one, future.result()) for one, future in taken]
     finally:
         pool.shutdown(cancel_futures=True)
-        limit.restore_original_limits()
 
 
 class _Each(NamedTuple):
