@@ -71,6 +71,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The lesion head also sees the map before the last halving, and answers on its grid."""
     lesion_attention: bool = False
     """Features are pooled where the lesion head sees tumour, not evenly over the picture."""
+    mirror_symmetric: bool = False
+    """An image and its mirror image get the same answer; see ``networks.symmetry``."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` unless every stage has a width, a depth and a stride."""
@@ -80,6 +82,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("lesion_finer and lesion_attention need lesion_head")
         if self.lesion_finer and 2 not in self.strides[1:]:
             raise ValueError("lesion_finer needs a stage after the first that halves the map")
+        if self.mirror_symmetric and any(width % 2 for width in self.widths):
+            raise ValueError("mirror_symmetric needs even widths: channels come in pairs")
 
 
 class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -105,7 +105,8 @@ def test_shortcut_only_where_shapes_allow() -> None:
 
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        RecipeError, match=r"'huge'.*nano, micro, small, attentive, attentive-lean, paper"
+        RecipeError,
+        match=r"'huge'.*nano, micro, small, attentive, symmetric, attentive-lean, paper",
     ):
         resolve("huge")
 

@@ -12,6 +12,7 @@ from tumorlens.errors import RecipeError
 from tumorlens.labels import CLASSES
 from tumorlens.networks.peers import PEERS
 from tumorlens.networks.sepsenet import Network, SepSENet, initialize
+from tumorlens.networks.symmetry import make_mirror_symmetric
 from tumorlens.networks.teacher import Teacher
 
 OTHER_NETWORKS: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
@@ -20,7 +21,9 @@ OTHER_NETWORKS: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
 """Networks that are no ``SepSENet``, by the names that a recipe's ``model`` may give."""
 
 
-def _attentive(name: str, widths: tuple[int, ...]) -> ModelConfig:
+def _attentive(
+    name: str, widths: tuple[int, ...], *, mirror_symmetric: bool = False
+) -> ModelConfig:
     return ModelConfig(
         name=name,
         widths=widths,
@@ -29,6 +32,7 @@ def _attentive(name: str, widths: tuple[int, ...]) -> ModelConfig:
         lesion_head=True,
         lesion_finer=True,
         lesion_attention=True,
+        mirror_symmetric=mirror_symmetric,
     )
 
 
@@ -58,6 +62,8 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
     # Their class comes from where they see tumour (docs/decisions/0012-attention.md); for recipes
     # that learn outlines.
     "attentive": _attentive("attentive", (24, 56, 112, 192, 320)),
+    # Both sides of the head are alike to it (docs/decisions/0020-symmetry.md).
+    "symmetric": _attentive("symmetric", (24, 56, 112, 192, 320), mirror_symmetric=True),
     "attentive-lean": _attentive("attentive-lean", (24, 48, 96, 160, 256)),
     "paper": ModelConfig(
         name="paper",
@@ -120,7 +126,15 @@ def build(config: TrainConfig, classes: int = len(CLASSES)) -> Network:
             network.classifier = nn.Linear(network.classifier.in_features, classes)
             initialize(network.classifier)
         return network
-    return SepSENet(network_config(config), classes)
+    own = SepSENet(network_config(config), classes)
+    constrain(own)
+    return own
+
+
+def constrain(network: nn.Module) -> None:
+    """Make the weights keep what the network's dimensions promise; to be called after each step."""
+    if isinstance(network, SepSENet) and network.config.mirror_symmetric:
+        make_mirror_symmetric(network)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -11,10 +11,13 @@ from torch import Tensor
 from tumorlens import bundle
 from tumorlens.errors import CheckpointError, TumorlensError
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
-from tumorlens.networks.sepsenet import Network
+from tumorlens.networks import registry
+from tumorlens.networks.sepsenet import Network, SepSENet
+from tumorlens.networks.symmetry import asymmetry
 from tumorlens.training import batchnorm, checkpoint, provenance
 from tumorlens.training.lineage import ParentRun
 
+_ROUNDING: Final = 1e-3
 _LAST_LAYER: Final = ("classifier.weight", "classifier.bias")
 
 
@@ -66,7 +69,9 @@ class Start:
             weights = weights | {name: own[name] for name in weights if name in _LAST_LAYER}
         if self.folded:
             batchnorm.unfuse_batchnorm(network, weights)
+            _require_symmetry(network)
             batchnorm.recalibrate_batchnorm(network, sample)
+            registry.constrain(network)
             return
         try:
             network.load_state_dict(weights)
@@ -74,6 +79,7 @@ class Start:
             raise CheckpointError(
                 "the run to start from has a network of other dimensions than this recipe's"
             ) from error
+        _require_symmetry(network)
 
     @property
     def sha256(self) -> str:
@@ -83,3 +89,14 @@ class Start:
             digest.update(name.encode())
             digest.update(self.weights[name].contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _require_symmetry(network: Network) -> None:
+    """Raise ``CheckpointError`` where a mirror-symmetric network got other weights."""
+    if not isinstance(network, SepSENet) or not network.config.mirror_symmetric:
+        return
+    if asymmetry(network) > _ROUNDING:
+        raise CheckpointError(
+            "the weights to start from are not mirror-symmetric, as this recipe's network is; "
+            "--set model=attentive trains them further"
+        )

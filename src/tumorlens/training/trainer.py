@@ -184,6 +184,7 @@ class Trainer:
         if config.optimizer.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
         self.optimizer.step()
+        registry.constrain(self.network)
         self.state.step += 1
         self.average.update(self.network, self.state.step)
         return float(loss.detach())
