@@ -137,12 +137,7 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         "data_sha256": setting.data_sha256,
         "n": len(evaluation.records),
         "n_groups": len(set(evaluation.groups)),
-        "interval": {
-            "level": resampling.LEVEL,
-            "method": "cluster bootstrap over groups, percentile",
-            "resamples": evaluation.sampling.resamples,
-            "seed": evaluation.sampling.seed,
-        },
+        "interval": resampling.interval_facts(evaluation.sampling),
         "bundles": [_network(one) for one in found.networks],
         "differences": [_difference_dict(one) for one in found.differences],
         "definitions": {name: text for name, text in words.items() if name in COMPARED},
@@ -199,12 +194,7 @@ def _network(one: ComparedNetwork) -> dict[str, Any]:
         "metrics": {name: rounded(evaluation.estimates[name]) for name in COMPARED},
         "selective": selective.as_dict(evaluation.selective),
         "quotable": one.quotable,
-        "trained_on": {
-            "split_name": seen.split_name,
-            "split_sha256": seen.split_sha256,
-            "images_scored_here": seen.images,
-            "groups_scored_here": seen.groups,
-        },
+        "trained_on": seen.facts(),
         "warnings": one.warnings,
     }
 

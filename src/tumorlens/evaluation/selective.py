@@ -143,7 +143,7 @@ def as_dict(found: Selective) -> dict[str, Any]:
             {
                 "coverage": round(point.coverage, 6),
                 "accuracy": round(1 - point.risk, 6),
-                "missed_tumor_rate": None if np.isnan(point.missed) else round(point.missed, 6),
+                "missed_tumor_rate": resampling.plain(point.missed),
             }
             for point in points
         ],

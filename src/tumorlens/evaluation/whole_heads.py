@@ -21,7 +21,6 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decisions
 from tumorlens.inference.volume import predict_volume, whole_kind
 from tumorlens.labels import ANY_TUMOR, BRAIN_TUMORS, CLASSES, NO_TUMOR
-from tumorlens.progress import Progress
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
@@ -45,20 +44,15 @@ def answer_list(
     classifier: Classifier,
     path: Path,
     planes: Sequence[str] = PLANES,
-    progress: Progress | None = None,
 ) -> list[WholeHead]:
     """Answer every volume that ``path`` lists, cut in each of ``planes``.
 
     Raises ``DatasetError`` where the list cannot be read or a volume of it is missing or damaged.
     """
     rows = [row for row in _rows(path) if _label(row["class"])]
-    found = []
-    for done, row in enumerate(rows, start=1):
-        for plane in planes:
-            found.append(_head(classifier, path.parent / row["file"], row, plane))
-        if progress is not None:
-            progress(done, len(rows))
-    return found
+    return [
+        _head(classifier, path.parent / row["file"], row, plane) for row in rows for plane in planes
+    ]
 
 
 def fit_volume_decisions(
