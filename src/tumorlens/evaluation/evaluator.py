@@ -103,8 +103,7 @@ class Evaluation:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the answer is right."""
-        found: NDArray[np.bool_] = metrics.correct_table(self.classes)[self.labels, self.predicted]
-        return found
+        return metrics.correct_table(self.classes)[self.labels, self.predicted]
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:

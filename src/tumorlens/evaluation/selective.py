@@ -91,8 +91,7 @@ def selective(
     answered = (ends + 1).astype(np.float64)
 
     def total(values: Floats) -> Floats:
-        sums: Floats = np.cumsum(values[order])[ends]
-        return sums
+        return np.cumsum(values[order])[ends]
 
     ideal = np.maximum(0.0, answered - (len(wrong) - wrong.sum())) / answered
     estimate = bootstrap(lambda weights: aurc(wrong, score, weights)[:, np.newaxis])[0]

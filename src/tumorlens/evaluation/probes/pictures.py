@@ -47,8 +47,7 @@ class Pictures:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the unchanged image is answered correctly."""
-        correct: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
-        return correct
+        return metrics.CORRECT[self.labels, self.predicted]
 
     def answer(self, images: Images) -> NDArray[np.int64]:
         """Classify changed images (K, S, S): (K,) indices of classes."""
