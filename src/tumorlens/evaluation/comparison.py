@@ -20,6 +20,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator, metrics, resampling, selective
 from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
 from tumorlens.inference.classifier import Classifier
@@ -98,13 +99,13 @@ def compare(
     Raises ``EvaluationError`` where there are fewer than two, or their classes differ.
     """
     _require_same_classes(classifiers)
-    parts = split.parts(manifest)
+    parts = tuple(split.parts(manifest))
     networks = []
     for done, (name, classifier) in enumerate(classifiers.items()):
         report = _part_of(progress, done, len(classifiers)) if progress else None
-        evaluation = evaluator.evaluate(
-            classifier, manifest, parts, part=part, with_controls=False, sampling=sampling,
-            progress=report,
+        evaluation = evaluator.evaluate_folds(
+            [Fold(classifier, parts)], manifest, part=part, with_controls=False,
+            sampling=sampling, progress=report,
         )  # fmt: skip
         setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
         networks.append(ComparedNetwork(name, evaluation, setting))

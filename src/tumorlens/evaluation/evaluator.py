@@ -118,32 +118,6 @@ class Evaluation:
         return ranked[:limit]
 
 
-def evaluate(
-    classifier: Classifier,
-    manifest: Manifest,
-    parts: Sequence[str],
-    *,
-    part: str = TEST,
-    with_controls: bool = True,
-    sampling: Sampling = resampling.DEFAULT,
-    progress: Progress | None = None,
-    control_progress: Progress | None = None,
-) -> Evaluation:
-    """Score ``classifier`` on the images of ``manifest`` whose entry in ``parts`` is ``part``.
-
-    As ``evaluate_folds`` for a single fold. ``parts`` is what ``Split.parts`` gives.
-    """
-    return evaluate_folds(
-        [Fold(classifier, tuple(parts))],
-        manifest,
-        part=part,
-        with_controls=with_controls,
-        sampling=sampling,
-        progress=progress,
-        control_progress=control_progress,
-    )
-
-
 def evaluate_folds(
     folds: Sequence[Fold],
     manifest: Manifest,
