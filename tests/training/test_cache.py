@@ -31,7 +31,7 @@ def test_second_call_reads_the_file_of_the_first(
     square_set: tuple[Manifest, Split], tmp_path: Path
 ) -> None:
     manifest, _ = square_set
-    first = cached_images(manifest, [0, 1], CONFIG, tmp_path)
+    first = np.array(cached_images(manifest, [0, 1], CONFIG, tmp_path))
     (written,) = tmp_path.iterdir()
     np.save(written, first + 1)
     assert np.array_equal(cached_images(manifest, [0, 1], CONFIG, tmp_path), first + 1)
