@@ -145,8 +145,7 @@ def load_mobilenet(model: str, cores: int) -> Answers:
         with Image.open(path) as picture:
             resized = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
         scaled = np.asarray(resized, dtype=np.float32) / np.float32(255)
-        normalized: NDArray[np.float32] = ((scaled - mean) / std).transpose(2, 0, 1)
-        return normalized
+        return ((scaled - mean) / std).transpose(2, 0, 1)
 
     def answers(paths: Sequence[Path]) -> Iterator[bytes]:
         for start in range(0, len(paths), _BATCH):

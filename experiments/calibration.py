@@ -91,8 +91,7 @@ def biased(logits: Floats, labels: Labels, factors: int) -> Map:
     """A bias for each class, and one factor for all (1) or one for each (4: vector scaling)."""
 
     def scale(rows: Floats, parameters: Floats) -> Floats:
-        scaled: Floats = rows * np.exp(parameters[:factors]) + parameters[factors:]
-        return scaled
+        return rows * np.exp(parameters[:factors]) + parameters[factors:]
 
     def loss(parameters: Floats) -> float:
         scaled = scale(logits, parameters)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 from benchmarks import options as option_parser
+from experiments.localization import Localization, center_map, localize, mean_map
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -25,7 +26,6 @@ from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.localization import Localization, center_map, localize, mean_map
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.session import Outputs
 from tumorlens.labels import TUMOR_INDICES

@@ -14,10 +14,18 @@ from typing import Any
 
 import numpy as np
 from benchmarks import options as option_parser
+from numpy.typing import NDArray
 
 from tumorlens import bundle
-from tumorlens.evaluation.whole_heads import PLANES, WholeHead, answer_list, cross_validate
+from tumorlens.bundle import DecisionRule
+from tumorlens.evaluation.whole_heads import (
+    PLANES,
+    WholeHead,
+    answer_list,
+    fit_volume_decisions,
+)
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import decisions
 from tumorlens.labels import NO_TUMOR
 
 
@@ -50,6 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(result["planes"])
     if options.output:
         option_parser.save(options.output, result)
+
+
+def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[np.str_]:
+    """How each head is answered by thresholds fitted without its group.
+
+    (N,): ``notumor``, ``tumor`` or ``uncertain``.
+    """
+    decided = np.full(len(heads), "uncertain", dtype="<U9")
+    for group in {head.group for head in heads}:
+        rules = fit_volume_decisions([head for head in heads if head.group != group], slices)
+        for place, head in enumerate(heads):
+            if head.group != group or head.rejected:
+                continue
+            row = np.array([head.probabilities])
+            presence = decisions(row, rules.get(head.kind, slices)).presence[0]
+            decided[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
+    return decided
 
 
 def counts(plane: str, heads: Sequence[WholeHead], answers: Sequence[str]) -> dict[str, Any]:

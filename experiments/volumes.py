@@ -228,8 +228,7 @@ def _whole(tumor: float, rows: Floats, contrast: int = CONTRAST) -> Floats:
 
 
 def _suspicion(rows: Floats) -> Floats:
-    suspicion: Floats = 1 - rows[:, NO_TUMOR_INDEX]
-    return suspicion
+    return 1 - rows[:, NO_TUMOR_INDEX]
 
 
 def _along(volume: Volume) -> Floats:

@@ -44,5 +44,4 @@ def _joined(table: Table, earlier: Table | None) -> Table:
 
 
 def _ours(table: Table) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(row for row in table["rows"] if row["name"] == table["ours"])
-    return found
+    return next(row for row in table["rows"] if row["name"] == table["ours"])

@@ -4,7 +4,8 @@ Each carries a ``kind``, a stable word for programs, and a message for people th
 wrong, where, and what to do. The command line turns them into one line and an exit code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from errno import EADDRINUSE
 from typing import ClassVar, Final
 
@@ -209,6 +210,15 @@ class MissingExtraError(TumorlensError):
     def __init__(self, what: str, extra: str) -> None:
         """Say that ``what`` needs ``extra``, and the command that installs it."""
         super().__init__(f"{what} needs an optional part: {install_command(extra)}")
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Where something is imported that ``extra`` brings, for ``what``; ``MissingExtraError``."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, extra) from error
 
 
 def install_command(extra: str, *, show_folder: bool = True) -> str:

@@ -135,8 +135,7 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
     def suspicion(self, table: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """(..., C) probabilities to (...): of any finding, or how sure the kind is without that."""
         none = self.no_finding_index
-        found: NDArray[np.float64] = table.max(axis=-1) if none is None else 1.0 - table[..., none]
-        return found
+        return table.max(axis=-1) if none is None else 1.0 - table[..., none]
 
     def likeliest_kind(self, row: "NDArray[np.float64]") -> str:
         """The most probable class of (C,) but "no finding"."""

@@ -58,13 +58,6 @@ def preprocess(
     return Windowed(pixels, config, source).fit(config)[0]
 
 
-def preprocess_located(
-    pixels: Gray, config: PreprocessConfig, source: str = "<array>"
-) -> tuple[NDArray[np.uint8], Square]:
-    """As ``preprocess``, with the square of the picture that the result shows."""
-    return Windowed(pixels, config, source).fit(config)
-
-
 def preprocess_mask(
     mask: NDArray[np.float32], pixels: Gray, config: PreprocessConfig
 ) -> NDArray[np.uint8]:

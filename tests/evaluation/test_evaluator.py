@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,13 +18,20 @@ from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import DatasetError
-from tumorlens.evaluation.evaluator import Evaluation, evaluate
+from tumorlens.evaluation.evaluator import Evaluation, evaluate_folds
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
 FEW = Sampling(100, 0)
+
+
+def evaluate(
+    classifier: Classifier, manifest: Manifest, parts: list[str], **settings: Any
+) -> Evaluation:
+    return evaluate_folds([Fold(classifier, tuple(parts))], manifest, **settings)
 
 
 @pytest.fixture(scope="module")

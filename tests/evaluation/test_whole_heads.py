@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from experiments.volume_rule import cross_validate
 from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule
@@ -12,7 +13,6 @@ from tumorlens.errors import DatasetError
 from tumorlens.evaluation.whole_heads import (
     WholeHead,
     answer_list,
-    cross_validate,
     fit_volume_decisions,
 )
 from tumorlens.inference.classifier import Classifier

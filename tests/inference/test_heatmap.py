@@ -17,7 +17,7 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Prediction
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES, NO_TUMOR
-from tumorlens.preprocessing import Square, preprocess_located, resize
+from tumorlens.preprocessing import Square, Windowed, resize
 
 Gray = NDArray[np.uint8]
 
@@ -31,8 +31,8 @@ def test_upsample_is_the_inverse_of_the_geometry(head: Gray) -> None:
         row, column = shift[0] + 130, shift[1] + 60
         blob = canvas.copy()
         blob[row - 6 : row + 7, column - 6 : column + 7] = 255
-        plain, square = preprocess_located(canvas, config)
-        marked, same = preprocess_located(blob, config)
+        plain, square = Windowed(canvas, config).fit(config)
+        marked, same = Windowed(blob, config).fit(config)
         assert same == square
         difference = np.abs(marked.astype(np.float32) - plain)
         cells = resize(difference, 24)
@@ -136,7 +136,7 @@ def test_no_heatmap_of_an_unread_file(classifier: Classifier, tmp_path: Path) ->
 def test_square_covers_the_crop(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).random(shape, dtype=np.float32)
     whole = PreprocessConfig(image_size=64, crop=False)
-    _, square = preprocess_located(noise, whole)
+    _, square = Windowed(noise, whole).fit(whole)
     assert square.side == max(shape)
     assert 0 <= -square.top <= square.side
     assert square.top + square.side >= shape[0]

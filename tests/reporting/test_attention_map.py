@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from tests.phantom_series import SPACING, phantom_series
 
-from tumorlens.cli.attention_files import writer
+from tumorlens.cli.extras import attention_writer
 from tumorlens.demo.phantoms import Patient
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, reader
@@ -49,7 +49,7 @@ def test_it_is_written_where_the_tumour_is(
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     assert answer.finding.first <= used.min() <= used.max() <= answer.finding.last
     out = tmp_path / "out"
-    writer(out)(answered)
+    attention_writer(out)(answered)
     (volume,) = out.glob("*.nii.gz")
     loaded = nib.nifti1.Nifti1Image.from_filename(volume)
     np.testing.assert_array_equal(np.asarray(loaded.dataobj), mask.transpose(2, 1, 0))
@@ -72,13 +72,13 @@ def test_there_is_none_without_a_tumour_or_a_place(
 ) -> None:
     image = head(write_dicom, tmp_path, "notumor")
     out = tmp_path / "out"
-    writer(out)(answer_image(knows_phantoms, image))
+    attention_writer(out)(answer_image(knows_phantoms, image))
     assert list(out.iterdir()) == []
     rng = np.random.default_rng([3, 0])
     picture = reader.read_bytes(
         encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
     )
     with pytest.raises(InputError, match="where"):
-        writer(out)(answer_image(knows_phantoms, picture))
+        attention_writer(out)(answer_image(knows_phantoms, picture))
     with pytest.raises(InputError, match="where its slices lie"):
         as_nifti(np.ones((1, 4, 4), np.bool_), picture)

@@ -11,7 +11,7 @@ from tumorlens.api.data import split as new_split
 from tumorlens.api.model import Model, load
 from tumorlens.config import Device, TrainConfig, recipe_path
 from tumorlens.datasets.splits import Split
-from tumorlens.errors import MissingExtraError, RecipeError
+from tumorlens.errors import RecipeError, needing
 
 if TYPE_CHECKING:
     from tumorlens.training.trainer import Watcher
@@ -92,7 +92,5 @@ def _toml(value: Any) -> str:
 
 
 def _require_torch() -> None:
-    try:
+    with needing("train", "training"):
         import torch  # noqa: F401 - only to see whether the extra is there
-    except ImportError as error:
-        raise MissingExtraError("training", "train") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
 from tumorlens.cores import available_cores
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
     from tumorlens.batch.run import Batch, Engine, Report
 
 
-@click.command("batch", short_help="Classify an archive of any size into a Parquet dataset.")
+@click.command("batch")
 @click.argument("source", metavar="INPUT")
 @click.option("--out", required=True, metavar="DIR",
               help="Folder or URL of the answers. What is there already is kept.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
               help="A bundled model, or a bundle folder. Another one starts anew.")  # fmt: skip
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-              show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.")  # fmt: skip
+@options.plane
 @click.option("--processes", type=click.IntRange(1, 4096),
               help="Processes, or Ray actors. Default: one a core.")  # fmt: skip
 @click.option("--num-parts", "parts", type=click.IntRange(1, 1_000_000), default=1,
@@ -65,19 +65,16 @@ def command(
         return
     # Workers may run in another folder.
     bundle = str(Path(bundle).absolute()) if os.sep in bundle else bundle
-    options = Options(source=source, out=_absolute(out), bundle=bundle, plane=plane,
-                      part=part, parts=parts)  # fmt: skip
-    batch = Batch(options)
+    out = out if "://" in out else str(Path(out).absolute())
+    batch = Batch(
+        Options(source=source, out=out, bundle=bundle, plane=plane, part=part, parts=parts)
+    )
     if batch.replaced:
         old, new = batch.replaced, batch.about.bundle
         note(f"{old} became {new}: all is answered anew")
     found = _run(batch, _engine(engine, processes, ray_address))
     _show(found)
-    _finish(found, options.out)
-
-
-def _absolute(out: str) -> str:
-    return out if "://" in out else str(Path(out).absolute())
+    _finish(found, out)
 
 
 def _engine(name: str, processes: int | None, address: str | None) -> "Engine":
@@ -95,12 +92,11 @@ def _run(batch: "Batch", engine: "Engine") -> "Report":
     from tumorlens.batch.columns import Tally
     from tumorlens.batch.discovery import count_files
 
-    options = batch.options
-    done, total = 0, 0
+    done, total, asked = 0, 0, batch.options
 
     def count() -> None:
         nonlocal total
-        total = (count_files(options.source) or 0) // options.parts
+        total = (count_files(asked.source) or 0) // asked.parts
 
     threading.Thread(target=count, daemon=True).start()
     with bar("answering") as show:

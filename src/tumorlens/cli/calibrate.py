@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 @click.command(
     name="calibrate",
-    short_help="Fit temperature and thresholds: after training, or to a site.",
     epilog="Examples: tumorlens calibrate default --data local.csv --output default-here (to a "
     "site); tumorlens calibrate runs/mine/bundle --data mine.csv --split mine-split.csv (after "
     "training)",

@@ -69,7 +69,6 @@ def _show(found: "SiteResult", folder: Path, page: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from tumorlens.labels import RESEARCH_NOTICE
     from tumorlens.reporting import site_report
 
     console = Console()
@@ -83,9 +82,7 @@ def _show(found: "SiteResult", folder: Path, page: Path) -> None:
             console.print(Text(f"{title}: {line}"), soft_wrap=True)
     for line in site_report.remarks(found):
         console.print(Text(line, "yellow"), soft_wrap=True)
-    console.print(Text(f"Bundle: {folder}"), soft_wrap=True)
-    console.print(Text(f"Report: {page}"), soft_wrap=True)
-    console.print(Text(RESEARCH_NOTICE, "dim"))
+    terminal.finish(console, Bundle=folder, Report=page)
 
 
 def _performance(found: "SiteResult") -> "Table":

@@ -1,6 +1,5 @@
 """``tumorlens compare``: several bundles on the same images, with paired differences."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 @click.command(
     name="compare",
-    short_help="Compare bundles on one split, with paired differences.",
     epilog="Example: tumorlens compare default runs/mine --data mine.csv --split mine-split.csv",
 )
 @click.argument("bundles", metavar="RUN|BUNDLE...", nargs=-1, required=True)
@@ -45,7 +43,7 @@ def command(
     said.
     """
     from tumorlens import bundle as boxes
-    from tumorlens.cli.evaluate import portable
+    from tumorlens.cli.evaluate import command_line
     from tumorlens.cli.progress import bars
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
@@ -67,14 +65,11 @@ def command(
     split = splits.load(split_name, data[0].parent)
     manifest = split.grouped(manifest)
     protocols.require_part(split, split.parts(manifest), part)
-    words = ["tumorlens", "compare", *map(portable, bundles)]
-    words += [word for path in data for word in ("--data", portable(str(path)))]
-    words += ["--split", portable(split_name), "--part", part]
-    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    line = command_line("compare", bundles, data, split_name, {}, part, resamples, seed)
     with bars() as progress:
         found = comparison.compare(
             classifiers, manifest, split, part=part, sampling=Sampling(resamples, seed),
-            command=shlex.join(words), progress=progress("scoring"),
+            command=line, progress=progress("scoring"),
         )  # fmt: skip
     _show(found, comparison_report.write(report, found))
 
@@ -84,8 +79,6 @@ def _show(found: "Comparison", page: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from tumorlens.labels import RESEARCH_NOTICE
-
     console = Console()
     console.print(_metrics(found))
     console.print(_differences(found))
@@ -93,8 +86,7 @@ def _show(found: "Comparison", page: Path) -> None:
         for text in one.warnings:
             style = "yellow" if one.quotable else "red"
             console.print(Text(f"{one.name}: {text}", style))
-    console.print(Text(f"Report: {page}"), soft_wrap=True)
-    console.print(Text(RESEARCH_NOTICE, "dim"))
+    terminal.finish(console, Report=page)
 
 
 def _metrics(found: "Comparison") -> "Table":

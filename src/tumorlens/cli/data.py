@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.data_croissant import command as croissant_command
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tumorlens.datasets.findings import Audit
     from tumorlens.datasets.manifest import Manifest, Record
 
-_IN_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _COLLECTIONS = (
     "br35h-tumor",
@@ -32,7 +32,7 @@ _COLLECTIONS = (
 _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 
 
-@click.group(name="data", short_help="Import, audit and split image sets.")
+@click.group(name="data")
 def command() -> None:
     """Fetch, import, audit and split sets of pictures."""
 
@@ -50,7 +50,7 @@ command.add_command(croissant_command)
 @click.argument("image_set", metavar="SET", type=click.Choice(_SETS))
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
               help="Folder with CLASS, SPLIT/CLASS or PATIENT/CLASS folders.")  # fmt: skip
-@click.option("--output", required=True, metavar="MANIFEST", type=_IN_FILE,
+@click.option("--output", required=True, metavar="MANIFEST", type=options.MANIFEST,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
               help="Name of the collection; by default the folder's.")  # fmt: skip
@@ -196,7 +196,7 @@ def fetch_command(image_set: str, output: Path) -> None:
     short_help="Find what is wrong with a set, and what leaks.",
     epilog="Example: tumorlens data audit nickparvar.csv --report audit --strict",
 )
-@click.argument("manifest_path", metavar="MANIFEST", type=_IN_FILE)
+@click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--report", required=True, metavar="DIR", type=_FOLDER,
               help="Folder for index.html and audit.json.")  # fmt: skip
 @click.option("--split", "split_name", default=None, metavar="NAME_OR_FILE[:FOLD]",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.terminal import note
 
 _STANDARD_OUTPUT = Path("-")
@@ -15,9 +16,8 @@ _STANDARD_OUTPUT = Path("-")
     short_help="Describe a manifest for data catalogues.",
     epilog="Example: tumorlens data croissant mine.csv --license CC-BY-4.0",
 )
-@click.argument("manifest_path", metavar="MANIFEST",
-                type=click.Path(dir_okay=False, path_type=Path))  # fmt: skip
-@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+@click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
+@click.option("--output", metavar="FILE", type=options.MANIFEST,
               help="JSON-LD to write, - for standard output; by default "
               "MANIFEST.croissant.json beside it.")  # fmt: skip
 @click.option("--name", help="Of the set; by default the manifest's.")

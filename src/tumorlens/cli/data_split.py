@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import note
 from tumorlens.labels import sorted_labels
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tumorlens.datasets.partition import Units
     from tumorlens.datasets.splits import Split
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
 
 
@@ -27,7 +27,7 @@ _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diver
     epilog="Examples: tumorlens data split mine.csv --ratio 70/15/15 --group patient; "
     "tumorlens data split nickparvar.csv --verify clean",
 )
-@click.argument("manifest_path", metavar="MANIFEST", type=_FILE)
+@click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--ratio", metavar="A/B/C", help="Write train, validation and test of this ratio.")
 @click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation of K folds.")
 @click.option("--folders", is_flag=True,
@@ -46,7 +46,7 @@ _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diver
 @click.option("--seed", default=0, show_default=True, help="Of the choice of groups.")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol of the public sets.")  # fmt: skip
-@click.option("--output", metavar="FILE", type=_FILE,
+@click.option("--output", metavar="FILE", type=options.MANIFEST,
               help="CSV to write, with a JSON beside it; by default PROTOCOL.csv, or "
               "MANIFEST-split.csv beside MANIFEST.")  # fmt: skip
 @click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",

@@ -10,7 +10,7 @@ import click
 from tumorlens.cli import options
 from tumorlens.cli.progress import bars
 from tumorlens.cli.terminal import error, is_quiet, progress_console
-from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, MissingExtraError
+from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, needing
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.progress import Progress
 from tumorlens.text import printable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tumorlens.inference.record import Prediction
 
 
-@click.command("demo", short_help="Run the main job on a synthetic set.")
+@click.command("demo")
 @click.argument("pictures", nargs=-1, metavar="[PICTURES]...")
 @click.option("--output", type=options.FOLDER, metavar="DIR",
               default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
@@ -141,10 +141,8 @@ class _Run:
 
 
 def _require_torch() -> None:
-    try:
+    with needing("train", "tumorlens demo --train"):
         import torch  # noqa: F401 - only to see whether the extra is there
-    except ImportError as error:
-        raise MissingExtraError("tumorlens demo --train", "train") from error
 
 
 def _fresh(folder: Path) -> Path:

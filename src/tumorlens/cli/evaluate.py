@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tumorlens.cli import options
-from tumorlens.cli.device import device_option
 from tumorlens.cli.progress import NamedProgress, bars
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 @click.command(
     name="evaluate",
-    short_help="Score a bundle on a split.",
     epilog="Example: tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
 )
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
               help="Bundle that the corruption error is relative to.")  # fmt: skip
 @options.resamples
 @options.resampling_seed
-@device_option
+@options.device
 def command(
     bundles: tuple[str, ...],
     data: tuple[Path, ...],
@@ -117,8 +115,9 @@ def command(
         "--corruptions": with_corruptions,
         "--corruption-images": str(corruption_images) if with_corruptions else None,
         "--reference": reference,
+        "--report": str(report),
     }
-    line = _command_line(bundles, data, split_name, report, chosen, part, resamples, seed)
+    line = command_line("evaluate", bundles, data, split_name, chosen, part, resamples, seed)
     setting = Setting.of_plan(plan, manifest.sha256, line)
     page = evaluation_report.write(report, evaluation, setting, plan.folds, manifest, **further)
     evaluation_tables.show(evaluation, setting, page, **further)
@@ -205,11 +204,11 @@ def _corrupt(
     )  # fmt: skip
 
 
-def _command_line(
+def command_line(
+    name: str,
     bundles: Sequence[str],
     data: Sequence[Path],
     split: str,
-    report: Path,
     chosen: dict[str, Any],
     part: str,
     resamples: int,
@@ -219,7 +218,7 @@ def _command_line(
 
     Data, split and bundles are identified by their hashes.
     """
-    words = ["tumorlens", "evaluate", *map(portable, bundles)]
+    words = ["tumorlens", name, *map(portable, bundles)]
     for path in data:
         words += ["--data", portable(str(path))]
     words += ["--split", portable(split)]
@@ -230,8 +229,7 @@ def _command_line(
             for one in [value] if isinstance(value, str) else value:
                 several = one if isinstance(one, tuple) else (one,)
                 words += [name, *map(portable, several)]
-    words += ["--report", portable(str(report)), "--part", part]
-    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    words += ["--part", part, "--resamples", str(resamples), "--seed", str(seed)]
     return shlex.join(words)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tumorlens.cli import terminal
-from tumorlens.labels import RESEARCH_NOTICE, UNANSWERABLE
+from tumorlens.labels import UNANSWERABLE
 from tumorlens.text import percent
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def show(
         console.print(Text("NOT A CLEAN RESULT. Do not quote these numbers.", "bold red"))
     for warning in warnings:
         console.print(Text(warning.text, "red" if warning.severe else "yellow"))
-    console.print(Text(f"Report: {page}"), soft_wrap=True)
-    console.print(Text(RESEARCH_NOTICE, "dim"))
+    terminal.finish(console, Report=page)
 
 
 def intervals(groups: int) -> str:

@@ -6,10 +6,10 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.progress import bar
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 
 
-@click.command(name="gate", short_help="Train the gate that rejects what is not a head.")
+@click.command(name="gate")
 @options.data
 @options.split("Its split; the train part is used.")
 @options.extra_images("Further heads: a train part, or `all`.")
@@ -38,10 +38,8 @@ def command(
 
     `tumorlens calibrate --gate` adds the file to a bundle.
     """
-    try:
+    with needing("train", "training"):
         import torch
-    except ImportError as error:
-        raise MissingExtraError("training", "train") from error
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training import gate
@@ -51,10 +49,7 @@ def command(
     if threads:
         torch.set_num_threads(threads)
     sets = [Extra(Manifest.load(data), splits.load(split, data.parent))]
-    sets += [
-        Extra(Manifest.load(path), None if part == "all" else splits.load(part, path.parent))
-        for path, part in extras
-    ]
+    sets += [Extra.load(path, part) for path, part in extras]
     heads, near_misses = gate.load_pictures(sets, held_out, cache or default_folder())
     run = gate.GateRun(steps=steps, seed=seed)
     with bar("Training the gate") as progress:

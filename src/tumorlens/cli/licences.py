@@ -24,7 +24,7 @@ class Package(NamedTuple):
     """An SPDX expression or the usual name; ``unknown`` where the package does not say."""
 
 
-@click.command("licences", short_help="List the installed dependencies and their licences.")
+@click.command("licences")
 @click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How to write the list.")  # fmt: skip
 def command(layout: str) -> None:

@@ -55,6 +55,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
         command: click.Command = importlib.import_module(f"tumorlens.cli.{cmd_name}").command
+        command.short_help = _COMMANDS[cmd_name]
         return with_verbosity(command)
 
     def resolve_command(

@@ -6,6 +6,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from tumorlens.config import DEVICES
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
 
@@ -51,6 +53,19 @@ cache: Final = click.option(
 threads: Final = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads; default: all cores."
 )
+bundle: Final = click.option(
+    "--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
+    help="Bundle, by name or folder.",
+)  # fmt: skip
+plane: Final = click.option(
+    "--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
+    show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.",
+)  # fmt: skip
+device: Final = click.option(
+    "--device", type=click.Choice(DEVICES), default="auto", show_default=True,
+    help="Where networks run: on the GPU where there is one that can be used, on the CPU, or on "
+    "the GPU or not at all.",
+)  # fmt: skip
 
 
 def split(words: str) -> Option[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from tumorlens.cli import pacs_queue
+from tumorlens.cli import options, pacs_queue
 from tumorlens.cli.terminal import error, is_quiet, note
 from tumorlens.errors import (
     EXIT_FAILURE,
@@ -34,7 +34,7 @@ _NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-@click.group("pacs", short_help="Answer studies of a PACS.")
+@click.group("pacs")
 def command() -> None:
     """Receive studies, or fetch them, and send structured reports and overlays back."""
 
@@ -53,8 +53,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
                      help="DICOM node (C-STORE) or DICOMweb server (STOW-RS) for the answers."),
         click.option("--ae-title", default="TUMORLENS", show_default=True, metavar="TITLE",
                      help="Of this node."),
-        click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-                     help="Bundle, by name or folder."),
+        options.bundle,
         click.option("--segmentation", is_flag=True,
                      help="Send the attention map of each tumour too, as DICOM Segmentation."),
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,

@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tumorlens.cli import options
-from tumorlens.cli.device import device_option
 from tumorlens.cli.extras import Extras
 from tumorlens.cli.terminal import detail, error, note, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
@@ -35,7 +34,7 @@ _PROGRESS_FROM = 16
 """Pictures from which a progress bar is worth its import."""
 
 
-@click.command("predict", short_help="Classify pictures, volumes and DICOM studies.")
+@click.command("predict")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--format", "layout", type=click.Choice(["table", "json", "jsonl", "csv"]),
               help="How to write the answers. Default: as the suffix of --output says (.csv, "
@@ -43,17 +42,15 @@ _PROGRESS_FROM = 16
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write there instead, - for standard output; the file appears when it is "
                    "complete, and until then as FILE.partial.")  # fmt: skip
-@click.option("--bundle", "bundle_name", default="default", show_default=True,
-              metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-              show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.")  # fmt: skip
+@options.bundle
+@options.plane
 @click.option("--study", "one_study", is_flag=True,
               help="Take each PATH as one study, even if its files do not say so: its series "
               "give one answer together.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
               help="Pictures read ahead of the network.")  # fmt: skip
 @options.threads
-@device_option
+@options.device
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=options.FOLDER,
               help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
@@ -71,7 +68,7 @@ def command(
     paths: tuple[str, ...],
     layout: str | None,
     output: Path | None,
-    bundle_name: str,
+    bundle: str,
     plane: str,
     one_study: bool,
     batch_size: int,
@@ -97,7 +94,7 @@ def command(
     output = None if output == _STANDARD_OUTPUT else output
     _check_output(output, "--output")
     _check_output(html, "--html")
-    classifier = Classifier.load(bundle_name, threads, device)
+    classifier = Classifier.load(bundle, threads, device)
     _note_use(classifier)
     found = finder.find_all(paths)
     _check_apart(found, {"--output": output, "--html": html})

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.cli.terminal import is_quiet, note
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 from tumorlens.labels import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
 _MAX_TOKEN_BYTES = 1 << 20
 
 
-@click.command("serve", short_help="Serve the page and the HTTP interface.",
+@click.command("serve",
                epilog="Example: tumorlens serve --port 8000")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="Address to bind. Any but loopback needs --token-file or --open.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
               help="Port to bind; 0 for any free one.")  # fmt: skip
-@click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-              help="Bundle, by name or folder.")  # fmt: skip
+@options.bundle
 @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Bearer tokens, one a line; /v1 and /metrics ask for one.")  # fmt: skip
 @click.option("--open", "open_", is_flag=True,
@@ -51,17 +51,15 @@ _MAX_TOKEN_BYTES = 1 << 20
               metavar="MIB", help="Largest request.")  # fmt: skip
 @click.option("--max-pixels", type=click.IntRange(1024), default=4096 * 4096, show_default=True,
               help="Most pixels of one picture.")  # fmt: skip
-def command(**options: Any) -> None:
+def command(**chosen: Any) -> None:
     """Serve the page, and POST /v1/predictions for programs; /docs describes it.
 
     Binds the loopback address, which other computers cannot reach. Stops at Ctrl-C or
     SIGTERM, after answering accepted requests.
     """
-    settings = _settings(**options)
-    try:
+    settings = _settings(**chosen)
+    with needing("serve", "tumorlens serve"):
         from tumorlens.server.run import serve
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("tumorlens serve", "serve") from error
     level = logging.WARNING if is_quiet() else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     note(RESEARCH_NOTICE)
@@ -70,14 +68,14 @@ def command(**options: Any) -> None:
 
 def _settings(
     *, open_: bool, token_file: Path | None, max_files: int, max_body: int, max_pixels: int,
-    queue: int, file_seconds: float, study_seconds: float, worker_memory: int, **options: Any,
+    queue: int, file_seconds: float, study_seconds: float, worker_memory: int, **chosen: Any,
 ) -> "Settings":  # fmt: skip
     from tumorlens.server.settings import MIB, Limits, Settings, is_loopback
 
     tokens = () if token_file is None else _tokens(token_file)
-    if not is_loopback(options["host"]) and not tokens and not open_:
+    if not is_loopback(chosen["host"]) and not tokens and not open_:
         raise click.UsageError(
-            f"--host {options['host']} can be reached from other computers: "
+            f"--host {chosen['host']} can be reached from other computers: "
             "give --token-file, or --open to answer everyone"
         )
     if max_files > queue:
@@ -87,7 +85,7 @@ def _settings(
         pixels=max_pixels, queue_pictures=queue, file_seconds=file_seconds,
         study_seconds=study_seconds, worker_bytes=worker_memory * MIB,
     )  # fmt: skip
-    return Settings(tokens=tokens, limits=limits, **options)
+    return Settings(tokens=tokens, limits=limits, **chosen)
 
 
 def _tokens(path: Path) -> tuple[str, ...]:

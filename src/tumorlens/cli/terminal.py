@@ -1,9 +1,11 @@
 """How much is written to the terminal: ``--quiet`` and ``--verbose``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ def table(title: str, *columns: str, style: str = "") -> "Table":
     for k, name in enumerate(columns):
         made.add_column(name, justify="right" if k else "left", style=style if k else "")
     return made
+
+
+def finish(console: "Console", **written: Path) -> None:
+    """Say what was written, by what it is called, and the notice."""
+    from rich.text import Text
+
+    for title, path in written.items():
+        console.print(Text(f"{title}: {path}"), soft_wrap=True)
+    console.print(Text(RESEARCH_NOTICE, "dim"))
 
 
 def with_verbosity(command: click.Command) -> click.Command:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli import options
-from tumorlens.cli.device import device_option
 from tumorlens.cli.terminal import is_quiet, note
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 
 if TYPE_CHECKING:
     from tumorlens.config import Device
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
 @click.option("--name", default="model", show_default=True, help="The bundle's name.")
 @options.threads
-@device_option
+@options.device
 @options.cache
 @click.option("--allow-partial", is_flag=True, help="Accept a manifest that lacks listed images.")
 def command(
@@ -83,10 +82,8 @@ def command(
     `tumorlens evaluate`: rates by fold, their mean, and all images pooled, with intervals over
     groups.
     """
-    try:
+    with needing("train", "training"):
         import torch  # noqa: F401 - only to see whether the extra is there
-    except ImportError as error:
-        raise MissingExtraError("training", "train") from error
     import msgspec
 
     from tumorlens.config import TrainConfig, recipe_path
@@ -108,10 +105,7 @@ def command(
     chosen = TrainingData(
         parts.grouped(Manifest.load(data)),
         parts,
-        [
-            Extra(Manifest.load(path), None if part == "all" else splits.load(part, path.parent))
-            for path, part in extras
-        ],
+        [Extra.load(path, part) for path, part in extras],
         hold_out,
         allow_partial,
     )

@@ -4,27 +4,27 @@ from pathlib import Path
 
 import click
 
+from tumorlens.cli import options
 from tumorlens.labels import RESEARCH_NOTICE
 
 
-@click.group("web", short_help="Write the page as files for a static web host.")
+@click.group("web")
 def command() -> None:
     """Use the page without a server."""
 
 
 @command.command("build", short_help="Write the page, with the model, into a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--bundle", "bundle_name", default="default", show_default=True,
-              metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
-def build(folder: Path, bundle_name: str) -> None:
+@options.bundle
+def build(folder: Path, bundle: str) -> None:
     """Write the page and the model into DIR, for any static web host.
 
     Pictures are classified in the visitor's browser and are sent nowhere.
     """
-    from tumorlens import bundle
+    from tumorlens import bundle as bundles
     from tumorlens.server import site
 
-    written = site.write(folder, bundle.load(bundle_name))
+    written = site.write(folder, bundles.load(bundle))
     size = sum(path.stat().st_size for path in written) / 1e6
     click.echo(f"Wrote {len(written)} files, {size:.1f} MB, to {folder}")
     click.echo(RESEARCH_NOTICE)

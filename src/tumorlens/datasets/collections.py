@@ -20,7 +20,7 @@ from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode, head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 
 BR35H: Final = "br35h"
 TUMOR_FREE_SLICE: Final = "tumor_free_slice"
@@ -249,13 +249,9 @@ def _import(
     base = Path(manifest_path).resolve().parent
     entries = list(entries)
     _check(entries)
-    records: list[Record] = []
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:
-        for record in pool.map(lambda entry: _record(entry, base), entries):
-            records.append(record)
-            if progress is not None:
-                progress(len(records), len(entries))
-    return Manifest(tuple(records), base)
+        work = pool.map(lambda entry: _record(entry, base), entries)
+        return Manifest(tuple(reported(work, len(entries), progress)), base)
 
 
 def _check(entries: list[_Entry]) -> None:

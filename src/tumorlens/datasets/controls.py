@@ -38,8 +38,6 @@ class ControlResult:
 
     name: str
     """``hash_neighbour`` or ``frame_classifier``."""
-    test_idx: NDArray[np.int64]
-    """(T,) rows of the manifest."""
     labels: NDArray[np.int64]
     """(T,) truths, as indices of ``ClassSet.answerable``."""
     predicted: NDArray[np.int64]
@@ -67,11 +65,6 @@ class ControlResult:
         correct: NDArray[np.bool_] = said == is_
         return correct
 
-    @property
-    def tumor_accuracy(self) -> float:
-        """Share of correct answers to "tumour or not", 0 to 1."""
-        return float(self.tumor_correct.mean())
-
 
 def hash_neighbour(
     fingerprints: Fingerprints,
@@ -98,7 +91,7 @@ def hash_neighbour(
         # Shares below one vote break ties only.
         predicted[start : start + _CHUNK] = (nearest @ one_hot + 0.5 * prior).argmax(axis=1)
     predicted[~fingerprints.usable[test]] = int(prior.argmax())
-    return ControlResult(HASH_NEIGHBOUR, test, truths[test], predicted, classes=classes)
+    return ControlResult(HASH_NEIGHBOUR, truths[test], predicted, classes=classes)
 
 
 def frame_classifier(
@@ -133,7 +126,7 @@ def frame_classifier(
     prior = np.bincount(truths[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
     predicted = probabilities.argmax(axis=1).astype(np.int64)
-    return ControlResult(FRAME_CLASSIFIER, test, truths[test], predicted, probabilities, classes)
+    return ControlResult(FRAME_CLASSIFIER, truths[test], predicted, probabilities, classes)
 
 
 def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:

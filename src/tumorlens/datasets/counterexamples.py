@@ -30,8 +30,7 @@ def draw(rng: np.random.Generator, size: int, head: Picture) -> Picture:
 def unit(picture: Picture) -> Picture:
     """Stretch to 0..1; a constant picture becomes 0."""
     low, high = float(picture.min()), float(picture.max())
-    stretched: Picture = ((picture - low) / max(high - low, _TINY)).astype(np.float32)
-    return stretched
+    return ((picture - low) / max(high - low, _TINY)).astype(np.float32)
 
 
 def noise(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
@@ -240,8 +239,7 @@ def swirled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
     rows = radius * np.sin(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
     columns = radius * np.cos(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
     places = np.stack([(rows + 1) / 2 * (size - 1), (columns + 1) / 2 * (size - 1)])
-    wrung: Picture = map_coordinates(head, places, order=1, mode="constant").astype(np.float32)
-    return wrung
+    return map_coordinates(head, places, order=1, mode="constant").astype(np.float32)
 
 
 def silhouette(rng: np.random.Generator, size: int, head: Picture) -> Picture:
@@ -300,17 +298,13 @@ def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Picture:
 
 def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.bool_]:
     y, x = _grid(size)
-    inside: NDArray[np.bool_] = np.hypot(y - center[0], x - center[1]) < radius
-    return inside
+    return np.hypot(y - center[0], x - center[1]) < radius
 
 
 def _reach(size: int, width: float, height: float, power: float) -> NDArray[np.float64]:
     """Distance of each pixel from the centre of a rounded box: 1 on its edge."""
     y, x = _grid(size)
-    distance: NDArray[np.float64] = (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (
-        1 / power
-    )
-    return distance
+    return (np.abs(x / width) ** power + np.abs(y / height) ** power) ** (1 / power)
 
 
 def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

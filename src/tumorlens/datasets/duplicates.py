@@ -22,11 +22,11 @@ from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
     THUMBNAIL_SIZE,
     Fingerprints,
-    Progress,
     fingerprint,
     orient,
 )
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.progress import Progress
 
 MAX_DISTANCE: Final = 12
 """Differing hash bits up to which a pair is checked."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from tumorlens.cores import available_cores
 from tumorlens.datasets.importers import provenance_table
-from tumorlens.errors import DatasetError, MissingExtraError
-from tumorlens.progress import Progress
+from tumorlens.errors import DatasetError, needing
+from tumorlens.progress import Progress, reported
 
 HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
 """Version 1 is intended: version 2 is another set of 7,200 images."""
@@ -77,10 +77,9 @@ def compare(
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:
         work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())
-        for done, (name, state) in enumerate(zip(published, work, strict=True), start=1):
+        pairs = zip(published, work, strict=True)
+        for name, state in reported(pairs, len(published), progress):
             states[state].append(name)
-            if progress is not None:
-                progress(done, len(published))
     return Verification(*(tuple(states[key]) for key in ("intact", "missing", "damaged")))
 
 
@@ -114,10 +113,8 @@ def _state(file: Path, digest: str) -> str:
 
 def _download() -> Path:
     """Download the set into kagglehub's cache; return the folder that holds ``Training``."""
-    try:
+    with needing("fetch", "downloading from Kaggle"):
         import kagglehub
-    except ImportError as error:
-        raise MissingExtraError("downloading from Kaggle", "fetch") from error
     try:
         folder = Path(kagglehub.dataset_download(HANDLE))
     # kagglehub raises its own errors, those of requests and of the system: no common base.

@@ -23,7 +23,7 @@ from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
-from tumorlens.progress import Progress as Progress
+from tumorlens.progress import Progress, reported
 
 THUMBNAIL_SIZE: Final = 64
 ORIENTATIONS: Final = (
@@ -85,11 +85,9 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerp
     thumbnails = _on_disk(len(manifest))
     hashes = np.zeros((len(manifest), len(ORIENTATIONS)), dtype=np.uint64)
     words: list[tuple[str, str, str]] = []
-    for row, item in enumerate(_prints(manifest)):
+    for row, item in enumerate(reported(_prints(manifest), len(manifest), progress)):
         thumbnails[row], hashes[row] = item.thumbnail, item.hashes
         words.append((item.sha256, item.pixel_sha256, item.problem))
-        if progress is not None:
-            progress(row + 1, len(manifest))
     return Fingerprints(
         labels=tuple(record.label for record in manifest),
         thumbnails=thumbnails,

@@ -27,7 +27,7 @@ from tumorlens.errors import DatasetError, InputError
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import LABELS
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 from tumorlens.text import first_line
 
 NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
@@ -153,15 +153,10 @@ def _described(
     base, root = manifest_path.resolve().parent, folder.resolve()
     found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
     patient = patient_from_path(group_from) if group_from else None
-    total = len(found)
-    records: list[Record] = []
+    name = source or root.name
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:
-        name = source or root.name
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
-        for record in work:
-            records.append(record)
-            if progress is not None:
-                progress(len(records), total)
+        records = list(reported(work, len(found), progress))
     if group_from and patient is not None:
         paths = [file.relative_to(root).as_posix() for file, *_ in found]
         names = require_some(group_from, [patient(path) for path in paths])

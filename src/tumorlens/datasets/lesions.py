@@ -39,15 +39,13 @@ def feathered(mask: Mask) -> Floats:
     """Weights 0 to 1 that are 1 on the outline's inside and fall softly outside of it."""
     side = mask.shape[-1]
     wide = grown(mask, max(2, round(_MARGIN * side))).astype(np.float64)
-    soft: Floats = ndimage.gaussian_filter(wide, _SOFT * side)
-    return soft
+    return ndimage.gaussian_filter(wide, _SOFT * side)
 
 
 def grown(mask: Mask, pixels: int) -> Mask:
     """A mask wider by ``pixels`` in every direction."""
     distance = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
-    wide: Mask = distance <= pixels
-    return wide
+    return distance <= pixels
 
 
 def can_be_covered(image: Floats, mask: Mask) -> bool:
@@ -66,8 +64,7 @@ def can_be_covered(image: Floats, mask: Mask) -> bool:
 def covered(image: Floats, mask: Mask) -> Floats:
     """Blend the mirrored other side in under the outline."""
     alpha = feathered(mask)
-    blended: Floats = image * (1 - alpha) + image[:, ::-1] * alpha
-    return blended
+    return image * (1 - alpha) + image[:, ::-1] * alpha
 
 
 def fits(image: Floats, mask: Mask) -> bool:
@@ -101,14 +98,12 @@ def pasted(image: Floats, donor: Floats, mask: Mask) -> Floats:
 
 def to_float(image: NDArray[np.uint8]) -> Floats:
     """0 to 255 as 0 to 1."""
-    scaled: Floats = image.astype(np.float64) / 255.0
-    return scaled
+    return image.astype(np.float64) / 255.0
 
 
 def to_bytes(image: Floats) -> NDArray[np.uint8]:
     """0 to 1 as 0 to 255."""
-    rounded: NDArray[np.uint8] = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return rounded
+    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def _moments(image: Floats, ring: Mask) -> tuple[float, float]:

@@ -39,8 +39,7 @@ def oriented_mask(
         raise DatasetError(f"unknown orientation {orientation!r} of a mask")
     rows = _nearest(shape[0], inside.shape[0])
     columns = _nearest(shape[1], inside.shape[1])
-    fitted: NDArray[np.float32] = np.ascontiguousarray(inside[np.ix_(rows, columns)])
-    return fitted
+    return np.ascontiguousarray(inside[np.ix_(rows, columns)])
 
 
 def _nearest(target: int, source: int) -> NDArray[np.intp]:

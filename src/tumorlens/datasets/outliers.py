@@ -77,8 +77,7 @@ def _scores(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
         distance: NDArray[np.float64] = search.kneighbors(components)[0][:, 1:].mean(axis=1)
     median = np.median(distance)
     spread = 1.4826 * np.median(np.abs(distance - median))
-    scores: NDArray[np.float64] = (distance - median) / max(float(spread), 1e-9)
-    return scores
+    return (distance - median) / max(float(spread), 1e-9)
 
 
 def _components(thumbnails: NDArray[np.uint8]) -> NDArray[np.floating]:

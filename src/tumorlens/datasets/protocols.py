@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tumorlens.datasets.importers import Provenance, provenance_table
-from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import (
     BR35H_TUMOR,
     EXCLUDED,
@@ -56,8 +56,7 @@ def folder_split(manifest: Manifest) -> Split:
         ranked = sorted(set(hashes), key=lambda h: hashlib.sha256(f"folder{h}".encode()).digest())
         held.update((label, h) for h in ranked[: round(_VALIDATION_SHARE * len(ranked))])
     rows = []
-    for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
-        record = manifest.records[i]
+    for record in _in_order(manifest):
         part = TEST if record.split == "testing" else TRAIN
         if part == TRAIN and (record.label, record.sha256) in held:
             part = VALIDATION
@@ -79,8 +78,7 @@ def fold_split(manifest: Manifest, name: str) -> Split:
     traced = provenance_table()
     taken: Counter[tuple[str, str]] = Counter()
     rows = []
-    for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
-        record = manifest.records[i]
+    for record in _in_order(manifest):
         entries = _entries(record.sha256, record.label, traced)
         if not entries:
             raise SplitError(
@@ -124,11 +122,7 @@ def br35h_tumor_split(manifest: Manifest) -> Split:
         if part != TRAIN:
             room[part] -= size
         parts[group] = part
-    order = sorted(range(len(manifest)), key=lambda i: published_order(manifest, i))
-    rows = [
-        SplitRow(r.sha256, r.label, r.group, parts[r.group])
-        for r in (manifest.records[i] for i in order)
-    ]
+    rows = [SplitRow(r.sha256, r.label, r.group, parts[r.group]) for r in _in_order(manifest)]
     description = (
         "Tumour images of Br35H, kind not given, by clusters of like pictures: part of them train "
         "with the label that any tumour class is right, the others are kept for testing."
@@ -141,16 +135,19 @@ def other_sources_split(manifest: Manifest, name: str) -> Split:
 
     By the patient's name only, so that a patient of two collections is on one side in both.
     """
-    order = sorted(range(len(manifest)), key=lambda i: published_order(manifest, i))
     rows = [
         SplitRow(r.sha256, r.label, r.group, VALIDATION if _validates(r.group) else TRAIN)
-        for r in (manifest.records[i] for i in order)
+        for r in _in_order(manifest)
     ]
     description = (
         "Slices from other hospitals and collections: about a sixth of the patients validate, the "
         "others train. None tests: whole families are held out for that."
     )
     return build(name, description, rows, disjoint=True)
+
+
+def _in_order(manifest: Manifest) -> list[Record]:
+    return [manifest.records[i] for i in published_order(manifest)]
 
 
 def _validates(group: str) -> bool:

@@ -136,7 +136,7 @@ class Split:
         for row in reversed(self.rows):
             waiting[row.sha256, row.label].append(row)
         found: list[SplitRow | None] = [None] * len(manifest)
-        for i in sorted(range(len(manifest)), key=lambda i: published_order(manifest, i)):
+        for i in published_order(manifest):
             record = manifest.records[i]
             left = waiting.get((record.sha256, record.label))
             found[i] = left.pop() if left else None
@@ -172,13 +172,13 @@ class Split:
                 f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
             )
 
-    def verify_manifest(self, manifest: Manifest, *, allow_partial: bool = False) -> list[str]:
+    def verify_manifest(self, manifest: Manifest) -> list[str]:
         """Check the split against ``manifest`` and return each record's part, as ``parts`` does.
 
         Beyond what ``parts`` raises: ``SplitError`` where a split that promises to be disjoint
         puts a group, or a picture by its decoded pixels, as the manifest knows them, in two parts.
         """
-        parts = self.parts(manifest, allow_partial=allow_partial)
+        parts = self.parts(manifest)
         if self.info.disjoint:
             crossing = crossing_groups(manifest, parts)
             if crossing:
@@ -261,10 +261,14 @@ def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
     return sorted(key for key, found in parts_of.items() if key and len(found) > 1)
 
 
-def published_order(manifest: Manifest, index: int) -> tuple[str, str, str]:
-    """Order that depends on split, class and file name only, not on where the files lie."""
-    record = manifest.records[index]
-    return record.split, record.label, Path(record.path).name
+def published_order(manifest: Manifest) -> list[int]:
+    """Rows in an order of split, class and file name only, not of where the files lie."""
+
+    def key(index: int) -> tuple[str, str, str]:
+        record = manifest.records[index]
+        return record.split, record.label, Path(record.path).name
+
+    return sorted(range(len(manifest)), key=key)
 
 
 def _files(path: str | Path) -> tuple[Path, Path]:

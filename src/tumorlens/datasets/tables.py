@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tumorlens.errors import ManifestError, MissingExtraError
+from tumorlens.errors import ManifestError, needing
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 Row = dict[str, Any]
@@ -121,11 +121,9 @@ def read_parquet(path: Path) -> Sequence[NumberedRow]:
 
     Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
     """
-    try:
+    with needing("parquet", "a Parquet manifest"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet manifest", "parquet") from error
     try:
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
@@ -135,9 +133,7 @@ def read_parquet(path: Path) -> Sequence[NumberedRow]:
 
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:
     """Raises ``MissingExtraError`` without pyarrow."""
-    try:
+    with needing("parquet", "a Parquet manifest"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet manifest", "parquet") from error
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)

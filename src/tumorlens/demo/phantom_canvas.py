@@ -81,8 +81,7 @@ def ellipse(
     dx, dy = x - np.float32(center[0]), y - np.float32(center[1])
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     along, across = (dx * cos + dy * sin) / radii[0], (dy * cos - dx * sin) / radii[1]
-    distance: Field = (np.sqrt(along**2 + across**2) - 1.0) * np.float32(min(radii))
-    return distance
+    return (np.sqrt(along**2 + across**2) - 1.0) * np.float32(min(radii))
 
 
 def segment(

@@ -27,7 +27,7 @@ from tumorlens.demo.phantom_lesions import Lesion
 from tumorlens.imaging import encode
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 
 BASE_SHARE: Final = 0.6
 _TESTING_SHARE: Final = 0.25
@@ -129,12 +129,10 @@ def write_phantoms(
     folder = Path(folder)
     records: list[Record] = []
     total = patients_per_class * len(CLASSES)
-    for number in range(total):
+    for number in reported(range(total), total, progress):
         rng = np.random.default_rng([seed, number])
         label = CLASSES[number % len(CLASSES)]
         records.extend(_write_patient(folder, rng, f"phantom-{seed}-{number:04d}", label))
-        if progress is not None:
-            progress(number + 1, total)
     records.extend(_write_copies(folder, records))
     path = folder / "manifest.csv"
     Manifest(tuple(sorted(records, key=lambda r: r.path)), folder.resolve()).save(path)

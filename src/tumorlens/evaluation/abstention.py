@@ -9,10 +9,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, Thresholds
+from tumorlens.evaluation.resampling import plain
 from tumorlens.evaluation.thresholds import within_count, within_share
 from tumorlens.inference.decision import Decisions, kind_shares
 from tumorlens.labels import BRAIN_TUMORS, SEQUENCES, ClassSet
@@ -123,12 +125,7 @@ def fit_rule(
                     probabilities[member], correct[member], HELD_OUT_SOURCES, classes
                 )
                 by_sequence[name] = stricter(at_home, own)
-    return DecisionRule(
-        notumor_threshold=rule.notumor_threshold,
-        tumor_threshold=rule.tumor_threshold,
-        kind_threshold=rule.kind_threshold,
-        by_sequence=by_sequence,
-    )
+    return DecisionRule(**msgspec.structs.asdict(rule), by_sequence=by_sequence)
 
 
 def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
@@ -172,7 +169,7 @@ def _healthy(correct: Bools, classes: ClassSet) -> Bools:
 
 def as_dict(found: AbstentionOutcome) -> dict[str, float | None]:
     """An outcome as JSON types; undefined is null."""
-    return {k: None if v != v else round(v, 6) for k, v in dataclasses.asdict(found).items()}
+    return {name: plain(value) for name, value in dataclasses.asdict(found).items()}
 
 
 def _share(values: Bools) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from statistics import fmean, stdev
 from typing import Any, Final
 
@@ -43,12 +44,11 @@ class Answered:
 
     def where(self, member: NDArray[np.bool_]) -> "Answered":
         """Those of the images that ``member`` (N,) names."""
-        groups = [name for name, inside in zip(self.groups, member, strict=True) if inside]
         return Answered(
             self.labels[member],
             self.predicted[member],
             self.decided.where(member),
-            groups,
+            list(compress(self.groups, member)),
             self.classes,
         )
 

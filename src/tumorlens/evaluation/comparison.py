@@ -20,6 +20,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator, metrics, resampling, selective
 from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
 from tumorlens.inference.classifier import Classifier
@@ -98,13 +99,13 @@ def compare(
     Raises ``EvaluationError`` where there are fewer than two, or their classes differ.
     """
     _require_same_classes(classifiers)
-    parts = split.parts(manifest)
+    parts = tuple(split.parts(manifest))
     networks = []
     for done, (name, classifier) in enumerate(classifiers.items()):
         report = _part_of(progress, done, len(classifiers)) if progress else None
-        evaluation = evaluator.evaluate(
-            classifier, manifest, parts, part=part, with_controls=False, sampling=sampling,
-            progress=report,
+        evaluation = evaluator.evaluate_folds(
+            [Fold(classifier, parts)], manifest, part=part, with_controls=False,
+            sampling=sampling, progress=report,
         )  # fmt: skip
         setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
         networks.append(ComparedNetwork(name, evaluation, setting))
@@ -137,12 +138,7 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         "data_sha256": setting.data_sha256,
         "n": len(evaluation.records),
         "n_groups": len(set(evaluation.groups)),
-        "interval": {
-            "level": resampling.LEVEL,
-            "method": "cluster bootstrap over groups, percentile",
-            "resamples": evaluation.sampling.resamples,
-            "seed": evaluation.sampling.seed,
-        },
+        "interval": resampling.interval_facts(evaluation.sampling),
         "bundles": [_network(one) for one in found.networks],
         "differences": [_difference_dict(one) for one in found.differences],
         "definitions": {name: text for name, text in words.items() if name in COMPARED},
@@ -199,12 +195,7 @@ def _network(one: ComparedNetwork) -> dict[str, Any]:
         "metrics": {name: rounded(evaluation.estimates[name]) for name in COMPARED},
         "selective": selective.as_dict(evaluation.selective),
         "quotable": one.quotable,
-        "trained_on": {
-            "split_name": seen.split_name,
-            "split_sha256": seen.split_sha256,
-            "images_scored_here": seen.images,
-            "groups_scored_here": seen.groups,
-        },
+        "trained_on": seen.facts(),
         "warnings": one.warnings,
     }
 

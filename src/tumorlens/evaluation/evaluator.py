@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from itertools import compress
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,7 @@ from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.sequence import known_sequence
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
-from tumorlens.progress import Progress
-
-_T = TypeVar("_T")
-
+from tumorlens.progress import Progress, reported
 
 BATCH_SIZE: Final = 64
 _NAMED_FAILURES: Final = 5
@@ -105,8 +103,7 @@ class Evaluation:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the answer is right."""
-        found: NDArray[np.bool_] = metrics.correct_table(self.classes)[self.labels, self.predicted]
-        return found
+        return metrics.correct_table(self.classes)[self.labels, self.predicted]
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
@@ -119,32 +116,6 @@ class Evaluation:
         confidence = self.probabilities.max(axis=1)[wrong]
         ranked: list[int] = wrong[np.argsort(-confidence, kind="stable")].tolist()
         return ranked[:limit]
-
-
-def evaluate(
-    classifier: Classifier,
-    manifest: Manifest,
-    parts: Sequence[str],
-    *,
-    part: str = TEST,
-    with_controls: bool = True,
-    sampling: Sampling = resampling.DEFAULT,
-    progress: Progress | None = None,
-    control_progress: Progress | None = None,
-) -> Evaluation:
-    """Score ``classifier`` on the images of ``manifest`` whose entry in ``parts`` is ``part``.
-
-    As ``evaluate_folds`` for a single fold. ``parts`` is what ``Split.parts`` gives.
-    """
-    return evaluate_folds(
-        [Fold(classifier, tuple(parts))],
-        manifest,
-        part=part,
-        with_controls=with_controls,
-        sampling=sampling,
-        progress=progress,
-        control_progress=control_progress,
-    )
 
 
 def evaluate_folds(
@@ -172,9 +143,9 @@ def evaluate_folds(
             f"no image of the manifest is in the part {part!r}"
             + (" with a label that has a right answer" if len(answerable) else "")
         )
-    others = Others(_where(pooled.records, ~answerable), pooled.probabilities[~answerable])
-    records = _where(pooled.records, answerable)
-    names = _where(pooled.folds, answerable)
+    others = Others(tuple(compress(pooled.records, ~answerable)), pooled.probabilities[~answerable])
+    records = tuple(compress(pooled.records, answerable))
+    names = tuple(compress(pooled.folds, answerable))
     labels = metrics.truths([record.label for record in records], classes)
     groups = tuple(training_overlap.group_of(record) for record in records)
     probabilities = pooled.probabilities[answerable]
@@ -285,10 +256,6 @@ def _shifted(progress: Progress, done: int, total: int) -> Progress:
     return lambda more, _: progress(done + more, total)
 
 
-def _where(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
-    return tuple(value for value, inside in zip(values, member, strict=True) if inside)
-
-
 def score(
     classifier: Classifier,
     manifest: Manifest,
@@ -326,7 +293,8 @@ def _score(
     answers = predict_inputs(
         classifier, files, batch_size=BATCH_SIZE, tell_sequence=stated.__setitem__
     )
-    for done, (file, answer) in enumerate(zip(files, answers, strict=True), start=1):
+    pairs = zip(files, answers, strict=True)
+    for file, answer in reported(pairs, len(files), progress):
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
@@ -336,8 +304,6 @@ def _score(
             rows.append(list((answer.probabilities or {}).values()))
             known = known_sequence(answer.sequence, stated.get(str(file)))
             sequences.append(known if by_sequence else None)
-        if progress is not None:
-            progress(done, len(files))
     if failures:
         raise _unreadable(failures, len(files))
     return _Scored(np.array(rows, dtype=np.float64), sequences)

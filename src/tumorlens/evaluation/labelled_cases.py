@@ -4,6 +4,7 @@ tells them apart at all.
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -50,12 +51,12 @@ class LabelledCases:
 
     def where(self, member: Bools) -> "LabelledCases":
         """Those of some of the images."""
-        sequences = tuple(s for s, inside in zip(self.sequences, member, strict=True) if inside)
+        sequences = tuple(compress(self.sequences, member))
         return LabelledCases(self.logits[member], self.correct[member], self.of(member), sequences)
 
     def of(self, member: Bools) -> tuple[str, ...]:
         """The patients of some of the images."""
-        return tuple(g for g, inside in zip(self.groups, member, strict=True) if inside)
+        return tuple(compress(self.groups, member))
 
 
 def require_known(labels: Sequence[str], classes: ClassSet) -> None:

@@ -104,8 +104,7 @@ def correct_table(classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
 
 def correct_of(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
     """(N, C) which classes answer each of ``labels`` rightly; all must be answerable."""
-    found: NDArray[np.bool_] = correct_table(classes)[truths(labels, classes)]
-    return found
+    return correct_table(classes)[truths(labels, classes)]
 
 
 def truths(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> Labels:

@@ -161,12 +161,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "n_groups": whole.groups,
         "n_with_training_duplicate": int(overlap.duplicate.sum()),
         "n_of_training_groups": int(overlap.same_group.sum()),
-        "interval": {
-            "level": resampling.LEVEL,
-            "method": "cluster bootstrap over groups, percentile",
-            "resamples": evaluation.sampling.resamples,
-            "seed": evaluation.sampling.seed,
-        },
+        "interval": resampling.interval_facts(evaluation.sampling),
         "classes": list(evaluation.classes.names),
         "metrics": nested(whole.estimates, evaluation.classes),
         "confusion_matrix": metrics.confusion_matrix(
@@ -288,12 +283,7 @@ def _provenance(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         },
         "quotable": not any(warning.severe for warning in found),
         "trained_on_other_split": seen.other_split,
-        "trained_on": {
-            "split_name": seen.split_name,
-            "split_sha256": seen.split_sha256,
-            "images_scored_here": seen.images,
-            "groups_scored_here": seen.groups,
-        },
+        "trained_on": seen.facts(),
         "warnings": [warning.text for warning in found],
     }
 

@@ -7,7 +7,7 @@ percentiles of the metric over the resamples.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,21 @@ DEFAULT: Final = Sampling()
 
 def rounded(estimate: Estimate) -> dict[str, float | None]:
     """For JSON: six decimals, as the last bits of a sum differ between processors; NaN is null."""
+    return {name: plain(value) for name, value in estimate._asdict().items()}
+
+
+def plain(value: float | None) -> float | None:
+    """The same for one number that may be undefined."""
+    return None if value is None or math.isnan(value) else round(value, _DIGITS)
+
+
+def interval_facts(sampling: Sampling) -> dict[str, Any]:
+    """How intervals are made, as JSON types."""
     return {
-        name: None if math.isnan(value) else round(value, _DIGITS)
-        for name, value in estimate._asdict().items()
+        "level": LEVEL,
+        "method": "cluster bootstrap over groups, percentile",
+        "resamples": sampling.resamples,
+        "seed": sampling.seed,
     }
 
 

@@ -91,8 +91,7 @@ def selective(
     answered = (ends + 1).astype(np.float64)
 
     def total(values: Floats) -> Floats:
-        sums: Floats = np.cumsum(values[order])[ends]
-        return sums
+        return np.cumsum(values[order])[ends]
 
     ideal = np.maximum(0.0, answered - (len(wrong) - wrong.sum())) / answered
     estimate = bootstrap(lambda weights: aurc(wrong, score, weights)[:, np.newaxis])[0]
@@ -143,7 +142,7 @@ def as_dict(found: Selective) -> dict[str, Any]:
             {
                 "coverage": round(point.coverage, 6),
                 "accuracy": round(1 - point.risk, 6),
-                "missed_tumor_rate": None if np.isnan(point.missed) else round(point.missed, 6),
+                "missed_tumor_rate": resampling.plain(point.missed),
             }
             for point in points
         ],

@@ -3,11 +3,10 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import compress
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tumorlens.bundle import Bundle, BundleInfo, SiteCalibration
 from tumorlens.datasets.manifest import Manifest, Record
@@ -25,9 +24,7 @@ from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.sequence import known_sequence, predicted_sequence
 from tumorlens.labels import UNANSWERABLE
-from tumorlens.progress import Progress
-
-_T = TypeVar("_T")
+from tumorlens.progress import Progress, reported
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,13 +83,11 @@ def read_cases(
     require_known([r.label for r in records], classifier.bundle.info.classes)
     usable = [r for r in records if r.label not in UNANSWERABLE]
     prepared: list[PreparedImage] = []
-    for done, record in enumerate(usable, start=1):
+    for record in reported(usable, len(usable), progress):
         try:
             prepared.append(classifier.prepare(reader.read(manifest.file(record))))
         except InputError as error:
             raise DatasetError(f"cannot calibrate on {error}") from error
-        if progress is not None:
-            progress(done, len(usable))
     if not prepared:
         raise DatasetError("the manifest holds no labelled picture to calibrate on")
     scores = classifier.gate_scores(prepared)
@@ -104,11 +99,11 @@ def read_cases(
         )
     observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
     return LocalCases(
-        _chosen(usable, kept),
+        tuple(compress(usable, kept)),
         observed.where(kept),
         int((~kept).sum()),
         len(records) - len(usable),
-        _chosen(_sequences(observed, prepared), kept),
+        tuple(compress(_sequences(observed, prepared), kept)),
     )
 
 
@@ -208,7 +203,3 @@ def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[st
     predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
     stated = [one.stated_sequence for one in prepared]
     return [known_sequence(p, s) for p, s in zip(predicted, stated, strict=True)]
-
-
-def _chosen(values: Sequence[_T], member: NDArray[np.bool_]) -> tuple[_T, ...]:
-    return tuple(value for value, inside in zip(values, member, strict=True) if inside)

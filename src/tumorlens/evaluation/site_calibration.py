@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import BundleInfo, ConformalThresholds, DecisionRule, Thresholds
 from tumorlens.evaluation import small_samples
-from tumorlens.evaluation.abstention import HELD_OUT_SOURCES, LEAST, Targets
+from tumorlens.evaluation.abstention import HELD_OUT_SOURCES, LEAST
 from tumorlens.evaluation.calibration import adapt_temperature
 from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.labelled_cases import LabelledCases, require_fitted, require_useful
@@ -71,19 +71,18 @@ def fit_site(
     info: BundleInfo,
     cases: LabelledCases,
     coverage: float = COVERAGE,
-    targets: Targets = HELD_OUT_SOURCES,
 ) -> SiteFit:
     """Fit to ``cases`` what their number allows; raise ``EvaluationError`` for a useless network.
 
     ``coverage`` is what the prediction sets promise for a new patient of this site. The error rates
-    of ``targets`` are those asked for at sources that took no part in training.
+    are those asked for at sources that took no part in training.
     """
     require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
     fitted: list[str] = []
     kept: list[str] = []
     temperature = _temperature(info, cases, fitted, kept)
     probabilities = softmax(cases.logits, temperature)
-    rule = _rule(info, cases, probabilities, temperature, targets, fitted, kept)
+    rule = _rule(info, cases, probabilities, temperature, fitted, kept)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
     if info.volume_decisions:
@@ -152,7 +151,6 @@ def _rule(
     cases: LabelledCases,
     probabilities: Floats,
     temperature: float,
-    targets: Targets,
     fitted: list[str],
     kept: list[str],
 ) -> DecisionRule:
@@ -161,10 +159,10 @@ def _rule(
     found: dict[str, _Found] = {}
     values: dict[str, float] = {}
     if none is not None:
-        found = _presence(cases, probabilities, none, targets)
+        found = _presence(cases, probabilities, none)
         values = {name: one.chosen(getattr(own, name), LEAST) for name, one in found.items()}
     shown = values.get(_FINDING, 0.0)
-    found[_KIND] = _kind(cases, probabilities, info.classes, shown, targets.kind_errors)
+    found[_KIND] = _kind(cases, probabilities, info.classes, shown)
     values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
     titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
     for name, one in found.items():
@@ -186,8 +184,8 @@ def _by_sequence(
     if all(one.control.promised for one in found.values()):
         return {}
     return {
-        sequence: _thresholds(
-            {
+        sequence: Thresholds(
+            **{
                 name: values[name]
                 if one.control.promised
                 else max(values[name], getattr(rule, name))
@@ -198,16 +196,15 @@ def _by_sequence(
     }
 
 
-def _presence(
-    cases: LabelledCases, probabilities: Floats, none: int, targets: Targets
-) -> dict[str, _Found]:
+def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[str, _Found]:
     """Thresholds for no finding and for a finding."""
+    most_missed, most_alarms = HELD_OUT_SOURCES.missed, HELD_OUT_SOURCES.alarms
     healthy = cases.correct[:, none]
     predicted_none = np.where(probabilities.argmax(axis=1) == none, probabilities[:, none], -1.0)
     finding = 1.0 - probabilities[:, none]
     tumor_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
-    missed = controlled_threshold(predicted_none[~healthy], tumor_patients, targets.missed)
-    alarms = controlled_threshold(finding[healthy], healthy_patients, targets.alarms)
+    missed = controlled_threshold(predicted_none[~healthy], tumor_patients, most_missed)
+    alarms = controlled_threshold(finding[healthy], healthy_patients, most_alarms)
     if not alarms.enough:
         # One odd healthy head among a dozen would silence most tumours. A tumour that these few
         # cases show to be missed does raise its threshold: that is the worst error.
@@ -216,14 +213,14 @@ def _presence(
         _NONE: _Found(
             missed,
             len(set(tumor_patients)),
-            targets.missed,
-            small_samples.patients_for_limit(targets.missed),
+            most_missed,
+            small_samples.patients_for_limit(most_missed),
         ),
         _FINDING: _Found(
             alarms,
             len(set(healthy_patients)),
-            targets.alarms,
-            small_samples.patients_for_limit(targets.alarms),
+            most_alarms,
+            small_samples.patients_for_limit(most_alarms),
         ),
     }
 
@@ -233,10 +230,9 @@ def _kind(
     probabilities: Floats,
     classes: ClassSet,
     finding_from: float,
-    limit: float,
 ) -> _Found:
     """Threshold for the kind, of the images that would be reported as a finding."""
-    none = classes.no_finding_index
+    none, limit = classes.no_finding_index, HELD_OUT_SOURCES.kind_errors
     asked = cases.known
     if none is not None:
         asked = asked & ~cases.correct[:, none] & (1.0 - probabilities[:, none] >= finding_from)
@@ -283,7 +279,8 @@ def _sets(
     if pooled:
         kept.append(
             "prediction sets class by class: pooled instead, as some class has fewer than "
-            f"{_needed(coverage)} patients; the coverage holds for all classes together"
+            f"{small_samples.patients_for_coverage(coverage)} patients; the coverage holds for all "
+            "classes together"
         )
     return ConformalThresholds(
         coverage=coverage,
@@ -312,10 +309,6 @@ def _by_class(
     return tuple(own.get(k, pooled) for k in range(classes)), False
 
 
-def _needed(coverage: float) -> int:
-    return small_samples.patients_for_coverage(coverage)
-
-
 def _rescaled_rule(rule: DecisionRule, ratio: float) -> DecisionRule:
     """A rule whose thresholds are reached by the same logits at another temperature."""
     by_sequence = {name: _rescaled(own, ratio) for name, own in rule.by_sequence.items()}
@@ -325,8 +318,8 @@ def _rescaled_rule(rule: DecisionRule, ratio: float) -> DecisionRule:
 
 
 def _rescaled(rule: Thresholds, ratio: float) -> Thresholds:
-    return _thresholds(
-        {name: _moved(getattr(rule, name), ratio) for name in (_NONE, _FINDING, _KIND)}
+    return Thresholds(
+        **{name: _moved(getattr(rule, name), ratio) for name in (_NONE, _FINDING, _KIND)}
     )
 
 
@@ -339,7 +332,3 @@ def _moved(threshold: float, ratio: float) -> float:
         return threshold
     odds = math.log(threshold / (1.0 - threshold)) * ratio
     return 1.0 / (1.0 + math.exp(-min(max(odds, -_LARGEST_ODDS), _LARGEST_ODDS)))
-
-
-def _thresholds(values: dict[str, float]) -> Thresholds:
-    return Thresholds(**values)

@@ -48,8 +48,7 @@ class Controlled(NamedTuple):
 def patient_weights(groups: Sequence[str]) -> Floats:
     """(N,): one over how many of the N images are of the same patient; sums to the patients."""
     _, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    weights: Floats = 1.0 / counts[member]
-    return weights
+    return 1.0 / counts[member]
 
 
 def patients_for_coverage(coverage: float) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Subset:
 
     def of(self, values: Sequence[str]) -> list[str]:
         """Return those of N values that belong to its images."""
-        return [value for value, member in zip(values, self.member, strict=True) if member]
+        return list(compress(values, self.member))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +70,15 @@ class TrainingOverlap:
         if self.checked or (self.other_split is False and self.images is None):
             return True
         return self.images == 0 and self.groups == 0
+
+    def facts(self) -> dict[str, Any]:
+        """What an evaluation's record says of it, as JSON types."""
+        return {
+            "split_name": self.split_name,
+            "split_sha256": self.split_sha256,
+            "images_scored_here": self.images,
+            "groups_scored_here": self.groups,
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,10 +18,8 @@ from tumorlens.errors import DatasetError, InputError
 from tumorlens.evaluation.abstention import WHOLE_HEADS, fit_thresholds
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.decision import decisions
 from tumorlens.inference.volume import predict_volume, whole_kind
 from tumorlens.labels import ANY_TUMOR, BRAIN_TUMORS, CLASSES, NO_TUMOR
-from tumorlens.progress import Progress
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
@@ -45,20 +43,15 @@ def answer_list(
     classifier: Classifier,
     path: Path,
     planes: Sequence[str] = PLANES,
-    progress: Progress | None = None,
 ) -> list[WholeHead]:
     """Answer every volume that ``path`` lists, cut in each of ``planes``.
 
     Raises ``DatasetError`` where the list cannot be read or a volume of it is missing or damaged.
     """
     rows = [row for row in _rows(path) if _label(row["class"])]
-    found = []
-    for done, row in enumerate(rows, start=1):
-        for plane in planes:
-            found.append(_head(classifier, path.parent / row["file"], row, plane))
-        if progress is not None:
-            progress(done, len(rows))
-    return found
+    return [
+        _head(classifier, path.parent / row["file"], row, plane) for row in rows for plane in planes
+    ]
 
 
 def fit_volume_decisions(
@@ -83,23 +76,6 @@ def fit_volume_decisions(
             chosen_on=chosen_on,
         )
     return rules
-
-
-def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[np.str_]:
-    """How each head is answered by thresholds fitted without its group.
-
-    (N,): ``notumor``, ``tumor`` or ``uncertain``.
-    """
-    decided = np.full(len(heads), "uncertain", dtype="<U9")
-    for group in {head.group for head in heads}:
-        rules = fit_volume_decisions([head for head in heads if head.group != group], slices)
-        for place, head in enumerate(heads):
-            if head.group != group or head.rejected:
-                continue
-            row = np.array([head.probabilities])
-            presence = decisions(row, rules.get(head.kind, slices)).presence[0]
-            decided[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
-    return decided
 
 
 def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

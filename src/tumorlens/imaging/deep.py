@@ -88,5 +88,4 @@ def _gray_and_alpha(quads: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    joined: NDArray[np.uint16] = high.astype(np.uint16) * np.uint16(256) + low
-    return joined
+    return high.astype(np.uint16) * np.uint16(256) + low

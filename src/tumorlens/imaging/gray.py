@@ -46,8 +46,7 @@ def _weigh(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
         gray = thousandfold / wide.type(1000)
     else:
         gray = np.floor((thousandfold + wide.type(500)) / wide.type(1000))
-    narrowed: NDArray[np.float32] = gray.astype(np.float32, copy=False)
-    return narrowed
+    return gray.astype(np.float32, copy=False)
 
 
 @overload

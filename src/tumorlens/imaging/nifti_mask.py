@@ -21,8 +21,7 @@ def as_nifti(mask: NDArray[np.bool_], image: MedicalImage) -> bytes:
     made = nib.Nifti1Image(data, _affine(image))
     made.header["descrip"] = _WORDS
     made.header.set_xyzt_units("mm")
-    written: bytes = made.to_bytes()
-    return written
+    return made.to_bytes()
 
 
 def _affine(image: MedicalImage) -> NDArray[np.float64]:

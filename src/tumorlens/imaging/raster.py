@@ -239,8 +239,7 @@ def _by_strips(
 def _over_black(strip: Image.Image) -> NDArray[np.uint8]:
     rgba = np.asarray(strip.convert("RGBA"))
     opacity = rgba[..., 3].astype(np.float32) / np.float32(255)
-    laid: NDArray[np.uint8] = np.rint(luma(rgba[..., :3]) * opacity).astype(np.uint8)
-    return laid
+    return np.rint(luma(rgba[..., :3]) * opacity).astype(np.uint8)
 
 
 def _deep_gray(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -260,5 +259,4 @@ def _is_inverted(picture: Image.Image) -> bool:
 def _invert(pixels: Samples, bit_depth: int) -> NDArray[np.float32]:
     """Larger is brighter: the convention of ``MedicalImage``."""
     white = np.float32(65535 if bit_depth == 16 else 0)
-    inverted: NDArray[np.float32] = white - pixels
-    return inverted
+    return white - pixels

@@ -25,8 +25,7 @@ def real(raw: NDArray[np.generic]) -> NDArray[np.float32]:
 def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
     """The luma (...) of colours (..., 3); ``luma`` works row by row, so there must be some."""
     *shape, width, _ = channels.shape
-    gray: NDArray[np.float32] = luma(channels.reshape(-1, width, 3)).reshape(*shape, width)
-    return gray
+    return luma(channels.reshape(-1, width, 3)).reshape(*shape, width)
 
 
 def checked(values: NDArray[np.float32], source: str) -> tuple[NDArray[np.float32], list[str]]:

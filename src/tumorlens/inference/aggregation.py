@@ -91,8 +91,7 @@ def strongest_run(
     )
     count = min(max(2, 1 + further), len(suspicion))
     means = np.lib.stride_tricks.sliding_window_view(suspicion, count).mean(axis=1)
-    places: NDArray[np.int64] = np.arange(count) + int(np.argmax(means))
-    return places
+    return np.arange(count) + int(np.argmax(means))
 
 
 def smooth(

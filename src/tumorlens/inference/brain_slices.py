@@ -153,8 +153,7 @@ def cap_share(depth_mm: float) -> float:
 
 def _cap_depth(share: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """The inverse of ``cap_share``."""
-    depth: NDArray[np.float64] = HEAD_RADIUS_MM * (1.0 - np.sqrt(1.0 - np.minimum(share, 1.0)))
-    return depth
+    return HEAD_RADIUS_MM * (1.0 - np.sqrt(1.0 - np.minimum(share, 1.0)))
 
 
 def _fullest_below_vertex(profile: NDArray[np.float64], up: int) -> float:

@@ -70,8 +70,7 @@ def fuse(
 def _odds(table: Floats, place: int) -> Floats:
     """Log-odds (N,) of a finding, of probabilities (N, C)."""
     none = np.clip(table[:, place], _TINY, 1.0 - _TINY)
-    odds: Floats = np.log((1.0 - none) / none)
-    return odds
+    return np.log((1.0 - none) / none)
 
 
 def _with_odds(kinds: Floats, odds: Floats, place: int) -> Floats:

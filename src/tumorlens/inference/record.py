@@ -139,8 +139,8 @@ _Notes = Annotated[
 ]
 
 
-class Prediction(_Part, frozen=True, kw_only=True):
-    """The answer for one picture."""
+class _Answer(_Part, frozen=True, kw_only=True):
+    """What is said of a picture, a volume or a study."""
 
     path: str
     decision: Annotated[Decision, Meta(description=_DECISION)]
@@ -150,6 +150,11 @@ class Prediction(_Part, frozen=True, kw_only=True):
     tumor_probability: _TumorProbability
     probabilities: _Probabilities
     prediction_set: _PredictionSet = None
+
+
+class Prediction(_Answer, frozen=True, kw_only=True):
+    """The answer for one picture."""
+
     sequence: _Sequence = None
     model: ModelIdentity
     notes: _Notes = ()
@@ -226,17 +231,9 @@ class SeriesFacts(_Part, frozen=True, kw_only=True):
     ] = None
 
 
-class VolumePrediction(_Part, frozen=True, kw_only=True):
+class VolumePrediction(_Answer, frozen=True, kw_only=True):
     """The answer for a volume."""
 
-    path: str
-    decision: Annotated[Decision, Meta(description=_DECISION)]
-    label: _Label
-    summary: _Summary
-    reason: _Reason
-    tumor_probability: _TumorProbability
-    probabilities: _Probabilities
-    prediction_set: _PredictionSet = None
     sequence: _Sequence = None
     finding: Annotated[
         Finding | None, Meta(description="Null unless a tumour is classified or detected.")
@@ -267,17 +264,10 @@ class SeriesWeight(_Part, frozen=True, kw_only=True):
     tumor_probability: _TumorProbability
 
 
-class StudyPrediction(_Part, frozen=True, kw_only=True):
+class StudyPrediction(_Answer, frozen=True, kw_only=True):
     """The answer for the series of one study together; it stands before theirs."""
 
     path: Annotated[str, Meta(description="Where the study was found.")]
-    decision: Annotated[Decision, Meta(description=_DECISION)]
-    label: _Label
-    summary: _Summary
-    reason: _Reason
-    tumor_probability: _TumorProbability
-    probabilities: _Probabilities
-    prediction_set: _PredictionSet = None
     study_instance_uid: str | None
     finding: Annotated[
         Finding | None, Meta(description="That of the series that decides; null without one.")

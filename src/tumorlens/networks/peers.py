@@ -16,7 +16,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 from tumorlens.labels import CLASSES
 from tumorlens.networks.sepsenet import LearnerOutput, Network, NetworkOutput, initialize
 from tumorlens.networks.teacher import LITE0_SCALE, Lite0, Scale, rescaling
@@ -74,10 +74,8 @@ def _pytorchcv(module: str, name: str) -> nn.Module:
     """The features of a pytorchcv model, without its pooling over 7 x 7 cells."""
     from importlib import import_module
 
-    try:
+    with needing("peers", "this network"):
         models = import_module(f"pytorchcv.models.{module}")
-    except ImportError as error:
-        raise MissingExtraError("this network", "peers") from error
     whole = getattr(models, name)()
     parts = [part for key, part in whole.features.named_children() if key != "final_pool"]
     return nn.Sequential(*parts)

@@ -106,8 +106,7 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to the same shape."""
         gate = self.excite(self.activation(self.squeeze(x.mean(dim=(2, 3)))))
-        scaled: Tensor = x * torch.sigmoid(gate)[:, :, None, None]
-        return scaled
+        return x * torch.sigmoid(gate)[:, :, None, None]
 
 
 class SeparableBlock(nn.Module):

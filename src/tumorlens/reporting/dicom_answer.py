@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tumorlens.errors import CorruptInputError, MissingExtraError
+from tumorlens.errors import CorruptInputError, needing
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import readable_headers, source_headers
 from tumorlens.inference.classifier import Classifier
@@ -37,12 +37,10 @@ def dicom_answer(answered: Answered) -> "list[DicomObject]":
     The image must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
     referred to, ``MissingExtraError`` without the extra ``pacs``.
     """
-    try:
+    with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.capture import capture
         from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import report
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("writing DICOM", "pacs") from error
 
     image, answer = answered.image, answered.answer
     slices = image.facts.slices if image.facts else ()
@@ -70,11 +68,9 @@ def dicom_study_answer(
 
     ``answers`` are those of ``images``, which must come from DICOM. Raises as ``dicom_answer``.
     """
-    try:
+    with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import report
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("writing DICOM", "pacs") from error
 
     of_each = [source_headers(image.facts.slices if image.facts else ()) for image in images]
     headers = [header for some in of_each for header in some]
@@ -97,11 +93,9 @@ def unusable_answer(
     of them are objects that this package wrote. Raises ``InputError`` where no file can be
     referred to, ``MissingExtraError`` without the extra ``pacs``.
     """
-    try:
+    with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import Reported, report
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("writing DICOM", "pacs") from error
 
     headers, own = readable_headers(paths)
     if own and not headers:

@@ -80,8 +80,7 @@ class Batches:
             return np.zeros(0, dtype=np.int64)
         weights = torch.from_numpy(self.weights * (self.parts[self.own :] == part))
         drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
-        indices: NDArray[np.int64] = drawn.numpy() + self.own
-        return indices
+        return drawn.numpy() + self.own
 
 
 def parts_of(groups: Iterable[str], parts: int) -> NDArray[np.int64]:

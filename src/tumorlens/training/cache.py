@@ -20,7 +20,6 @@ from tumorlens.files import replacing
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess, preprocess_mask
-from tumorlens.progress import Progress
 
 
 def default_folder() -> Path:
@@ -37,7 +36,6 @@ def cached_images(
     indices: Sequence[int],
     config: PreprocessConfig,
     folder: Path,
-    progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """Preprocessed images of the records ``indices``: uint8 (N, S, S), read-only memory map.
 
@@ -47,11 +45,9 @@ def cached_images(
     """
     records = [manifest.records[i] for i in indices]
     path = folder / f"{_key(records, config)}.npy"
-
-    def load(record: Record) -> NDArray[np.uint8]:
-        return _load(manifest.file(record), config)
-
-    return _cached(path, records, load, config.image_size, progress)
+    return _cached(
+        path, records, lambda record: _load(manifest.file(record), config), config.image_size
+    )
 
 
 def cached_masks(
@@ -59,7 +55,6 @@ def cached_masks(
     indices: Sequence[int],
     config: PreprocessConfig,
     folder: Path,
-    progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """Experts' outlines of the same records, moved as the images are; empty where there is none.
 
@@ -67,11 +62,9 @@ def cached_masks(
     """
     records = [manifest.records[i] for i in indices]
     path = folder / f"{_key(records, config)}-masks.npy"
-
-    def load(record: Record) -> NDArray[np.uint8]:
-        return _load_mask(manifest, record, config)
-
-    return _cached(path, records, load, config.image_size, progress)
+    return _cached(
+        path, records, lambda record: _load_mask(manifest, record, config), config.image_size
+    )
 
 
 def _cached(
@@ -79,33 +72,23 @@ def _cached(
     records: Sequence[Record],
     load: Callable[[Record], NDArray[np.uint8]],
     size: int,
-    progress: Progress | None,
 ) -> NDArray[np.uint8]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _build(path, records, load, size, progress)
+        # One thread a product: the pool's threads are the parallelism.
+        with (
+            replacing(path) as temporary,
+            threadpool_limits(limits=1),
+            ThreadPoolExecutor(max_workers=available_cores()) as pool,
+        ):
+            made = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
+            )
+            for index, image in enumerate(pool.map(load, records)):
+                made[index] = image
+            made.flush()
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
-
-
-def _build(
-    path: Path,
-    records: Sequence[Record],
-    load: Callable[[Record], NDArray[np.uint8]],
-    size: int,
-    progress: Progress | None,
-) -> None:
-    with replacing(path) as temporary:
-        images = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
-        )
-        # One thread a product: the pool's threads are the parallelism.
-        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
-            for index, image in enumerate(pool.map(load, records)):
-                images[index] = image
-                if progress is not None:
-                    progress(index + 1, len(records))
-        images.flush()
 
 
 def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:

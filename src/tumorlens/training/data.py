@@ -6,12 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.config import TrainConfig
+from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split
 from tumorlens.errors import SplitError
@@ -33,6 +34,12 @@ class Extra:
 
     manifest: Manifest
     split: Split | None = None
+
+    @classmethod
+    def load(cls, path: Path, part: str) -> Self:
+        """The manifest in ``path`` with the split ``part``, by name or file; ``all`` is none."""
+        manifest = Manifest.load(path)
+        return cls(manifest, None if part == "all" else splits.load(part, path.parent))
 
     def chosen(self) -> list[int]:
         """Records to train on."""

@@ -26,7 +26,7 @@ from tumorlens.datasets.manifest import Record
 from tumorlens.inference.gate import GATE_PREPROCESS, GATE_SIZE
 from tumorlens.labels import NOT_BRAIN_MRI
 from tumorlens.networks.sepsenet import SeparableBlock
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 from tumorlens.training import optimization
 from tumorlens.training.augmentation import augment
 from tumorlens.training.cache import cached_images
@@ -147,7 +147,7 @@ def train_gate(
     network = GateNetwork().train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=run.learning_rate, weight_decay=0.02)
     average = optimization.WeightAverage(network, 0.998)
-    for step in range(run.steps):
+    for step in reported(range(run.steps), run.steps, progress):
         share = step / run.steps
         for group in optimizer.param_groups:
             group["lr"] = (
@@ -164,8 +164,6 @@ def train_gate(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         average.update(network, step)
-        if progress is not None:
-            progress(step + 1, run.steps)
     network.load_state_dict(average.values)
     return network.eval()
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo
-from tumorlens.errors import MissingExtraError, OutputExistsError
+from tumorlens.errors import OutputExistsError, needing
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.html import render
 
@@ -38,10 +38,8 @@ def export(found: Bundle, folder: str | Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputExistsError(f"{folder}: is not empty; name a new folder")
     tensors = weights(found.model)
-    try:
+    with needing("train", "exporting safetensors"):
         from safetensors.numpy import save
-    except ImportError as error:
-        raise MissingExtraError("exporting safetensors", "train") from error
     bundle.save(folder, found.info, found.model, found.gate)
     (folder / WEIGHTS_FILE).write_bytes(save(tensors, {"format": "onnx", "sha256": found.sha256}))
     text = json.dumps(config(found.info), indent=2, ensure_ascii=False)
@@ -52,10 +50,8 @@ def export(found: Bundle, folder: str | Path) -> Path:
 
 def weights(model: bytes) -> dict[str, NDArray[np.generic]]:
     """The tensors of an ONNX file by name; batch normalisations are folded into convolutions."""
-    try:
+    with needing("train", "exporting safetensors"):
         import onnx
-    except ImportError as error:
-        raise MissingExtraError("exporting safetensors", "train") from error
     graph = onnx.load_from_string(model).graph
     arrays = ((one.name, onnx.numpy_helper.to_array(one)) for one in graph.initializer)
     return {name: np.ascontiguousarray(array) for name, array in arrays}

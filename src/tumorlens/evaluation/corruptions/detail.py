@@ -12,8 +12,7 @@ Floats = NDArray[np.float64]
 
 def blur(picture: Floats, amount: float, _: np.random.Generator) -> Floats:
     """Gaussian blur; ``amount``: standard deviation as a share of the longer side."""
-    blurred: Floats = ndimage.gaussian_filter(picture, amount * max(picture.shape))
-    return blurred
+    return ndimage.gaussian_filter(picture, amount * max(picture.shape))
 
 
 def low_resolution(picture: Floats, amount: float, _: np.random.Generator) -> Floats:

@@ -15,8 +15,7 @@ _HEAD = PreprocessConfig()
 def rotation(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Turn to one side or the other by ``amount`` degrees; what is turned in is black."""
     degrees = amount if random.random() < 0.5 else -amount
-    turned: Floats = ndimage.rotate(picture, degrees, order=1, reshape=True)
-    return turned
+    return ndimage.rotate(picture, degrees, order=1, reshape=True)
 
 
 def crop(picture: Floats, amount: float, random: np.random.Generator) -> Floats:

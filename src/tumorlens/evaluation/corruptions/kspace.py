@@ -47,8 +47,7 @@ def motion(picture: Floats, amount: float, random: np.random.Generator) -> Float
         shift = random.uniform(-amount, amount, 2) / 200 * max(picture.shape)
         moved = fft.fftshift(fft.fft2(_moved(picture, degrees, shift)), axes=0)
         lines[start:end] = moved[start:end]
-    seen: Floats = np.abs(fft.ifft2(fft.ifftshift(lines, axes=0)))
-    return seen
+    return np.abs(fft.ifft2(fft.ifftshift(lines, axes=0)))
 
 
 def _moved(picture: Floats, degrees: float, shift: Floats) -> Floats:
@@ -56,5 +55,4 @@ def _moved(picture: Floats, degrees: float, shift: Floats) -> Floats:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     center = (np.array(picture.shape) - 1) / 2
     offset = center - turn @ center + shift
-    moved: Floats = ndimage.affine_transform(picture, turn, offset, order=1)
-    return moved
+    return ndimage.affine_transform(picture, turn, offset, order=1)

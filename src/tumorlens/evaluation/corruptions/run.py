@@ -29,7 +29,7 @@ from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet, sorted_labels
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 
 Floats = NDArray[np.float64]
 _CELLS: Final = len(CORRUPTIONS) * STRENGTHS
@@ -146,14 +146,14 @@ def as_dict(result: Corruptions) -> dict[str, Any]:
         "clean_error": round(result.own.clean, 6),
         "mean_error": resampling.rounded(result.mean_error),
         "reference": None if result.reference is None else _reference(result.reference),
-        "mean_corruption_error": None if result.relative is None else round(result.relative, 6),
+        "mean_corruption_error": resampling.plain(result.relative),
         "corruptions": {
             row.name: {
                 "unit": corruption.unit,
                 "amounts": list(corruption.amounts),
                 "errors": [round(value, 6) for value in row.errors],
-                "missed_tumor_rates": _nullable(row.missed),
-                "relative": None if row.relative is None else round(row.relative, 6),
+                "missed_tumor_rates": [resampling.plain(value) for value in row.missed],
+                "relative": resampling.plain(row.relative),
             }
             for row, corruption in zip(result.rows, CORRUPTIONS, strict=True)
         },
@@ -167,10 +167,6 @@ def _reference(errors: Errors) -> dict[str, Any]:
         "clean_error": round(errors.clean, 6),
         "errors": {kind.name: [round(value, 6) for value in row] for kind, row in table},
     }
-
-
-def _nullable(values: Sequence[float]) -> list[float | None]:
-    return [None if np.isnan(value) else round(value, 6) for value in values]
 
 
 def _choose(
@@ -210,10 +206,9 @@ def _answers(
     """Yield (models, 1 + 50) answers for each record; pictures are corrupted by several threads."""
     with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
         work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
-        for done, (batches, own) in enumerate(zip(work, models, strict=True), start=1):
+        pairs = zip(work, models, strict=True)
+        for batches, own in reported(pairs, len(records), progress):
             yield np.stack([answer(m, batch) for m, batch in zip(own, batches, strict=True)])
-            if progress is not None:
-                progress(done, len(records))
 
 
 def _prepare(
@@ -225,8 +220,8 @@ def _prepare(
     return [
         np.stack(
             [
-                preprocessing.preprocess(version, m.bundle.info.preprocess, record.path)
-                for version in versions
+                preprocessing.preprocess(one, m.bundle.info.preprocess, record.path)
+                for one in versions
             ]
         )
         for m in models

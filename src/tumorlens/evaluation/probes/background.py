@@ -32,8 +32,7 @@ def air(image: Images) -> NDArray[np.bool_]:
     labels, _ = ndimage.label(open_)
     outside = labels == labels[0, 0]
     grown = ndimage.binary_dilation(outside, iterations=_CLOSING)
-    outside_head: NDArray[np.bool_] = (grown & dark)[border:-border, border:-border]
-    return outside_head
+    return (grown & dark)[border:-border, border:-border]
 
 
 def outcome(pictures: Pictures) -> ProbeValues:

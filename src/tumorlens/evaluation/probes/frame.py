@@ -20,14 +20,12 @@ def inside(side: int) -> NDArray[np.bool_]:
 
 def only(images: Images) -> Images:
     """Everything inside the frame black."""
-    framed: Images = np.where(inside(images.shape[-1]), np.uint8(0), images)
-    return framed
+    return np.where(inside(images.shape[-1]), np.uint8(0), images)
 
 
 def removed(images: Images) -> Images:
     """The frame black."""
-    unframed: Images = np.where(inside(images.shape[-1]), images, np.uint8(0))
-    return unframed
+    return np.where(inside(images.shape[-1]), images, np.uint8(0))
 
 
 def outcome(pictures: Pictures) -> ProbeValues:

@@ -19,7 +19,7 @@ from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.labels import ANSWERABLE, OTHER_PATHOLOGY
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, reported
 
 Images = NDArray[np.uint8]
 BATCH_SIZE: Final = 64
@@ -47,8 +47,7 @@ class Pictures:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the unchanged image is answered correctly."""
-        correct: NDArray[np.bool_] = metrics.CORRECT[self.labels, self.predicted]
-        return correct
+        return metrics.CORRECT[self.labels, self.predicted]
 
     def answer(self, images: Images) -> NDArray[np.int64]:
         """Classify changed images (K, S, S): (K,) indices of classes."""
@@ -78,10 +77,8 @@ def load(
     masks = np.zeros(images.shape, dtype=np.bool_)
     with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
         read = pool.map(lambda record: _read(classifier, manifest, record), records)
-        for i, (image, mask) in enumerate(read):
-            images[i], masks[i] = image, mask
-            if progress is not None:
-                progress(i + 1, len(records))
+        for i, pair in enumerate(reported(read, len(records), progress)):
+            images[i], masks[i] = pair
     return Pictures(
         classifier,
         records,

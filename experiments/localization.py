@@ -51,8 +51,7 @@ def localize(heatmap: NDArray[np.floating], outline: NDArray[np.bool_]) -> Local
 def center_map(shape: tuple[int, int]) -> NDArray[np.float64]:
     """The baseline: a smooth peak in the middle of (H, W), whatever the picture shows."""
     y, x = (np.linspace(-1, 1, side) for side in shape)
-    peak: NDArray[np.float64] = np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
-    return peak
+    return np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
 
 
 def mean_map(outlines: NDArray[np.floating]) -> NDArray[np.float64]:

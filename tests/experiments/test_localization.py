@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from tumorlens.evaluation.localization import (
+from experiments.localization import (
     bounding_box,
     box_iou,
     center_map,
