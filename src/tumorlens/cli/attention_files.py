@@ -1,22 +1,20 @@
 """Attention maps of tumours as files: NIfTI, and DICOM Segmentation of DICOM series."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from tumorlens.cli.heatmaps import safe_stem
 
 if TYPE_CHECKING:
     from tumorlens.inference.stream import Watch
     from tumorlens.inference.volume import Answered
-
-_ODD: Final = re.compile(r"[^\w.-]+")
-_LONGEST_STEM: Final = 80
 
 
 def writer(folder: Path) -> "Watch":
     """Return what writes the map of each reported tumour below ``folder``.
 
     NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
-    DICOM files by their SOP Instance UID. What does not say where its slices lie gets none.
+    DICOM files by their SOP Instance UID. Files that do not state slice positions get none.
     """
     import gzip
 
@@ -35,8 +33,10 @@ def writer(folder: Path) -> "Watch":
         if mask is None:
             return
         if not image.is_volume and (image.facts is None or not image.facts.slices):
-            raise InputError(f"{image.source}: a picture does not say where it lies; no map of it")
-        stem = _ODD.sub("_", Path(image.source).stem)[:_LONGEST_STEM]
+            raise InputError(
+                f"{image.source}: no map, because the image does not state its position"
+            )
+        stem = safe_stem(image.source)
         data = gzip.compress(as_nifti(mask, image), mtime=0)
         (folder / f"{answered:05d}-{stem}.nii.gz").write_bytes(data)
         if is_dicom(image):

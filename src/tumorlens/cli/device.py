@@ -11,6 +11,6 @@ device_option: Final = click.option(
     type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="Where networks run: on the GPU where there is one that can be used, on the CPU, or on "
-    "the GPU or not at all.",
+    help="Device for the network. `auto`: a GPU if one can be used, otherwise the CPU. `cuda`: a "
+    "GPU, or an error if there is none.",
 )

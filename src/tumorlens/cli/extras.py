@@ -35,12 +35,12 @@ class Extras:
             from tumorlens.cli.heatmaps import HeatmapFiles
 
             files = HeatmapFiles(heatmaps)
-            extras.add(files.watch, files.passing, explain=True)
+            extras.add(files.watch, files.pass_through, explain=True)
         if html is not None:
             from tumorlens.cli.study_file import StudyFile
 
             study = StudyFile(html, classifier.bundle.info)
-            extras.add(study.watch, study.passing, explain=True)
+            extras.add(study.watch, study.pass_through, explain=True)
             extras.finish = study.finish
         if dicom is not None:
             from tumorlens.cli.dicom_files import writer
@@ -61,7 +61,7 @@ class Extras:
         self.settings["watch"] = self._watch
         self.settings["explain"] = explain or self.settings.get("explain", False)
 
-    def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
+    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
         """Pass ``results`` on through all that wants to see them."""
         for one in self._passing:
             results = one(results)

@@ -13,6 +13,11 @@ _ODD: Final = re.compile(r"[^\w.-]+")
 _LONGEST_STEM: Final = 80
 
 
+def safe_stem(path: str) -> str:
+    """The name of an input without its suffixes, for a file that is named after it."""
+    return _ODD.sub("_", Path(path).stem.removesuffix(".nii"))[:_LONGEST_STEM]
+
+
 class HeatmapFiles:
     """Writes a picture of each answer below a folder as it goes by.
 
@@ -34,11 +39,11 @@ class HeatmapFiles:
         # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answered.answer)] = picture_of(answered.image, answered.answer)
 
-    def passing(self, results: Iterator["Result"]) -> Iterator["Result"]:
+    def pass_through(self, results: Iterator["Result"]) -> Iterator["Result"]:
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
         for number, result in enumerate(results, start=1):
             drawn = self._drawn.pop(id(result), None)
             if drawn is not None:
-                stem = _ODD.sub("_", Path(result.path).stem)[:_LONGEST_STEM]
+                stem = safe_stem(result.path)
                 (self._folder / f"{number:05d}-{stem}.png").write_bytes(drawn)
             yield result

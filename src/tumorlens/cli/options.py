@@ -11,11 +11,13 @@ Option = Callable[[_Command], _Command]
 
 
 class _Written(click.Path):
-    """A path to write to that cannot be standard output, so that ``-`` is a slip."""
+    """A path to write to that cannot be standard output; ``-`` is therefore a usage error."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "-":
-            self.fail("this is not written to standard output; name a path, as in ./-", param, ctx)
+            self.fail(
+                "this cannot be written to standard output; name a path, such as ./-", param, ctx
+            )
         return super().convert(value, param, ctx)
 
 
@@ -36,20 +38,25 @@ several_data: Final = click.option(
 """Manifests to score."""
 part: Final = click.option(
     "--part", default="test", show_default=True,
-    type=click.Choice(["test", "validation", "train"]), help="Part of the split to score.",
+    type=click.Choice(["test", "validation", "train"]), help="Part of the split to "
+    "score.",
 )  # fmt: skip
 resamples: Final = click.option(
     "--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-    help="Bootstrap resamples of groups for the intervals.",
+    help="Number of bootstrap resamples of groups for the confidence intervals.",
 )  # fmt: skip
 resampling_seed: Final = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the bootstrap.",
 )
 cache: Final = click.option(
-    "--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images."
+    "--cache", type=click.Path(path_type=Path), help="Folder for the cache of preprocessed images."
 )
 threads: Final = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="CPU threads; default: all cores."
+    "--threads", type=click.IntRange(1, 1024), help="Number of CPU threads. Default: all cores."
 )
 
 

@@ -26,7 +26,7 @@ class StudyFile:
         # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answered.answer)] = self._entry(answered.answer, answered)
 
-    def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
+    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
         for result in results:
             drawn = self._drawn.pop(id(result), None)

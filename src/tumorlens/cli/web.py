@@ -7,19 +7,19 @@ import click
 from tumorlens.labels import RESEARCH_NOTICE
 
 
-@click.group("web", short_help="Write the page as files for a static web host.")
+@click.group("web", short_help="Write the web page as static files.")
 def command() -> None:
-    """Use the page without a server."""
+    """Use the web page without a server."""
 
 
-@command.command("build", short_help="Write the page, with the model, into a folder.")
+@command.command("build", short_help="Write the page and the model into a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--bundle", "bundle_name", default="default", show_default=True,
               metavar="NAME_OR_PATH", help="Bundle, by name or folder.")  # fmt: skip
 def build(folder: Path, bundle_name: str) -> None:
     """Write the page and the model into DIR, for any static web host.
 
-    Pictures are classified in the visitor's browser and are sent nowhere.
+    Images are classified in the visitor's browser and are not sent anywhere.
     """
     from tumorlens import bundle
     from tumorlens.server import site
