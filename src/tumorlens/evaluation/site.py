@@ -94,7 +94,7 @@ def read_cases(
         if progress is not None:
             progress(done, len(usable))
     if not prepared:
-        raise DatasetError("the manifest holds no labelled picture to calibrate on")
+        raise DatasetError("the manifest contains no labelled image to calibrate on")
     scores = classifier.gate_scores(prepared)
     kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
     if not kept.any():
