@@ -43,7 +43,7 @@ export function judgeSlices(profile: number[], alongMm: number[], up: number, is
   const along = estimated ?? alongMm;
   const extent = Math.max(...alongMm) - Math.min(...alongMm);
   const spacingNote = estimated
-    ? `the stated distance of slices cannot be right (a head of ${extent.toFixed(0)} mm): not used`
+    ? `the stated slice distance cannot be correct (a head of ${extent.toFixed(0)} mm): not used`
     : "";
   const notes = { spacingNote, coverageNote: coverageNoteOf(along, isStated) };
   if (!up) return { alongMm: along, inBrain: shares.map((share) => share >= capShare(TOP_MM)), ...notes };
@@ -58,7 +58,7 @@ function coverageNoteOf(alongMm: number[], isStated: boolean): string {
   const extent = count > 1 ? Math.max(...alongMm) - Math.min(...alongMm) + median(steps) : 0;
   if (count >= FEW && !(isStated && extent < LITTLE_MM)) return "";
   const over = isStated ? ` over ${roundHalfEven(extent)} mm` : "";
-  return `${count} slices${over} show a part of the head only; the answer is not for the rest`;
+  return `${count} slices${over} show only part of the head; the answer does not cover the rest`;
 }
 
 /** Where each of `depth` slices lies on the normal: as stated, if every slice states it. */

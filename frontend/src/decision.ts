@@ -66,7 +66,7 @@ export function checkRules(info: object): void {
     ...[decision, ...Object.values(volumes ?? {})].flatMap((rule) => keys(rule, KNOWN_RULES)),
   ];
   if (unknown.length > 0) {
-    throw new Error(`the model has rules that this page does not know (${unknown.join(", ")}); let the server answer`);
+    throw new Error(`the model has rules that this page does not know (${unknown.join(", ")}); use the server instead`);
   }
 }
 

@@ -3,7 +3,7 @@ import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
 export const INVERTED = "the air around the head is bright: an inverted picture; invert it first";
-export const PANELS = "shows several pictures side by side; give one at a time";
+export const PANELS = "shows several pictures side by side; use one image at a time";
 
 const SIDE = 128;
 const CORNER = 0.03;

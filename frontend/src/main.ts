@@ -79,7 +79,7 @@ class Page {
     byId("private").setAttribute("aria-checked", String(on));
     byId("where").textContent = on
       ? "Images stay on this computer: the network runs in this browser."
-      : `Images are sent to ${location.host}, classified in memory and not kept.`;
+      : `Images are sent to ${location.host}, classified in memory and not stored.`;
   }
 
   /** Take the files, read them, and ask. */
@@ -173,7 +173,7 @@ class Page {
     } catch (error) {
       if (!(error instanceof server.TokenNeeded)) throw error;
       const token = await askToken();
-      if (token === null) throw new Error("the server asks for a token");
+      if (token === null) throw new Error("the server requires a token");
       server.setToken(token);
       await work();
     }

@@ -6,8 +6,8 @@ import { roundHalfEven } from "./preprocessing";
 import { BRAIN_TUMORS, classesOf, displayName } from "./classes";
 import { type ClassSet, type Decision, isFailure, type Result } from "./types";
 
-const T1_CAVEAT = "On plain T1 some tumours hardly show.";
-const PART_CAVEAT = "Only a part of the head was seen.";
+const T1_CAVEAT = "Some tumours are hardly visible on plain T1.";
+const PART_CAVEAT = "Only part of the head was seen.";
 /** Probability from which a kind is always named beside an uncertain one. */
 const NAMED_FROM = 0.1;
 

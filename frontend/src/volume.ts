@@ -31,7 +31,7 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
   const results = classified.map(({ result }) => result);
   const answers = results.filter((result): result is Prediction => !isFailure(result));
   if (answers.length === 0) {
-    return { path: name, error: { kind: "blank", message: `${name}: no slice holds anything` } };
+    return { path: name, error: { kind: "blank", message: `${name}: all slices are empty` } };
   }
   const counted = countSlices(results, facts.slices);
   const slices = results.map((result, index) => sliceOf(result, index, placeOf(places[index], facts.slices), counted[index]));

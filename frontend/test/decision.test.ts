@@ -73,12 +73,12 @@ describe("summarize", () => {
   });
 
   test("on plain T1 no tumour has its caveat", () => {
-    expect(summarize("classified", "notumor", shares(0.02), "", "T1")).toContain("On plain T1");
+    expect(summarize("classified", "notumor", shares(0.02), "", "T1")).toContain("plain T1");
   });
 
   test("of a part of a head no tumour has its caveat", () => {
     expect(summarize("classified", "notumor", shares(0.02), "", null, BRAIN_TUMORS, true)).toBe(
-      "No tumour seen (98%). Only a part of the head was seen.",
+      "No tumour seen (98%). Only part of the head was seen.",
     );
   });
 });

@@ -25,7 +25,7 @@ describe("DICOM", () => {
     ["KNEE", true], ["CSPINE", true], ["L SPINE", true], ["HEAD", false], ["HEADNECK", false], ["BRAIN_SPINE", false], ["", false],
   ])("of body part %s", async (part, isTold) => {
     const { notes } = await readDicom("a", gray("MR", [[0x0018, 0x0015, "CS", part]]));
-    expect(notes).toEqual(isTold ? [`the file says that it shows another part of the body (${part})`] : []);
+    expect(notes).toEqual(isTold ? [`the file states another part of the body (${part})`] : []);
   });
 
   test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {

@@ -76,7 +76,7 @@ describe("series UIDs", () => {
   test.each([{}, { seriesNumber: null }])("each slice has one: they are joined, %o", (more) => {
     const [image] = group(range(5).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z}`, ...more })));
     expect(image.depth).toBe(5);
-    expect(image.notes[0]).toContain("each slice is a series of its own");
+    expect(image.notes[0]).toContain("each slice has its own series UID");
   });
 
   test("parts of one number are joined, irregular slices are not", () => {

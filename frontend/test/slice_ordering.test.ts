@@ -49,7 +49,7 @@ describe("split", () => {
     expect(many).toHaveLength(11);
     expect(many.at(-1)).toBe("2 more gaps");
     const wide = split([0, 20, 40].map((z) => frame([0, 0, z])))[0];
-    expect(wide.notes).toEqual(["slices lie 20.0 mm apart but are 5.0 mm thick: some may be missing"]);
+    expect(wide.notes).toEqual(["slices are 20.0 mm apart but 5.0 mm thick: some may be missing"]);
   });
 
   test("nothing gives nothing", () => {

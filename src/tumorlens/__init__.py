@@ -1,11 +1,11 @@
-"""tumorlens: brain-tumour MRI classification with a tiny network, measured honestly.
+"""tumorlens: brain-tumour MRI classification with a tiny network and honest evaluation.
 
 >>> import tumorlens
 >>> model = tumorlens.load()            # doctest: +SKIP
 >>> model.predict("slice.png").label    # doctest: +SKIP
 
-Research software, not a medical device. Everything is imported when it is first asked for: this
-import costs next to nothing, and only ``train`` needs torch.
+Research software, not a medical device. Every name is imported on first use: this import is
+fast, and only ``train`` needs torch.
 """
 
 from importlib import import_module

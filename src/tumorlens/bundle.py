@@ -54,7 +54,7 @@ _MAX_PART_BYTES: Final = 1024 * 1024 * 1024
 
 
 class NetworkFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the network costs, computed at export."""
+    """Cost of the network, computed at export."""
 
     architecture: dict[str, Any]
     parameters: int
@@ -68,7 +68,7 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
-    """From which probability each part of an answer is stated. The defaults hold nothing back."""
+    """Probabilities from which each part of an answer is stated. With the defaults, all are."""
 
     notumor_threshold: Share = 0.0
     """Of no finding: below it, no image is called free of one. (Here a finding is a tumour.)"""
@@ -94,24 +94,24 @@ class DecisionRule(Thresholds, frozen=True, kw_only=True):
 
 
 class ConformalThresholds(msgspec.Struct, frozen=True, kw_only=True):
-    """Which classes are not excluded: each whose probability reaches its own threshold.
+    """Thresholds of the prediction sets: a class is included if its probability reaches them.
 
     Split-conformal, class by class; ``evaluation.conformal`` fits it on validation.
     """
 
     coverage: Annotated[float, Meta(gt=0.0, lt=1.0)]
-    """Share of the sets, of each class, that contain the true class."""
+    """Target share of sets that contain the true class, for each class."""
     thresholds: tuple[float, ...]
     """In the order of ``classes``: for classified images."""
     by_decision: dict[str, tuple[float, ...]] = {}
-    """For images that were ``detected`` or ``abstained``, fitted on such images alone (Mondrian):
-    what is shown beside a held-back answer holds for held-back answers."""
+    """For images that were ``detected`` or ``abstained``, fitted on such images alone (Mondrian),
+    so that the coverage is also correct for these answers."""
     chosen_on: str = ""
     """How and on which images the thresholds were fitted."""
 
 
 class FusionRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the evidence of each sequence counts in a study of several."""
+    """Weights of the sequences in the answer for a study."""
 
     weights: dict[str, Annotated[float, Meta(ge=0.0)]] = {}
     """Keyed by ``labels.SEQUENCES``; a sequence that is not here, or not known, counts 1."""
@@ -120,7 +120,7 @@ class FusionRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How ``gate.onnx`` is used: it accepts pictures of heads and rejects everything else."""
+    """How ``gate.onnx`` is used: it accepts images of heads and rejects everything else."""
 
     preprocess: PreprocessConfig
     threshold: float
@@ -130,9 +130,9 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the images of training look like to the network, so that others can be held against it.
+    """Summary of validation images, with which the images of a site are compared.
 
-    ``evaluation.drift`` computes it of validation images. No image can be made from it.
+    ``evaluation.drift`` computes it. No image can be reconstructed from it.
     """
 
     images: int
@@ -150,7 +150,7 @@ class ReferenceStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SiteCalibration(msgspec.Struct, frozen=True, kw_only=True):
-    """That a bundle was calibrated to one site, from which bundle and on what."""
+    """How a bundle was calibrated to a site: the parent bundle and the cases."""
 
     parent_name: str
     parent_version: str
@@ -190,16 +190,16 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     prediction_sets: ConformalThresholds | None = None
     """None: answers come without one."""
     gate: GateFacts | None = None
-    """Present where the bundle holds ``gate.onnx``."""
+    """Present if the bundle has a ``gate.onnx``."""
     network: NetworkFacts
     training: dict[str, Any]
     """Provenance: data and split hashes, recipe, seed, versions, hardware, wall time."""
     metrics: dict[str, Any]
-    """What was measured, each with its protocol."""
+    """Measured metrics, each with its protocol."""
     reference: ReferenceStatistics | None = None
-    """What the images of training look like; None of bundles that were calibrated before this."""
+    """Summary of validation images; None for older bundles."""
     site: SiteCalibration | None = None
-    """Present where temperature, thresholds and sets were fitted to one site."""
+    """Present if temperature, thresholds and sets were fitted to a site."""
     licence: str = "Apache-2.0"
     intended_use: str = RESEARCH_NOTICE
     files: dict[str, str] = {}
@@ -207,7 +207,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What must be known beside each of its answers."""
+        """Caveats that are shown with each answer."""
         return () if self._holds_back else (f"bundle {self.name} {_NOT_CALIBRATED}",)
 
     @property
@@ -236,9 +236,9 @@ class Bundle:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """The folder of a bundle: of a shipped one by its name, or the folder of a bundle or a run.
+    """Folder of a bundle, given the name of a bundled one, its folder, or the folder of a run.
 
-    A name that ships wins over a folder of the same name; write ``./default`` for the folder.
+    A bundled name takes precedence over a folder of that name; use ``./default`` for the folder.
     """
     folder = _shipped(str(name_or_path)) or Path(name_or_path)
     of_run = folder / BUNDLE_FOLDER
@@ -296,7 +296,7 @@ def _is_folder(path: Path) -> bool:
 def _read_part(folder: Path, name: str, digest: str) -> bytes:
     """Return the bytes of a listed file, which must lie in the folder and have the hash stated."""
     if Path(name).name != name:
-        raise BundleError(f"{folder}: {INFO_FILE} lists {name!r}, which is no plain file name")
+        raise BundleError(f"{folder}: {INFO_FILE} lists {name!r}, which is not a plain file name")
     data = _read(folder / name)
     if hashlib.sha256(data).hexdigest() != digest:
         raise BundleError(

@@ -259,7 +259,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
     for table in tables:
         settings = settings.setdefault(table, {})
         if not isinstance(settings, dict):
-            raise RecipeError(f"--set {override}: {table} is no table of the recipe")
+            raise RecipeError(f"--set {override}: {table} is not a table of the recipe")
     try:
         settings[name] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -21,9 +21,9 @@ EXIT_CHECK_FAILED: Final = 8
 EXIT_INTERRUPTED: Final = 130
 """What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
 EXIT_CODES: Final = {
-    EXIT_OK: "all good",
+    EXIT_OK: "success",
     EXIT_FAILURE: "failed for another reason: a full disk, a port in use, a lost connection",
-    EXIT_USAGE: "wrong usage, or what is to be written exists already",
+    EXIT_USAGE: "wrong usage, or the output already exists",
     EXIT_SOME_INPUTS_FAILED: "some inputs could not be used; the others have an answer",
     EXIT_BUNDLE_UNUSABLE: "the bundle cannot be used",
     EXIT_MISSING_EXTRA: "an optional part is not installed",
@@ -172,7 +172,7 @@ class BundleError(TumorlensError):
 
 
 class OutputExistsError(TumorlensError):
-    """What is to be written exists already, and would be lost."""
+    """The output already exists, and would be overwritten."""
 
     kind = "output_exists"
     exit_code = EXIT_USAGE

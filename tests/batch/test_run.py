@@ -236,7 +236,7 @@ def test_a_folder_keeps_to_its_input(archive: Path, answer: Answer) -> None:
 
 
 def test_no_batch_there(tmp_path: Path) -> None:
-    with pytest.raises(BatchError, match="holds no batch"):
+    with pytest.raises(BatchError, match="contains no batch"):
         report(str(tmp_path))
 
 

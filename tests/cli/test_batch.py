@@ -94,4 +94,4 @@ def test_nothing_to_answer(
     (tmp_path / "empty").mkdir()
     code = run(monkeypatch, tmp_path / "empty", "--out", tmp_path / "out", "--bundle", tiny_bundle)
     assert code == 3
-    assert "holds no picture" in capfd.readouterr().err
+    assert "contains no image" in capfd.readouterr().err

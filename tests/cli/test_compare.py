@@ -76,6 +76,6 @@ def test_wrong_usage(box: Path) -> None:
     for bundles in (["phantom"], ["phantom", "phantom"]):
         assert _run(box, bundles).exit_code == 2
     dash = _run(box, ["phantom", str(box / "run")], "--report", "-")
-    assert (dash.exit_code, "not written to standard output" in dash.stderr) == (2, True)
+    assert (dash.exit_code, "cannot be written to standard output" in dash.stderr) == (2, True)
     refused = _run(box, ["phantom", "folder"], "--part", "train", "--split", "clean")
     assert isinstance(refused.exception, SplitError)

@@ -278,7 +278,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("order", "said"),
     [("{c}/p{n}/a.png", "such as cyst/p0 are patients, run this again with --group-from folder:1"),
-     ("{c}/p{n}.png", "; --group-from says where names or folders tell the patient")],
+     ("{c}/p{n}.png", "; use --group-from to find the patient in file or folder names")],
 )  # fmt: skip
 def test_an_import_without_patients_says_so(tmp_path: Path, order: str, said: str) -> None:
     rng = np.random.default_rng(0)

@@ -114,7 +114,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("my page")
     result = run("--output", tmp_path)
     assert result.exit_code == EXIT_USAGE
-    assert "holds other files" in result.output
+    assert "contains other files" in result.output
     assert [file.name for file in tmp_path.iterdir()] == ["index.html"]
     assert (tmp_path / "index.html").read_text() == "my page"
 
@@ -155,7 +155,7 @@ def test_a_volume_is_sent_to_predict(tmp_path: Path) -> None:
     assert isinstance(shown.answer, Failure)
     assert shown.answer.error.kind == "volume"
     assert f"{path}: " in shown.answer.error.message
-    assert "`tumorlens predict` answers for it" in shown.answer.error.message
+    assert "use `tumorlens predict`" in shown.answer.error.message
 
 
 def test_a_series_is_sent_to_predict(
@@ -168,4 +168,4 @@ def test_a_series_is_sent_to_predict(
     (shown,) = classify(Classifier.load("phantom", threads=1), [str(tmp_path / "study")])
     assert isinstance(shown.answer, Failure)
     assert shown.answer.error.kind == "volume"
-    assert "`tumorlens predict` answers for it" in shown.answer.error.message
+    assert "use `tumorlens predict`" in shown.answer.error.message

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from tumorlens.cli.extras import numbered_name
 from tumorlens.cli.predict import command
 from tumorlens.imaging import encode, reader
 
@@ -27,6 +29,12 @@ def test_a_file_for_each_answer(tiny_bundle: Path, tmp_path: Path, head: NDArray
     assert {"label", "square", "grid", "peak", "box"} < set(records[0]["heatmap"])
     assert sorted(path.name for path in maps.iterdir()) == ["00001-a_b.png", "00003-c.png"]
     assert reader.read(maps / "00003-c.png").width > 300
+    assert f"wrote {maps}" in found.stderr
+
+
+@pytest.mark.parametrize("name", ["a/head.nii", "a/head.nii.gz", "head.png"])
+def test_files_are_named_without_the_suffixes_of_their_input(name: str) -> None:
+    assert numbered_name(7, name) == "00007-head"
 
 
 def test_without_the_option_no_heatmap(

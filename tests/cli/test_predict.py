@@ -115,7 +115,7 @@ def test_every_kind_of_argument_in_its_order(
 def test_an_empty_folder_is_a_failure(run: Runner, tmp_path: Path) -> None:
     (record,) = run.records(tmp_path)
     assert record["path"] == str(tmp_path)
-    assert "holds no picture" in str(record["error"])
+    assert "contains no image" in str(record["error"])
 
 
 def test_fail_fast_stops_after_the_first_failure(run: Runner, folder: Path) -> None:
@@ -308,14 +308,14 @@ def test_only_answers_go_to_standard_output(
     monkeypatch.chdir(tmp_path)
     found = run(folder / "a.png", option, "-")
     assert found.exit_code == 2
-    assert "not written to standard output" in found.stderr
+    assert "cannot be written to standard output" in found.stderr
     assert not Path("-").exists()
 
 
 def test_output_into_nowhere_is_wrong_usage(run: Runner, folder: Path, tmp_path: Path) -> None:
     found = run(folder, "--output", tmp_path / "nowhere" / "answers")
     assert found.exit_code == 2
-    assert "is no folder" in found.stderr
+    assert "is not a folder" in found.stderr
     assert run(folder, "--output", tmp_path).exit_code == 2
 
 

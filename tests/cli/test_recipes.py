@@ -14,7 +14,7 @@ def _run(*arguments: str) -> str:
 def test_every_bundled_recipe_is_listed_with_a_sentence() -> None:
     lines = _run().splitlines()
     assert [line.split()[0] for line in lines] == [path.stem for path in bundled_recipes()]
-    assert all(len(line.split()) > 4 for line in lines)
+    assert all(len(line.split()) > 4 and line.endswith(".") for line in lines)
 
 
 def test_what_is_shown_is_the_recipe() -> None:

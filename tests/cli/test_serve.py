@@ -15,8 +15,8 @@ from tumorlens.errors import install_command
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--host", "0.0.0.0"], "give --token-file, or --open"),
-        (["--host", "scanner.example"], "give --token-file, or --open"),
+        (["--host", "0.0.0.0"], "use --token-file, or --open"),
+        (["--host", "scanner.example"], "use --token-file, or --open"),
         (["--max-files", "100", "--queue", "99"], "--max-files must not be more than --queue"),
         (["--port", "70000"], "70000"),
     ],

@@ -120,10 +120,10 @@ def test_heads_are_cut_upright_in_three_planes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])
 def test_what_is_no_head_is_named(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DatasetError, match="holds no NIfTI volume"):
+    with pytest.raises(DatasetError, match="contains no NIfTI volume"):
         collections.import_heads(tmp_path, tmp_path / "heads.csv")
     (tmp_path / "one.nii").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"one\.nii: is no volume of a head"):
+    with pytest.raises(DatasetError, match=r"one\.nii: is not a volume of a head"):
         collections.import_heads(tmp_path, tmp_path / "heads.csv")
 
 

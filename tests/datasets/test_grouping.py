@@ -31,7 +31,7 @@ def test_patients_in_paths(rule: str, patient: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (r"scan-(\d+", "no regular expression"),
+        (r"scan-(\d+", "not a regular expression"),
         (r"scan-\d+", "put it in parentheses"),
         ("folder:0", "number from 1"),
         ("folder:one", "number from 1"),

@@ -81,9 +81,9 @@ def test_a_changed_csv_is_refused(tmp_path: Path, split: Split) -> None:
     ("old", "new", "message"),
     [
         ('"format_version": 1', '"format_version": 7', "format version 7 is not 1"),
-        ('"train": 2', '"train": 3', "parts are not those"),
-        ('"name"', '"nom"', "JSON half is damaged"),
-        ("{", "", "JSON half is damaged"),
+        ('"train": 2', '"train": 3', "parts differ from the counts"),
+        ('"name"', '"nom"', "JSON file is damaged"),
+        ("{", "", "JSON file is damaged"),
     ],
 )
 def test_a_changed_json_is_refused(

@@ -105,10 +105,10 @@ def test_missing_folds_are_said(
 def test_bundles_of_no_fold_or_the_same_fold_are_refused(
     of_folds: list[Classifier], cv: Split, phantom_set: Manifest, trained: Trained
 ) -> None:
-    with pytest.raises(EvaluationError, match="two bundles were trained by fold 2"):
+    with pytest.raises(EvaluationError, match="two bundles were trained with fold 2"):
         folds.cross_validation([of_folds[0], of_folds[0]], cv, phantom_set)
     stranger = trained("stranger", split={"name": "clean", "sha256": "0"})
-    with pytest.raises(EvaluationError, match="stranger: was trained by the split clean"):
+    with pytest.raises(EvaluationError, match="stranger: was trained with the split clean"):
         folds.cross_validation([stranger], cv, phantom_set)
     with pytest.raises(EvaluationError, match="it does not name"):
         folds.cross_validation([trained("silent")], cv, phantom_set)

@@ -156,7 +156,7 @@ def test_a_useless_network_is_refused() -> None:
     with pytest.raises(EvaluationError, match="0% of 8 images of one class"):
         require_useful("x", softmax(-10.0 * of_one_class), of_one_class)
     require_useful("x", softmax(10.0 * of_one_class), of_one_class)
-    with pytest.raises(EvaluationError, match="no image has a label"):
+    with pytest.raises(EvaluationError, match="no image is labelled"):
         require_useful("x", noise, np.zeros((80, 4), np.bool_))
 
 

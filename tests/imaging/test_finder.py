@@ -48,7 +48,7 @@ def test_a_folder_without_pictures_is_an_error(tree: Path) -> None:
     assert found.paths == ()
     assert found.error is not None
     assert found.error.kind == "missing"
-    assert str(found.error) == f"{tree / 'empty'}: holds no picture"
+    assert str(found.error) == f"{tree / 'empty'}: contains no image"
 
 
 def test_a_file_is_taken_as_it_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def test_absurd_dimensions_are_refused(ras: Volume, shape: tuple[int, int, int])
 
 def test_dimensions_that_no_volume_has_are_another_format(ras: Volume) -> None:
     for shape in ((0, 48, 36), (-1, 48, 36), (40, 48, 1 << 25)):
-        with pytest.raises(UnsupportedFormatError, match="is not a picture that tumorlens reads"):
+        with pytest.raises(UnsupportedFormatError, match="is not an image that tumorlens can read"):
             read(patched(mgh(ras), _DIMS, "3i", *shape))
 
 

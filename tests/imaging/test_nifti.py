@@ -327,7 +327,7 @@ def test_scaling_that_makes_no_sense(ras: Volume) -> None:
         np.testing.assert_array_equal(image.pixels, plain)
     image = read(with_header(save(ras), scl_slope=2.0, scl_inter=np.nan))
     np.testing.assert_array_equal(image.pixels, 2 * plain)
-    assert image.notes == ("scl_inter is no finite number; 0 is taken",)
+    assert image.notes == ("scl_inter is not a finite number; 0 is used",)
     turned = read(with_header(save(-ras), scl_slope=-1.0, scl_inter=0.0))
     np.testing.assert_array_equal(turned.pixels, plain)
 

@@ -76,7 +76,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFormatError, match=r"empty\.png: is empty \(JPEG, PNG"):
         reader.read(tmp_path / "empty.png")
     (tmp_path / "notes.png").write_text("patient feels well")
-    with pytest.raises(UnsupportedFormatError, match="is not a picture that tumorlens reads"):
+    with pytest.raises(UnsupportedFormatError, match="is not an image that tumorlens can read"):
         reader.read(tmp_path / "notes.png")
     (tmp_path / "study.zip").write_bytes(b"PK\x03\x04" + bytes(60))
     with pytest.raises(UnsupportedFormatError, match="is an archive: send it as a study"):

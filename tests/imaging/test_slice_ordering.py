@@ -83,7 +83,7 @@ def test_repeated_positions_keep_the_first_by_number() -> None:
 
 def test_thin_slices_far_apart() -> None:
     (stack,) = split([frame(str(z), (0, 0, 9 * z), thickness=1.5) for z in range(4)])
-    assert stack.notes == ("slices lie 9.0 mm apart but are 1.5 mm thick: some may be missing",)
+    assert stack.notes == ("slices are 9.0 mm apart but 1.5 mm thick: some may be missing",)
     (stack,) = split([frame(str(z), (0, 0, 6 * z), thickness=5) for z in range(4)])
     assert stack.notes == ()
 

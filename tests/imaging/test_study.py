@@ -89,7 +89,10 @@ def test_another_modality_is_one_refusal_a_series(
     assert len(study.images) == 1
     ((path, error),) = study.failures
     assert (path, error.kind) == (str(tmp_path / "a"), "not_mr")
-    assert "modality CT; only MR is classified (2 more files of the series alike)" in str(error)
+    assert (
+        "modality CT; only MR is classified (2 more files of the series have the same problem)"
+        in str(error)
+    )
 
 
 def test_a_damaged_slice_is_left_out_and_told(tmp_path: Path, write_series: WriteSeries) -> None:
@@ -305,7 +308,7 @@ def test_a_real_series(data_dir: Path) -> None:
     assert facts.slice_spacing_mm == pytest.approx(9.0)
     assert facts.series_description == "t1_mpr_tra_gk_v4"
     assert facts.scanning_sequence == ("GR", "IR")
-    assert image.notes == ("slices lie 9.0 mm apart but are 1.5 mm thick: some may be missing",)
+    assert image.notes == ("slices are 9.0 mm apart but 1.5 mm thick: some may be missing",)
     along = [place.along_mm for place in facts.slices]
     assert along == sorted(along, key=lambda mm: mm or 0)
 
@@ -337,7 +340,7 @@ def test_one_position_for_all_slices(
 
 
 def test_positions_that_move_within_the_plane(tmp_path: Path, write_series: WriteSeries) -> None:
-    """As from a table with its axes exchanged: all slices lie in one plane."""
+    """As from a table with its axes exchanged: all slices are in one plane."""
     for index in range(6):
         data = write_series(6, ImagePositionPatient=[5.0 * index, 0, 0], SliceLocation=5.0 * index)[
             index
@@ -375,7 +378,7 @@ def test_a_series_whose_slices_have_series_of_their_own(
     (image,) = read_study(tmp_path).images
     assert image.facts is not None
     assert [Path(place.path).name for place in image.facts.slices] == list("cafdbe")
-    assert "each slice is a series of its own" in image.notes[0]
+    assert "each slice has its own series UID" in image.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -411,7 +414,7 @@ def test_a_series_in_parts_is_joined(
         (tmp_path / str(index)).write_bytes(slices[index])
     (image,) = read_study(tmp_path).images
     assert image.depth == 6
-    assert "of several series by their UIDs" in image.notes[0]
+    assert "have several series UIDs" in image.notes[0]
 
 
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])

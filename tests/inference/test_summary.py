@@ -35,7 +35,7 @@ def test_sentences(
 def test_on_plain_t1_no_tumour_has_its_caveat() -> None:
     healthy = shares(glioma=0.02)
     told = summarize("classified", "notumor", healthy, sequence="T1")
-    assert told == "No tumour seen (98%). On plain T1 some tumours hardly show."
+    assert told == "No tumour seen (98%). Some tumours are hardly visible on plain T1."
     assert summarize("classified", "notumor", healthy, sequence="FLAIR") == "No tumour seen (98%)."
     ill = summarize("classified", "glioma", shares(glioma=0.9), sequence="T1")
     assert "plain T1" not in ill
@@ -44,9 +44,9 @@ def test_on_plain_t1_no_tumour_has_its_caveat() -> None:
 def test_of_a_part_of_a_head_no_tumour_has_its_caveat() -> None:
     healthy = shares(glioma=0.02)
     told = summarize("classified", "notumor", healthy, is_part=True)
-    assert told == "No tumour seen (98%). Only a part of the head was seen."
+    assert told == "No tumour seen (98%). Only part of the head was seen."
     both = summarize("classified", "notumor", healthy, sequence="T1", is_part=True)
-    assert both.endswith("hardly show. Only a part of the head was seen.")
+    assert both.endswith("plain T1. Only part of the head was seen.")
     ill = shares(glioma=0.9)
     assert "part" not in summarize("classified", "glioma", ill, is_part=True)
 

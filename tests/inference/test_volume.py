@@ -75,7 +75,7 @@ def test_every_slice_has_the_answer_that_it_has_alone(
 
 def test_nothing_but_blank_slices(classifier: Classifier) -> None:
     empty = MedicalImage(np.zeros((3, 40, 40), np.float32), "v.tif", 8, "L")
-    with pytest.raises(BlankImageError, match=r"v\.tif: no slice holds anything"):
+    with pytest.raises(BlankImageError, match=r"v\.tif: all slices are empty"):
         predict_volume(classifier, empty)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import Spool
-from tumorlens.pacs.upkeep import claim
+from tumorlens.pacs.upkeep import lock_spool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 
@@ -21,7 +21,7 @@ def usual_umask() -> None:
 
 def _use(folder: Path) -> None:
     spool = Spool(folder)
-    claim(spool).close()
+    lock_spool(spool).close()
     spool.accept("1.2", "1.2.3", b"image")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
@@ -81,7 +81,7 @@ def test_the_spool_may_be_a_link_but_nothing_in_it(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "salt").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SpoolError, match="a link has no place"):
+    with pytest.raises(SpoolError, match="links are not allowed"):
         Spool(other)
 
 

@@ -14,7 +14,7 @@ from tests.pacs.machines import Node
 from tumorlens.cli.pacs import command
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import MADE, RECEIVING, Spool
-from tumorlens.pacs.upkeep import adopt, claim, rebuild
+from tumorlens.pacs.upkeep import adopt, lock_spool, rebuild
 
 _PAGE = 4096
 
@@ -84,7 +84,7 @@ def test_a_queue_that_is_gone_is_made_again(spool: Spool) -> None:
         path.unlink()
     again = Spool(spool.folder)
     assert again.counts() == {}
-    claim(again).close()
+    lock_spool(again).close()
     assert again.counts() == {RECEIVING: 1}
 
 
@@ -98,7 +98,7 @@ def test_a_sound_queue_stays(spool: Spool) -> None:
 
 
 def test_there_must_be_a_spool_to_rebuild(tmp_path: Path) -> None:
-    with pytest.raises(SpoolError, match="holds no spool"):
+    with pytest.raises(SpoolError, match="contains no spool"):
         rebuild(tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_only_one_process_works_on_a_spool(
     node = start_node("A@127.0.0.1:9")
     second = _listen(node.spool, tiny_bundle)
     assert second.returncode == 1
-    assert "another tumorlens works on this spool" in second.stderr
+    assert "another tumorlens process uses this spool" in second.stderr
     node.kill()
     node.start()  # the claim ends with the process, however it ends
     assert node.stop() == 0
@@ -121,6 +121,6 @@ def test_what_a_killed_process_left_half_written_goes_at_the_next_start(spool: S
     for path in left:
         path.write_bytes(b"half")
     again = Spool(spool.folder)
-    claim(again).close()
+    lock_spool(again).close()
     assert not [path for path in left if path.exists()]
     assert again.counts() == {RECEIVING: 1}

@@ -78,7 +78,7 @@ def test_there_is_none_without_a_tumour_or_a_place(
     picture = reader.read_bytes(
         encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
     )
-    with pytest.raises(InputError, match="where"):
+    with pytest.raises(InputError, match="position"):
         attention_writer(out)(answer_image(knows_phantoms, picture))
-    with pytest.raises(InputError, match="where its slices lie"):
+    with pytest.raises(InputError, match="the positions of its slices"):
         as_nifti(np.ones((1, 4, 4), np.bool_), picture)

@@ -72,7 +72,7 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
-  if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer that tumorlens wrote, no picture of the study");
+  if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer written by tumorlens, not an image of the study");
   const doubts = [...checkKind(set), ...bodyPartNotes(set)];
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");
@@ -82,7 +82,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
   if (SERVER_ONLY.some((tag) => set.elements[tag])) {
-    throw new InputError("server_only", "DICOM with look-up tables or functional groups; let the server read it");
+    throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
   }
   const { pixels, levels, notes } = await frames(set, depth, height, width);
   const bits = set.uint16("x00280101") ?? 8;
@@ -152,7 +152,7 @@ function checkKind(set: DataSet): string[] {
   if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
   if (modality === "" && isOneOf(["4"])) return [];
   const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
-  return [`the file does not say that it is MR (${stated}); it is taken for MR`];
+  return [`the file does not state that it is MR (${stated}); it is treated as MR`];
 }
 
 /** In capitals; some exporters write MRI for MR. */
@@ -175,7 +175,7 @@ function aspectOf(set: DataSet, height: number, width: number): [number, string[
   if (found.length !== 2) return [1, []];
   const [row, column] = found;
   if (canBeAHead(row * height) && canBeAHead(column * width)) return [row / column, []];
-  return [1, [`pixels of ${row} x ${column} mm cannot be; their size is not used`]];
+  return [1, [`pixels of ${row} x ${column} mm are not plausible; their size is not used`]];
 }
 
 function facts(set: DataSet): string[] {
@@ -217,11 +217,11 @@ function isSlope(slope: number): boolean {
 function rescaleNotes(set: DataSet): string[] {
   const [slope, intercept] = [number(set, "x00281053"), number(set, "x00281052")];
   const notes: string[] = [];
-  if (slope === 0) notes.push("RescaleSlope is 0, which would blank the picture; 1 is taken");
-  else if (slope !== null && !isSlope(slope)) notes.push(`RescaleSlope is ${slope}, which no picture has; 1 is taken`);
-  else if (slope === null && isStated(set, "x00281053")) notes.push("RescaleSlope is no finite number; 1 is taken");
+  if (slope === 0) notes.push("RescaleSlope is 0, which would blank the image; 1 is used");
+  else if (slope !== null && !isSlope(slope)) notes.push(`RescaleSlope is ${slope}, which is not plausible; 1 is used`);
+  else if (slope === null && isStated(set, "x00281053")) notes.push("RescaleSlope is not a finite number; 1 is used");
   if ((intercept === null && isStated(set, "x00281052")) || Math.abs(intercept ?? 0) > LARGEST) {
-    notes.push("RescaleIntercept is no finite number; 0 is taken");
+    notes.push("RescaleIntercept is not a finite number; 0 is used");
   }
   return notes;
 }
@@ -234,7 +234,7 @@ function surplus(set: DataSet, syntax: string, pixels: number): string[] {
   const holdsMore = syntax === JPEG_BASELINE
     ? startsOf(set).length > depth && startsOf(set).every((start) => start === "ff d8")
     : element.length >= (pixels + pixels / depth) * sampleBytes;
-  return holdsMore ? ["there are pixels of more frames than the file states; the others are not read"] : [];
+  return holdsMore ? ["there are pixels for more frames than the file states; the others are not read"] : [];
 }
 
 /** The first two bytes of each fragment. */
@@ -272,7 +272,7 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   if (!UNCOMPRESSED.has(syntax)) {
     throw new InputError(
       "server_only",
-      "compressed DICOM that browsers cannot decode; let the server read it, or store it uncompressed",
+      "compressed DICOM that browsers cannot decode; use the server, or store it uncompressed",
     );
   }
   const allocated = set.uint16("x00280100") ?? 8;

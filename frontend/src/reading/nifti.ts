@@ -50,7 +50,7 @@ function notesOf(header: Header): string[] {
     ...firstOf(volumesOf(header)),
     ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
     ...(isSlope(header.scl_slope) ? [] : ["scl_slope is not plausible; 1 is used"]),
-    ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is no finite number; 0 is taken"] : []),
+    ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is not a finite number; 0 is used"] : []),
   ];
 }
 

@@ -17,7 +17,7 @@ const GUIDES = [
 
 type PlacedPart = DicomPart & { placement: Placement };
 
-/** Where slices lie along what they are numbered by. */
+/** Where slices are along what they are numbered by. */
 interface Line {
   name: string;
   guide: (part: DicomPart) => number | null;

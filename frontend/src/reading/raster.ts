@@ -26,6 +26,6 @@ async function bitmapOf(data: Uint8Array, kind: string): Promise<ImageBitmap> {
   try {
     return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
-    throw new InputError("corrupt", `begins like ${kind} but is damaged or of a rare variety`);
+    throw new InputError("corrupt", `starts like ${kind}, but is damaged or of an unsupported variant`);
   }
 }

@@ -3,9 +3,9 @@ import { median } from "../preprocessing";
 import type { DicomPart } from "./dicom";
 import { type Placement, split } from "./slice_ordering";
 
-const NOTE = "each slice is a series of its own by its UID; they are joined by patient, series number and position";
-const PARTS_NOTE = "the slices are of several series by their UIDs; they are joined by patient, series number and position";
-const APART_NOTE = "files of several patients or studies have this series UID; each is a series of its own";
+const NOTE = "each slice has its own series UID; they are joined by patient, series number and position";
+const PARTS_NOTE = "the slices have several series UIDs; they are joined by patient, series number and position";
+const APART_NOTE = "files of several patients or studies have this series UID; each is treated as a separate series";
 const FEWEST = 3;
 const FEWEST_OF_A_STUDY = 2;
 const REGULAR = 0.8;

@@ -218,7 +218,7 @@ function ambiguity(clusters: Frame[][]): string[] {
     return first.uid === undefined || first.uid === "" || first.uid !== second.uid;
   });
   if (alike.length < FEWEST_AMBIGUOUS) return [];
-  return ["nothing in the files tells which slices at one position belong together; several volumes may be mixed"];
+  return ["the files do not state which slices at one position belong together; several volumes may be mixed"];
 }
 
 function repeated(count: number): string[] {
@@ -239,7 +239,7 @@ function spacing(distances: number[], thickness: number | null): string[] {
   const notes = gaps.slice(0, MAX_GAPS_TOLD);
   if (gaps.length > notes.length) notes.push(`${gaps.length - notes.length} more gaps`);
   if (thickness && usual > SPARSE_RATIO * thickness) {
-    notes.push(`slices lie ${usual.toFixed(1)} mm apart but are ${thickness.toFixed(1)} mm thick: some may be missing`);
+    notes.push(`slices are ${usual.toFixed(1)} mm apart but ${thickness.toFixed(1)} mm thick: some may be missing`);
   }
   return notes;
 }

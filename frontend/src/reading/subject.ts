@@ -17,7 +17,7 @@ const ELSEWHERE = new Set([
 
 export function bodyPartNotes(set: DataSet): string[] {
   const [part] = texts(set, "x00180015");
-  return part && isElsewhere(part) ? [`the file says that it shows another part of the body (${part})`] : [];
+  return part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
 }
 
 /** That it is no image as it was acquired, but a map or projection. */

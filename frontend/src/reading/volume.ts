@@ -103,7 +103,7 @@ function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
   return along(affine, axis).map((part) => (flip ? -part : part)) as Vector;
 }
 
-/** Where the slices lie on their normal. */
+/** Where the slices are on their normal. */
 function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
   const steps = axes.map((axis) => stepAlong(affine, axis));
   const normal = unit(cross(steps[0], steps[1]));

@@ -22,7 +22,7 @@ export function answerPanel(
 
 /** What the series of a study say together, and what each contributes. */
 function fused(together: StudyPrediction): HTMLElement {
-  const whole = card(together, `Study of ${together.members.length} series, together`);
+  const whole = card(together, `Joint answer for the study, ${together.members.length} series`);
   whole.querySelector("[data-testid]")?.setAttribute("data-testid", "study");
   const { finding } = classesOf(together);
   const rows = together.members.map(({ path, sequence, weight, tumor_probability }) => {
@@ -49,7 +49,7 @@ function study(item: Item, goTo: (slice: number) => void, title: string): HTMLEl
     return whole;
   }
   const none = item.awaitsWhole
-    ? "The volume as a whole is answered when all its slices are."
+    ? "The volume gets an answer when all of its slices have one."
     : "No answer for the volume as a whole.";
   return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
 }
@@ -81,7 +81,7 @@ function card(result: Result | null, title: string): HTMLElement {
 
 /** The sentence first, then why presence or kind is not stated. */
 function reason(result: Result | null): HTMLElement | null {
-  if (result === null) return h("p", { class: "quiet" }, "The picture is being classified.");
+  if (result === null) return h("p", { class: "quiet" }, "The image is being classified.");
   if (isFailure(result)) return h("p", { class: "reason" }, result.error.message);
   const why = result.decision === "rejected" || !result.reason ? "" : ` ${result.reason.charAt(0).toUpperCase()}${result.reason.slice(1)}.`;
   return h("p", { class: "reason" }, h("strong", { class: "summary" }, result.summary), why);

@@ -4,11 +4,11 @@ import { byId, h } from "./dom";
 
 export const SHORTCUTS: [string, string][] = [
   ["O", "choose files"],
-  ["↑ ↓ or K J", "previous or next picture"],
+  ["↑ ↓ or K J", "previous or next image"],
   ["← →", "previous or next slice"],
   ["H", "heatmap on or off"],
   ["[ ]", "heatmap weaker or stronger"],
-  ["M", "marks on or off"],
+  ["M", "markers on or off"],
   ["V", "another plane of a volume"],
   ["R", "reset window and level"],
   ["P", "print, or save as PDF"],
@@ -29,8 +29,8 @@ export function openHelp(hasServer: boolean): void {
   });
   show(
     "help", "Help",
-    h("p", {}, "Drag over the picture: across for the window, down for the level; a double click resets them. Scroll to move through a volume."),
-    h("p", {}, "The heatmap shows where the evidence for the class named beside it comes from, relative to the strongest. It is coarse, and not the outline of a lesion."),
+    h("p", {}, "Drag over the image: horizontally for the window, vertically for the level; double-click to reset them. Scroll to move through a volume."),
+    h("p", {}, "The heatmap shows where the evidence for the named class comes from, relative to the maximum. It is coarse, and not an outline of a lesion."),
     h("p", {}, "“Keep images on this computer” runs the same network in this browser; no image is sent anywhere. Probabilities agree with the server's to 0.001."),
     h("h3", {}, "Keys"),
     h("table", { class: "keys" }, h("tbody", {}, ...SHORTCUTS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))))),
@@ -58,7 +58,7 @@ export function openHistory(history: History): void {
   const heads = ["Time", "Picture", "Answer", "Answered by"].map((text) => h("th", { scope: "col" }, text));
   show(
     "history", "History",
-    h("p", {}, "File names and answers, no images. The history is stored in this browser only, and deleted when this tab is closed unless you keep it."),
+    h("p", {}, "File names and answers, no images. The history is stored only in this browser, and deleted when this tab is closed unless you keep it."),
     h("p", {}, keep, " ", h("label", { for: "history-keep" }, "Keep it after the tab is closed")),
     entries.length === 0
       ? h("p", { class: "quiet" }, "Nothing yet.")

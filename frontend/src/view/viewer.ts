@@ -51,7 +51,7 @@ export class Viewer {
     const reset = h("button", { type: "button", class: "tool", onclick: () => this.reset() }, "Reset view");
     const closer = h("button", { type: "button", class: "tool", id: "zoom-in", onclick: () => this.zoomBy(ZOOM_STEP) }, "Zoom in");
     const further = h("button", { type: "button", class: "tool", id: "zoom-out", onclick: () => this.zoomBy(1 / ZOOM_STEP) }, "Zoom out");
-    const saved = h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save picture");
+    const saved = h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save image");
     const controls = h(
       "div", { class: "controls" },
       this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, closer, further, reset, saved),

@@ -1,4 +1,4 @@
-"""Answers as a program or a notebook handles them: the record, and the image it is about."""
+"""Answers for programs and notebooks: the record, together with its image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -37,8 +37,8 @@ _LINE: Final = 48
 class Answer:
     """The answer for one image, volume, series or study.
 
-    A notebook shows it with image and map. The image is read again when it is asked for: many
-    answers need little memory.
+    A notebook displays it with image and heatmap. The image is read again when it is needed, so
+    many answers need little memory.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Answer:
 
     @property
     def path(self) -> str:
-        """Where the image is from; ``<array>`` of an array."""
+        """Path of the image; ``<array>`` for an array."""
         return self.result.path
 
     @property
@@ -70,53 +70,53 @@ class Answer:
 
     @property
     def summary(self) -> str:
-        """The answer in a sentence, or what is wrong with the input."""
+        """The answer in a sentence, or the error."""
         found = self.result
         return found.error.message if isinstance(found, Failure) else found.summary
 
     @property
     def reason(self) -> str:
-        """Why presence or kind is not stated; empty where it is."""
+        """Why presence or kind is not stated; empty if both are."""
         return "" if isinstance(self.result, Failure) else self.result.reason
 
     @property
     def error(self) -> str | None:
-        """What is wrong with the input; None where there is an answer."""
+        """The error of an input that could not be used; None if there is an answer."""
         return self.result.error.message if isinstance(self.result, Failure) else None
 
     @property
     def tumor_probability(self) -> float | None:
-        """Of a tumour of any kind; None where there is no answer."""
+        """Probability of a tumour of any kind; None if there is no answer."""
         return None if isinstance(self.result, Failure) else self.result.tumor_probability
 
     @property
     def probabilities(self) -> Mapping[str, float] | None:
-        """Keyed by class; None where there is no answer."""
+        """Probability of each class; None if there is no answer."""
         return None if isinstance(self.result, Failure) else self.result.probabilities
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
-        """The classes that are not excluded, the most probable first; None without any."""
+        """The classes that are not excluded, most probable first; None if there is no set."""
         return None if isinstance(self.result, Failure) else self.result.prediction_set
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Caveats: gaps, duplicates, what was left out or assumed; a bundle without thresholds."""
+        """Caveats: gaps, duplicates, omissions and assumptions; an uncalibrated bundle."""
         if isinstance(self.result, Failure):
             return ()
         return (*self.result.notes, *self._classifier.bundle.info.caveats)
 
     @property
     def image(self) -> NDArray[np.float32] | None:
-        """(H, W) in the file's units: the image, or the slice that decides; None without one.
+        """(H, W) in the file's units: the image, or the decisive slice; None if there is none.
 
-        Raises ``InputError`` where the file is gone.
+        Raises ``InputError`` if the file no longer exists.
         """
         return None if self._shown is None else self._shown.plane.pixels
 
     @property
     def heatmap(self) -> NDArray[np.float32] | None:
-        """(H, W), 0 to 1: where the network sees tumour; None where the answer is no tumour."""
+        """(H, W), 0 to 1: where the network sees a tumour; None if the answer is no tumour."""
         if self._shown is None or self._shown.heatmap is None:
             return None
         plane = self._shown.plane
@@ -127,13 +127,13 @@ class Answer:
         return record(self.result)
 
     def png(self) -> bytes | None:
-        """The image under its map, with the answer and the notice; None without an image."""
+        """PNG of the image with heatmap, answer and notice; None without an image."""
         if self._shown is None or isinstance(self.result, Failure):
             return None
         return draw(self._shown.plane, self.result, self._shown.heatmap, self._shown.facts)
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draw image, map and answer into ``axes``, or into a new figure of matplotlib."""
+        """Draw image, heatmap and answer into ``axes``, or into a new matplotlib figure."""
         import matplotlib.pyplot as plt
 
         axes = axes or plt.subplots(figsize=(4, 4.8), layout="constrained")[1]
@@ -160,21 +160,21 @@ class Answer:
         return headline(self.result)
 
     def named_probabilities(self) -> list[tuple[str, float]]:
-        """Class, as people read it, and probability; empty where there is no answer."""
+        """Display name and probability of each class; empty if there is no answer."""
         if isinstance(self.result, Failure) or self.result.probabilities is None:
             return []
         names = self.result.model.class_set.display_names
         return [(names[name], share) for name, share in self.result.probabilities.items()]
 
     def named_set(self) -> list[str]:
-        """The classes that are not excluded, as people read them; empty without a set."""
+        """Display names of the classes that are not excluded; empty without a set."""
         if isinstance(self.result, Failure) or self.result.prediction_set is None:
             return []
         names = self.result.model.class_set.display_names
         return [names[name] for name in self.result.prediction_set]
 
     def pictures(self) -> list[str]:
-        """What a notebook shows, as data URIs: the image, then the image under its map."""
+        """The images for a notebook, as data URIs: without and with the heatmap."""
         try:
             shown, drawn = self._shown, self.png()
         except InputError:  # the file has gone since
@@ -207,7 +207,7 @@ class _Shown(NamedTuple):
 
 
 class Answers(Sequence[Answer]):
-    """Several answers, in the order of the input; what could not be used is among them."""
+    """Several answers, in input order, including those for inputs that could not be used."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
         """Keep ``answers``."""
@@ -230,12 +230,12 @@ class Answers(Sequence[Answer]):
 
     @property
     def failed(self) -> "Answers":
-        """Those of inputs that could not be used."""
+        """The answers for inputs that could not be used."""
         return Answers([one for one in self if one.error is not None])
 
     @property
     def studies(self) -> "Answers":
-        """Those for studies of several series."""
+        """The answers for studies of several series."""
         return Answers([one for one in self if isinstance(one.result, StudyPrediction)])
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -243,7 +243,7 @@ class Answers(Sequence[Answer]):
         return [one.to_dict() for one in self]
 
     def plot(self, columns: int = _COLUMNS) -> "Figure":
-        """Draw all that have an image, ``columns`` side by side; return the figure."""
+        """Draw all answers with an image, in ``columns`` columns; return the figure."""
         import matplotlib.pyplot as plt
 
         shown = [one for one in self if one.image is not None]

@@ -1,4 +1,4 @@
-"""What can be named as data: a manifest, its file, or a folder of images."""
+"""Data sets of the API: a manifest, its file, or a folder of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def manifest_of(
 ) -> Manifest:
     """Load or import ``data``; the manifest of a folder is written into ``folder``, if given.
 
-    ``group_from`` says what part of a file's path is the patient, as for ``tumorlens data import``.
+    ``group_from`` finds the patient in a file's path, as for ``tumorlens data import``.
     Raises ``ManifestError``, ``DatasetError``.
     """
     if isinstance(data, Manifest):
@@ -39,7 +39,7 @@ def manifest_of(
 
 
 def split_of(split: str | Path | Split, data: Data) -> Split:
-    """A split itself, or of a name or file, also one beside ``data``; raise ``SplitError``."""
+    """Return or load a split by name or file, also from ``data``'s folder; raise ``SplitError``."""
     if isinstance(split, Split):
         return split
     return splits.load(split, Path(data).parent if isinstance(data, str | Path) else None)
@@ -57,10 +57,10 @@ def split(
 ) -> Split:
     """Split into train, validation and test; no patient is in two parts.
 
-    Patients are the column ``group`` of a manifest, or of a folder's files what ``group_from``
-    says; near-duplicates count as one patient. With ``folders`` the parts are the folders train,
-    val and test that the images came in, as they are. Raises ``SplitError`` where there are too
-    few patients, and ``LeakError`` where folders share one.
+    Patients are given by the column ``group`` of a manifest, or by ``group_from`` for a folder;
+    near-duplicates count as one patient. With ``folders``, the parts are the published train, val
+    and test folders. Raises ``SplitError`` if there are too few patients, and ``LeakError`` if
+    folders share a patient.
     """
     manifest = manifest_of(data, group_from=group_from)
     groups = [record.group for record in manifest]
@@ -72,17 +72,17 @@ def split(
 
 
 def has_folders(manifest: Manifest) -> bool:
-    """Whether the images came in folders for training and testing."""
+    """Whether the images are in folders for training and testing."""
     return {TRAIN, TEST} <= set(audits.published_parts(manifest))
 
 
 def audit(
     data: Data, split: str | Path | Split | None = None, *, report: str | Path | None = None
 ) -> Audit:
-    """Find what is wrong with a set, and what leaks between the parts of a split.
+    """Find problems of a data set, and leaks between the parts of a split.
 
-    Without ``split`` the folders' own parts (train, test) are checked. ``report`` is a folder for
-    ``index.html`` and ``audit.json``. Problems of the data are findings, not errors.
+    Without ``split``, the published folders (train, test) are checked. ``report`` is a folder for
+    ``index.html`` and ``audit.json``. Problems in the data are reported, not raised as errors.
     """
     manifest = manifest_of(data)
     chosen = None if split is None else split_of(split, data)

@@ -32,7 +32,7 @@ _SECONDS: Final = 0.2
 
 
 class Model:
-    """A bundle that is ready to answer. Safe to share between threads."""
+    """A loaded bundle that classifies images. It can be shared between threads."""
 
     def __init__(self, classifier: Classifier) -> None:
         """Wrap ``classifier``, which programs that need no notebook may use by itself."""
@@ -51,21 +51,21 @@ class Model:
     def predict(
         self, source: Source, *, volume: bool = False, study: bool = False, plane: str = "axial"
     ) -> Answer | Answers:
-        """Classify one thing, or several; the answers know their image and can be shown.
+        """Classify one input or several; answers can be displayed with their images.
 
-        An ``Answer`` for a file (an image, a volume, a DICOM file), an array (H, W) or
-        (H, W, 3), a Pillow image, or a ``MedicalImage``; it raises ``InputError`` where that cannot
-        be used. What numpy can read, such as a torch tensor in CPU memory, counts as an array.
-        Raises ``TypeError`` for what is none of these, such as an open file.
+        Returns an ``Answer`` for a file (an image, a volume, a DICOM file), an array (H, W) or
+        (H, W, 3), a Pillow image, or a ``MedicalImage``, and raises ``InputError`` if it cannot
+        be used. Anything that numpy can convert, such as a torch tensor in CPU memory, is accepted
+        as an array. Raises ``TypeError`` for other types, such as an open file.
 
-        ``Answers`` for a folder, an archive, a pattern such as ``scans/*.png``, an array
-        (N, H, W) or (N, H, W, 3) of N images, and a list of all these; what cannot be used is
-        among them, with its ``error``. The DICOM files of a folder are grouped into series, and
-        the series of one study get one answer together, before theirs.
+        Returns ``Answers`` for a folder, an archive, a pattern such as ``scans/*.png``, an array
+        (N, H, W) or (N, H, W, 3) of N images, or a list of any of these. An input that cannot be
+        used gives an answer with an ``error``. The DICOM files of a folder are grouped into
+        series. The series of a study get one joint answer, which precedes their own.
 
-        With ``volume`` an array (D, H, W) is one volume, axial slices from foot to head, and gets
-        one answer. With ``study`` everything below a path is one study. ``plane`` is how a volume
-        is cut: axial, coronal or sagittal.
+        With ``volume``, an array (D, H, W) is a volume of axial slices from foot to head, and gets
+        one answer. With ``study``, everything below a path is treated as one study. ``plane`` is
+        the plane in which a volume is cut: axial, coronal or sagittal.
         """
         given = one_or_several(source)
         if not isinstance(given, list) and not _is_several(given, volume=volume):
@@ -80,11 +80,11 @@ class Model:
         plane: str = "axial",
         progress: Progress | None = None,
     ) -> Iterator[Answer]:
-        """Yield the answers for ``source``, as of ``predict``, one after the other.
+        """Yield the answers for ``source`` one by one; inputs are as for ``predict``.
 
-        Memory does not grow with their number. ``progress`` shows how far it is on the error
-        stream; by default where that is a terminal or a notebook. Inputs are counted before the
-        first answer.
+        Memory use does not grow with the number of inputs. ``progress`` shows a progress bar on
+        standard error; by default only in a terminal or a notebook. Inputs are counted before
+        the first answer.
         """
         return self._each(_listed(one_or_several(source)), study, plane, _reporter(progress))
 
@@ -167,8 +167,8 @@ def load(
 ) -> Model:
     """Load a bundled network (``default``, ``folder``) or a bundle folder, ready to predict.
 
-    ``threads`` is the number of CPU threads a forward pass may use; None lets the runtime choose.
-    ``device`` is ``auto`` (a GPU where onnxruntime's GPU package can use one), ``cpu`` or ``cuda``.
+    ``threads`` is the number of CPU threads for a forward pass; None lets the runtime choose.
+    ``device`` is ``auto`` (a GPU if onnxruntime's GPU package can use one), ``cpu`` or ``cuda``.
     Raises ``errors.BundleError``, ``errors.DeviceError``.
     """
     return Model(Classifier.load(name_or_path, threads, device))

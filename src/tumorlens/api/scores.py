@@ -1,4 +1,4 @@
-"""``tumorlens.evaluate``: a bundle scored on a split, with intervals."""
+"""``tumorlens.evaluate``: score a bundle on a split, with confidence intervals."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SHOWN: Final = (
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Scores:
-    """What was found; a notebook shows it as a table."""
+    """The results of an evaluation; a notebook displays them as a table."""
 
     evaluation: Evaluation
     """Every answer and every number."""
@@ -35,12 +35,12 @@ class Scores:
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """Value and 95% interval, from resampling groups, by the name of the metric."""
+        """Value and 95% interval, from resampling groups, for each metric."""
         return self.evaluation.estimates
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader must know first: images that trained the bundle, for example."""
+        """Important caveats, such as scored images that the bundle was trained on."""
         return [one.text for one in self.setting.warnings(self.evaluation)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,15 +96,15 @@ def evaluate(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Scores:
-    """Score a bundle on one part of a split, abstention off, as ``tumorlens evaluate`` does.
+    """Score a bundle on one part of a split, without abstention, like ``tumorlens evaluate``.
 
-    ``model`` is what ``tumorlens.load`` takes or gives; what that loaded keeps its device and its
-    threads. ``report`` is a folder for the whole
-    report. ``controls`` also scores two classifiers that do not look at tumours. Raises
+    ``model`` is a loaded model, which keeps its device and threads, or any argument of
+    ``tumorlens.load``. ``report`` is a folder for the full report. ``controls`` also scores two
+    classifiers that do not look at tumours. Raises
     ``BundleError``, ``ManifestError``, ``SplitError``, ``EvaluationError``.
     """
     loaded = model if isinstance(model, Model) else load(model)
-    classifier = loaded.classifier.answering_all()
+    classifier = loaded.classifier.without_abstention()
     chosen = split_of(split, data)
     manifest = chosen.grouped(manifest_of(data))
     parts = chosen.parts(manifest)

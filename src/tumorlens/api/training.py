@@ -36,17 +36,19 @@ def train(
     resume: bool = False,
     progress: bool = True,
 ) -> Model:
-    """Train the network of ``recipe`` and return it; the run is in ``out``, as of the command.
+    """Train the network of ``recipe`` and return it; the run is written to ``out``.
 
-    ``data`` is a folder with a folder for each class, or a manifest. Without ``split`` the images
-    are split 70/15/15 by patient, as of ``tumorlens.split``, or as folders named train and test
-    say; ``group_from`` says what part of a file's path is the patient, without it each image is
-    one. ``settings`` overrides keys of the
-    recipe: ``{"optimizer.learning_rate": 1e-3}``. ``init`` is a bundled network, a bundle or a run
-    whose weights come first: fine-tuning. ``out`` gets ``manifest.csv`` and ``split.csv``
-    where they were made here, ``bundle/``, ``run.json`` and the checkpoint; ``resume`` goes on from
-    that. Raises ``MissingExtraError`` without the extra ``train``, ``RecipeError``,
-    ``ManifestError``, ``SplitError``, ``CheckpointError``, ``OutputExistsError``.
+    ``data`` is a manifest, or a folder with one subfolder for each class. Without ``split``, images
+    are split by their train and test folders, if any, or else 70/15/15 by patient
+    (``tumorlens.split``). ``group_from`` finds the patient in a file's path; without it, each image
+    counts as a patient. ``settings`` overrides keys of the recipe:
+    ``{"optimizer.learning_rate": 1e-3}``. For fine-tuning, ``init`` is a bundled network, a bundle
+    or a run that provides the initial weights. ``out`` gets ``bundle/``, ``run.json``, the
+    checkpoint, and ``manifest.csv`` and ``split.csv`` if they were created here. ``resume``
+    continues from the checkpoint.
+
+    Raises ``MissingExtraError`` without the extra ``train``, ``RecipeError``, ``ManifestError``,
+    ``SplitError``, ``CheckpointError``, ``OutputExistsError``.
     """
     _require_torch()
     from tumorlens.bundle import BUNDLE_FOLDER

@@ -194,7 +194,7 @@ def report(out: str) -> Report:
     store = open_store(out)
     about = _read_about(store)
     if about is None:
-        raise BatchError(f"{out}: holds no batch")
+        raise BatchError(f"{out}: contains no batch")
     total = Tally()
     for chunk_id in _chunk_ids(store, about.key):
         with store.open(f"{RECORDS}/{part_name(about.key, chunk_id)}") as file:
@@ -226,5 +226,5 @@ def _read_about(store: Store) -> BatchFile | None:
 def _check_same(before: BatchFile | None, now: BatchFile, out: str) -> None:
     if before is not None and before.source != now.source:
         raise BatchError(
-            f"{out}: holds the answers of {before.source}; take another folder for {now.source}"
+            f"{out}: holds the answers of {before.source}; choose another folder for {now.source}"
         )

@@ -22,21 +22,26 @@ if TYPE_CHECKING:
 @click.command("batch")
 @click.argument("source", metavar="INPUT")
 @click.option("--out", required=True, metavar="DIR",
-              help="Folder or URL of the answers. What is there already is kept.")  # fmt: skip
+              help="Folder or URL for the answers. Existing answers are kept.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-              help="A bundled model, or a bundle folder. Another one starts anew.")  # fmt: skip
+              help="Bundle, by name or folder. With another bundle, all inputs are answered "
+              "again.")  # fmt: skip
 @options.plane
 @click.option("--processes", type=click.IntRange(1, 4096),
-              help="Processes, or Ray actors. Default: one a core.")  # fmt: skip
+              help="Number of processes, or Ray actors. Default: one for each core.")  # fmt: skip
 @click.option("--num-parts", "parts", type=click.IntRange(1, 1_000_000), default=1,
-              show_default=True, help="Parts that the work is cut into, one a job.")  # fmt: skip
+              show_default=True, help="Number of parts that the work is divided into, one for each "
+              "job.")  # fmt: skip
 @click.option("--part-id", "part", type=click.IntRange(0), default=0, show_default=True,
-              help="Which of them this job does, from 0.")  # fmt: skip
+              help="Number of the part that this job does, counted from 0.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-              help="Processes of this machine, or actors of a Ray cluster.")  # fmt: skip
+              help="Local processes, or actors of a Ray cluster.")  # fmt: skip
 @click.option("--ray-address", metavar="ADDRESS",
-              help="Cluster to join; auto: this machine's. Default: start one here.")  # fmt: skip
-@click.option("--status", is_flag=True, help="Say how far DIR is, and do nothing.")
+              help="Ray cluster to join; `auto` joins the one on this machine. Default: start a "
+              "new one here.")  # fmt: skip
+@click.option(
+    "--status", is_flag=True, help="Print the progress of the batch in DIR, and do nothing else."
+)
 def command(
     source: str,
     out: str,
@@ -49,12 +54,12 @@ def command(
     ray_address: str | None,
     status: bool,
 ) -> None:
-    """Classify a folder, zip archive, pattern, manifest, URL, or, for -, a list of paths.
+    """Classify a folder, zip archive, pattern, manifest or URL, or a list of paths (-).
 
-    Kill it at any time and run it again: every input is answered once. DIR/records is a Parquet
-    dataset with a row for each picture, slice and series; what cannot be used is a row with an
-    error. Several jobs share the work with --num-parts and --part-id. The summary is also written
-    to DIR/summary.html.
+    You can stop it at any time and run it again: every input is answered once. DIR/records is a
+    Parquet dataset with one row for each image, slice and series. An input that cannot be used
+    gets a row with an error. To share the work between several jobs, use --num-parts and
+    --part-id. The summary is also written to DIR/summary.html.
     """
     from tumorlens.batch.run import Batch, Options, report
 
@@ -71,7 +76,7 @@ def command(
     )
     if batch.replaced:
         old, new = batch.replaced, batch.about.bundle
-        note(f"{old} became {new}: all is answered anew")
+        note(f"{old} became {new}: all inputs are answered again")
     found = _run(batch, _engine(engine, processes, ray_address))
     _show(found)
     _finish(found, out)
@@ -121,7 +126,7 @@ def _finish(found: "Report", out: str) -> None:
     from tumorlens.batch.summary import SUMMARY, write_html
 
     if not found.tally.inputs:
-        raise MissingInputError(f"{found.about.source}: holds no picture")
+        raise MissingInputError(f"{found.about.source}: contains no image")
     write_html(found, out)
     note(f"wrote {out}/{SUMMARY}")
     note(RESEARCH_NOTICE)

@@ -17,30 +17,34 @@ if TYPE_CHECKING:
 
 @click.command(
     name="calibrate",
-    epilog="Examples: tumorlens calibrate default --data local.csv --output default-here (to a "
-    "site); tumorlens calibrate runs/mine/bundle --data mine.csv --split mine-split.csv (after "
+    epilog="Examples: tumorlens calibrate default --data local.csv --output default-here (for "
+    "a site); tumorlens calibrate runs/mine/bundle --data mine.csv --split mine-split.csv (after "
     "training)",
 )
 @click.argument("bundle_name", metavar="BUNDLE")
 @options.data
-@click.option("--split", help="Its split. After training: the validation part is used. To a site: "
-              "train and validation; without a split, every image.")  # fmt: skip
+@click.option("--split", help="Split of the manifest. After training, its validation part is used. "
+              "For a site, its train and validation parts; without a split, every "
+              "image.")  # fmt: skip
 @click.option("--output", metavar="DIR", type=options.FOLDER,
-              help="To a site: folder of the new bundle, whose name it gets; by default "
+              help="For a site: folder of the new bundle, which also becomes its name. Default: "
               "BUNDLE-MANIFEST.")  # fmt: skip
 @options.extra_images("Further validation images.")
 @click.option("--held-out", "held_out", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
-              help="A bundle trained in the same way without some sources, and images of "
-              "these but SPLIT's test part (`all`: no split): they count too.")  # fmt: skip
+              help="A bundle that was trained in the same way without some sources, and images of "
+              "these sources: all but the test part of SPLIT (`all`: every image). They are used "
+              "in addition.")  # fmt: skip
 @click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
-              help="List of whole heads that trained nothing: they fit the thresholds for "
+              help="List of whole heads that were not used in training, for the thresholds for "
               "volumes.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
-              help="Gate of `tumorlens gate`; by default the bundle's own.")  # fmt: skip
+              help="Gate, as written by `tumorlens gate`. Default: the bundle's "
+              "own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
               type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Target share of each class's prediction sets that contain it.")  # fmt: skip
+              help="Target share of prediction sets that contain the true class, for each "
+              "class.")  # fmt: skip
 @click.option("--licence", help="Licence of the weights, if the training data restrict it.")
 @options.cache
 def command(
@@ -56,15 +60,15 @@ def command(
     licence: str | None,
     cache: Path | None,
 ) -> None:
-    """Fit temperature, thresholds and prediction sets of BUNDLE; its network stays as it is.
+    """Fit temperature, thresholds and prediction sets of BUNDLE; its network is not changed.
 
-    To a site: without --split, or with --output. From a few dozen labelled local cases a new
-    bundle is made beside BUNDLE, with a report of what could be fitted to so few, what was gained,
-    and whether these pictures are like those of training.
+    For a site (without --split, or with --output): a new bundle is fitted to a few dozen labelled
+    local cases. A report shows which quantities could be fitted, what was gained, and whether the
+    local images are like the training images.
 
-    After training: with --split, and without --output. BUNDLE itself is changed, and gets the
-    gate's threshold and the summary of its images too. Only images that trained nothing are read:
-    validation images, and those of held-out sources.
+    After training (with --split, and without --output): BUNDLE itself is changed. It also gets the
+    threshold of the gate and the summary of its images. Only images that were not used in training
+    are read: validation images, and those of held-out sources.
     """
     if split is None or output is not None:
         after_training = extras or held_out or volumes or gate or licence or cache

@@ -98,8 +98,8 @@ def _performance(found: "SiteResult") -> "Table":
 
 def _drift(found: "SiteResult") -> "Table":
     table = terminal.table(
-        "Are these pictures like those of training?",
-        "", "training", "here", "outside its middle 98%", "distance", "",
+        "Are the local images like the training images?",
+        "", "training", "here", "outside the middle 98%", "distance", "",
     )  # fmt: skip
     for shift in found.shifts or ():
         table.add_row(

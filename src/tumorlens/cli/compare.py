@@ -35,12 +35,12 @@ def command(
     resamples: int,
     seed: int,
 ) -> None:
-    """Score several bundles on the same images and say what differs.
+    """Score several bundles on the same images and compare them.
 
-    Each is the name of a bundled network, the folder of a bundle, or that of a training run. The
-    first is what the others are compared with. Differences are paired, with 95% intervals from
-    resampling patients, beside McNemar's exact test. What each bundle has seen of the images is
-    said.
+    Each is the name of a bundled network, the folder of a bundle, or the folder of a training run.
+    The others are compared with the first. Differences are paired, with 95% intervals from
+    resampling patients and McNemar's exact test. The report also says how many of the images each
+    bundle was trained on.
     """
     from tumorlens import bundle as boxes
     from tumorlens.cli.evaluate import command_line
@@ -120,9 +120,9 @@ def _differences(found: "Comparison") -> "Table":
         shown = (show_difference(metric, one.estimates[metric]) for one in rows)
         table.add_row(titles(classes)[metric], *shown)
     table.add_section()
-    table.add_row("only this one right", *(str(one.only_right) for one in rows))
+    table.add_row("only this bundle correct", *(str(one.only_right) for one in rows))
     table.add_row(
-        f"only {found.first.name} right", *(str(one.only_reference_right) for one in rows)
+        f"only {found.first.name} correct", *(str(one.only_reference_right) for one in rows)
     )
     table.add_row("McNemar's exact test, p", *(show_p(one.p_value) for one in rows))
     return table

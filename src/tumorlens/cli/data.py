@@ -34,7 +34,7 @@ _SETS = ("nickparvar", "folder", *_COLLECTIONS)
 
 @click.group(name="data")
 def command() -> None:
-    """Fetch, import, audit and split sets of pictures."""
+    """Fetch, import, audit and split data sets."""
 
 
 command.add_command(split_command)
@@ -43,7 +43,7 @@ command.add_command(croissant_command)
 
 @command.command(
     name="import",
-    short_help="List a folder of pictures in a manifest.",
+    short_help="List the images of a folder in a manifest.",
     epilog="Examples: tumorlens data import folder --from images --output mine.csv --group-from "
     "folder:1; tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
 )
@@ -53,18 +53,19 @@ command.add_command(croissant_command)
 @click.option("--output", required=True, metavar="MANIFEST", type=options.MANIFEST,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
-              help="Name of the collection; by default the folder's.")  # fmt: skip
+              help="Name of the collection. Default: the folder's name.")  # fmt: skip
 @click.option("--map", "mapped", multiple=True, metavar="FOLDER=LABEL",
-              help="For `folder`: what a folder is, such as yes=tumor; `masks=` leaves one "
+              help="For `folder`: label of a folder, such as yes=tumor. `masks=` leaves the folder "
               "out.")  # fmt: skip
 @click.option("--group-from", metavar="PATTERN",
-              help="For `folder`: the patient's name in each path below DIR, as a regular "
-              "expression with the name in parentheses, or folder:N, the N-th folder above the "
-              "file: folder:1 of CLASS/PATIENT/FILE, folder:2 of PATIENT/CLASS/FILE.")  # fmt: skip
+              help="For `folder`: how to find the patient in each path below DIR. Either a regular "
+              "expression with the patient in parentheses, or folder:N, the N-th folder above "
+              "the file: folder:1 for CLASS/PATIENT/FILE, folder:2 for "
+              "PATIENT/CLASS/FILE.")  # fmt: skip
 @click.option("--masks", metavar="DIR", type=_FOLDER,
-              help="Experts' outlines: DIR/masks/CLASS/N.png, for nickparvar.")  # fmt: skip
+              help="For `nickparvar`: experts' outlines, DIR/masks/CLASS/N.png.")  # fmt: skip
 @click.option(
-    "--allow-partial", is_flag=True, help="Continue when files of `nickparvar` are missing."
+    "--allow-partial", is_flag=True, help="Continue if files of `nickparvar` are missing."
 )
 def import_command(
     image_set: str,
@@ -76,12 +77,12 @@ def import_command(
     masks: Path | None,
     allow_partial: bool,
 ) -> None:
-    """Write a manifest that lists the pictures of a folder.
+    """Write a manifest that lists the images of a folder.
 
     SET is `nickparvar`, the public set of 7,023 images, with known patients and folds;
-    `folder`, any folder with one subfolder for each class, two classes or forty; or one of the
-    collections from other hospitals, which have their own index. Folders named train, val and
-    test above those of the classes are kept as the published split.
+    `folder`, any folder with one subfolder for each class; or one of the collections from other
+    hospitals, which have their own index. Folders named train, val and test above the class
+    folders are recorded as the published split.
     """
     from tumorlens.datasets import collections, importers
 
@@ -131,7 +132,7 @@ def _print_classes(manifest: "Manifest") -> None:
     try:
         classes = class_set(record.label for record in manifest)
     except ValueError as error:
-        note(f"not to train on by itself: {error}")
+        note(f"cannot be used for training by itself: {error}")
         return
     none = f"{classes.no_finding!r}" if classes.no_finding else "none of them"
     click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding.")
@@ -161,7 +162,7 @@ def _note_no_patients(found: "Found") -> None:
             f"again with --group-from folder:{depth}"
         )
     else:
-        note(f"{said}; --group-from says where names or folders tell the patient")
+        note(f"{said}; use --group-from to find the patient in file or folder names")
 
 
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:
@@ -179,9 +180,9 @@ def _mapping(mapped: Sequence[str]) -> dict[str, str]:
 @click.argument("image_set", metavar="SET", type=click.Choice(["nickparvar"]))
 @click.option("--output", required=True, metavar="DIR", type=_FOLDER, help="Folder to fill.")
 def fetch_command(image_set: str, output: Path) -> None:
-    """Download the 7,023-image set and compare every file with the published hashes.
+    """Download the 7,023-image set and check every file against its published hash.
 
-    Needs the fetch extra. Run it again to continue an interrupted download: intact files
+    Needs the extra `fetch`. Run it again to continue an interrupted download: intact files
     are kept.
     """
     from tumorlens.datasets import fetch
@@ -193,24 +194,25 @@ def fetch_command(image_set: str, output: Path) -> None:
 
 @command.command(
     name="audit",
-    short_help="Find what is wrong with a set, and what leaks.",
+    short_help="Find problems and leaks in a data set.",
     epilog="Example: tumorlens data audit nickparvar.csv --report audit --strict",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--report", required=True, metavar="DIR", type=_FOLDER,
               help="Folder for index.html and audit.json.")  # fmt: skip
 @click.option("--split", "split_name", default=None, metavar="NAME_OR_FILE[:FOLD]",
-              help="Split to audit; by default the published folders'.")  # fmt: skip
+              help="Split to audit. Default: the published folders.")  # fmt: skip
 @click.option(
     "--strict",
     is_flag=True,
     help=f"Exit with {EXIT_CHECK_FAILED} if the split leaks, or has no test part to check.",
 )
 def audit_command(manifest_path: Path, report: Path, split_name: str | None, strict: bool) -> None:
-    """Check every picture of MANIFEST and report problems.
+    """Check every image of MANIFEST and report problems.
 
-    Files that cannot be decoded, duplicates, near-duplicates, patients in several parts, pictures
-    with two labels, outliers, and two controls that do not look at tumours.
+    The report lists files that cannot be decoded, duplicates, near-duplicates, patients in several
+    parts, images with two labels, and outliers. It also scores two control classifiers that do not
+    look at tumours.
     """
     from tumorlens.datasets import audit, splits
     from tumorlens.datasets.manifest import Manifest

@@ -18,13 +18,17 @@ _STANDARD_OUTPUT = Path("-")
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--output", metavar="FILE", type=options.MANIFEST,
-              help="JSON-LD to write, - for standard output; by default "
-              "MANIFEST.croissant.json beside it.")  # fmt: skip
-@click.option("--name", help="Of the set; by default the manifest's.")
-@click.option("--description", default="", help="By default images and classes are counted.")
+              help="JSON-LD to write, - for standard output. Default: MANIFEST.croissant.json, "
+              "next to the manifest.")  # fmt: skip
+@click.option("--name", help="Name of the data set. Default: the manifest's name.")
+@click.option(
+    "--description",
+    default="",
+    help="Description of the data set. Default: the number of images and classes.",
+)
 @click.option("--license", "licence", default="", metavar="URL_OR_SPDX",
-              help="Under which the images may be used.")  # fmt: skip
-@click.option("--url", default="", help="Where the set is published.")
+              help="Licence of the images.")  # fmt: skip
+@click.option("--url", default="", help="URL at which the data set is published.")
 def command(
     manifest_path: Path,
     output: Path | None,
@@ -33,7 +37,7 @@ def command(
     licence: str,
     url: str,
 ) -> None:
-    """Write Croissant 1.0 metadata (MLCommons) of MANIFEST: its columns, and what they mean."""
+    """Write Croissant 1.0 metadata (MLCommons) for MANIFEST: its columns and their meaning."""
     from tumorlens.datasets import croissant
     from tumorlens.datasets.manifest import Manifest
 

@@ -28,29 +28,33 @@ _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diver
     "tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
-@click.option("--ratio", metavar="A/B/C", help="Write train, validation and test of this ratio.")
-@click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation of K folds.")
+@click.option(
+    "--ratio", metavar="A/B/C", help="Write train, validation and test parts in this ratio."
+)
+@click.option("--kfold", type=click.IntRange(min=3), help="Write a cross-validation with K folds.")
 @click.option("--folders", is_flag=True,
-              help="Write the split that the train, val and test folders make. Without a val "
-              "folder, a tenth of the training groups validates.")  # fmt: skip
+              help="Write the split given by the train, val and test folders. Without a val "
+              "folder, a tenth of the training groups is used for validation.")  # fmt: skip
 @click.option("--group", "--group-from", "group", default="group", show_default=True,
               metavar="COLUMN|PATTERN",
-              help="What must not cross: a column of MANIFEST, such as patient; or the patient's "
-              "name in each path, as a regular expression with the name in parentheses, or "
-              "folder:N, the N-th folder above the file.")  # fmt: skip
+              help="How to find the groups that must not be in two parts: a column of MANIFEST, "
+              "such as patient; a regular expression for the paths, with the patient in "
+              "parentheses; or folder:N, the N-th folder above the file.")  # fmt: skip
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
-              help="For --ratio and --kfold: search for pictures that are nearly the same, and "
-              "keep them together.")  # fmt: skip
+              help="For --ratio and --kfold: find near-duplicates and keep them in the same "
+              "part.")  # fmt: skip
 @click.option("--stratify/--no-stratify", default=True, show_default=True,
-              help="Share out each class in the same ratio, as far as groups allow.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the choice of groups.")
+              help="Divide each class in the same ratio, as far as the groups "
+              "allow.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Seed for assigning groups to parts.")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
-              help="Write the split of this protocol of the public sets.")  # fmt: skip
+              help="Write the split of this protocol for the public sets.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=options.MANIFEST,
-              help="CSV to write, with a JSON beside it; by default PROTOCOL.csv, or "
-              "MANIFEST-split.csv beside MANIFEST.")  # fmt: skip
+              help="CSV to write, together with a JSON of the same name. Default: PROTOCOL.csv, or "
+              "MANIFEST-split.csv in the folder of MANIFEST.")  # fmt: skip
 @click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
-              help="Check this split against MANIFEST; fails where a group crosses.")  # fmt: skip
+              help="Check this split against MANIFEST, and fail if a group is in two "
+              "parts.")  # fmt: skip
 def split_command(
     manifest_path: Path,
     ratio: str | None,
@@ -66,8 +70,8 @@ def split_command(
 ) -> None:
     """Write a split for MANIFEST, or verify one against it.
 
-    All images of one group, and images of identical pixels, go to the same part. A group is what
-    --group says; near-duplicates, as `tumorlens data audit` finds them, join groups.
+    All images of a group, and images with identical pixels, go to the same part. --group defines
+    the groups. Groups that share near-duplicates, as `tumorlens data audit` finds them, are joined.
     """
     from tumorlens.datasets import partition, protocols, splits
     from tumorlens.datasets.manifest import Manifest

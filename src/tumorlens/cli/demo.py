@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 @click.option("--output", type=options.FOLDER, metavar="DIR",
               default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--train", is_flag=True,
-              help="Train the phantom network anew first, in about a minute.")  # fmt: skip
+              help="First train the phantom network again, in about a minute.")  # fmt: skip
 @click.option("--patients", type=click.IntRange(5, 2000), metavar="N",
-              help="Phantom patients a class. Default: 50, with --train 150.")  # fmt: skip
+              help="Number of phantom patients for each class. Default: 50, or 150 with "
+              "--train.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Another seed, other phantoms.")  # fmt: skip
+              help="Seed of the phantoms.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-              help="Bundle that answers for PICTURES.")  # fmt: skip
+              help="Bundle that classifies PICTURES.")  # fmt: skip
 def command(
     pictures: tuple[str, ...],
     output: Path,
@@ -43,10 +44,11 @@ def command(
     seed: int,
     bundle: str,
 ) -> None:
-    """Make phantoms, audit them, split them by patient, evaluate, classify, report.
+    """Make phantoms, audit and split them, evaluate a network on them, and write a report.
 
-    The phantoms are synthetic heads with and without a synthetic tumour: what is measured on them
-    says nothing about patients. PICTURES are real ones, yours: files, folders or patterns.
+    The phantoms are synthetic heads with and without a synthetic tumour; figures measured on them
+    do not apply to patients. PICTURES are your own images to classify as well: files, folders or
+    patterns.
     """
     if train:
         _require_torch()
@@ -56,13 +58,13 @@ def command(
 
     if not walkthrough.is_free(output):
         raise click.BadParameter(
-            f"{printable(str(output))} holds other files; name a new or empty folder",
+            f"{printable(str(output))} contains other files; name a new or empty folder",
             param_hint="--output",
         )
     run = _Run(output, seed, patients or (150 if train else 50), train, bundle)
     # Small pictures, a small network: threads would wait for each other more than they would work.
     with threadpool_limits(limits=1):
-        outcome, page = run.go(pictures)
+        outcome, page = run.run_all(pictures)
     _print(outcome, page)
     if outcome.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
@@ -76,7 +78,7 @@ class _Run:
         self.train, self.bundle = train, bundle
         self._step = 0
 
-    def go(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
+    def run_all(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
         """Take all steps; return what was found and the report's path."""
         from tumorlens.demo import walkthrough
         from tumorlens.inference.classifier import Classifier
@@ -84,7 +86,7 @@ class _Run:
         # Loaded before any work: a bundle that cannot be used should say so at once.
         answering = Classifier.load(self.bundle) if pictures else None
         classifier = None if self.train else Classifier.load("phantom", threads=1)
-        walkthrough.claim(self.folder)
+        walkthrough.reserve_folder(self.folder)
         with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
             manifest = walkthrough.make_phantoms(self.folder, self.patients, self.seed, bar)
         with self._next("Auditing them") as bar:

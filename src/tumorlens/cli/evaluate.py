@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 @options.several_data
 @options.named_split(
-    "A bundled split (folder, clean, clean-cv:0, br35h-tumor...) or a split file, here or beside "
-    "the manifest; clean-cv or patient-cv to pool one bundle per fold; external; or "
+    "A bundled split (folder, clean, clean-cv:0, br35h-tumor...), or a split file, here or in the "
+    "manifest's folder; clean-cv or patient-cv to pool one bundle for each fold; external; or "
     "leave-one-source-out."
 )
 @click.option("--against", multiple=True, metavar="MANIFEST", type=options.MANIFEST,
-              help="For external: a manifest that the bundle was trained on, to search for shared "
-              "pictures; give all of them.")  # fmt: skip
+              help="For `external`: a manifest that the bundle was trained on, to search for "
+              "shared images. Name all of them.")  # fmt: skip
 @click.option("--report", required=True, metavar="DIR",
               type=options.FOLDER,
               help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
 @options.part
 @click.option("--probes", "with_probes", is_flag=True,
-              help="Also probe for shortcuts: frame, background, erased and pasted tumours, source "
-              "in the embedding.")  # fmt: skip
+              help="Also probe for shortcuts: frame, background, erased and pasted tumours, and "
+              "the source in the embedding.")  # fmt: skip
 @click.option("--probe-with", multiple=True, type=(options.MANIFEST, str), metavar="MANIFEST SPLIT",
-              help="Further images for the source probe (br35h-tumor.csv br35h-tumor); the same "
+              help="Additional images for the source probe (br35h-tumor.csv br35h-tumor); the same "
               "part of that split is used.")  # fmt: skip
 @click.option("--corruptions", "with_corruptions", is_flag=True,
               help="Also measure errors under ten corruptions at five strengths.")  # fmt: skip
 @click.option("--corruption-images", default=300, show_default=True, type=click.IntRange(min=1),
-              help="Images to corrupt, drawn evenly from the classes.")  # fmt: skip
+              help="Number of images to corrupt, drawn evenly from the classes.")  # fmt: skip
 @click.option("--reference", metavar="BUNDLE",
               help="Bundle that the corruption error is relative to.")  # fmt: skip
 @options.resamples
@@ -71,10 +71,10 @@ def command(
     """Score BUNDLE (a bundled network by its name, or the folder of a bundle or a training run).
 
     The exported file is scored, the one that users run. Every number has a 95% interval from
-    resampling groups, and is shown beside two controls and, on the public set, published figures.
+    resampling groups. Two controls and, for the public set, published figures are also shown.
 
-    For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source: each
-    is scored on images it was not trained on, and the answers are pooled.
+    For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source. Each
+    is scored on the images that were held out from its training, and the answers are pooled.
     """
     from tumorlens.cli import evaluation_tables
     from tumorlens.datasets.manifest import Manifest, join

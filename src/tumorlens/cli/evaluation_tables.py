@@ -119,7 +119,7 @@ def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> 
         table.add_section()
         means = (show(metric, breakdown.means[metric]) for metric in shown)
         table.add_row("mean over folds", "", *means)
-        table.add_row("its standard deviation", "", f"{100 * breakdown.deviation:.2f} points")
+        table.add_row("standard deviation", "", f"{100 * breakdown.deviation:.2f} points")
     return table
 
 
@@ -160,7 +160,7 @@ def _sets(found: "Sets", style: str, classes: "ClassSet") -> "Table":
 
     table = terminal.table(
         f"Prediction sets, stated coverage {percent(found.stated, 0)} (95% intervals)",
-        "", "images", "contain the truth", "if independent", "mean size", "one class",
+        "", "images", "coverage", "binomial interval", "mean size", "one class",
         style=style,
     )  # fmt: skip
     for name, one in set_rows(found):
@@ -171,7 +171,7 @@ def _sets(found: "Sets", style: str, classes: "ClassSet") -> "Table":
             percent(one.singletons.value, 1),
         )  # fmt: skip
     if found.without:
-        table.caption = f"{found.without} further images were held back and come without a set"
+        table.caption = f"{found.without} other images have answers for which no sets were fitted"
     return table
 
 

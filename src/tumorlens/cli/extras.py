@@ -39,10 +39,10 @@ class Extras:
         extras = cls()
         if heatmaps is not None:
             files = _HeatmapFiles(heatmaps)
-            extras.add(files.watch, files.passing, explain=True)
+            extras.add(files.watch, files.pass_through, explain=True)
         if html is not None:
             study = _StudyFile(html, classifier.bundle.info)
-            extras.add(study.watch, study.passing, explain=True)
+            extras.add(study.watch, study.pass_through, explain=True)
             extras.finish = study.finish
         if dicom is not None:
             extras.add(_dicom_writer(dicom))
@@ -59,7 +59,7 @@ class Extras:
         self.settings["watch"] = self._watch
         self.settings["explain"] = explain or self.settings.get("explain", False)
 
-    def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
+    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
         """Pass ``results`` on through all that wants to see them."""
         for one in self._passing:
             results = one(results)
@@ -91,12 +91,12 @@ class _HeatmapFiles:
         # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answered.answer)] = picture_of(answered.image, answered.answer)
 
-    def passing(self, results: Iterator["Result"]) -> Iterator["Result"]:
+    def pass_through(self, results: Iterator["Result"]) -> Iterator["Result"]:
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
         for number, result in enumerate(results, start=1):
             drawn = self._drawn.pop(id(result), None)
             if drawn is not None:
-                (self._folder / f"{_stem(number, result.path)}.png").write_bytes(drawn)
+                (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(drawn)
             yield result
 
 
@@ -115,7 +115,7 @@ class _StudyFile:
         # By identity: a study's answers are kept until all of them are there.
         self._drawn[id(answered.answer)] = self._entry(answered.answer, answered)
 
-    def passing(self, results: "Iterator[Result]") -> "Iterator[Result]":
+    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
         for result in results:
             drawn = self._drawn.pop(id(result), None)
@@ -160,7 +160,7 @@ def attention_writer(folder: Path) -> "Watch":
     """Return what writes the map of each reported tumour below ``folder``.
 
     NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
-    DICOM files by their SOP Instance UID. What does not say where its slices lie gets none.
+    DICOM files by their SOP Instance UID. Files that do not state slice positions get none.
     """
     import gzip
 
@@ -179,9 +179,11 @@ def attention_writer(folder: Path) -> "Watch":
         if mask is None:
             return
         if not image.is_volume and (image.facts is None or not image.facts.slices):
-            raise InputError(f"{image.source}: a picture does not say where it lies; no map of it")
+            raise InputError(
+                f"{image.source}: no map, because the image does not state its position"
+            )
         data = gzip.compress(as_nifti(mask, image), mtime=0)
-        (folder / f"{_stem(answered, image.source)}.nii.gz").write_bytes(data)
+        (folder / f"{numbered_name(answered, image.source)}.nii.gz").write_bytes(data)
         if is_dicom(image):
             made = as_dicom(mask, image, one.answer)
             (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
@@ -189,6 +191,7 @@ def attention_writer(folder: Path) -> "Watch":
     return write
 
 
-def _stem(number: int, source: str) -> str:
-    """Name of a file about the image ``source``: its place and its own name."""
-    return f"{number:05d}-{_ODD.sub('_', Path(source).stem)[:_LONGEST_STEM]}"
+def numbered_name(number: int, source: str) -> str:
+    """Name of a file about the image ``source``: its place and its own name, without suffixes."""
+    name = Path(source).stem.removesuffix(".nii")
+    return f"{number:05d}-{_ODD.sub('_', name)[:_LONGEST_STEM]}"

@@ -11,13 +11,15 @@ from tumorlens.errors import needing
 
 @click.command(name="gate")
 @options.data
-@options.split("Its split; the train part is used.")
-@options.extra_images("Further heads: a train part, or `all`.")
+@options.split("Split of the manifest; its train part is used.")
+@options.extra_images("Additional heads: the train part of SPLIT, or `all` images.")
 @click.option("--hold-out", "held_out", multiple=True, metavar="NAME",
-              help="Source, family or kind of near miss that takes no part.")  # fmt: skip
+              help="Source, family or kind of counter-example to leave out.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
-@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1),
+              help="Number of training steps.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Random seed.")  # fmt: skip
 @options.threads
 @options.cache
 def command(
@@ -31,10 +33,10 @@ def command(
     threads: int | None,
     cache: Path | None,
 ) -> None:
-    """Train on every head of the manifests, whatever its label, and on what is none.
+    """Train the gate on the heads of the manifests, whatever their labels, and counter-examples.
 
-    That is every picture with the label `not_brain_mri`, such as head CT, and drawn
-    counter-examples.
+    Counter-examples are the images with the label `not_brain_mri`, such as head CT, and drawn
+    images.
 
     `tumorlens calibrate --gate` adds the file to a bundle.
     """
@@ -58,5 +60,5 @@ def command(
     out.write_bytes(gate.export_gate(network))
     click.echo(
         f"gate: {out}, trained on {len(heads.images):,} heads and "
-        f"{len(near_misses.images):,} near misses"
+        f"{len(near_misses.images):,} counter-examples"
     )

@@ -26,11 +26,11 @@ class Package(NamedTuple):
 
 @click.command("licences")
 @click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table",
-              show_default=True, help="How to write the list.")  # fmt: skip
+              show_default=True, help="Format of the list.")  # fmt: skip
 def command(layout: str) -> None:
     """List tumorlens, the packages it needs, and the optional ones that are installed.
 
-    Names, versions and licences are those that the packages state themselves.
+    Names, versions and licences are as stated by the packages.
     """
     packages = sorted(installed("tumorlens"), key=lambda one: one.name.lower())
     if layout == "json":

@@ -28,20 +28,20 @@ from tumorlens.text import printable
 
 _COMMANDS: Final = {
     "batch": "Classify an archive of any size into a Parquet dataset.",
-    "calibrate": "Fit temperature and thresholds: after training, or to a site.",
+    "calibrate": "Fit temperature and thresholds, after training or for a site.",
     "compare": "Compare bundles on one split, with paired differences.",
     "data": "Import, audit and split image sets.",
-    "demo": "Audit, evaluate, classify and report on synthetic images.",
+    "demo": "Run the main steps on synthetic images.",
     "evaluate": "Score a bundle on a split, with intervals and controls.",
-    "gate": "Train the gate that rejects what is not a head.",
+    "gate": "Train the gate that rejects images that are not heads.",
     "licences": "List the installed dependencies and their licences.",
     "models": "List the bundled networks and the architectures.",
-    "pacs": "Receive studies from a PACS and send answers back.",
-    "predict": "Classify pictures and volumes.",
+    "pacs": "Answer the studies of a PACS.",
+    "predict": "Classify images and volumes.",
     "recipes": "List the bundled recipes, or print one.",
     "serve": "Serve the web page and the HTTP API.",
     "train": "Train a network from a recipe and export a bundle.",
-    "web": "Write the web page as files for a static host.",
+    "web": "Write the web page as static files.",
 }
 
 
@@ -94,7 +94,7 @@ class _LazyGroup(click.Group):
 @click.command(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=f"Classify brain MRI slices, and measure how well. {RESEARCH_NOTICE}",
+    help=f"Classify brain MRI; train and evaluate classifiers. {RESEARCH_NOTICE}",
     epilog="\b\nExit codes:\n"
     + "\n".join(f"{code:5}  {words}" for code, words in EXIT_CODES.items()),
 )

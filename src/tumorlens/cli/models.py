@@ -28,14 +28,16 @@ class _Row:
 
 
 @click.group(name="models", invoke_without_command=True)
-@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
-@click.option("--image-size", type=click.IntRange(32, 1024), default=160, show_default=True)
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="Format of the list.")  # fmt: skip
+@click.option("--image-size", type=click.IntRange(32, 1024), default=160, show_default=True,
+              help="Side of the input image in pixels, for the architectures.")  # fmt: skip
 @click.pass_context
 def command(context: click.Context, style: str, image_size: int) -> None:
     """List the bundled networks and the network architectures.
 
-    Architectures are built, counted and exported with random weights, which needs the train extra
-    and takes some seconds. Without the extra, only the bundled networks are listed.
+    Architectures are built with random weights to count their parameters, which needs the extra
+    `train` and takes some seconds. Without the extra, only the bundled networks are listed.
     """
     if context.invoked_subcommand is not None:
         return
@@ -52,7 +54,7 @@ def command(context: click.Context, style: str, image_size: int) -> None:
 
 @command.command(
     name="export",
-    short_help="Write a bundle in another layout.",
+    short_help="Export a bundle in another layout.",
     epilog="Example: tumorlens models export default --format huggingface --out hub/default",
 )
 @click.argument("name", metavar="NAME_OR_PATH")
@@ -63,8 +65,8 @@ def command(context: click.Context, style: str, image_size: int) -> None:
 def export_command(name: str, layout: str, out: Path) -> None:  # noqa: ARG001 - one so far
     """Write the bundle as a Hugging Face repository: safetensors, config.json, model card.
 
-    The folder is a bundle too: `tumorlens predict --bundle DIR` and `tumorlens train --init DIR`
-    take it as it is. Needs the train extra.
+    The folder is also a bundle that `tumorlens predict --bundle DIR` and `tumorlens train --init
+    DIR` accept. Needs the extra `train`.
     """
     from tumorlens import bundle
     from tumorlens.training import huggingface

@@ -13,11 +13,13 @@ Option = Callable[[_Command], _Command]
 
 
 class _Written(click.Path):
-    """A path to write to that cannot be standard output, so that ``-`` is a slip."""
+    """A path to write to that cannot be standard output; ``-`` is therefore a usage error."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "-":
-            self.fail("this is not written to standard output; name a path, as in ./-", param, ctx)
+            self.fail(
+                "this cannot be written to standard output; name a path, such as ./-", param, ctx
+            )
         return super().convert(value, param, ctx)
 
 
@@ -38,20 +40,25 @@ several_data: Final = click.option(
 """Manifests to score."""
 part: Final = click.option(
     "--part", default="test", show_default=True,
-    type=click.Choice(["test", "validation", "train"]), help="Part of the split to score.",
+    type=click.Choice(["test", "validation", "train"]), help="Part of the split to "
+    "score.",
 )  # fmt: skip
 resamples: Final = click.option(
     "--resamples", default=2000, show_default=True, type=click.IntRange(min=100),
-    help="Bootstrap resamples of groups for the intervals.",
+    help="Number of bootstrap resamples of groups for the confidence intervals.",
 )  # fmt: skip
 resampling_seed: Final = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Its seed."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the bootstrap.",
 )
 cache: Final = click.option(
-    "--cache", type=click.Path(path_type=Path), help="Folder of preprocessed images."
+    "--cache", type=click.Path(path_type=Path), help="Folder for the cache of preprocessed images."
 )
 threads: Final = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="CPU threads; default: all cores."
+    "--threads", type=click.IntRange(1, 1024), help="Number of CPU threads. Default: all cores."
 )
 bundle: Final = click.option(
     "--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
@@ -59,12 +66,12 @@ bundle: Final = click.option(
 )  # fmt: skip
 plane: Final = click.option(
     "--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-    show_default=True, help="How to cut a NIfTI, MGH or NRRD volume.",
+    show_default=True, help="Plane in which NIfTI, MGH and NRRD volumes are cut into slices.",
 )  # fmt: skip
 device: Final = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True,
-    help="Where networks run: on the GPU where there is one that can be used, on the CPU, or on "
-    "the GPU or not at all.",
+    help="Device for the network. `auto`: a GPU if one can be used, otherwise the CPU. `cuda`: a "
+    "GPU, or an error if there is none.",
 )  # fmt: skip
 
 

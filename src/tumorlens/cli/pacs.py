@@ -36,7 +36,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group("pacs")
 def command() -> None:
-    """Receive studies, or fetch them, and send structured reports and overlays back."""
+    """Receive or fetch studies, and send back structured reports and overlays."""
 
 
 for _subcommand in (pacs_queue.status, pacs_queue.retry, pacs_queue.drop, pacs_queue.rebuild):
@@ -48,32 +48,42 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed((
         click.option("--spool", "folder", required=True, metavar="DIR",
                      type=click.Path(path_type=Path, file_okay=False),
-                     help="Queue and received files; keep it on a disk that lasts."),
+                     help="Folder of the queue and the received files; use a persistent "
+                     "disk."),
         click.option("--send-to", required=True, metavar="TITLE@HOST:PORT|URL",
                      help="DICOM node (C-STORE) or DICOMweb server (STOW-RS) for the answers."),
         click.option("--ae-title", default="TUMORLENS", show_default=True, metavar="TITLE",
-                     help="Of this node."),
+                     help="AE title of this node."),
         options.bundle,
         click.option("--segmentation", is_flag=True,
-                     help="Send the attention map of each tumour too, as DICOM Segmentation."),
+                     help="Also send the attention map of each tumour, as DICOM "
+                     "Segmentation."),
         click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
-                     help="Threads of one forward pass."),
+                     help="Number of threads for a forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
-                     help="Delete images and answers so long after they were delivered."),
+                     help="Hours after delivery at which images and answers are "
+                     "deleted."),
         click.option("--quota-gib", type=click.FloatRange(0, min_open=True), metavar="GIB",
-                     help="Most that the spool may hold; beyond it images are refused."),
+                     help="Maximum size of the spool; beyond it, images are "
+                     "refused."),
         click.option("--study-seconds", type=click.FloatRange(1), default=60.0, show_default=True,
-                     help="Longest time for a study, and 0.5 s for each of its files and MiB."),
+                     help="Maximum time for a study, plus 0.5 s for each of its files and "
+                     "MiB."),
         click.option("--study-gib", type=click.FloatRange(0.5), default=4.0, show_default=True,
-                     help="Most memory for a study."),
+                     help="Maximum memory for a study, in GiB."),
         click.option("--audit-log", type=click.Path(path_type=Path, dir_okay=False),
-                     metavar="FILE", help="Default: audit.jsonl in the spool."),
-        click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate (PEM)."),
-        click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
+                     metavar="FILE", help="Audit log. Default: audit.jsonl in the "
+                     "spool."),
+        click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate for TLS "
+            "(PEM)."),
+        click.option("--tls-key", type=_FILE, metavar="FILE", help="Private key of the certificate "
+            "(PEM)."),
         click.option("--tls-ca", type=_FILE, metavar="FILE",
-                     help="Authorities (PEM): peers must show a certificate of one of them."),
+                     help="Certificate authorities (PEM); peers must present a certificate from "
+                     "one of them."),
         click.option("--web-ca", type=_FILE, metavar="FILE",
-                     help="Authorities (PEM) for https; else those of --tls-ca, else the usual."),
+                     help="Certificate authorities for HTTPS (PEM). Default: those of --tls-ca, or "
+                     "else the system's."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -83,11 +93,12 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="Address to bind.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=11112, show_default=True,
-              help="Port to bind; 0 for any free one.")  # fmt: skip
+              help="Port to bind; 0 for any free port.")  # fmt: skip
 @click.option("--allow", "allowed", multiple=True, required=True, metavar="TITLE",
-              help="AE title that may call; repeat.")  # fmt: skip
+              help="AE title that may connect; can be repeated.")  # fmt: skip
 @click.option("--quiet-seconds", type=click.FloatRange(0.1), default=30.0, show_default=True,
-              help="A study is complete when nothing came for so long.")  # fmt: skip
+              help="Seconds without a new image after which a study counts as "
+              "complete.")  # fmt: skip
 @click.option("--http-port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve /healthz and /metrics on this loopback port.")  # fmt: skip
 @_shared
@@ -95,9 +106,9 @@ def listen(
     host: str, port: int, allowed: tuple[str, ...], quiet_seconds: float, http_port: int | None,
     **shared: Any,
 ) -> None:  # fmt: skip
-    """Receive studies by C-STORE, and answer each when it stops arriving.
+    """Receive studies by C-STORE, and answer each study when it is complete.
 
-    Stops at Ctrl-C or SIGTERM, when the study in work is done; the rest stays in the queue.
+    Ctrl-C or SIGTERM stops it after the current study; other studies remain in the queue.
     """
     with _prepared(quiet_s=quiet_seconds, **shared) as ready, ExitStack() as closing:
         from tumorlens.pacs import node
@@ -131,16 +142,16 @@ def listen(
 @click.argument("url", metavar="URL")
 @click.option("--study", metavar="UID", help="StudyInstanceUID.")
 @click.option("--patient-id", metavar="ID", help="PatientID.")
-@click.option("--date", metavar="YYYYMMDD[-YYYYMMDD]", help="StudyDate, or from and to.")
+@click.option("--date", metavar="YYYYMMDD[-YYYYMMDD]", help="StudyDate, or a range of dates.")
 @_shared
 def pull(
     url: str, study: str | None, patient_id: str | None, date: str | None, **shared: Any
 ) -> None:
-    """Query a DICOMweb server at URL, fetch the MR series of what matches, and answer them."""
+    """Query the DICOMweb server at URL, fetch MR series of matching studies, and answer them."""
     asked = {"StudyInstanceUID": study, "PatientID": patient_id, "StudyDate": date}
     filters = {keyword: value for keyword, value in asked.items() if value}
     if not filters:
-        raise click.UsageError("say which studies: --study, --patient-id or --date")
+        raise click.UsageError("choose the studies with --study, --patient-id or --date")
     with _prepared(quiet_s=0.0, **shared) as ready:
         from tumorlens.pacs import pull as puller
         from tumorlens.pacs.web import WebServer
@@ -153,9 +164,9 @@ def pull(
         counts = ready.spool.counts()
     waiting = sum(counts.get(state, 0) for state in ("receiving", "made"))
     if waiting:
-        error(f"{waiting} studies not answered yet; run again")
+        error(f"{waiting} studies are not answered yet; run the command again")
     if aside := counts.get("failed", 0):
-        error(f"{aside} studies set aside; see 'tumorlens pacs status'")
+        error(f"{aside} studies were set aside; see 'tumorlens pacs status'")
     if waiting or aside:
         click.get_current_context().exit(EXIT_FAILURE if waiting else EXIT_SOME_INPUTS_FAILED)
 
@@ -187,7 +198,7 @@ def _prepared(
     from tumorlens import bundle as bundles
     from tumorlens.pacs.answering import IsolatedAnswerer
     from tumorlens.pacs.destination import destination
-    from tumorlens.pacs.upkeep import claim
+    from tumorlens.pacs.upkeep import lock_spool
     from tumorlens.pacs.worker import Worker
 
     tls = _tls(tls_cert, tls_key, tls_ca)
@@ -203,7 +214,7 @@ def _prepared(
     with ExitStack() as closing:
         spool = pacs_queue.open_spool(folder, int(quota_gib * _GIB) if quota_gib else None)
         closing.callback(spool.close)
-        closing.enter_context(claim(spool))
+        closing.enter_context(lock_spool(spool))
         journal = pacs_queue.open_journal(audit_log or folder / pacs_queue.AUDIT_FILE, rotate=True)
         closing.callback(journal.close)
         answerer = IsolatedAnswerer(
@@ -230,7 +241,7 @@ def _tls(certificate: Path | None, key: Path | None, authorities: Path | None) -
         tls.listening()
         tls.calling()
     except OSError as error:  # ssl's are of this kind
-        raise click.UsageError(f"TLS: the certificate, key or authorities: {error}") from error
+        raise click.UsageError(f"TLS certificate, key or authorities: {error}") from error
     return tls
 
 

@@ -64,10 +64,10 @@ def _operating(folder: Path) -> "Iterator[tuple[Spool, Journal]]":
 
 @click.command("status")
 @_spool
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--all", "everything", is_flag=True, help="Also what is delivered.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--all", "everything", is_flag=True, help="Also list delivered studies.")
 def status(folder: Path, as_json: bool, everything: bool) -> None:
-    """List the studies in the queue, and those that were set aside, with the reason.
+    """List waiting studies, and studies that were set aside, with the reason.
 
     STUDY is a salted hash of the StudyInstanceUID, as in the log. Works while the node runs.
     """
@@ -109,24 +109,24 @@ def _age(seconds: float) -> str:
 
 @click.command("retry")
 @_spool
-@click.option("--failed", "all_failed", is_flag=True, help="All that were set aside.")
+@click.option("--failed", "all_failed", is_flag=True, help="All studies that were set aside.")
 @_studies
 def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
-    """Answer studies again that were set aside, and deliver at once what waits.
+    """Retry studies that were set aside, and deliver waiting answers at once.
 
-    STUDY is a hash as 'status' and the log show it, its beginning, or a StudyInstanceUID.
+    STUDY is a hash as shown by 'status' and in the log, its beginning, or a StudyInstanceUID.
     """
     from tumorlens.pacs import operate
 
     if not studies and not all_failed:
-        raise click.UsageError("say which: STUDY, or --failed")
+        raise click.UsageError("name a STUDY, or use --failed")
     with _operating(folder) as (spool, journal):
         keys = operate.choose(spool, studies)
         keys += operate.failed(spool) if all_failed else []
         count = operate.retry(spool, keys)
         for key in keys:
             journal.record("retried_by_operator", study=key)
-    note(f"{count} studies will be tried again")
+    note(f"{count} studies will be retried")
 
 
 @click.command("drop")
@@ -135,8 +135,8 @@ def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
 def drop(folder: Path, studies: tuple[str, ...]) -> None:
     """Delete studies from the spool, with their images and answers, delivered or not.
 
-    STUDY is a hash as 'status' and the log show it, its beginning, or a StudyInstanceUID. What is
-    dropped is forgotten: sent again, it is answered.
+    STUDY is a hash as shown by 'status' and in the log, its beginning, or a StudyInstanceUID. If a
+    dropped study is sent again, it is answered again.
     """
     from tumorlens.pacs import operate
 

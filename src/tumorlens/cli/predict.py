@@ -37,33 +37,33 @@ _PROGRESS_FROM = 16
 @click.command("predict")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--format", "layout", type=click.Choice(["table", "json", "jsonl", "csv"]),
-              help="How to write the answers. Default: as the suffix of --output says (.csv, "
-                   ".json, .jsonl, .txt for a table), else a table.")  # fmt: skip
+              help="Format of the answers. Default: given by the suffix of --output (.csv, .json, "
+              ".jsonl, or .txt for a table); otherwise a table.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write there instead, - for standard output; the file appears when it is "
-                   "complete, and until then as FILE.partial.")  # fmt: skip
+              help="File for the answers, - for standard output. Until it is complete it is named "
+              "FILE.partial.")  # fmt: skip
 @options.bundle
 @options.plane
 @click.option("--study", "one_study", is_flag=True,
-              help="Take each PATH as one study, even if its files do not say so: its series "
-              "give one answer together.")  # fmt: skip
+              help="Treat each PATH as one study, even if its files do not say so: its series get "
+              "one joint answer.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True,
-              help="Pictures read ahead of the network.")  # fmt: skip
+              help="Number of images to read ahead.")  # fmt: skip
 @options.threads
 @options.device
 @click.option("--heatmap", "heatmaps", metavar="DIR",
               type=options.FOLDER,
-              help="Write there each answered picture, with its heatmap, as PNG.")  # fmt: skip
+              help="Folder for an image of each answer with its heatmap, as PNG.")  # fmt: skip
 @click.option("--html", metavar="FILE", type=options.FILE,
-              help="Write there a report with pictures of all answers, as one file.")  # fmt: skip
+              help="File for a report of all answers with images.")  # fmt: skip
 @click.option("--dicom", "dicom", metavar="DIR",
               type=options.FOLDER,
-              help="Write there, for each DICOM series, a report and the overlay.")  # fmt: skip
+              help="Folder for the report and the overlay of each DICOM series.")  # fmt: skip
 @click.option("--segmentation", "maps", metavar="DIR",
               type=options.FOLDER,
-              help="Write there the attention map of each reported tumour: NIfTI, and DICOM "
-              "Segmentation of a DICOM series. It is no outline.")  # fmt: skip
-@click.option("--fail-fast", is_flag=True, help="Stop at the first failed input.")
+              help="Folder for the attention map of each reported tumour: as NIfTI, and as DICOM "
+              "Segmentation for DICOM series. The map is not an outline.")  # fmt: skip
+@click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails.")
 def command(
     paths: tuple[str, ...],
     layout: str | None,
@@ -82,11 +82,11 @@ def command(
 ) -> None:
     """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH and NRRD, in any bit depth.
 
-    PATH is a file, a folder (searched to the bottom; hidden files and files that are no pictures
-    are left out), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder
-    or archive are grouped into series. A series or volume gets an answer for each slice and one
-    for the whole; the series of one study get one answer together, which comes first. What cannot
-    be used gets an error record in its place, and the rest goes on.
+    PATH is a file, a folder (searched recursively; hidden files and files that are not images are
+    skipped), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder or
+    archive are grouped into series. A series or volume gets an answer for each slice and one as a
+    whole; the series of a study get one joint answer, which comes first. An input that cannot be
+    used gets an error record, and the other inputs are still classified.
     """
     from tumorlens.imaging import finder
     from tumorlens.inference.classifier import Classifier
@@ -103,7 +103,7 @@ def command(
     settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}
     extras = Extras.wanted(classifier, heatmaps, html, dicom, maps)
     settings |= extras.settings
-    results = extras.passing(
+    results = extras.pass_through(
         (
             one
             for path, part in zip(paths, found, strict=True)
@@ -117,7 +117,7 @@ def command(
     with _destination(output) as stream:
         _write(tally, layout, stream, classifier.classes.names, is_file=output is not None)
     extras.finish()
-    _note_end(tally, layout, [output, html])
+    _note_end(tally, layout, [output, heatmaps, html, dicom, maps])
     if tally.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
 
@@ -128,7 +128,7 @@ def layout_of(output: Path | None) -> str:
     if suffix not in _LAYOUTS:
         known = ", ".join(name for name in _LAYOUTS if name)
         raise click.BadParameter(
-            f"{suffix} says no format: known are {known}, and --format says it of any other file",
+            f"{suffix} is not the suffix of a format ({known}); choose the format with --format",
             param_hint="--output",
         )
     return _LAYOUTS[suffix]
@@ -252,7 +252,9 @@ def _table(results: Iterable["Result"], stream: IO[bytes], is_file: bool) -> byt
 
 def _check_output(output: Path | None, option: str) -> None:
     if output is not None and not output.absolute().parent.is_dir():
-        raise click.BadParameter(f"{printable(str(output.parent))} is no folder", param_hint=option)
+        raise click.BadParameter(
+            f"{printable(str(output.parent))} is not a folder", param_hint=option
+        )
 
 
 def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> None:
@@ -328,12 +330,12 @@ def _note_use(classifier: "Classifier") -> None:
 def _note_skipped(found: Iterable["Found"]) -> None:
     skipped = sum(part.skipped for part in found)
     if skipped:
-        what = "file that is no picture" if skipped == 1 else "files that are no pictures"
+        what = "file that is not an image" if skipped == 1 else "files that are not images"
         note(f"skipped {skipped} {what}")
     own = sum(part.own for part in found)
     if own:
         what = "DICOM object" if own == 1 else "DICOM objects"
-        note(f"passed over {own} {what} that tumorlens wrote")
+        note(f"skipped {own} {what} written by tumorlens")
 
 
 def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:

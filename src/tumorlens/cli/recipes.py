@@ -8,9 +8,9 @@ import click
 @click.group(name="recipes", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """List the bundled recipes with their first line.
+    """List the bundled recipes, with the first line of each.
 
-    `tumorlens train` takes their names, or a file of your own.
+    Give `tumorlens train` the name of a recipe, or your own file.
     """
     if context.invoked_subcommand is not None:
         return
@@ -24,9 +24,9 @@ def command(context: click.Context) -> None:
 @command.command(name="show")
 @click.argument("recipe", type=click.Path(path_type=Path))
 def show_command(recipe: Path) -> None:
-    """Print a recipe: a bundled one by its name, or a file.
+    """Print a bundled recipe by name, or a recipe file.
 
-    Keys that a recipe leaves out have the defaults that `tumorlens.config` documents.
+    Keys that are not in a recipe have default values, documented in `tumorlens.config`.
     """
     from tumorlens.config import TrainConfig, recipe_path
 

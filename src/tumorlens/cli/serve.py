@@ -20,42 +20,46 @@ _MAX_TOKEN_BYTES = 1 << 20
 @click.command("serve",
                epilog="Example: tumorlens serve --port 8000")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
-              help="Address to bind. Any but loopback needs --token-file or --open.")  # fmt: skip
+              help="Address to bind. Any address but loopback needs --token-file or "
+              "--open.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
-              help="Port to bind; 0 for any free one.")  # fmt: skip
+              help="Port to bind; 0 for any free port.")  # fmt: skip
 @options.bundle
 @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Bearer tokens, one a line; /v1 and /metrics ask for one.")  # fmt: skip
+              help="File with one bearer token per line; requests to /v1 and /metrics then need a "
+              "token.")  # fmt: skip
 @click.option("--open", "open_", is_flag=True,
-              help="Answer to everyone who can reach an address that is not loopback.")  # fmt: skip
+              help="Allow an address that is not loopback without tokens: everyone who can reach "
+              "it gets answers.")  # fmt: skip
 @click.option("--allowed-host", "allowed_hosts", multiple=True, metavar="NAME",
-              help="Host name that clients may use; repeat, or * for any.")  # fmt: skip
+              help="Host name that clients may use; can be repeated, or * for any.")  # fmt: skip
 @click.option("--root-path", default="", metavar="PATH",
-              help="Path below which a reverse proxy offers the server.")  # fmt: skip
+              help="Path under which a reverse proxy serves the application.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 256),
-              help="Pictures worked on at the same time, a process each. Default: as many as there "
-                   "are processors.")  # fmt: skip
+              help="Number of worker processes, one image each. Default: the number of "
+              "processors.")  # fmt: skip
 @click.option("--file-seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True,
-              help="Time the work on a file may take; one second more for each MiB.")  # fmt: skip
+              help="Maximum processing time of a file, plus 1 s for each MiB.")  # fmt: skip
 @click.option("--study-seconds", type=click.FloatRange(0.1, 86400), default=30.0,
               show_default=True,
-              help="The same for a study.")  # fmt: skip
+              help="Maximum processing time of a study, plus 1 s for each MiB.")  # fmt: skip
 @click.option("--worker-memory", type=click.IntRange(256, 1 << 20), default=2048,
               show_default=True, metavar="MIB",
-              help="Memory the work on a file or study may take.")  # fmt: skip
+              help="Maximum memory to process a file or study.")  # fmt: skip
 @click.option("--queue", type=click.IntRange(1, 100_000), default=512, show_default=True,
-              help="Most pictures waiting; more are answered 503.")  # fmt: skip
+              help="Maximum number of waiting images; beyond it, requests get the status "
+              "503.")  # fmt: skip
 @click.option("--max-files", type=click.IntRange(1, 10_000), default=256, show_default=True,
-              help="Most files in one request.")  # fmt: skip
+              help="Maximum number of files in a request.")  # fmt: skip
 @click.option("--max-body", type=click.IntRange(1, 4096), default=256, show_default=True,
-              metavar="MIB", help="Largest request.")  # fmt: skip
+              metavar="MIB", help="Maximum size of a request.")  # fmt: skip
 @click.option("--max-pixels", type=click.IntRange(1024), default=4096 * 4096, show_default=True,
-              help="Most pixels of one picture.")  # fmt: skip
+              help="Maximum number of pixels in an image.")  # fmt: skip
 def command(**chosen: Any) -> None:
-    """Serve the page, and POST /v1/predictions for programs; /docs describes it.
+    """Serve the web page and, for programs, the HTTP API (documented at /docs).
 
-    Binds the loopback address, which other computers cannot reach. Stops at Ctrl-C or
-    SIGTERM, after answering accepted requests.
+    By default it binds the loopback address, which other computers cannot reach. Ctrl-C or SIGTERM
+    stops it after the accepted requests are answered.
     """
     settings = _settings(**chosen)
     with needing("serve", "tumorlens serve"):
@@ -76,7 +80,7 @@ def _settings(
     if not is_loopback(chosen["host"]) and not tokens and not open_:
         raise click.UsageError(
             f"--host {chosen['host']} can be reached from other computers: "
-            "give --token-file, or --open to answer everyone"
+            "use --token-file, or --open to answer everyone"
         )
     if max_files > queue:
         raise click.UsageError("--max-files must not be more than --queue")
@@ -100,5 +104,5 @@ def _tokens(path: Path) -> tuple[str, ...]:
     lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens or min(map(len, tokens)) < 16:
-        raise click.UsageError("--token-file needs tokens of at least 16 characters, one a line")
+        raise click.UsageError("--token-file needs tokens of at least 16 characters, one per line")
     return tokens

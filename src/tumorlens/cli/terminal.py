@@ -76,9 +76,9 @@ def with_verbosity(command: click.Command) -> click.Command:
     if not any(parameter.name == "quiet" for parameter in command.params):
         command.params += [
             click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_chosen,
-                         help="Leave out notes and progress; answers and errors stay."),
+                         help="Show only answers and errors, without notes and progress."),
             click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_chosen,
-                         help="Tell more: versions, times, and where an error came from."),
+                         help="Also show versions, run times and the origin of errors."),
         ]  # fmt: skip
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         with_verbosity(below)
@@ -88,7 +88,7 @@ def with_verbosity(command: click.Command) -> click.Command:
 def _chosen(context: click.Context, option: click.Parameter, value: bool) -> None:
     level = {"quiet": _QUIET, "verbose": _VERBOSE}[str(option.name)]
     if value and context.meta.setdefault(_KEY, level) != level:
-        raise click.UsageError("--quiet and --verbose exclude each other", context)
+        raise click.UsageError("--quiet and --verbose cannot be combined", context)
 
 
 def _verbosity() -> int:

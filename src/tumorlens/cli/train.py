@@ -18,25 +18,26 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @options.data
 @options.split(
-    "Split by name (folder, clean, clean-cv:K, patient-cv:K) or file, here or beside the manifest."
+    "Split by name (folder, clean, clean-cv:K, patient-cv:K), or a file, here or in the manifest's "
+    "folder."
 )
 @options.extra_images(
-    "Further images to train on, for the recipe's `extra_share` of each batch: the train part of "
-    "SPLIT, or `all`."
+    "Additional training images, which make up the recipe's `extra_share` of each batch: the train "
+    "part of SPLIT, or `all` images."
 )
 @click.option("--kfold", is_flag=True,
-              help="SPLIT is in folds: train on each, and score all images by the networks that "
-              "did not see them, in OUT/report.")  # fmt: skip
+              help="SPLIT is in folds: train one network for each fold, score all images by the "
+              "networks that were trained without them, and report in OUT/report.")  # fmt: skip
 @click.option("--hold-out", multiple=True, metavar="SOURCE",
-              help="Source or family that takes no part, to be tested on later.")  # fmt: skip
+              help="Source or family to leave out, for a later test.")  # fmt: skip
 @click.option("--out", required=True, type=options.FOLDER, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
-              help="Begin with trained weights, not random ones: a bundled network by its name, "
-              "a bundle, or the folder of a finished run. Refused where a test image "
-              "trained it.")  # fmt: skip
+              help="Start from trained instead of random weights: a bundled network by name, a "
+              "bundle, or the folder of a finished run. Refused if it was trained on a test "
+              "image.")  # fmt: skip
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN",
-              help="Folder that `tumorlens train teacher` wrote for the same split; for recipes "
+              help="Folder written by `tumorlens train teacher` for the same split; for recipes "
               "with a `distillation_weight`.")  # fmt: skip
 @click.option(
     "--set",
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Override a key of the recipe, such as optimizer.learning_rate=1e-3.",
 )
-@click.option("--seed", type=int, help="Instead of the recipe's seed.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's epochs.")
-@click.option("--name", default="model", show_default=True, help="The bundle's name.")
+@click.option("--seed", type=int, help="Seed to use in place of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Number of epochs to use in place of the recipe's."
+)
+@click.option("--name", default="model", show_default=True, help="Name of the bundle.")
 @options.threads
 @options.device
 @options.cache
-@click.option("--allow-partial", is_flag=True, help="Accept a manifest that lacks listed images.")
+@click.option(
+    "--allow-partial", is_flag=True, help="Accept a manifest that lacks images of the split."
+)
 def command(
     recipe: Path,
     data: Path,
@@ -74,12 +79,12 @@ def command(
 ) -> None:
     """Train the network that RECIPE describes and export a bundle to OUT/bundle.
 
-    RECIPE is a TOML file, or the name of a bundled one (default, teacher, folder, paper...). A
-    run that was killed goes on with --resume and ends with the same weights. For several processes:
+    RECIPE is a TOML file, or the name of a bundled recipe (default, teacher, folder, paper...).
+    --resume continues a run that was killed and gives the same weights. To use several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
 
-    With --kfold there is a bundle for each fold, OUT/fold-K/bundle, and the report is that of
-    `tumorlens evaluate`: rates by fold, their mean, and all images pooled, with intervals over
+    With --kfold, each fold gets a bundle, OUT/fold-K/bundle. The report is that of `tumorlens
+    evaluate`: rates by fold, their mean, and rates over all images pooled, with intervals over
     groups.
     """
     with needing("train", "training"):

@@ -10,16 +10,16 @@ from tumorlens.labels import RESEARCH_NOTICE
 
 @click.group("web")
 def command() -> None:
-    """Use the page without a server."""
+    """Use the web page without a server."""
 
 
-@command.command("build", short_help="Write the page, with the model, into a folder.")
+@command.command("build", short_help="Write the page and the model into a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @options.bundle
 def build(folder: Path, bundle: str) -> None:
     """Write the page and the model into DIR, for any static web host.
 
-    Pictures are classified in the visitor's browser and are sent nowhere.
+    Images are classified in the visitor's browser and are not sent anywhere.
     """
     from tumorlens import bundle as bundles
     from tumorlens.server import site

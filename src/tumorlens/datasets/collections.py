@@ -85,7 +85,7 @@ def import_heads(
     """
     volumes = sorted(path for path in Path(folder).iterdir() if ".nii" in path.suffixes)
     if not volumes:
-        raise DatasetError(f"{folder}: holds no NIfTI volume (*.nii, *.nii.gz)")
+        raise DatasetError(f"{folder}: contains no NIfTI volume (*.nii, *.nii.gz)")
     pictures = Path(manifest_path).with_suffix("")
     (pictures / NO_TUMOR).mkdir(parents=True, exist_ok=True)
     for volume in volumes:
@@ -183,7 +183,7 @@ def with_cheng_masks(manifest: Manifest, folder: str | Path) -> Manifest:
     """
     records = tuple(_with_mask(record, manifest.folder, Path(folder)) for record in manifest)
     if not any(record.mask for record in records):
-        raise DatasetError(f"{folder}: holds no mask (masks/CLASS/N.png) of an image of the set")
+        raise DatasetError(f"{folder}: contains no mask (masks/CLASS/N.png) of an image of the set")
     return Manifest(records, manifest.folder)
 
 
@@ -256,7 +256,7 @@ def _import(
 
 def _check(entries: list[_Entry]) -> None:
     if not entries:
-        raise DatasetError("the folder holds no picture of the collection")
+        raise DatasetError("the folder contains no image of the collection")
     absent = [str(entry.file) for entry in entries if not entry.file.is_file()]
     if absent:
         raise DatasetError(
@@ -264,7 +264,7 @@ def _check(entries: list[_Entry]) -> None:
         )
     unknown = sorted({entry.label for entry in entries} - set(LABELS))
     if unknown:
-        raise DatasetError(f"the index holds the unknown class {unknown[0]!r}")
+        raise DatasetError(f"the index contains the unknown class {unknown[0]!r}")
 
 
 def _record(entry: _Entry, base: Path) -> Record:

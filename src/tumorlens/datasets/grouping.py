@@ -30,7 +30,7 @@ def patient_from_path(rule: str) -> PatientOf:
     try:
         pattern = re.compile(rule)
     except re.error as error:
-        raise DatasetError(f"{rule!r} is no regular expression ({error})") from error
+        raise DatasetError(f"{rule!r} is not a regular expression ({error})") from error
     if not pattern.groups:
         raise DatasetError(
             f"{rule!r} does not say which part of the path is the patient: put it in parentheses, "

@@ -204,7 +204,7 @@ def check_counts(folder: Path) -> None:
     if wrong:
         raise DatasetError(
             f"{folder} is not the complete {NICKPARVAR_FILES:,}-image set: {'; '.join(wrong)}. "
-            "Get it again, or use --allow-partial to continue without them"
+            "Download it again, or use --allow-partial to continue without them"
         )
 
 

@@ -1,4 +1,4 @@
-"""The manifest: one row for each image file, with what is known of it. CSV or Parquet."""
+"""The manifest: one row for each image file, with the known facts about it. CSV or Parquet."""
 
 import dataclasses
 import hashlib
@@ -27,7 +27,7 @@ from tumorlens.labels import plain_name
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One image file. Strings are empty and numbers 0 where nothing is known."""
+    """One image file. Unknown strings are empty, and unknown numbers are 0."""
 
     path: str
     """Relative to the manifest's folder, with forward slashes; absolute on another drive."""
@@ -36,18 +36,18 @@ class Record:
     split: str
     """Folder's split as published: ``training``, ``validation``, ``testing`` or empty."""
     sha256: str
-    """Of the file's bytes, hexadecimal; of the file itself where the column says nothing."""
+    """Hash of the file's bytes, hexadecimal; computed from the file if the column is empty."""
     pixel_sha256: str
-    """Of the decoded gray pixels and their shape; empty where the file does not decode."""
+    """Hash of the decoded gray pixels and their shape; empty if the file cannot be decoded."""
     width: int
     height: int
     mode: str
     """How samples are stored, in Pillow's words."""
     group: str
-    """The unit that must not cross: a patient, or a cluster of near-duplicates. Where the column
-    says nothing: the patient."""
+    """The unit that must not be in two parts: a patient, or a cluster of near-duplicates. If the
+    column is empty: the patient."""
     source: str
-    """Primary collection the picture comes from."""
+    """Primary collection of the image."""
     patient: str = ""
     source_label: str = ""
     """The primary source's class where it contradicts ``label``; column ``source_class``."""
@@ -59,11 +59,11 @@ class Record:
     plane: str = ""
     """``axial``, ``coronal``, ``sagittal``, or as the source says."""
     skull_stripped: str = ""
-    """``1`` where only the brain is shown, ``0`` where the head is."""
+    """``1`` if only the brain is shown, ``0`` if the whole head is."""
     mask: str = ""
     """An expert's outline of the tumour as a picture, above 127 inside; relative as ``path`` is."""
     orientation: str = ""
-    """How the picture lies relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
+    """Orientation of the image relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
 
 
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
@@ -123,7 +123,7 @@ class Manifest:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a manifest; raise ``ManifestError`` naming the row and column at fault."""
+        """Read a manifest; raise ``ManifestError`` that names the row and column of a fault."""
         path = Path(path)
         numbered = _rows(path)
         for column in _REQUIRED:
@@ -145,9 +145,9 @@ class Manifest:
 
 
 def read_column(path: str | Path, name: str) -> list[str]:
-    """The cells of any column of a manifest file, also of one that ``Manifest`` does not know.
+    """The cells of any column of a manifest file, including columns that ``Manifest`` ignores.
 
-    Raises ``ManifestError`` where there is no such column, and suggests the nearest.
+    Raises ``ManifestError`` if the column does not exist, and suggests the nearest name.
     """
     rows = _rows(Path(path))
     _require_column(Path(path), rows, name.strip().lower())
@@ -178,7 +178,7 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
 
 
 def pixel_hash(image: MedicalImage) -> str:
-    """SHA-256 of shape and gray samples; equal exactly where the decoded pixels are equal."""
+    """SHA-256 of shape and gray samples; equal if and only if the decoded pixels are equal."""
     samples = image.pixels.astype(np.uint8 if image.bit_depth <= 8 else np.dtype("<f4"))
     digest = hashlib.sha256(f"{samples.dtype.str}{samples.shape}".encode())
     digest.update(np.ascontiguousarray(samples).data)
@@ -243,7 +243,7 @@ def _record(row: Row, number: int, path: Path) -> Record:
     if missing:
         raise ManifestError(f"{path}, row {number}: no {missing[0]}")
     if not str(row["class"]).isprintable() or len(str(row["class"])) > _LONGEST_CLASS:
-        raise ManifestError(f"{path}, row {number}: class {row['class']!r} is no name of a class")
+        raise ManifestError(f"{path}, row {number}: invalid class name {row['class']!r}")
     values: dict[str, Any] = {}
     for name, column in zip(_FIELDS, COLUMNS, strict=True):
         value = row.get(column) or ""

@@ -1,4 +1,4 @@
-"""Split files: which image is trained on, chosen by, and tested on. Keyed by SHA-256.
+"""Split files: the training, validation and test images, keyed by SHA-256.
 
 A split is two files: ``NAME.csv`` (sha256, class, group, part) and ``NAME.json`` (what it is, and
 the CSV's own hash). Files of identical bytes and class are interchangeable, so the n-th copy in a
@@ -46,13 +46,13 @@ _FOLD_PART: Final = re.compile(r"fold\d+")
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a split file is: its JSON half."""
+    """Metadata of a split: the contents of its JSON file."""
 
     format_version: int = FORMAT_VERSION
     name: str
     description: str
     disjoint: bool
-    """Whether it promises that no group is in two parts."""
+    """Whether it guarantees that no group is in two parts."""
     counts: dict[str, int]
     """Rows in each part."""
     sha256: str
@@ -77,10 +77,10 @@ class Split:
     rows: tuple[SplitRow, ...]
 
     def parts(self, manifest: Manifest, *, allow_partial: bool = False) -> list[str]:
-        """Give each record of ``manifest`` its part, in the manifest's order.
+        """Return the part of each record of ``manifest``, in the manifest's order.
 
-        Raises ``SplitError`` where the manifest has an image that the split does not know or,
-        unless ``allow_partial``, lacks one that it lists.
+        Raises ``SplitError`` if an image of the manifest is not in the split or, unless
+        ``allow_partial``, an image of the split is not in the manifest.
         """
         rows = self._rows_of(manifest)
         unknown = [i for i, row in enumerate(rows) if row is None]
@@ -122,7 +122,7 @@ class Split:
     def grouped(self, manifest: Manifest) -> Manifest:
         """``manifest`` with the groups that the split keeps together, where it knows the image.
 
-        They may be wider than the manifest's own: a split joins near-duplicates.
+        They may be larger than the manifest's groups, because a split joins near-duplicates.
         """
         records = (
             record if row is None else dataclasses.replace(record, group=row.group)
@@ -143,7 +143,7 @@ class Split:
         return found
 
     def fold(self, test_fold: int) -> "Split":
-        """Turn a cross-validation split into that of one fold: the next fold validates."""
+        """Return the split for one test fold of a cross-validation; the next fold validates."""
         folds = {row.part for row in self.rows if row.part.startswith("fold")}
         if f"fold{test_fold}" not in folds:
             raise SplitError(f"split {self.info.name} has no fold {test_fold}")
@@ -156,7 +156,7 @@ class Split:
         )
 
     def verify(self) -> None:
-        """Raise ``SplitError`` where a split that promises to be disjoint lets a group cross."""
+        """Raise ``SplitError`` if a disjoint split has a group in two parts."""
         if not self.info.disjoint:
             return
         parts_of: dict[str, set[str]] = defaultdict(set)
@@ -214,11 +214,11 @@ def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool)
 
 
 def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
-    """Load a bundled split by name (``clean-cv:2`` is that of test fold 2), or a file.
+    """Load a bundled split by name (``clean-cv:2`` has test fold 2), or from a file.
 
-    A file that is not there is looked for in the folder ``beside``, that of the manifest. Checks
-    the CSV's hash and that no group crosses; raises ``SplitError``. A CSV without a JSON half was
-    written by hand, and promises that no group crosses.
+    If the file does not exist, it is looked up in the folder ``beside``, that of the manifest.
+    Checks the CSV's hash and that no group is in two parts; raises ``SplitError``. A CSV without a
+    JSON file was written by hand, and must not have a group in two parts either.
     """
     name, colon, fold = str(name_or_path).rpartition(":")
     if not colon:
@@ -252,7 +252,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
-    """Name the groups, and the pictures by pixel hash, that are in more than one part."""
+    """Return the groups, and the images by pixel hash, that are in more than one part."""
     parts_of: dict[str, set[str]] = defaultdict(set)
     for record, part in zip(manifest, parts, strict=True):
         if part != EXCLUDED:
@@ -303,7 +303,7 @@ def _by_hand(data: bytes, table: Path) -> Split:
     known = {row.part for row in rows if row.part in _PARTS or _FOLD_PART.fullmatch(row.part)}
     if unknown := sorted({row.part for row in rows} - known):
         raise SplitError(
-            f"split {name}: {unknown[0]!r} is no part; parts are {', '.join(_PARTS)}, or fold0, "
+            f"split {name}: {unknown[0]!r} is not a part; parts are {', '.join(_PARTS)}, or fold0, "
             "fold1 and so on"
         )
     return build(table.stem, "Written by hand.", rows, disjoint=True)
@@ -323,7 +323,7 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
     try:
         about = msgspec.json.decode(info, type=SplitInfo)
     except msgspec.MsgspecError as error:
-        raise SplitError(f"split {name}: its JSON half is damaged ({error})") from error
+        raise SplitError(f"split {name}: its JSON file is damaged ({error})") from error
     if hashlib.sha256(data).hexdigest() != about.sha256:
         raise SplitError(
             f"split {name}: the CSV was changed; its hash is not the recorded one. Write the split "
@@ -336,7 +336,7 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
         )
     rows = _rows(data, name)
     if Counter(row.part for row in rows) != about.counts:
-        raise SplitError(f"split {name}: the CSV's parts are not those its JSON half counts")
+        raise SplitError(f"split {name}: the CSV's parts differ from the counts in its JSON file")
     split = Split(about, rows)
     split.verify()
     return split

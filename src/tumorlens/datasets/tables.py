@@ -36,7 +36,7 @@ def read_csv(path: Path) -> Sequence[NumberedRow]:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(
-            f"{path}: is not a CSV file in UTF-8 ({error}); save it as such again"
+            f"{path}: is not a CSV file in UTF-8 ({error}); save it in UTF-8"
         ) from error
     filled = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
     columns = filled[0][1] if filled else []
@@ -62,7 +62,7 @@ def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], sp
     if any(row[len(names) :]):
         raise ManifestError(
             f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
-            "put a cell that holds the separator in double quotes"
+            "put cells that contain the separator in double quotes"
         )
     return _plain(
         {
@@ -83,7 +83,7 @@ def _decoded(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if b"\0" in data[:_START]:
-        raise csv.Error("it seems to be in UTF-16 without its mark")
+        raise csv.Error("it seems to be UTF-16 without a byte order mark")
     return data.decode("utf-8-sig")
 
 

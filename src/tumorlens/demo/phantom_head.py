@@ -86,7 +86,7 @@ class Head:
     shape: Shape
     tissues: Tissues
     base: bool
-    """Whether its slices lie at the base of the skull."""
+    """Whether its slices are at the base of the skull."""
     height: float
     """Of the middle slice at the cerebral level: 0 at the thalami, 1 above the ventricles."""
     folds: Waves

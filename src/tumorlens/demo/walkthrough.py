@@ -94,7 +94,7 @@ def is_free(folder: Path) -> bool:
     return folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))
 
 
-def claim(folder: Path) -> None:
+def reserve_folder(folder: Path) -> None:
     """Make ``folder`` a demonstration's."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARK).exists():
@@ -196,9 +196,7 @@ def _sent_on(answer: Result) -> Prediction | Failure:
 
 
 def _volume(path: str) -> VolumeError:
-    return VolumeError(
-        f"{path}: the demonstration takes single pictures; `tumorlens predict` answers for it"
-    )
+    return VolumeError(f"{path}: the demo accepts only single images; use `tumorlens predict`")
 
 
 def write(folder: Path, outcome: DemoResult) -> Path:

@@ -82,7 +82,7 @@ def fit_sets(
     then come without a set.
     """
     if not 0.0 < coverage < 1.0:
-        raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
+        raise ValueError(f"coverage must be between 0 and 1, not {coverage}")
     return ConformalThresholds(
         coverage=coverage,
         thresholds=_by_class(probabilities, labels, coverage),

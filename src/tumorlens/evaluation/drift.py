@@ -145,7 +145,7 @@ def summarize(
         },
         sequences={}
         if found.sequence_logits is None
-        else dict(zip(SEQUENCES, _rounded(_shares(found.sequence_logits)), strict=True)),
+        else dict(zip(SEQUENCES, _rounded(_sequence_shares(found.sequence_logits)), strict=True)),
         embedding_mean=_rounded(mean),
         embedding_deviation=_rounded(deviation),
     )
@@ -167,7 +167,7 @@ def drift(
         if name in quantities and name in reference.quantiles
     ]
     if reference.sequences and found.sequence_logits is not None:
-        rows.append(_mix(_shares(found.sequence_logits, weights), reference, limit))
+        rows.append(_mix(_sequence_shares(found.sequence_logits, weights), reference, limit))
     return tuple(rows)
 
 
@@ -243,7 +243,7 @@ def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: F
     return min(1.0, largest)
 
 
-def _shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
+def _sequence_shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
     """(5,): share of the pictures that are most likely of each of ``SEQUENCES``."""
     likeliest = sequence_logits.argmax(axis=1)
     counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)

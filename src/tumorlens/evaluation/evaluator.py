@@ -203,7 +203,7 @@ def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
     """Those that all bundles know; raise where they differ, or an image is of none of them."""
     classes = folds[0].classifier.classes
     if any(one.classifier.classes.names != classes.names for one in folds):
-        raise DatasetError("the bundles do not know the same classes")
+        raise DatasetError("the bundles have different classes")
     labels = [
         record.label
         for one in folds
@@ -298,7 +298,7 @@ def _score(
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
-            error = VolumeError(f"{answer.path}: a volume; give one slice at a time")
+            error = VolumeError(f"{answer.path}: a volume; use one slice at a time")
             failures.append(Failure.of(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
@@ -335,5 +335,5 @@ def _unreadable(failures: Sequence[Failure], total: int) -> DatasetError:
     rest = f"; and {more} more" if more > 0 else ""
     return DatasetError(
         f"{len(failures)} of {total} images cannot be scored: {named}{rest}. "
-        "Mend or remove them and import the set again"
+        "Repair or remove them, and import the set again"
     )

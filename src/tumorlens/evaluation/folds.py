@@ -69,14 +69,14 @@ def cross_validation(
         claimed = _claimed_split(classifier)
         if claimed.get("sha256") not in by_hash:
             raise EvaluationError(
-                f"bundle {classifier.model.name}: was trained by the split "
+                f"bundle {classifier.model.name}: was trained with the split "
                 f"{claimed.get('name') or 'it does not name'}, which is no fold of "
                 f"{split.info.name}; train it by --split {split.info.name}:K"
             )
         fold, of_fold = by_hash[claimed["sha256"]]
         if fold in matched:
             raise EvaluationError(
-                f"two bundles were trained by fold {fold} of {split.info.name}; give one for each"
+                f"two bundles were trained with fold {fold} of {split.info.name}; give one for each"
             )
         matched[fold] = Fold(classifier, tuple(of_fold.parts(manifest)), f"fold {fold}")
     missing = tuple(f"fold {fold}" for fold in folds if fold not in matched)
@@ -104,7 +104,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
             raise EvaluationError(f"two bundles were trained without {name}; give one for each")
         members = [bool({record.source, record.family} & sources) for record in manifest]
         if not any(members):
-            raise EvaluationError(f"the manifest holds no image of {name}")
+            raise EvaluationError(f"the manifest contains no image of {name}")
         matched[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
     rows = [
         SplitRow(record.sha256, record.label, record.group, TEST)

@@ -80,7 +80,7 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
     known = correct.sum(axis=1) == 1
     rows, truth = probabilities[known], correct[known]
     if not len(rows):
-        raise EvaluationError("no image has a label that is one of the classes")
+        raise EvaluationError("no image is labelled with one of the classes")
     ones = np.ones((1, len(rows)))
     areas = [
         float(metrics.auroc(truth[:, k], rows[:, k], ones)[0])

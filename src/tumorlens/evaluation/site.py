@@ -89,7 +89,7 @@ def read_cases(
         except InputError as error:
             raise DatasetError(f"cannot calibrate on {error}") from error
     if not prepared:
-        raise DatasetError("the manifest holds no labelled picture to calibrate on")
+        raise DatasetError("the manifest contains no labelled image to calibrate on")
     scores = classifier.gate_scores(prepared)
     kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
     if not kept.any():

@@ -130,7 +130,7 @@ class _Found(NamedTuple):
         fitted = max(least, self.control.threshold)
         return fitted if self.control.promised else max(own, fitted)
 
-    def said(self, title: str, value: float, fallback: str) -> str:
+    def sentence(self, title: str, value: float, fallback: str) -> str:
         """That, in words."""
         start = f"threshold for {title}: {value:.3f}"
         if not self.control.keeps:
@@ -167,7 +167,7 @@ def _rule(
     titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
     for name, one in found.items():
         fallback = "the parent's" + (" or what no error here passes" if name == _NONE else "")
-        line = one.said(titles[name], values[name], fallback)
+        line = one.sentence(titles[name], values[name], fallback)
         (fitted if one.control.promised else kept).append(line)
     return DecisionRule(
         notumor_threshold=values.get(_NONE, 0.0),

@@ -200,7 +200,7 @@ def _gathered(
         own = grouped.own
         keyed.sort(key=lambda pair: pair[0])
     if not keyed and not failures:
-        failures.append((where, MissingInputError(f"{where}: holds no picture")))
+        failures.append((where, MissingInputError(f"{where}: contains no image")))
     return Found(tuple(one for _, one in keyed), skipped, own, tuple(failures))
 
 

@@ -56,5 +56,5 @@ def _load(path: Path) -> NDArray[np.float32]:
             voxels / np.percentile(voxels[voxels > 0], _WHITE), 0, 1
         )
     except (OSError, EOFError, ValueError, IndexError, ImageFileError) as error:
-        raise DatasetError(f"{path}: is no volume of a head ({error})") from error
+        raise DatasetError(f"{path}: is not a volume of a head ({error})") from error
     return scaled

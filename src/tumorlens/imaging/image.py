@@ -74,6 +74,6 @@ def single(image: MedicalImage) -> MedicalImage:
     """``image`` where it is a single picture (H, W); raise ``VolumeError`` where it is not."""
     if image.is_volume:
         raise VolumeError(
-            f"{image.source}: a volume of {image.depth} slices; give one slice at a time"
+            f"{image.source}: a volume of {image.depth} slices; use one slice at a time"
         )
     return image

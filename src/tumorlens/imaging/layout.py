@@ -15,7 +15,7 @@ from tumorlens.imaging.quantiles import quantiles
 Floats = NDArray[np.float64]
 
 INVERTED: Final = "the air around the head is bright: an inverted picture; invert it first"
-PANELS: Final = "shows several pictures side by side; give one at a time"
+PANELS: Final = "shows several pictures side by side; use one image at a time"
 
 _SIDE: Final = 128
 """Pixels a side that are looked at, about."""

@@ -22,7 +22,7 @@ from tumorlens.imaging.affine import (
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.planes import Volume
-from tumorlens.imaging.stored import bits_of, checked, first_of, mode_of, real, taken
+from tumorlens.imaging.stored import bits_of, checked, first_of, mode_of, read_samples, real
 
 _KINDS: Final = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 """Types of samples by their code, as FreeSurfer writes them (mri.h, MRI_UCHAR to MRI_USHRT)."""
@@ -46,7 +46,7 @@ def read(data: bytes, source: str) -> Volume:
     if code not in _KINDS:
         raise UnsupportedFormatError(f"{source}: MGH voxels of type {code}")
     kind = np.dtype(_KINDS[code])
-    raw = taken(stream, DATA_OFFSET, math.prod(shape), kind)
+    raw = read_samples(stream, DATA_OFFSET, math.prod(shape), kind)
     voxels, without = checked(real(raw).reshape(shape, order="F"), source)
     # What follows the voxels are times of the scan and a history, of any length: no surplus.
     states_orientation = int.from_bytes(block[_FLAG_AT : _FLAG_AT + 2], "big", signed=True) > 0

@@ -24,9 +24,9 @@ from tumorlens.imaging.stored import (
     first_of,
     gray_of,
     mode_of,
+    read_samples,
     real,
     surplus,
-    taken,
 )
 from tumorlens.text import clean
 
@@ -49,7 +49,7 @@ def read(data: bytes, source: str) -> Volume:
     header = _header(bytes(stream.take(_HEADER_BYTES[version])), version, source)
     shape, kind = _shape(header, source), _kind(header, source)
     start = _start(header, version, source)
-    raw = taken(stream, start, math.prod(shape), kind)
+    raw = read_samples(stream, start, math.prod(shape), kind)
     voxels, without = checked(_real(raw, header).reshape(shape, order="F"), source)
     notes = [*_notes(header), *without]
     if _volumes(header) == 1:
@@ -77,7 +77,7 @@ def _notes(header: Nifti1Header) -> list[str]:
     if not _is_scale(header):
         notes.append("scl_slope is not plausible; 1 is used")
     if _scale(header) is not None and not math.isfinite(float(header["scl_inter"])):
-        notes.append("scl_inter is no finite number; 0 is taken")
+        notes.append("scl_inter is not a finite number; 0 is used")
     return notes
 
 

@@ -30,9 +30,9 @@ def _affine(image: MedicalImage) -> NDArray[np.float64]:
     corners = [place.position_mm for place in facts.slices] if facts else []
     known = [corner for corner in corners if corner is not None]
     if facts is None or spacing is None or not known or len(known) < image.depth:
-        raise InputError(f"{image.source}: does not say where its slices lie")
+        raise InputError(f"{image.source}: does not state the positions of its slices")
     if facts.row_direction is None or facts.column_direction is None:
-        raise InputError(f"{image.source}: does not say where its slices lie")
+        raise InputError(f"{image.source}: does not state the positions of its slices")
     row, column = np.asarray(facts.row_direction), np.asarray(facts.column_direction)
     first, last = np.asarray(known[0]), np.asarray(known[-1])
     affine = np.eye(4)

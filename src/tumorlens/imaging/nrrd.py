@@ -29,9 +29,9 @@ from tumorlens.imaging.stored import (
     first_of,
     gray_of,
     mode_of,
+    read_samples,
     real,
     surplus,
-    taken,
 )
 
 _TO_RAS: Final = {
@@ -96,7 +96,7 @@ def _flat(
         # A skip of -1: the voxels are the last bytes of the file.
         at = len(data) - math.prod(axes.sizes) * kind.itemsize if skip == -1 else begin + skip
         stream, start = Inflated(data, header.source, zipped=False), max(begin, at)
-    raw = taken(stream, start, count, kind)
+    raw = read_samples(stream, start, count, kind)
     if axes.volumes > 1:
         return raw, []
     depth = axes.shape[2]

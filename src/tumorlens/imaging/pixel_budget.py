@@ -23,4 +23,4 @@ def check_pixel_budget(pixels: int, source: str) -> None:
     """Raise ``LimitExceededError`` where ``pixels`` are more than ``limit_pixels`` allows."""
     most = _most_pixels.get()
     if most is not None and pixels > most:
-        raise LimitExceededError(f"{source}: {pixels:,} pixels; at most {most:,} are taken here")
+        raise LimitExceededError(f"{source}: {pixels:,} pixels; the limit here is {most:,}")

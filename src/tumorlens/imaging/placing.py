@@ -26,7 +26,7 @@ ALONE: Final = "the file does not say where in its series the slice lies; it is 
 
 
 class _Line(NamedTuple):
-    """Where slices lie along what they are numbered by."""
+    """Where slices are along what they are numbered by."""
 
     name: str
     guide: Callable[[Frame], float | None]

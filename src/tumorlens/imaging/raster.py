@@ -79,7 +79,9 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
         return UnsupportedFormatError(
             f"{source}: TIFF samples of type {samples} are not read; save them as uint16 or float32"
         )
-    return CorruptInputError(f"{source}: begins like {kind} but is damaged or of a rare variety")
+    return CorruptInputError(
+        f"{source}: starts like {kind}, but is damaged or of an unsupported variant"
+    )
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:

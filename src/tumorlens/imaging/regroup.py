@@ -15,15 +15,14 @@ from tumorlens.imaging.dicom.header import Header
 from tumorlens.imaging.slice_ordering import split
 
 NOTE: Final = (
-    "each slice is a series of its own by its UID; they are joined by patient, series number and "
-    "position"
+    "each slice has its own series UID; they are joined by patient, series number and position"
 )
 PARTS_NOTE: Final = (
-    "the slices are of several series by their UIDs; they are joined by patient, series number and "
-    "position"
+    "the slices have several series UIDs; they are joined by patient, series number and position"
 )
 APART_NOTE: Final = (
-    "files of several patients or studies have this series UID; each is a series of its own"
+    "files of several patients or studies have this series UID; each is treated as a separate "
+    "series"
 )
 _FEWEST: Final = 3
 _FEWEST_OF_A_STUDY: Final = 2

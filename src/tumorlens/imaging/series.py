@@ -145,7 +145,8 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
     path, first = errors[0]
     if len(errors) == 1:
         return path, first
-    return path, NotMRError(f"{first} ({len(errors) - 1} more files of the series alike)")
+    others = f"{len(errors) - 1} more files of the series have the same problem"
+    return path, NotMRError(f"{first} ({others})")
 
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:

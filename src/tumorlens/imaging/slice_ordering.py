@@ -275,7 +275,7 @@ def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
     if alike < _FEWEST_AMBIGUOUS:
         return []
     return [
-        "nothing in the files tells which slices at one position belong together; "
+        "the files do not state which slices at one position belong together; "
         "several volumes may be mixed"
     ]
 
@@ -312,6 +312,4 @@ def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
 def _sparse(usual: float | None, thickness: float | None) -> list[str]:
     if usual is None or not thickness or usual <= _SPARSE_RATIO * thickness:
         return []
-    return [
-        f"slices lie {usual:.1f} mm apart but are {thickness:.1f} mm thick: some may be missing"
-    ]
+    return [f"slices are {usual:.1f} mm apart but {thickness:.1f} mm thick: some may be missing"]

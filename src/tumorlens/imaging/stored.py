@@ -10,7 +10,9 @@ from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
 
 
-def taken(stream: Inflated, start: int, count: int, kind: np.dtype[Any]) -> NDArray[np.generic]:
+def read_samples(
+    stream: Inflated, start: int, count: int, kind: np.dtype[Any]
+) -> NDArray[np.generic]:
     """``count`` values of ``kind`` from byte ``start`` on, flat; errors as ``Inflated.take``."""
     data = stream.take(start + count * kind.itemsize)
     return np.frombuffer(data, dtype=kind, offset=start, count=count)

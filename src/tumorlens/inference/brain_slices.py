@@ -81,9 +81,7 @@ def judge_slices(
     if is_stated and (estimated := _corrected(profile, along_mm, up)) is not None:
         extent = float(np.ptp(along_mm))
         along = estimated
-        note = (
-            f"the stated distance of slices cannot be right (a head of {extent:.0f} mm): not used"
-        )
+        note = f"the stated slice distance cannot be correct (a head of {extent:.0f} mm): not used"
     in_brain = profile >= cap_share(TOP_MM)
     if up:
         depth = _depth_below_vertex(profile, along, up)
@@ -98,7 +96,7 @@ def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
     if count >= _FEW and not (is_stated and extent < _LITTLE_MM):
         return ""
     over = f" over {extent:.0f} mm" if is_stated else ""
-    return f"{count} slices{over} show a part of the head only; the answer is not for the rest"
+    return f"{count} slices{over} show only part of the head; the answer does not cover the rest"
 
 
 def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:

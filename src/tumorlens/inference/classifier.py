@@ -1,4 +1,4 @@
-"""From pictures to predictions, with one bundle."""
+"""From images to predictions, with one bundle."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ _MAX_DECODERS: Final = 8
 
 
 class PreparedImage(msgspec.Struct, frozen=True):
-    """A picture that waits for its forward pass: small, whatever the size of the picture."""
+    """A preprocessed image before its forward pass; small, whatever the original size."""
 
     path: str
     pixels: NDArray[np.uint8]
@@ -92,14 +92,14 @@ class RawPrediction(NamedTuple):
     """(5,): logits of ``labels.SEQUENCES``, if the network has them."""
 
     def explained(self) -> Prediction:
-        """The prediction with its heatmap, where there is one to show."""
+        """The prediction with its heatmap, if it has one."""
         return msgspec.structs.replace(self.prediction, heatmap=self.heatmap())
 
     def heatmap(self, label: str | None = None) -> Heatmap | None:
         """The map of ``label``, by default of the answer's kind or the most probable one.
 
-        None of a rejected picture, and by default where the answer is "no finding": there is
-        nothing to point at.
+        None for a rejected image, and by default if the answer is "no finding", because there is
+        nothing to show.
         """
         # Here, not above: scipy would slow the start of those who ask for no heatmap.
         from tumorlens.inference import heatmap
@@ -115,9 +115,9 @@ class RawPrediction(NamedTuple):
 
 
 class Classifier:
-    """Reads pictures, runs the network of ``bundle`` and names what it sees.
+    """Reads images and classifies them with the network of ``bundle``.
 
-    Safe to share between threads. Raises ``BundleError`` where the bundle cannot be run.
+    It can be shared between threads. Raises ``BundleError`` if the bundle cannot be run.
     """
 
     def __init__(
@@ -158,28 +158,28 @@ class Classifier:
         *,
         answer_all: bool = False,
     ) -> Self:
-        """Of a bundled network or a bundle folder; raise ``BundleError``, ``DeviceError``."""
+        """Load a bundled network or a bundle folder; raise ``BundleError``, ``DeviceError``."""
         return cls(bundles.load(name_or_path), threads, answer_all=answer_all, device=device)
 
-    def answering_all(self) -> Self:
-        """The same network on the same device, with every picture classified: to measure it."""
+    def without_abstention(self) -> Self:
+        """The same network without rejection or abstention, for evaluation."""
         return type(self)(self.bundle, self._threads, answer_all=True, device=self._device)
 
     def predict(self, picture: Picture) -> Prediction:
-        """Classify one picture; raise ``InputError`` where it cannot be used."""
+        """Classify one image; raise ``InputError`` if it cannot be used."""
         return self.predict_batch([picture])[0]
 
     def predict_batch(self, pictures: Sequence[Picture]) -> list[Prediction]:
-        """Classify several; raise ``InputError`` at the first unusable."""
+        """Classify several images; raise ``InputError`` at the first that cannot be used."""
         answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
         return [answer.prediction for answer in answers]
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
-        """Turn one decoded image (H, W) into what the network sees: uint8 (S, S)."""
+        """Convert a decoded image (H, W) to the network's input: uint8 (S, S)."""
         return self.prepare(image).pixels
 
     def prepare(self, image: MedicalImage) -> PreparedImage:
-        """Do everything that comes before the forward pass; raise ``InputError``."""
+        """Preprocess one image for the forward pass; raise ``InputError``."""
         single(image)
         config = self.bundle.info.preprocess
         # Float files may span more than float32 can divide by; clipping mends the result.
@@ -197,7 +197,7 @@ class Classifier:
         )
 
     def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
-        """Answer prepared pictures, in order."""
+        """Classify prepared images, in order."""
         if not prepared:
             return []
         outputs = self.forward(np.stack([one.pixels for one in prepared]))
@@ -225,7 +225,7 @@ class Classifier:
         return np.concatenate(parts)
 
     def gate_scores(self, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
-        """(N,): what the gate says of each picture; None where the bundle has no gate."""
+        """(N,): score of the gate for each image; None if the bundle has no gate."""
         seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
         if self._gate is None or len(seen) < len(prepared):
             return None
@@ -234,7 +234,7 @@ class Classifier:
     def rejections(
         self, prepared: Sequence[PreparedImage], gate_scores: NDArray[np.float64] | None
     ) -> list[str]:
-        """Why each picture is rejected, in words; empty where it is not."""
+        """Why each image is rejected, as text; empty if it is not."""
         refusals = [""] * len(prepared)
         if self._gate is not None and gate_scores is not None:
             refusals = self._gate.refusals(gate_scores)
@@ -297,7 +297,7 @@ class Classifier:
 
     @property
     def decoders(self) -> int:
-        """How many threads may decode ahead of the forward pass."""
+        """Number of threads that may decode ahead of the forward pass."""
         return min(_MAX_DECODERS, self._threads or available_cores())
 
 

@@ -1,7 +1,7 @@
 """Putting evidence together: of several series, and position by position where they are parallel.
 
 Log-odds of a tumour are averaged with weights. Of parallel series they are first resampled to the
-positions of one of them, by where the middles of the slices lie in the patient: what one series
+positions of one of them, by where the middles of the slices are in the patient: what one series
 sees is weighed against what the others see at that place. A series that has nothing there does not
 count there.
 """

@@ -28,7 +28,7 @@ from tumorlens.inference.record import (
     VolumePrediction,
 )
 from tumorlens.inference.sequence import known_sequence, sequence_of_words
-from tumorlens.inference.summary import found, is_tumor, summarize
+from tumorlens.inference.summary import is_tumor, reports_finding, summarize
 from tumorlens.labels import ClassSet
 
 SEVERAL_PATIENTS: Final = (
@@ -56,12 +56,12 @@ def fuse_study(
     concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
     concluded = _without_contradiction(concluded, members, classes)
     used = {id(one.answer): one for one in members}
-    decisive = _decisive(members, found(*concluded[:2], classes), classes)
+    decisive = _decisive(members, reports_finding(*concluded[:2], classes), classes)
     left_out = len(answers) - len(members)
     return StudyPrediction(
         path=path,
         study_instance_uid=_study_uid(answers),
-        finding=_finding_of(decisive) if found(*concluded[:2], classes) else None,
+        finding=_finding_of(decisive) if reports_finding(*concluded[:2], classes) else None,
         members=tuple(_weight(answer, used.get(id(answer))) for answer in answers),
         decisive_member=next(k for k, one in enumerate(answers) if one is decisive),
         model=classifier.model,

@@ -64,7 +64,7 @@ class Gate:
             raise BundleError(f"{self._name}: {first_line(error)}") from error
         scores: NDArray[np.float64] = np.asarray(found, dtype=np.float64)
         if not np.isfinite(scores).all():
-            raise BundleError(f"{self._name}: the network's answer is not finite")
+            raise BundleError(f"{self._name}: the network's output is not finite")
         return scores
 
     def refusals(self, scores: NDArray[np.float64]) -> list[str]:

@@ -61,8 +61,8 @@ def open_graph(
     gpu = device != "cpu" and _GPU in onnxruntime.get_available_providers()
     if device == "cuda" and not gpu:
         raise DeviceError(
-            "this onnxruntime knows no GPU: install its GPU package (pip uninstall onnxruntime; "
-            "pip install onnxruntime-gpu), or choose --device cpu"
+            "this onnxruntime has no GPU support: install its GPU package (pip uninstall "
+            "onnxruntime; pip install onnxruntime-gpu), or choose --device cpu"
         )
     options = onnxruntime.SessionOptions()
     # Of a GPU that is not there, the runtime would write pages of its own.
@@ -80,8 +80,8 @@ def open_graph(
         raise BundleError(f"{name} cannot be used ({first_line(error)})") from error
     if device == "cuda" and _GPU not in session.get_providers():
         raise DeviceError(
-            "onnxruntime cannot use the GPU: is there one, with a driver and the CUDA libraries "
-            "that this onnxruntime-gpu needs? Else choose --device cpu"
+            "onnxruntime cannot use the GPU: check the driver and the CUDA libraries "
+            "that onnxruntime-gpu needs, or choose --device cpu"
         )
     return session
 
@@ -126,7 +126,7 @@ class Session:
             raise BundleError(f"bundle {self._name}: {first_line(error)}") from error
         outputs = Outputs(**dict(zip(self._outputs, arrays, strict=True)))
         if not np.isfinite(outputs.logits).all():
-            raise BundleError(f"bundle {self._name}: the network's answer is not finite")
+            raise BundleError(f"bundle {self._name}: the network's output is not finite")
         return outputs
 
     def _check_names(self) -> list[str]:

@@ -20,8 +20,8 @@ from tumorlens.inference.record import (
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.text import probability_percent
 
-T1_CAVEAT: Final = "On plain T1 some tumours hardly show."
-PART_CAVEAT: Final = "Only a part of the head was seen."
+T1_CAVEAT: Final = "Some tumours are hardly visible on plain T1."
+PART_CAVEAT: Final = "Only part of the head was seen."
 PLAIN_T1: Final = "T1"
 NAMED_FROM: Final = 0.10
 """Probability from which a kind is always named beside an uncertain one."""
@@ -51,10 +51,10 @@ def state_of(result: Result) -> str:
 
 def is_tumor(answer: Answer) -> bool:
     """Whether a tumour, or what else the classes are, is reported, its kind named or not."""
-    return found(answer.decision, answer.label, answer.model.class_set)
+    return reports_finding(answer.decision, answer.label, answer.model.class_set)
 
 
-def found(decision: Decision, label: str | None, classes: ClassSet) -> bool:
+def reports_finding(decision: Decision, label: str | None, classes: ClassSet) -> bool:
     """The same of the parts of an answer."""
     return decision == DETECTED or (label is not None and label != classes.no_finding)
 

@@ -94,7 +94,7 @@ def answer_whole(
     """
     usable = [answer for answer in answers if isinstance(answer, RawPrediction)]
     if not usable:
-        raise BlankImageError(f"{image.source}: no slice holds anything")
+        raise BlankImageError(f"{image.source}: all slices are empty")
     classes = classifier.classes
     slices = locate_slices(image)
     counted = count_slices(answers, slices)

@@ -269,7 +269,7 @@ class Pool:
             return DeadlineError(
                 f"{job.source}: reading it took more than {job.seconds:g} s and was stopped"
             )
-        return CrashedError(f"{job.source}: the process that read it ended; the file is damaged")
+        return CrashedError(f"{job.source}: the process that read it crashed; the file is damaged")
 
     # What the thread does that watches the clock.
 

@@ -63,6 +63,6 @@ def _restrict(path: Path) -> None:
     except FileNotFoundError:  # deleted by the process that works on the spool
         return
     if stat.S_ISLNK(mode):
-        raise SpoolError(f"{path}: a link has no place in a spool; remove it")
+        raise SpoolError(f"{path}: links are not allowed in a spool; remove it")
     if mode & _OTHERS:
         path.chmod(FOLDER_MODE if stat.S_ISDIR(mode) else FILE_MODE)

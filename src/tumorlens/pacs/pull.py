@@ -42,7 +42,9 @@ def pull(server: WebServer, filters: Mapping[str, str], spool: Spool) -> int:
                     count += 1
     except (RequestException, OSError, AttributeError, KeyError, ValueError) as error:
         # Not its text: it quotes the query, which may name a patient.
-        raise PullError(f"the DICOMweb server did not answer as asked ({reason(error)})") from error
+        raise PullError(
+            f"the DICOMweb server gave an unexpected answer ({reason(error)})"
+        ) from error
     return count
 
 
@@ -54,7 +56,7 @@ def _keep(spool: Spool, study: str, data: bytes) -> None:
     except OtherContentError as error:
         log.warning("%s", error)
     except OSError as error:
-        raise SpoolError(f"{spool.folder}: cannot keep more ({error.strerror})") from error
+        raise SpoolError(f"{spool.folder}: cannot store more ({error.strerror})") from error
 
 
 def _series(client: Any, filters: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -116,7 +116,7 @@ def receive_into(folder: Path, space: Space) -> None:
         dimse_messages, "NamedTemporaryFile"
     ):
         raise UntestedVersionError(
-            f"pynetdicom {pynetdicom.__version__} is not one that tumorlens works with: "
+            f"pynetdicom {pynetdicom.__version__} is not supported: "
             f"pip install 'pynetdicom=={TESTED}*'"
         )
 

@@ -126,7 +126,8 @@ class Spool(Store):
             how = "encoded otherwise, its pixels were not compared"
         elif known[1] != other[1]:
             raise OtherContentError(
-                f"study {study}: an instance came again with other pixels; the first is kept"
+                f"study {study}: an instance was sent again with different pixels; "
+                "the first is kept"
             )
         else:
             how = "with the same pixels and another header"

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _SUFFIX: Final = ".dcm"
 
 
-def claim(spool: Spool) -> IO[bytes]:
+def lock_spool(spool: Spool) -> IO[bytes]:
     """Make this the only process that works on a spool, until the result is closed; tidy up.
 
     Files that a killed process left half written are deleted, and images that no row names are
@@ -32,7 +32,8 @@ def claim(spool: Spool) -> IO[bytes]:
         except OSError as error:
             lock.close()
             raise SpoolError(
-                f"{spool.folder}: another tumorlens works on this spool; stop it, or name another"
+                f"{spool.folder}: another tumorlens process uses this spool; stop it, or choose "
+                "another spool"
             ) from error
     delete_unfinished(spool)
     if count := adopt(spool):
@@ -79,14 +80,14 @@ def rebuild(folder: Path) -> tuple[int, Path | None]:
     keeps each object once. Raises ``SpoolError`` where there is no spool.
     """
     if not (folder / "studies").is_dir():
-        raise SpoolError(f"{folder}: holds no spool")
+        raise SpoolError(f"{folder}: contains no spool")
     aside = None
     try:
         spool = Spool(folder)
     except database.DamagedQueueError:
         aside = _set_aside(folder)
         spool = Spool(folder)
-    lock = claim(spool)
+    lock = lock_spool(spool)
     try:
         with spool.reading() as db:
             (count,) = db.execute("SELECT COUNT(*) FROM instances").fetchone()

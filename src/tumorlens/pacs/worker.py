@@ -191,7 +191,10 @@ class Worker:
         for uid, sop_class in self._spool.unsent(one.key):
             path = self._spool.object_path(uid)
             if not path.exists():
-                log.error("study %s: a file of its answer is lost; it is made again", one.key)
+                log.error(
+                    "study %s: a file of its answer is missing; the answer is computed again",
+                    one.key,
+                )
                 self._spool.answer_again(one)
                 return
             try:

@@ -128,7 +128,7 @@ class _Gallery:
         for copies in self.audit.copies:
             if copies.crosses:
                 one_a_part = dict(zip(copies.parts, copies.paths, strict=True))
-                bytes_too = "same bytes" if copies.same_bytes else "same pixels, other bytes"
+                bytes_too = "same bytes" if copies.same_bytes else "same pixels, different bytes"
                 yield Panel([self.show(p, part) for part, p in one_a_part.items()], bytes_too)
 
     def near_duplicates(self) -> Iterator[tuple[str, list[Panel]]]:

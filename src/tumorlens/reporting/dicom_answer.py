@@ -135,7 +135,7 @@ def _notes(answer: ImageAnswer) -> tuple[str, ...]:
     notes = (f"{len(answer.slices)} slices were read.", *answer.notes)
     if found is None:
         return notes
-    where = f"The finding lies in slices {found.first + 1} to {found.last + 1}, counted from 1."
+    where = f"The finding is in slices {found.first + 1} to {found.last + 1}, counted from 1."
     size: tuple[str, ...] = ()
     if found.extent_mm is not None:
         x, y, z = found.extent_mm

@@ -4,7 +4,7 @@ from typing import Final
 
 from tumorlens.inference.record import REJECTED, ImageAnswer, VolumePrediction
 
-MAP_CAPTION: Final = "the map of where the network's evidence lies"
+MAP_CAPTION: Final = "the map of the network's evidence"
 
 
 def displayed_slice(answer: ImageAnswer) -> int:

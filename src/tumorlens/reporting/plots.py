@@ -75,7 +75,7 @@ def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUM
             _draw_roc(whole, corner, names[k], STYLES[place % len(STYLES)], *curve)
         whole.plot([0, 1], [0, 1], color=LINE, linewidth=1, zorder=0)
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), title="ROC curves, one class against the rest")
-        corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="The same, upper left")
+        corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="Detail of the upper left")
         for axes in (whole, corner):
             axes.set(xlabel="1 - specificity", ylabel="sensitivity")
             axes.grid(True, linewidth=0.6)
@@ -90,7 +90,7 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     with canvas.figure(7.4, 4.4) as (figure, png):
         axes = figure.subplots()
         percent = 100 * found.coverage
-        axes.plot(percent, 100 * found.risk, color=BLUE, lw=1.8, label="wrong, of the answers")
+        axes.plot(percent, 100 * found.risk, color=BLUE, lw=1.8, label="wrong, of those answered")
         missed = found.missed if classes.no_finding is not None else np.zeros(1)
         if classes.no_finding is not None:
             color, style = STYLES[1]
@@ -101,7 +101,7 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
             )  # fmt: skip
         axes.plot(
             percent, 100 * found.ideal, color=SOFT, lw=1, ls=":",
-            label="wrong, if the confidence knew every error",
+            label="wrong, with ideal confidence",
         )  # fmt: skip
         top = 100 * float(np.nanmax([found.risk[-1], missed[-1], 0.005]))
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
@@ -130,7 +130,7 @@ def _draw_reliability(axes: Axes, table: Floats) -> None:
         label="95% by images in the bin",
     )  # fmt: skip
     axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.04), ylabel="accuracy in the bin")
-    axes.set_title("Reliability: is it right as often as it says?")
+    axes.set_title("Reliability: accuracy against confidence")
     axes.grid(True, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="upper left")

@@ -19,17 +19,17 @@ from tumorlens.text import percent
 PAGE: Final = "calibration.html"
 RECORD: Final = "calibration.json"
 NO_REFERENCE: Final = (
-    "No drift report: the bundle holds no summary of its training images. It gets one when it is "
-    "calibrated after training by this version."
+    "No drift report: the bundle has no summary of its training images. It gets one if it is "
+    "calibrated after training with this version."
 )
 _TITLES: Final = {
-    "classified": "classified (kind named, or none found)",
+    "classified": "classified (kind named, or no finding)",
     "answered": "presence answered",
-    "accuracy": "right, of the classified",
-    "missed_tumor_rate": "findings reported as none",
-    "false_alarm_rate": "images without finding reported as one",
+    "accuracy": "correct, of those classified",
+    "missed_tumor_rate": "findings reported as no finding",
+    "false_alarm_rate": "images without a finding reported as a finding",
     "coverage": "sets that contain the true class",
-    "coverage_of_findings": "the same, of images with a finding",
+    "coverage_of_findings": "the same, for images with a finding",
     "mean_size": "classes in a set",
 }
 
@@ -65,7 +65,7 @@ def remarks(found: SiteResult) -> list[str]:
         said.append(
             f"{found.parent.info.name} does not list the images of {unlisted} "
             f"set{'s' if unlisted > 1 else ''} that trained it, so it cannot be shown that these "
-            "pictures are new to it. If it was trained on them, too much is promised here."
+            "images are new to it. If it was trained on them, the figures here are too optimistic."
         )
     if cases.rejected:
         said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")

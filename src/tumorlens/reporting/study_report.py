@@ -163,7 +163,7 @@ def _pictures(answered: Answered) -> Iterator[ReportPicture]:
     yield ReportPicture(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = answered.heatmap()
     if heatmap is not None:
-        caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: half of it."
+        caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: above half of the peak."
         drawn = html.embed_png(draw(plane, result, heatmap, image.facts))
         yield ReportPicture(drawn, caption, f"{where}, with {MAP_CAPTION}")
 
@@ -171,7 +171,7 @@ def _pictures(answered: Answered) -> Iterator[ReportPicture]:
 def _slice(result: ImageAnswer) -> tuple[int, str]:
     """Which slice is shown, and what it is."""
     if not isinstance(result, VolumePrediction):
-        return 0, "The picture, as stored"
+        return 0, "The image, as stored"
     index = displayed_slice(result)
     where = f"Slice {index + 1} of {len(result.slices)}"
     if result.finding is not None:

@@ -97,7 +97,9 @@ class Guard:
         if not _path(scope).startswith(_PROTECTED):
             return
         if self._is_foreign(headers):
-            raise Problem(HTTPStatus.FORBIDDEN, "cross_site", "a web page of another site asked")
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "cross_site", "the request came from a page of another site"
+            )
         if self._tokens and not self._is_known(headers.get("authorization", "")):
             raise Problem(
                 HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is needed",

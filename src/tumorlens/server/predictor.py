@@ -74,7 +74,7 @@ class Predictor:
         ticket.free(size)
         if found.error is not None:
             return self._count(tasks.failure(name, found.error, name))
-        return self._count(tasks.made(found.parts[0]))
+        return self._count(tasks.read_record(found.parts[0]))
 
     async def study(
         self, uploads: list[Upload], ticket: Ticket, turn: Turn
@@ -128,7 +128,7 @@ class _Study:
         for part in outcome.parts:
             content = part.content
             if "outcome" in content:
-                self.made.append(tasks.made(part))
+                self.made.append(tasks.read_record(part))
             elif "at" in content:
                 at, path = int(content["at"]), str(content["path"])
             else:

@@ -74,7 +74,9 @@ def write(folder: Path, bundle: Bundle) -> list[Path]:
 def _folder() -> Traversable:
     folder = files("tumorlens").joinpath("server/static")
     if not folder.joinpath(INDEX).is_file():
-        raise TumorlensError("the page is not in this installation; build it: scripts/frontend")
+        raise TumorlensError(
+            "the page is not part of this installation; build it with scripts/frontend"
+        )
     return folder
 
 

@@ -79,7 +79,7 @@ def part(made: Record) -> Message:
     return Message({"outcome": outcome}, (to_json(made),))
 
 
-def made(part: Message) -> Made:
+def read_record(part: Message) -> Made:
     """The record in a part of an answer; raise ``ValueError`` where there is none."""
     outcome = str(part.content.get("outcome"))
     if _OUTCOME.fullmatch(outcome) is None or len(part.blobs) != 1:

@@ -123,7 +123,7 @@ class TrainingData:
             "train_images": dict(sorted(sources.items())),
         }
 
-    def seen(self) -> TrainingImages:
+    def training_images(self) -> TrainingImages:
         """The images that train or validate."""
         validating = [self.manifest.records[i] for i in self._part(VALIDATION)]
         return TrainingImages.of_records([*self._train_records(), *validating])

@@ -72,7 +72,7 @@ def with_lineage(
     to ``extra``, ``train_images`` and the list of images, where an evaluation looks for what a
     bundle has seen.
     """
-    seen_images = reduce(or_, (parent.images(data) for parent in parents), data.seen())
+    seen_images = reduce(or_, (parent.images(data) for parent in parents), data.training_images())
     extra, images = list(run["extra"]), dict(run["train_images"])
     for before in (parent.run for parent in parents):
         seen = list(before["extra"])

@@ -120,7 +120,7 @@ def test_windows_are_judged_for_the_stack_as_a_whole(head: Gray, write_dicom: Wr
 def test_a_slope_of_zero_is_taken_as_one(head: Gray, write_dicom: Write, slope: str) -> None:
     image = reader.read_bytes(write_dicom(head, RescaleSlope=slope, RescaleIntercept="0"))
     np.testing.assert_array_equal(image.pixels, head)
-    assert image.notes == ("RescaleSlope is 0, which would blank the picture; 1 is taken",)
+    assert image.notes == ("RescaleSlope is 0, which would blank the image; 1 is used",)
 
 
 def test_a_negative_slope_turns_what_is_stored_upside_down(head: Gray, write_dicom: Write) -> None:
@@ -205,7 +205,7 @@ def test_rescale_by_nothing_finite_is_not_used(head: Gray, write_dicom: Write) -
     for odd in (b"nan ", b"inf ", b"one "):
         image = reader.read_bytes(data.replace(b"1234", odd, 1))
         np.testing.assert_array_equal(image.pixels, head)
-        assert image.notes == ("RescaleSlope is no finite number; 1 is taken",)
+        assert image.notes == ("RescaleSlope is not a finite number; 1 is used",)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tumorlens.evaluation.probes.result import (
     Probe,
     ProbeValues,
     Wanted,
-    said,
+    answered_as,
     taking_part,
 )
 from tumorlens.evaluation.probes.result import truth as is_
@@ -32,8 +32,8 @@ def outcome(pictures: Pictures) -> ProbeValues:
         Example(
             pictures.images[rows[k]],
             changed[k],
-            f"{is_(int(pictures.labels[rows[k]]))}, {said(int(before[k]))}",
-            f"erased: {said(int(answers[k]))}",
+            f"{is_(int(pictures.labels[rows[k]]))}, {answered_as(int(before[k]))}",
+            f"erased: {answered_as(int(answers[k]))}",
         )
         for k in apart
     ]

@@ -11,7 +11,7 @@ from tumorlens.evaluation.probes.result import (
     Probe,
     ProbeValues,
     Wanted,
-    said,
+    answered_as,
     taking_part,
 )
 from tumorlens.evaluation.probes.result import truth as is_
@@ -46,8 +46,8 @@ def outcome(pictures: Pictures) -> ProbeValues:
         Example(
             pictures.images[rows[k]],
             pasted[k],
-            f"{is_(NO_TUMOR_INDEX)}, {said(NO_TUMOR_INDEX)}",
-            f"{CLASSES[donors[k]]} pasted: {said(int(answers[k]))}",
+            f"{is_(NO_TUMOR_INDEX)}, {answered_as(NO_TUMOR_INDEX)}",
+            f"{CLASSES[donors[k]]} pasted: {answered_as(int(answers[k]))}",
         )
         for k in apart
     ]

@@ -111,7 +111,7 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
     return column
 
 
-def said(index: int) -> str:
+def answered_as(index: int) -> str:
     """``answered glioma``."""
     return f"answered {LABEL_NAMES[CLASSES[index]]}"
 

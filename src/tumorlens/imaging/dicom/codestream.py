@@ -46,9 +46,9 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
     if syntax == RLELossless:
         limit = expected.width * expected.height * expected.samples * sample_bytes
         if len(frame) > _RLE_UNCHECKED and _rle_length(frame) > limit + 2 * _RLE_HEADER:
-            raise LimitExceededError(f"{source}: run-length data unfold to more than the frame")
+            raise LimitExceededError(f"{source}: run-length data decompress to more than the frame")
         return
-    found = claim(frame, syntax)
+    found = stated_size(frame, syntax)
     claimed = None if found is None else found.size
     if claimed is None:
         raise CorruptInputError(f"{source}: damaged DICOM (a frame without a {syntax.name} header)")
@@ -60,7 +60,7 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
         )
 
 
-def claim(frame: bytes, syntax: UID) -> Claim | None:
+def stated_size(frame: bytes, syntax: UID) -> Claim | None:
     """What ``frame`` says of itself; None where it does not, or is run-length coded."""
     if syntax == RLELossless:
         return None

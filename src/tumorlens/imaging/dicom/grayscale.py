@@ -152,11 +152,11 @@ def oddities(dataset: Dataset, frame: int) -> list[str]:
     for keyword, taken in (("RescaleSlope", "1"), ("RescaleIntercept", "0")):
         value = number(group, keyword)
         if keyword == "RescaleSlope" and value == 0:
-            notes.append("RescaleSlope is 0, which would blank the picture; 1 is taken")
+            notes.append("RescaleSlope is 0, which would blank the image; 1 is used")
         elif keyword == "RescaleSlope" and value is not None and not _is_slope(value):
-            notes.append(f"RescaleSlope is {value:g}, which no picture has; 1 is taken")
+            notes.append(f"RescaleSlope is {value:g}, which is not plausible; 1 is used")
         elif (value is None and is_stated(group, keyword)) or abs(value or 0) > LARGEST:
-            notes.append(f"{keyword} is no finite number; {taken} is taken")
+            notes.append(f"{keyword} is not a finite number; {taken} is used")
     return notes
 
 

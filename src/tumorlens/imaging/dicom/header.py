@@ -210,7 +210,8 @@ def _spacing(
         return None, []
     if all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
         return (found[0], found[1]), []
-    return None, [f"pixels of {found[0]:g} x {found[1]:g} mm cannot be; their size is not used"]
+    note = f"pixels of {found[0]:g} x {found[1]:g} mm are not plausible; their size is not used"
+    return None, [note]
 
 
 def _thickness(dataset: Dataset, index: int) -> float | None:

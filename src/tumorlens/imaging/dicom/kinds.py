@@ -64,7 +64,7 @@ def kind_notes(dataset: Dataset) -> list[str]:
     if modality == MR or (modality is None and is_mr_storage(dataset)):
         return []
     stated = f"its modality is {modality}" if modality else "its modality is not stated"
-    return [f"the file does not say that it is MR ({stated}); it is taken for MR"]
+    return [f"the file does not state that it is MR ({stated}); it is treated as MR"]
 
 
 def _modality(dataset: Dataset) -> str | None:

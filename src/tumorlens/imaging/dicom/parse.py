@@ -102,7 +102,7 @@ def _inflate(data: bytes, source: str) -> bytes:
         inflater = zlib.decompressobj(_WITH_HEADER)
         plain = inflater.decompress(data, MAX_INFLATED_BYTES)
     if not inflater.eof and inflater.unconsumed_tail:
-        raise LimitExceededError(f"{source}: unfolds to more than {MAX_INFLATED_BYTES} bytes")
+        raise LimitExceededError(f"{source}: decompresses to more than {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof:
         raise CorruptInputError(f"{source}: damaged DICOM (the deflated data set is cut off)")
     return plain

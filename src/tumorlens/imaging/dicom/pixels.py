@@ -249,7 +249,7 @@ def _check_codestreams(
     found, precision = 0, None
     for found, frame in enumerate(frames, start=1):
         codestream.check(frame, syntax, expected, described.allocated // 8, source)
-        if found == 1 and (claimed := codestream.claim(frame, syntax)) is not None:
+        if found == 1 and (claimed := codestream.stated_size(frame, syntax)) is not None:
             precision = claimed.precision
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")

@@ -24,7 +24,7 @@ from tumorlens.imaging.slice_ordering import Frame, Stack, split
 _FLAT: Final = 0.005
 """Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
 _MORE_FRAMES: Final = (
-    "there are pixels of more frames than the file states; the others are not read"
+    "there are pixels for more frames than the file states; the others are not read"
 )
 
 Place = tuple[str, str | None]

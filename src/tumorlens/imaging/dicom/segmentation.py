@@ -78,7 +78,9 @@ def _referred(header: Dataset, source: str) -> Dataset:
     made = prepared(header, source)
     for keyword in _GEOMETRY:
         if header.get(keyword) is None:
-            raise CorruptInputError(f"{source}: no segmentation can lie on it ({keyword} missing)")
+            raise CorruptInputError(
+                f"{source}: no segmentation can refer to it ({keyword} missing)"
+            )
         setattr(made, keyword, header[keyword].value)
     made.SliceThickness = header.get("SliceThickness") or header.get("SpacingBetweenSlices")
     made.Modality = "MR"

@@ -37,7 +37,7 @@ def body_part_notes(dataset: Dataset) -> list[str]:
     part = body_part(dataset)
     if part is None or not _is_elsewhere(part):
         return []
-    return [f"the file says that it shows another part of the body ({part})"]
+    return [f"the file states another part of the body ({part})"]
 
 
 def body_part(dataset: Dataset) -> str | None:
