@@ -1,9 +1,10 @@
-/** Pictures that are no one slice on dark air: inverted ones, several in one. `tumorlens/imaging/layout.py`. */
+/** Pictures that are no one slice on dark air: inverted ones, several in one, masks. `tumorlens/imaging/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
 export const INVERTED = "the air around the head is bright: an inverted picture; invert it first";
 export const PANELS = "shows several pictures side by side; use one image at a time";
+export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";
 
 const SIDE = 128;
 const CORNER = 0.03;
@@ -17,13 +18,27 @@ const OCCUPIED = 0.04;
 const PANEL = 0.28;
 const ALIKE = 0.75;
 const SHAPES = [0.65, 1.6];
+const EVEN = 0.9;
 
 /** Empty where nothing speaks against the picture; a bright margin around it does not. */
 export function refusalOf(plane: Plane): string {
   const gray = reduced(cut(plane, insideMargin(plane)));
   if (!gray) return "";
   if (isInverted(gray)) return INVERTED;
-  return areBeside(gray) || areBeside(transposed(gray)) ? PANELS : "";
+  if (areBeside(gray) || areBeside(transposed(gray))) return PANELS;
+  return isEven(gray) && isEven(transposed(gray)) ? LABELS : "";
+}
+
+/** Whether neighbours beside each other nearly all have the same value. */
+function isEven({ pixels, width }: Plane): boolean {
+  let inside = 0;
+  let same = 0;
+  for (let at = 1; at < pixels.length; at++) {
+    if (at % width === 0 || pixels[at] <= TISSUE || pixels[at - 1] <= TISSUE) continue;
+    inside++;
+    if (pixels[at] === pixels[at - 1]) same++;
+  }
+  return inside > 0 && same >= EVEN * inside;
 }
 
 /** Some pixels, 0 to 1; null where all have one value. */

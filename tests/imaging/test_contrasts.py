@@ -94,6 +94,11 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "protocol": ({"ProtocolName": "a"}, {"ProtocolName": "b"}),
     "frame of reference": ({"FrameOfReferenceUID": "1.2"}, {"FrameOfReferenceUID": "1.3"}),
     "contrast agent": ({}, {"ContrastBolusAgent": "Gd"}),
+    "echo train": ({"EchoTrainLength": 1}, {"EchoTrainLength": 9}),
+    "derivation": ({"DerivationDescription": "a"}, {"DerivationDescription": "b"}),
+    "patient position": ({"PatientPosition": "HFP"}, {"PatientPosition": "HFS"}),
+    "series date": ({"SeriesDate": "20200101"}, {"SeriesDate": "20200202"}),
+    "series time": ({"SeriesTime": "100100"}, {"SeriesTime": "100200"}),
     "pixel size": ({"PixelSpacing": [1, 1]}, {"PixelSpacing": [2, 2]}),
     "computed": (
         {"ImageType": ["ORIGINAL", "PRIMARY"]}, {"ImageType": ["DERIVED", "SECONDARY"]},
@@ -237,7 +242,10 @@ def test_parts_acquired_one_after_the_other_stay_one_volume(
     assert image.notes == ()
 
 
-@pytest.mark.parametrize("how", ["FrameType", "ComplexImageComponent", "echo", "b-value", "time"])
+@pytest.mark.parametrize("how", [
+    "FrameType", "ComplexImageComponent", "echo", "b-value", "time", "direction", "directionality",
+    "phase", "breath", "label",
+])  # fmt: skip
 def test_frames_of_one_file_are_not_mixed(
     write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16], how: str
 ) -> None:
@@ -261,6 +269,31 @@ def test_frames_of_one_file_are_not_mixed(
         "b-value": lambda part: {
             "MRDiffusionSequence": [item(DiffusionBValue=(0.0, 1000.0)[part])]
         },
+        "direction": lambda part: {
+            "MRDiffusionSequence": [
+                item(
+                    DiffusionGradientDirectionSequence=[
+                        item(DiffusionGradientOrientation=[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]][part])
+                    ]
+                )
+            ]
+        },
+        "directionality": lambda part: {
+            "MRDiffusionSequence": [
+                item(DiffusionDirectionality=("DIRECTIONAL", "ISOTROPIC")[part])
+            ]
+        },
+        "phase": lambda part: {
+            "CardiacSynchronizationSequence": [
+                item(NominalPercentageOfCardiacPhase=10.0 + 50 * part)
+            ]
+        },
+        "breath": lambda part: {
+            "RespiratorySynchronizationSequence": [
+                item(NominalRespiratoryTriggerDelayTime=10.0 + 50 * part)
+            ]
+        },
+        "label": lambda part: {"FrameContentSequence": [item(FrameLabel="ab"[part])]},
         "time": lambda part: {"FrameContentSequence": [item(TemporalPositionIndex=1 + part)]},
     }
     per_frame = kinds[how]

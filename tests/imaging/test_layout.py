@@ -64,6 +64,7 @@ def test_two_lobes_are_no_panels() -> None:
     """A low slice without the skull: the temporal lobes lie apart."""
     rows, columns = np.mgrid[-1:1:200j, -1:1:200j]
     lobes = (np.hypot(rows / 0.5, (np.abs(columns) - 0.4) / 0.2) < 1) * 150.0
+    lobes *= np.random.default_rng(0).uniform(0.8, 1, lobes.shape)
     assert layout.refusal(lobes.astype(np.float32)) == ""
 
 
@@ -78,3 +79,14 @@ def test_public_pictures_pass_and_their_negatives_do_not(data_dir: Path) -> None
         layout.refusal(np.hstack([one, np.asarray(Image.fromarray(one))])) for one in pictures
     ]
     assert np.mean([said == layout.PANELS for said in panels]) > 0.8
+
+
+def test_masks_and_label_maps_are_noticed(head: Gray) -> None:
+    """Of any number of labels, whatever their brightness."""
+    rows, columns = np.mgrid[-1:1:200j, -1:1:180j]
+    inside = np.hypot(rows / 0.8, columns / 0.65) < 1
+    lesion = np.hypot(rows - 0.2, columns + 0.1) < 0.2
+    regions = (np.floor(8 * rows) * 16 + np.floor(8 * columns) + 200) * inside
+    for picture in (inside * 255, lesion * 1, inside + lesion * 3, regions):
+        assert layout.refusal(picture.astype(np.float32)) == layout.LABELS
+    assert layout.refusal(head.repeat(4, axis=0).repeat(4, axis=1)) == ""

@@ -428,6 +428,35 @@ def test_a_label_map_is_refused(ras: Volume, labels: tuple[float, ...], plane: s
         read(save(voxels, AFFINE @ np.diag([1, 1, 2.5, 1])), plane)
 
 
+def regions(shape: tuple[int, int, int], count: int) -> NDArray[np.int16]:
+    """Boxes of about 8 voxels a side in the middle, each with one of ``count`` labels."""
+    x, y, z = (axis // 8 for axis in np.indices(shape))
+    names = np.cumsum(np.random.default_rng(1).integers(1, 60, count))
+    made: NDArray[np.int16] = names[(x * 7 + y * 3 + z) % count].astype(np.int16)
+    made[[0, 1, -1]] = made[:, :4] = made[:, -3:] = 0
+    return made
+
+
+@pytest.mark.parametrize("count", [9, 45, 180])
+def test_a_parcellation_is_refused(count: int) -> None:
+    """More labels than an image of 3 bits has values, as FreeSurfer's segmentations have them."""
+    labels = regions((64, 72, 40), count)
+    assert len(np.unique(labels)) > 8
+    for voxels in (labels, labels.astype(np.float32)):
+        with pytest.raises(UnsupportedFormatError, match=r"^here: a label map, not an image"):
+            read(save(voxels))
+
+
+def test_even_images_are_no_parcellations(ras: Volume) -> None:
+    """Few gray levels, enlarged voxels, and values that are no whole numbers."""
+    grainy = ras * np.random.default_rng(2).normal(1, 0.1, ras.shape)
+    for levels in (9, 14, 40):
+        read(save((grainy / ras.max() * levels).astype(np.uint8)))
+    noise = np.random.default_rng(0).integers(1, 200, (60, 70, 40)).astype(np.uint8)
+    read(save(noise.repeat(8, axis=0).repeat(8, axis=1)))
+    read(save(regions((64, 72, 40), 45) / np.float32(7)))
+
+
 def test_an_image_of_three_bits_is_no_label_map(ras: Volume) -> None:
     coarse = np.searchsorted(np.quantile(ras, np.arange(1, 8) / 8), ras).astype(np.uint8)
     assert len(np.unique(read(save(coarse)).pixels)) == 8

@@ -345,3 +345,66 @@ def test_fewer_pixels_where_strangers_send_them(head: Gray) -> None:
     with limit_pixels(1), ThreadPoolExecutor(1) as pool:
         assert pool.submit(reader.read_bytes, data).result().pixels.shape == head.shape
     assert reader.read_bytes(data).pixels.shape == head.shape
+
+
+def described(pages: NDArray[np.generic], description: str) -> bytes:
+    """A TIFF of several pages with an ImageDescription."""
+    out = io.BytesIO()
+    first, *others = (Image.fromarray(page) for page in pages)
+    first.save(out, "TIFF", save_all=True, append_images=others, tiffinfo={270: description})
+    return out.getvalue()
+
+
+IMAGEJ = "ImageJ=1.53t\nimages=6\nchannels=2\nslices=3\nhyperstack=true\n"
+OME = '<OME><Image><Pixels DimensionOrder="{}" SizeX="9" SizeC="{}" SizeT="{}" SizeZ="3"/></Image>'
+
+
+@pytest.mark.parametrize(
+    ("description", "is_last"),
+    [
+        (IMAGEJ, True),
+        (IMAGEJ.replace("channels", "frames"), False),
+        (OME.format("XYCZT", 2, 1), True),
+        (OME.format("XYZCT", 2, 1), False),
+        (OME.format("XYCZT", 1, 2), False),
+        ('{"shape": [3, 2, 200, 180], "axes": "ZCYX"}', True),
+    ],
+)
+def test_channels_and_time_points_of_a_tiff_are_not_mixed(
+    head: Gray, description: str, is_last: bool
+) -> None:
+    """Whatever program says which axis lies between the slices."""
+    volume = np.stack([head, head // 2, head // 3])
+    both = np.stack([volume, 255 - volume], axis=1 if is_last else 0).reshape(6, *head.shape)
+    image = reader.read_bytes(described(both, description))
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ("the first of 2 volumes is read",)
+
+
+def test_slices_that_a_program_calls_otherwise(head: Gray) -> None:
+    pages = np.stack([head, head // 2])
+    for description, notes in (
+        ("ImageJ=1.53t\nimages=2\nslices=2\n", ()),
+        ("ImageJ=1.53t\nimages=2\n", ()),
+        ("ImageJ=1.53t\nimages=x\n", ()),
+        ("{no json", ()),
+        ("of a scanner", ()),
+        (
+            "ImageJ=1.53t\nimages=2\nchannels=2\n",
+            ("the 2 pictures are channels or time points; read as slices",),
+        ),
+        (OME.format("XYCZT", 1, 1), ("the file states 3 pictures; 2 of them are in it",)),
+    ):
+        image = reader.read_bytes(described(pages, description))
+        np.testing.assert_array_equal(image.pixels, pages)
+        assert image.notes == notes
+
+
+def test_a_stack_of_which_a_tiff_lists_one_page(head: Gray) -> None:
+    """As ImageJ writes large ones: the first slice alone would be answered for all."""
+    for description in (IMAGEJ, '{"shape": [6, 200, 180], "axes": "ZYX"}'):
+        with pytest.raises(UnsupportedFormatError, match="a stack of 6 pictures"):
+            reader.read_bytes(described(head[np.newaxis], description))
+    colour = np.stack([head] * 3, axis=-1)[np.newaxis]
+    image = reader.read_bytes(described(colour, OME.format("XYCZT", 3, 1).replace('"3"/', '"1"/')))
+    np.testing.assert_array_equal(image.pixels, head)

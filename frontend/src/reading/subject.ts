@@ -5,7 +5,8 @@ import { texts } from "./elements";
 /** Values of ImageType for maps and projections. */
 const COMPUTED = new Set([
   "ADC", "FA", "MIP", "MINIP", "PROJECTION IMAGE", "T1 MAP", "T2 MAP", "DENSITY MAP", "DIFFUSION MAP", "VELOCITY MAP",
-  "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP",
+  "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "RELCBF", "RELCBV", "RELMTT", "ADC_UNSPECIFIED", "EADC", "COLFA", "TENSOR",
+  "T1_MAP", "T2_MAP", "T2_STAR_MAP", "T2* MAP", "R2_MAP", "R2_STAR_MAP", "SUB", "SUBTRACTION", "VRT",
 ]);
 const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
 /** Parts of the body of which no slice shows the brain. */

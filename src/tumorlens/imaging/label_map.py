@@ -10,12 +10,26 @@ from tumorlens.errors import UnsupportedFormatError
 _MOST_LABELS: Final = 7
 """An image of 3 bits a voxel has 8 values; MR volumes of 8 bits have a hundred and more."""
 _CHUNK: Final = 1 << 16
+_LOOKED_AT: Final = 8
+"""Slices that are looked at for areas of one value each."""
+_SIDE: Final = 200
+"""Fewest pixels a side that are looked at, of larger slices: enlarged pixels are no areas."""
+_EVEN: Final = 0.8
+"""Part of the neighbours inside areas that have the same value; of 8 bits of MR it is 0.2, of 12
+grey levels of smooth MR 0.7."""
+_MANY: Final = 12
+"""From as many values, no MR is as even: only drawings without noise."""
+_MOST_NAMES: Final = 1024
+_FAR: Final = (0.5, 0.1)
+"""Part of the steps between areas that lead beyond the next value, of few values and of many: names
+have no order, but cortex and white matter are often named one after the other."""
 
 
 def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
-    """Raise ``UnsupportedFormatError`` for a volume (D, H, W) of 2 to 7 distinct values.
+    """Raise ``UnsupportedFormatError`` for a volume (D, H, W) of labels.
 
-    One of a single value is blank, which is found where it is looked at.
+    It has 2 to 7 distinct values, or areas of one value each, as parcellations of a hundred
+    regions have. One of a single value is blank, which is found where it is looked at.
     """
     if samples.ndim != 3:
         return
@@ -25,6 +39,38 @@ def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
         raise UnsupportedFormatError(
             f"{source}: a label map or mask, not an image (its only values are {values})"
         )
+    if len(found) > 1 and _has_areas(_some_slices(samples)):
+        raise UnsupportedFormatError(
+            f"{source}: a label map, not an image (it has areas of one value each)"
+        )
+
+
+def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A few along the shortest axis (N, H, W), of large ones not each pixel."""
+    axis = int(np.argmin(samples.shape))
+    places = np.linspace(0, samples.shape[axis] - 1, min(_LOOKED_AT, samples.shape[axis]))
+    slices = np.moveaxis(samples, axis, 0)[places.astype(int)]
+    step = max(1, min(slices.shape[1:]) // _SIDE)
+    return slices[:, ::step, ::step]
+
+
+def _has_areas(slices: NDArray[np.generic]) -> bool:
+    """Whether neighbours in (N, H, W) that are no background nearly all have the same value."""
+    pairs = [(slices[:, 1:], slices[:, :-1]), (slices[:, :, 1:], slices[:, :, :-1])]
+    lowest = slices.min()
+    steps = []
+    for one, other in pairs:
+        inside = (one != lowest) & (other != lowest)
+        differ = inside & (one != other)
+        if not differ.any() or differ.sum() > (1 - _EVEN) * inside.sum():
+            return False
+        steps += [one[differ], other[differ]]
+    values = np.unique(slices)
+    if len(values) > _MOST_NAMES or not np.array_equal(values, np.rint(values)):
+        return False
+    ranks = [np.searchsorted(values, step).astype(int) for step in steps]
+    far = np.abs(np.concatenate(ranks[::2]) - np.concatenate(ranks[1::2])) > 1
+    return bool(far.mean() >= _FAR[len(values) >= _MANY])
 
 
 def _distinct(samples: NDArray[np.generic]) -> set[float]:

@@ -1,4 +1,4 @@
-"""Pictures that are no one slice as a viewer shows it: inverted ones, and several in one.
+"""Pictures that are no one slice as a viewer shows it: inverted ones, several in one, masks.
 
 The network takes each for one head on dark air, and may be confident. Whoever sees the picture
 sees at once what is wrong, so it is refused, with a word on what to do.
@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 INVERTED: Final = "the air around the head is bright: an inverted picture; invert it first"
 PANELS: Final = "shows several pictures side by side; use one image at a time"
+LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
 
 _SIDE: Final = 128
 """Pixels a side that are looked at, about."""
@@ -42,6 +43,8 @@ _ALIKE: Final = 0.75
 """Panels are as wide and as high as each other up to this ratio."""
 _SHAPES: Final = (0.65, 1.6)
 """Heights of a head, in its widths."""
+_EVEN: Final = 0.9
+"""Part of the neighbours inside the picture of a mask that have the same value; of MR it is 0.3."""
 
 
 def refusal(samples: Samples) -> str:
@@ -53,7 +56,21 @@ def refusal(samples: Samples) -> str:
         return ""
     if _is_inverted(small, low, high):
         return INVERTED
-    return PANELS if _has_panels(small > low + _TISSUE * (high - low)) else ""
+    tissue = small > low + _TISSUE * (high - low)
+    if _has_panels(tissue):
+        return PANELS
+    return LABELS if _is_even(small, tissue) else ""
+
+
+def _is_even(samples: Samples, tissue: NDArray[np.bool_]) -> bool:
+    """Whether neighbours nearly all have the same value, in both directions."""
+    pairs = [(np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])]
+    for one, other in pairs:
+        inside = tissue[one] & tissue[other]
+        same = inside & (samples[one] == samples[other])
+        if not inside.any() or same.sum() < _EVEN * inside.sum():
+            return False
+    return True
 
 
 def _is_inverted(samples: Samples, low: float, high: float) -> bool:

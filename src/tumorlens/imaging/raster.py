@@ -47,6 +47,9 @@ class _Decoded(NamedTuple):
     mode: str
     notes: tuple[str, ...] = ()
 
+    def noted(self, note: str) -> "_Decoded":
+        return self._replace(notes=(*self.notes, note)) if note else self
+
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
     """Decode ``data``, whose signature is ``kind``'s, to (H, W), or D pictures to (D, H, W).
@@ -88,6 +91,7 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as picture:
         check_sides(*picture.size, source)
         pages = _pages(picture, source)
+        pages, left_out = tiff.first_volume(picture, pages, source)
         if deep.is_deep(picture):
             if len(pages) > 1:
                 raise UnsupportedFormatError(
@@ -96,11 +100,12 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
             mode = f"{picture.mode};16"
             return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
         if len(pages) > 1:
-            return _decode_stack(picture, pages, source)
+            return _decode_stack(picture, pages, source).noted(left_out)
         mode = picture.mode
         if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
             picture.draft("L", None)
-        return _decode_page(picture)._replace(mode=mode, notes=_notes(picture))
+        decoded = _decode_page(picture)._replace(mode=mode, notes=_notes(picture))
+        return decoded.noted(left_out)
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:

@@ -1,10 +1,16 @@
-"""Samples of TIFF files that Pillow does not read, or reads in the wrong byte order."""
+"""TIFF beyond Pillow: samples that it does not read or turns round, and what the pages are."""
 
 import io
-from typing import Final
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Final
 
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from tumorlens.errors import UnsupportedFormatError
 
 _BIG_TIFF: Final = 43
 _BITS_PER_SAMPLE: Final = 258
@@ -15,6 +21,15 @@ _READ: Final = frozenset(
     {(1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (16, 1), (16, 2), (32, 2), (32, 3)}
 )
 """Bits and format of the samples that are read, in either byte order."""
+_DESCRIPTION: Final = 270
+_SAMPLES_PER_PIXEL: Final = 277
+_LONGEST_DESCRIPTION: Final = 1 << 20
+_IMAGEJ: Final = "ImageJ="
+_IMAGEJ_AXES: Final = (("T", "frames"), ("Z", "slices"), ("C", "channels"))
+"""Slowest first, as ImageJ orders the pages of a hyperstack."""
+_NO_PAGES: Final = frozenset("YXS")
+_PIXELS: Final = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_ATTRIBUTE: Final = re.compile(r'\b(DimensionOrder|Size[CTZ])="(\w+)"')
 _LIBTIFF: Final = "libtiff"
 _NATIVE: Final = {
     "F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;32B": "I;32N", "I;16BS": "I;16NS",
@@ -56,3 +71,75 @@ def expect_native_order(picture: Image.Image) -> None:
     for index, tile in enumerate(tiles):
         if tile.codec_name == _LIBTIFF and tile.args[0] in _NATIVE:
             tiles[index] = tile._replace(args=(_NATIVE[tile.args[0]], *tile.args[1:]))
+
+
+Axes = list[tuple[str, int]]
+"""Letters and lengths of the axes along which pages lie, the slowest first."""
+
+
+def first_volume(picture: Image.Image, pages: Sequence[int], source: str) -> tuple[list[int], str]:
+    """Those of ``pages`` that are one volume, and a note on the others.
+
+    ImageJ, OME and tifffile state what the pages are. Channels and time points lie between the
+    slices, and together they are no volume. Raises ``UnsupportedFormatError`` where one page stands
+    for a stack behind it, as ImageJ writes large ones.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    description = str(tags.get(_DESCRIPTION, ""))[:_LONGEST_DESCRIPTION]
+    try:
+        axes = _axes(description, int(tags.get(_SAMPLES_PER_PIXEL, 1)))
+    except (AttributeError, KeyError, TypeError, ValueError):  # a remark of another program
+        return list(pages), ""
+    stated = math.prod(size for _, size in axes)
+    if stated > len(pages):
+        return list(pages), _incomplete(description, stated, len(pages), source)
+    others = [place for place, (letter, _) in enumerate(axes) if letter != "Z"]
+    volumes = math.prod(axes[place][1] for place in others)
+    if stated != len(pages) or volumes == 1:
+        return list(pages), ""
+    if dict(axes).get("Z", 1) == 1:  # programs call slices so that know of no third axis
+        return list(pages), f"the {volumes} pictures are channels or time points; read as slices"
+    first = [page for index, page in enumerate(pages) if not any(_places(axes, index, others))]
+    return first, f"the first of {volumes} volumes is read"
+
+
+def _places(axes: Axes, index: int, wanted: Sequence[int]) -> list[int]:
+    """Where page ``index`` lies along those axes, from 0."""
+    behind = [math.prod(size for _, size in axes[place + 1 :]) for place in wanted]
+    return [index // step % axes[place][1] for place, step in zip(wanted, behind, strict=True)]
+
+
+def _incomplete(description: str, stated: int, found: int, source: str) -> str:
+    if found == 1 and not _PIXELS.search(description):
+        raise UnsupportedFormatError(
+            f"{source}: a stack of {stated} pictures of which the file lists one; save it as NIfTI "
+            "or as a TIFF that lists each page"
+        )
+    return f"the file states {stated} pictures; {found} of them are in it"
+
+
+def _axes(description: str, samples: int) -> Axes:
+    """As the description states them; none where it is of another program."""
+    if description.startswith(_IMAGEJ):
+        pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
+        fields = {name.strip(): value.strip() for name, value in pairs}
+        known = [(letter, int(fields.get(name, 1))) for letter, name in _IMAGEJ_AXES]
+        images = int(fields.get("images", 1))
+        return known if math.prod(size for _, size in known) == images else [("Z", images)]
+    if pixels := _PIXELS.search(description):
+        found = dict(_ATTRIBUTE.findall(pixels.group()))
+        axes = [(name, int(found[f"Size{name}"])) for name in reversed(found["DimensionOrder"][2:])]
+        # Of colour, the channels are the samples of a page.
+        return [(name, size) for name, size in axes if name != "C" or samples == 1]
+    if description.startswith("{"):
+        return _shaped(json.loads(description))
+    return []
+
+
+def _shaped(stated: Any) -> Axes:
+    """What tifffile writes: ``{"shape": [24, 2, 256, 256], "axes": "ZCYX"}``."""
+    shape = [int(size) for size in stated["shape"]]
+    names = str(stated.get("axes", ""))
+    if len(names) != len(shape):
+        return []
+    return [(name, size) for name, size in zip(names, shape, strict=True) if name not in _NO_PAGES]

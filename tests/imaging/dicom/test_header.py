@@ -136,6 +136,7 @@ def test_objects_without_an_image(name: str) -> None:
 
 @pytest.mark.parametrize(("word", "is_told"), [
     ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
+    ("RELCBF", True), ("ADC_UNSPECIFIED", True), ("T2_MAP", True), ("SUB", True), ("COLFA", True),
 ])  # fmt: skip
 def test_maps_and_projections_are_told(
     head: Gray, write_dicom: Write, word: str, is_told: bool

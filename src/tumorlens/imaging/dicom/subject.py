@@ -10,7 +10,9 @@ from tumorlens.imaging.dicom.traits import image_type
 
 _COMPUTED: Final = frozenset({
     "ADC", "FA", "MIP", "MINIP", "PROJECTION IMAGE", "T1 MAP", "T2 MAP", "DENSITY MAP",
-    "DIFFUSION MAP", "VELOCITY MAP", "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP",
+    "DIFFUSION MAP", "VELOCITY MAP", "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "RELCBF",
+    "RELCBV", "RELMTT", "ADC_UNSPECIFIED", "EADC", "COLFA", "TENSOR", "T1_MAP", "T2_MAP",
+    "T2_STAR_MAP", "T2* MAP", "R2_MAP", "R2_STAR_MAP", "SUB", "SUBTRACTION", "VRT",
 })  # fmt: skip
 """Values of ImageType for maps and projections (PS3.3 C.8.3.1.1.1, C.8.13.3.1.1, and vendors')."""
 _HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})

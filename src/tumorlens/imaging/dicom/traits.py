@@ -8,6 +8,7 @@ from tumorlens.imaging.contrasts import AGENT, COMPONENT, MAGNITUDE, Trait, Trai
 from tumorlens.imaging.dicom.tags import (
     element,
     functional_group,
+    items,
     number,
     numbers,
     private_element,
@@ -43,6 +44,10 @@ _NUMBERS: Final = (
     ("averages", "MRAveragesSequence", "NumberOfAverages"),
     ("trigger time", None, "TriggerTime"),
     ("trigger time", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("trigger time", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+    ("trigger time", "RespiratorySynchronizationSequence", "NominalRespiratoryTriggerDelayTime"),
+    ("trigger time", "RespiratorySynchronizationSequence", "NominalPercentageOfRespiratoryPhase"),
+    ("echo train", None, "EchoTrainLength"),
     ("acquisition", None, "AcquisitionNumber"),
     ("acquisition", "FrameContentSequence", "FrameAcquisitionNumber"),
 )
@@ -54,6 +59,7 @@ _TEXTS: Final = (
     ("scan options", None, "ScanOptions"),
     (AGENT, None, "ContrastBolusAgent"),
     ("gradient", None, "DiffusionGradientOrientation"),
+    ("directionality", "MRDiffusionSequence", "DiffusionDirectionality"),
     ("label", "MRArterialSpinLabelingSequence", "ASLContext"),
     ("velocity direction", "MRVelocityEncodingSequence", "VelocityEncodingDirection"),
     ("nucleus", None, "ImagedNucleus"),
@@ -63,6 +69,11 @@ _TEXTS: Final = (
     ("description", None, "SeriesDescription"),
     ("protocol", None, "ProtocolName"),
     ("frame of reference", None, "FrameOfReferenceUID"),
+    ("derivation", None, "DerivationDescription"),
+    ("frame label", "FrameContentSequence", "FrameLabel"),
+    ("patient position", None, "PatientPosition"),
+    ("series date", None, "SeriesDate"),
+    ("series time", None, "SeriesTime"),
 )
 _PRIVATE_B_VALUES: Final = (
     (0x0019, "SIEMENS MR HEADER", 0x0C),
@@ -90,6 +101,8 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
     for name, group, keyword in _TEXTS:
         if words := texts(_place(dataset, frame, group), keyword):
             found[name] = "\\".join(words)
+    if gradient := _gradient(dataset, frame):
+        found.setdefault("gradient", gradient)
     if spacing := _pixel_size(dataset, frame):
         found["pixel size"] = spacing
     pairs: tuple[Trait, ...] = tuple(found.items())
@@ -98,6 +111,13 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
 
 def _place(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
     return dataset if group is None else functional_group(dataset, frame, group)
+
+
+def _gradient(dataset: Dataset, frame: int) -> str:
+    """The direction of diffusion weighting of an enhanced object (C.8.13.5.9)."""
+    diffusion = functional_group(dataset, frame, "MRDiffusionSequence")
+    directions = items(diffusion, "DiffusionGradientDirectionSequence")
+    return "\\".join(texts(directions[0], "DiffusionGradientOrientation")) if directions else ""
 
 
 def _pixel_size(dataset: Dataset, frame: int) -> str:
