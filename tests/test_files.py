@@ -1,5 +1,6 @@
 """Files that are what they are said to be, and cells that a spreadsheet does not run."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tumorlens import files
 from tumorlens.files import from_spreadsheet_safe, read_regular, spreadsheet_safe
 
 
@@ -42,3 +44,18 @@ def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path(os.devnull), Path("/dev/zero"), tmp_path):
         with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
             read_regular(path, 5)
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "answers"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files, "sync", full)
+    with pytest.raises(OSError, match="No space left") as failed:
+        files.write_synced(path, b"new")
+    assert failed.value.filename == str(path)
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"old"]

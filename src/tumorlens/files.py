@@ -47,7 +47,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 def replacing(path: Path) -> Iterator[Path]:
     """Lend a name beside ``path`` to write to; all of it then takes ``path``'s place at once.
 
-    What was there stays where writing fails.
+    What was there stays where writing fails; the ``OSError`` then names ``path``.
     """
     # A name of its own: two threads may write the same file at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -55,6 +55,11 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         sync(temporary)
         temporary.replace(path)
+    except OSError as error:
+        # A full disk says so without a name, and that of the temporary file helps nobody.
+        if error.filename is None or error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)

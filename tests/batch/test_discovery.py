@@ -1,6 +1,7 @@
 """What an argument stands for, as a stream."""
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -108,13 +109,55 @@ def test_pattern_file_and_archive(folder: Path, tmp_path: Path) -> None:
     ]
 
 
+def _given(monkeypatch: pytest.MonkeyPatch, listed: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
+
+
 def test_list_on_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = f"{folder / 'b.png'}\n\n{folder / 'none.png'}\n{folder / 'series'}\n"
-    monkeypatch.setattr("sys.stdin", io.StringIO(listed))
+    _given(monkeypatch, listed.encode())
     assert [(item.kind, item.error) for item in found("-")] == [
         ("file", ""), ("failure", "missing"), ("dicom", ""),
     ]  # fmt: skip
     assert count_files("-") is None
+
+
+_ODD = (b"a\nb.png", b"\xff\xfe.png", b"with space .png")
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        (_ODD, b"".join(name + b"\0" for name in _ODD)),
+        (_ODD, b"\0".join(_ODD)),
+        (_ODD[1:], b"\n".join(_ODD[1:])),
+        (_ODD[1:], b"\r\n".join(_ODD[1:]) + b"\r\n"),
+        (_ODD[2:], b"\xef\xbb\xbf" + _ODD[2]),
+    ],
+)
+def test_odd_names_on_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[bytes, ...], listed: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes(b"\x89PNG\r\n\x1a\n")
+    _given(monkeypatch, listed)
+    assert [(item.kind, os.fsencode(item.path)) for item in found("-")] == [
+        ("file", name) for name in names
+    ]
+
+
+def test_a_line_that_can_be_no_path_costs_only_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _given(monkeypatch, b"x" * 100_000 + b"\n" + os.fsencode(folder / "b.png"))
+    assert [item.kind for item in found("-")] == ["failure", "file"]
+
+
+def test_a_list_in_utf_16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    _given(monkeypatch, "a.png\r\nb.png\r\n".encode("utf-16"))
+    with pytest.raises(BatchError, match="save it as UTF-8"):
+        found("-")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -130,6 +173,33 @@ def test_a_table_that_is_no_manifest(folder: Path) -> None:
     (folder / "table.csv").write_text("name\nb.png\n")
     with pytest.raises(BatchError, match="needs a column named path"):
         found(folder / "table.csv")
+
+
+def test_rows_of_a_manifest_without_a_path_are_no_folder(folder: Path) -> None:
+    rows = "\N{BYTE ORDER MARK}x,path\n1,b.png\n2\n3,\n"
+    (folder / "gaps.csv").write_text(rows, encoding="utf-8")
+    assert [item.path for item in found(folder / "gaps.csv")] == [str(folder / "b.png")]
+
+
+def test_bytes_of_a_manifest_are_kept(folder: Path) -> None:
+    (folder / "bytes.csv").write_bytes(b"path\n\xff.png\n")
+    assert [os.fsencode(item.path) for item in found(folder / "bytes.csv")] == [
+        os.fsencode(folder) + b"/\xff.png"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("long.csv", b"path\n" + b"a" * 200_000, "is no CSV"),
+        ("cut.parquet", b"PAR1 and no more PAR1", "the Parquet file is damaged"),
+        ("empty.parquet", b"", "the Parquet file is damaged"),
+    ],
+)
+def test_a_damaged_manifest_is_told(folder: Path, name: str, data: bytes, words: str) -> None:
+    (folder / name).write_bytes(data)
+    with pytest.raises(BatchError, match=words):
+        found(folder / name)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

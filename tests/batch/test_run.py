@@ -245,3 +245,59 @@ def test_answers_that_cannot_be_written(archive: Path, answer: Answer, tmp_path:
     (tmp_path / "out" / "records").write_text("no folder")
     with pytest.raises(BatchError, match="no answers can be written"):
         answer(archive)
+
+
+@pytest.mark.parametrize("keep", [0, 300])
+def test_a_damaged_part_is_told_and_made_anew(
+    archive: Path, once: Parts, answer: Answer, tmp_path: Path, keep: int
+) -> None:
+    answer(archive)
+    damaged = tmp_path / "out" / "records" / sorted(once)[0]
+    damaged.write_bytes(once[damaged.name][:keep])
+    with pytest.raises(BatchError, match=f"{damaged.name}: damaged; run the batch again"):
+        report(str(tmp_path / "out"))
+    assert 0 < answer(archive).runs[0].answered < 301
+    assert parts(tmp_path / "out") == once
+
+
+def test_a_damaged_part_of_an_input_that_is_gone_goes_too(
+    archive: Path, answer: Answer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(archive, folder)
+    answer(folder)
+    for part in (tmp_path / "out" / "records").iterdir():
+        part.write_bytes(b"no part")
+    shutil.rmtree(folder / "site 1")
+    assert answer(folder).tally.inputs == 200
+
+
+def test_a_damaged_run_file_is_as_good_as_none(
+    archive: Path, answer: Answer, tmp_path: Path
+) -> None:
+    answer(archive)
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    run.write_bytes(b'{"part"')
+    assert not report(str(tmp_path / "out")).complete
+    assert answer(archive).complete
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '{"source": "/in", "key": "0123456789ab", "bundle": "old 0.1", "classes": ["a"]}',
+            "out: begun with old 0.1 by another version of tumorlens.*Take another folder, or",
+        ),
+        ("cut o", "out: batch.json is damaged.*Delete it to go on"),
+    ],
+)
+def test_a_batch_file_that_cannot_be_read_says_what_to_do(
+    archive: Path, answer: Answer, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "batch.json").write_text(text)
+    with pytest.raises(BatchError, match=words):
+        answer(archive)
+    with pytest.raises(BatchError, match=words):
+        report(str(tmp_path / "out"))

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 
 from tumorlens.errors import CrashedError, DeadlineError, LimitExceededError
+from tumorlens.isolation import pool as pool_module
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.jobs import Outcome
-from tumorlens.isolation.pool import Pool, PoolSettings, WorkerFaultError
+from tumorlens.isolation.pool import NoWorkerError, Pool, PoolSettings, WorkerFaultError
 from tumorlens.isolation.process import WorkerStartError
 
 Begin = Callable[..., Pool]
@@ -51,6 +53,17 @@ def ask(pool: Pool, *steps: dict[str, Any], seconds: float = 30.0, **more: Any) 
 def outcome(pool: Pool, *steps: dict[str, Any], **more: Any) -> Outcome:
     found: Outcome = ask(pool, *steps, **more).result(PATIENCE)
     return found
+
+
+def _at_work(pool: Pool, asked: "Future[Outcome]") -> int:
+    """The process that has used some time for a job; 0 once the job is done."""
+    while not asked.done():
+        for running in list(pool._running):
+            used = running.process.cpu_seconds()
+            if used is None or used > (running.cpu_since or 0):
+                return running.process.pid
+        time.sleep(0.01)
+    return 0
 
 
 def _has_ended(pid: int) -> bool:
@@ -112,10 +125,65 @@ def test_a_process_that_died_while_idle_is_replaced(begin: Begin) -> None:
     pool = begin(quick=1, slow=0, spare=0)
     outcome(pool, {"say": 1})
     (pid,) = pool.pids
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGKILL)
     while not _has_ended(pid):
         time.sleep(0.01)
     assert outcome(pool, {"say": 1}).error is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_a_job_whose_process_is_killed_from_outside_is_begun_again(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    asked = ask(pool, {"spin": 2}, seconds=PATIENCE)
+    os.kill(_at_work(pool, asked), signal.SIGKILL)
+    found = asked.result(PATIENCE)
+    assert found.error is None
+    assert len(found.parts) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_a_job_whose_processes_are_all_killed_is_given_up(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    asked = ask(pool, {"spin": PATIENCE}, seconds=PATIENCE)
+    killed: set[int] = set()
+    while pid := _at_work(pool, asked):
+        if pid not in killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        time.sleep(0.01)
+    assert len(killed) == 3
+    error = asked.result().error
+    assert isinstance(error, CrashedError)
+    assert "want of memory" in str(error)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes of a service are told to end on POSIX")
+def test_a_worker_that_is_told_to_end_finishes_its_job(begin: Begin) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    asked = ask(pool, {"spin": 1}, seconds=PATIENCE)
+    pid = _at_work(pool, asked)
+    os.kill(pid, signal.SIGTERM)
+    assert asked.result(PATIENCE).parts[0].content["pid"] == pid
+
+
+def test_while_no_process_can_be_started_jobs_wait_a_while(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = begin(quick=1, slow=0, spare=0)
+    (pid,) = pool.pids
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        os.kill(pid, signal.SIGKILL)
+        asked = ask(pool, {"say": 1})
+        while pool.pids:
+            time.sleep(0.01)
+        assert not asked.done()
+    assert asked.result(PATIENCE).error is None
+    monkeypatch.setattr(pool_module, "_NO_PROCESS_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    os.kill(pool.pids[0], signal.SIGKILL)
+    with pytest.raises(NoWorkerError):
+        outcome(pool, {"say": 1})
 
 
 def test_what_is_quick_passes_what_is_slow(begin: Begin) -> None:

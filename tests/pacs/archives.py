@@ -32,13 +32,14 @@ class Archive:
         self.uids: list[str] = []
         self.asked: list[str] = []
         self.refuses: set[str] = set()
+        self.kinds = [CAPTURE, REPORT]
         self._server: Any = None
         self._before = set[threading.Thread]()
 
     def start(self) -> None:
         self._before = set(threading.enumerate())
         entity = AE("ARCHIVE")
-        for kind in (CAPTURE, REPORT):
+        for kind in self.kinds:
             entity.add_supported_context(kind, EXPLICIT_LITTLE_ENDIAN)
         handlers: Any = [(evt.EVT_C_STORE, self._store)]
         address = ("127.0.0.1", self.port)

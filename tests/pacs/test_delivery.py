@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import MRImageStorage
-from tests.pacs.archives import CAPTURE, Archive, WebArchive
+from tests.pacs.archives import CAPTURE, REPORT, Archive, WebArchive
 from tests.pacs.machines import Authority, Node, send_all, until
 
 from tumorlens import bundle
 from tumorlens.inference.classifier import Classifier
 from tumorlens.pacs.destination import destination
+from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.spool import MADE, SENT, Spool
 from tumorlens.pacs.worker import Worker
 
@@ -150,3 +151,25 @@ def test_one_study_finds_out_that_the_destination_is_down_and_all_are_answered(
     assert other.once() == 3  # the one that was tried waits for its time
     assert spool.counts() == {MADE: 1, SENT: 3}
     assert sorted(Counter(archive.uids).values()) == [1] * 6
+
+
+@pytest.mark.parametrize("kind", [CAPTURE, REPORT])
+def test_a_kind_of_object_that_the_archive_does_not_know_holds_up_nothing_else(
+    spool: Spool, make_study: Callable[[int], Path], tiny_bundle: Path, archive: Archive,
+    caplog: pytest.LogCaptureFixture, kind: str,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.CRITICAL + 1, "pynetdicom")
+    archive.kinds = [kind]
+    archive.start()
+    for number in range(3):
+        data = make_study(number).read_bytes()
+        spool.accept(f"1.2.{number}", f"1.2.{number}.1.1", data)
+    classifier = Classifier(bundle.load(str(tiny_bundle)))
+    goal = destination(archive.address, "TUMORLENS")
+    journal = Journal()
+    Worker(
+        spool, classifier, goal, quiet_s=0, keep_s=3600, retry_s=300, journal=journal
+    ).once()  # fmt: skip
+    assert len(archive.uids) == 3
+    assert journal.counts()["not_delivered"] == 3
+    assert spool.counts() == {MADE: 3}

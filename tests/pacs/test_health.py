@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.pacs.machines import Node, send_all, until
 
 from tumorlens.pacs import node
 from tumorlens.pacs.destination import destination
-from tumorlens.pacs.health import Health
+from tumorlens.pacs.health import Health, HealthServer
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import Spool
@@ -100,6 +102,29 @@ def test_a_queue_that_cannot_be_read_or_a_worker_that_is_stuck_is_no_good_health
         assert health.state() == (False, {"status": "the queue cannot be read"})
     finally:
         acceptor.shutdown()
+
+
+def test_what_cannot_be_read_and_who_leaves_leave_no_traceback(
+    spool: Spool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worker = Worker(spool, None, destination("A@127.0.0.1:9", "TUMORLENS"), quiet_s=0, keep_s=9)
+    acceptor = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",)), spool)
+    server = HealthServer(Health(spool, worker, acceptor, Journal()), 0)
+    try:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+                leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                leaving.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert _get(server.port, "/healthz?from=probe")[0] == 200
+        spool.close()
+        assert _get(server.port, "/metrics") == (503, "the spool cannot be read\n")
+        shutil.rmtree(spool.folder)
+        assert _get(server.port, "/healthz")[0] == 503
+        assert _get(server.port, "/metrics")[0] == 503
+    finally:
+        server.close()
+        acceptor.shutdown()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_line_that_cannot_be_written_is_counted(tmp_path: Path) -> None:

@@ -88,6 +88,18 @@ def test_a_queue_that_is_gone_is_made_again(spool: Spool) -> None:
     assert again.counts() == {RECEIVING: 1}
 
 
+def test_a_queue_of_a_later_version_is_told_and_left_alone(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.1", b"image")
+    with spool.changing() as db:
+        db.execute("PRAGMA user_version=1000")
+    spool.close()
+    before = (spool.folder / "queue.sqlite").read_bytes()
+    for use in (Spool, rebuild):
+        with pytest.raises(SpoolError, match="a later version of tumorlens made the queue"):
+            use(spool.folder)
+    assert (spool.folder / "queue.sqlite").read_bytes() == before
+
+
 def test_a_sound_queue_stays(spool: Spool) -> None:
     spool.accept("1.2", "1.2.3", b"image")
     (one,) = spool.due(0)

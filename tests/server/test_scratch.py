@@ -78,6 +78,20 @@ def test_a_full_disk_is_a_507(
         assert answer.status_code == 200
 
 
+def test_a_temporary_folder_that_is_gone_is_told(
+    start: Start, picture: bytes, temporary: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start(workers=1) as url:
+        temporary.rmdir()
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        assert answer.status_code == 507
+        assert "No such file or directory" in answer.json()["detail"]
+        assert "temporary folder: No such file or directory" in caplog.text
+        temporary.mkdir()
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        assert answer.status_code == 200
+
+
 def test_renaming() -> None:
     renaming = Renaming("/tmp/x/study", ["a.png", "b.png"])
     told = {

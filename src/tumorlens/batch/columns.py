@@ -92,9 +92,19 @@ def to_parquet(rows: Sequence[Row], tally: Tally, classes: tuple[str, ...]) -> b
 
 
 def read_tally(file: Any) -> Tally:
-    """What a Parquet file of ``to_parquet`` says that it holds; ``file`` is a path or a stream."""
-    found = arrow().parquet.read_schema(file).metadata[_TALLY]
-    return msgspec.json.decode(found, type=Tally)
+    """What a Parquet file of ``to_parquet`` says that it holds; ``file`` is a stream.
+
+    Raises ``ValueError`` where it is damaged.
+    """
+    try:
+        found = arrow().parquet.read_schema(file).metadata[_TALLY]
+        return msgspec.json.decode(found, type=Tally)
+    except (arrow().ArrowException, KeyError, TypeError, msgspec.MsgspecError) as error:
+        raise ValueError("damaged") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk; pyarrow also says so what is damaged
+            raise
+        raise ValueError("damaged") from error
 
 
 def _hints(struct: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ In memory are the names of one folder at a time, never all of them. The order is
 so every machine that looks at the same input finds the same stream.
 """
 
-import csv
 import glob
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tumorlens.batch.items import Item
+from tumorlens.batch.lists import listed_paths, manifest_paths
 from tumorlens.batch.remote import is_remote, remote_items
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
@@ -39,13 +39,13 @@ class Discovery:
     def __iter__(self) -> Iterator[Item]:
         """Raise ``BatchError`` where there is nothing at all to look at."""
         if self.argument == STANDARD_INPUT:
-            return self._listed(line.rstrip("\n") for line in sys.stdin)
+            return self._listed(listed_paths(sys.stdin.buffer))
         if is_remote(self.argument):
             return remote_items(self.argument)
         if Path(self.argument).is_dir():
             return self._folder(self.argument)
         if _is_manifest(self.argument):
-            return self._listed(_manifest_paths(Path(self.argument)))
+            return self._listed(manifest_paths(Path(self.argument)))
         if not Path(self.argument).exists() and _PATTERN.intersection(self.argument):
             # Path.glob takes no absolute pattern and does not hide hidden files.
             return self._named(sorted(glob.iglob(self.argument, recursive=True)))  # noqa: PTH207
@@ -55,12 +55,11 @@ class Discovery:
 
     def _named(self, paths: Iterable[str]) -> Iterator[Item]:
         for path in paths:
-            yield from self._folder(path) if Path(path).is_dir() else self._file(path)
+            # Path.is_dir raises for a name that is too long, which would end the whole batch.
+            yield from self._folder(path) if os.path.isdir(path) else self._file(path)  # noqa: PTH112
 
     def _listed(self, paths: Iterable[str]) -> Iterator[Item]:
         for path in paths:
-            if not path:
-                continue
             yield from remote_items(path) if is_remote(path) else self._named([path])
 
     def _folder(self, folder: str) -> Iterator[Item]:
@@ -204,22 +203,3 @@ def _stamp(path: str) -> str:
 
 def _is_manifest(path: str) -> bool:
     return path.endswith((".csv", ".parquet")) and Path(path).is_file()
-
-
-def _manifest_paths(path: Path) -> Iterator[str]:
-    """Column ``path`` of a manifest, relative to its folder, a few rows at a time."""
-    folder = path.parent
-    if path.suffix == ".parquet":
-        from tumorlens.batch.columns import arrow
-
-        with arrow().parquet.ParquetFile(path) as table:
-            if "path" not in table.schema_arrow.names:
-                raise BatchError(f"{path}: a manifest needs a column named path")
-            for rows in table.iter_batches(columns=["path"]):
-                yield from (str(folder / name) for name in rows.column(0).to_pylist())
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if "path" not in (table.fieldnames or ()):
-            raise BatchError(f"{path}: a manifest needs a column named path")
-        yield from (str(folder / row["path"]) for row in table)

@@ -7,6 +7,7 @@ removes the parts that no chunk of the input stands behind any more.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -55,6 +56,14 @@ class BatchFile(msgspec.Struct, frozen=True):
     bundle: str
     """Name and version, for people."""
     classes: ClassSet
+
+
+class _OtherBatchFile(msgspec.Struct, frozen=True):
+    """What every version has written into ``batch.json``."""
+
+    source: str
+    key: str
+    bundle: str
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +121,7 @@ class Batch:
         name = f"{info.name} {info.version}"
         self.about = BatchFile(options.source, key, name, info.classes)
         self._setup = Setup(options.bundle, options.plane, options.out, key)
-        self._before = _read_about(self._store)
+        self._before = _read_about(self._store, options.out)
         _check_same(self._before, self.about, options.out)
 
     @property
@@ -167,9 +176,16 @@ class Batch:
         self._note()
 
     def _parts(self) -> Iterator[str]:
-        """Chunks that are this part of the work and are committed."""
-        for chunk_id in _chunk_ids(self._store, self.about.key):
-            if Chunk(chunk_id, ()).belongs_to(self.options.part, self.options.parts):
+        """Chunks that are this part of the work and are committed; a damaged part is deleted."""
+        for chunk_id in list(_chunk_ids(self._store, self.about.key)):
+            if not Chunk(chunk_id, ()).belongs_to(self.options.part, self.options.parts):
+                continue
+            name = f"{RECORDS}/{part_name(self.about.key, chunk_id)}"
+            try:
+                _tally(self._store, name)
+            except ValueError:
+                self._store.delete(name)
+            else:
                 yield chunk_id
 
     def _remove(self, stale: set[str]) -> None:
@@ -190,23 +206,41 @@ class Batch:
 
 
 def report(out: str) -> Report:
-    """What is known of the batch in a folder; raise ``BatchError`` where there is none."""
+    """What is known of the batch in a folder.
+
+    Raises ``BatchError`` where there is none, or a part of it is damaged.
+    """
     store = open_store(out)
-    about = _read_about(store)
+    about = _read_about(store, out)
     if about is None:
         raise BatchError(f"{out}: contains no batch")
     total = Tally()
     for chunk_id in _chunk_ids(store, about.key):
-        with store.open(f"{RECORDS}/{part_name(about.key, chunk_id)}") as file:
-            total.add(read_tally(file))
+        name = f"{RECORDS}/{part_name(about.key, chunk_id)}"
+        try:
+            total.add(_tally(store, name))
+        except FileNotFoundError:  # another run has just removed it
+            continue
+        except ValueError as error:
+            raise BatchError(
+                f"{out}/{name}: damaged; run the batch again, and what it held is answered anew"
+            ) from error
     return Report(about=about, tally=total, runs=tuple(_runs(store, about.key)))
 
 
+def _tally(store: Store, name: str) -> Tally:
+    """What a part holds; raise ``ValueError`` where it is damaged."""
+    with store.open(name) as file:
+        return read_tally(file)
+
+
 def _runs(store: Store, key: str) -> Iterator[RunFile]:
+    """The runs that say how far they are; a damaged file is as good as none."""
     for name in sorted(store.names(RUNS)):
         data = store.read(f"{RUNS}/{name}")
         if name.startswith(f"{key}-") and data is not None:
-            yield msgspec.json.decode(data, type=RunFile)
+            with suppress(msgspec.MsgspecError):
+                yield msgspec.json.decode(data, type=RunFile)
 
 
 def _chunk_ids(store: Store, key: str) -> Iterator[str]:
@@ -215,12 +249,27 @@ def _chunk_ids(store: Store, key: str) -> Iterator[str]:
             yield name.removeprefix(f"{key}-").removesuffix(".parquet")
 
 
-def _read_about(store: Store) -> BatchFile | None:
+def _read_about(store: Store, out: str) -> BatchFile | None:
     data = store.read(BATCH_FILE)
     try:
         return None if data is None else msgspec.json.decode(data, type=BatchFile)
     except msgspec.MsgspecError as error:
-        raise BatchError(f"{BATCH_FILE} is not that of a batch ({error})") from error
+        raise BatchError(f"{out}: {_why_not(data or b'', error)}") from error
+
+
+def _why_not(data: bytes, error: msgspec.MsgspecError) -> str:
+    """Why ``batch.json`` cannot be read, and what to do."""
+    try:
+        made_by = msgspec.json.decode(data, type=_OtherBatchFile)
+    except msgspec.MsgspecError:
+        return (
+            f"{BATCH_FILE} is damaged ({error}). Delete it to go on: answers that are there are "
+            "kept if bundle and options are still the same"
+        )
+    return (
+        f"begun with {made_by.bundle} by another version of tumorlens, whose {BATCH_FILE} this one "
+        f"cannot read ({error}). Take another folder, or delete this one to answer all anew"
+    )
 
 
 def _check_same(before: BatchFile | None, now: BatchFile, out: str) -> None:

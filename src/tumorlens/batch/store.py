@@ -4,7 +4,6 @@ A part is there whole or not at all, whenever the power goes: in a folder it is 
 synced and renamed; an object store shows an object once all of it has arrived.
 """
 
-import io
 import posixpath
 import time
 from collections.abc import Iterator
@@ -114,7 +113,7 @@ class RemoteStore:
 
     def open(self, name: str) -> Any:
         """See ``Store``."""
-        return io.BytesIO(self.read(name) or b"")
+        return self._system.open(f"{self._path}/{name}", "rb")
 
     def delete(self, name: str) -> None:
         """See ``Store``."""

@@ -294,8 +294,10 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         with file:
             yield file
         partial.replace(output)
-    except BaseException:  # Ctrl-C and a full disk among them: hours of work may be in there
+    except BaseException as failed:  # Ctrl-C and a full disk among them: hours may be in there
         _keep(partial)
+        if isinstance(failed, OSError) and failed.filename is None:
+            failed.filename = str(output)  # a full disk says so without a name
         raise
 
 

@@ -32,8 +32,8 @@ class Job:
     seconds: float
     turn: Turn
     future: "Future[Outcome]" = field(default_factory=Future)
-    evicted: bool = False
-    sent_again: bool = False
+    kills: int = 0
+    """Times that it began again because its process had been killed from outside."""
 
 
 @dataclass(eq=False, slots=True)

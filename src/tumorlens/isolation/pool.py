@@ -28,6 +28,10 @@ _RESTART_SECONDS: Final = 1.0
 _LOOK_AGAIN_SECONDS: Final = 0.05
 _STARVED: Final = 6.0
 """Times ``quick_seconds`` after which a job that got little CPU time counts as long, too."""
+_MOST_KILLS: Final = 2
+"""Times that a job begins again because its process was killed: once may be want of memory."""
+_NO_PROCESS_SECONDS: Final = 10.0
+"""So long may jobs wait while there is no process, and none can be started."""
 _QUICK: Final = "quick"
 _SLOW: Final = "slow"
 _DEADLINE: Final = "deadline"
@@ -55,6 +59,10 @@ class WorkerFaultError(Exception):
     """A fault of the handler, or no worker process: not the input's. Names type and place."""
 
 
+class NoWorkerError(WorkerFaultError):
+    """There is no worker process for a while; the log says why."""
+
+
 class Pool:
     """Runs jobs in worker processes. Safe to share between threads."""
 
@@ -72,6 +80,7 @@ class Pool:
         self._running: list[Running] = []
         self._processes: set[WorkerProcess] = set()
         self._failed: WorkerStartError | None = None
+        self._failing_since: float | None = None
         self._closed = False
         self._threads = [
             threading.Thread(target=self._serve, name="isolation", daemon=True)
@@ -160,22 +169,29 @@ class Pool:
                 continue
             with self._changed:
                 self._processes.add(process)
+                self._failing_since = None
                 self._changed.notify_all()
             return process
         return None
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: WorkerStartError | OSError) -> None:
         """No process could be started: wait a little, and let nobody wait for ever."""
-        LOG.error("a worker process could not be started: %s", type(error).__name__)
+        failed = error if isinstance(error, WorkerStartError) else WorkerStartError(str(error))
+        LOG.error("a worker process could not be started: %s", failed)
         with self._changed:
-            failed = error if isinstance(error, WorkerStartError) else WorkerStartError(str(error))
             self._failed = failed
             if not self._processes:
-                for lane in self._waiting.values():
-                    while lane:
-                        fail(lane.pop(), WorkerFaultError("no worker process can be started"))
+                now = time.monotonic()
+                self._failing_since = self._failing_since or now
+                if now - self._failing_since >= _NO_PROCESS_SECONDS:
+                    self._give_up()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed, _RESTART_SECONDS)
+
+    def _give_up(self) -> None:
+        for lane in self._waiting.values():
+            while lane:
+                fail(lane.pop(), NoWorkerError("no worker process can be started"))
 
     def _drop(self, process: WorkerProcess) -> None:
         with self._changed:
@@ -217,7 +233,7 @@ class Pool:
             process.send(with_limit(job))
         except WorkerDiedError:
             # It may have died while it was idle: no fault of this job, unless it happens again.
-            return self._finish(running, None, [], again=not job.sent_again)
+            return self._finish(running, None, [], again=job.kills < _MOST_KILLS)
         try:
             while (message := process.receive()).content.get("kind") == worker.PART:
                 parts.append(Message(message.content["part"], message.blobs))
@@ -225,7 +241,8 @@ class Pool:
             if last.get("kind") != worker.END:
                 process.receive()  # its END
         except (WorkerDiedError, KeyError):
-            return self._finish(running, None, parts)
+            again = job.kills < _MOST_KILLS and process.was_killed()
+            return self._finish(running, None, parts, again=again)
         return self._finish(running, last, parts)
 
     def _finish(
@@ -243,7 +260,7 @@ class Pool:
             verdict = running.verdict
             if last is None and (verdict == _EVICTED or (again and verdict is None)):
                 lane = _SLOW if verdict == _EVICTED else running.lane
-                job.evicted, job.sent_again = job.evicted or lane == _SLOW, True
+                job.kills += verdict is None
                 if not job.future.done() and not self._closed:
                     self._waiting[lane].push(job.turn, job, first=True)
                     self._changed.notify_all()
@@ -268,6 +285,11 @@ class Pool:
         if verdict == _DEADLINE:
             return DeadlineError(
                 f"{job.source}: reading it took more than {job.seconds:g} s and was stopped"
+            )
+        if job.kills >= _MOST_KILLS:
+            return CrashedError(
+                f"{job.source}: the process that read it was killed several times, perhaps because "
+                "memory ran out"
             )
         return CrashedError(f"{job.source}: the process that read it crashed; the file is damaged")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ from tumorlens.isolation import frames, worker
 from tumorlens.isolation.frames import BrokenFrameError, Message
 
 _START_SECONDS: Final = 120.0
+_END_SECONDS: Final = 5.0
+"""Its pipes are closed before its exit status is known."""
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -72,6 +75,16 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
+
+    def was_killed(self) -> bool:
+        """Whether somebody killed it: the system for want of memory, or a person.
+
+        What a decoder does to itself has other signals. False while it still runs.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(_END_SECONDS)
+            return os.name != "nt" and code == -signal.SIGKILL
+        return False
 
     def send(self, message: Message) -> None:
         """Hand over a message; raise ``WorkerDiedError``."""

@@ -6,6 +6,7 @@ at a time. When its standard input ends, as it does when whoever started it is k
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ _RETIRE_ABOVE: Final = 256 << 20
 
 def main() -> None:
     """Serve until the input ends."""
+    # A service manager tells all processes of a service to end (systemd does). What was accepted
+    # is answered first: whoever started this process ends it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, answers = _channels()
     setup = frames.read(requests)
     if setup is None:

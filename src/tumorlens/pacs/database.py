@@ -40,14 +40,19 @@ class DamagedQueueError(SpoolError):
 def open_database(folder: Path) -> sqlite3.Connection:
     """Open the database of the spool in ``folder``, or make it; check that it is sound.
 
-    Raises ``DamagedQueueError``, and ``OSError`` where the disk is full or the file cannot be
-    opened.
+    Raises ``SpoolError`` where it is of a later version, ``DamagedQueueError``, and ``OSError``
+    where the disk is full or the file cannot be opened.
     """
     path = folder / NAME
     create_file(path)  # sqlite would make it, and the files beside it, readable for all
     with translated(path):
         connection = sqlite3.connect(path, check_same_thread=False)
         try:
+            if schema.is_newer(connection):
+                raise SpoolError(
+                    f"{path}: a later version of tumorlens made the queue: install that one, or "
+                    "take another folder"
+                )
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             # So that the log beside the database stays small: the disk may be.

@@ -57,6 +57,8 @@ class DicomNode:
         tls = (self._tls.calling(), self._host) if self._tls else None
         association = entity.associate(self._host, self._port, ae_title=self._title, tls_args=tls)
         if not association.is_established:
+            if association.rejected_contexts:  # others may be welcome
+                raise SendError(f"{self._title}: does not accept this kind of object")
             reason = "rejected" if association.is_rejected else self._why_not()
             raise UnreachableError(f"{self._title}: {reason}")
         try:

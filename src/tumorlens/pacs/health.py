@@ -1,6 +1,8 @@
 """``/healthz`` and ``/metrics`` of the node, by HTTP on the loopback interface alone."""
 
 import json
+import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
 from tumorlens.pacs.worker import Worker
+
+log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
 _PATIENCE_S: Final = 10.0
@@ -32,16 +36,20 @@ class Health:
         """Whether the node works, and what is to be known of it."""
         try:
             self._spool.counts()
+            has_room = self._has_room()
         except (OSError, SpoolError):
             return False, {"status": "the queue cannot be read"}
         if time.monotonic() - self._worker.last_look > _STUCK_S:
             return False, {"status": "the worker is stuck"}
-        if not self._has_room():
+        if not has_room:
             return True, {"status": "short of space: images are refused"}
         return True, {"status": "ok"}
 
     def metrics(self) -> str:
-        """All metrics, in the text format of Prometheus."""
+        """All metrics, in the text format of Prometheus.
+
+        Raises ``OSError`` or ``SpoolError`` where the spool cannot be read.
+        """
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -70,13 +78,25 @@ class Health:
         return self._spool.space.has_room()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """Say what kind of error it was: socketserver would print the whole of it.
+
+        A client that leaves before it has its answer is none.
+        """
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("/healthz or /metrics: %s", type(error).__name__)
+
+
 class HealthServer:
     """Serves ``Health`` in threads of its own until ``close``."""
 
     def __init__(self, health: Health, port: int) -> None:
         """Listen on ``port`` of the loopback interface, 0 for any free one; raises ``OSError``."""
-        self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(health))
-        self._server.daemon_threads = True
+        self._server = _Server((LOOPBACK, port), _handler(health))
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -92,14 +112,24 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
         timeout = _PATIENCE_S
 
         def do_GET(self) -> None:
-            if self.path == "/healthz":
+            path = self.path.partition("?")[0]
+            if path == "/healthz":
                 works, state = health.state()
                 status = HTTPStatus.OK if works else HTTPStatus.SERVICE_UNAVAILABLE
                 self._answer(status, "application/json", json.dumps(state))
-            elif self.path == "/metrics":
-                self._answer(HTTPStatus.OK, "text/plain; version=0.0.4", health.metrics())
+            elif path == "/metrics":
+                self._metrics()
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", "/healthz and /metrics\n")
+
+        def _metrics(self) -> None:
+            try:
+                text = health.metrics()
+            except (OSError, SpoolError):
+                text = "the spool cannot be read\n"
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", text)
+            else:
+                self._answer(HTTPStatus.OK, "text/plain; version=0.0.4", text)
 
         def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
             body = text.encode()

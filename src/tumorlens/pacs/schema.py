@@ -20,6 +20,8 @@ _ADDED: Final = (
 )
 """Columns that spools of before lack. ``studies.due`` is no longer used: times of retries are kept
 in memory, where a clock that is set cannot touch them."""
+VERSION: Final = 1
+"""Of the tables; raise it with a change that a version of before would not understand."""
 KEPT: Final = 0
 """Of a file: it is there."""
 GOING: Final = 1
@@ -36,6 +38,19 @@ def create(db: sqlite3.Connection) -> None:
         there = db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
         if (column,) not in there:
             db.execute(statement)
+    if _version(db) != VERSION:  # nothing is written where nothing changes: the disk may be full
+        db.execute(f"PRAGMA user_version={VERSION}")
+
+
+def is_newer(db: sqlite3.Connection) -> bool:
+    """Whether a later version of tumorlens made the tables."""
+    return _version(db) > VERSION
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """0 of the first, that noted none."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def check(db: sqlite3.Connection) -> None:

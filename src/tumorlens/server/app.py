@@ -40,8 +40,10 @@ def create_app(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        predictor.close()
+        try:
+            yield
+        finally:
+            predictor.close()
 
     app = _Application(
         title="tumorlens",

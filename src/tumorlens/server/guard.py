@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.server.metrics import Metrics
-from tumorlens.server.problems import BUSY, Problem
+from tumorlens.server.problems import BUSY, Problem, stopped
 from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Limits, Settings
 
 LOG: Final = logging.getLogger("tumorlens.server")
@@ -73,7 +73,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass the server's life cycle through."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _without_text(send))
             return
         exchange = _Exchange(scope, receive, send, self._limits)
         started = time.perf_counter()
@@ -83,6 +83,12 @@ class Guard:
         except Problem as problem:
             scope["tumorlens.refusal"] = problem.kind
             await problem.response()(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            # The server ends at once: uvicorn would log a traceback, and answer without a reason.
+            # Nothing awaits this task beside it.
+            scope["tumorlens.refusal"] = "stopped"
+            if not exchange.status:
+                await stopped().response()(scope, exchange.receive, exchange.send)
         except Exception as error:  # the framework has answered 500 and passes the error on
             _log_error(error)
         self._note(scope, exchange.status, time.perf_counter() - started)
@@ -231,6 +237,15 @@ def _with_port(place: str, scheme: str) -> tuple[str, str]:
     name = _host(place)
     port = place[len(name) + 1 :] if name else ""
     return name or place, port or _DEFAULT_PORTS[scheme]
+
+
+def _without_text(send: Send) -> Send:
+    """Of a life cycle that ends at once, the framework would have the whole traceback logged."""
+
+    async def quietly(message: Message) -> None:
+        await send(message | {"message": ""} if message["type"].endswith(".failed") else message)
+
+    return quietly
 
 
 def _digest(token: str) -> bytes:

@@ -1,10 +1,10 @@
 """From uploads to records: hands each file, or a study, to the worker processes."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,18 +13,19 @@ from tumorlens.cores import available_cores
 from tumorlens.errors import BundleError, CrashedError, LimitExceededError
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.jobs import Outcome
-from tumorlens.isolation.pool import Pool, PoolSettings
+from tumorlens.isolation.pool import NoWorkerError, Pool, PoolSettings
 from tumorlens.isolation.process import WorkerStartError
 from tumorlens.isolation.turns import Turn
 from tumorlens.server import scratch, tasks
 from tumorlens.server.admission import Ticket
 from tumorlens.server.metrics import Metrics
-from tumorlens.server.problems import Problem
+from tumorlens.server.problems import no_room, no_worker
 from tumorlens.server.renaming import file_name
 from tumorlens.server.settings import MIB, Settings
 from tumorlens.server.tasks import Made
 from tumorlens.server.uploads import Upload
 
+LOG: Final = logging.getLogger("tumorlens.server")
 HeatmapMode = Literal["0", "1", "grid"]
 _MAX_CRASHES: Final = 8
 """Inputs of a study that may end their process before the rest is given up."""
@@ -94,9 +95,15 @@ class Predictor:
         return sorted(reading.made, key=lambda made: not made.of_study), reading.skipped
 
     async def _run(self, request: Message, source: str, seconds: float, turn: Turn) -> Outcome:
-        """Cancelled with the task that awaits it: a client that leaves frees its worker."""
+        """Cancelled with the task that awaits it: a client that leaves frees its worker.
+
+        Raises ``Problem`` (503) where there is no worker process.
+        """
         future = self.pool.submit(request, source=source, seconds=seconds, turn=turn)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except NoWorkerError as error:
+            raise no_worker() from error
 
     def _seconds(self, least: float, size: int) -> float:
         return least + self._limits.mib_seconds * size / MIB
@@ -150,7 +157,7 @@ class _Study:
 
 @asynccontextmanager
 async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
-    """Write the files of a study; raise ``Problem`` (507) where there is no room for them."""
+    """Write the files of a study; raise ``Problem`` (507) where that is not possible."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(scratch.folder())
@@ -163,10 +170,9 @@ async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
                 await asyncio.wait({writing})
                 raise
         except OSError as error:
-            raise Problem(
-                HTTPStatus.INSUFFICIENT_STORAGE, "no_room",
-                "the temporary folder of the server has no room for the study; try again later",
-            ) from error  # fmt: skip
+            why = error.strerror or type(error).__name__
+            LOG.error("a study could not be written to the temporary folder: %s", why)
+            raise no_room(why) from error
         yield folder
 
 

@@ -46,10 +46,33 @@ class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
 
 def busy(what: str) -> Problem:
     """The queue is full: come back a little later."""
+    return _later(BUSY, f"the server is at its limit of {what}")
+
+
+def no_worker() -> Problem:
+    """There is no process that could answer."""
+    return _later("no_worker", "the server cannot start a process to answer this")
+
+
+def stopped() -> Problem:
+    """The server was told twice to end, or did not get done in time."""
+    return _later("stopped", "the server was stopped before it had answered")
+
+
+def no_room(why: str) -> Problem:
+    """A study cannot be written to the disk; ``why`` is the system's word for it."""
+    return Problem(
+        HTTPStatus.INSUFFICIENT_STORAGE, "no_room",
+        f"the study cannot be written to the temporary folder of the server ({why}); "
+        "try again later",
+    )  # fmt: skip
+
+
+def _later(kind: str, detail: str) -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        BUSY,
-        f"the server is at its limit of {what}; try again in {RETRY_AFTER_SECONDS} seconds",
+        kind,
+        f"{detail}; try again in {RETRY_AFTER_SECONDS} seconds",
         {"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 

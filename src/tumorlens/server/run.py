@@ -1,8 +1,10 @@
 """Run the server until a signal stops it; then finish what was accepted."""
 
 import asyncio
+import errno
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,9 +14,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tumorlens.errors import AddressError
 from tumorlens.server.app import create_app
+from tumorlens.server.connections import BACKLOG, Connections, places
 from tumorlens.server.settings import Settings
 
+LOG: Final = logging.getLogger("tumorlens.server")
 _GRACE_SECONDS: Final = 30
+_QUIET_SECONDS: Final = 10.0
+"""Between two lines of the log about connections that cannot be served."""
+_QUEUE: Final = 2048
+"""Connections that the system holds until they are taken."""
+_NO_HANDLES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
@@ -44,12 +53,18 @@ def _bound(host: str, port: int) -> socket.socket:
 def config(settings: Settings) -> uvicorn.Config:
     """Uvicorn's part of ``settings``."""
     limits = settings.limits
+    app = create_app(settings)
+    most = places(limits.connections)
 
     class Protocol(_PatientProtocol):
         header_seconds = limits.header_seconds
+        read_seconds = limits.body_seconds
+        crowd = Connections(most - 1)
 
+    # It says of what a client sends, byte by byte, where it is wrong.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     return uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         root_path=settings.root_path,
@@ -61,7 +76,8 @@ def config(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=limits.connections,
+        limit_concurrency=most,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=round(limits.body_seconds) + _GRACE_SECONDS,
     )
 
@@ -73,10 +89,29 @@ class Server(uvicorn.Server):
         """Call ``announce`` with each address, once it is open."""
         super().__init__(config)
         self._announce = announce
+        self._noted = -_QUIET_SECONDS
+
+    def _note_fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say what kind of fault there was outside of requests; asyncio would print all of it.
+
+        Without file handles no connection can be taken, a thousand times a second.
+        """
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _NO_HANDLES:
+            crowd = getattr(self.config.http, "crowd", None)
+            if isinstance(crowd, Connections):
+                crowd.make_room()
+        if (now := time.monotonic()) - self._noted >= _QUIET_SECONDS:
+            self._noted = now
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            LOG.error("a connection could not be served: %s", why)
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Open the sockets."""
+        asyncio.get_running_loop().set_exception_handler(self._note_fault)
         await super().startup(sockets)
+        for bound in sockets or ():
+            bound.listen(_QUEUE)  # asyncio takes ``BACKLOG`` at once, but more may wait
         for server in self.servers:
             for opened in server.sockets:
                 host, port = opened.getsockname()[:2]
@@ -84,27 +119,67 @@ class Server(uvicorn.Server):
 
 
 class _PatientProtocol(H11Protocol):
-    """Ends connections whose request line and headers do not arrive in time.
+    """Ends connections whose clients take too long: to send headers, or to read an answer.
 
     Uvicorn limits the time between requests, not that within one, and an attacker needs no more
     than a byte a minute to hold a connection. Patience has an end.
     """
 
     header_seconds = 15.0
+    read_seconds = 120.0
+    crowd = Connections(1024)
     _timer: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+
+    @property
+    def address(self) -> str:
+        """See ``Connection``."""
+        return self.client[0] if self.client else ""
+
+    def waits_for_client(self) -> bool:
+        """See ``Connection``."""
+        sending = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        return sending or self._reading is not None
+
+    def drop(self) -> None:
+        """See ``Connection``."""
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # So that ``pause_writing`` is called as long as anything at all is not read.
+        transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
+        self.crowd.enter(self)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        self.crowd.note(self)
         super().data_received(data)
         self._watch()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading = self.loop.call_later(self.read_seconds, self.drop)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_reading()
+        self.crowd.note(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.crowd.leave(self)
+        self._stop_reading()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: the request is answered as any other."""
 
     def _watch(self) -> None:
         """Run the clock while headers are awaited."""

@@ -1,0 +1,87 @@
+"""Lists of inputs, as a stream: paths on standard input, and manifests (CSV, Parquet)."""
+
+import codecs
+import csv
+import os
+import re
+from collections.abc import Iterator
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Final
+
+from tumorlens.errors import BatchError
+
+_BLOCK: Final = 1 << 16
+_UTF_16: Final = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]")
+"""Its mark and a first character that is in ASCII: the mark alone may begin a name."""
+
+
+def listed_paths(stream: BufferedIOBase) -> Iterator[str]:
+    """The paths of a list: one a line, or each with a NUL behind it, as ``find -print0`` does.
+
+    A name may hold a line break where NULs separate, and bytes that are no UTF-8 in both. Raises
+    ``BatchError`` for UTF-16, which would name nothing that is there.
+    """
+    rest, separator = b"", b""
+    while block := stream.read1(_BLOCK):
+        rest += block
+        if not separator:
+            separator, rest = _separator(rest), rest.removeprefix(codecs.BOM_UTF8)
+        if separator:
+            *whole, rest = rest.split(separator)
+            yield from _paths(whole, separator)
+    yield from _paths([rest], separator)
+
+
+def _separator(text: bytes) -> bytes:
+    """What stands between the paths; empty while that cannot be told yet."""
+    if _UTF_16.match(text):
+        raise BatchError("the list of paths is UTF-16: save it as UTF-8")
+    if b"\0" in text:
+        return b"\0"
+    return b"\n" if b"\n" in text else b""
+
+
+def _paths(names: list[bytes], separator: bytes) -> Iterator[str]:
+    for name in names:
+        path = name if separator == b"\0" else name.removesuffix(b"\r")
+        if path:
+            yield os.fsdecode(path)
+
+
+def manifest_paths(path: Path) -> Iterator[str]:
+    """Column ``path`` of a manifest, relative to its folder, a few rows at a time.
+
+    Rows without a path are passed over. Raises ``BatchError`` where there is no such column, or
+    the file is damaged.
+    """
+    rows = _parquet_column(path) if path.suffix == ".parquet" else _csv_column(path)
+    yield from (str(path.parent / str(name)) for name in rows if name)
+
+
+def _csv_column(path: Path) -> Iterator[object]:
+    # Bytes that are no UTF-8 are kept, as names of files have them.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        table = csv.DictReader(file)
+        try:
+            _check_column(path, list(table.fieldnames or ()))
+            yield from (row["path"] for row in table)
+        except csv.Error as error:
+            raise BatchError(f"{path}: is no CSV after line {table.line_num} ({error})") from error
+
+
+def _parquet_column(path: Path) -> Iterator[object]:
+    from tumorlens.batch.columns import arrow
+
+    try:
+        with arrow().parquet.ParquetFile(path) as table:
+            _check_column(path, table.schema_arrow.names)
+            for rows in table.iter_batches(columns=["path"]):
+                yield from rows.column(0).to_pylist()
+    except arrow().ArrowException as error:
+        raise BatchError(f"{path}: the Parquet file is damaged") from error
+
+
+def _check_column(path: Path, names: list[str]) -> None:
+    if "path" not in names:
+        raise BatchError(f"{path}: a manifest needs a column named path")
