@@ -49,7 +49,7 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     """A few along the shortest axis (N, H, W), of large ones not each pixel."""
     axis = int(np.argmin(samples.shape))
     places = np.linspace(0, samples.shape[axis] - 1, min(_LOOKED_AT, samples.shape[axis]))
-    slices = np.moveaxis(samples, axis, 0)[places.astype(int)]
+    slices: NDArray[np.generic] = np.moveaxis(samples, axis, 0)[places.astype(int)]
     step = max(1, min(slices.shape[1:]) // _SIDE)
     return slices[:, ::step, ::step]
 
@@ -57,15 +57,22 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
 def _has_areas(slices: NDArray[np.generic]) -> bool:
     """Whether neighbours in (N, H, W) that are no background nearly all have the same value."""
     pairs = [(slices[:, 1:], slices[:, :-1]), (slices[:, :, 1:], slices[:, :, :-1])]
-    lowest = slices.min()
+    values, counts = np.unique(slices, return_counts=True)
+    # Air and padding are even in images too.
+    background = (slices == slices.min(axis=(1, 2), keepdims=True)) | (
+        slices == values[counts.argmax()]
+    )
+    outside = [
+        (background[:, 1:], background[:, :-1]),
+        (background[:, :, 1:], background[:, :, :-1]),
+    ]
     steps = []
-    for one, other in pairs:
-        inside = (one != lowest) & (other != lowest)
+    for (one, other), (air, more_air) in zip(pairs, outside, strict=True):
+        inside = ~(air | more_air)
         differ = inside & (one != other)
         if not differ.any() or differ.sum() > (1 - _EVEN) * inside.sum():
             return False
         steps += [one[differ], other[differ]]
-    values = np.unique(slices)
     if len(values) > _MOST_NAMES or not np.array_equal(values, np.rint(values)):
         return False
     ranks = [np.searchsorted(values, step).astype(int) for step in steps]

@@ -64,10 +64,12 @@ def refusal(samples: Samples) -> str:
 
 def _is_even(samples: Samples, tissue: NDArray[np.bool_]) -> bool:
     """Whether neighbours nearly all have the same value, in both directions."""
-    pairs = [(np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])]
-    for one, other in pairs:
-        inside = tissue[one] & tissue[other]
-        same = inside & (samples[one] == samples[other])
+    pairs = (
+        (samples[1:] == samples[:-1], tissue[1:] & tissue[:-1]),
+        (samples[:, 1:] == samples[:, :-1], tissue[:, 1:] & tissue[:, :-1]),
+    )
+    for equal, inside in pairs:
+        same = inside & equal
         if not inside.any() or same.sum() < _EVEN * inside.sum():
             return False
     return True

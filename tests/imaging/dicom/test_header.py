@@ -282,6 +282,21 @@ def test_a_value_representation_that_does_not_exist(head: Gray, write_dicom: Wri
     np.testing.assert_array_equal(reader.read_bytes(data).pixels, head)
 
 
+@pytest.mark.parametrize(("spacing", "noted"), [([1, 0.5], True), ([0.9, 0.92], False)])
+def test_pixels_that_are_not_square_are_noted(
+    head: Gray, write_dicom: Write, spacing: list[float], noted: bool
+) -> None:
+    facts = reader.read_bytes(write_dicom(head, PixelSpacing=spacing)).facts
+    assert facts is not None
+    assert any("not square" in note for note in facts.notes) is noted
+
+
+def test_a_mosaic_of_slices_is_refused(head: Gray, write_dicom: Write) -> None:
+    data = write_dicom(head, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    with pytest.raises(UnsupportedFormatError, match="mosaic of many slices"):
+        reader.read_bytes(data)
+
+
 def test_commas_are_decimal_points(head: Gray, write_dicom: Write) -> None:
     data = write_dicom(head, RescaleIntercept="77.5", RescaleSlope="2.5", PixelSpacing=[1.5, 1.5])
     image = reader.read_bytes(

@@ -28,6 +28,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from scipy.ndimage import gaussian_filter
 
 from tumorlens.errors import (
     CorruptInputError,
@@ -87,6 +88,19 @@ def test_bits_beside_the_stored_ones_are_left_out(
     shift = 16 - bits
     low = (((values & mask) << shift) | (noise & ((1 << shift) - 1))).astype(np.uint16).view(kind)
     np.testing.assert_array_equal(gray(write_dicom(low, BitsStored=bits, HighBit=15)), values)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_values_of_more_bits_than_the_file_states_do_not_wrap(
+    head: Gray, write_dicom: Write, kind: Any
+) -> None:
+    """Where edges are as soft as in a real image."""
+    soft = gaussian_filter(head.astype(np.float64), 4)
+    stored = (soft * 30).astype(kind)
+    image = reader.read_bytes(write_dicom(stored, BitsStored=11, HighBit=10))
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert image.facts is not None
+    assert any("BitsStored" in note for note in image.facts.notes)
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])

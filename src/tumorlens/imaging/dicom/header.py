@@ -32,6 +32,8 @@ from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.limits import can_be_a_head
 from tumorlens.imaging.slice_ordering import Frame
 
+_MOST_OBLONG: Final = 1.1
+"""Ratio of a pixel's sides from which a head looks stretched."""
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",
     "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
@@ -209,7 +211,9 @@ def _spacing(
     if found is None:
         return None, []
     if all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
-        return (found[0], found[1]), []
+        square = max(found) < _MOST_OBLONG * min(found)
+        note = f"pixels of {found[0]:g} x {found[1]:g} mm are not square: the head looks stretched"
+        return (found[0], found[1]), [] if square else [note]
     note = f"pixels of {found[0]:g} x {found[1]:g} mm are not plausible; their size is not used"
     return None, [note]
 

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from tumorlens.errors import NotMRError, UnsupportedFormatError
-from tumorlens.imaging.dicom.tags import text
+from tumorlens.imaging.dicom.tags import text, texts
 from tumorlens.text import clean
 
 MR: Final = "MR"
@@ -22,6 +22,8 @@ _NO_PICTURES: Final = tuple(
 mappings, reports, plans, encapsulated documents, radiotherapy."""
 _SPELLINGS: Final = {"MRI": MR}
 """What some exporters write for the defined term (PS3.3 C.7.3.1.1.1)."""
+_MOSAIC: Final = "MOSAIC"
+"""In ImageType, of Siemens' echo planar series."""
 _UNSPECIFIC: Final = (None, "OT", "SC")
 """What a secondary capture of an MR slice states for its modality: other, or nothing."""
 
@@ -46,6 +48,10 @@ def check_kind(dataset: Dataset, source: str) -> None:
     nothing else.
     """
     modality = _modality(dataset)
+    if _MOSAIC in texts(dataset, "ImageType"):
+        raise UnsupportedFormatError(
+            f"{source}: a mosaic of many slices in one image; export the slices as a volume"
+        )
     if not is_image(dataset):
         sop_class = _sop_class(dataset)
         what = clean(UID(sop_class).name) if sop_class else modality

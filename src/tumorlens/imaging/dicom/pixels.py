@@ -70,6 +70,8 @@ class Plane(NamedTuple):
     """Some of it without the window that ``pixels`` went through, and ..."""
     windowed: NDArray[np.float32] | None = None
     """... the same pixels with it; None where there is no window."""
+    is_wider: bool = False
+    """Whether values take more bits than the file states."""
 
 
 class _Description(NamedTuple):
@@ -191,7 +193,10 @@ def _frames(
             continue
         if described.photometric in _GRAY:
             values = _stored_values(samples, described, syntax, precision)
-            yield _gray(grayscale_transform_of(dataset, index, source), values, windowed, source)
+            is_wider = _is_wider(samples, values)
+            transform = grayscale_transform_of(dataset, index, source)
+            plane = _gray(transform, samples if is_wider else values, windowed, source)
+            yield plane._replace(is_wider=is_wider)
         else:
             yield Plane(finite(_luma(samples, described.photometric, dataset, source), source))
     if found < described.frames:
@@ -275,6 +280,23 @@ def _stored_values(
         return samples
     values: NDArray[Any] = np.right_shift(np.left_shift(samples, width - 1 - high), width - stored)
     return values
+
+
+def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether ``samples`` (H, W) are numbers of more bits than their ``values`` have.
+
+    Where the steps between neighbours differ, an overlay beside the values makes those of the
+    samples larger. Where BitsStored is too small, the values wrap around while the samples go on.
+    """
+    if values is samples or np.array_equal(samples, values):
+        return False
+    smoother = rougher = 0
+    for axis in (0, 1):
+        steps = np.abs(np.diff(samples.astype(np.int64), axis=axis))
+        wrapped = np.abs(np.diff(values.astype(np.int64), axis=axis))
+        smoother += int((steps < wrapped).sum())
+        rougher += int((steps > wrapped).sum())
+    return smoother > rougher
 
 
 def _luma(

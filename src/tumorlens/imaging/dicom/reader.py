@@ -23,6 +23,7 @@ from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
 """Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
+_WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _MORE_FRAMES: Final = (
     "there are pixels for more frames than the file states; the others are not read"
 )
@@ -78,6 +79,8 @@ def read_stack(
         raise reading.failures[0][1]
     if reading.has_more:
         notes.append(_MORE_FRAMES)
+    if reading.is_wider:
+        notes.append(_WIDER)
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
@@ -101,6 +104,8 @@ class _Reading:
         self.failures: list[tuple[str, InputError]] = []
         self.has_more = False
         """Whether a file has pixels of more frames than it states."""
+        self.is_wider = False
+        """Whether values take more bits than the files state."""
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def run(self, *, windowed: bool) -> None:
@@ -122,6 +127,7 @@ class _Reading:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
             self.found[slots[index]] = True
+            self.is_wider = self.is_wider or plane.is_wider
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
         self.has_more = self.has_more or holds_more(dataset, name)
