@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from tests.server.test_operation import wait_for_refusal
 from tests.server.wire import END, Start, connect, part, request_head, wait_until
 
 from tumorlens.imaging import encode
-from tumorlens.isolation import pool
 from tumorlens.isolation.pool import NoWorkerError, Pool
 from tumorlens.server import connections
 from tumorlens.server.connections import Connections, places
@@ -135,7 +135,7 @@ def test_without_worker_processes_it_is_a_503(
         def fails(self: Pool, *arguments: object, **more: object) -> object:
             future = submitted(self, *arguments, **more)  # type: ignore[arg-type]
             future.cancel()
-            failed: pool.Future[object] = pool.Future()
+            failed: Future[object] = Future()
             failed.set_exception(NoWorkerError("no worker process can be started"))
             return failed
 

@@ -8,8 +8,9 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.lists import listed_paths, manifest_paths
@@ -39,7 +40,7 @@ class Discovery:
     def __iter__(self) -> Iterator[Item]:
         """Raise ``BatchError`` where there is nothing at all to look at."""
         if self.argument == STANDARD_INPUT:
-            return self._listed(listed_paths(sys.stdin.buffer))
+            return self._listed(listed_paths(cast("BufferedIOBase", sys.stdin.buffer)))
         if is_remote(self.argument):
             return remote_items(self.argument)
         if Path(self.argument).is_dir():

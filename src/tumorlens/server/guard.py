@@ -243,7 +243,8 @@ def _without_text(send: Send) -> Send:
     """Of a life cycle that ends at once, the framework would have the whole traceback logged."""
 
     async def quietly(message: Message) -> None:
-        await send(message | {"message": ""} if message["type"].endswith(".failed") else message)
+        failed = message["type"].endswith(".failed")
+        await send({**message, "message": ""} if failed else message)
 
     return quietly
 
