@@ -82,7 +82,7 @@ def test_the_report(site: Path) -> None:
     for line in (*found["fitted"], *found["kept"]):
         assert line.replace("'", "&#39;") in page
         assert line in stdout
-    assert "Are these pictures like those of training?" in page
+    assert "Are the local images like the training images?" in page
     assert "nan" not in stdout
 
 

@@ -95,7 +95,7 @@ def test_one_bad_file_never_stops_the_rest(run: Runner, folder: Path) -> None:
         "damaged.png": "corrupt",
     }
     assert str(folder / "damaged.png") in errors["damaged.png"]["message"]
-    assert "skipped 1 file that is no picture" in found.stderr
+    assert "skipped 1 file that is not an image" in found.stderr
     assert "2 of 5 inputs failed" in found.stderr
 
 
@@ -295,7 +295,7 @@ def test_a_suffix_without_a_format_is_wrong_usage(
     target = tmp_path / "answers.tsv"
     found = run(folder / "a.png", "--output", target)
     assert found.exit_code == 2
-    assert ".tsv says no format: known are .csv, .json, .jsonl" in found.stderr
+    assert ".tsv is not the suffix of a format (.csv, .json, .jsonl" in found.stderr
     assert not target.exists()
     assert run(folder / "a.png", "--output", target, "--format", "csv").exit_code == 0
     assert target.read_text("utf-8").startswith("path,")
@@ -466,7 +466,7 @@ def test_dicom_answers_go_into_a_folder(
     assert len(list(out.glob("2.25.*.dcm"))) == 2
     again = CliRunner().invoke(command, [str(tmp_path), "--bundle", str(tiny_bundle)])
     assert again.exit_code == 0, again.output
-    assert "passed over 2 DICOM objects that tumorlens wrote" in again.stderr
+    assert "skipped 2 DICOM objects written by tumorlens" in again.stderr
 
 
 @pytest.mark.parametrize("missing", ["SOPInstanceUID", "StudyInstanceUID"])

@@ -143,7 +143,7 @@ def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None
         ("augment.style.bias=1", "unknown field `bias`"),
         ("augment.style.bias=1", "did you mean augment.style.bias_field?"),
         ("erase=0", "did you mean augment.erase or augment.lesions.erase?"),
-        ("epochs.more=3", "epochs is no table"),
+        ("epochs.more=3", "epochs is not a table"),
     ],
 )
 def test_an_override_that_makes_no_sense_is_refused(override: str, message: str) -> None:

@@ -58,7 +58,7 @@ def answer_study(
     answer = StudyAnswer([], [f"not used: {error.kind}" for _, error in study.failures])
     kinds = [error.kind for _, error in study.failures]
     if study.own:
-        answer.notes.append(f"passed over {study.own} objects that tumorlens wrote")
+        answer.notes.append(f"skipped {study.own} objects written by tumorlens")
     if classifier is not None:
         made = _answers(classifier, study, folder.name, answer.notes, kinds, segmentation)
         answer.objects.extend((one.sop_instance_uid, one.sop_class_uid, one.data) for one in made)
