@@ -231,7 +231,7 @@ def test_inputs_that_change_or_go(archive: Path, answer: Answer, tmp_path: Path)
 
 def test_a_folder_keeps_to_its_input(archive: Path, answer: Answer) -> None:
     answer(archive / "site 0")
-    with pytest.raises(BatchError, match=r"holds the answers of .*site 0; take another folder"):
+    with pytest.raises(BatchError, match=r"holds the answers of .*site 0; choose another folder"):
         answer(archive)
 
 

@@ -167,7 +167,7 @@ def test_a_schwannoma_is_another_disease(tmp_path: Path, write_dicom: Write) -> 
     assert len({record.group for record in manifest}) == 1
     assert len({record.pixel_sha256 for record in manifest}) == 2
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="no picture"):
+    with pytest.raises(DatasetError, match="no image"):
         collections.import_vs_seg_dicom(tmp_path / "empty", tmp_path / "m.csv")
 
 

@@ -56,7 +56,7 @@ def test_unusable_files_are_noted_and_the_rest_goes_on(tmp_path: Path, draw: Dra
     steps: list[tuple[int, int]] = []
     prints = fingerprints.fingerprint(manifest, lambda done, total: steps.append((done, total)))
     assert prints.usable.tolist() == [True, False, False, False]
-    assert "not a picture" in prints.problems[1]
+    assert "not an image" in prints.problems[1]
     assert "same value" in prints.problems[2]
     assert "no such file" in prints.problems[3]
     assert prints.pixel_sha256[0] == manifest.records[0].pixel_sha256

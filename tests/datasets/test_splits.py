@@ -246,7 +246,7 @@ def test_a_split_by_hand_needs_no_json(tmp_path: Path) -> None:
     with pytest.raises(SplitError, match="1 group is in more than one part, for example P1"):
         splits.load(file)
     file.write_text(text.replace("test", "tset"))
-    with pytest.raises(SplitError, match="'tset' is no part"):
+    with pytest.raises(SplitError, match="'tset' is not a part"):
         splits.load(file)
 
 

@@ -52,7 +52,7 @@ def test_a_distance_that_cannot_be_right_changes_nothing(stated: float) -> None:
     profile, along = sphere(5.0)
     truth = judge_slices(profile, along, -1, is_stated=True)
     wrong = judge_slices(profile, along * stated / 5.0, -1, is_stated=True)
-    assert "cannot be right" in wrong.spacing_note
+    assert "cannot be correct" in wrong.spacing_note
     assert not wrong.spacing_is_known
     apart = np.flatnonzero(wrong.in_brain != truth.in_brain)
     assert len(apart) <= 2, "the estimate is good to a slice at either end"
@@ -68,10 +68,10 @@ def test_a_thin_slab_contradicts_no_distance() -> None:
     [
         (30, 5.0, True, ""),
         (12, 5.0, True, ""),
-        (11, 5.0, True, "11 slices over 55 mm show a part of the head only"),
-        (40, 1.0, True, "40 slices over 40 mm show a part of the head only"),
-        (4, 40.0, True, "4 slices over 160 mm show a part of the head only"),
-        (4, 5.0, False, "4 slices show a part of the head only"),
+        (11, 5.0, True, "11 slices over 55 mm show only part of the head"),
+        (40, 1.0, True, "40 slices over 40 mm show only part of the head"),
+        (4, 40.0, True, "4 slices over 160 mm show only part of the head"),
+        (4, 5.0, False, "4 slices show only part of the head"),
         (5, 5.0, False, ""),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_job_whose_processes_are_all_killed_is_given_up(begin: Begin) -> None:
     assert len(killed) == 3
     error = asked.result().error
     assert isinstance(error, CrashedError)
-    assert "want of memory" in str(error)
+    assert "memory ran out" in str(error)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes of a service are told to end on POSIX")

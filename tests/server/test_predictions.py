@@ -54,7 +54,7 @@ def test_no_usable_file_is_a_problem_that_says_why(client: httpx.Client) -> None
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
     assert body["type"] == "urn:tumorlens:problem:no_usable_file"
-    assert body["detail"].startswith("notes.txt: is not a picture")
+    assert body["detail"].startswith("notes.txt: is not an image")
     assert body["predictions"][0]["error"]["kind"] == "unsupported_format"
 
 

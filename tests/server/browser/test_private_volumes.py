@@ -166,7 +166,7 @@ def test_odd_volumes_are_read_as_by_the_server(page: Page, kind: str) -> None:
     assert browser.record["label"] == "glioma"
     notes = " ".join(browser.record["notes"])
     assert bool(notes) == (kind != "blank")
-    part_of_a_head = {"oblong": "over 27 mm show a part", "thin": "over 4 mm show a part"}
+    part_of_a_head = {"oblong": "over 27 mm show only part", "thin": "over 4 mm show only part"}
     assert part_of_a_head.get(kind, "") in notes
 
 
@@ -191,7 +191,7 @@ def test_a_series_with_a_gap_a_repeat_and_a_localizer(page: Page, tmp_path: Path
     (browser,) = [record for record in exported(page) if "slices" in record]
     assert browser["notes"] == server["notes"]
     assert len(browser["notes"]) == 3
-    assert "over 45 mm show a part of the head only" in browser["notes"][-1]
+    assert "over 45 mm show only part of the head" in browser["notes"][-1]
     assert [one["along_mm"] for one in browser["slices"]] == [0, 5, 10, 15, 20, 35, 40]
     assert browser["label"] == server["label"]
     assert_shares(browser["probabilities"], server["probabilities"])
