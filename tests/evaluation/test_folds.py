@@ -160,7 +160,7 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
     with pytest.raises(EvaluationError, match="without a held-out source"):
         folds.leave_one_source_out([trained("all", held_out_sources=[])], sourced)
-    with pytest.raises(EvaluationError, match="holds no image of north"):
+    with pytest.raises(EvaluationError, match="contains no image of north"):
         folds.leave_one_source_out([trained("n", held_out_sources=["north"])], sourced)
     with pytest.raises(EvaluationError, match="two bundles were trained without east"):
         folds.leave_one_source_out([trained("e", held_out_sources=["east"])] * 2, sourced)

@@ -63,7 +63,7 @@ def test_retry_puts_what_failed_back_and_delivers_what_waits_at_once(full: Spool
     full.postpone(made, 3600)
     assert [one.state for one in full.due(0)] == [RECEIVING]
     result = _run("retry", full, "--failed", "1.2")  # by its StudyInstanceUID
-    assert "2 studies will be tried again" in result.output
+    assert "2 studies will be retried" in result.output
     assert sorted((one.state, one.attempts) for one in full.due(0)) == [
         (MADE, 0), (RECEIVING, 0), (RECEIVING, 0),
     ]  # fmt: skip
