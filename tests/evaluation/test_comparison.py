@@ -67,7 +67,7 @@ def test_bundles_of_other_classes_are_not_compared(
     )
     info = msgspec.structs.replace(made.info, classes=turned)
     other = Classifier(dataclasses.replace(made, info=info), answer_all=True)
-    with pytest.raises(EvaluationError, match="a and b do not answer the same question"):
+    with pytest.raises(EvaluationError, match="a and b have different classes"):
         compare({"a": classifier, "b": other}, phantom_set, clean_split, part="test")
     with pytest.raises(EvaluationError, match="at least two"):
         compare({"a": classifier}, phantom_set, clean_split, part="test")

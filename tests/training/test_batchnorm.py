@@ -83,8 +83,14 @@ def test_the_bundle_in_the_box_can_be_trained_on() -> None:
 
     expected = Session(bundle.load()).run(images.numpy()).logits
     with torch.no_grad():
-        mirrored = network.eval()(images) + network(images.flip(3))
-    torch.testing.assert_close(mirrored / 2, torch.from_numpy(expected), rtol=1e-3, atol=1e-3)
+        logits = network.eval()(images)
+    torch.testing.assert_close(logits, torch.from_numpy(expected), rtol=1e-2, atol=1e-2)
+
+
+def test_weights_without_symmetry_do_not_start_a_symmetric_network() -> None:
+    network = registry.build(TrainConfig.from_toml(recipe_path("default")))
+    with pytest.raises(CheckpointError, match="--set model=attentive"):
+        Start.load(Path("folder")).copy_into(network, torch.randn(2, 1, 144, 144))
 
 
 def test_a_head_that_the_bundle_lacks_starts_at_random(

@@ -154,7 +154,7 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
     for name, own in others:
         if own != classes:
             raise EvaluationError(
-                f"bundles {first} and {name} have different classes:  "
+                f"bundles {first} and {name} have different classes: "
                 f"{', '.join(classes)} and {', '.join(own)}"
             )
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Final, Self
 
+import torch
 from torch import Tensor
 
 from tumorlens import bundle
@@ -70,7 +71,8 @@ class Start:
         if self.folded:
             batchnorm.unfuse_batchnorm(network, weights)
             _require_symmetry(network)
-            batchnorm.recalibrate_batchnorm(network, sample)
+            # With their mirror images, as they are shown in training: partners stay alike.
+            batchnorm.recalibrate_batchnorm(network, torch.cat([sample, sample.flip(3)]))
             registry.constrain(network)
             return
         try:

@@ -25,7 +25,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     for i in range(6):
         label = "glioma" if i % 2 else "notumor"
         image = np.zeros((140, 120 + 6 * i), dtype=np.uint8)
-        image[20:120, 20:100] = 90 + i
+        image[20:120, 20:100] = 90 + i + np.random.default_rng(i).integers(0, 4, (100, 80))
         file = folder / label / f"{i}.png"
         file.parent.mkdir(exist_ok=True)
         if i % 2:

@@ -51,7 +51,7 @@ def test_the_study_is_answered_first(
     page.set_input_files("#file-input", [str(path) for path in study])
     expect(page.get_by_test_id("study")).to_have_text("Glioma", timeout=60_000)
     panel = page.locator("#answer > *")
-    expect(panel.nth(0)).to_contain_text("Study of 2 series, together")
+    expect(panel.nth(0)).to_contain_text("Joint answer for the study, 2 series")
     expect(panel.nth(1)).to_contain_text("This series as a whole")
     expect(page.locator(".study-line")).to_contain_text("Glioma")
     first, *rest = exported(page)
