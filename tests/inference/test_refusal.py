@@ -34,7 +34,8 @@ def gated(
 @pytest.fixture(scope="module")
 def bright_and_dark(head: Gray, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("lights")
-    dark = np.where(head > 200, head, head // 40)
+    grain = np.random.default_rng(0).integers(0, 3, head.shape)
+    dark = np.where(head > 200, head, head // 40 + (head > 50) * grain)
     for name, pixels in (
         ("bright.png", np.where(head > 50, 200 + head // 8, 0)),
         ("dark.png", dark),
