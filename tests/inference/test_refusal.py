@@ -35,7 +35,7 @@ def gated(
 def bright_and_dark(head: Gray, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("lights")
     grain = np.random.default_rng(0).integers(0, 3, head.shape)
-    dark = np.where(head > 200, head, head // 40 + (head > 50) * grain)
+    dark = np.where(head > 200, head - grain, head // 40)
     for name, pixels in (
         ("bright.png", np.where(head > 50, 200 + head // 8, 0)),
         ("dark.png", dark),
