@@ -45,6 +45,8 @@ UNCHANGED: Final = "unchanged"
 FINE_TUNED: Final = "fine-tuned"
 ARMS: Final = (UNCHANGED, FINE_TUNED, "from-scratch")
 FIGURES: Final = ("balanced_accuracy", "auroc")
+EARLIER: Final = ("model=attentive", "flip_at_test=true")
+"""The network of commit da9d85c is not mirror-symmetric and classifies the mirror image too."""
 SCRATCH: Final = ("batch_size=16", "epochs=50")
 """What the recipe `default` is given for so few images."""
 _OUTPUT: Final = Path("experiments/records/fine-tuning.json")
@@ -127,7 +129,7 @@ def _trained(
     if (out / RUN_FILE).exists():
         return out / BUNDLE_FOLDER
     tuned = arm == FINE_TUNED
-    overrides = [*(() if tuned else SCRATCH), *options.overrides]
+    overrides = [*EARLIER, *(() if tuned else SCRATCH), *options.overrides]
     config = TrainConfig.from_toml(recipe_path("finetune" if tuned else "default"), overrides)
     run = RunOptions(
         arm, True, options.cache, options.threads, init=options.start if tuned else None
