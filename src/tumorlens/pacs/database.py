@@ -50,8 +50,8 @@ def open_database(folder: Path) -> sqlite3.Connection:
         try:
             if schema.is_newer(connection):
                 raise SpoolError(
-                    f"{path}: a later version of tumorlens made the queue; install that version, or "
-                    "use another spool folder"
+                    f"{path}: a later version of tumorlens made the queue; install that version, "
+                    "or use another spool folder"
                 )
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")

@@ -97,7 +97,7 @@ def _j2k_claim(frame: bytes) -> Claim | None:
 
 
 def _rle_length(frame: bytes) -> int:
-    """Bytes that the runs of all segments decompress to (PS3.5 G.3.2), without decompressing them."""
+    """Bytes of the decompressed runs of all segments (PS3.5 G.3.2), without decompressing them."""
     total, at, end = 0, _RLE_HEADER, len(frame)
     while at < end:
         control = frame[at]
