@@ -43,7 +43,9 @@ def test_a_node_on_a_full_disk_refuses_goes_on_starts_and_recovers(
     # Of two options of one name the last one counts.
     running = start_node(archive.address, 0, "--spool", str(spool))
     assert send_all([make_study(1)], running.port, MRImageStorage) == [0]
-    until(lambda: len(archive.uids) == 2)
+    # Until the node has it on record, it would send the answer again, to be safe.
+    until(lambda: ": delivered" in running.log.read_text())
+    assert len(archive.uids) == 2
     _fill(filler)
     assert send_all([make_study(2)], running.port, MRImageStorage) == [node.OUT_OF_RESOURCES]
     # Full to the last byte, so that what is delivered and the reserve are not enough.
