@@ -181,6 +181,14 @@ def test_rows_of_a_manifest_without_a_path_are_no_folder(folder: Path) -> None:
     assert [item.path for item in found(folder / "gaps.csv")] == [str(folder / "b.png")]
 
 
+def test_a_manifest_that_a_spreadsheet_has_saved(folder: Path) -> None:
+    """Read as by the other commands: separators, names of columns, cells like formulas."""
+    (folder / "=1.png").write_bytes((folder / "b.png").read_bytes())
+    (folder / "saved.csv").write_text("class;Path\nglioma;b.png\nglioma;'=1.png\n")
+    names = [Path(item.path).name for item in found(folder / "saved.csv")]
+    assert names == ["b.png", "=1.png"]
+
+
 def test_bytes_of_a_manifest_are_kept(folder: Path) -> None:
     (folder / "bytes.csv").write_bytes(b"path\n\xff.png\n")
     assert [os.fsencode(item.path) for item in found(folder / "bytes.csv")] == [

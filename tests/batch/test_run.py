@@ -287,7 +287,7 @@ def test_a_damaged_run_file_is_as_good_as_none(
     [
         (
             '{"source": "/in", "key": "0123456789ab", "bundle": "old 0.1", "classes": ["a"]}',
-            "out: begun with old 0.1 by another version of tumorlens.*Take another folder, or",
+            "out: begun with old 0.1 by another version of tumorlens.*Choose another folder, or",
         ),
         ("cut o", "out: batch.json is damaged.*Delete it to go on"),
     ],

@@ -3,15 +3,20 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.server.wire import CONTENT_TYPE, END, Start, part, read_answer
+from tests.server.wire import (
+    CONTENT_TYPE,
+    END,
+    ServerProcess,
+    Start,
+    part,
+    read_answer,
+    wait_for_refusal,
+)
 
 ROUTE = "/v1/predictions"
 TOKENS = ("a-first-long-token",)
@@ -73,19 +78,8 @@ def test_root_path(start: Start) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_terminated_server_answers_what_it_accepted(tiny_bundle: Path, picture: bytes) -> None:
     """SIGTERM while half of a request has arrived: the other half is taken and answered."""
-    command = [sys.executable, "-m", "tumorlens", "serve", "--port", "0", "--bundle"]
-    process = subprocess.Popen(
-        [*command, str(tiny_bundle)], stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    assert process.stderr is not None
-    address = ""
-    while "listening on http://" not in address:
-        address = process.stderr.readline()
-        assert address, "it ended"
-    host, _, port = address.strip().rpartition("/")[2].partition(":")
-    lines: list[str] = []
-    reading = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
-    reading.start()
+    server = ServerProcess(tiny_bundle)
+    host, _, port = server.url.rpartition("/")[2].partition(":")
     body = part(picture) + END
     head = (
         f"POST {ROUTE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {CONTENT_TYPE}\r\n"
@@ -95,18 +89,16 @@ def test_a_terminated_server_answers_what_it_accepted(tiny_bundle: Path, picture
         raw.sendall(head.encode() + body[:100])
         # Wait until the server has the first half in hand: it counts as a picture in the queue.
         wait_for_queue(f"http://{host}:{port}")
-        process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
         wait_for_refusal(host, int(port))
         raw.sendall(body[100:])
         status, answer = read_answer(raw)
     assert status == 200
     assert "predictions" in answer
     # Uvicorn, when it has finished, ends by the signal that it was sent.
-    assert process.wait(30) == -signal.SIGTERM
-    reading.join(10)
-    process.stderr.close()
-    assert any("POST /v1/predictions 200" in line for line in lines)
-    assert not any("Traceback" in line for line in lines)
+    assert server.wait() == -signal.SIGTERM
+    assert any("POST /v1/predictions 200" in line for line in server.lines)
+    assert not any("Traceback" in line for line in server.lines)
 
 
 def wait_for_queue(url: str) -> None:
@@ -114,14 +106,3 @@ def wait_for_queue(url: str) -> None:
         if "tumorlens_queue_pictures 1.0" in httpx.get(f"{url}/metrics").text:
             return
     raise AssertionError("the request never arrived")
-
-
-def wait_for_refusal(host: str, port: int) -> None:
-    """Until new connections are refused."""
-    for _ in range(500):
-        try:
-            socket.create_connection((host, port), timeout=5).close()
-        except OSError:
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError("it still listens")

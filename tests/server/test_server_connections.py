@@ -3,9 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
@@ -15,8 +12,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.server.test_operation import wait_for_refusal
-from tests.server.wire import END, Start, connect, part, request_head, wait_until
+from tests.server.wire import (
+    END,
+    ServerProcess,
+    Start,
+    connect,
+    part,
+    request_head,
+    wait_for_refusal,
+    wait_until,
+)
 
 from tumorlens.imaging import encode
 from tumorlens.isolation.pool import NoWorkerError, Pool
@@ -150,30 +155,17 @@ def test_without_worker_processes_it_is_a_503(
 def test_a_server_that_is_interrupted_twice_says_so_and_prints_no_traceback(
     tiny_bundle: Path,
 ) -> None:
-    command = [sys.executable, "-m", "tumorlens", "serve", "--port", "0", "--bundle"]
-    process = subprocess.Popen(
-        [*command, str(tiny_bundle)], stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    assert process.stderr is not None
-    address = ""
-    while "listening on http://" not in address:
-        address = process.stderr.readline()
-        assert address, "it ended"
-    lines: list[str] = []
-    reading = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
-    reading.start()
-    with httpx.Client(base_url=address.split()[-1]) as client:
+    server = ServerProcess(tiny_bundle)
+    with httpx.Client(base_url=server.url) as client:
         raw = connect(client)
         raw.sendall(request_head(b"content-length: 1000") + part(b"half")[:60])
         wait_until(lambda: "queue_pictures 1" in client.get("/metrics").text)
-    process.send_signal(signal.SIGINT)
+    server.process.send_signal(signal.SIGINT)
     wait_for_refusal(client.base_url.host, client.base_url.port or 80)
-    process.send_signal(signal.SIGINT)
-    process.wait(60)
-    reading.join(60)
-    process.stderr.close()
+    server.process.send_signal(signal.SIGINT)
+    server.wait()
     answer = raw.recv(65536).decode()
     raw.close()
     assert answer.startswith("HTTP/1.1 503")
     assert "urn:tumorlens:problem:stopped" in answer
-    assert not [line for line in lines if "Traceback" in line], lines
+    assert not [line for line in server.lines if "Traceback" in line], server.lines

@@ -1,10 +1,14 @@
-"""Requests byte by byte, and waiting for things to happen."""
+"""Servers as processes, requests byte by byte, and waiting for things to happen."""
 
 import json
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 
@@ -53,3 +57,41 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
+
+
+class ServerProcess:
+    """``tumorlens serve``, with what it logs."""
+
+    def __init__(self, bundle: Path) -> None:
+        command = [sys.executable, "-m", "tumorlens", "serve", "--port", "0", "--bundle"]
+        self.process = subprocess.Popen(
+            [*command, str(bundle)], stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        assert self.process.stderr is not None
+        self._log = self.process.stderr
+        line = ""
+        while "listening on http://" not in line:
+            line = self._log.readline()
+            assert line, "it ended"
+        self.url = line.split()[-1]
+        self.lines: list[str] = []
+        self._reading = threading.Thread(target=lambda: self.lines.extend(self._log))
+        self._reading.start()
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended and all its lines are read."""
+        status = self.process.wait(60)
+        self._reading.join(60)
+        self._log.close()
+        return status
+
+
+def wait_for_refusal(host: str, port: int) -> None:
+    """Until new connections are refused."""
+    for _ in range(500):
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it still listens")

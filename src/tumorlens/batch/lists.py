@@ -9,7 +9,9 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Final
 
+from tumorlens.datasets.tables import separator_of
 from tumorlens.errors import BatchError
+from tumorlens.files import from_spreadsheet_safe
 
 _BLOCK: Final = 1 << 16
 _UTF_16: Final = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]")
@@ -62,10 +64,12 @@ def manifest_paths(path: Path) -> Iterator[str]:
 def _csv_column(path: Path) -> Iterator[object]:
     # Bytes that are no UTF-8 are kept, as names of files have them.
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        table = csv.DictReader(file)
+        separator = separator_of(file.readline())
+        file.seek(0)
+        table = csv.reader(file, delimiter=separator)
         try:
-            _check_column(path, list(table.fieldnames or ()))
-            yield from (row["path"] for row in table)
+            at = _place(path, [name.strip().lower() for name in next(table, [])])
+            yield from (from_spreadsheet_safe(row[at]) for row in table if len(row) > at)
         except csv.Error as error:
             raise BatchError(f"{path}: is no CSV after line {table.line_num} ({error})") from error
 
@@ -75,13 +79,15 @@ def _parquet_column(path: Path) -> Iterator[object]:
 
     try:
         with arrow().parquet.ParquetFile(path) as table:
-            _check_column(path, table.schema_arrow.names)
+            _place(path, table.schema_arrow.names)
             for rows in table.iter_batches(columns=["path"]):
                 yield from rows.column(0).to_pylist()
     except arrow().ArrowException as error:
         raise BatchError(f"{path}: the Parquet file is damaged") from error
 
 
-def _check_column(path: Path, names: list[str]) -> None:
+def _place(path: Path, names: list[str]) -> int:
+    """Of the column of paths, from 0."""
     if "path" not in names:
         raise BatchError(f"{path}: a manifest needs a column named path")
+    return names.index("path")

@@ -268,7 +268,8 @@ def _why_not(data: bytes, error: msgspec.MsgspecError) -> str:
         )
     return (
         f"begun with {made_by.bundle} by another version of tumorlens, whose {BATCH_FILE} this one "
-        f"cannot read ({error}). Take another folder, or delete this one to answer all anew"
+        f"cannot read ({error}). Choose another folder, or delete this one to answer all inputs "
+        "again"
     )
 
 

@@ -92,8 +92,12 @@ def _separator(text: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
         return stated[0], rest
-    named = text.lstrip("\r\n").partition("\n")[0]
-    return max(_SEPARATORS, key=named.count), text
+    return separator_of(text.lstrip("\r\n").partition("\n")[0]), text
+
+
+def separator_of(names: str) -> str:
+    """What lies between the columns of a table, by the line that names them."""
+    return max(_SEPARATORS, key=names.count)
 
 
 def _plain(row: Row) -> Row:

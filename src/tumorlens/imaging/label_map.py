@@ -1,6 +1,7 @@
 """Label maps and masks, whose voxels name regions: they look like a head, and measure nothing."""
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,28 +57,37 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _has_areas(slices: NDArray[np.generic]) -> bool:
     """Whether neighbours in (N, H, W) that are no background nearly all have the same value."""
-    pairs = [(slices[:, 1:], slices[:, :-1]), (slices[:, :, 1:], slices[:, :, :-1])]
     values, counts = np.unique(slices, return_counts=True)
     # Air and padding are even in images too.
-    background = (slices == slices.min(axis=(1, 2), keepdims=True)) | (
-        slices == values[counts.argmax()]
-    )
-    outside = [
-        (background[:, 1:], background[:, :-1]),
-        (background[:, :, 1:], background[:, :, :-1]),
-    ]
-    steps = []
-    for (one, other), (air, more_air) in zip(pairs, outside, strict=True):
-        inside = ~(air | more_air)
-        differ = inside & (one != other)
-        if not differ.any() or differ.sum() > (1 - _EVEN) * inside.sum():
-            return False
-        steps += [one[differ], other[differ]]
+    lowest = slices.min(axis=(1, 2), keepdims=True)
+    inside = (slices != lowest) & (slices != values[counts.argmax()])
     if len(values) > _MOST_NAMES or not np.array_equal(values, np.rint(values)):
         return False
-    ranks = [np.searchsorted(values, step).astype(int) for step in steps]
-    far = np.abs(np.concatenate(ranks[::2]) - np.concatenate(ranks[1::2])) > 1
-    return bool(far.mean() >= _FAR[len(values) >= _MANY])
+    if evenness(slices, inside) < _EVEN:
+        return False
+    ranks = np.searchsorted(values, slices).astype(np.int64)
+    steps = np.concatenate(
+        [np.abs(one - other)[both] for one, other, both in _pairs(ranks, inside)]
+    )
+    steps = steps[steps > 0]
+    return bool(len(steps) and (steps > 1).mean() >= _FAR[len(values) >= _MANY])
+
+
+def evenness(samples: NDArray[np.generic], inside: NDArray[np.bool_]) -> float:
+    """The part of the neighbours ``inside`` (..., H, W) that have the same value.
+
+    The lesser one of both directions; 0 where there are no neighbours.
+    """
+    parts = [(one == other)[both] for one, other, both in _pairs(samples, inside)]
+    return min(float(equal.mean()) if len(equal) else 0.0 for equal in parts)
+
+
+def _pairs(
+    samples: NDArray[Any], inside: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]:
+    """Neighbours below and beside each other, and whether both are ``inside``."""
+    yield samples[..., 1:, :], samples[..., :-1, :], inside[..., 1:, :] & inside[..., :-1, :]
+    yield samples[..., 1:], samples[..., :-1], inside[..., 1:] & inside[..., :-1]
 
 
 def _distinct(samples: NDArray[np.generic]) -> set[float]:

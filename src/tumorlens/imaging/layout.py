@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.imaging.gray import Samples
+from tumorlens.imaging.label_map import evenness
 from tumorlens.imaging.quantiles import quantiles
 
 Floats = NDArray[np.float64]
@@ -59,20 +60,7 @@ def refusal(samples: Samples) -> str:
     tissue = small > low + _TISSUE * (high - low)
     if _has_panels(tissue):
         return PANELS
-    return LABELS if _is_even(small, tissue) else ""
-
-
-def _is_even(samples: Samples, tissue: NDArray[np.bool_]) -> bool:
-    """Whether neighbours nearly all have the same value, in both directions."""
-    pairs = (
-        (samples[1:] == samples[:-1], tissue[1:] & tissue[:-1]),
-        (samples[:, 1:] == samples[:, :-1], tissue[:, 1:] & tissue[:, :-1]),
-    )
-    for equal, inside in pairs:
-        same = inside & equal
-        if not inside.any() or same.sum() < _EVEN * inside.sum():
-            return False
-    return True
+    return LABELS if evenness(small, tissue) >= _EVEN else ""
 
 
 def _is_inverted(samples: Samples, low: float, high: float) -> bool:

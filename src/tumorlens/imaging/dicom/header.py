@@ -210,12 +210,12 @@ def _spacing(
     found = numbers(element(measures, "PixelSpacing"), 2)
     if found is None:
         return None, []
-    if all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
-        square = max(found) < _MOST_OBLONG * min(found)
-        note = f"pixels of {found[0]:g} x {found[1]:g} mm are not square: the head looks stretched"
-        return (found[0], found[1]), [] if square else [note]
-    note = f"pixels of {found[0]:g} x {found[1]:g} mm are not plausible; their size is not used"
-    return None, [note]
+    pixels = f"pixels of {found[0]:g} x {found[1]:g} mm"
+    if not all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
+        return None, [f"{pixels} are not plausible; their size is not used"]
+    if max(found) < _MOST_OBLONG * min(found):
+        return (found[0], found[1]), []
+    return (found[0], found[1]), [f"{pixels} are not square: the head looks stretched"]
 
 
 def _thickness(dataset: Dataset, index: int) -> float | None:
