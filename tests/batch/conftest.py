@@ -60,6 +60,11 @@ def parts(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "records").iterdir()}
 
 
+def visible(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Without what was being written when its process was killed."""
+    return {name: data for name, data in found.items() if not name.startswith(".")}
+
+
 def rows(out: Path) -> list[dict[str, Any]]:
     """All rows of a batch."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.batch.conftest import Answer, parts, rows
+from tests.batch.conftest import Answer, parts, rows, visible
 
 from tumorlens import bundle
 from tumorlens.batch import local
@@ -144,11 +144,6 @@ def test_killed_at_any_moment_and_resumed(
     # A worker of a killed run may have been just about to give its part the name that it has now.
     assert visible(parts(tmp_path / "out")) == once
     assert report(str(tmp_path / "out")).tally.inputs == 301
-
-
-def visible(found: Parts) -> Parts:
-    """Without what was being written when its process was killed."""
-    return {name: data for name, data in found.items() if not name.startswith(".")}
 
 
 def children(pid: int) -> list[int]:
