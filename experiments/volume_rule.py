@@ -1,10 +1,12 @@
 """How whole heads are answered, by thresholds that were fitted without their source.
 
     python -m experiments.volume_rule --volumes more/volumes-healthy.csv \
-        --volumes more/volumes-tumour.csv --plane axial --output volume_rule.json
+        --volumes more/volumes-tumour.csv --extra diverse.csv diverse --extra more.csv more \
+        --output volume_rule.json
 
 Healthy heads are left out by set, tumours by patient. The thresholds of a bundle are fitted on all
-of the volumes: ``tumorlens calibrate --volumes``.
+of the volumes: ``tumorlens calibrate --volumes``. With the training sets (``--extra``), volumes of
+people that did not train the network are counted apart, too.
 """
 
 from collections import Counter
@@ -18,6 +20,9 @@ from numpy.typing import NDArray
 
 from tumorlens import bundle
 from tumorlens.bundle import DecisionRule
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import TRAIN
 from tumorlens.evaluation.whole_heads import (
     PLANES,
     WholeHead,
@@ -34,16 +39,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = option_parser.parser(__doc__, bundle=True)
     parser.add_argument("--volumes", type=Path, action="append", required=True, help="list, CSV")
     parser.add_argument("--plane", choices=PLANES, action="append", help="default: all three")
+    parser.add_argument(
+        "--extra",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("MANIFEST", "SPLIT"),
+        help="a set that trained the network, with its split",
+    )
     options = parser.parse_args(arguments)
     classifier = Classifier(bundle.load(options.bundle), threads=1)
     planes = options.plane or list(PLANES)
     heads = [head for path in options.volumes for head in answer_list(classifier, path, planes)]
-    answers = cross_validate(heads, classifier.bundle.info.decision)
+    trained = trained_people(options.extra)
+    answers = cross_validate(heads, classifier.bundle.info.decision).tolist()
+    unseen = [k for k, head in enumerate(heads) if head.patient.replace("_", "-") not in trained]
     result = {
         "experiment": "volume_rule",
         "bundle": classifier.bundle.info.name,
         "sha256": classifier.bundle.sha256,
-        "planes": {plane: counts(plane, heads, answers.tolist()) for plane in planes},
+        "planes": {plane: counts(plane, heads, answers) for plane in planes},
+        "unseen_people": {
+            plane: counts(plane, [heads[k] for k in unseen], [answers[k] for k in unseen])
+            for plane in planes
+        },
         "heads": [
             {
                 "file": head.file,
@@ -52,12 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "tumor_probability": round(1.0 - head.probabilities[2], 4),
                 "reported": word,
             }
-            for head, word in zip(heads, answers.tolist(), strict=True)
+            for head, word in zip(heads, answers, strict=True)
         ],
     }
     print(result["planes"])
     if options.output:
         option_parser.save(options.output, result)
+
+
+def trained_people(sets: Sequence[tuple[str, str]]) -> set[str]:
+    """Patients of the training parts of manifests, each with its split."""
+    return {
+        record.patient.replace("_", "-")
+        for data, split in sets
+        for manifest in [Manifest.load(data)]
+        for record, part in zip(manifest, splits.load(split).parts(manifest), strict=True)
+        if part == TRAIN and record.patient
+    }
 
 
 def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[np.str_]:

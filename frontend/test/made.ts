@@ -1,4 +1,6 @@
 /** Files made for tests. */
+import type { DicomPart } from "../src/reading/dicom";
+import type { Vector } from "../src/reading/vectors";
 
 /** Group, element, value representation, value; in the order of a file. */
 export type Element = [number, number, string, string | number];
@@ -25,4 +27,19 @@ function encoded([group, element, kind, value]: Element): number[] {
   const text = String(value) + (kind === "UI" ? "\0" : " ").repeat(String(value).length % 2);
   const bytes = typeof value === "number" ? [value & 255, value >> 8] : [...Buffer.from(text)];
   return [group & 255, group >> 8, element & 255, element >> 8, ...Buffer.from(kind), bytes.length, 0, ...bytes];
+}
+
+export const SIDE = 32;
+
+/** A slice at `z` whose pixels are all `value`, as `readDicom` gives it. */
+export function slice(name: string, z: number | null, value: number, more: Partial<DicomPart> = {}): DicomPart {
+  const levels = { window: null, inverted: false, ends: 0, empty: null };
+  const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
+  return {
+    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
+    aspect: 1, facts: [], sides: null, sources: [name], places: [{ path: name, alongMm: null }], notes: [],
+    series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
+    traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,
+    order: [0], locationMm: null, instance: null, ...more,
+  };
 }

@@ -3,22 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { DicomPart } from "../src/reading/dicom";
 import { group } from "../src/reading/series";
 import { otherFormat, sniff } from "../src/reading/signatures";
-import type { Vector } from "../src/reading/vectors";
-
-const SIDE = 32;
-
-/** A slice at `z` whose pixels are all `value`, as `readDicom` gives it. */
-function slice(name: string, z: number | null, value: number, more: Partial<DicomPart> = {}): DicomPart {
-  const levels = { window: null, inverted: false, ends: 0, empty: null };
-  const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
-  return {
-    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
-    aspect: 1, facts: [], sides: null, sources: [name], places: [{ path: name, alongMm: null }], notes: [],
-    series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
-    traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,
-    order: [0], locationMm: null, instance: null, ...more,
-  };
-}
+import { SIDE, slice } from "./made";
 
 const range = (count: number) => [...Array(count).keys()];
 

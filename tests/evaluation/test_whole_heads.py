@@ -22,7 +22,7 @@ SLICES = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.95, kind_threshol
 
 def head(group: str, label: str, tumor: float) -> WholeHead:
     shares = (tumor * 0.98, tumor * 0.02, 1 - tumor, 0.0)
-    return WholeHead(f"{group}.nii", group, label, "axial", "axial", shares)
+    return WholeHead(f"{group}.nii", group, group, label, "axial", "axial", shares)
 
 
 HEADS = [

@@ -4,6 +4,7 @@ import type { DicomPart } from "./dicom";
 import { apply, hiddenByWindow } from "./grayscale";
 import { mend } from "./intensities";
 import { withPlaces } from "./placing";
+import { axial } from "./reformat";
 import { apart, groupBy, joined } from "./regroup";
 import { type Placement, split, splitUnplaced, type Stack } from "./slice_ordering";
 
@@ -36,7 +37,8 @@ function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
   const places = made.places.map(({ path, centerMm }, slice) => (
     { path, alongMm: alongMm[slice], centerMm: makesSense ? centerMm : null }
   ));
-  return { ...made, places, sources: files.map((part) => part.name) };
+  const joined = { ...made, places, sources: files.map((part) => part.name) };
+  return makesSense ? axial(joined, frames) : joined;
 }
 
 /** `ordering`: what is odd about the order of the slices. */

@@ -68,7 +68,7 @@ export function axialSlices(stored: Stored): Picture {
 }
 
 /** The voxels in the order of slices, rows and columns. */
-function turned(values: Float32Array, shape: Shape, axes: Axis[]): Float32Array {
+export function turned(values: Float32Array, shape: Shape, axes: Axis[]): Float32Array {
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const [start, steps] = walk(axes, shape, [1, shape[0], shape[0] * shape[1]]);
   const pixels = new Float32Array(values.length);
@@ -88,7 +88,7 @@ function along(affine: number[][], axis: number): Vector {
 }
 
 /** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
-function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
+export function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
   if (!axes) return lyingOf(null);
   const [row, column] = axes.map((axis) => {
     const [x, y, z] = unit(stepAlong(affine, axis));
@@ -103,8 +103,8 @@ function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
   return along(affine, axis).map((part) => (flip ? -part : part)) as Vector;
 }
 
-/** Where the slices are on their normal. */
-function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
+/** Where the slices are on their normal, and their middles. */
+export function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
   const steps = axes.map((axis) => stepAlong(affine, axis));
   const normal = unit(cross(steps[0], steps[1]));
   const corner = axes.reduce(
@@ -112,7 +112,18 @@ function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], pa
     dot(normal, along(affine, 3)),
   );
   const step = dot(normal, steps[2]);
-  return Array.from({ length: shape[axes[2].axis] }, (_, slice) => ({ path, alongMm: rounded(corner + slice * step) }));
+  return Array.from({ length: shape[axes[2].axis] }, (_, slice) => (
+    { path, alongMm: rounded(corner + slice * step), centerMm: middleOf(affine, axes, shape, slice) }
+  ));
+}
+
+/** The middle of a slice in the patient, whose x runs to the left and y to the back. */
+function middleOf(affine: number[][], axes: Axis[], shape: readonly number[], slice: number): Vector {
+  const voxel = shape.map((length) => (length - 1) / 2);
+  const { axis, flip } = axes[2];
+  voxel[axis] = flip ? shape[axis] - 1 - slice : slice;
+  const [x, y, z] = affine.map((row) => dot(row.slice(0, 3) as Vector, voxel as Vector) + row[3]);
+  return [-x, -y, z].map((part) => Math.round(part * 10) / 10) as Vector;
 }
 
 /** Where the first pixel lies in the file, and how far it is to the next column, row and slice. */

@@ -66,7 +66,8 @@ bundle: Final = click.option(
 )  # fmt: skip
 plane: Final = click.option(
     "--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
-    show_default=True, help="Plane in which NIfTI, MGH and NRRD volumes are cut into slices.",
+    show_default=True, help="Plane in which volumes are cut into slices. A DICOM series "
+    "with slices more than 3 mm apart keeps its own.",
 )  # fmt: skip
 device: Final = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True,

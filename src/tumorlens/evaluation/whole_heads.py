@@ -31,6 +31,7 @@ class WholeHead(NamedTuple):
     file: str
     group: str
     """What must stay together: the set of a healthy head, the patient of a tumour."""
+    patient: str
     label: str
     """One of ``labels.ANSWERABLE``."""
     plane: str
@@ -114,6 +115,7 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
     return WholeHead(
         row["file"],
         row["set"] if label == NO_TUMOR else row["patient"],
+        row["patient"],
         label,
         plane,
         whole_kind(image),

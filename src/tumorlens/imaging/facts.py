@@ -66,8 +66,15 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     slice_thickness_mm: float | None = None
     slices: tuple[SliceFacts, ...] = ()
     """One for each slice of ``MedicalImage.pixels``, in its order."""
+    acquired: tuple[SliceFacts, ...] = ()
+    """Slices of the files, where those of the pixels were cut anew from them; else empty."""
     notes: tuple[str, ...] = ()
     """Gaps, duplicates, what was skipped: sentences for people."""
+
+    @property
+    def stored(self) -> tuple[SliceFacts, ...]:
+        """The slices as files hold them."""
+        return self.acquired or self.slices
 
 
 class Sides(NamedTuple):

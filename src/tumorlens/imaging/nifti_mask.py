@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.planes import LPS_TO_RAS
 
 _WORDS: Final = b"tumorlens attention map, no outline of a lesion; RESEARCH ONLY"
 
@@ -18,14 +19,17 @@ def as_nifti(mask: NDArray[np.bool_], image: MedicalImage) -> bytes:
     Raises ``InputError`` where the image does not say.
     """
     data = np.ascontiguousarray(mask.transpose(2, 1, 0).astype(np.uint8))
-    made = nib.Nifti1Image(data, _affine(image))
+    made = nib.Nifti1Image(data, affine_of(image))
     made.header["descrip"] = _WORDS
     made.header.set_xyzt_units("mm")
     return made.to_bytes()
 
 
-def _affine(image: MedicalImage) -> NDArray[np.float64]:
-    """(4, 4): from column, row and slice to millimetres, right, front, head."""
+def affine_of(image: MedicalImage) -> NDArray[np.float64]:
+    """(4, 4): from column, row and slice to millimetres, right, front, head.
+
+    Raises ``InputError`` where the image does not say.
+    """
     facts, spacing = image.facts, image.pixel_spacing_mm
     corners = [place.position_mm for place in facts.slices] if facts else []
     known = [corner for corner in corners if corner is not None]
@@ -39,4 +43,4 @@ def _affine(image: MedicalImage) -> NDArray[np.float64]:
     affine[:3, 0], affine[:3, 1] = row * spacing[1], column * spacing[0]
     affine[:3, 2] = (last - first) / (len(known) - 1) if len(known) > 1 else np.cross(row, column)
     affine[:3, 3] = first
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return LPS_TO_RAS @ affine

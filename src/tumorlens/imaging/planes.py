@@ -25,7 +25,8 @@ from tumorlens.imaging.resample import square_pixels
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
-_RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Its own inverse."""
 
 
 class _Cut(NamedTuple):
@@ -64,7 +65,7 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     """
     turn = ornt_transform(io_orientation(volume.placement.affine), _LPS)
     voxels = apply_orientation(volume.voxels, turn)
-    affine = _RAS_TO_LPS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
+    affine = LPS_TO_RAS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
     asked, plane = plane, _usable_plane(voxels.shape, affine, plane)
     chosen = _CUTS[plane]
     flips = [axis for axis, flipped in zip(chosen.axes, chosen.flipped, strict=True) if flipped]

@@ -55,10 +55,10 @@ class Series:
         """No: it may be a large volume."""
         return False
 
-    def read(self, plane: str = DEFAULT_PLANE) -> Read:  # noqa: ARG002  (its slices are its plane)
+    def read(self, plane: str = DEFAULT_PLANE) -> Read:
         """As ``Input.read``; raises ``InputError`` where no slice can be read."""
         header = msgspec.structs.replace(self.header, source=self.path)
-        return Read(*read_stack(self.stack, header, self._load))
+        return Read(*read_stack(self.stack, header, self._load, plane))
 
     def _load(self, place: Place) -> Dataset:
         path, member = place

@@ -33,14 +33,16 @@ def locate_finding(
 ) -> Finding:
     """Say where the slices ``found`` (first, middle, last) and the map of the middle one lie."""
     first, middle, last = found
-    place = image.facts.slices[middle] if image.facts else SliceFacts("")
-    plane = _plane(image, place) if slices.spacing_is_known else None
+    shown = image.facts.slices[middle] if image.facts else SliceFacts("")
+    plane = _plane(image, shown) if slices.spacing_is_known else None
     center = _center(image, heatmap)
+    position = None if plane is None else _vector(plane.at(*center))
+    place = image.facts.stored[stored_index(image, middle, position)] if image.facts else shown
     return Finding(
         first=first,
         middle=middle,
         last=last,
-        position_mm=None if plane is None else _vector(plane.at(*center)),
+        position_mm=position,
         extent_mm=_extent(found, image, slices, heatmap),
         side=None if plane is None else _side(image, middle, plane, center),
         path=place.path or None,
@@ -48,6 +50,20 @@ def locate_finding(
         frame=place.frame,
         sop_instance_uid=place.sop_instance_uid,
     )
+
+
+def stored_index(image: MedicalImage, index: int, position: Vector | None) -> int:
+    """Which of ``facts.stored`` is slice ``index``; of slices made anew, the one at ``position``.
+
+    The middle one, where no position is known.
+    """
+    if image.facts is None or not image.facts.acquired:
+        return index
+    corners = np.array([place.position_mm for place in image.facts.acquired])
+    if position is None:
+        return len(corners) // 2
+    axis = corners[-1] - corners[0]
+    return int(np.argmin(np.abs((corners - np.array(position)) @ axis)))
 
 
 def center_of(image: MedicalImage, index: int) -> Vector | None:

@@ -50,11 +50,14 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObje
     """
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.derived import Algorithm
-        from tumorlens.imaging.dicom.segmentation import segmentation
+        from tumorlens.imaging.dicom.segmentation import on_stored, segmentation
 
-    places = image.facts.slices if image.facts else ()
+    places = image.facts.stored if image.facts else ()
     if any(place.frame is not None for place in places):
         raise InputError(f"{image.source}: no segmentation of multi-frame files")
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
-    return segmentation(source_headers(places), mask, algorithm, image.source)
+    headers = source_headers(places)
+    if image.facts and image.facts.acquired:
+        mask = on_stored(mask, image, headers)
+    return segmentation(headers, mask, algorithm, image.source)

@@ -8,6 +8,7 @@ from tumorlens.errors import CorruptInputError, needing
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import readable_headers, source_headers
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.finding import center_of, stored_index
 from tumorlens.inference.record import (
     REJECTED,
     Answer,
@@ -43,10 +44,9 @@ def dicom_answer(answered: Answered) -> "list[DicomObject]":
         from tumorlens.imaging.dicom.report import report
 
     image, answer = answered.image, answered.answer
-    slices = image.facts.slices if image.facts else ()
-    headers = source_headers(slices)
+    headers = source_headers(image.facts.stored if image.facts else ())
     index = displayed_slice(answer)
-    shown = index, slices[index].frame
+    shown = _stored_slice(image, answer)
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
     made = [report(headers, _reported(answer, shown, _notes(answer)), algorithm, image.source)]
@@ -72,12 +72,10 @@ def dicom_study_answer(
         from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import report
 
-    of_each = [source_headers(image.facts.slices if image.facts else ()) for image in images]
+    of_each = [source_headers(image.facts.stored if image.facts else ()) for image in images]
     headers = [header for some in of_each for header in some]
     decisive = study.decisive_member
-    index = displayed_slice(answers[decisive])
-    facts = images[decisive].facts
-    frame = facts.slices[index].frame if facts else None
+    index, frame = _stored_slice(images[decisive], answers[decisive])
     model = study.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
     said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
@@ -108,6 +106,15 @@ def unusable_answer(
     )  # fmt: skip
     model = classifier.model
     return report(headers, said, Algorithm(model.name, model.version, model.sha256), "study")
+
+
+def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> "SliceReference":
+    """The slice of the files at the slice that decides."""
+    index = displayed_slice(answer)
+    finding = answer.finding if isinstance(answer, VolumePrediction) else None
+    position = finding.position_mm if finding else None
+    index = stored_index(image, index, position or center_of(image, index))
+    return index, image.facts.stored[index].frame if image.facts else None
 
 
 def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":

@@ -19,6 +19,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_volume
+from tumorlens.imaging.reformat import along_plane
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
@@ -34,7 +35,7 @@ Loader = Callable[[Place], Dataset]
 """Gives the data set of a file; raises ``InputError``."""
 
 
-def decode(data: bytes, source: str) -> MedicalImage:
+def decode(data: bytes, source: str, plane: str = "axial") -> MedicalImage:
     """Decode one file: (H, W), or (D, H, W) where it has several frames.
 
     Frames are sorted along the normal of the slices. Where they form more than one stack (the
@@ -44,7 +45,7 @@ def decode(data: bytes, source: str) -> MedicalImage:
     dataset = parse(data, source)
     header = header_of(dataset, source, source)
     stacks = split(header.frames, keep_order=True)
-    image, failures = read_stack(stacks[0], header, lambda _: dataset)
+    image, failures = read_stack(stacks[0], header, lambda _: dataset, plane)
     if failures:
         raise failures[0][1]
     return image.remarked(*_unread_frames(stacks[1:]))
@@ -58,12 +59,12 @@ def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
 
 
 def read_stack(
-    stack: Stack, header: Header, load: Loader
+    stack: Stack, header: Header, load: Loader, plane: str
 ) -> tuple[MedicalImage, list[tuple[str, InputError]]]:
     """Read the pixels of a stack, file by file: never more than one data set is in memory.
 
-    A file that cannot be read is left out, noted, and returned beside the image. Raises its error
-    where no slice is left.
+    The stack is cut along ``plane`` where it can be (``imaging.reformat``). A file that cannot be
+    read is left out, noted, and returned beside the image. Raises its error where no slice is left.
     """
     depth, (rows, columns) = len(stack.frames), stack.frames[0].shape
     check_volume((depth, rows, columns), header.source)
@@ -85,7 +86,7 @@ def read_stack(
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
     check_no_label_map(image.samples, image.source)
-    return image if windowed else mended(image), reading.failures
+    return along_plane(image if windowed else mended(image), plane), reading.failures
 
 
 class _Reading:

@@ -22,6 +22,9 @@ from tumorlens.imaging.dicom.derived import (
     prepared,
     uid_of,
 )
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.nifti_mask import affine_of
+from tumorlens.imaging.planes import LPS_TO_RAS
 
 SERIES_NUMBER: Final = 9103
 LABEL: Final = "Attention map, no outline"
@@ -71,6 +74,32 @@ def segmentation(
             series_description=f"tumorlens attention map {RESEARCH}",
         )
         return finished(made)
+
+
+def on_stored(
+    mask: NDArray[np.bool_], image: MedicalImage, headers: Sequence[Dataset]
+) -> NDArray[np.bool_]:
+    """``mask`` (D, H, W) of ``image``, whose slices were cut anew, on those of the files.
+
+    Each voxel of a file takes the value at its middle. Raises ``CorruptInputError`` as
+    ``segmentation``.
+    """
+    to_index = np.linalg.inv(affine_of(image)) @ LPS_TO_RAS
+    limits = np.array(mask.shape[::-1])[:, np.newaxis, np.newaxis]
+    planes = []
+    for header in headers:
+        one = _referred(header, image.source)
+        row, column = np.array(one.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+        down, across = (float(step) for step in one.PixelSpacing)
+        corner = np.array(one.ImagePositionPatient, dtype=np.float64)
+        to_patient = np.eye(4)[:, [0, 1, 3]]
+        to_patient[:3] = np.column_stack([column * down, row * across, corner])
+        indices = np.stack([*np.indices((one.Rows, one.Columns)), np.ones((one.Rows, one.Columns))])
+        place = np.tensordot(to_index @ to_patient, indices, axes=1)[:3].round().astype(np.int64)
+        inside = ((place >= 0) & (place < limits)).all(axis=0)
+        x, y, z = np.where(inside, place, 0)
+        planes.append(mask[z, y, x] & inside)
+    return np.stack(planes)
 
 
 def _referred(header: Dataset, source: str) -> Dataset:

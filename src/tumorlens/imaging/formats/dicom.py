@@ -29,10 +29,10 @@ def _is_bare(data: bytes) -> bool:
     return explicit or (len(data) >= 8 and int.from_bytes(data[4:8], "little") <= 64)
 
 
-def _decode(data: bytes, source: str, _plane: str) -> "MedicalImage":
+def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
     from tumorlens.imaging.dicom import reader
 
-    return reader.decode(data, source)
+    return reader.decode(data, source, plane)
 
 
 DICOM: Final = Format("dicom", "DICOM", (".dcm",), _begins, _decode, windowed=True)
