@@ -29,7 +29,8 @@ def body() -> NDArray[np.uint16]:
     inside = ((z - 33) / 30) ** 2 + ((y - 40) / 36) ** 2 + ((x - 31) / 28) ** 2 < 1
     lump = (z - 45) ** 2 + (y - 30) ** 2 + (x - 40) ** 2 < 25
     gray = 100 + z + y + x + np.where(lump, 300, 0)
-    return np.where(inside, gray, 5 + (x + y + z) % 7).astype(np.uint16)
+    voxels: NDArray[np.uint16] = np.where(inside, gray, 5 + (x + y + z) % 7).astype(np.uint16)
+    return voxels
 
 
 def stored(
