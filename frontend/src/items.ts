@@ -108,11 +108,13 @@ export function decisiveSlice(item: Item): number | null {
   return item.whole && !isFailure(item.whole) && isVolume(item.whole) ? item.whole.decisive_slice : null;
 }
 
-/** How many slices got which answer, in words. */
+/** How many slices got which answer, in words. Beyond the head, slices are empty: that is no failure. */
 export function tally(item: Item): [string, number][] {
   const counts = new Map<string, number>();
   for (const result of item.results) {
-    if (result) counts.set(headline(result), (counts.get(headline(result)) ?? 0) + 1);
+    if (!result) continue;
+    const words = isFailure(result) && result.error.kind === "blank" ? "Empty" : headline(result);
+    counts.set(words, (counts.get(words) ?? 0) + 1);
   }
   return [...counts].sort((one, other) => other[1] - one[1]);
 }
