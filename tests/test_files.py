@@ -2,6 +2,10 @@
 
 import errno
 import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +63,68 @@ def test_a_full_disk_names_the_file_that_was_to_be_written(
         files.write_synced(path, b"new")
     assert failed.value.filename == str(path)
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"old"]
+
+
+_WRITES_FOR_EVER = """
+import sys, time
+from pathlib import Path
+from tumorlens.files import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".hidden", ".profile.d", ".part.parquet.0123456"):
+        (tmp_path / name).write_bytes(b"not ours")
+    command = [sys.executable, "-c", _WRITES_FOR_EVER, str(tmp_path / "part")]
+    writing = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    for one in writing:
+        assert one.stdout is not None
+        assert one.stdout.readline() == b"begun\n"
+        one.stdout.close()
+    before = set(tmp_path.iterdir())
+    files.sweep(tmp_path)  # of live processes
+    assert set(tmp_path.iterdir()) == before
+    writing[0].kill()
+    writing[0].wait()
+    files.sweep(tmp_path)
+    assert len(set(tmp_path.iterdir())) == len(before) - 1
+    writing[1].kill()
+    writing[1].wait()
+    files.sweep(tmp_path)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"not ours"}
+    files.sweep(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_files_are_written_whole_while_another_process_sweeps(tmp_path: Path) -> None:
+    sweeping = (
+        "import sys; from pathlib import Path; from tumorlens.files import sweep\n"
+        "print('begun', flush=True)\nwhile True: sweep(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", sweeping, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for number in range(300):
+            files.write_synced(tmp_path / "part", b"%d" % number)
+            assert (tmp_path / "part").read_bytes() == b"%d" % number
+        assert process.poll() is None
+        process.kill()
+
+
+def test_a_folder_that_goes_while_writing_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    def write() -> None:
+        with files.replacing(folder / "part") as temporary:
+            shutil.rmtree(folder)
+            temporary.write_bytes(b"")
+
+    with pytest.raises(OSError, match=re.escape(f"'{folder / 'part'}'") + "$"):
+        write()

@@ -5,11 +5,19 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+if os.name != "nt":
+    import fcntl
+
+_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}")
+"""Names of ``replacing``."""
+_LEFT_SECONDS: Final = 3600.0
+"""Where there are no locks, a temporary file that is older belongs to nobody."""
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
 """What a spreadsheet runs, and what looks like it after ``spreadsheet_safe``."""
 
@@ -47,22 +55,88 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 def replacing(path: Path) -> Iterator[Path]:
     """Lend a name beside ``path`` to write to; all of it then takes ``path``'s place at once.
 
-    What was there stays where writing fails; the ``OSError`` then names ``path``.
+    What was there stays where writing fails; the ``OSError`` then names ``path``. What a killed
+    process leaves is for ``sweep``.
     """
     # A name of its own: two threads may write the same file at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        with _held(temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
     except OSError as error:
         # A full disk says so without a name, and that of the temporary file helps nobody.
-        if error.filename is None or error.filename == str(temporary):
-            error.filename, error.filename2 = str(path), None
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)
+            del error.filename2
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that cannot be written, which was told already
+            temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make a file, and hold a lock on it: ``sweep`` leaves it alone.
+
+    On Windows there is none: an open file could not be renamed.
+    """
+    if os.name == "nt":
+        yield
+        return
+    handle = _locked(path)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # ``sweep`` may have been faster with its lock, and have removed the file.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written with ``replacing``.
+
+    A file that is being written is left alone, also where a process of another machine writes it.
+    """
+    for path in list(folder.glob(".*")) if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # it was being written, and has its name now
+                _remove_left(path)
+
+
+def _remove_left(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        if _is_left(handle):
+            path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _is_left(handle: int) -> bool:
+    """Whether nobody holds a temporary file; what this locks is free when it is closed."""
+    if os.name != "nt":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        else:
+            return True
+    return time.time() - os.fstat(handle).st_mtime > _LEFT_SECONDS
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from tests.batch.conftest import Answer, rows
 from tumorlens.batch import remote
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import report
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import BatchError, MissingExtraError
 from tumorlens.imaging import encode
 
 _numbers = itertools.count()
@@ -119,6 +119,36 @@ def test_objects_that_change_are_answered_again(
 def test_pattern_and_missing(bucket: str, study: dict[str, bytes], answer: Answer) -> None:
     assert answer(f"s3://{bucket}/in/*.png").tally.inputs == 4
     assert answer(f"s3://{bucket}/none", "none").tally.inputs == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1/a.png", "http:// is no object store that can be read"),
+        ("nosuch://a/b", "nosuch:// is no object store that can be read"),
+    ],
+)
+def test_what_is_no_store_is_one_error(archive: Path, answer: Answer, url: str, words: str) -> None:
+    pytest.importorskip("fsspec", reason="needs the batch extra")
+    with pytest.raises(BatchError, match=words):
+        answer(url)
+    with pytest.raises(BatchError, match=words):
+        answer(archive, out=url)
+
+
+def test_a_store_that_lets_nobody_in_is_one_error(
+    bucket: str, archive: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", "/nowhere")
+    remote.file_system("s3").clear_instance_cache()
+    remote.file_system.cache_clear()
+    with pytest.raises(BatchError, match=r"in: the store cannot be used \(NoCredentialsError\)"):
+        answer(f"s3://{bucket}/in")
+    with pytest.raises(BatchError, match=r"out: the store cannot be used \(NoCredentialsError\)"):
+        answer(archive, out=f"s3://{bucket}/out")
 
 
 def test_a_scheme_without_its_package() -> None:

@@ -77,6 +77,57 @@ def test_a_node_with_fifty_silent_and_fifty_stuck_peers_answers_the_pacs(
     assert running.stop() == 0
 
 
+def _item(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(content)) + content
+
+
+def _request(context: int) -> bytes:
+    """An A-ASSOCIATE-RQ (PS3.8 9.3.2) with one presentation context of this number."""
+    syntaxes = _item(0x30, _VERIFICATION.encode()) + _item(0x40, b"1.2.840.10008.1.2")
+    body = b"".join(
+        (
+            _item(0x10, b"1.2.840.10008.3.1.1.1"),
+            _item(0x20, bytes((context, 0, 0, 0)) + syntaxes),
+            _item(0x50, _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3")),
+        )
+    )
+    titles = b"TUMORLENS".ljust(16) + b"TESTER".ljust(16) + bytes(32)
+    content = struct.pack(">HH", 1, 0) + titles + body
+    return struct.pack(">BBI", 1, 0, len(content)) + content
+
+
+_EMPTY_COMMAND = bytes.fromhex("0400 00000006 00000002 01 03")
+
+
+def _ends(port: int, *words: bytes) -> None:
+    """Say this, a part at a time, and wait until the node closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), 60) as one:
+        one.settimeout(60)
+        for part in words:
+            one.sendall(part)
+            if part is not words[-1]:
+                assert one.recv(65536)
+        while one.recv(65536):
+            pass
+
+
+def test_malformed_data_ends_the_association_and_is_one_line_of_the_log(
+    start_node: Callable[..., Node],
+) -> None:
+    running = start_node("A@127.0.0.1:9")
+    threads = Path(f"/proc/{running.process.pid}/task")
+    before = len(list(threads.iterdir())) if threads.exists() else 0
+    for _ in range(12):
+        _ends(running.port, _request(2))  # an even number: it has to be odd
+        _ends(running.port, _request(1), _EMPTY_COMMAND)
+    assert _echo(running.port)
+    until(lambda: not threads.exists() or len(list(threads.iterdir())) <= before)
+    assert running.stop() == 0
+    told = running.log.read_text()
+    assert told.count("closed a connection: malformed data") == 24
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize("words", [b"", b"\1", _HALF_A_REQUEST, b"GET / HTTP/1.1\r\n\r\n"])
 def test_more_than_there_is_room_for_do_not_shut_it(server: Acceptor, words: bytes) -> None:
     with ExitStack() as stack:

@@ -67,6 +67,29 @@ def test_what_was_answered_while_the_archive_was_down_is_sent_once_after_a_kill(
     assert sorted(Counter(archive.asked).values()) == [1, 1, 1, 1]
 
 
+def test_late_images_are_answered_with_the_others_and_only_that_answer_is_sent(
+    archive: Archive, start_node: Callable[..., Node], tmp_path: Path,
+    write_series: Callable[..., list[bytes]],
+) -> None:  # fmt: skip
+    paths = [tmp_path / f"{index}.dcm" for index in range(6)]
+    for path, data in zip(paths, write_series(6), strict=True):
+        path.write_bytes(data)
+    node = start_node(archive.address)
+    assert send_all(paths[:4], node.port, MRImageStorage) == [0] * 4
+    until(_said(node, "not delivered"))  # the archive is down
+    before = set((node.spool / "objects").iterdir())
+    assert before
+    assert send_all(paths[4:], node.port, MRImageStorage) == [0, 0]
+    until(lambda: _said(node, "objects made")() == 2)
+    archive.start()
+    until(_said(node, ": delivered"))
+    assert node.stop() == 0
+    assert _counts(node) == {SENT: 1}
+    objects = set((node.spool / "objects").iterdir())
+    assert not objects & before
+    assert sorted(archive.uids) == sorted(path.stem for path in objects)
+
+
 def test_what_was_taken_before_a_kill_is_not_sent_again(
     archive: Archive, start_node: Callable[..., Node], make_study: Callable[[int], Path]
 ) -> None:

@@ -37,10 +37,10 @@ def archive() -> Iterator[Archive]:
     made.stop()
 
 
-def _get(port: int, path: str) -> tuple[int, str]:
+def _get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -56,6 +56,7 @@ def test_a_node_tells_how_it_is_and_what_it_did(
     assert found
     port = int(found[1])
     assert _get(port, "/healthz") == (200, '{"status": "ok"}')
+    assert _get(port, "/healthz", "HEAD") == (200, "")
     study = tmp_path / "study"
     study.write_bytes(write_dicom(head, PatientName=_SECRET, PatientID="ID7"))
     bad = tmp_path / "bad"

@@ -58,6 +58,18 @@ def test_status_lists_what_is_not_delivered_with_its_reason(full: Spool) -> None
     assert all(one["instances"] == 1 for one in listed)
 
 
+@pytest.mark.parametrize("name", ["status", "retry", "drop"])
+def test_a_folder_without_a_spool_is_told_and_stays_as_it_is(tmp_path: Path, name: str) -> None:
+    arguments = [name, "--spool", str(tmp_path), *(["abcdef"] if name != "status" else [])]
+    result = CliRunner().invoke(command, arguments)
+    assert str(result.exception) == f"{tmp_path}: contains no spool"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_may_be_asked_for_by_any_bytes(full: Spool) -> None:
+    assert isinstance(_run("drop", full, "\udcff\n").exception, SpoolError)
+
+
 def test_retry_puts_what_failed_back_and_delivers_what_waits_at_once(full: Spool) -> None:
     made = next(one for one in full.due(0) if one.state == MADE)
     full.postpone(made, 3600)

@@ -65,6 +65,25 @@ def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
     assert spool.unsent(one.key) == []
 
 
+def test_an_answer_of_more_images_takes_the_place_of_what_is_not_sent_yet(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.1", b"data")
+    (one,) = spool.due(0)
+    first = [("2.25.1", "class", b"sent"), ("2.25.2", "class", b"waits"), ("2.25.3", "class", b"")]
+    spool.keep_answer(one, first)
+    spool.mark_sent("2.25.1")
+    spool.accept("1.2", "1.2.2", b"late")
+    (again,) = spool.due(0)
+    assert again.state == RECEIVING
+    spool.keep_answer(again, [("2.25.3", "class", b"other"), ("2.25.4", "class", b"new")])
+    assert [uid for uid, _ in spool.unsent(one.key)] == ["2.25.3", "2.25.4"]
+    assert not spool.object_path("2.25.2").exists()
+    assert [spool.object_path(f"2.25.{k}").read_bytes() for k in (1, 3, 4)] == [
+        b"sent",
+        b"",
+        b"new",
+    ]
+
+
 def test_what_failed_stays_aside_until_it_is_tried_again(spool: Spool) -> None:
     spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)

@@ -25,6 +25,18 @@ def test_every_answer_has_the_security_headers(client: httpx.Client) -> None:
         assert "server" not in headers
 
 
+def test_head_is_answered_as_get_without_the_body(client: httpx.Client) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v1/models", "/nowhere"):
+        whole, head = client.get(path), client.head(path)
+        assert head.status_code == whole.status_code
+        assert head.headers["content-length"] == str(len(whole.content))
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        assert head.content == b""
+    assert client.head("/metrics").status_code == 200
+    assert client.head(ROUTE).status_code == 405
+    assert 'method="HEAD",route="/healthz",status="200"' in client.get("/metrics").text
+
+
 def test_tokens(start: Start, picture: bytes) -> None:
     with start(tokens=TOKENS) as url, httpx.Client(base_url=url) as client:
         for path in ("/healthz", "/readyz", "/docs"):

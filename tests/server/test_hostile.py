@@ -179,6 +179,25 @@ def test_slow_headers_are_given_up(tight: httpx.Client, begun: bytes) -> None:
         assert raw.recv(1) == b""
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n",
+        request_head(b"content-length: 5", b"content-length: 6"),
+        request_head(b"content-length: -5"),
+        request_head(b"transfer-encoding: gzip"),
+        request_head(b"transfer-encoding: chunked") + b"-1\r\nx",
+        request_head(b"transfer-encoding: chunked") + b"5\r\nabcdefg\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_like_the_rest(tight: httpx.Client, sent: bytes) -> None:
+    with connect(tight) as raw:
+        raw.sendall(sent + b"\r\n\r\n")
+        status, body = read_answer(raw)
+    assert (status, body["type"]) == (400, "urn:tumorlens:problem:malformed")
+
+
 def test_too_many_pixels_are_refused_before_decoding(tight: httpx.Client) -> None:
     out = io.BytesIO()
     Image.new("L", (8000, 8000)).save(out, "PNG")

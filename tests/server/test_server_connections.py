@@ -128,6 +128,34 @@ def test_an_answer_that_is_not_read_is_given_up(start: Start) -> None:
     assert len(received) < stated
 
 
+def half_closed(client: httpx.Client, sent: bytes) -> bytes:
+    """What a client receives that sends all it has to say and shuts its side at once."""
+    received = b""
+    with connect(client) as raw:
+        raw.sendall(sent)
+        raw.shutdown(socket.SHUT_WR)
+        while more := raw.recv(65536):
+            received += more
+    return received
+
+
+def test_a_half_closed_client_gets_the_answers_to_all_its_questions(client: httpx.Client) -> None:
+    asked = b"".join(
+        b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path for path in (b"/metrics", b"/docs")
+    )
+    assert half_closed(client, asked * 20).count(b"HTTP/1.1 200 OK\r\n") == 40
+
+
+def test_the_work_of_a_client_that_may_have_left_is_given_up(
+    client: httpx.Client, picture: bytes
+) -> None:
+    body = part(picture) + END
+    asked = request_head(b"content-length: %d" % len(body)) + body
+    assert half_closed(client, asked) == b""
+    assert half_closed(client, asked[:-20]) == b""
+    wait_until(lambda: "queue_pictures 0" in client.get("/metrics").text)
+
+
 def test_without_worker_processes_it_is_a_503(
     start: Start, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedIOBase
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -40,7 +40,7 @@ class Discovery:
     def __iter__(self) -> Iterator[Item]:
         """Raise ``BatchError`` where there is nothing at all to look at."""
         if self.argument == STANDARD_INPUT:
-            return self._listed(listed_paths(cast("BufferedIOBase", sys.stdin.buffer)))
+            return self._listed(listed_paths(_standard_input()))
         if is_remote(self.argument):
             return remote_items(self.argument)
         if Path(self.argument).is_dir():
@@ -200,6 +200,13 @@ def _look_at(path: str) -> "Look | None":
 
 def _stamp(path: str) -> str:
     return _plain(path).stamp
+
+
+def _standard_input() -> RawIOBase:
+    """Unbuffered: a thread that waits for a buffered one holds up the end of the process."""
+    if sys.stdin is None:
+        raise BatchError("standard input is closed: it should be a list of paths")
+    return cast("RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
 def _is_manifest(path: str) -> bool:

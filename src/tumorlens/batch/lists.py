@@ -5,7 +5,7 @@ import csv
 import os
 import re
 from collections.abc import Iterator
-from io import BufferedIOBase
+from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +18,14 @@ _UTF_16: Final = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]")
 """Its mark and a first character that is in ASCII: the mark alone may begin a name."""
 
 
-def listed_paths(stream: BufferedIOBase) -> Iterator[str]:
+def listed_paths(stream: RawIOBase) -> Iterator[str]:
     """The paths of a list: one a line, or each with a NUL behind it, as ``find -print0`` does.
 
     A name may hold a line break where NULs separate, and bytes that are no UTF-8 in both. Raises
     ``BatchError`` for UTF-16, which would name nothing that is there.
     """
     rest, separator = b"", b""
-    while block := stream.read1(_BLOCK):
+    while block := stream.read(_BLOCK):
         rest += block
         if not separator:
             separator, rest = _separator(rest), rest.removeprefix(codecs.BOM_UTF8)

@@ -22,6 +22,7 @@ _CPU_SECONDS: Final = 3600.0
 """Of one chunk; a process that takes longer hangs in an input."""
 _TRIES: Final = 2
 """A process may be ended by someone else; an input that ends two is at fault."""
+_LOOK_S: Final = 0.05
 _DONE: Final = object()
 
 
@@ -48,7 +49,7 @@ class LocalEngine:
             for lane in lanes:
                 lane.kill()
             for lane in lanes:
-                lane.join()
+                lane.end()
 
 
 class _Work:
@@ -64,7 +65,8 @@ class _Work:
     def take(self) -> Chunk | None:
         """The next chunk; None where there is none, or no more are wanted."""
         with self._lock:
-            return None if self.stopped else next(self._chunks, None)
+            chunk = None if self.stopped else next(self._chunks, None)
+            return None if self.stopped else chunk
 
     def give(self, result: Any) -> None:
         """Hand over a tally, an error, or that a thread is done."""
@@ -97,10 +99,11 @@ class _Lane(threading.Thread):
         )  # fmt: skip
         self._work = work
         self._process: WorkerProcess | None = None
+        self._waits = False
 
     def run(self) -> None:
         try:
-            while (chunk := self._work.take()) is not None:
+            while (chunk := self._next()) is not None:
                 self._work.give(self._commit(chunk))
         except BaseException as error:  # it is for whoever asked for the results
             self._work.give(error)
@@ -112,6 +115,17 @@ class _Lane(threading.Thread):
         """End the process; what it had not committed is left."""
         if self._process is not None:
             self._process.kill()
+
+    def end(self) -> None:
+        """Wait until it has ended, unless it waits for its input: that may take for ever."""
+        while self.is_alive() and not self._waits:
+            self.join(_LOOK_S)
+
+    def _next(self) -> Chunk | None:
+        self._waits = True
+        chunk = self._work.take()
+        self._waits = False
+        return chunk
 
     def _end(self) -> None:
         if self._process is not None:

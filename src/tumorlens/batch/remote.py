@@ -7,16 +7,24 @@ taken for DICOM and grouped into series with the others of their folder.
 
 import posixpath
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
 from tumorlens.batch.items import Item
-from tumorlens.errors import LimitExceededError, MissingExtraError, MissingInputError
+from tumorlens.errors import (
+    BatchError,
+    LimitExceededError,
+    MissingExtraError,
+    MissingInputError,
+    TumorlensError,
+)
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.formats.registry import claims_picture
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 
+_NO_FOLDERS: Final = frozenset({"http", "https"})
 _STAMPS: Final = ("ETag", "etag", "LastModified", "mtime", "created")
 
 
@@ -28,13 +36,31 @@ def is_remote(path: str) -> bool:
 
 @cache
 def file_system(scheme: str) -> Any:
-    """fsspec's file system of a scheme; raise ``MissingExtraError``."""
+    """fsspec's file system of a scheme; raise ``MissingExtraError``, ``BatchError``."""
     try:
         import fsspec
 
+        if scheme in _NO_FOLDERS:
+            raise ValueError
         return fsspec.filesystem(scheme)
     except ImportError as error:
         raise MissingExtraError(f"{scheme}://", "batch") from error
+    except (TypeError, ValueError) as error:  # an unknown one, or one that needs a host
+        raise BatchError(
+            f"{scheme}:// is no object store that can be read; use a store such as s3://, or "
+            "download the files first"
+        ) from error
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Turn what the client of a store raises into ``BatchError``: each has errors of its own."""
+    try:
+        yield
+    except (TumorlensError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise BatchError(f"{url}: the store cannot be used ({type(error).__name__})") from error
 
 
 def of_url(url: str) -> tuple[Any, str]:
@@ -47,10 +73,11 @@ def remote_items(url: str) -> Iterator[Item]:
     """What lies at and below ``url``, or matches it, folder by folder and in order."""
     system, path = of_url(url)
     scheme = url.partition("://")[0]
-    found = system.glob(path) if "*" in path else [path]
-    for start in sorted(found):
-        for parent, details in _folders(system, start):
-            yield from _of_folder(f"{scheme}://{parent}", details)
+    with reaching(url):
+        found = system.glob(path) if "*" in path else [path]
+        for start in sorted(found):
+            for parent, details in _folders(system, start):
+                yield from _of_folder(f"{scheme}://{parent}", details)
 
 
 def _folders(system: Any, start: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:

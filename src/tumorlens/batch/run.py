@@ -143,6 +143,7 @@ class Batch:
             answered += tally.inputs
             watch(tally)
         self._remove(done - mine.keys())
+        self._sweep()
         self._note(
             complete=True, inputs=sum(mine.values()), answered=answered,
             seconds=round(time.monotonic() - started, 3), skipped=discovery.skipped,
@@ -166,7 +167,7 @@ class Batch:
         """Say whose answers these are, and remove those of another bundle."""
         if self._before != self.about:
             self._store.write(BATCH_FILE, msgspec.json.encode(self.about) + b"\n")
-        self._store.sweep(RECORDS)
+        self._sweep()
         for name in list(self._store.names(RECORDS)):
             if not name.startswith(f"{self.about.key}-"):
                 self._store.delete(f"{RECORDS}/{name}")
@@ -174,6 +175,11 @@ class Batch:
             if not name.startswith(f"{self.about.key}-") or not name.endswith(self._ending):
                 self._store.delete(f"{RUNS}/{name}")
         self._note()
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left, of earlier runs or this one; others may be writing."""
+        for folder in ("", RECORDS, RUNS):
+            self._store.sweep(folder)
 
     def _parts(self) -> Iterator[str]:
         """Chunks that are this part of the work and are committed; a damaged part is deleted."""

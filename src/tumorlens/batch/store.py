@@ -5,15 +5,12 @@ synced and renamed; an object store shows an object once all of it has arrived.
 """
 
 import posixpath
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from tumorlens import files
-from tumorlens.batch.remote import is_remote, of_url
-
-_LEFT_SECONDS: Final = 3600.0
+from tumorlens.batch.remote import is_remote, of_url, reaching
 
 
 class Store(Protocol):
@@ -35,7 +32,7 @@ class Store(Protocol):
         """Remove a file, if it is there."""
 
     def sweep(self, folder: str) -> None:
-        """Remove what killed processes left half written, some time ago."""
+        """Remove what killed processes left half written; ``""`` is the folder of the batch."""
 
 
 class LocalStore:
@@ -74,10 +71,7 @@ class LocalStore:
 
     def sweep(self, folder: str) -> None:
         """See ``Store``."""
-        place = self._folder / folder
-        for path in place.glob(".*") if place.is_dir() else ():
-            if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
-                path.unlink(missing_ok=True)
+        files.sweep(self._folder / folder)
 
 
 class RemoteStore:
@@ -85,6 +79,7 @@ class RemoteStore:
 
     def __init__(self, url: str) -> None:
         """Raise ``MissingExtraError`` where the scheme needs a package that is not there."""
+        self._url = url
         self._system, path = of_url(url)
         self._path = path.rstrip("/")
 
@@ -106,7 +101,8 @@ class RemoteStore:
     def read(self, name: str) -> bytes | None:
         """See ``Store``."""
         try:
-            data: bytes = self._system.cat_file(f"{self._path}/{name}")
+            with reaching(self._url):
+                data: bytes = self._system.cat_file(f"{self._path}/{name}")
         except FileNotFoundError:
             return None
         return data

@@ -89,6 +89,7 @@ def service(options: Message) -> Callable[[Message], Iterator[Message]]:
                 elif step % every == 0:
                     yield Message({"place": step})
         except OSError as error:
-            yield Message({"failed": str(error)})
+            where = f"{error.filename}: " if error.filename is not None else ""
+            yield Message({"failed": f"{where}{error.strerror or type(error).__name__}"})
 
     return handle

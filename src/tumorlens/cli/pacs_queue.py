@@ -36,6 +36,16 @@ def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":
         raise SpoolError(f"{folder}: the spool cannot be opened ({reason})") from error
 
 
+def _existing(folder: Path) -> "Spool":
+    """The spool in ``folder``, where there is one: to look at it must not make one."""
+    from tumorlens.pacs import database
+    from tumorlens.pacs.private import SpoolError
+
+    if not any((folder / name).exists() for name in (database.NAME, "studies")):
+        raise SpoolError(f"{folder}: contains no spool")
+    return open_spool(folder)
+
+
 def open_journal(path: Path, *, rotate: bool) -> "Journal":
     """Open the audit log; what the system says against it becomes one line."""
     from tumorlens.pacs.journal import Journal
@@ -51,7 +61,7 @@ def open_journal(path: Path, *, rotate: bool) -> "Journal":
 @contextmanager
 def _operating(folder: Path) -> "Iterator[tuple[Spool, Journal]]":
     """The spool and the audit log of ``folder``, closed afterwards."""
-    spool = open_spool(folder)
+    spool = _existing(folder)
     try:
         journal = open_journal(folder / AUDIT_FILE, rotate=False)
         try:
@@ -76,7 +86,7 @@ def status(folder: Path, as_json: bool, everything: bool) -> None:
     from tumorlens.pacs import operate
     from tumorlens.pacs.spool import SENT
 
-    spool = open_spool(folder)
+    spool = _existing(folder)
     try:
         found = operate.statuses(spool)
         counts = spool.counts()

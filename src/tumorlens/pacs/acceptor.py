@@ -19,6 +19,7 @@ from tumorlens.pacs.connections import (
     Stage,
     end,
 )
+from tumorlens.pacs.reception import discard_unfinished
 from tumorlens.pacs.tls import why
 
 log = logging.getLogger(__name__)
@@ -207,10 +208,33 @@ class Acceptor(ThreadedAssociationServer):
 
 def guard(event: events.Event) -> None:
     """Bound what a connection that has just been opened may send; for ``EVT_CONN_OPEN``."""
-    transport = event.assoc.dul.socket
+    transport, machine = event.assoc.dul.socket, event.assoc.dul.state_machine
     if transport is not None:
         # The documented way in is to copy pynetdicom's request handler, for this one line.
         transport.recv = _bounded(transport.recv)  # type: ignore[assignment, method-assign]
+    machine.do_action = _forgiving(event, machine.do_action)  # type: ignore[method-assign]
+
+
+def _forgiving(opened: events.Event, act: Callable[[str], None]) -> Callable[[str], None]:
+    """End an association whose peer sends what pynetdicom cannot make anything of.
+
+    Its thread would end with a traceback, which may quote a patient, and leave what came in half.
+    """
+    association = opened.assoc
+
+    def do_action(event: str) -> None:
+        try:
+            act(event)
+        except Exception as error:
+            log.warning("closed a connection: malformed data (%s)", type(error).__name__)
+            association.is_aborted, association.is_established = True, False
+            # As pynetdicom does it where decoding fails.
+            association._kill = association.dul._kill_thread = True
+            association.dul.to_user_queue.put(None)  # to a thread that waits for the request
+            end(association)
+            discard_unfinished(opened)
+
+    return do_action
 
 
 def _bounded(receive: Callable[[int], bytearray]) -> Callable[[int], bytearray]:

@@ -122,6 +122,8 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", "/healthz and /metrics\n")
 
+        do_HEAD = do_GET  # noqa: N815  (the name that http.server looks for)
+
         def _metrics(self) -> None:
             try:
                 text = health.metrics()
@@ -137,7 +139,8 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Nothing: who looks is of no interest."""

@@ -1,6 +1,7 @@
 """Tables of the spool's database."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 _TABLES: Final = """
@@ -79,6 +80,14 @@ def mark_study(db: sqlite3.Connection, study: str) -> None:
             f"UPDATE {table} SET file=? WHERE file=? AND study=?",  # noqa: S608
             (GOING, KEPT, study),
         )
+
+
+def supersede(db: sqlite3.Connection, study: str, uids: Sequence[str]) -> list[str]:
+    """Forget the unsent objects of a study except ``uids``; returns which they were."""
+    rows = db.execute("SELECT uid FROM objects WHERE study=? AND sent=0", (study,)).fetchall()
+    old = sorted({str(uid) for (uid,) in rows} - set(uids))
+    db.executemany("DELETE FROM objects WHERE uid=?", [(uid,) for uid in old])
+    return old
 
 
 def unmark(db: sqlite3.Connection) -> None:

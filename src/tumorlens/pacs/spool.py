@@ -78,7 +78,8 @@ class Spool(Store):
 
     def key(self, text: str) -> str:
         """A salted hash of an identifier: 32 hexadecimal digits, of no use without the spool."""
-        return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()[:32]
+        data = text.encode("utf-8", "surrogateescape")  # an argument may hold any bytes
+        return hmac.new(self._salt, data, hashlib.sha256).hexdigest()[:32]
 
     def accept(
         self, study_uid: str, instance_uid: str, data: bytes | Path, digest: str | None = None
@@ -194,8 +195,9 @@ class Spool(Store):
     def keep_answer(self, waiting: Waiting, objects: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep the answer's objects (UID, SOP class, file) for sending.
 
-        One that was made before stays as it is, and is not sent again if it has been. If an
-        instance came in the meantime the study stays open, for another look.
+        One that was made before stays as it is, and is not sent again if it has been. What an
+        earlier answer, of fewer images, has not sent yet is not sent any more. If an instance came
+        in the meantime the study stays open, for another look.
         """
         new = [uid for uid, _, _ in objects if not self._has_made(uid)]
         for uid, _, data in objects:
@@ -214,11 +216,13 @@ class Spool(Store):
                     "VALUES (?, ?, ?, 0, ?)",
                     rows,
                 )
+                old = schema.supersede(db, waiting.key, [uid for uid, _, _ in objects])
+            else:
+                old = new
+        for uid in old:
+            self.object_path(uid).unlink(missing_ok=True)
         if current.rowcount:
             self._retries.forget(waiting.key)
-        else:
-            for uid in new:
-                self.object_path(uid).unlink(missing_ok=True)
 
     def unsent(self, key: str) -> list[tuple[str, str]]:
         """(UID, SOP class) of the objects of a study that are still to be sent."""

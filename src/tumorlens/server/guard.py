@@ -76,7 +76,9 @@ class Guard:
             await self._app(scope, receive, _without_text(send))
             return
         exchange = _Exchange(scope, receive, send, self._limits)
-        started = time.perf_counter()
+        method, started = scope["method"], time.perf_counter()
+        if method == "HEAD":  # as GET; uvicorn, which keeps its own scope, leaves the body out
+            scope = {**scope, "method": "GET"}
         try:
             self._check(scope)
             await self._app(scope, exchange.receive, exchange.send)
@@ -91,7 +93,7 @@ class Guard:
                 await stopped().response()(scope, exchange.receive, exchange.send)
         except Exception as error:  # the framework has answered 500 and passes the error on
             _log_error(error)
-        self._note(scope, exchange.status, time.perf_counter() - started)
+        self._note(scope, method, exchange.status, time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -146,9 +148,9 @@ class Guard:
             found |= hmac.compare_digest(digest, known)
         return found and scheme.lower() == "bearer"
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = method if method in _METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         if (reason := scope.get("tumorlens.refusal")) is not None:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from tumorlens.reporting import html
 from tumorlens.server.site import INDEX, Asset
 
-_METHODS = ["GET", "HEAD"]
 _EXAMPLE_FILES = {"/v1/predictions": ["a.png", "b.dcm"], "/v1/studies": ["study.zip"]}
 
 
@@ -21,14 +20,14 @@ def router(site: Mapping[str, Asset]) -> APIRouter:
         return _answer(request, site[name])
 
     for name in site:
-        routes.add_api_route("/" if name == INDEX else f"/{name}", page, methods=_METHODS)
+        routes.add_api_route("/" if name == INDEX else f"/{name}", page)
     return routes
 
 
 def add_docs(app: FastAPI) -> None:
     """Add ``/docs``: the OpenAPI document as a plain page."""
 
-    @app.api_route("/docs", methods=_METHODS, include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         page = html.render("api.html", api=app.openapi(), operations=_operations(app))
         return Response(page, media_type="text/html; charset=utf-8")

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tumorlens.errors import AddressError
 from tumorlens.server.app import create_app
 from tumorlens.server.connections import BACKLOG, Connections, places
+from tumorlens.server.guard import HEADERS
+from tumorlens.server.problems import malformed
 from tumorlens.server.settings import Settings
 
 LOG: Final = logging.getLogger("tumorlens.server")
@@ -23,6 +25,7 @@ _QUIET_SECONDS: Final = 10.0
 """Between two lines of the log about connections that cannot be served."""
 _QUEUE: Final = 2048
 """Connections that the system holds until they are taken."""
+_GETS: Final = frozenset({"GET", "HEAD"})
 _NO_HANDLES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -128,6 +131,7 @@ class _PatientProtocol(H11Protocol):
     header_seconds = 15.0
     read_seconds = 120.0
     crowd = Connections(1024)
+    _half_closed = False
     _timer: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
 
@@ -157,6 +161,23 @@ class _PatientProtocol(H11Protocol):
         super().data_received(data)
         self._watch()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that sends no more, but waits for an answer.
+
+        One that has left looks the same. So the work of a POST is given up, and a GET answered.
+        """
+        self._half_closed = True
+        return self._answers_get()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._half_closed and not self._answers_get():
+            self.transport.close()
+
+    def _answers_get(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and cycle.scope["method"] in _GETS
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._reading = self.loop.call_later(self.read_seconds, self.drop)
@@ -177,6 +198,15 @@ class _PatientProtocol(H11Protocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's words)
+        """Refuse what is no HTTP, in the form of every other refusal."""
+        answer = malformed("the request is not valid HTTP").response()
+        answer.headers.update({**HEADERS, "Connection": "close"})
+        start = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
+        for event in (start, h11.Data(data=answer.body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: the request is answered as any other."""
