@@ -154,6 +154,9 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         traits=traits_of(dataset, index),
         location_mm=number(dataset, "SliceLocation"),
         number=number(dataset, "InstanceNumber") if common.frames == 1 else float(index),
+        in_stack=number(
+            functional_group(dataset, index, "FrameContentSequence"), "InStackPositionNumber"
+        ),
         notes=(
             *common.notes,
             *computed_notes(dataset, index),
