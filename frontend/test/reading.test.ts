@@ -3,7 +3,7 @@ import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { INVERTED, PANELS, refusalOf } from "../src/layout";
 import { isAnimated } from "../src/reading/animation";
-import { hiddenByWindow } from "../src/reading/grayscale";
+import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
 import { type Frame, split } from "../src/reading/slice_ordering";
@@ -53,6 +53,15 @@ describe("intensities", () => {
       expect(pixels).toEqual(head());
     }
   });
+});
+
+test("a range of padding that covers part of the head", () => {
+  const values = head();
+  const upTo = (limit: number) => Uint8Array.from(values, (value) => (value <= limit ? 1 : 0));
+  expect(coversTheHead(values, upTo(90))).toBe(true);
+  expect(coversTheHead(values, upTo(5))).toBe(false);
+  const flat = values.map((value) => (value < 60 ? 50 : value));
+  expect(coversTheHead(flat, Uint8Array.from(flat, (value) => (value <= 50 ? 1 : 0)))).toBe(false);
 });
 
 test("a window that clips most of the head", () => {

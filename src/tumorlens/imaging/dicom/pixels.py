@@ -44,6 +44,10 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_LEAST_COLOR: Final = 0.125
+"""Difference of the channels, as part of the brightest, from which a pixel has a colour."""
+_COLORED: Final = 0.2
+"""Part of the pixels that are not black from which a picture is in colours."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -72,6 +76,19 @@ class Plane(NamedTuple):
     """... the same pixels with it; None where there is no window."""
     is_wider: bool = False
     """Whether values take more bits than the file states."""
+    is_colored: bool = False
+    """Whether much of it is in colours."""
+    stored: NDArray[np.float32] | None = None
+    """Some of the stored values where a range of them is padding, and ..."""
+    padding: NDArray[np.bool_] | None = None
+    """... which of them are; None where there is no range."""
+
+
+class _Levels(NamedTuple):
+    """What of the file's own levels is applied."""
+
+    windowed: bool
+    padded: bool
 
 
 class _Description(NamedTuple):
@@ -89,17 +106,22 @@ class _Description(NamedTuple):
 
 
 def read_frames(
-    dataset: Dataset, source: str, *, windowed: bool, wanted: Container[int] | None = None
+    dataset: Dataset,
+    source: str,
+    *,
+    windowed: bool,
+    padded: bool = True,
+    wanted: Container[int] | None = None,
 ) -> Iterator[Plane]:
     """Yield each frame, or each of ``wanted`` (from 0).
 
-    ``windowed`` applies the file's own window where it has one. Raises ``CorruptInputError``,
-    ``LimitExceededError``, ``UnsupportedFormatError`` or ``MissingDecoderError``, and never
-    anything else.
+    ``windowed`` applies the file's own window where it has one, ``padded`` its padding. Raises
+    ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError`` or
+    ``MissingDecoderError``, and never anything else.
     """
     with decoding(source, "DICOM"):
         described = describe(dataset, source)
-        yield from _frames(dataset, described, source, windowed, wanted)
+        yield from _frames(dataset, described, source, _Levels(windowed, padded), wanted)
 
 
 def holds_more(dataset: Dataset, source: str) -> bool:
@@ -178,7 +200,7 @@ def _frames(
     dataset: Dataset,
     described: _Description,
     source: str,
-    windowed: bool,
+    levels: _Levels,
     wanted: Container[int] | None,
 ) -> Iterator[Plane]:
     syntax: UID = dataset.file_meta.TransferSyntaxUID
@@ -195,23 +217,29 @@ def _frames(
             values = _stored_values(samples, described, syntax, precision)
             is_wider = _is_wider(samples, values)
             transform = grayscale_transform_of(dataset, index, source)
-            plane = _gray(transform, samples if is_wider else values, windowed, source)
+            plane = _gray(transform, samples if is_wider else values, levels, source)
             yield plane._replace(is_wider=is_wider)
         else:
-            yield Plane(finite(_luma(samples, described.photometric, dataset, source), source))
+            colors = _colors(samples, described.photometric, dataset, source)
+            yield Plane(finite(luma(colors), source), is_colored=_is_colored(colors))
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
 
 
 def _gray(
-    transform: GrayscaleTransform, stored: NDArray[Any], windowed: bool, source: str
+    transform: GrayscaleTransform, stored: NDArray[Any], levels: _Levels, source: str
 ) -> Plane:
-    pixels = finite(transform.apply(stored, windowed=windowed), source)
-    if not windowed or transform.window is None:
-        return Plane(pixels)
+    windowed, padded = levels
+    pixels = finite(transform.apply(stored, windowed=windowed, padded=padded), source)
     step = max(1, int((stored.size / _LOOKED_AT) ** 0.5))
-    unwindowed = transform.apply(stored[::step, ::step], windowed=False)
-    return Plane(pixels, unwindowed, pixels[::step, ::step].copy())
+    some = stored[::step, ::step]
+    plane = Plane(pixels)
+    if padded and transform.padding is not None and transform.padding[0] < transform.padding[1]:
+        plane = plane._replace(stored=some.astype(np.float32), padding=transform.is_padding(some))
+    if not windowed or transform.window is None:
+        return plane
+    unwindowed = transform.apply(some, windowed=False, padded=padded)
+    return plane._replace(unwindowed=unwindowed, windowed=pixels[::step, ::step].copy())
 
 
 def _decoded(
@@ -299,14 +327,23 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     return smoother > rougher
 
 
-def _luma(
-    samples: NDArray[Any], photometric: str, dataset: Dataset, source: str
-) -> NDArray[np.float32]:
+def _colors(samples: NDArray[Any], photometric: str, dataset: Dataset, source: str) -> NDArray[Any]:
+    """(H, W, 3) RGB."""
     if photometric != _PALETTE:
-        return luma(samples)
+        return samples
     if "SegmentedRedPaletteColorLookupTableData" in dataset:
         raise UnsupportedFormatError(f"{source}: a segmented colour palette")
-    return luma(apply_color_lut(samples, dataset))
+    return apply_color_lut(samples, dataset)
+
+
+def _is_colored(colors: NDArray[Any]) -> bool:
+    """Whether much of what is not black has a colour: a map, not gray with coloured text on it."""
+    step = max(1, int((colors.shape[0] * colors.shape[1] / _LOOKED_AT) ** 0.5))
+    some = colors[::step, ::step].astype(np.float32)
+    brightest, darkest = some.max(axis=2), some.min(axis=2)
+    least = _LEAST_COLOR * float(brightest.max())
+    shown = int((brightest > least).sum())
+    return int((brightest - darkest > least).sum()) > _COLORED * shown
 
 
 jpeg.register()
