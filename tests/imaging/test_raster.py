@@ -408,3 +408,22 @@ def test_a_stack_of_which_a_tiff_lists_one_page(head: Gray) -> None:
     colour = np.stack([head] * 3, axis=-1)[np.newaxis]
     image = reader.read_bytes(described(colour, OME.format("XYCZT", 3, 1).replace('"3"/', '"1"/')))
     np.testing.assert_array_equal(image.pixels, head)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+@pytest.mark.parametrize("size", [40, 56, 108, 124])
+def test_a_bitmap_whose_fourth_bytes_are_zero_is_a_picture(
+    head: Gray, alpha: int, size: int
+) -> None:
+    """BMP of 32 bits, with any header: what most writers leave zero is no transparency."""
+    pixels = np.dstack([head, head, head, np.full_like(head, alpha)])[::-1].tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) if size > 40 else b""
+    info = struct.pack(
+        "<IiiHHIIiiII", size, head.shape[1], head.shape[0], 1, 32, 3 if masks else 0,
+        len(pixels), 0, 0, 0, 0,
+    ) + masks  # fmt: skip
+    start = 14 + size
+    data = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
+    image = reader.read_bytes(data + info.ljust(size, b"\0") + pixels)
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ()

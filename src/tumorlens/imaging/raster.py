@@ -160,6 +160,9 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
 def _load(picture: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     picture.load()
+    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getextrema()[3][1]:
+        # The fourth byte of most writers is unused, and zero.
+        return picture.convert("RGB")
     if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:
         # As it is shown, whatever part of it the frame itself holds.
         return picture.convert("RGBA")
