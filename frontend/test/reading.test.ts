@@ -1,11 +1,14 @@
 /** Files that mislead: what tests/imaging asks of Python. */
+import { encode } from "fast-png";
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { INVERTED, PANELS, refusalOf } from "../src/layout";
 import { isAnimated } from "../src/reading/animation";
+import { COLORED } from "../src/reading/gray";
 import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
+import { read } from "../src/reading/read";
 import { type Frame, split } from "../src/reading/slice_ordering";
 
 const SIDE = 96;
@@ -20,6 +23,13 @@ function head(): Float32Array {
 }
 
 const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
+
+test.each([[1, true], [0.05, false], [0, false]])("a picture of which %s is in colours", async (share, isTold) => {
+  const data = new Uint8Array(3 * SIDE * SIDE);
+  head().forEach((value, at) => data.fill(value, 3 * at, 3 * at + (at < share * SIDE * SIDE ? 2 : 3)));
+  const { notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
+  expect(notes).toEqual(isTold ? [COLORED] : []);
+});
 
 describe("layout", () => {
   test("a head passes, its negative and panels do not", () => {

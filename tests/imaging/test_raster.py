@@ -427,3 +427,18 @@ def test_a_bitmap_whose_fourth_bytes_are_zero_is_a_picture(
     image = reader.read_bytes(data + info.ljust(size, b"\0") + pixels)
     np.testing.assert_array_equal(image.pixels, head)
     assert image.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "CMYK"])
+@pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
+def test_pictures_in_colours_are_told_as_maps(
+    head: Gray, kind: str, share: float, is_told: bool
+) -> None:
+    """Gray stored as colour, and a few coloured letters on it, are no map."""
+    colors = np.repeat(head[..., None], 3, axis=2)
+    colors[: int(len(colors) * share), :, 2] = 0
+    out = io.BytesIO()
+    made = Image.fromarray(colors).convert(kind, palette=Image.Palette.ADAPTIVE)
+    made.save(out, "TIFF" if kind == "CMYK" else "PNG")
+    notes = reader.read_bytes(out.getvalue()).notes
+    assert ["the image is in colours" in note for note in notes] == [True] * is_told

@@ -3,7 +3,7 @@ import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Origin, type Picture, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
-import { canBeAHead, checkSides, finite, luma } from "./gray";
+import { canBeAHead, checkSides, COLORED, finite, isColored, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
@@ -64,14 +64,9 @@ const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013", "x0008
 const SHARED = [
   "x00100020", "x00100010", "x00100030", "x00080020", "x00080060", "x0008103e", "x00181030", "x00180024", "x00080070",
 ];
-/** A pixel has a colour from this part of the brightest on, and a picture from this part of its pixels. */
-const LEAST_COLOR = 0.125;
-const MOSTLY = 0.2;
-const LOOKED_AT = 4096;
 /** Magnitudes beyond are no slope and no intercept. */
 const LARGEST = 1e30;
 
-const COLORED = "the image is in colours, as maps are that are computed from others; the network was trained on gray images";
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
@@ -194,7 +189,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
   const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width)];
-  if (syntax !== JPEG_BASELINE && isColored(set, depth * height * width, syntax)) notes.push(COLORED);
+  if (syntax !== JPEG_BASELINE && holdsColors(set, depth * height * width, syntax)) notes.push(COLORED);
   const [slope, intercept] = rescaleOf(set);
   const bits = storedBits(set, set.uint16("x00280100") ?? 16);
   const signed = set.uint16("x00280103") === 1;
@@ -301,22 +296,16 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   });
 }
 
-/** Whether much of what is not black has a colour. `_is_colored` in `pixels.py`. */
-function isColored(set: DataSet, count: number, syntax: string): boolean {
+/** Whether its samples are colours, and not gray three times. */
+function holdsColors(set: DataSet, count: number, syntax: string): boolean {
   if (set.uint16("x00280002") !== 3) return false;
   const samples = values(set, 3 * count, set.uint16("x00280100") ?? 8, syntax.endsWith(".2.2"));
   const isPlanar = set.uint16("x00280006") === 1;
   const size = whole(set, "x00280010")! * whole(set, "x00280011")!;
-  const step = Math.max(1, Math.floor(count / LOOKED_AT));
-  const found: [number, number][] = [];
-  for (let at = 0; at < count; at += step) {
+  return isColored(count, (at) => {
     const start = isPlanar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
-    const colors = [0, 1, 2].map((channel) => samples[start + channel * (isPlanar ? size : 1)]);
-    found.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
-  }
-  const least = LEAST_COLOR * found.reduce((most, [bright]) => Math.max(most, bright), 0);
-  const shown = found.filter(([bright]) => bright > least).length;
-  return found.filter(([, difference]) => difference > least).length > MOSTLY * shown;
+    return [0, 1, 2].map((channel) => samples[start + channel * (isPlanar ? size : 1)]);
+  });
 }
 
 /** BitsStored where it makes sense. `describe` in `pixels.py`. */

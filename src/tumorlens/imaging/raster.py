@@ -20,12 +20,22 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep, tiff
-from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
+from tumorlens.imaging.gray import (
+    COLORED,
+    Samples,
+    finite,
+    gray_bytes,
+    is_colored,
+    luma,
+    without_value,
+)
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
+_LOOKED_AT: Final = 64
+"""Pixels a side that are looked at to see whether a picture is in colours."""
 _STRIP_PIXELS: Final = 1 << 20
 _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
 _STACKS: Final = _ANIMATIONS | {"TIFF"}
@@ -97,14 +107,16 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                 raise UnsupportedFormatError(
                     f"{source}: pages of 16-bit colour; save them as gray or as single files"
                 )
-            mode = f"{picture.mode};16"
-            return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
+            colors = deep.decode(open_, _load, source)
+            decoded = _Decoded(_deep_gray(colors), 16, f"{picture.mode};16")
+            return decoded.noted(COLORED if is_colored(colors[..., :3]) else "")
         if len(pages) > 1:
             return _decode_stack(picture, pages, source).noted(left_out)
         mode = picture.mode
         if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
             picture.draft("L", None)
-        decoded = _decode_page(picture)._replace(mode=mode, notes=_notes(picture))
+        decoded = _decode_page(picture)
+        decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(picture)))
         return decoded.noted(left_out)
 
 
@@ -129,7 +141,18 @@ def _decode_page(picture: Image.Image) -> _Decoded:
     tiff.expect_native_order(picture)
     loaded = _load(picture)
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
-    return _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
+    decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
+    return decoded.noted(COLORED if _is_colored(loaded) else "")
+
+
+def _is_colored(picture: Image.Image) -> bool:
+    """Whether much of it has a colour, by a few of its pixels."""
+    if picture.mode in (*_WIDE_MODES, "1", "L", "LA"):
+        return False
+    size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in picture.size]
+    few = picture.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
+    rgba = np.asarray(few)
+    return is_colored(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
 def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decoded:
@@ -154,7 +177,7 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         stack[index] = decoded.samples
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode, _notes(picture))
+    return _Decoded(stack, first.bit_depth, first.mode, (*first.notes, *_notes(picture)))
 
 
 def _load(picture: Image.Image) -> Image.Image:

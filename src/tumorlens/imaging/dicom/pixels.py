@@ -32,7 +32,7 @@ from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.gray import finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.text import clean
 
@@ -44,10 +44,6 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_LEAST_COLOR: Final = 0.125
-"""Difference of the channels, as part of the brightest, from which a pixel has a colour."""
-_COLORED: Final = 0.2
-"""Part of the pixels that are not black from which a picture is in colours."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -221,7 +217,7 @@ def _frames(
             yield plane._replace(is_wider=is_wider)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
-            yield Plane(finite(luma(colors), source), is_colored=_is_colored(colors))
+            yield Plane(finite(luma(colors), source), is_colored=is_colored(colors))
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
 
@@ -334,16 +330,6 @@ def _colors(samples: NDArray[Any], photometric: str, dataset: Dataset, source: s
     if "SegmentedRedPaletteColorLookupTableData" in dataset:
         raise UnsupportedFormatError(f"{source}: a segmented colour palette")
     return apply_color_lut(samples, dataset)
-
-
-def _is_colored(colors: NDArray[Any]) -> bool:
-    """Whether much of what is not black has a colour: a map, not gray with coloured text on it."""
-    step = max(1, int((colors.shape[0] * colors.shape[1] / _LOOKED_AT) ** 0.5))
-    some = colors[::step, ::step].astype(np.float32)
-    brightest, darkest = some.max(axis=2), some.min(axis=2)
-    least = _LEAST_COLOR * float(brightest.max())
-    shown = int((brightest > least).sum())
-    return int((brightest - darkest > least).sum()) > _COLORED * shown
 
 
 jpeg.register()

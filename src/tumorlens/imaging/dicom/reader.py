@@ -15,6 +15,7 @@ from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -23,10 +24,6 @@ from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
 """Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
-_COLORED: Final = (
-    "the image is in colours, as maps are that are computed from others; the network was trained "
-    "on gray images"
-)
 _NO_PADDING: Final = (
     "the range of values that the file states as padding covers part of the head and is not used"
 )
@@ -93,7 +90,7 @@ def read_stack(
     if reading.is_wider:
         notes.append(_WIDER)
     if reading.is_colored:
-        notes.append(_COLORED)
+        notes.append(COLORED)
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
