@@ -442,3 +442,18 @@ def test_pictures_in_colours_are_told_as_maps(
     made.save(out, "TIFF" if kind == "CMYK" else "PNG")
     notes = reader.read_bytes(out.getvalue()).notes
     assert ["the image is in colours" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize("scales", [(1, 2, 4), (4, 1), (2, 1, 3)])
+def test_smaller_copies_of_a_page_are_left_out(head: Gray, scales: tuple[int, ...]) -> None:
+    """A pyramid or a preview whose pages do not say so."""
+    first, *others = (
+        Image.fromarray(head).resize((head.shape[1] // scale, head.shape[0] // scale))
+        for scale in scales
+    )
+    out = io.BytesIO()
+    first.save(out, "TIFF", save_all=True, append_images=others)
+    image = reader.read_bytes(out.getvalue())
+    np.testing.assert_array_equal(image.pixels, head)
+    count = len(scales) - 1
+    assert image.notes == (f"smaller pictures of the same shape are left out: {count}",)

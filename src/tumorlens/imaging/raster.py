@@ -42,6 +42,8 @@ _STACKS: Final = _ANIMATIONS | {"TIFF"}
 """Formats whose further pictures are slices or frames, as they are in no MPO (see ``_notes``)."""
 _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_COPY: Final = 1
+_REDUCED: Final = 0.75
+"""Most sides of the full picture that a copy of it has: a preview, a level of a pyramid."""
 _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
@@ -100,7 +102,7 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as picture:
         check_sides(*picture.size, source)
-        pages = _pages(picture, source)
+        pages, smaller = _pages(picture, source)
         pages, left_out = tiff.first_volume(picture, pages, source)
         if deep.is_deep(picture):
             if len(pages) > 1:
@@ -117,7 +119,7 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
             picture.draft("L", None)
         decoded = _decode_page(picture)
         decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(picture)))
-        return decoded.noted(left_out)
+        return decoded.noted(left_out).noted(smaller)
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
@@ -193,19 +195,38 @@ def _load(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _pages(picture: Image.Image, source: str) -> list[int]:
-    """Numbers of the pictures that are no thumbnail of another."""
+def _pages(picture: Image.Image, source: str) -> tuple[list[int], str]:
+    """Numbers of the pictures that are no smaller copy of another, and a note on those that are."""
     if picture.format not in _STACKS or (count := getattr(picture, "n_frames", 1)) == 1:
-        return [0]
+        return [0], ""
     check_volume((count, 1, 1), source)
-    pages = []
+    sizes: dict[int, tuple[int, int]] = {}
     for page in range(count):
         picture.seek(page)
         if not getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
-            pages.append(page)
-    pages = pages or [0]
+            sizes[page] = picture.size
+    pages = _without_copies(sizes) or [0]
     picture.seek(pages[0])
-    return pages
+    left_out = len(sizes) - len(pages)
+    return (
+        pages,
+        f"smaller pictures of the same shape are left out: {left_out}" if left_out > 0 else "",
+    )
+
+
+def _without_copies(sizes: dict[int, tuple[int, int]]) -> list[int]:
+    """Pages of these sizes; the largest alone where all others look as if they were its copies."""
+    largest = max(sizes, key=lambda page: sizes[page], default=0)
+    others = [size for page, size in sizes.items() if page != largest]
+    if others and all(_is_reduced(size, sizes[largest]) for size in others):
+        return [largest]
+    return list(sizes)
+
+
+def _is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
+    """Whether a picture has the shape of a larger one, to a pixel."""
+    scale = size[0] / full[0]
+    return scale <= _REDUCED and abs(size[1] - scale * full[1]) <= 1
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:

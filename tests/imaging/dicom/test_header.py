@@ -380,3 +380,14 @@ def test_odd_values_are_not_quoted_in_a_log(
         found = facts(data.replace(b"1.2.3.4567", b"Doe^Jane^X"))
     assert found.slices[0].sop_instance_uid == "Doe^Jane^X"
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "is_told"), [([2, 1], True), ([100, 101], False), ([0, 0], False)]
+)
+def test_pixels_of_an_aspect_alone(
+    head: Gray, write_dicom: Write, ratio: list[int], is_told: bool
+) -> None:
+    data = write_dicom(head, PixelSpacing=None, PixelAspectRatio=ratio)
+    notes = reader.read_bytes(data).notes
+    assert ["the head looks stretched" in note for note in notes] == [True] * is_told

@@ -396,3 +396,15 @@ def test_pictures_in_colours_are_told_as_maps(
         data = write_dicom(head, PhotometricInterpretation="PALETTE COLOR", **tables)
     notes = reader.read_bytes(data).notes
     assert ["the image is in colours" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize("is_swapped", [True, False])
+@pytest.mark.parametrize("factor", [4, 30, 230])
+def test_bytes_in_the_other_order_than_stated(
+    head: Gray, write_dicom: Write, factor: int, is_swapped: bool
+) -> None:
+    stored = (head.astype(np.uint16) + 20) * np.uint16(factor)
+    data = write_dicom(stored, PixelData=(stored.byteswap() if is_swapped else stored).tobytes())
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert ["other order" in note for note in image.notes] == [True] * is_swapped

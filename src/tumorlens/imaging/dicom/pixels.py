@@ -44,6 +44,8 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_SMOOTHER: Final = 0.5
+"""Samples this much smoother with their bytes swapped are stored so."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -72,6 +74,8 @@ class Plane(NamedTuple):
     """... the same pixels with it; None where there is no window."""
     is_wider: bool = False
     """Whether values take more bits than the file states."""
+    is_swapped: bool = False
+    """Whether the bytes of its samples lie in the other order than the file states."""
     is_colored: bool = False
     """Whether much of it is in colours."""
     stored: NDArray[np.float32] | None = None
@@ -211,10 +215,14 @@ def _frames(
             continue
         if described.photometric in _GRAY:
             values = _stored_values(samples, described, syntax, precision)
+            is_swapped = not syntax.is_encapsulated and _is_swapped(samples, values)
+            if is_swapped:
+                samples = samples.byteswap()
+                values = _stored_values(samples, described, syntax, precision)
             is_wider = _is_wider(samples, values)
             transform = grayscale_transform_of(dataset, index, source)
             plane = _gray(transform, samples if is_wider else values, levels, source)
-            yield plane._replace(is_wider=is_wider)
+            yield plane._replace(is_wider=is_wider, is_swapped=is_swapped)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
             yield Plane(finite(luma(colors), source), is_colored=is_colored(colors))
@@ -304,6 +312,26 @@ def _stored_values(
         return samples
     values: NDArray[Any] = np.right_shift(np.left_shift(samples, width - 1 - high), width - stored)
     return values
+
+
+def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether 16-bit ``samples`` (H, W), by their ``values``, are swapped byte by byte.
+
+    Of the range of values, neighbours in a picture differ by little; with the bytes swapped, the
+    lower ones, which are nearly random, decide.
+    """
+    if samples.dtype.itemsize != 2:
+        return False
+    stated = min(_roughness(samples), _roughness(values))
+    return _roughness(samples.byteswap()) < _SMOOTHER * stated
+
+
+def _roughness(samples: NDArray[Any]) -> float:
+    """Mean difference of neighbours, as part of what values differ by at all."""
+    values = samples.astype(np.float32)
+    low, high = np.quantile(values[::2, ::2], (0.01, 0.99))
+    steps = np.abs(np.diff(np.clip(values, low, high), axis=1))
+    return float(steps.mean()) / float(high - low) if high > low else 1.0
 
 
 def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:

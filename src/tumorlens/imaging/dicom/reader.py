@@ -27,6 +27,9 @@ _FLAT: Final = 0.005
 _NO_PADDING: Final = (
     "the range of values that the file states as padding covers part of the head and is not used"
 )
+_SWAPPED: Final = (
+    "the bytes of the samples lie in the other order than the file states; they are read so"
+)
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _MORE_FRAMES: Final = (
     "there are pixels for more frames than the file states; the others are not read"
@@ -89,6 +92,8 @@ def read_stack(
         notes.append(_MORE_FRAMES)
     if reading.is_wider:
         notes.append(_WIDER)
+    if reading.is_swapped:
+        notes.append(_SWAPPED)
     if reading.is_colored:
         notes.append(COLORED)
     if missing := int((~reading.found).sum()):
@@ -116,6 +121,8 @@ class _Reading:
         """Whether a file has pixels of more frames than it states."""
         self.is_wider = False
         """Whether values take more bits than the files state."""
+        self.is_swapped = False
+        """Whether bytes of a slice lie in the other order than its file states."""
         self.is_colored = False
         """Whether a slice is in colours."""
         self.padded = True
@@ -146,6 +153,7 @@ class _Reading:
             self.pixels[slots[index]] = plane.pixels
             self.found[slots[index]] = True
             self.is_wider = self.is_wider or plane.is_wider
+            self.is_swapped = self.is_swapped or plane.is_swapped
             self.is_colored = self.is_colored or plane.is_colored
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
