@@ -28,9 +28,21 @@ describe("DICOM", () => {
     expect(notes).toEqual(isTold ? [`the file states another part of the body (${part})`] : []);
   });
 
-  test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
+  test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["FA_COLOR", true], ["B0 MAP", true], ["FAST", false], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
     const { notes } = await readDicom("a", gray("MR", [], word));
     expect(notes).toEqual(isTold ? [`the image is computed from others (${word}), which the network was not trained on`] : []);
+  });
+
+  test.each([["gray", 1, false], ["red", 0, true]])("three samples a pixel, %s", async (_, others, isTold) => {
+    const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
+    const { notes } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    expect(notes.map((note) => note.startsWith("the image is in colours"))).toEqual(isTold ? [true] : []);
+  });
+
+  test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {
+    const pixels = new Uint8Array(samples * SIDE * SIDE);
+    const data = dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, samples, pixels, photometric);
+    await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "server_only" });
   });
 
   test("another modality is not", async () => {

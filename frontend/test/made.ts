@@ -12,9 +12,9 @@ export function dicomFile(elements: Element[]): Uint8Array {
 }
 
 /** A picture of bytes, `side` wide and high, with more elements below group 0028. */
-export function dicomPicture(elements: Element[], side: number, samples: number, pixels: Uint8Array): Uint8Array {
+export function dicomPicture(elements: Element[], side: number, samples: number, pixels: Uint8Array, photometric = samples === 3 ? "RGB" : "MONOCHROME2"): Uint8Array {
   const described: Element[] = [
-    [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", samples === 3 ? "RGB" : "MONOCHROME2"],
+    [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", photometric],
     [0x0028, 0x0010, "US", side], [0x0028, 0x0011, "US", side], [0x0028, 0x0100, "US", 8],
     [0x0028, 0x0101, "US", 8], [0x0028, 0x0102, "US", 7], [0x0028, 0x0103, "US", 0],
   ];

@@ -1,11 +1,14 @@
 /** Files that mislead: what tests/imaging asks of Python. */
+import { encode } from "fast-png";
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { INVERTED, PANELS, refusalOf } from "../src/layout";
 import { isAnimated } from "../src/reading/animation";
-import { hiddenByWindow } from "../src/reading/grayscale";
+import { COLORED } from "../src/reading/gray";
+import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
+import { read } from "../src/reading/read";
 import { type Frame, split } from "../src/reading/slice_ordering";
 
 const SIDE = 96;
@@ -20,6 +23,13 @@ function head(): Float32Array {
 }
 
 const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
+
+test.each([[1, true], [0.05, false], [0, false]])("a picture of which %s is in colours", async (share, isTold) => {
+  const data = new Uint8Array(3 * SIDE * SIDE);
+  head().forEach((value, at) => data.fill(value, 3 * at, 3 * at + (at < share * SIDE * SIDE ? 2 : 3)));
+  const { notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
+  expect(notes).toEqual(isTold ? [COLORED] : []);
+});
 
 describe("layout", () => {
   test("a head passes, its negative and panels do not", () => {
@@ -53,6 +63,15 @@ describe("intensities", () => {
       expect(pixels).toEqual(head());
     }
   });
+});
+
+test("a range of padding that covers part of the head", () => {
+  const values = head();
+  const upTo = (limit: number) => Uint8Array.from(values, (value) => (value <= limit ? 1 : 0));
+  expect(coversTheHead(values, upTo(90))).toBe(true);
+  expect(coversTheHead(values, upTo(5))).toBe(false);
+  const flat = values.map((value) => (value < 60 ? 50 : value));
+  expect(coversTheHead(flat, Uint8Array.from(flat, (value) => (value <= 50 ? 1 : 0)))).toBe(false);
 });
 
 test("a window that clips most of the head", () => {

@@ -41,6 +41,18 @@ describe("split", () => {
     expect(stack.notes).toEqual(["2 slices repeat the position of another and are left out"]);
   });
 
+  test.each([
+    ["instance number", (z: number, part: number) => 1 + z + 20 * part, "1 to 11", "21 to 31"],
+    ["window", (_: number, part: number) => `${500 - part}/900`, "500/900", "499/900"],
+    ["acquisition time", (z: number, part: number) => `10${10 + part}${10 + z}`, "101010 to 101020", "101110 to 101120"],
+  ])("whole volumes that only %s tells apart", (name, value, first, second) => {
+    const traits = (z: number, part: number) => new Map<string, number | string>([[name, value(z, part)], ...(name === "window" ? [["instance number", part] as const] : [])]);
+    const frames = [1, 0].flatMap((part) => [0, 5, 10].map((z) => frame([0, 0, z], AXIAL, { name: `${z}-${part}`, traits: traits(z, part) })));
+    const [stack] = split(frames);
+    expect(stack.frames.map((one) => one.name)).toEqual(["0-0", "5-0", "10-0"]);
+    expect(stack.notes).toEqual([`3 slices with ${name} ${second} lie at the positions of those with ${name} ${first} and are left out`]);
+  });
+
   test("gaps are told", () => {
     const [stack] = split([0, 5, 10, 25].map((z) => frame([0, 0, z])));
     expect(stack.notes).toEqual(["gap of 15.0 mm between slices 3 and 4, counted from 1: about 2 missing"]);

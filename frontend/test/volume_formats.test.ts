@@ -72,6 +72,25 @@ function nifti(): Uint8Array {
   return joined(new Uint8Array(data.buffer), shorts(VALUES));
 }
 
+/** `nifti()` with an extension of 112 bytes, and numbers of its header replaced by place. */
+function extended(stated: number, start: number): Uint8Array {
+  const plain = nifti();
+  const data = joined(plain.slice(0, 352), new Uint8Array(112), plain.slice(352));
+  const view = new DataView(data.buffer);
+  view.setUint8(348, 1);
+  view.setInt32(352, stated, true);
+  view.setFloat32(108, start, true);
+  return data;
+}
+
+function changed(place: number, value: number, bytes: 2 | 4): Uint8Array {
+  const data = nifti();
+  const view = new DataView(data.buffer);
+  if (bytes === 2) view.setInt16(place, value, true);
+  else view.setInt32(place, value, true);
+  return data;
+}
+
 const text = (values: number[], between = " ") => Uint8Array.from(Buffer.from(values.join(between)));
 const picture = async (data: Uint8Array) => (await read("a", data)) as Picture;
 const isSame = (one: Picture, other: Picture) => Buffer.from(one.pixels.buffer).equals(Buffer.from(other.pixels.buffer));
@@ -80,6 +99,26 @@ const refusal = async (data: Uint8Array) => {
   const error = await read("a", data).then(() => null, (raised: InputError) => raised);
   return error ? `${error.kind}: ${error.message}` : "";
 };
+
+describe("NIfTI", () => {
+  test.each([
+    ["an extension", extended(112, 464), false], ["a longer extension", extended(2000, 464), true],
+    ["an extension of no length", extended(0, 464), false], ["no length of its header", changed(0, 0, 4), false],
+    ["a wrong number of bits", changed(72, 8, 2), false],
+  ])("with %s", async (_, data, isTold) => {
+    const [expected, found] = [await picture(nifti()), await picture(data)];
+    expect(isSame(found, expected)).toBe(true);
+    expect(found.notes).toEqual(isTold ? [expect.stringContaining("runs past the stated start")] : []);
+  });
+
+  test("whose voxels lie behind its extensions is refused", async () => {
+    expect(await refusal(extended(112, 352))).toContain("correct vox_offset");
+  });
+
+  test("of a negative depth is damaged", async () => {
+    expect(await refusal(changed(46, -34, 2))).toContain("dimensions");
+  });
+});
 
 describe("one volume is the same slices", () => {
   test.each([
@@ -127,7 +166,7 @@ describe("MGH", () => {
     expect(await refusal(mgh({ type: 6 }))).toContain("unsupported_format: MGH voxels of type 6");
     expect(await refusal(mgh({ dims: [600, 600, 600, 1] }))).toContain("limit: 600x600x600 voxels are more than the limit");
     expect(await refusal(mgh({ dims: [64, 64, 5000, 1] }))).toContain("limit: 5000 slices are more than the limit of 4096");
-    expect(await refusal(mgh({ sizes: [1e30, 1, 1] }))).toContain("limit: ");
+    expect(await refusal(mgh({ sizes: [9e4, 1, 1] }))).toContain("limit: ");
     expect(await refusal(mgh({ type: 0, behind: bytes(VALUES.map((value) => value % 3)) }))).toContain("a label map or mask");
   });
 });

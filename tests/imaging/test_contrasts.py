@@ -215,7 +215,117 @@ def test_volumes_that_nothing_but_their_numbers_tells_apart(
 ) -> None:
     image = series(tmp_path, write_dicom, volume, other, ({}, {}), apart=0.02)
     np.testing.assert_array_equal(image.pixels, volume)
-    assert image.notes == ("6 slices repeat the position of another and are left out",)
+    assert image.notes == (
+        "6 slices with instance number 1 to 11 lie at the positions of those with instance number "
+        "0 to 10 and are left out",
+    )
+
+
+WEAK: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "window": lambda i, part: {"WindowCenter": (500, 60)[part], "WindowWidth": (900, 90)[part]},
+    "acquisition time": lambda i, part: {"AcquisitionTime": f"10{10 + part}0{i}.5"},
+    "content time": lambda i, part: {"ContentTime": f"10{10 + part}00"},
+    "instance number": lambda i, part: {"InstanceNumber": DEPTH * part + (i if part else 5 - i)},
+}
+
+
+@pytest.mark.parametrize("kind", WEAK)
+def test_whole_volumes_that_only_the_clock_a_number_or_the_window_tells_apart(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    kind: str,
+) -> None:
+    for part, pixels in enumerate((volume, other)):
+        for index, plane in enumerate(pixels):
+            number = 1 + index + part * (kind != "window")
+            data = write_dicom(
+                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}",
+                ImagePositionPatient=[0, 0, 5.0 * index],
+                **{"InstanceNumber": number} | WEAK[kind](index, part),
+            )  # fmt: skip
+            (tmp_path / f"{index}-{1 - part}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    assert len({Path(place.path).name[-1] for place in image.facts.slices}) == 1
+    assert len(image.facts.slices) == DEPTH
+    if kind != "window":
+        np.testing.assert_array_equal(image.pixels, volume)
+    assert f"6 slices with {kind}" in image.notes[0]
+
+
+def test_slices_taken_twice_here_and_there_are_no_volume(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    """Each slice has a clock and a number of its own; two were repeated."""
+    for number, index in enumerate((0, 1, 2, 3, 4, 5, 1, 3)):
+        data = write_dicom(
+            volume[index], SOPInstanceUID=f"1.2.{number + 1}", AcquisitionTime=f"10100{number}",
+            InstanceNumber=number + 1, ImagePositionPatient=[0, 0, 5.0 * index],
+        )  # fmt: skip
+        (tmp_path / f"{number}").write_bytes(data)
+    (image,) = read_study(tmp_path).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ("2 slices repeat the position of another and are left out",)
+
+
+@pytest.mark.parametrize("how", ["DimensionIndexValues", "FrameAcquisitionDateTime", "window"])
+def test_frames_that_only_index_clock_or_window_tell_apart(
+    write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16], how: str
+) -> None:
+    order = [(i, part) for i in range(DEPTH) for part in ((0, 1) if i % 2 else (1, 0))]
+    order = sorted(order, key=lambda pair: (7 * pair[0] + 4 * pair[1]) % 13)
+    groups = []
+    for i, part in order:
+        content = {
+            "DimensionIndexValues": item(DimensionIndexValues=[1, i + 1, 9 + part]),
+            "FrameAcquisitionDateTime": item(FrameAcquisitionDateTime=f"2026010110{10 + part}0{i}"),
+            "window": item(),
+        }[how]
+        window = item(WindowCenter=(2000, 1990)[part], WindowWidth=5000)
+        groups.append(
+            item(
+                PlanePositionSequence=[item(ImagePositionPatient=[0, 0, 5.0 * i])],
+                PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+                FrameContentSequence=[content],
+                **({"FrameVOILUTSequence": [window]} if how == "window" else {}),
+            )
+        )
+    data = write_dicom(
+        np.stack([(volume, other)[part][i] for i, part in order]), SOPClassUID=ENHANCED,
+        PerFrameFunctionalGroupsSequence=groups,
+    )  # fmt: skip
+    image = reader.read_bytes(data)
+    first = order[0][1] if how == "window" else 0
+    kept = [order[(place.frame or 1) - 1] for place in image.facts.slices]
+    assert kept == [(i, first) for i in range(DEPTH)]
+    assert "6 slices with" in image.notes[0]
+
+
+@pytest.mark.parametrize("stacks", ["one", "two", "echoes"])
+def test_frames_without_positions_are_in_the_order_of_their_stack(
+    write_dicom: Write, volume: NDArray[np.uint16], stacks: str
+) -> None:
+    """The file stores them in another order; a second stack or echo is never mixed in."""
+    order = [3, 0, 5, 1, 4, 2]
+    groups = [
+        item(
+            FrameContentSequence=[
+                item(StackID="2" if part and stacks == "two" else "1", InStackPositionNumber=i + 1)
+            ],
+            MREchoSequence=[item(EffectiveEchoTime=10.0 + 80 * (part and stacks == "echoes"))],
+        )
+        for part in range(1 if stacks == "one" else 2)
+        for i in order
+    ]
+    pixels = np.concatenate([volume[order], 7 * volume[order]])[: len(groups)]
+    data = write_dicom(pixels, SOPClassUID=ENHANCED, PerFrameFunctionalGroupsSequence=groups)
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes[0] == (
+        "positions of the slices are not stated; they are in the order of InStackPositionNumber"
+    )
+    assert len(image.notes) == (1 if stacks == "one" else 2)
 
 
 def test_half_a_volume_is_no_first_choice(

@@ -264,7 +264,7 @@ def test_a_quaternion_as_nibabel_reads_it(ras: Volume) -> None:
         np.testing.assert_array_equal(read(data).pixels, read(expected).pixels)
 
 
-@pytest.mark.parametrize("size", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("size", [0.0, np.nan, np.inf, 1e30])
 def test_a_voxel_size_that_makes_no_sense(ras: Volume, size: float) -> None:
     image = read(by_quaternion(ras, 0.0, 0.0, 0.0, **{f"pixdim_{k}": size for k in (1, 2, 3)}))
     np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
@@ -301,6 +301,34 @@ def test_sform_and_qform_that_disagree_are_noted_and_name_no_sides(ras: Volume) 
     assert sides_of(image.facts) is None
     agreeing = read(with_header(by_quaternion(ras, 0.0, 0.0, 0.0), sform_code=1))
     assert (agreeing.notes, sides_of(agreeing.facts) is None) == ((), False)
+
+
+def with_extension(data: bytes, content: int, stated: int, offset: float | None) -> bytes:
+    """An extension of ``content`` bytes that says to be of ``stated``, and voxels behind it."""
+    body = struct.pack("<ii", stated, 6) + b"x" * (content - 8)
+    start = 352 + content if offset is None else offset
+    return with_header(data, vox_offset=start)[:348] + b"\1\0\0\0" + body + data[352:]
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
+def test_an_extension_that_runs_past_the_voxels(ras: Volume, squeeze: Any) -> None:
+    plain = save(ras)
+    expected = read(plain).pixels
+    assert read(squeeze(with_extension(plain, 112, 112, None))).notes == ()
+    for stated in (128, 4000):
+        image = read(squeeze(with_extension(plain, 112, stated, None)))
+        np.testing.assert_array_equal(image.pixels, expected)
+        assert image.notes == (
+            "an extension of the header runs past the stated start of the voxels; they are read "
+            "from there",
+        )
+    for stated in (-16, 0, 7):  # no extension: what it holds does not matter
+        np.testing.assert_array_equal(
+            read(squeeze(with_extension(plain, 112, stated, None))).pixels, expected
+        )
+    for offset in (0.0, 352.0, 400.0):  # read from there, all voxels would be shifted
+        with pytest.raises(CorruptInputError, match="correct vox_offset"):
+            read(squeeze(with_extension(plain, 112, 112, offset)))
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(1, 1e-3), (3, 1e3)])

@@ -408,3 +408,52 @@ def test_a_stack_of_which_a_tiff_lists_one_page(head: Gray) -> None:
     colour = np.stack([head] * 3, axis=-1)[np.newaxis]
     image = reader.read_bytes(described(colour, OME.format("XYCZT", 3, 1).replace('"3"/', '"1"/')))
     np.testing.assert_array_equal(image.pixels, head)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+@pytest.mark.parametrize("size", [40, 56, 108, 124])
+def test_a_bitmap_whose_fourth_bytes_are_zero_is_a_picture(
+    head: Gray, alpha: int, size: int
+) -> None:
+    """BMP of 32 bits, with any header: what most writers leave zero is no transparency."""
+    pixels = np.dstack([head, head, head, np.full_like(head, alpha)])[::-1].tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) if size > 40 else b""
+    info = struct.pack(
+        "<IiiHHIIiiII", size, head.shape[1], head.shape[0], 1, 32, 3 if masks else 0,
+        len(pixels), 0, 0, 0, 0,
+    ) + masks  # fmt: skip
+    start = 14 + size
+    data = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
+    image = reader.read_bytes(data + info.ljust(size, b"\0") + pixels)
+    np.testing.assert_array_equal(image.pixels, head)
+    assert image.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "CMYK"])
+@pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
+def test_pictures_in_colours_are_told_as_maps(
+    head: Gray, kind: str, share: float, is_told: bool
+) -> None:
+    """Gray stored as colour, and a few coloured letters on it, are no map."""
+    colors = np.repeat(head[..., None], 3, axis=2)
+    colors[: int(len(colors) * share), :, 2] = 0
+    out = io.BytesIO()
+    made = Image.fromarray(colors).convert(kind, palette=Image.Palette.ADAPTIVE)
+    made.save(out, "TIFF" if kind == "CMYK" else "PNG")
+    notes = reader.read_bytes(out.getvalue()).notes
+    assert ["the image is in colours" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize("scales", [(1, 2, 4), (4, 1), (2, 1, 3)])
+def test_smaller_copies_of_a_page_are_left_out(head: Gray, scales: tuple[int, ...]) -> None:
+    """A pyramid or a preview whose pages do not say so."""
+    first, *others = (
+        Image.fromarray(head).resize((head.shape[1] // scale, head.shape[0] // scale))
+        for scale in scales
+    )
+    out = io.BytesIO()
+    first.save(out, "TIFF", save_all=True, append_images=others)
+    image = reader.read_bytes(out.getvalue())
+    np.testing.assert_array_equal(image.pixels, head)
+    count = len(scales) - 1
+    assert image.notes == (f"smaller pictures of the same shape are left out: {count}",)

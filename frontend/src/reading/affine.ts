@@ -4,6 +4,9 @@ import { canBeAHead } from "./gray";
 /** Volume that three unit steps must span, for them to be three directions. */
 const FLAT = 1e-3;
 
+/** A voxel is smaller, in millimetres or microns. */
+const LARGEST_STEP = 1e5;
+
 export interface Placed {
   /** Three rows of four, in millimetres. */
   affine: number[][];
@@ -63,7 +66,7 @@ export interface Axis {
 /** Voxel sizes; 1 for those that are not plausible. */
 export function plausibleSizes(values: number[], notes: string[]): number[] {
   const stated = values.map(Math.abs);
-  const found = stated.map((size) => (Number.isFinite(size) && size > 0 ? size : 1));
+  const found = stated.map((size) => (size > 0 && size < LARGEST_STEP ? size : 1));
   if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is not plausible; 1 is used");
   return found;
 }

@@ -2,11 +2,13 @@
  * One series, several volumes: contrasts, echoes, phases, time points. `tumorlens/imaging/contrasts.py`, line by
  * line: of volumes at the same positions one is kept; those between or beside its slices are volumes of their own.
  */
-import { median } from "../preprocessing";
+import { median, quantile } from "../preprocessing";
 
 export const MAGNITUDE = "magnitude";
 export const COMPONENT = "component";
 export const AGENT = "contrast agent";
+export const WINDOW = "window";
+export const NUMBER = "instance number";
 
 export type Trait = number | string;
 /** How an image was taken: a name, as notes say it, and what the file states. */
@@ -20,6 +22,9 @@ const NAMED = 4;
 const FEWEST = 3;
 const OTHER = 0.1;
 const SOFT = new Set(["acquisition", "trigger time", "stack"]);
+/** Traits that each slice may have a value of its own of: volumes come by turns, or one by one. */
+const TURNS = new Set(["acquisition time", "content time", NUMBER]);
+const SAME_POSITION_MM = 0.01;
 const LAST = new Set(["F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"]);
 
 export interface Volume {
@@ -36,7 +41,15 @@ export function separate(traits: Traits[], along: number[], thicknessMm: number 
   const leftOut: number[] = [];
   const elsewhere: Volume[] = [];
   const notes: string[] = [];
-  for (const name of new Set([COMPONENT, ...traits.flatMap((one) => [...one.keys()])])) {
+  const names = [...new Set([COMPONENT, ...traits.flatMap((one) => [...one.keys()])])];
+  for (const name of [...names.filter((one) => !isWeak(one)), ...names.filter(isWeak)]) {
+    if (isWeak(name)) {
+      const found = splitWhole(indices, traits, along, name, thicknessMm);
+      indices = found.kept;
+      leftOut.push(...found.leftOut);
+      notes.push(...found.notes);
+      continue;
+    }
     const groups = grouped(indices, traits, name);
     if (groups.size < 2) continue;
     const found = split(groups, along, name, thicknessMm);
@@ -95,6 +108,98 @@ function split(groups: Map<Trait, number[]>, along: number[], name: string, thic
   kept.sort((one, other) => one - other);
   const notes = [...leftOutNote(name, main, others), ...(apart.length > 0 ? [ownVolumes(name, main, apart)] : [])];
   return { kept, leftOut, elsewhere, notes };
+}
+
+/** Whether slices of one volume differ in it too: it tells volumes apart where they are whole. */
+function isWeak(name: string): boolean {
+  return TURNS.has(name) || name === WINDOW;
+}
+
+/** The first of the volumes that `name` tells apart, and a note of the others; nothing where the split is not complete. */
+function splitWhole(indices: number[], traits: Traits[], along: number[], name: string, thicknessMm: number | null) {
+  const unchanged = { kept: indices, leftOut: [] as number[], notes: [] as string[] };
+  const values = new Map<number, Trait>();
+  for (const i of indices) if (traits[i].has(name)) values.set(i, traits[i].get(name)!);
+  if (values.size < indices.length) return unchanged;
+  const parts = whole(values, cellsOf(indices, along, thicknessMm), TURNS.has(name));
+  if (parts.length === 0) return unchanged;
+  if (name === WINDOW) parts.sort((one, other) => firstNumber(one, traits) - firstNumber(other, traits));
+  const [first, ...others] = parts;
+  const spans = new Map<Trait, number>(others.map((part) => [span(part, values), part.length]));
+  const byIndex = (one: number, other: number) => one - other;
+  return { kept: [...first].sort(byIndex), leftOut: others.flat(), notes: leftOutNote(name, span(first, values), spans) };
+}
+
+/** At which position each image lies, counted along the normal. */
+function cellsOf(indices: number[], along: number[], thicknessMm: number | null): Map<number, number> {
+  const sorted = [...indices].sort((one, other) => along[one] - along[other]);
+  const near = samePosition(sorted.map((i) => along[i]), thicknessMm);
+  const cells = new Map<number, number>();
+  let [cell, start] = [-1, -Infinity];
+  for (const index of sorted) {
+    if (along[index] - start >= near) [cell, start] = [cell + 1, along[index]];
+    cells.set(index, cell);
+  }
+  return cells;
+}
+
+/** Volumes by their `values`, each at nearly all positions and at each once; else none. */
+function whole(values: Map<number, Trait>, cells: Map<number, number>, byTurn: boolean): number[][] {
+  const counts = new Map<number, number>();
+  for (const cell of cells.values()) counts.set(cell, (counts.get(cell) ?? 0) + 1);
+  const several = Math.max(0, ...counts.values());
+  if (several < 2 || counts.size < FEWEST) return [];
+  const isWhole = (part: number[]) => new Set(part.map((i) => cells.get(i))).size === part.length && part.length >= COMPLETE * counts.size;
+  const splits = [byValue(values), ...(byTurn ? byTurns(values, cells) : [])];
+  return splits.find((parts) => parts.length === several && parts.every(isWhole)) ?? [];
+}
+
+function byValue(values: Map<number, Trait>): number[][] {
+  const groups = new Map<Trait, number[]>();
+  for (const index of inOrder(values)) groups.set(values.get(index)!, [...(groups.get(values.get(index)!) ?? []), index]);
+  return [...groups.values()];
+}
+
+/** One volume after the other, or all volumes position by position; none where values repeat. */
+function byTurns(values: Map<number, Trait>, cells: Map<number, number>): number[][][] {
+  if (new Set([...values].map(([index, value]) => `${value} ${cells.get(index)}`)).size < values.size) return [];
+  const after: number[][] = [[]];
+  const runs: number[][] = [[]];
+  for (const index of inOrder(values)) {
+    const cell = cells.get(index);
+    if (after.at(-1)!.some((i) => cells.get(i) === cell)) after.push([]);
+    after.at(-1)!.push(index);
+    if (runs.at(-1)!.length > 0 && cells.get(runs.at(-1)!.at(-1)!) !== cell) runs.push([]);
+    runs.at(-1)!.push(index);
+  }
+  const areApart = after.slice(1).every(([first], place) => values.get(first) !== values.get(after[place].at(-1)!));
+  const areEven = runs.length === new Set(cells.values()).size && runs.every((run) => run.length === runs[0].length);
+  return [...(areApart ? [after] : []), ...(areEven ? [runs[0].map((_, place) => runs.map((run) => run[place]))] : [])];
+}
+
+function inOrder(values: Map<number, Trait>): number[] {
+  return [...values.keys()].sort((one, other) => {
+    const [value, another] = [values.get(one)!, values.get(other)!];
+    return value === another ? one - other : value < another ? -1 : 1;
+  });
+}
+
+function firstNumber(part: number[], traits: Traits[]): number {
+  const numbers = part.map((i) => traits[i].get(NUMBER)).filter((value) => typeof value === "number");
+  return numbers.length > 0 ? Math.min(...numbers) : 0;
+}
+
+/** The values of a volume, from the first to the last. */
+function span(part: number[], values: Map<number, Trait>): string {
+  const order = inOrder(new Map(part.map((i) => [i, values.get(i)!])));
+  return [...new Set([order[0], order.at(-1)!].map((i) => word(values.get(i)!)))].join(" to ");
+}
+
+/** How near to each other two slices are at one position: a hair, a tenth of a slice. `contrasts.same_position`. */
+export function samePosition(places: number[], thickness: number | null): number {
+  const distances = Float32Array.from(places.slice(1), (at, place) => at - places[place]).sort();
+  if (distances.length === 0 || thickness === null) return SAME_POSITION_MM;
+  return Math.max(SAME_POSITION_MM, NEAR * Math.min(quantile(distances, 0.9), thickness));
 }
 
 function isContrast(name: string, one: Trait, other: Trait, count: number): boolean {

@@ -3,7 +3,7 @@ import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Origin, type Picture, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
-import { canBeAHead, checkSides, finite, luma } from "./gray";
+import { canBeAHead, checkSides, COLORED, finite, isColored, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
@@ -189,6 +189,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
   const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width)];
+  if (syntax !== JPEG_BASELINE && holdsColors(set, depth * height * width, syntax)) notes.push(COLORED);
   const [slope, intercept] = rescaleOf(set);
   const bits = storedBits(set, set.uint16("x00280100") ?? 16);
   const signed = set.uint16("x00280103") === 1;
@@ -198,6 +199,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     inverted: text(set, "x00280004") === "MONOCHROME1",
     ends: ends * slope + 2 * intercept,
     empty: padding(set, signed, raw),
+    isRange: (set.uint16("x00280121") ?? set.uint16("x00280120")) !== set.uint16("x00280120"),
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
   return { pixels: raw, levels, notes };
@@ -277,6 +279,10 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   }
   const allocated = set.uint16("x00280100") ?? 8;
   const channels = set.uint16("x00280002") || 1;
+  const photometric = text(set, "x00280004").toUpperCase();
+  if (photometric === "PALETTE COLOR" || (channels > 1 && photometric !== "RGB" && photometric !== "")) {
+    throw new InputError("server_only", `DICOM with pixels of ${photometric || "several samples"}; let the server read it`);
+  }
   const samples = values(set, depth * height * width * channels, allocated, syntax.endsWith(".2.2"));
   if (channels === 1) return samples;
   const planar = set.uint16("x00280006") === 1;
@@ -287,6 +293,18 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
     const start = frame * size * 3 + (planar ? within : within * 3);
     const step = planar ? size : 1;
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
+  });
+}
+
+/** Whether its samples are colours, and not gray three times. */
+function holdsColors(set: DataSet, count: number, syntax: string): boolean {
+  if (set.uint16("x00280002") !== 3) return false;
+  const samples = values(set, 3 * count, set.uint16("x00280100") ?? 8, syntax.endsWith(".2.2"));
+  const isPlanar = set.uint16("x00280006") === 1;
+  const size = whole(set, "x00280010")! * whole(set, "x00280011")!;
+  return isColored(count, (at) => {
+    const start = isPlanar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
+    return [0, 1, 2].map((channel) => samples[start + channel * (isPlanar ? size : 1)]);
   });
 }
 

@@ -53,3 +53,22 @@ export function finite(pixels: Float32Array): Float32Array {
   }
   return pixels;
 }
+
+export const COLORED = "the image is in colours, as maps are that are computed from others; the network was trained on gray images";
+/** A pixel has a colour from this part of the brightest on, and a picture from this part of its pixels. */
+const LEAST_COLOR = 0.125;
+const MOSTLY_COLORED = 0.2;
+const LOOKED_AT = 4096;
+
+/** Whether much of what is not black has a colour; `colorOf` a pixel. `is_colored` in `gray.py`. */
+export function isColored(count: number, colorOf: (at: number) => readonly number[]): boolean {
+  const step = Math.max(1, Math.floor(count / LOOKED_AT));
+  const found: [number, number][] = [];
+  for (let at = 0; at < count; at += step) {
+    const colors = colorOf(at);
+    found.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
+  }
+  const least = LEAST_COLOR * found.reduce((most, [bright]) => Math.max(most, bright), 0);
+  const shown = found.filter(([bright]) => bright > least).length;
+  return found.filter(([, difference]) => difference > least).length > MOSTLY_COLORED * shown;
+}

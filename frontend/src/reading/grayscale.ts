@@ -19,6 +19,8 @@ export interface GrayscaleTransform {
   ends: number;
   /** One where the stored value stands for no measurement. */
   empty: Uint8Array | null;
+  /** Whether it is a range of values that stands for none. */
+  isRange?: boolean;
 }
 
 const FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"];
@@ -73,6 +75,9 @@ const HIDDEN = 0.4;
 /** Windowed values that differ by less, of 1, show nothing. */
 const FLAT = 0.005;
 const LOOKED_AT = 65_536;
+/** A range of padding that takes more of the head, and as many values of it, is no padding. */
+const PADDED = 0.02;
+const FEWEST_LEVELS = 8;
 
 /** What a window does not show of the values before it: `_Reading.hidden_by_window`; empty where it shows the head. */
 export function hiddenByWindow(before: Float32Array, after: Float32Array): string {
@@ -87,4 +92,18 @@ export function hiddenByWindow(before: Float32Array, after: Float32Array): strin
   const head = places.filter((place) => before[place] > low + margin && before[place] < high - margin);
   const clipped = head.filter((place) => after[place] <= 0.002 || after[place] >= 0.998);
   return head.length > 0 && clipped.length > HIDDEN * head.length ? "most of the head" : "";
+}
+
+/** Whether `empty` takes pixels that are neither air nor the brightest, of many values. `covers_the_head`. */
+export function coversTheHead(values: Float32Array, empty: Uint8Array): boolean {
+  const lowest = values.reduce((least, value) => Math.min(least, value), Infinity);
+  const step = Math.max(1, Math.floor(values.length / LOOKED_AT));
+  const places = Array.from({ length: Math.ceil(values.length / step) }, (_, place) => place * step);
+  const measured = Float32Array.from(places.filter((place) => values[place] > lowest), (place) => values[place]).sort();
+  if (measured.length === 0) return false;
+  const [low, high] = [0.01, 0.99].map((share) => quantile(measured, share));
+  const margin = MARGIN * (high - low);
+  const head = places.filter((place) => values[place] > low + margin && values[place] < high - margin);
+  const taken = head.filter((place) => empty[place]).map((place) => values[place]);
+  return taken.length > PADDED * head.length && new Set(taken).size >= FEWEST_LEVELS;
 }

@@ -4,7 +4,7 @@ import { InputError, type Picture } from "../types";
 import { luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
-import { numbers, type SampleType } from "./samples";
+import { bytesOf, numbers, type SampleType } from "./samples";
 import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
@@ -19,20 +19,67 @@ const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 export function readNifti(name: string, data: Uint8Array): Picture {
   let buffer = data.slice().buffer as ArrayBuffer;
   if (nifti.isCompressed(buffer)) buffer = gunzip(new Uint8Array(buffer));
-  const header = nifti.isNIFTI(buffer) ? nifti.readHeader(buffer) : null;
+  const header = headerOf(buffer);
   if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
   const [rank, ...sides] = header.dims;
-  if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
+  if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides.slice(0, rank)) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
   const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
   checkVolume(shape);
   const voxelsAt = startOf(header);
+  const extensionsTo = extensionsEnd(header, buffer, voxelsAt);
+  const size = (shape[0] * shape[1] * shape[2] * volumesOf(header) * bitsOf(header)) / 8;
+  if (extensionsTo > voxelsAt && buffer.byteLength === extensionsTo + size) {
+    throw new InputError("corrupt", `damaged NIfTI (extensions up to byte ${extensionsTo} run past the stated start of the voxels; correct vox_offset)`);
+  }
+  const notes = [...notesOf(header), ...(extensionsTo > voxelsAt ? [OVERLONG] : [])];
   const bytes = buffer.byteLength - voxelsAt;
   const values = samples(header, new DataView(buffer, Math.min(voxelsAt, buffer.byteLength)), shape[0] * shape[1] * shape[2]);
-  const bits = header.numBitsPerVoxel;
+  const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
   return axialSlices({
-    name, format: "NIfTI", bits, values, shape, placed: placedBy(header, buffer), notes: notesOf(header), surplus: more,
+    name, format: "NIfTI", bits, values, shape, placed: placedBy(header, buffer), notes, surplus: more,
   });
+}
+
+/**
+ * By the library, which reads neither a header that does not state its own length nor extensions that are damaged: it
+ * gets a length, and no extensions.
+ */
+function headerOf(buffer: ArrayBuffer): Header | null {
+  const head = buffer.slice(0, 544);
+  const view = new DataView(head);
+  if (head.byteLength < 352) return null;
+  const isFirst = new TextDecoder().decode(head.slice(344, 347)) === "n+1";
+  if (isFirst) {
+    const isLittle = view.getInt16(40, true) >= 1 && view.getInt16(40, true) <= 7;
+    view.setInt32(0, 348, isLittle);
+  }
+  const flag = isFirst ? 348 : 540;
+  if (flag + 4 <= head.byteLength) view.setUint32(flag, 0);
+  return nifti.isNIFTI(head) ? (nifti.readHeader(head) as Header) : null;
+}
+
+/** Of a voxel, by its type: what the header states of it besides does not matter. */
+function bitsOf(header: Header): number {
+  const type = TYPES[header.datatypeCode];
+  return 8 * (COLOR_BYTES[header.datatypeCode] ?? (type ? bytesOf(type) : 0));
+}
+
+const LEAST_EXTENSION = 8;
+const OVERLONG = "an extension of the header runs past the stated start of the voxels; they are read from there";
+
+/** Where the extensions that begin before `start` end; `start` where there are none. */
+function extensionsEnd(header: Header, buffer: ArrayBuffer, start: number): number {
+  const flag = header instanceof nifti.NIFTI2 ? 540 : 348;
+  const view = new DataView(buffer);
+  let end = flag + 4;
+  if (end > view.byteLength || view.getUint8(flag) === 0) return start;
+  while (end < start || end === flag + 4) {
+    const stated = end + 4 <= view.byteLength ? view.getInt32(end, header.littleEndian) : 0;
+    if (!(stated >= LEAST_EXTENSION && stated <= MOST_HEADER_BYTES)) return start;
+    end += stated;
+  }
+  return end;
 }
 
 /** Intents of statistics and of labels (nifti1.h), by code from 2 on. */
@@ -87,6 +134,7 @@ function samples(header: Header, view: DataView, count: number): Float32Array {
     return Float32Array.from({ length: count }, (_, i) => luma(view.getUint8(i * bytes), view.getUint8(i * bytes + 1), view.getUint8(i * bytes + 2)));
   }
   const type = TYPES[header.datatypeCode];
+  if (header.datatypeCode === 32 || header.datatypeCode === 1792) throw new InputError("unsupported_format", "complex voxels; give the magnitude");
   if (!type) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
   const slope = slopeOf(header);
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;

@@ -1,14 +1,25 @@
 /** PNG with all its bits: a canvas would keep only eight. */
 import { type DecodedPng, decode } from "fast-png";
 import type { Plane } from "../preprocessing";
-import { checkSides, luma, overBlack } from "./gray";
+import { checkSides, isColored, luma, overBlack } from "./gray";
 
-export function readPng(data: Uint8Array): Plane & { format: string } {
+export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
   const png = decode(data);
   const { height, width } = png;
-  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits` };
+  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };
+}
+
+/** The colour of each pixel; black where it is transparent. */
+function colorsOf(png: DecodedPng): (at: number) => readonly number[] {
+  const { data, channels, palette } = png;
+  if (palette) {
+    const places = unpack(png);
+    return (at) => (palette[places[at]]?.[3] === 0 ? [0, 0, 0] : (palette[places[at]] ?? [0, 0, 0]).slice(0, 3));
+  }
+  if (channels < 3) return () => [0];
+  return (at) => (channels === 4 && data[4 * at + 3] === 0 ? [0, 0, 0] : [...data.slice(channels * at, channels * at + 3)]);
 }
 
 function grays(png: DecodedPng): Float32Array {

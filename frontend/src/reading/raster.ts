@@ -1,9 +1,9 @@
 /** JPEG, BMP, GIF and WebP, decoded by the browser: eight bits are all they have. */
 import type { Plane } from "../preprocessing";
 import { InputError } from "../types";
-import { checkSides, overBlack } from "./gray";
+import { checkSides, isColored, overBlack } from "./gray";
 
-export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string }> {
+export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string; isColored: boolean }> {
   const bitmap = await bitmapOf(data, kind);
   try {
     const { width, height } = bitmap;
@@ -15,7 +15,8 @@ export async function readRaster(data: Uint8Array, kind: string): Promise<Plane 
     for (let i = 0; i < pixels.length; i++) {
       pixels[i] = overBlack(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2], rgba[4 * i + 3]);
     }
-    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits` };
+    const isMap = isColored(pixels.length, (at) => (rgba[4 * at + 3] > 0 ? [0, 1, 2].map((channel) => rgba[4 * at + channel]) : [0, 0, 0]));
+    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits`, isColored: isMap };
   } finally {
     bitmap.close();
   }

@@ -1,5 +1,6 @@
 /** Read any supported file by its first bytes, never by its suffix. */
 import { InputError, type Picture, placesOf } from "../types";
+import { COLORED } from "./gray";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
 import { mend } from "./intensities";
@@ -51,8 +52,9 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       if (isAnimated(data, kind)) {
         throw new InputError("server_only", "an animation is a stack of pictures; let the server read it, or save one of them");
       }
-      const plane = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      const notes = mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8));
+      const { isColored, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
+      const notes = isColored ? [COLORED] : [];
+      notes.push(...mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8)));
       const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes };
       return { name, depth: 1, ...plane, aspect: 1, ...about };
     }

@@ -1,7 +1,7 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
 import type { Picture } from "../types";
 import type { DicomPart } from "./dicom";
-import { apply, hiddenByWindow } from "./grayscale";
+import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
 import { mend } from "./intensities";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
@@ -47,11 +47,12 @@ function stacked(parts: DicomPart[], name: string, ordering: string[]): Picture 
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);
   const about = { name, format, facts, sides, headward, sources, places, origin, pixelMm };
+  const ignored = withoutFalsePadding(parts);
   const { pixels, notes } = leveled(parts);
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
   if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
-  const told = [...new Set([...frameNotes(parts), ...ordering, ...notes])];
+  const told = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
   const unit = isWindowed ? unitOf(parts) : undefined;
   return { ...about, depth: places.length, height, width, aspect, pixels, notes: told, unit };
 }
@@ -75,6 +76,18 @@ function leveled(parts: DicomPart[]): { pixels: Float32Array; notes: string[] } 
   const hidden = hiddenByWindow(plain, windowed);
   if (hidden === "") return { pixels: windowed, notes: [] };
   return { pixels: plain, notes: [`the file's window hides ${hidden} and is not used`] };
+}
+
+/** Drop ranges of padding that cover part of the head, with a note. `padding_covers_the_head` in `reader.py`. */
+function withoutFalsePadding(parts: DicomPart[]): string[] {
+  const ranges = parts.filter(({ levels }) => levels.empty && levels.isRange);
+  const size = ranges.reduce((sum, { pixels }) => sum + pixels.length, 0);
+  if (size === 0) return [];
+  const [values, empty] = [new Float32Array(size), new Uint8Array(size)];
+  ranges.reduce((at, { pixels, levels }) => (values.set(pixels, at), empty.set(levels.empty!, at), at + pixels.length), 0);
+  if (!coversTheHead(values, empty)) return [];
+  for (const { levels } of parts) levels.empty = null;
+  return ["the range of values that the file states as padding covers part of the head and is not used"];
 }
 
 /** What a window has made shares of; undefined where the slices have several, or the window is no straight line. */

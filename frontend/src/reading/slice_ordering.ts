@@ -2,16 +2,14 @@
  * Slices of a series in space: split by orientation, size and contrast, sorted along the normal, and what is
  * odd about them. `tumorlens/imaging/slice_ordering.py`, line by line; PS3.3 C.7.6.2.1.1.
  */
-import { median, quantile, roundHalfEven } from "../preprocessing";
-import { separate, type Traits } from "./contrasts";
+import { median, roundHalfEven } from "../preprocessing";
+import { samePosition, separate, type Traits } from "./contrasts";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 /** Largest difference of direction cosines within one stack. */
 const SAME_DIRECTION = 0.01;
-const SAME_POSITION_MM = 0.01;
 /** Part of a slice's thickness within which all positions of a series are not plausible. */
 const ONE_PLACE = 0.5;
-const NEAR = 0.1;
 const FEWEST_WITHOUT_POSITIONS = 3;
 const FEWEST_AMBIGUOUS = 2;
 /** Positions are not plausible where SliceLocation tells as many times more slices apart. */
@@ -192,13 +190,6 @@ function distinct(along: number[], thicknessMm: number | null): number {
 
 function count(values: number[]): number {
   return new Set(values.map((value) => Math.round(value * 1e3))).size;
-}
-
-/** How near to each other two slices are at one position: a hair, a tenth of a slice. `contrasts.same_position`. */
-function samePosition(places: number[], thickness: number | null): number {
-  const distances = Float32Array.from(places.slice(1), (at, place) => at - places[place]).sort();
-  if (distances.length === 0 || thickness === null) return SAME_POSITION_MM;
-  return Math.max(SAME_POSITION_MM, NEAR * Math.min(quantile(distances, 0.9), thickness));
 }
 
 function byRank(one: Frame, other: Frame, byNameOnly = false): number {

@@ -1,13 +1,15 @@
 /** What a file says it shows, where the network was not trained on that: `tumorlens/imaging/dicom/subject.py`. */
 import type { DataSet } from "dicom-parser";
-import { texts } from "./elements";
+import { text, texts } from "./elements";
 
-/** Values of ImageType for maps and projections. */
+/** Words of ImageType for maps and projections, without spaces and the like; each that ends with MAP is one too. */
 const COMPUTED = new Set([
-  "ADC", "FA", "MIP", "MINIP", "PROJECTION IMAGE", "T1 MAP", "T2 MAP", "DENSITY MAP", "DIFFUSION MAP", "VELOCITY MAP",
-  "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "RELCBF", "RELCBV", "RELMTT", "ADC_UNSPECIFIED", "EADC", "COLFA", "TENSOR",
-  "T1_MAP", "T2_MAP", "T2_STAR_MAP", "T2* MAP", "R2_MAP", "R2_STAR_MAP", "SUB", "SUBTRACTION", "VRT",
+  "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR", "MIP", "MINIP", "PROJECTIONIMAGE", "VRT",
+  "SUB", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP",
+  "KTRANS", "KEP", "IAUC",
 ]);
+/** Words for maps that a SeriesDescription has for nothing else. */
+const NAMES = new Set(["ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX"]);
 const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
@@ -23,8 +25,18 @@ export function bodyPartNotes(set: DataSet): string[] {
 
 /** That it is no image as it was acquired, but a map or projection. */
 export function computedNotes(set: DataSet): string[] {
-  const words = texts(set, "x00080008").map((word) => word.toUpperCase()).filter((word) => COMPUTED.has(word));
+  const stated = texts(set, "x00080008").map((word) => word.toUpperCase());
+  let words = stated.filter(isComputed);
+  if (words.length === 0 && stated[0] === "DERIVED") {
+    const named = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
+    words = named.filter((word) => NAMES.has(word)).slice(0, 1);
+  }
   return words.map((word) => `the image is computed from others (${word}), which the network was not trained on`);
+}
+
+function isComputed(word: string): boolean {
+  const plain = word.replace(/[^A-Z0-9]/g, "");
+  return COMPUTED.has(plain) || plain.endsWith("MAP");
 }
 
 function isElsewhere(part: string): boolean {

@@ -1,6 +1,6 @@
 /** How an image was taken, as far as it tells volumes of one series apart. `tumorlens/imaging/dicom/traits.py`. */
 import type { DataSet } from "dicom-parser";
-import { AGENT, COMPONENT, MAGNITUDE, type Traits } from "./contrasts";
+import { AGENT, COMPONENT, MAGNITUDE, NUMBER, type Traits, WINDOW } from "./contrasts";
 import { doubles, number, numbers, text, texts } from "./elements";
 
 const COMPONENTS: Record<string, string> = {
@@ -21,6 +21,8 @@ const TEXTS: [string, string][] = [
   ["coil", "x00181250"], ["series number", "x00200011"], ["description", "x0008103e"], ["protocol", "x00181030"],
   ["frame of reference", "x00200052"],
 ];
+/** AcquisitionDateTime, AcquisitionTime and ContentTime. */
+const CLOCKS: [string, string][] = [["acquisition time", "x0008002a"], ["acquisition time", "x00080032"], ["content time", "x00080033"]];
 /** Elements whose numbers are binary. */
 const BINARY = new Set(["x00189087", "x00189089"]);
 const PRIVATE_B_VALUES: [string, string, string][] = [["0019", "SIEMENS MR HEADER", "0c"], ["0043", "GEMS_PARM_01", "39"]];
@@ -46,6 +48,21 @@ export function traitsOf(set: DataSet): Traits {
   }
   const [step, other] = numbers(set, "x00280030");
   if (other !== undefined) found.set("pixel size", String(Number(step.toPrecision(3))));
+  for (const [name, value] of weak(set)) found.set(name, value);
+  return found;
+}
+
+/** What slices of one volume may differ in too: window, clock, number. */
+function weak(set: DataSet): Traits {
+  const found: Traits = new Map();
+  const window = [number(set, "x00281050"), number(set, "x00281051")];
+  if (!window.includes(null)) found.set(WINDOW, window.map((value) => String(Number(value!.toPrecision(6)))).join("/"));
+  for (const [name, tag] of CLOCKS) {
+    const stated = texts(set, tag)[0];
+    if (stated && !found.has(name)) found.set(name, stated);
+  }
+  const counted = number(set, "x00200013");
+  if (counted !== null) found.set(NUMBER, counted);
   return found;
 }
 

@@ -4,7 +4,6 @@ What of a header is not plausible is skipped, with a note: a file is not damaged
 is.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +16,9 @@ Matrix = NDArray[np.float64]
 
 _FLAT: Final = 1e-3
 """Volume that three unit steps must span, for them to be three directions."""
+
+_LARGEST_STEP: Final = 1e5
+"""A voxel is smaller, in millimetres or microns."""
 
 
 class Placement(NamedTuple):
@@ -43,7 +45,7 @@ def sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:
 def plausible_sizes(stated: Sequence[float], notes: list[str]) -> list[float]:
     """Voxel sizes; 1 for those that are not plausible, with a note."""
     found = [abs(float(size)) for size in stated]
-    sizes = [size if math.isfinite(size) and size > 0 else 1.0 for size in found]
+    sizes = [size if 0 < size < _LARGEST_STEP else 1.0 for size in found]
     if sizes != found:
         notes.append("a voxel size of the file is not plausible; 1 is used")
     return sizes

@@ -5,7 +5,9 @@ Stacked by position they would be mixed slice by slice, and the answer would be 
 that anybody has taken. So of such volumes one is kept, and the others are named.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,6 +36,12 @@ _OTHER: Final = 0.1
 _SOFT: Final = frozenset({"acquisition", "trigger time", "stack"})
 """Traits that parts of one volume have too: odd slices are acquired first, then the even ones."""
 AGENT: Final = "contrast agent"
+DIMENSION: Final = "dimension"
+"""A trait of this name and a number is one of the indices by which a file sorts its frames."""
+WINDOW: Final = "window"
+_TURNS: Final = frozenset({"acquisition time", "content time", "instance number", "frame number"})
+"""Traits that each slice may have a value of its own of: volumes come by turns, or one by one."""
+_SAME_MM: Final = 0.01
 _LAST: Final = frozenset(
     {"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"}
 )
@@ -63,6 +71,10 @@ def separate(
     elsewhere: list[Volume] = []
     notes: list[str] = []
     for name in _names(traits):
+        if _is_weak(name):
+            indices, noted = _split_whole(indices, stated, places, name, thickness_mm)
+            notes += noted
+            continue
         groups = _grouped(indices, stated, name)
         if len(groups) < 2:
             continue
@@ -90,7 +102,113 @@ def _within(
 
 def _names(traits: Sequence[Traits]) -> list[str]:
     """All names of traits, in the order that images list them, the component first."""
-    return list({COMPONENT: None} | {name: None for one in traits for name, _ in one})
+    names = {COMPONENT: None} | {name: None for one in traits for name, _ in one}
+    return sorted(names, key=_is_weak)
+
+
+def _is_weak(name: str) -> bool:
+    """Whether slices of one volume differ in it too; it splits whole volumes only."""
+    return name in _TURNS or name.startswith((WINDOW, DIMENSION))
+
+
+def _split_whole(
+    indices: list[int],
+    stated: Sequence[Mapping[str, float | str]],
+    places: NDArray[np.float64],
+    name: str,
+    thickness_mm: float | None,
+) -> tuple[list[int], list[str]]:
+    """The first of the volumes that ``name`` tells apart, and a note of the others.
+
+    All ``indices`` and no note where the split is not complete.
+    """
+    values = {index: stated[index][name] for index in indices if name in stated[index]}
+    if len(values) < len(indices):
+        return indices, []
+    cells = _cells(indices, places, thickness_mm)
+    first, *others = _whole(values, cells, name in _TURNS) or [indices]
+    if name == WINDOW and others:  # a window says nothing of which comes first
+        first, *others = sorted((first, *others), key=lambda part: _first_number(part, stated))
+    spans = {_span(part, values): len(part) for part in others}
+    return sorted(first), _note(name, _span(first, values), spans)
+
+
+def _cells(
+    indices: Sequence[int], places: NDArray[np.float64], thickness_mm: float | None
+) -> dict[int, int]:
+    """At which position each image lies, counted along the normal."""
+    near = same_position([float(places[i]) for i in indices], thickness_mm, _SAME_MM)
+    cells: dict[int, int] = {}
+    cell, start = -1, -np.inf
+    for index in sorted(indices, key=lambda i: float(places[i])):
+        if places[index] - start >= near:
+            cell, start = cell + 1, places[index]
+        cells[index] = cell
+    return cells
+
+
+def _whole(
+    values: Mapping[int, float | str], cells: Mapping[int, int], by_turns: bool
+) -> list[list[int]]:
+    """Volumes by their ``values``, each at nearly all positions and at each once; else none."""
+    several = max(Counter(cells.values()).values(), default=0)
+    positions = len(set(cells.values()))
+    if several < 2 or positions < _FEWEST:
+        return []
+    for parts in (_by_value(values), *(_by_turns(values, cells) if by_turns else ())):
+        fewest = min(len(part) for part in parts)
+        once = all(len({cells[i] for i in part}) == len(part) for part in parts)
+        if len(parts) == several and once and fewest >= _COMPLETE * positions:
+            return parts
+    return []
+
+
+def _by_value(values: Mapping[int, float | str]) -> list[list[int]]:
+    groups: dict[float | str, list[int]] = {}
+    for index in _in_order(values):
+        groups.setdefault(values[index], []).append(index)
+    return list(groups.values())
+
+
+def _by_turns(values: Mapping[int, float | str], cells: Mapping[int, int]) -> list[list[list[int]]]:
+    """One volume after the other, or all volumes position by position; none where values repeat."""
+    if len({(values[i], cells[i]) for i in values}) < len(values):
+        return []
+    order = _in_order(values)
+    after: list[list[int]] = [[]]
+    runs: list[list[int]] = [[]]
+    for index in order:
+        if cells[index] in {cells[i] for i in after[-1]}:
+            after.append([])
+        after[-1].append(index)
+        if runs[-1] and cells[index] != cells[runs[-1][-1]]:
+            runs.append([])
+        runs[-1].append(index)
+    found = [after] if _are_apart(after, values) else []
+    if len(runs) == len(set(cells.values())) and len({len(run) for run in runs}) == 1:
+        found.append([list(part) for part in zip(*runs, strict=True)])
+    return found
+
+
+def _are_apart(parts: Sequence[Sequence[int]], values: Mapping[int, float | str]) -> bool:
+    """Whether each begins with another value than the one before ends with."""
+    return all(values[before[-1]] != values[after[0]] for before, after in pairwise(parts))
+
+
+def _in_order(values: Mapping[int, float | str]) -> list[int]:
+    return sorted(values, key=lambda index: (_rank(values[index])[1:], index))
+
+
+def _first_number(part: Sequence[int], stated: Sequence[Mapping[str, float | str]]) -> float:
+    numbers = [stated[i].get(name) for i in part for name in ("instance number", "frame number")]
+    return min((one for one in numbers if isinstance(one, float)), default=0.0)
+
+
+def _span(part: Sequence[int], values: Mapping[int, float | str]) -> str:
+    """The values of a volume, from the first to the last."""
+    order = _in_order({index: values[index] for index in part})
+    ends = dict.fromkeys(_word(values[index]) for index in (order[0], order[-1]))
+    return " to ".join(ends)
 
 
 def _grouped(

@@ -14,6 +14,16 @@ Samples = NDArray[np.float32] | NDArray[np.uint8]
 LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
+COLORED: Final = (
+    "the image is in colours, as maps are that are computed from others; the network was trained "
+    "on gray images"
+)
+_LEAST_COLOR: Final = 0.125
+"""Difference of the channels, as part of the brightest, from which a pixel has a colour."""
+_COLORED: Final = 0.2
+"""Part of the pixels that are not black from which a picture is in colours."""
+_LOOKED_AT: Final = 4096
+"""Pixels of a picture that are looked at to see whether it is."""
 
 
 def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -22,6 +32,16 @@ def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
     if np.array_equal(red, green) and np.array_equal(green, blue):
         return red.astype(np.uint8)
     return luma(rgb).astype(np.uint8)
+
+
+def is_colored(rgb: NDArray[np.generic]) -> bool:
+    """Whether much of (H, W, 3) that is not black has a colour, not some text on it."""
+    step = max(1, int((rgb.shape[0] * rgb.shape[1] / _LOOKED_AT) ** 0.5))
+    some = rgb[::step, ::step].astype(np.float32)
+    brightest, darkest = some.max(axis=2), some.min(axis=2)
+    least = _LEAST_COLOR * float(brightest.max())
+    shown = int((brightest > least).sum())
+    return int((brightest - darkest > least).sum()) > _COLORED * shown
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ Of a 4-D file the first volume is read. Format: nifti.nimh.nih.gov, nifti1.h and
 
 import io
 import math
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header, intent_codes
@@ -36,6 +36,11 @@ _NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002})
 """Intents of statistics and of labels (nifti1.h)."""
 _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
+_LEAST_EXTENSION: Final = 8
+"""Bytes of its size and code (nifti1.h, nifti1_extension)."""
+_OVERLONG: Final = (
+    "an extension of the header runs past the stated start of the voxels; they are read from there"
+)
 
 
 def read(data: bytes, source: str) -> Volume:
@@ -49,9 +54,13 @@ def read(data: bytes, source: str) -> Volume:
     header = _header(bytes(stream.take(_HEADER_BYTES[version])), version, source)
     shape, kind = _shape(header, source), _kind(header, source)
     start = _start(header, version, source)
+    end = _extensions_end(stream, header, version, start)
+    if end > start:
+        size = math.prod(shape) * kind.itemsize * _volumes(header)
+        _check_not_shifted(stream, end, size, source)
     raw = read_samples(stream, start, math.prod(shape), kind)
     voxels, without = checked(_real(raw, header).reshape(shape, order="F"), source)
-    notes = [*_notes(header), *without]
+    notes = [*_notes(header), *([_OVERLONG] if end > start else []), *without]
     if _volumes(header) == 1:
         slice_bytes = shape[0] * shape[1] * kind.itemsize
         notes += surplus(stream, start + raw.nbytes, slice_bytes)
@@ -66,6 +75,33 @@ def _start(header: Nifti1Header, version: int, source: str) -> int:
     if not _HEADER_BYTES[version] <= start <= MAX_HEADER_BYTES:
         raise CorruptInputError(f"{source}: damaged NIfTI (voxels at byte {start:g})")
     return int(start)
+
+
+def _extensions_end(stream: Inflated, header: Nifti1Header, version: int, start: int) -> int:
+    """Where the extensions that begin before ``start`` end; ``start`` where there are none."""
+    flag = _HEADER_BYTES[version]
+    end = flag + _EXTENSION_FLAG
+    if not any(stream.take_up_to(end)[flag : flag + 1]):
+        return start
+    order: Literal["little", "big"] = "little" if header.endianness == "<" else "big"
+    while end < start or end == flag + _EXTENSION_FLAG:
+        stated = int.from_bytes(stream.take_up_to(end + 4)[end : end + 4], order, signed=True)
+        if not _LEAST_EXTENSION <= stated <= MAX_HEADER_BYTES:
+            return start
+        end += stated
+    return end
+
+
+def _check_not_shifted(stream: Inflated, end: int, size: int, source: str) -> None:
+    """Refuse a file whose ``size`` bytes of voxels lie behind the extensions, as its length says.
+
+    From where they are said to start they would be read shifted.
+    """
+    if len(stream.take_up_to(end + size + 1)) == end + size:
+        raise CorruptInputError(
+            f"{source}: damaged NIfTI (extensions up to byte {end} run past the stated start of "
+            "the voxels; correct vox_offset)"
+        )
 
 
 def _notes(header: Nifti1Header) -> list[str]:

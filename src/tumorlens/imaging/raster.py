@@ -20,18 +20,30 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep, tiff
-from tumorlens.imaging.gray import Samples, finite, gray_bytes, luma, without_value
+from tumorlens.imaging.gray import (
+    COLORED,
+    Samples,
+    finite,
+    gray_bytes,
+    is_colored,
+    luma,
+    without_value,
+)
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
+_LOOKED_AT: Final = 64
+"""Pixels a side that are looked at to see whether a picture is in colours."""
 _STRIP_PIXELS: Final = 1 << 20
 _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
 _STACKS: Final = _ANIMATIONS | {"TIFF"}
 """Formats whose further pictures are slices or frames, as they are in no MPO (see ``_notes``)."""
 _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_COPY: Final = 1
+_REDUCED: Final = 0.75
+"""Most sides of the full picture that a copy of it has: a preview, a level of a pyramid."""
 _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
@@ -90,22 +102,24 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as picture:
         check_sides(*picture.size, source)
-        pages = _pages(picture, source)
+        pages, smaller = _pages(picture, source)
         pages, left_out = tiff.first_volume(picture, pages, source)
         if deep.is_deep(picture):
             if len(pages) > 1:
                 raise UnsupportedFormatError(
                     f"{source}: pages of 16-bit colour; save them as gray or as single files"
                 )
-            mode = f"{picture.mode};16"
-            return _Decoded(_deep_gray(deep.decode(open_, _load, source)), 16, mode)
+            colors = deep.decode(open_, _load, source)
+            decoded = _Decoded(_deep_gray(colors), 16, f"{picture.mode};16")
+            return decoded.noted(COLORED if is_colored(colors[..., :3]) else "")
         if len(pages) > 1:
             return _decode_stack(picture, pages, source).noted(left_out)
         mode = picture.mode
         if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
             picture.draft("L", None)
-        decoded = _decode_page(picture)._replace(mode=mode, notes=_notes(picture))
-        return decoded.noted(left_out)
+        decoded = _decode_page(picture)
+        decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(picture)))
+        return decoded.noted(left_out).noted(smaller)
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
@@ -129,7 +143,18 @@ def _decode_page(picture: Image.Image) -> _Decoded:
     tiff.expect_native_order(picture)
     loaded = _load(picture)
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
-    return _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
+    decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
+    return decoded.noted(COLORED if _is_colored(loaded) else "")
+
+
+def _is_colored(picture: Image.Image) -> bool:
+    """Whether much of it has a colour, by a few of its pixels."""
+    if picture.mode in (*_WIDE_MODES, "1", "L", "LA"):
+        return False
+    size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in picture.size]
+    few = picture.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
+    rgba = np.asarray(few)
+    return is_colored(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
 def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decoded:
@@ -154,12 +179,15 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         stack[index] = decoded.samples
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode, _notes(picture))
+    return _Decoded(stack, first.bit_depth, first.mode, (*first.notes, *_notes(picture)))
 
 
 def _load(picture: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     picture.load()
+    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getextrema()[3][1]:
+        # The fourth byte of most writers is unused, and zero.
+        return picture.convert("RGB")
     if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:
         # As it is shown, whatever part of it the frame itself holds.
         return picture.convert("RGBA")
@@ -167,19 +195,38 @@ def _load(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _pages(picture: Image.Image, source: str) -> list[int]:
-    """Numbers of the pictures that are no thumbnail of another."""
+def _pages(picture: Image.Image, source: str) -> tuple[list[int], str]:
+    """Numbers of the pictures that are no smaller copy of another, and a note on those that are."""
     if picture.format not in _STACKS or (count := getattr(picture, "n_frames", 1)) == 1:
-        return [0]
+        return [0], ""
     check_volume((count, 1, 1), source)
-    pages = []
+    sizes: dict[int, tuple[int, int]] = {}
     for page in range(count):
         picture.seek(page)
         if not getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
-            pages.append(page)
-    pages = pages or [0]
+            sizes[page] = picture.size
+    pages = _without_copies(sizes) or [0]
     picture.seek(pages[0])
-    return pages
+    left_out = len(sizes) - len(pages)
+    return (
+        pages,
+        f"smaller pictures of the same shape are left out: {left_out}" if left_out > 0 else "",
+    )
+
+
+def _without_copies(sizes: dict[int, tuple[int, int]]) -> list[int]:
+    """Pages of these sizes; the largest alone where all others look as if they were its copies."""
+    largest = max(sizes, key=lambda page: sizes[page], default=0)
+    others = [size for page, size in sizes.items() if page != largest]
+    if others and all(_is_reduced(size, sizes[largest]) for size in others):
+        return [largest]
+    return list(sizes)
+
+
+def _is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
+    """Whether a picture has the shape of a larger one, to a pixel."""
+    scale = size[0] / full[0]
+    return scale <= _REDUCED and abs(size[1] - scale * full[1]) <= 1
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ _UNORDERED: Final = (
     "neither positions nor numbers of the slices are stated; they are in the order of their names, "
     "which may be wrong"
 )
+_BY_STACK: Final = (
+    "positions of the slices are not stated; they are in the order of InStackPositionNumber"
+)
 _GAP_RATIO: Final = 1.5
 """A distance this many times the usual one is a gap."""
 _MAX_GAPS_TOLD: Final = 10
@@ -62,6 +65,8 @@ class Frame(msgspec.Struct, frozen=True):
     """SliceLocation."""
     number: float | None = None
     """InstanceNumber."""
+    in_stack: float | None = None
+    """InStackPositionNumber (C.7.6.16.2.2)."""
     notes: tuple[str, ...] = ()
     """What is odd about its file: an element that is passed over."""
 
@@ -90,11 +95,39 @@ def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
     stacks = [stack for group in _alike(placed) for stack in _volumes(group)]
     unplaced = [frame for frame in frames if not frame.placed]
     if keep_order and len(unplaced) > 1:
-        notes = ("positions of the slices are not stated; they are in the order of the file",)
-        stacks.append(Stack(tuple(unplaced), None, notes))
+        stacks.extend(_by_stack_position(unplaced))
     else:
         stacks.extend(Stack((frame,), None, ()) for frame in unplaced)
     return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def _by_stack_position(frames: Sequence[Frame]) -> list[Stack]:
+    """Frames of one file by StackID and the position in it; in the given order without these."""
+    along = [frame.in_stack for frame in frames if frame.in_stack is not None]
+    if len(along) < len(frames) or _count(along) < _FEWEST_WITHOUT_POSITIONS:
+        notes = ("positions of the slices are not stated; they are in the order of the file",)
+        return [Stack(tuple(frames), None, notes)]
+    groups: dict[tuple[object, ...], list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault((frame.shape, dict(frame.traits).get("stack")), []).append(frame)
+    return [stack for group in groups.values() for stack in _counted(group)]
+
+
+def _counted(frames: Sequence[Frame]) -> list[Stack]:
+    """One stack for each volume, by the number in the stack: no lengths are known."""
+    along = [frame.in_stack or 0.0 for frame in frames]
+    stacks = []
+    for volume in separate([frame.traits for frame in frames], along, None):
+        clusters = _clusters(
+            [along[i] for i in volume.indices], [frames[i] for i in volume.indices]
+        )
+        kept = [cluster[0] for cluster in clusters]
+        notes = [_BY_STACK, *volume.notes, *_repeats(len(volume.indices) - len(kept))]
+        if missing := round(kept[-1][0] - kept[0][0]) + 1 - len(kept):
+            notes.append(f"{missing} positions between the first and the last have no slice")
+        notes += _ambiguous(clusters)
+        stacks.append(Stack(tuple(frame for _, frame in kept), None, tuple(notes)))
+    return stacks
 
 
 def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:

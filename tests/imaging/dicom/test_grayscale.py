@@ -192,6 +192,21 @@ def test_padding_does_not_stretch_the_window(head: Gray, write_dicom: Write) -> 
     np.testing.assert_array_equal(ranged, found)
 
 
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 500, "WindowWidth": 1000}])
+@pytest.mark.parametrize("air", [0, -2000])
+def test_a_range_of_padding_that_covers_part_of_the_head_is_not_used(
+    head: Gray, write_dicom: Write, window: dict[str, int], air: int
+) -> None:
+    stored = np.where(head > 3, 4 * head.astype(np.int16), air).astype(np.int16)
+    data = write_dicom(stored, PixelPaddingValue=air, PixelPaddingRangeLimit=400, **window)
+    image = reader.read_bytes(data)
+    assert len(np.unique(image.pixels[image.pixels < np.median(image.pixels[head > 3])])) > 20
+    assert image.notes[0] == (
+        "the range of values that the file states as padding covers part of the head and is not "
+        "used"
+    )
+
+
 def test_padding_of_monochrome1_is_dark_too(head: Gray, write_dicom: Write) -> None:
     stored = head.astype(np.uint16)
     stored[:20] = 0

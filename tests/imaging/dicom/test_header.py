@@ -137,6 +137,7 @@ def test_objects_without_an_image(name: str) -> None:
 @pytest.mark.parametrize(("word", "is_told"), [
     ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
     ("RELCBF", True), ("ADC_UNSPECIFIED", True), ("T2_MAP", True), ("SUB", True), ("COLFA", True),
+    ("FA_COLOR", True), ("TMAX", True), ("B0 MAP", True), ("T1STAR_MAP", True), ("FAST", False),
 ])  # fmt: skip
 def test_maps_and_projections_are_told(
     head: Gray, write_dicom: Write, word: str, is_told: bool
@@ -144,6 +145,18 @@ def test_maps_and_projections_are_told(
     image = reader.read_bytes(write_dicom(head, ImageType=["DERIVED", "PRIMARY", word]))
     note = f"the image is computed from others ({word}), which the network was not trained on"
     assert image.notes == ((note,) if is_told else ())
+
+
+@pytest.mark.parametrize(("kind", "description", "is_told"), [
+    ("DERIVED", "ep2d_diff_ADC", True), ("DERIVED", "Perfusion rCBV map", True),
+    ("ORIGINAL", "ep2d_diff for ADC", False), ("DERIVED", "t1_fl3d FA 15 MPR", False),
+])  # fmt: skip
+def test_maps_that_only_the_description_names(
+    head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool
+) -> None:
+    data = write_dicom(head, ImageType=[kind, "SECONDARY"], SeriesDescription=description)
+    notes = reader.read_bytes(data).notes
+    assert ["computed from others" in note for note in notes] == [True] * is_told
 
 
 @pytest.mark.parametrize(("part", "is_told"), [
@@ -367,3 +380,14 @@ def test_odd_values_are_not_quoted_in_a_log(
         found = facts(data.replace(b"1.2.3.4567", b"Doe^Jane^X"))
     assert found.slices[0].sop_instance_uid == "Doe^Jane^X"
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "is_told"), [([2, 1], True), ([100, 101], False), ([0, 0], False)]
+)
+def test_pixels_of_an_aspect_alone(
+    head: Gray, write_dicom: Write, ratio: list[int], is_told: bool
+) -> None:
+    data = write_dicom(head, PixelSpacing=None, PixelAspectRatio=ratio)
+    notes = reader.read_bytes(data).notes
+    assert ["the head looks stretched" in note for note in notes] == [True] * is_told

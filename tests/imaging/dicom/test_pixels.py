@@ -373,3 +373,38 @@ def test_baseline_jpeg_in_cells_of_16_bits(head: Gray, write_dicom: Write, store
     )  # fmt: skip
     np.testing.assert_array_equal(wide, narrow)
     assert np.abs(wide - head).mean() < 3
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
+@pytest.mark.parametrize("storage", ["RGB", "PALETTE COLOR"])
+def test_pictures_in_colours_are_told_as_maps(
+    head: Gray, write_dicom: Write, share: float, is_told: bool, storage: str
+) -> None:
+    """Gray stored as colour, and a few coloured letters on it, are no map."""
+    gray_levels = np.arange(256, dtype=np.uint16) << 8
+    if storage == "RGB":
+        colors = np.repeat(head[..., None], 3, axis=2)
+        colors[: int(200 * share), :, 0] = 0
+        data = write_dicom(colors)
+    else:
+        red = np.where(np.arange(256) < 256 - 256 * share, gray_levels, 0).astype("<u2")
+        tables = {
+            f"{name}PaletteColorLookupTable{part}": value
+            for name, table in (("Red", red), ("Green", gray_levels), ("Blue", gray_levels))
+            for part, value in (("Descriptor", [256, 0, 16]), ("Data", table.tobytes()))
+        }
+        data = write_dicom(head, PhotometricInterpretation="PALETTE COLOR", **tables)
+    notes = reader.read_bytes(data).notes
+    assert ["the image is in colours" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize("is_swapped", [True, False])
+@pytest.mark.parametrize("factor", [4, 30, 230])
+def test_bytes_in_the_other_order_than_stated(
+    head: Gray, write_dicom: Write, factor: int, is_swapped: bool
+) -> None:
+    stored = (head.astype(np.uint16) + 20) * np.uint16(factor)
+    data = write_dicom(stored, PixelData=(stored.byteswap() if is_swapped else stored).tobytes())
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert ["other order" in note for note in image.notes] == [True] * is_swapped

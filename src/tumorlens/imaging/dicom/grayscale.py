@@ -29,6 +29,12 @@ _HIDDEN: Final = 0.4
 """A window that clips more of the head than this shows something else than the head."""
 
 
+_PADDED: Final = 0.02
+"""A range of padding that covers more of the head than this is no padding ..."""
+_FEWEST_LEVELS: Final = 8
+"""... if that part has as many different values; a background of one value is padding."""
+
+
 class Table(msgspec.Struct, frozen=True):
     """A look-up table (C.11.1.1.1)."""
 
@@ -81,11 +87,13 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
     """MONOCHROME1: the smallest value is shown white (C.7.6.3.1.2)."""
     stored_range: tuple[int, int]
 
-    def apply(self, stored: NDArray[np.integer[Any]], *, windowed: bool) -> Floats:
+    def apply(
+        self, stored: NDArray[np.integer[Any]], *, windowed: bool, padded: bool = True
+    ) -> Floats:
         """Turn (H, W) stored values into float32, larger is brighter.
 
         With ``windowed``, and where the file has a window, 0 to 1; else in the unit of the
-        modality. Padding gets the smallest of the other values.
+        modality. Padding gets the smallest of the other values, unless not ``padded``.
         """
         gray = self._measured(stored.astype(np.float32))
         if windowed and isinstance(self.window, Table):
@@ -94,9 +102,14 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
             gray = self.window(gray)
         if self.inverted:
             gray = self._turned(gray, windowed=windowed and self.window is not None)
-        if self.padding is not None:
-            gray = _fill(gray, (stored >= self.padding[0]) & (stored <= self.padding[1]))
+        if self.padding is not None and padded:
+            gray = _fill(gray, self.is_padding(stored))
         return gray
+
+    def is_padding(self, stored: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Which pixels stand for no measurement."""
+        low, high = self.padding or (1, 0)
+        return (stored >= low) & (stored <= high)
 
     def _measured(self, values: Floats) -> Floats:
         """Modality LUT or rescale (C.11.1)."""
@@ -170,6 +183,17 @@ def hides_the_head(unwindowed: Floats, windowed: Floats) -> bool:
     head = windowed[(unwindowed > low + margin) & (unwindowed < high - margin)]
     clipped = (head <= _ENDS[0]) | (head >= _ENDS[1])
     return bool(head.size and clipped.mean() > _HIDDEN)
+
+
+def covers_the_head(stored: Floats, padding: NDArray[np.bool_]) -> bool:
+    """Whether ``padding`` takes pixels that are neither air nor the brightest, of many values."""
+    if not (measured := stored[stored > stored.min()]).size:
+        return False
+    low, high = np.quantile(measured, (0.01, 0.99))
+    margin = _MARGIN * (high - low)
+    head = (stored > low + margin) & (stored < high - margin)
+    taken = stored[head & padding]
+    return taken.size > _PADDED * head.sum() and len(np.unique(taken)) >= _FEWEST_LEVELS
 
 
 def has_window(dataset: Dataset, frame: int, source: str) -> bool:

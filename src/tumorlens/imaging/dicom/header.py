@@ -154,6 +154,9 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         traits=traits_of(dataset, index),
         location_mm=number(dataset, "SliceLocation"),
         number=number(dataset, "InstanceNumber") if common.frames == 1 else float(index),
+        in_stack=number(
+            functional_group(dataset, index, "FrameContentSequence"), "InStackPositionNumber"
+        ),
         notes=(
             *common.notes,
             *computed_notes(dataset, index),
@@ -209,13 +212,21 @@ def _spacing(
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
     found = numbers(element(measures, "PixelSpacing"), 2)
     if found is None:
-        return None, []
+        return None, _aspect_notes(dataset)
     pixels = f"pixels of {found[0]:g} x {found[1]:g} mm"
     if not all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
         return None, [f"{pixels} are not plausible; their size is not used"]
     if max(found) < _MOST_OBLONG * min(found):
         return (found[0], found[1]), []
     return (found[0], found[1]), [f"{pixels} are not square: the head looks stretched"]
+
+
+def _aspect_notes(dataset: Dataset) -> list[str]:
+    """That pixels of no stated size are not square (PixelAspectRatio, C.7.6.3.1.7)."""
+    ratio = numbers(element(dataset, "PixelAspectRatio"), 2)
+    if ratio is None or min(ratio) <= 0 or max(ratio) < _MOST_OBLONG * min(ratio):
+        return []
+    return [f"pixels of aspect {ratio[0]:g}:{ratio[1]:g} are not square: the head looks stretched"]
 
 
 def _thickness(dataset: Dataset, index: int) -> float | None:

@@ -32,7 +32,7 @@ from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.imaging.gray import finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.text import clean
 
@@ -44,6 +44,8 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_SMOOTHER: Final = 0.5
+"""Samples this much smoother with their bytes swapped are stored so."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -72,6 +74,21 @@ class Plane(NamedTuple):
     """... the same pixels with it; None where there is no window."""
     is_wider: bool = False
     """Whether values take more bits than the file states."""
+    is_swapped: bool = False
+    """Whether the bytes of its samples lie in the other order than the file states."""
+    is_colored: bool = False
+    """Whether much of it is in colours."""
+    stored: NDArray[np.float32] | None = None
+    """Some of the stored values where a range of them is padding, and ..."""
+    padding: NDArray[np.bool_] | None = None
+    """... which of them are; None where there is no range."""
+
+
+class _Levels(NamedTuple):
+    """What of the file's own levels is applied."""
+
+    windowed: bool
+    padded: bool
 
 
 class _Description(NamedTuple):
@@ -89,17 +106,22 @@ class _Description(NamedTuple):
 
 
 def read_frames(
-    dataset: Dataset, source: str, *, windowed: bool, wanted: Container[int] | None = None
+    dataset: Dataset,
+    source: str,
+    *,
+    windowed: bool,
+    padded: bool = True,
+    wanted: Container[int] | None = None,
 ) -> Iterator[Plane]:
     """Yield each frame, or each of ``wanted`` (from 0).
 
-    ``windowed`` applies the file's own window where it has one. Raises ``CorruptInputError``,
-    ``LimitExceededError``, ``UnsupportedFormatError`` or ``MissingDecoderError``, and never
-    anything else.
+    ``windowed`` applies the file's own window where it has one, ``padded`` its padding. Raises
+    ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError`` or
+    ``MissingDecoderError``, and never anything else.
     """
     with decoding(source, "DICOM"):
         described = describe(dataset, source)
-        yield from _frames(dataset, described, source, windowed, wanted)
+        yield from _frames(dataset, described, source, _Levels(windowed, padded), wanted)
 
 
 def holds_more(dataset: Dataset, source: str) -> bool:
@@ -178,7 +200,7 @@ def _frames(
     dataset: Dataset,
     described: _Description,
     source: str,
-    windowed: bool,
+    levels: _Levels,
     wanted: Container[int] | None,
 ) -> Iterator[Plane]:
     syntax: UID = dataset.file_meta.TransferSyntaxUID
@@ -193,25 +215,35 @@ def _frames(
             continue
         if described.photometric in _GRAY:
             values = _stored_values(samples, described, syntax, precision)
+            is_swapped = not syntax.is_encapsulated and _is_swapped(samples, values)
+            if is_swapped:
+                samples = samples.byteswap()
+                values = _stored_values(samples, described, syntax, precision)
             is_wider = _is_wider(samples, values)
             transform = grayscale_transform_of(dataset, index, source)
-            plane = _gray(transform, samples if is_wider else values, windowed, source)
-            yield plane._replace(is_wider=is_wider)
+            plane = _gray(transform, samples if is_wider else values, levels, source)
+            yield plane._replace(is_wider=is_wider, is_swapped=is_swapped)
         else:
-            yield Plane(finite(_luma(samples, described.photometric, dataset, source), source))
+            colors = _colors(samples, described.photometric, dataset, source)
+            yield Plane(finite(luma(colors), source), is_colored=is_colored(colors))
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
 
 
 def _gray(
-    transform: GrayscaleTransform, stored: NDArray[Any], windowed: bool, source: str
+    transform: GrayscaleTransform, stored: NDArray[Any], levels: _Levels, source: str
 ) -> Plane:
-    pixels = finite(transform.apply(stored, windowed=windowed), source)
-    if not windowed or transform.window is None:
-        return Plane(pixels)
+    windowed, padded = levels
+    pixels = finite(transform.apply(stored, windowed=windowed, padded=padded), source)
     step = max(1, int((stored.size / _LOOKED_AT) ** 0.5))
-    unwindowed = transform.apply(stored[::step, ::step], windowed=False)
-    return Plane(pixels, unwindowed, pixels[::step, ::step].copy())
+    some = stored[::step, ::step]
+    plane = Plane(pixels)
+    if padded and transform.padding is not None and transform.padding[0] < transform.padding[1]:
+        plane = plane._replace(stored=some.astype(np.float32), padding=transform.is_padding(some))
+    if not windowed or transform.window is None:
+        return plane
+    unwindowed = transform.apply(some, windowed=False, padded=padded)
+    return plane._replace(unwindowed=unwindowed, windowed=pixels[::step, ::step].copy())
 
 
 def _decoded(
@@ -282,6 +314,26 @@ def _stored_values(
     return values
 
 
+def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether 16-bit ``samples`` (H, W), by their ``values``, are swapped byte by byte.
+
+    Of the range of values, neighbours in a picture differ by little; with the bytes swapped, the
+    lower ones, which are nearly random, decide.
+    """
+    if samples.dtype.itemsize != 2:
+        return False
+    stated = min(_roughness(samples), _roughness(values))
+    return _roughness(samples.byteswap()) < _SMOOTHER * stated
+
+
+def _roughness(samples: NDArray[Any]) -> float:
+    """Mean difference of neighbours, as part of what values differ by at all."""
+    values = samples.astype(np.float32)
+    low, high = np.quantile(values[::2, ::2], (0.01, 0.99))
+    steps = np.abs(np.diff(np.clip(values, low, high), axis=1))
+    return float(steps.mean()) / float(high - low) if high > low else 1.0
+
+
 def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     """Whether ``samples`` (H, W) are numbers of more bits than their ``values`` have.
 
@@ -299,14 +351,13 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     return smoother > rougher
 
 
-def _luma(
-    samples: NDArray[Any], photometric: str, dataset: Dataset, source: str
-) -> NDArray[np.float32]:
+def _colors(samples: NDArray[Any], photometric: str, dataset: Dataset, source: str) -> NDArray[Any]:
+    """(H, W, 3) RGB."""
     if photometric != _PALETTE:
-        return luma(samples)
+        return samples
     if "SegmentedRedPaletteColorLookupTableData" in dataset:
         raise UnsupportedFormatError(f"{source}: a segmented colour palette")
-    return luma(apply_color_lut(samples, dataset))
+    return apply_color_lut(samples, dataset)
 
 
 jpeg.register()

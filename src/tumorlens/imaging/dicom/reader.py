@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from tumorlens.errors import CorruptInputError, InputError
-from tumorlens.imaging.dicom.grayscale import hides_the_head
+from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -24,6 +25,12 @@ from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
 """Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
+_NO_PADDING: Final = (
+    "the range of values that the file states as padding covers part of the head and is not used"
+)
+_SWAPPED: Final = (
+    "the bytes of the samples lie in the other order than the file states; they are read so"
+)
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _MORE_FRAMES: Final = (
     "there are pixels for more frames than the file states; the others are not read"
@@ -72,6 +79,10 @@ def read_stack(
     reading = _Reading(stack, load)
     reading.run(windowed=windowed)
     notes: list[str] = []
+    if reading.padding_covers_the_head():
+        reading.padded = False
+        reading.run(windowed=windowed)
+        notes.append(_NO_PADDING)
     if windowed and (hidden := reading.hidden_by_window()):
         windowed = False
         reading.run(windowed=False)
@@ -82,6 +93,10 @@ def read_stack(
         notes.append(_MORE_FRAMES)
     if reading.is_wider:
         notes.append(_WIDER)
+    if reading.is_swapped:
+        notes.append(_SWAPPED)
+    if reading.is_colored:
+        notes.append(COLORED)
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
@@ -107,12 +122,20 @@ class _Reading:
         """Whether a file has pixels of more frames than it states."""
         self.is_wider = False
         """Whether values take more bits than the files state."""
+        self.is_swapped = False
+        """Whether bytes of a slice lie in the other order than its file states."""
+        self.is_colored = False
+        """Whether a slice is in colours."""
+        self.padded = True
+        """Whether what the files state as padding is taken for it."""
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        self._paddings: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
 
     def run(self, *, windowed: bool) -> None:
         """Read every file."""
         self.failures.clear()
         self._looked_at.clear()
+        self._paddings.clear()
         self.found[:] = False
         for place, slots in self._files.items():
             try:
@@ -122,16 +145,29 @@ class _Reading:
 
     def _read(self, place: Place, slots: dict[int, int], windowed: bool) -> None:
         dataset, name = self._load(place), name_of(place)
-        frames = read_frames(dataset, name, windowed=windowed, wanted=slots.keys())
+        frames = read_frames(
+            dataset, name, windowed=windowed, padded=self.padded, wanted=slots.keys()
+        )
         for index, plane in zip(sorted(slots), frames, strict=False):
             if plane.pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
             self.found[slots[index]] = True
             self.is_wider = self.is_wider or plane.is_wider
+            self.is_swapped = self.is_swapped or plane.is_swapped
+            self.is_colored = self.is_colored or plane.is_colored
+            if plane.stored is not None and plane.padding is not None:
+                self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
         self.has_more = self.has_more or holds_more(dataset, name)
+
+    def padding_covers_the_head(self) -> bool:
+        """Whether the range of padding takes part of the head, by all slices together."""
+        if not self._paddings:
+            return False
+        stored, padding = zip(*self._paddings, strict=True)
+        return covers_the_head(np.concatenate(stored), np.concatenate(padding))
 
     def hidden_by_window(self) -> str:
         """What the windows of all slices together do not show; empty where they show the head."""

@@ -9,12 +9,18 @@ from tumorlens.imaging.dicom.tags import functional_group, items, text
 from tumorlens.imaging.dicom.traits import image_type
 
 _COMPUTED: Final = frozenset({
-    "ADC", "FA", "MIP", "MINIP", "PROJECTION IMAGE", "T1 MAP", "T2 MAP", "DENSITY MAP",
-    "DIFFUSION MAP", "VELOCITY MAP", "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "RELCBF",
-    "RELCBV", "RELMTT", "ADC_UNSPECIFIED", "EADC", "COLFA", "TENSOR", "T1_MAP", "T2_MAP",
-    "T2_STAR_MAP", "T2* MAP", "R2_MAP", "R2_STAR_MAP", "SUB", "SUBTRACTION", "VRT",
+    "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR",
+    "MIP", "MINIP", "PROJECTIONIMAGE", "VRT", "SUB", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV",
+    "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP", "KTRANS", "KEP", "IAUC",
 })  # fmt: skip
-"""Values of ImageType for maps and projections (PS3.3 C.8.3.1.1.1, C.8.13.3.1.1, and vendors')."""
+"""Words for maps and projections, without spaces and the like: values of ImageType (PS3.3
+C.8.3.1.1.1, C.8.13.3.1.1, and vendors'). Each word that ends with MAP is one too."""
+_MAP: Final = "MAP"
+_NAMES: Final = frozenset({
+    "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
+})  # fmt: skip
+"""Words for maps that a SeriesDescription has for nothing else."""
+_DERIVED: Final = "DERIVED"
 _HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})
 _ELSEWHERE: Final = frozenset({
     "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT",
@@ -27,11 +33,25 @@ _SPINE: Final = "SPINE"
 
 def computed_notes(dataset: Dataset, frame: int) -> list[str]:
     """That ``frame`` is no image as it was acquired, but a map or projection."""
+    stated = image_type(dataset, frame)
+    words = [word for word in stated if _is_computed(word)]
+    if not words and _DERIVED in stated[:1]:
+        words = _maps_named(text(dataset, "SeriesDescription") or "")
     return [
         f"the image is computed from others ({word}), which the network was not trained on"
-        for word in image_type(dataset, frame)
-        if word in _COMPUTED
+        for word in words
     ]
+
+
+def _is_computed(word: str) -> bool:
+    plain = re.sub("[^A-Z0-9]", "", word)
+    return plain in _COMPUTED or plain.endswith(_MAP)
+
+
+def _maps_named(description: str) -> list[str]:
+    """Maps that the description of a computed series names."""
+    words = re.findall("[A-Z0-9]+", description.upper())
+    return [word for word in words if word in _NAMES][:1]
 
 
 def body_part_notes(dataset: Dataset) -> list[str]:

@@ -4,7 +4,15 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from tumorlens.imaging.contrasts import AGENT, COMPONENT, MAGNITUDE, Trait, Traits
+from tumorlens.imaging.contrasts import (
+    AGENT,
+    COMPONENT,
+    DIMENSION,
+    MAGNITUDE,
+    WINDOW,
+    Trait,
+    Traits,
+)
 from tumorlens.imaging.dicom.tags import (
     element,
     functional_group,
@@ -24,6 +32,7 @@ _COMPONENTS: Final = {
 """ComplexImageComponent (C.8.13.3.1.1), and what vendors write into ImageType for it."""
 _COMPONENT_PREFIXES: Final = {"M_": MAGNITUDE, "P_": "phase", "R_": "real", "I_": "imaginary"}
 """Philips: ``M_FFE``, ``R_IR``..."""
+_INDICES: Final = "DimensionIndexValues"
 _FRAME_TYPE: Final = "MRImageFrameTypeSequence"
 _NUMBERS: Final = (
     ("echo", None, "EchoNumbers"),
@@ -75,6 +84,13 @@ _TEXTS: Final = (
     ("series date", None, "SeriesDate"),
     ("series time", None, "SeriesTime"),
 )
+_CLOCKS: Final = (
+    ("acquisition time", "FrameContentSequence", "FrameAcquisitionDateTime"),
+    ("acquisition time", "FrameContentSequence", "FrameReferenceDateTime"),
+    ("acquisition time", None, "AcquisitionDateTime"),
+    ("acquisition time", None, "AcquisitionTime"),
+    ("content time", None, "ContentTime"),
+)
 _PRIVATE_B_VALUES: Final = (
     (0x0019, "SIEMENS MR HEADER", 0x0C),
     (0x0043, "GEMS_PARM_01", 0x39),
@@ -105,8 +121,29 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
         found.setdefault("gradient", gradient)
     if spacing := _pixel_size(dataset, frame):
         found["pixel size"] = spacing
+    found |= _weak(dataset, frame)
     pairs: tuple[Trait, ...] = tuple(found.items())
     return pairs
+
+
+def _weak(dataset: Dataset, frame: int) -> dict[str, float | str]:
+    """What slices of one volume may differ in too: indices, window, clock, number."""
+    found: dict[str, float | str] = {}
+    stated = texts(functional_group(dataset, frame, "FrameContentSequence"), _INDICES)
+    indices = numbers(list(stated), len(stated)) or ()
+    found |= {f"{DIMENSION} {place}": index for place, index in enumerate(indices, start=1)}
+    voi = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
+    window = [number(voi, keyword) for keyword in ("WindowCenter", "WindowWidth")]
+    if None not in window:
+        found[WINDOW] = "/".join(f"{value:g}" for value in window)
+    for name, group, keyword in _CLOCKS:
+        if stated := text(_place(dataset, frame, group), keyword):
+            found.setdefault(name, stated)
+    if (number(dataset, "NumberOfFrames") or 1) > 1:
+        found["frame number"] = float(frame + 1)
+    elif (counted := number(dataset, "InstanceNumber")) is not None:
+        found["instance number"] = counted
+    return found
 
 
 def _place(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
