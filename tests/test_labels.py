@@ -61,3 +61,12 @@ def test_a_class_set_that_contradicts_itself() -> None:
 )
 def test_the_article_of_a_finding(word: str, said: str) -> None:
     assert msgspec.structs.replace(BRAIN_TUMORS, finding=word).a_finding == said
+
+
+@pytest.mark.parametrize(
+    ("word", "several"),
+    [("tumour", "tumours"), ("abscess", "abscesses"), ("metastasis", "metastases"),
+     ("anomaly", "anomalies"), ("X-ray sign", "X-ray signs")],
+)  # fmt: skip
+def test_several_findings(word: str, several: str) -> None:
+    assert msgspec.structs.replace(BRAIN_TUMORS, finding=word).findings == several

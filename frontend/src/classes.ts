@@ -46,6 +46,11 @@ export function displayName(classes: ClassSet, name: string): string {
   return classes.members.find((one) => one.name === name)?.display_name ?? name;
 }
 
+/** `a tumour`, `an abscess`. */
+export function aFinding({ finding }: ClassSet): string {
+  return `${"aeiou".includes(finding.charAt(0).toLowerCase()) ? "an" : "a"} ${finding}`;
+}
+
 /** Of any finding; how sure the kind is where no class means that there is none. */
 export function suspicionOf(row: number[], classes: ClassSet): number {
   const none = noFindingPlace(classes);

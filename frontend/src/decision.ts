@@ -5,7 +5,7 @@
  * A page that is older than the model must not answer what the model's rules would hold back, so
  * rules that are not known here are an error, never passed over.
  */
-import { BRAIN_TUMORS, displayName, kindsOf, namesOf, noFindingPlace } from "./classes";
+import { aFinding, BRAIN_TUMORS, displayName, kindsOf, namesOf, noFindingPlace } from "./classes";
 import { argmax } from "./postprocessing";
 import { wholePercent } from "./summary";
 import type { ClassSet, Decision } from "./types";
@@ -88,7 +88,7 @@ export function decide(
   const share = shares[place] / Math.max(total, TINY);
   const name = namesOf(classes)[place];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
-  const given = classes.no_finding === null ? "" : `given a ${classes.finding}, `;
+  const given = classes.no_finding === null ? "" : `given ${aFinding(classes)}, `;
   const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named from `
     + `${wholePercent(kind_threshold)}`;
   return { decision: classes.no_finding === null ? "abstained" : "detected", label: null, reason };
@@ -105,8 +105,8 @@ function presence(shares: number[], rule: Thresholds, classes: ClassSet): Decide
     return { decision: "classified", label: no_finding, reason: "" };
   }
   if (1 - none >= tumor_threshold) return null;
-  const reason = `${finding} ${wholePercent(1 - none)}; a ${finding} is reported from ${wholePercent(tumor_threshold)}, `
-    + `no ${finding} where its own probability is at least ${wholePercent(notumor_threshold)}`;
+  const reason = `${finding} ${wholePercent(1 - none)}; ${aFinding(classes)} is reported from `
+    + `${wholePercent(tumor_threshold)}, no ${finding} where its own probability is at least ${wholePercent(notumor_threshold)}`;
   return { decision: "abstained", label: null, reason };
 }
 

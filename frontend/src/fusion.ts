@@ -1,5 +1,5 @@
 /** One answer for the series of a study: `tumorlens/inference/fusion.py`, which says why it is so. */
-import { findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
+import { aFinding, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
@@ -39,7 +39,7 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
   const alone = members.filter(({ answer }) => isFinding(answer.decision, answer.label, classes)).length;
   const contradicted = label !== null && label === classes.no_finding && alone > 0;
   if (contradicted) {
-    reason = `${alone} of ${members.length} series by themselves report a ${classes.finding}, others none`;
+    reason = `${alone} of ${members.length} series by themselves report ${aFinding(classes)}, others none`;
     [decision, label] = ["abstained", null];
   }
   const probabilities = named(shares, classes);

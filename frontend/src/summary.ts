@@ -3,7 +3,7 @@
  * Needed where no server answers; a server's records bring their sentence along.
  */
 import { roundHalfEven } from "./preprocessing";
-import { BRAIN_TUMORS, classesOf, displayName } from "./classes";
+import { aFinding, BRAIN_TUMORS, classesOf, displayName } from "./classes";
 import { type ClassSet, type Decision, isFailure, type Result } from "./types";
 
 const T1_CAVEAT = "Some tumours are hardly visible on plain T1.";
@@ -34,7 +34,7 @@ export function summarize(
   if (decision === "rejected") return `Rejected: ${reason}.`;
   if (no_finding === null) return kindAlone(label, shares, classes);
   const found = wholePercent(1 - shares[no_finding]);
-  if (decision === "abstained") return `Uncertain whether there is a ${finding} (${found}).`;
+  if (decision === "abstained") return `Uncertain whether there is ${aFinding(classes)} (${found}).`;
   if (label === no_finding) {
     const isPlainT1 = sequence === "T1" && finding === BRAIN_TUMORS.finding;
     const caveats = [...(isPlainT1 ? [T1_CAVEAT] : []), ...(isPart ? [PART_CAVEAT] : [])];

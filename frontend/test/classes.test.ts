@@ -1,7 +1,7 @@
 /** Models of other classes than the four: two, some without "no finding", forty. */
 import { describe, expect, test } from "vitest";
 import { aggregate, DEFAULT } from "../src/aggregation";
-import { BRAIN_TUMORS, classSetOf, findingProbability, namesOf, shownClasses } from "../src/classes";
+import { aFinding, BRAIN_TUMORS, classSetOf, findingProbability, namesOf, shownClasses } from "../src/classes";
 import { decide, predictionSet } from "../src/decision";
 import { toCsv } from "../src/export";
 import { itemOf } from "../src/items";
@@ -28,6 +28,16 @@ describe("two classes", () => {
     expect(decide([...shares], RULE, true, YES_NO)).toMatchObject({ decision, label });
     expect(summarize(decision, label, named([...shares], YES_NO), "", null, YES_NO)).toBe(words);
   });
+});
+
+test("the article of a finding", () => {
+  const abscess = classSet(["cyst", "pus", "no"], "no", "abscess");
+  expect(aFinding(BRAIN_TUMORS)).toBe("a tumour");
+  const held = decide([0.3, 0.3, 0.4], RULE, true, abscess);
+  expect(held.reason).toContain("; an abscess is reported from 70%, no abscess where");
+  expect(decide([0.5, 0.4, 0.1], RULE, true, abscess).reason).toContain("given an abscess, cyst 56%");
+  const shares = named([0.3, 0.3, 0.4], abscess);
+  expect(summarize("abstained", null, shares, "", null, abscess)).toBe("Uncertain whether there is an abscess (60%).");
 });
 
 describe("kinds alone", () => {

@@ -127,6 +127,16 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         """``a tumour``, ``an abscess``."""
         return f"{'an' if self.finding[:1].lower() in 'aeiou' else 'a'} {self.finding}"
 
+    @property
+    def findings(self) -> str:
+        """Several of them: ``tumours``, ``abscesses``, ``metastases``, ``anomalies``."""
+        word = self.finding
+        if word.endswith("is"):
+            return f"{word[:-2]}es"
+        if word.endswith("y") and word[-2:-1] not in "aeiou":
+            return f"{word[:-1]}ies"
+        return f"{word}es" if word.endswith(("s", "x", "z", "ch", "sh")) else f"{word}s"
+
     def finding_probability(self, row: "Sequence[float] | NDArray[np.float64]") -> float | None:
         """Of all kinds together, out of probabilities (C,); None without a "no finding"."""
         none = self.no_finding_index

@@ -1,5 +1,6 @@
 """Every input once, whoever answers it and however often that is interrupted."""
 
+import json
 import os
 import random
 import shutil
@@ -32,6 +33,8 @@ def test_rows_are_the_records(
 ) -> None:
     found = answer(archive)
     assert (found.complete, found.tally.inputs, found.inputs) == (True, 301, 301)
+    about = json.loads((tmp_path / "out" / "batch.json").read_bytes())
+    assert about["display_names"] == {}  # those of the four follow from the names
     assert found.tally.errors == {"corrupt": 1}
     assert found.tally.answers == {"classified": 300}
     assert sum(found.tally.labels.values()) == 300
@@ -343,7 +346,7 @@ def test_a_damaged_run_file_is_as_good_as_none(
     ("text", "words"),
     [
         (
-            '{"source": "/in", "key": "0123456789ab", "bundle": "old 0.1", "classes": ["a"]}',
+            '{"source": "/in", "key": "0123456789ab", "bundle": "old 0.1", "display_names": ["a"]}',
             "out: begun with old 0.1 by another version of tumorlens.*Choose another folder, or",
         ),
         ("cut o", "out: batch.json is damaged.*Delete it to go on"),

@@ -205,7 +205,9 @@ def test_own_splits_keep_groups_together(leaking: Path, tmp_path: Path) -> None:
     assert set(splits.load(output).info.counts) == {"train", "validation", "test"}
     assert run("split", mine, "--kfold", "3", "--output", output).exit_code == 0
     assert set(splits.load(f"{output}:1").info.counts) == {"train", "validation", "test"}
-    assert "three numbers" in run("split", mine, "--ratio", "most", "--output", output).output
+    for ratio in ("most", "70/30", "70/30/0", "nan/1/1"):
+        wrong = run("split", mine, "--ratio", ratio, "--output", output)
+        assert (wrong.exit_code, "three positive numbers" in wrong.output) == (2, True)
 
 
 def by_patient(folder: Path, *, levels: bool = False) -> None:
@@ -223,7 +225,7 @@ def test_patients_from_folders_stay_together(tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
     start = ("import", "folder", "--from", tmp_path / "set", "--output", mine)
     result = run(*start, "--group-from", r"/(p\d+)/")
-    assert "12 groups of 36 images." in result.output
+    assert "36 images in 12 groups." in result.output
     assert {r.patient for r in Manifest.load(mine)} == {f"p{k:02d}" for k in range(12)}
     result = run("split", mine, "--kfold", "3", "--stratify", "--group", "patient", "--seed", "1")
     assert result.exit_code == 0, result.output
@@ -290,7 +292,7 @@ def test_an_import_without_patients_says_so(tmp_path: Path, order: str, said: st
     assert said in run(*start).stderr
     if "folder:1" in said:
         result = run(*start, "--group-from", "folder:1")
-        assert "2 groups of 4 images." in result.output
+        assert "4 images in 2 groups." in result.output
         assert "no patient is known" not in result.stderr
 
 

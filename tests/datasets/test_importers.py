@@ -148,6 +148,10 @@ def test_linked_folders_and_files_are_listed_under_their_own_path(
     [
         (["P1/yes", "P1/no", "P2/yes"],
          "set/P1: is named like a patient.*folder --from .*set --group-from folder:2 --output"),
+        (["P1/ses-1/yes", "P1/ses-2/no", "P2/ses-1/yes"],
+         "set/P1: is named like a patient.* --group-from folder:3 --output"),
+        (["Doe/visit 2/yes", "Roe/visit 1/no"],
+         "set/Roe: is named after no split.*if it is a patient.* --group-from folder:3 --output"),
         (["P1/yes", "P1/no/b", "P2/yes"], r"--group-from '\^\(\[\^/\]\+\)/' --output"),
         (["train/patient 1/yes", "train/patient 2/yes"], "set/train/patient 1: is named like a p"),
         (["fold1/yes", "fold2/yes"], "set/fold1: is named like a fold.*data split --kfold"),
@@ -178,6 +182,43 @@ def test_patients_above_or_below_classes(
     assert sorted((one.label, one.patient) for one in found) == sorted(
         itertools.product(classes.split(), ("P1", "P2"))
     )
+
+
+@pytest.mark.parametrize("order", ["{p}/ses-1/{c}/a.png", "test/{p}/2021-03-04/{c}/a.png"])
+@pytest.mark.parametrize("classes", ["yes no", "cyst abscess"])
+def test_examinations_between_patients_and_classes(
+    tmp_path: Path, draw: Draw, order: str, classes: str
+) -> None:
+    for p, c in itertools.product(("P1", "Doe"), classes.split()):
+        put(tmp_path / "set" / order.format(p=p, c=c), encode.png(draw(0)))
+    put(tmp_path / "set" / order.format(p="P1", c="scout.txt").removesuffix("/a.png"), b"")
+    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from="folder:3")
+    assert sorted((one.label, one.patient) for one in found) == sorted(
+        itertools.product(classes.split(), ("Doe", "P1"))
+    )
+
+
+def test_any_folder_between_patients_and_usual_classes_is_passed(
+    tmp_path: Path, draw: Draw
+) -> None:
+    for name in ("P1/left/yes/a.png", "P1/left/no/a.png", "P2/right/no/a.png"):
+        put(tmp_path / "set" / name, encode.png(draw(0)))
+    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from="folder:3")
+    assert [one.label for one in found] == ["no", "yes", "no"]
+
+
+@pytest.mark.parametrize("name", ["null", "NA", "n_a"])
+def test_a_class_is_not_named_like_an_empty_cell(tmp_path: Path, draw: Draw, name: str) -> None:
+    for folder in ("cyst", name):
+        put(tmp_path / "set" / folder / "a.png", encode.png(draw(0)))
+    if name == "n_a":  # `n/a` is; this is a name
+        assert len(importers.import_folder(tmp_path / "set", tmp_path / "m.csv")) == 2
+        return
+    with pytest.raises(DatasetError, match=f"class {name.lower()}.*--map {name.lower()}=NAME"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    mapping = {name: "nothing"}
+    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", mapping=mapping)
+    assert sorted(one.label for one in found) == ["cyst", "nothing"]
 
 
 @pytest.mark.parametrize(

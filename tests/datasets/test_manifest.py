@@ -322,3 +322,16 @@ def test_the_patient_stands_in_for_the_group_of_a_single_image(tmp_path: Path) -
     file = _csv(tmp_path, group="image_0123", patient="P1")
     assert Manifest.load(file).records[0].group == "P1"
     assert Manifest.load(_csv(tmp_path, group="g", patient="P1")).records[0].group == "g"
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_workbook_is_no_csv_file(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "mine.xlsx").write_bytes(start)
+    with pytest.raises(ManifestError, match="is a workbook of a spreadsheet; save it as CSV UTF-8"):
+        Manifest.load(tmp_path / "mine.xlsx")
+
+
+def test_a_class_that_reads_as_an_empty_cell_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,class\na.png,null\n")
+    with pytest.raises(ManifestError, match=r"row 2: no class \('null' is an empty cell\)"):
+        Manifest.load(tmp_path / "m.csv")

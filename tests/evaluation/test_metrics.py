@@ -150,11 +150,11 @@ def test_every_metric_is_defined_in_words() -> None:
 def test_definitions_speak_of_the_classes_at_hand() -> None:
     assert "any tumour" in metrics.definitions()["accuracy"]
     assert metrics.definitions()["missed_tumor_rate"] == (
-        "Share of tumour images answered with no tumour."
+        "Share of images with a tumour answered with no tumour."
     )
     members = (ClassInfo(name="no", display_name="clear"), ClassInfo(name="a", display_name="a"))
     own = metrics.definitions(ClassSet(members=members, no_finding="no", finding="abscess"))
-    assert own["missed_tumor_rate"] == 'Share of abscess images answered with "clear".'
+    assert own["missed_tumor_rate"] == 'Share of images with an abscess answered with "clear".'
     assert own["false_alarm_rate"] == "Share of images without any abscess answered with one."
     kinds = metrics.definitions(ClassSet(members=members))
     assert not {"missed_tumor_rate", "false_alarm_rate"} & set(kinds)

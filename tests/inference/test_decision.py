@@ -103,6 +103,13 @@ def test_of_two_classes_presence_is_the_answer(
     assert decide(np.array(row), RULE, classes=YES_NO)[:2] == (decision, label)
 
 
+def test_reasons_have_the_article_of_the_finding() -> None:
+    kinds = msgspec.structs.replace(class_set(["cyst", "pus", "no"]), finding="abscess")
+    held = decide(np.array([0.3, 0.4, 0.3]), RULE, classes=kinds)
+    assert "; an abscess is reported from" in held.reason
+    assert "given an abscess, " in decide(np.array([0.5, 0.1, 0.4]), RULE, classes=kinds).reason
+
+
 def test_without_a_class_for_no_finding_only_the_kind_is_asked() -> None:
     sure, unsure = np.array([0.9, 0.06, 0.04]), np.array([0.6, 0.3, 0.1])
     assert decide(sure, RULE, classes=KINDS_ALONE)[:2] == ("classified", "glioma")

@@ -20,7 +20,7 @@ from tumorlens.batch.items import Chunk, chunks
 from tumorlens.batch.store import Store, open_store
 from tumorlens.batch.worker import RECORDS, Setup, part_name
 from tumorlens.errors import BatchError
-from tumorlens.labels import ClassSet
+from tumorlens.labels import ClassSet, label_name
 
 BATCH_FILE: Final = "batch.json"
 RUNS: Final = "runs"
@@ -55,7 +55,8 @@ class BatchFile(msgspec.Struct, frozen=True):
     """``identity`` of the answers."""
     bundle: str
     """Name and version, for people."""
-    classes: ClassSet
+    display_names: dict[str, str] = {}
+    """Of the classes that people read otherwise than by their name."""
 
 
 class _OtherBatchFile(msgspec.Struct, frozen=True):
@@ -119,7 +120,7 @@ class Batch:
         self._store = open_store(options.out)
         key = identity(bundle, options.plane)
         name = f"{info.name} {info.version}"
-        self.about = BatchFile(options.source, key, name, info.classes)
+        self.about = BatchFile(options.source, key, name, _read_otherwise(info.classes))
         self._setup = Setup(options.bundle, options.plane, options.out, key)
         self._before = _read_about(self._store, options.out)
         _check_same(self._before, self.about, options.out)
@@ -253,6 +254,11 @@ def _chunk_ids(store: Store, key: str) -> Iterator[str]:
     for name in sorted(store.names(RECORDS)):
         if name.startswith(f"{key}-"):
             yield name.removeprefix(f"{key}-").removesuffix(".parquet")
+
+
+def _read_otherwise(classes: ClassSet) -> dict[str, str]:
+    """Display names by class, without those that ``label_name`` makes of the class."""
+    return {name: said for name, said in classes.display_names.items() if said != label_name(name)}
 
 
 def _read_about(store: Store, out: str) -> BatchFile | None:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from tumorlens.batch.run import Report
 from tumorlens.batch.store import open_store
+from tumorlens.labels import label_name
 from tumorlens.reporting import html
 from tumorlens.text import percent
 
@@ -30,9 +31,9 @@ class Section(NamedTuple):
 def sections(report: Report) -> list[Section]:
     """Everything that is counted; empty sections are left out."""
     tally = report.tally
-    name_of = report.about.classes.display_name
+    shown = report.about.display_names
     # One line for each class, also where two have the same display name.
-    named = [(name_of(name), count) for name, count in tally.labels.items()]
+    named = [(shown.get(name) or label_name(name), count) for name, count in tally.labels.items()]
     found = (
         Section("Inputs", list(_inputs(report))),
         Section("Answers", _lines(tally.answers.items())),

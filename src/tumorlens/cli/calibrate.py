@@ -135,7 +135,7 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
     if classes.no_finding is not None and len(classes.kinds) > 1:
         done += f", {percent(found.detected, 1)} detected"
     if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
-        done += f", {percent(found.missed_tumor_rate)} of the {classes.finding}s missed"
+        done += f", {percent(found.missed_tumor_rate)} of the {classes.findings} missed"
     click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
     for name, own in rule.by_sequence.items():
         click.echo(f"{name}: {_thresholds(own, classes)}")

@@ -1,5 +1,6 @@
 """``tumorlens data split``: write or verify a split file."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,9 +114,12 @@ def split_command(
 
 def _ratio(text: str) -> list[float]:
     try:
-        return [float(number) for number in text.split("/")]
+        shares = [float(number) for number in text.split("/")]
     except ValueError:
-        raise click.UsageError(f"--ratio {text}: give three numbers, as in 70/15/15") from None
+        shares = []
+    if len(shares) != 3 or not all(0 < share < math.inf for share in shares):
+        raise click.UsageError(f"--ratio {text}: give three positive numbers, as in 70/15/15")
+    return shares
 
 
 def _note_two_labels(manifest: "Manifest") -> None:
@@ -176,7 +180,7 @@ def _stated(group: str) -> str:
 def described_groups(names: Sequence[str]) -> str:
     """How many patients or clusters are known, and of how many images none is; in a sentence."""
     known = [name for name in names if name]
-    words = f"{counted(len(set(known)), 'group')} of {counted(len(known), 'image')}. "
+    words = f"{counted(len(known), 'image')} in {counted(len(set(known)), 'group')}. "
     if not known:
         words = "No group is known. "
     if len(known) < len(names):

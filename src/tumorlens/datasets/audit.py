@@ -72,7 +72,7 @@ class _Auditor:
         self.records = manifest.records
         self.parts = np.array(parts, dtype=np.str_)
         self.prints = prints
-        self.classes = _classes([record.label for record in self.records])
+        self.classes = classes_of([record.label for record in self.records])
         self.active = (self.parts != EXCLUDED) & (self.parts != "")
         self.is_test = np.array(
             [part == TEST or part.startswith(_FOLD) for part in parts], dtype=np.bool_
@@ -286,7 +286,7 @@ class _Auditor:
         return crossing
 
 
-def _classes(labels: Sequence[str]) -> ClassSet:
+def classes_of(labels: Sequence[str]) -> ClassSet:
     """The classes that the labels stand for; the four where they stand for none."""
     try:
         return class_set(labels)

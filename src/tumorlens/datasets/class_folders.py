@@ -1,7 +1,8 @@
 """Which files below a folder are pictures of a class, by the names of their folders.
 
 ``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
-rule says so, with the folder of the patient above it. Where all class folders are named after the
+rule says so, with the folder of the patient above it, or those of the patient and of the
+examination. Where all class folders are named after the
 four classes of the bundled networks, labels are these; otherwise each folder is a class of its own.
 What is not taken is counted, with the reason.
 """
@@ -31,6 +32,12 @@ _CLASS_FOLDERS: Final = {
 _USUAL_CLASSES: Final = frozenset({*_CLASS_FOLDERS, "yes", "tumor", "positive", "negative"})
 """Names that show at which level the folders of classes are."""
 _PATIENT: Final = re.compile(r"(p|pat|pt|patient|sub|subj|subject|case)[-_ ]*[0-9]+", re.I)
+_SESSION: Final = re.compile(
+    r"(ses|session|visit|scan|exam|study|timepoint|tp|day|week|month|year|baseline|follow[-_ ]?up)"
+    r"[-_ ]*[0-9]*|[0-9]{4}([-_.]?[0-9]{2}){2}",
+    re.I,
+)
+"""Folders of a patient's examinations: by number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
 NO_PICTURE: Final = "no picture by name"
 NOT_IN_CLASS: Final = "in no class folder"
@@ -98,9 +105,11 @@ def find(
     ``mapping`` says which label folders stand for; an empty label leaves one out. With
     ``known_only`` a folder that is named after none of the four classes is left out. ``patient``
     finds the patient in a path below ``folder``; where that is the uppermost folder, or the one
-    below the split's, classes are one level further down. Raises ``DatasetError`` where there is no
-    such folder, a folder above those of classes is named after no split, ``mapping`` names a folder
-    that is not there, or ``patient`` takes the folder of the class for a patient.
+    below the split's, classes are one level further down, or more where the folders there are
+    examinations by their names, or those below them are classes by theirs. Raises ``DatasetError``
+    where there is no such folder, a folder above those of classes is named after no split,
+    ``mapping`` names a folder that is not there, or ``patient`` takes the folder of the class for a
+    patient.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
@@ -151,7 +160,7 @@ class _Sorter:
         Raises ``DatasetError`` where these are classes by their names, or hold patients by theirs.
         """
         tops: set[str] = set()
-        inner: set[str] = set()
+        inner: list[tuple[str, ...]] = []
         for file in self.pictures:
             above = self.above(file)
             below = above[1:] if above and split_of(above[0]) else above
@@ -159,17 +168,30 @@ class _Sorter:
                 continue
             if below[0] == patient(file.relative_to(self.folder).as_posix()):
                 tops.add(below[0])
-                inner.update(below[1:2])
+                inner += [below[1:]] * (len(below) > 1)
             elif len(below) > 1:
                 return
         named = sorted(name for name in tops if plain_name(name) in self.usual)
-        if tops and (named or all(_PATIENT.fullmatch(name) for name in inner)):
+        if tops and (named or all(_PATIENT.fullmatch(one[0]) for one in inner)):
             raise DatasetError(
                 f"{self.folder}: --group-from takes {(named or sorted(tops))[0]!r}, the folder of "
                 "a class, for a patient; folder:1 is the folder that holds the file, folder:2 the "
                 "one above it"
             )
-        self.skipped = bool(inner)
+        self.skipped = 1 + self.examinations(inner) if inner else 0
+
+    def examinations(self, inner: Sequence[Sequence[str]]) -> int:
+        """Levels of folders between those of patients and of classes, in paths below patients."""
+        level = 0
+        while True:
+            names = {one[level] for one in inner if len(one) > level}
+            deeper = {one[level + 1] for one in inner if len(one) > level + 1}
+            if not deeper or any(plain_name(name) in self.usual for name in names):
+                return level
+            are_classes = all(plain_name(name) in self.usual for name in deeper)
+            if not are_classes and not all(_SESSION.fullmatch(name) for name in names):
+                return level
+            level += 1
 
     @property
     def usual(self) -> Set[str]:
@@ -219,6 +241,10 @@ class _Sorter:
         if outside or (named and named[0] > 0):
             last = max(1, named[0] if named else 1)
             first = len(above) - len(below)
+            if _PATIENT.fullmatch(above[first]) or all(
+                map(_SESSION.fullmatch, above[first + 1 :][: last - 1])
+            ):
+                last = 1  # what lies between is of the patient
             self.refuse_level(self.base.joinpath(*above[: last + first]), above[first])
 
     def check_same_below(self, places: Sequence[_Place]) -> None:

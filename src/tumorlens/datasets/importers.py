@@ -20,6 +20,7 @@ from tumorlens.datasets.manifest import (
     OWN_GROUP,
     Manifest,
     Record,
+    is_nothing,
     pixel_hash,
     relative_path,
 )
@@ -134,6 +135,12 @@ def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:
     if not labels:
         raise DatasetError(
             f"{folder}: no folder in it holds a picture; give one with a folder for each class"
+        )
+    empty = sorted(label for label in labels if is_nothing(label))
+    if empty:
+        raise DatasetError(
+            f"{folder}: a class {empty[0]} would be an empty cell of the manifest; name it "
+            f"otherwise: --map {empty[0]}=NAME"
         )
     if len(labels) == 1 and not labels <= set(LABELS):
         raise DatasetError(

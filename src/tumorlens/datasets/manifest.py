@@ -160,9 +160,14 @@ def plain_text(cell: Any) -> str:
     return "" if text.lower() == _NONE else text
 
 
+def is_nothing(text: str) -> bool:
+    """Whether a spreadsheet or a data frame writes this where nothing is known: ``nan``."""
+    return text.lower() in _NOTHING
+
+
 def _name_of_class(cell: Any) -> str:
     text = "" if cell is None else str(cell).strip()
-    if text.lower() in _NOTHING:
+    if is_nothing(text):
         return ""
     number = _WHOLE_NUMBER.fullmatch(text)
     return number[1] if number else text
@@ -238,10 +243,12 @@ def _hint(name: str, columns: Sequence[str]) -> str:
 
 
 def _record(row: Row, number: int, path: Path) -> Record:
-    row = {**row, "class": _name_of_class(row.get("class"))}
+    written = row.get("class")
+    row = {**row, "class": _name_of_class(written)}
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
-        raise ManifestError(f"{path}, row {number}: no {missing[0]}")
+        said = f" ({written!r} is an empty cell)" if missing == ["class"] and written else ""
+        raise ManifestError(f"{path}, row {number}: no {missing[0]}{said}")
     if not str(row["class"]).isprintable() or len(str(row["class"])) > _LONGEST_CLASS:
         raise ManifestError(f"{path}, row {number}: invalid class name {row['class']!r}")
     values: dict[str, Any] = {}

@@ -19,6 +19,8 @@ names. A cell of several lines is one row."""
 _SEPARATORS: Final = (",", ";", "\t")
 _START: Final = 64
 """Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of ``.xlsx`` and ``.ods``, and of ``.xls``."""
 _HINT: Final = "sep="
 """Begins a line before the columns' names that spreadsheets write and read."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
@@ -31,12 +33,15 @@ def read_csv(path: Path) -> Sequence[NumberedRow]:
     Raises ``ManifestError``.
     """
     try:
-        rows = read_table(path.read_bytes())
+        data = path.read_bytes()
+        if data.startswith(_WORKBOOKS):
+            raise ManifestError(f"{path}: is a workbook of a spreadsheet; save it as CSV UTF-8")
+        rows = read_table(data)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(
-            f"{path}: is not a CSV file in UTF-8 ({error}); save it in UTF-8"
+            f"{path}: is not a CSV file in UTF-8 ({error}); save it as CSV UTF-8"
         ) from error
     filled = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
     columns = filled[0][1] if filled else []

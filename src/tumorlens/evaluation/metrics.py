@@ -56,7 +56,7 @@ _DEFINITIONS: Final[Mapping[str, str]] = {
         "Multiclass sum form: mean over images of the squared distance between the "
         "probabilities and the truth; 0 to 2."
     ),
-    "missed_tumor_rate": "Share of {finding} images answered with {none}.",
+    "missed_tumor_rate": "Share of images with {a_finding} answered with {none}.",
     "false_alarm_rate": "Share of images without any {finding} answered with one.",
     "sensitivity": "Share of the class's images answered with the class (recall).",
     "specificity": "Share of other images not answered with the class.",
@@ -90,7 +90,9 @@ def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
     # Only with a class for "no finding" may a set hold findings whose kind is not known.
     vague = f", or any {finding} where only that is known" if none else ""
     return {
-        name: _DEFINITIONS[name].format(finding=finding, none=none, vague=vague)
+        name: _DEFINITIONS[name].format(
+            finding=finding, a_finding=classes.a_finding, none=none, vague=vague
+        )
         for name in asked(_DEFINITIONS, classes)
     }
 

@@ -138,8 +138,8 @@ def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes
     if none is None:
         return _kind_reason(row, thresholds, classes)
     return (
-        f"{word} {probability_percent(1.0 - float(row[none]), 0)}; a {word} is reported from "
-        f"{probability_percent(thresholds.tumor_threshold, 0)}, no {word} where its own "
+        f"{word} {probability_percent(1.0 - float(row[none]), 0)}; {classes.a_finding} is reported "
+        f"from {probability_percent(thresholds.tumor_threshold, 0)}, no {word} where its own "
         f"probability is at least {probability_percent(thresholds.notumor_threshold, 0)}"
     )
 
@@ -148,7 +148,7 @@ def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: Clas
     first = classes.likeliest_kind(row)
     kinds = row[list(classes.kinds)]
     share = float(kinds.max() / max(float(kinds.sum()), _TINY))
-    given = "" if classes.no_finding is None else f"given a {classes.finding}, "
+    given = "" if classes.no_finding is None else f"given {classes.a_finding}, "
     return (
         f"{given}{classes.display_names[first]} {probability_percent(share, 0)}; the kind is "
         f"named from {probability_percent(thresholds.kind_threshold, 0)}"

@@ -163,7 +163,7 @@ def _without_contradiction(
     if not is_none or not alone or concluded.probabilities is None:
         return concluded
     reason = (
-        f"{len(alone)} of {len(members)} series by themselves report a {classes.finding}, "
+        f"{len(alone)} of {len(members)} series by themselves report {classes.a_finding}, "
         "others none"
     )
     return concluded._replace(

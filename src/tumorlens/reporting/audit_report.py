@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
+from tumorlens.datasets.audit import classes_of
 from tumorlens.datasets.controls import FRAME_SHARE
 from tumorlens.datasets.duplicates import MAX_DISTANCE, MIN_CORRELATION
 from tumorlens.datasets.findings import Audit, NearDuplicate
@@ -70,6 +71,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
         **shown,
         audit=audit,
         classes=list(audit.outliers),
+        labels=classes_of(list(audit.outliers)),
         unreadable=audit.unreadable[:_ROWS],
         changed=audit.changed[:_ROWS],
         conflicting_pictures=conflicting_pictures(audit),

@@ -12,23 +12,22 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.corruptions.run import Corruptions, Errors
 from tumorlens.imaging import reader
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, SOFT, STYLES
 
 _COLUMNS: Final = 5
 
 
-def errors_png(found: Corruptions) -> bytes:
+def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw the error rate against strength, a small panel for each corruption; 0 is untouched."""
     rows = -(-len(CORRUPTIONS) // _COLUMNS)
     with canvas.figure(11.5, 2.7 * rows + 0.5) as (figure, png):
         panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True).ravel()
         for k, (axes, corruption) in enumerate(zip(panels, CORRUPTIONS, strict=True)):
             _draw(axes, found.own, k, BLUE, "-", "wrong answers")
-            missed = 100 * found.own.missed[k]
-            color, style = STYLES[1]
-            axes.plot(range(1, STRENGTHS + 1), missed, color=color, ls=style, lw=1.4,
-                      label="tumours answered no tumour")  # fmt: skip
+            if classes.no_finding is not None:
+                _draw_missed(axes, found.own.missed[k], classes)
             if found.reference is not None:
                 _draw(axes, found.reference, k, SOFT, "--", f"wrong, {found.reference.name}")
             axes.set_title(corruption.title, fontsize=11)
@@ -67,6 +66,12 @@ def _draw(axes: Axes, errors: Errors, k: int, color: str, style: str, label: str
     percent = 100 * np.concatenate([[errors.clean], errors.table[k]])
     axes.plot(range(STRENGTHS + 1), percent, color=color, ls=style, lw=1.8, marker="o", ms=3,
               label=label)  # fmt: skip
+
+
+def _draw_missed(axes: Axes, missed: NDArray[np.float64], classes: ClassSet) -> None:
+    color, style = STYLES[1]
+    axes.plot(range(1, STRENGTHS + 1), 100 * missed, color=color, ls=style, lw=1.4,
+              label=f"{classes.findings} answered no {classes.finding}")  # fmt: skip
 
 
 def _show(axes: Axes, image: NDArray[np.uint8]) -> None:

@@ -125,6 +125,7 @@ def write(
         named=evaluation.classes.display_name,
         finding=evaluation.classes.finding,
         a_finding=evaluation.classes.a_finding,
+        findings=evaluation.classes.findings,
         asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
@@ -155,7 +156,7 @@ def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
     """Metrics as people read them."""
     if classes.finding == BRAIN_TUMORS.finding:
         return dict(TITLES)
-    return {**TITLES, "missed_tumor_rate": f"Missed {classes.finding}s"}
+    return {**TITLES, "missed_tumor_rate": f"Missed {classes.findings}"}
 
 
 def show(name: str, estimate: Estimate) -> str:
@@ -235,7 +236,7 @@ def _draw_corruptions(
         Figure(
             "corruptions.png",
             "Errors against strength for each corruption",
-            corruption_figures.errors_png(corruptions),
+            corruption_figures.errors_png(corruptions, folds[0].classifier.classes),
         ),
         Figure(
             "corruption_examples.png",

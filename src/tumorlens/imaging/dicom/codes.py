@@ -57,12 +57,12 @@ def _private(value: str, meaning: str) -> Code:
 
 def decision(name: str, classes: ClassSet) -> Code:
     """The decision ``classified``, ``detected``, ``abstained`` or ``rejected``."""
-    word = classes.finding
+    word, a_word = classes.finding, classes.a_finding
     nothing = "" if classes.no_finding is None else f", or no {word}"
-    unclear = "kind uncertain" if classes.no_finding is None else f"presence of a {word} uncertain"
+    unclear = "kind uncertain" if classes.no_finding is None else f"presence of {a_word} uncertain"
     meanings = {
         "classified": f"Classified: kind named{nothing}",
-        "detected": f"Detected: a {word}, kind uncertain",
+        "detected": f"Detected: {a_word}, kind uncertain",
         "abstained": f"Abstained: {unclear}",
         "rejected": "Rejected: not an image to answer for",
     }
@@ -84,7 +84,7 @@ def probability(one: ClassInfo) -> Code:
 def finding_probability(classes: ClassSet) -> Code:
     """The name of the probability of a finding of any kind."""
     value = "p-tumor" if _is_tumor(classes) else "p-finding"
-    return _private(value, f"Probability of a {classes.finding} of any kind")
+    return _private(value, f"Probability of {classes.a_finding} of any kind")
 
 
 def question(classes: ClassSet) -> Code:
