@@ -247,6 +247,7 @@ def test_whole_volumes_that_only_the_clock_a_number_or_the_window_tells_apart(
             )  # fmt: skip
             (tmp_path / f"{index}-{1 - part}").write_bytes(data)
     (image,) = read_study(tmp_path).images
+    assert image.facts is not None
     assert len({Path(place.path).name[-1] for place in image.facts.slices}) == 1
     assert len(image.facts.slices) == DEPTH
     if kind != "window":
@@ -296,6 +297,7 @@ def test_frames_that_only_index_clock_or_window_tell_apart(
         PerFrameFunctionalGroupsSequence=groups,
     )  # fmt: skip
     image = reader.read_bytes(data)
+    assert image.facts is not None
     first = order[0][1] if how == "window" else 0
     kept = [order[(place.frame or 1) - 1] for place in image.facts.slices]
     assert kept == [(i, first) for i in range(DEPTH)]

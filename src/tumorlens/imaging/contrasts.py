@@ -129,7 +129,7 @@ def _split_whole(
     first, *others = _whole(values, cells, name in _TURNS) or [indices]
     if name == WINDOW and others:  # a window says nothing of which comes first
         first, *others = sorted((first, *others), key=lambda part: _first_number(part, stated))
-    spans = {_span(part, values): len(part) for part in others}
+    spans: dict[float | str, int] = {_span(part, values): len(part) for part in others}
     return sorted(first), _note(name, _span(first, values), spans)
 
 
@@ -155,7 +155,10 @@ def _whole(
     positions = len(set(cells.values()))
     if several < 2 or positions < _FEWEST:
         return []
-    for parts in (_by_value(values), *(_by_turns(values, cells) if by_turns else ())):
+    ways: list[list[list[int]]] = [_by_value(values)]
+    if by_turns:
+        ways += _by_turns(values, cells)
+    for parts in ways:
         fewest = min(len(part) for part in parts)
         once = all(len({cells[i] for i in part}) == len(part) for part in parts)
         if len(parts) == several and once and fewest >= _COMPLETE * positions:

@@ -185,7 +185,7 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
 def _load(picture: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     picture.load()
-    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getextrema()[3][1]:
+    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
         # The fourth byte of most writers is unused, and zero.
         return picture.convert("RGB")
     if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:

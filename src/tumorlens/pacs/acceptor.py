@@ -212,7 +212,7 @@ def guard(event: events.Event) -> None:
     if transport is not None:
         # The documented way in is to copy pynetdicom's request handler, for this one line.
         transport.recv = _bounded(transport.recv)  # type: ignore[assignment, method-assign]
-    machine.do_action = _forgiving(event, machine.do_action)  # type: ignore[method-assign]
+    machine.do_action = _forgiving(event, machine.do_action)  # type: ignore[assignment, method-assign]
 
 
 def _forgiving(opened: events.Event, act: Callable[[str], None]) -> Callable[[str], None]:

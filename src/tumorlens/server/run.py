@@ -204,7 +204,7 @@ class _PatientProtocol(H11Protocol):
         answer = malformed("the request is not valid HTTP").response()
         answer.headers.update({**HEADERS, "Connection": "close"})
         start = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
-        for event in (start, h11.Data(data=answer.body), h11.EndOfMessage()):
+        for event in (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

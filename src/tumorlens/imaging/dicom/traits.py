@@ -137,8 +137,8 @@ def _weak(dataset: Dataset, frame: int) -> dict[str, float | str]:
     if None not in window:
         found[WINDOW] = "/".join(f"{value:g}" for value in window)
     for name, group, keyword in _CLOCKS:
-        if stated := text(_place(dataset, frame, group), keyword):
-            found.setdefault(name, stated)
+        if clock := text(_place(dataset, frame, group), keyword):
+            found.setdefault(name, clock)
     if (number(dataset, "NumberOfFrames") or 1) > 1:
         found["frame number"] = float(frame + 1)
     elif (counted := number(dataset, "InstanceNumber")) is not None:
