@@ -6,6 +6,7 @@ import { type BundleInfo, Network } from "../src/network";
 import { preprocess } from "../src/preprocessing";
 import { BRAIN_TUMORS, namesOf } from "../src/classes";
 import type { Decision, SequenceAnswer } from "../src/types";
+import { COLORED } from "../src/reading/gray";
 import { readPng } from "../src/reading/png";
 
 interface Expected {
@@ -76,7 +77,8 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
 
   test.each(vectors.pictures)("$name: the header's sequence is used alike", async ({ name, data, answers }) => {
     const { sequence, ...said } = answers[bundle].with_header;
-    const { result } = await network.classify(name, readPng(bytes(data)), { notes: ["a note"], sequence });
+    const picture = readPng(bytes(data));
+    const { result } = await network.classify(name, picture, { notes: ["a note", ...(picture.isColored ? [COLORED] : [])], sequence });
     expect(result).toMatchObject(said);
   });
 

@@ -54,7 +54,7 @@ export function finite(pixels: Float32Array): Float32Array {
   return pixels;
 }
 
-export const COLORED = "the image is in colours, as maps are that are computed from others; the network was trained on gray images";
+export const COLORED = "the image is in colours, like a computed map; the network was trained on gray images";
 /** A pixel has a colour from this part of the brightest on, and a picture from this part of its pixels. */
 const LEAST_COLOR = 0.125;
 const MOSTLY_COLORED = 0.2;

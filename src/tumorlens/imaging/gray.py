@@ -15,7 +15,7 @@ LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
 COLORED: Final = (
-    "the image is in colours, as maps are that are computed from others; the network was trained "
+    "the image is in colours, like a computed map; the network was trained "
     "on gray images"
 )
 _LEAST_COLOR: Final = 0.125
