@@ -14,6 +14,7 @@ from tumorlens.evaluation import comparison
 from tumorlens.evaluation.comparison import COMPARED, Comparison, compare, mcnemar, unique_names
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.inference.classifier import Classifier
+from tumorlens.labels import ClassInfo
 from tumorlens.reporting import comparison_report
 
 
@@ -61,16 +62,30 @@ def test_what_each_has_seen_is_said(found: Comparison) -> None:
 def test_bundles_of_other_classes_are_not_compared(
     classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    made = classifier.bundle
-    turned = msgspec.structs.replace(
-        made.info.classes, members=tuple(reversed(made.info.classes.members))
-    )
-    info = msgspec.structs.replace(made.info, classes=turned)
-    other = Classifier(dataclasses.replace(made, info=info), answer_all=True)
+    first, *others = classifier.classes.members
+    renamed = msgspec.structs.replace(first, name="astrocytoma")
+    other = with_members(classifier, (renamed, *others))
     with pytest.raises(EvaluationError, match="a and b have different classes"):
         compare({"a": classifier, "b": other}, phantom_set, clean_split, part="test")
     with pytest.raises(EvaluationError, match="at least two"):
         compare({"a": classifier}, phantom_set, clean_split, part="test")
+
+
+def test_the_order_of_the_classes_does_not_matter(
+    classifier: Classifier, phantom_set: Manifest, clean_split: Split
+) -> None:
+    turned = with_members(classifier, tuple(reversed(classifier.classes.members)))
+    both = {"a": classifier, "b": turned}
+    one, other = compare(both, phantom_set, clean_split, part="test").networks
+    np.testing.assert_array_equal(other.evaluation.labels, 3 - one.evaluation.labels)
+
+
+def with_members(classifier: Classifier, members: tuple[ClassInfo, ...]) -> Classifier:
+    """The same network, whose outputs mean ``members``."""
+    made = classifier.bundle
+    classes = msgspec.structs.replace(made.info.classes, members=members)
+    info = msgspec.structs.replace(made.info, classes=classes)
+    return Classifier(dataclasses.replace(made, info=info), answer_all=True)
 
 
 def test_names_tell_bundles_apart() -> None:

@@ -152,7 +152,7 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
         (name, one.bundle.info.classes.names) for name, one in classifiers.items()
     )
     for name, own in others:
-        if own != classes:
+        if set(own) != set(classes):  # each is scored with its own order
             raise EvaluationError(
                 f"bundles {first} and {name} have different classes: "
                 f"{', '.join(classes)} and {', '.join(own)}"

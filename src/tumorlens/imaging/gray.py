@@ -15,8 +15,7 @@ LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
 COLORED: Final = (
-    "the image is in colours, like a computed map; the network was trained "
-    "on gray images"
+    "the image is in colours, like a computed map; the network was trained on gray images"
 )
 _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
