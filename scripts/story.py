@@ -17,7 +17,7 @@ from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, INK
 
 ORANGE: Final = "#e69f00"
-"""Of Okabe and Ito, as the house style's colours."""
+"""Of Okabe and Ito, as the colours of all figures."""
 PLACES: Final = (
     ("folder-0", None, "patients\nit was trained on\n(folder test)"),
     ("clean-0", "default", "new patients,\nsame sources\n(clean test)"),

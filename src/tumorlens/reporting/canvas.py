@@ -49,7 +49,7 @@ _STYLE: Final[dict[Any, Any]] = {
 
 @contextmanager
 def figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """Lend a figure in the house style; on leaving, it is in the buffer as PNG."""
+    """Lend a figure in the common style; on leaving, it is in the buffer as PNG."""
     png = io.BytesIO()
     with mpl.rc_context(_STYLE):
         drawing = Figure(figsize=(width, height), dpi=130, layout="constrained")
