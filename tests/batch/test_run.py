@@ -174,7 +174,11 @@ def unread(pipe: Any) -> int:
 def test_a_batch_that_waits_for_its_list_can_be_interrupted(
     tiny_bundle: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    process = batch_of_a_list(tiny_bundle, tmp_path / "out", stdin=subprocess.PIPE)
+    # A process whose parent runs in the background may be started to ignore SIGINT.
+    process = batch_of_a_list(
+        tiny_bundle, tmp_path / "out", stdin=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert process.stdin is not None
     process.stdin.write("nowhere.png\n")
     process.stdin.flush()
