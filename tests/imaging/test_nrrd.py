@@ -328,7 +328,8 @@ def test_damage_is_corrupt(small: Volume) -> None:
             read(data)
     with pytest.raises(CorruptInputError, match=r"^here: damaged gzip"):
         read(nrrd(voxels, encoding="gzip", behind=voxels.tobytes()))
-    with pytest.raises(CorruptInputError, match=r"^here: damaged NRRD"):
+    # Older numpy ends at the word, newer numpy raises.
+    with pytest.raises(CorruptInputError, match=r"^here: damaged (NRRD|or cut off)"):
         read(nrrd(voxels, encoding="text", behind=text(small)[:1000] + b" x " + text(small)))
     with pytest.raises(CorruptInputError, match=r"of 69120 numbers are there"):
         read(nrrd(voxels, encoding="text", behind=b"12 " + b" " * 200_000))
