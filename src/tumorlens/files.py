@@ -112,7 +112,7 @@ def sweep(folder: Path) -> None:
     """
     for path in list(folder.glob(".*")) if folder.is_dir() else ():
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(FileNotFoundError):  # it was being written, and has its name now
+            with suppress(OSError):  # it has its name now, or may not be removed
                 _remove_left(path)
 
 

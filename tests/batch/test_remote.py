@@ -124,8 +124,8 @@ def test_pattern_and_missing(bucket: str, study: dict[str, bytes], answer: Answe
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:1/a.png", "http:// is no object store that can be read"),
-        ("nosuch://a/b", "nosuch:// is no object store that can be read"),
+        ("http://127.0.0.1:1/a.png", "http:// is not an object store that can be read"),
+        ("nosuch://a/b", "nosuch:// is not an object store that can be read"),
     ],
 )
 def test_what_is_no_store_is_one_error(archive: Path, answer: Answer, url: str, words: str) -> None:

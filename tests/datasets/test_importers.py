@@ -3,7 +3,7 @@
 import io
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -173,15 +173,21 @@ def test_patients_and_folds_above_classes_are_named(
 def test_patients_above_or_below_classes(
     tmp_path: Path, draw: Draw, order: str, classes: str
 ) -> None:
-    for p, c in itertools.product(("P1", "P2"), classes.split()):
-        put(tmp_path / "set" / order.format(p=p, c=c), encode.png(draw(0)))
     (tmp_path / "set" / order.format(p="P3", c=classes.split()[0])).parent.mkdir(parents=True)
     (tmp_path / "set/notes.txt").write_text("")
     rule = "folder:1" if order == "{c}/{p}/a.png" else "folder:2"
-    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from=rule)
-    assert sorted((one.label, one.patient) for one in found) == sorted(
-        itertools.product(classes.split(), ("P1", "P2"))
-    )
+    check_layout(tmp_path, draw, order, ("P1", "P2"), classes.split(), rule)
+
+
+def check_layout(
+    folder: Path, draw: Draw, order: str, patients: Sequence[str], classes: Sequence[str], rule: str
+) -> None:
+    """A picture of each patient in each class, at the places that ``order`` says, is imported."""
+    expected = sorted(itertools.product(classes, patients))
+    for label, patient in expected:
+        put(folder / "set" / order.format(p=patient, c=label), encode.png(draw(0)))
+    found = importers.import_folder(folder / "set", folder / "m.csv", group_from=rule)
+    assert sorted((one.label, one.patient) for one in found) == expected
 
 
 @pytest.mark.parametrize("order", ["{p}/ses-1/{c}/a.png", "test/{p}/2021-03-04/{c}/a.png"])
@@ -189,13 +195,8 @@ def test_patients_above_or_below_classes(
 def test_examinations_between_patients_and_classes(
     tmp_path: Path, draw: Draw, order: str, classes: str
 ) -> None:
-    for p, c in itertools.product(("P1", "Doe"), classes.split()):
-        put(tmp_path / "set" / order.format(p=p, c=c), encode.png(draw(0)))
     put(tmp_path / "set" / order.format(p="P1", c="scout.txt").removesuffix("/a.png"), b"")
-    found = importers.import_folder(tmp_path / "set", tmp_path / "m.csv", group_from="folder:3")
-    assert sorted((one.label, one.patient) for one in found) == sorted(
-        itertools.product(classes.split(), ("Doe", "P1"))
-    )
+    check_layout(tmp_path, draw, order, ("P1", "Doe"), classes.split(), "folder:3")
 
 
 def test_any_folder_between_patients_and_usual_classes_is_passed(

@@ -43,19 +43,23 @@ def series(
     write: Write,
     first: NDArray[np.uint16],
     second: NDArray[np.uint16],
-    tags: tuple[dict[str, Any], dict[str, Any]],
+    tags: Callable[[int, int], dict[str, Any]] | tuple[dict[str, Any], dict[str, Any]],
     apart: float = 0.0,
     thickness: float | None = 5,
 ) -> MedicalImage:
-    """Two volumes in one series, the second ``apart`` millimetres beside the first."""
+    """Two volumes in one series, the second ``apart`` millimetres beside the first.
+
+    ``tags`` are those of each volume, or of each index and volume.
+    """
     for part, pixels in enumerate((first, second)):
         for index, plane in enumerate(pixels):
+            own = tags(index, part) if callable(tags) else tags[part]
             data = write(
                 plane,
                 SOPInstanceUID=f"1.2.{part}.{index + 1}",
                 ImagePositionPatient=[0, 0, 5.0 * index + apart * part],
                 SliceThickness=thickness,
-                **{"InstanceNumber": 2 * index + part} | tags[part],
+                **{"InstanceNumber": 2 * index + part} | own,
             )
             (folder / f"{index}-{1 - part}").write_bytes(data)
     (image,) = read_study(folder).images
@@ -222,11 +226,17 @@ def test_volumes_that_nothing_but_their_numbers_tells_apart(
 
 
 WEAK: dict[str, Callable[[int, int], dict[str, Any]]] = {
-    "window": lambda i, part: {"WindowCenter": (500, 60)[part], "WindowWidth": (900, 90)[part]},
-    "acquisition time": lambda i, part: {"AcquisitionTime": f"10{10 + part}0{i}.5"},
-    "content time": lambda i, part: {"ContentTime": f"10{10 + part}00"},
+    "window": lambda i, part: {
+        "WindowCenter": (500, 60)[part], "WindowWidth": (900, 90)[part], "InstanceNumber": 1 + i,
+    },
+    "acquisition time": lambda i, part: {
+        "AcquisitionTime": f"10{10 + part}0{i}.5", "InstanceNumber": 1 + i + part,
+    },
+    "content time": lambda i, part: {
+        "ContentTime": f"10{10 + part}00", "InstanceNumber": 1 + i + part,
+    },
     "instance number": lambda i, part: {"InstanceNumber": DEPTH * part + (i if part else 5 - i)},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", WEAK)
@@ -237,16 +247,7 @@ def test_whole_volumes_that_only_the_clock_a_number_or_the_window_tells_apart(
     other: NDArray[np.uint16],
     kind: str,
 ) -> None:
-    for part, pixels in enumerate((volume, other)):
-        for index, plane in enumerate(pixels):
-            number = 1 + index + part * (kind != "window")
-            data = write_dicom(
-                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}",
-                ImagePositionPatient=[0, 0, 5.0 * index],
-                **{"InstanceNumber": number} | WEAK[kind](index, part),
-            )  # fmt: skip
-            (tmp_path / f"{index}-{1 - part}").write_bytes(data)
-    (image,) = read_study(tmp_path).images
+    image = series(tmp_path, write_dicom, volume, other, WEAK[kind])
     assert image.facts is not None
     assert len({Path(place.path).name[-1] for place in image.facts.slices}) == 1
     assert len(image.facts.slices) == DEPTH

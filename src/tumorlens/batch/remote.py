@@ -47,7 +47,7 @@ def file_system(scheme: str) -> Any:
         raise MissingExtraError(f"{scheme}://", "batch") from error
     except (TypeError, ValueError) as error:  # an unknown one, or one that needs a host
         raise BatchError(
-            f"{scheme}:// is no object store that can be read; use a store such as s3://, or "
+            f"{scheme}:// is not an object store that can be read; use a store such as s3://, or "
             "download the files first"
         ) from error
 

@@ -2,9 +2,9 @@
 
 ``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
 rule says so, with the folder of the patient above it, or those of the patient and of the
-examination. Where all class folders are named after the
-four classes of the bundled networks, labels are these; otherwise each folder is a class of its own.
-What is not taken is counted, with the reason.
+examination. Where all class folders are named after the four classes of the bundled networks,
+labels are these; otherwise each folder is a class of its own. What is not taken is counted, with
+the reason.
 """
 
 import dataclasses

@@ -10,10 +10,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import can_be_a_head
 
 Matrix = NDArray[np.float64]
 
+LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From DICOM's axes of the patient to NIfTI's; its own inverse."""
 _FLAT: Final = 1e-3
 """Volume that three unit steps must span, for them to be three directions."""
 
@@ -29,6 +32,25 @@ class Placement(NamedTuple):
     states_orientation: bool
     """Whether the file says, without contradicting itself, which side is which."""
     notes: list[str]
+
+
+def affine_of(image: MedicalImage) -> Matrix | None:
+    """(4, 4): from column, row and slice of ``image`` to millimetres, RAS; None where not stated.
+
+    The slices are taken as evenly spaced.
+    """
+    facts, spacing = image.facts, image.pixel_spacing_mm
+    if facts is None or spacing is None:
+        return None
+    corners = [place.position_mm for place in facts.slices if place.position_mm is not None]
+    if len(corners) < image.depth or facts.row_direction is None or facts.column_direction is None:
+        return None
+    row, column = np.asarray(facts.row_direction), np.asarray(facts.column_direction)
+    first, last = np.asarray(corners[0]), np.asarray(corners[-1])
+    step = (last - first) / (len(corners) - 1) if len(corners) > 1 else np.cross(row, column)
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([row * spacing[1], column * spacing[0], step, first])
+    return LPS_TO_RAS @ affine
 
 
 def sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:

@@ -17,7 +17,7 @@ from nibabel.orientations import (
 )
 from numpy.typing import NDArray
 
-from tumorlens.imaging.affine import Placement
+from tumorlens.imaging.affine import LPS_TO_RAS, Placement
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector, normal
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MIN_SIDE, check_sides
@@ -25,8 +25,6 @@ from tumorlens.imaging.resample import square_pixels
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
-LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""Its own inverse."""
 
 
 class _Cut(NamedTuple):

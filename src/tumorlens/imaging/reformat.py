@@ -4,16 +4,17 @@ The network knows axial slices best: of whole heads that are cut sagittally it c
 the same heads cut axially nearly everything (docs/decisions/0007-dicom-nifti.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from tumorlens.imaging.affine import Placement
+from tumorlens.imaging.affine import LPS_TO_RAS, Matrix, Placement, affine_of
+from tumorlens.imaging.facts import SliceFacts
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.planes import LPS_TO_RAS, Volume, cut
+from tumorlens.imaging.planes import Volume, cut
 
 _FARTHEST_MM: Final = 3.0
 """Distance of slices up to which other planes are sharp enough."""
@@ -29,19 +30,17 @@ def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
     It can where evenly spaced slices of a named plane lie close together and cover a head. Its
     ``facts`` keep the slices that were acquired as ``acquired``.
     """
-    facts = image.facts
-    if facts is None or facts.plane in {None, "oblique", plane}:
+    facts, affine = image.facts, affine_of(image)
+    if facts is None or affine is None or facts.plane in {None, "oblique", plane}:
         return image
-    affine = _affine(image)
-    if affine is None:
+    if not image.is_volume or not _is_close(facts.slices, affine):
         return image
     placement = Placement(affine, not facts.orientation_assumed, [])
-    made = cut(
-        Volume(image.pixels, placement, image.bit_depth, image.mode, []), plane, image.source
-    )
+    voxels = image.pixels.transpose(2, 1, 0)
+    made = cut(Volume(voxels, placement, image.bit_depth, image.mode, []), plane, image.source)
     if made.facts is None or made.facts.plane != plane or not made.is_volume:
         return image
-    spacing = float(np.linalg.norm(affine[:3, 0]))
+    spacing = float(np.linalg.norm(affine[:3, 2]))
     note = f"{facts.plane} slices {spacing:.2g} mm apart; answered in {plane} slices made from them"
     described = msgspec.structs.replace(
         facts,
@@ -57,26 +56,15 @@ def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
     return replace(made, facts=described, remarks=image.remarks)
 
 
-def _affine(image: MedicalImage) -> NDArray[np.float64] | None:
-    """(4, 4) from slice, row and column to millimetres, RAS; None where they form no even grid."""
-    facts, spacing = image.facts, image.pixel_spacing_mm
-    if facts is None or spacing is None or not image.is_volume:
-        return None
-    if facts.row_direction is None or facts.column_direction is None:
-        return None
-    corners = [place.position_mm for place in facts.slices if place.position_mm is not None]
-    if len(corners) < max(2, image.depth):
-        return None
-    places = np.array(corners)
-    steps = np.diff(places, axis=0)
-    step = steps.mean(axis=0)
+def _is_close(slices: Sequence[SliceFacts], affine: Matrix) -> bool:
+    """Whether the slices lie close together, as evenly as ``affine`` has them, and cover a head."""
+    row, column, step = affine[:3, :3].T
     length = float(np.linalg.norm(step))
-    if not 0 < length <= _FARTHEST_MM or length * image.depth < _HEAD_MM:
-        return None
-    row, column = np.array(facts.row_direction), np.array(facts.column_direction)
-    is_sheared = abs(float(np.cross(row, column) @ step)) < (1 - _UNEVEN**2) * length
-    if is_sheared or float(np.linalg.norm(steps - step, axis=1).max()) > _UNEVEN * length:
-        return None
-    affine = np.eye(4)
-    affine[:3] = np.column_stack([step, column * spacing[0], row * spacing[1], places[0]])
-    return LPS_TO_RAS @ affine
+    if not 0 < length <= _FARTHEST_MM or length * len(slices) < _HEAD_MM:
+        return False
+    normal = np.cross(row, column)
+    if abs(float(normal @ step)) < (1 - _UNEVEN**2) * length * np.linalg.norm(normal):
+        return False
+    steps = np.diff(np.array([place.position_mm for place in slices]), axis=0)
+    off = np.linalg.norm(steps - LPS_TO_RAS[:3, :3] @ step, axis=1)
+    return float(off.max()) <= _UNEVEN * length

@@ -50,14 +50,11 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObje
     """
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.derived import Algorithm
-        from tumorlens.imaging.dicom.segmentation import on_stored, segmentation
+        from tumorlens.imaging.dicom.segmentation import segmentation
 
     places = image.facts.stored if image.facts else ()
     if any(place.frame is not None for place in places):
         raise InputError(f"{image.source}: no segmentation of multi-frame files")
     model = answer.model
     algorithm = Algorithm(model.name, model.version, model.sha256)
-    headers = source_headers(places)
-    if image.facts and image.facts.acquired:
-        mask = on_stored(mask, image, headers)
-    return segmentation(headers, mask, algorithm, image.source)
+    return segmentation(source_headers(places), mask, image, algorithm)

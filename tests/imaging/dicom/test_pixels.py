@@ -407,4 +407,4 @@ def test_bytes_in_the_other_order_than_stated(
     data = write_dicom(stored, PixelData=(stored.byteswap() if is_swapped else stored).tobytes())
     image = reader.read_bytes(data)
     np.testing.assert_array_equal(image.pixels, stored)
-    assert ["other order" in note for note in image.notes] == [True] * is_swapped
+    assert ["byte order" in note for note in image.notes] == [True] * is_swapped

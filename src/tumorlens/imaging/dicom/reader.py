@@ -13,9 +13,8 @@ from tumorlens.errors import CorruptInputError, InputError
 from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.dicom.pixels import holds_more, read_frames
+from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
-from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -28,10 +27,6 @@ _FLAT: Final = 0.005
 _NO_PADDING: Final = (
     "the range of values that the file states as padding covers part of the head and is not used"
 )
-_SWAPPED: Final = (
-    "the bytes of the samples lie in the other order than the file states; they are read so"
-)
-_WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _MORE_FRAMES: Final = (
     "there are pixels for more frames than the file states; the others are not read"
 )
@@ -42,8 +37,8 @@ Loader = Callable[[Place], Dataset]
 """Gives the data set of a file; raises ``InputError``."""
 
 
-def decode(data: bytes, source: str, plane: str = "axial") -> MedicalImage:
-    """Decode one file: (H, W), or (D, H, W) where it has several frames.
+def decode(data: bytes, source: str, plane: str) -> MedicalImage:
+    """Decode one file: (H, W), or (D, H, W) where it has several frames, cut along ``plane``.
 
     Frames are sorted along the normal of the slices. Where they form more than one stack (the
     three directions of a localizer), the largest is taken and a note says so. Raises
@@ -75,33 +70,26 @@ def read_stack(
     """
     depth, (rows, columns) = len(stack.frames), stack.frames[0].shape
     check_volume((depth, rows, columns), header.source)
-    windowed = all(frame.windowed for frame in stack.frames)
     reading = _Reading(stack, load)
-    reading.run(windowed=windowed)
+    levels = Levels(windowed=all(frame.windowed for frame in stack.frames))
+    reading.run(levels)
     notes: list[str] = []
     if reading.padding_covers_the_head():
-        reading.padded = False
-        reading.run(windowed=windowed)
+        levels = levels._replace(padded=False)
+        reading.run(levels)
         notes.append(_NO_PADDING)
-    if windowed and (hidden := reading.hidden_by_window()):
-        windowed = False
-        reading.run(windowed=False)
+    if levels.windowed and (hidden := reading.hidden_by_window()):
+        levels = levels._replace(windowed=False)
+        reading.run(levels)
         notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.found.any():
         raise reading.failures[0][1]
-    if reading.has_more:
-        notes.append(_MORE_FRAMES)
-    if reading.is_wider:
-        notes.append(_WIDER)
-    if reading.is_swapped:
-        notes.append(_SWAPPED)
-    if reading.is_colored:
-        notes.append(COLORED)
+    notes += reading.remarks
     if missing := int((~reading.found).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
     check_no_label_map(image.samples, image.source)
-    return along_plane(image if windowed else mended(image), plane), reading.failures
+    return along_plane(image if levels.windowed else mended(image), plane), reading.failures
 
 
 class _Reading:
@@ -118,20 +106,12 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.found = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
-        self.has_more = False
-        """Whether a file has pixels of more frames than it states."""
-        self.is_wider = False
-        """Whether values take more bits than the files state."""
-        self.is_swapped = False
-        """Whether bytes of a slice lie in the other order than its file states."""
-        self.is_colored = False
-        """Whether a slice is in colours."""
-        self.padded = True
-        """Whether what the files state as padding is taken for it."""
+        self.remarks: dict[str, None] = {}
+        """What is odd about the pixels of the files, each once."""
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._paddings: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
 
-    def run(self, *, windowed: bool) -> None:
+    def run(self, levels: Levels) -> None:
         """Read every file."""
         self.failures.clear()
         self._looked_at.clear()
@@ -139,28 +119,25 @@ class _Reading:
         self.found[:] = False
         for place, slots in self._files.items():
             try:
-                self._read(place, slots, windowed)
+                self._read(place, slots, levels)
             except InputError as error:
                 self.failures.append((name_of(place), error))
 
-    def _read(self, place: Place, slots: dict[int, int], windowed: bool) -> None:
+    def _read(self, place: Place, slots: dict[int, int], levels: Levels) -> None:
         dataset, name = self._load(place), name_of(place)
-        frames = read_frames(
-            dataset, name, windowed=windowed, padded=self.padded, wanted=slots.keys()
-        )
+        frames = read_frames(dataset, name, levels, slots.keys())
         for index, plane in zip(sorted(slots), frames, strict=False):
             if plane.pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
             self.found[slots[index]] = True
-            self.is_wider = self.is_wider or plane.is_wider
-            self.is_swapped = self.is_swapped or plane.is_swapped
-            self.is_colored = self.is_colored or plane.is_colored
+            self.remarks |= dict.fromkeys(plane.remarks)
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
-        self.has_more = self.has_more or holds_more(dataset, name)
+        if holds_more(dataset, name):
+            self.remarks[_MORE_FRAMES] = None
 
     def padding_covers_the_head(self) -> bool:
         """Whether the range of padding takes part of the head, by all slices together."""

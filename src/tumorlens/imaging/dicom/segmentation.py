@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from tumorlens.errors import CorruptInputError
+from tumorlens.imaging.affine import LPS_TO_RAS, affine_of
 from tumorlens.imaging.dicom import codes as coded
 from tumorlens.imaging.dicom.derived import (
     RESEARCH,
@@ -23,8 +24,6 @@ from tumorlens.imaging.dicom.derived import (
     uid_of,
 )
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.nifti_mask import affine_of
-from tumorlens.imaging.planes import LPS_TO_RAS
 
 SERIES_NUMBER: Final = 9103
 LABEL: Final = "Attention map, no outline"
@@ -36,13 +35,17 @@ _GEOMETRY: Final = (
 
 
 def segmentation(
-    headers: Sequence[Dataset], mask: NDArray[np.bool_], algorithm: Algorithm, source: str
+    headers: Sequence[Dataset], mask: NDArray[np.bool_], image: MedicalImage, algorithm: Algorithm
 ) -> DicomObject:
-    """Write ``mask`` (D, H, W) over the slices of a series, one single-frame file a slice.
+    """Write ``mask`` (D, H, W) of ``image`` over its files, one single-frame file a slice.
 
-    Raises ``CorruptInputError`` where the files do not say where their pixels lie.
+    ``headers`` are those of ``image.facts.stored``. Raises ``CorruptInputError`` where the files do
+    not say where their pixels lie.
     """
+    source = image.source
     sources = [_referred(header, source) for header in headers]
+    if image.facts and image.facts.acquired:
+        mask = _on_stored(mask, image, sources)
     if mask.shape != (len(sources), sources[0].Rows, sources[0].Columns):
         raise CorruptInputError(f"{source}: no segmentation of pixels that are not square")
     with making("segmentation", source):
@@ -76,25 +79,27 @@ def segmentation(
         return finished(made)
 
 
-def on_stored(
-    mask: NDArray[np.bool_], image: MedicalImage, headers: Sequence[Dataset]
+def _on_stored(
+    mask: NDArray[np.bool_], image: MedicalImage, sources: Sequence[Dataset]
 ) -> NDArray[np.bool_]:
-    """``mask`` (D, H, W) of ``image``, whose slices were cut anew, on those of the files.
+    """``mask`` of ``image``, whose slices were cut anew, on those of the files.
 
-    Each voxel of a file takes the value at its middle. Raises ``CorruptInputError`` as
-    ``segmentation``.
+    Each voxel of a file takes the value at its middle.
     """
-    to_index = np.linalg.inv(affine_of(image)) @ LPS_TO_RAS
+    affine = affine_of(image)
+    if affine is None:
+        raise CorruptInputError(f"{image.source}: does not state the positions of its slices")
+    to_index = np.linalg.inv(affine) @ LPS_TO_RAS
     limits = np.array(mask.shape[::-1])[:, np.newaxis, np.newaxis]
     planes = []
-    for header in headers:
-        one = _referred(header, image.source)
-        row, column = np.array(one.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-        down, across = (float(step) for step in one.PixelSpacing)
-        corner = np.array(one.ImagePositionPatient, dtype=np.float64)
+    for source in sources:
+        row, column = np.array(source.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+        down, across = (float(step) for step in source.PixelSpacing)
+        corner = np.array(source.ImagePositionPatient, dtype=np.float64)
         to_patient = np.eye(4)[:, [0, 1, 3]]
         to_patient[:3] = np.column_stack([column * down, row * across, corner])
-        indices = np.stack([*np.indices((one.Rows, one.Columns)), np.ones((one.Rows, one.Columns))])
+        rows, columns = np.indices((source.Rows, source.Columns))
+        indices = np.stack([rows, columns, np.ones_like(rows)])
         place = np.tensordot(to_index @ to_patient, indices, axes=1)[:3].round().astype(np.int64)
         inside = ((place >= 0) & (place < limits)).all(axis=0)
         x, y, z = np.where(inside, place, 0)
