@@ -233,6 +233,16 @@ class Spool(Store):
             ).fetchall()
         return [(str(uid), str(kind)) for uid, kind in rows]
 
+    def delivered(self, key: str, sop_class: str) -> list[Path]:
+        """Files of a study's objects of a kind that were sent, where its images are there, too."""
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT uid FROM objects WHERE study=? AND sop_class=? AND sent=1 AND file=? "
+                "ORDER BY rowid",
+                (key, sop_class, schema.KEPT),
+            ).fetchall()
+        return [self.object_path(uid) for (uid,) in rows]
+
     def mark_sent(self, uid: str) -> None:
         """Note that the destination has confirmed an object."""
         with self.changing() as db:
