@@ -26,7 +26,7 @@ from tumorlens.errors import InputError
 from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
 from tumorlens.pacs.clock import StoredClock
-from tumorlens.pacs.private import FILE_MODE
+from tumorlens.pacs.private import FILE_MODE, SpoolError
 from tumorlens.pacs.retries import Retries
 from tumorlens.pacs.store import Store
 
@@ -339,7 +339,13 @@ def _salt(path: Path) -> bytes:
     if not path.exists():
         write_synced(path, secrets.token_bytes(_SALT_BYTES))
         path.chmod(FILE_MODE)
-    return path.read_bytes()
+    salt = path.read_bytes()
+    if len(salt) != _SALT_BYTES:  # names would be hashes that anybody can compute
+        raise SpoolError(
+            f"{path}: damaged; restore it from a backup. Without it a study that is sent again is "
+            "answered again, and late images are answered alone; to accept that, delete this file"
+        )
+    return salt
 
 
 def _file_digest(path: Path) -> str:
