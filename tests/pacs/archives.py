@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pynetdicom import AE, events, evt
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,6 +31,7 @@ class Archive:
         self.port = free_port()
         self.address = f"ARCHIVE@127.0.0.1:{self.port}"
         self.uids: list[str] = []
+        self.reports: list[Dataset] = []
         self.asked: list[str] = []
         self.refuses: set[str] = set()
         self.kinds = [CAPTURE, REPORT]
@@ -62,6 +64,8 @@ class Archive:
         if kind in self.refuses:
             return _OUT_OF_RESOURCES
         self.uids.append(uid)
+        if kind == REPORT:
+            self.reports.append(event.dataset)
         return 0
 
 

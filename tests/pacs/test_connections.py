@@ -151,6 +151,17 @@ def test_nor_do_those_that_never_finish_the_handshake(
         running.shutdown()
 
 
+@pytest.mark.parametrize("words", [b"", b"\1", _HALF_A_REQUEST])
+def test_who_comes_and_goes_leaves_no_threads(server: Acceptor, words: bytes) -> None:
+    before = set(threading.enumerate())
+    for _ in range(20):
+        with ExitStack() as stack:
+            _crowd(_port(server), 1, words, stack)
+    assert _echo(_port(server))
+    # pynetdicom would wait half a minute for each of them to ask for an association.
+    until(lambda: not (set(threading.enumerate()) - before), 15)
+
+
 def test_who_is_silent_for_long_is_let_go(
     server: Acceptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

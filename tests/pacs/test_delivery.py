@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import CAPTURE, REPORT, Archive, WebArchive
 from tests.pacs.machines import Authority, Node, send_all, until
@@ -88,6 +89,50 @@ def test_late_images_are_answered_with_the_others_and_only_that_answer_is_sent(
     objects = set((node.spool / "objects").iterdir())
     assert not objects & before
     assert sorted(archive.uids) == sorted(path.stem for path in objects)
+    assert [_replaced(report) for report in archive.reports] == [[]]  # it never had the first
+
+
+def _names(report: Dataset) -> tuple[str, ...]:
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+    return tuple(str(report[keyword].value) for keyword in keywords)
+
+
+def _replaced(report: Dataset) -> list[tuple[str, ...]]:
+    return [
+        (study.StudyInstanceUID, series.SeriesInstanceUID,
+         one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID)
+        for study in report.get("PredecessorDocumentsSequence", ())
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ]  # fmt: skip
+
+
+def test_a_report_of_more_images_names_the_delivered_one_that_it_replaces(
+    archive: Archive, start_node: Callable[..., Node], tmp_path: Path,
+    write_series: Callable[..., list[bytes]],
+) -> None:  # fmt: skip
+    other = write_series(4, series="1.2.4", SeriesNumber=2)
+    paths = [tmp_path / f"{index}.dcm" for index in range(12)]
+    for path, data in zip(paths, write_series(8) + other, strict=True):
+        path.write_bytes(data)
+    archive.start()
+    node = start_node(archive.address)
+    for answers, sent in enumerate((paths[:4], paths[4:6], paths[8:], paths[6:8]), 1):
+        assert send_all(sent, node.port, MRImageStorage) == [0] * len(sent)
+        until(lambda: _said(node, ": delivered")() == answers)  # noqa: B023
+    assert node.stop() == 0
+    kinds = [report.SeriesDescription.split()[1] for report in archive.reports]
+    assert kinds[:2] == ["series", "series"]
+    # The second series: a report of it, and one of the study. Then the first again, and the study.
+    assert [sorted(kinds[2:4]), sorted(kinds[4:])] == [["series", "study"]] * 2
+    first, second, *rest = archive.reports
+    both = dict(zip(kinds[2:4], rest[:2], strict=True))
+    last = dict(zip(kinds[4:], rest[2:], strict=True))
+    assert _replaced(first) == []
+    assert _replaced(second) == [_names(first)]
+    assert _replaced(both["series"]) == _replaced(both["study"]) == []
+    assert _replaced(last["series"]) == [_names(second)]
+    assert _replaced(last["study"]) == [_names(both["study"])]
 
 
 def test_what_was_taken_before_a_kill_is_not_sent_again(

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, MRImageStorage, SecondaryCaptureImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from tumorlens.cli.pacs import command
 from tumorlens.pacs import node
 from tumorlens.pacs.acceptor import Acceptor
 from tumorlens.pacs.destination import DicomNode, DicomWeb, SendError, destination
-from tumorlens.pacs.settings import NodeSettings
+from tumorlens.pacs.settings import NodeSettings, checked_title
 from tumorlens.pacs.spool import Spool
 
 _VERIFICATION = "1.2.840.10008.1.1"
@@ -103,8 +105,25 @@ def test_compressed_pictures_are_taken(server: Acceptor) -> None:
 def test_where_answers_go() -> None:
     assert isinstance(destination("PACS@host:104", "T"), DicomNode)
     assert isinstance(destination("https://host/dicom-web", "T"), DicomWeb)
-    with pytest.raises(ValueError, match="neither"):
-        destination("host:104", "T")
+    for text in ("host:104", "PACS@host:0", "PACS@host:65536"):
+        with pytest.raises(ValueError, match="neither"):
+            destination(text, "T")
+
+
+@pytest.mark.parametrize("title", ["", "  ", "SEVENTEEN LETTERS", "A\\B", "A\tB", "\u00c4"])
+def test_what_is_no_ae_title_is_told_at_the_start(tmp_path: Path, title: str) -> None:
+    usual = {"--allow": "X", "--ae-title": "T", "--send-to": "A@127.0.0.1:9"}
+    usual |= {"--spool": str(tmp_path / "spool"), "--port": "0", "--bundle": str(tmp_path)}
+    wrong = {"--allow": title, "--ae-title": title}
+    if title:
+        wrong["--send-to"] = f"{title}@127.0.0.1:9"
+    for option, value in wrong.items():
+        arguments = [part for pair in (usual | {option: value}).items() for part in pair]
+        result = CliRunner().invoke(command, ["listen", *arguments])
+        assert result.exit_code == 2
+        assert option in result.output
+        assert "is not an AE title" in " ".join(result.output.split())
+    assert checked_title(" PACS ") == "PACS"
 
 
 # pynetdicom 3.0 leaves the socket of a refused connection to the garbage collector.

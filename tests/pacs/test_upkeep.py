@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tests.pacs.machines import Node
 
 from tumorlens.cli.pacs import command
+from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import MADE, RECEIVING, Spool
 from tumorlens.pacs.upkeep import adopt, lock_spool, rebuild
@@ -48,8 +49,29 @@ def _of_another_program(path: Path) -> None:
     db.close()
 
 
+def _changed(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            assert db.execute(statement).rowcount
+        db.close()
+
+    return change
+
+
 @pytest.mark.parametrize(
-    "damage", [_garbage, _garbage_behind_the_header, _cut_off, _of_another_program]
+    "damage",
+    [
+        _garbage,
+        _garbage_behind_the_header,
+        _cut_off,
+        _of_another_program,
+        _changed("UPDATE studies SET revision=NULL"),
+        _changed("UPDATE studies SET attempts='many'"),
+        _changed("UPDATE studies SET received=x'00'"),
+        _changed("UPDATE instances SET file='x' WHERE rowid=7"),
+        _changed("INSERT INTO objects (uid, study, sop_class, sent) VALUES (NULL, 'a', 'b', 0)"),
+        _changed("INSERT INTO clock VALUES (1, 'noon', NULL)"),
+    ],
 )
 def test_a_damaged_queue_is_one_line_and_rebuilt_from_its_images(
     spool: Spool, tiny_bundle: Path, damage: Callable[[Path], None]
@@ -75,6 +97,62 @@ def test_a_damaged_queue_is_one_line_and_rebuilt_from_its_images(
     assert len(again.due(0)) == 3
     # What was accepted before is still known.
     assert again.accept("1.0", "1.0", b"image") is False
+
+
+def _folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX's")
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("salt", _empty, "damaged; restore it from a backup"),
+        *((name, _folder, "must be a file") for name in ("audit.jsonl", "lock", "salt")),
+        *((name, _pipe, "neither a file nor a folder") for name in ("audit.jsonl", "lock", "salt")),
+        ("queue.sqlite", _folder, "must be a file"),
+        ("queue.sqlite", _pipe, "neither a file nor a folder"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_by_name(
+    spool: Spool, name: str, change: Callable[[Path], None], words: str
+) -> None:
+    spool.accept("1.2", "1.2.3", b"image")
+    spool.close()
+    change(spool.folder / name)
+    images = sorted((spool.folder / "studies").rglob("*.dcm"))
+    for use in ("status", "rebuild"):
+        result = CliRunner().invoke(command, [use, "--spool", str(spool.folder)])
+        assert isinstance(result.exception, SpoolError)
+        assert str(result.exception).startswith(f"{spool.folder / name}: {words}")
+    assert sorted((spool.folder / "studies").rglob("*.dcm")) == images
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX's")
+def test_an_audit_log_that_is_a_pipe_holds_nothing_up(tmp_path: Path) -> None:
+    _pipe(tmp_path / "audit")
+    with pytest.raises(OSError, match="No such device"):  # nobody reads it
+        Journal(tmp_path / "audit")
+    reader = os.open(tmp_path / "audit", os.O_RDONLY | os.O_NONBLOCK)
+    journal = Journal(tmp_path / "audit")
+    journal.record("started")
+    assert b'"started"' in os.read(reader, 1000)
+    for _ in range(2000):  # more than a pipe holds
+        journal.record("received", study="k" * 32)
+    os.close(reader)
+    journal.record("stopped")
+    journal.close()
+    assert journal.counts()["audit_lost"] > 0
 
 
 def test_a_queue_that_is_gone_is_made_again(spool: Spool) -> None:

@@ -34,6 +34,20 @@ _NEEDED = ("dicomweb_client", "highdicom", "pynetdicom")
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
+def _titles(
+    _context: click.Context, option: click.Parameter, given: str | tuple[str, ...]
+) -> str | tuple[str, ...]:
+    """Check an AE title, or several."""
+    from tumorlens.pacs.settings import checked_title
+
+    try:
+        if isinstance(given, str):
+            return checked_title(given)
+        return tuple(checked_title(one) for one in given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from error
+
+
 @click.group("pacs")
 def command() -> None:
     """Receive or fetch studies, and send back structured reports and overlays."""
@@ -52,7 +66,8 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
                      "disk."),
         click.option("--send-to", required=True, metavar="TITLE@HOST:PORT|URL",
                      help="DICOM node (C-STORE) or DICOMweb server (STOW-RS) for the answers."),
-        click.option("--ae-title", default="TUMORLENS", show_default=True, metavar="TITLE",
+        click.option("--ae-title", callback=_titles, default="TUMORLENS", show_default=True,
+                     metavar="TITLE",
                      help="AE title of this node."),
         options.bundle,
         click.option("--segmentation", is_flag=True,
@@ -94,7 +109,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
               help="Address to bind.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=11112, show_default=True,
               help="Port to bind; 0 for any free port.")  # fmt: skip
-@click.option("--allow", "allowed", multiple=True, required=True, metavar="TITLE",
+@click.option("--allow", "allowed", callback=_titles, multiple=True, required=True, metavar="TITLE",
               help="AE title that may connect; can be repeated.")  # fmt: skip
 @click.option("--quiet-seconds", type=click.FloatRange(0.1), default=30.0, show_default=True,
               help="Seconds without a new image after which a study counts as "

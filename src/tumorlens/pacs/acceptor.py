@@ -121,13 +121,16 @@ class Acceptor(ThreadedAssociationServer):
     def _hand_on(self, one: Connection, selector: selectors.BaseSelector) -> None:
         selector.unregister(one.socket)
         self.silent.leave(one)
-        if (leaving := self.opening.enter(one)) is not None:
-            leaving.end()
         try:
+            gone = not one.socket.recv(1, socket.MSG_PEEK)
             address = one.socket.getpeername()
         except OSError:
+            gone = True
+        if gone:  # without a word: no thread for that
             one.socket.close()
             return
+        if (leaving := self.opening.enter(one)) is not None:
+            leaving.end()
         self.process_request(one.socket, address)
 
     def finish_request(self, request: _Request, client_address: tuple[str, int] | str) -> None:
@@ -213,6 +216,17 @@ def guard(event: events.Event) -> None:
         # The documented way in is to copy pynetdicom's request handler, for this one line.
         transport.recv = _bounded(transport.recv)  # type: ignore[assignment, method-assign]
     machine.do_action = _forgiving(event, machine.do_action)  # type: ignore[assignment, method-assign]
+
+
+def closed(event: events.Event) -> None:
+    """Let the thread of a connection end that closed before it asked; for ``EVT_CONN_CLOSE``.
+
+    It would wait for the request for half a minute: a peer that comes and goes without end would
+    leave hundreds of such threads.
+    """
+    discard_unfinished(event)
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _forgiving(opened: events.Event, act: Callable[[str], None]) -> Callable[[str], None]:

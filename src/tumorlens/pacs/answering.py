@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
+from tumorlens.imaging.dicom.revision import revised
 from tumorlens.imaging.study import Study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_patients
@@ -48,22 +49,26 @@ class StudyAnswer(NamedTuple):
 
 
 def answer_study(
-    classifier: Classifier | None, study: Study, folder: Path, *, segmentation: bool = False
-) -> StudyAnswer:
+    classifier: Classifier | None, study: Study, folder: Path, *,
+    delivered: Sequence[Path] = (), segmentation: bool = False,
+) -> StudyAnswer:  # fmt: skip
     """Answer each series of ``study``, which was read from ``folder``.
 
-    Where none can be used, the answer is one report that says why. With ``segmentation`` the
-    attention map of each reported tumour is among the objects.
+    Where none can be used, the answer is one report that says why. Reports name those of
+    ``delivered`` that they replace: files of earlier reports of this study. With ``segmentation``
+    the attention map of each reported tumour is among the objects.
     """
     answer = StudyAnswer([], [f"not used: {error.kind}" for _, error in study.failures])
     kinds = [error.kind for _, error in study.failures]
     if study.own:
         answer.notes.append(f"skipped {study.own} objects written by tumorlens")
+    made: list[DicomObject] = []
     if classifier is not None:
-        made = _answers(classifier, study, folder.name, answer.notes, kinds, segmentation)
-        answer.objects.extend((one.sop_instance_uid, one.sop_class_uid, one.data) for one in made)
-    if not answer.objects:
-        _say_why_not(classifier, folder, kinds, answer)
+        made += _answers(classifier, study, folder.name, answer.notes, kinds, segmentation)
+    if not made:
+        made += _say_why_not(classifier, folder, kinds, answer.notes)
+    for one in revised(made, delivered):
+        answer.objects.append((one.sop_instance_uid, one.sop_class_uid, one.data))
     return answer
 
 
@@ -108,19 +113,19 @@ def _attention_map(answered: Answered, notes: list[str]) -> list[DicomObject]:
 
 
 def _say_why_not(
-    classifier: Classifier | None, folder: Path, kinds: Sequence[str], answer: StudyAnswer
-) -> None:
+    classifier: Classifier | None, folder: Path, kinds: Sequence[str], notes: list[str]
+) -> list[DicomObject]:
     reason = _reason(kinds)
     try:
         made = unusable_answer(classifier, sorted(folder.iterdir()), reason) if classifier else None
     except InputError as error:
-        answer.notes.append(f"no image can be used, and no report can say so: {error.kind}")
-        return
-    if made is not None:
-        answer.notes.append("no image can be used; a report with the reason is sent")
-        answer.objects.append((made.sop_instance_uid, made.sop_class_uid, made.data))
-    else:
-        answer.notes.append("nothing in it to answer")
+        notes.append(f"no image can be used, and no report can say so: {error.kind}")
+        return []
+    if made is None:
+        notes.append("nothing in it to answer")
+        return []
+    notes.append("no image can be used; a report with the reason is sent")
+    return [made]
 
 
 def _reason(kinds: Sequence[str]) -> str:
@@ -152,7 +157,7 @@ class IsolatedAnswerer:
         """The process, if it is ready."""
         return self._pool.pids
 
-    def answer(self, key: str, folder: Path) -> StudyAnswer:
+    def answer(self, key: str, folder: Path, delivered: Sequence[Path]) -> StudyAnswer:
         """See ``worker.Answerer``; raises ``WorkerFaultError`` for faults of the program."""
         sizes = [entry.stat().st_size for entry in os.scandir(folder)]
         seconds = (
@@ -160,7 +165,7 @@ class IsolatedAnswerer:
             + _SECONDS_PER_FILE * len(sizes)
             + _SECONDS_PER_MIB * sum(sizes) / _MIB
         )  # fmt: skip
-        request = Message({"folder": str(folder)})
+        request = Message({"folder": str(folder), "delivered": [str(path) for path in delivered]})
         outcome = self._pool.submit(request, source=f"study {key}", seconds=seconds).result()
         if outcome.error is not None:
             raise outcome.error
@@ -187,9 +192,11 @@ def make(options: Message) -> Handler:
 
     def handle(request: Message) -> Iterator[Message]:
         folder = Path(request.content["folder"])
+        delivered = [Path(path) for path in request.content["delivered"]]
         answer = answer_study(
-            classifier, read_study(folder), folder, segmentation=content["segmentation"]
-        )
+            classifier, read_study(folder), folder,
+            delivered=delivered, segmentation=content["segmentation"],
+        )  # fmt: skip
         for note in answer.notes:
             yield Message({"note": note})
         for uid, sop_class, data in answer.objects:

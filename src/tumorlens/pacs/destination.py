@@ -14,9 +14,11 @@ from tumorlens.errors import TumorlensError
 from tumorlens.imaging.dicom.classes import EXPLICIT_LITTLE_ENDIAN
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.pacs import web
+from tumorlens.pacs.settings import checked_title
 from tumorlens.pacs.tls import Tls, why
 
-_NODE: Final = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>[^@:]+):(?P<port>\d{1,5})")
+_NODE: Final = re.compile(r"(?P<title>[^@]+)@(?P<host>[^@:]+):(?P<port>\d{1,5})")
+_PORTS: Final = range(1, 1 << 16)
 _VERDICT_S: Final = 2.0
 """Wait for a peer's word on our certificate: with TLS 1.3 it comes after the handshake."""
 _ABOUT_THE_OBJECT: Final = frozenset({400, 409, 413, 415, 422})
@@ -126,6 +128,7 @@ def destination(
     if text.startswith(("http://", "https://")):
         return DicomWeb(web.WebServer(text, tls, web_authorities))
     found = _NODE.fullmatch(text)
-    if found is None:
+    if found is None or int(found["port"]) not in _PORTS:
         raise ValueError(f"{text} is neither TITLE@HOST:PORT nor the address of a DICOMweb server")
-    return DicomNode(found["title"], found["host"], int(found["port"]), own_title, tls)
+    title = checked_title(found["title"])
+    return DicomNode(title, found["host"], int(found["port"]), own_title, tls)

@@ -69,7 +69,8 @@ class _AuditFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         def private(path: str, flags: int) -> int:
-            return os.open(path, flags, 0o600)
+            # A pipe that nobody reads is an error, and one that is full costs lines.
+            return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
 
         # pathlib's open takes no opener.
         opened = open(  # noqa: SIM115

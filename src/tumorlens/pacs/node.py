@@ -7,11 +7,11 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
 
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.isolation.pool import WorkerFaultError
-from tumorlens.pacs.acceptor import Acceptor, guard
+from tumorlens.pacs.acceptor import Acceptor, closed, guard
 from tumorlens.pacs.identifying import Here, Identifier, UnreadableError
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
-from tumorlens.pacs.reception import Incoming, discard_unfinished, incoming, receive_into
+from tumorlens.pacs.reception import Incoming, incoming, receive_into
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import OtherContentError, Spool
 
@@ -140,7 +140,7 @@ def start(
             ssl_context=settings.tls.listening() if settings.tls else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, guard),
-                (evt.EVT_CONN_CLOSE, discard_unfinished),
+                (evt.EVT_CONN_CLOSE, closed),
                 (evt.EVT_REQUESTED, reception.requested),
                 (evt.EVT_ACCEPTED, reception.accepted),
                 (evt.EVT_DATA_RECV, reception.note_data),

@@ -64,5 +64,7 @@ def _restrict(path: Path) -> None:
         return
     if stat.S_ISLNK(mode):
         raise SpoolError(f"{path}: links are not allowed in a spool; remove it")
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open a pipe would take for ever
+        raise SpoolError(f"{path}: neither a file nor a folder; remove it")
     if mode & _OTHERS:
         path.chmod(FOLDER_MODE if stat.S_ISDIR(mode) else FILE_MODE)

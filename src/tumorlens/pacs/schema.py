@@ -28,6 +28,18 @@ KEPT: Final = 0
 GOING: Final = 1
 """It is to be deleted, and may be gone."""
 GONE: Final = 2
+_TYPES: Final = {
+    "instances": {"study": "text", "name": "text", "file": "integer", "digest": "text"},
+    "studies": {
+        "study": "text", "revision": "integer", "received": "real", "state": "text",
+        "attempts": "integer", "reason": "text",
+    },
+    "objects": {
+        "uid": "text", "study": "text", "sop_class": "text", "sent": "integer", "file": "integer",
+    },
+    "clock": {"seconds": "real", "wall": "real"},
+}  # fmt: skip
+"""Of the values that are relied on; sqlite enforces none of them."""
 _FILED: Final = ("instances", "objects")
 
 
@@ -55,12 +67,13 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def check(db: sqlite3.Connection) -> None:
-    """Raise ``sqlite3.Error`` where a column is missing: it is the database of something else."""
-    db.execute("SELECT study, name, file, digest FROM instances LIMIT 1")
-    db.execute(
-        "SELECT study, revision, received, state, attempts, closed, reason FROM studies LIMIT 1"
-    )
-    db.execute("SELECT uid, study, sop_class, sent, made, file FROM objects LIMIT 1")
+    """Raise ``sqlite3.Error`` where a column or a value is missing, or of another type."""
+    db.execute("SELECT closed FROM studies LIMIT 1")
+    db.execute("SELECT made FROM objects LIMIT 1")
+    for table, columns in _TYPES.items():
+        other = " OR ".join(f"typeof({name})<>'{kind}'" for name, kind in columns.items())
+        if db.execute(f"SELECT 1 FROM {table} WHERE {other} LIMIT 1").fetchone():  # noqa: S608
+            raise sqlite3.DatabaseError(f"a row of {table} with missing or wrong values")
 
 
 def mark(db: sqlite3.Connection, sent: str, until: float) -> None:

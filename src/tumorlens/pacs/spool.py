@@ -26,7 +26,7 @@ from tumorlens.errors import InputError
 from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
 from tumorlens.pacs.clock import StoredClock
-from tumorlens.pacs.private import FILE_MODE
+from tumorlens.pacs.private import FILE_MODE, SpoolError
 from tumorlens.pacs.retries import Retries
 from tumorlens.pacs.store import Store
 
@@ -233,6 +233,16 @@ class Spool(Store):
             ).fetchall()
         return [(str(uid), str(kind)) for uid, kind in rows]
 
+    def delivered(self, key: str, sop_class: str) -> list[Path]:
+        """Files of a study's objects of a kind that were sent, where its images are there, too."""
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT uid FROM objects WHERE study=? AND sop_class=? AND sent=1 AND file=? "
+                "ORDER BY rowid",
+                (key, sop_class, schema.KEPT),
+            ).fetchall()
+        return [self.object_path(uid) for (uid,) in rows]
+
     def mark_sent(self, uid: str) -> None:
         """Note that the destination has confirmed an object."""
         with self.changing() as db:
@@ -329,7 +339,13 @@ def _salt(path: Path) -> bytes:
     if not path.exists():
         write_synced(path, secrets.token_bytes(_SALT_BYTES))
         path.chmod(FILE_MODE)
-    return path.read_bytes()
+    salt = path.read_bytes()
+    if len(salt) != _SALT_BYTES:  # names would be hashes that anybody can compute
+        raise SpoolError(
+            f"{path}: damaged; restore it from a backup. Without it a study that is sent again is "
+            "answered again, and late images are answered alone; to accept that, delete this file"
+        )
+    return salt
 
 
 def _file_digest(path: Path) -> str:

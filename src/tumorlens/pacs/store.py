@@ -13,7 +13,7 @@ from typing import Final
 
 from tumorlens.files import sync_folder
 from tumorlens.pacs import database, schema
-from tumorlens.pacs.private import FOLDER_MODE, make_private
+from tumorlens.pacs.private import FOLDER_MODE, SpoolError, make_private
 from tumorlens.pacs.space import Space
 
 OWN_NAMES: Final = frozenset({
@@ -21,6 +21,7 @@ OWN_NAMES: Final = frozenset({
     "queue.sqlite-wal", "reserve", "salt", "studies",
 })  # fmt: skip
 """What a spool holds."""
+_FOLDERS: Final = ("incoming", "studies", "objects")
 _STALE_S: Final = 3600.0
 """An incoming file that nothing was written to for so long has lost its sender."""
 
@@ -32,7 +33,8 @@ class Store:
         """Open it; raises ``SpoolError``, or ``OSError`` where that is not possible now."""
         self.folder = folder
         make_private(folder, OWN_NAMES)
-        for name in ("incoming", "studies", "objects"):
+        _check_kinds(folder)
+        for name in _FOLDERS:
             (folder / name).mkdir(exist_ok=True, mode=FOLDER_MODE)
         self.space = Space(folder, quota_bytes)
         self._lock = threading.Lock()
@@ -119,3 +121,11 @@ class Store:
         """The database, for looking up."""
         with self._lock, database.translated(self.folder / database.NAME):
             yield self._db
+
+
+def _check_kinds(folder: Path) -> None:
+    """Raise ``SpoolError`` where a folder has the name of a file, or a file that of a folder."""
+    for name in sorted(OWN_NAMES):
+        path, wanted = folder / name, "folder" if name in _FOLDERS else "file"
+        if path.exists() and path.is_dir() != (wanted == "folder"):
+            raise SpoolError(f"{path}: must be a {wanted}; move what is there elsewhere")

@@ -4,10 +4,12 @@ import errno
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
+from tumorlens.imaging.dicom.classes import REPORT
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.pacs.answering import StudyAnswer, answer_study
@@ -35,9 +37,9 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Answerer(Protocol):
-    """Answers the study in a folder."""
+    """Answers the study in a folder, of which these reports were delivered before."""
 
-    def answer(self, key: str, folder: Path) -> StudyAnswer:
+    def answer(self, key: str, folder: Path, delivered: Sequence[Path]) -> StudyAnswer:
         """Raises ``InputError`` where the study ended its process, or filled memory or time."""
 
 
@@ -165,10 +167,12 @@ class Worker:
 
     def _answer(self, one: Waiting) -> StudyAnswer:
         folder = self._spool.study_folder(one.key)
+        delivered = self._spool.delivered(one.key, REPORT)
         if self._answerer is not None:
-            answer = self._answerer.answer(one.key, folder)
+            answer = self._answerer.answer(one.key, folder, delivered)
         else:
-            answer = answer_study(self._classifier, read_study(folder), folder)
+            study = read_study(folder)
+            answer = answer_study(self._classifier, study, folder, delivered=delivered)
         for note in answer.notes:
             log.warning("study %s: %s", one.key, note)
         return answer

@@ -1,4 +1,4 @@
-"""SOP classes that can contain an MR picture: what a node should accept."""
+"""SOP classes that can contain an MR picture, which a node should accept, and that of a report."""
 
 from typing import Final
 
@@ -14,5 +14,7 @@ MR_CLASSES: Final[tuple[str, ...]] = (
     uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
+REPORT: Final[str] = uid.Comprehensive3DSRStorage
+"""Of our reports."""
 VERIFICATION: Final = "1.2.840.10008.1.1"
 EXPLICIT_LITTLE_ENDIAN: Final[str] = uid.ExplicitVRLittleEndian
