@@ -148,7 +148,7 @@ def _plan(
         overlap.require_external(only, manifest, trained, progress("searching for shared pictures"))
         return folds.external(only, manifest)
     split = splits.load(split_name, beside[0].parent)
-    if folds.is_cross_validation(split):
+    if folds.fold_numbers(split):
         return folds.cross_validation(classifiers, split, manifest)
     only = _only(classifiers, split_name)
     parts = split.parts(manifest)
