@@ -7,7 +7,6 @@ more than 12.
 
 import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
 import numpy as np
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from threadpoolctl import threadpool_limits
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
     THUMBNAIL_SIZE,
@@ -181,7 +179,7 @@ class _Search:
                 found.append(self._near(i + top, j + start, orientation, turned))
             return found
 
-        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
+        with thread_pool() as pool:
             for some in pool.map(of_block, range(0, count, _ROWS)):
                 yield from some
 

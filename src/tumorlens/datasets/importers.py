@@ -6,13 +6,12 @@ import gzip
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets import class_folders
 from tumorlens.datasets.class_folders import ClassFile, Found
 from tumorlens.datasets.grouping import patient_from_path, require_some
@@ -161,7 +160,7 @@ def _described(
     found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
     patient = patient_from_path(group_from) if group_from else None
     name = source or root.name
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         records = list(reported(work, len(found), progress))
     if group_from and patient is not None:

@@ -3,16 +3,14 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
@@ -75,12 +73,7 @@ def _cached(
 ) -> NDArray[np.uint8]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One thread a product: the pool's threads are the parallelism.
-        with (
-            replacing(path) as temporary,
-            threadpool_limits(limits=1),
-            ThreadPoolExecutor(max_workers=available_cores()) as pool,
-        ):
+        with replacing(path) as temporary, thread_pool() as pool:
             made = np.lib.format.open_memmap(
                 temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
             )
