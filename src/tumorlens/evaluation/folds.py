@@ -13,6 +13,7 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
 from tumorlens.errors import EvaluationError
+from tumorlens.evaluation import protocols
 from tumorlens.evaluation.training_images import named_split
 from tumorlens.inference.classifier import Classifier
 
@@ -113,6 +114,15 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
     )
     plan = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
     return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(matched.values()))
+
+
+def one_split(
+    classifier: Classifier, split: Split, manifest: Manifest, part: str
+) -> EvaluationPlan:
+    """Score one bundle on ``part``; raises ``SplitError`` where no image of it is there."""
+    parts = split.parts(manifest)
+    protocols.require_part(split, parts, part)
+    return EvaluationPlan("", split, (Fold(classifier, tuple(parts)),))
 
 
 def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
