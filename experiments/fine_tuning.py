@@ -116,7 +116,7 @@ def _answers(
         classifier = Classifier(bundle.load(str(folder)), answer_all=True)
         # A network that was trained on the source has its two classes, the start has four.
         none = classifier.model.class_set.names.index(NO_TUMOR)
-        found = 1.0 - score(classifier, manifest, tested)[:, none]
+        found = 1.0 - score(classifier, manifest, tested).probabilities[:, none]
         finished.write_text(json.dumps(found.round(6).tolist()), encoding="utf-8")
     kept: list[float] = json.loads(finished.read_text("utf-8"))
     return kept

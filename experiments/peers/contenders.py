@@ -64,7 +64,7 @@ class BundleContender:
 
     def answers(self, manifest: Manifest, records: Sequence[Record]) -> Answers:
         """As ``Contender.answers``."""
-        probabilities = evaluator.score(self._classifier, manifest, records)
+        probabilities = evaluator.score(self._classifier, manifest, records).probabilities
         predicted: Answers = probabilities.argmax(axis=1).astype(np.int64)
         return predicted
 

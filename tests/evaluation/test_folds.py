@@ -119,9 +119,9 @@ def test_clean_is_the_first_fold_of_clean_cv(trained: Trained) -> None:
     one = trained("clean", split={"name": "clean", "sha256": info.sha256})
     hashes = {splits.load(f"clean-cv:{k}").info.sha256: k for k in range(5)}
     assert hashes[one.bundle.info.training["split"]["sha256"]] == 0
-    assert folds.is_cross_validation(splits.load("clean-cv"))
-    assert folds.is_cross_validation(splits.load("patient-cv"))
-    assert not folds.is_cross_validation(splits.load("clean"))
+    assert folds.fold_numbers(splits.load("clean-cv")) == list(range(5))
+    assert folds.fold_numbers(splits.load("patient-cv")) == list(range(5))
+    assert not folds.fold_numbers(splits.load("clean"))
 
 
 @pytest.fixture(scope="module")

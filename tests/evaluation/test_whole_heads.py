@@ -15,6 +15,7 @@ from tumorlens.evaluation.whole_heads import (
     answer_list,
     fit_volume_decisions,
 )
+from tumorlens.imaging import encode
 from tumorlens.inference.classifier import Classifier
 
 SLICES = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.95, kind_threshold=0.97)
@@ -59,5 +60,9 @@ def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.
     with pytest.raises(DatasetError, match="cannot be read"):
         answer_list(classifier, tmp_path / "none.csv")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "a.png").write_bytes(encode.png(head))
+    (tmp_path / "flat.csv").write_text(rows.replace("a.nii.gz", "a.png"))
+    with pytest.raises(DatasetError, match=r"a\.png: a single picture, not a volume"):
+        answer_list(classifier, tmp_path / "flat.csv", ["axial"])
     with pytest.raises(DatasetError, match="needs the columns"):
         answer_list(classifier, tmp_path / "bad.csv")

@@ -12,19 +12,27 @@ from numpy.typing import NDArray
 from tests.answers import told
 
 from tumorlens import bundle
-from tumorlens.errors import BlankImageError, InputError
+from tumorlens.errors import BlankImageError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
 from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import answer_image, predict_volume, slice_of
+from tumorlens.inference.volume import answer_image, slice_of
 from tumorlens.labels import CLASSES
 from tumorlens.reporting.records import json_line
 
 Gray = NDArray[np.uint8]
 WriteSeries = Callable[..., list[bytes]]
+
+
+def answered(
+    classifier: Classifier, image: MedicalImage, batch_size: int = 16, *, explain: bool = False
+) -> VolumePrediction:
+    found = answer_image(classifier, image, batch_size, explain=explain).answer
+    assert isinstance(found, VolumePrediction)
+    return found
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def folder(tmp_path: Path, head: Gray, write_series: WriteSeries) -> Path:
 def test_every_slice_has_the_answer_that_it_has_alone(
     classifier: Classifier, stack: MedicalImage
 ) -> None:
-    found = predict_volume(classifier, stack, batch_size=4)
+    found = answered(classifier, stack, batch_size=4)
     assert [one.index for one in found.slices] == list(range(6))
     for index in (0, 2, 3, 4, 5):
         alone = classifier.predict(stack.pixels[index])
@@ -76,7 +84,7 @@ def test_every_slice_has_the_answer_that_it_has_alone(
 def test_nothing_but_blank_slices(classifier: Classifier) -> None:
     empty = MedicalImage(np.zeros((3, 40, 40), np.float32), "v.tif", 8, "L")
     with pytest.raises(BlankImageError, match=r"v\.tif: all slices are empty"):
-        predict_volume(classifier, empty)
+        answered(classifier, empty)
 
 
 def test_pictures_and_volumes_are_told_apart(
@@ -85,8 +93,6 @@ def test_pictures_and_volumes_are_told_apart(
     picture = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
     assert isinstance(answer_image(classifier, picture).answer, Prediction)
     assert isinstance(answer_image(classifier, stack).answer, VolumePrediction)
-    with pytest.raises(InputError, match="a single picture"):
-        predict_volume(classifier, picture)
 
 
 def test_a_folder_of_everything(classifier: Classifier, folder: Path) -> None:
@@ -103,7 +109,7 @@ def test_a_folder_of_everything(classifier: Classifier, folder: Path) -> None:
 def test_the_finding_leads_back_to_its_file(classifier: Classifier, folder: Path) -> None:
     (series,) = (image for image in read_study(folder).images if image.facts and image.depth == 5)
     # Random weights may see no tumour anywhere: a finding is then asked for of all classes.
-    found = predict_volume(classifier, series)
+    found = answered(classifier, series)
     assert found.series is not None
     assert (found.series.modality, found.series.plane) == ("MR", "axial")
     assert (found.series.series_instance_uid, found.series.slice_spacing_mm) == ("1.2.3", 5)
@@ -150,7 +156,7 @@ def test_a_series_with_a_missing_slice_answers_and_says_so(
 
 
 def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
-    found: Result = predict_volume(classifier, stack)
+    found: Result = answered(classifier, stack)
     line = json_line(found)
     assert line.count(b"\n") == 1
     record = json.loads(line)
@@ -170,7 +176,7 @@ def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
 def test_what_a_volume_does_not_exclude(classifier: Classifier, stack: MedicalImage) -> None:
     rule = bundle.ConformalThresholds(coverage=0.9, thresholds=(0.0, 1.0, 1.0, 1.0))
     info = msgspec.structs.replace(classifier.bundle.info, prediction_sets=rule)
-    found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
+    found = answered(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
     assert found.prediction_set is not None
     assert "glioma" in found.prediction_set
     assert found.label in found.prediction_set
@@ -192,7 +198,7 @@ def test_the_heatmap_of_a_finding(classifier: Classifier, stack: MedicalImage) -
     strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
     unsure = Classifier(bundle.Bundle(info, classifier.bundle.model))
-    assert predict_volume(unsure, stack, explain=True).heatmap is None
+    assert answered(unsure, stack, explain=True).heatmap is None
 
 
 def test_an_unsure_volume_has_no_label_and_no_finding(
@@ -200,7 +206,7 @@ def test_an_unsure_volume_has_no_label_and_no_finding(
 ) -> None:
     strict = bundle.DecisionRule(tumor_threshold=1.0, notumor_threshold=1.0)
     info = msgspec.structs.replace(classifier.bundle.info, decision=strict)
-    found = predict_volume(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
+    found = answered(Classifier(bundle.Bundle(info, classifier.bundle.model)), stack)
     assert (found.decision, found.label, found.finding) == ("abstained", None, None)
     assert found.reason.startswith("tumour ")
     counted = {one.index: one.tumor_probability or 0.0 for one in found.slices if one.counted}

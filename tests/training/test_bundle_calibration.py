@@ -14,7 +14,7 @@ from tumorlens.errors import EvaluationError, SplitError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import GATE_PREPROCESS
 from tumorlens.preprocessing import preprocess
-from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate, save
+from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate
 from tumorlens.training.gate import GateRun, Pictures, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
@@ -35,7 +35,7 @@ def test_a_bundle_comes_out_calibrated_with_its_gate(
     info = msgspec.structs.replace(before.info, temperature=7.0)
     before = dataclasses.replace(before, info=info)
     done, found = calibrate(before, ValidationSet(*square_set), [], tmp_path, gate_file)
-    saved = save(tmp_path / "bundle", done)
+    saved = bundle.save(tmp_path / "bundle", done.info, done.model, done.gate)
     assert saved.sha256 == before.sha256
     assert saved.gate == gate_file
     assert saved.info.gate is not None

@@ -9,9 +9,9 @@ from tumorlens.api.data import Data, manifest_of, split_of
 from tumorlens.api.model import Model, load
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, Split
-from tumorlens.evaluation import evaluator, metrics, protocols, record
+from tumorlens.evaluation import evaluator, metrics, record
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import EvaluationPlan, Fold
+from tumorlens.evaluation.folds import EvaluationPlan, one_split
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
@@ -107,9 +107,7 @@ def evaluate(
     classifier = loaded.classifier.without_abstention()
     chosen = split_of(split, data)
     manifest = chosen.grouped(manifest_of(data))
-    parts = chosen.parts(manifest)
-    protocols.require_part(chosen, parts, part)
-    plan = EvaluationPlan("", chosen, (Fold(classifier, tuple(parts)),))
+    plan = one_split(classifier, chosen, manifest, part)
     evaluation = evaluator.evaluate_folds(
         plan.folds,
         manifest,

@@ -16,7 +16,6 @@ from tumorlens.batch.answering import Row
 from tumorlens.errors import MissingExtraError
 from tumorlens.inference.record import KINDS, REJECTED, SlicePrediction
 
-LEVELS: Final = ("picture", "slice", "series", "study")
 _RECORDS: Final = (*KINDS, SlicePrediction)
 _LEFT_OUT: Final = frozenset({"heatmap", "slices", "classes"})
 """A heatmap is not asked for, slices have rows of their own, and classes are columns."""

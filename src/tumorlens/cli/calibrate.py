@@ -121,7 +121,7 @@ def command(
     if licence:
         info = msgspec.structs.replace(done.info, licence=licence)
         done = dataclasses.replace(done, info=info)
-    calibration.save(bundle_folder, done)
+    bundle.save(bundle_folder, done.info, done.model, done.gate)
     _report(done.info, found, coverage)
 
 

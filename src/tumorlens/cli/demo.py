@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tumorlens.datasets.splits import Split
     from tumorlens.demo.walkthrough import DemoResult
     from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.record import Prediction
 
 
 @click.command("demo")
@@ -156,10 +155,6 @@ def _fresh(folder: Path) -> Path:
     return candidate
 
 
-def _in_words(answer: "Prediction") -> str:
-    return f"{answer.decision}: {answer.summary}"
-
-
 def _print(outcome: "DemoResult", page: Path) -> None:
     from tumorlens.demo import walkthrough
     from tumorlens.inference.record import Prediction
@@ -172,7 +167,7 @@ def _print(outcome: "DemoResult", page: Path) -> None:
     for shown in outcome.pictures:
         path, answer = printable(shown.path), shown.answer
         if isinstance(answer, Prediction):
-            click.echo(f"{path}: {_in_words(answer)}")
+            click.echo(f"{path}: {answer.decision}: {answer.summary}")
         else:
             error(answer.error.message)
     click.echo(f"Report: {page}")

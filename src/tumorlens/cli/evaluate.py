@@ -135,7 +135,7 @@ def _plan(
     """Decide which bundle is scored on which images, before anything is scored."""
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.evaluation import folds, overlap, protocols
+    from tumorlens.evaluation import folds, overlap
 
     external = split_name == folds.EXTERNAL
     if bool(against) != external:
@@ -148,12 +148,9 @@ def _plan(
         overlap.require_external(only, manifest, trained, progress("searching for shared pictures"))
         return folds.external(only, manifest)
     split = splits.load(split_name, beside[0].parent)
-    if folds.is_cross_validation(split):
+    if folds.fold_numbers(split):
         return folds.cross_validation(classifiers, split, manifest)
-    only = _only(classifiers, split_name)
-    parts = split.parts(manifest)
-    protocols.require_part(split, parts, part)
-    return folds.EvaluationPlan("", split, (folds.Fold(only, tuple(parts)),))
+    return folds.one_split(_only(classifiers, split_name), split, manifest, part)
 
 
 def _only(classifiers: Sequence["Classifier"], split_name: str) -> "Classifier":

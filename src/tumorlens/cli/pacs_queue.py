@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,16 +24,24 @@ _spool = click.option(
 _studies = click.argument("studies", nargs=-1, metavar="[STUDY]...")
 
 
-def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":
-    """Open a spool; what the system says against it becomes one line."""
+@contextmanager
+def _opening(path: Path, what: str) -> Iterator[None]:
+    """What the system says against opening ``path`` becomes one line."""
     from tumorlens.pacs.private import SpoolError
-    from tumorlens.pacs.spool import Spool
 
     try:
-        return Spool(folder, quota_bytes)
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise SpoolError(f"{folder}: the spool cannot be opened ({reason})") from error
+        raise SpoolError(f"{path}: {what} cannot be opened ({reason})") from error
+
+
+def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":
+    """Open a spool; raises ``SpoolError``."""
+    from tumorlens.pacs.spool import Spool
+
+    with _opening(folder, "the spool"):
+        return Spool(folder, quota_bytes)
 
 
 def _existing(folder: Path) -> "Spool":
@@ -47,29 +55,21 @@ def _existing(folder: Path) -> "Spool":
 
 
 def open_journal(path: Path, *, rotate: bool) -> "Journal":
-    """Open the audit log; what the system says against it becomes one line."""
+    """Open the audit log; raises ``SpoolError``."""
     from tumorlens.pacs.journal import Journal
-    from tumorlens.pacs.private import SpoolError
 
-    try:
+    with _opening(path, "the audit log"):
         return Journal(path, rotate=rotate)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise SpoolError(f"{path}: the audit log cannot be opened ({reason})") from error
 
 
 @contextmanager
 def _operating(folder: Path) -> "Iterator[tuple[Spool, Journal]]":
     """The spool and the audit log of ``folder``, closed afterwards."""
-    spool = _existing(folder)
-    try:
-        journal = open_journal(folder / AUDIT_FILE, rotate=False)
-        try:
-            yield spool, journal
-        finally:
-            journal.close()
-    finally:
-        spool.close()
+    with (
+        closing(_existing(folder)) as spool,
+        closing(open_journal(folder / AUDIT_FILE, rotate=False)) as journal,
+    ):
+        yield spool, journal
 
 
 @click.command("status")
@@ -86,12 +86,9 @@ def status(folder: Path, as_json: bool, everything: bool) -> None:
     from tumorlens.pacs import operate
     from tumorlens.pacs.spool import SENT
 
-    spool = _existing(folder)
-    try:
+    with closing(_existing(folder)) as spool:
         found = operate.statuses(spool)
         counts = spool.counts()
-    finally:
-        spool.close()
     listed = [one for one in found if everything or one.state != SENT]
     if as_json:
         for one in listed:

@@ -172,7 +172,7 @@ class _Auditor:
             for record in self.records
             if record.source_label in self.classes.names and record.source_label != record.label
         ]
-        equal = [(rows[0], other) for rows in self.identical for other in rows[1:]]
+        equal = duplicates.chained(self.identical)
         near = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)
         for reason, pairs in (("same pixels", equal), ("near-duplicate", list(near))):
             for i, j in pairs:

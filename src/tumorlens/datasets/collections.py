@@ -5,18 +5,17 @@ Each reads a folder with its own index and gives a manifest in the one vocabular
 outline) comes along; what it does not say stays empty.
 """
 
-import csv
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.importers import describe, import_folder, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
+from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode, head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
@@ -130,23 +129,16 @@ def import_brain_tumor_progression(
 ) -> Manifest:
     """Import axial slices of TCIA Brain-Tumor-Progression, with masks, listed in ``slices.csv``."""
     folder = Path(folder)
-    source = "brain-tumor-progression"
     entries = [
         _Entry(
             folder / row["file"],
             row["class"],
             {
-                "source": source,
-                "family": source,
-                "patient": row["patient"],
-                "group": f"{source}:{row['patient']}",
-                "sequence": "T1CE",
-                "plane": "axial",
-                "skull_stripped": "0",
+                **_axial_t1ce("brain-tumor-progression", row["patient"]),
                 "mask": str(folder / "masks" / Path(row["file"]).name),
             },
         )
-        for row in _index(folder / "slices.csv")
+        for row in read_index(folder / "slices.csv")
     ]
     return _import(entries, manifest_path, progress)
 
@@ -159,16 +151,7 @@ def import_vs_seg_dicom(
     A tumour that is none of the classes: label ``other_pathology``. Which slices show it is not
     said.
     """
-    source = "vs-seg"
-    about = {
-        "source": source,
-        "family": source,
-        "patient": "VS-SEG-001",
-        "group": f"{source}:VS-SEG-001",
-        "sequence": "T1CE",
-        "plane": "axial",
-        "skull_stripped": "0",
-    }
+    about = _axial_t1ce("vs-seg", "VS-SEG-001")
     files = sorted(Path(folder).rglob("*.dcm"))
     return _import(
         [_Entry(file, OTHER_PATHOLOGY, about) for file in files], manifest_path, progress
@@ -197,6 +180,19 @@ IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
 }
 
 
+def _axial_t1ce(source: str, patient: str) -> dict[str, str]:
+    """What is known of axial slices after contrast that show the whole head."""
+    return {
+        "source": source,
+        "family": source,
+        "patient": patient,
+        "group": f"{source}:{patient}",
+        "sequence": "T1CE",
+        "plane": "axial",
+        "skull_stripped": "0",
+    }
+
+
 def _with_mask(record: Record, base: Path, folder: Path) -> Record:
     entry = provenance_of(record)
     if entry is None or not entry.source_file:
@@ -211,7 +207,7 @@ def _with_mask(record: Record, base: Path, folder: Path) -> Record:
 
 def _listed(folder: Path, index: str) -> list[_Entry]:
     """Entries of an index with the columns that ``import_diverse`` names."""
-    return [_entry(folder, row) for row in _index(folder / index)]
+    return [_entry(folder, row) for row in read_index(folder / index)]
 
 
 def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
@@ -233,23 +229,13 @@ def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
     )
 
 
-def _index(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            return list(csv.DictReader(handle))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not a CSV file ({error})") from error
-
-
 def _import(
     entries: Iterable[_Entry], manifest_path: str | Path, progress: Progress | None
 ) -> Manifest:
     base = Path(manifest_path).resolve().parent
     entries = list(entries)
     _check(entries)
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         work = pool.map(lambda entry: _record(entry, base), entries)
         return Manifest(tuple(reported(work, len(entries), progress)), base)
 

@@ -53,11 +53,6 @@ class ControlResult:
         return correct
 
     @property
-    def accuracy(self) -> float:
-        """Share of correct answers, 0 to 1."""
-        return float(self.correct.mean())
-
-    @property
     def tumor_correct(self) -> NDArray[np.bool_]:
         """(T,) whether the answer to "tumour or not" is correct; always without that question."""
         none = self.classes.no_finding_index

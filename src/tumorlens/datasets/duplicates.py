@@ -6,8 +6,7 @@ more than 12.
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Final, Self
 
 import numpy as np
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from threadpoolctl import threadpool_limits
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.fingerprints import (
     ORIENTATIONS,
     THUMBNAIL_SIZE,
@@ -80,6 +78,11 @@ def identical(keys: Sequence[Hashable]) -> list[tuple[int, ...]]:
     return [tuple(rows) for rows in groups.values() if len(rows) > 1]
 
 
+def chained(groups: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    """Pairs that hold each group together: its first row with every other."""
+    return [(rows[0], other) for rows in groups for other in rows[1:]]
+
+
 def near_duplicates(
     fingerprints: Fingerprints,
     max_distance: int = MAX_DISTANCE,
@@ -115,14 +118,12 @@ def look_alikes(manifest: Manifest, progress: Progress | None = None) -> list[tu
     prints = fingerprint(manifest, progress)
     pairs = near_duplicates(prints)
     found = list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
-    same = identical(prints.pixel_sha256)
-    return found + [(rows[0], other) for rows in same for other in rows[1:]]
+    return found + chained(identical(prints.pixel_sha256))
 
 
 def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Number ``count`` rows so that rows joined by a pair or a group share a number; (count,)."""
-    chained = [(rows[0], other) for rows in groups for other in rows[1:]]
-    links = np.array(chained, dtype=np.int64).reshape(-1, 2)
+    links = np.array(chained(groups), dtype=np.int64).reshape(-1, 2)
     left = np.concatenate([pairs.left, links[:, 0]])
     right = np.concatenate([pairs.right, links[:, 1]])
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
@@ -181,7 +182,7 @@ class _Search:
                 found.append(self._near(i + top, j + start, orientation, turned))
             return found
 
-        with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
+        with thread_pool() as pool:
             for some in pool.map(of_block, range(0, count, _ROWS)):
                 yield from some
 

@@ -4,11 +4,10 @@ import dataclasses
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.importers import provenance_table
 from tumorlens.errors import DatasetError, needing
 from tumorlens.progress import Progress, reported
@@ -75,7 +74,7 @@ def compare(
     """Hash the files below ``folder`` that ``published`` names, with their SHA-256."""
     folder = Path(folder)
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())
         pairs = zip(published, work, strict=True)
         for name, state in reported(pairs, len(published), progress):

@@ -8,17 +8,15 @@ import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
-from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
@@ -100,8 +98,7 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerp
 
 def _prints(manifest: Manifest) -> Iterator[_Print]:
     """One for each record, in order, a few hundred in memory."""
-    # Decoding runs in our own threads; a BLAS pool inside each of them would only fight over cores.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         for first in range(0, len(manifest), _AHEAD):
             some = manifest.records[first : first + _AHEAD]
             yield from pool.map(lambda record: _read(manifest, record), some)

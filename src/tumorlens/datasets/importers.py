@@ -6,13 +6,12 @@ import gzip
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets import class_folders
 from tumorlens.datasets.class_folders import ClassFile, Found
 from tumorlens.datasets.grouping import patient_from_path, require_some
@@ -31,19 +30,6 @@ from tumorlens.labels import LABELS
 from tumorlens.progress import Progress, reported
 from tumorlens.text import first_line
 
-NICKPARVAR_COUNTS: Final[Mapping[tuple[str, str], int]] = {
-    ("training", "glioma"): 1321,
-    ("training", "meningioma"): 1339,
-    ("training", "notumor"): 1595,
-    ("training", "pituitary"): 1457,
-    ("testing", "glioma"): 300,
-    ("testing", "meningioma"): 306,
-    ("testing", "notumor"): 405,
-    ("testing", "pituitary"): 300,
-}
-"""Files in each folder of the Kaggle data set, as published."""
-
-NICKPARVAR_FILES: Final = sum(NICKPARVAR_COUNTS.values())
 _NAMED: Final = 3
 
 
@@ -161,7 +147,7 @@ def _described(
     found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
     patient = patient_from_path(group_from) if group_from else None
     name = source or root.name
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         records = list(reported(work, len(found), progress))
     if group_from and patient is not None:
@@ -202,15 +188,16 @@ def check_counts(folder: Path) -> None:
     for file, split, label, _ in class_folders.find(folder, known_only=True).files:
         counts[split, label] += 1
         names[split, label].add(file.name.lower())
+    published = published_counts()
     wrong = [
         f"{split or 'no split'}/{label} has {counts[split, label]} of "
-        f"{NICKPARVAR_COUNTS.get((split, label), 0)} files{_lacking(names, split, label)}"
-        for split, label in {**NICKPARVAR_COUNTS, **counts}
-        if counts[split, label] != NICKPARVAR_COUNTS.get((split, label), 0)
+        f"{published[split, label]} files{_lacking(names, split, label)}"
+        for split, label in {**published, **counts}
+        if counts[split, label] != published[split, label]
     ]
     if wrong:
         raise DatasetError(
-            f"{folder} is not the complete {NICKPARVAR_FILES:,}-image set: {'; '.join(wrong)}. "
+            f"{folder} is not the complete {published.total():,}-image set: {'; '.join(wrong)}. "
             "Download it again, or use --allow-partial to continue without them"
         )
 
@@ -230,6 +217,12 @@ def provenance_table() -> Mapping[str, tuple[Provenance, ...]]:
         )  # fmt: skip
         table.setdefault(row["sha256"], []).append(entry)
     return {key: tuple(value) for key, value in table.items()}
+
+
+def published_counts() -> Counter[tuple[str, str]]:
+    """Files of the 7,023-image set in each folder: by split and class."""
+    files = (entry.file.lower() for entries in provenance_table().values() for entry in entries)
+    return Counter((split, label) for split, label, _ in (file.split("/") for file in files))
 
 
 def _lacking(names: Mapping[tuple[str, str], set[str]], split: str, label: str) -> str:

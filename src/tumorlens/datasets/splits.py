@@ -159,17 +159,13 @@ class Split:
         """Raise ``SplitError`` if a disjoint split has a group in two parts."""
         if not self.info.disjoint:
             return
-        parts_of: dict[str, set[str]] = defaultdict(set)
-        for row in self.rows:
-            if row.part != EXCLUDED:
-                parts_of[row.group].add(row.part)
-        crossing = sorted(group for group, parts in parts_of.items() if len(parts) > 1)
+        crossing = _crossing((row.group, row.part) for row in self.rows)
         if crossing:
-            first = crossing[0]
+            first, parts = next(iter(crossing.items()))
             raise LeakError(
                 f"split {self.info.name} leaks: {counted(len(crossing), 'group')} "
                 f"{is_or_are(len(crossing))} in more than one "
-                f"part, for example {first} in {' and '.join(sorted(parts_of[first]))}"
+                f"part, for example {first} in {' and '.join(parts)}"
             )
 
     def verify_manifest(self, manifest: Manifest) -> list[str]:
@@ -253,12 +249,17 @@ def _names(folder: Path) -> list[str]:
 
 def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
     """Return the groups, and the images by pixel hash, that are in more than one part."""
+    pairs = zip(manifest, parts, strict=True)
+    return list(_crossing((k, p) for r, p in pairs for k in (r.group, r.pixel_sha256) if k))
+
+
+def _crossing(keyed: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The parts of each key that is in more than one, of pairs of key and part; in order."""
     parts_of: dict[str, set[str]] = defaultdict(set)
-    for record, part in zip(manifest, parts, strict=True):
+    for key, part in keyed:
         if part != EXCLUDED:
-            for key in (record.group, record.pixel_sha256):
-                parts_of[key].add(part)
-    return sorted(key for key, found in parts_of.items() if key and len(found) > 1)
+            parts_of[key].add(part)
+    return {key: sorted(parts) for key, parts in sorted(parts_of.items()) if len(parts) > 1}
 
 
 def published_order(manifest: Manifest) -> list[int]:

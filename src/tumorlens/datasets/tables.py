@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tumorlens.errors import ManifestError, needing
+from tumorlens.errors import DatasetError, ManifestError, needing
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 
 Row = dict[str, Any]
@@ -75,6 +75,17 @@ def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], sp
             for name, cell in zip(names, row, strict=False)
         }
     )
+
+
+def read_index(path: Path) -> list[dict[str, str]]:
+    """Rows by column of the list that comes with a collection; raises ``DatasetError``."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: is not a CSV file ({error})") from error
 
 
 def read_table(data: bytes) -> list[list[str]]:

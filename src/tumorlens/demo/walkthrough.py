@@ -25,7 +25,7 @@ from tumorlens.demo import phantoms
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import Fold
+from tumorlens.evaluation.folds import one_split
 from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, finder, reader
@@ -139,13 +139,12 @@ def evaluate_phantoms(
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Setting]:
     """Score the bundle on the patients set apart and write ``folder/evaluation``."""
-    parts = split.parts(manifest)
-    only = Fold(classifier, tuple(parts))
+    plan = one_split(classifier, split, manifest, TEST)
     evaluation = evaluator.evaluate_folds(
-        [only], manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
+        plan.folds, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
     )
-    setting = Setting(classifier.bundle, split.info, manifest.sha256, "")
-    evaluation_report.write(folder / "evaluation", evaluation, setting, [only], manifest)
+    setting = Setting.of_plan(plan, manifest.sha256, "")
+    evaluation_report.write(folder / "evaluation", evaluation, setting, plan.folds, manifest)
     return evaluation, setting
 
 

@@ -142,8 +142,7 @@ def _means(values: Sequence[str], answered: Answered, sampling: Sampling) -> dic
         mean: NDArray[np.float64] = np.mean(rates, axis=0)
         return mean
 
-    estimates = resampling.bootstrap(statistic, answered.groups, sampling)
-    return dict(zip(metrics.RATES, estimates, strict=True))
+    return resampling.named(metrics.RATES, statistic, answered.groups, sampling)
 
 
 def as_dict(breakdown: Breakdown) -> dict[str, Any]:
@@ -171,7 +170,8 @@ def _rows(values: Sequence[str], answered: Answered, sampling: Sampling) -> tupl
 
 
 def _row(value: str, some: Answered, sampling: Sampling) -> Row:
-    estimates = resampling.bootstrap(
+    estimates = resampling.named(
+        metrics.RATES,
         lambda weights: metrics.rates(some.labels, some.predicted, weights, some.classes),
         some.groups,
         sampling,
@@ -183,6 +183,6 @@ def _row(value: str, some: Answered, sampling: Sampling) -> Row:
         len(some.labels),
         len(set(some.groups)),
         len(some.labels) if asked is None else int(np.count_nonzero(some.labels != asked)),
-        dict(zip(metrics.RATES, estimates, strict=True)),
+        estimates,
         abstention.outcome_of(some.decided, right, some.classes),
     )

@@ -1,5 +1,6 @@
 """Temperature scaling (Guo et al., 2017): one number, fitted on validation, corrects confidence."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -24,9 +25,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(wide / np.exp(log_temperature), labels)
 
-    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(result.x))
+    return _least(loss)
 
 
 def adapt_temperature(
@@ -50,6 +49,11 @@ def adapt_temperature(
         away = (log_temperature - np.log(start)) / np.log(2.0)
         return fit + 0.5 * float(away) ** 2
 
+    return _least(loss)
+
+
+def _least(loss: Callable[[float], float]) -> float:
+    """The temperature of the least loss, which is a function of its logarithm."""
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))

@@ -173,11 +173,10 @@ def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling
         ]
         return pair[0] - pair[1]
 
-    estimates = resampling.bootstrap(statistic, own.groups, sampling)
     return Difference(
         one.name,
         first.name,
-        dict(zip(COMPARED, estimates, strict=True)),
+        resampling.named(COMPARED, statistic, own.groups, sampling),
         int((own.correct & ~reference.correct).sum()),
         int((reference.correct & ~own.correct).sum()),
         mcnemar(own.correct, reference.correct),

@@ -25,7 +25,7 @@ from tumorlens.inference.record import Failure, Prediction
 from tumorlens.inference.sequence import known_sequence
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
-from tumorlens.progress import Progress, reported
+from tumorlens.progress import Progress, part_of, reported
 
 BATCH_SIZE: Final = 64
 _NAMED_FAILURES: Final = 5
@@ -175,12 +175,7 @@ def evaluate_folds(
             records, names, Answered(labels, predicted, decided, groups, classes), sampling
         ),
         patients=patients.vote(records, labels, probabilities, groups, sampling, classes),
-        selective=selective(
-            labels,
-            probabilities,
-            lambda statistic: resampling.bootstrap(statistic, groups, sampling),
-            classes=classes,
-        ),
+        selective=selective(labels, probabilities, groups, sampling, classes),
         others=others,
         controls=beside,
         sampling=sampling,
@@ -232,10 +227,9 @@ def _pool(
     tables, decided, overlap = [np.zeros((0, len(folds[0].classifier.classes)))], [], []
     done = 0
     for one, records in zip(folds, chosen, strict=True):
-        report_progress = None if progress is None else _shifted(progress, done, total)
         if records:
             rule, classes = one.classifier.bundle.info.decision, one.classifier.classes
-            scored = _score(one.classifier, manifest, records, report_progress)
+            scored = score(one.classifier, manifest, records, part_of(progress, done, total))
             tables.append(scored.probabilities)
             decided.append(decisions_by_sequence(tables[-1], rule, scored.sequences, classes))
         overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
@@ -252,8 +246,13 @@ def _pool(
     )
 
 
-def _shifted(progress: Progress, done: int, total: int) -> Progress:
-    return lambda more, _: progress(done + more, total)
+class Scored(NamedTuple):
+    """What a classifier says of N images."""
+
+    probabilities: NDArray[np.float64]
+    """(N, C)."""
+    sequences: list[str | None]
+    """The sequence of each as an answer relies on it; None where no sequence has own thresholds."""
 
 
 def score(
@@ -261,29 +260,12 @@ def score(
     manifest: Manifest,
     records: Sequence[Record],
     progress: Progress | None = None,
-) -> NDArray[np.float64]:
-    """Return the classifier's probabilities for each record, (N, C).
+) -> Scored:
+    """Classify each record.
 
     Raises ``DatasetError`` naming the files that cannot be scored: leaving them out quietly would
     make the accuracy that of an easier set.
     """
-    return _score(classifier, manifest, records, progress).probabilities
-
-
-class _Scored(NamedTuple):
-    """What a classifier says of N images."""
-
-    probabilities: NDArray[np.float64]
-    sequences: list[str | None]
-    """The sequence of each as an answer relies on it; None where no sequence has own thresholds."""
-
-
-def _score(
-    classifier: Classifier,
-    manifest: Manifest,
-    records: Sequence[Record],
-    progress: Progress | None,
-) -> _Scored:
     rows: list[list[float]] = []
     sequences: list[str | None] = []
     failures: list[Failure] = []
@@ -306,7 +288,7 @@ def _score(
             sequences.append(known if by_sequence else None)
     if failures:
         raise _unreadable(failures, len(files))
-    return _Scored(np.array(rows, dtype=np.float64), sequences)
+    return Scored(np.array(rows, dtype=np.float64), sequences)
 
 
 def _measure(
@@ -323,10 +305,8 @@ def _measure(
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return metrics.measure(labels, probabilities, weights, classes)
 
-    estimates = resampling.bootstrap(statistic, names, sampling)
-    return Measured(
-        subset, len(set(names)), dict(zip(metrics.names(classes), estimates, strict=True))
-    )
+    estimates = resampling.named(metrics.names(classes), statistic, names, sampling)
+    return Measured(subset, len(set(names)), estimates)
 
 
 def _unreadable(failures: Sequence[Failure], total: int) -> DatasetError:

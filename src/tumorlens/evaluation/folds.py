@@ -13,6 +13,8 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
 from tumorlens.errors import EvaluationError
+from tumorlens.evaluation import protocols
+from tumorlens.evaluation.training_images import named_split
 from tumorlens.inference.classifier import Classifier
 
 EXTERNAL: Final = "external"
@@ -42,11 +44,6 @@ class EvaluationPlan:
     """Folds that no bundle was given for."""
 
 
-def is_cross_validation(split: Split) -> bool:
-    """Whether ``split`` has folds, and no part for testing."""
-    return bool(fold_numbers(split))
-
-
 def fold_numbers(split: Split) -> list[int]:
     """Numbers of the folds of ``split``, ascending; none where it has a part for testing."""
     parts = {row.part for row in split.rows}
@@ -66,14 +63,14 @@ def cross_validation(
     by_hash = {of_fold.info.sha256: (k, of_fold) for k in folds for of_fold in [split.fold(k)]}
     matched: dict[int, Fold] = {}
     for classifier in classifiers:
-        claimed = _claimed_split(classifier)
-        if claimed.get("sha256") not in by_hash:
+        name, sha256 = named_split(classifier.bundle.info.training)
+        if sha256 not in by_hash:
             raise EvaluationError(
                 f"bundle {classifier.model.name}: was trained with the split "
-                f"{claimed.get('name') or 'it does not name'}, which is no fold of "
+                f"{name or 'it does not name'}, which is no fold of "
                 f"{split.info.name}; train it by --split {split.info.name}:K"
             )
-        fold, of_fold = by_hash[claimed["sha256"]]
+        fold, of_fold = by_hash[sha256]
         if fold in matched:
             raise EvaluationError(
                 f"two bundles were trained with fold {fold} of {split.info.name}; give one for each"
@@ -119,6 +116,15 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
     return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(matched.values()))
 
 
+def one_split(
+    classifier: Classifier, split: Split, manifest: Manifest, part: str
+) -> EvaluationPlan:
+    """Score one bundle on ``part``; raises ``SplitError`` where no image of it is there."""
+    parts = split.parts(manifest)
+    protocols.require_part(split, parts, part)
+    return EvaluationPlan("", split, (Fold(classifier, tuple(parts)),))
+
+
 def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
     """Score all of ``manifest``, each distinct image once. Check the overlap first."""
     parts = _parts(manifest, [True] * len(manifest))
@@ -139,11 +145,6 @@ def data_hashes(training: dict[str, Any]) -> list[str]:
     extra = training.get("extra") or ()
     named = [training.get("data_sha256"), *(facts.get("data_sha256") for facts in extra)]
     return [str(name) for name in named if name]
-
-
-def _claimed_split(classifier: Classifier) -> dict[str, Any]:
-    claimed = classifier.bundle.info.training.get("split")
-    return claimed if isinstance(claimed, dict) else {}
 
 
 def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:

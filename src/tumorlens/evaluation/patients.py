@@ -52,11 +52,10 @@ def vote(
     probabilities = summed / (summed.sum(axis=1, keepdims=True) + 1)
     predicted = (votes + 0.5 * probabilities).argmax(axis=1).astype(np.int64)
     truth = labels[first]
-    estimates = resampling.bootstrap(
+    estimates = resampling.named(
+        metrics.RATES,
         lambda weights: metrics.rates(truth, predicted, weights, classes),
         [groups[i] for i in first],
         sampling,
     )
-    return PatientLevel(
-        len(first), len(records), truth, predicted, dict(zip(metrics.RATES, estimates, strict=True))
-    )
+    return PatientLevel(len(first), len(records), truth, predicted, estimates)

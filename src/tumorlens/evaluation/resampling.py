@@ -77,6 +77,16 @@ def bootstrap(
     return [Estimate(*map(float, column)) for column in zip(value, low, high, strict=True)]
 
 
+def named(
+    names: Sequence[str],
+    statistic: Callable[[Floats], Floats],
+    groups: Sequence[str],
+    sampling: Sampling,
+) -> dict[str, Estimate]:
+    """``bootstrap``, keyed by the ``names`` (M,) of the columns."""
+    return dict(zip(names, bootstrap(statistic, groups, sampling), strict=True))
+
+
 def group_weights(groups: Sequence[str], sampling: Sampling) -> Iterator[Floats]:
     """Yield chunks (B, N) of how often each image counts in each resample of the groups."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)
@@ -89,11 +99,11 @@ def group_weights(groups: Sequence[str], sampling: Sampling) -> Iterator[Floats]
         yield times[:, member].astype(np.float64)
 
 
-def interval(drawn: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """Percentile interval of each column of (B, M) over its defined rows."""
+def interval(drawn: Floats) -> tuple[Floats, Floats]:
+    """95% percentile interval of each column of (B, M) over its defined rows."""
     low = np.full(drawn.shape[1], np.nan)
     high = low.copy()
-    tails = ((1 - level) / 2, (1 + level) / 2)
+    tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     for column in range(drawn.shape[1]):
         defined = drawn[np.isfinite(drawn[:, column]), column]
         if defined.size:

@@ -6,18 +6,18 @@ answered, risk the share of those that is wrong. The area under risk against cov
 the mean risk over all coverages; a confidence that knew every error would reach the least that
 the error rate allows, and what lies above is excess (Geifman, Uziel and El-Yaniv, ICLR 2019).
 
-Any score can be the confidence, larger for more confident; the default is ``top_probability``.
+The confidence is the probability of the answer.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.resampling import Estimate
+from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
@@ -40,10 +40,8 @@ class CoveragePoint:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selective:
-    """Risk and coverage of N answers under one confidence."""
+    """Risk and coverage of N answers."""
 
-    confidence: str
-    """Name of the score."""
     coverage: Floats
     """(K,) rising, the last is 1; images of equal confidence are answered together."""
     risk: Floats
@@ -62,26 +60,15 @@ class Selective:
         return CoveragePoint(float(self.coverage[k]), float(self.risk[k]), float(self.missed[k]))
 
 
-def top_probability(probabilities: Floats) -> Floats:
-    """(N, C) to (N,): the probability of the answer."""
-    top: Floats = probabilities.max(axis=1)
-    return top
-
-
 def selective(
     labels: NDArray[np.int64],
     probabilities: Floats,
-    bootstrap: Callable[[Callable[[Floats], Floats]], list[Estimate]],
-    confidence: Floats | None = None,
-    name: str = "probability of the answer",
+    groups: Sequence[str],
+    sampling: Sampling,
     classes: ClassSet = BRAIN_TUMORS,
 ) -> Selective:
-    """Order N answers by ``confidence`` (N,), by default the top probability.
-
-    ``bootstrap`` estimates a function of weights (B, N), as ``resampling.bootstrap`` does with
-    the groups and the sampling filled in.
-    """
-    score = top_probability(probabilities) if confidence is None else confidence
+    """Order N answers (N, C) of ``groups`` (N,) by their probability."""
+    score: Floats = probabilities.max(axis=1)
     predicted = probabilities.argmax(axis=1)
     wrong = (~metrics.correct_table(classes)[labels, predicted]).astype(np.float64)
     none = -1 if classes.no_finding_index is None else classes.no_finding_index
@@ -94,10 +81,11 @@ def selective(
         return np.cumsum(values[order])[ends]
 
     ideal = np.maximum(0.0, answered - (len(wrong) - wrong.sum())) / answered
-    estimate = bootstrap(lambda weights: aurc(wrong, score, weights)[:, np.newaxis])[0]
+    (estimate,) = resampling.bootstrap(
+        lambda weights: aurc(wrong, score, weights)[:, np.newaxis], groups, sampling
+    )
     best = float(aurc(wrong, -wrong, np.ones((1, len(wrong))), together=False)[0])
     return Selective(
-        name,
         answered / len(wrong),
         total(wrong) / answered,
         metrics.ratio(total(missed), total(tumor)),
@@ -135,7 +123,7 @@ def as_dict(found: Selective) -> dict[str, Any]:
     """JSON types."""
     points = [found.at(coverage) for coverage in COVERAGES]
     return {
-        "confidence": found.confidence,
+        "confidence": "probability of the answer",
         "aurc": resampling.rounded(found.aurc),
         "excess_aurc": round(found.excess, 6),
         "at": [

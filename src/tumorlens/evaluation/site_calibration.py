@@ -6,8 +6,8 @@ kept from the bundle or left out, and said. See ``small_samples`` for the correc
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -125,6 +125,12 @@ class _Found(NamedTuple):
     needed: int
     """Patients that could show the limit."""
 
+    @classmethod
+    def of_rate(cls, control: Controlled, patients: Sequence[str], limit: float) -> Self:
+        """That for the rate of an error, from the images of ``patients``."""
+        needed = small_samples.patients_for_limit(limit)
+        return cls(control, len(set(patients)), limit, needed)
+
     def chosen(self, own: float, least: float) -> float:
         """The fitted threshold; where nothing is promised, no lower than the bundle's own."""
         fitted = max(least, self.control.threshold)
@@ -210,18 +216,8 @@ def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[st
         # cases show to be missed does raise its threshold: that is the worst error.
         alarms = Controlled(0.0, False)
     return {
-        _NONE: _Found(
-            missed,
-            len(set(tumor_patients)),
-            most_missed,
-            small_samples.patients_for_limit(most_missed),
-        ),
-        _FINDING: _Found(
-            alarms,
-            len(set(healthy_patients)),
-            most_alarms,
-            small_samples.patients_for_limit(most_alarms),
-        ),
+        _NONE: _Found.of_rate(missed, tumor_patients, most_missed),
+        _FINDING: _Found.of_rate(alarms, healthy_patients, most_alarms),
     }
 
 

@@ -1,9 +1,10 @@
 """Overlap of the scored images with the training images, as far as hashes and groups show."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import compress
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,10 @@ class EvaluationWarning:
     text: str
 
 
+_severe: Final = partial(EvaluationWarning, True)
+_mild: Final = partial(EvaluationWarning, False)
+
+
 def overlap_warnings(
     part: str, fitted: TrainingOverlap, overlap: Overlap
 ) -> list[EvaluationWarning]:
@@ -98,101 +103,77 @@ def overlap_warnings(
     shared = int(overlap.same_group.sum())
     if shared:
         warnings.append(
-            EvaluationWarning(
-                False,
+            _mild(
                 f"Groups cross in this split: {shared} of {len(overlap.same_group)} images belong "
                 "to a group (patient, or cluster of near-duplicates) that the model was fitted on, "
                 f"and {int(overlap.duplicate.sum())} are pixel-identical to an image it was fitted "
-                "on. These numbers do not say how it answers for a new patient.",
+                "on. These numbers do not say how it answers for a new patient."
             )
         )
     return sorted(warnings, key=lambda warning: not warning.severe)
 
 
-def _part_warnings(part: str) -> list[EvaluationWarning]:
+def _part_warnings(part: str) -> Iterator[EvaluationWarning]:
     if part == TRAIN:
-        return [
-            EvaluationWarning(
-                True, "These are the images that a model of this split is trained on."
-            )
-        ]
-    if part == VALIDATION:
-        return [
-            EvaluationWarning(
-                False,
-                "The epoch and the temperature were chosen on the validation part, so these "
-                "numbers are optimistic.",
-            )
-        ]
-    return []
-
-
-def _split_warnings(fitted: TrainingOverlap) -> list[EvaluationWarning]:
-    if fitted.checked:
-        return []
-    unlisted = [_unlisted_warning(fitted.unlisted)] if fitted.unlisted else []
-    if fitted.other_split is None:
-        return [
-            EvaluationWarning(
-                True,
-                "The bundle does not say which split it was trained on: it may have been "
-                "trained on the images scored here.",
-            )
-        ]
-    if fitted.other_split is False and fitted.unseen:
-        return unlisted
-    name = fitted.split_name or fitted.split_sha256[:12]
-    text = f"The bundle was trained on another split, {name}"
-    if fitted.other_split is False:
-        text = "The bundle was trained on further sets beside this split"
-    if fitted.images is None:
-        return [
-            EvaluationWarning(True, f"{text}: it may have been trained on the images scored here.")
-        ]
-    if fitted.unseen:
-        return [
-            EvaluationWarning(
-                False,
-                f"{text}. By file hash and group none of the images scored here is among those "
-                "it was fitted on; copies that were cropped or saved anew are not ruled out.",
-            ),
-            *unlisted,
-        ]
-    return [
-        EvaluationWarning(
-            True,
-            f"{text}, and was fitted on {fitted.images} of the images scored here, and on images "
-            f"of {fitted.groups} of their groups.",
+        yield _severe("These are the images that a model of this split is trained on.")
+    elif part == VALIDATION:
+        yield _mild(
+            "The epoch and the temperature were chosen on the validation part, so these "
+            "numbers are optimistic."
         )
-    ]
 
 
-def _unlisted_warning(sets: int) -> EvaluationWarning:
-    return EvaluationWarning(
-        False,
-        f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images are "
-        "not listed here, so only their source shows that none of them is scored here.",
-    )
+def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
+    if fitted.checked:
+        return
+    if fitted.other_split is None:
+        yield _severe(
+            "The bundle does not say which split it was trained on: it may have been "
+            "trained on the images scored here."
+        )
+        return
+    text = "The bundle was trained on further sets beside this split"
+    if fitted.other_split:
+        name = fitted.split_name or fitted.split_sha256[:12]
+        text = f"The bundle was trained on another split, {name}"
+    if fitted.unseen:
+        if fitted.other_split:
+            yield _mild(
+                f"{text}. By file hash and group none of the images scored here is among those "
+                "it was fitted on; copies that were cropped or saved anew are not ruled out."
+            )
+        yield from _unlisted_warnings(fitted.unlisted)
+    elif fitted.images is None:
+        yield _severe(f"{text}: it may have been trained on the images scored here.")
+    else:
+        yield _severe(
+            f"{text}, and was fitted on {fitted.images} of the images scored here, and on images "
+            f"of {fitted.groups} of their groups."
+        )
+
+
+def _unlisted_warnings(sets: int) -> Iterator[EvaluationWarning]:
+    if sets:
+        yield _mild(
+            f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images "
+            "are not listed here, so only their source shows that none of them is scored here."
+        )
 
 
 def site_warnings(
     site: SiteCalibration | None, records: Sequence[Record]
-) -> list[EvaluationWarning]:
+) -> Iterator[EvaluationWarning]:
     """Whether the bundle was calibrated on some of the images scored."""
     if site is None:
-        return []
+        return
     calibrated = TrainingImages.of_calibration(site)
     shared = sum(record in calibrated for record in records)
-    if not shared:
-        return []
-    return [
-        EvaluationWarning(
-            True,
+    if shared:
+        yield _severe(
             f"The bundle's temperature, thresholds and prediction sets were fitted on {shared} of "
             f"the {len(records)} images scored here (`tumorlens calibrate`), so these numbers are "
-            "optimistic.",
+            "optimistic."
         )
-    ]
 
 
 def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap:

@@ -5,7 +5,6 @@ and of diseases that have no right answer are left out. Thresholds are fitted fo
 whose brain is found by its distance from the vertex, and for the other planes apart.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, WholeKind
+from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.evaluation.abstention import WHOLE_HEADS, fit_thresholds
+from tumorlens.evaluation.metrics import correct_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.volume import predict_volume, whole_kind
-from tumorlens.labels import ANY_TUMOR, BRAIN_TUMORS, CLASSES, NO_TUMOR
+from tumorlens.inference.volume import answer_image, whole_kind
+from tumorlens.labels import ANY_TUMOR, CLASSES, NO_TUMOR
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
@@ -80,19 +81,12 @@ def fit_volume_decisions(
 
 
 def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    correct = [
-        [k in BRAIN_TUMORS.correct_classes(head.label) for k in range(len(CLASSES))]
-        for head in heads
-    ]
-    return np.array([head.probabilities for head in heads]), np.array(correct)
+    probabilities = np.array([head.probabilities for head in heads])
+    return probabilities, correct_of([head.label for head in heads])
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: cannot be read as a list of volumes ({error})") from error
+    rows = read_index(path)
     if rows and not {"file", "class", "set", "patient"} <= rows[0].keys():
         raise DatasetError(f"{path}: needs the columns file, class, set and patient")
     return rows
@@ -107,7 +101,9 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
     label = _label(row["class"]) or ""
     try:
         image = reader.read(file, plane)
-        answer = predict_volume(classifier, image)
+        if not image.is_volume:
+            raise InputError("a single picture, not a volume")
+        answer = answer_image(classifier, image).answer
     except InputError as error:
         raise DatasetError(f"{file}: {error}") from error
     shares = answer.probabilities

@@ -11,7 +11,6 @@ from tumorlens.config import Device, PreprocessConfig
 from tumorlens.errors import BundleError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.session import open_graph, run_singly
-from tumorlens.text import first_line
 
 GATE_SIZE: Final = 64
 GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
@@ -58,14 +57,8 @@ class Gate:
     def scores(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Logit of "this is a head" of each of (N, S, S): (N,)."""
         batch = preprocessing.normalize(pictures, self.facts.preprocess)
-        try:
-            (found,) = run_singly(self._session, [GATE_OUTPUT], batch)
-        except Exception as error:  # the runtime's errors share no base but Exception
-            raise BundleError(f"{self._name}: {first_line(error)}") from error
-        scores: NDArray[np.float64] = np.asarray(found, dtype=np.float64)
-        if not np.isfinite(scores).all():
-            raise BundleError(f"{self._name}: the network's output is not finite")
-        return scores
+        (scores,) = run_singly(self._session, self._name, [GATE_OUTPUT], batch)
+        return scores.astype(np.float64)
 
     def refusals(self, scores: NDArray[np.float64]) -> list[str]:
         """Why each of the pictures with these ``scores`` (N,) is refused; empty where it is not."""

@@ -1,8 +1,8 @@
 """The record of an answer: the one definition of what JSON, CSV, table, page and report show.
 
-The JSON Schema (``record_schema``), the server's OpenAPI components and the page's TypeScript types
-(``python scripts/write_record_schema.py``) are generated from these structs. A field's description
-is written here and nowhere else.
+The JSON Schema and the page's TypeScript types (``python scripts/write_record_schema.py``), and the
+server's OpenAPI components, are generated from these structs. A field's description is written here
+and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence

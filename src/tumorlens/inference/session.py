@@ -87,13 +87,25 @@ def open_graph(
 
 
 def run_singly(
-    session: onnxruntime.InferenceSession, outputs: Sequence[str], images: NDArray[np.float32]
+    session: onnxruntime.InferenceSession,
+    name: str,
+    outputs: Sequence[str],
+    images: NDArray[np.float32],
 ) -> list[NDArray[np.float32]]:
-    """Each of ``outputs`` for images (N, 1, S, S), one forward pass an image."""
-    if len(images) == 0:
-        return list(session.run(outputs, {INPUT: images}))
-    rows = [session.run(outputs, {INPUT: images[k : k + 1]}) for k in range(len(images))]
-    return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+    """Each of ``outputs`` for images (N, 1, S, S), one forward pass an image.
+
+    Raises ``BundleError``, which begins with ``name``, where the graph fails or the first of the
+    outputs is not finite.
+    """
+    parts = [images[k : k + 1] for k in range(len(images))] or [images]
+    try:
+        rows = [session.run(outputs, {INPUT: part}) for part in parts]
+    except Exception as error:  # the runtime's errors share no base but Exception
+        raise BundleError(f"{name}: {first_line(error)}") from error
+    arrays = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    if not np.isfinite(arrays[0]).all():
+        raise BundleError(f"{name}: the network's output is not finite")
+    return arrays
 
 
 class Session:
@@ -120,14 +132,8 @@ class Session:
 
         Raises ``BundleError`` where the graph fails or answers with something not finite.
         """
-        try:
-            arrays = run_singly(self._session, self._outputs, images)
-        except Exception as error:  # as in __init__
-            raise BundleError(f"bundle {self._name}: {first_line(error)}") from error
-        outputs = Outputs(**dict(zip(self._outputs, arrays, strict=True)))
-        if not np.isfinite(outputs.logits).all():
-            raise BundleError(f"bundle {self._name}: the network's output is not finite")
-        return outputs
+        arrays = run_singly(self._session, f"bundle {self._name}", self._outputs, images)
+        return Outputs(**dict(zip(self._outputs, arrays, strict=True)))
 
     def _check_names(self) -> list[str]:
         """Names of the outputs to ask for."""

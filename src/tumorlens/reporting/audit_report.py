@@ -23,6 +23,7 @@ from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import label_name
 from tumorlens.reporting import html
+from tumorlens.reporting.html import ReportPicture
 
 PAGE: Final = "index.html"
 JSON: Final = "audit.json"
@@ -34,15 +35,6 @@ _PATIENTS: Final = 6
 _OUTLIERS: Final = 15
 _ROWS: Final = 20
 _WINDOW: Final = PreprocessConfig()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReportPicture:
-    """One picture on the page."""
-
-    uri: str
-    alt: str
-    caption: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,7 +173,7 @@ class _Gallery:
         name = Path(path).name
         where = f"{label_name(record.label)}{', ' + part if part else ''}"
         uri = encode.data_uri(picture(self.manifest, record))
-        return ReportPicture(uri, f"{name}, {where}", f"{name} · {where}")
+        return ReportPicture(uri, caption=f"{name} · {where}", alt=f"{name}, {where}")
 
 
 def _shown(gallery: _Gallery) -> dict[str, object]:

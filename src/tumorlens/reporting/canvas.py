@@ -41,7 +41,9 @@ _STYLE: Final[dict[Any, Any]] = {
     "axes.spines.right": False,
     "xtick.color": SOFT,
     "ytick.color": SOFT,
+    "axes.axisbelow": True,
     "grid.color": LINE,
+    "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 10.0,
 }

@@ -94,8 +94,7 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
         calibration.set_title("Calibration")
         calibration.legend(**_BELOW, title="expected calibration error")
         for axes in (risk, calibration):
-            axes.grid(True, linewidth=0.6)
-            axes.set_axisbelow(True)
+            axes.grid(True)
     return png.getvalue()
 
 

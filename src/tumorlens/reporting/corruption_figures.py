@@ -32,8 +32,7 @@ def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
                 _draw(axes, found.reference, k, SOFT, "--", f"wrong, {found.reference.name}")
             axes.set_title(corruption.title, fontsize=11)
             axes.set_xticks(range(STRENGTHS + 1))
-            axes.grid(True, linewidth=0.6)
-            axes.set_axisbelow(True)
+            axes.grid(True)
         panels[0].set_ylim(0, None)
         for axes in panels[::_COLUMNS]:
             axes.set_ylabel("images, %")

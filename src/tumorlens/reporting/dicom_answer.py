@@ -14,6 +14,7 @@ from tumorlens.inference.record import (
     Answer,
     Finding,
     ImageAnswer,
+    ModelIdentity,
     StudyPrediction,
     VolumePrediction,
 )
@@ -23,7 +24,7 @@ from tumorlens.reporting.display import MAP_CAPTION, displayed_slice
 from tumorlens.reporting.pictures import draw
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.dicom.derived import DicomObject, SliceReference
+    from tumorlens.imaging.dicom.derived import Algorithm, DicomObject, SliceReference
     from tumorlens.imaging.dicom.report import Reported
 
 
@@ -40,15 +41,13 @@ def dicom_answer(answered: Answered) -> "list[DicomObject]":
     """
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.capture import capture
-        from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import report
 
     image, answer = answered.image, answered.answer
     headers = source_headers(image.facts.stored if image.facts else ())
     index = displayed_slice(answer)
     shown = _stored_slice(image, answer)
-    model = answer.model
-    algorithm = Algorithm(model.name, model.version, model.sha256)
+    algorithm = algorithm_of(answer.model)
     made = [report(headers, _reported(answer, shown, _notes(answer)), algorithm, image.source)]
     plane = slice_of(image, index)
     # The slice in the middle may be a blank one.
@@ -69,17 +68,14 @@ def dicom_study_answer(
     ``answers`` are those of ``images``, which must come from DICOM. Raises as ``dicom_answer``.
     """
     with needing("pacs", "writing DICOM"):
-        from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import report
 
     of_each = [source_headers(image.facts.stored if image.facts else ()) for image in images]
     headers = [header for some in of_each for header in some]
     decisive = study.decisive_member
     index, frame = _stored_slice(images[decisive], answers[decisive])
-    model = study.model
-    algorithm = Algorithm(model.name, model.version, model.sha256)
     said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
-    return report(headers, said, algorithm, study.path, of="study")
+    return report(headers, said, algorithm_of(study.model), study.path, of="study")
 
 
 def unusable_answer(
@@ -92,7 +88,6 @@ def unusable_answer(
     referred to, ``MissingExtraError`` without the extra ``pacs``.
     """
     with needing("pacs", "writing DICOM"):
-        from tumorlens.imaging.dicom.derived import Algorithm
         from tumorlens.imaging.dicom.report import Reported, report
 
     headers, own = readable_headers(paths)
@@ -104,8 +99,15 @@ def unusable_answer(
         decision=REJECTED, label=None, reason="", summary=reason, tumor_probability=None,
         probabilities={}, shown=(0, None), classes=classifier.classes,
     )  # fmt: skip
-    model = classifier.model
-    return report(headers, said, Algorithm(model.name, model.version, model.sha256), "study")
+    return report(headers, said, algorithm_of(classifier.model), "study")
+
+
+def algorithm_of(model: ModelIdentity) -> "Algorithm":
+    """The model as DICOM objects name it; raises ``MissingExtraError`` without ``pacs``."""
+    with needing("pacs", "writing DICOM"):
+        from tumorlens.imaging.dicom.derived import Algorithm
+
+    return Algorithm(model.name, model.version, model.sha256)
 
 
 def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> "SliceReference":

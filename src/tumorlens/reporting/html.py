@@ -1,6 +1,7 @@
 """HTML reports with one style, each a single file that loads nothing from the network."""
 
 import base64
+import dataclasses
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +9,16 @@ import jinja2
 
 from tumorlens.labels import RESEARCH_NOTICE, label_name
 from tumorlens.text import percent, probability_percent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReportPicture:
+    """A picture of a page."""
+
+    source: str
+    """A data URI."""
+    caption: str
+    alt: str
 
 
 def render(template: str, **values: object) -> str:

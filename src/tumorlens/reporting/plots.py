@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tumorlens.evaluation import metrics
@@ -78,8 +79,7 @@ def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUM
         corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="Detail of the upper left")
         for axes in (whole, corner):
             axes.set(xlabel="1 - specificity", ylabel="sensitivity")
-            axes.grid(True, linewidth=0.6)
-            axes.set_axisbelow(True)
+            axes.grid(True)
         if whole.get_legend_handles_labels()[0]:
             whole.legend(loc="lower right", title="area under the curve", borderpad=1)
     return png.getvalue()
@@ -107,8 +107,7 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
         axes.set(xlabel="images answered, most confident first, %", ylabel="%")
         axes.set_title("Selective classification")
-        axes.grid(True, linewidth=0.6)
-        axes.set_axisbelow(True)
+        axes.grid(True)
         axes.legend(loc="upper left")
     return png.getvalue()
 
@@ -131,8 +130,7 @@ def _draw_reliability(axes: Axes, table: Floats) -> None:
     )  # fmt: skip
     axes.set(xlim=(0, 1.01), ylim=(-0.02, 1.04), ylabel="accuracy in the bin")
     axes.set_title("Reliability: accuracy against confidence")
-    axes.grid(True, linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid(True)
     axes.legend(loc="upper left")
 
 
@@ -155,11 +153,9 @@ def _draw_bin_counts(axes: Axes, counts: Floats) -> None:
 
 def wilson(share: Floats, count: Floats) -> tuple[Floats, Floats]:
     """95% interval of a share of ``count`` independent images (Wilson, 1927)."""
-    z = 1.959964
-    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = share * (1 - share) / count + z**2 / (4 * count**2)
-    half = z / (1 + z**2 / count) * np.sqrt(spread)
-    return center - half, center + half
+    tests = (binomtest(round(p * n), int(n)) for p, n in zip(share, count, strict=True))
+    low, high = np.array([test.proportion_ci(method="wilson") for test in tests]).T
+    return low, high
 
 
 def _draw_roc(

@@ -30,21 +30,12 @@ from tumorlens.inference.summary import headline, state_of
 from tumorlens.inference.volume import Answered, slice_of
 from tumorlens.reporting import html
 from tumorlens.reporting.display import MAP_CAPTION, answered, displayed_slice, suspicion
+from tumorlens.reporting.html import ReportPicture
 from tumorlens.reporting.pictures import draw
 from tumorlens.text import probability_percent
 
 PICTURED: Final = 60
 """Entries with pictures: more would make a file that no browser likes to open."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReportPicture:
-    """A picture of an entry."""
-
-    source: str
-    """A data URI."""
-    caption: str
-    alt: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

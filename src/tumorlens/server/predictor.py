@@ -179,8 +179,3 @@ async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
 def _write(folder: Path, uploads: Sequence[Upload]) -> None:
     for number, upload in enumerate(uploads):
         (folder / file_name(number)).write_bytes(upload.data)
-
-
-def unusable(made: Sequence[Made]) -> bool:
-    """Whether not one of the files got an answer."""
-    return all(one.failed for one in made)

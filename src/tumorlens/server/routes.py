@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.server import metrics, schemas, tasks, uploads
 from tumorlens.server.clients import turn_of, unless_gone
-from tumorlens.server.predictor import HeatmapMode, unusable
+from tumorlens.server.predictor import HeatmapMode
 from tumorlens.server.problems import MEDIA_TYPE, Problem
 from tumorlens.server.state import State
 from tumorlens.server.tasks import Made
@@ -90,7 +90,7 @@ async def predictions(
             files, ticket, turn_of(request), heatmap=heatmap, preview=preview
         )
         made = await unless_gone(request, working)
-    if unusable(made):
+    if all(one.failed for one in made):
         raise _no_usable_file(made, f"none of {len(made)} files")
     return _records(made)
 
@@ -116,7 +116,7 @@ async def study(request: Request) -> Response:
         files = await uploads.receive(request, state.settings.limits, ticket)
         working = state.predictor.study(files, ticket, turn_of(request))
         made, skipped = await unless_gone(request, working)
-    if unusable(made):
+    if all(one.failed for one in made):
         nothing = f"none of {len(made)} inputs" if made else "no picture among the files"
         raise _no_usable_file(made, nothing)
     return _records(made, skipped=skipped)

@@ -21,7 +21,7 @@ from tumorlens.imaging.pixel_budget import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
-from tumorlens.inference.volume import answer_image, predict_volume
+from tumorlens.inference.volume import answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.worker import Handler
 from tumorlens.reporting import records
@@ -63,7 +63,7 @@ class _Work:
         try:
             image = reader.read_bytes(data, asked["name"])
             if image.is_volume:
-                return records.record(predict_volume(self._classifier, image))
+                return records.record(answer_image(self._classifier, image).answer)
             (answer,) = self._classifier.answer([self._classifier.prepare(image)])
         except InputError as error:
             return records.record(Failure.of(asked["name"], error))

@@ -3,16 +3,14 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import oriented_mask
 from tumorlens.errors import DatasetError, InputError
@@ -43,11 +41,7 @@ def cached_images(
     temporary name and renamed, so a killed process leaves nothing half done. Raises
     ``DatasetError`` naming the first file that cannot be used.
     """
-    records = [manifest.records[i] for i in indices]
-    path = folder / f"{_key(records, config)}.npy"
-    return _cached(
-        path, records, lambda record: _load(manifest.file(record), config), config.image_size
-    )
+    return _cached(manifest, indices, config, folder, _load)
 
 
 def cached_masks(
@@ -60,40 +54,35 @@ def cached_masks(
 
     Keyed and written as ``cached_images``; the masks' own bytes are not part of the key.
     """
-    records = [manifest.records[i] for i in indices]
-    path = folder / f"{_key(records, config)}-masks.npy"
-    return _cached(
-        path, records, lambda record: _load_mask(manifest, record, config), config.image_size
-    )
+    return _cached(manifest, indices, config, folder, _load_mask, "-masks")
 
 
 def _cached(
-    path: Path,
-    records: Sequence[Record],
-    load: Callable[[Record], NDArray[np.uint8]],
-    size: int,
+    manifest: Manifest,
+    indices: Sequence[int],
+    config: PreprocessConfig,
+    folder: Path,
+    load: Callable[[Manifest, Record, PreprocessConfig], NDArray[np.uint8]],
+    kind: str = "",
 ) -> NDArray[np.uint8]:
+    records = [manifest.records[i] for i in indices]
+    path = folder / f"{_key(records, config)}{kind}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One thread a product: the pool's threads are the parallelism.
-        with (
-            replacing(path) as temporary,
-            threadpool_limits(limits=1),
-            ThreadPoolExecutor(max_workers=available_cores()) as pool,
-        ):
-            made = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.uint8, shape=(len(records), size, size)
-            )
-            for index, image in enumerate(pool.map(load, records)):
+        shape = (len(records), config.image_size, config.image_size)
+        with replacing(path) as temporary, thread_pool() as pool:
+            made = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            work = pool.map(lambda record: load(manifest, record, config), records)
+            for index, image in enumerate(work):
                 made[index] = image
             made.flush()
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
 
 
-def _load(path: Path, config: PreprocessConfig) -> NDArray[np.uint8]:
+def _load(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArray[np.uint8]:
     try:
-        image = single(reader.read(path))
+        image = single(reader.read(manifest.file(record)))
         return preprocess(image.pixels, config, image.source)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error

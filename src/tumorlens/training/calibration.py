@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens import bundle
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, GateFacts
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.collections import TUMOR_FREE_SLICE
@@ -249,11 +248,6 @@ def calibrate(
             "for them"
         )
     return dataclasses.replace(done, info=info), found
-
-
-def save(folder: Path, done: Bundle) -> Bundle:
-    """Write a calibrated bundle over ``folder``."""
-    return bundle.save(folder, done.info, done.model, done.gate)
 
 
 class _Answers(NamedTuple):

@@ -9,15 +9,13 @@ import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
@@ -204,7 +202,7 @@ def _answers(
     progress: Progress | None,
 ) -> Iterator[NDArray[np.int64]]:
     """Yield (models, 1 + 50) answers for each record; pictures are corrupted by several threads."""
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
         pairs = zip(work, models, strict=True)
         for batches, own in reported(pairs, len(records), progress):

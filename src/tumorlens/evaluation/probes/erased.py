@@ -10,12 +10,11 @@ from tumorlens.evaluation.probes.result import (
     ProbeValues,
     Wanted,
     answered_as,
+    shown,
     taking_part,
 )
 from tumorlens.evaluation.probes.result import truth as is_
 from tumorlens.labels import NO_TUMOR_INDEX
-
-_EXAMPLES = 6
 
 
 def outcome(pictures: Pictures) -> ProbeValues:
@@ -27,7 +26,6 @@ def outcome(pictures: Pictures) -> ProbeValues:
     changed = changed.reshape(-1, *pictures.images.shape[1:])
     answers = pictures.answer(changed)
     count, before = len(pictures), pictures.predicted[chosen]
-    apart = np.linspace(0, len(rows) - 1, min(_EXAMPLES, len(rows))).astype(int)
     examples = [
         Example(
             pictures.images[rows[k]],
@@ -35,7 +33,7 @@ def outcome(pictures: Pictures) -> ProbeValues:
             f"{is_(int(pictures.labels[rows[k]]))}, {answered_as(int(before[k]))}",
             f"erased: {answered_as(int(answers[k]))}",
         )
-        for k in apart
+        for k in shown(len(rows))
     ]
     return ProbeValues(
         {

@@ -12,12 +12,12 @@ from tumorlens.evaluation.probes.result import (
     ProbeValues,
     Wanted,
     answered_as,
+    shown,
     taking_part,
 )
 from tumorlens.evaluation.probes.result import truth as is_
 from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
 
-_EXAMPLES: Final = 6
 _TRIES: Final = 24
 _SEED: Final = 20_170
 
@@ -41,7 +41,6 @@ def outcome(pictures: Pictures) -> ProbeValues:
     answers, blank = pictures.answer(pasted), pictures.answer(control)
     donors = pictures.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
     count = len(pictures)
-    apart = np.linspace(0, len(grafts) - 1, min(_EXAMPLES, len(grafts))).astype(int)
     examples = [
         Example(
             pictures.images[rows[k]],
@@ -49,7 +48,7 @@ def outcome(pictures: Pictures) -> ProbeValues:
             f"{is_(NO_TUMOR_INDEX)}, {answered_as(NO_TUMOR_INDEX)}",
             f"{CLASSES[donors[k]]} pasted: {answered_as(int(answers[k]))}",
         )
-        for k in apart
+        for k in shown(len(grafts))
     ]
     return ProbeValues(
         {

@@ -2,15 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tumorlens import preprocessing
-from tumorlens.cores import available_cores
+from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
@@ -75,7 +73,7 @@ def load(
     side = classifier.bundle.info.preprocess.image_size
     images = np.zeros((len(records), side, side), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=np.bool_)
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with thread_pool() as pool:
         read = pool.map(lambda record: _read(classifier, manifest, record), records)
         for i, pair in enumerate(reported(read, len(records), progress)):
             images[i], masks[i] = pair

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
 
 Floats = NDArray[np.float64]
+_EXAMPLES: Final = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,6 +110,12 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
     column = np.full(count, np.nan)
     column[rows] = values
     return column
+
+
+def shown(count: int) -> list[int]:
+    """Which of ``count`` changed images become examples: a few, evenly spread."""
+    places: list[int] = np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(int).tolist()
+    return places
 
 
 def answered_as(index: int) -> str:
