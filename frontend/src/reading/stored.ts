@@ -1,4 +1,4 @@
-/** Whether samples are stored as the file states: `_is_swapped`, `_is_wider` in `dicom/pixels.py`, `dicom/row_length.py`. */
+/** Whether samples are stored as the file states: `_is_swapped`, `_is_wider` in `dicom/pixels.py`, `row_length.py`. */
 import { quantile } from "../preprocessing";
 import { InputError } from "../types";
 
@@ -9,6 +9,7 @@ const SMOOTHER = 0.5;
 const ROWS = 32;
 const EVERY = 3;
 const ALIKE = 0.7;
+const BESIDE = 3;
 
 /** Whether `swapped`, the `words` of two bytes in the other order, are smoother than those and than their `values`. */
 export function isSwapped(words: Float32Array, values: Float32Array, swapped: Float32Array, width: number): boolean {
@@ -43,10 +44,12 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   return smoother > rougher;
 }
 
-/** Refuse a frame that holds rows of `height` samples. */
-export function checkRows(frame: Float32Array, height: number, width: number): void {
-  if (height === width || !areExchanged(frame, height, width)) return;
-  throw new InputError("corrupt", `damaged DICOM (the pixels form rows of ${height}, not of ${width} as the file states: Rows and Columns are exchanged)`);
+/** Refuse planes that, by some in the middle, hold rows of `height` samples. */
+export function checkRows(pixels: Float32Array, height: number, width: number): void {
+  const [size, depth] = [height * width, pixels.length / (height * width)];
+  const some = [depth / 4, depth / 2, (3 * depth) / 4].map(Math.floor);
+  if (height === width || !some.every((one) => areExchanged(pixels.subarray(one * size, (one + 1) * size), height, width))) return;
+  throw new InputError("corrupt", `damaged (the pixels form rows of ${height}, not of ${width} as the file states: its rows and columns are exchanged)`);
 }
 
 function areExchanged(samples: Float32Array, height: number, width: number): boolean {
@@ -59,8 +62,9 @@ function areExchanged(samples: Float32Array, height: number, width: number): boo
   const difference = (lag: number) => (
     places.reduce((sum, place) => sum + Math.abs(clipped(samples[place + lag]) - clipped(samples[place])), 0)
   );
+  const below = difference(height);
   const others = [width, Math.floor(height / 2), Math.floor((3 * height) / 2)].map(difference);
-  return difference(height) < ALIKE * Math.min(...others);
+  return below < ALIKE * Math.min(...others) && difference(1) < BESIDE * below;
 }
 
 function someRows(height: number): number[] {

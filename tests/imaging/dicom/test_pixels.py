@@ -421,5 +421,5 @@ def test_rows_and_columns_exchanged(
     if is_color:
         stored = np.repeat(stored[..., None], 3, axis=2)
     assert gray(write_dicom(stored)).shape == shape
-    with pytest.raises(CorruptInputError, match="Rows and Columns are exchanged"):
+    with pytest.raises(CorruptInputError, match="rows and columns are exchanged"):
         gray(write_dicom(stored.reshape(shape[1], shape[0], *stored.shape[2:])))

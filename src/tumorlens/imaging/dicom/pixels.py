@@ -31,10 +31,10 @@ from tumorlens.errors import (
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
-from tumorlens.imaging.dicom.row_length import check_rows
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
+from tumorlens.imaging.row_length import check_rows
 from tumorlens.text import clean
 
 EXTRA: Final = "dicom"
