@@ -122,8 +122,7 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
     if spacing := _pixel_size(dataset, frame):
         found["pixel size"] = spacing
     found |= _weak(dataset, frame)
-    if WINDOW not in found:
-        found |= _samples(dataset)
+    found |= {} if WINDOW in found else _samples(dataset)
     pairs: tuple[Trait, ...] = tuple(found.items())
     return pairs
 
