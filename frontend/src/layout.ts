@@ -17,6 +17,8 @@ const TISSUE = 0.12;
 const OCCUPIED = 0.04;
 const PANEL = 0.28;
 const ALIKE = 0.75;
+const SMALL_PANEL = 0.12;
+const FILLED = 0.5;
 const SHAPES = [0.65, 1.6];
 const EVEN = 0.9;
 
@@ -78,28 +80,48 @@ function transposed({ pixels, height, width }: Plane): Plane {
   return { height: width, width: height, pixels: turned };
 }
 
+interface Panel {
+  across: number;
+  high: number;
+  /** Part of it that is tissue. */
+  filled: number;
+}
+
 /** Two heads beside each other, with dark air between. */
-function areBeside({ pixels, height, width }: Plane): boolean {
-  const share = (count: number, holds: (place: number) => boolean) => {
-    let found = 0;
-    for (let place = 0; place < count; place++) if (holds(place)) found++;
-    return found / count;
-  };
-  const isTissue = (row: number, column: number) => pixels[row * width + column] > TISSUE;
-  const columns = Array.from({ length: width }, (_, column) => share(height, (row) => isTissue(row, column)) >= OCCUPIED);
-  const panels = runs(columns).filter(([start, stop]) => stop - start >= PANEL * width);
-  if (panels.length < 2) return false;
-  const sizes = panels.map(([start, stop]) => {
-    const rows = Array.from({ length: height }, (_, row) => (
-      share(stop - start, (place) => isTissue(row, start + place)) >= OCCUPIED
-    ));
-    return [stop - start, Math.max(0, ...runs(rows).map(([top, bottom]) => bottom - top))];
-  });
-  const alike = [0, 1].every((side) => {
-    const all = sizes.map((size) => size[side]);
-    return Math.min(...all) >= ALIKE * Math.max(...all);
-  });
-  return alike && sizes.every(([across, high]) => high / across >= SHAPES[0] && high / across <= SHAPES[1]);
+function areBeside(plane: Plane): boolean {
+  const { width, height } = plane;
+  const all = { top: 0, bottom: height, left: 0, right: width };
+  const columns = Array.from({ length: width }, (_, column) => tissue(plane, { ...all, left: column, right: column + 1 }) >= OCCUPIED);
+  const panels = runs(columns).filter(([start, stop]) => stop - start >= SMALL_PANEL * width).map((run) => panel(plane, run));
+  const wide = panels.filter(({ across }) => across >= PANEL * width);
+  if (areAlike(wide) && wide.every(isHeadShaped)) return true;
+  return panels.filter((one) => isHeadShaped(one) && one.filled >= FILLED).length >= 2;
+}
+
+/** What lies in these columns: its longest stretch of rows. */
+function panel(plane: Plane, [left, right]: [number, number]): Panel {
+  const isOccupied = (row: number) => tissue(plane, { top: row, bottom: row + 1, left, right }) >= OCCUPIED;
+  const rows = runs(Array.from({ length: plane.height }, (_, row) => isOccupied(row)));
+  const [top, bottom] = rows.reduce((longest, row) => (row[1] - row[0] > longest[1] - longest[0] ? row : longest), [0, 0]);
+  return { across: right - left, high: bottom - top, filled: bottom > top ? tissue(plane, { top, bottom, left, right }) : 0 };
+}
+
+/** Part of a rectangle that is brighter than air. */
+function tissue({ pixels, width }: Plane, { top, bottom, left, right }: Record<"top" | "bottom" | "left" | "right", number>): number {
+  let found = 0;
+  for (let row = top; row < bottom; row++) {
+    for (let column = left; column < right; column++) if (pixels[row * width + column] > TISSUE) found++;
+  }
+  return found / ((bottom - top) * (right - left));
+}
+
+function areAlike(panels: Panel[]): boolean {
+  const sides = [panels.map(({ across }) => across), panels.map(({ high }) => high)];
+  return panels.length >= 2 && sides.every((side) => Math.min(...side) >= ALIKE * Math.max(...side));
+}
+
+function isHeadShaped({ across, high }: Panel): boolean {
+  return high / across >= SHAPES[0] && high / across <= SHAPES[1];
 }
 
 /** Stretches of true. */

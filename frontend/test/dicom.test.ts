@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
 import { luma } from "../src/reading/gray";
-import { dicomPicture, type Element } from "./made";
+import { dicomPicture, dicomPixels, type Element } from "./made";
+import { SWAPPED, WIDER } from "../src/reading/stored";
 
 const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
 const SIDE = 32;
@@ -53,5 +54,56 @@ describe("DICOM", () => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place) % 256);
     const { pixels } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
     expect([...pixels]).toEqual([...RAMP.keys()].map((place) => luma(colors[3 * place], colors[3 * place + 1], colors[3 * place + 2])));
+  });
+
+  const [height, width] = [64, 48];
+  const described = { height, width, samples: 1, photometric: "MONOCHROME2", allocated: 16, stored: 16 };
+  /** A soft disc, up to `highest`. */
+  const disc = (highest: number) => Uint16Array.from({ length: height * width }, (_, at) => {
+    const radius = Math.hypot(Math.floor(at / width) / height - 0.5, (at % width) / width - 0.5) / 0.5;
+    return 20 + highest * Math.max(0, 1 - radius * radius);
+  });
+  const bytesOf = (values: Uint16Array, isBig = false) => {
+    const view = new DataView(new ArrayBuffer(2 * values.length));
+    values.forEach((value, at) => view.setUint16(2 * at, value, !isBig));
+    return new Uint8Array(view.buffer);
+  };
+  const mr: Element[] = [[0x0008, 0x0060, "CS", "MR"], [0x0008, 0x0016, "UI", MR_IMAGE]];
+
+  test.each([[true, 900], [true, 40000], [false, 900], [false, 40000]])("bytes in the other order than stated: %s, up to %i", async (isBig, highest) => {
+    const stored = disc(highest);
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, described, bytesOf(stored, isBig)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual(isBig ? [SWAPPED] : []);
+  });
+
+  test("values of more bits than stated do not wrap", async () => {
+    const stored = disc(9000);
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: 11 }, bytesOf(stored)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual([WIDER]);
+  });
+
+  test("bits beside the stored ones, such as an overlay, are left out", async () => {
+    const stored = disc(1000);
+    const overlaid = stored.map((value, at) => value + (at % 7 < 2 ? 0x8000 : 0));
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: 12 }, bytesOf(overlaid)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual([]);
+  });
+
+  test("rows and columns exchanged are refused", async () => {
+    const data = dicomPixels(mr, { ...described, height: width, width: height }, bytesOf(disc(900)));
+    await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "corrupt" });
+  });
+
+  test.each([
+    [[0x0028, 0x0030, "DS", "1\\2"], "pixels of 1 x 2 mm are not square: the head looks stretched"],
+    [[0x0028, 0x0034, "IS", "3\\2"], "pixels of aspect 3:2 are not square: the head looks stretched"],
+    [[0x0028, 0x0034, "IS", "1\\1"], null],
+    [[0x0028, 0x0034, "IS", "0\\1"], null],
+  ] as [Element, string | null][])("pixels that are not square are told", async (element, note) => {
+    const { notes } = await readDicom("a", dicomPixels(mr, { ...described, more: [element] }, bytesOf(disc(900))));
+    expect(notes).toEqual(note ? [note] : []);
   });
 });

@@ -38,6 +38,13 @@ describe("layout", () => {
     const one = head();
     const pair = Float32Array.from({ length: 2 * SIDE * SIDE }, (_, at) => one[Math.floor(at / (2 * SIDE)) * SIDE + (at % SIDE)]);
     expect(refusalOf({ height: SIDE, width: 2 * SIDE, pixels: pair })).toBe(PANELS);
+    const half = SIDE / 2;
+    const unlike = Float32Array.from({ length: 1.5 * SIDE * SIDE }, (_, at) => {
+      const [row, column] = [Math.floor(at / (1.5 * SIDE)), at % (1.5 * SIDE)];
+      if (column < SIDE) return one[row * SIDE + column];
+      return row < half ? one[2 * row * SIDE + 2 * (column - SIDE)] : one[0];
+    });
+    expect(refusalOf({ height: SIDE, width: 1.5 * SIDE, pixels: unlike })).toBe(PANELS);
   });
 });
 

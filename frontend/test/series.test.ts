@@ -28,7 +28,7 @@ describe("volumes of one series", () => {
     expect(image.sources).toHaveLength(10);
   });
 
-  test.each([["echo time", 10, 90], ["series number", "3", "4"], ["pixel size", "1", "2"]])("%s between each other: two", (key, first, second) => {
+  test.each([["echo time", 10, 90], ["series number", "3", "4"], ["pixel size", "1", "2"], ["samples", "16-bit MONOCHROME2", "8-bit MONOCHROME2"]])("%s between each other: two", (key, first, second) => {
     const parts = pair([[key, first], [key, second]], 1.5);
     expect(summary(parts)).toEqual([[5, 10], [5, 20]]);
     for (const { notes } of group(parts)) expect(notes[0]).toContain("each is a volume of its own");

@@ -130,6 +130,30 @@ def test_volumes_of_one_series_are_not_mixed(
     assert "left out" in image.notes[0]
 
 
+@pytest.mark.parametrize(("is_windowed", "count"), [(False, 2), (True, 1)])
+@pytest.mark.parametrize("odd", ["bits", "photometric"])
+def test_slices_stored_in_other_units_are_two_volumes(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    odd: str,
+    is_windowed: bool,
+    count: int,
+) -> None:
+    """But where each has a window, all are in the unit of the screen."""
+    window = {"WindowCenter": 100, "WindowWidth": 250} if is_windowed else {}
+    for index, plane in enumerate(volume):
+        other: dict[str, object] = {}
+        if index % 2 and odd == "photometric":
+            other = {"PhotometricInterpretation": "MONOCHROME1"}
+        stored = (plane // 4).astype(np.uint8) if index % 2 and odd == "bits" else plane
+        where = {"SOPInstanceUID": f"1.2.{index + 1}", "ImagePositionPatient": [0, 0, 5 * index]}
+        (tmp_path / str(index)).write_bytes(write_dicom(stored, **where, **window, **other))
+    images = read_study(tmp_path).images
+    assert len(images) == count
+    assert all(any("samples" in note for note in one.notes) for one in images) is not is_windowed
+
+
 @pytest.mark.parametrize("kind", [kind for kind in PAIRS if kind not in SOFT])
 def test_volumes_between_each_other_are_two(
     tmp_path: Path,

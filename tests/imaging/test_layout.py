@@ -60,6 +60,34 @@ def test_panels_in_a_square_are_noticed(heads: list[Gray]) -> None:
     assert layout.refusal(page) == layout.PANELS
 
 
+@pytest.mark.parametrize("size", [0.3, 0.4, 0.6])
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_a_small_panel_beside_a_large_one_is_noticed(
+    heads: list[Gray], size: float, is_beside: bool
+) -> None:
+    for one, other in zip(heads[::2], heads[1::2], strict=True):
+        side = round(size * len(one))
+        small = np.asarray(Image.fromarray(other).resize((side, side)))
+        above = (len(one) - side) // 2
+        column = np.pad(small, ((above, len(one) - side - above), (0, 0)), mode="edge")
+        pair = np.hstack([one, column])
+        assert layout.refusal(pair if is_beside else pair.T) == layout.PANELS
+
+
+def test_what_lies_beside_a_head_is_no_panel(heads: list[Gray]) -> None:
+    """Letters, a bar of brightness, an arm of a coil: too small, too long or too thin."""
+    beside = np.zeros((len(heads[0]), 60), np.uint8)
+    beside[20:40:2, 20:40:2] = 255
+    bar = np.zeros_like(beside)
+    bar[10:-10, 20:40] = np.linspace(255, 20, len(bar) - 20).astype(np.uint8)[:, None]
+    ring = np.zeros_like(beside)
+    ring[100:150, 5:55] = 200
+    ring[106:144, 11:49] = 0
+    for one in heads:
+        for other in (beside, bar, ring):
+            assert layout.refusal(np.hstack([one, other])) == ""
+
+
 def test_two_lobes_are_no_panels() -> None:
     """A low slice without the skull: the temporal lobes lie apart."""
     rows, columns = np.mgrid[-1:1:200j, -1:1:200j]

@@ -11,6 +11,7 @@ import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { bodyPartNotes, computedNotes } from "./subject";
+import { checkRows, isSwapped, isWider, SWAPPED, WIDER } from "./stored";
 import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -67,6 +68,9 @@ const SHARED = [
 /** Magnitudes beyond are no slope and no intercept. */
 const LARGEST = 1e30;
 
+/** Ratio of a pixel's sides from which a head looks stretched. */
+const MOST_OBLONG = 1.1;
+
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
@@ -94,7 +98,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(place), sources: [name],
     places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
-    notes: [...doubts, ...computedNotes(set), ...odd, ...notes], origin: originOf(set),
+    notes: [...doubts, ...computedNotes(set), ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
@@ -178,6 +182,16 @@ function aspectOf(set: DataSet, height: number, width: number): [number, string[
   return [1, [`pixels of ${row} x ${column} mm are not plausible; their size is not used`]];
 }
 
+/** That pixels are not square, by PixelSpacing or else PixelAspectRatio. `_spacing` and `_aspect_notes` in `header.py`. */
+function oblongNotes(set: DataSet): string[] {
+  const spacing = numbers(set, "x00280030");
+  const ratio = spacing.length === 2 ? spacing : numbers(set, "x00280034");
+  if (ratio.length !== 2 || Math.min(...ratio) <= 0 || Math.max(...ratio) < MOST_OBLONG * Math.min(...ratio)) return [];
+  const [down, across] = ratio.map((value) => Number(value.toPrecision(6)));
+  const pixels = ratio === spacing ? `pixels of ${down} x ${across} mm` : `pixels of aspect ${down}:${across}`;
+  return [`${pixels} are not square: the head looks stretched`];
+}
+
 function facts(set: DataSet): string[] {
   const found = ["x00080060", "x00180020", "x0008103e"].map((tag) => set.string(tag)?.trim() ?? "");
   return found.filter((text) => text !== "");
@@ -185,11 +199,11 @@ function facts(set: DataSet): string[] {
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
   const syntax = set.string("x00020010") ?? "1.2.840.10008.1.2";
-  const raw = syntax === JPEG_BASELINE
+  const [raw, found] = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
-  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width)];
-  if (syntax !== JPEG_BASELINE && holdsColors(set, depth * height * width, syntax)) notes.push(COLORED);
+  for (let frame = 0; frame < depth; frame++) checkRows(raw.subarray(frame * height * width, (frame + 1) * height * width), height, width);
+  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...found];
   const [slope, intercept] = rescaleOf(set);
   const bits = storedBits(set, set.uint16("x00280100") ?? 16);
   const signed = set.uint16("x00280103") === 1;
@@ -256,9 +270,11 @@ function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Arra
   return empty.includes(1) ? empty : null;
 }
 
-async function jpegFrames(set: DataSet, depth: number, height: number, width: number) {
+/** Gray frames, and what is odd about them. */
+async function jpegFrames(set: DataSet, depth: number, height: number, width: number): Promise<[Float32Array, string[]]> {
   const element = set.elements.x7fe00010;
   const out = new Float32Array(depth * height * width);
+  const notes = new Set<string>();
   for (let frame = 0; frame < depth; frame++) {
     const data = element.basicOffsetTable?.length
       ? dicomParser.readEncapsulatedImageFrame(set, element, frame)
@@ -266,11 +282,13 @@ async function jpegFrames(set: DataSet, depth: number, height: number, width: nu
     const plane = await readRaster(new Uint8Array(data as unknown as ArrayLike<number>), "jpeg");
     if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of other sizes");
     out.set(plane.pixels, frame * height * width);
+    if (plane.isColored) notes.add(COLORED);
   }
-  return out;
+  return [out, [...notes]];
 }
 
-function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number) {
+/** Gray frames, and what is odd about them. */
+function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number): [Float32Array, string[]] {
   if (!UNCOMPRESSED.has(syntax)) {
     throw new InputError(
       "server_only",
@@ -283,17 +301,41 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   if (photometric === "PALETTE COLOR" || (channels > 1 && photometric !== "RGB" && photometric !== "")) {
     throw new InputError("server_only", `DICOM with pixels of ${photometric || "several samples"}; let the server read it`);
   }
-  const samples = values(set, depth * height * width * channels, allocated, syntax.endsWith(".2.2"));
-  if (channels === 1) return samples;
+  const isBig = syntax.endsWith(".2.2");
+  if (channels === 1) return grayFrames(set, depth * height * width, height * width, width, allocated, isBig);
+  const samples = values(set, depth * height * width * channels, allocated, isBig);
   const planar = set.uint16("x00280006") === 1;
   const size = height * width;
-  return Float32Array.from({ length: depth * size }, (_, at) => {
+  const gray = Float32Array.from({ length: depth * size }, (_, at) => {
     const frame = Math.floor(at / size);
     const within = at % size;
     const start = frame * size * 3 + (planar ? within : within * 3);
     const step = planar ? size : 1;
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
   });
+  return [gray, holdsColors(set, depth * size, syntax) ? [COLORED] : []];
+}
+
+/** Frames of one sample a pixel, each in the byte order and of the bits that it must have. `_frames` in `pixels.py`. */
+function grayFrames(set: DataSet, count: number, size: number, width: number, allocated: number, big: boolean): [Float32Array, string[]] {
+  const notes = new Set<string>();
+  const whole = { stored: allocated, drop: 0 };
+  const [stated, words] = [values(set, count, allocated, big), values(set, count, allocated, big, whole)];
+  const others = allocated === 16 ? [values(set, count, allocated, !big), values(set, count, allocated, !big, whole)] : null;
+  for (let at = 0; at < count; at += size) {
+    const frame = (all: Float32Array) => all.subarray(at, at + size);
+    let word = frame(words);
+    if (others && isSwapped(word, frame(stated), frame(others[1]), width)) {
+      notes.add(SWAPPED);
+      stated.set(frame(others[0]), at);
+      word = frame(others[1]);
+    }
+    if (isWider(word, frame(stated), width)) {
+      notes.add(WIDER);
+      stated.set(word, at);
+    }
+  }
+  return [stated, [...notes]];
 }
 
 /** Whether its samples are colours, and not gray three times. */
@@ -314,14 +356,18 @@ function storedBits(set: DataSet, allocated: number): number {
   return stated >= 1 && stated <= allocated ? stated : allocated;
 }
 
+/** Bits of a value, and those below them. */
+function bitsOf(set: DataSet, allocated: number): { stored: number; drop: number } {
+  const stored = storedBits(set, allocated);
+  const highest = set.uint16("x00280102") ?? stored - 1;
+  return { stored, drop: highest >= stored - 1 && highest < allocated ? highest + 1 - stored : 0 };
+}
+
 /** Stored values, PS3.5 8.1.1: `BitsStored` bits below `HighBit`, with or without a sign. */
-function values(set: DataSet, count: number, allocated: number, big: boolean): Float32Array {
+function values(set: DataSet, count: number, allocated: number, big: boolean, { stored, drop } = bitsOf(set, allocated)): Float32Array {
   const { dataOffset, length } = set.elements.x7fe00010;
   if (![8, 16].includes(allocated)) throw new InputError("server_only", `${allocated}-bit DICOM; let the server read it`);
   if (length < (count * allocated) / 8) throw new InputError("corrupt", "a truncated DICOM file");
-  const stored = storedBits(set, allocated);
-  const highest = set.uint16("x00280102") ?? stored - 1;
-  const drop = highest >= stored - 1 && highest < allocated ? highest + 1 - stored : 0;
   const signed = set.uint16("x00280103") === 1;
   const view = new DataView(set.byteArray.buffer, set.byteArray.byteOffset + dataOffset, length);
   const out = new Float32Array(count);

@@ -49,6 +49,9 @@ export function traitsOf(set: DataSet): Traits {
   const [step, other] = numbers(set, "x00280030");
   if (other !== undefined) found.set("pixel size", String(Number(step.toPrecision(3))));
   for (const [name, value] of weak(set)) found.set(name, value);
+  const [bits, photometric] = [set.uint16("x00280100"), text(set, "x00280004")];
+  // Without a window, values that are stored in another way are in another unit.
+  if (!found.has(WINDOW) && bits !== undefined && photometric) found.set("samples", `${bits}-bit ${photometric.toUpperCase()}`);
   return found;
 }
 

@@ -5,6 +5,7 @@ import { checkSides, finite, withoutValue } from "./gray";
 import { mend } from "./intensities";
 import { checkNoLabelMap } from "./label_map";
 import { lyingOf } from "./sides";
+import { checkRows } from "./stored";
 import { squarePixels } from "./square";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
@@ -54,6 +55,7 @@ export function axialSlices(stored: Stored): Picture {
   const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes];
   // Before pixels are made square, which may interpolate between labels.
   checkNoLabelMap(finite(pixels));
+  checkRows(values, shape[1], shape[0]);
   const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
   checkSides(square.width, square.height);
   const isStretched = square.width !== x || square.height !== y;

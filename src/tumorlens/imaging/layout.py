@@ -39,9 +39,13 @@ _TISSUE: Final = 0.12
 _OCCUPIED: Final = 0.04
 """Part of a row or column that must be brighter than ``_TISSUE`` for it to belong to a head."""
 _PANEL: Final = 0.28
-"""Fewest sides of the picture that a panel measures across."""
+"""Fewest sides of the picture that one of several panels alike measures across."""
 _ALIKE: Final = 0.75
-"""Panels are as wide and as high as each other up to this ratio."""
+"""They are as wide and as high as each other up to this ratio."""
+_SMALL_PANEL: Final = 0.12
+"""Fewest sides of the picture that a panel beside a larger one measures across."""
+_FILLED: Final = 0.5
+"""Least part of both that is tissue: of a head it is more, of a part of one mostly less."""
 _SHAPES: Final = (0.65, 1.6)
 """Heights of a head, in its widths."""
 _EVEN: Final = 0.9
@@ -101,26 +105,46 @@ class _Run(NamedTuple):
         return self.stop - self.start
 
 
+class _Panel(NamedTuple):
+    width: int
+    height: int
+    filled: float
+    """Part of it that is tissue."""
+
+    @property
+    def is_head_shaped(self) -> bool:
+        return _SHAPES[0] <= self.height / self.width <= _SHAPES[1]
+
+
 def _has_panels(tissue: NDArray[np.bool_]) -> bool:
     """Two heads beside or above each other, with dark air between."""
     return _are_beside(tissue) or _are_beside(tissue.T)
 
 
 def _are_beside(tissue: NDArray[np.bool_]) -> bool:
+    width = tissue.shape[1]
     runs = _runs(tissue.mean(axis=0) >= _OCCUPIED)
-    panels = [run for run in runs if run.length >= _PANEL * tissue.shape[1]]
+    panels = [_panel(tissue, run) for run in runs if run.length >= _SMALL_PANEL * width]
+    wide = [panel for panel in panels if panel.width >= _PANEL * width]
+    if _are_alike(wide) and all(panel.is_head_shaped for panel in wide):
+        return True
+    return sum(panel.is_head_shaped and panel.filled >= _FILLED for panel in panels) >= 2
+
+
+def _panel(tissue: NDArray[np.bool_], run: _Run) -> _Panel:
+    """What lies in the columns of ``run``: its longest stretch of rows."""
+    columns = tissue[:, run.start : run.stop]
+    rows = _runs(columns.mean(axis=1) >= _OCCUPIED)
+    longest = max(rows, key=lambda row: row.length, default=_Run(0, 0))
+    within = columns[longest.start : longest.stop]
+    return _Panel(run.length, longest.length, float(within.mean()) if within.size else 0.0)
+
+
+def _are_alike(panels: list[_Panel]) -> bool:
     if len(panels) < 2:
         return False
-    sizes = []
-    for run in panels:
-        rows = _runs(tissue[:, run.start : run.stop].mean(axis=1) >= _OCCUPIED)
-        if not rows:
-            return False
-        sizes.append((run.length, max(row.length for row in rows)))
-    widths, heights = zip(*sizes, strict=True)
-    alike = min(widths) >= _ALIKE * max(widths) and min(heights) >= _ALIKE * max(heights)
-    shapes = all(_SHAPES[0] <= high / wide <= _SHAPES[1] for wide, high in sizes)
-    return alike and shapes
+    sides = ([panel.width for panel in panels], [panel.height for panel in panels])
+    return all(min(side) >= _ALIKE * max(side) for side in sides)
 
 
 def _runs(present: NDArray[np.bool_]) -> list[_Run]:

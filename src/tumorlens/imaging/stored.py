@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tumorlens.imaging.gray import finite, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
+from tumorlens.imaging.row_length import check_planes
 
 
 def read_samples(
@@ -33,10 +34,12 @@ def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
 def checked(values: NDArray[np.float32], source: str) -> tuple[NDArray[np.float32], list[str]]:
     """``values`` (X, Y, Z) with finite ones only, and a note of the others.
 
-    Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``, and
-    ``UnsupportedFormatError`` for a label map.
+    Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``,
+    ``CorruptInputError`` for exchanged rows and columns, and ``UnsupportedFormatError`` for a
+    label map.
     """
     voxels = finite(values, source)
+    check_planes(voxels.transpose(2, 1, 0), source)
     check_no_label_map(voxels, source)
     return voxels, without_value(values)
 

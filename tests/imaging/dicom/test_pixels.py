@@ -408,3 +408,18 @@ def test_bytes_in_the_other_order_than_stated(
     image = reader.read_bytes(data)
     np.testing.assert_array_equal(image.pixels, stored)
     assert ["byte order" in note for note in image.notes] == [True] * is_swapped
+
+
+@pytest.mark.parametrize("shape", [(200, 160), (150, 180), (200, 90), (120, 128)])
+@pytest.mark.parametrize("is_color", [False, True])
+def test_rows_and_columns_exchanged(
+    head: Gray, write_dicom: Write, shape: tuple[int, int], is_color: bool
+) -> None:
+    """An image that is not square would be read as stripes."""
+    top, left = (200 - shape[0]) // 2, (180 - shape[1]) // 2
+    stored = head[top : top + shape[0], left : left + shape[1]]
+    if is_color:
+        stored = np.repeat(stored[..., None], 3, axis=2)
+    assert gray(write_dicom(stored)).shape == shape
+    with pytest.raises(CorruptInputError, match="rows and columns are exchanged"):
+        gray(write_dicom(stored.reshape(shape[1], shape[0], *stored.shape[2:])))

@@ -34,6 +34,7 @@ from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_tran
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
+from tumorlens.imaging.row_length import check_rows
 from tumorlens.text import clean
 
 EXTRA: Final = "dicom"
@@ -217,12 +218,15 @@ def _frames(
                 values = _stored_values(samples, described, syntax, precision)
             if _is_wider(samples, values):
                 values, remarks = samples, (*remarks, _WIDER)
+            check_rows(values, source)
             transform = grayscale_transform_of(dataset, index, source)
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
             remarks = (COLORED,) if is_colored(colors) else ()
-            yield Plane(finite(luma(colors), source), remarks)
+            gray = luma(colors)
+            check_rows(gray, source)
+            yield Plane(finite(gray, source), remarks)
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
 

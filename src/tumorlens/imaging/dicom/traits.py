@@ -122,8 +122,18 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
     if spacing := _pixel_size(dataset, frame):
         found["pixel size"] = spacing
     found |= _weak(dataset, frame)
+    found |= {} if WINDOW in found else _samples(dataset)
     pairs: tuple[Trait, ...] = tuple(found.items())
     return pairs
+
+
+def _samples(dataset: Dataset) -> dict[str, float | str]:
+    """How values are stored: without a window, those of another kind are in another unit."""
+    bits = number(dataset, "BitsAllocated")
+    photometric = text(dataset, "PhotometricInterpretation")
+    if bits is None or not photometric:
+        return {}
+    return {"samples": f"{bits:g}-bit {photometric.upper()}"}
 
 
 def _weak(dataset: Dataset, frame: int) -> dict[str, float | str]:

@@ -1,0 +1,82 @@
+/** Whether samples are stored as the file states: `_is_swapped`, `_is_wider` in `dicom/pixels.py`, `row_length.py`. */
+import { quantile } from "../preprocessing";
+import { InputError } from "../types";
+
+export const SWAPPED = "the byte order of the pixel data is not the one that the file states; the bytes are swapped";
+export const WIDER = "values take more bits than the file states (BitsStored); all bits are used";
+
+const SMOOTHER = 0.5;
+const ROWS = 32;
+const EVERY = 3;
+const ALIKE = 0.7;
+const BESIDE = 3;
+
+/** Whether `swapped`, the `words` of two bytes in the other order, are smoother than those and than their `values`. */
+export function isSwapped(words: Float32Array, values: Float32Array, swapped: Float32Array, width: number): boolean {
+  return roughness(swapped, width) < SMOOTHER * Math.min(roughness(words, width), roughness(values, width));
+}
+
+/** Mean difference of neighbours in some rows, as part of what values differ by at all. */
+function roughness(samples: Float32Array, width: number): number {
+  const rows = someRows(samples.length / width);
+  const few = rows.flatMap((row) => everyOf(width, 4).map((column) => samples[row * width + column]));
+  const { low, high, clipped } = range(few);
+  if (!(high > low)) return 1;
+  let sum = 0;
+  for (const row of rows) {
+    for (let at = row * width + 1; at < (row + 1) * width; at++) sum += Math.abs(clipped(samples[at]) - clipped(samples[at - 1]));
+  }
+  return sum / (rows.length * (width - 1)) / (high - low);
+}
+
+/** Whether the `words` go on where their `values`, of fewer bits, wrap around. */
+export function isWider(words: Float32Array, values: Float32Array, width: number): boolean {
+  let [smoother, rougher] = [0, 0];
+  const compare = (at: number, next: number) => {
+    const [step, wrapped] = [Math.abs(words[next] - words[at]), Math.abs(values[next] - values[at])];
+    if (step < wrapped) smoother++;
+    else if (step > wrapped) rougher++;
+  };
+  for (let at = 0; at < words.length; at++) {
+    if (at + width < words.length) compare(at, at + width);
+    if ((at + 1) % width) compare(at, at + 1);
+  }
+  return smoother > rougher;
+}
+
+/** Refuse planes that, by some in the middle, hold rows of `height` samples. */
+export function checkRows(pixels: Float32Array, height: number, width: number): void {
+  const [size, depth] = [height * width, pixels.length / (height * width)];
+  const some = [depth / 4, depth / 2, (3 * depth) / 4].map(Math.floor);
+  if (height === width || !some.every((one) => areExchanged(pixels.subarray(one * size, (one + 1) * size), height, width))) return;
+  throw new InputError("corrupt", `damaged (the pixels form rows of ${height}, not of ${width} as the file states: its rows and columns are exchanged)`);
+}
+
+function areExchanged(samples: Float32Array, height: number, width: number): boolean {
+  const last = samples.length - 2 * Math.max(height, width);
+  const places = someRows(height)
+    .flatMap((row) => everyOf(width, EVERY).map((column) => row * width + column))
+    .filter((place) => place < last);
+  if (places.length === 0) return false;
+  const { clipped } = range(places.map((place) => samples[place]));
+  const difference = (lag: number) => (
+    places.reduce((sum, place) => sum + Math.abs(clipped(samples[place + lag]) - clipped(samples[place])), 0)
+  );
+  const below = difference(height);
+  const others = [width, Math.floor(height / 2), Math.floor((3 * height) / 2)].map(difference);
+  return below < ALIKE * Math.min(...others) && difference(1) < BESIDE * below;
+}
+
+function someRows(height: number): number[] {
+  return everyOf(height, Math.max(1, Math.floor(height / ROWS)));
+}
+
+function everyOf(count: number, step: number): number[] {
+  return Array.from({ length: Math.ceil(count / step) }, (_, place) => place * step);
+}
+
+function range(few: number[]) {
+  const sorted = Float32Array.from(few).sort();
+  const [low, high] = [quantile(sorted, 0.01), quantile(sorted, 0.99)];
+  return { low, high, clipped: (value: number) => Math.min(high, Math.max(low, value)) };
+}
