@@ -238,7 +238,16 @@ def _nearest_key(message: str, recipe: type[msgspec.Struct]) -> str:
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
     if elsewhere:
         return f"; did you mean {' or '.join(elsewhere)}?"
-    return did_you_mean(f"{table}.{name}" if table else name, keys)
+    above = f"{table}." if table else ""
+    beside = [key for key in keys if key.rpartition(".")[0] == (table or "")]
+    begun = [key for key in beside if key.startswith(above + name)]
+    if begun:
+        return f"; did you mean {' or '.join(begun)}?"
+    last = {key.removeprefix(above): key for key in beside}
+    near = did_you_mean(name, last)
+    if near:
+        return near.replace("did you mean ", f"did you mean {above}")
+    return f"; there are: {', '.join(last)}"
 
 
 def _keys(table: type[msgspec.Struct], above: str = "") -> Iterator[str]:

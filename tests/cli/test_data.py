@@ -349,6 +349,7 @@ def test_a_split_without_folders_says_so(tmp_path: Path) -> None:
     run(*start, "--group-from", "folder:1")
     result = run("split", tmp_path / "m.csv", "--folders")
     assert "does not say whether it trains, validates or tests" in str(result.exception)
+    assert str(result.exception).endswith("Without such folders, use --ratio or --kfold")
 
 
 def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_all_folds_are_trained_and_scored_in_one_command(tmp_path: Path) -> None
         ("epoch=3", "unknown field `epoch`; did you mean epochs?"),
         ("learning_rate=1e-3", "did you mean optimizer.learning_rate?"),
         ("optimizer.learning_rat=1", "did you mean optimizer.learning_rate?"),
+        ("optimizer.lr=1", "there are: learning_rate, weight_decay, warmup_epochs"),
         ("augment.style.bias=1", "unknown field `bias`"),
         ("augment.style.bias=1", "did you mean augment.style.bias_field?"),
         ("erase=0", "did you mean augment.erase or augment.lesions.erase?"),

@@ -306,6 +306,13 @@ def test_spellings_of_classes(tmp_path: Path, draw: Draw, name: str, label: str)
     assert record.label == label
 
 
+def test_an_empty_second_class_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "set/cats/tom.jpg", b"x")
+    (tmp_path / "set/dogs").mkdir()
+    with pytest.raises(DatasetError, match=r"one class only, cats \(no picture in .*dogs\); a set"):
+        importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
 @pytest.mark.parametrize("make", [True, False])
 def test_a_folder_without_classes_is_refused(tmp_path: Path, make: bool) -> None:
     if make:

@@ -192,8 +192,8 @@ def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, ho
         ("m.csv", b"path,class,sha256\nM\xfcller.png,glioma,1\n", "is not a CSV"),
         ("m.csv", "path,class\na.png,b\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ("m.csv", b"path|class\na.png|b\n", r"commas, semicolons or tabs, not by '\|'"),
-        ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; name filename path"),
-        ("m.csv", b"path,Label\na.png,b\n", "no column 'class'.*; name label class"),
+        ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; rename 'filename' to 'path'"),
+        ("m.csv", b"path,Label\na.png,b\n", "no column 'class'.*; rename 'label' to 'class'"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
 )

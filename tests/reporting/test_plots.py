@@ -49,6 +49,14 @@ def test_every_figure_is_a_picture(given: Answers) -> None:
         assert image.pixels.std() > 5
 
 
+def test_no_empty_detail_of_the_roc_curves() -> None:
+    labels = np.array([0, 0, 2, 2])
+    shares = np.full((4, 4), 0.25)
+    chance = plots.roc_png(labels, shares)
+    right = plots.roc_png(labels, np.eye(4)[labels])
+    assert reader.read_bytes(chance).width < 0.7 * reader.read_bytes(right).width
+
+
 def test_equal_answers_are_equal_bytes() -> None:
     labels, probabilities = answers((0, 1, 2, 3), 50)
     assert plots.roc_png(labels, probabilities) == plots.roc_png(labels, probabilities)

@@ -49,7 +49,8 @@ command.add_command(croissant_command)
 )
 @click.argument("image_set", metavar="SET", type=click.Choice(_SETS))
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
-              help="Folder with CLASS, SPLIT/CLASS or PATIENT/CLASS folders.")  # fmt: skip
+              help="Folder with CLASS, SPLIT/CLASS, PATIENT/CLASS or PATIENT/SESSION/CLASS "
+              "folders; SESSION may be a date.")  # fmt: skip
 @click.option("--output", required=True, metavar="MANIFEST", type=options.MANIFEST,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
@@ -61,7 +62,7 @@ command.add_command(croissant_command)
               help="For `folder`: how to find the patient in each path below DIR. Either a regular "
               "expression with the patient in parentheses, or folder:N, the N-th folder above "
               "the file: folder:1 for CLASS/PATIENT/FILE, folder:2 for "
-              "PATIENT/CLASS/FILE.")  # fmt: skip
+              "PATIENT/CLASS/FILE, folder:3 for PATIENT/SESSION/CLASS/FILE.")  # fmt: skip
 @click.option("--masks", metavar="DIR", type=_FOLDER,
               help="For `nickparvar`: experts' outlines, DIR/masks/CLASS/N.png.")  # fmt: skip
 @click.option(

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
               help="Folder for index.html, evaluation.json and figures.")  # fmt: skip
 @options.part
 @click.option("--probes", "with_probes", is_flag=True,
-              help="Also probe for shortcuts: frame, background, erased and pasted tumours, and "
-              "the source in the embedding.")  # fmt: skip
+              help="Also probe for shortcuts: frame, background, outlined findings erased and "
+              "pasted, and the source in the embedding.")  # fmt: skip
 @click.option("--probe-with", multiple=True, type=(options.MANIFEST, str), metavar="MANIFEST SPLIT",
               help="Additional images for the source probe (br35h-tumor.csv br35h-tumor); the same "
               "part of that split is used.")  # fmt: skip
@@ -82,7 +82,6 @@ def command(
     from tumorlens.evaluation.record import Setting
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
-    from tumorlens.labels import BRAIN_TUMORS
     from tumorlens.reporting import evaluation_report
 
     if reference and not with_corruptions:
@@ -90,8 +89,6 @@ def command(
     if probe_with and not with_probes:
         raise click.UsageError("--probe-with requires --probes")
     classifiers = [Classifier.load(name, device=device, answer_all=True) for name in bundles]
-    if with_probes and any(one.classes != BRAIN_TUMORS for one in classifiers):
-        raise click.UsageError("--probes are for bundles of the four classes")
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
     with bars() as progress:

@@ -128,6 +128,8 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
 
     table = terminal.table("Probes for shortcuts", "", "images", "share", "expected")
     for finding in findings:
+        if not finding.rates:
+            table.add_row(f"{finding.title}: not run, see the report", "–", "–", "")
         for rate in finding.rates:
             table.add_row(
                 f"{finding.title}: {rate.title}", str(rate.images), show_rate(rate.estimate),

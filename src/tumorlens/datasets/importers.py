@@ -70,9 +70,9 @@ def import_folder(
     folder above those of classes is no split, or the rule finds no patient.
     """
     folder = Path(folder)
-    found = find_classes(folder, mapping, group_from, known_only=known_only).files
+    found = find_classes(folder, mapping, group_from, known_only=known_only)
     _check_classes(folder, found)
-    return _described(folder, found, Path(manifest_path), source, group_from, progress)
+    return _described(folder, found.files, Path(manifest_path), source, group_from, progress)
 
 
 def find_classes(
@@ -115,9 +115,9 @@ def _reason(file: Path, name: str) -> str:
     return f"{name}: can be read only now"
 
 
-def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:
+def _check_classes(folder: Path, found: Found) -> None:
     """Raise ``DatasetError`` where the files are of no set of classes."""
-    labels = {one.label for one in found}
+    labels = {one.label for one in found.files}
     if not labels:
         raise DatasetError(
             f"{folder}: no folder in it holds a picture; give one with a folder for each class"
@@ -130,8 +130,10 @@ def _check_classes(folder: Path, found: Sequence[ClassFile]) -> None:
         )
     if len(labels) == 1 and not labels <= set(LABELS):
         raise DatasetError(
-            f"{folder}: one class only, {labels.pop()}; a set has a folder for each of two classes "
-            "or more, or say with --map FOLDER=LABEL which one it is"
+            f"{folder}: one class only, {labels.pop()}"
+            + (f" (no picture in {', '.join(found.empty)})" if found.empty else "")
+            + "; a set has a folder for each of two classes or more, or say with --map "
+            "FOLDER=LABEL which one it is"
         )
 
 

@@ -239,7 +239,7 @@ def _hint(name: str, columns: Sequence[str]) -> str:
     if len(columns) == 1 and separator:
         return f"; columns are separated by commas, semicolons or tabs, not by {separator!r}"
     meant = next((column for column in columns if column in _SYNONYMS.get(name, ())), None)
-    return f"; name {meant} {name}" if meant else did_you_mean(name, columns)
+    return f"; rename {meant!r} to {name!r}" if meant else did_you_mean(name, columns)
 
 
 def _record(row: Row, number: int, path: Path) -> Record:

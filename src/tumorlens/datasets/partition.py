@@ -88,7 +88,8 @@ def split_as_published(
         record = manifest.records[parts.index("")]
         raise SplitError(
             f"{record.path}: the manifest does not say whether it trains, validates or tests "
-            f"(column split: {record.split!r}); known are {', '.join(PUBLISHED)}"
+            f"(column split: {record.split!r}); known are {', '.join(PUBLISHED)}. Without such "
+            "folders, use --ratio or --kfold"
         )
     units = units or Units.of(manifest)
     how = "The parts as published"

@@ -16,6 +16,7 @@ from tumorlens.evaluation.breakdown import Answered, Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.patients import PatientLevel
+from tumorlens.evaluation.protocols import require_known
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.selective import Selective, selective
 from tumorlens.evaluation.training_overlap import Overlap, Subset
@@ -205,14 +206,7 @@ def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
         for record, name in zip(manifest, one.parts, strict=True)
         if name == part
     ]
-    unknown = classes.unknown(labels)
-    if unknown:
-        count = sum(label in unknown for label in labels)
-        raise DatasetError(
-            f"{count} images are labelled {', '.join(unknown)}, but the bundle knows "
-            f"{', '.join(classes.names)}: import the set again with --map FOLDER=LABEL, or "
-            "evaluate a bundle of these classes"
-        )
+    require_known(labels, classes)
     return classes
 
 

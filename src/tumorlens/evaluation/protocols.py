@@ -10,7 +10,8 @@ from typing import Final
 
 from tumorlens.datasets import splits
 from tumorlens.datasets.splits import TEST, Split, SplitInfo
-from tumorlens.errors import SplitError
+from tumorlens.errors import DatasetError, SplitError
+from tumorlens.labels import ClassSet
 from tumorlens.text import percent
 
 
@@ -66,6 +67,18 @@ def require_part(split: Split, parts: Sequence[str], part: str) -> None:
         f"split {split.info.name}: no image of the manifest is in its part {part!r} "
         f"(there are: {', '.join(present)}){hint}"
     )
+
+
+def require_known(labels: Sequence[str], classes: ClassSet) -> None:
+    """Raise ``DatasetError`` where an image is labelled with a class that the bundle lacks."""
+    unknown = classes.unknown(labels)
+    if unknown:
+        count = sum(label in unknown for label in labels)
+        raise DatasetError(
+            f"{count} images are labelled {', '.join(unknown)}, but the bundle knows "
+            f"{', '.join(classes.names)}: import the set again with --map FOLDER=LABEL, or "
+            "evaluate a bundle of these classes"
+        )
 
 
 def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:

@@ -1,6 +1,6 @@
 """The figures of an evaluation, as PNG bytes: confusion matrix, reliability, ROC, risk-coverage."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from tumorlens.evaluation.selective import Selective
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, INK, LINE, SOFT, STYLES
-from tumorlens.text import percent
+from tumorlens.text import counted, percent
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -35,13 +35,17 @@ def confusion_png(labels: Labels, predicted: Labels, classes: ClassSet = BRAIN_T
         axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
         written = counts.shape if len(classes) <= _WRITTEN else (0, 0)
         for row, column in np.ndindex(*written):
-            _write_cell(axes, row, column, int(counts[row, column]), float(fractions[row, column]))
+            count, share = int(counts[row, column]), float(fractions[row, column])
+            _write_cell(axes, row, column, count, share, digits=1 if side == 0 else 0)
         names = [classes.display_name(name) for name in classes.answerable]
         columns = names[: counts.shape[1]]
         axes.set_xticks(
             range(len(columns)), columns, rotation=20 if side == 0 else 60, ha="right", color=INK
         )
-        rows = [f"{name}\n({n} images)" for name, n in zip(names, totals[:, 0], strict=False)]
+        rows = [
+            f"{name}\n({counted(int(n), 'image')})"
+            for name, n in zip(names, totals[:, 0], strict=False)
+        ]
         axes.set_yticks(range(len(rows)), rows, color=INK)
         axes.set(xlabel="answer", ylabel="truth", title="Confusion matrix")
         axes.tick_params(length=0)
@@ -64,24 +68,31 @@ def reliability_png(
 def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw each class's ROC curve against the rest: whole, and its upper left corner enlarged.
 
-    Of many classes those with the most images.
+    Of many classes those with the most images. The corner is left out where no curve reaches it.
     """
-    with canvas.figure(9.2, 4.6) as (figure, png):
-        whole, corner = figure.subplots(1, 2)
-        names = list(classes.display_names.values())
-        common = np.argsort(-np.bincount(labels, minlength=len(classes))[: len(classes)])
-        for place, k in enumerate(sorted(common[:_WRITTEN].tolist())):
-            known = metrics.decides(labels, k, classes)
-            curve = labels[known] == k, probabilities[known, k]
-            _draw_roc(whole, corner, names[k], STYLES[place % len(STYLES)], *curve)
+    names = list(classes.display_names.values())
+    common = np.argsort(-np.bincount(labels, minlength=len(classes))[: len(classes)])
+    curves = [
+        curve
+        for place, k in enumerate(sorted(common[: len(STYLES)].tolist()))
+        if (curve := _roc(labels, probabilities, k, names[k], place, classes)) is not None
+    ]
+    reached = any(curve.corner for curve in curves)
+    with canvas.figure(9.2 if reached else 5.0, 4.6) as (figure, png):
+        panels = figure.subplots(1, 1 + reached, squeeze=False)[0].tolist()
+        whole = panels[0]
         whole.plot([0, 1], [0, 1], color=LINE, linewidth=1, zorder=0)
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), title="ROC curves, one class against the rest")
-        corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002), title="Detail of the upper left")
-        for axes in (whole, corner):
+        for corner in panels[1:]:
+            corner.set(xlim=(-0.002, _ZOOM), ylim=(1 - _ZOOM, 1.002))
+            corner.set(title="Detail of the upper left")
+        for axes in panels:
+            for curve in curves:
+                curve.draw(axes)
             axes.set(xlabel="1 - specificity", ylabel="sensitivity")
             axes.grid(True)
-        if whole.get_legend_handles_labels()[0]:
-            whole.legend(loc="lower right", title="area under the curve", borderpad=1)
+        if curves:
+            whole.legend(loc="lower right", title="area under the curve", borderpad=1, frameon=True)
     return png.getvalue()
 
 
@@ -112,10 +123,10 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     return png.getvalue()
 
 
-def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
+def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, digits: int) -> None:
     color = "white" if share > 0.5 else INK if count else SOFT
     weight = "bold" if count and row != column else "normal"
-    text = f"{count}\n{percent(share, 1)}" if count else "0"
+    text = f"{count}\n{percent(share, digits)}" if count else "0"
     axes.text(column, row, text, ha="center", va="center", color=color, weight=weight)
 
 
@@ -158,18 +169,36 @@ def wilson(share: Floats, count: Floats) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _draw_roc(
-    whole: Axes,
-    corner: Axes,
-    name: str,
-    look: tuple[str, canvas.Dashes],
-    positive: NDArray[np.bool_],
-    scores: Floats,
-) -> None:
+class _Curve(NamedTuple):
+    """The ROC curve of one class."""
+
+    false_positive: Floats
+    true_positive: Floats
+    name: str
+    look: tuple[str, canvas.Dashes]
+
+    @property
+    def corner(self) -> bool:
+        """Whether it has a point in the enlarged corner."""
+        return bool(((self.false_positive <= _ZOOM) & (self.true_positive >= 1 - _ZOOM)).any())
+
+    def draw(self, axes: Axes) -> None:
+        """Draw it."""
+        color, style = self.look
+        axes.plot(
+            self.false_positive, self.true_positive, color=color, ls=style, linewidth=1.8,
+            label=self.name,
+        )  # fmt: skip
+
+
+def _roc(
+    labels: Labels, probabilities: Floats, k: int, name: str, place: int, classes: ClassSet
+) -> _Curve | None:
+    """The curve of class ``k``; None where there is nothing to compare it with."""
+    known = metrics.decides(labels, k, classes)
+    positive, scores = labels[known] == k, probabilities[known, k]
     if positive.all() or not positive.any():
-        return
+        return None
     false_positive, true_positive, _ = roc_curve(positive, scores)
-    name = f"{name} {roc_auc_score(positive, scores):.4f}"
-    color, style = look
-    for axes in (whole, corner):
-        axes.plot(false_positive, true_positive, color=color, ls=style, linewidth=1.8, label=name)
+    area = roc_auc_score(positive, scores)
+    return _Curve(false_positive, true_positive, f"{name} {area:.4f}", STYLES[place % len(STYLES)])

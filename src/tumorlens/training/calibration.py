@@ -184,7 +184,8 @@ def calibrate(
     classes = made.info.classes
     if volumes and classes != BRAIN_TUMORS:
         raise SplitError(
-            "lists of volumes are of the four classes, which this bundle does not know"
+            "thresholds for volumes can be fitted only for bundles of the four classes (glioma, "
+            "meningioma, notumor, pituitary); calibrate this one without a list of volumes"
         )
     held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
     main, *others = (

@@ -10,6 +10,7 @@ import pytest
 from tumorlens import bundle
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
+from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.corruptions import run
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS
 from tumorlens.evaluation.folds import Fold
@@ -52,6 +53,17 @@ def test_errors_are_those_of_the_classifier(
         wrong += answer.label != record.label
     assert found.rows[0].errors[3] == pytest.approx(wrong / 6)
     assert found.images == 6
+
+
+def test_a_reference_of_other_classes_is_refused(
+    classifier: Classifier, forty_bundle: Path, phantom_set: Manifest, clean_split: Split
+) -> None:
+    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
+    other = Classifier.load(forty_bundle, threads=1)
+    with pytest.raises(EvaluationError, match="reference forty has other classes than tiny"):
+        run.corrupt(
+            folds, phantom_set, "test", images=6, reference=other, sampling=Sampling(100, 0)
+        )
 
 
 def test_classes_are_drawn_evenly(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tumorlens import preprocessing
 from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.folds import Fold
@@ -109,9 +110,17 @@ def corrupt(
     sampling: Sampling,
     progress: Progress | None = None,
 ) -> Corruptions:
-    """Corrupt ``images`` images of ``part``, drawn evenly from the labels, in every way."""
+    """Corrupt ``images`` images of ``part``, drawn evenly from the labels, in every way.
+
+    Raises ``EvaluationError`` where the reference has other classes.
+    """
     chosen = _choose(folds, manifest, part, images)
     classes = folds[0].classifier.classes
+    if reference is not None and reference.classes.names != classes.names:
+        raise EvaluationError(
+            f"the reference {reference.model.name} has other classes than "
+            f"{folds[0].classifier.model.name}: name a reference of the same classes"
+        )
     labels = metrics.truths([record.label for _, record in chosen], classes)
     models = [[fold.classifier, *([reference] if reference else [])] for fold, _ in chosen]
     predicted = np.array(

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tumorlens.evaluation import metrics
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
@@ -42,7 +41,7 @@ def outcome(pictures: Pictures) -> ProbeValues:
     return ProbeValues(
         {
             "changed": (answers != pictures.predicted).astype(np.float64),
-            "correct": metrics.CORRECT[pictures.labels, answers].astype(np.float64),
+            "correct": pictures.correctly(answers).astype(np.float64),
         }
     )
 

@@ -14,7 +14,6 @@ from tumorlens.evaluation.probes.result import (
     taking_part,
 )
 from tumorlens.evaluation.probes.result import truth as is_
-from tumorlens.labels import NO_TUMOR_INDEX
 
 
 def outcome(pictures: Pictures) -> ProbeValues:
@@ -26,19 +25,21 @@ def outcome(pictures: Pictures) -> ProbeValues:
     changed = changed.reshape(-1, *pictures.images.shape[1:])
     answers = pictures.answer(changed)
     count, before = len(pictures), pictures.predicted[chosen]
+    classes = pictures.classes
     examples = [
         Example(
             pictures.images[rows[k]],
             changed[k],
-            f"{is_(int(pictures.labels[rows[k]]))}, {answered_as(int(before[k]))}",
-            f"erased: {answered_as(int(answers[k]))}",
+            f"{is_(int(pictures.labels[rows[k]]), classes)}, "
+            f"{answered_as(int(before[k]), classes)}",
+            f"erased: {answered_as(int(answers[k]), classes)}",
         )
         for k in shown(len(rows))
     ]
     return ProbeValues(
         {
             "leaves": taking_part(count, chosen, answers != before),
-            "healthy": taking_part(count, chosen, answers == NO_TUMOR_INDEX),
+            "healthy": taking_part(count, chosen, answers == classes.no_finding_index),
         },
         tuple(examples),
     )
@@ -55,13 +56,14 @@ def _erased(pictures: Pictures, i: int) -> Images | None:
 
 PROBE = Probe(
     "erased",
-    "Tumour erased",
+    "{Finding} erased",
     "The mirrored other side is blended in under the expert's outline, where the head is symmetric "
-    "and the tumour lies on one side, was answered correctly and is visible. Effects of the tumour "
-    "on the rest of the head (swelling, shift) remain.",
+    "and the {finding} lies on one side, was answered correctly and is visible. Effects of the "
+    "{finding} on the rest of the head (swelling, shift) remain.",
     {
-        "leaves": Wanted("answer changes", "at least 80%"),
-        "healthy": Wanted("answered with no tumour", "high"),
+        "leaves": Wanted("answer changes", "at least 80%", of_presence=True),
+        "healthy": Wanted("answered with {none}", "high", of_presence=True),
     },
     outcome,
+    needs_outlines=True,
 )

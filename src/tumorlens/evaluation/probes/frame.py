@@ -4,10 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.datasets.controls import FRAME_SHARE
-from tumorlens.evaluation import metrics
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
-from tumorlens.labels import NO_TUMOR_INDEX
 
 
 def inside(side: int) -> NDArray[np.bool_]:
@@ -32,13 +30,12 @@ def outcome(pictures: Pictures) -> ProbeValues:
     """Answer for each image without its inside, and without its frame."""
     framed = pictures.answer(only(pictures.images))
     unframed = pictures.answer(removed(pictures.images))
-    labels = pictures.labels
-    missed = np.where(labels == NO_TUMOR_INDEX, np.nan, unframed == NO_TUMOR_INDEX)
+    missed = np.where(pictures.healthy, np.nan, unframed == pictures.classes.no_finding_index)
     return ProbeValues(
         {
-            "only_correct": metrics.CORRECT[labels, framed].astype(np.float64),
+            "only_correct": pictures.correctly(framed).astype(np.float64),
             "removed_changed": (unframed != pictures.predicted).astype(np.float64),
-            "removed_correct": metrics.CORRECT[labels, unframed].astype(np.float64),
+            "removed_correct": pictures.correctly(unframed).astype(np.float64),
             "removed_missed": missed,
         }
     )
@@ -53,7 +50,9 @@ PROBE = Probe(
         "only_correct": Wanted("correct from the frame alone", "about chance"),
         "removed_changed": Wanted("answers changed without the frame", "at most 2%"),
         "removed_correct": Wanted("correct without the frame", "as before"),
-        "removed_missed": Wanted("tumours missed without the frame", "as before"),
+        "removed_missed": Wanted(
+            "{findings} missed without the frame", "as before", of_presence=True
+        ),
     },
     outcome,
 )

@@ -15,8 +15,6 @@ from tumorlens.evaluation.probes.result import (
     shown,
     taking_part,
 )
-from tumorlens.evaluation.probes.result import truth as is_
-from tumorlens.labels import CLASSES, NO_TUMOR_INDEX
 
 _TRIES: Final = 24
 _SEED: Final = 20_170
@@ -40,30 +38,32 @@ def outcome(pictures: Pictures) -> ProbeValues:
     control = np.array([g.control for g in grafts], dtype=np.uint8).reshape(-1, *side)
     answers, blank = pictures.answer(pasted), pictures.answer(control)
     donors = pictures.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
-    count = len(pictures)
+    count, classes = len(pictures), pictures.classes
+    none, named = classes.no_finding_index, classes.display_name(classes.no_finding or "")
     examples = [
         Example(
             pictures.images[rows[k]],
             pasted[k],
-            f"{is_(NO_TUMOR_INDEX)}, {answered_as(NO_TUMOR_INDEX)}",
-            f"{CLASSES[donors[k]]} pasted: {answered_as(int(answers[k]))}",
+            f"is {named}, answered {named}",
+            f"{classes.display_name(classes.names[donors[k]])} pasted: "
+            f"{answered_as(int(answers[k]), classes)}",
         )
         for k in shown(len(grafts))
     ]
     return ProbeValues(
         {
-            "tumor": taking_part(count, rows, answers != NO_TUMOR_INDEX),
+            "tumor": taking_part(count, rows, answers != none),
             "class": taking_part(count, rows, answers == donors),
-            "control": taking_part(count, rows, blank != NO_TUMOR_INDEX),
+            "control": taking_part(count, rows, blank != none),
         },
         tuple(examples),
     )
 
 
 def _grafts(pictures: Pictures) -> list[_Graft]:
-    outlined = pictures.masks.any(axis=(1, 2)) & pictures.correct & (pictures.labels < len(CLASSES))
-    donors = np.flatnonzero(outlined & (pictures.labels != NO_TUMOR_INDEX))
-    hosts = np.flatnonzero(pictures.correct & (pictures.labels == NO_TUMOR_INDEX))
+    known = pictures.correct & (pictures.labels < len(pictures.classes))
+    donors = np.flatnonzero(pictures.masks.any(axis=(1, 2)) & known & ~pictures.healthy)
+    hosts = np.flatnonzero(pictures.correct & pictures.healthy)
     if len(donors) == 0:
         return []
     grafts = [_graft(pictures, int(row), donors.tolist()) for row in hosts]
@@ -89,14 +89,17 @@ def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
 
 PROBE = Probe(
     "pasted",
-    "Tumour pasted",
-    "A tumour of another image is pasted into a healthy head that was answered correctly, by the "
-    "expert's outline, at its position or the mirrored one, with the contrast it had to the tissue "
-    "around it. As a control, the head's own mirrored tissue is pasted in the same way.",
+    "{Finding} pasted",
+    "{A_finding} of another image is pasted into a healthy head that was answered correctly, by "
+    "the expert's outline, at its position or the mirrored one, with the contrast it had to the "
+    "tissue around it. As a control, the head's own mirrored tissue is pasted in the same way.",
     {
-        "tumor": Wanted("answered with a tumour", "at least 80%"),
-        "class": Wanted("answered with the donor's class", "high"),
-        "control": Wanted("control: healthy tissue pasted, answered with a tumour", "rare"),
+        "tumor": Wanted("answered with {a_finding}", "at least 80%", of_presence=True),
+        "class": Wanted("answered with the donor's class", "high", of_presence=True),
+        "control": Wanted(
+            "control: healthy tissue pasted, answered with {a_finding}", "rare", of_presence=True
+        ),
     },
     outcome,
+    needs_outlines=True,
 )

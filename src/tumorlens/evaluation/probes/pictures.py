@@ -12,11 +12,12 @@ from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
+from tumorlens.evaluation.protocols import require_known
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
-from tumorlens.labels import ANSWERABLE, OTHER_PATHOLOGY
+from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress, reported
 
 Images = NDArray[np.uint8]
@@ -34,7 +35,7 @@ class Pictures:
     masks: NDArray[np.bool_]
     """(N, S, S), inside the expert's outline; empty where there is none."""
     labels: NDArray[np.int64]
-    """(N,) indices of ``labels.ANSWERABLE``."""
+    """(N,) indices of ``ClassSet.answerable``."""
     predicted: NDArray[np.int64]
     """(N,) answers for the untouched images."""
     groups: tuple[str, ...]
@@ -43,9 +44,23 @@ class Pictures:
         return len(self.records)
 
     @property
+    def classes(self) -> ClassSet:
+        """Those of the bundle."""
+        return self.classifier.classes
+
+    @property
+    def healthy(self) -> NDArray[np.bool_]:
+        """(N,) whether there is no finding; never, where no class means that."""
+        return np.asarray(self.labels == self.classes.no_finding_index)
+
+    def correctly(self, answers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(N,) whether the answers (N,), indices of classes, are right."""
+        return metrics.correct_table(self.classes)[self.labels, answers]
+
+    @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the unchanged image is answered correctly."""
-        return metrics.CORRECT[self.labels, self.predicted]
+        return self.correctly(self.predicted)
 
     def answer(self, images: Images) -> NDArray[np.int64]:
         """Classify changed images (K, S, S): (K,) indices of classes."""
@@ -64,12 +79,17 @@ def load(
     part: str,
     progress: Progress | None = None,
 ) -> Pictures:
-    """Read the images of ``part`` that have a correct answer; raises what reading raises."""
+    """Read the images of ``part`` that have a correct answer; raises what reading raises.
+
+    Raises ``DatasetError`` where one is labelled with a class that the bundle does not know.
+    """
     records = tuple(
         record
         for record, name in zip(manifest, parts, strict=True)
-        if name == part and record.label != OTHER_PATHOLOGY
+        if name == part and record.label not in UNANSWERABLE
     )
+    labels = [record.label for record in records]
+    require_known(labels, classifier.classes)
     side = classifier.bundle.info.preprocess.image_size
     images = np.zeros((len(records), side, side), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=np.bool_)
@@ -82,7 +102,7 @@ def load(
         records,
         images,
         masks,
-        np.array([ANSWERABLE.index(record.label) for record in records], dtype=np.int64),
+        metrics.truths(labels, classifier.classes),
         answer(classifier, images),
         tuple(group_of(record) for record in records),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.evaluation import resampling
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.labels import ANSWERABLE, CLASSES, LABEL_NAMES
+from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 _EXAMPLES: Final = 6
@@ -42,17 +42,21 @@ class Wanted:
     title: str
     wanted: str
     """What a network without shortcuts shows, in a word or two."""
+    of_presence: bool = False
+    """It asks for "no finding": undefined where no class means that."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to a network."""
+    """One question to a network. Texts may name ``{finding}`` and the like, as in ``worded``."""
 
     name: str
     title: str
     description: str
     rates: Mapping[str, Wanted]
     run: Callable[[Pictures], ProbeValues]
+    needs_outlines: bool = False
+    """It changes what lies under the experts' outlines."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,16 +82,52 @@ class ProbeResult:
     examples: tuple[Example, ...] = ()
 
 
+def _defined(probe: Probe, classes: ClassSet) -> dict[str, Wanted]:
+    """The rates of a probe that these classes define, in their words."""
+    return {
+        name: dataclasses.replace(wanted, title=worded(wanted.title, classes))
+        for name, wanted in probe.rates.items()
+        if classes.no_finding is not None or not wanted.of_presence
+    }
+
+
+def worded(text: str, classes: ClassSet) -> str:
+    """``text`` with the classes' words for ``{finding}``, ``{findings}``, ``{none}`` and so on."""
+    words = {"finding": classes.finding, "a_finding": classes.a_finding}
+    capitals = {name.capitalize(): word.capitalize() for name, word in words.items()}
+    none = classes.display_name(classes.no_finding) if classes.no_finding else ""
+    return text.format(findings=classes.findings, none=none, **words, **capitals)
+
+
+def ask(probe: Probe, loaded: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
+    """Run a probe on the images of all folds, at least one; say why where it has no meaning."""
+    classes, why = loaded[0].classes, ""
+    if not _defined(probe, classes):
+        why = "none of the classes means that there is no finding."
+    elif probe.needs_outlines and not any(pictures.masks.any() for pictures in loaded):
+        why = "no image has an outline (column `mask` of the manifest)."
+    if why:
+        title, description = (worded(text, classes) for text in (probe.title, probe.description))
+        return ProbeResult(probe.name, title, f"{description} Not run: {why}", ())
+    groups = [group for pictures in loaded for group in pictures.groups]
+    return pool(probe, [probe.run(pictures) for pictures in loaded], groups, sampling, classes)
+
+
 def pool(
-    probe: Probe, outcomes: Sequence[ProbeValues], groups: Sequence[str], sampling: Sampling
+    probe: Probe,
+    outcomes: Sequence[ProbeValues],
+    groups: Sequence[str],
+    sampling: Sampling,
+    classes: ClassSet = BRAIN_TUMORS,
 ) -> ProbeResult:
     """Estimate a probe's rates over the images of all folds; ``groups`` are theirs, in order."""
     rates = []
-    for name, wanted in probe.rates.items():
+    for name, wanted in _defined(probe, classes).items():
         values = np.concatenate([outcome.values[name] for outcome in outcomes])
         rates.append(share(name, wanted, values, groups, sampling))
     examples = tuple(example for outcome in outcomes for example in outcome.examples)
-    return ProbeResult(probe.name, probe.title, probe.description, tuple(rates), examples)
+    title, description = (worded(text, classes) for text in (probe.title, probe.description))
+    return ProbeResult(probe.name, title, description, tuple(rates), examples)
 
 
 def share(
@@ -118,14 +158,14 @@ def shown(count: int) -> list[int]:
     return places
 
 
-def answered_as(index: int) -> str:
+def answered_as(index: int, classes: ClassSet) -> str:
     """``answered glioma``."""
-    return f"answered {LABEL_NAMES[CLASSES[index]]}"
+    return f"answered {classes.display_name(classes.names[index])}"
 
 
-def truth(index: int) -> str:
+def truth(index: int, classes: ClassSet) -> str:
     """``is glioma``."""
-    return f"is {LABEL_NAMES[ANSWERABLE[index]]}"
+    return f"is {classes.display_name(classes.answerable[index])}"
 
 
 def as_dict(finding: ProbeResult) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import background, erased, frame, pasted, source
 from tumorlens.evaluation.probes.pictures import join, load
-from tumorlens.evaluation.probes.result import Probe, ProbeResult, pool
+from tumorlens.evaluation.probes.result import Probe, ProbeResult, ask
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.progress import Progress
 
@@ -24,16 +24,15 @@ def probe(
 ) -> tuple[ProbeResult, ...]:
     """Run every probe for each fold's bundle, on the images that it is scored on.
 
+    Those that ask for "no finding" are not run where no class means that, and those that need
+    outlines not where there are none.
+
     The source probe also gets the images of ``part`` of the manifests ``beside``, each with its
     parts: tumours of a source whose healthy heads are scored separate source from class.
     """
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
     loaded = [pictures for pictures in loaded if len(pictures)]
-    groups = [group for pictures in loaded for group in pictures.groups]
-    results = [
-        pool(question, [question.run(pictures) for pictures in loaded], groups, sampling)
-        for question in PROBES
-    ]
+    results = [ask(question, loaded, sampling) for question in PROBES]
     joined = [
         join([one, *(load(one.classifier, m, parts, part, progress) for m, parts in beside)])
         for one in loaded

@@ -20,7 +20,6 @@ from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.probes.pictures import Pictures
 from tumorlens.evaluation.probes.result import ProbeResult, Rate
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.labels import ANSWERABLE, LABEL_NAMES, NO_TUMOR_INDEX
 
 FOLDS: Final = 5
 MIN_IMAGES: Final = 20
@@ -40,7 +39,7 @@ class StratumAnswers:
     """(K,) what has equal weight: the source, or the source and whether there is a tumour."""
     correct: NDArray[np.bool_]
     """(K,) whether the probe predicted the source correctly."""
-    sources: int
+    sources: tuple[str, ...]
     groups: tuple[str, ...]
 
 
@@ -76,13 +75,15 @@ def linear_probe(pictures: Pictures) -> list[StratumAnswers]:
     features = pictures.embeddings().astype(np.float64) if len(pictures) else np.zeros((0, 1))
     sources = np.array([record.source for record in pictures.records], dtype=np.str_)
     groups = np.array(pictures.groups, dtype=np.str_)
-    tumor = pictures.labels != NO_TUMOR_INDEX
-    both = np.char.add(sources, np.where(tumor, " tumour", " healthy"))
+    classes, healthy = pictures.classes, pictures.healthy
+    both = np.char.add(sources, np.where(healthy, " healthy", f" {classes.finding}"))
     strata = [
-        (f"within {LABEL_NAMES[name]}", pictures.labels == k, sources)
-        for k, name in enumerate(ANSWERABLE)
+        (f"within {classes.display_name(name)}", pictures.labels == k, sources)
+        for k, name in enumerate(classes.answerable)
     ]
-    strata.append(("tumour and healthy balanced", _complete(sources, tumor), both))
+    # Without a class for "no finding" no source is complete.
+    balanced = f"{classes.finding} and healthy balanced"
+    strata.append((balanced, _complete(sources, healthy), both))
     answers = []
     for name, member, cells in strata:
         rows = np.flatnonzero(member & _frequent(cells, member))
@@ -98,12 +99,13 @@ def _frequent(cells: NDArray[np.str_], member: NDArray[np.bool_]) -> NDArray[np.
     return np.isin(cells, names[counts >= MIN_IMAGES])
 
 
-def _complete(sources: NDArray[np.str_], tumor: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(N,) whether the image's source has enough images with and without a tumour."""
+def _complete(sources: NDArray[np.str_], healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether the image's source has enough images with and without a finding."""
     complete = [
         name
         for name in np.unique(sources)
-        if min((tumor & (sources == name)).sum(), (~tumor & (sources == name)).sum()) >= MIN_IMAGES
+        if min((healthy & (sources == name)).sum(), (~healthy & (sources == name)).sum())
+        >= MIN_IMAGES
     ]
     return np.isin(sources, complete)
 
@@ -132,7 +134,7 @@ def _probe_stratum(
             logisticregression__sample_weight=weights[train] / weights[train].mean(),
         )  # fmt: skip
         correct[test] = model.predict(features[test]) == sources[test]
-    return StratumAnswers(stratum, cells, correct, len(names), tuple(groups.tolist()))
+    return StratumAnswers(stratum, cells, correct, tuple(names.tolist()), tuple(groups.tolist()))
 
 
 def _rate(stratum: str, answers: Sequence[StratumAnswers], sampling: Sampling) -> Rate:
@@ -146,8 +148,8 @@ def _rate(stratum: str, answers: Sequence[StratumAnswers], sampling: Sampling) -
         return metrics.mean_of_defined(recall)[:, np.newaxis]
 
     estimate = resampling.bootstrap(balanced, groups, sampling)[0]
-    chance = 1 / max(part.sources for part in answers)
-    names = " vs ".join(sorted({cell.partition(" ")[0] for cell in np.unique(cells).tolist()}))
+    chance = 1 / max(len(part.sources) for part in answers)
+    names = " vs ".join(sorted({name for part in answers for name in part.sources}))
     return Rate(
         stratum.replace(" ", "_"), f"{stratum}: {names}", f"chance, {chance:.0%}", len(cells),
         len(set(groups)), estimate,
