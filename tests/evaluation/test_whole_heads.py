@@ -57,6 +57,8 @@ def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.
     (found,) = answer_list(classifier, tmp_path / "list.csv", ["axial"])
     assert (found.group, found.label, found.kind) == ("ours", "notumor", "axial")
     assert sum(found.probabilities) == pytest.approx(1)
+    for name in ("ours", "f"):
+        assert not answer_list(classifier, tmp_path / "list.csv", ["axial"], [name])
     with pytest.raises(DatasetError, match="cannot be read"):
         answer_list(classifier, tmp_path / "none.csv")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")

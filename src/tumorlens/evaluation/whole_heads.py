@@ -5,7 +5,7 @@ and of diseases that have no right answer are left out. Thresholds are fitted fo
 whose brain is found by its distance from the vertex, and for the other planes apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,12 +45,18 @@ def answer_list(
     classifier: Classifier,
     path: Path,
     planes: Sequence[str] = PLANES,
+    held_out_sources: Collection[str] = (),
 ) -> list[WholeHead]:
     """Answer every volume that ``path`` lists, cut in each of ``planes``.
 
-    Raises ``DatasetError`` where the list cannot be read or a volume of it is missing or damaged.
+    Those whose set or family is among ``held_out_sources`` are left out. Raises ``DatasetError``
+    where the list cannot be read or a volume of it is missing or damaged.
     """
-    rows = [row for row in _rows(path) if _label(row["class"])]
+    rows = [
+        row
+        for row in _rows(path)
+        if _label(row["class"]) and not {row["set"], row.get("family")} & set(held_out_sources)
+    ]
     return [
         _head(classifier, path.parent / row["file"], row, plane) for row in rows for plane in planes
     ]

@@ -238,7 +238,11 @@ def calibrate(
     info = msgspec.structs.replace(info, reference=reference, site=None)
     done = Bundle(info, made.model, gate)
     if volumes:
-        heads = [head for path in volumes for head in answer_list(Classifier(done), path)]
+        heads = [
+            head
+            for path in volumes
+            for head in answer_list(Classifier(done), path, held_out_sources=held_out_sources)
+        ]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)
     found = outcome_of(pooled.decided(rule, classes), pooled.correct, classes)
