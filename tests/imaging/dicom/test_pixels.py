@@ -35,6 +35,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.formats import registry
 from tumorlens.imaging.gray import luma
 
 Gray = NDArray[np.uint8]
@@ -140,7 +141,15 @@ def test_rubbish_beside_the_data_set(rubbish: bytes, count: int) -> None:
     some = (rubbish * count)[:count]
     for name in ("MR_small.dcm", "MR_small_implicit.dcm", "MR_small_RLE.dcm"):
         data = as_mr(shipped(name))
-        np.testing.assert_array_equal(gray(some + data + some), gray(data))
+        before = some if rubbish != b"text" else b""
+        np.testing.assert_array_equal(gray(before + data + some), gray(data))
+
+
+def test_what_holds_a_dicom_file_is_none() -> None:
+    data = as_mr(shipped("MR_small.dcm"))
+    assert registry.sniff(b"\r\n" + data) == "dicom"
+    assert registry.sniff(b"PK\x03\x04" + bytes(40) + data) == "zip"
+    assert registry.sniff(b"a header" + data) is None
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])

@@ -12,7 +12,9 @@ _PREFIX: Final = b"DICM"
 _META_PREFIX: Final = _PREFIX + b"\x02\x00"
 """The prefix and the group that follows it."""
 _RUBBISH: Final = 64
-"""Bytes that a careless copy may put before the preamble: line ends, or a mark."""
+_RUBBISH_BYTES: Final = b"\r\n\t \0\xff\xfe\xef\xbb\xbf"
+"""What a careless copy may put before the preamble, and how much: empty space, or a mark. Other
+bytes are of a file that holds a DICOM file, such as an archive."""
 LOOKED_AT: Final = _PREAMBLE + _RUBBISH + len(_META_PREFIX)
 """Bytes in which the prefix is."""
 # The first elements that a file without the preamble begins with: file meta information, or, in
@@ -32,7 +34,8 @@ def preamble_at(data: bytes) -> int:
     """Bytes of rubbish before the preamble in the first ``LOOKED_AT`` bytes of a file."""
     if data.startswith(_PREFIX, _PREAMBLE):
         return 0
-    return max(0, data.find(_META_PREFIX, _PREAMBLE, LOOKED_AT) - _PREAMBLE)
+    at = data.find(_META_PREFIX, _PREAMBLE, LOOKED_AT) - _PREAMBLE
+    return at if at > 0 and not data[:at].strip(_RUBBISH_BYTES) else 0
 
 
 def _is_bare(data: bytes) -> bool:
