@@ -158,6 +158,13 @@ def test_no_orientation_is_noted(small: Volume, space: str | None) -> None:
     assert sides_of(image.facts) is None
 
 
+@pytest.mark.parametrize("space", ["LPS", None])
+def test_directions_that_are_all_none(small: Volume, space: str | None) -> None:
+    image = read(nrrd(small, space=space, space_directions="none none none"))
+    np.testing.assert_array_equal(image.pixels, small[:, ::-1].transpose(2, 1, 0))
+    assert image.notes == (NO_SIZE, NO_ORIENTATION)
+
+
 def test_spacings_alone(small: Volume) -> None:
     bare: dict[str, Any] = {"space": None, "space_directions": None, "space_origin": None}
     image = read(nrrd(small, spacings="2 2 3", kinds=None, dimension=None, **bare))

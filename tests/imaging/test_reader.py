@@ -151,3 +151,9 @@ def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
 def test_other_files_say_what_to_do(data: bytes, name: str, advice: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=f"is {name}.*; {advice}"):
         reader.read_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["head.img", "HEAD.HDR", "head.img.gz"])
+def test_half_of_a_pair_says_so(name: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"of a pair of \.hdr and \.img one alone"):
+        reader.read_bytes(bytes(range(256)) * 40, name)

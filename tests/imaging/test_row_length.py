@@ -4,6 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import reader
@@ -42,6 +43,13 @@ def test_a_head(head: NDArray[np.uint8], shape: tuple[int, int], noise: float) -
     check_rows(stored, "here")
     with pytest.raises(CorruptInputError, match="exchanged"):
         check_rows(stored.reshape(shape[::-1]), "here")
+
+
+def test_bytes_that_are_stated_as_wider_samples(head: NDArray[np.uint8]) -> None:
+    soft = gaussian_filter(head[10:190].astype(np.float64), 3).astype(np.uint8)
+    stored = soft.view(np.uint16).reshape(90, 180)
+    with pytest.raises(CorruptInputError, match="or its samples have half the bits"):
+        check_rows(stored, "here")
 
 
 def test_a_volume_of_other_sides_than_stated(head: NDArray[np.uint8]) -> None:

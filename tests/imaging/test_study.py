@@ -1,5 +1,6 @@
 """Folders and archives: series found, sorted and read; what cannot be is told."""
 
+import io
 import os
 import sys
 import zipfile
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder
@@ -107,6 +110,37 @@ def test_a_damaged_slice_is_left_out_and_told(tmp_path: Path, write_series: Writ
     assert "1 of 5 slices could not be read and are left out" in image.notes
     assert sorted(Path(path).name for path, _ in study.failures) == ["v", "x"]
     assert kinds(study.failures) == ["corrupt", "corrupt"]
+
+
+@pytest.mark.parametrize("missing", [0, 2, 6])
+def test_a_directory_that_names_missing_files(
+    tmp_path: Path, write_series: WriteSeries, missing: int
+) -> None:
+    folder = place(tmp_path, write_series()[missing:])
+    (folder / "DICOMDIR").write_bytes(directory(6))
+    study = read_study(folder)
+    assert len(study.images) == (missing < 6)
+    assert [str(error).partition(": ")[2] for _, error in study.failures] == [
+        f"{missing} of 6 files that the DICOM directory names are missing"
+    ] * (missing > 0)
+
+
+def directory(count: int) -> bytes:
+    """A DICOMDIR (PS3.3 F.3) with a record of a patient and ``count`` images."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.99")
+    records = [Dataset() for _ in range(count + 1)]
+    for number, record in enumerate(records):
+        record.DirectoryRecordType = "IMAGE" if number else "PATIENT"
+        if number:
+            record.ReferencedFileID = ["IMAGES", f"IM{number}"]
+    dataset.DirectoryRecordSequence = records
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True, implicit_vr=False, little_endian=True)
+    return out.getvalue()
 
 
 def test_gaps_and_duplicates_are_noted(tmp_path: Path, write_series: WriteSeries) -> None:

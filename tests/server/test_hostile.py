@@ -1,5 +1,6 @@
 """Whatever is sent: a 4xx or 503 in bounded time and memory, and the server lives."""
 
+import base64
 import gzip
 import io
 import threading
@@ -105,6 +106,50 @@ def test_a_refused_body_says_why(tight: httpx.Client, body: bytes, words: str) -
     answer = post(tight, body)
     assert problem(answer) == (400, "malformed")
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [
+        (f"{ROUTE}?heatmap=1&heatmap=grid", "heatmap"), (f"{ROUTE}?heatmaps=1", "heatmaps"),
+        (f"{ROUTE}?preview=true&%00=1", "\\\\x00"), ("/v1/studies?heatmap=1", "heatmap"),
+    ],
+)  # fmt: skip
+def test_parameters_that_would_be_ignored_are_refused(
+    tight: httpx.Client, picture: bytes, route: str, name: str
+) -> None:
+    answer = tight.post(route, files={"files": ("a.png", picture)})
+    assert problem(answer) == (422, "invalid_parameter")
+    assert f"query: '{name}' is not known or comes twice" in answer.text
+
+
+def test_two_ways_to_state_the_length_are_refused(tight: httpx.Client) -> None:
+    body = part(b"x") + END
+    chunked = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    with connect(tight) as raw:
+        raw.sendall(request_head(b"content-length: 5", b"transfer-encoding: chunked") + chunked)
+        status, answer = read_answer(raw)
+        assert (status, answer["type"]) == (400, "urn:tumorlens:problem:malformed")
+        assert raw.recv(1) == b""  # what follows may be meant for another
+
+
+def test_no_address_leads_to_another(tight: httpx.Client) -> None:
+    for path in (f"{ROUTE}/", "/healthz/", "//v1/predictions", "/v1/predictions/.."):
+        with connect(tight) as raw:
+            raw.sendall(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path.encode())
+            status, body = read_answer(raw)
+        assert (status, body["type"]) == (404, "urn:tumorlens:problem:not_found")
+
+
+def test_an_encoded_part_is_refused_with_its_reason(tight: httpx.Client, picture: bytes) -> None:
+    def encoded(name: bytes, data: bytes) -> httpx.Response:
+        header = b"\r\nContent-Transfer-Encoding: " + name + b"\r\n\r\n"
+        return post(tight, part(data).replace(b"\r\n\r\n", header, 1) + END)
+
+    answer = encoded(b"base64", base64.b64encode(picture))
+    assert problem(answer) == (400, "malformed")
+    assert "Content-Transfer-Encoding" in answer.json()["detail"]
+    assert encoded(b"Binary", picture).status_code == 200
 
 
 def test_a_compressed_body_is_refused_with_its_reason(tight: httpx.Client) -> None:

@@ -178,14 +178,17 @@ class Header:
         return ["" if name in ("none", "???") else name for name in kinds]
 
     def directions(self, count: int) -> list[Direction | None] | None:
-        """The step along each axis, None along one that is not in space; None without any."""
+        """The step along each axis, None along one that is not in space; None without any.
+
+        A file whose axes are all said not to be in space states no directions.
+        """
         text = self.text("spacedirections")
         if not text:
             return None
         found = [_vector(match) for match in _VECTOR.finditer(text)]
         if len(found) != count:
             raise self.damaged(f"{len(found)} space directions of {count} axes")
-        return found
+        return found if any(found) else None
 
     def origin(self) -> Direction | None:
         """Where the first voxel lies; None where that is not stated."""

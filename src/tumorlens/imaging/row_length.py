@@ -27,9 +27,11 @@ def check_planes(planes: NDArray[Any], source: str) -> None:
     depth, rows, columns = planes.shape
     some = {depth // 4, depth // 2, 3 * depth // 4}
     if rows != columns and all(_are_exchanged(planes[one].ravel(), rows, columns) for one in some):
+        # Two rows of bytes make one of twice as wide samples.
+        or_bits = ", or its samples have half the bits that it states" * (columns == 2 * rows)
         raise CorruptInputError(
             f"{source}: damaged (the pixels form rows of {rows}, not of {columns} as the file "
-            "states: its rows and columns are exchanged)"
+            f"states: its rows and columns are exchanged{or_bits})"
         )
 
 

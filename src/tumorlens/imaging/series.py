@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import InputError, LimitExceededError, NotMRError
+from tumorlens.errors import InputError, LimitExceededError, MissingInputError, NotMRError
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.header import Header, Look, header_of, look
 from tumorlens.imaging.dicom.parse import parse
@@ -114,7 +114,8 @@ def _group(
     headers: dict[str, list[Header]] = {}
     refused: dict[str, list[tuple[str, NotMRError]]] = {}
     failures: Failures = []
-    skipped = own = 0
+    skipped = own = named = 0
+    directory, others = "", len(places)
     for place in places:
         uid = name = name_of(place)
         try:
@@ -126,6 +127,8 @@ def _group(
                 continue
             if not looked.is_image:
                 skipped += 1
+                if looked.named:
+                    directory, named, others = name, named + looked.named, others - 1
                 continue
             uid = looked.series_uid or name
             header = header_of(dataset, name, *place)
@@ -135,6 +138,9 @@ def _group(
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
+    if named > others:  # by number, as files that were sent may have other names
+        what = f"{named - others} of {named} files that the DICOM directory names are missing"
+        failures.append((directory, MissingInputError(f"{directory}: {what}")))
     split_up = [part for found in headers.values() for part in apart(found)]
     series = [one for found in joined(split_up) for one in _series(found, archive)]
     return Grouped(series, failures, skipped, own)

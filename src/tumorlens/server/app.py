@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> ASGIApp:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=life,
     )
     app.state.tumorlens = State(settings, metrics, AdmissionControl(settings.limits), predictor)

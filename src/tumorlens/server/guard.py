@@ -97,6 +97,13 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy may believe the other one and see two requests (RFC 9112, 6.1).
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, "malformed",
+                "the request has both Content-Length and Transfer-Encoding",
+                {"Connection": "close"},
+            )  # fmt: skip
         if not self._is_called(headers.get("host", "")):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "unknown_host",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from tumorlens.labels import RESEARCH_NOTICE
@@ -49,6 +49,7 @@ FILES_BODY: Final[dict[str, Any]] = {
 _NOT_ONE: Final = (
     "Not one of the files could be used (each record says why), or a parameter is wrong."
 )
+_SHOWN_NAME: Final = 50
 api = APIRouter()
 
 
@@ -62,11 +63,24 @@ def problems(*statuses: int, unprocessable: str = "") -> dict[int | str, dict[st
     }
 
 
+def _check_query(request: Request) -> None:
+    """Refuse a parameter that is not known or comes twice: one of its values would be ignored."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter",
+                f"query: {name[:_SHOWN_NAME]!r} is not known or comes twice",
+            )  # fmt: skip
+        known.remove(name)
+
+
 @api.post(
     "/v1/predictions",
     response_model=schemas.Predictions,
     responses=problems(400, 401, 403, 408, 413, 415, 422, 503, unprocessable=_NOT_ONE),
     openapi_extra={"requestBody": FILES_BODY},
+    dependencies=[Depends(_check_query)],
     tags=["classify"],
     summary="Classify pictures",
     response_description="One record for each file; at least one has an answer.",
@@ -100,6 +114,7 @@ async def predictions(
     response_model=schemas.StudyAnswers,
     responses=problems(400, 401, 403, 408, 413, 415, 422, 503, 507, unprocessable=_NOT_ONE),
     openapi_extra={"requestBody": FILES_BODY},
+    dependencies=[Depends(_check_query)],
     tags=["classify"],
     summary="Classify a study",
     response_description="One record for each series, volume or picture.",

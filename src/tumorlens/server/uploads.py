@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FIELD: Final = "files"
 _MULTIPART: Final = b"multipart/form-data"
 _SHOWN_NAME: Final = 50
+_AS_IT_IS: Final = frozenset({b"binary", b"8bit", b"7bit"})
+"""Transfer encodings that change nothing (RFC 2045, 6.2)."""
 
 
 class Upload(NamedTuple):
@@ -124,8 +126,11 @@ class _Collector:
         self._data = bytearray()
 
     def _header(self) -> None:
-        if bytes(self._field).lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
+        name, value = bytes(self._field).lower(), bytes(self._value)
+        if name == b"content-disposition":
+            self._disposition = value
+        elif name == b"content-transfer-encoding" and value.strip().lower() not in _AS_IT_IS:
+            raise malformed("a part is encoded (Content-Transfer-Encoding); send it as it is")
         self._field.clear()
         self._value.clear()
 

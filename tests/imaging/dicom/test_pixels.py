@@ -35,6 +35,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.formats import registry
 from tumorlens.imaging.gray import luma
 
 Gray = NDArray[np.uint8]
@@ -101,6 +102,54 @@ def test_values_of_more_bits_than_the_file_states_do_not_wrap(
     np.testing.assert_array_equal(image.pixels, stored)
     assert image.facts is not None
     assert any("BitsStored" in note for note in image.facts.notes)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_sign_that_is_stated_wrongly(
+    head: Gray, write_dicom: Write, bits: int, signed: bool
+) -> None:
+    """Noise about zero, or values beyond the half of what the bits can hold."""
+    noise = np.random.default_rng(0).normal(0, 5, head.shape)
+    scale = 8 if signed else 2**bits / 300
+    soft = gaussian_filter(head.astype(np.float64) - head.min(), 2)
+    values = (soft * scale + noise * signed).astype(np.int32)
+    kind, wrong = (np.int16, np.uint16) if signed else (np.uint16, np.int16)
+    tags = {"BitsStored": bits, "HighBit": bits - 1}
+    image = reader.read_bytes(write_dicom(values.astype(kind).view(wrong), **tags))
+    np.testing.assert_array_equal(image.pixels, values)
+    assert image.facts is not None
+    assert any("PixelRep" in note or "BitsStored" in note for note in image.facts.notes)
+    right = reader.read_bytes(write_dicom(values.astype(kind), **tags))
+    np.testing.assert_array_equal(right.pixels, values)
+    assert right.facts is not None
+    assert not right.facts.notes
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_saturated_letters_have_the_right_sign(head: Gray, write_dicom: Write, kind: Any) -> None:
+    bounds = np.iinfo(kind)
+    stored = (head.astype(np.int32) * 9).astype(kind)
+    stored[stored == 0] = bounds.min
+    stored[5:15, 20:60:2] = bounds.max
+    np.testing.assert_array_equal(gray(write_dicom(stored)), stored)
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff", b"\r\n", b"\0", b"text"])
+@pytest.mark.parametrize("count", [1, 2, 4, 7, 8, 9, 12, 40])
+def test_rubbish_beside_the_data_set(rubbish: bytes, count: int) -> None:
+    some = (rubbish * count)[:count]
+    for name in ("MR_small.dcm", "MR_small_implicit.dcm", "MR_small_RLE.dcm"):
+        data = as_mr(shipped(name))
+        before = some if rubbish != b"text" else b""
+        np.testing.assert_array_equal(gray(before + data + some), gray(data))
+
+
+def test_what_holds_a_dicom_file_is_none() -> None:
+    data = as_mr(shipped("MR_small.dcm"))
+    assert registry.sniff(b"\r\n" + data) == "dicom"
+    assert registry.sniff(b"PK\x03\x04" + bytes(40) + data) == "zip"
+    assert registry.sniff(b"a header" + data) is None
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])

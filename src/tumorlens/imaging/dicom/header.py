@@ -70,6 +70,8 @@ class Look(msgspec.Struct, frozen=True):
     is_image: bool
     series_uid: str | None
     study_uid: str | None
+    named: int = 0
+    """Files that it names, where it is a directory (PS3.3 F.3)."""
 
 
 def look(dataset: Dataset, source: str) -> Look:
@@ -83,7 +85,13 @@ def look(dataset: Dataset, source: str) -> Look:
             is_image(dataset),
             text(dataset, "SeriesInstanceUID"),
             text(dataset, "StudyInstanceUID"),
+            _named(dataset),
         )
+
+
+def _named(dataset: Dataset) -> int:
+    records = element(dataset, "DirectoryRecordSequence") or ()
+    return sum("ReferencedFileID" in record for record in records)
 
 
 def header_of(dataset: Dataset, source: str, path: str, member: str | None = None) -> Header:

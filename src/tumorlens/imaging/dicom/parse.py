@@ -18,6 +18,7 @@ from pydicom.uid import (
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.budget import Budget, counted
+from tumorlens.imaging.formats.dicom import LOOKED_AT, preamble_at
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 
 if TYPE_CHECKING:
@@ -39,9 +40,16 @@ def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Datase
     """
     with decoding(source, "DICOM"):
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
-        dataset = _read(stream, source, pixels)
+        dataset = _read(_without_rubbish(stream), source, pixels)
         _state_transfer_syntax(dataset)
     return dataset
+
+
+def _without_rubbish(stream: BinaryIO) -> BinaryIO:
+    """``stream`` from its preamble on."""
+    begins = preamble_at(stream.read(LOOKED_AT))
+    stream.seek(0)
+    return io.BytesIO(stream.read()[begins:]) if begins else stream
 
 
 def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:
@@ -58,30 +66,37 @@ def _read_counted(stream: BinaryIO, source: str, pixels: bool, budget: Budget) -
     preamble = read_preamble(stream, force=True)
     within = counted(stream, budget)
     meta = FileMetaDataset(read_dataset(within, False, True, stop_when=_beyond_file_meta))
-    stop = _stop(budget, pixels)
     dataset: Dataset
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
-        dataset = read_partial(within, stop_when=stop, force=True)
+        dataset = read_partial(within, stop_when=_stop(budget), force=True)
     else:
         # pydicom would inflate without bound.
         plain = io.BytesIO(_inflate(stream.read(), source))
-        read = read_dataset(counted(plain, budget), False, True, stop_when=stop)
+        within = counted(plain, budget)
+        read = read_dataset(within, False, True, stop_when=_stop(budget))
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset = FileDataset(plain, read, preamble, meta, False, True)
         dataset.set_original_encoding(False, True, read._character_set)
+    if pixels:
+        dataset.update(_next_element(within, *dataset.original_encoding))
     budget.check(dataset)
     return dataset
 
 
-def _stop(budget: Budget, pixels: bool) -> "Callable[[BaseTag, str | None, int], bool]":
-    """Called for each element outside the sequences; without ``pixels`` ends before those."""
+def _stop(budget: Budget) -> "Callable[[BaseTag, str | None, int], bool]":
+    """Called for each element outside the sequences; ends before the pixel data."""
 
     def stop(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
         budget.top_element()
-        return not pixels and tag in _PIXELS
+        return tag in _PIXELS
 
     return stop
+
+
+def _next_element(stream: BinaryIO, implicit: bool, little: bool) -> Dataset:
+    """The pixel data, if any: what lies behind is not needed, and may be rubbish."""
+    return read_dataset(stream, implicit, little, bytelength=1)
 
 
 def _beyond_file_meta(tag: "BaseTag", _vr: str | None, _length: int) -> bool:

@@ -52,6 +52,14 @@ _ROWS: Final = 32
 _SWAPPED: Final = (
     "the byte order of the pixel data is not the one that the file states; the bytes are swapped"
 )
+_SIGN: Final = (
+    "the sign of the pixel data is not the one that the file states (PixelRepresentation); it is "
+    "read as the steps between neighbours say"
+)
+_JUMP: Final = 15
+"""Neighbours that differ by so many times less with the other sign have been torn apart."""
+_TORN: Final = 0.001
+"""Part of the neighbours that must be, and ten times as many as the other sign would tear."""
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
@@ -218,6 +226,8 @@ def _frames(
                 values = _stored_values(samples, described, syntax, precision)
             if _is_wider(samples, values):
                 values, remarks = samples, (*remarks, _WIDER)
+            elif (other := _of_other_sign(samples, values, described, syntax)) is not None:
+                values, remarks = other, (*remarks, _SIGN)
             check_rows(values, source)
             transform = grayscale_transform_of(dataset, index, source)
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
@@ -353,6 +363,30 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
         smoother += int((steps < wrapped).sum())
         rougher += int((steps > wrapped).sum())
     return smoother > rougher
+
+
+def _of_other_sign(
+    samples: NDArray[Any], values: NDArray[Any], described: _Description, syntax: UID
+) -> NDArray[Any] | None:
+    """The ``values`` (H, W) of 16-bit samples with the other sign, where that must be meant.
+
+    Read with the wrong one, what lies beside a bound of the values is torn to the other end.
+    """
+    if samples.dtype.itemsize != 2 or syntax in _SIGN_KNOWN:
+        return None
+    turned = samples.view(np.uint16 if samples.dtype.kind == "i" else np.int16)
+    other = _stored_values(turned, described, syntax, None)
+    if np.array_equal(values, other):
+        return None
+    # Saturated letters on an empty background are as far apart as what is torn.
+    inner = (values > values.min()) & (values < values.max())
+    stated, meant = (np.where(inner, one, np.nan).astype(np.float32) for one in (values, other))
+    torn = joined = 0
+    for axis in (0, 1):
+        steps, steps_meant = (np.abs(np.diff(one, axis=axis)) for one in (stated, meant))
+        torn += int((steps > _JUMP * steps_meant).sum())
+        joined += int((steps_meant > _JUMP * steps).sum())
+    return other if torn > max(_TORN * values.size, 10 * joined) else None
 
 
 def _colors(samples: NDArray[Any], photometric: str, dataset: Dataset, source: str) -> NDArray[Any]:

@@ -9,6 +9,8 @@ SUFFIXES: Final = (
     ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
     ".7z", ".rar",
 )  # fmt: skip
+PAIR: Final = (".img", ".img.gz", ".hdr", ".hdr.gz")
+"""What the two files of a pair are called, of Analyze or NIfTI."""
 _TO_NIFTI: Final = "convert it to NIfTI (.nii.gz)"
 _TO_PNG: Final = "save it as PNG"
 _UNPACK: Final = "unpack it first"

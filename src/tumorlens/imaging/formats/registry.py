@@ -45,7 +45,7 @@ def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
     """Decode the bytes of a file; arguments and errors as ``imaging.reader.read``."""
     found = recognise(data)
     if found is None:
-        raise UnsupportedFormatError(f"{source}: {_refusal(data)}")
+        raise UnsupportedFormatError(f"{source}: {_refusal(data, source)}")
     # Here, not above: whoever only recognises files does without numpy.
     from tumorlens.imaging.decoding import decoding
     from tumorlens.imaging.intensities import mended
@@ -69,11 +69,16 @@ def readable() -> str:
     return ", ".join(one.title for one in FORMATS)
 
 
-def _refusal(data: bytes) -> str:
+def _refusal(data: bytes, source: str) -> str:
     if sniff(data) == ZIP:
         return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
     if (other := foreign.name_of(data)) is not None:
         name, advice = other
         return f"is {name}, which is not read; {advice}"
+    if data and source.lower().endswith(foreign.PAIR):
+        return (
+            "has no header that can be read: of a pair of .hdr and .img one alone is of no use, "
+            "and their names may be exchanged; convert the pair to one .nii file"
+        )
     what = "is empty" if not data else "is not an image that tumorlens can read"
     return f"{what} ({readable()})"
