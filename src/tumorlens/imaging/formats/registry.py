@@ -75,5 +75,6 @@ def _refusal(data: bytes) -> str:
     if (other := foreign.name_of(data)) is not None:
         name, advice = other
         return f"is {name}, which is not read; {advice}"
-    what = "is empty" if not data else "is not an image that tumorlens can read"
-    return f"{what} ({readable()})"
+    if not data:
+        return "is empty"
+    return f"is not an image that tumorlens can read ({readable()})"
