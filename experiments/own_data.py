@@ -147,6 +147,8 @@ def commands(own: OwnData, threads: int) -> list[list[str]]:
 def _measured(own: OwnData, place: Path, threads: int) -> dict[str, Any]:
     console = Console(stderr=True)
     shutil.rmtree(place / "run", ignore_errors=True)
+    for split in place.glob("own-split.*"):
+        split.unlink()
     start = time.monotonic()
     for words in commands(own, threads):
         console.print(f"[bold]{own.name}[/]: tumorlens {' '.join(words)}")

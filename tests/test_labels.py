@@ -70,3 +70,9 @@ def test_the_article_of_a_finding(word: str, said: str) -> None:
 )  # fmt: skip
 def test_several_findings(word: str, several: str) -> None:
     assert msgspec.structs.replace(BRAIN_TUMORS, finding=word).findings == several
+
+
+def test_numbered_classes_are_in_the_order_of_their_numbers() -> None:
+    numbered = [f"grade {number}" for number in range(1, 12)]
+    assert class_set(reversed(numbered)).names == tuple(numbered)
+    assert class_set(["10", "2", "02"]).names == ("02", "2", "10")

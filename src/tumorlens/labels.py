@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from tumorlens.text import natural
+
 if TYPE_CHECKING:  # the command line starts without numpy
     import numpy as np
     from numpy.typing import NDArray
@@ -205,9 +207,10 @@ def label_name(label: str) -> str:
 
 
 def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Each label once: those of ``LABELS`` in its order, then others by name."""
+    """Each label once: those of ``LABELS`` in its order, then others by name, 2 before 10."""
     present = set(labels)
-    return (*(n for n in LABELS if n in present), *sorted(present.difference(LABELS)))
+    others = sorted(present.difference(LABELS), key=lambda label: (natural(label), label))
+    return (*(n for n in LABELS if n in present), *others)
 
 
 def class_set(labels: Iterable[str]) -> ClassSet:

@@ -1,8 +1,10 @@
 """Text for people: foreign words cut to one safe line; percentages and numbers of things."""
 
+import re
 from typing import Final
 
 _LONGEST: Final = 120
+_DIGITS: Final = re.compile(r"(\d*)(\D+|$)")
 
 
 def clean(text: str, longest: int = _LONGEST) -> str:
@@ -50,3 +52,8 @@ def counted(number: int, noun: str) -> str:
 def is_or_are(number: int) -> str:
     """The verb after ``number`` things."""
     return "is" if number == 1 else "are"
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts slice2 before slice10."""
+    return [(int(digits or -1), other) for digits, other in _DIGITS.findall(text)]

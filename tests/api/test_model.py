@@ -112,8 +112,14 @@ def test_several_things_give_several_answers(
     assert [a.path for a in several(model.predict(picture.parent / "*.png"))] == [
         each.path for each in in_folder
     ]
-    for stack in (np.stack([head] * 4), np.stack([np.stack([head] * 3, axis=-1)] * 4)):
+    for stack in (
+        np.stack([head] * 4),
+        np.stack([np.stack([head] * 3, axis=-1)] * 4),
+        np.stack([head[..., None]] * 4),
+    ):
         assert [each.probabilities for each in several(model.predict(stack))] == [expected] * 4
+    assert one(model.predict(head[..., None])).probabilities == expected
+    assert repr(several(model.predict([picture]))).startswith("<1 answer\n")
     mixed = several(model.predict([picture, head, np.zeros((40, 40)), "gone.png"]))
     assert [each.error is None for each in mixed] == [True, True, False, False]
     assert len(mixed.to_dicts()) == 4
@@ -128,7 +134,7 @@ def test_what_cannot_be_used_alone_is_an_error(model: tumorlens.Model) -> None:
         model.predict("https://host/scan.png")
     with pytest.raises(InputError):
         model.predict(np.zeros((40, 40)))
-    with pytest.raises(InputError, match="needed is"):
+    with pytest.raises(InputError, match="must be"):
         model.predict(np.ones((5, 50, 50, 50, 50)), volume=True)
 
 

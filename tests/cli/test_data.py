@@ -19,7 +19,14 @@ from tumorlens.cli.main import main
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
-from tumorlens.errors import DatasetError, LeakError, ManifestError, MissingExtraError, SplitError
+from tumorlens.errors import (
+    DatasetError,
+    LeakError,
+    ManifestError,
+    MissingExtraError,
+    OutputExistsError,
+    SplitError,
+)
 from tumorlens.imaging import encode
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
@@ -203,10 +210,11 @@ def test_own_splits_keep_groups_together(leaking: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "no group is in two parts" in result.output
     assert set(splits.load(output).info.counts) == {"train", "validation", "test"}
+    output = tmp_path / "folds.csv"
     assert run("split", mine, "--kfold", "3", "--output", output).exit_code == 0
     assert set(splits.load(f"{output}:1").info.counts) == {"train", "validation", "test"}
     for ratio in ("most", "70/30", "70/30/0", "nan/1/1"):
-        wrong = run("split", mine, "--ratio", ratio, "--output", output)
+        wrong = run("split", mine, "--ratio", ratio, "--output", tmp_path / "wrong.csv")
         assert (wrong.exit_code, "three positive numbers" in wrong.output) == (2, True)
 
 
@@ -235,7 +243,8 @@ def test_patients_from_folders_stay_together(tmp_path: Path) -> None:
     for patient in range(12):
         of_patient = {part for path, part in parts.items() if f"/p{patient:02d}/" in path}
         assert len(of_patient) == 1
-    result = run("split", mine, "--ratio", "2/1/1", "--group-from", "patients")
+    arguments = ("--ratio", "2/1/1", "--output", tmp_path / "other.csv")
+    result = run("split", mine, *arguments, "--group-from", "patients")
     assert isinstance(result.exception, ManifestError)
     assert str(result.exception).endswith("did you mean patient?")
 
@@ -244,9 +253,9 @@ def test_near_duplicates_of_two_patients_stay_together(leaking: Path, tmp_path: 
     """The last picture is the fourth, turned: neither bytes nor pixels are the same."""
     for seed in range(4):
         arguments = ("split", leaking, "--ratio", "2/1/1", "--seed", str(seed))
-        result = run(*arguments)
+        result = run(*arguments, "--output", tmp_path / f"{seed}.csv")
         assert "Near-duplicates join 16 groups to 15" in result.output
-        parts = splits.load(tmp_path / "m-split").parts(Manifest.load(leaking))
+        parts = splits.load(tmp_path / f"{seed}.csv").parts(Manifest.load(leaking))
         of = {Path(r.path).stem: p for r, p in zip(Manifest.load(leaking), parts, strict=True)}
         assert of["3"] == of["15"]
     assert "join" not in run(*arguments, "--no-near-duplicates").output
@@ -268,7 +277,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     # A patient whose folder is also in another part is told in a line.
     shutil.copytree(tmp_path / "set/train/glioma/p00", tmp_path / "set/test/glioma/p00")
     run(*start, *rule)
-    result = run("split", mine, "--folders")
+    result = run("split", mine, "--folders", "--output", tmp_path / "other.csv")
     assert isinstance(result.exception, SplitError)
     assert "1 group is in more than one part, for example set:p00" in str(result.exception)
     (tmp_path / "set/train").rename(tmp_path / "set/trian")
@@ -414,3 +423,36 @@ def real_manifest(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> C
         return file
 
     return once
+
+
+@pytest.mark.parametrize("kept", ["m-split.csv", "m-split.json"])
+@pytest.mark.parametrize("named", [(), ("--output", "m-split.csv"), ("--output", "m-split")])
+def test_a_split_that_exists_is_not_written_over(
+    leaking: Path, monkeypatch: pytest.MonkeyPatch, kept: str, named: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(leaking.parent)
+    there = leaking.with_name(kept)
+    there.write_text("kept")
+    leaking.rename(leaking.with_name("m.csv"))
+    result = run("split", "m.csv", "--ratio", "60/20/20", *named)
+    assert isinstance(result.exception, OutputExistsError)
+    assert f"{kept} exists already; name another file with --output" in str(result.exception)
+    assert there.read_text() == "kept"
+
+
+def test_rows_that_repeat_a_path_are_noted(leaking: Path) -> None:
+    manifest = Manifest.load(leaking)
+    first, *others = manifest
+    again = dataclasses.replace(first, path=f"./{first.path}")
+    Manifest((first, again, *others), manifest.folder).save(leaking)
+    result = run("split", leaking, "--ratio", "60/20/20", "--no-near-duplicates")
+    assert "1 row of the manifest repeats the path of another row" in result.output
+
+
+def test_links_to_nothing_are_reported(tmp_path: Path) -> None:
+    by_patient(tmp_path / "set")
+    (tmp_path / "set" / "glioma" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "set" / "glioma" / "gone.png").symlink_to("nowhere.png")
+    result = run("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    assert result.exit_code == 0
+    assert "left out 2 files (links to nothing, or not regular files): glioma (2)" in result.output

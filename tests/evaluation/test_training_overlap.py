@@ -167,3 +167,11 @@ def test_what_was_checked_needs_no_caution() -> None:
         overlap_warnings("test", TrainingOverlap("external", "1", True, checked=True), NO_OVERLAP)
         == []
     )
+
+
+@pytest.mark.parametrize(("name", "said"), [("clean", True), ("folder", False)])
+def test_another_split_of_the_same_name_is_called_so(name: str, said: bool) -> None:
+    record = {"split": {"name": name, "sha256": "1"}}
+    seen = training_overlap(record, splits.load("clean").info, [])
+    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
+    assert ("the same name, with other contents" in warning.text) is said

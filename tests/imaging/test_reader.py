@@ -73,7 +73,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="is a folder, not a file"):
         reader.read(tmp_path)
     (tmp_path / "empty.png").touch()
-    with pytest.raises(UnsupportedFormatError, match=r"empty\.png: is empty \(JPEG, PNG"):
+    with pytest.raises(UnsupportedFormatError, match=r"empty\.png: is empty$"):
         reader.read(tmp_path / "empty.png")
     (tmp_path / "notes.png").write_text("patient feels well")
     with pytest.raises(UnsupportedFormatError, match="is not an image that tumorlens can read"):

@@ -23,6 +23,7 @@ from tumorlens.reporting.display import displayed_slice
 from tumorlens.reporting.html import embed_png, render
 from tumorlens.reporting.pictures import draw
 from tumorlens.reporting.records import record
+from tumorlens.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -261,7 +262,7 @@ class Answers(Sequence[Answer]):
     def __repr__(self) -> str:
         lines = [f"  {one!r}" for one in self[:SHOWN]]
         lines += [f"  … and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
-        return "\n".join([f"<{len(self)} answers", *lines]) + ">"
+        return "\n".join([f"<{counted(len(self), 'answer')}", *lines]) + ">"
 
     def _repr_html_(self) -> str:
         left_out = max(0, len(self) - SHOWN)

@@ -201,7 +201,9 @@ def _image_of(one: Input, plane: str) -> MedicalImage:
 
 def _is_several(source: One, *, volume: bool) -> bool:
     if isinstance(source, np.ndarray):
-        return not volume and (source.ndim > 3 or (source.ndim == 3 and source.shape[2] != 3))
+        return not volume and (
+            source.ndim > 3 or (source.ndim == 3 and source.shape[2] not in (1, 3))
+        )
     return isinstance(source, str | Path) and not finder.names_one(str(source))
 
 

@@ -1,6 +1,7 @@
 """``tumorlens data split``: write or verify a split file."""
 
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,8 +52,9 @@ _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diver
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol for the public sets.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=options.MANIFEST,
-              help="CSV to write, together with a JSON of the same name. Default: PROTOCOL.csv, or "
-              "MANIFEST-split.csv in the folder of MANIFEST.")  # fmt: skip
+              help="CSV to write, together with a JSON of the same name; neither may exist. "
+              "Default: PROTOCOL.csv, or MANIFEST-split.csv in the folder of "
+              "MANIFEST.")  # fmt: skip
 @click.option("--verify", "verified", metavar="NAME_OR_FILE[:FOLD]",
               help="Check this split against MANIFEST, and fail if a group is in two "
               "parts.")  # fmt: skip
@@ -80,22 +82,23 @@ def split_command(
     ways = (ratio is not None, kfold is not None, folders, protocol is not None, bool(verified))
     if sum(ways) != 1:
         raise click.UsageError("give one of --ratio, --kfold, --folders, --protocol and --verify")
-    if verified is not None and output is not None:
-        raise click.UsageError("--output is for splits that are written")
-    shares = None if ratio is None else _ratio(ratio)
-    manifest = Manifest.load(manifest_path)
     if verified is not None:
+        if output is not None:
+            raise click.UsageError("--output is for splits that are written")
         split = splits.load(verified, manifest_path.parent)
-        _print_split(split, manifest)
+        _print_split(split, Manifest.load(manifest_path))
         return
+    shares = None if ratio is None else _ratio(ratio)
+    output = output or _default_output(manifest_path, protocol)
+    _require_free(output)
+    manifest = Manifest.load(manifest_path)
     if protocol is not None:
-        output = output or Path(f"{protocol}.csv")
         split = protocols.make(manifest, protocol)
     else:
         _note_two_labels(manifest)
+        _note_repeated(manifest)
         if not folders:
             _note_published(manifest)
-        output = output or manifest_path.with_name(f"{manifest_path.stem}-split.csv")
         units = _units(
             manifest, manifest_path, group, near_duplicates and not folders, stratify=stratify
         )
@@ -110,6 +113,24 @@ def split_command(
         _note_missing(manifest, split.verify_manifest(manifest))
     split.save(output)
     click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
+
+
+def _default_output(manifest: Path, protocol: str | None) -> Path:
+    if protocol is not None:
+        return Path(f"{protocol}.csv")
+    return manifest.with_name(f"{manifest.stem}-split.csv")
+
+
+def _require_free(output: Path) -> None:
+    """Raise ``OutputExistsError`` rather than lose a split: networks may be trained on it."""
+    from tumorlens.datasets import splits
+    from tumorlens.errors import OutputExistsError
+
+    for path in splits.files_of(output):
+        if path.exists():
+            raise OutputExistsError(
+                f"{path} exists already; name another file with --output, or delete this one"
+            )
 
 
 def _ratio(text: str) -> list[float]:
@@ -132,6 +153,16 @@ def _note_two_labels(manifest: "Manifest") -> None:
         note(
             f"{counted(number, 'picture')} {is_or_are(number)} listed with two classes; see "
             "`tumorlens data audit`"
+        )
+
+
+def _note_repeated(manifest: "Manifest") -> None:
+    """Say how many rows list a file that another row lists already."""
+    number = len(manifest) - len({os.path.normpath(record.path) for record in manifest})
+    if number:
+        note(
+            f"{counted(number, 'row')} of the manifest repeat{'s' if number == 1 else ''} the path "
+            "of another row, and each counts as an image; delete what was listed by mistake"
         )
 
 

@@ -40,6 +40,7 @@ _SESSION: Final = re.compile(
 """Folders of a patient's examinations: by number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
 NO_PICTURE: Final = "no picture by name"
+NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
 NAMED_OTHERWISE: Final = "in folders named after no class"
@@ -150,6 +151,9 @@ class _Sorter:
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
         self.pictures = [one for one in everything if one.is_file()]
+        for one in everything:
+            if not one.is_file() and not one.is_dir():
+                self.leave_out(NO_FILE, one)
         self.is_split = any(split_of(one) for file in self.pictures for one in self.above(file)[:1])
         self.skipped = 0
         """Levels of folders above those of classes, below those of the split: patients."""
@@ -217,10 +221,14 @@ class _Sorter:
         below = [plain_name(name) for name in own]
         reason = self.reason(file, split, below)
         if reason:
-            self.left_out[reason][file.parent.relative_to(self.folder).as_posix()] += 1
+            self.leave_out(reason, file)
         else:
             self.check_level(above, split, below)
             yield _Place(file, split, below[0], own[1:])
+
+    def leave_out(self, reason: str, file: Path) -> None:
+        """Count a file that is not taken."""
+        self.left_out[reason][file.parent.relative_to(self.folder).as_posix()] += 1
 
     def reason(self, file: Path, split: str, below: Sequence[str]) -> str:
         """Why a file is not taken; empty where it is."""

@@ -74,7 +74,7 @@ class Split:
     """A named assignment of images to parts."""
 
     info: SplitInfo
-    rows: tuple[SplitRow, ...]
+    rows: tuple[SplitRow, ...] = dataclasses.field(repr=False)
 
     def parts(self, manifest: Manifest, *, allow_partial: bool = False) -> list[str]:
         """Return the part of each record of ``manifest``, in the manifest's order.
@@ -187,7 +187,7 @@ class Split:
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (CSV) and the JSON beside it."""
-        table, about = _files(path)
+        table, about = files_of(path)
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_bytes(_to_csv(self.rows))
         info = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
@@ -227,7 +227,7 @@ def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
             data = folder.joinpath(f"{name}.csv").read_bytes()
         split = _parse(data, folder.joinpath(f"{name}.json").read_bytes(), name)
         return split.fold(_fold_number(fold, name)) if fold else split
-    table, about = _files(name if fold.isdigit() else name_or_path)
+    table, about = files_of(name if fold.isdigit() else name_or_path)
     if beside is not None and not table.exists():
         table, about = beside / table, beside / about
     try:
@@ -272,7 +272,7 @@ def published_order(manifest: Manifest) -> list[int]:
     return sorted(range(len(manifest)), key=key)
 
 
-def _files(path: str | Path) -> tuple[Path, Path]:
+def files_of(path: str | Path) -> tuple[Path, Path]:
     """The CSV and the JSON of a split, from the name of either or of both without suffix."""
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".csv", ".json") else path

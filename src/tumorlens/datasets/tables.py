@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], sp
     return _plain(
         {
             name: cell.strip() if spaced or name in _WORDS else cell
-            for name, cell in zip(names, row, strict=False)
+            for name, cell in itertools.zip_longest(names, row[: len(names)], fillvalue="")
         }
     )
 

@@ -55,6 +55,8 @@ class TrainingOverlap:
     split_sha256: str
     other_split: bool | None
     """Whether that is another split than the one scored; None where the bundle does not say."""
+    same_name: bool = False
+    """Whether that other split has the name of the one scored."""
     images: int | None = None
     """Scored images whose bytes are in the other split's train or validation part, if known."""
     groups: int | None = None
@@ -134,8 +136,7 @@ def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
         return
     text = "The bundle was trained on further sets beside this split"
     if fitted.other_split:
-        name = fitted.split_name or fitted.split_sha256[:12]
-        text = f"The bundle was trained on another split, {name}"
+        text = f"The bundle was trained on another split, {_named(fitted)}"
     if fitted.unseen:
         if fitted.other_split:
             yield _mild(
@@ -150,6 +151,11 @@ def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
             f"{text}, and was fitted on {fitted.images} of the images scored here, and on images "
             f"of {fitted.groups} of their groups."
         )
+
+
+def _named(fitted: TrainingOverlap) -> str:
+    name = fitted.split_name or fitted.split_sha256[:12]
+    return f"{name} (the same name, with other contents)" if fitted.same_name else name
 
 
 def _unlisted_warnings(sets: int) -> Iterator[EvaluationWarning]:
@@ -232,26 +238,23 @@ def training_overlap(
         return TrainingOverlap(name, sha256, None)
     claims = [(name, sha256), *map(named_split, extra)]
     same = any(claim[1] == split.sha256 for claim in claims)
+    claimed = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
     # Of a split whose groups cross by design, `find_overlap` tells how many images do.
     if lists_images(training) and (split.disjoint or not same):
-        return _by_images(training, TrainingOverlap(name, sha256, not same), records, data_sha256)
+        return _by_images(training, claimed, records, data_sha256)
     others = [claim for claim in claims if claim[1] != split.sha256]
     listed = [(claim, shipped) for claim in others for shipped in [shipped_as(claim)] if shipped]
     whole = [str(one.get("data_sha256")) for one in extra if not named_split(one)[1]]
     if data_sha256 in whole:
         every = len({group_of(record) for record in records})
-        return TrainingOverlap(name, sha256, not same, len(records), every)
+        return dataclasses.replace(claimed, images=len(records), groups=every)
     unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
-    if not same and shipped_as(claims[0]) is None:
-        return TrainingOverlap(name, sha256, True, unlisted=unlisted)
+    if not listed or (not same and shipped_as(claims[0]) is None):
+        return dataclasses.replace(claimed, unlisted=unlisted)
     fitted = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
     hashes, groups = {row.sha256 for row in fitted}, {row.group for row in fitted}
-    if not listed:
-        return TrainingOverlap(name, sha256, not same, unlisted=unlisted)
-    return TrainingOverlap(
-        name,
-        sha256,
-        not same,
+    return dataclasses.replace(
+        claimed,
         images=sum(record.sha256 in hashes for record in records),
         groups=len({group_of(record) for record in records} & groups),
         unlisted=unlisted,

@@ -14,7 +14,7 @@ SOURCE = "<array>"
 
 
 def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
-    """Take (H, W) gray or (H, W, 3) RGB of any boolean, integer or floating type.
+    """Take (H, W) or (H, W, 1) gray or (H, W, 3) RGB of any boolean, integer or floating type.
 
     An (H, W, 3) uint8 array gives the same pixels as the same picture in an RGB file. NaN and
     infinities become the smallest finite value. Raises ``InputError`` for any other shape or
@@ -23,8 +23,10 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     pixels = np.asarray(pixels)
     if pixels.dtype.kind not in "buif":
         raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] == 3):
-        raise InputError(f"{source}: shape {pixels.shape}; needed is (H, W), or (H, W, 3) for RGB")
+        raise InputError(f"{source}: shape {pixels.shape}; must be (H, W), or (H, W, 3) for RGB")
     check_sides(pixels.shape[1], pixels.shape[0], source)
     bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
     # Values beyond float32 become infinite here, and `finite` deals with those.
@@ -41,7 +43,7 @@ def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> Medi
     if pixels.dtype.kind not in "buif":
         raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
     if pixels.ndim != 3:
-        raise InputError(f"{source}: shape {pixels.shape}; needed is (D, H, W) for a volume")
+        raise InputError(f"{source}: shape {pixels.shape}; must be (D, H, W) for a volume")
     check_sides(pixels.shape[2], pixels.shape[1], source)
     check_volume(pixels.shape, source)
     bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8

@@ -78,7 +78,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         decoded = _decode(open_, source)
     except Image.DecompressionBombError as error:
         raise LimitExceededError(
-            f"{source}: claims more pixels than {MAX_SIDE} a side allow"
+            f"{source}: has more than {MAX_SIDE:,} × {MAX_SIDE:,} pixels"
         ) from error
     except UnidentifiedImageError as error:
         raise _unidentified(data, kind, source) from error

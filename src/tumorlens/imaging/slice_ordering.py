@@ -5,7 +5,6 @@ ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these are not plausible, S
 then InstanceNumber stand in, with a note.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from tumorlens.imaging.contrasts import Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
+from tumorlens.text import natural
 
-_DIGITS: Final = re.compile(r"(\d*)(\D+|$)")
 _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines within one stack."""
 _SAME_POSITION_MM: Final = 0.01
@@ -164,17 +163,11 @@ def _are_times(frames: Sequence[Frame]) -> bool:
 
 
 def _by_name(frames: Sequence[Frame]) -> "_Order":
-    ranked = sorted(range(len(frames)), key=lambda i: natural(_rank(frames[i])[1:]))
+    ranked = sorted(range(len(frames)), key=lambda i: natural("\0".join(_rank(frames[i])[1:])))
     along = [0.0] * len(frames)
     for place, index in enumerate(ranked):
         along[index] = float(place)
     return _Order("their names", along, in_mm=False)
-
-
-def natural(names: Sequence[str]) -> list[tuple[int, str]]:
-    """A key that sorts slice2 before slice10."""
-    parts = _DIGITS.findall("\0".join(names))
-    return [(int(digits or -1), other) for digits, other in parts]
 
 
 class _Order(NamedTuple):

@@ -75,10 +75,11 @@ def _refusal(data: bytes, source: str) -> str:
     if (other := foreign.name_of(data)) is not None:
         name, advice = other
         return f"is {name}, which is not read; {advice}"
-    if data and source.lower().endswith(foreign.PAIR):
+    if not data:
+        return "is empty"
+    if source.lower().endswith(foreign.PAIR):
         return (
             "has no header that can be read: of a pair of .hdr and .img one alone is of no use, "
             "and their names may be exchanged; convert the pair to one .nii file"
         )
-    what = "is empty" if not data else "is not an image that tumorlens can read"
-    return f"{what} ({readable()})"
+    return f"is not an image that tumorlens can read ({readable()})"
