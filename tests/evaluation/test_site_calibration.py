@@ -184,6 +184,12 @@ def test_cases_of_one_class_leave_the_temperature() -> None:
     assert any("temperature: the parent's, as all cases are of one class" in x for x in fit.kept)
 
 
+def test_classes_without_a_case_are_named() -> None:
+    (line,) = (one for one in fit_site(INFO, cases(240, kinds=2)).kept if "no case" in one)
+    assert "(no tumour, pituitary tumour), so" in line
+    assert not any("no case" in one for one in fit_site(INFO, cases(240)).kept)
+
+
 def test_unknown_classes_are_named() -> None:
     with pytest.raises(EvaluationError, match="does not know the classes cyst"):
         require_known(["glioma", "cyst"], BRAIN_TUMORS)

@@ -103,7 +103,7 @@ def test_types_that_are_not_read(ras: Volume) -> None:
 def test_values(ras: Volume) -> None:
     odd = ras.copy()
     odd[:4] = np.nan
-    assert "10.0% of the samples are no usable numbers" in read(mgh(odd)).notes[0]
+    assert "10.0% of the samples are not usable numbers" in read(mgh(odd)).notes[0]
     with pytest.raises(BlankImageError):
         read(mgh(np.full_like(ras, np.nan)))
     with pytest.raises(UnsupportedFormatError, match=r"^here: a label map or mask"):

@@ -306,7 +306,10 @@ def test_values(ras: Volume) -> None:
     odd = ras.copy()
     odd[:4] = np.nan
     (note,) = read(nrrd(odd)).notes
-    assert note == "10.0% of the samples are no usable numbers and are taken as background"
+    assert note == "10.0% of the samples are not usable numbers and are taken as background"
+    one = ras.copy()
+    one[0, 0, 0] = np.nan
+    assert read(nrrd(one)).notes[0].startswith("less than 0.1% of the samples")
     with pytest.raises(BlankImageError):
         read(nrrd(np.full_like(ras, np.nan)))
     with pytest.raises(UnsupportedFormatError, match=r"^here: a label map or mask"):

@@ -4,6 +4,8 @@ import { InputError } from "../types";
 export const MIN_SIDE = 32;
 export const MAX_SIDE = 8192;
 const LARGEST = 1e30;
+/** Percent. */
+const LEAST_SHOWN = 0.1;
 
 /** ITU-R BT.601 in whole thousandths, halves rounded up. */
 export function luma(red: number, green: number, blue: number): number {
@@ -32,8 +34,9 @@ export function withoutValue(pixels: Float32Array): string[] {
   let usable = 0;
   for (const value of pixels) if (Math.abs(value) <= LARGEST) usable += 1;
   if (usable === 0 || usable === pixels.length) return [];
-  const share = (100 * (1 - usable / pixels.length)).toFixed(1);
-  return [`${share}% of the samples are no usable numbers and are taken as background`];
+  const percent = 100 * (1 - usable / pixels.length);
+  const part = percent >= LEAST_SHOWN ? `${percent.toFixed(1)}%` : `less than ${LEAST_SHOWN}%`;
+  return [`${part} of the samples are not usable numbers and are taken as background`];
 }
 
 /** Replace NaN, infinities and fill values by the smallest usable value, in place. */

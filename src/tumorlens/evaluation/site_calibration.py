@@ -85,6 +85,17 @@ def fit_site(
     rule = _rule(info, cases, probabilities, temperature, fitted, kept)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
+    present = cases.correct[cases.known].any(axis=0)
+    absent = [
+        info.classes.display_name(name)
+        for name, is_there in zip(info.classes.names, present, strict=True)
+        if not is_there
+    ]
+    if sets is not None and absent:
+        kept.append(
+            f"prediction sets: no case of some classes ({', '.join(absent)}), so their threshold "
+            "is that of all cases, and their coverage is unknown"
+        )
     if info.volume_decisions:
         kept.append(
             "thresholds for whole heads: the parent's, rescaled to the temperature and not fitted, "

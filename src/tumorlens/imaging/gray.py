@@ -21,6 +21,7 @@ _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
 _COLORED: Final = 0.2
 """Part of the pixels that are not black from which a picture is in colours."""
+_LEAST_SHOWN: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Pixels of a picture that are looked at to see whether it is."""
 
@@ -95,4 +96,5 @@ def without_value(pixels: Samples) -> list[str]:
     share = 1 - float((np.abs(pixels) <= LARGEST).mean())
     if not 0 < share < 1:
         return []
-    return [f"{share:.1%} of the samples are no usable numbers and are taken as background"]
+    part = f"{share:.1%}" if share >= _LEAST_SHOWN else f"less than {_LEAST_SHOWN:.1%}"
+    return [f"{part} of the samples are not usable numbers and are taken as background"]
