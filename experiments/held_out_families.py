@@ -119,23 +119,32 @@ def _extras(options: argparse.Namespace) -> list[Extra]:
 def _rotation(
     place: Path, manifests: Sequence[Manifest], families: Sequence[str], folder: Path | None
 ) -> list[dict[str, Any]]:
-    made = bundle.load(str(place))
-    classifier = Classifier(made, answer_all=True)
+    chosen = [
+        (manifest, [i for i, r in enumerate(manifest) if _belongs(r, families)])
+        for manifest in manifests
+    ]
+    return answer(Classifier(bundle.load(str(place)), answer_all=True), chosen, folder)
+
+
+def answer(
+    classifier: Classifier, chosen: Sequence[tuple[Manifest, Sequence[int]]], folder: Path | None
+) -> list[dict[str, Any]]:
+    """Answer the chosen images of some manifests, and summarize."""
     records: list[Record] = []
     outputs: list[Outputs] = []
-    for manifest in manifests:
-        chosen = [i for i, r in enumerate(manifest) if _belongs(r, families)]
-        if chosen:
+    info = classifier.bundle.info
+    for manifest, own in chosen:
+        if own:
             images = cache.cached_images(
-                manifest, chosen, made.info.preprocess, folder or cache.default_folder()
+                manifest, own, info.preprocess, folder or cache.default_folder()
             )
             starts = range(0, len(images), _BATCH)
             outputs += [classifier.forward(np.asarray(images[k : k + _BATCH])) for k in starts]
-            records += [manifest.records[i] for i in chosen]
+            records += [manifest.records[i] for i in own]
     logits = np.concatenate([one.logits for one in outputs])
     sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]
     named = np.array(SEQUENCES)[np.concatenate(sequences)]
-    return summarize(records, softmax(logits, made.info.temperature), named)
+    return summarize(records, softmax(logits, info.temperature), named)
 
 
 def _belongs(record: Record, families: Sequence[str]) -> bool:

@@ -39,7 +39,7 @@ OPTIONAL_OUTPUTS: Final = (LESION_OUTPUT, SEQUENCE_OUTPUT)
 GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""
-SHIPPED: Final = ("default", "folder", "phantom")
+SHIPPED: Final = ("default", "open", "folder", "phantom")
 _NAMES_OF_1: Final = {
     "tumor_at_least": "tumor_threshold",
     "notumor_at_least": "notumor_threshold",

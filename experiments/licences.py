@@ -1,0 +1,82 @@
+r"""What it costs to train without sources that forbid commercial use or state no licence.
+
+    python -m experiments.licences --extra diverse.csv diverse --extra more.csv more \
+        --output experiments/records/licences.json
+
+The bundle `open` was trained without them, `default` with them. Both answer the validation images
+of the sources that `open` left out, and of those that it kept. `open` also answers all images of
+the families of which it kept no source: hospitals that it has never seen. No test part is read.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from experiments.held_out_families import answer
+
+from tumorlens import bundle
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.splits import TEST, VALIDATION
+from tumorlens.inference.classifier import Classifier
+from tumorlens.training.images import usable
+
+_BUNDLES: Final = ("default", "open")
+Choice = Callable[[Record, str], bool]
+"""Whether an image of this part takes part."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Answer and count; write the record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--extra", nargs=2, action="append", required=True,
+                        metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
+    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    networks = {
+        name: Classifier(bundle.load(name), threads=1, answer_all=True) for name in _BUNDLES
+    }
+    sets = [(Manifest.load(path), part) for path, part in options.extra]
+    left_out = set(networks["open"].bundle.info.training["held_out_sources"])
+    kept = {r.family for one, _ in sets for r in one if usable(r) and r.source not in left_out}
+    groups: dict[str, tuple[Sequence[str], Choice]] = {
+        "left out": (_BUNDLES, lambda r, part: part == VALIDATION and r.source in left_out),
+        "kept": (_BUNDLES, lambda r, part: part == VALIDATION and r.source not in left_out),
+        "unseen families": (
+            ("open",),
+            lambda r, part: part != TEST and r.source in left_out and r.family not in kept,
+        ),
+    }
+    rows = [
+        {"images": group, "bundle": name, **row}
+        for group, (names, takes_part) in groups.items()
+        for name in names
+        for row in answer(networks[name], _chosen(sets, takes_part), options.cache)
+    ]
+    record = {"left_out": sorted(left_out), "rows": rows}
+    options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
+
+
+def _chosen(
+    sets: Sequence[tuple[Manifest, str]], takes_part: Choice
+) -> list[tuple[Manifest, list[int]]]:
+    return [
+        (
+            manifest,
+            [
+                i
+                for i, (record, part) in enumerate(
+                    zip(manifest, splits.load(split).parts(manifest), strict=True)
+                )
+                if usable(record) and takes_part(record, part)
+            ],
+        )
+        for manifest, split in sets
+    ]
+
+
+if __name__ == "__main__":
+    main()
