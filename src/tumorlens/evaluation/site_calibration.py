@@ -85,7 +85,7 @@ def fit_site(
     rule = _rule(info, cases, probabilities, temperature, fitted, kept)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
-    present = cases.correct[cases.known].any(axis=0)
+    present: Bools = np.any(cases.correct[cases.known], axis=0)
     absent = [
         info.classes.display_name(name)
         for name, is_there in zip(info.classes.names, present, strict=True)
