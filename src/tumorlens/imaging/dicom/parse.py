@@ -18,7 +18,7 @@ from pydicom.uid import (
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.budget import Budget, counted
-from tumorlens.imaging.formats.dicom import LOOKED_AT, preamble_at
+from tumorlens.imaging.dicom.preamble import LOOKED_AT, preamble_at
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 
 if TYPE_CHECKING:
