@@ -1,11 +1,12 @@
 r"""What it costs to train without sources that forbid commercial use or state no licence.
 
     python -m experiments.licences --extra diverse.csv diverse --extra more.csv more \
-        --output experiments/records/licences.json
+        --bundle without-teachers --output experiments/records/licences.json
 
-The bundle `open` was trained without them, `default` with them. Both answer the validation images
-of the sources that `open` left out, and of those that it kept. `open` also answers all images of
-the families of which it kept no source: hospitals that it has never seen. No test part is read.
+The bundle `open` was trained without them, `default` and the further bundles (here `default`
+without teachers, which `open` has not either) with them. All answer the validation images of the
+sources that `open` left out, and of those that it kept. `open` also answers all images of the
+families of which it kept no source: hospitals that it has never seen. No test part is read.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from tumorlens.datasets.splits import TEST, VALIDATION
 from tumorlens.inference.classifier import Classifier
 from tumorlens.training.images import usable
 
-_BUNDLES: Final = ("default", "open")
+_BUNDLES: Final = ["default", "open"]
 Choice = Callable[[Record, str], bool]
 """Whether an image of this part takes part."""
 
@@ -33,18 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--extra", nargs=2, action="append", required=True,
                         metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
+    parser.add_argument("--bundle", action="append", default=[], help="a further network")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(arguments)
-    networks = {
-        name: Classifier(bundle.load(name), threads=1, answer_all=True) for name in _BUNDLES
-    }
+    names = [*_BUNDLES, *options.bundle]
+    networks = {name: Classifier(bundle.load(name), threads=1, answer_all=True) for name in names}
     sets = [(Manifest.load(path), part) for path, part in options.extra]
     left_out = set(networks["open"].bundle.info.training["held_out_sources"])
     kept = {r.family for one, _ in sets for r in one if usable(r) and r.source not in left_out}
     groups: dict[str, tuple[Sequence[str], Choice]] = {
-        "left out": (_BUNDLES, lambda r, part: part == VALIDATION and r.source in left_out),
-        "kept": (_BUNDLES, lambda r, part: part == VALIDATION and r.source not in left_out),
+        "left out": (names, lambda r, part: part == VALIDATION and r.source in left_out),
+        "kept": (names, lambda r, part: part == VALIDATION and r.source not in left_out),
         "unseen families": (
             ("open",),
             lambda r, part: part != TEST and r.source in left_out and r.family not in kept,
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     rows = [
         {"images": group, "bundle": name, **row}
-        for group, (names, takes_part) in groups.items()
-        for name in names
+        for group, (asked, takes_part) in groups.items()
+        for name in asked
         for row in answer(networks[name], _chosen(sets, takes_part), options.cache)
     ]
     record = {"left_out": sorted(left_out), "rows": rows}
