@@ -1,9 +1,11 @@
 """Fixtures shared by all tests."""
 
+import importlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import hypothesis
@@ -35,6 +37,14 @@ def data_dir() -> Path:
     if not (folder / "nickparvar" / "Training").is_dir():
         pytest.skip(f"TUMORLENS_DATA={folder} holds no nickparvar/Training")
     return folder
+
+
+@pytest.fixture(scope="module")
+def load_script() -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a module of scripts/, which is no package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).resolve().parents[1] / "scripts")
+        yield importlib.import_module
 
 
 @pytest.fixture(scope="session")

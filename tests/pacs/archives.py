@@ -31,17 +31,12 @@ class Archive:
         self.port = free_port()
         self.address = f"ARCHIVE@127.0.0.1:{self.port}"
         self.uids: list[str] = []
-        self._reports: list[bytes] = []
+        self.reports: list[Dataset] = []
         self.asked: list[str] = []
         self.refuses: set[str] = set()
         self.kinds = [CAPTURE, REPORT]
         self._server: Any = None
         self._before = set[threading.Thread]()
-
-    @property
-    def reports(self) -> list[Dataset]:
-        """The reports that came; decoded here, as a store must not fail over a warning."""
-        return [dcmread(io.BytesIO(data)) for data in self._reports]
 
     def start(self) -> None:
         self._before = set(threading.enumerate())
@@ -70,7 +65,7 @@ class Archive:
             return _OUT_OF_RESOURCES
         self.uids.append(uid)
         if kind == REPORT:
-            self._reports.append(event.encoded_dataset())
+            self.reports.append(event.dataset)
         return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import MRImageStorage
-from pynetdicom import AE
+from pynetdicom import AE, _config, dimse_messages
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
@@ -137,3 +137,17 @@ def test_half_an_instance_leaves_nothing_behind(
         association.dul.socket.close()
     until(lambda: not list(spool.incoming.iterdir()))
     assert spool.counts() == {}
+
+
+def test_a_node_that_has_ended_receives_no_more_for_others(spool: Spool) -> None:
+    """What other servers of this process get would go to its folder, which may be gone."""
+    settings = NodeSettings("127.0.0.1", 0, allowed=("TESTER",))
+    before = _config.STORE_RECV_CHUNKED_DATASET, vars(dimse_messages)["NamedTemporaryFile"]
+    first, second = node.start(settings, spool), node.start(settings, spool)
+    first.shutdown()
+    assert (_config.STORE_RECV_CHUNKED_DATASET, second._stopped.is_set()) == (True, False)
+    second.shutdown()
+    assert (
+        _config.STORE_RECV_CHUNKED_DATASET,
+        vars(dimse_messages)["NamedTemporaryFile"],
+    ) == before

@@ -1,8 +1,7 @@
 """The published schema is the one made from the structs, and every record keeps to it."""
 
-import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -23,14 +22,10 @@ from tumorlens.inference.record import Failure, Result
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting import records
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCRIPTS)
-        yield importlib.import_module("write_record_schema")
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("write_record_schema")
 
 
 @pytest.fixture

@@ -1,28 +1,20 @@
 """How the documents are rendered from records, and how their links become the site's."""
 
-import importlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+@pytest.fixture(scope="module")
+def documents(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("documents")
 
 
 @pytest.fixture(scope="module")
-def documents() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCRIPTS)
-        yield importlib.import_module("documents")
-
-
-@pytest.fixture(scope="module")
-def links() -> Iterator[ModuleType]:
+def links(load_script: Callable[[str], ModuleType]) -> ModuleType:
     pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCRIPTS)
-        yield importlib.import_module("mkdocs_links")
+    return load_script("mkdocs_links")
 
 
 def render(documents: ModuleType, source: str, **values: object) -> str:

@@ -1,4 +1,4 @@
-/** Whether samples are stored as the file states: `_is_swapped`, `_is_wider` in `dicom/pixels.py`, `row_length.py`. */
+/** Whether samples are stored as the file states: `dicom/stored_values.py`, `row_length.py`. */
 import { quantile } from "../preprocessing";
 import { InputError } from "../types";
 

@@ -85,12 +85,7 @@ def fit_site(
     rule = _rule(info, cases, probabilities, temperature, fitted, kept)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
     sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
-    present: Bools = np.any(cases.correct[cases.known], axis=0)
-    absent = [
-        info.classes.display_name(name)
-        for name, is_there in zip(info.classes.names, present, strict=True)
-        if not is_there
-    ]
+    absent = _absent(info.classes, cases)
     if sets is not None and absent:
         kept.append(
             f"prediction sets: no case of some classes ({', '.join(absent)}), so their threshold "
@@ -102,6 +97,13 @@ def fit_site(
             "as the cases are single pictures"
         )
     return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
+
+
+def _absent(classes: ClassSet, cases: LabelledCases) -> list[str]:
+    """The display names of the classes that no case is known to be of."""
+    present: Bools = np.any(cases.correct[cases.known], axis=0)
+    named = zip(classes.names, present, strict=True)
+    return [classes.display_name(name) for name, is_there in named if not is_there]
 
 
 def _temperature(

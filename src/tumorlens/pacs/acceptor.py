@@ -55,6 +55,8 @@ class Acceptor(ThreadedAssociationServer):
         self.silent, self.opening = Stage(MAX_SILENT), Stage(MAX_OPENING)
         self.associations = Associations()
         self._stop, self._stopped = threading.Event(), threading.Event()
+        self.ended: Callable[[], None] = lambda: None
+        """Called at the end of ``shutdown``."""
         super().__init__(*arguments, **options)
 
     def start(self) -> None:
@@ -199,6 +201,7 @@ class Acceptor(ThreadedAssociationServer):
         while (one := self.opening.make_room()) is not None:
             one.end()
         self.associations.end_all()
+        self.ended()
 
     def handle_error(
         self,

@@ -124,7 +124,7 @@ def start(
         raise ValueError("no AE title is allowed to call")
     # pynetdicom quotes what it is sent, names of patients among it.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    receive_into(spool.incoming, spool.space)
+    undo = receive_into(spool.incoming, spool.space)
     entity = AE(settings.ae_title)
     entity.maximum_associations = _NO_LIMIT
     entity.require_called_aet = True
@@ -150,6 +150,6 @@ def start(
             server_class=Acceptor,
         ),
     )
-    reception.acceptor = server
+    reception.acceptor, server.ended = server, undo
     server.start()
     return server

@@ -11,6 +11,8 @@ start. To add one, add it here and in pyproject.toml, and run the tests of this 
 import errno
 import os
 import secrets
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,7 @@ MAX_BYTES: Final = MAX_FILE_BYTES
 
 TESTED: Final = "3.0."
 """Versions of pynetdicom begin so whose inside was looked at and tested."""
+_NAME: Final = "NamedTemporaryFile"
 _CHECK_BYTES: Final = 1 << 20
 
 
@@ -107,14 +110,13 @@ class Incoming:
         self.path.unlink(missing_ok=True)
 
 
-def receive_into(folder: Path, space: Space) -> None:
+def receive_into(folder: Path, space: Space) -> Callable[[], None]:
     """Let all nodes of this process write what comes in into ``folder``, as far as there is room.
 
-    Raises ``UntestedVersionError``.
+    The result ends that; it does nothing if another folder was given since. Raises
+    ``UntestedVersionError``.
     """
-    if not pynetdicom.__version__.startswith(TESTED) or not hasattr(
-        dimse_messages, "NamedTemporaryFile"
-    ):
+    if not pynetdicom.__version__.startswith(TESTED) or not hasattr(dimse_messages, _NAME):
         raise UntestedVersionError(
             f"pynetdicom {pynetdicom.__version__} is not supported: "
             f"pip install 'pynetdicom=={TESTED}*'"
@@ -123,8 +125,14 @@ def receive_into(folder: Path, space: Space) -> None:
     def make(**_: object) -> Incoming:
         return Incoming(folder, space)
 
+    def undo() -> None:
+        if vars(dimse_messages)[_NAME] is make:
+            _config.STORE_RECV_CHUNKED_DATASET = False
+            setattr(dimse_messages, _NAME, tempfile.NamedTemporaryFile)
+
     _config.STORE_RECV_CHUNKED_DATASET = True
-    dimse_messages.NamedTemporaryFile = make
+    setattr(dimse_messages, _NAME, make)
+    return undo
 
 
 def incoming(event: events.Event) -> Incoming:

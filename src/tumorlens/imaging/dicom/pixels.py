@@ -31,6 +31,7 @@ from tumorlens.errors import (
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
+from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
@@ -45,22 +46,6 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_SMOOTHER: Final = 0.5
-"""Samples this much smoother with their bytes swapped are stored so."""
-_ROWS: Final = 32
-"""Rows of a frame that are looked at for that."""
-_SWAPPED: Final = (
-    "the byte order of the pixel data is not the one that the file states; the bytes are swapped"
-)
-_SIGN: Final = (
-    "the sign of the pixel data is not the one that the file states (PixelRepresentation); it is "
-    "read as the steps between neighbours say"
-)
-_JUMP: Final = 15
-"""Neighbours that differ by so many times less with the other sign have been torn apart."""
-_TORN: Final = 0.001
-"""Part of the neighbours that must be, and ten times as many as the other sign would tear."""
-_WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -74,8 +59,6 @@ _PLUGINS: Final = {
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
 """The one decoder for each encoding: never whichever happens to be installed."""
-_SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
-"""Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
 
 
 class Plane(NamedTuple):
@@ -100,20 +83,6 @@ class Levels(NamedTuple):
 
     windowed: bool
     padded: bool = True
-
-
-class _Description(NamedTuple):
-    """The image pixel description (PS3.3 C.7.6.3), odd elements replaced by what must be meant."""
-
-    frames: int
-    rows: int
-    columns: int
-    allocated: int
-    stored: int
-    high_bit: int
-    signed: int
-    samples: int
-    photometric: str
 
 
 def read_frames(
@@ -142,7 +111,7 @@ def holds_more(dataset: Dataset, source: str) -> bool:
     return len(data) >= (described.frames + 1) * one
 
 
-def describe(dataset: Dataset, source: str) -> _Description:
+def describe(dataset: Dataset, source: str) -> Description:
     """Read the image pixel description; raise where it is not one that can be read."""
     if "PixelData" not in dataset:
         what = (
@@ -168,7 +137,7 @@ def describe(dataset: Dataset, source: str) -> _Description:
         raise UnsupportedFormatError(f"{source}: pixels are {samples} x {clean(photometric)}")
     signed = int(whole(dataset, "PixelRepresentation", 0) == 1)
     _plugin(dataset, stored, source)
-    return _Description(
+    return Description(
         frames, rows, columns, allocated, stored, high_bit, signed, samples, photometric
     )
 
@@ -203,7 +172,7 @@ def _plugin(dataset: Dataset, stored: int, source: str) -> str:
 
 def _frames(
     dataset: Dataset,
-    described: _Description,
+    described: Description,
     source: str,
     levels: Levels,
     wanted: Container[int] | None,
@@ -219,15 +188,7 @@ def _frames(
         if wanted is not None and index not in wanted:
             continue
         if described.photometric in _GRAY:
-            values = _stored_values(samples, described, syntax, precision)
-            remarks: tuple[str, ...] = ()
-            if not syntax.is_encapsulated and _is_swapped(samples, values):
-                samples, remarks = samples.byteswap(), (_SWAPPED,)
-                values = _stored_values(samples, described, syntax, precision)
-            if _is_wider(samples, values):
-                values, remarks = samples, (*remarks, _WIDER)
-            elif (other := _of_other_sign(samples, values, described, syntax)) is not None:
-                values, remarks = other, (*remarks, _SIGN)
+            values, remarks = stored_values(samples, described, syntax, precision)
             check_rows(values, source)
             transform = grayscale_transform_of(dataset, index, source)
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
@@ -258,7 +219,7 @@ def _gray(
 
 
 def _decoded(
-    dataset: Dataset, described: _Description, precision: int | None, source: str
+    dataset: Dataset, described: Description, precision: int | None, source: str
 ) -> Iterator[NDArray[Any]]:
     """Stored samples of each frame, (H, W) or (H, W, 3) RGB."""
     syntax: UID = dataset.file_meta.TransferSyntaxUID
@@ -275,7 +236,7 @@ def _decoded(
         # Required of colour, and left out by some writers, who mean the usual interleaved samples.
         "planar_configuration": int(whole(dataset, "PlanarConfiguration", 0) == 1),
     }
-    if syntax not in _SIGN_KNOWN:
+    if syntax not in SIGN_KNOWN:
         options["correct_unused_bits"] = False
     if "NumberOfFrames" in dataset:  # parsed by pydicom even where the option states it
         dataset.NumberOfFrames = described.frames
@@ -286,7 +247,7 @@ def _decoded(
 
 
 def _check_codestreams(
-    dataset: Dataset, described: _Description, syntax: UID, source: str
+    dataset: Dataset, described: Description, syntax: UID, source: str
 ) -> int | None:
     """Compare each frame's own header with the data set, and count the frames.
 
@@ -302,91 +263,6 @@ def _check_codestreams(
     if found < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
     return precision
-
-
-def _stored_values(
-    samples: NDArray[Any], described: _Description, syntax: UID, precision: int | None
-) -> NDArray[Any]:
-    """Keep BitsStored bits below HighBit and extend their sign (PS3.5 8.1.1).
-
-    What lies beside them may be an overlay, as older files have it (PS3.5 8.1.2).
-    """
-    width = samples.dtype.itemsize * 8
-    stored, high = min(described.stored, width), described.high_bit
-    if syntax in _SIGN_KNOWN:
-        if precision is None or precision <= stored:
-            return samples
-        high = stored - 1
-    if not stored - 1 <= high < width:
-        high = stored - 1
-    if stored == width:
-        return samples
-    values: NDArray[Any] = np.right_shift(np.left_shift(samples, width - 1 - high), width - stored)
-    return values
-
-
-def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether 16-bit ``samples`` (H, W), by their ``values``, are swapped byte by byte.
-
-    Of the range of values, neighbours in a picture differ by little; with the bytes swapped, the
-    lower ones, which are nearly random, decide.
-    """
-    if samples.dtype.itemsize != 2:
-        return False
-    rows = slice(None, None, max(1, len(samples) // _ROWS))
-    stated = [_roughness(samples[rows])]
-    if values is not samples:
-        stated.append(_roughness(values[rows]))
-    return _roughness(samples[rows].byteswap()) < _SMOOTHER * min(stated)
-
-
-def _roughness(samples: NDArray[Any]) -> float:
-    """Mean difference of neighbours, as part of what values differ by at all."""
-    values = samples.astype(np.float32)
-    low, high = np.quantile(values[:, ::4], (0.01, 0.99))
-    steps = np.abs(np.diff(np.clip(values, low, high), axis=1))
-    return float(steps.mean()) / float(high - low) if high > low else 1.0
-
-
-def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether ``samples`` (H, W) are numbers of more bits than their ``values`` have.
-
-    Where the steps between neighbours differ, an overlay beside the values makes those of the
-    samples larger. Where BitsStored is too small, the values wrap around while the samples go on.
-    """
-    if values is samples or np.array_equal(samples, values):
-        return False
-    smoother = rougher = 0
-    for axis in (0, 1):
-        steps = np.abs(np.diff(samples.astype(np.int64), axis=axis))
-        wrapped = np.abs(np.diff(values.astype(np.int64), axis=axis))
-        smoother += int((steps < wrapped).sum())
-        rougher += int((steps > wrapped).sum())
-    return smoother > rougher
-
-
-def _of_other_sign(
-    samples: NDArray[Any], values: NDArray[Any], described: _Description, syntax: UID
-) -> NDArray[Any] | None:
-    """The ``values`` (H, W) of 16-bit samples with the other sign, where that must be meant.
-
-    Read with the wrong one, what lies beside a bound of the values is torn to the other end.
-    """
-    if samples.dtype.itemsize != 2 or syntax in _SIGN_KNOWN:
-        return None
-    turned = samples.view(np.uint16 if samples.dtype.kind == "i" else np.int16)
-    other = _stored_values(turned, described, syntax, None)
-    if np.array_equal(values, other):
-        return None
-    # Saturated letters on an empty background are as far apart as what is torn.
-    inner = (values > values.min()) & (values < values.max())
-    stated, meant = (np.where(inner, one, np.nan).astype(np.float32) for one in (values, other))
-    torn = joined = 0
-    for axis in (0, 1):
-        steps, steps_meant = (np.abs(np.diff(one, axis=axis)) for one in (stated, meant))
-        torn += int((steps > _JUMP * steps_meant).sum())
-        joined += int((steps_meant > _JUMP * steps).sum())
-    return other if torn > max(_TORN * values.size, 10 * joined) else None
 
 
 def _colors(samples: NDArray[Any], photometric: str, dataset: Dataset, source: str) -> NDArray[Any]:
