@@ -46,8 +46,9 @@ def slugs(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
 
 
-def test_numbers_are_the_recorded_ones() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "documents.py"), "--check"]
+@pytest.mark.parametrize("script", ["documents.py", "figures.py"])
+def test_numbers_are_the_recorded_ones(script: str) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
     subprocess.run(command, check=True)
 
 
