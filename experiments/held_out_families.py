@@ -1,39 +1,49 @@
 r"""How networks do on families of sources that they were trained without, in rotation.
 
     python -m experiments.held_out_families train --data nickparvar.csv --runs runs/held-out \
-        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
+        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
+        --without-teachers --set epochs=16
     python -m experiments.held_out_families score --data nickparvar.csv --runs runs/held-out \
         --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
 
-`train` trains teachers and a student for each rotation, without the rotation's families, and goes
-on where it stopped. `score` answers every image of the families with the network that never saw
-them, and writes experiments/records/held-out-families.json: per sequence the AUROC of tumour
-against healthy, missed tumours, false alarms, the kind among tumours, the calibration error and how
-often the sequence is named rightly. No test part is read. Families of healthy heads and of tumours
-are scored together, since an AUROC needs both. With `--without-teachers` students learn from labels
-alone, which takes a fifth of the time.
+`train` trains a network for each rotation without the rotation's families, fits its thresholds on
+validation images of the other sources, and goes on where it stopped. `score` answers the images of
+the families with the network that never saw them, and writes
+experiments/records/held-out-families.json: per sequence the AUROC of tumour against healthy, missed
+tumours, false alarms, the kind among tumours, the calibration error, how often the sequence is
+named rightly, and what is reported at the thresholds. No test part is read. Families of healthy
+heads and of tumours are scored together, since an AUROC needs both. With `--without-teachers`
+students learn from labels alone, which takes a fifth of the time.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from tumorlens import bundle
+from tumorlens.bundle import BUNDLE_FOLDER, BundleInfo
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.metrics import BINS
+from tumorlens.datasets.splits import EXCLUDED, TEST, Split
+from tumorlens.evaluation.abstention import outcome_of
+from tumorlens.evaluation.conformal import sets_of
+from tumorlens.evaluation.metrics import BINS, correct_of
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.postprocessing import softmax
+from tumorlens.inference.record import CLASSIFIED
 from tumorlens.inference.session import Outputs
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, SEQUENCES, TUMOR_INDICES
 from tumorlens.training import cache
+from tumorlens.training.calibration import ValidationSet, calibrate
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.images import usable
 from tumorlens.training.progress import EpochBar
@@ -49,6 +59,7 @@ ROTATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 """Families that a rotation is trained without."""
 _OUTPUT: Final = Path("experiments/records/held-out-families.json")
 _BATCH: Final = 64
+_UNREAD: Final = (TEST, EXCLUDED)
 _TUMORS: Final = np.array(TUMOR_INDICES)
 
 
@@ -72,15 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    sets = _sets(options)
+    (manifest, split), *others = sets
     for name in options.rotation or ROTATIONS:
         folder = options.runs / name
-        data = TrainingData(
-            Manifest.load(options.data), splits.load("clean"), _extras(options), ROTATIONS[name]
-        )
+        data = TrainingData(manifest, split, [Extra(*one) for one in others], ROTATIONS[name])
         teacher = None if options.without_teachers else folder / "teacher"
         if teacher is not None:
             _one(options, "teacher", data, teacher, None)
         _one(options, "default", data, folder / "student", teacher)
+        _calibrate(folder / "student" / BUNDLE_FOLDER, sets, options.cache)
 
 
 def _one(
@@ -94,70 +106,90 @@ def _one(
         train(config, data, out, run, [bar])
 
 
+def _calibrate(place: Path, sets: Sequence[tuple[Manifest, Split]], folder: Path | None) -> None:
+    """Fit the thresholds on validation images of the sources that the bundle knows."""
+    main, *others = (ValidationSet(*one) for one in sets)
+    done, _ = calibrate(bundle.load(str(place)), main, others, folder or cache.default_folder())
+    bundle.save(place, done.info, done.model, done.gate)
+
+
 def _score(options: argparse.Namespace) -> None:
-    manifests = [Manifest.load(options.data), *(extra.manifest for extra in _extras(options))]
-    rows: list[dict[str, Any]] = []
-    for name in options.rotation or ROTATIONS:
-        place = options.runs / name / "student" / "bundle"
-        if place.is_dir():
-            rows += [
-                {"rotation": name, **row}
-                for row in _rotation(place, manifests, ROTATIONS[name], options.cache)
-            ]
+    rotations = {
+        name: _rotation(options.runs / name / "student" / BUNDLE_FOLDER, name, options)
+        for name in options.rotation or ROTATIONS
+        if (options.runs / name / "student" / BUNDLE_FOLDER).is_dir()
+    }
     results = {"overrides": options.overrides, "teachers": not options.without_teachers}
-    text = json.dumps({**results, "rotations": rows}, indent=2)
+    text = json.dumps({**results, "rotations": rotations}, indent=2)
     options.output.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _extras(options: argparse.Namespace) -> list[Extra]:
-    return [
-        Extra(Manifest.load(path), None if part == "all" else splits.load(part))
-        for path, part in options.extra
-    ]
+def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
+    """The public set with its split `clean`, and the further manifests with theirs."""
+    pairs = [(options.data, "clean"), *options.extra]
+    return [(Manifest.load(path), splits.load(split)) for path, split in pairs]
 
 
-def _rotation(
-    place: Path, manifests: Sequence[Manifest], families: Sequence[str], folder: Path | None
-) -> list[dict[str, Any]]:
+def _rotation(place: Path, name: str, options: argparse.Namespace) -> dict[str, Any]:
     chosen = [
-        (manifest, [i for i, r in enumerate(manifest) if _belongs(r, families)])
-        for manifest in manifests
+        (
+            manifest,
+            [i for i, r in enumerate(manifest) if parts[i] not in _UNREAD and _belongs(r, name)],
+        )
+        for manifest, split in _sets(options)
+        for parts in [split.parts(manifest)]
     ]
-    return answer(Classifier(bundle.load(str(place)), answer_all=True), chosen, folder)
+    made = bundle.load(str(place))
+    answers = Answers.of(Classifier(made, answer_all=True), chosen, options.cache)
+    return {
+        "families": ROTATIONS[name],
+        "validation": made.info.metrics["validation"],
+        "rows": summarize(answers),
+        "at_thresholds": decided(answers, made.info),
+    }
 
 
-def answer(
-    classifier: Classifier, chosen: Sequence[tuple[Manifest, Sequence[int]]], folder: Path | None
-) -> list[dict[str, Any]]:
-    """Answer the chosen images of some manifests, and summarize."""
-    records: list[Record] = []
-    outputs: list[Outputs] = []
-    info = classifier.bundle.info
-    for manifest, own in chosen:
-        if own:
-            images = cache.cached_images(
-                manifest, own, info.preprocess, folder or cache.default_folder()
-            )
-            starts = range(0, len(images), _BATCH)
-            outputs += [classifier.forward(np.asarray(images[k : k + _BATCH])) for k in starts]
-            records += [manifest.records[i] for i in own]
-    logits = np.concatenate([one.logits for one in outputs])
-    sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]
-    named = np.array(SEQUENCES)[np.concatenate(sequences)]
-    return summarize(records, softmax(logits, info.temperature), named)
+class Answers(NamedTuple):
+    """What a network says of N images."""
+
+    records: Sequence[Record]
+    probabilities: NDArray[np.float64]
+    """(N, 4)."""
+    sequences: NDArray[np.str_]
+    """(N,): those that the network takes the images for."""
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        chosen: Sequence[tuple[Manifest, Sequence[int]]],
+        folder: Path | None,
+    ) -> Self:
+        """Answer the chosen images of some manifests."""
+        records: list[Record] = []
+        outputs: list[Outputs] = []
+        info = classifier.bundle.info
+        for manifest, own in chosen:
+            if own:
+                images = cache.cached_images(
+                    manifest, own, info.preprocess, folder or cache.default_folder()
+                )
+                starts = range(0, len(images), _BATCH)
+                outputs += [classifier.forward(np.asarray(images[k : k + _BATCH])) for k in starts]
+                records += [manifest.records[i] for i in own]
+        logits = np.concatenate([one.logits for one in outputs])
+        sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]
+        named = np.array(SEQUENCES)[np.concatenate(sequences)]
+        return cls(records, softmax(logits, info.temperature), named)
 
 
-def _belongs(record: Record, families: Sequence[str]) -> bool:
-    return usable(record) and bool({record.source, record.family} & set(families))
+def _belongs(record: Record, rotation: str) -> bool:
+    return usable(record) and bool({record.source, record.family} & set(ROTATIONS[rotation]))
 
 
-def summarize(
-    records: Sequence[Record], probabilities: NDArray[np.float64], named: NDArray[np.str_]
-) -> list[dict[str, Any]]:
-    """Rows for all images and for each sequence; ``probabilities`` (N, 4).
-
-    ``named`` (N,) are the sequences that the network takes the images for.
-    """
+def summarize(answers: Answers) -> list[dict[str, Any]]:
+    """Rows for all images and for each sequence, by the manifest."""
+    records, probabilities, named = answers
     sequences = np.array([record.sequence or "unknown" for record in records])
     labels = np.array([record.label for record in records])
     rows = [{"sequence": "all", **_figures(labels, probabilities)}]
@@ -167,6 +199,39 @@ def summarize(
         if sequence in SEQUENCES:
             rows[-1]["sequence_correct"] = _share(named[own] == sequence)
     return rows
+
+
+def decided(answers: Answers, info: BundleInfo) -> dict[str, float | None]:
+    """What is reported of the images at the bundle's thresholds, as shares of them.
+
+    `held_back_sets_hold` is the share of the prediction sets beside answers that are not classified
+    that contain the true class.
+    """
+    correct = correct_of([record.label for record in answers.records], info.classes)
+    found = decisions_by_sequence(answers.probabilities, info.decision, answers.sequences.tolist())
+    outcome = outcome_of(found, correct, info.classes)
+    return {
+        "presence_correct": round(outcome.presence_right, 4),
+        "presence_wrong": round(outcome.presence_wrong, 4),
+        "missed": _rounded(outcome.missed_tumor_rate),
+        "false_alarms": _rounded(outcome.false_alarm_rate),
+        "classified": round(outcome.coverage, 4),
+        "classified_correct": _rounded(outcome.accuracy),
+        "held_back_sets_hold": _held_back_sets(answers.probabilities, correct, found, info),
+    }
+
+
+def _held_back_sets(
+    probabilities: NDArray[np.float64],
+    correct: NDArray[np.bool_],
+    found: Decisions,
+    info: BundleInfo,
+) -> float | None:
+    if info.prediction_sets is None:
+        return None
+    sets = sets_of(probabilities, found.names, info.prediction_sets)
+    given = sets.any(axis=1) & (found.names != CLASSIFIED)
+    return _share((sets & correct)[given].any(axis=1))
 
 
 def _figures(labels: NDArray[np.str_], probabilities: NDArray[np.float64]) -> dict[str, Any]:
@@ -198,6 +263,10 @@ def _calibration_error(probabilities: NDArray[np.float64], truth: NDArray[np.boo
 
 def _share(values: NDArray[np.bool_]) -> float | None:
     return round(float(values.mean()), 4) if len(values) else None
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
 
 
 if __name__ == "__main__":

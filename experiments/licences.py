@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from experiments.held_out_families import answer
+from experiments.held_out_families import Answers, summarize
 
 from tumorlens import bundle
 from tumorlens.datasets import splits
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {"images": group, "bundle": name, **row}
         for group, (asked, takes_part) in groups.items()
         for name in asked
-        for row in answer(networks[name], _chosen(sets, takes_part), options.cache)
+        for row in summarize(Answers.of(networks[name], _chosen(sets, takes_part), options.cache))
     ]
     record = {"left_out": sorted(left_out), "rows": rows}
     options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
