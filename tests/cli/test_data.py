@@ -440,6 +440,39 @@ def test_a_split_that_exists_is_not_written_over(
     assert there.read_text() == "kept"
 
 
+def _import_again(leaking: Path) -> Result:
+    return run("import", "folder", "--from", leaking.parent / "set", "--output", leaking)
+
+
+def test_importing_again_keeps_patients_that_someone_filled_in(leaking: Path) -> None:
+    manifest = Manifest.load(leaking)
+    first, *others = manifest
+    Manifest((dataclasses.replace(first, patient="A"), *others), manifest.folder).save(leaking)
+    before = leaking.read_bytes()
+    result = _import_again(leaking)
+    assert isinstance(result.exception, OutputExistsError)
+    assert "values that would be lost (patient); name another file" in str(result.exception)
+    assert leaking.read_bytes() == before
+
+
+def test_importing_again_lists_what_was_added_or_has_changed(leaking: Path) -> None:
+    folder = leaking.parent / "set" / "Training" / CLASSES[0]
+    (folder / "0.png").write_bytes(b"damaged")
+    (folder / "new.png").write_bytes(encode.png(blobs(99)))
+    assert _import_again(leaking).exit_code == 0
+    names = {Path(record.path).name for record in Manifest.load(leaking)}
+    assert "new.png" in names
+    assert "0.png" not in names
+
+
+def test_importing_writes_over_no_other_file(leaking: Path) -> None:
+    leaking.write_text("name;age\n")
+    result = _import_again(leaking)
+    assert isinstance(result.exception, OutputExistsError)
+    assert "exists and is no manifest" in str(result.exception)
+    assert leaking.read_text() == "name;age\n"
+
+
 def test_rows_that_repeat_a_path_are_noted(leaking: Path) -> None:
     manifest = Manifest.load(leaking)
     first, *others = manifest

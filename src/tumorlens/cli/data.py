@@ -110,6 +110,7 @@ def import_command(
             manifest = collections.IMPORTERS[image_set](folder, output, progress=progress)
     if masks is not None:
         manifest = collections.with_cheng_masks(manifest, masks)
+    _require_nothing_lost(output, manifest)
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
     print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
@@ -126,6 +127,28 @@ def import_command(
     if broken:
         note(f"{counted(broken, 'file')} cannot be decoded; see `tumorlens data audit`")
     click.echo(f"Wrote {counted(len(manifest), 'image')} to {output}")
+
+
+def _require_nothing_lost(output: Path, manifest: "Manifest") -> None:
+    """Raise ``OutputExistsError`` rather than write over another file, or what someone filled in.
+
+    A folder can be imported again: only values that the new manifest would lack are kept.
+    """
+    from tumorlens.datasets.manifest import Manifest
+    from tumorlens.errors import ManifestError, OutputExistsError
+
+    if not output.exists():
+        return
+    remedy = "name another file with --output, or delete this one"
+    try:
+        there = Manifest.load(output)
+    except ManifestError as error:
+        raise OutputExistsError(f"{output} exists and is no manifest; {remedy}") from error
+    lost = manifest.columns_lost_from(there)
+    if lost:
+        raise OutputExistsError(
+            f"{output} exists, with values that would be lost ({', '.join(lost)}); {remedy}"
+        )
 
 
 def _print_classes(manifest: "Manifest") -> None:

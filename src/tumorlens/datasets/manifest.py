@@ -69,6 +69,8 @@ class Record:
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record))
 COLUMNS: Final = tuple(_RENAMED.get(name, name) for name in _FIELDS)
+_MEASURED: Final = ("sha256", "pixel_sha256", "width", "height", "mode")
+"""Read from the files, not stated by a person or a source."""
 _LONGEST_CLASS: Final = 64
 """Characters of a class's name."""
 _REQUIRED: Final = ("path", "class")
@@ -120,6 +122,17 @@ class Manifest:
         for row in sorted((r.sha256, r.label, r.split) for r in self.records):
             digest.update("\t".join(row).encode() + b"\n")
         return digest.hexdigest()
+
+    def columns_lost_from(self, other: "Manifest") -> list[str]:
+        """Stated columns that ``other`` fills and this manifest does not, for an image in both."""
+        own = {record.path: record for record in self}
+        pairs = [(own[record.path], record) for record in other if record.path in own]
+        return [
+            column
+            for name, column in zip(_FIELDS, COLUMNS, strict=True)
+            if name not in _MEASURED
+            and any(getattr(before, name) and not getattr(now, name) for now, before in pairs)
+        ]
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
