@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from tumorlens import bundle
-from tumorlens.bundle import BUNDLE_FOLDER, BundleInfo
+from tumorlens.bundle import BUNDLE_FOLDER, Bundle, BundleInfo
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
@@ -114,14 +114,28 @@ def _calibrate(place: Path, sets: Sequence[tuple[Manifest, Split]], folder: Path
 
 
 def _score(options: argparse.Namespace) -> None:
-    rotations = {
-        name: _rotation(options.runs / name / "student" / BUNDLE_FOLDER, name, options)
+    places = {
+        name: options.runs / name / "student" / BUNDLE_FOLDER
         for name in options.rotation or ROTATIONS
-        if (options.runs / name / "student" / BUNDLE_FOLDER).is_dir()
     }
-    results = {"overrides": options.overrides, "teachers": not options.without_teachers}
-    text = json.dumps({**results, "rotations": rotations}, indent=2)
-    options.output.write_text(f"{text}\n", encoding="utf-8")
+    networks = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
+    answers = {name: _answers(made, name, options) for name, made in networks.items()}
+    rotations = {
+        name: {
+            "families": ROTATIONS[name],
+            "validation": made.info.metrics["validation"],
+            "rows": summarize(answers[name]),
+            "at_thresholds": decided(answers[name], made.info),
+        }
+        for name, made in networks.items()
+    }
+    record = {
+        "overrides": options.overrides,
+        "teachers": not options.without_teachers,
+        "sequence_balanced_accuracy": sequence_balanced_accuracy(list(answers.values())),
+        "rotations": rotations,
+    }
+    options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
 
 
 def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
@@ -130,7 +144,8 @@ def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
     return [(Manifest.load(path), splits.load(split)) for path, split in pairs]
 
 
-def _rotation(place: Path, name: str, options: argparse.Namespace) -> dict[str, Any]:
+def _answers(made: Bundle, name: str, options: argparse.Namespace) -> "Answers":
+    """What a rotation's network says of the families that it never saw."""
     chosen = [
         (
             manifest,
@@ -139,14 +154,7 @@ def _rotation(place: Path, name: str, options: argparse.Namespace) -> dict[str, 
         for manifest, split in _sets(options)
         for parts in [split.parts(manifest)]
     ]
-    made = bundle.load(str(place))
-    answers = Answers.of(Classifier(made, answer_all=True), chosen, options.cache)
-    return {
-        "families": ROTATIONS[name],
-        "validation": made.info.metrics["validation"],
-        "rows": summarize(answers),
-        "at_thresholds": decided(answers, made.info),
-    }
+    return Answers.of(Classifier(made, answer_all=True), chosen, options.cache)
 
 
 class Answers(NamedTuple):
@@ -199,6 +207,15 @@ def summarize(answers: Answers) -> list[dict[str, Any]]:
         if sequence in SEQUENCES:
             rows[-1]["sequence_correct"] = _share(named[own] == sequence)
     return rows
+
+
+def sequence_balanced_accuracy(parts: Sequence[Answers]) -> float:
+    """Mean, over the sequences, of how often the images of all rotations are taken for theirs."""
+    stated = np.array([record.sequence for one in parts for record in one.records])
+    named = np.concatenate([one.sequences for one in parts])
+    known = [name for name in SEQUENCES if (stated == name).any()]
+    rates = [(named[stated == name] == name).mean() for name in known]
+    return round(float(np.mean(rates)), 4)
 
 
 def decided(answers: Answers, info: BundleInfo) -> dict[str, float | None]:

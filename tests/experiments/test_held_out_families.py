@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from experiments.held_out_families import Answers, decided, summarize
+from experiments.held_out_families import Answers, decided, sequence_balanced_accuracy, summarize
 
 from tumorlens import bundle
 from tumorlens.bundle import ConformalThresholds, DecisionRule, Thresholds
@@ -73,6 +73,20 @@ def test_what_is_reported_at_the_thresholds_against_values_worked_out_by_hand() 
         "classified_correct": 1 / 2,
         "held_back_sets_hold": 1 / 2,  # that of the abstained answer, not that of the detected
     }
+
+
+def test_each_sequence_counts_alike_for_the_balanced_accuracy() -> None:
+    nothing = np.zeros((3, 4))
+    first = Answers(
+        [_record("glioma", "T1"), _record("glioma", "T1"), _record("glioma", "DWI")],
+        nothing, np.array(["T1", "T2", "T1"]),
+    )  # fmt: skip
+    second = Answers(
+        [_record("glioma", "T1"), _record("glioma", "T1"), _record("glioma", "FLAIR")],
+        nothing, np.array(["T1", "T1", "FLAIR"]),
+    )  # fmt: skip
+    # DWI is none of the sequences that the network names
+    assert sequence_balanced_accuracy([first, second]) == pytest.approx((3 / 4 + 1) / 2)
 
 
 def test_recipes_of_the_rotations_are_there() -> None:
