@@ -12,6 +12,8 @@ import {
 import { answerWhole, type Rules } from "./volume";
 
 const SLICES_A_REQUEST = 16;
+/** Slices of two volumes of a series lie farther apart. */
+const SAME_PLACE_MM = 0.01;
 
 /** Called with each answer; false stops the work, because its result is no longer needed. */
 export type Deliver = (slice: number, result: Result) => boolean;
@@ -53,12 +55,17 @@ export function studyByServer(items: Item[]): Promise<Result[]> {
   return server.study(files).catch((error) => [server.failure(items[0].name, error)]);
 }
 
-/** The whole volume's answer, of those for the files that it came with. */
+/** The whole volume's answer, of those for the files that it came with: one series may hold several volumes. */
 export function wholeOf(item: Item, results: Result[]): Result | null {
   const uid = item.picture?.origin?.series;
   const volumes = results.filter(isVolume).filter(({ slices }) => slices.length === item.results.length);
-  const own = volumes.find(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
-  return own ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
+  const ofSeries = volumes.filter(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
+  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.picture?.places[slice].alongMm)));
+  return own ?? ofSeries[0] ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
+}
+
+function isNear(one: number | null, other: number | null | undefined): boolean {
+  return typeof one === "number" && typeof other === "number" && Math.abs(one - other) < SAME_PLACE_MM;
 }
 
 /** The answer of a study, from those of its series. */

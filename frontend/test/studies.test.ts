@@ -1,5 +1,6 @@
 /** Which series of a study the page opens. */
 import { expect, test } from "vitest";
+import { wholeOf } from "../src/classify";
 import { type Item, itemOf } from "../src/items";
 import type { Picture, StudyPrediction, VolumePrediction } from "../src/types";
 import { decidingItem, Studies } from "../src/studies";
@@ -34,4 +35,13 @@ test("series of two patients are not one study", () => {
   const [one, other, same] = [item("1.1", "a", 0.9), item("1.2", "b", 0.5, "Q"), item("1.3", "c", 0.5)];
   const members = new Studies({} as never).membersOf(one, [one, other, same]);
   expect(members).toEqual([one, same]);
+});
+
+test("of two volumes of one series, an item gets the answer for the one whose slices it shows", () => {
+  const answers = [[0, 5], [60, 65]].map((along) => (
+    { slices: along.map((along_mm) => ({ along_mm })), series: { series_instance_uid: "1.1" } } as Partial<VolumePrediction> as VolumePrediction
+  ));
+  const shown = item("1.1", "a", 0.9);
+  shown.picture!.places = [60, 65].map((alongMm) => ({ path: "a", alongMm }));
+  expect(wholeOf(shown, answers)).toBe(answers[1]);
 });

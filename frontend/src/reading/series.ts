@@ -29,16 +29,15 @@ function alone(part: DicomPart): Picture {
   return stacked([part], part.name, part.depth > 1 ? [unplaced] : []);
 }
 
-function join({ frames, alongMm, repeats, notes }: Stack<DicomPart>): Picture {
+function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): Picture {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const made = stacked(frames, name, notes);
-  const makesSense = !notes.some((note) => /positions.* of the slices (are not plausible|are not stated)|neither positions/.test(note));
   const places = made.places.map(({ path, centerMm }, slice) => (
-    { path, alongMm: alongMm[slice], centerMm: makesSense ? centerMm : null }
+    { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
   ));
   const joined = { ...made, places, sources: files.map((part) => part.name) };
-  return makesSense ? axial(joined, frames) : joined;
+  return isByPosition ? axial(joined, frames) : joined;
 }
 
 /** `ordering`: what is odd about the order of the slices. */

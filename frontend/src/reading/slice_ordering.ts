@@ -49,6 +49,8 @@ export interface Stack<F extends Frame> {
   frames: F[];
   /** Where each frame lies on the normal; null where nothing says it. */
   alongMm: (number | null)[];
+  /** Whether the frames' positions put them in order; otherwise what stands in for these did. */
+  isByPosition: boolean;
   /** At the place of another, and left out. */
   repeats: F[];
   notes: string[];
@@ -83,7 +85,7 @@ export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
     const order = substitute(group, 1);
     if (order) return bySubstitute(group, order, `positions of the slices are not stated; they are in the order of ${order.name}`);
     if (group.length < FEWEST_WITHOUT_POSITIONS || areTimes(group)) {
-      return group.map((frame) => ({ frames: [frame], alongMm: [null], repeats: [], notes: [] }));
+      return group.map((frame) => ({ frames: [frame], alongMm: [null], isByPosition: false, repeats: [], notes: [] }));
     }
     return bySubstitute(group, byName(group), UNORDERED);
   }));
@@ -109,7 +111,7 @@ function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
 }
 
 function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string): Stack<F>[] {
-  const noted = (stack: Stack<F>) => ({ ...stack, notes: [note, ...stack.notes] });
+  const noted = (stack: Omit<Stack<F>, "isByPosition">) => ({ ...stack, isByPosition: false, notes: [note, ...stack.notes] });
   if (order.inMm) return stacks(frames, order.along).map(noted);
   // Numbers go on from one volume to the next, so all that differ are taken for volumes.
   let found = separate(frames.map(traitsOf), frames.map(() => 0), null);
@@ -149,7 +151,7 @@ function sorted<F extends Frame>(frames: F[], along: number[], known: string[]):
   const distances = kept.slice(1).map(({ at }, place) => at - kept[place].at);
   const ambiguous = ambiguity(clusters.map((cluster) => cluster.map(({ frame }) => frame)));
   const notes = [...known, ...repeated(repeats.length), ...ambiguous, ...spacing(distances, frames[0].thicknessMm)];
-  return { frames: kept.map(({ frame }) => frame), alongMm, repeats, notes };
+  return { frames: kept.map(({ frame }) => frame), alongMm, isByPosition: true, repeats, notes };
 }
 
 /** What tells more slices apart than their `places` positions do: `_substitute` in Python. */
