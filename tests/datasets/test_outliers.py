@@ -21,7 +21,8 @@ def _prints(thumbnails: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]) -
 def test_the_odd_one_comes_first_even_with_copies(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", most)
+    monkeypatch.setattr(module, "_WHOLE", most)
+    monkeypatch.setattr(module, "_AT_ONCE", 20)
     monkeypatch.setattr(module, "_COMPONENTS", 12)
     rng = np.random.default_rng(1)
     usual = np.linspace(0, 200, 64 * 64).reshape(64, 64)

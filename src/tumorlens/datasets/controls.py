@@ -111,12 +111,12 @@ def frame_classifier(
     with warnings.catch_warnings():
         # A guess from the number of classes; these are classes, however few images each has.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        model.fit(frames(fingerprints.thumbnails[learned]), truths[learned])
+        model.fit(frames(fingerprints.pictures(learned)), truths[learned])
     model.n_jobs = 1  # threads would add up the trees in any order, and round differently
     probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):
         part = slice(start, start + _CHUNK)
-        seen = frames(fingerprints.thumbnails[test[part]])
+        seen = frames(fingerprints.pictures(test[part]))
         probabilities[part, model.classes_] = model.predict_proba(seen)
     prior = np.bincount(truths[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior

@@ -98,7 +98,7 @@ def near_duplicates(
     search = _Search.of(fingerprints, max_distance, min_correlation)
     for orientation in range(len(ORIENTATIONS)):
         for left, right, distance in search.candidates(orientation):
-            correlations = _correlations(fingerprints.thumbnails, left, right, orientation)
+            correlations = _correlations(fingerprints, left, right, orientation)
             for k in np.flatnonzero(correlations >= min_correlation):
                 pair = int(left[k]), int(right[k])
                 found = (float(correlations[k]), orientation, int(distance[k]))
@@ -152,7 +152,7 @@ class _Search:
         rows = np.flatnonzero(prints.usable)
         _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
         most = 2.0 * (1.0 - min_correlation) + _SLACK
-        coarse = _coarse(prints.thumbnails)[rows]
+        coarse = _coarse(prints, rows)
         return cls(rows, content, prints.hashes[rows], coarse, max_distance, most)
 
     def candidates(self, orientation: int) -> Iterator[_Candidates]:
@@ -216,30 +216,30 @@ def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _correlations(
-    thumbnails: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64], turn: int
+    prints: Fingerprints, left: NDArray[np.int64], right: NDArray[np.int64], turn: int
 ) -> NDArray[np.float32]:
     """Of each pair's thumbnails, the right one turned: (K,)."""
     parts = []
     for first in range(0, len(left), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
-        one = _standardized(thumbnails[left[part]])
-        other = _standardized(orient(thumbnails[right[part]], turn))
+        one = _standardized(prints.pictures(left[part]))
+        other = _standardized(orient(prints.pictures(right[part]), turn))
         parts.append(np.einsum("ij,ij->i", one, other))
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
-def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The lowest cosine coefficients (N, 16, 16) of standardized thumbnails.
+def _coarse(prints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The lowest cosine coefficients (N, 16, 16) of standardized thumbnails of N rows.
 
     A projection: pictures are at least as far apart as these are, so what differs here by more
     than a correlation allows need not be looked at.
     """
-    coarse = np.empty((len(thumbnails), _COARSE, _COARSE), dtype=np.float32)
+    coarse = np.empty((len(rows), _COARSE, _COARSE), dtype=np.float32)
     basis = dct(np.eye(THUMBNAIL_SIZE, dtype=np.float32), norm="ortho", axis=0)[:_COARSE]
-    for first in range(0, len(thumbnails), _THUMBNAILS_AT_ONCE):
+    for first in range(0, len(rows), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
-        pictures = _standardized(thumbnails[part]).reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-        coarse[part] = basis @ pictures @ basis.T
+        flat = _standardized(prints.pictures(rows[part]))
+        coarse[part] = basis @ flat.reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE) @ basis.T
     return coarse
 
 

@@ -6,6 +6,7 @@ shortcuts to detect (margins, frames, scanner borders) are in the raw picture.
 
 import dataclasses
 import hashlib
+import mmap
 import tempfile
 from collections.abc import Iterator
 from typing import Final
@@ -66,6 +67,12 @@ class Fingerprints:
         """(N,) whether the picture decoded and is not blank."""
         return np.array([not problem for problem in self.problems], dtype=np.bool_)
 
+    def pictures(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """A copy (M, 64, 64) of the thumbnails of some rows; the file's pages leave memory."""
+        some = np.array(self.thumbnails[rows])
+        _release(self.thumbnails)
+        return some
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Print:
@@ -86,6 +93,8 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> Fingerp
     for row, item in enumerate(reported(_prints(manifest), len(manifest), progress)):
         thumbnails[row], hashes[row] = item.thumbnail, item.hashes
         words.append((item.sha256, item.pixel_sha256, item.problem))
+        if row % _AHEAD == 0:
+            _release(thumbnails)
     return Fingerprints(
         labels=tuple(record.label for record in manifest),
         thumbnails=thumbnails,
@@ -105,15 +114,19 @@ def _prints(manifest: Manifest) -> Iterator[_Print]:
 
 
 def _on_disk(count: int) -> NDArray[np.uint8]:
-    """Black thumbnails in a file without a name, gone when nobody uses it any more.
-
-    The system keeps in memory what there is room for.
-    """
+    """Black thumbnails in a file without a name, gone when nobody uses it any more."""
     shape = (count, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     if not count:
         return np.zeros(shape, dtype=np.uint8)
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+
+
+def _release(thumbnails: NDArray[np.uint8]) -> None:
+    """Take the pages of a file out of this process's memory; they are read again when needed."""
+    file: object = thumbnails.base
+    if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 def perceptual_hashes(windowed: NDArray[np.float32]) -> NDArray[np.uint64]:

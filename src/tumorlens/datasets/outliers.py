@@ -22,8 +22,10 @@ LISTED: Final = 24
 """How many of the farthest pictures are named in each class."""
 _COMPONENTS: Final = 24
 _NEIGHBOURS: Final = 10
-_AT_ONCE: Final = 10_000
-"""Pictures of a class that are in memory as floats; of more, the scatter matrix is added up."""
+_WHOLE: Final = 10_000
+"""Most pictures of a class that are in memory at once; of more, the scatter matrix is added up."""
+_AT_ONCE: Final = 2_000
+"""Pictures that are in memory then."""
 _WORKING_MIB: Final = 128
 _FEWEST: Final = 30
 """Distinct pictures that a class needs for outliers to be defined."""
@@ -64,14 +66,14 @@ def _of_class(
     distinct = rows[first]
     if len(distinct) < _FEWEST:
         return []
-    scores = _scores(fingerprints.thumbnails[distinct])
+    scores = _scores(fingerprints, distinct)
     order = [int(k) for k in np.argsort(-scores, kind="stable")[:LISTED]]
     return [Outlier(int(distinct[k]), int(copies[k]), float(scores[k])) for k in order]
 
 
-def _scores(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(M, S, S) to (M,): how far the nearest neighbours are, as a robust z-score."""
-    components = _components(thumbnails)
+def _scores(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(M,) for M rows: how far the nearest neighbours are, as a robust z-score."""
+    components = _components(fingerprints, rows)
     search = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1).fit(components)
     with config_context(working_memory=_WORKING_MIB):
         distance: NDArray[np.float64] = search.kneighbors(components)[0][:, 1:].mean(axis=1)
@@ -80,23 +82,24 @@ def _scores(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
     return (distance - median) / max(float(spread), 1e-9)
 
 
-def _components(thumbnails: NDArray[np.uint8]) -> NDArray[np.floating]:
-    """(M, S, S) to (M, C): main components."""
-    if len(thumbnails) <= _AT_ONCE:
+def _components(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Main components (M, C) of the thumbnails of M rows."""
+    if len(rows) <= _WHOLE:
         model = PCA(_COMPONENTS, svd_solver="randomized", random_state=0)
-        fitted: NDArray[np.float32] = model.fit_transform(_flat(thumbnails))
+        fitted: NDArray[np.float32] = model.fit_transform(_flat(fingerprints, rows))
         return fitted
-    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(thumbnails), _AT_ONCE)]
-    mean = sum(_flat(thumbnails[part]).sum(axis=0, dtype=np.float64) for part in parts)
-    mean = (mean / len(thumbnails)).astype(np.float32)
-    scatter = np.zeros((mean.size, mean.size))
+    parts = [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
+    mean = sum(_flat(fingerprints, part).sum(axis=0, dtype=np.float64) for part in parts)
+    mean = (mean / len(rows)).astype(np.float32)
+    scatter = np.zeros((mean.size, mean.size), dtype=np.float64)
     for part in parts:
-        centred = _flat(thumbnails[part]) - mean
+        centred = _flat(fingerprints, part) - mean
         scatter += centred.T @ centred
     axes = eigsh(scatter, _COMPONENTS, v0=np.ones(mean.size))[1].astype(np.float32)
-    return np.concatenate([(_flat(thumbnails[part]) - mean) @ axes for part in parts])
+    return np.concatenate([(_flat(fingerprints, part) - mean) @ axes for part in parts])
 
 
-def _flat(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(M, S, S), 0 to 255, to (M, S * S), 0 to 1."""
-    return thumbnails.reshape(len(thumbnails), -1).astype(np.float32) / np.float32(255.0)
+def _flat(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Thumbnails (M, S * S) of M rows, 0 to 1."""
+    pictures = fingerprints.pictures(rows)
+    return pictures.reshape(len(pictures), -1).astype(np.float32) / np.float32(255.0)
