@@ -84,6 +84,13 @@ describe("DICOM", () => {
     expect(notes).toEqual([WIDER]);
   });
 
+  test.each([7, 8, 9])("values of many more bits than %d are no overlay", async (bits) => {
+    const stored = disc(4000);
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: bits }, bytesOf(stored)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual([WIDER]);
+  });
+
   test("bits beside the stored ones, such as an overlay, are left out", async () => {
     const stored = disc(1000);
     const overlaid = stored.map((value, at) => value + (at % 7 < 2 ? 0x8000 : 0));

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from tests.imaging.written import AFFINE, Affine, Volume, stored_as
 
 from tumorlens.errors import (
@@ -19,6 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import reader
+from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 
@@ -440,7 +442,10 @@ def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
     assert image.notes == ("scl_slope is not plausible; 1 is used",)
 
 
-@pytest.mark.parametrize(("intent", "named"), [(1002, "label"), (3, "t test"), (0, "")])
+@pytest.mark.parametrize(("intent", "named"), [
+    (1002, "label"), (3, "t test"), (0, ""), (1005, "symmetric matrix"), (1006, "displacement"),
+    (1007, "vector"),
+])  # fmt: skip
 def test_values_that_are_no_intensities(ras: Volume, intent: int, named: str) -> None:
     notes = reader.read_bytes(patched(save(ras), 68, "h", intent)).notes
     assert [named in note for note in notes] == [True] * bool(named)
@@ -508,3 +513,12 @@ def test_values_that_are_no_numbers_are_told(ras: Volume) -> None:
     assert image.notes == (
         "15.0% of the samples are not usable numbers and are taken as background",
     )
+
+
+def test_voxels_in_the_other_byte_order_than_the_header(ras: Volume) -> None:
+    soft = gaussian_filter(ras, 1)
+    voxels = (soft / soft.max() * 4000).astype(np.int16)
+    right, wrong = save(voxels), save(voxels.byteswap())
+    image = read(wrong)
+    np.testing.assert_array_equal(image.pixels, read(right).pixels)
+    assert (image.notes, read(right).notes) == ((SWAPPED,), ())

@@ -330,7 +330,7 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
       stated.set(frame(others[0]), at);
       word = frame(others[1]);
     }
-    if (isWider(word, frame(stated), width)) {
+    if (isWider(word, frame(stated), width, storedBits(set, allocated))) {
       notes.add(WIDER);
       stated.set(word, at);
     }
@@ -392,6 +392,6 @@ function placement(set: DataSet): Placement | null {
 }
 
 function thickness(set: DataSet): number | null {
-  const stated = number(set, "x00180088") || number(set, "x00180050");
-  return stated && stated > 0 ? stated : null;
+  const stated = ["x00180088", "x00180050"].map((tag) => number(set, tag)).find((size) => size !== null && size > 0);
+  return stated ?? null;
 }

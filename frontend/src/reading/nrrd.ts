@@ -4,7 +4,7 @@ import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./a
 import { luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
-import { bytesOf, numbers, type SampleType } from "./samples";
+import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
 import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
 import { cross, unit, type Vector } from "./vectors";
 
@@ -57,9 +57,11 @@ function samples(
   const fromEnd = data.length - productOf(axes.sizes) * bytesOf(type);
   const at = Math.min(file.length, header.isZipped ? skip : skip === -1 ? Math.max(begin, fromEnd) : begin + skip);
   const view = new DataView(file.buffer, file.byteOffset + at, file.length - at);
-  const values = numbers(view, type, isLittle, count, "NRRD");
+  const order = orderOf(view, type, isLittle, count);
+  const values = numbers(view, type, order.little, count, "NRRD");
   const voxelBytes = (count * bytesOf(type)) / productOf(axes.shape);
-  return { values, surplus: axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength) };
+  const more = axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength);
+  return { values, surplus: [...order.notes, ...more] };
 }
 
 function asByte(value: number): number {

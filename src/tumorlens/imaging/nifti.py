@@ -23,6 +23,7 @@ from tumorlens.imaging.stored import (
     checked,
     first_of,
     gray_of,
+    in_order,
     mode_of,
     read_samples,
     real,
@@ -32,8 +33,8 @@ from tumorlens.text import clean
 
 _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
-_NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002})
-"""Intents of statistics and of labels (nifti1.h)."""
+_NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002, *range(1004, 1011)})
+"""Intents of statistics, of labels, and of matrices, vectors and points (nifti1.h)."""
 _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
 _LEAST_EXTENSION: Final = 8
@@ -58,9 +59,9 @@ def read(data: bytes, source: str) -> Volume:
     if end > start:
         size = math.prod(shape) * kind.itemsize * _volumes(header)
         _check_not_shifted(stream, end, size, source)
-    raw = read_samples(stream, start, math.prod(shape), kind)
+    raw, odd = in_order(read_samples(stream, start, math.prod(shape), kind))
     voxels, without = checked(_real(raw, header).reshape(shape, order="F"), source)
-    notes = [*_notes(header), *([_OVERLONG] if end > start else []), *without]
+    notes = [*_notes(header), *([_OVERLONG] if end > start else []), *odd, *without]
     if _volumes(header) == 1:
         slice_bytes = shape[0] * shape[1] * kind.itemsize
         notes += surplus(stream, start + raw.nbytes, slice_bytes)

@@ -28,6 +28,7 @@ from tumorlens.imaging.stored import (
     checked,
     first_of,
     gray_of,
+    in_order,
     mode_of,
     read_samples,
     real,
@@ -96,11 +97,11 @@ def _flat(
         # A skip of -1: the voxels are the last bytes of the file.
         at = len(data) - math.prod(axes.sizes) * kind.itemsize if skip == -1 else begin + skip
         stream, start = Inflated(data, header.source, zipped=False), max(begin, at)
-    raw = read_samples(stream, start, count, kind)
+    raw, notes = in_order(read_samples(stream, start, count, kind))
     if axes.volumes > 1:
-        return raw, []
+        return raw, notes
     depth = axes.shape[2]
-    return raw, surplus(stream, start + raw.nbytes, raw.nbytes // depth)
+    return raw, [*notes, *surplus(stream, start + raw.nbytes, raw.nbytes // depth)]
 
 
 def _begin(data: bytes, header: Header) -> int:

@@ -104,6 +104,21 @@ def test_values_of_more_bits_than_the_file_states_do_not_wrap(
     assert any("BitsStored" in note for note in image.facts.notes)
 
 
+@pytest.mark.parametrize("bits", [7, 8, 9, 10, 11])
+def test_values_of_many_more_bits_are_no_overlay(head: Gray, write_dicom: Write, bits: int) -> None:
+    """Edges as sharp as in a real image, and noise: what is left of the values is noise too."""
+    noise = np.random.default_rng(0).normal(0, 15, head.shape)
+    soft = gaussian_filter(head.astype(np.float64), 1) * 14
+    stored = np.maximum(soft + noise, 0).astype(np.uint16)
+    image = reader.read_bytes(write_dicom(stored, BitsStored=bits, HighBit=bits - 1))
+    np.testing.assert_array_equal(image.pixels, stored)
+    overlays = (
+        stored | (head > 200).astype(np.uint16) << 12 | (head % 7 < 2).astype(np.uint16) << 13
+    )
+    plain = reader.read_bytes(write_dicom(overlays.astype(np.uint16), BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(plain.pixels, stored)
+
+
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_sign_that_is_stated_wrongly(

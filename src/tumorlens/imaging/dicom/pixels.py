@@ -227,6 +227,8 @@ def _decoded(
     narrow = precision is not None and precision <= 8
     allocated = 8 if narrow else described.allocated
     options: dict[str, Any] = {
+        "rows": described.rows,
+        "columns": described.columns,
         "bits_allocated": allocated,
         "bits_stored": min(described.stored, allocated),
         "pixel_representation": described.signed,
