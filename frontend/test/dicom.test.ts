@@ -99,6 +99,13 @@ describe("DICOM", () => {
     expect(notes).toEqual([]);
   });
 
+  test("plain pixels that are said to be compressed", async () => {
+    const stored = disc(900);
+    const data = Buffer.from(dicomPixels(mr, described, bytesOf(stored)));
+    data.write("1.2.840.10008.1.2.5", data.indexOf("1.2.840.10008.1.2.1"));
+    expect([...(await readDicom("a", Uint8Array.from(data))).pixels]).toEqual([...stored]);
+  });
+
   test("rows and columns exchanged are refused", async () => {
     const data = dicomPixels(mr, { ...described, height: width, width: height }, bytesOf(disc(900)));
     await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "corrupt" });

@@ -195,6 +195,29 @@ def test_a_source_without_study_cannot_be_referred_to(
         _answers(classifier, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:The value length", "ignore:Invalid value")
+@pytest.mark.parametrize("uid", ["1." + "9" * 80, "1.2 3"])
+def test_a_source_of_an_impossible_uid_cannot_be_referred_to(
+    classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes], head: object,
+    uid: str,
+) -> None:  # fmt: skip
+    (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=uid))
+    with pytest.raises(CorruptInputError, match="StudyInstanceUID is no UID of at most 64"):
+        _answers(classifier, tmp_path)
+
+
+@pytest.mark.parametrize("keyword", ["ReferringPhysicianName", "PatientName"])
+def test_two_names_where_there_is_one_cost_no_report(
+    classifier: Classifier, folder: Path, keyword: str
+) -> None:
+    for file in folder.iterdir():
+        dataset = dcmread(file)
+        dataset.add_new(keyword, "PN", "Doe^A\\Roe^B")
+        dataset.save_as(file)
+    for made in map(_opened, _answers(classifier, folder)):
+        assert str(made[keyword].value) == "Doe^A, Roe^B"
+
+
 def test_a_frame_of_a_multi_frame_file_is_named(
     classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes],
     head: NDArray[np.uint8],

@@ -198,7 +198,7 @@ function facts(set: DataSet): string[] {
 }
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
-  const syntax = set.string("x00020010") ?? "1.2.840.10008.1.2";
+  const syntax = syntaxOf(set);
   const [raw, found] = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
@@ -217,6 +217,14 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
   return { pixels: raw, levels, notes };
+}
+
+/** The stated transfer syntax; that of the pixel data where some program changed one of the two alone. */
+function syntaxOf(set: DataSet): string {
+  const stated = set.string("x00020010") ?? "1.2.840.10008.1.2";
+  const isCompressed = set.elements.x7fe00010.hadUndefinedLength === true;
+  if (isCompressed !== UNCOMPRESSED.has(stated)) return stated;
+  return isCompressed ? "compressed" : "1.2.840.10008.1.2.1";
 }
 
 /** Slope and intercept; 1 and 0 where they are missing or are not plausible. `_rescale` in `grayscale.py`. */

@@ -104,6 +104,34 @@ def test_values_of_more_bits_than_the_file_states_do_not_wrap(
     assert any("BitsStored" in note for note in image.facts.notes)
 
 
+@pytest.mark.parametrize(("syntax", "name"), [
+    (JPEGBaseline8Bit, "SC_rgb_jpeg_dcmtk.dcm"), (JPEG2000Lossless, "MR_small_jp2klossless.dcm"),
+    (JPEGLSLossless, "MR_small_jpeg_ls_lossless.dcm"),
+])  # fmt: skip
+def test_compressed_pixels_that_are_said_to_be_plain(syntax: UID, name: str) -> None:
+    """By a program that wrote another transfer syntax and left the pixels as they were."""
+    right = as_mr(shipped(name))
+    wrong = right.replace(syntax.encode(), ExplicitVRLittleEndian.ljust(len(syntax), "\0").encode())
+    assert wrong != right
+    np.testing.assert_array_equal(gray(wrong), gray(right))
+
+
+def test_plain_pixels_that_are_said_to_be_compressed(head: Gray, write_dicom: Write) -> None:
+    plain = write_dicom(head)
+    wrong = plain.replace(f"{ExplicitVRLittleEndian}\0".encode(), f"{RLELossless}\0".encode())
+    assert wrong != plain
+    np.testing.assert_array_equal(gray(wrong), head)
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_a_side_written_as_text(head: Gray, write_dicom: Write, keyword: str) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+    dataset[keyword] = pydicom.DataElement(keyword, "DS", str(dataset[keyword].value))
+    out = io.BytesIO()
+    dataset.save_as(out)
+    np.testing.assert_array_equal(gray(out.getvalue()), head)
+
+
 @pytest.mark.parametrize("bits", [7, 8, 9, 10, 11])
 def test_values_of_many_more_bits_are_no_overlay(head: Gray, write_dicom: Write, bits: int) -> None:
     """Edges as sharp as in a real image, and noise: what is left of the values is noise too."""
