@@ -404,6 +404,24 @@ def test_color_that_does_not_say_how_its_samples_lie(
         np.testing.assert_array_equal(plane, expected)
 
 
+@pytest.mark.parametrize("stated", [0, 1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT"])
+def test_gray_in_colours_that_are_stated_wrongly(
+    head: Gray, write_dicom: Write, stated: int, photometric: str
+) -> None:
+    """As programs leave it that decompress, whichever way the samples lie."""
+    color = np.stack([head] * 3, axis=-1)
+    color[:5, :20] = (255, 220, 0)  # letters
+    for stored in (color, np.moveaxis(color, -1, 0)):
+        data = write_dicom(
+            color, PlanarConfiguration=stated, PhotometricInterpretation=photometric,
+            PixelData=stored.tobytes(),
+        )  # fmt: skip
+        image = reader.read_bytes(data)
+        np.testing.assert_array_equal(image.pixels, luma(color))
+        assert not image.remarks
+
+
 def test_32_bits_a_sample(head: Gray, write_dicom: Write) -> None:
     for kind in (np.uint32, np.int32):
         np.testing.assert_array_equal(gray(write_dicom(head.astype(kind) * 70000)), head * 70000.0)

@@ -46,6 +46,8 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_GRAY_PART: Final = 0.9
+"""Part of what is not black that has no colour, in a picture of gray with some letters on it."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _PILLOW: Final = "pillow"
@@ -238,6 +240,8 @@ def _decoded(
         # Required of colour, and left out by some writers, who mean the usual interleaved samples.
         "planar_configuration": int(whole(dataset, "PlanarConfiguration", 0) == 1),
     }
+    if not syntax.is_encapsulated and described.samples == 3 and allocated == 8:
+        options |= _gray_layout(dataset.PixelData, described, options["planar_configuration"])
     if syntax not in SIGN_KNOWN:
         options["correct_unused_bits"] = False
     if "NumberOfFrames" in dataset:  # parsed by pydicom even where the option states it
@@ -246,6 +250,25 @@ def _decoded(
     plugin = _plugin(dataset, described.stored, source)
     for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
         yield samples
+
+
+def _gray_layout(data: bytes, described: Description, planar: int) -> dict[str, Any]:
+    """How samples of 8 bits must lie where that makes them RGB of gray; nothing where it does not.
+
+    Programs that decompress leave the photometric interpretation as it was, and more than one
+    states the wrong planar configuration.
+    """
+    size = described.rows * described.columns
+    if len(data) < 3 * size:
+        return {}
+    frame = np.frombuffer(data, np.uint8, 3 * size)
+    layouts = {0: frame.reshape(-1, 3), 1: frame.reshape(3, -1).T}
+    for stated in (planar, 1 - planar):
+        colors = layouts[stated]
+        shown = colors[colors.any(axis=1)]
+        if len(shown) and (shown == shown[:, :1]).all(axis=1).mean() > _GRAY_PART:
+            return {"photometric_interpretation": "RGB", "planar_configuration": stated}
+    return {}
 
 
 def _check_codestreams(
