@@ -218,6 +218,22 @@ def test_two_names_where_there_is_one_cost_no_report(
         assert str(made[keyword].value) == "Doe^A, Roe^B"
 
 
+def test_images_of_a_makers_own_class_are_reported_as_such(
+    classifier: Classifier, folder: Path
+) -> None:
+    own = "1.3.46.670589.5.0.10"
+    for file in folder.iterdir():
+        dataset = dcmread(file)
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = own
+        dataset.save_as(file)
+    report, overlay = map(_opened, _answers(classifier, folder))
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    evidence = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert {one.ReferencedSOPClassUID for one in evidence} == {own}
+    assert overlay.SourceImageSequence[0].ReferencedSOPClassUID == own
+    assert report.PatientID == overlay.PatientID == "P1"
+
+
 def test_a_frame_of_a_multi_frame_file_is_named(
     classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes],
     head: NDArray[np.uint8],

@@ -14,6 +14,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     Comprehensive3DSRStorage,
+    MRImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -135,6 +136,14 @@ def prepared(header: Dataset, source: str) -> Dataset:
             what = "is missing" if stated is None else "is no UID of at most 64 characters"
             raise CorruptInputError(f"{source}: no report can refer to it ({keyword} {what})")
         setattr(made, keyword, stated)
+    return made
+
+
+def as_mr(source: Dataset) -> Dataset:
+    """``source`` as an MR image: highdicom knows no modules of a maker's own SOP class."""
+    made = Dataset()
+    made.update(source)
+    made.add_new("SOPClassUID", "UI", MRImageStorage)  # an assignment would change that of source
     return made
 
 

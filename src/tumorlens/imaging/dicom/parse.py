@@ -147,7 +147,7 @@ def _correct_transfer_syntax(dataset: Dataset) -> None:
 
     Uncompressed pixels have a length, compressed ones are items up to a delimiter (PS3.5 A.4).
     """
-    element = dataset.get_item(_PIXEL_DATA) if _PIXEL_DATA in dataset else None
+    element: object = dataset.get_item(_PIXEL_DATA) if _PIXEL_DATA in dataset else None
     syntax = dataset.file_meta.TransferSyntaxUID
     if not isinstance(element, RawDataElement) or syntax.is_private:
         return
