@@ -1,6 +1,7 @@
 /** MGH and NRRD: what tests/imaging/test_mgh.py and test_nrrd.py ask of Python. */
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
+import { COLORED } from "../src/reading/gray";
 import { read } from "../src/reading/read";
 import { SWAPPED } from "../src/reading/stored";
 import type { InputError, Picture } from "../src/types";
@@ -205,7 +206,8 @@ describe("NRRD", () => {
     const lumas = VALUES.map((value) => Math.floor((299 * value + 587 * (255 - value) + 114 * 7 + 500) / 1000));
     const expected = await picture(nrrd({ type: "uchar" }, bytes(lumas)));
     for (const data of [nrrd(fields, bytes(colors)), nrrd({ ...fields, encoding: "ascii" }, text(colors))]) {
-      expect(isSame(await picture(data), expected)).toBe(true);
+      const found = await picture(data);
+      expect([isSame(found, expected), found.notes]).toEqual([true, [COLORED]]);
     }
   });
 

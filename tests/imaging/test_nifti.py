@@ -22,6 +22,7 @@ from tumorlens.errors import (
 from tumorlens.imaging import reader
 from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -163,7 +164,9 @@ def test_color_becomes_luma(ras: Volume) -> None:
     image = read(save(colors))
     expected = read(save(np.clip(ras, 0, 255).astype(np.uint8)))
     np.testing.assert_array_equal(image.pixels, expected.pixels)
-    assert (image.mode, image.bit_depth) == ("RGB", 8)
+    assert (image.mode, image.bit_depth, image.notes) == ("RGB", 8, ())
+    colors["G"] = colors["B"] = 0
+    assert read(save(colors)).notes == (COLORED,)
 
 
 def test_complex_voxels_and_pairs_of_files_are_refused(ras: Volume) -> None:

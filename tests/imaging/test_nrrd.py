@@ -18,6 +18,7 @@ from tumorlens.errors import (
 from tumorlens.imaging import limits, reader
 from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 
 NO_ORIENTATION = "the file does not state its orientation; the usual one (LAS) is assumed"
@@ -232,6 +233,7 @@ def test_color_becomes_luma(small: Volume, encoding: str, kind: str) -> None:
     )  # fmt: skip
     weighed = (299 * (255 - gray.astype(int)) + 701 * gray.astype(int) + 500) // 1000
     np.testing.assert_array_equal(mixed.pixels, read(nifti(weighed.astype(np.uint8))).pixels)
+    assert mixed.notes == (COLORED,)
 
 
 def test_colors_with_alpha(small: Volume) -> None:

@@ -1,7 +1,7 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type Picture } from "../types";
-import { luma } from "./gray";
+import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
@@ -38,6 +38,7 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const order = orderOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
   notes.push(...order.notes);
   const values = samples(header, view, order.little, count);
+  notes.push(...colorNotes(header, view, count));
   const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
   return axialSlices({
@@ -131,6 +132,13 @@ function startOf(header: Header): number {
     throw new InputError("corrupt", `damaged NIfTI (voxels at byte ${header.vox_offset})`);
   }
   return Math.trunc(header.vox_offset);
+}
+
+/** A note where colours are more than gray. */
+function colorNotes(header: Header, view: DataView, count: number): string[] {
+  const bytes = COLOR_BYTES[header.datatypeCode];
+  if (!bytes) return [];
+  return isColored(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel))) ? [COLORED] : [];
 }
 
 /** Voxels in file order as numbers, scaled as the header says; colours as their luma. */

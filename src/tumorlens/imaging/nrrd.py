@@ -26,6 +26,7 @@ from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
     bits_of,
     checked,
+    color_notes,
     first_of,
     gray_of,
     in_order,
@@ -63,6 +64,7 @@ def read(data: bytes, source: str) -> Volume:
     raw, odd = _samples(data, header, axes, kind)
     values = real(raw) if axes.color is None else gray_of(raw[..., :3])
     voxels, without = checked(values.reshape(axes.shape, order="F"), source)
+    odd += [] if axes.color is None else color_notes(raw[..., :3])
     notes = [*first_of(axes.volumes), *without, *odd]
     mode = mode_of(kind) if axes.color is None else "RGB"
     return Volume(voxels, _placement(header, axes), bits_of(kind), mode, notes)
