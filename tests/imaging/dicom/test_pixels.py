@@ -205,6 +205,20 @@ def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind:
     np.testing.assert_array_equal(gray(as_mr(dataset)), stored)
 
 
+@pytest.mark.parametrize("offsets", [(0, 0), (0, 7), (8, 4000)])
+def test_a_table_of_offsets_that_is_wrong(
+    head: Gray, write_dicom: Write, offsets: tuple[int, int]
+) -> None:
+    frames = np.stack([head, head[::-1]])
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(frames)))
+    dataset.compress(RLELossless)
+    right = bytes(dataset.PixelData)
+    wrong = right[:8] + np.array(offsets, "<u4").tobytes() + right[16:]
+    assert wrong != right
+    dataset.PixelData = wrong
+    np.testing.assert_array_equal(gray(as_mr(dataset)), frames)
+
+
 def test_a_damaged_jpeg_ls_frame_without_its_end_is_refused(write_dicom: Write) -> None:
     """Other decoders go on for seconds here, with the interpreter stopped."""
     ring = 100 + 99 * np.sin(np.hypot(*np.mgrid[-16:16, -16:16]) / 2)

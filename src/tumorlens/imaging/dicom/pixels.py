@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Container, Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -50,6 +50,9 @@ _GRAY_PART: Final = 0.9
 """Part of what is not black that has no colour, in a picture of gray with some letters on it."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
+_ITEM_HEADER: Final = 8
+_NO_OFFSETS: Final = b"\xfe\xff\x00\xe0\0\0\0\0"
+"""An empty basic offset table."""
 _PILLOW: Final = "pillow"
 _PLUGINS: Final = {
     RLELossless: "pydicom",
@@ -182,6 +185,7 @@ def _frames(
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     precision = None
     if syntax.is_encapsulated:
+        _drop_wrong_offsets(dataset, described.frames)
         precision = _check_codestreams(dataset, described, syntax, source)
     found = 0
     decoded = _decoded(dataset, described, precision, source)
@@ -250,6 +254,16 @@ def _decoded(
     plugin = _plugin(dataset, described.stored, source)
     for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
         yield samples
+
+
+def _drop_wrong_offsets(dataset: Dataset, frames: int) -> None:
+    """Empty a basic offset table (PS3.5 A.4) that is wrong where each frame is one fragment."""
+    stream = io.BytesIO(dataset.PixelData)
+    stated = parse_basic_offsets(stream)
+    behind = stream.tell()
+    sizes = [_ITEM_HEADER + len(fragment) for fragment in generate_fragments(stream)]
+    if stated and len(sizes) == frames and stated != [0, *accumulate(sizes)][:-1]:
+        dataset.PixelData = _NO_OFFSETS + dataset.PixelData[behind:]
 
 
 def _gray_layout(data: bytes, described: Description, planar: int) -> dict[str, Any]:
