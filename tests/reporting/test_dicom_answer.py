@@ -16,6 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 pytest.importorskip("highdicom", reason="needs the pacs extra")
 
@@ -224,7 +225,8 @@ def test_images_of_a_makers_own_class_are_reported_as_such(
     own = "1.3.46.670589.5.0.10"
     for file in folder.iterdir():
         dataset = dcmread(file)
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = own
+        dataset.SOPClassUID = own
+        dataset.file_meta.MediaStorageSOPClassUID = UID(own)
         dataset.save_as(file)
     report, overlay = map(_opened, _answers(classifier, folder))
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
