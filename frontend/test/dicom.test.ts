@@ -51,9 +51,19 @@ describe("DICOM", () => {
   });
 
   test("colour that does not say how its samples lie is interleaved", async () => {
-    const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place) % 256);
+    const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place + Math.floor(place / SIDE)) % 256);
     const { pixels } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
     expect([...pixels]).toEqual([...RAMP.keys()].map((place) => luma(colors[3 * place], colors[3 * place + 1], colors[3 * place + 2])));
+  });
+
+  test.each([[0, false], [0, true], [1, false], [1, true]])("gray as RGB, stated as %i, planar: %s", async (stated, planar) => {
+    const gray = Uint8Array.from(RAMP, (value) => value + 1);
+    const colors = Uint8Array.from({ length: 3 * gray.length }, (_, at) => gray[planar ? at % gray.length : Math.floor(at / 3)]);
+    const more: Element[] = [[0x0028, 0x0006, "US", stated]];
+    const data = dicomPixels([[0x0008, 0x0060, "CS", "MR"]], { height: SIDE, width: SIDE, samples: 3, photometric: "RGB", allocated: 8, stored: 8, more }, colors);
+    const { pixels, notes } = await readDicom("a", data);
+    expect([...pixels]).toEqual([...gray]);
+    expect(notes).toEqual([]);
   });
 
   const [height, width] = [64, 48];
@@ -84,12 +94,26 @@ describe("DICOM", () => {
     expect(notes).toEqual([WIDER]);
   });
 
+  test.each([7, 8, 9])("values of many more bits than %d are no overlay", async (bits) => {
+    const stored = disc(4000);
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: bits }, bytesOf(stored)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual([WIDER]);
+  });
+
   test("bits beside the stored ones, such as an overlay, are left out", async () => {
     const stored = disc(1000);
     const overlaid = stored.map((value, at) => value + (at % 7 < 2 ? 0x8000 : 0));
     const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: 12 }, bytesOf(overlaid)));
     expect([...pixels]).toEqual([...stored]);
     expect(notes).toEqual([]);
+  });
+
+  test("plain pixels that are said to be compressed", async () => {
+    const stored = disc(900);
+    const data = Buffer.from(dicomPixels(mr, described, bytesOf(stored)));
+    data.write("1.2.840.10008.1.2.5", data.indexOf("1.2.840.10008.1.2.1"));
+    expect([...(await readDicom("a", Uint8Array.from(data))).pixels]).toEqual([...stored]);
   });
 
   test("rows and columns exchanged are refused", async () => {

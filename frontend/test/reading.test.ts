@@ -31,6 +31,14 @@ test.each([[1, true], [0.05, false], [0, false]])("a picture of which %s is in c
   expect(notes).toEqual(isTold ? [COLORED] : []);
 });
 
+test.each([[2, 8], [4, 8], [2, 16], [4, 16]] as const)("an opacity of %i channels, %i bits, that is 0 everywhere is not used", async (channels, depth) => {
+  const values = head().map(Math.round);
+  const data = new (depth === 8 ? Uint8Array : Uint16Array)(channels * SIDE * SIDE);
+  values.forEach((value, at) => data.fill(value, channels * at, channels * at + channels - 1));
+  const { pixels } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels, depth }));
+  expect([...pixels]).toEqual([...values]);
+});
+
 describe("layout", () => {
   test("a head passes, its negative and panels do not", () => {
     expect(refusalOf(plane(head()))).toBe("");

@@ -60,6 +60,8 @@ describe("split", () => {
     const many = split([...Array(39).keys()].map((at) => frame([0, 0, 5 * at + 5 * Math.floor(at / 3)])))[0].notes;
     expect(many).toHaveLength(11);
     expect(many.at(-1)).toBe("2 more gaps");
+    const uneven = split([0, 5, 15, 20, 30, 35, 45].map((z) => frame([0, 0, z])))[0];
+    expect(uneven.notes).toEqual(["slices are 5.0 mm apart here and 10.0 mm there: some may be missing"]);
     const wide = split([0, 20, 40].map((z) => frame([0, 0, z])))[0];
     expect(wide.notes).toEqual(["slices are 20.0 mm apart but 5.0 mm thick: some may be missing"]);
   });

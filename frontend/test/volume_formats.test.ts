@@ -1,7 +1,9 @@
 /** MGH and NRRD: what tests/imaging/test_mgh.py and test_nrrd.py ask of Python. */
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
+import { COLORED } from "../src/reading/gray";
 import { read } from "../src/reading/read";
+import { SWAPPED } from "../src/reading/stored";
 import type { InputError, Picture } from "../src/types";
 
 const SHAPE = [40, 36, 34] as const;
@@ -204,7 +206,8 @@ describe("NRRD", () => {
     const lumas = VALUES.map((value) => Math.floor((299 * value + 587 * (255 - value) + 114 * 7 + 500) / 1000));
     const expected = await picture(nrrd({ type: "uchar" }, bytes(lumas)));
     for (const data of [nrrd(fields, bytes(colors)), nrrd({ ...fields, encoding: "ascii" }, text(colors))]) {
-      expect(isSame(await picture(data), expected)).toBe(true);
+      const found = await picture(data);
+      expect([isSame(found, expected), found.notes]).toEqual([true, [COLORED]]);
     }
   });
 
@@ -256,4 +259,12 @@ describe("NRRD", () => {
     expect(await refusal(Uint8Array.from(Buffer.from(`NRRD0004\n${"#\n".repeat(30_000)}`)))).toContain("limit: NRRD with a header of more than");
     expect(await refusal(Uint8Array.from(Buffer.from("NRRD0004\n")))).toContain("no type");
   });
+});
+
+test.each(["raw", "gzip"])("voxels in the other byte order than stated, %s", async (encoding) => {
+  const soft = Array.from({ length: COUNT }, (_, place) => (place % SHAPE[0]) * 100 + Math.floor(place / SHAPE[0]) % 7);
+  const written = (little: boolean) => (encoding === "gzip" ? gzipSync(shorts(soft, little)) : shorts(soft, little));
+  const [wrong, right] = [await read("a.nrrd", nrrd({ encoding }, written(false))), await read("a.nrrd", nrrd({ encoding }, written(true)))];
+  expect([...wrong.pixels]).toEqual([...right.pixels]);
+  expect([wrong.notes, right.notes]).toEqual([[SWAPPED], []]);
 });

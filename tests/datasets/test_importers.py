@@ -111,6 +111,16 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
     assert found.empty == ("unsure",)
 
 
+def test_names_that_are_not_utf_8_are_left_out(tmp_path: Path, draw: Draw) -> None:
+    for seed, name in enumerate(("a/1.png", "a/\udcfc.png", "b/2.png", "b/\udcff/3.png")):
+        put(tmp_path / "set" / name, encode.png(draw(seed)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    manifest.save(tmp_path / "m.csv")
+    assert [record.path for record in manifest] == ["set/a/1.png", "set/b/2.png"]
+    left_out = class_folders.find(tmp_path / "set").left_out
+    assert left_out == {class_folders.NOT_UTF_8: {"a": 1, "b/?": 1}}
+
+
 @pytest.mark.parametrize(
     "hidden", [".git", ".ipynb_checkpoints", "__MACOSX", "cyst/.thumbnails", "__MACOSX/set/cyst"]
 )

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from tests.imaging.written import AFFINE, Affine, Volume, stored_as
 
 from tumorlens.errors import (
@@ -19,7 +20,9 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import reader
+from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -161,7 +164,9 @@ def test_color_becomes_luma(ras: Volume) -> None:
     image = read(save(colors))
     expected = read(save(np.clip(ras, 0, 255).astype(np.uint8)))
     np.testing.assert_array_equal(image.pixels, expected.pixels)
-    assert (image.mode, image.bit_depth) == ("RGB", 8)
+    assert (image.mode, image.bit_depth, image.notes) == ("RGB", 8, ())
+    colors["G"] = colors["B"] = 0
+    assert read(save(colors)).notes == (COLORED,)
 
 
 def test_complex_voxels_and_pairs_of_files_are_refused(ras: Volume) -> None:
@@ -440,7 +445,10 @@ def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
     assert image.notes == ("scl_slope is not plausible; 1 is used",)
 
 
-@pytest.mark.parametrize(("intent", "named"), [(1002, "label"), (3, "t test"), (0, "")])
+@pytest.mark.parametrize(("intent", "named"), [
+    (1002, "label"), (3, "t test"), (0, ""), (1005, "symmetric matrix"), (1006, "displacement"),
+    (1007, "vector"),
+])  # fmt: skip
 def test_values_that_are_no_intensities(ras: Volume, intent: int, named: str) -> None:
     notes = reader.read_bytes(patched(save(ras), 68, "h", intent)).notes
     assert [named in note for note in notes] == [True] * bool(named)
@@ -508,3 +516,12 @@ def test_values_that_are_no_numbers_are_told(ras: Volume) -> None:
     assert image.notes == (
         "15.0% of the samples are not usable numbers and are taken as background",
     )
+
+
+def test_voxels_in_the_other_byte_order_than_the_header(ras: Volume) -> None:
+    soft = gaussian_filter(ras, 1)
+    voxels = (soft / soft.max() * 4000).astype(np.int16)
+    right, wrong = save(voxels), save(voxels.byteswap())
+    image = read(wrong)
+    np.testing.assert_array_equal(image.pixels, read(right).pixels)
+    assert (image.notes, read(right).notes) == ((SWAPPED,), ())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from tests.imaging.written import AFFINE, Volume, described, nifti, nrrd
 
 from tumorlens.errors import (
@@ -15,7 +16,9 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import limits, reader
+from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
 
 NO_ORIENTATION = "the file does not state its orientation; the usual one (LAS) is assumed"
@@ -230,6 +233,7 @@ def test_color_becomes_luma(small: Volume, encoding: str, kind: str) -> None:
     )  # fmt: skip
     weighed = (299 * (255 - gray.astype(int)) + 701 * gray.astype(int) + 500) // 1000
     np.testing.assert_array_equal(mixed.pixels, read(nifti(weighed.astype(np.uint8))).pixels)
+    assert mixed.notes == (COLORED,)
 
 
 def test_colors_with_alpha(small: Volume) -> None:
@@ -400,3 +404,13 @@ def test_headers_without_end(small: Volume) -> None:
 def test_lines_end_as_on_any_system(small: Volume) -> None:
     whole = nrrd(small, behind=b"").replace(b"\n", b"\r\n") + small.tobytes(order="F")
     np.testing.assert_array_equal(read(whole).pixels, read(nifti(small)).pixels)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_voxels_in_the_other_byte_order_than_stated(small: Volume, encoding: str) -> None:
+    soft = gaussian_filter(small, 1)
+    voxels = (soft / soft.max() * 4000).astype("<i2")
+    wrong = read(nrrd(voxels, encoding=encoding, endian="big"))
+    right = read(nrrd(voxels, encoding=encoding))
+    np.testing.assert_array_equal(wrong.pixels, right.pixels)
+    assert (wrong.notes, right.notes) == ((SWAPPED,), ())

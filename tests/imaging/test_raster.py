@@ -457,3 +457,14 @@ def test_smaller_copies_of_a_page_are_left_out(head: Gray, scales: tuple[int, ..
     np.testing.assert_array_equal(image.pixels, head)
     count = len(scales) - 1
     assert image.notes == (f"smaller pictures of the same shape are left out: {count}",)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_an_opacity_that_is_zero_everywhere_is_not_used(head: Gray, mode: str, kind: str) -> None:
+    """As pictures have it that came from the clipboard, whose bitmaps leave it unused."""
+    gray, opacity = Image.fromarray(head), Image.new("L", head.shape[::-1], 0)
+    picture = Image.merge(mode, [gray] * (len(mode) - 1) + [opacity])
+    out = io.BytesIO()
+    picture.save(out, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
+    np.testing.assert_array_equal(reader.read_bytes(out.getvalue()).pixels, head)

@@ -88,6 +88,16 @@ def test_thin_slices_far_apart() -> None:
     assert stack.notes == ()
 
 
+@pytest.mark.parametrize("steps", [(5, 10), (5, 10, 10), (3, 3, 9, 9, 9)])
+def test_as_many_gaps_as_distances_are_told(steps: tuple[int, ...]) -> None:
+    """Where every third slice is missing, the usual distance is a gap."""
+    places = np.cumsum([0, *4 * steps])
+    (stack,) = split([frame(str(z), (0, 0, int(z))) for z in places])
+    assert any(f"slices are {steps[0]}.0 mm apart here and" in note for note in stack.notes)
+    (even,) = split([frame(str(z), (0, 0, 5 * z)) for z in range(9)])
+    assert even.notes == ()
+
+
 def test_orientations_and_sizes_are_split() -> None:
     frames = [frame("a", (0, 0, 0)), frame("b", (3, 0, 0), SAGITTAL), frame("c", (0, 0, 5)),
               frame("d", (9, 0, 0), SAGITTAL), frame("e", (0, 0, 9), shape=(64, 32)),

@@ -16,6 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 pytest.importorskip("highdicom", reason="needs the pacs extra")
 
@@ -193,6 +194,46 @@ def test_a_source_without_study_cannot_be_referred_to(
     (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=None))
     with pytest.raises(CorruptInputError, match="StudyInstanceUID"):
         _answers(classifier, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:The value length", "ignore:Invalid value")
+@pytest.mark.parametrize("uid", ["1." + "9" * 80, "1.2 3"])
+def test_a_source_of_an_impossible_uid_cannot_be_referred_to(
+    classifier: Classifier, tmp_path: Path, write_dicom: Callable[..., bytes], head: object,
+    uid: str,
+) -> None:  # fmt: skip
+    (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=uid))
+    with pytest.raises(CorruptInputError, match="StudyInstanceUID is no UID of at most 64"):
+        _answers(classifier, tmp_path)
+
+
+@pytest.mark.parametrize("keyword", ["ReferringPhysicianName", "PatientName"])
+def test_two_names_where_there_is_one_cost_no_report(
+    classifier: Classifier, folder: Path, keyword: str
+) -> None:
+    for file in folder.iterdir():
+        dataset = dcmread(file)
+        dataset.add_new(keyword, "PN", "Doe^A\\Roe^B")
+        dataset.save_as(file)
+    for made in map(_opened, _answers(classifier, folder)):
+        assert str(made[keyword].value) == "Doe^A, Roe^B"
+
+
+def test_images_of_a_makers_own_class_are_reported_as_such(
+    classifier: Classifier, folder: Path
+) -> None:
+    own = "1.3.46.670589.5.0.10"
+    for file in folder.iterdir():
+        dataset = dcmread(file)
+        dataset.SOPClassUID = own
+        dataset.file_meta.MediaStorageSOPClassUID = UID(own)
+        dataset.save_as(file)
+    report, overlay = map(_opened, _answers(classifier, folder))
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    evidence = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert {one.ReferencedSOPClassUID for one in evidence} == {own}
+    assert overlay.SourceImageSequence[0].ReferencedSOPClassUID == own
+    assert report.PatientID == overlay.PatientID == "P1"
 
 
 def test_a_frame_of_a_multi_frame_file_is_named(

@@ -68,6 +68,8 @@ const SHARED = [
 /** Magnitudes beyond are no slope and no intercept. */
 const LARGEST = 1e30;
 
+/** Part of what is not black that has no colour, in a picture of gray. */
+const GRAY_PART = 0.9;
 /** Ratio of a pixel's sides from which a head looks stretched. */
 const MOST_OBLONG = 1.1;
 
@@ -198,7 +200,7 @@ function facts(set: DataSet): string[] {
 }
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
-  const syntax = set.string("x00020010") ?? "1.2.840.10008.1.2";
+  const syntax = syntaxOf(set);
   const [raw, found] = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
@@ -217,6 +219,14 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
   return { pixels: raw, levels, notes };
+}
+
+/** The stated transfer syntax; that of the pixel data where some program changed one of the two alone. */
+function syntaxOf(set: DataSet): string {
+  const stated = set.string("x00020010") ?? "1.2.840.10008.1.2";
+  const isCompressed = set.elements.x7fe00010.hadUndefinedLength === true;
+  if (isCompressed !== UNCOMPRESSED.has(stated)) return stated;
+  return isCompressed ? "compressed" : "1.2.840.10008.1.2.1";
 }
 
 /** Slope and intercept; 1 and 0 where they are missing or are not plausible. `_rescale` in `grayscale.py`. */
@@ -304,8 +314,8 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   const isBig = syntax.endsWith(".2.2");
   if (channels === 1) return grayFrames(set, depth * height * width, height * width, width, allocated, isBig);
   const samples = values(set, depth * height * width * channels, allocated, isBig);
-  const planar = set.uint16("x00280006") === 1;
   const size = height * width;
+  const planar = isPlanar(samples, size, set.uint16("x00280006") === 1);
   const gray = Float32Array.from({ length: depth * size }, (_, at) => {
     const frame = Math.floor(at / size);
     const within = at % size;
@@ -313,7 +323,21 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
     const step = planar ? size : 1;
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
   });
-  return [gray, holdsColors(set, depth * size, syntax) ? [COLORED] : []];
+  return [gray, holdsColors(samples, depth * size, size, planar) ? [COLORED] : []];
+}
+
+/** Whether channels lie one after the other: as stated, or otherwise where that makes the first frame gray. `_gray_layout` in `pixels.py`. */
+function isPlanar(samples: Float32Array, size: number, stated: boolean): boolean {
+  const isGray = (planar: boolean) => {
+    let [shown, even] = [0, 0];
+    for (let at = 0; at < size; at++) {
+      const colors = [0, 1, 2].map((channel) => samples[planar ? at + channel * size : 3 * at + channel]);
+      if (colors.some((value) => value > 0)) shown++;
+      if (colors[0] > 0 && colors.every((value) => value === colors[0])) even++;
+    }
+    return even > GRAY_PART * shown;
+  };
+  return !isGray(stated) && isGray(!stated) ? !stated : stated;
 }
 
 /** Frames of one sample a pixel, each in the byte order and of the bits that it must have. `_frames` in `pixels.py`. */
@@ -330,7 +354,7 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
       stated.set(frame(others[0]), at);
       word = frame(others[1]);
     }
-    if (isWider(word, frame(stated), width)) {
+    if (isWider(word, frame(stated), width, storedBits(set, allocated))) {
       notes.add(WIDER);
       stated.set(word, at);
     }
@@ -339,14 +363,10 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
 }
 
 /** Whether its samples are colours, and not gray three times. */
-function holdsColors(set: DataSet, count: number, syntax: string): boolean {
-  if (set.uint16("x00280002") !== 3) return false;
-  const samples = values(set, 3 * count, set.uint16("x00280100") ?? 8, syntax.endsWith(".2.2"));
-  const isPlanar = set.uint16("x00280006") === 1;
-  const size = whole(set, "x00280010")! * whole(set, "x00280011")!;
+function holdsColors(samples: Float32Array, count: number, size: number, planar: boolean): boolean {
   return isColored(count, (at) => {
-    const start = isPlanar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
-    return [0, 1, 2].map((channel) => samples[start + channel * (isPlanar ? size : 1)]);
+    const start = planar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
+    return [0, 1, 2].map((channel) => samples[start + channel * (planar ? size : 1)]);
   });
 }
 
@@ -392,6 +412,6 @@ function placement(set: DataSet): Placement | null {
 }
 
 function thickness(set: DataSet): number | null {
-  const stated = number(set, "x00180088") || number(set, "x00180050");
-  return stated && stated > 0 ? stated : null;
+  const stated = ["x00180088", "x00180050"].map((tag) => number(set, tag)).find((size) => size !== null && size > 0);
+  return stated ?? null;
 }

@@ -1,10 +1,10 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type Picture } from "../types";
-import { luma } from "./gray";
+import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
-import { bytesOf, numbers, type SampleType } from "./samples";
+import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
 import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
@@ -33,7 +33,12 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   }
   const notes = [...notesOf(header), ...(extensionsTo > voxelsAt ? [OVERLONG] : [])];
   const bytes = buffer.byteLength - voxelsAt;
-  const values = samples(header, new DataView(buffer, Math.min(voxelsAt, buffer.byteLength)), shape[0] * shape[1] * shape[2]);
+  const view = new DataView(buffer, Math.min(voxelsAt, buffer.byteLength));
+  const count = shape[0] * shape[1] * shape[2];
+  const order = orderOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
+  notes.push(...order.notes);
+  const values = samples(header, view, order.little, count);
+  notes.push(...colorNotes(header, view, count));
   const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
   return axialSlices({
@@ -82,17 +87,20 @@ function extensionsEnd(header: Header, buffer: ArrayBuffer, start: number): numb
   return end;
 }
 
-/** Intents of statistics and of labels (nifti1.h), by code from 2 on. */
+/** Intents of statistics by code from 2 on, and others that are no intensities (nifti1.h). */
 const STATISTICS = [
   "correlation", "t test", "f test", "z score", "chi2", "beta", "binomial", "gamma", "poisson", "normal", "non central f test",
   "non central chi2", "logistic", "laplace", "uniform", "non central t test", "weibull", "chi", "inverse gaussian",
   "extreme value 1", "p value", "log p value", "log10 p value",
 ];
-const LABELS = 1002;
+const OTHERS: Record<number, string> = {
+  1002: "label", 1004: "general matrix", 1005: "symmetric matrix", 1006: "displacement vector", 1007: "vector", 1008: "pointset",
+  1009: "triangle", 1010: "quaternion",
+};
 const LARGEST = 1e30;
 
 function notesOf(header: Header): string[] {
-  const intent = header.intent_code === LABELS ? "label" : STATISTICS[header.intent_code - 2];
+  const intent = OTHERS[header.intent_code] ?? STATISTICS[header.intent_code - 2];
   return [
     ...firstOf(volumesOf(header)),
     ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
@@ -126,8 +134,15 @@ function startOf(header: Header): number {
   return Math.trunc(header.vox_offset);
 }
 
+/** A note where colours are more than gray. */
+function colorNotes(header: Header, view: DataView, count: number): string[] {
+  const bytes = COLOR_BYTES[header.datatypeCode];
+  if (!bytes) return [];
+  return isColored(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel))) ? [COLORED] : [];
+}
+
 /** Voxels in file order as numbers, scaled as the header says; colours as their luma. */
-function samples(header: Header, view: DataView, count: number): Float32Array {
+function samples(header: Header, view: DataView, little: boolean, count: number): Float32Array {
   const bytes = COLOR_BYTES[header.datatypeCode];
   if (bytes) {
     if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
@@ -139,5 +154,5 @@ function samples(header: Header, view: DataView, count: number): Float32Array {
   const slope = slopeOf(header);
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
   const scaled = slope === null ? undefined : (value: number) => value * slope + intercept;
-  return numbers(view, type, header.littleEndian, count, "NIfTI", scaled);
+  return numbers(view, type, little, count, "NIfTI", scaled);
 }

@@ -1,10 +1,10 @@
 /** NRRD volumes with their data in the same file: `tumorlens/imaging/nrrd.py`. */
 import { InputError, type Picture } from "../types";
 import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./affine";
-import { luma } from "./gray";
+import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
-import { bytesOf, numbers, type SampleType } from "./samples";
+import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
 import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
 import { cross, unit, type Vector } from "./vectors";
 
@@ -27,7 +27,7 @@ export function readNrrd(name: string, data: Uint8Array): Picture {
   const read = samples(data, header, axes, type, isLittle);
   return axialSlices({
     name, format: "NRRD", bits: 8 * bytesOf(type), values: firstVolume(read.values, axes), shape: axes.shape,
-    placed: placedBy(header, axes), notes: firstOf(axes.volumes), surplus: read.surplus,
+    placed: placedBy(header, axes), notes: [...firstOf(axes.volumes), ...colorNotes(read.values, axes)], surplus: read.surplus,
   });
 }
 
@@ -57,9 +57,11 @@ function samples(
   const fromEnd = data.length - productOf(axes.sizes) * bytesOf(type);
   const at = Math.min(file.length, header.isZipped ? skip : skip === -1 ? Math.max(begin, fromEnd) : begin + skip);
   const view = new DataView(file.buffer, file.byteOffset + at, file.length - at);
-  const values = numbers(view, type, isLittle, count, "NRRD");
+  const order = orderOf(view, type, isLittle, count);
+  const values = numbers(view, type, order.little, count, "NRRD");
   const voxelBytes = (count * bytesOf(type)) / productOf(axes.shape);
-  return { values, surplus: axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength) };
+  const more = axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength);
+  return { values, surplus: [...order.notes, ...more] };
 }
 
 function asByte(value: number): number {
@@ -128,6 +130,16 @@ function firstVolume(values: Float32Array, axes: Axes): Float32Array {
     }
   }
   return out;
+}
+
+/** A note where colours of the first volume are more than gray. */
+function colorNotes(values: Float32Array, axes: Axes): string[] {
+  const { spatial, color, shape: [x, y, z] } = axes;
+  if (color === null) return [];
+  const sizes = sizesRead(axes);
+  const [channel, along, up, deep = 0] = [color, ...spatial].map((axis) => productOf(sizes.slice(0, axis)));
+  const startOf = (at: number) => (at % x) * along + (Math.floor(at / x) % y) * up + Math.floor(at / (x * y)) * deep;
+  return isColored(x * y * z, (at) => [0, 1, 2].map((one) => values[startOf(at) + one * channel])) ? [COLORED] : [];
 }
 
 /** From space, directions and origin; the usual orientation where they are missing or odd. */

@@ -6,9 +6,17 @@ import { checkSides, isColored, luma, overBlack } from "./gray";
 export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
-  const png = decode(data);
+  const png = opaque(decode(data));
   const { height, width } = png;
   return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };
+}
+
+/** Without an opacity that is 0 everywhere: writers of bitmaps leave it unused, and what was copied keeps it. */
+function opaque(png: DecodedPng): DecodedPng {
+  const { data, channels, depth } = png;
+  if (channels % 2 === 1 || data.some((value, at) => at % channels === channels - 1 && value !== 0)) return png;
+  for (let at = channels - 1; at < data.length; at += channels) data[at] = 2 ** depth - 1;
+  return png;
 }
 
 /** The colour of each pixel; black where it is transparent. */

@@ -1,5 +1,6 @@
 /** Numbers as volumes store them. */
 import { InputError } from "../types";
+import { isSwapped, SWAPPED } from "./stored";
 
 /** Signed, unsigned or floating, and its bytes: as numpy names them. */
 export type SampleType = "i1" | "u1" | "i2" | "u2" | "i4" | "u4" | "i8" | "u8" | "f4" | "f8";
@@ -20,6 +21,22 @@ const READERS: Record<SampleType, Reader> = {
 
 export function bytesOf(type: SampleType): number {
   return Number(type[1]);
+}
+
+const ROW = 64;
+const ROWS = 1024;
+
+/** The byte order of the first `count` numbers: the stated one, or the other where that must be meant, and a note of it. */
+export function orderOf(view: DataView, type: SampleType, little: boolean, count: number): { little: boolean; notes: string[] } {
+  const stated = { little, notes: [] };
+  const rows = Math.floor(Math.min(count, view.byteLength / 2) / ROW);
+  if (bytesOf(type) !== 2 || rows === 0) return stated;
+  const step = Math.max(1, Math.floor(rows / ROWS));
+  const some = (order: boolean) => Float32Array.from({ length: Math.ceil(rows / step) * ROW }, (_, at) => (
+    READERS[type](view, 2 * (Math.floor(at / ROW) * step * ROW + (at % ROW)), order)
+  ));
+  const words = some(little);
+  return isSwapped(words, words, some(!little), ROW, ROWS) ? { little: !little, notes: [SWAPPED] } : stated;
 }
 
 /** The first `count` numbers, scaled where that is said; memory is taken only for those that are there. */

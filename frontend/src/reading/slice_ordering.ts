@@ -2,7 +2,7 @@
  * Slices of a series in space: split by orientation, size and contrast, sorted along the normal, and what is
  * odd about them. `tumorlens/imaging/slice_ordering.py`, line by line; PS3.3 C.7.6.2.1.1.
  */
-import { median, roundHalfEven } from "../preprocessing";
+import { median, quantile, roundHalfEven } from "../preprocessing";
 import { samePosition, separate, type Traits } from "./contrasts";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
@@ -16,6 +16,8 @@ const FEWEST_AMBIGUOUS = 2;
 const MORE = 1.5;
 /** A distance this many times the usual one is a gap. */
 const GAP_RATIO = 1.5;
+const FEWEST_UNEVEN = 4;
+const LARGER = 1.2;
 const MAX_GAPS_TOLD = 10;
 /** A usual distance this many times the slice thickness looks as if slices were missing. */
 const SPARSE_RATIO = 2;
@@ -231,6 +233,10 @@ function spacing(distances: number[], thickness: number | null): string[] {
   });
   const notes = gaps.slice(0, MAX_GAPS_TOLD);
   if (gaps.length > notes.length) notes.push(`${gaps.length - notes.length} more gaps`);
+  const [near, far] = [0.25, 0.75].map((share) => quantile(Float32Array.from(distances).sort(), share));
+  if (distances.length >= FEWEST_UNEVEN && near * LARGER < usual && near * GAP_RATIO < far) {
+    notes.push(`slices are ${near.toFixed(1)} mm apart here and ${far.toFixed(1)} mm there: some may be missing`);
+  }
   if (thickness && usual > SPARSE_RATIO * thickness) {
     notes.push(`slices are ${usual.toFixed(1)} mm apart but ${thickness.toFixed(1)} mm thick: some may be missing`);
   }

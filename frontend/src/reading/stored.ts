@@ -6,19 +6,23 @@ export const SWAPPED = "the byte order of the pixel data is not the one that the
 export const WIDER = "values take more bits than the file states (BitsStored); all bits are used";
 
 const SMOOTHER = 0.5;
+const WRAPPED = 0.25;
+const PLANES = 4;
+const SHOWN = 0.001;
 const ROWS = 32;
 const EVERY = 3;
 const ALIKE = 0.7;
 const BESIDE = 3;
 
 /** Whether `swapped`, the `words` of two bytes in the other order, are smoother than those and than their `values`. */
-export function isSwapped(words: Float32Array, values: Float32Array, swapped: Float32Array, width: number): boolean {
-  return roughness(swapped, width) < SMOOTHER * Math.min(roughness(words, width), roughness(values, width));
+export function isSwapped(words: Float32Array, values: Float32Array, swapped: Float32Array, width: number, most = ROWS): boolean {
+  const of = (samples: Float32Array) => roughness(samples, width, most);
+  return of(swapped) < SMOOTHER * Math.min(of(words), of(values));
 }
 
 /** Mean difference of neighbours in some rows, as part of what values differ by at all. */
-function roughness(samples: Float32Array, width: number): number {
-  const rows = someRows(samples.length / width);
+function roughness(samples: Float32Array, width: number, most: number): number {
+  const rows = someRows(samples.length / width, most);
   const few = rows.flatMap((row) => everyOf(width, 4).map((column) => samples[row * width + column]));
   const { low, high, clipped } = range(few);
   if (!(high > low)) return 1;
@@ -29,8 +33,13 @@ function roughness(samples: Float32Array, width: number): number {
   return sum / (rows.length * (width - 1)) / (high - low);
 }
 
-/** Whether the `words` go on where their `values`, of fewer bits, wrap around. */
-export function isWider(words: Float32Array, values: Float32Array, width: number): boolean {
+/** Whether the `words` go on where their `values`, of `stored` bits, wrap around or are noise. */
+export function isWider(words: Float32Array, values: Float32Array, width: number, stored: number): boolean {
+  if (words.every((word, at) => word === values[at])) return false;
+  const counts = new Map<number, number>();
+  for (const word of words) counts.set(Math.floor(word / 2 ** stored), (counts.get(Math.floor(word / 2 ** stored)) ?? 0) + 1);
+  const shown = [...counts.values()].filter((count) => count >= SHOWN * words.length);
+  if (shown.length > PLANES) return roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
   let [smoother, rougher] = [0, 0];
   const compare = (at: number, next: number) => {
     const [step, wrapped] = [Math.abs(words[next] - words[at]), Math.abs(values[next] - values[at])];
@@ -41,7 +50,7 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
     if (at + width < words.length) compare(at, at + width);
     if ((at + 1) % width) compare(at, at + 1);
   }
-  return smoother > rougher;
+  return smoother > WRAPPED * rougher;
 }
 
 /** Refuse planes that, by some in the middle, hold rows of `height` samples. */
@@ -67,8 +76,8 @@ function areExchanged(samples: Float32Array, height: number, width: number): boo
   return below < ALIKE * Math.min(...others) && difference(1) < BESIDE * below;
 }
 
-function someRows(height: number): number[] {
-  return everyOf(height, Math.max(1, Math.floor(height / ROWS)));
+function someRows(height: number, most = ROWS): number[] {
+  return everyOf(height, Math.max(1, Math.floor(height / most)));
 }
 
 function everyOf(count: number, step: number): number[] {

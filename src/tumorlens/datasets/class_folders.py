@@ -44,6 +44,7 @@ NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
 NAMED_OTHERWISE: Final = "in folders named after no class"
+NOT_UTF_8: Final = "with names that are not UTF-8"
 UNWANTED: Final = "in folders that --map leaves out"
 _IS_FOLD: Final = (
     "is named like a fold, though it holds folders of classes; put the images of all folds "
@@ -228,7 +229,8 @@ class _Sorter:
 
     def leave_out(self, reason: str, file: Path) -> None:
         """Count a file that is not taken."""
-        self.left_out[reason][file.parent.relative_to(self.folder).as_posix()] += 1
+        name = file.parent.relative_to(self.folder).as_posix()
+        self.left_out[reason][name.encode(errors="replace").decode()] += 1
 
     def reason(self, file: Path, split: str, below: Sequence[str]) -> str:
         """Why a file is not taken; empty where it is."""
@@ -240,7 +242,10 @@ class _Sorter:
             return NAMED_OTHERWISE
         if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
-        return "" if _is_picture(file.name) else NO_PICTURE
+        if not _is_picture(file.name):
+            return NO_PICTURE
+        # A manifest is text, in which such a name could not be written.
+        return "" if _is_text(str(file.relative_to(self.folder))) else NOT_UTF_8
 
     def check_level(self, above: Sequence[str], split: str, below: Sequence[str]) -> None:
         """Raise ``DatasetError`` where a folder above that of the class is no split."""
@@ -370,6 +375,15 @@ def _empty(folder: Path, base: Path, everything: Sequence[Path], skipped: int) -
         level = 1 + bool(split_of(parts[0])) + skipped
         if len(parts) == level and one.is_dir() and one not in filled:
             yield one.relative_to(folder).as_posix()
+
+
+def _is_text(name: str) -> bool:
+    """Whether all bytes of a name are UTF-8; Python keeps the others as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _hidden(name: str) -> bool:

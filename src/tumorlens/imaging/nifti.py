@@ -21,8 +21,10 @@ from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
     bits_of,
     checked,
+    color_notes,
     first_of,
     gray_of,
+    in_order,
     mode_of,
     read_samples,
     real,
@@ -32,8 +34,8 @@ from tumorlens.text import clean
 
 _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
-_NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002})
-"""Intents of statistics and of labels (nifti1.h)."""
+_NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002, *range(1004, 1011)})
+"""Intents of statistics, of labels, and of matrices, vectors and points (nifti1.h)."""
 _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
 _LEAST_EXTENSION: Final = 8
@@ -58,9 +60,12 @@ def read(data: bytes, source: str) -> Volume:
     if end > start:
         size = math.prod(shape) * kind.itemsize * _volumes(header)
         _check_not_shifted(stream, end, size, source)
-    raw = read_samples(stream, start, math.prod(shape), kind)
-    voxels, without = checked(_real(raw, header).reshape(shape, order="F"), source)
-    notes = [*_notes(header), *([_OVERLONG] if end > start else []), *without]
+    raw, odd = in_order(read_samples(stream, start, math.prod(shape), kind))
+    colors = _colors(raw, shape[0])
+    values = _real(raw, header) if colors is None else gray_of(colors).ravel()
+    odd += [] if colors is None else color_notes(colors)
+    voxels, without = checked(values.reshape(shape, order="F"), source)
+    notes = [*_notes(header), *([_OVERLONG] if end > start else []), *odd, *without]
     if _volumes(header) == 1:
         slice_bytes = shape[0] * shape[1] * kind.itemsize
         notes += surplus(stream, start + raw.nbytes, slice_bytes)
@@ -164,12 +169,17 @@ def _shape(header: Nifti1Header, source: str) -> tuple[int, int, int]:
     return x, y, z
 
 
+def _colors(raw: NDArray[np.generic], width: int) -> NDArray[np.generic] | None:
+    """(N, ``width``, 3); None of what is gray."""
+    if raw.dtype.names is None:
+        return None
+    colors: Any = raw
+    channels = np.stack([colors[name] for name in ("R", "G", "B")], axis=-1)
+    return channels.reshape(-1, width, 3)
+
+
 def _real(raw: NDArray[np.generic], header: Nifti1Header) -> NDArray[np.float32]:
-    """Scale to float32; colour to luma."""
-    if raw.dtype.names is not None:
-        colors: Any = raw
-        channels = np.stack([colors[name] for name in ("R", "G", "B")], axis=-1)
-        return gray_of(channels.reshape(-1, int(header.get_data_shape()[0]), 3)).ravel()
+    """Scale to float32."""
     scale = _scale(header)
     values = real(raw)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -26,8 +26,10 @@ from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
     bits_of,
     checked,
+    color_notes,
     first_of,
     gray_of,
+    in_order,
     mode_of,
     read_samples,
     real,
@@ -62,6 +64,7 @@ def read(data: bytes, source: str) -> Volume:
     raw, odd = _samples(data, header, axes, kind)
     values = real(raw) if axes.color is None else gray_of(raw[..., :3])
     voxels, without = checked(values.reshape(axes.shape, order="F"), source)
+    odd += [] if axes.color is None else color_notes(raw[..., :3])
     notes = [*first_of(axes.volumes), *without, *odd]
     mode = mode_of(kind) if axes.color is None else "RGB"
     return Volume(voxels, _placement(header, axes), bits_of(kind), mode, notes)
@@ -96,11 +99,11 @@ def _flat(
         # A skip of -1: the voxels are the last bytes of the file.
         at = len(data) - math.prod(axes.sizes) * kind.itemsize if skip == -1 else begin + skip
         stream, start = Inflated(data, header.source, zipped=False), max(begin, at)
-    raw = read_samples(stream, start, count, kind)
+    raw, notes = in_order(read_samples(stream, start, count, kind))
     if axes.volumes > 1:
-        return raw, []
+        return raw, notes
     depth = axes.shape[2]
-    return raw, surplus(stream, start + raw.nbytes, raw.nbytes // depth)
+    return raw, [*notes, *surplus(stream, start + raw.nbytes, raw.nbytes // depth)]
 
 
 def _begin(data: bytes, header: Header) -> int:

@@ -141,7 +141,7 @@ def _decode_page(picture: Image.Image) -> _Decoded:
     inverted, layout = _is_inverted(picture), _sample_layout(picture)
     mode = picture.mode
     tiff.expect_native_order(picture)
-    loaded = _load(picture)
+    loaded = _opaque(_load(picture))
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
     return decoded.noted(COLORED if _is_colored(loaded) else "")
@@ -185,14 +185,21 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
 def _load(picture: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     picture.load()
-    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
-        # The fourth byte of most writers is unused, and zero.
-        return picture.convert("RGB")
     if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:
         # As it is shown, whatever part of it the frame itself holds.
         return picture.convert("RGBA")
     ImageOps.exif_transpose(picture, in_place=True)
     return picture
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """``picture`` without an opacity that is 0 everywhere.
+
+    Writers of bitmaps leave the fourth byte unused, and what was copied keeps it.
+    """
+    if picture.mode not in ("LA", "RGBA") or picture.getchannel("A").getbbox():
+        return picture
+    return picture.convert(picture.mode.removesuffix("A"))
 
 
 def _pages(picture: Image.Image, source: str) -> tuple[list[int], str]:
@@ -299,7 +306,7 @@ def _over_black(strip: Image.Image) -> NDArray[np.uint8]:
 def _deep_gray(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
     """16-bit RGB or RGBA to gray over black."""
     gray = luma(samples[..., :3])
-    if samples.shape[2] == 4:
+    if samples.shape[2] == 4 and samples[..., 3].any():
         gray *= samples[..., 3].astype(np.float32) / np.float32(65535)
     return gray
 

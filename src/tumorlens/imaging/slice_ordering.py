@@ -30,6 +30,10 @@ _BY_STACK: Final = (
 )
 _GAP_RATIO: Final = 1.5
 """A distance this many times the usual one is a gap."""
+_FEWEST_UNEVEN: Final = 4
+"""Distances of which a quarter may be less than the usual one."""
+_LARGER: Final = 1.2
+"""The usual distance is this many times that of a quarter of the slices where gaps are usual."""
 _MAX_GAPS_TOLD: Final = 10
 _MAX_ORIENTATIONS: Final = 64
 """Beyond as many in one series, slices are no stacks any more and not compared."""
@@ -274,7 +278,7 @@ def _sorted(frames: Sequence[Frame], along: Sequence[float], known: Sequence[str
     usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(kept)
     notes = [*known, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
-             *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
+             *_uneven(distances, usual), *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
     return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
 
 
@@ -333,6 +337,16 @@ def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
     ]
     more = len(wide) - len(notes)
     return [*notes, f"{more} more gaps"] if more else notes
+
+
+def _uneven(distances: NDArray[np.float64], usual: float | None) -> list[str]:
+    """A note where half of the distances are gaps, so that the usual one is none of the others."""
+    if usual is None or len(distances) < _FEWEST_UNEVEN:
+        return []
+    near, far = (float(one) for one in np.quantile(distances, (0.25, 0.75)))
+    if not near * _LARGER < usual or not near * _GAP_RATIO < far:
+        return []
+    return [f"slices are {near:.1f} mm apart here and {far:.1f} mm there: some may be missing"]
 
 
 def _sparse(usual: float | None, thickness: float | None) -> list[str]:

@@ -1,14 +1,19 @@
 """The voxels of a volume as NIfTI, MGH and NRRD store them: numbers in rows, behind a header."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.gray import finite, luma, without_value
+from tumorlens.imaging.byte_order import SWAPPED, is_swapped
+from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.row_length import check_planes
+
+_ROW: Final = 64
+_ROWS: Final = 1024
+"""Rows of so many samples that are looked at to see in which order their bytes are."""
 
 
 def read_samples(
@@ -17,6 +22,15 @@ def read_samples(
     """``count`` values of ``kind`` from byte ``start`` on, flat; errors as ``Inflated.take``."""
     data = stream.take(start + count * kind.itemsize)
     return np.frombuffer(data, dtype=kind, offset=start, count=count)
+
+
+def in_order(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
+    """``raw``, flat, with its bytes swapped where that must be meant, and a note of it."""
+    rows = raw[: raw.size // _ROW * _ROW].reshape(-1, _ROW)
+    some = rows[:: max(1, len(rows) // _ROWS)]
+    if not is_swapped(some, some):
+        return raw, []
+    return raw.byteswap(), [SWAPPED]
 
 
 def real(raw: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -29,6 +43,12 @@ def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
     """The luma (...) of colours (..., 3); ``luma`` works row by row, so there must be some."""
     *shape, width, _ = channels.shape
     return luma(channels.reshape(-1, width, 3)).reshape(*shape, width)
+
+
+def color_notes(channels: NDArray[np.generic]) -> list[str]:
+    """A note where colours (..., 3) are more than gray: of a direction map, a parcellation."""
+    *_, width, _ = channels.shape
+    return [COLORED] if is_colored(channels.reshape(-1, width, 3)) else []
 
 
 def checked(values: NDArray[np.float32], source: str) -> tuple[NDArray[np.float32], list[str]]:

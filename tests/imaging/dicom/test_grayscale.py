@@ -165,6 +165,11 @@ def test_a_short_table_is_corrupt(head: Gray, write_dicom: Write) -> None:
         gray(write_dicom(head, ModalityLUTSequence=sequence))
 
 
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_an_item_without_a_table_is_none(head: Gray, write_dicom: Write, keyword: str) -> None:
+    np.testing.assert_array_equal(gray(write_dicom(head, **{keyword: [Dataset()]})), head)
+
+
 @pytest.mark.parametrize("tags", [{}, {"WindowCenter": 120, "WindowWidth": 200}])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16])
 def test_monochrome1_is_turned(

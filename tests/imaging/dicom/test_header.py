@@ -391,3 +391,13 @@ def test_pixels_of_an_aspect_alone(
     data = write_dicom(head, PixelSpacing=None, PixelAspectRatio=ratio)
     notes = reader.read_bytes(data).notes
     assert ["the head looks stretched" in note for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize(("between", "thickness"), [(-5, 4), (0, 4), (None, 4), (6, 6)])
+def test_a_distance_of_slices_that_makes_no_sense_leaves_their_thickness(
+    head: Gray, write_dicom: Write, between: int | None, thickness: int
+) -> None:
+    data = write_dicom(head, SpacingBetweenSlices=between, SliceThickness=4)
+    facts = reader.read_bytes(data).facts
+    assert facts is not None
+    assert facts.slice_thickness_mm == thickness

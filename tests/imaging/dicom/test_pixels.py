@@ -104,6 +104,49 @@ def test_values_of_more_bits_than_the_file_states_do_not_wrap(
     assert any("BitsStored" in note for note in image.facts.notes)
 
 
+@pytest.mark.parametrize(("syntax", "name"), [
+    (JPEGBaseline8Bit, "SC_rgb_jpeg_dcmtk.dcm"), (JPEG2000Lossless, "MR_small_jp2klossless.dcm"),
+    (JPEGLSLossless, "MR_small_jpeg_ls_lossless.dcm"),
+])  # fmt: skip
+def test_compressed_pixels_that_are_said_to_be_plain(syntax: UID, name: str) -> None:
+    """By a program that wrote another transfer syntax and left the pixels as they were."""
+    right = as_mr(shipped(name))
+    wrong = right.replace(syntax.encode(), ExplicitVRLittleEndian.ljust(len(syntax), "\0").encode())
+    assert wrong != right
+    np.testing.assert_array_equal(gray(wrong), gray(right))
+
+
+def test_plain_pixels_that_are_said_to_be_compressed(head: Gray, write_dicom: Write) -> None:
+    plain = write_dicom(head)
+    wrong = plain.replace(f"{ExplicitVRLittleEndian}\0".encode(), f"{RLELossless}\0".encode())
+    assert wrong != plain
+    np.testing.assert_array_equal(gray(wrong), head)
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_a_side_written_as_text(head: Gray, write_dicom: Write, keyword: str) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+    dataset[keyword] = pydicom.DataElement(keyword, "DS", str(dataset[keyword].value))
+    out = io.BytesIO()
+    dataset.save_as(out)
+    np.testing.assert_array_equal(gray(out.getvalue()), head)
+
+
+@pytest.mark.parametrize("bits", [7, 8, 9, 10, 11])
+def test_values_of_many_more_bits_are_no_overlay(head: Gray, write_dicom: Write, bits: int) -> None:
+    """Edges as sharp as in a real image, and noise: what is left of the values is noise too."""
+    noise = np.random.default_rng(0).normal(0, 15, head.shape)
+    soft = gaussian_filter(head.astype(np.float64), 1) * 14
+    stored = np.maximum(soft + noise, 0).astype(np.uint16)
+    image = reader.read_bytes(write_dicom(stored, BitsStored=bits, HighBit=bits - 1))
+    np.testing.assert_array_equal(image.pixels, stored)
+    overlays = (
+        stored | (head > 200).astype(np.uint16) << 12 | (head % 7 < 2).astype(np.uint16) << 13
+    )
+    plain = reader.read_bytes(write_dicom(overlays.astype(np.uint16), BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(plain.pixels, stored)
+
+
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_sign_that_is_stated_wrongly(
@@ -160,6 +203,20 @@ def test_lossless_compression(head: Gray, write_dicom: Write, syntax: UID, kind:
     dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
     dataset.compress(syntax)
     np.testing.assert_array_equal(gray(as_mr(dataset)), stored)
+
+
+@pytest.mark.parametrize("offsets", [(0, 0), (0, 7), (8, 4000)])
+def test_a_table_of_offsets_that_is_wrong(
+    head: Gray, write_dicom: Write, offsets: tuple[int, int]
+) -> None:
+    frames = np.stack([head, head[::-1]])
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(frames)))
+    dataset.compress(RLELossless)
+    right = bytes(dataset.PixelData)
+    wrong = right[:8] + np.array(offsets, "<u4").tobytes() + right[16:]
+    assert wrong != right
+    dataset.PixelData = wrong
+    np.testing.assert_array_equal(gray(as_mr(dataset)), frames)
 
 
 def test_a_damaged_jpeg_ls_frame_without_its_end_is_refused(write_dicom: Write) -> None:
@@ -359,6 +416,24 @@ def test_color_that_does_not_say_how_its_samples_lie(
     expected = luma(color)
     for plane in gray(data).reshape(frames, *head.shape):
         np.testing.assert_array_equal(plane, expected)
+
+
+@pytest.mark.parametrize("stated", [0, 1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT"])
+def test_gray_in_colours_that_are_stated_wrongly(
+    head: Gray, write_dicom: Write, stated: int, photometric: str
+) -> None:
+    """As programs leave it that decompress, whichever way the samples lie."""
+    color = np.stack([head] * 3, axis=-1)
+    color[:5, :20] = (255, 220, 0)  # letters
+    for stored in (color, np.moveaxis(color, -1, 0)):
+        data = write_dicom(
+            color, PlanarConfiguration=stated, PhotometricInterpretation=photometric,
+            PixelData=stored.tobytes(),
+        )  # fmt: skip
+        image = reader.read_bytes(data)
+        np.testing.assert_array_equal(image.pixels, luma(color))
+        assert not image.remarks
 
 
 def test_32_bits_a_sample(head: Gray, write_dicom: Write) -> None:

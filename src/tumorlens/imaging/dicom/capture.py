@@ -17,6 +17,7 @@ from tumorlens.imaging.dicom.derived import (
     Algorithm,
     DicomObject,
     SliceReference,
+    as_mr,
     finished,
     identity,
     making,
@@ -65,7 +66,7 @@ def capture(
             **identifiers,
         )
         made.SpecificCharacterSet = first.SpecificCharacterSet
-        made.copy_patient_and_study_information(first)
+        made.copy_patient_and_study_information(as_mr(first))
         _refer(made, pointed, shown[1])
         return finished(made)
 

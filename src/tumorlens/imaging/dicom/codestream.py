@@ -6,12 +6,24 @@ A decoder believes the codestream, not the data set around it: a few bytes that 
 
 from typing import Final, NamedTuple
 
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 
 # ITU-T T.81 table B.1: start of frame, but for DHT (C4), JPG (C8), DAC (CC); T.87 C.1.1: JPEG-LS.
 _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_SYNTAXES: Final = {
+    0xC0: JPEGBaseline8Bit, 0xC1: JPEGExtended12Bit, 0xC3: JPEGLossless, 0xF7: JPEGLSNearLossless,
+}  # fmt: skip
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 # ITU-T T.800 A.4.1 and A.5.1: SOC, then SIZ.
@@ -67,8 +79,24 @@ def stated_size(frame: bytes, syntax: UID) -> Claim | None:
     return _j2k_claim(frame) if syntax in JPEG2000TransferSyntaxes else _jpeg_claim(frame)
 
 
+def syntax_of(frame: bytes) -> UID | None:
+    """The transfer syntax of ``frame`` by its own header; None where that is not known."""
+    if frame.find(_J2K_START, 0, _J2K_SEARCH) >= 0:
+        return JPEG2000
+    at = _start_of_frame(frame)
+    return None if at is None else _SYNTAXES.get(frame[at + 1])
+
+
 def _jpeg_claim(frame: bytes) -> Claim | None:
-    """Walk the marker segments to the start of frame (ITU-T T.81 B.2.2)."""
+    at = _start_of_frame(frame)
+    if at is None:
+        return None
+    height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (at + 5, at + 7))
+    return Claim(Size(width, height, frame[at + 9]), frame[at + 4])
+
+
+def _start_of_frame(frame: bytes) -> int | None:
+    """Walk the marker segments of a JPEG to the start of frame (ITU-T T.81 B.2.2)."""
     at = 2
     while frame.startswith(b"\xff\xd8") and at + 10 <= len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
@@ -76,9 +104,7 @@ def _jpeg_claim(frame: bytes) -> Claim | None:
             at += 1 if marker == 0xFF else 2
             continue
         if marker in _START_OF_FRAME:
-            height = int.from_bytes(frame[at + 5 : at + 7], "big")
-            width = int.from_bytes(frame[at + 7 : at + 9], "big")
-            return Claim(Size(width, height, frame[at + 9]), frame[at + 4])
+            return at
         if marker == _START_OF_SCAN:
             return None
         at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))

@@ -3,6 +3,7 @@ source."""
 
 import hashlib
 import io
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     Comprehensive3DSRStorage,
+    MRImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -27,6 +29,8 @@ MANUFACTURER: Final = "tumorlens"
 RESEARCH: Final = "RESEARCH ONLY"
 OWN_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage)
 """Of reports, overlays and attention maps."""
+_UID: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
+"""Odd ones too: whoever holds the source knows it by what it states."""
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 SliceReference = tuple[int, int | None]
@@ -123,14 +127,23 @@ def making(what: str, source: str) -> Iterator[None]:
 def prepared(header: Dataset, source: str) -> Dataset:
     """What objects need of ``header`` to refer to it: its UIDs, patient and study.
 
-    Raises ``CorruptInputError`` where a UID is missing, without which nothing can be referred to.
+    Raises ``CorruptInputError`` where a UID is missing or has no form that a report can repeat.
     """
     made = identification(header)
     for keyword in _NEEDED:
         stated = text(header, keyword)
-        if stated is None:
-            raise CorruptInputError(f"{source}: no report can refer to it ({keyword} is missing)")
+        if stated is None or not _UID.fullmatch(stated):
+            what = "is missing" if stated is None else "is no UID of at most 64 characters"
+            raise CorruptInputError(f"{source}: no report can refer to it ({keyword} {what})")
         setattr(made, keyword, stated)
+    return made
+
+
+def as_mr(source: Dataset) -> Dataset:
+    """``source`` as an MR image: highdicom knows no modules of a maker's own SOP class."""
+    made = Dataset()
+    made.update(source)
+    made.add_new("SOPClassUID", "UI", MRImageStorage)  # an assignment would change that of source
     return made
 
 

@@ -225,7 +225,7 @@ def _voi_table(dataset: Dataset, source: str) -> Table | None:
 
 def _table(sequence: Any, signed: bool, source: str) -> Table | None:
     """The first look-up table of a sequence; its inputs may be negative where ``signed``."""
-    if not sequence:
+    if not sequence or "LUTData" not in sequence[0]:
         return None
     item = sequence[0]
     entries, first, bits = (int(part) for part in item.LUTDescriptor)

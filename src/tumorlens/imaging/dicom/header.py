@@ -239,8 +239,8 @@ def _aspect_notes(dataset: Dataset) -> list[str]:
 
 def _thickness(dataset: Dataset, index: int) -> float | None:
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
-    stated = number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness")
-    return stated if stated is not None and stated > 0 else None
+    stated = [number(measures, name) or 0.0 for name in ("SpacingBetweenSlices", "SliceThickness")]
+    return next((size for size in stated if size > 0), None)
 
 
 def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM, PersonName
@@ -106,7 +106,9 @@ def _decoded(header: Dataset, keyword: str, encodings: list[str], *, is_name: bo
             data = decode_bytes(data, encodings, set(b"\t\n\f\r\\"))
     words = _ESCAPE.sub("", "" if data is None else str(data))
     # What is left of control characters is damage.
-    return "".join(char for char in words if char.isprintable() or char == "\n").strip()
+    words = "".join(char for char in words if char.isprintable() or char == "\n").strip()
+    # Of several names where there is one, both; a backslash would make a list of it.
+    return words.replace("\\", ", ") if is_name and dictionary_VM(keyword) == "1" else words
 
 
 def _encodings(header: Dataset) -> list[str]:

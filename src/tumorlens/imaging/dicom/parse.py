@@ -5,7 +5,9 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.uid import (
     UID,
@@ -18,6 +20,7 @@ from pydicom.uid import (
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.budget import Budget, counted
+from tumorlens.imaging.dicom.codestream import syntax_of
 from tumorlens.imaging.dicom.preamble import LOOKED_AT, preamble_at
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 
@@ -29,6 +32,9 @@ _WITH_HEADER = 32 + zlib.MAX_WBITS
 """What tells zlib that a header of its own, or of gzip, comes first."""
 _PLAIN = b"\x08\x00\x05\x00CS", b"\x08\x00\x08\x00CS", b"\x08\x00\x16\x00UI"
 """What a data set begins with, and no deflate stream."""
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF
+"""Length of a value whose end a delimiter marks."""
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 
@@ -42,6 +48,7 @@ def parse(data: bytes | BinaryIO, source: str, *, pixels: bool = True) -> Datase
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
         dataset = _read(_without_rubbish(stream), source, pixels)
         _state_transfer_syntax(dataset)
+        _correct_transfer_syntax(dataset)
     return dataset
 
 
@@ -133,3 +140,20 @@ def _state_transfer_syntax(dataset: Dataset) -> None:
         meta.TransferSyntaxUID = ImplicitVRLittleEndian
     else:
         meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _correct_transfer_syntax(dataset: Dataset) -> None:
+    """State the syntax that the pixel data have where some program changed one of the two alone.
+
+    Uncompressed pixels have a length, compressed ones are items up to a delimiter (PS3.5 A.4).
+    """
+    element: object = dataset.get_item(_PIXEL_DATA) if _PIXEL_DATA in dataset else None
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not isinstance(element, RawDataElement) or syntax.is_private:
+        return
+    is_compressed = element.length == _UNDEFINED
+    if syntax.is_encapsulated and not is_compressed:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    elif is_compressed and not syntax.is_encapsulated:
+        frame = next(generate_frames(element.value or b"", number_of_frames=1), b"")
+        dataset.file_meta.TransferSyntaxUID = syntax_of(frame) or syntax

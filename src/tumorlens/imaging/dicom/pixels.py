@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Container, Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -46,8 +46,13 @@ _ALLOCATED: Final = (8, 16, 32)
 _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_GRAY_PART: Final = 0.9
+"""Part of what is not black that has no colour, in a picture of gray with some letters on it."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
+_ITEM_HEADER: Final = 8
+_NO_OFFSETS: Final = b"\xfe\xff\x00\xe0\0\0\0\0"
+"""An empty basic offset table."""
 _PILLOW: Final = "pillow"
 _PLUGINS: Final = {
     RLELossless: "pydicom",
@@ -180,6 +185,7 @@ def _frames(
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     precision = None
     if syntax.is_encapsulated:
+        _drop_wrong_offsets(dataset, described.frames)
         precision = _check_codestreams(dataset, described, syntax, source)
     found = 0
     decoded = _decoded(dataset, described, precision, source)
@@ -227,6 +233,8 @@ def _decoded(
     narrow = precision is not None and precision <= 8
     allocated = 8 if narrow else described.allocated
     options: dict[str, Any] = {
+        "rows": described.rows,
+        "columns": described.columns,
         "bits_allocated": allocated,
         "bits_stored": min(described.stored, allocated),
         "pixel_representation": described.signed,
@@ -236,6 +244,8 @@ def _decoded(
         # Required of colour, and left out by some writers, who mean the usual interleaved samples.
         "planar_configuration": int(whole(dataset, "PlanarConfiguration", 0) == 1),
     }
+    if not syntax.is_encapsulated and described.samples == 3 and allocated == 8:
+        options |= _gray_layout(dataset.PixelData, described, options["planar_configuration"])
     if syntax not in SIGN_KNOWN:
         options["correct_unused_bits"] = False
     if "NumberOfFrames" in dataset:  # parsed by pydicom even where the option states it
@@ -244,6 +254,35 @@ def _decoded(
     plugin = _plugin(dataset, described.stored, source)
     for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
         yield samples
+
+
+def _drop_wrong_offsets(dataset: Dataset, frames: int) -> None:
+    """Empty a basic offset table (PS3.5 A.4) that is wrong where each frame is one fragment."""
+    stream = io.BytesIO(dataset.PixelData)
+    stated = parse_basic_offsets(stream)
+    behind = stream.tell()
+    sizes = [_ITEM_HEADER + len(fragment) for fragment in generate_fragments(stream)]
+    if stated and len(sizes) == frames and stated != [0, *accumulate(sizes)][:-1]:
+        dataset.PixelData = _NO_OFFSETS + dataset.PixelData[behind:]
+
+
+def _gray_layout(data: bytes, described: Description, planar: int) -> dict[str, Any]:
+    """How samples of 8 bits must lie where that makes them RGB of gray; nothing where it does not.
+
+    Programs that decompress leave the photometric interpretation as it was, and more than one
+    states the wrong planar configuration.
+    """
+    size = described.rows * described.columns
+    if len(data) < 3 * size:
+        return {}
+    frame = np.frombuffer(data, np.uint8, 3 * size)
+    layouts = {0: frame.reshape(-1, 3), 1: frame.reshape(3, -1).T}
+    for stated in (planar, 1 - planar):
+        colors = layouts[stated]
+        shown = colors[colors.any(axis=1)]
+        if len(shown) and (shown == shown[:, :1]).all(axis=1).mean() > _GRAY_PART:
+            return {"photometric_interpretation": "RGB", "planar_configuration": stated}
+    return {}
 
 
 def _check_codestreams(

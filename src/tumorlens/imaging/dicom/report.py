@@ -19,6 +19,7 @@ from tumorlens.imaging.dicom.derived import (
     Algorithm,
     DicomObject,
     SliceReference,
+    as_mr,
     finished,
     identity,
     making,
@@ -75,14 +76,25 @@ def report(
             title=codes.DCM.ImagingMeasurementReport,
         )
         made = sr.Comprehensive3DSR(
-            evidence=sources,
+            evidence=[as_mr(one) for one in sources],
             content=content[0],
             is_complete=True,
             is_final=False,  # preliminary: no person has looked at it
             series_description=f"tumorlens {of} {RESEARCH}",
             **identifiers,
         )
+        _state_classes(made, sources)
         return finished(made)
+
+
+def _state_classes(made: Dataset, sources: Sequence[Dataset]) -> None:
+    """Refer to the evidence as what it is."""
+    classes = {str(source.SOPInstanceUID): source.SOPClassUID for source in sources}
+    for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
+        for study in made.get(keyword, ()):
+            for series in study.ReferencedSeriesSequence:
+                for one in series.ReferencedSOPSequence:
+                    one.ReferencedSOPClassUID = classes[str(one.ReferencedSOPInstanceUID)]
 
 
 def _unique(sources: Sequence[Dataset]) -> list[Dataset]:

@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
-_SMOOTHER: Final = 0.5
-"""Samples this much smoother with their bytes swapped are stored so."""
+from tumorlens.imaging.byte_order import SMOOTHER, SWAPPED, is_swapped, roughness
+
 _ROWS: Final = 32
 """Rows of a frame that are looked at for that."""
-_SWAPPED: Final = (
-    "the byte order of the pixel data is not the one that the file states; the bytes are swapped"
-)
 _SIGN: Final = (
     "the sign of the pixel data is not the one that the file states (PixelRepresentation); it is "
     "read as the steps between neighbours say"
@@ -25,6 +22,12 @@ _JUMP: Final = 15
 """Neighbours that differ by so many times less with the other sign have been torn apart."""
 _TORN: Final = 0.001
 """Part of the neighbours that must be, and ten times as many as the other sign would tear."""
+_WRAPPED: Final = 0.25
+"""Steps that are smaller with all bits, as part of those that are larger: by overlays 0.18."""
+_PLANES: Final = 4
+"""Values of the bits beside the stored ones that two overlays have ..."""
+_SHOWN: Final = 0.001
+"""... each in as large a part of the frame."""
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
@@ -54,9 +57,9 @@ def stored_values(
     values = _stated_values(samples, described, syntax, precision)
     remarks: tuple[str, ...] = ()
     if not syntax.is_encapsulated and _is_swapped(samples, values):
-        samples, remarks = samples.byteswap(), (_SWAPPED,)
+        samples, remarks = samples.byteswap(), (SWAPPED,)
         values = _stated_values(samples, described, syntax, precision)
-    if _is_wider(samples, values):
+    if _is_wider(samples, values, described.stored):
         return samples, (*remarks, _WIDER)
     if (other := _of_other_sign(samples, values, described, syntax)) is not None:
         return other, (*remarks, _SIGN)
@@ -85,43 +88,31 @@ def _stated_values(
 
 
 def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether 16-bit ``samples`` (H, W), by their ``values``, are swapped byte by byte.
-
-    Of the range of values, neighbours in a picture differ by little; with the bytes swapped, the
-    lower ones, which are nearly random, decide.
-    """
-    if samples.dtype.itemsize != 2:
-        return False
+    """``is_swapped`` of some rows."""
     rows = slice(None, None, max(1, len(samples) // _ROWS))
-    stated = [_roughness(samples[rows])]
-    if values is not samples:
-        stated.append(_roughness(values[rows]))
-    return _roughness(samples[rows].byteswap()) < _SMOOTHER * min(stated)
+    some = samples[rows]
+    return is_swapped(some, some if values is samples else values[rows])
 
 
-def _roughness(samples: NDArray[Any]) -> float:
-    """Mean difference of neighbours, as part of what values differ by at all."""
-    values = samples.astype(np.float32)
-    low, high = np.quantile(values[:, ::4], (0.01, 0.99))
-    steps = np.abs(np.diff(np.clip(values, low, high), axis=1))
-    return float(steps.mean()) / float(high - low) if high > low else 1.0
-
-
-def _is_wider(samples: NDArray[Any], values: NDArray[Any]) -> bool:
+def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
     """Whether ``samples`` (H, W) are numbers of more bits than their ``values`` have.
 
     Where the steps between neighbours differ, an overlay beside the values makes those of the
-    samples larger. Where BitsStored is too small, the values wrap around while the samples go on.
+    samples larger. Where BitsStored is too small, the values wrap around while the samples go on;
+    where it is far too small, they are noise, and the bits beside them a picture.
     """
     if values is samples or np.array_equal(samples, values):
         return False
+    _, counts = np.unique(samples >> stored, return_counts=True)
+    if (counts >= _SHOWN * samples.size).sum() > _PLANES:
+        return roughness(samples) < SMOOTHER * roughness(values)
     smoother = rougher = 0
     for axis in (0, 1):
         steps = np.abs(np.diff(samples.astype(np.int64), axis=axis))
         wrapped = np.abs(np.diff(values.astype(np.int64), axis=axis))
         smoother += int((steps < wrapped).sum())
         rougher += int((steps > wrapped).sum())
-    return smoother > rougher
+    return smoother > _WRAPPED * rougher
 
 
 def _of_other_sign(
