@@ -116,6 +116,23 @@ def test_held_out_sources_make_every_threshold_at_least_as_high() -> None:
     assert not both.by_sequence
 
 
+def test_each_network_without_a_source_raises_the_threshold_for_no_tumour_alone() -> None:
+    home = _probabilities(("glioma", 0.9), ("notumor", 0.9)), _correct("glioma", "notumor")
+    tumors = _correct(*["glioma"] * 40)
+    # Of 40 tumours two may be missed.
+    first = _probabilities(*[("notumor", 0.7)] * 2, ("notumor", 0.6), *[("glioma", 0.9)] * 37)
+    second = _probabilities(*[("notumor", 0.9)] * 2, ("notumor", 0.8), *[("glioma", 0.9)] * 37)
+    alone = fit_rule(home)
+    one, both = (
+        fit_rule(home, held_out=[(rows, tumors) for rows in some])
+        for some in ([first], [first, second])
+    )
+    assert 0.6 < one.notumor_threshold < 0.6001
+    assert 0.8 < both.notumor_threshold < 0.8001
+    assert one.tumor_threshold == both.tumor_threshold == alone.tumor_threshold
+    assert one.kind_threshold == both.kind_threshold == alone.kind_threshold
+
+
 def test_a_sequence_with_enough_images_has_thresholds_of_its_own() -> None:
     random = np.random.default_rng(1)
     labels = ["glioma", "notumor"] * 300

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 @click.option("--held-out", "held_out", multiple=True, metavar="BUNDLE MANIFEST SPLIT",
               type=(click.Path(path_type=Path), click.Path(path_type=Path), str),
               help="A bundle that was trained in the same way without some sources, and images of "
-              "these sources: all but the test part of SPLIT (`all`: every image). They are used "
-              "in addition.")  # fmt: skip
+              "these sources: all but the test part of SPLIT (`all`: every image). Its answers "
+              "raise the threshold for \"no tumour\" where it would miss tumours, and widen the "
+              "prediction sets beside answers that are not classified.")  # fmt: skip
 @click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
               help="List of whole heads that were not used in training, for the thresholds for "
               "volumes.")  # fmt: skip

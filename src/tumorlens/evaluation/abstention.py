@@ -102,19 +102,23 @@ def fit_thresholds(
 
 def fit_rule(
     known: tuple[Floats, Bools],
-    held_out: tuple[Floats, Bools] | None = None,
+    elsewhere: tuple[Floats, Bools] | None = None,
     sequences: Sequence[str] = (),
+    held_out: Sequence[tuple[Floats, Bools]] = (),
     classes: ClassSet = BRAIN_TUMORS,
 ) -> DecisionRule:
-    """Thresholds that keep the targets at home and, where there are some, on held-out sources.
+    """Thresholds that keep the targets at home and, where there are some, on other sources.
 
-    Each pair is as ``fit_thresholds`` takes it; ``sequences`` names that of each held-out image. A
-    sequence with ``MIN_OF_SEQUENCE`` images of either kind gets thresholds of its own.
+    Each pair is as ``fit_thresholds`` takes it; ``sequences`` names that of each image of
+    ``elsewhere``. A sequence with ``MIN_OF_SEQUENCE`` images of either kind gets thresholds of its
+    own. ``held_out`` are answers of networks that were trained without these sources, for each
+    network; they know less than the one that gets the rule, so they raise only the threshold for
+    "no tumour", which guards against the worst error.
     """
     rule = fit_thresholds(*known, classes=classes)
     by_sequence: dict[str, Thresholds] = {}
-    if held_out is not None:
-        probabilities, correct = held_out
+    if elsewhere is not None:
+        probabilities, correct = elsewhere
         at_home = rule
         rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES, classes))
         for name in SEQUENCES[:-1]:
@@ -125,6 +129,11 @@ def fit_rule(
                     probabilities[member], correct[member], HELD_OUT_SOURCES, classes
                 )
                 by_sequence[name] = stricter(at_home, own)
+    for answers in held_out:
+        fitted = fit_thresholds(*answers, HELD_OUT_SOURCES, classes)
+        least = Thresholds(notumor_threshold=fitted.notumor_threshold)
+        rule = stricter(rule, least)
+        by_sequence = {name: stricter(own, least) for name, own in by_sequence.items()}
     return DecisionRule(**msgspec.structs.asdict(rule), by_sequence=by_sequence)
 
 

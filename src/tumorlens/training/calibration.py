@@ -16,7 +16,7 @@ from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, GateFact
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.collections import TUMOR_FREE_SLICE
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.splits import TEST, VALIDATION, Split
+from tumorlens.datasets.splits import EXCLUDED, TEST, VALIDATION, Split
 from tumorlens.errors import EvaluationError, SplitError
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.abstention import AbstentionOutcome, fit_rule, outcome_of
@@ -110,7 +110,7 @@ class HeldOutSource:
         found = [
             i
             for i, (r, part) in enumerate(pairs)
-            if part != TEST
+            if part not in (TEST, EXCLUDED)
             and usable(r, classes)
             and unseen(r)
             and not (r.label == none and r.patient and r.source in with_tumors)
@@ -175,7 +175,8 @@ def calibrate(
     is kept for the test. ``others`` are validation images of other hospitals, ``held_out`` show how
     sure networks trained in the same way are of sources that they never saw. Each threshold is the
     higher of that for all validation images together and that for other hospitals alone, where the
-    targets allow more errors.
+    targets allow more errors; that for "no tumour" also keeps the target for each network of
+    ``held_out``.
 
     Returns the bundle with them, not yet saved, and what they do to the validation images.
     Raises ``SplitError`` where there are none, ``EvaluationError`` where the network does not tell
@@ -210,13 +211,14 @@ def calibrate(
     pooled = _Answers.joined([known, *elsewhere])
     require_useful(made.info.name, known.probabilities, known.correct)
     require_fitted(made.info.name, temperature)
-    elsewhere += [source.answers(cache_folder) for source in held_out]
     shifted = _Answers.joined(elsewhere) if elsewhere else None
+    unseen = _of_each_network(held_out, cache_folder)
     rule = msgspec.structs.replace(
         fit_rule(
             pooled[:2],
             shifted[:2] if shifted else None,
             shifted.sequences if shifted else (),
+            [one[:2] for one in unseen],
             classes,
         ),
         chosen_on=f"{on}, and held-out sources" if held_out else on,
@@ -225,7 +227,7 @@ def calibrate(
         made.info,
         temperature=temperature,
         decision=rule,
-        prediction_sets=_sets(known, elsewhere, rule, coverage, main, classes),
+        prediction_sets=_sets(known, [*elsewhere, *unseen], rule, coverage, main, classes),
     )
     gate_scores = None
     if gate is not None:
@@ -282,6 +284,14 @@ class _Answers(NamedTuple):
 
     def decided(self, rule: DecisionRule, classes: ClassSet) -> Decisions:
         return decisions_by_sequence(self.probabilities, rule, self.sequences, classes)
+
+
+def _of_each_network(held_out: Sequence[HeldOutSource], cache_folder: Path) -> list[_Answers]:
+    """Answers of each network to all sources that it never saw."""
+    networks: dict[str, list[_Answers]] = {}
+    for source in held_out:
+        networks.setdefault(source.made.sha256, []).append(source.answers(cache_folder))
+    return [_Answers.joined(parts) for parts in networks.values()]
 
 
 def _sets(
