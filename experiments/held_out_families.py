@@ -6,9 +6,10 @@ r"""How networks do on families of sources that they were trained without, in ro
     python -m experiments.held_out_families score --data nickparvar.csv --runs runs/held-out \
         --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
 
-`train` trains a network for each rotation without the rotation's families, fits its thresholds on
-validation images of the other sources, and goes on where it stopped. `score` answers the images of
-the families with the network that never saw them, and writes
+`train` trains a network for each rotation without the rotation's families, and goes on where it
+stopped. `score` fits the thresholds of each on validation images of the other sources, and on the
+families of the other rotations as their networks answer them. Then it answers the images of the
+families with the network that never saw them, and writes
 experiments/records/held-out-families.json: per sequence the AUROC of tumour against healthy, missed
 tumours, false alarms, the kind among tumours, the calibration error, how often the sequence is
 named rightly, and what is reported at the thresholds. No test part is read. Families of healthy
@@ -43,7 +44,7 @@ from tumorlens.inference.record import CLASSIFIED
 from tumorlens.inference.session import Outputs
 from tumorlens.labels import CLASSES, NO_TUMOR, NO_TUMOR_INDEX, SEQUENCES, TUMOR_INDICES
 from tumorlens.training import cache
-from tumorlens.training.calibration import ValidationSet, calibrate
+from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.images import usable
 from tumorlens.training.progress import EpochBar
@@ -92,7 +93,6 @@ def _train(options: argparse.Namespace) -> None:
         if teacher is not None:
             _one(options, "teacher", data, teacher, None)
         _one(options, "default", data, folder / "student", teacher)
-        _calibrate(folder / "student" / BUNDLE_FOLDER, sets, options.cache)
 
 
 def _one(
@@ -106,36 +106,53 @@ def _one(
         train(config, data, out, run, [bar])
 
 
-def _calibrate(place: Path, sets: Sequence[tuple[Manifest, Split]], folder: Path | None) -> None:
-    """Fit the thresholds on validation images of the sources that the bundle knows."""
-    main, *others = (ValidationSet(*one) for one in sets)
-    done, _ = calibrate(bundle.load(str(place)), main, others, folder or cache.default_folder())
-    bundle.save(place, done.info, done.model, done.gate)
-
-
 def _score(options: argparse.Namespace) -> None:
+    sets = _sets(options)
     places = {
         name: options.runs / name / "student" / BUNDLE_FOLDER
         for name in options.rotation or ROTATIONS
     }
-    networks = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
-    answers = {name: _answers(made, name, options) for name, made in networks.items()}
-    rotations = {
-        name: {
-            "families": ROTATIONS[name],
-            "validation": made.info.metrics["validation"],
-            "rows": summarize(answers[name]),
-            "at_thresholds": decided(answers[name], made.info),
-        }
-        for name, made in networks.items()
-    }
+    trained = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
+    folder = options.cache or cache.default_folder()
+    unseen = {name: _unseen(made, name, sets) for name, made in trained.items()}
+    networks = {}
+    for name, made in trained.items():
+        others = [source for other in trained if other != name for source in unseen[other]]
+        networks[name] = _calibrated(made, others, sets, folder)
+    for name, made in networks.items():
+        bundle.save(places[name], made.info, made.model, made.gate)
+    answers = {name: _answers(made, name, sets, folder) for name, made in networks.items()}
     record = {
         "overrides": options.overrides,
         "teachers": not options.without_teachers,
         "sequence_balanced_accuracy": sequence_balanced_accuracy(list(answers.values())),
-        "rotations": rotations,
+        "rotations": {
+            name: {
+                "families": ROTATIONS[name],
+                "validation": made.info.metrics["validation"],
+                "rows": summarize(answers[name]),
+                "at_thresholds": decided(answers[name], made.info),
+            }
+            for name, made in networks.items()
+        },
     }
     options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
+
+
+def _unseen(made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]]) -> list[HeldOutSource]:
+    """The rotation's families, in each manifest that has some."""
+    return [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
+
+
+def _calibrated(
+    made: Bundle,
+    others: Sequence[HeldOutSource],
+    sets: Sequence[tuple[Manifest, Split]],
+    folder: Path,
+) -> Bundle:
+    """With thresholds fitted on validation images and on what the other rotations never saw."""
+    main, *further = (ValidationSet(*one) for one in sets)
+    return calibrate(made, main, further, folder, held_out=others)[0]
 
 
 def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
@@ -144,17 +161,19 @@ def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
     return [(Manifest.load(path), splits.load(split)) for path, split in pairs]
 
 
-def _answers(made: Bundle, name: str, options: argparse.Namespace) -> "Answers":
+def _answers(
+    made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]], folder: Path
+) -> "Answers":
     """What a rotation's network says of the families that it never saw."""
     chosen = [
         (
             manifest,
             [i for i, r in enumerate(manifest) if parts[i] not in _UNREAD and _belongs(r, name)],
         )
-        for manifest, split in _sets(options)
+        for manifest, split in sets
         for parts in [split.parts(manifest)]
     ]
-    return Answers.of(Classifier(made, answer_all=True), chosen, options.cache)
+    return Answers.of(Classifier(made, answer_all=True), chosen, folder)
 
 
 class Answers(NamedTuple):

@@ -80,7 +80,7 @@ def make_environment() -> jinja2.Environment:
     )  # fmt: skip
     environment.filters.update(
         fmt=format, interval=interval, mean=fmean, number=number, percent=percent, pick=pick,
-        by_source=by_source, gain=gain, healthy_accuracies=healthy_accuracies, p_value=p_value,
+        gain=gain, p_value=p_value,
     )  # fmt: skip
     environment.globals.update(
         {
@@ -140,29 +140,6 @@ def pick(found: Iterable[Json], path: str) -> list[float]:
         assert isinstance(value, float | int)
         numbers.append(float(value))
     return numbers
-
-
-def by_source(record: Json) -> Json:
-    """What an evaluation says of each family of sources or source, or of all images as one."""
-    parts = record["breakdown"]
-    found: Json = parts.get("family") or parts.get("source") or {}
-    if found:
-        return found
-    tumors = sum(sum(r.values()) for label, r in record["answers"].items() if label != "notumor")
-    name = "Br35H, tumours of unknown kind" if "br35h" in record["command"] else "all"
-    metrics = {key: value for key, value in record["metrics"].items() if key != "per_class"}
-    whole = {"n": record["n"], "n_tumors": tumors, "abstention": record["abstention"]}
-    return {name: whole | metrics}
-
-
-def healthy_accuracies(found: Iterable[Json]) -> list[float]:
-    """Of each source that has healthy images: accuracy among those that got an answer."""
-    values = [
-        source["abstention"]["healthy_accuracy"]
-        for record in found
-        for source in by_source(record).values()
-    ]
-    return [float(value) for value in values if value is not None]
 
 
 def _read(path: Path) -> str:

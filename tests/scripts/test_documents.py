@@ -59,18 +59,6 @@ def test_only_what_is_between_the_markers_is_replaced(documents: ModuleType) -> 
         documents.fill(text, "y", "new")
 
 
-def test_one_row_for_all_images_where_sources_are_not_told_apart(documents: ModuleType) -> None:
-    record = {
-        "command": "tumorlens evaluate", "n": 3, "breakdown": {}, "abstention": {"coverage": 1.0},
-        "answers": {"glioma": {"glioma": 1}, "notumor": {"notumor": 2}},
-        "metrics": {"accuracy": 1.0, "per_class": {}},
-    }  # fmt: skip
-    whole = documents.by_source(record)["all"]
-    assert (whole["n"], whole["n_tumors"], whole["accuracy"]) == (3, 1, 1.0)
-    record["breakdown"] = {"source": {"cheng": {"n": 3}}}
-    assert documents.by_source(record) == {"cheng": {"n": 3}}
-
-
 @pytest.mark.parametrize(
     ("page", "link", "target"),
     [
