@@ -5,7 +5,8 @@
 
 Needs wrk (`apt-get install wrk`). Compares `tumorlens serve` with `benchmarks.plain_server`, which
 has one forward pass for each request, with the same bundle, at 1, 8 and 64 connections, in turns.
-Then it opens ten times as many connections as the queue can hold, and checks the server afterwards.
+Then it opens ten times as many connections as the queue can hold for a minute, and checks the
+server from two seconds later on.
 With --soak it also measures memory under a steady load. The images are synthetic heads. wrk runs on
 the same machine and uses some of its time.
 """
@@ -36,6 +37,9 @@ CONNECTIONS: Final = (1, 8, 64)
 CONTENDERS: Final = ("tumorlens", "plain")
 _BOUNDARY: Final = "pictureboundary"
 _QUEUE: Final = 64
+_OVERLOAD_SECONDS: Final = 60.0
+_CALM_SECONDS: Final = 2.0
+"""After the overload, until latency is measured again."""
 _SCRIPT: Final = """
 local bodies = {}
 for i = 1, COUNT do
@@ -185,7 +189,8 @@ def overload(options: argparse.Namespace, script: Path) -> dict[str, Any]:
     with served("tumorlens", options.bundle, *queue) as (url, pid):
         before = wrk(url, script, 1, options.seconds)
         memory = resident_mib(pid)
-        during = wrk(url, script, 10 * _QUEUE, options.seconds)
+        during = wrk(url, script, 10 * _QUEUE, _OVERLOAD_SECONDS)
+        time.sleep(_CALM_SECONDS)
         after = wrk(url, script, 1, options.seconds)
         return {
             "queue": _QUEUE, "connections": 10 * _QUEUE, "before": before, "during": during,

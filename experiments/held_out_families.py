@@ -4,7 +4,8 @@ r"""How networks do on families of sources that they were trained without, in ro
         --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
         --without-teachers --set epochs=16
     python -m experiments.held_out_families score --data nickparvar.csv --runs runs/held-out \
-        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor
+        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
+        --without-teachers --set epochs=16
 
 `train` trains a network for each rotation without the rotation's families, and goes on where it
 stopped. `score` fits the thresholds of each on validation images of the other sources, and on the
