@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import UID
 from tests.phantom_series import SPACING, phantom_series
 
 from tumorlens.cli.extras import attention_writer
@@ -65,6 +66,25 @@ def test_it_is_written_where_the_tumour_is(
     if shutil.which("dciodvfy"):
         told = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
         assert "Error" not in told.stderr, told.stderr
+
+
+def test_images_of_a_makers_own_class_are_referred_to_as_such(
+    knows_phantoms: Classifier, write_dicom: Callable[..., bytes], tmp_path: Path
+) -> None:
+    own = UID("1.3.46.670589.5.0.10")
+    head(write_dicom, tmp_path, "glioma")
+    for file in tmp_path.glob("*.dcm"):
+        dataset = dcmread(file)
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = own
+        dataset.save_as(file)
+    (image,) = read_study(tmp_path).images
+    attention_writer(tmp_path / "out")(answer_image(knows_phantoms, image))
+    (made,) = (tmp_path / "out").glob("*.dcm")
+    referred = [
+        item.ReferencedSOPClassUID
+        for item in dcmread(made).ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    ]
+    assert set(referred) == {own}
 
 
 def test_there_is_none_without_a_tumour_or_a_place(

@@ -67,7 +67,7 @@ class Fingerprints:
         """(N,) whether the picture decoded and is not blank."""
         return np.array([not problem for problem in self.problems], dtype=np.bool_)
 
-    def pictures(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+    def pictures(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy (M, 64, 64) of the thumbnails of some rows; the file's pages leave memory."""
         some = np.array(self.thumbnails[rows])
         _release(self.thumbnails)

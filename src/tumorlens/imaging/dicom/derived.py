@@ -11,6 +11,7 @@ from typing import Final, TypedDict
 
 import msgspec
 from pydicom import dcmwrite
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -145,6 +146,18 @@ def as_mr(source: Dataset) -> Dataset:
     made.update(source)
     made.add_new("SOPClassUID", "UI", MRImageStorage)  # an assignment would change that of source
     return made
+
+
+def state_classes(made: Dataset, sources: Sequence[Dataset]) -> None:
+    """Let ``made``, of ``sources`` given ``as_mr``, refer to them as what they are."""
+    classes = {str(source.SOPInstanceUID): source.SOPClassUID for source in sources}
+
+    def restore(item: Dataset, element: DataElement) -> None:
+        stated = classes.get(str(item.get("ReferencedSOPInstanceUID")))
+        if element.keyword == "ReferencedSOPClassUID" and stated is not None:
+            element.value = stated
+
+    made.walk(restore)
 
 
 def finished(dataset: Dataset) -> DicomObject:

@@ -24,6 +24,7 @@ from tumorlens.imaging.dicom.derived import (
     identity,
     making,
     prepared,
+    state_classes,
     uid_of,
 )
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
@@ -83,18 +84,8 @@ def report(
             series_description=f"tumorlens {of} {RESEARCH}",
             **identifiers,
         )
-        _state_classes(made, sources)
+        state_classes(made, sources)
         return finished(made)
-
-
-def _state_classes(made: Dataset, sources: Sequence[Dataset]) -> None:
-    """Refer to the evidence as what it is."""
-    classes = {str(source.SOPInstanceUID): source.SOPClassUID for source in sources}
-    for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
-        for study in made.get(keyword, ()):
-            for series in study.ReferencedSeriesSequence:
-                for one in series.ReferencedSOPSequence:
-                    one.ReferencedSOPClassUID = classes[str(one.ReferencedSOPInstanceUID)]
 
 
 def _unique(sources: Sequence[Dataset]) -> list[Dataset]:

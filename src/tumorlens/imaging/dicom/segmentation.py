@@ -17,10 +17,12 @@ from tumorlens.imaging.dicom.derived import (
     RESEARCH,
     Algorithm,
     DicomObject,
+    as_mr,
     finished,
     identity,
     making,
     prepared,
+    state_classes,
     uid_of,
 )
 from tumorlens.imaging.image import MedicalImage
@@ -66,7 +68,7 @@ def segmentation(
             anatomic_regions=[coded.BRAIN],
         )
         made = Segmentation(
-            source_images=sources,
+            source_images=[as_mr(one) for one in sources],
             pixel_array=mask.astype(np.uint8),
             segmentation_type="BINARY",
             segment_descriptions=[described],
@@ -76,6 +78,7 @@ def segmentation(
             content_description=_DESCRIPTION,
             series_description=f"tumorlens attention map {RESEARCH}",
         )
+        state_classes(made, sources)
         return finished(made)
 
 

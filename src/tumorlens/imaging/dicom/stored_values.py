@@ -13,7 +13,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 from tumorlens.imaging.byte_order import SMOOTHER, SWAPPED, is_swapped, roughness
 
 _ROWS: Final = 32
-"""Rows of a frame that are looked at for that."""
+"""Rows of a frame that are looked at to see in which order its bytes are."""
 _SIGN: Final = (
     "the sign of the pixel data is not the one that the file states (PixelRepresentation); it is "
     "read as the steps between neighbours say"
