@@ -78,8 +78,12 @@ def evenness(samples: NDArray[np.generic], inside: NDArray[np.bool_]) -> float:
 
     The lesser one of both directions; 0 where there are no neighbours.
     """
-    parts = [(one == other)[both] for one, other, both in _pairs(samples, inside)]
-    return min(float(equal.mean()) if len(equal) else 0.0 for equal in parts)
+    return min(_part(one == other, both) for one, other, both in _pairs(samples, inside))
+
+
+def _part(equal: NDArray[np.bool_], both: NDArray[np.bool_]) -> float:
+    """How much of ``both`` is equal. Counted: selecting the pixels takes seven times as long."""
+    return int(np.count_nonzero(equal & both)) / max(1, int(np.count_nonzero(both)))
 
 
 def _pairs(

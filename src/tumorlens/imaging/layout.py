@@ -123,8 +123,10 @@ def _has_panels(tissue: NDArray[np.bool_]) -> bool:
 
 def _are_beside(tissue: NDArray[np.bool_]) -> bool:
     width = tissue.shape[1]
-    runs = _runs(tissue.mean(axis=0) >= _OCCUPIED)
-    panels = [_panel(tissue, run) for run in runs if run.length >= _SMALL_PANEL * width]
+    runs = [run for run in _runs(_occupied(tissue, 0)) if run.length >= _SMALL_PANEL * width]
+    if len(runs) < 2:
+        return False  # nearly all pictures: what lies in the run need not be looked at
+    panels = [_panel(tissue, run) for run in runs]
     wide = [panel for panel in panels if panel.width >= _PANEL * width]
     if _are_alike(wide) and all(panel.is_head_shaped for panel in wide):
         return True
@@ -134,10 +136,17 @@ def _are_beside(tissue: NDArray[np.bool_]) -> bool:
 def _panel(tissue: NDArray[np.bool_], run: _Run) -> _Panel:
     """What lies in the columns of ``run``: its longest stretch of rows."""
     columns = tissue[:, run.start : run.stop]
-    rows = _runs(columns.mean(axis=1) >= _OCCUPIED)
+    rows = _runs(_occupied(columns, 1))
     longest = max(rows, key=lambda row: row.length, default=_Run(0, 0))
     within = columns[longest.start : longest.stop]
     return _Panel(run.length, longest.length, float(within.mean()) if within.size else 0.0)
+
+
+def _occupied(tissue: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """Which columns (``axis`` 0) or rows (1) of (H, W) belong to a head."""
+    # The mean of truth values takes three times as long.
+    counts = tissue.view(np.uint8).sum(axis=axis, dtype=np.uint16)
+    return np.asarray(counts >= _OCCUPIED * tissue.shape[axis])
 
 
 def _are_alike(panels: list[_Panel]) -> bool:
