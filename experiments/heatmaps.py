@@ -19,7 +19,6 @@ from experiments.localization import Localization, center_map, localize, mean_ma
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from scipy.ndimage import zoom
 
 from tumorlens import bundle
@@ -59,19 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         some = [groups[i] for i in few]
         rows.append(_row(f"occlusion ({len(few)} images)", occluded, outlines[few], some))
-    _show(rows)
-    if options.output:
-        result = {
-            "benchmark": "heatmaps",
-            "bundle": classifier.bundle.info.name,
-            "sha256": classifier.bundle.sha256,
-            "split": options.split,
-            "part": options.part,
-            "n": len(images),
-            "patients": len(set(groups)),
-            "maps": rows,
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("heatmaps against outlines", [_printed(row) for row in rows])
+    result = {
+        "benchmark": "heatmaps",
+        "bundle": classifier.bundle.info.name,
+        "sha256": classifier.bundle.sha256,
+        "split": options.split,
+        "part": options.part,
+        "n": len(images),
+        "patients": len(set(groups)),
+        "maps": rows,
+    }
+    option_parser.save(options.output, result)
 
 
 def _outlined(
@@ -157,16 +155,11 @@ def _row(
     return {"map": name, **{field: estimate._asdict() for field, estimate in pairs}}
 
 
-def _show(rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("map", "peak inside", "mass inside", "box overlap"):
-        table.add_column(title)
-    for row in rows:
-        cells = (row[field] for field in Localization._fields)
-        table.add_row(
-            row["map"], *(f"{c['value']:.1%} ({c['low']:.1%}-{c['high']:.1%})" for c in cells)
-        )
-    Console().print(table)
+def _printed(row: dict[str, Any]) -> dict[str, str]:
+    cells = {field: row[field] for field in Localization._fields}
+    return {"map": row["map"]} | {
+        field: f"{c['value']:.1%} ({c['low']:.1%}-{c['high']:.1%})" for field, c in cells.items()
+    }
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ students learn from labels alone, which takes a fifth of the time.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -67,7 +67,7 @@ _TUMORS: Final = np.array(TUMOR_INDICES)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the rotations, or score them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, cache=True, output=_OUTPUT)
     parser.add_argument("what", choices=["train", "score"])
     parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     parser.add_argument("--extra", nargs=2, action="append", default=[],
@@ -77,9 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--without-teachers", action="store_true", help="train on labels alone")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
                         metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
-    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
     {"train": _train, "score": _score}[options.what](options)
 
@@ -137,7 +135,7 @@ def _score(options: argparse.Namespace) -> None:
             for name, made in networks.items()
         },
     }
-    options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
+    option_parser.save(options.output, record)
 
 
 def _unseen(made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]]) -> list[HeldOutSource]:

@@ -15,7 +15,6 @@ all images, each scored by the network that did not see its patient, with interv
 and how long the three commands took.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -29,9 +28,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from benchmarks import options as option_parser
 from rich.console import Console
 
-from experiments import shared
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation.training_overlap import group_of
 
@@ -86,12 +85,11 @@ DATA_SETS: Final = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the folders, run the commands, write the record."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, output=_OUTPUT)
     for name in ("nickparvar", "more"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="manifest")
     parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
     rows = []
     for own in DATA_SETS:
@@ -100,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _copy(own, manifests, place / "images")
         rows.append(_measured(own, place, options.threads))
         record = {"threads": options.threads, "overrides": _OVERRIDES, "data_sets": rows}
-        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shared.print_rows("own data", [_printed(row) for row in rows])
+        option_parser.save(options.output, record)
+    option_parser.print_rows("own data", [_printed(row) for row in rows])
 
 
 def chosen(own: OwnData, manifests: Sequence[Manifest]) -> Iterator[tuple[str, str, Path]]:

@@ -75,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ],
     }
     print(result["planes"])
-    if options.output:
-        option_parser.save(options.output, result)
+    option_parser.save(options.output, result)
 
 
 def trained_people(sets: Sequence[tuple[str, str]]) -> set[str]:

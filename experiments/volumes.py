@@ -78,21 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [measure(name, radius, rule, volumes, info) for name, radius, rule in candidates()]
     rows.sort(key=lambda row: (not row["within_targets"], -row["correct"]))
     shipped = measure("shipped", None, _shipped, volumes, info)
-    shared.print_rows("the shipped rule, and the best of the others", [shipped, *rows[:20]])
-    if options.output:
-        result = {
-            "benchmark": "volumes",
-            "bundle": info.name,
-            "sha256": classifier.bundle.sha256,
-            "split": options.split,
-            "part": splits.VALIDATION,
-            "volumes": len(volumes),
-            "tumor_patients": len(patients),
-            "healthy_groups": len(healthy),
-            "shipped": shipped,
-            "rules": rows,
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("the shipped rule, and the best of the others", [shipped, *rows[:20]])
+    result = {
+        "benchmark": "volumes",
+        "bundle": info.name,
+        "sha256": classifier.bundle.sha256,
+        "split": options.split,
+        "part": splits.VALIDATION,
+        "volumes": len(volumes),
+        "tumor_patients": len(patients),
+        "healthy_groups": len(healthy),
+        "shipped": shipped,
+        "rules": rows,
+    }
+    option_parser.save(options.output, result)
 
 
 def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
