@@ -5,9 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
-from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation import comparison, resampling
 from tumorlens.evaluation.corruptions.run import Errors
 from tumorlens.evaluation.resampling import Sampling
 
@@ -21,11 +20,11 @@ def mcnemar(ours: Flags, theirs: Flags) -> dict[str, Any]:
     ``ours`` and ``theirs`` (N,) say which images each answers rightly. It takes images for
     independent, which slices of one patient are not: ``difference`` does not.
     """
-    only_ours = int((ours & ~theirs).sum())
-    only_theirs = int((theirs & ~ours).sum())
-    decided = only_ours + only_theirs
-    p = float(binomtest(only_ours, decided, 0.5).pvalue) if decided else 1.0
-    return {"only_ours_correct": only_ours, "only_theirs_correct": only_theirs, "p": p}
+    return {
+        "only_ours_correct": int((ours & ~theirs).sum()),
+        "only_theirs_correct": int((theirs & ~ours).sum()),
+        "p": comparison.mcnemar(ours, theirs),
+    }
 
 
 def difference(
@@ -33,18 +32,7 @@ def difference(
 ) -> dict[str, float | None]:
     """Their accuracy minus ours, with its interval from resampling groups."""
     gain = theirs.astype(np.float64) - ours
-    return resampling.rounded(mean(gain, groups, sampling))
-
-
-def mean(
-    values: NDArray[np.float64], groups: Sequence[str], sampling: Sampling
-) -> resampling.Estimate:
-    """Of values (N,), with its interval from resampling groups."""
-
-    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.ratio(weights @ values, weights.sum(axis=1))[:, np.newaxis]
-
-    return resampling.bootstrap(statistic, groups, sampling)[0]
+    return resampling.rounded(resampling.mean(gain, groups, sampling))
 
 
 def corruption_error(theirs: Errors, ours: Errors) -> float | None:

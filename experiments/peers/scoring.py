@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from experiments.peers.comparison import corruption_error, difference, mcnemar, mean
+from experiments.peers.comparison import corruption_error, difference, mcnemar
 from experiments.peers.contenders import Answers, BundleContender, Contender
 from numpy.typing import NDArray
 from rich.console import Console
@@ -158,7 +158,7 @@ def _corrupt(
     found = {}
     for name, table in tables.items():
         wrong = ~metrics.CORRECT[labels[:, np.newaxis], table[:, 1:]]
-        estimate = mean(wrong.mean(axis=1), groups, sampling)
+        estimate = resampling.mean(wrong.mean(axis=1), groups, sampling)
         found[name] = {
             "corruption_images": len(chosen),
             "corrupted_error": resampling.rounded(estimate),
