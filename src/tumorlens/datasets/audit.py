@@ -173,8 +173,7 @@ class _Auditor:
             if record.source_label in self.classes.names and record.source_label != record.label
         ]
         equal = duplicates.chained(self.identical)
-        near = zip(self.pairs.left.tolist(), self.pairs.right.tolist(), strict=True)
-        for reason, pairs in (("same pixels", equal), ("near-duplicate", list(near))):
+        for reason, pairs in (("same pixels", equal), ("near-duplicate", self.pairs.rows)):
             for i, j in pairs:
                 left, right = self.records[i], self.records[j]
                 if left.label != right.label:
