@@ -154,7 +154,9 @@ def measure(
     name: str, radius: float | None, rule: Rule, volumes: Sequence[Volume], info: BundleInfo
 ) -> dict[str, Any]:
     """Rates over the volumes, at the bundle's thresholds."""
-    rows = (v.slices if radius is None else smooth(v.slices, _along(v), radius) for v in volumes)
+    rows = (
+        v.slices if radius is None else smooth(v.slices, _along(v.slices), radius) for v in volumes
+    )
     combined = np.stack([rule(one) for one in rows])
     labels = np.array([volume.label for volume in volumes])
     answer, ill = combined.argmax(axis=1), labels != NO_TUMOR_INDEX
@@ -189,8 +191,7 @@ def measure(
 
 
 def _shipped(slices: Floats) -> Floats:
-    along = np.arange(len(slices), dtype=np.float64) * SPACING_MM
-    return aggregate(slices, along, AggregationConfig()).probabilities
+    return aggregate(slices, _along(slices), AggregationConfig()).probabilities
 
 
 def _mean_of_top(rows: Floats, least: int, share: float) -> Floats:
@@ -230,8 +231,8 @@ def _suspicion(rows: Floats) -> Floats:
     return 1 - rows[:, NO_TUMOR_INDEX]
 
 
-def _along(volume: Volume) -> Floats:
-    return np.arange(len(volume.slices), dtype=np.float64) * SPACING_MM
+def _along(slices: Floats) -> Floats:
+    return np.arange(len(slices), dtype=np.float64) * SPACING_MM
 
 
 def _healthy(groups: Sequence[list[int]], random: np.random.Generator) -> NDArray[np.int64]:
