@@ -113,11 +113,15 @@ def _score(options: argparse.Namespace) -> None:
     }
     trained = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
     folder = options.cache or cache.default_folder()
-    unseen = {name: _unseen(made, name, sets) for name, made in trained.items()}
+    unseen = {
+        name: [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
+        for name, made in trained.items()
+    }
+    main, *further = (ValidationSet(*one) for one in sets)
     networks = {}
     for name, made in trained.items():
         others = [source for other in trained if other != name for source in unseen[other]]
-        networks[name] = _calibrated(made, others, sets, folder)
+        networks[name], _ = calibrate(made, main, further, folder, held_out=others)
     for name, made in networks.items():
         bundle.save(places[name], made.info, made.model, made.gate)
     answers = {name: _answers(made, name, sets, folder) for name, made in networks.items()}
@@ -136,22 +140,6 @@ def _score(options: argparse.Namespace) -> None:
         },
     }
     option_parser.save(options.output, record)
-
-
-def _unseen(made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]]) -> list[HeldOutSource]:
-    """The rotation's families, in each manifest that has some."""
-    return [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
-
-
-def _calibrated(
-    made: Bundle,
-    others: Sequence[HeldOutSource],
-    sets: Sequence[tuple[Manifest, Split]],
-    folder: Path,
-) -> Bundle:
-    """With thresholds fitted on validation images and on what the other rotations never saw."""
-    main, *further = (ValidationSet(*one) for one in sets)
-    return calibrate(made, main, further, folder, held_out=others)[0]
 
 
 def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
