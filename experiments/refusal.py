@@ -17,6 +17,7 @@ counts as rejected.
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -128,10 +129,8 @@ def _score(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | Non
     for name, image in images:
         score = -np.inf
         if image is not None:
-            try:
+            with suppress(InputError):
                 score = float(gate.scores(gate.preprocess(image)[np.newaxis])[0])
-            except InputError:
-                score = -np.inf
         scored.names.append(name)
         scored.scores.append(score)
         scored.rejected.append(score < gate.facts.threshold)

@@ -12,6 +12,7 @@ experiments/records/site_calibration.json and the picture docs/figures/site-cali
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,6 +91,7 @@ def _site(
 ) -> dict[str, Any]:
     chosen = chosen_records(manifest, families, sequences)
     records = [manifest.records[i] for i in chosen]
+    counts = Counter(record.label for record in records)
     classifier = Classifier(made, threads=1, answer_all=True)
     cases = LabelledCases(
         shared.logits_of(classifier, manifest, chosen, options.cache),
@@ -101,11 +103,7 @@ def _site(
     return {
         "patients": cases.patients,
         "images": len(records),
-        "images_by_class": {
-            name: sum(record.label == name for record in records)
-            for name in ANSWERABLE
-            if any(record.label == name for record in records)
-        },
+        "images_by_class": {name: counts[name] for name in ANSWERABLE if counts[name]},
         "uncalibrated": _rounded(asdict(performance(_as_it_was(made.info), cases))),
         "calibrated": [
             rotate(made.info, cases, count, options.draws)
