@@ -18,8 +18,6 @@ from typing import Any
 from benchmarks import options as shared
 from benchmarks.pictures import write_pictures
 from benchmarks.predict import processor
-from rich.console import Console
-from rich.table import Table
 
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
@@ -39,10 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_pictures(Path(folder) / "in", size, options.pictures)
             rows += [measure(Path(folder), options.bundle, size, n) for n in options.processes]
-    show(rows)
-    if options.output:
-        results = {"benchmark": "batch", "processor": processor(), "rows": rows}
-        shared.save(options.output, results)
+    shared.print_rows("tumorlens batch", rows)
+    results = {"benchmark": "batch", "processor": processor(), "rows": rows}
+    shared.save(options.output, results)
 
 
 def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, Any]:
@@ -85,16 +82,6 @@ def children() -> list[int]:
     """Processes that this one started."""
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-
-
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a row a measurement."""
-    table = Table(box=None, header_style="bold")
-    for title in rows[0]:
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks import options as shared
 from benchmarks.predict import processor
 from benchmarks.serve import served
+from nibabel.nifti1 import Nifti1Image
 
 _PAUSE: Final = 0.2
 _LEAVES_AFTER: Final = 5.0
@@ -162,14 +163,9 @@ def elements(count: int) -> bytes:
 def many_slices() -> bytes:
     """A NIfTI volume of 4,096 slices, each of which costs a forward pass."""
     ring = (100 + 99 * np.sin(np.hypot(*np.mgrid[-32:32, -32:32]) / 2)).astype(np.uint8)
-    header = bytearray(352)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, 3, 64, 64, 4096, 1, 1, 1, 1)
-    struct.pack_into("<2h", header, 70, 2, 8)
-    struct.pack_into("<8f", header, 76, 1, 1, 1, 1, 0, 0, 0, 0)
-    struct.pack_into("<3f", header, 108, 352, 1, 0)
-    header[344:348] = b"n+1\0"
-    return bytes(header) + np.tile(ring, (4096, 1, 1)).tobytes()
+    image: Any = Nifti1Image(np.tile(ring, (4096, 1, 1)).T, np.eye(4))
+    made: bytes = image.to_bytes()
+    return made
 
 
 def zipped(files: Sequence[bytes]) -> bytes:

@@ -24,8 +24,6 @@ from benchmarks.predict import processor
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
 from tumorlens.imaging.limits import MAX_SIDE
 
@@ -44,10 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(read(options.worker)))
         return
     rows = [measure(name, write) for name, write in INPUTS.items()]
-    show(rows)
-    if options.output:
-        results = {"benchmark": "memory", "processor": processor(), "inputs": rows}
-        shared.save(options.output, results)
+    shared.print_rows("memory of the largest inputs", rows)
+    results = {"benchmark": "memory", "processor": processor(), "inputs": rows}
+    shared.save(options.output, results)
 
 
 def measure(name: str, write: Callable[[Path], Path]) -> dict[str, Any]:
@@ -162,18 +159,6 @@ INPUTS: Final[dict[str, Callable[[Path], Path]]] = {
     "PNG, 16 bits": _gray_png,
     "PNG, colour": _color_png,
 }
-
-
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a row an input."""
-    table = Table(box=None, header_style="bold")
-    for title in ("input", "shape", "file, MiB", "pixels, MiB", "peak, MiB", "added, MiB"):
-        table.add_column(title, justify="left" if title == "input" else "right")
-    for row in rows:
-        shape = " x ".join(map(str, row["shape"]))
-        keys = ("file_mib", "pixels_mib", "peak_mib", "added_mib")
-        table.add_row(row["input"], shape, *(f"{row[key]:.0f}" for key in keys))
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "processor": processor(),
         "cores": os.cpu_count(),
     }
-    if options.output:
-        shared.save(options.output, record)
+    shared.save(options.output, record)
 
 
 def told(path: str, steps: dict[str, float], answer: str) -> dict[str, Any]:

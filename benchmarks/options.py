@@ -1,10 +1,13 @@
-"""Options that benchmarks and experiments share, and how they write results."""
+"""Options that benchmarks and experiments share, and how they print and write results."""
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 
 def parser(
@@ -14,11 +17,12 @@ def parser(
     bundle: bool = False,
     part: bool = False,
     cache: bool = False,
+    output: Path | None = None,
 ) -> argparse.ArgumentParser:
     """A parser described by the first line of ``doc``, with ``--output``.
 
-    ``data`` describes the manifest that ``--data`` takes, with ``--split`` beside it; the others
-    add the option of their name.
+    ``data`` describes the manifest that ``--data`` takes, with ``--split`` beside it; ``output`` is
+    written to where no other file is named; the others add the option of their name.
     """
     command = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     if data:
@@ -32,7 +36,9 @@ def parser(
         )
     if cache:
         command.add_argument("--cache", type=Path, help="folder of preprocessed images")
-    command.add_argument("--output", type=Path, help="write the results there as JSON")
+    command.add_argument(
+        "--output", type=Path, default=output, help="write the results there as JSON"
+    )
     return command
 
 
@@ -40,3 +46,15 @@ def save(output: Path | None, results: Mapping[str, Any]) -> None:
     """Write the results, where a file was asked for."""
     if output:
         output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table whose columns are the keys of the first row; text is on the left."""
+    table = Table(title=title)
+    for column, value in rows[0].items():
+        table.add_column(
+            column.replace("_", " "), justify="left" if isinstance(value, str) else "right"
+        )
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)

@@ -12,7 +12,6 @@ if that is set, else synthetic noisy ellipses.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -215,12 +214,9 @@ def bundle_facts(name: str) -> dict[str, Any]:
 
 def processor() -> str:
     """Its name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    from tumorlens.training import provenance
+
+    return str(provenance.hardware()["processor"])
 
 
 def show(results: dict[str, Any]) -> None:

@@ -61,24 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scaling = [_calibration(name, fit, logits, labels, groups, options.repeats)
                for name, fit in SCALINGS.items()]  # fmt: skip
     sets = [_sets(name, fit, logits, labels, groups, options.draws) for name, fit in SETS.items()]
-    shared.print_rows("calibration, five folds of patients", scaling)
-    shared.print_rows(f"prediction sets of {COVERAGE:.0%} on other patients", sets)
-    if options.output:
-        result = {
-            "benchmark": "calibration",
-            "bundle": classifier.bundle.info.name,
-            "sha256": classifier.bundle.sha256,
-            "split": options.split,
-            "part": splits.VALIDATION,
-            "n": len(labels),
-            "groups": len(set(groups)),
-            "groups_by_class": {
-                name: len(set(groups[labels == k])) for k, name in enumerate(CLASSES)
-            },
-            "calibration": scaling,
-            "prediction_sets": sets,
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("calibration, five folds of patients", scaling)
+    option_parser.print_rows(f"prediction sets of {COVERAGE:.0%} on other patients", sets)
+    result = {
+        "benchmark": "calibration",
+        "bundle": classifier.bundle.info.name,
+        "sha256": classifier.bundle.sha256,
+        "split": options.split,
+        "part": splits.VALIDATION,
+        "n": len(labels),
+        "groups": len(set(groups)),
+        "groups_by_class": {name: len(set(groups[labels == k])) for k, name in enumerate(CLASSES)},
+        "calibration": scaling,
+        "prediction_sets": sets,
+    }
+    option_parser.save(options.output, result)
 
 
 def temperature(logits: Floats, labels: Labels) -> Map:

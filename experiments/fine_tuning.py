@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -51,7 +52,7 @@ _OUTPUT: Final = Path("experiments/records/fine-tuning.json")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train and score the draws that are missing, and write the record of all."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, cache=True, output=_OUTPUT)
     parser.add_argument("--data", type=Path, required=True, help="manifest of `more`")
     parser.add_argument("--start", type=Path, required=True, help="bundle to start from")
     parser.add_argument("--source", default="tcga_lgg_110")
@@ -61,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arm", dest="arms", choices=ARMS, action="append")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
                         metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
-    parser.add_argument("--cache", type=Path)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
     options.arms = options.arms or list(ARMS)
     everything = Manifest.load(options.data)
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "draws": [{name: one[name] for name in ("images", "patients")} for one in done],
         **summarize([row for one in done for row in one["answers"]]),
     }
-    options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    option_parser.save(options.output, record)
 
 
 def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[str, Any]:

@@ -64,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         **compare(records, np.log((1 - none) / none)),
     }
     print({key: value for key, value in result.items() if key != "sha256"})
-    if options.output:
-        option_parser.save(options.output, result)
+    option_parser.save(options.output, result)
     if options.write:
         _write(options.write, result["weights"])
 

@@ -7,20 +7,23 @@ of the most probable tumour class, the lesion map if the bundle has one, the cen
 the mean of the training patients' tumours, and occlusion sensitivity (how much the answer's logit
 falls when a gray square covers a position: slow, as a reference). Intervals from resampling
 patients.
+
+The pointing game (Zhang et al., "Top-down neural attention by excitation backprop", 2018) asks
+whether the largest value lies inside the outline; the share of the map's mass inside, and the
+overlap of boxes, measure how well it covers it. The center and the mean of other patients show how
+much the position alone gives away.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from benchmarks import options as option_parser
-from experiments.localization import Localization, center_map, localize, mean_map
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from scipy.ndimage import zoom
+from scipy.ndimage import find_objects, zoom
 
 from tumorlens import bundle
 from tumorlens.datasets import splits
@@ -35,6 +38,19 @@ Pictures = NDArray[np.uint8]
 _BATCH: Final = 64
 _PATCH: Final = 8
 """Squares along a side of the image that occlusion covers."""
+BOX_LEVEL: Final = 0.5
+"""Share of the map's largest value that a pixel needs to belong to the box."""
+
+
+class Localization(NamedTuple):
+    """One map against one outline."""
+
+    hit: bool
+    """Whether the map's largest value lies inside the outline."""
+    energy: float
+    """Share of the map's mass inside the outline."""
+    box_iou: float
+    """Overlap of the box around the map's bright part with the box around the outline."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,19 +75,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         some = [groups[i] for i in few]
         rows.append(_row(f"occlusion ({len(few)} images)", occluded, outlines[few], some))
-    _show(rows)
-    if options.output:
-        result = {
-            "benchmark": "heatmaps",
-            "bundle": classifier.bundle.info.name,
-            "sha256": classifier.bundle.sha256,
-            "split": options.split,
-            "part": options.part,
-            "n": len(images),
-            "patients": len(set(groups)),
-            "maps": rows,
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("heatmaps against outlines", [_printed(row) for row in rows])
+    result = {
+        "benchmark": "heatmaps",
+        "bundle": classifier.bundle.info.name,
+        "sha256": classifier.bundle.sha256,
+        "split": options.split,
+        "part": options.part,
+        "n": len(images),
+        "patients": len(set(groups)),
+        "maps": rows,
+    }
+    option_parser.save(options.output, result)
+
+
+def localize(heatmap: NDArray[np.floating], outline: NDArray[np.bool_]) -> Localization:
+    """Compare ``heatmap`` (H, W), not negative, with ``outline`` (H, W), not empty.
+
+    A map of nothing but zeros hits nothing. Raises ``ValueError`` for an empty outline or another
+    shape.
+    """
+    if heatmap.shape != outline.shape:
+        raise ValueError(f"a map of {heatmap.shape} for an outline of {outline.shape}")
+    if not outline.any():
+        raise ValueError("the outline is empty")
+    total = float(heatmap.sum())
+    if not total > 0:
+        return Localization(False, 0.0, 0.0)
+    peak = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
+    boxes = _boxed(heatmap >= BOX_LEVEL * heatmap.max()), _boxed(outline)
+    return Localization(
+        bool(outline[peak]),
+        float(heatmap[outline].sum()) / total,
+        float((boxes[0] & boxes[1]).sum() / (boxes[0] | boxes[1]).sum()),
+    )
+
+
+def _boxed(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The box around the true pixels of (H, W), filled."""
+    filled = np.zeros_like(inside)
+    filled[find_objects(inside.astype(np.int8))[0]] = True
+    return filled
+
+
+def center_map(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """The baseline: a smooth peak in the middle of (H, W), whatever the picture shows."""
+    y, x = (np.linspace(-1, 1, side) for side in shape)
+    return np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
 
 
 def _outlined(
@@ -99,7 +149,7 @@ def _maps(
         places["lesion map"] = _each(outputs, _lesion_map, size)
     shape = (len(images), size, size)
     places["the center of the image"] = np.broadcast_to(center_map((size, size)), shape)
-    mean = mean_map(training.astype(np.float32))
+    mean = training.mean(axis=0, dtype=np.float64)
     places["the mean of the training tumours"] = np.broadcast_to(mean, shape)
     return places
 
@@ -157,16 +207,11 @@ def _row(
     return {"map": name, **{field: estimate._asdict() for field, estimate in pairs}}
 
 
-def _show(rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("map", "peak inside", "mass inside", "box overlap"):
-        table.add_column(title)
-    for row in rows:
-        cells = (row[field] for field in Localization._fields)
-        table.add_row(
-            row["map"], *(f"{c['value']:.1%} ({c['low']:.1%}-{c['high']:.1%})" for c in cells)
-        )
-    Console().print(table)
+def _printed(row: dict[str, Any]) -> dict[str, str]:
+    cells = {field: row[field] for field in Localization._fields}
+    return {"map": row["map"]} | {
+        field: f"{c['value']:.1%} ({c['low']:.1%}-{c['high']:.1%})" for field, c in cells.items()
+    }
 
 
 if __name__ == "__main__":

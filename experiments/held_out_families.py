@@ -19,13 +19,13 @@ students learn from labels alone, which takes a fifth of the time.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -67,7 +67,7 @@ _TUMORS: Final = np.array(TUMOR_INDICES)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the rotations, or score them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, cache=True, output=_OUTPUT)
     parser.add_argument("what", choices=["train", "score"])
     parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     parser.add_argument("--extra", nargs=2, action="append", default=[],
@@ -77,9 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--without-teachers", action="store_true", help="train on labels alone")
     parser.add_argument("--set", dest="overrides", action="append", default=[],
                         metavar="KEY=VALUE", help="overrides of both recipes")  # fmt: skip
-    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
     {"train": _train, "score": _score}[options.what](options)
 
@@ -115,11 +113,15 @@ def _score(options: argparse.Namespace) -> None:
     }
     trained = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
     folder = options.cache or cache.default_folder()
-    unseen = {name: _unseen(made, name, sets) for name, made in trained.items()}
+    unseen = {
+        name: [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
+        for name, made in trained.items()
+    }
+    main, *further = (ValidationSet(*one) for one in sets)
     networks = {}
     for name, made in trained.items():
         others = [source for other in trained if other != name for source in unseen[other]]
-        networks[name] = _calibrated(made, others, sets, folder)
+        networks[name], _ = calibrate(made, main, further, folder, held_out=others)
     for name, made in networks.items():
         bundle.save(places[name], made.info, made.model, made.gate)
     answers = {name: _answers(made, name, sets, folder) for name, made in networks.items()}
@@ -137,23 +139,7 @@ def _score(options: argparse.Namespace) -> None:
             for name, made in networks.items()
         },
     }
-    options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
-
-
-def _unseen(made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]]) -> list[HeldOutSource]:
-    """The rotation's families, in each manifest that has some."""
-    return [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
-
-
-def _calibrated(
-    made: Bundle,
-    others: Sequence[HeldOutSource],
-    sets: Sequence[tuple[Manifest, Split]],
-    folder: Path,
-) -> Bundle:
-    """With thresholds fitted on validation images and on what the other rotations never saw."""
-    main, *further = (ValidationSet(*one) for one in sets)
-    return calibrate(made, main, further, folder, held_out=others)[0]
+    option_parser.save(options.output, record)
 
 
 def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:

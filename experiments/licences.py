@@ -9,12 +9,11 @@ sources that `open` left out, and of those that it kept. `open` also answers all
 families of which it kept no source: hospitals that it has never seen. No test part is read.
 """
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks import options as option_parser
 from experiments.held_out_families import Answers, summarize
 
 from tumorlens import bundle
@@ -24,6 +23,7 @@ from tumorlens.datasets.splits import TEST, VALIDATION
 from tumorlens.inference.classifier import Classifier
 from tumorlens.training.images import usable
 
+_OUTPUT: Final = Path("experiments/records/licences.json")
 _BUNDLES: Final = ["default", "open"]
 Choice = Callable[[Record, str], bool]
 """Whether an image of this part takes part."""
@@ -31,12 +31,10 @@ Choice = Callable[[Record, str], bool]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Answer and count; write the record."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, cache=True, output=_OUTPUT)
     parser.add_argument("--extra", nargs=2, action="append", required=True,
                         metavar=("MANIFEST", "SPLIT"), help="as of `tumorlens train`")  # fmt: skip
     parser.add_argument("--bundle", action="append", default=[], help="a further network")
-    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
-    parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(arguments)
     names = [*_BUNDLES, *options.bundle]
     networks = {name: Classifier(bundle.load(name), threads=1, answer_all=True) for name in names}
@@ -58,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for row in summarize(Answers.of(networks[name], _chosen(sets, takes_part), options.cache))
     ]
     record = {"left_out": sorted(left_out), "rows": rows}
-    options.output.write_text(f"{json.dumps(record, indent=2)}\n", encoding="utf-8")
+    option_parser.save(options.output, record)
 
 
 def _chosen(

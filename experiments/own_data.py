@@ -15,7 +15,6 @@ all images, each scored by the network that did not see its patient, with interv
 and how long the three commands took.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -29,9 +28,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from benchmarks import options as option_parser
 from rich.console import Console
 
-from experiments import shared
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation.training_overlap import group_of
 
@@ -47,7 +46,7 @@ class OwnData(NamedTuple):
     """A data set to be made."""
 
     name: str
-    manifests: tuple[str, ...]
+    manifest: str
     class_of: Callable[[Record], str | None]
     """The folder of an image; None of one that does not take part."""
     images: int
@@ -78,40 +77,38 @@ def kind_and_sequence(record: Record) -> str | None:
 
 
 DATA_SETS: Final = (
-    OwnData("two classes, yes and no", ("more",), yes_or_no, 600, folds=3, epochs=48),
-    OwnData("three tumours", ("nickparvar",), kind_of_cheng, 400, folds=3, epochs=48),
-    OwnData("six classes", ("more",), kind_and_sequence, 250, folds=3, epochs=48),
+    OwnData("two classes, yes and no", "more", yes_or_no, 600, folds=3, epochs=48),
+    OwnData("three tumours", "nickparvar", kind_of_cheng, 400, folds=3, epochs=48),
+    OwnData("six classes", "more", kind_and_sequence, 250, folds=3, epochs=48),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the folders, run the commands, write the record."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, output=_OUTPUT)
     for name in ("nickparvar", "more"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="manifest")
     parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args(arguments)
     rows = []
     for own in DATA_SETS:
-        manifests = [Manifest.load(getattr(options, name)) for name in own.manifests]
+        manifest = Manifest.load(getattr(options, own.manifest))
         place = options.work / own.name.replace(",", "").replace(" ", "-")
-        _copy(own, manifests, place / "images")
+        _copy(own, manifest, place / "images")
         rows.append(_measured(own, place, options.threads))
         record = {"threads": options.threads, "overrides": _OVERRIDES, "data_sets": rows}
-        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shared.print_rows("own data", [_printed(row) for row in rows])
+        option_parser.save(options.output, record)
+    option_parser.print_rows("own data", [_printed(row) for row in rows])
 
 
-def chosen(own: OwnData, manifests: Sequence[Manifest]) -> Iterator[tuple[str, str, Path]]:
+def chosen(own: OwnData, manifest: Manifest) -> Iterator[tuple[str, str, Path]]:
     """Class, patient and file of what takes part: patients in random order, a few images each."""
     by_class: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for manifest in manifests:
-        for record in manifest:
-            label = own.class_of(record)
-            if label is not None:
-                by_class[label][group_of(record)].append(manifest.file(record))
+    for record in manifest:
+        label = own.class_of(record)
+        if label is not None:
+            by_class[label][group_of(record)].append(manifest.file(record))
     for label, patients in sorted(by_class.items()):
         names = np.random.default_rng(0).permutation(sorted(patients))
         count = 0
@@ -124,9 +121,9 @@ def chosen(own: OwnData, manifests: Sequence[Manifest]) -> Iterator[tuple[str, s
             yield from ((label, str(patient), path) for path in kept)
 
 
-def _copy(own: OwnData, manifests: Sequence[Manifest], folder: Path) -> None:
+def _copy(own: OwnData, manifest: Manifest, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    for label, patient, path in chosen(own, manifests):
+    for label, patient, path in chosen(own, manifest):
         place = folder / label / patient.replace("/", "_")
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place / path.name)

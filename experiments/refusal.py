@@ -17,6 +17,7 @@ counts as rejected.
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -27,7 +28,6 @@ from benchmarks import options as option_parser
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
-from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from tumorlens import bundle
@@ -93,20 +93,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images["slices of trunks, CT and MR"] = _slices(options.volume)
     kinds = [_score(gate, name, _images(pictures)) for name, pictures in images.items()]
     rows = [_row(scored, known) for scored in kinds]
-    _show(rows, known)
-    if options.output:
-        result = {
-            "benchmark": "refusal",
-            "bundle": loaded.info.name,
-            "sha256": loaded.sha256,
-            "threshold": gate.facts.threshold,
-            "split": options.split,
-            "part": options.part,
-            "heads": {"n": len(known.names), "rejected": float(np.mean(known.rejected))},
-            "volumes": [file.name for file in options.volume],
-            "kinds": rows,
-        }
-        option_parser.save(options.output, result)
+    heads_found = {"n": len(known.names), "rejected": float(np.mean(known.rejected))}
+    option_parser.print_rows("rejected as no brain MRI", [_printed(row) for row in rows])
+    print(f"heads: {heads_found['n']}, {heads_found['rejected']:.2%} of them rejected")
+    result = {
+        "benchmark": "refusal",
+        "bundle": loaded.info.name,
+        "sha256": loaded.sha256,
+        "threshold": gate.facts.threshold,
+        "split": options.split,
+        "part": options.part,
+        "heads": heads_found,
+        "volumes": [file.name for file in options.volume],
+        "kinds": rows,
+    }
+    option_parser.save(options.output, result)
 
 
 def others() -> dict[str, Pictures]:
@@ -128,10 +129,8 @@ def _score(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | Non
     for name, image in images:
         score = -np.inf
         if image is not None:
-            try:
+            with suppress(InputError):
                 score = float(gate.scores(gate.preprocess(image)[np.newaxis])[0])
-            except InputError:
-                score = -np.inf
         scored.names.append(name)
         scored.scores.append(score)
         scored.rejected.append(score < gate.facts.threshold)
@@ -246,17 +245,9 @@ def _row(scored: Scored, known: Scored) -> dict[str, Any]:
     }
 
 
-def _show(rows: Sequence[dict[str, Any]], known: Scored) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("kind", "images", "rejected", "AUROC", "passed"):
-        table.add_column(title)
-    for row in rows:
-        table.add_row(
-            row["kind"], str(row["n"]), f"{row['rejected']:.1%}", f"{row['auroc']:.4f}",
-            ", ".join(row["passed"][:4]),
-        )  # fmt: skip
-    table.add_row("heads", str(len(known.names)), f"{np.mean(known.rejected):.2%}", "", "")
-    Console().print(table)
+def _printed(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"rejected": f"{row['rejected']:.1%}", "auroc": f"{row['auroc']:.4f}",
+                  "passed": ", ".join(row["passed"][:4])}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ experiments/records/site_calibration.json and the picture docs/figures/site-cali
 """
 
 import argparse
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from benchmarks import options as option_parser
 from numpy.typing import NDArray
 
 from experiments import shared
@@ -51,12 +52,10 @@ _PICTURE: Final = Path("docs/figures/site-calibration.png")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, fit, score; write record and picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = option_parser.parser(__doc__, cache=True, output=_RECORD)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="manifest of `more`")
     parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--cache", type=Path, help="folder of preprocessed images")
-    parser.add_argument("--output", type=Path, default=_RECORD)
     parser.add_argument("--picture", type=Path, default=_PICTURE)
     options = parser.parse_args(arguments)
     made = bundle.load(options.bundle.resolve())
@@ -73,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "stated_coverage": 0.95,
         "sites": sites,
     }
-    options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    option_parser.save(options.output, record)
     options.picture.write_bytes(draw(sites))
     for site in sites:
         rows = [{"patients": 0, **site["uncalibrated"]}, *site["calibrated"]]
-        shared.print_rows(
+        option_parser.print_rows(
             f"{site['site']}: {site['patients']} patients",
             [{k: v for k, v in row.items() if not k.endswith("_sd")} for row in rows],
         )
@@ -92,6 +91,7 @@ def _site(
 ) -> dict[str, Any]:
     chosen = chosen_records(manifest, families, sequences)
     records = [manifest.records[i] for i in chosen]
+    counts = Counter(record.label for record in records)
     classifier = Classifier(made, threads=1, answer_all=True)
     cases = LabelledCases(
         shared.logits_of(classifier, manifest, chosen, options.cache),
@@ -103,11 +103,7 @@ def _site(
     return {
         "patients": cases.patients,
         "images": len(records),
-        "images_by_class": {
-            name: sum(record.label == name for record in records)
-            for name in ANSWERABLE
-            if any(record.label == name for record in records)
-        },
+        "images_by_class": {name: counts[name] for name in ANSWERABLE if counts[name]},
         "uncalibrated": _rounded(asdict(performance(_as_it_was(made.info), cases))),
         "calibrated": [
             rotate(made.info, cases, count, options.draws)

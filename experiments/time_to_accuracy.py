@@ -18,13 +18,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from benchmarks import options as option_parser
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
@@ -70,20 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         snapshots = _train(options, Path(folder))
         moments = _score(snapshots, config, Manifest.load(options.data), Path(folder))
     passed = next((m for m in moments if m.test_accuracy >= options.target), None)
-    _show(moments, passed, options.target)
-    if options.output:
-        result = {
-            "benchmark": "time_to_accuracy",
-            "protocol": "folder",
-            "recipe": options.recipe,
-            "target": options.target,
-            "processes": options.processes,
-            "seconds_to_target": passed.seconds if passed else None,
-            "moments": [asdict(m) for m in moments],
-            "hardware": provenance.hardware(),
-            "versions": provenance.package_versions(),
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("weights after each epoch", [_printed(m) for m in moments])
+    when = f"passed after {passed.seconds:.0f} s, epoch {passed.epoch}" if passed else "not reached"
+    print(f"{options.target:.2%} {when}")
+    result = {
+        "benchmark": "time_to_accuracy",
+        "protocol": "folder",
+        "recipe": options.recipe,
+        "target": options.target,
+        "processes": options.processes,
+        "seconds_to_target": passed.seconds if passed else None,
+        "moments": [asdict(m) for m in moments],
+        "hardware": provenance.hardware(),
+        "versions": provenance.package_versions(),
+    }
+    option_parser.save(options.output, result)
 
 
 def _train(options: argparse.Namespace, folder: Path) -> list[_Snapshot]:
@@ -163,24 +164,9 @@ def _accuracy(
     return right / len(labels)
 
 
-def _show(moments: Sequence[Moment], passed: Moment | None, target: float) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("epoch", "selected", "seconds", "validation", "test"):
-        table.add_column(title, justify="right")
-    for m in moments:
-        table.add_row(
-            str(m.epoch),
-            str(m.best_epoch),
-            f"{m.seconds:.0f}",
-            f"{m.validation_accuracy:.2%}",
-            f"{m.test_accuracy:.2%}",
-        )
-    console = Console()
-    console.print(table)
-    if passed:
-        console.print(f"{target:.2%} passed after {passed.seconds:.0f} s, epoch {passed.epoch}")
-    else:
-        console.print(f"{target:.2%} not reached")
+def _printed(moment: Moment) -> dict[str, Any]:
+    accuracies = ("validation_accuracy", "test_accuracy")
+    return asdict(moment) | {name: f"{getattr(moment, name):.2%}" for name in accuracies}
 
 
 if __name__ == "__main__":

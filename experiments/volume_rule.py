@@ -75,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ],
     }
     print(result["planes"])
-    if options.output:
-        option_parser.save(options.output, result)
+    option_parser.save(options.output, result)
 
 
 def trained_people(sets: Sequence[tuple[str, str]]) -> set[str]:
@@ -110,11 +109,11 @@ def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[
 def counts(plane: str, heads: Sequence[WholeHead], answers: Sequence[str]) -> dict[str, Any]:
     """Volumes of one plane by what is reported of them."""
     found: dict[str, Any] = {}
-    for name, healthy in (("healthy", True), ("tumor", False)):
+    for name, right in (("healthy", NO_TUMOR), ("tumor", "tumor")):
         words = [
             word
             for head, word in zip(heads, answers, strict=True)
-            if head.plane == plane and (head.label == NO_TUMOR) == healthy
+            if head.plane == plane and (head.label == NO_TUMOR) == (right == NO_TUMOR)
         ]
         by_word = Counter(words)
         found[name] = {
@@ -122,11 +121,7 @@ def counts(plane: str, heads: Sequence[WholeHead], answers: Sequence[str]) -> di
             "reported_none": by_word[NO_TUMOR],
             "reported_tumor": by_word["tumor"],
             "uncertain": by_word["uncertain"],
-            "share_right": round(
-                float(np.mean([word == (NO_TUMOR if healthy else "tumor") for word in words])), 4
-            )
-            if words
-            else None,
+            "share_right": round(by_word[right] / len(words), 4) if words else None,
         }
     return found
 

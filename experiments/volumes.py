@@ -78,21 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [measure(name, radius, rule, volumes, info) for name, radius, rule in candidates()]
     rows.sort(key=lambda row: (not row["within_targets"], -row["correct"]))
     shipped = measure("shipped", None, _shipped, volumes, info)
-    shared.print_rows("the shipped rule, and the best of the others", [shipped, *rows[:20]])
-    if options.output:
-        result = {
-            "benchmark": "volumes",
-            "bundle": info.name,
-            "sha256": classifier.bundle.sha256,
-            "split": options.split,
-            "part": splits.VALIDATION,
-            "volumes": len(volumes),
-            "tumor_patients": len(patients),
-            "healthy_groups": len(healthy),
-            "shipped": shipped,
-            "rules": rows,
-        }
-        option_parser.save(options.output, result)
+    option_parser.print_rows("the shipped rule, and the best of the others", [shipped, *rows[:20]])
+    result = {
+        "benchmark": "volumes",
+        "bundle": info.name,
+        "sha256": classifier.bundle.sha256,
+        "split": options.split,
+        "part": splits.VALIDATION,
+        "volumes": len(volumes),
+        "tumor_patients": len(patients),
+        "healthy_groups": len(healthy),
+        "shipped": shipped,
+        "rules": rows,
+    }
+    option_parser.save(options.output, result)
 
 
 def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
@@ -155,7 +154,9 @@ def measure(
     name: str, radius: float | None, rule: Rule, volumes: Sequence[Volume], info: BundleInfo
 ) -> dict[str, Any]:
     """Rates over the volumes, at the bundle's thresholds."""
-    rows = (v.slices if radius is None else smooth(v.slices, _along(v), radius) for v in volumes)
+    rows = (
+        v.slices if radius is None else smooth(v.slices, _along(v.slices), radius) for v in volumes
+    )
     combined = np.stack([rule(one) for one in rows])
     labels = np.array([volume.label for volume in volumes])
     answer, ill = combined.argmax(axis=1), labels != NO_TUMOR_INDEX
@@ -190,8 +191,7 @@ def measure(
 
 
 def _shipped(slices: Floats) -> Floats:
-    along = np.arange(len(slices), dtype=np.float64) * SPACING_MM
-    return aggregate(slices, along, AggregationConfig()).probabilities
+    return aggregate(slices, _along(slices), AggregationConfig()).probabilities
 
 
 def _mean_of_top(rows: Floats, least: int, share: float) -> Floats:
@@ -231,8 +231,8 @@ def _suspicion(rows: Floats) -> Floats:
     return 1 - rows[:, NO_TUMOR_INDEX]
 
 
-def _along(volume: Volume) -> Floats:
-    return np.arange(len(volume.slices), dtype=np.float64) * SPACING_MM
+def _along(slices: Floats) -> Floats:
+    return np.arange(len(slices), dtype=np.float64) * SPACING_MM
 
 
 def _healthy(groups: Sequence[list[int]], random: np.random.Generator) -> NDArray[np.int64]:

@@ -15,9 +15,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tumorlens.demo.phantoms import Patient
@@ -113,28 +114,10 @@ def volume(folder: Path) -> Path:
     patient = Patient.draw(rng, "glioma")
     slices = np.stack([patient.slice(rng, z).pixels for z in np.linspace(-0.35, 0.35, 24)])
     path = folder / "phantom-head.nii"
-    path.write_bytes(nifti(slices))
+    # As slices are looked at: right is left, front is up.
+    image: Any = Nifti1Image(slices.T, np.diag([-1.0, -1.0, 5.0, 1.0]))
+    path.write_bytes(image.to_bytes())
     return path
-
-
-def nifti(slices: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
-    """A minimal NIfTI-1 file of (D, H, W) slices as they are looked at: right left, front up."""
-    depth, height, width = slices.shape
-    header = np.zeros(352, np.uint8)
-
-    def put(at: int, kind: str, *values: float) -> None:
-        data = np.array(values, kind).view(np.uint8)
-        header[at : at + data.size] = data
-
-    put(0, "<i4", 348)
-    put(40, "<i2", 3, width, height, depth, 1, 1, 1, 1)
-    put(70, "<i2", 2, 8)
-    put(76, "<f4", 1, 1, 1, 5, 0, 0, 0, 0)
-    put(108, "<f4", 352, 1, 0)
-    put(254, "<i2", 1)
-    put(280, "<f4", -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 5, 0)
-    header[344:348] = np.frombuffer(b"n+1\0", np.uint8)
-    return header.tobytes() + slices.tobytes()
 
 
 if __name__ == "__main__":

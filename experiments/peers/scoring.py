@@ -5,11 +5,10 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from experiments.peers.comparison import corruption_error, difference, mcnemar, mean
 from experiments.peers.contenders import Answers, BundleContender, Contender
 from numpy.typing import NDArray
 from rich.console import Console
@@ -18,13 +17,14 @@ from rich.progress import track
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation import metrics, protocols, resampling
+from tumorlens.evaluation import comparison, metrics, protocols, resampling
 from tumorlens.evaluation.corruptions.run import Errors, choose, corrupted, errors_of
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.labels import ANSWERABLE
 
+Flags = NDArray[np.bool_]
 _ROUNDS: Final = 5
 """Timed turns of each contender."""
 
@@ -34,12 +34,12 @@ class Plan:
     """How many images to use for what."""
 
     part: str
-    corruption_images: int = 300
+    corruption_images: int
     """Corrupted for bundles; 0 for none."""
-    package_corruption_images: int = 20
+    package_corruption_images: int
     """Corrupted for packages, which take a third of a second for each of the 51 versions."""
-    latency_images: int = 8
-    sampling: Sampling = field(default_factory=Sampling)
+    latency_images: int
+    sampling: Sampling
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _images(split: Split, manifest: Manifest, part: str) -> _Set:
     protocols.require_part(split, parts, part)
     pairs = zip(manifest, parts, strict=True)
     records = tuple(r for r, name in pairs if name == part and r.label in ANSWERABLE)
-    labels = np.array([ANSWERABLE.index(r.label) for r in records], dtype=np.int64)
+    labels = metrics.truths([record.label for record in records])
     groups = tuple(group_of(record) for record in records)
     return _Set(manifest, records, labels, groups)
 
@@ -127,6 +127,27 @@ def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -
     }
 
 
+def mcnemar(ours: Flags, theirs: Flags) -> dict[str, Any]:
+    """Exact two-sided test (McNemar 1947) that both are correct equally often.
+
+    ``ours`` and ``theirs`` (N,) say which images each answers rightly. It takes images for
+    independent, which slices of one patient are not: ``difference`` does not.
+    """
+    return {
+        "only_ours_correct": int((ours & ~theirs).sum()),
+        "only_theirs_correct": int((theirs & ~ours).sum()),
+        "p": comparison.mcnemar(ours, theirs),
+    }
+
+
+def difference(
+    ours: Flags, theirs: Flags, groups: Sequence[str], sampling: Sampling
+) -> dict[str, float | None]:
+    """Their accuracy minus ours, with its interval from resampling groups."""
+    gain = theirs.astype(np.float64) - ours
+    return resampling.rounded(resampling.mean(gain, groups, sampling))
+
+
 def _errors(
     contenders: Sequence[Contender], images: _Set, ours: Contender, plan: Plan
 ) -> dict[str, dict[str, Any]]:
@@ -146,7 +167,7 @@ def _corrupt(
     if count == 0:
         return {}
     chosen = _chosen(images, count)
-    labels = np.array([ANSWERABLE.index(record.label) for record in chosen], dtype=np.int64)
+    labels = metrics.truths([record.label for record in chosen])
     groups = [group_of(record) for record in chosen]
     predicted: dict[str, list[Answers]] = {one.name: [] for one in contenders}
     for record in track(chosen, "corrupting", console=Console(stderr=True), transient=True):
@@ -158,11 +179,11 @@ def _corrupt(
     found = {}
     for name, table in tables.items():
         wrong = ~metrics.CORRECT[labels[:, np.newaxis], table[:, 1:]]
-        estimate = mean(wrong.mean(axis=1), groups, sampling)
+        estimate = resampling.mean(wrong.mean(axis=1), groups, sampling)
         found[name] = {
             "corruption_images": len(chosen),
             "corrupted_error": resampling.rounded(estimate),
-            "corruption_error": corruption_error(errors[name], errors[ours.name]),
+            "corruption_error": resampling.plain(errors[name].mean_over(errors[ours.name])),
         }
     return found
 

@@ -9,6 +9,7 @@ when the package is loaded, then one for each line of standard input, an image's
 
 import glob
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -60,15 +61,9 @@ def _keras_macs(model: Any) -> int:
         if hasattr(layer, "layers"):
             total += _keras_macs(layer)
             continue
-        places = 1
-        for side in layer.output.shape[1:-1]:
-            places *= side
         kernels = [w for w in layer.weights if w.name.endswith("kernel")]
-        for kernel in kernels:
-            values = 1
-            for side in kernel.shape:
-                values *= side
-            total += places * values
+        values = sum(math.prod(kernel.shape) for kernel in kernels)
+        total += math.prod(layer.output.shape[1:-1]) * values
     return total
 
 

@@ -22,7 +22,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_an_intact_folder_is_complete(source: Path) -> None:
-    found = fetch.compare(source, PUBLISHED)
+    found = fetch.verify(source, PUBLISHED)
     assert found.complete
     assert set(found.intact) == set(CONTENT)
     found.require(source)
@@ -31,7 +31,7 @@ def test_an_intact_folder_is_complete(source: Path) -> None:
 def test_missing_and_damaged_files_are_named(source: Path) -> None:
     (source / "Testing/x.jpg").unlink()
     (source / "Testing/notumor/b.jpg").write_bytes(b"tw")
-    found = fetch.compare(source, PUBLISHED)
+    found = fetch.verify(source, PUBLISHED)
     assert (found.missing, found.damaged) == (("Testing/x.jpg",), ("Testing/notumor/b.jpg",))
     with pytest.raises(DatasetError, match=r"of 3 .* 1 missing .*x\.jpg.* 1 damaged .*b\.jpg"):
         found.require(source)
@@ -45,9 +45,9 @@ def test_a_second_run_brings_only_what_lacks(source: Path, tmp_path: Path) -> No
     (output / "Testing").mkdir()
     (output / "Testing/x.jpg").write_bytes(b"cut of")
     before = kept.stat().st_mtime_ns
-    found = fetch.compare(output, PUBLISHED)
+    found = fetch.verify(output, PUBLISHED)
     fetch.copy_files(source, output, found.missing + found.damaged)
-    assert fetch.compare(output, PUBLISHED).complete
+    assert fetch.verify(output, PUBLISHED).complete
     assert kept.stat().st_mtime_ns == before
     assert not [file for file in output.rglob("*") if file.name.endswith(".part")]
 

@@ -18,8 +18,8 @@ def test_a_few_images_of_each_patient_up_to_the_limit() -> None:
         for p in range(9)
         for k in range(9)
     ]
-    own = OwnData("few", ("more",), yes_or_no, images=10, folds=2, epochs=1)
-    rows = list(chosen(own, [Manifest(tuple(records), Path("images"))]))
+    own = OwnData("few", "more", yes_or_no, images=10, folds=2, epochs=1)
+    rows = list(chosen(own, Manifest(tuple(records), Path("images"))))
     assert set(Counter(patient for _, patient, _ in rows).values()) == {5}
     assert len(rows) == 10
     assert {label for label, _, _ in rows} == {"yes"}

@@ -9,10 +9,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from benchmarks import mobilenet_v2
 from experiments.peers import __main__ as command
 from experiments.peers import (
-    comparison,
     contenders,
     keeping,
     packages,
@@ -25,7 +23,6 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.demo import phantoms
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation.corruptions.run import Errors
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.session import Session
 from tumorlens.networks import registry
@@ -105,8 +102,6 @@ def test_peers_are_the_published_networks(
     assert registry.count_macs(network, 224) / 1e6 == pytest.approx(millions, rel=0.03)
     if parameters is not None:
         assert registry.count_parameters(network) == parameters
-        own = sum(p.numel() for p in mobilenet_v2.MobileNetV2().parameters())
-        assert own == parameters
 
 
 def test_imagenet_weights_are_loaded_and_see_the_scale_they_know() -> None:
@@ -151,31 +146,20 @@ def test_mcnemar_against_a_value_worked_out_by_hand() -> None:
     # 6 images only ours gets right, 1 only theirs: 2 * (C(7,0) + C(7,1)) / 2^7 = 16 / 128.
     ours = np.array([True] * 6 + [False] + [True] * 5 + [False] * 2)
     theirs = np.array([False] * 6 + [True] + [True] * 5 + [False] * 2)
-    found = comparison.mcnemar(ours, theirs)
+    found = scoring.mcnemar(ours, theirs)
     assert found == {"only_ours_correct": 6, "only_theirs_correct": 1, "p": pytest.approx(0.125)}
-    assert comparison.mcnemar(ours, ours)["p"] == 1.0
+    assert scoring.mcnemar(ours, ours)["p"] == 1.0
 
 
 def test_difference_is_theirs_minus_ours() -> None:
     ours = np.array([True, True, False, True] * 5)
     theirs = np.array([True, False, False, False] * 5)
     groups = [str(i) for i in range(20)]
-    found = comparison.difference(ours, theirs, groups, Sampling(200, 0))
+    found = scoring.difference(ours, theirs, groups, Sampling(200, 0))
     assert found["value"] == -0.5
     assert found["low"] is not None
     assert found["high"] is not None
     assert found["low"] < -0.5 < found["high"] < 0
-
-
-def test_corruption_error_is_the_mean_ratio_where_we_err() -> None:
-    empty = np.zeros((10, 5))
-    ours, theirs = empty.copy(), empty.copy()
-    ours[0], theirs[0] = 0.1, 0.2  # twice ours
-    ours[1], theirs[1] = 0.4, 0.2  # half of ours
-    theirs[2] = 0.5  # ours makes no error: no ratio
-    made = [Errors(name, 0.0, table, empty) for name, table in (("o", ours), ("t", theirs))]
-    assert comparison.corruption_error(made[1], made[0]) == pytest.approx(1.25)
-    assert comparison.corruption_error(made[1], Errors("o", 0.0, empty, empty)) is None
 
 
 @pytest.fixture(scope="module")

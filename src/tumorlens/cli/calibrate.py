@@ -99,13 +99,14 @@ def command(
         )
     bundle_folder = bundle.locate(bundle_name).resolve()
     made = bundle.load(bundle_folder)
+    main, *others = (
+        ValidationSet(Manifest.load(path), splits.load(part, path.parent))
+        for path, part in ((data, split), *extras)
+    )
     done, found = calibration.calibrate(
         made,
-        ValidationSet(Manifest.load(data), splits.load(split, data.parent)),
-        [
-            ValidationSet(Manifest.load(path), splits.load(part, path.parent))
-            for path, part in extras
-        ],
+        main,
+        others,
         cache or default_folder(),
         gate.read_bytes() if gate else made.gate,
         coverage,

@@ -37,9 +37,7 @@ def calibrate_site(
     manifest = _chosen(whole, split_name, data)
     site.require_unseen(parent, manifest.records, whole.sha256)
     with progress_bars.bars() as progress:
-        cases = site.read_cases(
-            Classifier(parent), manifest, manifest.records, progress("reading cases")
-        )
+        cases = site.read_cases(Classifier(parent), manifest, progress("reading cases"))
         found = site.calibrate_to_site(
             parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
         )

@@ -50,7 +50,8 @@ def command(
     patterns.
     """
     if train:
-        _require_torch()
+        with needing("train", "tumorlens demo --train"):
+            import torch  # noqa: F401 - only to see whether the extra is there
     from threadpoolctl import threadpool_limits
 
     from tumorlens.demo import walkthrough
@@ -139,11 +140,6 @@ class _Run:
         console.print(f"{self._step}/{6 if self.train else 5} {title} ...", soft_wrap=True)
         with bars(console) as named:
             yield named("   ")
-
-
-def _require_torch() -> None:
-    with needing("train", "tumorlens demo --train"):
-        import torch  # noqa: F401 - only to see whether the extra is there
 
 
 def _fresh(folder: Path) -> Path:

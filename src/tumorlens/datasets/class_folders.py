@@ -85,16 +85,6 @@ class Found:
     """Folders without any file, where those of classes are."""
 
 
-class _Place(NamedTuple):
-    """Where a file lies, before labels are known."""
-
-    file: Path
-    split: str
-    folder: str
-    """Plain name of the folder of its class."""
-    below: tuple[str, ...]
-
-
 def find(
     folder: Path,
     mapping: Mapping[str, str] | None = None,
@@ -207,15 +197,15 @@ class _Sorter:
         """Those of a class; the others are in ``left_out`` then."""
         places = [place for file in self.pictures for place in self.places(file)]
         self.check_same_below(places)
-        all_known = all(place.folder in self.known for place in places)
+        all_known = all(place.label in self.known for place in places)
         labels = self.known if all_known else self.stated
-        return tuple(
-            ClassFile(place.file, place.split, labels.get(place.folder, place.folder), place.below)
-            for place in places
-        )
+        return tuple(place._replace(label=labels.get(place.label, place.label)) for place in places)
 
-    def places(self, file: Path) -> Iterator[_Place]:
-        """Where a file belongs; nothing for one that belongs nowhere."""
+    def places(self, file: Path) -> Iterator[ClassFile]:
+        """Where a file belongs; nothing for one that belongs nowhere.
+
+        Its label is still the plain name of the folder of its class.
+        """
         above = self.above(file)
         split = split_of(above[0]) if above else ""
         own = above[bool(split) + self.skipped :]
@@ -225,7 +215,7 @@ class _Sorter:
             self.leave_out(reason, file)
         else:
             self.check_level(above, split, below)
-            yield _Place(file, split, below[0], own[1:])
+            yield ClassFile(file, split, below[0], own[1:])
 
     def leave_out(self, reason: str, file: Path) -> None:
         """Count a file that is not taken."""
@@ -260,7 +250,7 @@ class _Sorter:
                 last = 1  # what lies between is of the patient
             self.refuse_level(self.base.joinpath(*above[: last + first]), above[first])
 
-    def check_same_below(self, places: Sequence[_Place]) -> None:
+    def check_same_below(self, places: Sequence[ClassFile]) -> None:
         """Raise ``DatasetError`` where all that is taken for classes is patients or folds.
 
         Their names say so, and each holds folders of the same names.
@@ -270,7 +260,7 @@ class _Sorter:
             above = self.above(place.file)
             at = 1 + bool(place.split) + self.skipped
             level = self.base.joinpath(*above[:at])
-            if len(above) == at or place.folder in self.stated or not _is_no_class(level.name):
+            if len(above) == at or place.label in self.stated or not _is_no_class(level.name):
                 return
             below[level].add(above[at])
         if len(below) > 1 and set.intersection(*below.values()):

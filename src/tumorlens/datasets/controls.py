@@ -124,12 +124,17 @@ def frame_classifier(
     return ControlResult(FRAME_CLASSIFIER, truths[test], predicted, probabilities, classes)
 
 
+def inside_frame(side: int) -> NDArray[np.bool_]:
+    """(S, S) whether a pixel is inside the outer 8%."""
+    width = round(FRAME_SHARE * side)
+    kept = np.zeros((side, side), dtype=np.bool_)
+    kept[width : side - width, width : side - width] = True
+    return kept
+
+
 def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, 64, 64) to (N, P): the pixels of the outer 8% alone, 0 to 1."""
-    margin = round(FRAME_SHARE * THUMBNAIL_SIZE)
-    visible = np.ones((THUMBNAIL_SIZE, THUMBNAIL_SIZE), dtype=np.bool_)
-    visible[margin:-margin, margin:-margin] = False
-    return thumbnails[:, visible].astype(np.float32) / np.float32(255.0)
+    return thumbnails[:, ~inside_frame(THUMBNAIL_SIZE)].astype(np.float32) / np.float32(255.0)
 
 
 def _part(train: NDArray[np.int64]) -> NDArray[np.int64]:

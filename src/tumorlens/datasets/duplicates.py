@@ -65,6 +65,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.left)
 
+    @property
+    def rows(self) -> list[tuple[int, int]]:
+        """Left and right row of each pair."""
+        return list(zip(self.left.tolist(), self.right.tolist(), strict=True))
+
 
 def identical(keys: Sequence[Hashable]) -> list[tuple[int, ...]]:
     """Group rows that share a key, for example their bytes' hash; empty keys never match.
@@ -116,16 +121,17 @@ def look_alikes(manifest: Manifest, progress: Progress | None = None) -> list[tu
     Reads every picture; those that cannot be read are in no pair.
     """
     prints = fingerprint(manifest, progress)
-    pairs = near_duplicates(prints)
-    found = list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
-    return found + chained(identical(prints.pixel_sha256))
+    return near_duplicates(prints).rows + chained(identical(prints.pixel_sha256))
 
 
 def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Number ``count`` rows so that rows joined by a pair or a group share a number; (count,)."""
-    links = np.array(chained(groups), dtype=np.int64).reshape(-1, 2)
-    left = np.concatenate([pairs.left, links[:, 0]])
-    right = np.concatenate([pairs.right, links[:, 1]])
+    return connected(count, [*pairs.rows, *chained(groups)])
+
+
+def connected(count: int, links: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Number ``count`` rows so that linked rows, directly or not, share a number; (count,)."""
+    left, right = np.array(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 

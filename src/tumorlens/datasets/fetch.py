@@ -54,24 +54,19 @@ def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Ve
     kagglehub, ``DatasetError`` where the download fails or is not the published set.
     """
     output = Path(output)
-    check = verify(output, progress)
+    check = verify(output, published_files(), progress)
     if check.complete:
         return check
     copy_files(_download(), output, check.missing + check.damaged)
-    check = verify(output, progress)
+    check = verify(output, published_files(), progress)
     check.require(output)
     return check
 
 
-def verify(folder: str | Path, progress: Progress | None = None) -> Verification:
-    """Compare ``folder`` with the published set; differences raise nothing."""
-    return compare(folder, published_files(), progress)
-
-
-def compare(
+def verify(
     folder: str | Path, published: Mapping[str, str], progress: Progress | None = None
 ) -> Verification:
-    """Hash the files below ``folder`` that ``published`` names, with their SHA-256."""
+    """Compare ``folder`` with the SHA-256 of ``published`` files; differences raise nothing."""
     folder = Path(folder)
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
     with thread_pool() as pool:

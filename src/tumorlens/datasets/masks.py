@@ -6,12 +6,13 @@ from numpy.typing import NDArray
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import reader
+from tumorlens.imaging.image import single
 
 _INSIDE = 127.0
 """Value of a mask file above which a pixel lies inside the outline."""
 
 
-def load_mask(manifest: Manifest, record: Record, shape: tuple[int, int]) -> NDArray[np.float32]:
+def load_mask(manifest: Manifest, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read the outline of ``record`` for its picture of ``shape`` (H, W): 1 inside, 0 outside.
 
     Raises ``DatasetError`` where the record has none, ``InputError`` where it cannot be read.
@@ -19,7 +20,7 @@ def load_mask(manifest: Manifest, record: Record, shape: tuple[int, int]) -> NDA
     file = manifest.mask_file(record)
     if file is None:
         raise DatasetError(f"{record.path}: has no mask")
-    return oriented_mask(reader.read(file).pixels, record.orientation, shape)
+    return oriented_mask(single(reader.read(file)).pixels, record.orientation, shape)
 
 
 def oriented_mask(

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
+from tumorlens.datasets.duplicates import chained, connected, identical
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow, build
 from tumorlens.errors import SplitError
@@ -117,25 +118,13 @@ def joined_groups(
     group_of = [
         name or f"{OWN_GROUP}{record.sha256}" for name, record in zip(named, records, strict=True)
     ]
-    leader: dict[str, str] = {group: group for group in group_of}
-
-    def root(group: str) -> str:
-        while leader[group] != group:
-            leader[group] = leader[leader[group]]
-            group = leader[group]
-        return group
-
-    def join(one: str, other: str) -> None:
-        one, other = root(one), root(other)
-        leader[max(one, other)] = min(one, other)
-
-    first: dict[str, str] = {}
-    for record, group in zip(records, group_of, strict=True):
-        for key in filter(None, (record.pixel_sha256, record.sha256)):
-            join(first.setdefault(key, group), group)
-    for left, right in pairs:
-        join(group_of[left], group_of[right])
-    return [root(group) for group in group_of]
+    alike = [[record.pixel_sha256 for record in records], [record.sha256 for record in records]]
+    links = [link for keys in (group_of, *alike) for link in chained(identical(keys))]
+    numbers = connected(len(records), [*links, *pairs]).tolist()
+    first: dict[int, str] = {}
+    for number, group in zip(numbers, group_of, strict=True):
+        first[number] = min(group, first.get(number, group))
+    return [first[number] for number in numbers]
 
 
 def _split(

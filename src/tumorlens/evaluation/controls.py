@@ -84,8 +84,4 @@ def accuracy(
 ) -> Estimate:
     """Share of correct answers in ``subset`` with its interval over groups."""
     hits = correct[subset.member].astype(np.float64)
-
-    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.ratio(weights @ hits, weights.sum(axis=1))[:, np.newaxis]
-
-    return resampling.bootstrap(statistic, subset.of(groups), sampling)[0]
+    return resampling.mean(hits, subset.of(groups), sampling)

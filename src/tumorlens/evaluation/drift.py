@@ -42,6 +42,8 @@ _KOLMOGOROV: Final = 1.36
 """Divided by the root of the patients: the distance that chance exceeds one time in 20."""
 _DARK: Final = 12
 """Of 255, after the intensity window."""
+_HALF: Final = 0.5 - 1e-9
+"""Half of the weights, whatever binary fractions make of it."""
 _DIGITS: Final = 5
 _BATCH: Final = 64
 
@@ -221,7 +223,7 @@ def _shift(
         name,
         QUANTITIES[name],
         f"{middle:.3g}",
-        f"{_median(values, weights):.3g}",
+        f"{np.quantile(values, _HALF, weights=weights, method='inverted_cdf'):.3g}",
         float(weights[(values < low) | (values > high)].sum()),
         kolmogorov_smirnov(values, weights, np.array(reference.levels), known),
         limit,
@@ -267,12 +269,6 @@ def _mix(here: Floats, reference: ReferenceStatistics, limit: float) -> Shift:
 def _in_words(values: Floats) -> str:
     pairs = zip(SEQUENCES, values, strict=True)
     return ", ".join(f"{name} {value:.0%}" for name, value in pairs if value >= 0.005)
-
-
-def _median(values: Floats, weights: Floats) -> float:
-    order = np.argsort(values, kind="stable")
-    place = int(np.searchsorted(np.cumsum(weights[order]), 0.5 - 1e-9))
-    return float(values[order][min(place, len(values) - 1)])
 
 
 def _rounded(values: Floats) -> tuple[float, ...]:

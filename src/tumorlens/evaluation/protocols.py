@@ -88,7 +88,7 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
     """
     base, round_of, _ = split.name.partition(":")
     if not name:
-        name = base if _is_shipped(split) else "other"
+        name = base if shipped_as((split.name, split.sha256)) else "other"
         name = "clean" if name == "clean-cv" and round_of else name
     comparable = name == "folder" and part == TEST
     if comparable:
@@ -110,16 +110,13 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
     return Protocol(name, split.description, comparable, sentence)
 
 
-def _is_shipped(split: SplitInfo) -> bool:
-    ours = shipped(split.name)
-    return ours is not None and ours.info.sha256 == split.sha256
-
-
-def shipped(name: str) -> Split | None:
-    """Load a bundled split, or a fold of one; None for any other name."""
+def shipped_as(claim: tuple[str, str]) -> Split | None:
+    """The bundled split, or fold of one, of this name and hash; None where there is none."""
+    name, sha256 = claim
     if name.partition(":")[0] not in splits.SHIPPED:
         return None
     try:
-        return splits.load(name)
+        split = splits.load(name)
     except SplitError:
         return None
+    return split if split.info.sha256 == sha256 else None

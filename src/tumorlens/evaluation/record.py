@@ -151,7 +151,7 @@ def to_json(
 def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     """Everything found, as JSON types; every metric is ``{"value", "low", "high"}``."""
     whole, *subsets = evaluation.measured
-    overlap = evaluation.overlap
+    overlap, sets = evaluation.overlap, prediction_sets(evaluation, setting)
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
@@ -173,7 +173,7 @@ def as_dict(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
         "abstention": abstention.as_dict(abstention_outcome(evaluation)),
-        "prediction_sets": _prediction_sets(evaluation, setting),
+        "prediction_sets": conformal.as_dict(sets) if sets else None,
         "subsets": {
             measured.subset.name: _subset(measured, evaluation.classes) for measured in subsets
         },
@@ -214,11 +214,6 @@ def prediction_sets(evaluation: Evaluation, setting: Setting) -> Sets | None:
         evaluation.sampling,
         evaluation.classes,
     )
-
-
-def _prediction_sets(evaluation: Evaluation, setting: Setting) -> dict[str, Any] | None:
-    found = prediction_sets(evaluation, setting)
-    return conformal.as_dict(found) if found else None
 
 
 def nested(estimates: Mapping[str, Estimate], classes: ClassSet = BRAIN_TUMORS) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def named(
     return dict(zip(names, bootstrap(statistic, groups, sampling), strict=True))
 
 
+def mean(values: Floats, groups: Sequence[str], sampling: Sampling) -> Estimate:
+    """Mean of ``values`` (N,), at least one, with its interval over groups."""
+    return bootstrap(
+        lambda weights: (weights @ values / weights.sum(axis=1))[:, np.newaxis], groups, sampling
+    )[0]
+
+
 def group_weights(groups: Sequence[str], sampling: Sampling) -> Iterator[Floats]:
     """Yield chunks (B, N) of how often each image counts in each resample of the groups."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)

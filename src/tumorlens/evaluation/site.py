@@ -72,16 +72,15 @@ class SiteResult:
 def read_cases(
     classifier: Classifier,
     manifest: Manifest,
-    records: Sequence[Record],
     progress: Progress | None = None,
 ) -> LocalCases:
-    """Read labelled pictures and run the bundle of ``classifier`` on them.
+    """Read the labelled pictures of ``manifest`` and run the bundle of ``classifier`` on them.
 
     Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
     read, and where no picture is left that a class could be right for.
     """
-    require_known([r.label for r in records], classifier.bundle.info.classes)
-    usable = [r for r in records if r.label not in UNANSWERABLE]
+    require_known([r.label for r in manifest], classifier.bundle.info.classes)
+    usable = [r for r in manifest if r.label not in UNANSWERABLE]
     prepared: list[PreparedImage] = []
     for record in reported(usable, len(usable), progress):
         try:
@@ -102,7 +101,7 @@ def read_cases(
         tuple(compress(usable, kept)),
         observed.where(kept),
         int((~kept).sum()),
-        len(records) - len(usable),
+        len(manifest) - len(usable),
         tuple(compress(_sequences(observed, prepared), kept)),
     )
 

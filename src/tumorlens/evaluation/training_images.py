@@ -19,7 +19,7 @@ from tumorlens.evaluation import protocols
 SEEN_PARTS: Final = (TRAIN, VALIDATION)
 """Parts that shaped the model: weights are fitted on one, chosen and calibrated on the other."""
 SEEN_IMAGES: Final = "seen_images"
-"""Entry of a record that lists images."""
+"""Entry of a record that lists its images, not only names of splits."""
 _BYTES: Final = 6
 """Of each hash: among 100,000 images, one in 30 billion others is taken for one of them."""
 _UNLISTED: Final = "unlisted_sets"
@@ -77,11 +77,6 @@ class TrainingImages:
         return {SEEN_IMAGES: listed, _UNLISTED: sorted(self.unlisted)}
 
 
-def lists_images(training: Mapping[str, Any]) -> bool:
-    """Whether the record of a run lists its images, not only names of splits."""
-    return SEEN_IMAGES in training
-
-
 def named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
     """Name and hash of the split in a record of training; empty where there is none."""
     claimed = facts.get("split")
@@ -89,17 +84,11 @@ def named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
     return str(claimed.get("name", "")), str(claimed.get("sha256", ""))
 
 
-def shipped_as(claim: tuple[str, str]) -> Split | None:
-    """The bundled split that a record names by its name and hash."""
-    split = protocols.shipped(claim[0])
-    return split if split is not None and split.info.sha256 == claim[1] else None
-
-
 def _split_of(facts: Mapping[str, Any], own: Split | None) -> Split | None:
     claim = named_split(facts)
     if own is not None and own.info.sha256 == claim[1]:
         return own
-    return shipped_as(claim)
+    return protocols.shipped_as(claim)
 
 
 def _keys(record: Record) -> list[bytes]:

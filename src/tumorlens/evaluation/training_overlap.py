@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
+from tumorlens.evaluation.protocols import shipped_as
 from tumorlens.evaluation.training_images import (
+    SEEN_IMAGES,
     SEEN_PARTS,
     TrainingImages,
-    lists_images,
     named_split,
-    shipped_as,
 )
 
 
@@ -240,7 +240,7 @@ def training_overlap(
     same = any(claim[1] == split.sha256 for claim in claims)
     claimed = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
     # Of a split whose groups cross by design, `find_overlap` tells how many images do.
-    if lists_images(training) and (split.disjoint or not same):
+    if SEEN_IMAGES in training and (split.disjoint or not same):
         return _by_images(training, claimed, records, data_sha256)
     others = [claim for claim in claims if claim[1] != split.sha256]
     listed = [(claim, shipped) for claim in others for shipped in [shipped_as(claim)] if shipped]

@@ -37,7 +37,8 @@ class WholeHead(NamedTuple):
     """One of ``labels.ANSWERABLE``."""
     plane: str
     kind: WholeKind
-    probabilities: tuple[float, float, float, float]
+    probabilities: tuple[float, ...]
+    """(4,), in the order of ``labels.CLASSES``."""
     rejected: bool = False
 
 
@@ -113,7 +114,6 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
     except InputError as error:
         raise DatasetError(f"{file}: {error}") from error
     shares = answer.probabilities
-    glioma, meningioma, none, pituitary = (shares[name] if shares else 0.25 for name in CLASSES)
     return WholeHead(
         row["file"],
         row["set"] if label == NO_TUMOR else row["patient"],
@@ -121,6 +121,6 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
         label,
         plane,
         whole_kind(image),
-        (glioma, meningioma, none, pituitary),
+        tuple(shares[name] if shares else 0.25 for name in CLASSES),
         rejected=shares is None,
     )

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tumorlens.config import LesionConfig, ModelConfig, PreprocessConfig, TrainConfig
 from tumorlens.errors import RecipeError
@@ -144,25 +145,12 @@ def count_parameters(network: nn.Module) -> int:
 
 def count_macs(network: Network, image_size: int) -> int:
     """Multiply-accumulates of convolutions and linear layers for one (1, 1, S, S) image."""
-    total = 0
-
-    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            per_value = module.weight[0].numel()
-            total += output.numel() * per_value
-        elif isinstance(module, nn.Linear):
-            total += module.weight.numel()
-
-    handles = [module.register_forward_hook(count) for module in network.modules()]
     training = network.training
     try:
         network.eval()
         device = next(network.parameters()).device
-        with torch.no_grad():
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 1, image_size, image_size, device=device))
     finally:
         network.train(training)
-        for handle in handles:
-            handle.remove()
-    return total
+    return int(counter.get_total_flops()) // 2

@@ -153,7 +153,7 @@ class SepSENet(Network):
         self.sequence = sequence_head(config.widths[-1]) if config.sequence_head else None
         self.apply(initialize)
         if self.lesion is not None:
-            self.lesion.start_quietly()
+            start_quietly(self.lesion)
 
     def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""
@@ -208,14 +208,6 @@ class LesionHead(nn.Conv2d):
         """(N, D, h, w) to (N, 1, h, w)."""
         return super().forward(features)
 
-    def start_quietly(self) -> None:
-        """Say "no tumour" everywhere, and softly.
-
-        Most cells hold no tumour; with the convolutions' own scale the second task's gradient
-        drowns the first one's for many epochs.
-        """
-        _start_quietly(self)
-
 
 class FinerLesionHead(nn.Module):
     """Where the tumour is, on the grid before the last halving (after Lin et al. 2017)."""
@@ -237,10 +229,6 @@ class FinerLesionHead(nn.Module):
         lesion: Tensor = self.where(self.activation(self.smooth(joined)))
         return lesion
 
-    def start_quietly(self) -> None:
-        """As ``LesionHead.start_quietly``."""
-        _start_quietly(self.where)
-
 
 def _lesion_head(config: ModelConfig) -> LesionHead | FinerLesionHead | None:
     if not config.lesion_head:
@@ -248,7 +236,13 @@ def _lesion_head(config: ModelConfig) -> LesionHead | FinerLesionHead | None:
     return FinerLesionHead(config) if config.lesion_finer else LesionHead(config)
 
 
-def _start_quietly(convolution: nn.Conv2d) -> None:
+def start_quietly(head: LesionHead | FinerLesionHead) -> None:
+    """Have it say "no tumour" everywhere, and softly.
+
+    Most cells hold no tumour; with the convolutions' own scale the second task's gradient drowns
+    the first one's for many epochs.
+    """
+    convolution = head.where if isinstance(head, FinerLesionHead) else head
     assert convolution.bias is not None
     nn.init.normal_(convolution.weight, std=_LINEAR_STD)
     nn.init.constant_(convolution.bias, _LESION_PRIOR)

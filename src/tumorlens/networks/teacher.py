@@ -21,6 +21,7 @@ from tumorlens.networks.sepsenet import (
     attention,
     initialize,
     sequence_head,
+    start_quietly,
 )
 
 _SIDE: Final = 128
@@ -71,7 +72,7 @@ class Teacher(Network):
         for linear in (self.classifier, self.sequence):
             initialize(linear)
         self.lesion = FinerLesionHead(_LITE0_MAPS)
-        self.lesion.start_quietly()
+        start_quietly(self.lesion)
 
     def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tumorlens.config import PreprocessConfig
 from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.masks import oriented_mask
+from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.files import replacing
 from tumorlens.imaging import reader
@@ -89,14 +89,11 @@ def _load(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArr
 
 
 def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArray[np.uint8]:
-    file = manifest.mask_file(record)
-    if file is None:
+    if not record.mask:
         return np.zeros((config.image_size, config.image_size), dtype=np.uint8)
     try:
         image = single(reader.read(manifest.file(record))).pixels
-        outline = single(reader.read(file)).pixels
-        mask = oriented_mask(outline, record.orientation, image.shape)
-        return preprocess_mask(mask, image, config)
+        return preprocess_mask(load_mask(manifest, record, image.shape), image, config)
     except InputError as error:
         raise DatasetError(f"cannot train on {error}") from error
 

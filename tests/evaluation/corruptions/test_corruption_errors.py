@@ -113,3 +113,14 @@ def test_without_a_reference_errors_are_absolute(
     assert alone.relative is None
     assert run.as_dict(alone)["mean_corruption_error"] is None
     assert all(row.relative is None for row in alone.rows)
+
+
+def test_corruption_error_is_the_mean_ratio_where_we_err() -> None:
+    empty = np.zeros((10, 5))
+    ours, theirs = empty.copy(), empty.copy()
+    ours[0], theirs[0] = 0.1, 0.2  # twice ours
+    ours[1], theirs[1] = 0.4, 0.2  # half of ours
+    theirs[2] = 0.5  # ours makes no error: no ratio
+    made = [run.Errors(name, 0.0, table, empty) for name, table in (("o", ours), ("t", theirs))]
+    assert made[1].mean_over(made[0]) == pytest.approx(1.25)
+    assert made[1].mean_over(run.Errors("o", 0.0, empty, empty)) is None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tumorlens.datasets.controls import inside_frame
 from tumorlens.evaluation.probes import frame
 from tumorlens.evaluation.probes.pictures import Pictures
 from tumorlens.inference.classifier import Classifier
@@ -22,7 +23,7 @@ def test_a_network_that_sees_nothing_but_the_frame(
     linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
 ) -> None:
     weights = np.zeros((4, 64, 64))
-    weights[0] = np.where(frame.inside(64), 0.0, 10_000.0)
+    weights[0] = np.where(inside_frame(64), 0.0, 10_000.0)
     found = frame.outcome(take(linear_classifier(weights, np.array([0.0, -9, 0.1, -9])), 6))
     assert found.values["removed_changed"].mean() == 1.0
 
@@ -31,7 +32,7 @@ def test_a_network_that_sees_nothing_of_the_frame(
     linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
 ) -> None:
     weights = np.zeros((4, 64, 64))
-    weights[0] = np.where(frame.inside(64), 100.0, 0.0)
+    weights[0] = np.where(inside_frame(64), 100.0, 0.0)
     pictures = take(linear_classifier(weights, np.array([0.0, -99, 23, -99])), 6)
     found = frame.outcome(pictures)
     assert found.values["removed_changed"].mean() == 0.0

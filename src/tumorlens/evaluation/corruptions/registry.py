@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.evaluation.corruptions import detail, geometry, intensity, kspace
+from tumorlens.evaluation.corruptions import kinds
 
 Floats = NDArray[np.float64]
 STRENGTHS: Final = 5
@@ -47,22 +47,22 @@ class Corruption:
 
 CORRUPTIONS: Final = (
     Corruption("noise", "Noise (Rician)", "standard deviation, white is 1",
-               (0.02, 0.04, 0.08, 0.12, 0.18), intensity.noise),
+               (0.02, 0.04, 0.08, 0.12, 0.18), kinds.noise),
     Corruption("blur", "Blur", "standard deviation as a share of the longer side",
-               (0.002, 0.004, 0.006, 0.009, 0.013), detail.blur),
+               (0.002, 0.004, 0.006, 0.009, 0.013), kinds.blur),
     Corruption("low_resolution", "Low resolution", "pixels left of the longer side",
-               (128, 96, 72, 56, 44), detail.low_resolution),
+               (128, 96, 72, 56, 44), kinds.low_resolution),
     Corruption("bias_field", "Bias field", "largest logarithm of the gain",
-               (0.25, 0.5, 0.8, 1.2, 1.6), intensity.bias_field),
+               (0.25, 0.5, 0.8, 1.2, 1.6), kinds.bias_field),
     Corruption("gamma", "Gamma", "logarithm of the exponent, either sign",
-               (0.15, 0.3, 0.5, 0.7, 1.0), intensity.gamma),
+               (0.15, 0.3, 0.5, 0.7, 1.0), kinds.gamma),
     Corruption("ghosting", "Ghosting", "share by which every n-th line is weakened",
-               (0.2, 0.35, 0.5, 0.7, 0.9), kspace.ghosting),
+               (0.2, 0.35, 0.5, 0.7, 0.9), kinds.ghosting),
     Corruption("motion", "Motion", "largest turn in degrees, with shifts",
-               (2.0, 4.0, 7.0, 10.0, 14.0), kspace.motion),
-    Corruption("jpeg", "JPEG", "quality", (40, 20, 10, 7, 5), detail.jpeg),
+               (2.0, 4.0, 7.0, 10.0, 14.0), kinds.motion),
+    Corruption("jpeg", "JPEG", "quality", (40, 20, 10, 7, 5), kinds.jpeg),
     Corruption("rotation", "Rotation", "degrees, either way",
-               (5.0, 10.0, 20.0, 30.0, 45.0), geometry.rotation),
+               (5.0, 10.0, 20.0, 30.0, 45.0), kinds.rotation),
     Corruption("crop", "Crop", "share of the head cut away on two sides",
-               (0.04, 0.08, 0.12, 0.18, 0.25), geometry.crop),
+               (0.04, 0.08, 0.12, 0.18, 0.25), kinds.crop),
 )  # fmt: skip

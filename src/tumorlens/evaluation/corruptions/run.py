@@ -46,6 +46,18 @@ class Errors:
     missed: Floats
     """(corruptions, 5) share of tumour images answered no tumour; NaN without any."""
 
+    def over(self, reference: "Errors | None") -> list[float | None]:
+        """Summed errors of each corruption divided by the reference's; None where it makes none."""
+        if reference is None:
+            return [None] * len(self.table)
+        sums = zip(self.table.sum(axis=1), reference.table.sum(axis=1), strict=True)
+        return [float(own / other) if other > 0 else None for own, other in sums]
+
+    def mean_over(self, reference: "Errors | None") -> float | None:
+        """Mean corruption error relative to the reference: below 1 is better than it."""
+        defined = [value for value in self.over(reference) if value is not None]
+        return float(np.mean(defined)) if defined else None
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
@@ -76,28 +88,24 @@ class Corruptions:
     @property
     def rows(self) -> list[Row]:
         """One for each corruption, in their order."""
-        return [self._row(k) for k in range(len(CORRUPTIONS))]
+        own = self.own
+        columns = zip(CORRUPTIONS, own.table, own.missed, own.over(self.reference), strict=True)
+        return [
+            Row(
+                kind.name,
+                kind.title,
+                tuple(errors.tolist()),
+                tuple(missed.tolist()),
+                float(errors.mean()),
+                relative,
+            )
+            for kind, errors, missed, relative in columns
+        ]
 
     @property
     def relative(self) -> float | None:
-        """Mean corruption error relative to the reference: below 1 is better than it."""
-        ratios = [row.relative for row in self.rows]
-        defined = [value for value in ratios if value is not None]
-        return float(np.mean(defined)) if defined else None
-
-    def _row(self, k: int) -> Row:
-        errors = self.own.table[k]
-        relative = None
-        if self.reference is not None and self.reference.table[k].sum() > 0:
-            relative = float(errors.sum() / self.reference.table[k].sum())
-        return Row(
-            CORRUPTIONS[k].name,
-            CORRUPTIONS[k].title,
-            tuple(errors.tolist()),
-            tuple(self.own.missed[k].tolist()),
-            float(errors.mean()),
-            relative,
-        )
+        """Mean corruption error relative to the reference, if there is one."""
+        return self.own.mean_over(self.reference)
 
 
 def corrupt(

@@ -1,29 +1,20 @@
 """Frame only and frame removed: no tumour lies in the outer band of a head-cropped picture."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tumorlens.datasets.controls import FRAME_SHARE
+from tumorlens.datasets.controls import inside_frame
 from tumorlens.evaluation.probes.pictures import Images, Pictures
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 
-def inside(side: int) -> NDArray[np.bool_]:
-    """(S, S) whether a pixel is inside the outer 8%."""
-    width = round(FRAME_SHARE * side)
-    kept = np.zeros((side, side), dtype=np.bool_)
-    kept[width : side - width, width : side - width] = True
-    return kept
-
-
 def only(images: Images) -> Images:
     """Everything inside the frame black."""
-    return np.where(inside(images.shape[-1]), np.uint8(0), images)
+    return np.where(inside_frame(images.shape[-1]), np.uint8(0), images)
 
 
 def removed(images: Images) -> Images:
     """The frame black."""
-    return np.where(inside(images.shape[-1]), images, np.uint8(0))
+    return np.where(inside_frame(images.shape[-1]), images, np.uint8(0))
 
 
 def outcome(pictures: Pictures) -> ProbeValues:

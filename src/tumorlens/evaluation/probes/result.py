@@ -137,11 +137,8 @@ def share(
     taking = np.flatnonzero(np.isfinite(values)).tolist()
     names = [groups[i] for i in taking]
     estimate = Estimate(np.nan, np.nan, np.nan)
-    if len(taking):
-        held = values[taking]
-        estimate = resampling.bootstrap(
-            lambda weights: (weights @ held / weights.sum(axis=1))[:, np.newaxis], names, sampling
-        )[0]
+    if taking:
+        estimate = resampling.mean(values[taking], names, sampling)
     return Rate(name, wanted.title, wanted.wanted, len(taking), len(set(names)), estimate)
 
 

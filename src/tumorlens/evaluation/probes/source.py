@@ -46,15 +46,10 @@ class StratumAnswers:
 def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
     """Pool the probe's answers of all folds, stratum by stratum."""
     answers = [part for pictures in folds for part in linear_probe(pictures)]
-    rates = []
-    for name in dict.fromkeys(part.stratum for part in answers):
-        rates.append(
-            _rate(
-                name,
-                [part for part in answers if part.stratum == name],
-                sampling,
-            )
-        )
+    rates = [
+        _rate(name, [part for part in answers if part.stratum == name], sampling)
+        for name in dict.fromkeys(part.stratum for part in answers)
+    ]
     return ProbeResult(
         "source",
         "Source in the embedding",
