@@ -126,12 +126,17 @@ def look_alikes(manifest: Manifest, progress: Progress | None = None) -> list[tu
 
 def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Number ``count`` rows so that rows joined by a pair or a group share a number; (count,)."""
-    return connected(count, [*pairs.rows, *chained(groups)])
+    # Arrays, not lists: a large set has millions of pairs.
+    links = np.array(chained(groups), dtype=np.int64).reshape(-1, 2)
+    near = np.column_stack([pairs.left, pairs.right])
+    return connected(count, np.concatenate([near, links]))
 
 
-def connected(count: int, links: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Number ``count`` rows so that linked rows, directly or not, share a number; (count,)."""
-    left, right = np.array(links, dtype=np.int64).reshape(-1, 2).T
+def connected(
+    count: int, links: NDArray[np.int64] | Sequence[tuple[int, int]]
+) -> NDArray[np.int64]:
+    """Number ``count`` rows so that rows of a link (K, 2), or of several, share a number."""
+    left, right = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
