@@ -237,9 +237,8 @@ def _prepared(
         )
         closing.callback(answerer.close)
         worker = Worker(
-            spool, None, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, answerer=answerer,
-            journal=journal,
-        )  # fmt: skip
+            spool, answerer.answer, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, journal=journal
+        )
         yield _Ready(spool, worker, journal, tls)
 
 
