@@ -138,7 +138,7 @@ def listen(
         closing.callback(identifier.close)
         settings = NodeSettings(host, port, shared["ae_title"], allowed, ready.tls)
         with _listening_on(host, port, "--port"):
-            server = node.start(settings, ready.spool, identifier, ready.journal)
+            server = node.start(settings, ready.spool, identifier.identify, ready.journal)
         closing.callback(server.shutdown)
         if http_port is not None:
             health = Health(ready.spool, ready.worker, server, ready.journal)
