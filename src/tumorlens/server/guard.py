@@ -10,15 +10,14 @@ import hmac
 import logging
 import re
 import time
-import traceback
-from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tumorlens.isolation.pool import WorkerFaultError
+from tumorlens.isolation.worker import place_of
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import BUSY, Problem, stopped
 from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Limits, Settings
@@ -263,11 +262,8 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _log_error(error: BaseException) -> None:
-    """Type and place of an unexpected error, without its message, which may quote the input."""
+def _log_error(error: Exception) -> None:
     if isinstance(error, WorkerFaultError):  # says no more than that
         LOG.error("internal error in a worker: %s", error)
-        return
-    frames: Iterable[Any] = traceback.extract_tb(error.__traceback__)[-6:]
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(list(frames)))
-    LOG.error("internal error %s at %s", type(error).__name__, places)
+    else:
+        LOG.error("internal error %s", place_of(error))
