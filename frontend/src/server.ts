@@ -7,16 +7,9 @@ const TOKEN = "tumorlens.token";
 const TRIES = 5;
 
 export interface Server {
-  model: ServerModel;
+  model: { intended_use: string };
   /** Whether it answers for studies as a whole. */
   studies: boolean;
-}
-
-interface ServerModel {
-  name: string;
-  version: string;
-  sha256: string;
-  intended_use: string;
 }
 
 export interface Preview {
@@ -33,9 +26,6 @@ export type ServerResult = Result & { preview?: Preview };
 /** The server wants a token that it was not given. */
 export class TokenNeeded extends Error {}
 
-/** The page lies on a host that classifies nothing. */
-export class NoServer extends Error {}
-
 export function setToken(token: string): void {
   sessionStorage.setItem(TOKEN, token);
 }
@@ -45,13 +35,11 @@ function authorization(): Record<string, string> {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** The model that answers; throws `NoServer` where there is none. */
+/** The model that answers; throws where the page lies on a host that classifies nothing. */
 export async function describe(): Promise<Server> {
   const response = await fetch("v1/models", { headers: authorization() }).catch(() => null);
   if (response?.status === 401) throw new TokenNeeded();
-  if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) {
-    throw new NoServer();
-  }
+  if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) throw new Error("no server");
   const { models, features } = await response.json();
   return { model: models[0], studies: features?.studies === true };
 }

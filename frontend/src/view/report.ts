@@ -2,10 +2,9 @@
 import { extent, type Item, tally } from "../items";
 import { headline } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
-import { type Heatmap, isFailure, isVolume, type Picture, type Result, type StudyPrediction } from "../types";
+import { type Heatmap, isFailure, isVolume, NOTICE, type Picture, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
-import { NOTICE } from "../types";
 import { paint } from "./render";
 
 /** A slice as the viewer shows it: the item that is open may be cut another way. */
