@@ -60,6 +60,12 @@ export interface DicomPart extends Picture {
   levels: GrayscaleTransform;
 }
 
+export type PlacedPart = DicomPart & { placement: Placement };
+
+export function isPlaced(part: DicomPart): part is PlacedPart {
+  return part.placement !== null;
+}
+
 const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013", "x0008002a", "x00080032", "x00080033"];
 /** Patient, date, modality, description, protocol, sequence, maker. */
 const SHARED = [

@@ -78,11 +78,7 @@ export function split<F extends Frame>(frames: F[]): Stack<F>[] {
 
 /** Frames of one series whose places are not stated, by SliceLocation, number or name. */
 export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
-  const groups = new Map<string, F[]>();
-  for (const frame of frames) {
-    const key = `${frame.height} ${frame.width}`;
-    groups.set(key, [...(groups.get(key) ?? []), frame]);
-  }
+  const groups = groupBy(frames, ({ height, width }) => `${height} ${width}`);
   return largestFirst([...groups.values()].flatMap((group) => {
     const order = substitute(group, 1);
     if (order) return bySubstitute(group, order, `positions of the slices are not stated; they are in the order of ${order.name}`);
@@ -91,6 +87,15 @@ export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
     }
     return bySubstitute(group, byName(group), UNORDERED);
   }));
+}
+
+export function groupBy<K, V>(values: V[], keyOf: (value: V) => K): Map<K, V[]> {
+  const groups = new Map<K, V[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    groups.set(key, [...(groups.get(key) ?? []), value]);
+  }
+  return groups;
 }
 
 function largestFirst<F extends Frame>(stacks: Stack<F>[]): Stack<F>[] {
