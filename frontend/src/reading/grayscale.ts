@@ -4,6 +4,7 @@
  */
 import { quantile } from "../preprocessing";
 import { InputError } from "../types";
+import { LARGEST } from "./gray";
 
 export interface Window {
   center: number;
@@ -24,14 +25,13 @@ export interface GrayscaleTransform {
 }
 
 const FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"];
-const MOST = 1e30;
 
 /** Null where there is none that makes sense. */
 export function windowOf(center: number | null, width: number | null, name: string): Window | null {
   const known = name || "LINEAR";
   if (center === null || width === null || !FUNCTIONS.includes(known)) return null;
   const enough = known === "LINEAR" ? width >= 1 : width > 0;
-  const usable = enough && Number.isFinite(center) && width < MOST && Math.abs(center) < MOST;
+  const usable = enough && width < LARGEST && Math.abs(center) < LARGEST;
   return usable ? { center, width, function: known } : null;
 }
 
