@@ -66,7 +66,7 @@ async function post(address: string, files: NamedBlob[]): Promise<ServerResult[]
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(address, { method: "POST", body: form, headers: authorization() });
     if (response.status === 503 && attempt < TRIES) {
-      await pause(1000 * Number(response.headers.get("retry-after") ?? 1));
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
       continue;
     }
     if (response.status === 401) throw new TokenNeeded();
@@ -88,8 +88,4 @@ export function slicePng({ pixels, height, width }: Plane): Blob {
 export function failure(name: string, error: unknown): Failure {
   const words = error instanceof Error ? error.message : String(error);
   return { path: name, error: { kind: "server", message: `${name}: ${words}` } };
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -2,7 +2,8 @@
 import { median } from "../preprocessing";
 import { type DicomPart, isPlaced, middle, type PlacedPart } from "./dicom";
 import { lyingOf } from "./sides";
-import { groupBy, type Placement } from "./slice_ordering";
+import { groupBy } from "./groups";
+import type { Placement } from "./slice_ordering";
 import type { Vector } from "./vectors";
 
 const FEWEST = 3;

@@ -1,7 +1,8 @@
 /** Files whose series UIDs say something else than all the rest of them. `tumorlens/imaging/regroup.py`, line by line. */
 import { median } from "../preprocessing";
 import { type DicomPart, isPlaced } from "./dicom";
-import { groupBy, split } from "./slice_ordering";
+import { groupBy } from "./groups";
+import { split } from "./slice_ordering";
 
 const NOTE = "each slice has its own series UID; they are joined by patient, series number and position";
 const PARTS_NOTE = "the slices have several series UIDs; they are joined by patient, series number and position";

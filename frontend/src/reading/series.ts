@@ -2,11 +2,12 @@
 import type { Picture } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
+import { groupBy } from "./groups";
 import { mend } from "./intensities";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
 import { apart, joined } from "./regroup";
-import { groupBy, split, splitUnplaced, type Stack } from "./slice_ordering";
+import { split, splitUnplaced, type Stack } from "./slice_ordering";
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): Picture[] {

@@ -4,6 +4,7 @@
  */
 import { median, quantile, roundHalfEven } from "../preprocessing";
 import { samePosition, separate, type Traits } from "./contrasts";
+import { groupBy } from "./groups";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 /** Largest difference of direction cosines within one stack. */
@@ -87,15 +88,6 @@ export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
     }
     return bySubstitute(group, byName(group), UNORDERED);
   }));
-}
-
-export function groupBy<K, V>(values: V[], keyOf: (value: V) => K): Map<K, V[]> {
-  const groups = new Map<K, V[]>();
-  for (const value of values) {
-    const key = keyOf(value);
-    groups.set(key, [...(groups.get(key) ?? []), value]);
-  }
-  return groups;
 }
 
 function largestFirst<F extends Frame>(stacks: Stack<F>[]): Stack<F>[] {
