@@ -10,7 +10,7 @@
  *
  * Slices that do not count (null) keep their place.
  */
-import { argmax } from "./postprocessing";
+import { argmax, sum } from "./postprocessing";
 import { median, roundHalfEven } from "./preprocessing";
 import { BRAIN_TUMORS, suspicionOf } from "./classes";
 
@@ -97,10 +97,6 @@ export function findRun(
   const center = sum(inside.map((slot, place) => mass[place] * alongMm[slot])) / sum(mass);
   const nearest = argmax(inside.map((slot) => -Math.abs(alongMm[slot] - center)));
   return [first, inside[nearest], last];
-}
-
-function sum(values: number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function mean(values: number[]): number {

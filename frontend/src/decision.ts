@@ -6,7 +6,7 @@
  * rules that are not known here are an error, never passed over.
  */
 import { aFinding, BRAIN_TUMORS, displayName, kindsOf, namesOf, noFindingPlace } from "./classes";
-import { argmax } from "./postprocessing";
+import { argmax, sum } from "./postprocessing";
 import { wholePercent } from "./summary";
 import type { ClassSet, Decision } from "./types";
 
@@ -84,7 +84,7 @@ export function decide(
   const stated = presence(shares, rule ?? {}, classes);
   if (stated) return stated;
   const place = likeliestKind(shares, classes);
-  const total = kindsOf(classes).reduce((sum, kind) => sum + shares[kind], 0);
+  const total = sum(kindsOf(classes).map((kind) => shares[kind]));
   const share = shares[place] / Math.max(total, TINY);
   const name = namesOf(classes)[place];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };

@@ -1,6 +1,7 @@
 /** Putting evidence together, position by position where series are parallel: `tumorlens/inference/evidence.py`, which says why. */
 import { aggregate, DEFAULT, type Row } from "./aggregation";
 import { noFindingPlace } from "./classes";
+import { sum } from "./postprocessing";
 import { median } from "./preprocessing";
 import { dot, unit, type Vector } from "./reading/vectors";
 import type { ClassSet } from "./types";
@@ -19,8 +20,8 @@ export interface Stack {
 
 /** Probabilities out of those of several series. */
 export function fuse(rows: number[][], weights: number[], classes: ClassSet): number[] {
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const mean = (values: number[]) => values.reduce((sum, value, place) => sum + value * (weights[place] / total), 0);
+  const total = sum(weights);
+  const mean = (values: number[]) => sum(values.map((value, place) => value * (weights[place] / total)));
   const shares = rows[0].map((_, name) => mean(rows.map((row) => row[name])));
   const place = noFindingPlace(classes);
   if (place < 0) return shares;
@@ -36,9 +37,9 @@ function oddsOf(none: number): number {
 /** Probabilities from shares of the kinds, 0 at `place`, and log-odds. */
 function withOdds(kinds: number[], odds: number, place: number): number[] {
   const found = 1 / (1 + Math.exp(-odds));
-  const sum = Math.max(kinds.reduce((all, share) => all + share, 0), TINY ** 2);
-  const row = kinds.map((share) => (share * found) / sum);
-  row[place] = 1 - row.reduce((all, share) => all + share, 0);
+  const total = Math.max(sum(kinds), TINY ** 2);
+  const row = kinds.map((share) => (share * found) / total);
+  row[place] = 1 - sum(row);
   return row;
 }
 

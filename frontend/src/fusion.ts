@@ -3,7 +3,7 @@ import { aFinding, findingProbability, isFinding, namesOf, suspicionOf } from ".
 import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
-import { argmax } from "./postprocessing";
+import { argmax, sum } from "./postprocessing";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
@@ -97,7 +97,7 @@ function fused(members: Member[], classes: ClassSet): number[] {
     const stacks = group.flatMap((place) => members[place].stack ?? []);
     return stacks.length > 1 ? fusePositions(stacks, weights[at], classes) : members[group[0]].row;
   });
-  return fuse(rows, weights.map((some) => some.reduce((sum, weight) => sum + weight, 0)), classes);
+  return fuse(rows, weights.map(sum), classes);
 }
 
 function ruleOf(members: Member[], { decision, volume_decisions }: Rules) {

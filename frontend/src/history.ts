@@ -8,7 +8,6 @@ export interface Entry {
   time: string;
   name: string;
   answer: string;
-  model: string;
   where: "browser" | "server";
 }
 

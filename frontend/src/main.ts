@@ -7,7 +7,7 @@ import { type Dropped, fromInput, fromTransfer } from "./intake";
 import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary } from "./items";
 import * as server from "./server";
 import { decidingItem, Studies } from "./studies";
-import { failureOf, isFailure, type Result, type StudyPrediction } from "./types";
+import { failureOf, type Result, type StudyPrediction } from "./types";
 import { answerPanel } from "./view/answer";
 import { askToken, openHelp, openHistory, shortcutsOn } from "./view/dialogs";
 import { byId, h, save } from "./view/dom";
@@ -180,10 +180,8 @@ class Page {
   }
 
   private remember(item: Item): void {
-    const result = item.results[item.slice];
     const answer = summary(item);
-    const model = result && !isFailure(result) ? `${result.model.name} ${result.model.version}` : "";
-    this.history.add({ time: new Date().toISOString(), name: item.name, answer, model, where: item.where });
+    this.history.add({ time: new Date().toISOString(), name: item.name, answer, where: item.where });
     if (this.items.every(isDone)) this.say(`All answered. ${item.name}: ${answer}`);
   }
 
@@ -246,13 +244,8 @@ class Page {
       "div", { class: "actions", role: "group", "aria-label": "Export" },
       button("export-json", "JSON", () => save(new Blob([toJson(this.items, this.studies.all(this.items))], { type: "application/json" }), "tumorlens.json")),
       button("export-csv", "CSV", () => save(new Blob([toCsv(this.items, this.studies.all(this.items))], { type: "text/csv" }), "tumorlens.csv")),
-      button("print", "Print or PDF", () => this.print()),
+      button("print", "Print or PDF", () => window.print()),
     );
-  }
-
-  /** Ctrl+P prints the same, as the report is made whenever the browser is about to print. */
-  private print(): void {
-    window.print();
   }
 
   private say(text: string): void {
@@ -273,6 +266,7 @@ class Page {
     on("history-open", () => openHistory(this.history));
     on("theme", nextTheme);
     on("private", () => this.switchPrivate());
+    // The same for Ctrl+P as for the button.
     window.addEventListener("beforeprint", () => byId("report").replaceChildren(...report(this.items, this.studies.all(this.items), this.viewer)));
     this.listenToDrops();
     document.addEventListener("keydown", (event) => this.key(event));
@@ -353,7 +347,7 @@ class Page {
       "+": () => this.viewer.zoomBy(1.25),
       "-": () => this.viewer.zoomBy(0.8),
       o: () => byId<HTMLInputElement>("file-input").click(),
-      p: () => this.print(),
+      p: () => window.print(),
       "?": () => openHelp(this.hasServer),
     };
     const action = (inside && this.items.length > 0 ? arrows[event.key] : undefined)

@@ -5,8 +5,12 @@ export function softmax(logits: ArrayLike<number>, temperature: number): number[
   const values = Array.from(logits);
   const largest = Math.max(...values);
   const exponentials = values.map((value) => Math.exp((value - largest) / temperature));
-  const total = exponentials.reduce((sum, value) => sum + value, 0);
+  const total = sum(exponentials);
   return exponentials.map((value) => value / total);
+}
+
+export function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Place of the largest; the first of equals. */

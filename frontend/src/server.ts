@@ -7,16 +7,9 @@ const TOKEN = "tumorlens.token";
 const TRIES = 5;
 
 export interface Server {
-  model: ServerModel;
+  model: { intended_use: string };
   /** Whether it answers for studies as a whole. */
   studies: boolean;
-}
-
-interface ServerModel {
-  name: string;
-  version: string;
-  sha256: string;
-  intended_use: string;
 }
 
 export interface Preview {
@@ -33,9 +26,6 @@ export type ServerResult = Result & { preview?: Preview };
 /** The server wants a token that it was not given. */
 export class TokenNeeded extends Error {}
 
-/** The page lies on a host that classifies nothing. */
-export class NoServer extends Error {}
-
 export function setToken(token: string): void {
   sessionStorage.setItem(TOKEN, token);
 }
@@ -45,13 +35,11 @@ function authorization(): Record<string, string> {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** The model that answers; throws `NoServer` where there is none. */
+/** The model that answers; throws where the page lies on a host that classifies nothing. */
 export async function describe(): Promise<Server> {
   const response = await fetch("v1/models", { headers: authorization() }).catch(() => null);
   if (response?.status === 401) throw new TokenNeeded();
-  if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) {
-    throw new NoServer();
-  }
+  if (!response?.ok || !response.headers.get("content-type")?.startsWith("application/json")) throw new Error("no server");
   const { models, features } = await response.json();
   return { model: models[0], studies: features?.studies === true };
 }
@@ -78,7 +66,7 @@ async function post(address: string, files: NamedBlob[]): Promise<ServerResult[]
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(address, { method: "POST", body: form, headers: authorization() });
     if (response.status === 503 && attempt < TRIES) {
-      await pause(1000 * Number(response.headers.get("retry-after") ?? 1));
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
       continue;
     }
     if (response.status === 401) throw new TokenNeeded();
@@ -100,8 +88,4 @@ export function slicePng({ pixels, height, width }: Plane): Blob {
 export function failure(name: string, error: unknown): Failure {
   const words = error instanceof Error ? error.message : String(error);
   return { path: name, error: { kind: "server", message: `${name}: ${words}` } };
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -22,7 +22,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.pixel_budget import limit_pixels
+from tumorlens.imaging.limits import limit_pixels
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]

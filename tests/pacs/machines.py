@@ -19,7 +19,10 @@ from urllib.request import Request, urlopen
 import trustme
 from pynetdicom import AE
 
+from tumorlens.inference.classifier import Classifier
+from tumorlens.pacs.answering import answer_study
 from tumorlens.pacs.tls import Tls
+from tumorlens.pacs.worker import Answer
 
 PROGRAM = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 _DICOM_WEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
@@ -30,6 +33,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def answer_here(classifier: Classifier) -> Answer:
+    """Answers studies in this process."""
+    return lambda _, folder, delivered: answer_study(classifier, folder, delivered)
 
 
 def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:

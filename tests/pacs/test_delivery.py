@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import CAPTURE, REPORT, Archive, WebArchive
-from tests.pacs.machines import Authority, Node, send_all, until
+from tests.pacs.machines import Authority, Node, answer_here, send_all, until
 
 from tumorlens import bundle
 from tumorlens.inference.classifier import Classifier
@@ -206,16 +206,16 @@ def test_one_study_finds_out_that_the_destination_is_down_and_all_are_answered(
     with ExitStack() as closing:
         door = _Door()
         closing.callback(door.close)
-        classifier = Classifier(bundle.load(str(tiny_bundle)))
+        answer = answer_here(Classifier(bundle.load(str(tiny_bundle))))
         goal = destination(f"DOOR@127.0.0.1:{door.port}", "TUMORLENS")
-        worker = Worker(spool, classifier, goal, quiet_s=0, keep_s=3600, retry_s=300)
+        worker = Worker(spool, answer, goal, quiet_s=0, keep_s=3600, retry_s=300)
         assert worker.once() == 4
         assert spool.counts() == {MADE: 4}
         assert worker.once() == 0
     assert door.knocks == 2  # to deliver, and to say why not; the second says nothing
     archive.start()
     to_archive = destination(archive.address, "TUMORLENS")
-    other = Worker(spool, classifier, to_archive, quiet_s=0, keep_s=3600)
+    other = Worker(spool, answer, to_archive, quiet_s=0, keep_s=3600)
     assert other.once() == 3  # the one that was tried waits for its time
     assert spool.counts() == {MADE: 1, SENT: 3}
     assert sorted(Counter(archive.uids).values()) == [1] * 6
@@ -232,12 +232,10 @@ def test_a_kind_of_object_that_the_archive_does_not_know_holds_up_nothing_else(
     for number in range(3):
         data = make_study(number).read_bytes()
         spool.accept(f"1.2.{number}", f"1.2.{number}.1.1", data)
-    classifier = Classifier(bundle.load(str(tiny_bundle)))
+    answer = answer_here(Classifier(bundle.load(str(tiny_bundle))))
     goal = destination(archive.address, "TUMORLENS")
     journal = Journal()
-    Worker(
-        spool, classifier, goal, quiet_s=0, keep_s=3600, retry_s=300, journal=journal
-    ).once()  # fmt: skip
+    Worker(spool, answer, goal, quiet_s=0, keep_s=3600, retry_s=300, journal=journal).once()
     assert len(archive.uids) == 3
     assert journal.counts()["not_delivered"] == 3
     assert spool.counts() == {MADE: 3}

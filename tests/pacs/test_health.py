@@ -17,6 +17,7 @@ from tests.pacs.archives import Archive
 from tests.pacs.machines import Node, send_all, until
 
 from tumorlens.pacs import node
+from tumorlens.pacs.answering import StudyAnswer
 from tumorlens.pacs.destination import destination
 from tumorlens.pacs.health import Health, HealthServer
 from tumorlens.pacs.journal import Journal
@@ -85,11 +86,15 @@ def test_a_node_tells_how_it_is_and_what_it_did(
         assert secret not in said.replace("127.0.0.1", "")
 
 
+def _no_answer(*_: object) -> StudyAnswer:
+    return StudyAnswer([], [])
+
+
 def test_a_queue_that_cannot_be_read_or_a_worker_that_is_stuck_is_no_good_health(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goal = destination("A@127.0.0.1:9", "TUMORLENS")
-    worker = Worker(spool, None, goal, quiet_s=0, keep_s=3600)
+    worker = Worker(spool, _no_answer, goal, quiet_s=0, keep_s=3600)
     acceptor = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",)), spool)
     health = Health(spool, worker, acceptor, Journal())
     try:
@@ -108,7 +113,8 @@ def test_a_queue_that_cannot_be_read_or_a_worker_that_is_stuck_is_no_good_health
 def test_what_cannot_be_read_and_who_leaves_leave_no_traceback(
     spool: Spool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    worker = Worker(spool, None, destination("A@127.0.0.1:9", "TUMORLENS"), quiet_s=0, keep_s=9)
+    goal = destination("A@127.0.0.1:9", "TUMORLENS")
+    worker = Worker(spool, _no_answer, goal, quiet_s=0, keep_s=9)
     acceptor = node.start(NodeSettings("127.0.0.1", 0, allowed=("TESTER",)), spool)
     server = HealthServer(Health(spool, worker, acceptor, Journal()), 0)
     try:

@@ -1,20 +1,18 @@
 """Studies that end, fill or hold the process that reads them are set aside; others go on."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from tests.pacs.machines import until
 
-from tumorlens.pacs import operate, worker
+from tumorlens.pacs import operate
 from tumorlens.pacs.answering import IsolatedAnswerer
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.spool import FAILED, RECEIVING, SENT, Spool
+from tumorlens.pacs.worker import Worker
 
 
 class _Nowhere:
@@ -33,10 +31,9 @@ def answerer(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedAnswerer]:
 
 def _work(spool: Spool, answerer: IsolatedAnswerer, journal: Journal | None = None) -> None:
     """Until nothing is left to be tried."""
-    one = worker.Worker(
-        spool, None, _Nowhere(), quiet_s=0, keep_s=3600, retry_s=0.01, answerer=answerer,
-        journal=journal,
-    )  # fmt: skip
+    one = Worker(
+        spool, answerer.answer, _Nowhere(), quiet_s=0, keep_s=3600, retry_s=0.01, journal=journal
+    )
 
     def finished() -> bool:
         one.once()
@@ -79,41 +76,16 @@ def test_a_process_that_was_killed_from_outside_is_replaced(
     assert before not in answerer.pids
 
 
-def _one_start(folder: str, poison: str) -> None:
-    spool = Spool(Path(folder))
-
-    def read(path: Path) -> Any:  # stands for what the reader does to such a file
-        if path.name == spool.key(poison):
-            os._exit(139)
-        return SimpleNamespace(failures=[], own=0, images=[])
-
-    setattr(worker, "read_study", read)  # noqa: B010  (it stands for another)
-    worker.Worker(spool, None, _Nowhere(), quiet_s=0, keep_s=3600).once()
-
-
-def test_without_a_worker_process_it_is_set_aside_after_five_starts(spool: Spool) -> None:
-    spool.accept("1.2.3", "1.2.3.1", b"poison")
-    spool.accept("1.2.4", "1.2.4.1", b"good")
-    states = []
-    for _ in range(6):
-        start = multiprocessing.get_context("spawn").Process(
-            target=_one_start, args=(str(spool.folder), "1.2.3")
-        )
-        start.start()
-        start.join()
-        states.append([(one.state, one.attempts) for one in operate.statuses(spool)])
-    # The good one is answered at the second start: what ended the process is tried last.
-    assert states[1] == [(RECEIVING, 2), (SENT, 0)]
-    assert states[-1] == [(FAILED, 5), (SENT, 0)]
-    assert operate.statuses(spool)[0].reason == "the process ended in each of them"
-
-
-def test_a_node_that_is_killed_does_not_blame_the_study_at_work(
-    spool: Spool, answerer: IsolatedAnswerer
+@pytest.mark.parametrize(
+    ("kills", "reason"), [(10, None), (20, "the process ended in each of them")]
+)
+def test_a_node_that_is_killed_often_sets_the_study_at_work_aside(
+    spool: Spool, answerer: IsolatedAnswerer, kills: int, reason: str | None
 ) -> None:
     spool.accept("1.2", "1.2.1", b"good")
-    for _ in range(10):  # as many kills of the node while it was at work
+    for _ in range(kills):  # while it was at work
         (one,) = spool.due(0)
         spool.begin(one)
     _work(spool, answerer)
-    assert spool.counts() == {SENT: 1}
+    (status,) = operate.statuses(spool)
+    assert (status.state, status.reason) == ((FAILED, reason) if reason else (SENT, ""))

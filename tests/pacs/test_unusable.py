@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from tests.pacs.archives import REPORT
+from tests.pacs.machines import answer_here
 
 from tumorlens import bundle
 from tumorlens.imaging.dicom import codes
@@ -43,7 +44,7 @@ def answer(spool: Spool, classifier: Classifier) -> Callable[..., list[Dataset]]
         for number, data in enumerate(files):
             spool.accept("1.2", f"1.2.{number}", data)
         kept = _Kept()
-        Worker(spool, classifier, kept, quiet_s=0, keep_s=3600).once()
+        Worker(spool, answer_here(classifier), kept, quiet_s=0, keep_s=3600).once()
         assert [one.state for one in operate.statuses(spool)] == [SENT]
         assert all(kind == REPORT for kind, _ in kept.objects)
         return [dataset for _, dataset in kept.objects]
@@ -115,6 +116,6 @@ def test_our_own_answers_that_come_back_are_not_answered(
     other = Spool(tmp_path / "other")
     other.accept("1.2", "1.2.9", out.getvalue())
     kept = _Kept()
-    Worker(other, classifier, kept, quiet_s=0, keep_s=3600).once()
+    Worker(other, answer_here(classifier), kept, quiet_s=0, keep_s=3600).once()
     assert kept.objects == []
     assert other.counts() == {SENT: 1}

@@ -3,6 +3,7 @@
  * line: of volumes at the same positions one is kept; those between or beside its slices are volumes of their own.
  */
 import { median, quantile } from "../preprocessing";
+import { groupBy } from "./groups";
 
 export const MAGNITUDE = "magnitude";
 export const COMPONENT = "component";
@@ -73,12 +74,7 @@ function within(group: number[], note: string, traits: Traits[], along: number[]
 
 function grouped(indices: number[], traits: Traits[], name: string): Map<Trait, number[]> {
   const missing = name === COMPONENT ? MAGNITUDE : "";
-  const groups = new Map<Trait, number[]>();
-  for (const index of indices) {
-    const value = traits[index].get(name) ?? missing;
-    groups.set(value, [...(groups.get(value) ?? []), index]);
-  }
-  return groups;
+  return groupBy(indices, (index) => traits[index].get(name) ?? missing);
 }
 
 function split(groups: Map<Trait, number[]>, along: number[], name: string, thicknessMm: number | null) {

@@ -3,7 +3,7 @@ import dicomParser, { type DataSet } from "dicom-parser";
 import { InputError, type Origin, type Picture, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
-import { canBeAHead, checkSides, COLORED, finite, isColored, luma } from "./gray";
+import { canBeAHead, checkSides, COLORED, finite, isColored, LARGEST, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
@@ -60,14 +60,17 @@ export interface DicomPart extends Picture {
   levels: GrayscaleTransform;
 }
 
+export type PlacedPart = DicomPart & { placement: Placement };
+
+export function isPlaced(part: DicomPart): part is PlacedPart {
+  return part.placement !== null;
+}
+
 const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013", "x0008002a", "x00080032", "x00080033"];
 /** Patient, date, modality, description, protocol, sequence, maker. */
 const SHARED = [
   "x00100020", "x00100010", "x00100030", "x00080020", "x00080060", "x0008103e", "x00181030", "x00180024", "x00080070",
 ];
-/** Magnitudes beyond are no slope and no intercept. */
-const LARGEST = 1e30;
-
 /** Part of what is not black that has no colour, in a picture of gray. */
 const GRAY_PART = 0.9;
 /** Ratio of a pixel's sides from which a head looks stretched. */

@@ -3,7 +3,8 @@ import { InputError } from "../types";
 
 export const MIN_SIDE = 32;
 export const MAX_SIDE = 8192;
-const LARGEST = 1e30;
+/** Magnitudes beyond are fill values or damage, never intensities, slopes or intercepts. */
+export const LARGEST = 1e30;
 /** Percent. */
 const LEAST_SHOWN = 0.1;
 

@@ -4,6 +4,7 @@
  */
 import { quantile } from "../preprocessing";
 import { InputError } from "../types";
+import { LARGEST } from "./gray";
 
 export interface Window {
   center: number;
@@ -24,14 +25,13 @@ export interface GrayscaleTransform {
 }
 
 const FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"];
-const MOST = 1e30;
 
 /** Null where there is none that makes sense. */
 export function windowOf(center: number | null, width: number | null, name: string): Window | null {
   const known = name || "LINEAR";
   if (center === null || width === null || !FUNCTIONS.includes(known)) return null;
   const enough = known === "LINEAR" ? width >= 1 : width > 0;
-  const usable = enough && Number.isFinite(center) && width < MOST && Math.abs(center) < MOST;
+  const usable = enough && width < LARGEST && Math.abs(center) < LARGEST;
   return usable ? { center, width, function: known } : null;
 }
 
@@ -84,12 +84,7 @@ export function hiddenByWindow(before: Float32Array, after: Float32Array): strin
   let [darkest, brightest] = [Infinity, -Infinity];
   for (const value of after) [darkest, brightest] = [Math.min(darkest, value), Math.max(brightest, value)];
   if (brightest - darkest < FLAT) return "everything";
-  const step = Math.max(1, Math.floor(before.length / LOOKED_AT));
-  const places = Array.from({ length: Math.ceil(before.length / step) }, (_, place) => place * step);
-  const sample = Float32Array.from(places, (place) => before[place]).sort();
-  const [low, high] = [0.01, 0.99].map((share) => quantile(sample, share));
-  const margin = MARGIN * (high - low);
-  const head = places.filter((place) => before[place] > low + margin && before[place] < high - margin);
+  const head = headOf(before);
   const clipped = head.filter((place) => after[place] <= 0.002 || after[place] >= 0.998);
   return head.length > 0 && clipped.length > HIDDEN * head.length ? "most of the head" : "";
 }
@@ -97,13 +92,17 @@ export function hiddenByWindow(before: Float32Array, after: Float32Array): strin
 /** Whether `empty` takes pixels that are neither air nor the brightest, of many values. `covers_the_head`. */
 export function coversTheHead(values: Float32Array, empty: Uint8Array): boolean {
   const lowest = values.reduce((least, value) => Math.min(least, value), Infinity);
+  const head = headOf(values, lowest);
+  const taken = head.filter((place) => empty[place]).map((place) => values[place]);
+  return taken.length > PADDED * head.length && new Set(taken).size >= FEWEST_LEVELS;
+}
+
+/** Some places whose values are neither air nor the brightest, by the range of those above `lowest`. */
+function headOf(values: Float32Array, lowest = -Infinity): number[] {
   const step = Math.max(1, Math.floor(values.length / LOOKED_AT));
   const places = Array.from({ length: Math.ceil(values.length / step) }, (_, place) => place * step);
   const measured = Float32Array.from(places.filter((place) => values[place] > lowest), (place) => values[place]).sort();
-  if (measured.length === 0) return false;
   const [low, high] = [0.01, 0.99].map((share) => quantile(measured, share));
   const margin = MARGIN * (high - low);
-  const head = places.filter((place) => values[place] > low + margin && values[place] < high - margin);
-  const taken = head.filter((place) => empty[place]).map((place) => values[place]);
-  return taken.length > PADDED * head.length && new Set(taken).size >= FEWEST_LEVELS;
+  return places.filter((place) => values[place] > low + margin && values[place] < high - margin);
 }

@@ -1,6 +1,7 @@
 /** Gzip in one member or several (RFC 1952 2.2), as parallel compressors write it. */
 import { Gunzip } from "fflate";
 import { InputError } from "../types";
+import { joined } from "./samples";
 
 export function gunzip(data: Uint8Array): ArrayBuffer {
   const parts: Uint8Array[] = [];
@@ -11,7 +12,5 @@ export function gunzip(data: Uint8Array): ArrayBuffer {
     // What follows the last member is none of the file's voxels; too few of them are reported later.
     if (parts.length === 0) throw new InputError("corrupt", `a damaged gzip file (${(error as Error).message})`);
   }
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
-  return whole.buffer;
+  return joined(parts).buffer;
 }

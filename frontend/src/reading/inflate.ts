@@ -1,6 +1,7 @@
 /** Deflated DICOM (PS3.5 A.5): raw, with a header of zlib or gzip, or not deflated at all. `dicom/parse.py`. */
 import { Gunzip, Inflate, Unzlib } from "fflate";
 import { InputError } from "../types";
+import { joined } from "./samples";
 
 const MOST_BYTES = 512 * 1024 * 1024;
 const PIECE = 1 << 16;
@@ -23,9 +24,7 @@ export function inflated(file: Uint8Array, start: number): Uint8Array {
     stream.push(data.subarray(at, at + PIECE), at + PIECE >= data.length);
     if (total > MOST_BYTES) throw new InputError("limit", "unfolds to more than 512 MiB");
   }
-  const whole = new Uint8Array(start + total);
-  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
-  return whole;
+  return joined(parts);
 }
 
 /** RFC 1950 2.2: the method, and a check over the first two bytes. */

@@ -1,5 +1,6 @@
 /** Values that are no intensities, and would set the window. `tumorlens/imaging/intensities.py`. */
 import { quantile } from "../preprocessing";
+import type { Slices } from "./square";
 
 const SAMPLES = 262_144;
 const MOST_OUTLIERS = 0.1;
@@ -14,13 +15,6 @@ const BORDER = 0.9;
 const DARK = 0.15;
 const BETWEEN = [0.02, 0.98];
 const SPECK = 0.002;
-
-interface Slices {
-  depth: number;
-  height: number;
-  width: number;
-  pixels: Float32Array;
-}
 
 /** Change `slices.pixels` in place; what was done, in sentences. Of 8 bits only the background is changed. */
 export function mend(slices: Slices, bits: number): string[] {

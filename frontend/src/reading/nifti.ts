@@ -1,11 +1,11 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type Picture } from "../types";
-import { COLORED, isColored, luma } from "./gray";
+import { COLORED, isColored, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
-import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
+import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
 
@@ -14,7 +14,6 @@ const COLOR_BYTES: Record<number, number> = { 128: 3, 2304: 4 };
 const TYPES: Record<number, SampleType> = {
   2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4", 1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
 };
-const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 export function readNifti(name: string, data: Uint8Array): Picture {
   let buffer = data.slice().buffer as ArrayBuffer;
@@ -97,7 +96,6 @@ const OTHERS: Record<number, string> = {
   1002: "label", 1004: "general matrix", 1005: "symmetric matrix", 1006: "displacement vector", 1007: "vector", 1008: "pointset",
   1009: "triangle", 1010: "quaternion",
 };
-const LARGEST = 1e30;
 
 function notesOf(header: Header): string[] {
   const intent = OTHERS[header.intent_code] ?? STATISTICS[header.intent_code - 2];

@@ -5,10 +5,9 @@ import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
 import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
-import { axialSlices, checkVolume, firstOf, surplus } from "./volume";
+import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
 import { cross, unit, type Vector } from "./vectors";
 
-const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 const MOST_BYTES = 512 * 1024 * 1024;
 /** Signs of the patient's axes, by the name of the space; others are no patient's. */
 const TO_RAS: Record<string, number[]> = {

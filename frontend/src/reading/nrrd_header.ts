@@ -1,8 +1,8 @@
 /** The header of an NRRD file, and what its axes mean: `tumorlens/imaging/nrrd_header.py`. */
 import { InputError } from "../types";
 import type { SampleType } from "./samples";
+import { MOST_HEADER_BYTES } from "./volume";
 
-const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 export const MOST_LINES = 20_000;
 const MOST_AXES = 16;
 /** Characters of a field that are looked at. */

@@ -1,8 +1,8 @@
 /** Slices of a series that do not say where they lie, among others that do. `tumorlens/imaging/placing.py`. */
 import { median } from "../preprocessing";
-import { type DicomPart, middle } from "./dicom";
-import { groupBy } from "./regroup";
+import { type DicomPart, isPlaced, middle, type PlacedPart } from "./dicom";
 import { lyingOf } from "./sides";
+import { groupBy } from "./groups";
 import type { Placement } from "./slice_ordering";
 import type { Vector } from "./vectors";
 
@@ -15,8 +15,6 @@ const GUIDES = [
   ["InstanceNumber", (part: DicomPart) => part.instance],
 ] as const;
 
-type PlacedPart = DicomPart & { placement: Placement };
-
 /** Where slices are along what they are numbered by. */
 interface Line {
   name: string;
@@ -27,7 +25,7 @@ interface Line {
 
 /** The files, those without a position placed among the others, with a note. */
 export function withPlaces(files: DicomPart[]): DicomPart[] {
-  const placed = files.filter((file): file is PlacedPart => file.placement !== null);
+  const placed = files.filter(isPlaced);
   if (placed.length < FEWEST || placed.length === files.length) return files;
   const { row } = placed[0].placement;
   const parallel = placed.filter(({ placement }) => placement.row.every((part, axis) => Math.abs(part - row[axis]) <= SAME));

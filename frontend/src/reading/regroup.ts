@@ -1,7 +1,8 @@
 /** Files whose series UIDs say something else than all the rest of them. `tumorlens/imaging/regroup.py`, line by line. */
 import { median } from "../preprocessing";
-import type { DicomPart } from "./dicom";
-import { type Placement, split } from "./slice_ordering";
+import { type DicomPart, isPlaced } from "./dicom";
+import { groupBy } from "./groups";
+import { split } from "./slice_ordering";
 
 const NOTE = "each slice has its own series UID; they are joined by patient, series number and position";
 const PARTS_NOTE = "the slices have several series UIDs; they are joined by patient, series number and position";
@@ -12,16 +13,6 @@ const REGULAR = 0.8;
 const SAME_DISTANCE = 0.1;
 
 type Key = string | null;
-type PlacedPart = DicomPart & { placement: Placement };
-
-export function groupBy<K, V>(values: V[], keyOf: (value: V) => K): Map<K, V[]> {
-  const groups = new Map<K, V[]>();
-  for (const value of values) {
-    const key = keyOf(value);
-    groups.set(key, [...(groups.get(key) ?? []), value]);
-  }
-  return groups;
-}
 
 /** The files of one series UID, by patient and study: a series is of one. */
 export function apart(files: DicomPart[]): DicomPart[][] {
@@ -72,7 +63,7 @@ function isOneSeries(parts: DicomPart[][]): boolean {
   const isNumbered = numbers.size === 1 && !numbers.has(null);
   if (files.length < FEWEST || !areOfOneStudy(files, studies, isNumbered)) return false;
   if (parts.length === files.length) return areSlices(files, isNumbered && studies === 1);
-  const stacks = split(placedOf(files));
+  const stacks = split(files.filter(isPlaced));
   return isNumbered && stacks.length === 1 && stacks[0].frames.length === files.length && areSlices(files, false);
 }
 
@@ -83,13 +74,9 @@ function areOfOneStudy(files: DicomPart[], studies: number, isNumbered: boolean)
   return studies === files.length && (isNumbered || isOnePlace);
 }
 
-function placedOf(files: DicomPart[]): PlacedPart[] {
-  return files.filter((file): file is PlacedPart => file.placement !== null);
-}
-
 /** Whether positions are regular; `unplaced` ones will do where the numbers are a study's. */
 function areSlices(files: DicomPart[], unplaced: boolean): boolean {
-  const placed = placedOf(files);
+  const placed = files.filter(isPlaced);
   if (placed.length < files.length) return unplaced && placed.length === 0;
   const [largest] = split(placed);
   const along = largest.alongMm.filter((at) => at !== null);

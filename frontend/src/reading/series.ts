@@ -1,14 +1,13 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
 import type { Picture } from "../types";
-import type { DicomPart } from "./dicom";
+import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
+import { groupBy } from "./groups";
 import { mend } from "./intensities";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
-import { apart, groupBy, joined } from "./regroup";
-import { type Placement, split, splitUnplaced, type Stack } from "./slice_ordering";
-
-type PlacedPart = DicomPart & { placement: Placement };
+import { apart, joined } from "./regroup";
+import { split, splitUnplaced, type Stack } from "./slice_ordering";
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): Picture[] {
@@ -17,9 +16,9 @@ export function group(parts: DicomPart[]): Picture[] {
     const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
     const slices = withPlaces(files.filter(isSlice));
     const others = files.filter((part) => !isSlice(part));
-    const placed = [...slices, ...others].filter((part): part is PlacedPart => part.placement !== null);
-    const unplaced = slices.filter((part) => part.placement === null);
-    const alones = others.filter((part) => part.placement === null);
+    const placed = [...slices, ...others].filter(isPlaced);
+    const unplaced = slices.filter((part) => !isPlaced(part));
+    const alones = others.filter((part) => !isPlaced(part));
     return [...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
   });
 }

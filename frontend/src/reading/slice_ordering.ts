@@ -4,6 +4,7 @@
  */
 import { median, quantile, roundHalfEven } from "../preprocessing";
 import { samePosition, separate, type Traits } from "./contrasts";
+import { groupBy } from "./groups";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 /** Largest difference of direction cosines within one stack. */
@@ -78,11 +79,7 @@ export function split<F extends Frame>(frames: F[]): Stack<F>[] {
 
 /** Frames of one series whose places are not stated, by SliceLocation, number or name. */
 export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
-  const groups = new Map<string, F[]>();
-  for (const frame of frames) {
-    const key = `${frame.height} ${frame.width}`;
-    groups.set(key, [...(groups.get(key) ?? []), frame]);
-  }
+  const groups = groupBy(frames, ({ height, width }) => `${height} ${width}`);
   return largestFirst([...groups.values()].flatMap((group) => {
     const order = substitute(group, 1);
     if (order) return bySubstitute(group, order, `positions of the slices are not stated; they are in the order of ${order.name}`);

@@ -29,6 +29,7 @@ export interface Stored {
 /** `tumorlens/imaging/limits.py`. */
 const MAX_SLICES = 4096;
 const MAX_VOXELS = 1 << 27;
+export const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 export function checkVolume([x, y, z]: Shape): void {
   if (z > MAX_SLICES) throw new InputError("limit", `${z} slices are more than the limit of ${MAX_SLICES}`);

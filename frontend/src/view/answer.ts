@@ -22,8 +22,7 @@ export function answerPanel(
 
 /** What the series of a study say together, and what each contributes. */
 function fused(together: StudyPrediction): HTMLElement {
-  const whole = card(together, `Joint answer for the study, ${together.members.length} series`);
-  whole.querySelector("[data-testid]")?.setAttribute("data-testid", "study");
+  const whole = card(together, `Joint answer for the study, ${together.members.length} series`, "study");
   const { finding } = classesOf(together);
   const rows = together.members.map(({ path, sequence, weight, tumor_probability }) => {
     const share = tumor_probability === null ? "no answer" : `${finding} ${percent(tumor_probability)}`;
@@ -43,8 +42,7 @@ function study(item: Item, goTo: (slice: number) => void, title: string): HTMLEl
     h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
   ];
   if (item.whole) {
-    const whole = card(item.whole, title);
-    whole.querySelector("[data-testid]")?.setAttribute("data-testid", "whole");
+    const whole = card(item.whole, title, "whole");
     whole.append(...finding(item.whole, goTo), h("div", { class: "study-slices" }, ...slices));
     return whole;
   }
@@ -54,11 +52,6 @@ function study(item: Item, goTo: (slice: number) => void, title: string): HTMLEl
   return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
 }
 
-function notes(result: Result | null): HTMLElement[] {
-  if (result === null || isFailure(result)) return [];
-  return result.notes.map((note) => h("p", { class: "quiet study-note" }, note));
-}
-
 function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   if (!isVolume(whole) || !whole.finding) return [];
   const { middle } = whole.finding;
@@ -66,15 +59,16 @@ function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   return [h("div", { class: "finding" }, h("span", {}, [extent(whole.finding), ...place(whole.finding)].join("; ")), go)];
 }
 
-function card(result: Result | null, title: string): HTMLElement {
+function card(result: Result | null, title: string, testId = "headline"): HTMLElement {
   const tone = toneOf(result);
+  const answer = result && !isFailure(result) ? result : null;
   const children = [
     h("h2", {}, title),
-    h("p", { class: "headline", "data-testid": "headline" }, headline(result)),
+    h("p", { class: "headline", "data-testid": testId }, headline(result)),
     reason(result),
-    result && !isFailure(result) && tone !== "rejected" ? bars(result) : null,
-    result && !isFailure(result) ? predictionSet(result) : null,
-    ...notes(result),
+    answer && tone !== "rejected" ? bars(answer) : null,
+    answer && predictionSet(answer),
+    ...(answer?.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note)),
   ];
   return h("section", { class: `card card-${tone}` }, ...children);
 }

@@ -43,12 +43,10 @@ export interface View {
   y: number;
 }
 
-const WHOLE: View = { zoom: 1, x: 0, y: 0 };
-
 /** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
 export function paint(
   canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null,
-  opacity: number, view: View = WHOLE,
+  opacity: number, view: View = { zoom: 1, x: 0, y: 0 },
 ): { context: CanvasRenderingContext2D; box: Box } {
   const full = new OffscreenCanvas(picture.width, picture.height);
   full.getContext("2d")!.putImageData(render(picture, slice, shown, heatmap, opacity), 0, 0);

@@ -2,16 +2,14 @@
 import { extent, type Item, tally } from "../items";
 import { headline } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
-import { type Heatmap, isFailure, isVolume, type Picture, type Result, type StudyPrediction } from "../types";
+import { isFailure, isVolume, NOTICE, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
 import { drawSides } from "./edges";
-import { NOTICE } from "../types";
 import { paint } from "./render";
+import type { Viewer } from "./viewer";
 
 /** A slice as the viewer shows it: the item that is open may be cut another way. */
-interface Viewing {
-  shownOf(item: Item): { picture: Picture; slice: number; heatmap: Heatmap | Float32Array | null; where: string };
-}
+type Viewing = Pick<Viewer, "shownOf">;
 
 export function report(items: Item[], studies: StudyPrediction[], viewing: Viewing): HTMLElement[] {
   const time = new Date().toLocaleString();

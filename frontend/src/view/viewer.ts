@@ -7,10 +7,10 @@ import { type Heatmap, isFailure, type Picture, type Result } from "../types";
 import { captioned } from "./caption";
 import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
-import { paint, type View } from "./render";
+import { paint } from "./render";
 import { drawTimeline } from "./timeline";
 
-const KEY_STEP = 0.05;
+const OPACITY_STEP = 0.1;
 const MAX_ZOOM = 8;
 const ZOOM_STEP = 1.25;
 /** Of the letters at the edges, in pixels of the page. */
@@ -124,7 +124,7 @@ export class Viewer {
   }
 
   stepOpacity(by: number): void {
-    this.setOpacity(this.opacity + by * KEY_STEP * 2);
+    this.setOpacity(this.opacity + by * OPACITY_STEP);
   }
 
   toggleMarks(): void {
@@ -207,14 +207,10 @@ export class Viewer {
       const down = (event.clientY - start.clientY) / side;
       this.setWindow(width * 4 ** across, level + down * width);
     };
-    const stop = () => {
-      this.stage.removeEventListener("pointermove", move);
-      this.stage.removeEventListener("pointerup", stop);
-      this.stage.removeEventListener("pointercancel", stop);
-    };
-    this.stage.addEventListener("pointermove", move);
-    this.stage.addEventListener("pointerup", stop);
-    this.stage.addEventListener("pointercancel", stop);
+    const ending = new AbortController();
+    const { signal } = ending;
+    this.stage.addEventListener("pointermove", move, { signal });
+    for (const end of ["pointerup", "pointercancel"]) this.stage.addEventListener(end, () => ending.abort(), { signal });
   }
 
   /** Width and level as fractions of the useful range. */
@@ -250,19 +246,11 @@ export class Viewer {
     this.changed();
   }
 
-  private view(): View {
-    return { zoom: this.zoom, ...this.pan };
-  }
-
-  private heatmap(): Heatmap | null {
-    return heatmapOf(this.item?.results[this.item.slice] ?? null);
-  }
-
   draw(): void {
     const { item } = this;
     const cut = this.reformatted();
     const picture = cut?.picture ?? item?.picture ?? null;
-    const heatmap = cut ? null : this.heatmap();
+    const heatmap = cut ? null : heatmapOf(item?.results[item.slice] ?? null);
     this.labels(heatmap, picture, cut?.heat ?? null);
     this.empty.textContent = item && !picture ? "This file cannot be shown." : "";
     this.canvas.hidden = picture === null;
@@ -272,7 +260,8 @@ export class Viewer {
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     const { context, box } = paint(
-      this.canvas, picture, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity, this.view(),
+      this.canvas, picture, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity,
+      { zoom: this.zoom, ...this.pan },
     );
     if (heatmap && this.opacity > 0 && this.marks) {
       const scale = box.width / picture.width;

@@ -1,6 +1,6 @@
 """Answers for programs and notebooks: the record, together with its image."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
@@ -169,10 +169,10 @@ class Answer:
 
     def named_set(self) -> list[str]:
         """Display names of the classes that are not excluded; empty without a set."""
-        if isinstance(self.result, Failure) or self.result.prediction_set is None:
+        if isinstance(self.result, Failure):
             return []
         names = self.result.model.class_set.display_names
-        return [names[name] for name in self.result.prediction_set]
+        return [names[name] for name in self.result.prediction_set or ()]
 
     def pictures(self) -> list[str]:
         """The images for a notebook, as data URIs: without and with the heatmap."""
@@ -225,9 +225,6 @@ class Answers(Sequence[Answer]):
 
     def __len__(self) -> int:
         return len(self._answers)
-
-    def __iter__(self) -> Iterator[Answer]:
-        return iter(self._answers)
 
     @property
     def failed(self) -> "Answers":

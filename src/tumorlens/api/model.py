@@ -111,7 +111,9 @@ class Model:
         found = [
             (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in sources
         ]
-        total, done = sum(_expected(one) for _, one in found), 0
+        files = [one for _, one in found if isinstance(one, finder.Found)]
+        total = len(found) + sum(len(one.inputs) + len(one.failures) - 1 for one in files)
+        done = 0
         for answer in self._answers(found, study, plane):
             # A study's answer is one more than its inputs', as is what is missing of a series.
             if done < total and not isinstance(answer.result, StudyPrediction):
@@ -220,10 +222,6 @@ def _found(one: One) -> finder.Found | MedicalImage | InputError:
         return _decoded(one, volume=False)
     except InputError as error:
         return error
-
-
-def _expected(one: finder.Found | MedicalImage | InputError) -> int:
-    return len(one.inputs) + len(one.failures) if isinstance(one, finder.Found) else 1
 
 
 def _decoded(one: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool) -> MedicalImage:

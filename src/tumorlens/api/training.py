@@ -50,7 +50,8 @@ def train(
     Raises ``MissingExtraError`` without the extra ``train``, ``RecipeError``, ``ManifestError``,
     ``SplitError``, ``CheckpointError``, ``OutputExistsError``.
     """
-    _require_torch()
+    with needing("train", "training"):
+        import torch  # noqa: F401 - only to see whether the extra is there
     from tumorlens.bundle import BUNDLE_FOLDER
     from tumorlens.training.data import TrainingData
     from tumorlens.training.progress import EpochBar
@@ -91,8 +92,3 @@ def _config(
 def _toml(value: Any) -> str:
     """JSON writes numbers, strings, truth and lists as TOML does."""
     return msgspec.json.encode(value).decode()
-
-
-def _require_torch() -> None:
-    with needing("train", "training"):
-        import torch  # noqa: F401 - only to see whether the extra is there

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.remote import RemoteFolder, fetch, is_remote
@@ -11,6 +11,7 @@ from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging import reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import (
@@ -24,9 +25,6 @@ from tumorlens.inference.record import (
 from tumorlens.inference.stream import study_path
 from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.records import record
-
-if TYPE_CHECKING:
-    from tumorlens.imaging.series import Series
 
 Row = dict[str, Any]
 CRASH: Final = "crash"
@@ -56,26 +54,27 @@ class Answerer:
         try:
             yield from self._rows(item)
         except TumorlensError as error:
-            yield _failed(item, error.kind, str(error))
+            yield error_row(item.name, error.kind, str(error))
         except Exception as error:  # a fault of ours: it costs this input, not the millions beside
-            yield _failed(item, _INTERNAL, f"{item.path}: {type(error).__name__} in tumorlens")
+            words = f"{item.path}: {type(error).__name__} in tumorlens"
+            yield error_row(item.name, _INTERNAL, words)
 
     def _rows(self, item: Item) -> Iterator[Row]:
         if item.kind == "failure":
-            yield _failed(item, item.error, item.message)
+            yield error_row(item.name, item.error, item.message)
         elif item.kind in ("dicom", "dicom_members"):
             yield from self._series(item)
         else:
-            data, path = self._load(item)
+            data = self._load(item)
             digest = hashlib.sha256(data).hexdigest()
-            result = self._result(path, partial(reader.read_bytes, data, path, self._plane))
+            read = partial(reader.read_bytes, data, item.name, self._plane)
+            result = self._result(item.name, read)
             yield from _rows_of(result, digest)
 
-    def _load(self, item: Item) -> tuple[bytes, str]:
+    def _load(self, item: Item) -> bytes:
         if item.kind == "member":
-            (name,) = item.names
-            return self._open(item.path).read(name), f"{item.path}/{name}"
-        return (fetch if is_remote(item.path) else reader.load_file)(item.path), item.path
+            return self._open(item.path).read(item.names[0])
+        return (fetch if is_remote(item.path) else reader.load_file)(item.path)
 
     def _series(self, item: Item) -> Iterator[Row]:
         # Here, not above: whoever has no DICOM does without pydicom.
@@ -138,12 +137,7 @@ def error_row(path: str, kind: str, message: str) -> Row:
     return row
 
 
-def _failed(item: Item, kind: str, message: str) -> Row:
-    name = f"{item.path}/{item.names[0]}" if item.kind == "member" else item.path
-    return error_row(name, kind, message)
-
-
-def _read(series: "Series", missing: list[tuple[str, InputError]]) -> MedicalImage:
+def _read(series: Input, missing: list[tuple[str, InputError]]) -> MedicalImage:
     image, failed = series.read()
     missing.extend(failed)
     return image

@@ -102,7 +102,7 @@ class Discovery:
         from tumorlens.imaging.archive import Archive
         from tumorlens.imaging.members import list_members
 
-        stamp = _stamp(path)
+        stamp = _plain(path).stamp
         try:
             listed = list_members(Archive(path))
         except InputError as error:
@@ -196,10 +196,6 @@ def _look_at(path: str) -> "Look | None":
     from tumorlens.imaging.series import look_at
 
     return look_at(path)
-
-
-def _stamp(path: str) -> str:
-    return _plain(path).stamp
 
 
 def _standard_input() -> RawIOBase:

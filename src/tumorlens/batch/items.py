@@ -42,6 +42,11 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     """Of a failure: the ``kind`` of its error."""
 
+    @property
+    def name(self) -> str:
+        """What rows and messages call it: for a member, the archive and its name in it."""
+        return f"{self.path}/{self.names[0]}" if self.kind == "member" else self.path
+
 
 class Chunk(msgspec.Struct, frozen=True):
     """Inputs that are answered by one process and committed together."""

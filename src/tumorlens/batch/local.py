@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -137,20 +137,19 @@ class _Lane(threading.Thread):
         tries = 0
         crashed: list[int] = []
         while True:
-            place = _Place()
+            places: list[int] = []
             try:
-                return self._try(chunk, crashed, place.set, careful=tries >= _TRIES)
+                return self._try(chunk, crashed, places, careful=tries >= _TRIES)
             except WorkerDiedError:
                 self._end()
                 if self._work.stopped:
                     raise
                 tries += 1
-                if tries > _TRIES and place.last is not None:
-                    crashed.append(place.last)
+                if tries > _TRIES and places:
+                    crashed.append(places[-1])
 
-    def _try(
-        self, chunk: Chunk, crashed: list[int], at: Callable[[int], None], *, careful: bool
-    ) -> Tally:
+    def _try(self, chunk: Chunk, crashed: list[int], places: list[int], *, careful: bool) -> Tally:
+        """Have it committed; add to ``places`` where in it the process says that it is."""
         self._process = self._process or WorkerProcess(self._setup)
         asked = {"chunk": msgspec.to_builtins(chunk), "crashed": crashed, "careful": careful}
         self._process.send(Message({"request": asked, "cpu_seconds": _CPU_SECONDS}))
@@ -158,7 +157,7 @@ class _Lane(threading.Thread):
         while (message := self._process.receive().content)["kind"] == isolated.PART:
             part = message["part"]
             if "place" in part:
-                at(part["place"])
+                places.append(part["place"])
             elif "failed" in part:
                 raise BatchError(f"no answers can be written ({part['failed']})")
             else:
@@ -170,12 +169,3 @@ class _Lane(threading.Thread):
         if tally is None:
             raise WorkerDiedError
         return tally
-
-
-class _Place:
-    """Where in a chunk a process was at its last message."""
-
-    last: int | None = None
-
-    def set(self, place: int) -> None:
-        self.last = place

@@ -5,7 +5,7 @@ machine that began it.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,12 +104,12 @@ class _Actor:
         self._setup = setup
         self._worker = Worker(setup)
 
-    def commit(self, chunk: Chunk, careful: bool, crashed: Collection[int] = ()) -> Tally:
+    def commit(self, chunk: Chunk, careful: bool) -> Tally:
         """Answer a chunk and make its part appear."""
         if careful:
             (tally,) = LocalEngine(1).run(self._setup, iter([chunk]))
             return tally
-        *_, last = self._worker.steps(chunk, crashed)
+        *_, last = self._worker.steps(chunk)
         assert isinstance(last, Tally)
         return last
 

@@ -15,10 +15,9 @@ import msgspec
 from tumorlens import bundle as bundles
 from tumorlens.batch.columns import Tally, arrow, read_tally
 from tumorlens.batch.discovery import Discovery
-from tumorlens.batch.identity import identity
 from tumorlens.batch.items import Chunk, chunks
 from tumorlens.batch.store import Store, open_store
-from tumorlens.batch.worker import RECORDS, Setup, part_name
+from tumorlens.batch.worker import RECORDS, Setup, identity, part_name
 from tumorlens.errors import BatchError
 from tumorlens.labels import ClassSet, label_name
 

@@ -4,16 +4,18 @@ A part is committed by giving it its name, which follows from the chunk. So it d
 often a chunk is tried, by whom, or whether two do it at once: equal bytes get the same name.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator
+from importlib.metadata import version
 from typing import Final
 
 import msgspec
 
 from tumorlens.batch.answering import CRASH, Answerer, Row, error_row
 from tumorlens.batch.columns import Tally, tally_of, to_parquet
-from tumorlens.batch.identity import identity
-from tumorlens.batch.items import Chunk, Item
+from tumorlens.batch.items import Chunk
 from tumorlens.batch.store import open_store
+from tumorlens.bundle import Bundle
 from tumorlens.errors import BatchError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.isolation.frames import Message
@@ -21,6 +23,18 @@ from tumorlens.isolation.frames import Message
 RECORDS: Final = "records"
 """Folder of the parts below that of the batch."""
 _TELL_EVERY: Final = 16
+_KEY_DIGITS: Final = 12
+
+
+def identity(bundle: Bundle, plane: str) -> str:
+    """A short hash of what an answer depends on beside the input; where it changes, so may answers.
+
+    The bundle, the settings, the program. Thresholds and temperature count as weights do:
+    ``bundle.json`` holds the hashes of the files.
+    """
+    known = {"info": bundle.info, "plane": plane, "version": version("tumorlens")}
+    text = msgspec.json.encode(known, order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:_KEY_DIGITS]
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -58,7 +72,7 @@ class Worker:
         rows: list[Row] = []
         for place, item in enumerate(chunk.items):
             yield place
-            rows.extend([_crash_row(item)] if place in crashed else self._answerer.rows(item))
+            rows.extend([_crash_row(item.name)] if place in crashed else self._answerer.rows(item))
         tally = tally_of(rows, len(chunk.items))
         name = part_name(self._key, chunk.id)
         self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
@@ -70,8 +84,7 @@ def part_name(key: str, chunk_id: str) -> str:
     return f"{key}-{chunk_id}.parquet"
 
 
-def _crash_row(item: Item) -> Row:
-    path = f"{item.path}/{item.names[0]}" if item.kind == "member" else item.path
+def _crash_row(path: str) -> Row:
     return error_row(path, CRASH, f"{path}: ends the process that reads it")
 
 

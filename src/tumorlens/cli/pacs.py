@@ -138,7 +138,7 @@ def listen(
         closing.callback(identifier.close)
         settings = NodeSettings(host, port, shared["ae_title"], allowed, ready.tls)
         with _listening_on(host, port, "--port"):
-            server = node.start(settings, ready.spool, identifier, ready.journal)
+            server = node.start(settings, ready.spool, identifier.identify, ready.journal)
         closing.callback(server.shutdown)
         if http_port is not None:
             health = Health(ready.spool, ready.worker, server, ready.journal)
@@ -237,9 +237,8 @@ def _prepared(
         )
         closing.callback(answerer.close)
         worker = Worker(
-            spool, None, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, answerer=answerer,
-            journal=journal,
-        )  # fmt: skip
+            spool, answerer.answer, goal, quiet_s=quiet_s, keep_s=3600 * keep_hours, journal=journal
+        )
         yield _Ready(spool, worker, journal, tls)
 
 

@@ -49,10 +49,6 @@ class Archive:
         """Members, sorted; without folders and hidden files."""
         return tuple(sorted(self._members))
 
-    def head(self, name: str, size: int) -> bytes:
-        """The first ``size`` bytes of a member."""
-        return self._read(name, size)
-
     def read(self, name: str) -> bytes:
         """All bytes of a member, at most ``MAX_FILE_BYTES``."""
         self._find(name)
@@ -61,7 +57,7 @@ class Archive:
             raise LimitExceededError(
                 f"{self.path}/{name}: {size} bytes are more than the limit of {MAX_FILE_BYTES}"
             )
-        return self._read(name, MAX_FILE_BYTES)
+        return self.head(name, MAX_FILE_BYTES)
 
     def open_inner(self, name: str) -> tuple[str, ...]:
         """Add the members of an archive within this one as ``name/member``; return their names.
@@ -93,7 +89,8 @@ class Archive:
             if name not in self._members and outer in self._members:
                 self.open_inner(outer)
 
-    def _read(self, name: str, size: int) -> bytes:
+    def head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes of a member."""
         opened, info = self._members[name]
         if info.flag_bits & _ENCRYPTED:
             raise UnsupportedFormatError(f"{self.path}/{name}: is encrypted")

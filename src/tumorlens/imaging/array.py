@@ -20,15 +20,12 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     infinities become the smallest finite value. Raises ``InputError`` for any other shape or
     type, ``LimitExceededError`` and ``BlankImageError`` as files do.
     """
-    pixels = np.asarray(pixels)
-    if pixels.dtype.kind not in "buif":
-        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    pixels, bits = _numbers(pixels, source)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] == 3):
         raise InputError(f"{source}: shape {pixels.shape}; must be (H, W), or (H, W, 3) for RGB")
     check_sides(pixels.shape[1], pixels.shape[0], source)
-    bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
     # Values beyond float32 become infinite here, and `finite` deals with those.
     with np.errstate(over="ignore", invalid="ignore"):
         mode = "array" if pixels.ndim == 2 else "array RGB"
@@ -39,18 +36,23 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
 
 def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
     """Take (D, H, W), D slices, of any boolean, integer or floating type; errors as above."""
-    pixels = np.asarray(pixels)
-    if pixels.dtype.kind not in "buif":
-        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    pixels, bits = _numbers(pixels, source)
     if pixels.ndim != 3:
         raise InputError(f"{source}: shape {pixels.shape}; must be (D, H, W) for a volume")
     check_sides(pixels.shape[2], pixels.shape[1], source)
     check_volume(pixels.shape, source)
-    bits = 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
     with np.errstate(over="ignore", invalid="ignore"):
         samples = finite(pixels.astype(np.float32), source)
     check_no_label_map(samples, source)
     return mended(MedicalImage(samples, source, bits, "array volume"))
+
+
+def _numbers(pixels: NDArray[np.generic], source: str) -> tuple[NDArray[np.generic], int]:
+    """The array, and the bits of a sample."""
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+    return pixels, 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
 
 
 def _gray(pixels: NDArray[np.generic]) -> Samples:

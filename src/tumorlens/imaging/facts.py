@@ -46,7 +46,6 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     contrast_agent: str | None = None
     series_description: str | None = None
     series_number: int | None = None
-    image_type: tuple[str, ...] = ()
     sop_class_uid: str | None = None
     patient: str | None = None
     """A hash of the patient's identifier; empty where a DICOM file states none, None of others."""

@@ -83,10 +83,14 @@ def _find(argument: str, room: "_Room") -> Found:
     if not matches:
         error = missing(argument, "no file matches this pattern")
         return Found((), failures=((argument, error),))
-    parts = [_resolve(match, room) for match in matches]
+    return _together([_resolve(match, room) for match in matches])
+
+
+def _together(parts: Sequence[Found], skipped: int = 0) -> Found:
+    """Several as one, ``skipped`` files more among them."""
     return Found(
         tuple(one for part in parts for one in part.inputs),
-        sum(part.skipped for part in parts),
+        sum(part.skipped for part in parts) + skipped,
         sum(part.own for part in parts),
         tuple(failure for part in parts for failure in part.failures),
     )
@@ -145,13 +149,7 @@ def _with_archives(found: Found, archives: Sequence[str]) -> Found:
     full = [part for part in parts if not _is_empty(part)]
     if full and _is_empty(found):  # the archives are all that the folder has
         found = Found((), found.skipped, found.own)
-    everything = [found, *full]
-    return Found(
-        tuple(one for part in everything for one in part.inputs),
-        sum(part.skipped for part in everything) + len(parts) - len(full),
-        sum(part.own for part in everything),
-        tuple(failure for part in everything for failure in part.failures),
-    )
+    return _together([found, *full], len(parts) - len(full))
 
 
 def _is_empty(found: Found) -> bool:

@@ -4,11 +4,12 @@ A file that goes beyond one gives ``LimitExceededError`` before the memory is ta
 spent: sizes are compared with headers first, and streams are decompressed no further than needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from tumorlens.errors import LimitExceededError
-from tumorlens.imaging.pixel_budget import check_pixel_budget
 
 MIN_SIDE: Final = 32
 """Fewest pixels a side of a slice."""
@@ -43,18 +44,39 @@ _HEAD_MM: Final = (20.0, 2000.0)
 """What a side of a picture of a head can measure: less is no head, more is another unit."""
 
 
+_most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
+
+
+@contextmanager
+def limit_pixels(pixels: int) -> Iterator[None]:
+    """Inside, in this thread or task, reject pictures of more than ``pixels`` pixels.
+
+    For a server that decodes pictures of unknown senders.
+    """
+    token = _most_pixels.set(pixels)
+    try:
+        yield
+    finally:
+        _most_pixels.reset(token)
+
+
 def can_be_a_head(side_mm: float) -> bool:
     """Whether a picture of a head can have a side as long: else the file's spacing is wrong."""
     return _HEAD_MM[0] <= side_mm <= _HEAD_MM[1]
 
 
 def check_sides(width: int, height: int, source: str) -> None:
-    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels."""
+    """Raise ``LimitExceededError`` unless both sides are ``MIN_SIDE`` to ``MAX_SIDE`` pixels.
+
+    And where there are more pixels than ``limit_pixels`` allows.
+    """
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
         raise LimitExceededError(
             f"{source}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}"
         )
-    check_pixel_budget(width * height, source)
+    most = _most_pixels.get()
+    if most is not None and width * height > most:
+        raise LimitExceededError(f"{source}: {width * height:,} pixels; the limit here is {most:,}")
 
 
 def check_volume(shape: Sequence[int], source: str) -> None:

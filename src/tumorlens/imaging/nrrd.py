@@ -92,7 +92,9 @@ def _flat(
     if header.is_text:
         numbers = _numbers(data[begin + skip :], header.source, count)
         # Bytes have a luma of whole numbers; others are made float32 anyway.
-        return numbers if axes.color is None else _as_bytes(numbers), []
+        if axes.color is not None:
+            return np.clip(np.nan_to_num(numbers), 0, 255).astype(np.uint8), []
+        return numbers, []
     if header.is_zipped:
         stream, start = Inflated(data[begin:], header.source, zipped=True), skip
     else:
@@ -149,10 +151,6 @@ def _numbers(text: bytes, source: str, count: int) -> NDArray[np.float32]:
             f"{source}: damaged or cut off ({found} of {count} numbers are there)"
         )
     return numbers
-
-
-def _as_bytes(numbers: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.clip(np.nan_to_num(numbers), 0, 255).astype(np.uint8)
 
 
 def _placement(header: Header, axes: Axes) -> Placement:

@@ -50,16 +50,14 @@ def overlay_png(
     to the right of the picture. Where the patient's ``sides`` are known they stand at its edges,
     and ``caption``, a paragraph each, is written below.
     """
-    scale = _scale(*pixels.shape)
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    size, scale = _shown_size(*pixels.shape)
     gray = _resized(windowed(pixels), size)[..., np.newaxis]
     strength = np.clip(_resized(heat, size), 0.0, 1.0)
     opacity = OPACITY * strength[..., np.newaxis]
     blended = 255.0 * gray * (1.0 - opacity) + colors(strength) * opacity
     picture = Image.fromarray(np.rint(blended).astype(np.uint8))
     _draw_marks(picture, marks, scale)
-    if sides is not None:
-        _draw_sides(picture, sides)
+    _draw_sides(picture, sides)
     return _png(_with_caption(_with_bar(picture), caption))
 
 
@@ -67,20 +65,17 @@ def captioned_png(
     pixels: NDArray[np.float32], sides: Sides | None, caption: Sequence[str]
 ) -> bytes:
     """The picture alone, scaled as by ``overlay_png``, with ``caption`` below."""
-    scale = _scale(*pixels.shape)
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    size, _ = _shown_size(*pixels.shape)
     gray = np.rint(255 * _resized(windowed(pixels), size)).astype(np.uint8)
     picture = Image.fromarray(gray).convert("RGB")
-    if sides is not None:
-        _draw_sides(picture, sides)
+    _draw_sides(picture, sides)
     return _png(_with_caption(picture, caption))
 
 
 def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
     """For the eye, without a map: (H, W) of any unit to uint8 (H, W), ``sides`` at the edges."""
     picture = Image.fromarray(np.rint(255 * windowed(pixels)).astype(np.uint8))
-    if sides is not None:
-        _draw_sides(picture, sides)
+    _draw_sides(picture, sides)
     return np.asarray(picture)
 
 
@@ -103,9 +98,11 @@ def windowed(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return shown
 
 
-def _scale(height: int, width: int) -> float:
+def _shown_size(height: int, width: int) -> tuple[tuple[int, int], float]:
+    """(width, height) as drawn, and how many times that is the picture's."""
     side = max(height, width)
-    return min(_LARGEST_SIDE, max(_SMALLEST_SIDE, side)) / side
+    scale = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, side)) / side
+    return (max(1, round(width * scale)), max(1, round(height * scale))), scale
 
 
 def _resized(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
@@ -124,8 +121,10 @@ def _draw_marks(picture: Image.Image, marks: Marks, scale: float) -> None:
     draw.line((column, row - arm, column, row + arm), fill=(0, 255, 255), width=2)
 
 
-def _draw_sides(picture: Image.Image, sides: Sides) -> None:
+def _draw_sides(picture: Image.Image, sides: Sides | None) -> None:
     """Letters in the middle of each edge: white, outlined in black for any background."""
+    if sides is None:
+        return
     white, black = (255, 0) if picture.mode == "L" else ((255, 255, 255), (0, 0, 0))
     draw = ImageDraw.Draw(picture)
     size = max(_SMALLEST_LETTER, min(picture.size) / 22)

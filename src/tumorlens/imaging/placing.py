@@ -39,10 +39,10 @@ def with_places(frames: Sequence[Frame]) -> list[Frame]:
     placed = [frame for frame in frames if frame.placed]
     if len(placed) < _FEWEST or len(placed) == len(frames):
         return list(frames)
-    parallel = [frame for frame in placed if _is_parallel(frame, placed)]
     alike: dict[tuple[int, int], list[Frame]] = defaultdict(list)
-    for frame in parallel:
-        alike[frame.shape].append(frame)
+    for frame in placed:
+        if np.allclose(frame.row or (), placed[0].row or (), atol=0.01):  # others are not parallel
+            alike[frame.shape].append(frame)
     lines = {shape: list(_lines(some)) for shape, some in alike.items()}
     return [
         frame if frame.placed else _guided(frame, alike[frame.shape], lines.get(frame.shape, []))
@@ -72,10 +72,6 @@ def _lines(alike: Sequence[Frame]) -> Iterator[_Line]:
         values = [value for frame in alike if (value := guide(frame)) is not None]
         if len(values) == len(alike) and (line := _fitted(values, positions)) is not None:
             yield _Line(name, guide, *line)
-
-
-def _is_parallel(frame: Frame, placed: Sequence[Frame]) -> bool:
-    return np.allclose(frame.row or (), placed[0].row or (), atol=0.01)
 
 
 def _fitted(values: Sequence[float], positions: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -65,6 +65,7 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     voxels = apply_orientation(volume.voxels, turn)
     affine = LPS_TO_RAS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
     asked, plane = plane, _usable_plane(voxels.shape, affine, plane)
+    otherwise = [f"too thin for {asked} slices; it is cut into {plane} ones"] * (asked != plane)
     chosen = _CUTS[plane]
     flips = [axis for axis, flipped in zip(chosen.axes, chosen.flipped, strict=True) if flipped]
     voxels = np.flip(voxels, tuple(flips))
@@ -79,7 +80,7 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     facts = msgspec.structs.replace(
         _facts(affine, chosen, plane, len(slices), depth_mm, source),
         orientation_assumed=not volume.placement.states_orientation,
-        notes=(*volume.notes, *volume.placement.notes, *_cut_otherwise(asked, plane)),
+        notes=(*volume.notes, *volume.placement.notes, *otherwise),
     )
     pixels = slices if len(slices) > 1 else slices[0]
     return MedicalImage(pixels, source, volume.bit_depth, volume.mode, spacing, facts)
@@ -97,10 +98,6 @@ def _usable_plane(shape: tuple[int, ...], affine: NDArray[np.float64], plane: st
         return plane
     others = sorted(_CUTS, key=lambda name: shape[_CUTS[name].axes[0]])
     return next((name for name in others if narrowest(name) >= MIN_SIDE), plane)
-
-
-def _cut_otherwise(asked: str, plane: str) -> tuple[str, ...]:
-    return () if asked == plane else (f"too thin for {asked} slices; it is cut into {plane} ones",)
 
 
 def _shift(cut: _Cut, ratios: tuple[float, float]) -> NDArray[np.float64]:

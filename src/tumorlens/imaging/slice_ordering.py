@@ -145,7 +145,8 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     stacks: list[Stack] = []
     for group in groups.values():
         order = _substitute(group, distinct=1)
-        if order is None and _are_single(group):
+        # What nothing puts in order may be pictures, and not slices of one volume.
+        if order is None and (len(group) < _FEWEST_WITHOUT_POSITIONS or _are_times(group)):
             stacks.extend(Stack((frame,), None, ()) for frame in group)
         elif order is None:
             stacks.extend(_by_substitute(group, _by_name(group), _UNORDERED))
@@ -153,11 +154,6 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
             note = f"positions of the slices are not stated; they are in the order of {order.name}"
             stacks.extend(_by_substitute(group, order, note))
     return sorted(stacks, key=lambda stack: -len(stack.frames))
-
-
-def _are_single(frames: Sequence[Frame]) -> bool:
-    """Whether frames that nothing puts in order are pictures, not slices of one volume."""
-    return len(frames) < _FEWEST_WITHOUT_POSITIONS or _are_times(frames)
 
 
 def _are_times(frames: Sequence[Frame]) -> bool:

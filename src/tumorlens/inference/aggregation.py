@@ -47,8 +47,6 @@ class Aggregate(msgspec.Struct, frozen=True):
 
     probabilities: NDArray[np.float64]
     """(C,), in the order of the classes."""
-    smoothed: NDArray[np.float64]
-    """(D, C); NaN for slices without an answer."""
     finding: tuple[int, int, int]
     """First, middle and last of the most suspicious slices, from 0."""
 
@@ -74,7 +72,7 @@ def aggregate(
     probabilities = smoothed[run].mean(axis=0)
     peak = int(run[np.argmax(suspicion[run])])
     finding = find_run(suspicion, along_mm, config.finding_share, peak)
-    return Aggregate(probabilities, smoothed, finding)
+    return Aggregate(probabilities, finding)
 
 
 def strongest_run(

@@ -145,11 +145,10 @@ def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes
 
 
 def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet) -> str:
-    first = classes.likeliest_kind(row)
-    kinds = row[list(classes.kinds)]
-    share = float(kinds.max() / max(float(kinds.sum()), _TINY))
+    (first,), (share,) = kind_shares(row[np.newaxis], classes)
+    kind = classes.display_names[classes.names[first]]
     given = "" if classes.no_finding is None else f"given {classes.a_finding}, "
     return (
-        f"{given}{classes.display_names[first]} {probability_percent(share, 0)}; the kind is "
-        f"named from {probability_percent(thresholds.kind_threshold, 0)}"
+        f"{given}{kind} {probability_percent(float(share), 0)}; the kind is named from "
+        f"{probability_percent(thresholds.kind_threshold, 0)}"
     )

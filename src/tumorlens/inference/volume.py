@@ -30,7 +30,6 @@ from tumorlens.inference.sequence import (
     stated_sequence,
 )
 from tumorlens.inference.summary import is_tumor
-from tumorlens.labels import ClassSet
 
 Raw = RawPrediction | Failure
 BATCH: Final = 16
@@ -95,7 +94,9 @@ def answer_whole(
         whole=whole_kind(image),
         is_part=bool(slices.coverage_note),
     )
-    heatmap = _heatmap(answers[found.finding[1]], classes.likeliest_kind(found.probabilities))
+    decisive = answers[found.finding[1]]
+    kind = classes.likeliest_kind(found.probabilities)
+    heatmap = decisive.heatmap(kind) if isinstance(decisive, RawPrediction) else None
     whole = VolumePrediction(
         path=image.source,
         sequence=None if rejected else predicted,
@@ -118,11 +119,12 @@ def answer_whole(
     )
     if is_tumor(whole):
         return whole
+    suspicion = classes.suspicion(np.stack(rows))
     return msgspec.structs.replace(
         whole,
         finding=None,
         heatmap=None,
-        decisive_slice=image.depth // 2 if rejected else _most_suspicious(rows, classes),
+        decisive_slice=image.depth // 2 if rejected else int(np.nanargmax(suspicion)),
     )
 
 
@@ -197,22 +199,12 @@ def _prepared(classifier: Classifier, image: MedicalImage) -> PreparedImage | Fa
         return Failure.of(image.source, error)
 
 
-def _most_suspicious(rows: Sequence[NDArray[np.float64]], classes: ClassSet) -> int:
-    """Of the slices that count."""
-    return int(np.nanargmax(classes.suspicion(np.stack(rows))))
-
-
 def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
     """What the network takes the counted slices for, together."""
     logits = [
         a.sequence for a in answers if isinstance(a, RawPrediction) and a.sequence is not None
     ]
     return predicted_sequence(np.stack(logits)) if logits else None
-
-
-def _heatmap(answer: Raw, kind: str) -> Heatmap | None:
-    """Of the slice that decides, for the whole's most probable kind of tumour."""
-    return None if isinstance(answer, Failure) else answer.heatmap(kind)
 
 
 def _place(image: MedicalImage, slices: Slices, index: int) -> SlicePrediction:

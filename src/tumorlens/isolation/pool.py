@@ -132,12 +132,6 @@ class Pool:
         return job.future
 
     @property
-    def waiting(self) -> int:
-        """Jobs that wait for a process."""
-        with self._changed:
-            return sum(map(len, self._waiting.values()))
-
-    @property
     def pids(self) -> list[int]:
         """The processes that are ready."""
         with self._changed:

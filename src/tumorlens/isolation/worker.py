@@ -83,12 +83,12 @@ def _serve(handler: Handler, request: Message, answers: IO[bytes]) -> bool:
         frames.write(answers, Message({"kind": MEMORY}))
         return False
     except Exception as error:  # a fault of ours; its text may quote the input
-        frames.write(answers, Message({"kind": FAULT, "fault": _place(error)}))
+        frames.write(answers, Message({"kind": FAULT, "fault": place_of(error)}))
     return True
 
 
-def _place(error: Exception) -> str:
-    """Type and place of an error, without its text."""
+def place_of(error: Exception) -> str:
+    """Type and place of an error, without its text, which may quote the input."""
     places = traceback.extract_tb(error.__traceback__)[-6:]
     where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(places))
     return f"{type(error).__name__} at {where}"

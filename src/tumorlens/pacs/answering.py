@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.dicom.revision import revised
-from tumorlens.imaging.study import Study
+from tumorlens.imaging.study import Study, read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.volume import Answered, answer_image
@@ -49,24 +49,22 @@ class StudyAnswer(NamedTuple):
 
 
 def answer_study(
-    classifier: Classifier | None, study: Study, folder: Path, *,
-    delivered: Sequence[Path] = (), segmentation: bool = False,
-) -> StudyAnswer:  # fmt: skip
-    """Answer each series of ``study``, which was read from ``folder``.
+    classifier: Classifier, folder: Path, delivered: Sequence[Path], *, segmentation: bool = False
+) -> StudyAnswer:
+    """Answer each series of the study in ``folder``.
 
     Where none can be used, the answer is one report that says why. Reports name those of
     ``delivered`` that they replace: files of earlier reports of this study. With ``segmentation``
     the attention map of each reported tumour is among the objects.
     """
+    study = read_study(folder)
     answer = StudyAnswer([], [f"not used: {error.kind}" for _, error in study.failures])
     kinds = [error.kind for _, error in study.failures]
     if study.own:
         answer.notes.append(f"skipped {study.own} objects written by tumorlens")
-    made: list[DicomObject] = []
-    if classifier is not None:
-        made += _answers(classifier, study, folder.name, answer.notes, kinds, segmentation)
+    made = list(_answers(classifier, study, folder.name, answer.notes, kinds, segmentation))
     if not made:
-        made += _say_why_not(classifier, folder, kinds, answer.notes)
+        made = _say_why_not(classifier, folder, kinds, answer.notes)
     for one in revised(made, delivered):
         answer.objects.append((one.sop_instance_uid, one.sop_class_uid, one.data))
     return answer
@@ -113,11 +111,11 @@ def _attention_map(answered: Answered, notes: list[str]) -> list[DicomObject]:
 
 
 def _say_why_not(
-    classifier: Classifier | None, folder: Path, kinds: Sequence[str], notes: list[str]
+    classifier: Classifier, folder: Path, kinds: Sequence[str], notes: list[str]
 ) -> list[DicomObject]:
     reason = _reason(kinds)
     try:
-        made = unusable_answer(classifier, sorted(folder.iterdir()), reason) if classifier else None
+        made = unusable_answer(classifier, sorted(folder.iterdir()), reason)
     except InputError as error:
         notes.append(f"no image can be used, and no report can say so: {error.kind}")
         return []
@@ -158,7 +156,7 @@ class IsolatedAnswerer:
         return self._pool.pids
 
     def answer(self, key: str, folder: Path, delivered: Sequence[Path]) -> StudyAnswer:
-        """See ``worker.Answerer``; raises ``WorkerFaultError`` for faults of the program."""
+        """See ``worker.Answer``; raises ``WorkerFaultError`` for faults of the program."""
         sizes = [entry.stat().st_size for entry in os.scandir(folder)]
         seconds = (
             self._seconds
@@ -185,18 +183,13 @@ class IsolatedAnswerer:
 
 def make(options: Message) -> Handler:
     """What the worker process runs; see ``isolation.worker.Factory``."""
-    from tumorlens.imaging.study import read_study
-
     content = options.content
     classifier = Classifier.load(content["bundle"], content["threads"])
 
     def handle(request: Message) -> Iterator[Message]:
         folder = Path(request.content["folder"])
         delivered = [Path(path) for path in request.content["delivered"]]
-        answer = answer_study(
-            classifier, read_study(folder), folder,
-            delivered=delivered, segmentation=content["segmentation"],
-        )  # fmt: skip
+        answer = answer_study(classifier, folder, delivered, segmentation=content["segmentation"])
         for note in answer.notes:
             yield Message({"note": note})
         for uid, sop_class, data in answer.objects:

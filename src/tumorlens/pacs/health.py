@@ -36,7 +36,7 @@ class Health:
         """Whether the node works, and what is to be known of it."""
         try:
             self._spool.counts()
-            has_room = self._has_room()
+            has_room = self._spool.space.has_room()
         except (OSError, SpoolError):
             return False, {"status": "the queue cannot be read"}
         if time.monotonic() - self._worker.last_look > _STUCK_S:
@@ -61,21 +61,19 @@ class Health:
         yield from (
             f'tumorlens_pacs_events_total{{event="{k}"}} {v}' for k, v in sorted(events.items())
         )
+        space = self._spool.space
         gauges = (
             ("associations", "Established associations.", len(self._acceptor.associations)),
             ("silent_connections", "Connections without a word yet.", len(self._acceptor.silent)),
             ("opening_connections", "Connections that open an association.",
              len(self._acceptor.opening)),
-            ("spool_bytes", "Bytes in the spool.", self._spool.space.used_bytes),
-            ("free_bytes", "Bytes that its disk has left.", self._spool.space.free_bytes),
-            ("takes_images", "1 while there is room for images.", int(self._has_room())),
+            ("spool_bytes", "Bytes in the spool.", space.used_bytes),
+            ("free_bytes", "Bytes that its disk has left.", space.free_bytes),
+            ("takes_images", "1 while there is room for images.", int(space.has_room())),
         )  # fmt: skip
         for name, words, value in gauges:
             yield from _metric(name, "gauge", words)
             yield f"tumorlens_pacs_{name} {value}"
-
-    def _has_room(self) -> bool:
-        return self._spool.space.has_room()
 
 
 class _Server(ThreadingHTTPServer):

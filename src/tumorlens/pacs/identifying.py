@@ -1,8 +1,8 @@
 """Whose an instance is, read in a worker process: a header can be made to take minutes to read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from tumorlens.errors import InputError
 from tumorlens.imaging.dicom.instance import Instance, identify
@@ -20,23 +20,17 @@ class UnreadableError(InputError):
     kind = "unreadable"
 
 
-class Identifier(Protocol):
-    """Reads the identity of a received file."""
-
-    def identify(self, path: Path, peer: str) -> Instance:
-        """Raises ``UnreadableError``."""
+Identify = Callable[[Path, str], Instance]
+"""Reads the identity of a file that a peer has sent; raises ``UnreadableError``."""
 
 
-class Here:
-    """Reads in this process."""
-
-    def identify(self, path: Path, peer: str) -> Instance:  # noqa: ARG002
-        """See ``Identifier``."""
-        try:
-            with path.open("rb") as stream:
-                return identify(stream, "received")
-        except InputError as error:
-            raise UnreadableError(error.kind) from error
+def identify_here(path: Path, _peer: str) -> Instance:
+    """See ``Identify``: in this process."""
+    try:
+        with path.open("rb") as stream:
+            return identify(stream, "received")
+    except InputError as error:
+        raise UnreadableError(error.kind) from error
 
 
 class Isolated:
@@ -49,7 +43,7 @@ class Isolated:
         self._pool.start()
 
     def identify(self, path: Path, peer: str) -> Instance:
-        """See ``Identifier``; raises ``WorkerFaultError`` for faults of the program."""
+        """See ``Identify``; raises ``WorkerFaultError`` for faults of the program."""
         request = Message({"path": str(path)})
         outcome = self._pool.submit(
             request, source="received", seconds=DEADLINE_S, turn=(peer, peer)
@@ -68,11 +62,10 @@ class Isolated:
 
 def make(_options: Message) -> Handler:
     """What the worker processes run; see ``isolation.worker.Factory``."""
-    here = Here()
 
     def handle(request: Message) -> Iterator[Message]:
         try:
-            found = here.identify(Path(request.content["path"]), "")
+            found = identify_here(Path(request.content["path"]), "")
         except UnreadableError as error:
             yield Message({"why": str(error)})
         else:

@@ -8,7 +8,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.pacs.acceptor import Acceptor, closed, guard
-from tumorlens.pacs.identifying import Here, Identifier, UnreadableError
+from tumorlens.pacs.identifying import Identify, UnreadableError, identify_here
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.reception import Incoming, incoming, receive_into
@@ -32,10 +32,10 @@ class _Reception:
     """What the handlers of the events share."""
 
     def __init__(
-        self, settings: NodeSettings, spool: Spool, identifier: Identifier, journal: Journal
+        self, settings: NodeSettings, spool: Spool, identify: Identify, journal: Journal
     ) -> None:
         self._settings, self._spool = settings, spool
-        self._identifier, self._journal = identifier, journal
+        self._identify, self._journal = identify, journal
         self.acceptor: Acceptor | None = None
 
     def requested(self, event: events.Event) -> None:
@@ -90,7 +90,7 @@ class _Reception:
         """Status, and whether the file is in the spool now."""
         try:
             file = received.finish()
-            found = self._identifier.identify(file, peer)
+            found = self._identify(file, peer)
             if not found.study_uid or found.sop_instance_uid != announced:
                 return self._refuse(DOES_NOT_MATCH, peer, "not what was announced"), False
             new = self._spool.accept(found.study_uid, found.sop_instance_uid, file, found.digest)
@@ -112,13 +112,13 @@ class _Reception:
 
 
 def start(
-    settings: NodeSettings, spool: Spool, identifier: Identifier | None = None,
+    settings: NodeSettings, spool: Spool, identify: Identify = identify_here,
     journal: Journal | None = None,
 ) -> Acceptor:  # fmt: skip
     """Listen in threads of its own; ``shutdown`` of the result ends that.
 
-    Headers are read by ``identifier``, or without one in this process. Raises ``ValueError``
-    where nobody is allowed to call: to pynetdicom an empty list means all.
+    Headers are read by ``identify``. Raises ``ValueError`` where nobody is allowed to call: to
+    pynetdicom an empty list means all.
     """
     if not settings.allowed:
         raise ValueError("no AE title is allowed to call")
@@ -132,7 +132,7 @@ def start(
     entity.add_supported_context(VERIFICATION)
     for kind in MR_CLASSES:
         entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
-    reception = _Reception(settings, spool, identifier or Here(), journal or Journal())
+    reception = _Reception(settings, spool, identify, journal or Journal())
     server = cast(
         "Acceptor",
         entity.make_server(

@@ -7,8 +7,6 @@ from typing import Final
 from tumorlens.pacs.tls import Tls
 
 DEFAULT_AE_TITLE: Final = "TUMORLENS"
-DEFAULT_PORT: Final = 11112
-"""Registered for DICOM."""
 _TITLE: Final = re.compile(r"[ -\[\]-~]{1,16}")
 
 

@@ -4,15 +4,13 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
 from tumorlens.imaging.dicom.classes import REPORT
-from tumorlens.imaging.study import read_study
-from tumorlens.inference.classifier import Classifier
-from tumorlens.pacs.answering import StudyAnswer, answer_study
+from tumorlens.pacs.answering import StudyAnswer
 from tumorlens.pacs.destination import Destination, SendError, UnreachableError
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
@@ -32,33 +30,28 @@ _MAX_ATTEMPTS: Final = 5
 _MAX_FAULTS: Final = 2
 """To classify, where the study has ended its process, or filled its memory or time."""
 _MAX_INTERRUPTED: Final = 20
-"""To classify in a process of its own, where this one ended: that says little about the study."""
+"""To classify, where this process ended meanwhile: that says little about the study."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class Answerer(Protocol):
-    """Answers the study in a folder, of which these reports were delivered before."""
+Answer = Callable[[str, Path, Sequence[Path]], StudyAnswer]
+"""Answers the study of a key in a folder, of which these reports were delivered before.
 
-    def answer(self, key: str, folder: Path, delivered: Sequence[Path]) -> StudyAnswer:
-        """Raises ``InputError`` where the study ended its process, or filled memory or time."""
+Raises ``InputError`` where the study ended its process, or filled memory or time.
+"""
 
 
 class Worker:
     """Works the queue off, one study at a time, in the thread that calls it."""
 
     def __init__(
-        self, spool: Spool, classifier: Classifier | None, destination: Destination, *,
-        quiet_s: float, keep_s: float, retry_s: float = 1.0, answerer: Answerer | None = None,
-        journal: Journal | None = None,
+        self, spool: Spool, answer: Answer, destination: Destination, *,
+        quiet_s: float, keep_s: float, retry_s: float = 1.0, journal: Journal | None = None,
     ) -> None:  # fmt: skip
-        """Wait ``retry_s`` after a failure, and twice as long after each further one.
-
-        Studies are answered by ``answerer``, or without one in this process by ``classifier``.
-        """
-        self._spool, self._classifier, self._destination = spool, classifier, destination
+        """Wait ``retry_s`` after a failure, and twice as long after each further one."""
+        self._spool, self._answer_study, self._destination = spool, answer, destination
         self._quiet_s, self._keep_s = quiet_s, keep_s
         self._retry_s = retry_s
-        self._answerer = answerer
         self._journal = journal or Journal()
         self._prune_due = 0.0
         self._pause = _Pause(retry_s)
@@ -136,8 +129,7 @@ class Worker:
 
     def _answered(self, one: Waiting) -> bool:
         """Answer a study; False where it has to wait, or is set aside."""
-        interrupted = _MAX_ATTEMPTS if self._answerer is None else _MAX_INTERRUPTED
-        if one.attempts >= interrupted:
+        if one.attempts >= _MAX_INTERRUPTED:
             self._set_aside(one, "the process ended in each of them")
             return False
         self._spool.space.require_some()  # to find out after the work would be a waste
@@ -168,11 +160,7 @@ class Worker:
     def _answer(self, one: Waiting) -> StudyAnswer:
         folder = self._spool.study_folder(one.key)
         delivered = self._spool.delivered(one.key, REPORT)
-        if self._answerer is not None:
-            answer = self._answerer.answer(one.key, folder, delivered)
-        else:
-            study = read_study(folder)
-            answer = answer_study(self._classifier, study, folder, delivered=delivered)
+        answer = self._answer_study(one.key, folder, delivered)
         for note in answer.notes:
             log.warning("study %s: %s", one.key, note)
         return answer

@@ -5,12 +5,11 @@ How far that is from an expert's outline is measured (docs/measurements.md, Heat
 is not, so none is stated.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import InputError, needing
+from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import source_headers
 from tumorlens.inference.heatmap import BOX_LEVEL, upsample
@@ -18,9 +17,6 @@ from tumorlens.inference.record import ImageAnswer, VolumePrediction
 from tumorlens.inference.summary import is_tumor
 from tumorlens.inference.volume import Answered
 from tumorlens.reporting.dicom_answer import algorithm_of
-
-if TYPE_CHECKING:
-    from tumorlens.imaging.dicom.derived import DicomObject
 
 Mask = NDArray[np.bool_]
 
@@ -43,7 +39,7 @@ def attention_mask(answered: Answered) -> Mask | None:
     return mask
 
 
-def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> "DicomObject":
+def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> DicomObject:
     """``mask`` over the files of ``image``, which must be single-frame DICOM.
 
     Raises ``InputError`` where its files do not say where they lie, ``MissingExtraError`` without

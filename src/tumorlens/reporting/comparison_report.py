@@ -83,7 +83,9 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
         for k, one in enumerate(networks):
             _draw_risk(risk, one, k)
             _draw_calibration(calibration, one, k)
-        top = 110 * max(_highest_risk(one) for one in networks)
+        # Of what is drawn: among the very first answers a single error is a rate of 100%.
+        curves = [one.evaluation.selective for one in networks]
+        top = 110 * max(float(one.risk[one.coverage >= _RISK_FROM].max()) for one in curves)
         risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), max(top, 1)))
         risk.set(xlabel="images answered, most confident first, %", ylabel="wrong answers, %")
         risk.set_title("Risk and coverage")
@@ -96,12 +98,6 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
         for axes in (risk, calibration):
             axes.grid(True)
     return png.getvalue()
-
-
-def _highest_risk(one: ComparedNetwork) -> float:
-    """Of what is drawn: among the very first answers a single error is a rate of 100%."""
-    curve = one.evaluation.selective
-    return float(curve.risk[curve.coverage >= _RISK_FROM].max())
 
 
 def _draw_risk(axes: Axes, one: ComparedNetwork, k: int) -> None:

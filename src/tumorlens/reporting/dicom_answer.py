@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tumorlens.errors import CorruptInputError, needing
+from tumorlens.imaging.dicom.derived import Algorithm, DicomObject, SliceReference
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import readable_headers, source_headers
 from tumorlens.inference.classifier import Classifier
@@ -24,7 +25,6 @@ from tumorlens.reporting.display import MAP_CAPTION, displayed_slice
 from tumorlens.reporting.pictures import draw
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.dicom.derived import Algorithm, DicomObject, SliceReference
     from tumorlens.imaging.dicom.report import Reported
 
 
@@ -33,7 +33,7 @@ def is_dicom(image: MedicalImage) -> bool:
     return image.facts is not None and image.facts.modality is not None
 
 
-def dicom_answer(answered: Answered) -> "list[DicomObject]":
+def dicom_answer(answered: Answered) -> list[DicomObject]:
     """The report and, unless the answer is a rejection, a capture of the slice that decides.
 
     The image must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
@@ -62,7 +62,7 @@ def dicom_answer(answered: Answered) -> "list[DicomObject]":
 
 def dicom_study_answer(
     study: StudyPrediction, images: Sequence[MedicalImage], answers: Sequence[ImageAnswer]
-) -> "DicomObject":
+) -> DicomObject:
     """The report of a study of several series; it points at the slice of the one that decides.
 
     ``answers`` are those of ``images``, which must come from DICOM. Raises as ``dicom_answer``.
@@ -80,7 +80,7 @@ def dicom_study_answer(
 
 def unusable_answer(
     classifier: Classifier, paths: Sequence[Path], reason: str
-) -> "DicomObject | None":
+) -> DicomObject | None:
     """A report that no image of a study can be used, and why, for whoever sent it.
 
     ``paths`` are the study's files; those without readable header are passed over. None where all
@@ -102,15 +102,12 @@ def unusable_answer(
     return report(headers, said, algorithm_of(classifier.model), "study")
 
 
-def algorithm_of(model: ModelIdentity) -> "Algorithm":
-    """The model as DICOM objects name it; raises ``MissingExtraError`` without ``pacs``."""
-    with needing("pacs", "writing DICOM"):
-        from tumorlens.imaging.dicom.derived import Algorithm
-
+def algorithm_of(model: ModelIdentity) -> Algorithm:
+    """The model as DICOM objects name it."""
     return Algorithm(model.name, model.version, model.sha256)
 
 
-def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> "SliceReference":
+def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> SliceReference:
     """The slice of the files at the slice that decides."""
     index = displayed_slice(answer)
     finding = answer.finding if isinstance(answer, VolumePrediction) else None
@@ -119,7 +116,7 @@ def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> "SliceReference":
     return index, image.facts.stored[index].frame if image.facts else None
 
 
-def _reported(answer: Answer, shown: "SliceReference", notes: tuple[str, ...]) -> "Reported":
+def _reported(answer: Answer, shown: SliceReference, notes: tuple[str, ...]) -> "Reported":
     from tumorlens.imaging.dicom.report import Reported
 
     finding: Finding | None = None if not hasattr(answer, "finding") else answer.finding

@@ -123,10 +123,6 @@ def write(
         per_class=metrics.PER_CLASS,
         classes=evaluation.classes.display_names,
         named=evaluation.classes.display_name,
-        finding=evaluation.classes.finding,
-        a_finding=evaluation.classes.a_finding,
-        findings=evaluation.classes.findings,
-        asks_presence=evaluation.classes.no_finding is not None,
         show=show,
         figures=figures,
         embed=html.embed_png,
@@ -246,14 +242,12 @@ def _draw_corruptions(
     ]
 
 
-def mistakes(
-    evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest, limit: int = _MISTAKES
-) -> list[Mistake]:
+def mistakes(evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
     pictures, names = [], evaluation.classes.names
     right = metrics.correct_table(evaluation.classes)
     classifiers = {fold.name: fold.classifier for fold in folds}
-    for i in evaluation.mistakes(limit):
+    for i in evaluation.mistakes(_MISTAKES):
         item = evaluation.records[i]
         pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
         row = evaluation.probabilities[i]

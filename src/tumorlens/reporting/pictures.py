@@ -33,16 +33,12 @@ def draw(
 
     ``facts``, its own or those of the volume that it is a slice of, name the patient's sides.
     """
-    caption = captions(answer)
+    # The answer, the model, the notice: what is drawn below every picture.
+    model = answer.model
+    caption = (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")
     if found is None:
         return captioned_png(plane.pixels, sides_of(facts), caption)
     heat = heatmap.render(found, (plane.height, plane.width))
     box = None if found.box is None else msgspec.structs.astuple(found.box)
     marks = Marks(msgspec.structs.astuple(found.peak), box)
     return overlay_png(plane.pixels, heat, marks, sides_of(facts), caption)
-
-
-def captions(answer: Answer) -> tuple[str, ...]:
-    """What is drawn below every picture: the answer, the model, the notice."""
-    model = answer.model
-    return (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")

@@ -95,7 +95,7 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     table.add_column("decision", no_wrap=True)
     table.add_column("answer", no_wrap=width is None, min_width=_LEAST_ANSWER)
     classes = _classes(results)
-    every = _every_class(width) and len(classes) <= _MOST_COLUMNS
+    every = (width is None or width >= _WIDE) and len(classes) <= _MOST_COLUMNS
     for name in classes.display_names.values() if every else ():
         table.add_column(printable(name), justify="right", no_wrap=True)
     for result in results:
@@ -109,10 +109,6 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     return table
 
 
-def _every_class(width: int | None) -> bool:
-    return width is None or width >= _WIDE
-
-
 def _sentences(result: Result, room: int) -> Iterator[Text]:
     """The answer, and what belongs to it."""
     if isinstance(result, Failure):
@@ -124,7 +120,8 @@ def _sentences(result: Result, room: int) -> Iterator[Text]:
     if isinstance(result, VolumePrediction):
         yield Text(_where(result, room), style="dim")
     if isinstance(result, StudyPrediction):
-        yield Text(_from_series(result), style="dim")
+        used = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
+        yield Text(f"study, from {len(used)} series: {', '.join(used)}", style="dim")
 
 
 def _left_open(result: Answer) -> str:
@@ -155,12 +152,6 @@ def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
     for name in classes.names:
         shown = probability_percent(result.probabilities[name]) if result.probabilities else ""
         yield Text(shown, style="bold" if name == result.label else "dim")
-
-
-def _from_series(result: StudyPrediction) -> str:
-    """Which series the study's answer comes from."""
-    sequences = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
-    return f"study, from {len(sequences)} series: {', '.join(sequences)}"
 
 
 def _where(result: VolumePrediction, room: int) -> str:

@@ -22,15 +22,16 @@ class AdmissionControl:
 
     def ticket(self) -> "Ticket":
         """Let one request in; raise ``Problem`` (503) where not even one picture has room."""
-        self._check()
+        self.check()
         return Ticket(self, self.limits.files)
 
     def study_ticket(self) -> "Ticket":
         """Let one study in: many files, but one piece of work."""
-        self._check()
+        self.check()
         return Ticket(self, self.limits.study_files, as_one=True)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ``Problem`` (503) where no picture has room."""
         if self.pictures >= self.limits.queue_pictures:
             raise busy("pictures in the queue")
 
@@ -60,14 +61,12 @@ class Ticket:
 
     def add_file(self) -> None:
         """One more file; raise ``Problem``: 413 for too many, 503 where the queue is full."""
-        limits = self._control.limits
         if self.files >= self._most_files:
             raise too_large(f"more than {self._most_files} files in one request")
         self.files += 1
         if self._as_one and self.pictures:
             return
-        if self._control.pictures >= limits.queue_pictures:
-            raise busy("pictures in the queue")
+        self._control.check()
         self.pictures += 1
         self._control.pictures += 1
 

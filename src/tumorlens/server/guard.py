@@ -10,15 +10,14 @@ import hmac
 import logging
 import re
 import time
-import traceback
-from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tumorlens.isolation.pool import WorkerFaultError
+from tumorlens.isolation.worker import place_of
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import BUSY, Problem, stopped
 from tumorlens.server.settings import LOOPBACK_NAMES, MIB, Limits, Settings
@@ -174,7 +173,8 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._limits = limits
-        self._unread = _has_body(scope)
+        headers = Headers(scope=scope)
+        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         self.status = 0
 
     async def receive(self) -> Message:
@@ -224,11 +224,6 @@ class _Exchange:
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def _has_body(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
 def _path(scope: Scope) -> str:
     """The path that routes are matched with: without ``--root-path``, which uvicorn prepends."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
@@ -263,11 +258,8 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _log_error(error: BaseException) -> None:
-    """Type and place of an unexpected error, without its message, which may quote the input."""
+def _log_error(error: Exception) -> None:
     if isinstance(error, WorkerFaultError):  # says no more than that
         LOG.error("internal error in a worker: %s", error)
-        return
-    frames: Iterable[Any] = traceback.extract_tb(error.__traceback__)[-6:]
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(list(frames)))
-    LOG.error("internal error %s at %s", type(error).__name__, places)
+    else:
+        LOG.error("internal error %s", place_of(error))

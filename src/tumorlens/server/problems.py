@@ -89,30 +89,24 @@ def malformed(detail: str) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Have every error of ``app`` answered as a problem."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.exception_handler(Problem)(_problem)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(Exception)(_unexpected)
 
 
-def _problem(request: Request, error: Exception) -> Response:
-    if not isinstance(error, Problem):
-        raise TypeError(type(error))
+def _problem(request: Request, error: Problem) -> Response:
     request.scope["tumorlens.refusal"] = error.kind
     return error.response()
 
 
-def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise TypeError(type(error))
+def _http_error(request: Request, error: HTTPException) -> Response:
     status = HTTPStatus(error.status_code)
     kind = status.phrase.lower().replace(" ", "_")
     return _problem(request, Problem(status, kind, str(error.detail), error.headers))
 
 
-def _validation_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise TypeError(type(error))
+def _validation_error(request: Request, error: RequestValidationError) -> Response:
     faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
     problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", "; ".join(faults))
     return _problem(request, problem)

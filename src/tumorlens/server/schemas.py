@@ -4,7 +4,7 @@ Records are those of ``inference.record``, from whose definition their schemas a
 the server adds to one, and what goes around them, is defined here.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -52,39 +52,28 @@ class PicturePrediction(Prediction, frozen=True, kw_only=True):
     preview: Annotated[Preview | None, Meta(description="With `preview=true`.")] = None
 
 
-_OF_FILES: Final = (PicturePrediction, VolumePrediction, Failure)
-_OF_STUDIES: Final = (StudyPrediction, VolumePrediction, Prediction, Failure)
+class Record(BaseModel):
+    """The answer for one file, or what is wrong with it."""
+
+    kinds: ClassVar[tuple[type, ...]] = (PicturePrediction, VolumePrediction, Failure)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Refer to the generated components."""
+        return {"anyOf": [{"$ref": f"{COMPONENTS}{kind.__name__}"} for kind in cls.kinds]}
+
+
+class StudyRecord(Record):
+    """The answer for a study, a series, a volume or a picture, or what is wrong with a file."""
+
+    kinds: ClassVar = (StudyPrediction, VolumePrediction, Prediction, Failure)
 
 
 def record_components() -> dict[str, Any]:
     """The records' schemas, for the OpenAPI document's components."""
-    return dict(schema_of((*_OF_FILES, *_OF_STUDIES), COMPONENTS)[1])
-
-
-class Record(BaseModel):
-    """The answer for one file, or what is wrong with it."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Refer to the generated components."""
-        return _any_of(_OF_FILES)
-
-
-class StudyRecord(BaseModel):
-    """The answer for a study, a series, a volume or a picture, or what is wrong with a file."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Refer to the generated components."""
-        return _any_of(_OF_STUDIES)
-
-
-def _any_of(kinds: tuple[type, ...]) -> dict[str, Any]:
-    return {"anyOf": [{"$ref": f"{COMPONENTS}{kind.__name__}"} for kind in kinds]}
+    return dict(schema_of((*Record.kinds, *StudyRecord.kinds), COMPONENTS)[1])
 
 
 class Predictions(BaseModel):

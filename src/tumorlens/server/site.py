@@ -47,8 +47,8 @@ class Asset(NamedTuple):
 
 def assets(bundle: Bundle) -> dict[str, Asset]:
     """All files by their path below the page, ``bundle`` as ``model/`` among them."""
-    found = {name: _asset(name, data) for name, data in _shipped(_folder(), "")}
-    found = {name.removesuffix(".gz"): asset for name, asset in found.items()}
+    shipped = _shipped(_folder(), "")
+    found = {name.removesuffix(".gz"): _asset(name, data) for name, data in shipped}
     # The examples are phantoms: another network than theirs has never seen the like.
     return found | _model(bundle, "model") | _model(load(EXAMPLES), "examples/model")
 

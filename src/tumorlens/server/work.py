@@ -17,7 +17,7 @@ from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
-from tumorlens.imaging.pixel_budget import limit_pixels
+from tumorlens.imaging.limits import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction

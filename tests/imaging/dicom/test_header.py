@@ -60,14 +60,14 @@ def test_facts(head: Gray, write_dicom: Write) -> None:
             head,
             BodyPartExamined="BRAIN", SequenceName="*tfl3d1", ScanningSequence=["GR", "IR"],
             ContrastBolusAgent="Gadovist", SeriesDescription="t1 mpr tra", SeriesNumber=7,
-            FrameOfReferenceUID="1.9", ImageType=["ORIGINAL", "PRIMARY"],
+            FrameOfReferenceUID="1.9",
             ImageOrientationPatient=[0, 1, 0, 0, 0, -1],
         )
     )  # fmt: skip
     assert (found.modality, found.body_part, found.sequence_name) == ("MR", "BRAIN", "*tfl3d1")
     assert found.scanning_sequence == ("GR", "IR")
     assert (found.contrast_agent, found.series_description) == ("Gadovist", "t1 mpr tra")
-    assert (found.series_number, found.image_type) == (7, ("ORIGINAL", "PRIMARY"))
+    assert found.series_number == 7
     assert (found.study_instance_uid, found.series_instance_uid) == ("1.2", "1.2.3")
     assert (found.frame_of_reference_uid, found.plane) == ("1.9", "sagittal")
     (place,) = found.slices

@@ -61,10 +61,9 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
             raise LimitExceededError(f"{source}: run-length data decompress to more than the frame")
         return
     found = stated_size(frame, syntax)
-    claimed = None if found is None else found.size
-    if claimed is None:
+    if found is None:
         raise CorruptInputError(f"{source}: damaged DICOM (a frame without a {syntax.name} header)")
-    if claimed != expected:
+    if (claimed := found.size) != expected:
         raise CorruptInputError(
             f"{source}: damaged DICOM (a compressed frame of {claimed.width}x{claimed.height}x"
             f"{claimed.samples} where {expected.width}x{expected.height}x{expected.samples} is "

@@ -257,7 +257,6 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         contrast_agent=agent,
         series_description=text(dataset, "SeriesDescription"),
         series_number=None if series_number is None else int(series_number),
-        image_type=texts(dataset, "ImageType"),
         sop_class_uid=text(dataset, "SOPClassUID"),
         patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
         study_instance_uid=text(dataset, "StudyInstanceUID"),

@@ -115,15 +115,11 @@ def _encodings(header: Dataset) -> list[str]:
     """Python's names of the character sets that the text of ``header`` is in."""
     stated = _stated_sets(header)
     names = [_MISSPELT.get(_SEPARATORS.sub("", name).upper(), name) for name in stated]
-    if all(_has_single_bytes(name) for name in names) and _is_utf_8(header):
+    has_bytes = all(name in _SINGLE_BYTES or not _is_known(name) for name in names)
+    if has_bytes and _is_utf_8(header):
         return ["utf8"]  # whatever is stated: no other text is valid UTF-8 by chance
     found: list[str] = convert_encodings(names or None)
     return found
-
-
-def _has_single_bytes(name: str) -> bool:
-    """Whether a character set has a byte a character, or is none."""
-    return name in _SINGLE_BYTES or not _is_known(name)
 
 
 def _is_known(name: str) -> bool:

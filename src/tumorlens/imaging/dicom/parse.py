@@ -72,7 +72,9 @@ def _read(stream: BinaryIO, source: str, pixels: bool) -> Dataset:
 def _read_counted(stream: BinaryIO, source: str, pixels: bool, budget: Budget) -> Dataset:
     preamble = read_preamble(stream, force=True)
     within = counted(stream, budget)
-    meta = FileMetaDataset(read_dataset(within, False, True, stop_when=_beyond_file_meta))
+    meta = FileMetaDataset(
+        read_dataset(within, False, True, stop_when=lambda tag, *_: tag >> 16 != _FILE_META_GROUP)
+    )
     dataset: Dataset
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
@@ -86,7 +88,9 @@ def _read_counted(stream: BinaryIO, source: str, pixels: bool, budget: Budget) -
         dataset = FileDataset(plain, read, preamble, meta, False, True)
         dataset.set_original_encoding(False, True, read._character_set)
     if pixels:
-        dataset.update(_next_element(within, *dataset.original_encoding))
+        # One element, if any: what lies behind is not needed, and may be rubbish.
+        implicit, little = dataset.original_encoding
+        dataset.update(read_dataset(within, bool(implicit), bool(little), bytelength=1))
     budget.check(dataset)
     return dataset
 
@@ -99,15 +103,6 @@ def _stop(budget: Budget) -> "Callable[[BaseTag, str | None, int], bool]":
         return tag in _PIXELS
 
     return stop
-
-
-def _next_element(stream: BinaryIO, implicit: bool, little: bool) -> Dataset:
-    """The pixel data, if any: what lies behind is not needed, and may be rubbish."""
-    return read_dataset(stream, implicit, little, bytelength=1)
-
-
-def _beyond_file_meta(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
-    return tag >> 16 != _FILE_META_GROUP
 
 
 def _inflate(data: bytes, source: str) -> bytes:

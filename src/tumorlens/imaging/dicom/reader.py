@@ -14,7 +14,7 @@ from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, normal, plane_of
+from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -171,15 +171,14 @@ def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]
         bit_depth=header.bit_depth,
         mode=header.mode,
         pixel_spacing_mm=kept[0].spacing_mm,
-        facts=facts_of(stack, header.facts, kept, notes),
+        facts=_facts(stack, header.facts, kept, notes),
     )
 
 
-def facts_of(
+def _facts(
     stack: Stack, facts: AcquisitionFacts, frames: Sequence[Frame], notes: Sequence[str]
 ) -> AcquisitionFacts:
     """The facts of a file, made those of a stack."""
-    places: tuple[SliceFacts, ...] = tuple(frame.place for frame in frames)
     row, column = frames[0].row, frames[0].column
     return msgspec.structs.replace(
         facts,
@@ -187,7 +186,7 @@ def facts_of(
         row_direction=row,
         column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
-        slices=places,
+        slices=tuple(frame.place for frame in frames),
         notes=(*facts.notes, *_frame_notes(frames), *stack.notes, *notes),
     )
 

@@ -66,7 +66,8 @@ def report(
     multi-frame file repeat). Raises ``CorruptInputError`` where they cannot be referred to.
     """
     with making("report", source):
-        sources = _unique([prepared(header, source) for header in headers])
+        of_each = [prepared(header, source) for header in headers]
+        sources = list({str(one.SOPInstanceUID): one for one in of_each}.values())
         shown = prepared(headers[said.shown[0]], source)
         kind = "report" if of == "series" else f"{of} report"
         identifiers = identity(kind, SERIES_NUMBER, sources, algorithm)
@@ -88,10 +89,6 @@ def report(
         return finished(made)
 
 
-def _unique(sources: Sequence[Dataset]) -> list[Dataset]:
-    return list({str(source.SOPInstanceUID): source for source in sources}.values())
-
-
 def _observer(algorithm: Algorithm) -> sr.ObservationContext:
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=hd.UID(uid_of("device", algorithm.sha256)),
@@ -109,6 +106,7 @@ def _group(
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """One group (TID 1501): decision, class, probabilities, and the slice they point at."""
     frames = None if said.shown[1] is None else [said.shown[1]]
+    side = coded.SIDES[said.side] if said.side else None
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid_of("answer", instance_uid), "tumorlens answer"
@@ -117,7 +115,7 @@ def _group(
         algorithm_id=sr.AlgorithmIdentification(
             f"tumorlens {algorithm.name}", algorithm.version, [f"model sha256 {algorithm.sha256}"]
         ),
-        finding_sites=[_site(said)],
+        finding_sites=[sr.FindingSite(coded.site(said.label), laterality=side)],
         measurements=_measurements(said),
         qualitative_evaluations=_evaluations(said),
         source_images=[
@@ -131,11 +129,6 @@ def _group(
             )
             group[0].ContentSequence.append(text)
     return group
-
-
-def _site(said: Reported) -> sr.FindingSite:
-    laterality = coded.SIDES[said.side] if said.side else None
-    return sr.FindingSite(coded.site(said.label), laterality=laterality)
 
 
 def _measurements(said: Reported) -> list[sr.Measurement]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
-    from tumorlens.imaging.planes import Volume
 
 Decoder = Callable[[bytes, str, str], "MedicalImage"]
 """Takes the file's bytes, its name for messages, and the plane to cut a volume along."""
@@ -41,12 +41,15 @@ def begins_with(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(signatures)
 
 
-def cut_into_slices(read: "Callable[[bytes, str], Volume]") -> Decoder:
-    """The decoder of a format whose files are volumes: what ``read`` gives, cut along the plane."""
+def cut_into_slices(module: str) -> Decoder:
+    """The decoder of a format whose files are volumes: what ``module.read`` of ``imaging`` gives.
+
+    It takes bytes and name, and its ``planes.Volume`` is cut along the plane.
+    """
 
     def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
         from tumorlens.imaging.planes import cut
 
-        return cut(read(data, source), plane, source)
+        return cut(import_module(f"tumorlens.imaging.{module}").read(data, source), plane, source)
 
     return decode

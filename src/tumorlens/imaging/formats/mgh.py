@@ -1,12 +1,9 @@
 """MGH and MGZ of FreeSurfer, whose headers nibabel reads (``imaging.mgh``)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tumorlens.imaging.formats.format import Format, cut_into_slices
 from tumorlens.imaging.inflate import GZIP, first_inflated
-
-if TYPE_CHECKING:
-    from tumorlens.imaging.planes import Volume
 
 _VERSION: Final = b"\x00\x00\x00\x01"
 _BEGINNING: Final = 24
@@ -25,12 +22,6 @@ def _begins(data: bytes) -> bool:
     return all(0 < side <= _LARGEST_SIDE for side in sides) and kind <= _LARGEST_TYPE
 
 
-def _read(data: bytes, source: str) -> "Volume":
-    from tumorlens.imaging import mgh
-
-    return mgh.read(data, source)
-
-
 MGH: Final = Format(
-    "mgh", "MGH", (".mgz", ".mgh"), _begins, cut_into_slices(_read), holds_volumes=True
+    "mgh", "MGH", (".mgz", ".mgh"), _begins, cut_into_slices("mgh"), holds_volumes=True
 )

@@ -1,12 +1,9 @@
 """NIfTI-1 and NIfTI-2, plain or gzipped, decoded with nibabel (``imaging.nifti``)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tumorlens.imaging.formats.format import Format, cut_into_slices
 from tumorlens.imaging.inflate import GZIP, first_inflated
-
-if TYPE_CHECKING:
-    from tumorlens.imaging.planes import Volume
 
 _MAGIC_1: Final = (b"n+1\x00", b"ni1\x00")
 _MAGIC_1_AT: Final = 344
@@ -21,12 +18,6 @@ def _begins(data: bytes) -> bool:
     return data.startswith(_MAGIC_1, _MAGIC_1_AT) or data.startswith(_MAGIC_2, _MAGIC_2_AT)
 
 
-def _read(data: bytes, source: str) -> "Volume":
-    from tumorlens.imaging import nifti
-
-    return nifti.read(data, source)
-
-
 NIFTI: Final = Format(
-    "nifti", "NIfTI", (".nii", ".nii.gz"), _begins, cut_into_slices(_read), holds_volumes=True
+    "nifti", "NIfTI", (".nii", ".nii.gz"), _begins, cut_into_slices("nifti"), holds_volumes=True
 )

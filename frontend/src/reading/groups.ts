@@ -1,0 +1,9 @@
+/** `Map.groupBy`, which not every browser has yet. */
+export function groupBy<K, V>(values: V[], keyOf: (value: V) => K): Map<K, V[]> {
+  const groups = new Map<K, V[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    groups.set(key, [...(groups.get(key) ?? []), value]);
+  }
+  return groups;
+}
