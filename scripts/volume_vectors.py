@@ -179,6 +179,10 @@ def studies() -> Iterator[dict[str, Any]]:
         "one is rejected": [flair, rejected, t1],
         "all are axial and upright": upright,
         "one of them is not": [upright[0], flair],
+        "localizers beside it": [
+            flair, *(series(classifier, f"scout {k}", [0.01] * 3, left) for k in (1, 2, 3))
+        ],
+        "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip
         together = fuse_study(classifier, "study", members)
         yield {

@@ -1,5 +1,6 @@
 """Several series of a study say one thing together."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,13 @@ from tumorlens.bundle import Bundle, DecisionRule, FusionRule
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
-from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.record import Finding, StudyPrediction, VolumePrediction
+from tumorlens.inference.fusion import FEW_SLICES, fuse_study
+from tumorlens.inference.record import (
+    Finding,
+    Prediction,
+    StudyPrediction,
+    VolumePrediction,
+)
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting.records import json_line
 
@@ -67,6 +73,26 @@ def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
     assert [one.weight for one in found.members] == [1.0, 0.0, 1.0]
     assert found.notes == ("1 of 3 series are not used",)
     assert fuse_study(careful, "s", [ill, picture("c", "rejected")]) is None
+
+
+@pytest.mark.parametrize("few", [picture, functools.partial(volume, depth=3)])
+def test_localizers_do_not_outvote_a_whole_head(
+    careful: Classifier, few: Callable[..., Prediction | VolumePrediction]
+) -> None:
+    head = volume("h", label="glioma", probabilities=shares(glioma=0.97), series=series("t1 se"))
+    none = [few(name, label="notumor", probabilities=shares(glioma=0.001)) for name in "abc"]
+    study = fuse_study(careful, "s", [*none, head])
+    assert study is not None
+    assert (study.decision, study.label) == ("classified", "glioma")
+    assert [one.weight for one in study.members] == [0.0, 0.0, 0.0, 0.5]
+    assert study.notes == ("3 of 4 series are not used", FEW_SLICES)
+
+
+def test_a_localizer_that_shows_a_tumour_is_not_passed_over(careful: Classifier) -> None:
+    healthy = volume(label="notumor", probabilities=shares(glioma=0.01))
+    study = fuse_study(careful, "s", [healthy, picture(probabilities=shares(glioma=0.97))])
+    assert study is not None
+    assert study.decision == "abstained"
 
 
 def test_the_series_that_shows_the_finding_best_decides(careful: Classifier) -> None:
