@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find, find_all
 from tumorlens.imaging.input import File
+from tumorlens.imaging.series import ELSEWHERE
 
 
 @pytest.fixture
@@ -66,6 +67,29 @@ def test_dicom_files_named_one_by_one_are_series(
     assert [len(one.files) for one in find(f"{tree}/*.dcm").inputs] == [4]
     apart = find_all(arguments, apart=True)
     assert [part.paths for part in apart] == [(name,) for name in arguments]
+
+
+@pytest.mark.parametrize("kind", ["archives", "folders", "folder and archive"])
+def test_a_series_in_several_places_is_noted(
+    tmp_path: Path, write_series: Callable[..., list[bytes]], kind: str
+) -> None:
+    slices, other = write_series(8), write_series(3, series="1.2.9")
+    for place, files in (("a", slices[:4]), ("b", slices[4:] + other)):
+        if kind == "archives" or (place == "b" and kind == "folder and archive"):
+            with zipfile.ZipFile(tmp_path / f"{place}.zip", "w") as archive:
+                for index, data in enumerate(files):
+                    archive.writestr(f"{index}.dcm", data)
+        else:
+            (tmp_path / place).mkdir()
+            for index, data in enumerate(files):
+                (tmp_path / place / f"{index}.dcm").write_bytes(data)
+    named = find_all(map(str, sorted(tmp_path.iterdir()))) if kind == "folders" else []
+    inputs = [one for part in named or [find(str(tmp_path))] for one in part.inputs]
+    images = [one.read().image for one in inputs]
+    assert [image.depth for image in images] == [4, 4, 3]
+    assert [image.facts is not None and ELSEWHERE in image.facts.notes for image in images] == [
+        True, True, False,
+    ]  # fmt: skip
 
 
 def test_named_dicom_files_without_an_image_say_so(

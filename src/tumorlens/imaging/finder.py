@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
     """
     room = _Room(_ROOM)
     found = [_find(argument, room) for argument in arguments]
-    return found if apart else _with_series(found)
+    return found if apart else _noted(_with_series(found))
 
 
 def find(argument: str) -> Found:
@@ -90,7 +91,7 @@ def _find(argument: str, room: "_Room") -> Found:
     if not matches:
         error = missing(argument, "no file matches this pattern")
         return Found((), failures=((argument, error),))
-    return _together(_with_series([_resolve(match, room) for match in matches]))
+    return _together(_noted(_with_series([_resolve(match, room) for match in matches])))
 
 
 def _together(parts: Sequence[Found]) -> Found:
@@ -115,6 +116,27 @@ def _with_series(parts: Sequence[Found]) -> list[Found]:
     series = _gathered("", (), grouped, 0)
     kept = dict(enumerate(parts)) | dict.fromkeys(named, Found(())) | {named[0]: series}
     return list(kept.values())
+
+
+def _noted(parts: Sequence[Found]) -> list[Found]:
+    """``parts``, with a note on each series that lies in several of them."""
+    held = Counter(
+        identity
+        for part in parts
+        # Only series have one; to look at their class is to import pydicom.
+        for identity in {getattr(one, "identity", ()) for one in part.inputs}
+    )
+    split_up = {identity for identity, count in held.items() if identity and count > 1}
+    if not split_up:
+        return list(parts)
+    from tumorlens.imaging.series import ELSEWHERE, Series
+
+    def noted(one: Input) -> Input:
+        if isinstance(one, Series) and one.identity in split_up:
+            return one.noted(ELSEWHERE)
+        return one
+
+    return [dataclasses.replace(part, inputs=tuple(map(noted, part.inputs))) for part in parts]
 
 
 def _is_dicom(part: Found) -> bool:
@@ -174,7 +196,7 @@ def _with_archives(found: Found, archives: Sequence[str]) -> Found:
     full = [part for part in parts if not _is_empty(part)]
     if full and _is_empty(found):  # the archives are all that the folder has
         found = Found((), found.skipped, found.own)
-    whole = _together([found, *full])
+    whole = _together(_noted([found, *full]))
     return dataclasses.replace(whole, skipped=whole.skipped + len(parts) - len(full))
 
 
