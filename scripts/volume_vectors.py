@@ -14,7 +14,7 @@ import numpy as np
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRule
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
+from tumorlens.imaging.facts import COMPUTED_NOTE, AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import judge_slices
@@ -182,6 +182,12 @@ def studies() -> Iterator[dict[str, Any]]:
         "localizers beside it": [
             flair, *(series(classifier, f"scout {k}", [0.01] * 3, left) for k in (1, 2, 3))
         ],
+        "maps beside it": [flair, *(
+            msgspec.structs.replace(
+                series(classifier, f"map {k}", [0.01] * 20, up), notes=(f"{COMPUTED_NOTE} (ADC)",)
+            )
+            for k in (1, 2)
+        )],
         "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip
         together = fuse_study(classifier, "study", members)

@@ -5,6 +5,7 @@ import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
 import { argmax } from "./postprocessing";
+import { COMPUTED_NOTE } from "./reading/subject";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
@@ -27,8 +28,8 @@ interface Member extends Series {
   stack: Stack | null;
 }
 
-const FEW_SLICES =
-  `pictures and series of fewer than ${FEWEST_SLICES} slices, such as localizers, do not count beside longer series`;
+const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, such as localizers, and computed images, such as `
+  + "ADC maps, do not count beside others";
 
 type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets" | "classes" | "fusion">;
 
@@ -36,8 +37,8 @@ type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets
 export function fuseStudy(path: string, uid: string | null, series: Series[], info: Rules): StudyPrediction | null {
   const { classes } = info;
   const usable = series.filter(({ answer }) => answer.probabilities !== null);
-  const enough = withEnoughSlices(usable);
-  const members = membersOf(enough, info);
+  const telling = tellingOf(usable);
+  const members = membersOf(telling, info);
   if (usable.length < 2 || members.length === 0) return null;
   const shares = fused(members, classes);
   const rule = ruleOf(members, info);
@@ -64,7 +65,7 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
     model: members[0].answer.model,
     notes: [
       ...(leftOut > 0 ? [`${leftOut} of ${series.length} series are not used`] : []),
-      ...(enough.length < usable.length ? [FEW_SLICES] : []),
+      ...(telling.length < usable.length ? [LESS_TELLING] : []),
     ],
   };
 }
@@ -75,10 +76,15 @@ function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesW
   return { path, series_instance_uid, sequence: used?.sequence ?? null, weight: used?.weight ?? 0, tumor_probability };
 }
 
-/** Those with enough slices; all where there is none. */
-function withEnoughSlices(series: Series[]): Series[] {
-  const enough = series.filter(({ answer }) => (isVolume(answer) ? answer.slices.length : 1) >= FEWEST_SLICES);
-  return enough.length > 0 ? enough : series;
+/** Those of acquired series with enough slices; all where there is none. */
+function tellingOf(series: Series[]): Series[] {
+  const telling = series.filter(({ answer }) => isTelling(answer));
+  return telling.length > 0 ? telling : series;
+}
+
+function isTelling(answer: Prediction | VolumePrediction): boolean {
+  const slices = isVolume(answer) ? answer.slices.length : 1;
+  return slices >= FEWEST_SLICES && !answer.notes.some((note) => note.startsWith(COMPUTED_NOTE));
 }
 
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {

@@ -11,10 +11,11 @@ import pytest
 from tests.answers import picture, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
+from tumorlens.imaging.facts import COMPUTED_NOTE
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
-from tumorlens.inference.fusion import FEW_SLICES, fuse_study
+from tumorlens.inference.fusion import LESS_TELLING, fuse_study
 from tumorlens.inference.record import (
     Finding,
     Prediction,
@@ -75,17 +76,22 @@ def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
     assert fuse_study(careful, "s", [ill, picture("c", "rejected")]) is None
 
 
-@pytest.mark.parametrize("few", [picture, functools.partial(volume, depth=3)])
-def test_localizers_do_not_outvote_a_whole_head(
-    careful: Classifier, few: Callable[..., Prediction | VolumePrediction]
+@pytest.mark.parametrize("less_telling", [
+    picture, functools.partial(volume, depth=3),
+    functools.partial(volume, notes=(f"{COMPUTED_NOTE} (ADC), which ...",)),
+])  # fmt: skip
+def test_localizers_and_maps_do_not_outvote_a_whole_head(
+    careful: Classifier, less_telling: Callable[..., Prediction | VolumePrediction]
 ) -> None:
     head = volume("h", label="glioma", probabilities=shares(glioma=0.97), series=series("t1 se"))
-    none = [few(name, label="notumor", probabilities=shares(glioma=0.001)) for name in "abc"]
+    none = [
+        less_telling(name, label="notumor", probabilities=shares(glioma=0.001)) for name in "abc"
+    ]
     study = fuse_study(careful, "s", [*none, head])
     assert study is not None
     assert (study.decision, study.label) == ("classified", "glioma")
     assert [one.weight for one in study.members] == [0.0, 0.0, 0.0, 0.5]
-    assert study.notes == ("3 of 4 series are not used", FEW_SLICES)
+    assert study.notes == ("3 of 4 series are not used", LESS_TELLING)
 
 
 def test_a_localizer_that_shows_a_tumour_is_not_passed_over(careful: Classifier) -> None:

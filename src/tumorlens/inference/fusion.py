@@ -3,10 +3,10 @@
 The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``), at each
 position where series are parallel (``evidence``), else over whole series; several series of one
 sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
-the thresholds of single volumes keep their meaning. The kind is named by the series that
-see the tumour. Pictures and series of a few slices, as localizers are, do not count beside longer
-ones: they miss most tumours. Weights are learnt on patients with several sequences: ``python -m
-experiments.fusion``.
+the thresholds of single volumes keep their meaning. The kind is named by the series that see the
+tumour. Pictures and series of a few slices, as localizers are, do not count beside longer ones:
+they miss most tumours. Nor do maps: the network was trained on none. Weights are learnt on
+patients with several sequences: ``python -m experiments.fusion``.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
+from tumorlens.imaging.facts import COMPUTED_NOTE
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
@@ -38,9 +39,9 @@ SEVERAL_PATIENTS: Final = (
 )
 
 
-FEW_SLICES: Final = (
-    f"pictures and series of fewer than {FEWEST_SLICES} slices, such as localizers, do not count "
-    "beside longer series"
+LESS_TELLING: Final = (
+    f"series of fewer than {FEWEST_SLICES} slices, such as localizers, and computed images, such "
+    "as ADC maps, do not count beside others"
 )
 
 
@@ -59,8 +60,8 @@ def fuse_study(
     """The answer of a study from those of its series; None where fewer than two have one."""
     classes = classifier.classes
     usable = [answer for answer in answers if answer.probabilities is not None]
-    enough = _with_enough_slices(usable)
-    members = _members(enough, classifier.bundle.info.fusion, classes)
+    telling = _telling(usable)
+    members = _members(telling, classifier.bundle.info.fusion, classes)
     if len(usable) < 2 or not members:
         return None
     concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
@@ -77,7 +78,7 @@ def fuse_study(
         model=classifier.model,
         notes=(
             *([f"{left_out} of {len(answers)} series are not used"] if left_out else []),
-            *([FEW_SLICES] if len(enough) < len(usable) else []),
+            *([LESS_TELLING] if len(telling) < len(usable) else []),
         ),
         **concluded._asdict(),
     )
@@ -129,14 +130,16 @@ def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]
     return fuse(rows, weights, classes)
 
 
-def _with_enough_slices(answers: Sequence[ImageAnswer]) -> Sequence[ImageAnswer]:
-    """Those of series with enough slices; all where there is none."""
-    enough = [answer for answer in answers if _slice_count(answer) >= FEWEST_SLICES]
-    return enough or answers
+def _telling(answers: Sequence[ImageAnswer]) -> Sequence[ImageAnswer]:
+    """Those of acquired series with enough slices; all where there is none."""
+    return [answer for answer in answers if _is_telling(answer)] or answers
 
 
-def _slice_count(answer: ImageAnswer) -> int:
-    return len(answer.slices) if isinstance(answer, VolumePrediction) else 1
+def _is_telling(answer: ImageAnswer) -> bool:
+    slices = len(answer.slices) if isinstance(answer, VolumePrediction) else 1
+    return slices >= FEWEST_SLICES and not any(
+        note.startswith(COMPUTED_NOTE) for note in answer.notes
+    )
 
 
 def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet) -> list[_Member]:
