@@ -14,7 +14,7 @@ import numpy as np
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRule
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.facts import COMPUTED_NOTE, AcquisitionFacts, SliceFacts
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE, AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import judge_slices
@@ -187,6 +187,9 @@ def studies() -> Iterator[dict[str, Any]]:
                 series(classifier, f"map {k}", [0.01] * 20, up), notes=(f"{COMPUTED_NOTE} (ADC)",)
             )
             for k in (1, 2)
+        )],
+        "the spine beside it": [flair, msgspec.structs.replace(
+            series(classifier, "spine", [0.01] * 20, left), notes=(f"{OTHER_PART_NOTE} (CSPINE)",)
         )],
         "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip

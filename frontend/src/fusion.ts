@@ -5,7 +5,7 @@ import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
 import { argmax } from "./postprocessing";
-import { COMPUTED_NOTE } from "./reading/subject";
+import { COMPUTED_NOTE, OTHER_PART_NOTE } from "./reading/subject";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
@@ -28,8 +28,8 @@ interface Member extends Series {
   stack: Stack | null;
 }
 
-const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, such as localizers, and computed images, such as `
-  + "ADC maps, do not count beside others";
+const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, such as localizers, computed images, such as `
+  + "ADC maps, and other parts of the body do not count beside others";
 
 type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets" | "classes" | "fusion">;
 
@@ -76,7 +76,7 @@ function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesW
   return { path, series_instance_uid, sequence: used?.sequence ?? null, weight: used?.weight ?? 0, tumor_probability };
 }
 
-/** Those of acquired series with enough slices; all where there is none. */
+/** Those of acquired series of the head with enough slices; all where there is none. */
 function tellingOf(series: Series[]): Series[] {
   const telling = series.filter(({ answer }) => isTelling(answer));
   return telling.length > 0 ? telling : series;
@@ -84,7 +84,8 @@ function tellingOf(series: Series[]): Series[] {
 
 function isTelling(answer: Prediction | VolumePrediction): boolean {
   const slices = isVolume(answer) ? answer.slices.length : 1;
-  return slices >= FEWEST_SLICES && !answer.notes.some((note) => note.startsWith(COMPUTED_NOTE));
+  const isOther = (note: string) => [COMPUTED_NOTE, OTHER_PART_NOTE].some((words) => note.startsWith(words));
+  return slices >= FEWEST_SLICES && !answer.notes.some(isOther);
 }
 
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {

@@ -11,7 +11,7 @@ import pytest
 from tests.answers import picture, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
-from tumorlens.imaging.facts import COMPUTED_NOTE
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
@@ -79,6 +79,7 @@ def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
 @pytest.mark.parametrize("less_telling", [
     picture, functools.partial(volume, depth=3),
     functools.partial(volume, notes=(f"{COMPUTED_NOTE} (ADC), which ...",)),
+    functools.partial(volume, notes=(f"{OTHER_PART_NOTE} (CSPINE)",)),
 ])  # fmt: skip
 def test_localizers_and_maps_do_not_outvote_a_whole_head(
     careful: Classifier, less_telling: Callable[..., Prediction | VolumePrediction]

@@ -20,6 +20,8 @@ PLANES: Final = ("sagittal", "coronal", "axial")
 
 COMPUTED_NOTE: Final = "the image is computed from others"
 """What a note on a map or projection begins with."""
+OTHER_PART_NOTE: Final = "the file states another part of the body"
+"""What a note on the spine, say, begins with."""
 
 
 class SliceFacts(msgspec.Struct, frozen=True):

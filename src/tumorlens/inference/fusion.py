@@ -5,8 +5,8 @@ position where series are parallel (``evidence``), else over whole series; sever
 sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
 the thresholds of single volumes keep their meaning. The kind is named by the series that see the
 tumour. Pictures and series of a few slices, as localizers are, do not count beside longer ones:
-they miss most tumours. Nor do maps: the network was trained on none. Weights are learnt on
-patients with several sequences: ``python -m experiments.fusion``.
+they miss most tumours. Nor do maps and other parts of the body: the network was trained on none.
+Weights are learnt on patients with several sequences: ``python -m experiments.fusion``.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
-from tumorlens.imaging.facts import COMPUTED_NOTE
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
@@ -40,8 +40,8 @@ SEVERAL_PATIENTS: Final = (
 
 
 LESS_TELLING: Final = (
-    f"series of fewer than {FEWEST_SLICES} slices, such as localizers, and computed images, such "
-    "as ADC maps, do not count beside others"
+    f"series of fewer than {FEWEST_SLICES} slices, such as localizers, computed images, such as "
+    "ADC maps, and other parts of the body do not count beside others"
 )
 
 
@@ -131,14 +131,14 @@ def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]
 
 
 def _telling(answers: Sequence[ImageAnswer]) -> Sequence[ImageAnswer]:
-    """Those of acquired series with enough slices; all where there is none."""
+    """Those of acquired series of the head with enough slices; all where there is none."""
     return [answer for answer in answers if _is_telling(answer)] or answers
 
 
 def _is_telling(answer: ImageAnswer) -> bool:
     slices = len(answer.slices) if isinstance(answer, VolumePrediction) else 1
     return slices >= FEWEST_SLICES and not any(
-        note.startswith(COMPUTED_NOTE) for note in answer.notes
+        note.startswith((COMPUTED_NOTE, OTHER_PART_NOTE)) for note in answer.notes
     )
 
 

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.imaging.dicom.tags import functional_group, items, text
 from tumorlens.imaging.dicom.traits import image_type
-from tumorlens.imaging.facts import COMPUTED_NOTE
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
 
 _COMPUTED: Final = frozenset({
     "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR",
@@ -57,7 +57,7 @@ def body_part_notes(dataset: Dataset) -> list[str]:
     part = body_part(dataset)
     if part is None or not _is_elsewhere(part):
         return []
-    return [f"the file states another part of the body ({part})"]
+    return [f"{OTHER_PART_NOTE} ({part})"]
 
 
 def body_part(dataset: Dataset) -> str | None:
