@@ -14,7 +14,7 @@ import numpy as np
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRule
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE, AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import judge_slices
@@ -179,6 +179,19 @@ def studies() -> Iterator[dict[str, Any]]:
         "one is rejected": [flair, rejected, t1],
         "all are axial and upright": upright,
         "one of them is not": [upright[0], flair],
+        "localizers beside it": [
+            flair, *(series(classifier, f"scout {k}", [0.01] * 3, left) for k in (1, 2, 3))
+        ],
+        "maps beside it": [flair, *(
+            msgspec.structs.replace(
+                series(classifier, f"map {k}", [0.01] * 20, up), notes=(f"{COMPUTED_NOTE} (ADC)",)
+            )
+            for k in (1, 2)
+        )],
+        "the spine beside it": [flair, msgspec.structs.replace(
+            series(classifier, "spine", [0.01] * 20, left), notes=(f"{OTHER_PART_NOTE} (CSPINE)",)
+        )],
+        "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip
         together = fuse_study(classifier, "study", members)
         yield {

@@ -19,7 +19,7 @@ const BELIEVED = [0.4, 2.5];
 const SAMPLES = 200_000;
 const TINY = 1e-12;
 const LITTLE_MM = 60;
-const FEW = 5;
+export const FEWEST_SLICES = 5;
 
 export interface Slices {
   alongMm: number[];
@@ -56,7 +56,7 @@ function coverageNoteOf(alongMm: number[], isStated: boolean): string {
   const count = alongMm.length;
   const steps = alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place]));
   const extent = count > 1 ? Math.max(...alongMm) - Math.min(...alongMm) + median(steps) : 0;
-  if (count >= FEW && !(isStated && extent < LITTLE_MM)) return "";
+  if (count >= FEWEST_SLICES && !(isStated && extent < LITTLE_MM)) return "";
   const over = isStated ? ` over ${roundHalfEven(extent)} mm` : "";
   return `${count} slices${over} show only part of the head; the answer does not cover the rest`;
 }

@@ -1,9 +1,11 @@
 /** One answer for the series of a study: `tumorlens/inference/fusion.py`, which says why it is so. */
+import { FEWEST_SLICES } from "./brain_slices";
 import { aFinding, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
 import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
 import { argmax, sum } from "./postprocessing";
+import { COMPUTED_NOTE, OTHER_PART_NOTE } from "./reading/subject";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
@@ -26,20 +28,25 @@ interface Member extends Series {
   stack: Stack | null;
 }
 
+const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, such as localizers, computed images, such as `
+  + "ADC maps, and other parts of the body do not count beside others";
+
 type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets" | "classes" | "fusion">;
 
 /** Null where fewer than two series have an answer. */
 export function fuseStudy(path: string, uid: string | null, series: Series[], info: Rules): StudyPrediction | null {
   const { classes } = info;
-  const members = membersOf(series, info);
-  if (members.length < 2) return null;
+  const usable = series.filter(({ answer }) => answer.probabilities !== null);
+  const telling = tellingOf(usable);
+  const members = membersOf(telling, info);
+  if (usable.length < 2 || members.length === 0) return null;
   const shares = fused(members, classes);
   const rule = ruleOf(members, info);
   let { decision, label, reason } = decide(shares, thresholdsFor(rule, null), true, classes);
-  const alone = members.filter(({ answer }) => isFinding(answer.decision, answer.label, classes)).length;
+  const alone = usable.filter(({ answer }) => isFinding(answer.decision, answer.label, classes)).length;
   const contradicted = label !== null && label === classes.no_finding && alone > 0;
   if (contradicted) {
-    reason = `${alone} of ${members.length} series by themselves report ${aFinding(classes)}, others none`;
+    reason = `${alone} of ${usable.length} series by themselves report ${aFinding(classes)}, others none`;
     [decision, label] = ["abstained", null];
   }
   const probabilities = named(shares, classes);
@@ -56,7 +63,10 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
     members: series.map((one) => weightOf(one, members.find(({ answer }) => answer === one.answer))),
     decisive_member: series.findIndex(({ answer }) => answer === decisive),
     model: members[0].answer.model,
-    notes: leftOut > 0 ? [`${leftOut} of ${series.length} series are not used`] : [],
+    notes: [
+      ...(leftOut > 0 ? [`${leftOut} of ${series.length} series are not used`] : []),
+      ...(telling.length < usable.length ? [LESS_TELLING] : []),
+    ],
   };
 }
 
@@ -66,10 +76,21 @@ function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesW
   return { path, series_instance_uid, sequence: used?.sequence ?? null, weight: used?.weight ?? 0, tumor_probability };
 }
 
+/** Those of acquired series of the head with enough slices; all where there is none. */
+function tellingOf(series: Series[]): Series[] {
+  const telling = series.filter(({ answer }) => isTelling(answer));
+  return telling.length > 0 ? telling : series;
+}
+
+function isTelling(answer: Prediction | VolumePrediction): boolean {
+  const slices = isVolume(answer) ? answer.slices.length : 1;
+  const isOther = (note: string) => [COMPUTED_NOTE, OTHER_PART_NOTE].some((words) => note.startsWith(words));
+  return slices >= FEWEST_SLICES && !answer.notes.some(isOther);
+}
+
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {
-  const usable = series.filter(({ answer }) => answer.probabilities !== null);
-  const sequences = usable.map(({ answer, origin }) => knownSequence(answer.sequence, isVolume(answer) ? origin.sequence : null));
-  return usable.map(({ answer, origin }, place): Member => {
+  const sequences = series.map(({ answer, origin }) => knownSequence(answer.sequence, isVolume(answer) ? origin.sequence : null));
+  return series.map(({ answer, origin }, place): Member => {
     const sequence = sequences[place];
     const count = sequence === null ? 1 : sequences.filter((one) => one === sequence).length;
     const weight = (sequence === null ? 1 : (fusion?.weights?.[sequence] ?? 1)) / count;

@@ -109,6 +109,19 @@ def test_pattern_file_and_archive(folder: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_dicom_files_of_a_pattern_or_list_are_series(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [folder / "a.png", *sorted((folder / "series").iterdir()), folder / "b.png"]
+    kinds = [("file", 0), ("dicom", 3), ("file", 0)]
+    _given(monkeypatch, "\n".join(map(str, paths)).encode())
+    assert [(item.kind, len(item.names)) for item in found("-")] == kinds
+    (named,) = found(folder / "series" / "*")
+    assert (named.kind, len(named.names)) == ("dicom", 3)
+    (alone,) = found(folder / "series" / "0")
+    assert alone.path == str(folder / "series" / "0")
+
+
 def _given(monkeypatch: pytest.MonkeyPatch, listed: bytes) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
 

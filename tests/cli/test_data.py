@@ -5,7 +5,7 @@ import itertools
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -480,6 +480,30 @@ def test_rows_that_repeat_a_path_are_noted(leaking: Path) -> None:
     Manifest((first, again, *others), manifest.folder).save(leaking)
     result = run("split", leaking, "--ratio", "60/20/20", "--no-near-duplicates")
     assert "1 row of the manifest repeats the path of another row" in result.output
+
+
+@pytest.mark.parametrize(
+    ("groups", "patients", "note"),
+    [
+        ("abcd", "ppqq", "2 patients of the manifest are in several groups"),
+        ("aAbB", "pqrs", "2 groups are written in upper and lower case"),
+        ("aabb", "pqrs", None),
+        ("abcd", ["", "", "", ""], None),
+    ],
+)
+def test_groups_that_do_not_keep_patients_together_are_noted(
+    leaking: Path, groups: str, patients: Sequence[str], note: str | None
+) -> None:
+    manifest = Manifest.load(leaking)
+    given = zip(manifest, itertools.cycle(groups), itertools.cycle(patients), strict=False)
+    records = [dataclasses.replace(one, group=g, patient=p) for one, g, p in given]
+    Manifest(tuple(records), manifest.folder).save(leaking)
+    result = run("split", leaking, "--ratio", "60/20/20", "--no-near-duplicates")
+    if note is None:
+        assert "several groups" not in result.output
+        assert "lower case" not in result.output
+    else:
+        assert note in result.output
 
 
 def test_links_to_nothing_are_reported(tmp_path: Path) -> None:

@@ -111,6 +111,36 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
     assert found.empty == ("unsure",)
 
 
+@pytest.mark.parametrize("stated", ["AABB", "AAAA", ["", "", "", ""]])
+def test_the_patients_of_dicom_files_are_known(
+    tmp_path: Path, draw: Draw, write_dicom: Callable[..., bytes], stated: Sequence[str]
+) -> None:
+    names = ("glioma/1", "notumor/2", "notumor/3.dcm", "glioma/4.dcm")
+    for seed, (name, patient) in enumerate(zip(names, stated, strict=True)):
+        put(
+            tmp_path / "set" / name,
+            write_dicom(draw(seed), PatientID=patient and f"{patient}secret"),
+        )
+    put(tmp_path / "set/glioma/5.png", encode.png(draw(9)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    patient_of = {record.path: record.patient for record in manifest}
+    patients = [patient_of[f"set/{name}"] for name in (*names, "glioma/5.png")]
+    one, other = patients[0], patients[2]
+    assert patients == [one, one, other, other, ""]
+    assert (len({one, other}) == 2) == (stated == "AABB")
+    assert not any("secret" in record.group + record.patient for record in manifest)
+
+
+def test_masks_beside_their_pictures_are_no_pictures(tmp_path: Path, draw: Draw) -> None:
+    taken = ["a/1.png", "a/2 (1).png", "a/seg_mask.png", "b/1.png", "b/3_mask.png"]
+    masks = ["a/1_mask.png", "a/2 (1)_mask_1.png", "b/1-Seg.tif"]
+    for seed, name in enumerate((*taken, *masks)):
+        put(tmp_path / "set" / name, encode.png(draw(seed)))
+    found = class_folders.find(tmp_path / "set")
+    assert [one.file.relative_to(tmp_path / "set").as_posix() for one in found.files] == taken
+    assert found.left_out == {class_folders.MASK: {"a": 2, "b": 1}}
+
+
 def test_names_that_are_not_utf_8_are_left_out(tmp_path: Path, draw: Draw) -> None:
     for seed, name in enumerate(("a/1.png", "a/\udcfc.png", "b/2.png", "b/\udcff/3.png")):
         put(tmp_path / "set" / name, encode.png(draw(seed)))

@@ -1,6 +1,7 @@
 """Files, folders and patterns."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.imaging import encode
-from tumorlens.imaging.finder import find
+from tumorlens.imaging.finder import find, find_all
 from tumorlens.imaging.input import File
+from tumorlens.imaging.series import ELSEWHERE
 
 
 @pytest.fixture
@@ -49,6 +51,56 @@ def test_a_folder_without_pictures_is_an_error(tree: Path) -> None:
     assert found.error is not None
     assert found.error.kind == "missing"
     assert str(found.error) == f"{tree / 'empty'}: contains no image"
+
+
+def test_dicom_files_named_one_by_one_are_series(
+    tree: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    files = [tree / f"{index}.dcm" for index in range(4)]
+    for file, data in zip(files, write_series(4), strict=True):
+        file.write_bytes(data)
+    arguments = [str(tree / "b.png"), *map(str, files), str(tree / "none.png")]
+    found = find_all(arguments)
+    assert [[len(one.files) for one in part.inputs] for part in found] == [
+        [1], [4], [], [], [], [1],
+    ]  # fmt: skip
+    assert [len(one.files) for one in find(f"{tree}/*.dcm").inputs] == [4]
+    apart = find_all(arguments, apart=True)
+    assert [part.paths for part in apart] == [(name,) for name in arguments]
+
+
+@pytest.mark.parametrize("kind", ["archives", "folders", "folder and archive"])
+def test_a_series_in_several_places_is_noted(
+    tmp_path: Path, write_series: Callable[..., list[bytes]], kind: str
+) -> None:
+    slices, other = write_series(8), write_series(3, series="1.2.9")
+    for place, files in (("a", slices[:4]), ("b", slices[4:] + other)):
+        if kind == "archives" or (place == "b" and kind == "folder and archive"):
+            with zipfile.ZipFile(tmp_path / f"{place}.zip", "w") as archive:
+                for index, data in enumerate(files):
+                    archive.writestr(f"{index}.dcm", data)
+        else:
+            (tmp_path / place).mkdir()
+            for index, data in enumerate(files):
+                (tmp_path / place / f"{index}.dcm").write_bytes(data)
+    named = find_all(map(str, sorted(tmp_path.iterdir()))) if kind == "folders" else []
+    inputs = [one for part in named or [find(str(tmp_path))] for one in part.inputs]
+    images = [one.read().image for one in inputs]
+    assert [image.depth for image in images] == [4, 4, 3]
+    assert [image.facts is not None and ELSEWHERE in image.facts.notes for image in images] == [
+        True, True, False,
+    ]  # fmt: skip
+
+
+def test_named_dicom_files_without_an_image_say_so(
+    tree: Path, write_dicom: Callable[..., bytes]
+) -> None:
+    report = "1.2.840.10008.5.1.4.1.1.88.33"
+    pixels = np.zeros((32, 32), np.uint8)
+    names = [str(tree / name) for name in ("a.dcm", "b.dcm")]
+    for name in names:
+        Path(name).write_bytes(write_dicom(pixels, SOPClassUID=report))
+    assert [part.paths for part in find_all(names)] == [(name,) for name in names]
 
 
 def test_a_file_is_taken_as_it_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Several series of a study say one thing together."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,17 @@ import pytest
 from tests.answers import picture, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
-from tumorlens.inference.fusion import fuse_study
-from tumorlens.inference.record import Finding, StudyPrediction, VolumePrediction
+from tumorlens.inference.fusion import LESS_TELLING, fuse_study
+from tumorlens.inference.record import (
+    Finding,
+    Prediction,
+    StudyPrediction,
+    VolumePrediction,
+)
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting.records import json_line
 
@@ -67,6 +74,32 @@ def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
     assert [one.weight for one in found.members] == [1.0, 0.0, 1.0]
     assert found.notes == ("1 of 3 series are not used",)
     assert fuse_study(careful, "s", [ill, picture("c", "rejected")]) is None
+
+
+@pytest.mark.parametrize("less_telling", [
+    picture, functools.partial(volume, depth=3),
+    functools.partial(volume, notes=(f"{COMPUTED_NOTE} (ADC), which ...",)),
+    functools.partial(volume, notes=(f"{OTHER_PART_NOTE} (CSPINE)",)),
+])  # fmt: skip
+def test_localizers_and_maps_do_not_outvote_a_whole_head(
+    careful: Classifier, less_telling: Callable[..., Prediction | VolumePrediction]
+) -> None:
+    head = volume("h", label="glioma", probabilities=shares(glioma=0.97), series=series("t1 se"))
+    none = [
+        less_telling(name, label="notumor", probabilities=shares(glioma=0.001)) for name in "abc"
+    ]
+    study = fuse_study(careful, "s", [*none, head])
+    assert study is not None
+    assert (study.decision, study.label) == ("classified", "glioma")
+    assert [one.weight for one in study.members] == [0.0, 0.0, 0.0, 0.5]
+    assert study.notes == ("3 of 4 series are not used", LESS_TELLING)
+
+
+def test_a_localizer_that_shows_a_tumour_is_not_passed_over(careful: Classifier) -> None:
+    healthy = volume(label="notumor", probabilities=shares(glioma=0.01))
+    study = fuse_study(careful, "s", [healthy, picture(probabilities=shares(glioma=0.97))])
+    assert study is not None
+    assert study.decision == "abstained"
 
 
 def test_the_series_that_shows_the_finding_best_decides(careful: Classifier) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import RawIOBase
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -55,13 +56,23 @@ class Discovery:
         return self._named([self.argument])
 
     def _named(self, paths: Iterable[str]) -> Iterator[Item]:
-        for path in paths:
-            # Path.is_dir raises for a name that is too long, which would end the whole batch.
-            yield from self._folder(path) if os.path.isdir(path) else self._file(path)  # noqa: PTH112
+        """Each of ``paths``; DICOM files of one folder, one after the other, as in the folder."""
+        kinds = ((path, kind_of(path)) for path in paths)
+        for folder, run in groupby(kinds, key=_dicom_folder):
+            if folder is not None:
+                yield from _of_one_folder(folder, [path for path, _ in run])
+                continue
+            for path, kind in run:
+                # Path.is_dir raises for a name that is too long, which would end the whole batch.
+                yield from self._folder(path) if os.path.isdir(path) else self._file(path, kind)  # noqa: PTH112
 
     def _listed(self, paths: Iterable[str]) -> Iterator[Item]:
-        for path in paths:
-            yield from remote_items(path) if is_remote(path) else self._named([path])
+        for remote, run in groupby(paths, key=is_remote):
+            if remote:
+                for path in run:
+                    yield from remote_items(path)
+            else:
+                yield from self._named(run)
 
     def _folder(self, folder: str) -> Iterator[Item]:
         """Everything in it and below, without hidden files; linked folders stay out."""
@@ -88,13 +99,10 @@ class Discovery:
                 yield _plain(path)
         yield from studies.add(folder, dicom)
 
-    def _file(self, path: str) -> Iterator[Item]:
+    def _file(self, path: str, kind: str | None) -> Iterator[Item]:
         """A file that was named: whoever names it wants an answer."""
-        kind = kind_of(path)
         if kind == "zip":
             yield from self._archive(path)
-        elif kind == "dicom":
-            yield _dicom(path, [path])
         else:
             yield _plain(path)
 
@@ -133,6 +141,12 @@ def count_files(argument: str) -> int | None:
     return None
 
 
+def _dicom_folder(named: tuple[str, str | None]) -> str | None:
+    """The folder of a DICOM file of that path and kind; None of other files."""
+    path, kind = named
+    return str(Path(path).parent) if kind == "dicom" else None
+
+
 def _plain(path: str) -> Item:
     try:
         status = os.stat(path)  # noqa: PTH116  (a Path for each of millions of files costs)
@@ -145,6 +159,16 @@ def _dicom(folder: str, paths: Sequence[str]) -> Item:
     sizes = [(item.size, item.stamp) for item in map(_plain, paths)]
     newest = max(stamp for _, stamp in sizes)
     return Item("dicom", folder, tuple(paths), sum(size for size, _ in sizes), newest)
+
+
+def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
+    """DICOM files that were named one after the other."""
+    if len(paths) == 1:
+        yield _dicom(paths[0], paths)
+        return
+    studies = _Studies()
+    yield from studies.add(folder, paths)
+    yield from studies.rest()
 
 
 class _Studies:

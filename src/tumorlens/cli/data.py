@@ -116,7 +116,8 @@ def import_command(
     print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
     if image_set == "folder":
         _print_classes(manifest)
-        _print_found(importers.find_classes(folder, mapping, group_from), bool(group_from))
+        patients_known = any(record.patient for record in manifest)
+        _print_found(importers.find_classes(folder, mapping, group_from), patients_known)
         if unreadable:
             note(
                 f"left out {counted(len(unreadable), 'file')} that cannot be read: "

@@ -191,6 +191,9 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
             pairs = duplicates.look_alikes(manifest, progress)
     apart = Units.of(manifest, named, stratify=stratify)
     units = Units.of(manifest, named, pairs, stratify=stratify)
+    if rule == "group":
+        _note_crossing_patients(manifest, units.groups)
+    _note_alike(named)
     before, after = len(set(apart.groups)), len(set(units.groups))
     if after < before:
         largest = Counter(units.groups).most_common(1)[0][1]
@@ -200,6 +203,32 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
             "--no-near-duplicates keeps the groups apart."
         )
     return units
+
+
+def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None:
+    """Say how many patients the groups do not keep together."""
+    held: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, group in zip(manifest, groups, strict=True):
+        held[record.source, record.patient].add(group)
+    number = sum(len(found) > 1 for (_, patient), found in held.items() if patient)
+    if number:
+        note(
+            f"{counted(number, 'patient')} of the manifest {is_or_are(number)} in several groups, "
+            "which may go to different parts; --group patient keeps each patient together"
+        )
+
+
+def _note_alike(groups: Sequence[str]) -> None:
+    """Say how many groups are likely one, written in two ways."""
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        spellings[group.casefold()].add(group)
+    number = sum(len(found) > 1 for found in spellings.values())
+    if number:
+        note(
+            f"{counted(number, 'group')} {is_or_are(number)} written in upper and lower case and "
+            "counted as different groups; write each in one way"
+        )
 
 
 def _stated(group: str) -> str:

@@ -83,8 +83,8 @@ def command(
     """Classify JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH and NRRD, in any bit depth.
 
     PATH is a file, a folder (searched recursively; hidden files and files that are not images are
-    skipped), a zip archive or a pattern such as 'scans/**/*.png'. The DICOM files of a folder or
-    archive are grouped into series. A series or volume gets an answer for each slice and one as a
+    skipped), a zip archive or a pattern such as 'scans/**/*.png'. DICOM files are grouped into
+    series. A series or volume gets an answer for each slice and one as a
     whole; the series of a study get one joint answer, which comes first. An input that cannot be
     used gets an error record, and the other inputs are still classified.
     """
@@ -96,7 +96,7 @@ def command(
     _check_output(html, "--html")
     classifier = Classifier.load(bundle, threads, device)
     _note_use(classifier)
-    found = finder.find_all(paths)
+    found = finder.find_all(paths, apart=one_study)
     _check_apart(found, {"--output": output, "--html": html})
     layout = layout or layout_of(output)
     _note_skipped(found)

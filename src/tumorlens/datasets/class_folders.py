@@ -40,6 +40,9 @@ _SESSION: Final = re.compile(
 """Folders of a patient's examinations: by number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
 NO_PICTURE: Final = "no picture by name"
+MASK: Final = "masks of other pictures by name"
+_MASK: Final = re.compile(r"(.+?)[-_ ](mask|seg|segmentation)([-_ ]?[0-9]+)?", re.I)
+"""The stem of a mask: that of its picture, and what it is."""
 NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
@@ -142,6 +145,7 @@ class _Sorter:
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
         self.pictures = [one for one in everything if one.is_file()]
+        self.stems = {(one.parent, one.stem) for one in self.pictures}
         for one in everything:
             if not one.is_file() and not one.is_dir():
                 self.leave_out(NO_FILE, one)
@@ -234,6 +238,8 @@ class _Sorter:
             return OUTSIDE_SPLIT
         if not _is_picture(file.name):
             return NO_PICTURE
+        if (mask := _MASK.fullmatch(file.stem)) and (file.parent, mask[1]) in self.stems:
+            return MASK
         # A manifest is text, in which such a name could not be written.
         return "" if _is_text(str(file.relative_to(self.folder))) else NOT_UTF_8
 

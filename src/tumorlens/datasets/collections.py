@@ -254,7 +254,7 @@ def _check(entries: list[_Entry]) -> None:
 
 
 def _record(entry: _Entry, base: Path) -> Record:
-    described = describe(entry.file, "", entry.label, base, entry.about.get("source", ""))
+    described, _ = describe(entry.file, "", entry.label, base, entry.about.get("source", ""))
     about: dict[str, Any] = dict(entry.about)
     if about.get("mask"):
         about["mask"] = relative_path(Path(about["mask"]), base)

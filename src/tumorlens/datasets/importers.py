@@ -64,10 +64,11 @@ def import_folder(
 
     ``class_folders.find`` says how classes and splits follow from folders, what ``mapping`` does,
     and what is not listed. ``group_from`` says what part of the path below ``folder`` is the
-    patient, as ``grouping.patient_from_path`` reads it. Without it each image is its own group. A
-    file that does not decode is listed with empty pixel hash, for the audit to report. Raises
-    ``DatasetError`` where no class folder is found, there is but one whose name says nothing, a
-    folder above those of classes is no split, or the rule finds no patient.
+    patient, as ``grouping.patient_from_path`` reads it. Without it the patients are those that
+    DICOM files state, and each other image is its own group. A file that does not decode is listed
+    with empty pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder
+    is found, there is but one whose name says nothing, a folder above those of classes is no
+    split, or the rule finds no patient.
     """
     folder = Path(folder)
     found = find_classes(folder, mapping, group_from, known_only=known_only)
@@ -151,11 +152,14 @@ def _described(
     name = source or root.name
     with thread_pool() as pool:
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
-        records = list(reported(work, len(found), progress))
+        read = list(reported(work, len(found), progress))
+    records = [record for record, _ in read]
     if group_from and patient is not None:
         paths = [file.relative_to(root).as_posix() for file, *_ in found]
         names = require_some(group_from, [patient(path) for path in paths])
         records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
+    else:
+        records = _of_stated_patients(read)
     return Manifest(tuple(records), base)
 
 
@@ -272,17 +276,35 @@ def _of_patient(record: Record, patient: str) -> Record:
     return dataclasses.replace(record, patient=patient, group=f"{record.source}:{patient}")
 
 
-def describe(file: Path, split: str, label: str, base: Path, source: str) -> Record:
-    """What a file itself says; without pixels where it does not decode. Its own group."""
+def _of_stated_patients(read: Sequence[tuple[Record, str]]) -> list[Record]:
+    """Records with the patients that DICOM files state, if these are several.
+
+    A patient is called by the hash of the first of the files, which tells nobody who it is.
+    """
+    names: dict[str, str] = {}
+    for record, patient in read:
+        names.setdefault(patient, record.sha256[:16] if patient else "")
+    if sum(map(bool, names)) < 2:  # one for all is what anonymisers write
+        return [record for record, _ in read]
+    return [_of_patient(record, names[patient]) for record, patient in read]
+
+
+def describe(file: Path, split: str, label: str, base: Path, source: str) -> tuple[Record, str]:
+    """What a file itself says, and its ``AcquisitionFacts.patient`` or an empty text.
+
+    Without pixels where it does not decode. Its own group.
+    """
     data = reader.load_file(file)
     digest = hashlib.sha256(data).hexdigest()
     width = height = 0
-    mode = pixels = ""
+    mode = pixels = patient = ""
     try:
         image = single(reader.read_bytes(data, str(file)))
         width, height, mode, pixels = image.width, image.height, image.mode, pixel_hash(image)
+        patient = (image.facts and image.facts.patient) or ""
     except InputError:
         pass  # listed without pixels: the audit reports it
     path = relative_path(file, base)
     group = f"{OWN_GROUP}{digest[:16]}"
-    return Record(path, label, split, digest, pixels, width, height, mode, group, source)
+    record = Record(path, label, split, digest, pixels, width, height, mode, group, source)
+    return record, patient

@@ -18,6 +18,11 @@ _SECOND_LETTER_FROM: Final = 0.5
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
 
+COMPUTED_NOTE: Final = "the image is computed from others"
+"""What a note on a map or projection begins with."""
+OTHER_PART_NOTE: Final = "the file states another part of the body"
+"""What a note on the spine, say, begins with."""
+
 
 class SliceFacts(msgspec.Struct, frozen=True):
     """Where one slice of the pixels comes from."""

@@ -1,7 +1,9 @@
 """Find the pictures, volumes and series that files, folders, archives and patterns stand for."""
 
+import dataclasses
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +57,22 @@ class Found:
         return self.failures[0][1] if self.failures else None
 
 
-def find_all(arguments: Iterable[str]) -> list[Found]:
-    """``find`` each; the pictures that are kept in memory share one bound."""
+def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
+    """``find`` each; the pictures that are kept in memory share one bound.
+
+    A shell gives a pattern as many arguments, so DICOM files among these are grouped into series,
+    in the place of the first of them; not with ``apart``.
+    """
     room = _Room(_ROOM)
-    return [_find(argument, room) for argument in arguments]
+    found = [_find(argument, room) for argument in arguments]
+    return found if apart else _noted(_with_series(found))
 
 
 def find(argument: str) -> Found:
     """Resolve a file, a folder, a zip archive or a pattern such as ``scans/**/*.png``.
 
-    A file is taken as it is: whoever names it wants an answer. A folder gives what can be read in
+    A file is taken as it is: whoever names it wants an answer. DICOM files that a pattern names are
+    grouped into series. A folder gives what can be read in
     it and below, sorted by path, without hidden files and those that begin like nothing known;
     its DICOM files are grouped into series. An archive is a folder in one file. A path that
     exists is never read as a pattern.
@@ -83,7 +91,7 @@ def _find(argument: str, room: "_Room") -> Found:
     if not matches:
         error = missing(argument, "no file matches this pattern")
         return Found((), failures=((argument, error),))
-    return _together([_resolve(match, room) for match in matches])
+    return _together(_noted(_with_series([_resolve(match, room) for match in matches])))
 
 
 def _together(parts: Sequence[Found], skipped: int = 0) -> Found:
@@ -94,6 +102,46 @@ def _together(parts: Sequence[Found], skipped: int = 0) -> Found:
         sum(part.own for part in parts),
         tuple(failure for part in parts for failure in part.failures),
     )
+
+
+def _with_series(parts: Sequence[Found]) -> list[Found]:
+    """``parts`` with DICOM files that are one each grouped into series, where the first was."""
+    named = [place for place, part in enumerate(parts) if _is_dicom(part)]
+    if len(named) < 2:
+        return list(parts)
+    from tumorlens.imaging.series import group_files
+
+    grouped = group_files(list(dict.fromkeys(parts[place].paths[0] for place in named)))
+    if not grouped.series:
+        return list(parts)
+    series = _gathered("", (), grouped, 0)
+    kept = dict(enumerate(parts)) | dict.fromkeys(named, Found(())) | {named[0]: series}
+    return list(kept.values())
+
+
+def _noted(parts: Sequence[Found]) -> list[Found]:
+    """``parts``, with a note on each series that lies in several of them."""
+    held = Counter(
+        identity
+        for part in parts
+        # Only series have one; to look at their class is to import pydicom.
+        for identity in {getattr(one, "identity", ()) for one in part.inputs}
+    )
+    split_up = {identity for identity, count in held.items() if identity and count > 1}
+    if not split_up:
+        return list(parts)
+    from tumorlens.imaging.series import ELSEWHERE, Series
+
+    def noted(one: Input) -> Input:
+        if isinstance(one, Series) and one.identity in split_up:
+            return one.noted(ELSEWHERE)
+        return one
+
+    return [dataclasses.replace(part, inputs=tuple(map(noted, part.inputs))) for part in parts]
+
+
+def _is_dicom(part: Found) -> bool:
+    return [one.kind for one in part.inputs if isinstance(one, File)] == [DICOM.name]
 
 
 def names_one(argument: str) -> bool:
@@ -149,7 +197,7 @@ def _with_archives(found: Found, archives: Sequence[str]) -> Found:
     full = [part for part in parts if not _is_empty(part)]
     if full and _is_empty(found):  # the archives are all that the folder has
         found = Found((), found.skipped, found.own)
-    return _together([found, *full], len(parts) - len(full))
+    return _together(_noted([found, *full]), len(parts) - len(full))
 
 
 def _is_empty(found: Found) -> bool:

@@ -1,12 +1,13 @@
 """DICOM files to series: grouped by SeriesInstanceUID, each split into stacks in space."""
 
+import dataclasses
 import io
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 from pydicom.dataset import Dataset
@@ -25,6 +26,9 @@ from tumorlens.imaging.regroup import apart, joined
 from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 
 Failures = list[tuple[str, InputError]]
+ELSEWHERE: Final = (
+    "other files of this series lie in another folder or archive, and are answered separately"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,19 @@ class Series:
     def is_picture(self) -> bool:
         """No: it may be a large volume."""
         return False
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Patient, study and series as its files state them; empty where they state no series."""
+        patient, study, uid = (
+            self.facts.patient, self.facts.study_instance_uid, self.facts.series_instance_uid,
+        )  # fmt: skip
+        return (patient or "", study or "", uid) if uid else ()
+
+    def noted(self, note: str) -> "Series":
+        """Itself, with one more note."""
+        stack = msgspec.structs.replace(self.stack, notes=(*self.stack.notes, note))
+        return dataclasses.replace(self, stack=stack)
 
     def read(self, plane: str = DEFAULT_PLANE) -> Read:
         """As ``Input.read``; raises ``InputError`` where no slice can be read."""

@@ -40,7 +40,7 @@ _BELIEVED: Final = (0.4, 2.5)
 _SAMPLES: Final = 200_000
 _LITTLE_MM: Final = 60.0
 """Slices over less than this leave most of a head out, in any plane."""
-_FEW: Final = 5
+FEWEST_SLICES: Final = 5
 """Fewer slices leave most of a head out, however far apart they lie."""
 
 
@@ -93,7 +93,7 @@ def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
     """A note where the slices leave most of a head out; an assumed distance tells nothing."""
     count = len(along_mm)
     extent = float(np.ptp(along_mm) + np.median(np.abs(np.diff(along_mm)))) if count > 1 else 0.0
-    if count >= _FEW and not (is_stated and extent < _LITTLE_MM):
+    if count >= FEWEST_SLICES and not (is_stated and extent < _LITTLE_MM):
         return ""
     over = f" over {extent:.0f} mm" if is_stated else ""
     return f"{count} slices{over} show only part of the head; the answer does not cover the rest"

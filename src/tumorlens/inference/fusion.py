@@ -3,9 +3,10 @@
 The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``), at each
 position where series are parallel (``evidence``), else over whole series; several series of one
 sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
-the thresholds of single volumes keep their meaning. The kind is named by the series that
-see the tumour. Weights are learnt on patients with several sequences: ``python -m
-experiments.fusion``.
+the thresholds of single volumes keep their meaning. The kind is named by the series that see the
+tumour. Pictures and series of a few slices, as localizers are, do not count beside longer ones:
+they miss most tumours. Nor do maps and other parts of the body: the network was trained on none.
+Weights are learnt on patients with several sequences: ``python -m experiments.fusion``.
 """
 
 from collections import Counter
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
+from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
 from tumorlens.inference.record import (
@@ -36,6 +39,12 @@ SEVERAL_PATIENTS: Final = (
 )
 
 
+LESS_TELLING: Final = (
+    f"series of fewer than {FEWEST_SLICES} slices, such as localizers, computed images, such as "
+    "ADC maps, and other parts of the body do not count beside others"
+)
+
+
 class _Member(NamedTuple):
     answer: ImageAnswer
     sequence: str | None
@@ -50,11 +59,13 @@ def fuse_study(
 ) -> StudyPrediction | None:
     """The answer of a study from those of its series; None where fewer than two have one."""
     classes = classifier.classes
-    members = _members(answers, classifier.bundle.info.fusion, classes)
-    if len(members) < 2:
+    usable = [answer for answer in answers if answer.probabilities is not None]
+    telling = _telling(usable)
+    members = _members(telling, classifier.bundle.info.fusion, classes)
+    if len(usable) < 2 or not members:
         return None
     concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
-    concluded = _without_contradiction(concluded, members, classes)
+    concluded = _without_contradiction(concluded, usable, classes)
     used = {id(one.answer): one for one in members}
     decisive = _decisive(members, reports_finding(*concluded[:2], classes), classes)
     left_out = len(answers) - len(members)
@@ -65,7 +76,10 @@ def fuse_study(
         members=tuple(_weight(answer, used.get(id(answer))) for answer in answers),
         decisive_member=next(k for k, one in enumerate(answers) if one is decisive),
         model=classifier.model,
-        notes=(f"{left_out} of {len(answers)} series are not used",) if left_out else (),
+        notes=(
+            *([f"{left_out} of {len(answers)} series are not used"] if left_out else []),
+            *([LESS_TELLING] if len(telling) < len(usable) else []),
+        ),
         **concluded._asdict(),
     )
 
@@ -116,12 +130,23 @@ def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]
     return fuse(rows, weights, classes)
 
 
+def _telling(answers: Sequence[ImageAnswer]) -> Sequence[ImageAnswer]:
+    """Those of acquired series of the head with enough slices; all where there is none."""
+    return [answer for answer in answers if _is_telling(answer)] or answers
+
+
+def _is_telling(answer: ImageAnswer) -> bool:
+    slices = len(answer.slices) if isinstance(answer, VolumePrediction) else 1
+    return slices >= FEWEST_SLICES and not any(
+        note.startswith((COMPUTED_NOTE, OTHER_PART_NOTE)) for note in answer.notes
+    )
+
+
 def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet) -> list[_Member]:
-    usable = [answer for answer in answers if answer.probabilities is not None]
-    sequences = [_sequence(answer) for answer in usable]
+    sequences = [_sequence(answer) for answer in answers]
     count = Counter(sequences)
     members = []
-    for answer, sequence in zip(usable, sequences, strict=True):
+    for answer, sequence in zip(answers, sequences, strict=True):
         weight = rule.weights.get(sequence or "", 1.0)
         # Unknown ones may be of different sequences: each stands for itself.
         weight = weight / count[sequence] if sequence else weight
@@ -155,15 +180,15 @@ def _sequence(answer: ImageAnswer) -> str | None:
 
 
 def _without_contradiction(
-    concluded: Conclusion, members: Sequence[_Member], classes: ClassSet
+    concluded: Conclusion, answers: Sequence[ImageAnswer], classes: ClassSet
 ) -> Conclusion:
     """No study is free of tumour while one of its series by itself reports one."""
-    alone = [one for one in members if is_tumor(one.answer)]
+    alone = [answer for answer in answers if is_tumor(answer)]
     is_none = concluded.label is not None and concluded.label == classes.no_finding
     if not is_none or not alone or concluded.probabilities is None:
         return concluded
     reason = (
-        f"{len(alone)} of {len(members)} series by themselves report {classes.a_finding}, "
+        f"{len(alone)} of {len(answers)} series by themselves report {classes.a_finding}, "
         "others none"
     )
     return concluded._replace(

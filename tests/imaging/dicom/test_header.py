@@ -130,8 +130,9 @@ def test_objects_with_rows_and_columns_that_are_no_pictures(
 def test_objects_without_an_image(name: str) -> None:
     path = get_testdata_file(name, download=False)
     assert path is not None
-    with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
+    with pytest.raises(UnsupportedFormatError, match="DICOM without an image") as raised:
         reader.read(str(path))
+    assert ("give the folder" in str(raised.value)) == (name == "DICOMDIR")
 
 
 @pytest.mark.parametrize(("word", "is_told"), [

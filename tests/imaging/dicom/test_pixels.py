@@ -374,6 +374,27 @@ def test_fewer_frames_than_stated_are_corrupt(head: Gray, write_dicom: Write) ->
         gray(write_dicom(head, syntax=JPEGBaseline8Bit, PixelData=frames, NumberOfFrames=2))
 
 
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize("bad", [{0}, {1}, {1, 2}, {3}])
+def test_a_damaged_frame_does_not_cost_those_behind_it(
+    head: Gray, write_dicom: Write, syntax: UID, bad: set[int]
+) -> None:
+    stack = np.stack([head // k for k in (1, 2, 3, 4)])
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(stack)))
+    dataset.compress(syntax)
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=4))
+    cut = [frame[:100] if k in bad else frame for k, frame in enumerate(frames)]
+    dataset.PixelData = encapsulate(cut)
+    image = reader.read_bytes(as_mr(dataset), "here")
+    kept = [plane for k, plane in enumerate(stack) if k not in bad]
+    np.testing.assert_array_equal(image.pixels, kept)
+    assert image.facts is not None
+    assert f"{len(bad)} of 4 slices could not be read and are left out" in image.facts.notes
+    dataset.PixelData = encapsulate([frame[:100] for frame in frames])
+    with pytest.raises(CorruptInputError, match="damaged DICOM"):
+        gray(as_mr(dataset))
+
+
 def test_a_slice_of_padding_is_black_and_does_not_cost_the_series(
     head: Gray, write_dicom: Write
 ) -> None:

@@ -55,8 +55,10 @@ def check_kind(dataset: Dataset, source: str) -> None:
     if not is_image(dataset):
         sop_class = _sop_class(dataset)
         what = clean(UID(sop_class).name) if sop_class else modality
+        lists_files = "DirectoryRecordSequence" in dataset
         raise UnsupportedFormatError(
             f"{source}: DICOM without an image ({what or 'of unknown kind'})"
+            + ("; give the folder that holds it" if lists_files else "")
         )
     if modality == MR or (modality in _UNSPECIFIC and _may_be_mr(dataset)):
         return

@@ -50,6 +50,8 @@ _GRAY_PART: Final = 0.9
 """Part of what is not black that has no colour, in a picture of gray with some letters on it."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
+_MOST_DAMAGED: Final = 16
+"""Frames that may be damaged in a file that is read: each is looked for anew."""
 _ITEM_HEADER: Final = 8
 _NO_OFFSETS: Final = b"\xfe\xff\x00\xe0\0\0\0\0"
 """An empty basic offset table."""
@@ -92,8 +94,8 @@ class Levels(NamedTuple):
 
 def read_frames(
     dataset: Dataset, source: str, levels: Levels, wanted: Container[int] | None = None
-) -> Iterator[Plane]:
-    """Yield each frame, or each of ``wanted`` (from 0).
+) -> Iterator[Plane | CorruptInputError]:
+    """Yield each frame, or each of ``wanted`` (from 0); the error for one of several damaged ones.
 
     Raises ``CorruptInputError``, ``LimitExceededError``, ``UnsupportedFormatError`` or
     ``MissingDecoderError``, and never anything else.
@@ -181,19 +183,21 @@ def _frames(
     source: str,
     levels: Levels,
     wanted: Container[int] | None,
-) -> Iterator[Plane]:
+) -> Iterator[Plane | CorruptInputError]:
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     precision = None
     if syntax.is_encapsulated:
         _drop_wrong_offsets(dataset, described.frames)
         precision = _check_codestreams(dataset, described, syntax, source)
     found = 0
-    decoded = _decoded(dataset, described, precision, source)
+    decoded = _undamaged(dataset, described, precision, source)
     for index, samples in enumerate(islice(decoded, described.frames)):
         found += 1
         if wanted is not None and index not in wanted:
             continue
-        if described.photometric in _GRAY:
+        if isinstance(samples, CorruptInputError):
+            yield samples
+        elif described.photometric in _GRAY:
             values, remarks = stored_values(samples, described, syntax, precision)
             check_rows(values, source)
             transform = grayscale_transform_of(dataset, index, source)
@@ -224,10 +228,31 @@ def _gray(
     return plane._replace(unwindowed=unwindowed, windowed=pixels[::step, ::step].copy())
 
 
-def _decoded(
+def _undamaged(
     dataset: Dataset, described: Description, precision: int | None, source: str
+) -> Iterator[NDArray[Any] | CorruptInputError]:
+    """``_decoded``; an error in place of each of a few frames that are damaged."""
+    frame = damaged = 0
+    while True:
+        try:
+            with decoding(source, "DICOM"):
+                for samples in _decoded(dataset, described, precision, source, first=frame):
+                    frame += 1
+                    yield samples
+            return
+        except CorruptInputError as error:
+            frame, damaged = frame + 1, damaged + 1
+            if described.frames == 1 or damaged > _MOST_DAMAGED:
+                raise
+            yield error
+        if frame >= described.frames:
+            return
+
+
+def _decoded(
+    dataset: Dataset, described: Description, precision: int | None, source: str, first: int
 ) -> Iterator[NDArray[Any]]:
-    """Stored samples of each frame, (H, W) or (H, W, 3) RGB."""
+    """Stored samples of each frame from ``first`` on, (H, W) or (H, W, 3) RGB."""
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     # A codestream of 8 bits has samples of 8, however wide the cells are said to be.
     narrow = precision is not None and precision <= 8
@@ -252,7 +277,8 @@ def _decoded(
         dataset.NumberOfFrames = described.frames
     decoder: Decoder = get_decoder(syntax)
     plugin = _plugin(dataset, described.stored, source)
-    for samples, _ in decoder.iter_array(dataset, decoding_plugin=plugin, **options):
+    rest = range(first, described.frames) if first else None  # slower, where it is not needed
+    for samples, _ in decoder.iter_array(dataset, indices=rest, decoding_plugin=plugin, **options):
         yield samples
 
 

@@ -47,9 +47,7 @@ def decode(data: bytes, source: str, plane: str) -> MedicalImage:
     dataset = parse(data, source)
     header = header_of(dataset, source, source)
     stacks = split(header.frames, keep_order=True)
-    image, failures = read_stack(stacks[0], header, lambda _: dataset, plane)
-    if failures:
-        raise failures[0][1]
+    image, _ = read_stack(stacks[0], header, lambda _: dataset, plane)
     return image.remarked(*_unread_frames(stacks[1:]))
 
 
@@ -125,8 +123,12 @@ class _Reading:
 
     def _read(self, place: Place, slots: dict[int, int], levels: Levels) -> None:
         dataset, name = self._load(place), name_of(place)
+        damaged: list[InputError] = []
         frames = read_frames(dataset, name, levels, slots.keys())
         for index, plane in zip(sorted(slots), frames, strict=False):
+            if isinstance(plane, InputError):
+                damaged.append(plane)
+                continue
             if plane.pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name_of(place)}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
@@ -138,6 +140,7 @@ class _Reading:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
         if holds_more(dataset, name):
             self.remarks[_MORE_FRAMES] = None
+        self.failures.extend((name, error) for error in damaged[:1])
 
     def padding_covers_the_head(self) -> bool:
         """Whether the range of padding takes part of the head, by all slices together."""
