@@ -154,7 +154,7 @@ def test_ctrl_c_ends_with_130(tmp_path: Path, tiny_bundle: Path) -> None:
     script = f"""
 import pathlib, signal, sys, time
 from tumorlens.imaging import finder
-def wait(arguments):
+def wait(arguments, **options):
     pathlib.Path({str(started)!r}).touch()
     time.sleep(60)
 finder.find_all = wait
