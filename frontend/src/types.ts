@@ -49,6 +49,8 @@ export interface Origin {
   frame: string | null;
   /** The MR sequence by the header's words. */
   sequence: string | null;
+  /** The day of the acquisition, else that of the series: YYYYMMDD. */
+  day: string | null;
 }
 
 /** R and L, A and P (front and back), H and F (head and feet); two letters where oblique. */

@@ -155,7 +155,7 @@ describe("MGH", () => {
   });
 
   test("passes over what is not plausible", async () => {
-    expect(await notes(mgh({ sizes: [0, 0, 0] }))).toEqual(["a voxel size of the file is not plausible; 1 is used"]);
+    expect(await notes(mgh({ sizes: [0, 0, 0] }))).toEqual(["a voxel size of the file is missing or not plausible; 1 is used"]);
     expect(await notes(mgh({ directions: [0, 0, 0, 1, 0, 0, 0, 0, 1] }))).toEqual([
       "the file's direction matrix is not plausible and is not used",
       "the file does not state its orientation; FreeSurfer's default (coronal) is assumed",
@@ -180,7 +180,7 @@ describe("NRRD", () => {
     ["the orientation", { space: null }, [NO_ORIENTATION]],
     ["a space of a patient", { space: "scanner-xyz" }, [NO_ORIENTATION]],
     ["all but spacings", { ...bare, spacings: "2 2 2" }, [NO_ORIENTATION]],
-    ["voxel sizes", bare, ["a voxel size of the file is not plausible; 1 is used", NO_ORIENTATION]],
+    ["voxel sizes", bare, ["a voxel size of the file is missing or not plausible; 1 is used", NO_ORIENTATION]],
     ["an origin", { "space origin": null }, ["the file's space origin is missing or not plausible; 0 is used"]],
     ["three directions", { "space directions": "(1,0,0) (1,0,0) (0,0,1)" }, [
       "the file's direction matrix is not plausible and is not used", NO_ORIENTATION,

@@ -124,7 +124,7 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
     answer,
     origin: {
       study: "1", patient: "", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
-      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""),
+      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), day: null,
     },
   }));
   const found = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
@@ -133,6 +133,19 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, to
   expect(found.tumor_probability).toBeCloseTo(tumor_probability!, 9);
   for (const [name, share] of Object.entries(probabilities!)) expect(found.probabilities![name]).toBeCloseTo(share, 9);
   expect(found.members).toEqual(weights);
+});
+
+test.each([
+  [["20210304", "20210305", null], []],
+  [["20210304", "20210310", null], ["the series state one study, but were acquired up to 6 days apart"]],
+  [["20201231", "20220101"], ["the series state one study, but were acquired up to 366 days apart"]],
+])("series of several visits in one study are noted: %j", (days, expected) => {
+  const { fusion, series } = studies[0];
+  const members = days.map((day, place) => ({
+    answer: series[place % series.length], origin: { study: "1", patient: "", series: `${place}`, frame: null, sequence: null, day },
+  }));
+  const { notes } = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
+  expect(notes.filter((note) => note.endsWith("days apart"))).toEqual(expected);
 });
 
 test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note, coverage_note }) => {

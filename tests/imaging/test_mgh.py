@@ -83,7 +83,7 @@ def test_directions_that_make_no_sense(ras: Volume, value: float) -> None:
 def test_sizes_that_make_no_sense(ras: Volume) -> None:
     for size in (0.0, np.nan, np.inf):
         image = read(patched(mgh(ras), _SIZES, "3f", size, size, size))
-        assert image.notes == ("a voxel size of the file is not plausible; 1 is used",)
+        assert image.notes == ("a voxel size of the file is missing or not plausible; 1 is used",)
         assert image.pixel_spacing_mm == pytest.approx((1, 1))
         np.testing.assert_array_equal(image.pixels, read(nifti(ras)).pixels)
     (note,) = read(mgh(ras, np.diag([200.0, 200, 200, 1]))).notes

@@ -273,7 +273,7 @@ def test_a_quaternion_as_nibabel_reads_it(ras: Volume) -> None:
 def test_a_voxel_size_that_makes_no_sense(ras: Volume, size: float) -> None:
     image = read(by_quaternion(ras, 0.0, 0.0, 0.0, **{f"pixdim_{k}": size for k in (1, 2, 3)}))
     np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
-    assert image.notes == ("a voxel size of the file is not plausible; 1 is used",)
+    assert image.notes == ("a voxel size of the file is missing or not plausible; 1 is used",)
     assert image.pixel_spacing_mm == (1, 1)
 
 

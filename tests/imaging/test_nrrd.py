@@ -23,7 +23,7 @@ from tumorlens.imaging.image import MedicalImage
 
 NO_ORIENTATION = "the file does not state its orientation; the usual one (LAS) is assumed"
 NO_MATRIX = "the file's direction matrix is not plausible and is not used"
-NO_SIZE = "a voxel size of the file is not plausible; 1 is used"
+NO_SIZE = "a voxel size of the file is missing or not plausible; 1 is used"
 DIRECTIONS = described(np.zeros((1, 1, 1), np.uint8), AFFINE)["space_directions"]
 
 

@@ -211,6 +211,31 @@ def test_series_of_two_patients_are_not_one_study(
     assert len(results) == 2 + 5
 
 
+@pytest.mark.parametrize(
+    ("days", "apart"),
+    [
+        (["20210304", "20210305"], None),
+        (["20210304", "20210310", ""], 6),
+        (["20201231", "20210101", "20220101"], 366),
+    ],
+)
+def test_series_of_several_visits_in_one_study_are_noted(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]],
+    days: list[str], apart: int | None,
+) -> None:  # fmt: skip
+    for place, day in enumerate(days):
+        slices = write_series(
+            4, series=f"1.2.{place}", StudyInstanceUID="1.2", AcquisitionDate=day, SeriesDate=""
+        )
+        for index, data in enumerate(slices):
+            (tmp_path / f"{place}-{index}.dcm").write_bytes(data)
+    (study, *_) = predict_inputs(classifier, find(str(tmp_path)).inputs)
+    assert isinstance(study, StudyPrediction)
+    notes = [note for note in study.notes if note.endswith("days apart")]
+    expected = f"the series state one study, but were acquired up to {apart} days apart"
+    assert notes == ([] if apart is None else [expected])
+
+
 @pytest.mark.parametrize("tumor", [0.97, 0.02])
 def test_a_missing_or_mislabelled_series_does_no_harm(careful: Classifier, tumor: float) -> None:
     def one(name: str, words: str) -> VolumePrediction:

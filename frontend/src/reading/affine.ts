@@ -67,7 +67,7 @@ export interface Axis {
 export function plausibleSizes(values: number[], notes: string[]): number[] {
   const stated = values.map(Math.abs);
   const found = stated.map((size) => (size > 0 && size < LARGEST_STEP ? size : 1));
-  if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is not plausible; 1 is used");
+  if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is missing or not plausible; 1 is used");
   return found;
 }
 

@@ -1,5 +1,6 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
+import { dayNumber } from "../days";
 import { InputError, type Origin, type Picture, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
@@ -129,7 +130,12 @@ function originOf(set: DataSet): Origin | undefined {
   const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
   if (!study || !series) return undefined;
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
-  return { study, patient: text(set, "x00100020"), series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent) };
+  return { study, patient: text(set, "x00100020"), series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set) };
+}
+
+function dayOf(set: DataSet): string | null {
+  const stated = ["x00080022", "x0008002a", "x00080021"].map((tag) => text(set, tag).slice(0, 8));
+  return stated.find((day) => !Number.isNaN(dayNumber(day))) ?? null;
 }
 
 function parse(data: Uint8Array): DataSet {

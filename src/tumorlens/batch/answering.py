@@ -10,6 +10,7 @@ from tumorlens.batch.remote import RemoteFolder, fetch, is_remote
 from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging import reader
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
@@ -37,7 +38,7 @@ class _Answered(NamedTuple):
 
     result: ImageAnswer | Failure
     digest: str
-    patient: str | None
+    facts: AcquisitionFacts
 
 
 class Answerer:
@@ -91,7 +92,7 @@ class Answerer:
             digest = self._hash_of(dict.fromkeys(places))
             missing: list[tuple[str, InputError]] = []
             result = self._result(series.path, partial(_read, series, missing))
-            answered = _Answered(result, digest, series.facts.patient)
+            answered = _Answered(result, digest, series.facts)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)
             failures += missing
         for study, results in studies.items():
@@ -103,9 +104,9 @@ class Answerer:
     def _study(self, results: Sequence["_Answered"]) -> Iterator[Row]:
         """The row of a study of several series, with one hash for all of them."""
         usable = [(one.result, one) for one in results if not isinstance(one.result, Failure)]
-        answers, patients = [one for one, _ in usable], [one.patient for _, one in usable]
+        answers, facts = [one for one, _ in usable], [one.facts for _, one in usable]
         path = study_path(answers)
-        for study, places in fuse_patients(self._classifier, path, answers, patients):
+        for study, places in fuse_patients(self._classifier, path, answers, facts):
             digests = "".join(usable[place][1].digest for place in places)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 

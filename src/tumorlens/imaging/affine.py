@@ -69,7 +69,7 @@ def plausible_sizes(stated: Sequence[float], notes: list[str]) -> list[float]:
     found = [abs(float(size)) for size in stated]
     sizes = [size if 0 < size < _LARGEST_STEP else 1.0 for size in found]
     if sizes != found:
-        notes.append("a voxel size of the file is not plausible; 1 is used")
+        notes.append("a voxel size of the file is missing or not plausible; 1 is used")
     return sizes
 
 

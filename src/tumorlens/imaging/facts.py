@@ -1,5 +1,6 @@
 """What medical files state about a picture beside its pixels. Nothing here names a patient."""
 
+from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
@@ -54,6 +55,7 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     sop_class_uid: str | None = None
     patient: str | None = None
     """A hash of the patient's identifier; empty where a DICOM file states none, None of others."""
+    acquired_on: date | None = None
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     frame_of_reference_uid: str | None = None

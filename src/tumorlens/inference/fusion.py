@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
-from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
+from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE, AcquisitionFacts
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
@@ -88,22 +88,36 @@ def fuse_patients(
     classifier: Classifier,
     path: str,
     answers: Sequence[ImageAnswer],
-    patients: Sequence[str | None],
+    facts: Sequence[AcquisitionFacts | None],
 ) -> Iterator[tuple[StudyPrediction, list[int]]]:
     """``fuse_study`` for each patient, with the places of the patient's series in ``answers``.
 
-    Normally a study is of one. ``patients`` are the series' ``AcquisitionFacts.patient``; a series
-    of files that cannot state one goes with the first.
+    Normally a study is of one. ``facts`` are those of the series; a series of files that cannot
+    state a patient goes with the first.
     """
     groups: dict[str, list[int]] = {}
+    patients = [None if one is None else one.patient for one in facts]
     first = next((patient for patient in patients if patient is not None), "")
     for place, patient in enumerate(patients):
         groups.setdefault(first if patient is None else patient, []).append(place)
     for places in groups.values():
         together = fuse_study(classifier, path, [answers[place] for place in places])
         if together is not None:
-            notes = (*together.notes, *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()))
+            notes = (
+                *together.notes,
+                *_days_apart([one for place in places if (one := facts[place])]),
+                *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()),
+            )
             yield msgspec.structs.replace(together, notes=notes), places
+
+
+def _days_apart(facts: Sequence[AcquisitionFacts]) -> list[str]:
+    """A note where series of several visits state one study; midnight may lie in a visit."""
+    days = [one.acquired_on for one in facts if one.acquired_on is not None]
+    apart = (max(days) - min(days)).days if days else 0
+    if apart <= 1:
+        return []
+    return [f"the series state one study, but were acquired up to {apart} days apart"]
 
 
 def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:

@@ -42,7 +42,7 @@ class _OfStudy(NamedTuple):
 
     study: str | None
     result: Result
-    patient: str | None = None
+    facts: AcquisitionFacts | None = None
 
 
 def predict_inputs(
@@ -93,12 +93,12 @@ def _studies_first(classifier: Classifier, results: Iterator[_OfStudy]) -> Itera
             continue
         held = list(run)
         answered = [
-            (one.result, one.patient)
+            (one.result, one.facts)
             for one in held
             if isinstance(one.result, Prediction | VolumePrediction)
         ]
-        answers, patients = [one for one, _ in answered], [patient for _, patient in answered]
-        together = fuse_patients(classifier, study_path(answers), answers, patients)
+        answers, facts = [one for one, _ in answered], [stated for _, stated in answered]
+        together = fuse_patients(classifier, study_path(answers), answers, facts)
         yield from (study for study, _ in together)
         yield from (one.result for one in held)
 
@@ -204,8 +204,8 @@ class _Each(NamedTuple):
             return
         self._tell(one.path, stated_sequence(image.facts))
         failed = self._show(answered)
-        facts = image.facts or AcquisitionFacts()
-        yield _OfStudy(facts.study_instance_uid, answered.answer, facts.patient)
+        study = image.facts.study_instance_uid if image.facts else None
+        yield _OfStudy(study, answered.answer, image.facts)
         yield from (_OfStudy(None, Failure.of(one.path, reason)) for reason in failed)
         yield from (_OfStudy(None, Failure.of(file, reason)) for file, reason in missing)
 

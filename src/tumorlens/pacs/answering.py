@@ -91,8 +91,8 @@ def _answers(
             continue
         images.append(image)
         answers.append(answered.answer)
-    patients = [image.facts.patient if image.facts else None for image in images]
-    for together, places in fuse_patients(classifier, name, answers, patients):
+    facts = [image.facts for image in images]
+    for together, places in fuse_patients(classifier, name, answers, facts):
         own = [images[place] for place in places], [answers[place] for place in places]
         yield dicom_study_answer(together, *own)
     yield from objects

@@ -14,7 +14,7 @@ import numpy as np
 from tumorlens.bundle import Bundle, BundleInfo
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder, reader
-from tumorlens.imaging.facts import sides_of
+from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.imaging.limits import limit_pixels
@@ -75,30 +75,30 @@ class _Work:
         renaming = Renaming(asked["folder"], asked["names"])
         found = finder.find(renaming.whole)
         answers: list[ImageAnswer] = []
-        patients: list[str | None] = []
+        facts: list[AcquisitionFacts | None] = []
         yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
         for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
             yield Message({"at": place, "path": renaming(one.path)})
-            for made in self._records(one, answers, patients):
+            for made in self._records(one, answers, facts):
                 yield part(renaming(made))
         # After a crash only a part of the study is answered here: that is no answer for all of it.
         if not asked["start"]:
-            for study, _ in fuse_patients(self._classifier, renaming.whole, answers, patients):
+            for study, _ in fuse_patients(self._classifier, renaming.whole, answers, facts):
                 yield part(renaming(records.record(study)))
         for path, error in found.failures:
             yield part(renaming(records.record(Failure.of(path, error))))
 
     def _records(
-        self, one: Input, answers: list[ImageAnswer], patients: list[str | None]
+        self, one: Input, answers: list[ImageAnswer], facts: list[AcquisitionFacts | None]
     ) -> Iterator[Record]:
-        """Of one input, whose answer and patient are added to ``answers`` and ``patients``.
+        """Of one input, whose answer and facts are added to ``answers`` and ``facts``.
 
         Never more than one series or volume is in memory.
         """
         try:
             image, missing = one.read()
             answers.append(answer_image(self._classifier, image).answer)
-            patients.append(image.facts.patient if image.facts else None)
+            facts.append(image.facts)
             yield records.record(answers[-1])
         except InputError as error:
             yield records.record(Failure.of(one.path, error))

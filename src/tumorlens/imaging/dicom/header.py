@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,7 +40,7 @@ _TIE_BREAKERS: Final = (
     "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 
-
+_DATES: Final = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate")
 _SHARED: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "StudyDate", "Modality", "SeriesDescription",
     "ProtocolName", "SequenceName", "Manufacturer",
@@ -243,6 +244,16 @@ def _thickness(dataset: Dataset, index: int) -> float | None:
     return next((size for size in stated if size > 0), None)
 
 
+def _acquired_on(dataset: Dataset) -> date | None:
+    """The day of the acquisition, else that of the series."""
+    for keyword in _DATES:
+        try:
+            return datetime.strptime((text(dataset, keyword) or "")[:8], "%Y%m%d").date()
+        except ValueError:
+            continue
+    return None
+
+
 def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
     series_number = number(dataset, "SeriesNumber")
     agents = items(dataset, "ContrastBolusAgentSequence")
@@ -259,6 +270,7 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         series_number=None if series_number is None else int(series_number),
         sop_class_uid=text(dataset, "SOPClassUID"),
         patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
+        acquired_on=_acquired_on(dataset),
         study_instance_uid=text(dataset, "StudyInstanceUID"),
         series_instance_uid=text(dataset, "SeriesInstanceUID"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
