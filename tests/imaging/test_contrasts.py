@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.series import UNPLACED
 from tumorlens.imaging.study import read_study
 
 Gray = NDArray[np.uint8]
@@ -451,6 +452,25 @@ def test_frames_of_one_file_are_not_mixed(
     np.testing.assert_array_equal(image.pixels, volume)
     assert len(image.notes) == 1
     assert "6 slices with" in image.notes[0]
+
+
+def test_frames_without_a_position_beside_others_are_noted(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    placed = [{"ImagePositionPatient": [0, 0, 5.0 * i]} for i in range(DEPTH - 1)]
+    groups = [
+        item(
+            PlanePositionSequence=[item(**stated)],
+            PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+        )
+        for stated in [*placed, {}]
+    ]
+    data = write_dicom(volume, SOPClassUID=ENHANCED, PerFrameFunctionalGroupsSequence=groups)
+    (tmp_path / "enhanced").write_bytes(data)
+    whole, rest = read_study(tmp_path).images
+    assert (len(whole.pixels), rest.is_volume) == (DEPTH - 1, False)
+    assert UNPLACED in rest.notes
+    assert UNPLACED not in whole.notes
 
 
 def test_phase_images_alone_are_noted(

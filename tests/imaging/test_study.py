@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -123,6 +124,25 @@ def test_a_directory_that_names_missing_files(
     assert [str(error).partition(": ")[2] for _, error in study.failures] == [
         f"{missing} of 6 files that the DICOM directory names are missing"
     ] * (missing > 0)
+
+
+@pytest.mark.parametrize("present", [(1, 2, 3), (1, 3), (2,)])
+@pytest.mark.parametrize("total", [3, None])
+def test_an_image_in_several_files_lacks_some(
+    tmp_path: Path, write_series: WriteSeries, present: tuple[int, ...], total: int | None
+) -> None:
+    slices = write_series(6)
+    for part in present:
+        dataset = pydicom.dcmread(io.BytesIO(slices[part]))
+        dataset.ConcatenationUID, dataset.InConcatenationNumber = "1.2.3.4", part
+        if total is not None:
+            dataset.InConcatenationTotalNumber = total
+        dataset.save_as(tmp_path / f"{part}.dcm")
+    failures = [str(error).partition(": ")[2] for _, error in read_study(tmp_path).failures]
+    count = total or max(present)
+    assert failures == [
+        f"{count - len(present)} of {count} files that the image is divided into are missing"
+    ] * (count > len(present))
 
 
 def directory(count: int) -> bytes:

@@ -5,7 +5,7 @@ import io
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -17,6 +17,7 @@ from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.header import Header, Look, header_of, look
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
+from tumorlens.imaging.dicom.tags import number, text, whole
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.input import Read
 from tumorlens.imaging.limits import MAX_STUDY_FILES
@@ -28,6 +29,9 @@ from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 Failures = list[tuple[str, InputError]]
 ELSEWHERE: Final = (
     "other files of this series lie in another folder or archive, and are answered separately"
+)
+UNPLACED: Final = (
+    "other frames of the file state where they lie, these do not; they are answered separately"
 )
 
 
@@ -130,6 +134,7 @@ def _group(
         return Grouped([], [(where, limit)], 0)
     headers: dict[str, list[Header]] = {}
     refused: dict[str, list[tuple[str, NotMRError]]] = {}
+    concatenations: dict[str, _Concatenation] = {}
     failures: Failures = []
     skipped = own = named = 0
     directory, others = "", len(places)
@@ -149,18 +154,44 @@ def _group(
                 continue
             uid = looked.series_uid or name
             header = header_of(dataset, name, *place)
+            if (divided := text(dataset, "ConcatenationUID")) is not None:
+                concatenations.setdefault(divided, _Concatenation(name)).add(dataset)
             headers.setdefault(uid, []).append(header)
         except NotMRError as error:
             refused.setdefault(uid, []).append((name, error))
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
+    failures.extend(one.failure() for one in concatenations.values() if one.missing > 0)
     if named > others:  # by number, as files that were sent may have other names
         what = f"{named - others} of {named} files that the DICOM directory names are missing"
         failures.append((directory, MissingInputError(f"{directory}: {what}")))
     split_up = [part for found in headers.values() for part in apart(found)]
     series = [one for found in joined(split_up) for one in _series(found, archive)]
     return Grouped(series, failures, skipped, own)
+
+
+@dataclass
+class _Concatenation:
+    """The files that one image of many frames was divided into (PS3.3 C.7.6.16.2.2.4)."""
+
+    first: str
+    found: set[float | None] = field(default_factory=set)
+    total: int = 0
+
+    def add(self, dataset: Dataset) -> None:
+        self.found.add(number(dataset, "InConcatenationNumber"))
+        self.total = max(self.total, whole(dataset, "InConcatenationTotalNumber", 0))
+
+    @property
+    def missing(self) -> int:
+        """Files that are not there, as far as the others say how many there are."""
+        return max(self.total, int(max(filter(None, self.found), default=0))) - len(self.found)
+
+    def failure(self) -> tuple[str, InputError]:
+        count = self.missing + len(self.found)
+        what = f"{self.missing} of {count} files that the image is divided into are missing"
+        return self.first, MissingInputError(f"{self.first}: {what}")
 
 
 def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
@@ -181,7 +212,12 @@ def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Seri
     stacks = split([frame for frame in everything if frame.placed])
     stacks += split_unplaced([frame for frame in slices if not frame.placed])
     for frames in others:
-        stacks += split([frame for frame in frames if not frame.placed], keep_order=True)
+        unplaced = [frame for frame in frames if not frame.placed]
+        note = (UNPLACED,) if len(unplaced) < len(frames) else ()
+        stacks += [
+            msgspec.structs.replace(stack, notes=(*stack.notes, *note))
+            for stack in split(unplaced, keep_order=True)
+        ]
     for stack in stacks:
         places = [(frame.place.path, frame.place.member) for frame in stack.frames]
         names = sorted({name_of(place) for place in places})
