@@ -23,8 +23,8 @@ from typing import Any, Final
 import numpy as np
 from benchmarks import options as shared
 from benchmarks.pictures import write_pictures
-from benchmarks.predict import processor
 
+from tumorlens.cores import processor
 from tumorlens.datasets import audit
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.manifest import Manifest, Record

@@ -17,11 +17,11 @@ from typing import Any
 
 from benchmarks import options as shared
 from benchmarks.pictures import write_pictures
-from benchmarks.predict import processor
 
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options
+from tumorlens.cores import processor
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,12 +21,12 @@ import numpy as np
 import ray
 from benchmarks import options as shared
 from benchmarks.pictures import write_pictures
-from benchmarks.predict import processor
 
 import tumorlens
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.on_ray import RayEngine
 from tumorlens.batch.run import Batch, Engine, Options
+from tumorlens.cores import processor
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,9 +26,10 @@ from typing import Any, Final
 import httpx
 import numpy as np
 from benchmarks import options as shared
-from benchmarks.predict import processor
 from benchmarks.serve import served
 from nibabel.nifti1 import Nifti1Image
+
+from tumorlens.cores import processor
 
 _PAUSE: Final = 0.2
 _LEAVES_AFTER: Final = 5.0

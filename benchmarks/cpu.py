@@ -25,10 +25,11 @@ import numpy as np
 import onnxruntime
 from benchmarks import mobilenet_v2
 from benchmarks import options as shared
-from benchmarks.predict import pictures, processor
+from benchmarks.predict import pictures
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
+from tumorlens.cores import processor
 from tumorlens.networks import registry
 from tumorlens.training import export
 

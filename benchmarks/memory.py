@@ -20,11 +20,11 @@ from typing import Any, Final
 import numpy as np
 from benchmarks import dicom
 from benchmarks import options as shared
-from benchmarks.predict import processor
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from PIL import Image
 
+from tumorlens.cores import processor
 from tumorlens.imaging.limits import MAX_SIDE
 
 _SIDE: Final = 512

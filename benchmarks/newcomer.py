@@ -25,9 +25,9 @@ from typing import Any, Final
 import numpy as np
 from benchmarks import hospital
 from benchmarks import options as shared
-from benchmarks.predict import processor
 from playwright.sync_api import Page, sync_playwright
 
+from tumorlens.cores import processor
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.imaging import encode
 

@@ -24,6 +24,8 @@ from typing import Any, Final
 
 from benchmarks import options as shared
 
+from tumorlens.cores import processor
+
 CONTENDERS: Final = ("tumorlens", "mobilenet_v2")
 _WARM_UP: Final = 16
 _BATCH: Final = 16
@@ -210,13 +212,6 @@ def bundle_facts(name: str) -> dict[str, Any]:
         "parameters": info.network.parameters, "macs": info.network.macs,
         "image_size": info.preprocess.image_size,
     }  # fmt: skip
-
-
-def processor() -> str:
-    """Its name, where the system tells."""
-    from tumorlens.training import provenance
-
-    return str(provenance.hardware()["processor"])
 
 
 def show(results: dict[str, Any]) -> None:

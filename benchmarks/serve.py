@@ -31,7 +31,9 @@ from typing import Any, Final
 import httpx
 import numpy as np
 from benchmarks import options as shared
-from benchmarks.predict import bundle_facts, processor
+from benchmarks.predict import bundle_facts
+
+from tumorlens.cores import processor
 
 CONNECTIONS: Final = (1, 8, 64)
 CONTENDERS: Final = ("tumorlens", "plain")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import experiments.peers as package
-from benchmarks.predict import processor
 from experiments.peers import contenders, keeping, packages, scoring
 from experiments.peers.contenders import Contender
 
+from tumorlens.cores import processor
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.resampling import Sampling

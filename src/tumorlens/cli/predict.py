@@ -84,9 +84,9 @@ def command(
 
     PATH is a file, a folder (searched recursively; hidden files and files that are not images are
     skipped), a zip archive or a pattern such as 'scans/**/*.png'. DICOM files are grouped into
-    series. A series or volume gets an answer for each slice and one as a
-    whole; the series of a study get one joint answer, which comes first. An input that cannot be
-    used gets an error record, and the other inputs are still classified.
+    series. A series or volume gets an answer for each slice and one as a whole; the series of a
+    study get one joint answer, which comes first. An input that cannot be used gets an error
+    record, and the other inputs are still classified.
     """
     from tumorlens.imaging import finder
     from tumorlens.inference.classifier import Classifier

@@ -71,11 +71,10 @@ def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
 def find(argument: str) -> Found:
     """Resolve a file, a folder, a zip archive or a pattern such as ``scans/**/*.png``.
 
-    A file is taken as it is: whoever names it wants an answer. DICOM files that a pattern names are
-    grouped into series. A folder gives what can be read in
-    it and below, sorted by path, without hidden files and those that begin like nothing known;
-    its DICOM files are grouped into series. An archive is a folder in one file. A path that
-    exists is never read as a pattern.
+    A file is taken as it is: whoever names it wants an answer. A folder gives what can be read in
+    it and below, sorted by path, without hidden files and those that begin like nothing known. An
+    archive is a folder in one file. The DICOM files of a folder, an archive or a pattern are
+    grouped into series. A path that exists is never read as a pattern.
 
     The first bytes of every file are looked at. A picture is read to its end while it is open, and
     kept until it is asked for, as long as there is room: so it is opened once.

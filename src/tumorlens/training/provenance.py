@@ -13,6 +13,7 @@ import msgspec
 import torch
 
 from tumorlens.config import TrainConfig
+from tumorlens.cores import processor
 from tumorlens.training.data import TrainingData
 
 RUN_FILE: Final = "run.json"
@@ -71,20 +72,11 @@ def hardware() -> dict[str, Any]:
     return {
         "system": sys.platform,
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "accelerator": accelerator,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _git(folder: Path, *arguments: str) -> str:
