@@ -14,7 +14,7 @@ import numpy as np
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRule
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE, AcquisitionFacts, SliceFacts
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import AggregationConfig, aggregate
 from tumorlens.inference.brain_slices import judge_slices
@@ -182,22 +182,19 @@ def studies() -> Iterator[dict[str, Any]]:
         "localizers beside it": [
             flair, *(series(classifier, f"scout {k}", [0.01] * 3, left) for k in (1, 2, 3))
         ],
-        "maps beside it": [flair, *(
-            msgspec.structs.replace(
-                series(classifier, f"map {k}", [0.01] * 20, up), notes=(f"{COMPUTED_NOTE} (ADC)",)
-            )
-            for k in (1, 2)
-        )],
-        "the spine beside it": [flair, msgspec.structs.replace(
-            series(classifier, "spine", [0.01] * 20, left), notes=(f"{OTHER_PART_NOTE} (CSPINE)",)
-        )],
+        "maps beside it": [
+            flair, *(series(classifier, f"map {k}", [0.01] * 20, up) for k in (1, 2))
+        ],
         "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip
-        together = fuse_study(classifier, "study", members)
+        outside_training = [one.path.startswith("map") for one in members]
+        facts = [AcquisitionFacts(outside_training=is_outside) for is_outside in outside_training]
+        together = fuse_study(classifier, "study", members, facts)
         yield {
             "name": name,
             "fusion": msgspec.to_builtins(FUSION),
             "series": [msgspec.to_builtins(one) for one in members],
+            "outside_training": outside_training,
             "together": msgspec.to_builtins(together),
         }
 

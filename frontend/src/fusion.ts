@@ -6,7 +6,6 @@ import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
 import { argmax, sum } from "./postprocessing";
-import { COMPUTED_NOTE, OTHER_PART_NOTE } from "./reading/subject";
 import type { Vector } from "./reading/vectors";
 import { knownSequence } from "./sequence";
 import { summarize } from "./summary";
@@ -87,14 +86,9 @@ function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesW
 
 /** Those of acquired series of the head with enough slices; all where there is none. */
 function tellingOf(series: Series[]): Series[] {
-  const telling = series.filter(({ answer }) => isTelling(answer));
+  const telling = series.filter(({ answer, origin }) =>
+    isVolume(answer) && answer.slices.length >= FEWEST_SLICES && !origin.outsideTraining);
   return telling.length > 0 ? telling : series;
-}
-
-function isTelling(answer: Prediction | VolumePrediction): boolean {
-  const slices = isVolume(answer) ? answer.slices.length : 1;
-  const isOther = (note: string) => [COMPUTED_NOTE, OTHER_PART_NOTE].some((words) => note.startsWith(words));
-  return slices >= FEWEST_SLICES && !answer.notes.some(isOther);
 }
 
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {

@@ -51,6 +51,8 @@ export interface Origin {
   sequence: string | null;
   /** The day of the acquisition, else that of the series: YYYYMMDD. */
   day: string | null;
+  /** Whether it is a map or projection, or of another part of the body than the head. */
+  outsideTraining: boolean;
 }
 
 /** R and L, A and P (front and back), H and F (head and feet); two letters where oblique. */

@@ -8,6 +8,7 @@ import { SWAPPED, WIDER } from "../src/reading/stored";
 const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
 const SIDE = 32;
 const RAMP = Uint8Array.from({ length: SIDE * SIDE }, (_, place) => place % 251);
+const SERIES: Element[] = [[0x0020, 0x000d, "UI", "1.2"], [0x0020, 0x000e, "UI", "1.2.3"]];
 
 /** An MR image, `word` the third value of its type; `elements` lie between its modality and its pixels. */
 function gray(modality: string, elements: Element[] = [], word = "M"): Uint8Array {
@@ -25,12 +26,14 @@ describe("DICOM", () => {
   test.each([
     ["KNEE", true], ["CSPINE", true], ["L SPINE", true], ["HEAD", false], ["HEADNECK", false], ["BRAIN_SPINE", false], ["", false],
   ])("of body part %s", async (part, isTold) => {
-    const { notes } = await readDicom("a", gray("MR", [[0x0018, 0x0015, "CS", part]]));
+    const { notes, origin } = await readDicom("a", gray("MR", [[0x0018, 0x0015, "CS", part], ...SERIES]));
     expect(notes).toEqual(isTold ? [`the file states another part of the body (${part})`] : []);
+    expect(origin!.outsideTraining).toBe(isTold);
   });
 
   test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["FA_COLOR", true], ["B0 MAP", true], ["FAST", false], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
-    const { notes } = await readDicom("a", gray("MR", [], word));
+    const { notes, origin } = await readDicom("a", gray("MR", SERIES, word));
+    expect(origin!.outsideTraining).toBe(isTold);
     expect(notes).toEqual(isTold ? [`the image is computed from others (${word}), which the network was not trained on`] : []);
   });
 

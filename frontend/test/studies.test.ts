@@ -7,7 +7,7 @@ import { decidingItem, Studies } from "../src/studies";
 
 /** A volume of one slice that is answered as a whole. */
 function item(series: string, path: string, share: number, patient = "P"): Item {
-  const origin = { study: "1", patient, series, frame: null, sequence: null, day: null };
+  const origin = { study: "1", patient, series, frame: null, sequence: null, day: null, outsideTraining: false };
   const picture = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<Picture> as Picture;
   const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
   return { ...itemOf(path, picture, []), whole };

@@ -46,7 +46,10 @@ interface Profile {
 interface Vectors {
   rules: Rules;
   profiles: Profile[];
-  studies: { name: string; fusion: { weights: Record<string, number> }; series: VolumePrediction[]; together: StudyPrediction }[];
+  studies: {
+    name: string; fusion: { weights: Record<string, number> }; series: VolumePrediction[]; outside_training: boolean[];
+    together: StudyPrediction;
+  }[];
   volumes: {
     name: string;
     along_mm: (number | null)[] | null;
@@ -119,12 +122,13 @@ describe.each(volumes)("$name", ({ along_mm, slices, description, sequences, who
   });
 });
 
-test.each(studies)("$name: the same answer for the study", ({ fusion, series, together }) => {
-  const members = series.map((answer) => ({
+test.each(studies)("$name: the same answer for the study", ({ fusion, series, outside_training, together }) => {
+  const members = series.map((answer, place) => ({
     answer,
     origin: {
       study: "1", patient: "", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
       sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), day: null,
+      outsideTraining: outside_training[place],
     },
   }));
   const found = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
@@ -142,7 +146,8 @@ test.each([
 ])("series of several visits in one study are noted: %j", (days, expected) => {
   const { fusion, series } = studies[0];
   const members = days.map((day, place) => ({
-    answer: series[place % series.length], origin: { study: "1", patient: "", series: `${place}`, frame: null, sequence: null, day },
+    answer: series[place % series.length],
+    origin: { study: "1", patient: "", series: `${place}`, frame: null, sequence: null, day, outsideTraining: false },
   }));
   const { notes } = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
   expect(notes.filter((note) => note.endsWith("days apart"))).toEqual(expected);

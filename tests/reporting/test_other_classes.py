@@ -60,7 +60,7 @@ def test_a_volume_and_a_study(
     answer = answered.answer
     assert isinstance(answer, VolumePrediction)
     assert answer.finding is not None
-    study = fuse_study(forty, "s", [answer, answer])
+    study = fuse_study(forty, "s", [answer, answer], [image.facts, image.facts])
     assert study is not None
     assert study.label == answer.label
     report = dcmread(io.BytesIO(dicom_answer(answered)[0].data))

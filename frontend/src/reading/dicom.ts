@@ -83,7 +83,8 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer written by tumorlens, not an image of the study");
-  const doubts = [...checkKind(set), ...bodyPartNotes(set)];
+  const [elsewhere, computed] = [bodyPartNotes(set), computedNotes(set)];
+  const doubts = [...checkKind(set), ...elsewhere];
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");
   const depth = Math.max(1, Math.trunc(stated ?? 1));
@@ -104,7 +105,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(place), sources: [name],
     places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
-    notes: [...doubts, ...computedNotes(set), ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set),
+    notes: [...doubts, ...computed, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, elsewhere.length + computed.length > 0),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
@@ -126,11 +127,14 @@ export function middle(
 }
 
 /** Undefined where the file does not say which study it belongs to. */
-function originOf(set: DataSet): Origin | undefined {
+function originOf(set: DataSet, outsideTraining: boolean): Origin | undefined {
   const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
   if (!study || !series) return undefined;
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
-  return { study, patient: text(set, "x00100020"), series, frame: frame || null, sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set) };
+  return {
+    study, patient: text(set, "x00100020"), series, frame: frame || null, outsideTraining,
+    sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set),
+  };
 }
 
 function dayOf(set: DataSet): string | null {

@@ -3,10 +3,6 @@ import type { DataSet } from "dicom-parser";
 import { text, texts } from "./elements";
 
 /** Words of ImageType for maps and projections, without spaces and the like; each that ends with MAP is one too. */
-/** What a note on a map or projection begins with. */
-export const COMPUTED_NOTE = "the image is computed from others";
-/** What a note on the spine, say, begins with. */
-export const OTHER_PART_NOTE = "the file states another part of the body";
 const COMPUTED = new Set([
   "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR", "MIP", "MINIP", "PROJECTIONIMAGE", "VRT",
   "SUB", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP",
@@ -24,7 +20,7 @@ const ELSEWHERE = new Set([
 
 export function bodyPartNotes(set: DataSet): string[] {
   const [part] = texts(set, "x00180015");
-  return part && isElsewhere(part) ? [`${OTHER_PART_NOTE} (${part})`] : [];
+  return part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
 }
 
 /** That it is no image as it was acquired, but a map or projection. */
@@ -35,7 +31,7 @@ export function computedNotes(set: DataSet): string[] {
     const named = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
     words = named.filter((word) => NAMES.has(word)).slice(0, 1);
   }
-  return words.map((word) => `${COMPUTED_NOTE} (${word}), which the network was not trained on`);
+  return words.map((word) => `the image is computed from others (${word}), which the network was not trained on`);
 }
 
 function isComputed(word: string): boolean {

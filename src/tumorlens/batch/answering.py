@@ -38,7 +38,7 @@ class _Answered(NamedTuple):
 
     result: ImageAnswer | Failure
     digest: str
-    facts: AcquisitionFacts
+    facts: AcquisitionFacts | None
 
 
 class Answerer:
@@ -69,7 +69,7 @@ class Answerer:
             data = self._load(item)
             digest = hashlib.sha256(data).hexdigest()
             read = partial(reader.read_bytes, data, item.name, self._plane)
-            result = self._result(item.name, read)
+            result, _ = self._result(item.name, read)
             yield from _rows_of(result, digest)
 
     def _load(self, item: Item) -> bytes:
@@ -91,8 +91,8 @@ class Answerer:
             places = [(frame.place.path, frame.place.member) for frame in series.stack.frames]
             digest = self._hash_of(dict.fromkeys(places))
             missing: list[tuple[str, InputError]] = []
-            result = self._result(series.path, partial(_read, series, missing))
-            answered = _Answered(result, digest, series.facts)
+            result, facts = self._result(series.path, partial(_read, series, missing))
+            answered = _Answered(result, digest, facts)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)
             failures += missing
         for study, results in studies.items():
@@ -110,11 +110,15 @@ class Answerer:
             digests = "".join(usable[place][1].digest for place in places)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
-    def _result(self, path: str, read: Callable[[], MedicalImage]) -> ImageAnswer | Failure:
+    def _result(
+        self, path: str, read: Callable[[], MedicalImage]
+    ) -> tuple[ImageAnswer | Failure, AcquisitionFacts | None]:
+        """The answer, and what the file states."""
         try:
-            return answer_image(self._classifier, read()).answer
+            answered = answer_image(self._classifier, read())
         except InputError as error:
-            return Failure.of(path, error)
+            return Failure.of(path, error), None
+        return answered.answer, answered.image.facts
 
     def _hash_of(self, places: Iterable[tuple[str, str | None]]) -> str:
         """One hash for all files of a series: of the hashes of each, in order."""

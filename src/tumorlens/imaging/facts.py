@@ -19,11 +19,6 @@ _SECOND_LETTER_FROM: Final = 0.5
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
 
-COMPUTED_NOTE: Final = "the image is computed from others"
-"""What a note on a map or projection begins with."""
-OTHER_PART_NOTE: Final = "the file states another part of the body"
-"""What a note on the spine, say, begins with."""
-
 
 class SliceFacts(msgspec.Struct, frozen=True):
     """Where one slice of the pixels comes from."""
@@ -72,6 +67,9 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     slice_thickness_mm: float | None = None
     slices: tuple[SliceFacts, ...] = ()
     """One for each slice of ``MedicalImage.pixels``, in its order."""
+    outside_training: bool = False
+    """Whether the files state a map or projection, or another part of the body than the head: the
+    network was trained on neither."""
     acquired: tuple[SliceFacts, ...] = ()
     """Slices of the files, where those of the pixels were cut anew from them; else empty."""
     notes: tuple[str, ...] = ()

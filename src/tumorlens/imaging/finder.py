@@ -120,12 +120,7 @@ def _with_series(parts: Sequence[Found]) -> list[Found]:
 
 def _noted(parts: Sequence[Found]) -> list[Found]:
     """``parts``, with a note on each series that lies in several of them."""
-    held = Counter(
-        identity
-        for part in parts
-        # Only series have one; to look at their class is to import pydicom.
-        for identity in {getattr(one, "identity", ()) for one in part.inputs}
-    )
+    held = Counter(identity for part in parts for identity in {one.identity for one in part.inputs})
     split_up = {identity for identity, count in held.items() if identity and count > 1}
     if not split_up:
         return list(parts)

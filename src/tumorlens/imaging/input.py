@@ -40,6 +40,11 @@ class Input(Protocol):
         """Whether it is likely a single picture, so that several may be decoded at once."""
         ...
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Patient, study and series of a DICOM series; empty of what states no series."""
+        ...
+
     def read(self, plane: str = DEFAULT_PLANE) -> Read:
         """Decode it; arguments and errors as ``imaging.reader.read``."""
         ...
@@ -68,6 +73,11 @@ class File:
         if self.kind is not None:
             return self.kind not in [one.name for one in volumes]
         return not self.path.lower().endswith(tuple(s for one in volumes for s in one.suffixes))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Empty: it belongs to no series."""
+        return ()
 
     def read(self, plane: str = DEFAULT_PLANE) -> Read:
         """As ``Input.read``."""

@@ -31,6 +31,11 @@ class Member:
         """No: the members of an archive are read one after the other."""
         return False
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Empty: it belongs to no series."""
+        return ()
+
     def read(self, plane: str = DEFAULT_PLANE) -> Read:
         """As ``Input.read``."""
         return Read(read_bytes(self.archive.read(self.name), self.path, plane))

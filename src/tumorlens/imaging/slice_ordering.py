@@ -70,6 +70,8 @@ class Frame(msgspec.Struct, frozen=True):
     """InstanceNumber."""
     in_stack: float | None = None
     """InStackPositionNumber (C.7.6.16.2.2)."""
+    outside_training: bool = False
+    """``AcquisitionFacts.outside_training`` of it."""
     notes: tuple[str, ...] = ()
     """What is odd about its file: an element that is passed over."""
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
-from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE, AcquisitionFacts
+from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
@@ -55,12 +55,18 @@ class _Member(NamedTuple):
 
 
 def fuse_study(
-    classifier: Classifier, path: str, answers: Sequence[ImageAnswer]
+    classifier: Classifier,
+    path: str,
+    answers: Sequence[ImageAnswer],
+    facts: Sequence[AcquisitionFacts | None],
 ) -> StudyPrediction | None:
-    """The answer of a study from those of its series; None where fewer than two have one."""
+    """The answer of a study from those of its series; None where fewer than two have one.
+
+    ``facts`` are those of the series, None of files that state none.
+    """
     classes = classifier.classes
     usable = [answer for answer in answers if answer.probabilities is not None]
-    telling = _telling(usable)
+    telling = _telling(answers, facts) or usable
     members = _members(telling, classifier.bundle.info.fusion, classes)
     if len(usable) < 2 or not members:
         return None
@@ -101,11 +107,12 @@ def fuse_patients(
     for place, patient in enumerate(patients):
         groups.setdefault(first if patient is None else patient, []).append(place)
     for places in groups.values():
-        together = fuse_study(classifier, path, [answers[place] for place in places])
+        own = [facts[place] for place in places]
+        together = fuse_study(classifier, path, [answers[place] for place in places], own)
         if together is not None:
             notes = (
                 *together.notes,
-                *_days_apart([one for place in places if (one := facts[place])]),
+                *_days_apart([one for one in own if one is not None]),
                 *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()),
             )
             yield msgspec.structs.replace(together, notes=notes), places
@@ -144,16 +151,18 @@ def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]
     return fuse(rows, weights, classes)
 
 
-def _telling(answers: Sequence[ImageAnswer]) -> Sequence[ImageAnswer]:
-    """Those of acquired series of the head with enough slices; all where there is none."""
-    return [answer for answer in answers if _is_telling(answer)] or answers
-
-
-def _is_telling(answer: ImageAnswer) -> bool:
-    slices = len(answer.slices) if isinstance(answer, VolumePrediction) else 1
-    return slices >= FEWEST_SLICES and not any(
-        note.startswith((COMPUTED_NOTE, OTHER_PART_NOTE)) for note in answer.notes
-    )
+def _telling(
+    answers: Sequence[ImageAnswer], facts: Sequence[AcquisitionFacts | None]
+) -> list[ImageAnswer]:
+    """Those of acquired series of the head with enough slices, that have an answer."""
+    return [
+        answer
+        for answer, stated in zip(answers, facts, strict=True)
+        if isinstance(answer, VolumePrediction)
+        and answer.probabilities is not None
+        and len(answer.slices) >= FEWEST_SLICES
+        and not (stated and stated.outside_training)
+    ]
 
 
 def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet) -> list[_Member]:

@@ -146,6 +146,8 @@ def test_maps_and_projections_are_told(
     image = reader.read_bytes(write_dicom(head, ImageType=["DERIVED", "PRIMARY", word]))
     note = f"the image is computed from others ({word}), which the network was not trained on"
     assert image.notes == ((note,) if is_told else ())
+    assert image.facts is not None
+    assert image.facts.outside_training == is_told
 
 
 @pytest.mark.parametrize(("kind", "description", "is_told"), [
@@ -170,6 +172,8 @@ def test_other_parts_of_the_body_are_told(
     image = reader.read_bytes(write_dicom(head, BodyPartExamined=part))
     note = f"the file states another part of the body ({part})"
     assert image.notes == ((note,) if is_told else ())
+    assert image.facts is not None
+    assert image.facts.outside_training == is_told
 
 
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:

@@ -117,7 +117,7 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
     # Read once: they are the same for all frames of a file.
     common = _Common(
         path, member, "NumberOfFrames" in dataset, count, shape(dataset, source), _order(dataset),
-        text(dataset, "SOPInstanceUID"), tuple(_notes(dataset)),
+        text(dataset, "SOPInstanceUID"), bool(body_part_notes(dataset)), tuple(_notes(dataset)),
     )  # fmt: skip
     frames = tuple(_frame(dataset, index, common, source) for index in range(count))
     return Header(
@@ -143,6 +143,7 @@ class _Common(NamedTuple):
     shape: tuple[int, int]
     order: tuple[float, ...]
     uid: str | None
+    is_other_part: bool
     notes: tuple[str, ...]
 
 
@@ -151,6 +152,7 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
     number_in_file = index + 1 if common.is_multi_frame else None
     place = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
     spacing, spacing_notes = _spacing(dataset, index, common.shape)
+    computed = computed_notes(dataset, index)
     return Frame(
         place=place,
         shape=common.shape,
@@ -166,9 +168,10 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         in_stack=number(
             functional_group(dataset, index, "FrameContentSequence"), "InStackPositionNumber"
         ),
+        outside_training=common.is_other_part or bool(computed),
         notes=(
             *common.notes,
-            *computed_notes(dataset, index),
+            *computed,
             *spacing_notes,
             *oddities(dataset, index),
         ),

@@ -190,6 +190,7 @@ def _facts(
         column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
         slices=tuple(frame.place for frame in frames),
+        outside_training=any(frame.outside_training for frame in frames),
         notes=(*facts.notes, *_frame_notes(frames), *stack.notes, *notes),
     )
 

@@ -7,7 +7,6 @@ from pydicom.dataset import Dataset
 
 from tumorlens.imaging.dicom.tags import functional_group, items, text
 from tumorlens.imaging.dicom.traits import image_type
-from tumorlens.imaging.facts import COMPUTED_NOTE, OTHER_PART_NOTE
 
 _COMPUTED: Final = frozenset({
     "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR",
@@ -38,7 +37,10 @@ def computed_notes(dataset: Dataset, frame: int) -> list[str]:
     words = [word for word in stated if _is_computed(word)]
     if not words and _DERIVED in stated[:1]:
         words = _maps_named(text(dataset, "SeriesDescription") or "")
-    return [f"{COMPUTED_NOTE} ({word}), which the network was not trained on" for word in words]
+    return [
+        f"the image is computed from others ({word}), which the network was not trained on"
+        for word in words
+    ]
 
 
 def _is_computed(word: str) -> bool:
@@ -57,7 +59,7 @@ def body_part_notes(dataset: Dataset) -> list[str]:
     part = body_part(dataset)
     if part is None or not _is_elsewhere(part):
         return []
-    return [f"{OTHER_PART_NOTE} ({part})"]
+    return [f"the file states another part of the body ({part})"]
 
 
 def body_part(dataset: Dataset) -> str | None:
