@@ -93,37 +93,87 @@ def test_further_collections_bring_other_tumours_and_near_misses(tmp_path: Path)
     assert set(split.info.counts) <= {"train", "validation"}
 
 
-def test_heads_are_cut_upright_in_three_planes(tmp_path: Path) -> None:
+def _head() -> NDArray[np.float32]:
+    """(right, anterior, superior), brighter towards the right, the front and the crown."""
     x, y, z = np.mgrid[:60, :70, :50]
     inside = ((x - 30) / 28) ** 2 + ((y - 35) / 33) ** 2 + ((z - 25) / 23) ** 2 < 1
-    # Brighter towards the right, the front and the crown.
-    head = np.where(inside, 100 + x + y + z, 0).astype(np.float32)
-    # Stored turned by its affine: the first axis runs to the patient's left.
-    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
-    (tmp_path / "volumes").mkdir()
-    nibabel.save(
-        nibabel.Nifti1Image(head[::-1].copy(), affine), tmp_path / "volumes" / "one.nii.gz"
-    )
-    manifest = collections.import_heads(tmp_path / "volumes", tmp_path / "heads.csv")
-    planes = [Path(record.path).name.split("_")[1] for record in manifest]
-    assert Counter(planes) == {"axial": 16, "coronal": 16, "sagittal": 16}
-    assert {(record.label, record.source) for record in manifest} == {("notumor", "templates")}
-    shapes = {"axial": (70, 60), "coronal": (50, 60), "sagittal": (50, 70)}
-    for record, plane in zip(manifest, planes, strict=True):
+    return np.where(inside, 100 + x + y + z, 0).astype(np.float32)
+
+
+def _volumes(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
+    """Indices that list ``rows``: file, class, patient and mask."""
+    header = "file,class,set,family,patient,sequence,shape,spacing_mm,skull_stripped,mask"
+    for name in ("healthy", "tumour"):
+        lines = [
+            f"{file},{label},{name},f,{patient},T1,,,0,{mask}"
+            for file, label, patient, mask in rows
+            if (label == "notumor") == (name == "healthy")
+        ]
+        (folder / f"volumes-{name}.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def _save(path: Path, voxels: NDArray[np.float32], sides: tuple[float, float, float]) -> None:
+    """Stored turned by its affine: the first axis runs to the patient's left."""
+    affine = np.diag([-sides[0], sides[1], sides[2], 1.0])
+    nibabel.save(nibabel.Nifti1Image(voxels[::-1].copy(), affine), path)
+
+
+def test_heads_are_cut_upright(tmp_path: Path) -> None:
+    _save(tmp_path / "one.nii.gz", _head(), (2.0, 2.0, 2.0))
+    _save(tmp_path / "oblong.nii.gz", _head(), (1.0, 1.0, 5.0))
+    _volumes(tmp_path, [("one.nii.gz", "notumor", "p", ""), ("oblong.nii.gz", "notumor", "q", "")])
+    manifest = collections.import_heads(tmp_path, tmp_path / "heads.csv")
+    assert Counter(record.plane for record in manifest) == {"coronal": 8, "sagittal": 8}
+    assert {(record.label, record.group, record.sequence) for record in manifest} == {
+        ("notumor", "f:p", "T1")
+    }
+    shapes = {"coronal": (50, 60), "sagittal": (50, 70)}
+    for record in manifest:
         picture = reader.read(manifest.file(record)).pixels
-        assert picture.shape == shapes[plane]
+        assert picture.shape == shapes[record.plane]
         rows, columns = np.nonzero(picture)
         upper = rows < np.median(rows)
         values = picture[rows, columns]
         assert values[upper].mean() > values[~upper].mean()
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense"])
-def test_what_is_no_head_is_named(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DatasetError, match="contains no NIfTI volume"):
+def test_slices_of_a_head_have_a_tumour_where_its_mask_does(tmp_path: Path) -> None:
+    x, y, z = np.mgrid[:60, :70, :50]
+    tumor = ((x - 40) ** 2 + (y - 50) ** 2 + (z - 30) ** 2 < 64).astype(np.float32)
+    for name, voxels in (("ill", _head()), ("mask", tumor), ("unknown", _head())):
+        _save(tmp_path / f"{name}.nii", voxels, (2.0, 2.0, 2.0))
+    _volumes(tmp_path, [
+        ("ill.nii", "glioma", "p", "mask.nii"), ("mask.nii", "mask", "p", ""),
+        ("unknown.nii", "glioma", "q", ""),
+    ])  # fmt: skip
+    manifest = collections.import_heads(tmp_path, tmp_path / "heads.csv")
+    assert {record.patient for record in manifest} == {"p"}
+    for record in manifest:
+        position = int(Path(record.path).stem.rpartition("_")[2])
+        outline = tumor[position] if record.plane == "sagittal" else tumor[:, position]
+        assert (record.label == "glioma") == bool(outline.any())
+        if record.label == "glioma":
+            mask = load_mask(manifest, record, (record.height, record.width))
+            np.testing.assert_array_equal(mask, outline.T[::-1])
+        else:
+            assert (record.label, record.source_label) == ("notumor", "tumor_free_slice")
+    assert {record.label for record in manifest} == {"glioma", "notumor"}
+
+
+def test_what_is_no_head_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"volumes-healthy\.csv: cannot be read"):
         collections.import_heads(tmp_path, tmp_path / "heads.csv")
-    (tmp_path / "one.nii").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"one\.nii: is not a volume of a head"):
+    _volumes(tmp_path, [("one.nii", "notumor", "p", "")])
+    for content in (None, b"", b"nonsense"):
+        if content is not None:
+            (tmp_path / "one.nii").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"one\.nii: is not a volume of a head"):
+            collections.import_heads(tmp_path, tmp_path / "heads.csv")
+    _save(tmp_path / "one.nii", np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0))
+    with pytest.raises(DatasetError, match="nearly empty"):
+        collections.import_heads(tmp_path, tmp_path / "heads.csv")
+    (tmp_path / "volumes-healthy.csv").write_text("file,class\none.nii,notumor\n")
+    with pytest.raises(DatasetError, match="has no column set"):
         collections.import_heads(tmp_path, tmp_path / "heads.csv")
 
 
@@ -140,10 +190,13 @@ def test_real_collections(data_dir: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     for name, collection in (("diverse", diverse), ("more", more)):
         assert protocols.make(collection, name).info == splits.load(name).info
-    patients = {
-        (row.group, row.part) for name in ("diverse", "more") for row in splits.load(name).rows
-    }
-    assert len(patients) == len({group for group, _ in patients})  # on one side in both
+    heads = collections.import_heads(data_dir / "more", tmp_path / "h.csv")
+    assert Counter(record.label for record in heads) == {
+        "glioma": 30, "notumor": 352 + 28, "other_pathology": 32,
+    }  # fmt: skip
+    parted = [*map(splits.load, ("diverse", "more")), protocols.make(heads, "more")]
+    patients = {(row.group, row.part) for split in parted for row in split.rows}
+    assert len(patients) == len({group for group, _ in patients})  # on one side in all
     folder = data_dir / "brain-tumor-progression"
     hospital = collections.import_brain_tumor_progression(folder, tmp_path / "b.csv")
     assert len(hospital) == 139

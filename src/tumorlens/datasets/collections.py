@@ -6,14 +6,16 @@ outline) comes along; what it does not say stays empty.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from tumorlens.cores import thread_pool
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import fingerprint
-from tumorlens.datasets.importers import describe, import_folder, provenance_of
+from tumorlens.datasets.importers import describe, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError
@@ -28,6 +30,12 @@ _LABEL_OF_CLASS: Final[Mapping[str, str]] = {
     TUMOR_FREE_SLICE: NO_TUMOR, "tumor_unspecified": ANY_TUMOR
 }  # fmt: skip
 """Classes of an index that have another name in ``labels.LABELS``."""
+_INDEX: Final = (
+    "file", "class", "set", "family", "patient", "sequence", "skull_stripped", "mask"
+)  # fmt: skip
+"""Columns that an index must have."""
+_PLAIN_TUMOR: Final = 0.01
+"""Part of the head in a slice from which a tumour in it is plain."""
 _COPY_DISTANCE: Final = 18
 _COPY_CORRELATION: Final = 0.85
 """Pictures so near are one cluster. Laxer than for the audit, because this set holds one slice in
@@ -75,26 +83,45 @@ def import_more(
 def import_heads(
     folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
 ) -> Manifest:
-    """Cut every NIfTI volume of a healthy head in ``folder`` and list the slices: ``notumor``.
+    """Cut the volumes of the collection ``more`` into sagittal and coronal slices.
 
-    The pictures are written beside the manifest, in a folder of its name. Such volumes stand in
-    packages: Colin27 with and without its skull in Debian's `mricron-data` (ch2, ch2bet), ICBM152
-    in `nilearn`, one head in the sources of `pycortex`. Raises ``DatasetError`` where there is no
-    volume, or one cannot be used.
+    They are listed in ``volumes-healthy.csv`` and ``volumes-tumour.csv``, with columns as in
+    ``import_diverse``; the pictures are written beside the manifest, in a folder of its name.
+    Volumes with oblong voxels are left out, as are those with a tumour but without a mask, because
+    nothing says which of their slices show it. Raises ``DatasetError`` where an index is missing
+    or a volume cannot be used.
     """
-    volumes = sorted(path for path in Path(folder).iterdir() if ".nii" in path.suffixes)
-    if not volumes:
-        raise DatasetError(f"{folder}: contains no NIfTI volume (*.nii, *.nii.gz)")
-    pictures = Path(manifest_path).with_suffix("")
-    (pictures / NO_TUMOR).mkdir(parents=True, exist_ok=True)
-    for volume in volumes:
-        name = volume.name.partition(".")[0]
-        for plane, index, pixels in head_slices.cut(volume):
-            file = pictures / NO_TUMOR / f"{name}_{plane}_{index:03d}.png"
-            file.write_bytes(encode.png(pixels))
-    return import_folder(
-        pictures, manifest_path, source="templates", known_only=True, progress=progress
-    )
+    folder, pictures = Path(folder), Path(manifest_path).with_suffix("")
+    pictures.mkdir(parents=True, exist_ok=True)
+    listed = [
+        entry
+        for name in ("volumes-healthy.csv", "volumes-tumour.csv")
+        for entry in _listed(folder, name)
+        if entry.about["mask"] or entry.label in (NO_TUMOR, OTHER_PATHOLOGY)
+    ]
+    cut = [entry for volume in reported(listed, len(listed), progress)
+           for entry in _slices(volume, pictures)]  # fmt: skip
+    return _import(cut, manifest_path, None)
+
+
+def _slices(volume: _Entry, pictures: Path) -> Iterator[_Entry]:
+    """The slices of a volume, written as pictures; with a tumour where the mask shows one."""
+    mask = volume.about["mask"]
+    for one in head_slices.cut(volume.file, Path(mask) if mask else None):
+        name = f"{volume.file.name.partition('.')[0]}_{one.plane}_{one.position:03d}"
+        about = {**volume.about, "plane": one.plane, "mask": ""}
+        label = volume.label
+        if one.outline is not None and one.tumor_share >= _PLAIN_TUMOR:
+            outline = pictures / f"{name}_mask.png"
+            outline.write_bytes(encode.png(255 * one.outline.astype(np.uint8)))
+            about["mask"] = str(outline)
+        elif one.outline is not None and one.tumor_share == 0:
+            label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
+        elif one.outline is not None:
+            continue  # too little of it to be seen
+        file = pictures / f"{name}.png"
+        file.write_bytes(encode.png(one.pixels))
+        yield _Entry(file, label, about)
 
 
 def import_br35h_tumor(
@@ -206,8 +233,13 @@ def _with_mask(record: Record, base: Path, folder: Path) -> Record:
 
 
 def _listed(folder: Path, index: str) -> list[_Entry]:
-    """Entries of an index with the columns that ``import_diverse`` names."""
-    return [_entry(folder, row) for row in read_index(folder / index)]
+    """Entries of an index with the columns that ``import_diverse`` names, of which ``plane`` may
+    be missing. Raises ``DatasetError``."""
+    rows = read_index(folder / index)
+    missing = [name for name in _INDEX if rows and name not in rows[0]]
+    if missing:
+        raise DatasetError(f"{folder / index}: has no column {missing[0]}")
+    return [_entry(folder, row) for row in rows]
 
 
 def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
@@ -222,7 +254,7 @@ def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
             "group": f"{row['family']}:{row['patient'] or row['file']}",
             "source_label": "" if label == row["class"] else row["class"],
             "sequence": row["sequence"].strip("?"),
-            "plane": row["plane"].strip("?"),
+            "plane": row.get("plane", "").strip("?"),
             "skull_stripped": row["skull_stripped"],
             "mask": row["mask"] and str(folder / row["mask"]),
         },

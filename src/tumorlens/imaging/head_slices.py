@@ -1,4 +1,8 @@
-"""Slices in three planes from a volume of a healthy head, as pictures to train on."""
+"""Sagittal and coronal slices from a volume of a head, as pictures to train on.
+
+Collections of pictures show healthy heads in axial slices, and tumours in all planes. A network
+that is trained on nothing else takes the plane for a sign of a tumour.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +15,14 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import DatasetError
 
-SLICES: Final = 16
+SLICES: Final = 8
 """Slices of each plane."""
 _EXTENT: Final[Mapping[str, tuple[float, float]]] = {
-    "sagittal": (0.2, 0.8), "coronal": (0.15, 0.85), "axial": (0.25, 0.9)
+    "sagittal": (0.2, 0.8), "coronal": (0.15, 0.85)
 }  # fmt: skip
 """First and last slice of a plane, as a part of the head's extent; in the order of the axes."""
+_MOST_OBLONG: Final = 1.25
+"""Ratio of a voxel's longest to its shortest side from which slices are no pictures to train on."""
 _TISSUE: Final = 0.1
 _WHITE: Final = 99.7
 """Percentile of the positive voxels that is white."""
@@ -29,32 +35,48 @@ class HeadSlice(NamedTuple):
     position: int
     """Along the plane's axis of the volume turned to right, anterior, superior."""
     pixels: NDArray[np.uint8]
+    outline: NDArray[np.bool_] | None
+    """Of the tumour, (H, W) as ``pixels``; None where no mask is given."""
+
+    @property
+    def tumor_share(self) -> float:
+        """How much of the head in it lies inside the outline, 0 to 1."""
+        head = self.pixels > 255 * _TISSUE
+        return 0.0 if self.outline is None else float(self.outline.sum() / max(1, head.sum()))
 
 
-def cut(path: Path) -> Iterator[HeadSlice]:
-    """Evenly spaced slices of each plane of a NIfTI volume with about cubic voxels.
+def cut(path: Path, mask: Path | None = None) -> Iterator[HeadSlice]:
+    """Evenly spaced slices of each plane of a NIfTI volume; none where voxels are not about cubic.
 
-    Raises ``DatasetError`` where the file is no such volume.
+    ``mask`` is a volume on the same grid, above 0 inside the tumour. Raises ``DatasetError`` where
+    a file is no such volume.
     """
-    voxels = _load(path)
+    voxels, spacing = _load(path)
+    if max(spacing) > _MOST_OBLONG * min(spacing):
+        return
+    inside = None if mask is None else _load(mask)[0] > 0
+    if inside is not None and inside.shape != voxels.shape:
+        raise DatasetError(f"{mask}: is not on the grid of {path}")
+    positive = voxels[voxels > 0]
+    scaled = np.clip(voxels / np.percentile(positive, _WHITE), 0, 1) if positive.size else voxels
     for axis, (plane, extent) in enumerate(_EXTENT.items()):
         others = tuple(i for i in range(3) if i != axis)
-        inside = np.flatnonzero((voxels > _TISSUE).mean(axis=others) > _TISSUE / 5)
-        first, last = np.quantile(inside, extent)
+        head = np.flatnonzero((scaled > _TISSUE).mean(axis=others) > _TISSUE / 5)
+        if not head.size:
+            raise DatasetError(f"{path}: is not a volume of a head (nearly empty)")
+        first, last = np.quantile(head, extent)
         for index in np.linspace(first, last, SLICES).round().astype(int).tolist():
-            upright = voxels.take(index, axis).T[::-1]
-            yield HeadSlice(plane, index, (255 * upright).round().astype(np.uint8))
+            pixels = (255 * scaled.take(index, axis).T[::-1]).round().astype(np.uint8)
+            outline = None if inside is None else inside.take(index, axis).T[::-1]
+            yield HeadSlice(plane, index, pixels, outline)
 
 
-def _load(path: Path) -> NDArray[np.float32]:
-    """Voxels (right, anterior, superior), 0 to 1."""
+def _load(path: Path) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Voxels (right, anterior, superior), and the lengths of their sides in that order."""
     try:
         volume = nibabel.as_closest_canonical(nibabel.load(path))
         voxels = np.asarray(volume.dataobj, dtype=np.float32)
-        voxels = voxels.reshape(voxels.shape[:3])
-        scaled: NDArray[np.float32] = np.clip(
-            voxels / np.percentile(voxels[voxels > 0], _WHITE), 0, 1
-        )
+        spacing = tuple(float(side) for side in volume.header.get_zooms()[:3])
+        return voxels.reshape(voxels.shape[:3]), spacing
     except (OSError, EOFError, ValueError, IndexError, ImageFileError) as error:
         raise DatasetError(f"{path}: is not a volume of a head ({error})") from error
-    return scaled
