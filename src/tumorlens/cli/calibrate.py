@@ -35,10 +35,10 @@ if TYPE_CHECKING:
               help="A bundle that was trained in the same way without some sources, and images of "
               "these sources: all but the test part of SPLIT (`all`: every image). Its answers "
               "raise the threshold for \"no tumour\" where it would miss tumours, and widen the "
-              "prediction sets beside answers that are not classified.")  # fmt: skip
+              "prediction sets of answers that are not classified.")  # fmt: skip
 @click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
-              help="List of whole heads that were not used in training, for the thresholds for "
-              "volumes.")  # fmt: skip
+              help="List of whole heads, best of people who were not used in training, for the "
+              "thresholds for volumes.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate, as written by `tumorlens gate`. Default: the bundle's "
               "own.")  # fmt: skip

@@ -136,7 +136,7 @@ def _plan(
 
     external = split_name == folds.EXTERNAL
     if bool(against) != external:
-        raise click.UsageError("--split external requires --against, and the reverse")
+        raise click.UsageError("--split external and --against must be used together")
     if split_name == folds.LEAVE_ONE_SOURCE_OUT:
         return folds.leave_one_source_out(classifiers, manifest)
     if external:

@@ -67,7 +67,7 @@ bundle: Final = click.option(
 plane: Final = click.option(
     "--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial",
     show_default=True, help="Plane in which volumes are cut into slices. A DICOM series "
-    "with slices more than 3 mm apart keeps its own.",
+    "with slices more than 3 mm apart keeps its own plane.",
 )  # fmt: skip
 device: Final = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AUDIT_FILE: Final = "audit.jsonl"
 _spool = click.option(
     "--spool", "folder", required=True, metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, exists=True), help="Of the node.",
+    type=click.Path(path_type=Path, file_okay=False, exists=True), help="Spool of the node.",
 )  # fmt: skip
 _studies = click.argument("studies", nargs=-1, metavar="[STUDY]...")
 

@@ -174,7 +174,7 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         if (decoded.samples.shape, decoded.bit_depth) != (stack.shape[1:], first.bit_depth):
             raise UnsupportedFormatError(
                 f"{source}: page {page + 1} differs from the first in size or depth, so the pages "
-                "are no stack; save them as single files"
+                "do not form a stack; save them as single files"
             )
         stack[index] = decoded.samples
     assert stack is not None

@@ -112,7 +112,7 @@ def _places(axes: Axes, index: int, wanted: Sequence[int]) -> list[int]:
 def _incomplete(description: str, stated: int, found: int, source: str) -> str:
     if found == 1 and not _PIXELS.search(description):
         raise UnsupportedFormatError(
-            f"{source}: a stack of {stated} pictures of which the file lists one; save it as NIfTI "
+            f"{source}: states a stack of {stated} pictures, but lists only one; save it as NIfTI "
             "or as a TIFF that lists each page"
         )
     return f"the file states {stated} pictures; {found} of them are in it"
