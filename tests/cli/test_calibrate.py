@@ -176,10 +176,10 @@ def test_images_of_no_known_patient_are_said_to_count_as_one_each(
     )
     assert result.exit_code == 0, result.output
     page = (tmp_path / "x" / "calibration.html").read_text("utf-8")
-    said = f"Of 7 of {len(records)} images no patient is known"
+    said = f"The patient of 7 of {len(records)} images is not known"
     assert said in result.stdout
     assert said in page
-    assert "no patient is known" not in (site / "stdout").read_text("utf-8")
+    assert "is not known" not in (site / "stdout").read_text("utf-8")
 
 
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:

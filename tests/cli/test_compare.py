@@ -44,7 +44,7 @@ def test_a_run_against_a_bundle(box: Path, tmp_path: Path) -> None:
         "--resamples 100 --seed 0"
     )
     accuracy = found["bundles"][1]["metrics"]["accuracy"]["value"]
-    for text in (f"{100 * accuracy:.2f}%", "McNemar", "Difference to phantom", RESEARCH_NOTICE):
+    for text in (f"{100 * accuracy:.2f}%", "McNemar", "Difference from phantom", RESEARCH_NOTICE):
         assert text in result.stdout, text
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "Risk against coverage" in page

@@ -283,7 +283,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "set/train").rename(tmp_path / "set/trian")
     result = run(*start, *rule)
     assert isinstance(result.exception, DatasetError)
-    assert "trian: is named after no split" in str(result.exception)
+    assert "trian: is not the name of a split" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_an_import_without_patients_says_so(tmp_path: Path, order: str, said: st
     if "folder:1" in said:
         result = run(*start, "--group-from", "folder:1")
         assert "4 images in 2 groups." in result.output
-        assert "no patient is known" not in result.stderr
+        assert "the patients are not known" not in result.stderr
 
 
 def test_a_part_that_lacks_a_class_is_noted(tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_importing_writes_over_no_other_file(leaking: Path) -> None:
     leaking.write_text("name;age\n")
     result = _import_again(leaking)
     assert isinstance(result.exception, OutputExistsError)
-    assert "exists and is no manifest" in str(result.exception)
+    assert "exists but is not a manifest" in str(result.exception)
     assert leaking.read_text() == "name;age\n"
 
 

@@ -265,7 +265,7 @@ def test_a_study_in_an_archive_in_an_archive(
     assert source_header(first).SOPInstanceUID == "1.2.3.1"
     ((where, error),) = study.failures
     assert where == f"{tmp_path}/study.zip/deeper.zip/inner.zip"
-    assert "an archive in an archive in an archive" in str(error)
+    assert "an archive nested in two others" in str(error)
 
 
 def test_damaged_and_many_archives_within(

@@ -203,7 +203,7 @@ def test_a_source_of_an_impossible_uid_cannot_be_referred_to(
     uid: str,
 ) -> None:  # fmt: skip
     (tmp_path / "one.dcm").write_bytes(write_dicom(head, StudyInstanceUID=uid))
-    with pytest.raises(CorruptInputError, match="StudyInstanceUID is no UID of at most 64"):
+    with pytest.raises(CorruptInputError, match="StudyInstanceUID is not a UID of at most 64"):
         _answers(classifier, tmp_path)
 
 

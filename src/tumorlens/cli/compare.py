@@ -114,7 +114,7 @@ def _differences(found: "Comparison") -> "Table":
     from tumorlens.reporting.evaluation_report import titles
 
     rows, classes = found.differences, found.first.evaluation.classes
-    title = f"Difference to {found.first.name}, paired"
+    title = f"Difference from {found.first.name}, paired"
     table = terminal.table(title, "", *(one.name for one in rows))
     for metric in metrics.asked(COMPARED, classes):
         shown = (show_difference(metric, one.estimates[metric]) for one in rows)

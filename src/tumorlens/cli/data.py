@@ -144,7 +144,7 @@ def _require_nothing_lost(output: Path, manifest: "Manifest") -> None:
     try:
         there = Manifest.load(output)
     except ManifestError as error:
-        raise OutputExistsError(f"{output} exists and is no manifest; {remedy}") from error
+        raise OutputExistsError(f"{output} exists but is not a manifest; {remedy}") from error
     lost = manifest.columns_lost_from(there)
     if lost:
         raise OutputExistsError(
@@ -178,7 +178,7 @@ def _print_found(found: "Found", patients_known: bool) -> None:
 
 def _note_no_patients(found: "Found") -> None:
     """Say that each image counts as a patient, and what to type if folders are patients."""
-    said = "no patient is known, so each image counts as a patient of its own"
+    said = "the patients are not known, so each image counts as a separate patient"
     depths = {len(one.below) for one in found.files}
     if len(depths) == 1 and (depth := depths.pop()):
         first = found.files[0]

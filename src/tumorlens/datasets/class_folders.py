@@ -57,7 +57,7 @@ _IS_PATIENT: Final = (
     "is named like a patient, and holds folders of classes; if it is a patient, say so:"
 )
 _IS_NO_SPLIT: Final = (
-    "is named after no split, though it holds folders of classes; "
+    "is not the name of a split, though it holds folders of classes; "
     "name it train, val or test, or import it by itself, with --source"
 )
 _FOLDERS_NAMED: Final = 10
@@ -102,7 +102,7 @@ def find(
     finds the patient in a path below ``folder``; where that is the uppermost folder, or the one
     below the split's, classes are one level further down, or more where the folders there are
     examinations by their names, or those below them are classes by theirs. Raises ``DatasetError``
-    where there is no such folder, a folder above those of classes is named after no split,
+    where there is no such folder, a folder above those of classes is not the name of a split,
     ``mapping`` names a folder that is not there, or ``patient`` takes the folder of the class for a
     patient.
     """

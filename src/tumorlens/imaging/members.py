@@ -81,6 +81,6 @@ def list_members(archive: Archive) -> Listed:
 def _open(archive: Archive, name: str, is_inner: bool) -> tuple[str, ...]:
     if is_inner:
         raise UnsupportedFormatError(
-            f"{archive.path}/{name}: an archive in an archive in an archive; unpack it first"
+            f"{archive.path}/{name}: an archive nested in two others; unpack it first"
         )
     return archive.open_inner(name)

@@ -74,9 +74,9 @@ def remarks(found: SiteResult) -> list[str]:
     unknown = sum(group.startswith(OWN_GROUP) for group in cases.groups)
     if unknown:
         said.append(
-            f"Of {unknown} of {len(cases.groups)} images no patient is known (columns patient and "
-            "group): each counts as a patient of its own. Where several are of one patient, less "
-            "can be promised than is said here."
+            f"The patient of {unknown} of {len(cases.groups)} images is not known (columns patient "
+            "and group), so each counts as a separate patient. If some are of the same patient, "
+            "the guarantees above are weaker than stated."
         )
     if found.after is None:
         said.append("Too few patients to cross-validate.")

@@ -134,7 +134,7 @@ def prepared(header: Dataset, source: str) -> Dataset:
     for keyword in _NEEDED:
         stated = text(header, keyword)
         if stated is None or not _UID.fullmatch(stated):
-            what = "is missing" if stated is None else "is no UID of at most 64 characters"
+            what = "is missing" if stated is None else "is not a UID of at most 64 characters"
             raise CorruptInputError(f"{source}: no report can refer to it ({keyword} {what})")
         setattr(made, keyword, stated)
     return made
