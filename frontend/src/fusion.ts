@@ -28,8 +28,8 @@ interface Member extends Series {
   stack: Stack | null;
 }
 
-const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, such as localizers, computed images, such as `
-  + "ADC maps, and other parts of the body do not count beside others";
+const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, localizers, computed images, such as ADC maps, `
+  + "and other parts of the body do not count beside others";
 
 type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets" | "classes" | "fusion">;
 

@@ -51,7 +51,7 @@ export interface Origin {
   sequence: string | null;
   /** The day of the acquisition, else that of the series: YYYYMMDD. */
   day: string | null;
-  /** Whether it is a map or projection, or of another part of the body than the head. */
+  /** Whether it is a map, a projection, a localizer, or of another part of the body than the head. */
   outsideTraining: boolean;
 }
 

@@ -31,6 +31,15 @@ describe("DICOM", () => {
     expect(origin!.outsideTraining).toBe(isTold);
   });
 
+  test.each([
+    ["localizer", true], ["AAHead_Scout_MPR", true], ["3-plane Loc", true], ["t1 local shim", false],
+  ])("described as %s", async (description, isTold) => {
+    const elements: Element[] = [[0x0008, 0x103e, "LO", description], ...SERIES];
+    const { notes, origin } = await readDicom("a", gray("MR", elements));
+    expect(notes.map((note) => note.includes("is a localizer"))).toEqual(isTold ? [true] : []);
+    expect(origin!.outsideTraining).toBe(isTold);
+  });
+
   test.each([["ADC", true], ["PROJECTION IMAGE", true], ["MIP", true], ["FA_COLOR", true], ["B0 MAP", true], ["FAST", false], ["MPR", false], ["M", false]])("of type %s", async (word, isTold) => {
     const { notes, origin } = await readDicom("a", gray("MR", SERIES, word));
     expect(origin!.outsideTraining).toBe(isTold);

@@ -185,6 +185,19 @@ def test_the_study_goes_before_its_series(
         assert sum(told(part).values()) == pytest.approx(1)
 
 
+def test_localizers_do_not_count_beside_a_series(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    for name, uid in (("t2 tse", "1.2.7"), ("localizer", "1.2.8"), ("survey", "1.2.9")):
+        for index, data in enumerate(write_series(6, series=uid, SeriesDescription=name)):
+            (tmp_path / f"{name}{index}.dcm").write_bytes(data)
+    (whole, *_) = predict_inputs(classifier, find(str(tmp_path)).inputs)
+    assert isinstance(whole, StudyPrediction)
+    weights = {one.series_instance_uid: one.weight for one in whole.members}
+    assert weights == {"1.2.7": 1.0, "1.2.8": 0.0, "1.2.9": 0.0}
+    assert LESS_TELLING in whole.notes
+
+
 def test_studies_whose_files_lie_between_each_other(
     classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
 ) -> None:

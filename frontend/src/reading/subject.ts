@@ -10,6 +10,8 @@ const COMPUTED = new Set([
 ]);
 /** Words for maps that a SeriesDescription has for nothing else. */
 const NAMES = new Set(["ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX"]);
+/** Words for coarse images that later series are planned on. */
+const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY"]);
 const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
@@ -23,15 +25,17 @@ export function bodyPartNotes(set: DataSet): string[] {
   return part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
 }
 
-/** That it is no image as it was acquired, but a map or projection. */
-export function computedNotes(set: DataSet): string[] {
+/** That it was not acquired for diagnosis: a map, a projection or a localizer. */
+export function purposeNotes(set: DataSet): string[] {
   const stated = texts(set, "x00080008").map((word) => word.toUpperCase());
-  let words = stated.filter(isComputed);
-  if (words.length === 0 && stated[0] === "DERIVED") {
-    const named = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
-    words = named.filter((word) => NAMES.has(word)).slice(0, 1);
-  }
-  return words.map((word) => `the image is computed from others (${word}), which the network was not trained on`);
+  const described: string[] = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
+  let computed = stated.filter(isComputed);
+  if (computed.length === 0 && stated[0] === "DERIVED") computed = described.filter((word) => NAMES.has(word)).slice(0, 1);
+  const localizer = [...stated, ...described].filter((word) => LOCALIZERS.has(word)).slice(0, 1);
+  return [
+    ...computed.map((word) => `the image is computed from others (${word})`),
+    ...localizer.map((word) => `the image is a localizer (${word})`),
+  ].map((kind) => `${kind}, which the network was not trained on`);
 }
 
 function isComputed(word: string): boolean {

@@ -68,8 +68,8 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     slices: tuple[SliceFacts, ...] = ()
     """One for each slice of ``MedicalImage.pixels``, in its order."""
     outside_training: bool = False
-    """Whether the files state a map or projection, or another part of the body than the head: the
-    network was trained on neither."""
+    """Whether the files state a map, a projection, a localizer, or a part of the body other than
+    the head: the network was trained on none of these."""
     acquired: tuple[SliceFacts, ...] = ()
     """Slices of the files, where those of the pixels were cut anew from them; else empty."""
     notes: tuple[str, ...] = ()

@@ -4,8 +4,8 @@ The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionR
 position where series are parallel (``evidence``), else over whole series; several series of one
 sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
 the thresholds of single volumes keep their meaning. The kind is named by the series that see the
-tumour. Pictures and series of a few slices, as localizers are, do not count beside longer ones:
-they miss most tumours. Nor do maps and other parts of the body: the network was trained on none.
+tumour. Pictures and series of a few slices do not count beside longer ones: they miss most
+tumours. Nor do localizers, maps and other parts of the body: the network was trained on none.
 Weights are learnt on patients with several sequences: ``python -m experiments.fusion``.
 """
 
@@ -40,8 +40,8 @@ SEVERAL_PATIENTS: Final = (
 
 
 LESS_TELLING: Final = (
-    f"series of fewer than {FEWEST_SLICES} slices, such as localizers, computed images, such as "
-    "ADC maps, and other parts of the body do not count beside others"
+    f"series of fewer than {FEWEST_SLICES} slices, localizers, computed images, such as ADC maps, "
+    "and other parts of the body do not count beside others"
 )
 
 

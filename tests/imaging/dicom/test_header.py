@@ -162,6 +162,20 @@ def test_maps_that_only_the_description_names(
     assert ["computed from others" in note for note in notes] == [True] * is_told
 
 
+@pytest.mark.parametrize(("kind", "description", "is_told"), [
+    ("M", "localizer", True), ("M", "AAHead_Scout_MPR", True), ("M", "SURVEY_3 planes", True),
+    ("M", "3-plane Loc", True), ("LOCALIZER", "t1", True), ("M", "t1 local shim", False),
+])  # fmt: skip
+def test_localizers_are_told(
+    head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool
+) -> None:
+    stated = {"ImageType": ["ORIGINAL", "PRIMARY", kind], "SeriesDescription": description}
+    image = reader.read_bytes(write_dicom(head, **stated))
+    assert ["is a localizer" in note for note in image.notes] == [True] * is_told
+    assert image.facts is not None
+    assert image.facts.outside_training == is_told
+
+
 @pytest.mark.parametrize(("part", "is_told"), [
     ("KNEE", True), ("CSPINE", True), ("L SPINE", True), ("ABDOMEN", True), ("HEAD", False),
     ("BRAIN", False), ("HEADNECK", False), ("BRAIN_SPINE", False), ("", False), ("UNKNOWN", False),

@@ -14,7 +14,7 @@ from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.derived import is_own
 from tumorlens.imaging.dicom.grayscale import has_window, oddities
 from tumorlens.imaging.dicom.kinds import MR, check_kind, is_image, is_mr_storage, kind_notes
-from tumorlens.imaging.dicom.subject import body_part, body_part_notes, computed_notes
+from tumorlens.imaging.dicom.subject import body_part, body_part_notes, purpose_notes
 from tumorlens.imaging.dicom.tags import (
     element,
     frame_count,
@@ -152,7 +152,7 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
     number_in_file = index + 1 if common.is_multi_frame else None
     place = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
     spacing, spacing_notes = _spacing(dataset, index, common.shape)
-    computed = computed_notes(dataset, index)
+    purpose = purpose_notes(dataset, index)
     return Frame(
         place=place,
         shape=common.shape,
@@ -168,10 +168,10 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         in_stack=number(
             functional_group(dataset, index, "FrameContentSequence"), "InStackPositionNumber"
         ),
-        outside_training=common.is_other_part or bool(computed),
+        outside_training=common.is_other_part or bool(purpose),
         notes=(
             *common.notes,
-            *computed,
+            *purpose,
             *spacing_notes,
             *oddities(dataset, index),
         ),

@@ -21,6 +21,11 @@ _NAMES: Final = frozenset({
 })  # fmt: skip
 """Words for maps that a SeriesDescription has for nothing else."""
 _DERIVED: Final = "DERIVED"
+_LOCALIZERS: Final = frozenset({
+    "LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY",
+})  # fmt: skip
+"""Words for coarse images that later series are planned on: in ImageType, or in what vendors and
+hospitals write into SeriesDescription."""
 _HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})
 _ELSEWHERE: Final = frozenset({
     "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT",
@@ -31,27 +36,24 @@ _ELSEWHERE: Final = frozenset({
 _SPINE: Final = "SPINE"
 
 
-def computed_notes(dataset: Dataset, frame: int) -> list[str]:
-    """That ``frame`` is no image as it was acquired, but a map or projection."""
+def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
+    """That ``frame`` was not acquired for diagnosis: a map, a projection or a localizer."""
     stated = image_type(dataset, frame)
-    words = [word for word in stated if _is_computed(word)]
-    if not words and _DERIVED in stated[:1]:
-        words = _maps_named(text(dataset, "SeriesDescription") or "")
-    return [
-        f"the image is computed from others ({word}), which the network was not trained on"
-        for word in words
+    described = re.findall("[A-Z0-9]+", (text(dataset, "SeriesDescription") or "").upper())
+    computed = [word for word in stated if _is_computed(word)]
+    if not computed and _DERIVED in stated[:1]:
+        computed = [word for word in described if word in _NAMES][:1]
+    localizer = [word for word in (*stated, *described) if word in _LOCALIZERS][:1]
+    kinds = [
+        *(f"the image is computed from others ({word})" for word in computed),
+        *(f"the image is a localizer ({word})" for word in localizer),
     ]
+    return [f"{kind}, which the network was not trained on" for kind in kinds]
 
 
 def _is_computed(word: str) -> bool:
     plain = re.sub("[^A-Z0-9]", "", word)
     return plain in _COMPUTED or plain.endswith(_MAP)
-
-
-def _maps_named(description: str) -> list[str]:
-    """Maps that the description of a computed series names."""
-    words = re.findall("[A-Z0-9]+", description.upper())
-    return [word for word in words if word in _NAMES][:1]
 
 
 def body_part_notes(dataset: Dataset) -> list[str]:
