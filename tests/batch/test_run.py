@@ -256,7 +256,7 @@ def test_an_input_that_ends_every_process_costs_itself_alone(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     monkeypatch.setattr(local, "_SERVICE", "deadly:service")
     found = answer(tmp_path / "in")
-    assert found.tally.errors == {"crash": 1}
+    assert found.tally.errors == {"crashed": 1}
     assert [row["error"] is not None for row in rows(tmp_path / "out")] == [
         False, True, False, False,
     ]  # fmt: skip

@@ -28,8 +28,6 @@ from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.records import record
 
 Row = dict[str, Any]
-CRASH: Final = "crash"
-"""``kind`` of an input that twice ended the process that read it."""
 _INTERNAL: Final = "internal"
 
 

@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from tumorlens.batch.answering import CRASH, Answerer, Row, error_row
+from tumorlens.batch.answering import Answerer, Row, error_row
 from tumorlens.batch.columns import Tally, tally_of, to_parquet
 from tumorlens.batch.items import Chunk
 from tumorlens.batch.store import open_store
 from tumorlens.bundle import Bundle
-from tumorlens.errors import BatchError
+from tumorlens.errors import BatchError, CrashedError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.isolation.frames import Message
 
@@ -85,7 +85,7 @@ def part_name(key: str, chunk_id: str) -> str:
 
 
 def _crash_row(path: str) -> Row:
-    return error_row(path, CRASH, f"{path}: ends the process that reads it")
+    return error_row(path, CrashedError.kind, f"{path}: ends the process that reads it")
 
 
 def service(options: Message) -> Callable[[Message], Iterator[Message]]:
