@@ -111,14 +111,15 @@ def _slices(volume: _Entry, pictures: Path) -> Iterator[_Entry]:
         name = f"{volume.file.name.partition('.')[0]}_{one.plane}_{one.position:03d}"
         about = {**volume.about, "plane": one.plane, "mask": ""}
         label = volume.label
-        if one.outline is not None and one.tumor_share >= _PLAIN_TUMOR:
-            outline = pictures / f"{name}_mask.png"
-            outline.write_bytes(encode.png(255 * one.outline.astype(np.uint8)))
-            about["mask"] = str(outline)
-        elif one.outline is not None and one.tumor_share == 0:
-            label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
-        elif one.outline is not None:
-            continue  # too little of it to be seen
+        if one.outline is not None:
+            if 0 < one.tumor_share < _PLAIN_TUMOR:
+                continue  # too little of it to be seen
+            if one.tumor_share == 0:
+                label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
+            else:
+                outline = pictures / f"{name}_mask.png"
+                outline.write_bytes(encode.png(255 * one.outline.astype(np.uint8)))
+                about["mask"] = str(outline)
         file = pictures / f"{name}.png"
         file.write_bytes(encode.png(one.pixels))
         yield _Entry(file, label, about)
@@ -233,8 +234,10 @@ def _with_mask(record: Record, base: Path, folder: Path) -> Record:
 
 
 def _listed(folder: Path, index: str) -> list[_Entry]:
-    """Entries of an index with the columns that ``import_diverse`` names, of which ``plane`` may
-    be missing. Raises ``DatasetError``."""
+    """Entries of an index with the columns that ``import_diverse`` names; ``plane`` may be missing.
+
+    Raises ``DatasetError``.
+    """
     rows = read_index(folder / index)
     missing = [name for name in _INDEX if rows and name not in rows[0]]
     if missing:

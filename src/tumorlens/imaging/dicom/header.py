@@ -115,9 +115,11 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
             f"{source}: damaged DICOM ({len(groups)} functional groups for {count} frames)"
         )
     # Read once: they are the same for all frames of a file.
+    elsewhere = body_part_notes(dataset)
     common = _Common(
         path, member, "NumberOfFrames" in dataset, count, shape(dataset, source), _order(dataset),
-        text(dataset, "SOPInstanceUID"), bool(body_part_notes(dataset)), tuple(_notes(dataset)),
+        text(dataset, "SOPInstanceUID"), bool(elsewhere),
+        (*kind_notes(dataset), *elsewhere, *_count_notes(dataset)),
     )  # fmt: skip
     frames = tuple(_frame(dataset, index, common, source) for index in range(count))
     return Header(
@@ -178,12 +180,11 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
     )
 
 
-def _notes(dataset: Dataset) -> list[str]:
-    notes = [*kind_notes(dataset), *body_part_notes(dataset)]
+def _count_notes(dataset: Dataset) -> list[str]:
     frames = number(dataset, "NumberOfFrames")
     if is_stated(dataset, "NumberOfFrames") and (frames is None or frames < 1):
-        notes.append("the file's number of frames is not plausible and is not used")
-    return notes
+        return ["the file's number of frames is not plausible and is not used"]
+    return []
 
 
 def _order(dataset: Dataset) -> tuple[float, ...]:
