@@ -191,7 +191,8 @@ def test_linked_folders_and_files_are_listed_under_their_own_path(
         (["P1/ses-1/yes", "P1/ses-2/no", "P2/ses-1/yes"],
          "set/P1: is named like a patient.* --group-from folder:3 --output"),
         (["Doe/visit 2/yes", "Roe/visit 1/no"],
-         "set/Roe: is not the name of a.*if it is a patient.* --group-from folder:3 --output"),
+         "set/Roe: is not the name of a split.*if it is a patient.*"
+         " --group-from folder:3 --output"),
         (["P1/yes", "P1/no/b", "P2/yes"], r"--group-from '\^\(\[\^/\]\+\)/' --output"),
         (["train/patient 1/yes", "train/patient 2/yes"], "set/train/patient 1: is named like a p"),
         (["fold1/yes", "fold2/yes"], "set/fold1: is named like a fold.*data split --kfold"),
