@@ -42,7 +42,7 @@ export interface Picture {
 /** What DICOM files say of the study and series that they belong to. */
 export interface Origin {
   study: string;
-  /** The patient's identifier, empty where none is stated: files of two patients are not one study. */
+  /** The patient's identifier, else the name, empty where neither is stated: files of two patients are not one study. */
   patient: string;
   series: string;
   /** Its frame of reference: positions of series with the same one can be compared. */

@@ -69,8 +69,11 @@ describe("series UIDs", () => {
     expect(group([0, 1, 30, 70].map((z) => slice(`${z}`, z, 1, { series: `1.${z}` })))).toHaveLength(4);
   });
 
-  test("one for two patients: they are told apart", () => {
-    const parts = range(8).map((at) => slice(`${at}`, 3 * Math.floor(at / 2), at % 2, { patient: `p${at % 2}` }));
+  test.each([
+    ["patients", (part: number) => ({ patient: `p${part}` })],
+    ["dates", (part: number) => ({ examination: ["1", `202${part}0101`] })],
+  ])("one for two %s: they are told apart", (_, own) => {
+    const parts = range(8).map((at) => slice(`${at}`, 3 * Math.floor(at / 2), at % 2, own(at % 2)));
     expect(summary(parts)).toEqual([[4, 0], [4, 1]]);
     expect(group(parts)[0].notes[0]).toContain("several patients or studies");
   });

@@ -471,12 +471,22 @@ def test_a_series_in_parts_is_joined(
     assert "have several series UIDs" in image.notes[0]
 
 
-@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientID": ["1", "2"]},
+        {"StudyInstanceUID": ["1.4", "1.5"]},
+        {"StudyDate": ["20200101", "20210101"]},
+        {"PatientID": ["", ""], "PatientName": ["Doe^John", "Roe^Jane"]},
+        {"PatientID": ["ANON", "ANON"], "PatientBirthDate": ["19600101", "19700101"]},
+    ],
+)
 def test_one_series_uid_for_two_patients_or_studies(
-    tmp_path: Path, write_series: WriteSeries, keyword: str
+    tmp_path: Path, write_series: WriteSeries, tags: dict[str, list[str]]
 ) -> None:
     for part in range(2):
-        for index, data in enumerate(write_series(4, **{keyword: f"1.{part + 4}"})):
+        own = {keyword: values[part] for keyword, values in tags.items()}
+        for index, data in enumerate(write_series(4, **own)):
             (tmp_path / f"{index}-{part}").write_bytes(data)
     images = read_study(tmp_path).images
     assert [image.depth for image in images] == [4, 4]

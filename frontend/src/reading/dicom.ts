@@ -35,7 +35,7 @@ export const NO_PICTURE = "no_picture";
 /** One file's frames, and where they belong. */
 export interface DicomPart extends Picture {
   series: string;
-  /** StudyInstanceUID, PatientID, FrameOfReferenceUID and SOPInstanceUID; empty where not stated. */
+  /** StudyInstanceUID, PatientID or else PatientName, FrameOfReferenceUID and SOPInstanceUID; empty where not stated. */
   study: string;
   patient: string;
   reference: string;
@@ -43,6 +43,8 @@ export interface DicomPart extends Picture {
   seriesNumber: number | null;
   /** What all slices of one series state alike, whatever their UIDs. */
   siblings: string;
+  /** Study, its date, and the patient's birth date and name; empty where not stated. */
+  examination: string[];
   /** Whether its SOP class is one of MR images, not a capture of something. */
   isMrStorage: boolean;
   /** How it was taken. */
@@ -72,6 +74,8 @@ const TIE_BREAKERS = ["x00200012", "x00180086", "x00200100", "x00200013", "x0008
 const SHARED = [
   "x00100020", "x00100010", "x00100030", "x00080020", "x00080060", "x0008103e", "x00181030", "x00180024", "x00080070",
 ];
+/** StudyInstanceUID, StudyDate, PatientBirthDate, PatientName: one for all slices of a series. */
+const OF_ONE = ["x0020000d", "x00080020", "x00100030", "x00100010"];
 /** Part of what is not black that has no colour, in a picture of gray. */
 const GRAY_PART = 0.9;
 /** Ratio of a pixel's sides from which a head looks stretched. */
@@ -107,9 +111,10 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
     notes: [...doubts, ...purpose, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, elsewhere.length + purpose.length > 0),
     pixelMm,
-    series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: text(set, "x00100020"),
+    series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: patientOf(set),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
     siblings: SHARED.map((tag) => texts(set, tag)[0] ?? "").join("\0"), isMrStorage: isMrStorage(set),
+    examination: OF_ONE.map((tag) => text(set, tag)),
     traits: traitsOf(set), description: text(set, "x0008103e"), levels, thicknessMm: thickness(set),
     placement: depth === 1 ? place : null,
     order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
@@ -126,13 +131,18 @@ export function middle(
   return position.map((at, axis) => at + down * column[axis] + across * row[axis]) as Vector;
 }
 
+/** The identifier, else the name; empty where neither is stated. */
+function patientOf(set: DataSet): string {
+  return text(set, "x00100020") || text(set, "x00100010");
+}
+
 /** Undefined where the file does not say which study it belongs to. */
 function originOf(set: DataSet, outsideTraining: boolean): Origin | undefined {
   const [study, series, frame] = ["x0020000d", "x0020000e", "x00200052"].map((tag) => text(set, tag));
   if (!study || !series) return undefined;
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
   return {
-    study, patient: text(set, "x00100020"), series, frame: frame || null, outsideTraining,
+    study, patient: patientOf(set), series, frame: frame || null, outsideTraining,
     sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set),
   };
 }

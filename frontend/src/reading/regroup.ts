@@ -16,17 +16,21 @@ type Key = string | null;
 
 /** The files of one series UID, by patient and study: a series is of one. */
 export function apart(files: DicomPart[]): DicomPart[][] {
-  const patients = groupBy(files, ({ patient }) => patient);
-  const unnamed = patients.get("") ?? [];
-  patients.delete("");
-  const [first, ...others] = patients.size ? patients.values() : [[]];
-  const parts = [[...first, ...unnamed], ...others].flatMap(byStudy);
+  let parts = by(files, ({ patient }) => patient, 1);
+  for (const place of files[0].examination.keys()) {
+    parts = parts.flatMap((part) => by(part, ({ examination }) => examination[place], FEWEST_OF_A_STUDY));
+  }
   return parts.length === 1 ? parts : parts.map((part) => part.map((file) => noted(file, APART_NOTE)));
 }
 
-function byStudy(files: DicomPart[]): DicomPart[][] {
-  const studies = [...groupBy(files, ({ study }) => study).values()];
-  return studies.filter((study) => study.length >= FEWEST_OF_A_STUDY).length > 1 ? studies : [files];
+/** By what they state, unless fewer than two values have as many files; the first gets those that do not state it. */
+function by(files: DicomPart[], stated: (file: DicomPart) => string, fewest: number): DicomPart[][] {
+  const groups = groupBy(files, stated);
+  const unnamed = groups.get("") ?? [];
+  groups.delete("");
+  if ([...groups.values()].filter((group) => group.length >= fewest).length < 2) return [files];
+  const [first, ...others] = groups.values();
+  return [[...first, ...unnamed], ...others];
 }
 
 /** The series as they are, but parts of one that have fallen apart as one. */

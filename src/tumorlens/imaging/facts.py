@@ -49,7 +49,7 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     series_number: int | None = None
     sop_class_uid: str | None = None
     patient: str | None = None
-    """A hash of the patient's identifier; empty where a DICOM file states none, None of others."""
+    """A hash of the patient's identifier, else name; empty if DICOM has neither, None of others."""
     acquired_on: date | None = None
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None

@@ -6,6 +6,7 @@ of their own; taken together, slices of several patients would be an answer abou
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -37,25 +38,32 @@ _Key = tuple[object, ...]
 
 def apart(headers: _Files) -> list[_Files]:
     """The files of one series UID, by patient and study: a series is of one."""
-    patients: dict[str, _Files] = {}
-    for header in headers:
-        patients.setdefault(header.facts.patient or "", []).append(header)
-    unnamed = patients.pop("", [])
-    patients = patients or {"": []}
-    first, *others = patients.values()
-    parts = [part for files in ([*first, *unnamed], *others) for part in _by_study(files)]
+    parts = _by(headers, lambda header: header.facts.patient or "", fewest=1)
+    for place in range(len(headers[0].examination)):
+        at = partial(_of_examination, place)
+        parts = [part for files in parts for part in _by(files, at, _FEWEST_OF_A_STUDY)]
     if len(parts) == 1:
         return parts
     return [[_noted(header, APART_NOTE) for header in part] for part in parts]
 
 
-def _by_study(headers: _Files) -> list[_Files]:
-    """By study, unless only a few files, or each file, state another one."""
-    studies: dict[str | None, _Files] = {}
+def _of_examination(place: int, header: Header) -> str:
+    return header.examination[place]
+
+
+def _by(headers: _Files, stated: Callable[[Header], str], fewest: int) -> list[_Files]:
+    """By what they state, unless fewer than two values have as many files; the first gets the rest.
+
+    The rest are files that do not state it.
+    """
+    groups: dict[str, _Files] = {}
     for header in headers:
-        studies.setdefault(header.facts.study_instance_uid, []).append(header)
-    full = [files for files in studies.values() if len(files) >= _FEWEST_OF_A_STUDY]
-    return list(studies.values()) if len(full) > 1 else [headers]
+        groups.setdefault(stated(header), []).append(header)
+    unnamed = groups.pop("", [])
+    if sum(len(files) >= fewest for files in groups.values()) < 2:
+        return [headers]
+    first, *others = groups.values()
+    return [[*first, *unnamed], *others]
 
 
 def joined(series: Sequence[_Files]) -> list[_Files]:

@@ -46,6 +46,8 @@ _SHARED: Final = (
     "ProtocolName", "SequenceName", "Manufacturer",
 )  # fmt: skip
 """What all slices of one series state alike, beside their UIDs and the number of the series."""
+_OF_ONE: Final = ("StudyInstanceUID", "StudyDate", "PatientBirthDate", "PatientName")
+"""What is one for all slices of a series; anonymisers that give all files one UID may keep it."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -61,6 +63,8 @@ class Header(msgspec.Struct, frozen=True):
     """Whether its SOP class is one of MR images, not a capture of something."""
     siblings: str = ""
     """A hash of what all slices of one series share, whatever their UIDs: patient, date, names."""
+    examination: tuple[str, ...] = ()
+    """Study, its date, and the patient's birth date and name; each a hash, empty if not stated."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -130,7 +134,14 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
         mode=text(dataset, "PhotometricInterpretation") or "None",
         is_mr_storage=is_mr_storage(dataset),
         siblings=_hash(text(dataset, keyword) or "" for keyword in _SHARED),
+        examination=tuple(_hash_of(dataset, keyword) for keyword in _OF_ONE),
     )
+
+
+def _hash_of(dataset: Dataset, keyword: str) -> str:
+    """A hash of the element; empty where it is not stated."""
+    stated = text(dataset, keyword)
+    return "" if stated is None else _hash([stated])
 
 
 def _hash(words: Iterable[str]) -> str:
@@ -273,7 +284,7 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         series_description=text(dataset, "SeriesDescription"),
         series_number=None if series_number is None else int(series_number),
         sop_class_uid=text(dataset, "SOPClassUID"),
-        patient=_hash([patient]) if (patient := text(dataset, "PatientID")) else "",
+        patient=_hash_of(dataset, "PatientID") or _hash_of(dataset, "PatientName"),
         acquired_on=_acquired_on(dataset),
         study_instance_uid=text(dataset, "StudyInstanceUID"),
         series_instance_uid=text(dataset, "SeriesInstanceUID"),
