@@ -145,6 +145,11 @@ describe("MGH", () => {
     expect(await notes(mgh({ dims: [...SHAPE, 3] }))).toEqual(["the first of 3 volumes is read"]);
   });
 
+  test("of frames of one slice each is a volume", async () => {
+    const found = await picture(mgh({ dims: [SHAPE[0], SHAPE[1], 1, SHAPE[2]] }));
+    expect([found.depth, found.notes]).toEqual([SHAPE[2], [`the ${SHAPE[2]} volumes have one slice each; they are read as slices`]]);
+  });
+
   test("without an orientation lies as FreeSurfer takes it", async () => {
     const found = await picture(mgh({ flag: 0, sizes: [7, 8, 9] }));
     expect(found.notes).toEqual(["the file does not state its orientation; FreeSurfer's default (coronal, 1 mm) is assumed"]);

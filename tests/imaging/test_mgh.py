@@ -49,6 +49,12 @@ def test_a_file_that_nibabel_ships() -> None:
         reader.read(SHIPPED / "test.mgz")
 
 
+def test_frames_of_one_slice_each_are_slices(ras: Volume) -> None:
+    image = read(mgz(ras[:, :, None, :]))
+    np.testing.assert_array_equal(image.pixels, read(nifti(ras)).pixels)
+    assert image.notes == ("the 36 volumes have one slice each; they are read as slices",)
+
+
 def test_the_first_of_several_frames(ras: Volume) -> None:
     image = read(mgz(np.stack([ras, ras * 2, ras * 3], axis=-1)))
     np.testing.assert_array_equal(image.pixels, read(nifti(ras)).pixels)

@@ -136,6 +136,12 @@ def test_the_first_volume_of_four_dimensions(ras: Volume) -> None:
     assert image.notes == ("the first of 3 volumes is read",)
 
 
+def test_volumes_of_one_slice_each_are_slices(ras: Volume) -> None:
+    image = read(save(np.rint(ras)[:, :, None, :]))
+    np.testing.assert_array_equal(image.pixels, read(save(np.rint(ras))).pixels)
+    assert image.notes == ("the 36 volumes have one slice each; they are read as slices",)
+
+
 def test_one_slice_is_a_picture(ras: Volume) -> None:
     image = read(save(ras[:, :, :1]))
     assert (image.is_volume, image.pixels.shape) == (False, (48, 40))

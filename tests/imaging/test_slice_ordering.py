@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +53,18 @@ def test_any_oblique_stack(heights: list[int], angle: float) -> None:
     ]
     (stack,) = split(frames)
     assert [int(one.place.path) for one in stack.frames] == sorted(heights)
+
+
+def test_positions_in_metres_are_not_plausible() -> None:
+    """All slices lie within less than one, and so would count as copies of it."""
+    (stack,) = split(
+        [
+            msgspec.structs.replace(frame(str(9 - k), (0, 0, k / 1000), thickness=0.001), number=k)
+            for k in range(6)
+        ]
+    )
+    assert names(stack.frames) == "987654"
+    assert stack.notes[0].startswith("positions of the slices are not plausible")
 
 
 def test_gaps() -> None:

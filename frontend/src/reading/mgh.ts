@@ -4,7 +4,7 @@ import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from ".
 import { gunzip } from "./gunzip";
 import { bytesOf, numbers, type SampleType } from "./samples";
 import { isGzip } from "./signatures";
-import { axialSlices, checkVolume, firstOf } from "./volume";
+import { axialSlices, checkVolume, firstOf, readAsSlices } from "./volume";
 
 type Shape = readonly [number, number, number];
 
@@ -19,16 +19,17 @@ export function readMgh(name: string, data: Uint8Array): Picture {
   if (file.length < VOXELS_AT) throw new InputError("corrupt", `damaged or cut off (${file.length} of ${VOXELS_AT} bytes are there)`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const [x, y, z, frames] = [4, 8, 12, 16].map((at) => view.getInt32(at));
-  const shape = [x, y, z] as const;
   if (Math.min(x, y, z, frames) < 1) throw new InputError("corrupt", `damaged MGH (dimensions ${[x, y, z, frames].join(", ")})`);
+  const areSlices = z === 1 && frames > 1;
+  const shape = [x, y, areSlices ? frames : z] as const;
   checkVolume(shape);
   const type = TYPES[view.getInt32(20)];
   if (!type) throw new InputError("unsupported_format", `MGH voxels of type ${view.getInt32(20)}`);
   const voxels = new DataView(file.buffer, file.byteOffset + VOXELS_AT, file.length - VOXELS_AT);
-  const values = numbers(voxels, type, false, x * y * z, "MGH");
+  const values = numbers(voxels, type, false, x * y * shape[2], "MGH");
   // What follows the voxels are times of the scan and a history, of any length: no surplus.
   return axialSlices({
-    name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: firstOf(frames), surplus: [],
+    name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: [],
   });
 }
 

@@ -5,7 +5,7 @@ import { COLORED, isColored, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
-import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
+import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
 
@@ -22,7 +22,7 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
   const [rank, ...sides] = header.dims;
   if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides.slice(0, rank)) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
-  const shape = [sides[0], sides[1], Math.max(1, sides[2] ?? 1)] as const;
+  const shape = [sides[0], sides[1], areSlices(header) ? sides[3] : Math.max(1, sides[2] ?? 1)] as const;
   checkVolume(shape);
   const voxelsAt = startOf(header);
   const extensionsTo = extensionsEnd(header, buffer, voxelsAt);
@@ -100,14 +100,20 @@ const OTHERS: Record<number, string> = {
 function notesOf(header: Header): string[] {
   const intent = OTHERS[header.intent_code] ?? STATISTICS[header.intent_code - 2];
   return [
-    ...firstOf(volumesOf(header)),
+    ...(areSlices(header) ? readAsSlices(header.dims[4]) : firstOf(volumesOf(header))),
     ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
     ...(isSlope(header.scl_slope) ? [] : ["scl_slope is not plausible; 1 is used"]),
     ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is not a finite number; 0 is used"] : []),
   ];
 }
 
+/** Whether several volumes of one slice each lie along the fourth dimension. */
+function areSlices({ dims }: Header): boolean {
+  return dims[0] > 3 && dims[3] === 1 && dims[4] > 1 && dims.slice(5, dims[0] + 1).every((side) => side === 1);
+}
+
 function volumesOf(header: Header): number {
+  if (areSlices(header)) return 1;
   return header.dims.slice(4, header.dims[0] + 1).reduce((product, side) => product * Math.max(1, side), 1);
 }
 

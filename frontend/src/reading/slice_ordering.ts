@@ -9,8 +9,9 @@ import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
 /** Largest difference of direction cosines within one stack. */
 const SAME_DIRECTION = 0.01;
-/** Part of a slice's thickness within which all positions of a series are not plausible. */
+/** Part of a slice's thickness, and millimetres, within which all positions of a series are not plausible. */
 const ONE_PLACE = 0.5;
+const ONE_PLACE_MM = 0.5;
 const FEWEST_WITHOUT_POSITIONS = 3;
 const FEWEST_AMBIGUOUS = 2;
 /** Positions are not plausible where SliceLocation tells as many times more slices apart. */
@@ -185,8 +186,8 @@ function natural(name: string): [number, string][] {
 }
 
 function distinct(along: number[], thicknessMm: number | null): number {
-  const within = thicknessMm !== null && Math.max(...along) - Math.min(...along) < ONE_PLACE * thicknessMm;
-  return within ? 1 : count(along);
+  const least = Math.max(ONE_PLACE_MM, ONE_PLACE * (thicknessMm ?? 0));
+  return Math.max(...along) - Math.min(...along) < least ? 1 : count(along);
 }
 
 function count(values: number[]): number {

@@ -41,6 +41,11 @@ export function firstOf(volumes: number): string[] {
   return volumes > 1 ? [`the first of ${volumes} volumes is read`] : [];
 }
 
+/** A note where the volumes of a file are one slice each: they may be time points too. */
+export function readAsSlices(volumes: number): string[] {
+  return [`the ${volumes} volumes have one slice each; they are read as slices`];
+}
+
 /** A note where, of `bytes` from the first voxel on, as many as one slice has are beyond the voxels. */
 export function surplus([x, y, z]: Shape, voxelBytes: number, bytes: number): string[] {
   if (bytes < (z + 1) * x * y * voxelBytes) return [];

@@ -1,7 +1,7 @@
 """MGH and MGZ volumes of FreeSurfer; ``planes`` cuts them into slices.
 
-Of several frames the first is read. Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat,
-and mriio.cpp of FreeSurfer for what holds where a header states no orientation.
+Of several frames the first is read; frames of one slice each are one volume.
+Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, and mriio.cpp of FreeSurfer for what holds where a header states no orientation.
 """
 
 import math
@@ -22,7 +22,15 @@ from tumorlens.imaging.affine import (
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.planes import Volume
-from tumorlens.imaging.stored import bits_of, checked, first_of, mode_of, read_samples, real
+from tumorlens.imaging.stored import (
+    bits_of,
+    checked,
+    first_of,
+    mode_of,
+    read_as_slices,
+    read_samples,
+    real,
+)
 
 _KINDS: Final = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 """Types of samples by their code, as FreeSurfer writes them (mri.h, MRI_UCHAR to MRI_USHRT)."""
@@ -41,7 +49,7 @@ def read(data: bytes, source: str) -> Volume:
     stream = Inflated(data, source)
     block = bytes(stream.take(DATA_OFFSET))
     header = MGHHeader(block, check=False)
-    shape, frames = _shape(header, source)
+    shape, notes = _shape(header, source)
     code = int(header["type"])
     if code not in _KINDS:
         raise UnsupportedFormatError(f"{source}: MGH voxels of type {code}")
@@ -51,16 +59,18 @@ def read(data: bytes, source: str) -> Volume:
     # What follows the voxels are times of the scan and a history, of any length: no surplus.
     states_orientation = int.from_bytes(block[_FLAG_AT : _FLAG_AT + 2], "big", signed=True) > 0
     placed = _placement(header, shape, states_orientation)
-    return Volume(voxels, placed, bits_of(kind), mode_of(kind), [*first_of(frames), *without])
+    return Volume(voxels, placed, bits_of(kind), mode_of(kind), [*notes, *without])
 
 
-def _shape(header: MGHHeader, source: str) -> tuple[tuple[int, int, int], int]:
-    """The sides and the number of frames, checked before anything is taken for them."""
+def _shape(header: MGHHeader, source: str) -> tuple[tuple[int, int, int], list[str]]:
+    """The sides, checked before anything is taken for them, and a note on several frames."""
     x, y, z, frames = (int(side) for side in header["dims"])
     if min(x, y, z, frames) < 1:
         raise CorruptInputError(f"{source}: damaged MGH (dimensions {(x, y, z, frames)})")
+    are_slices = z == 1 < frames
+    z = frames if are_slices else z
     check_volume((z, y, x), source)
-    return (x, y, z), frames
+    return (x, y, z), read_as_slices(frames) if are_slices else first_of(frames)
 
 
 def _placement(header: MGHHeader, shape: tuple[int, int, int], stated: bool) -> Placement:

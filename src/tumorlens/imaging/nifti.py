@@ -1,6 +1,7 @@
 """NIfTI-1 and NIfTI-2, single files, plain or gzipped; ``planes`` cuts them into slices.
 
-Of a 4-D file the first volume is read. Format: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
+Of a 4-D file the first volume is read; volumes of one slice each are one.
+Format: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
 import io
@@ -26,6 +27,7 @@ from tumorlens.imaging.stored import (
     gray_of,
     in_order,
     mode_of,
+    read_as_slices,
     read_samples,
     real,
     surplus,
@@ -110,7 +112,8 @@ def _check_not_shifted(stream: Inflated, end: int, size: int, source: str) -> No
 
 
 def _notes(header: Nifti1Header) -> list[str]:
-    notes = first_of(_volumes(header))
+    shape = header.get_data_shape()
+    notes = read_as_slices(shape[3]) if _are_slices(header) else first_of(_volumes(header))
     intent = int(header["intent_code"])
     if intent in _NO_INTENSITIES:
         what = clean(str(intent_codes.label[intent]))
@@ -122,7 +125,15 @@ def _notes(header: Nifti1Header) -> list[str]:
     return notes
 
 
+def _are_slices(header: Nifti1Header) -> bool:
+    """Whether several volumes of one slice each lie along the fourth dimension."""
+    shape = header.get_data_shape()
+    return len(shape) > 3 and shape[2] == 1 and 1 < shape[3] == math.prod(shape[3:])
+
+
 def _volumes(header: Nifti1Header) -> int:
+    if _are_slices(header):
+        return 1
     return math.prod(max(1, side) for side in header.get_data_shape()[3:])
 
 
@@ -165,6 +176,7 @@ def _shape(header: Nifti1Header, source: str) -> tuple[int, int, int]:
     if not 2 <= len(shape) <= 7 or min(shape[:2]) < 1 or min(shape) < 0:
         raise CorruptInputError(f"{source}: damaged NIfTI (dimensions {tuple(shape)})")
     x, y, z = (max(1, side) for side in [*shape, 1][:3])
+    z = shape[3] if _are_slices(header) else z
     check_volume((z, y, x), source)
     return x, y, z
 

@@ -69,6 +69,11 @@ def first_of(volumes: int) -> list[str]:
     return [f"the first of {volumes} volumes is read"] if volumes > 1 else []
 
 
+def read_as_slices(volumes: int) -> list[str]:
+    """A note where the volumes of a file are one slice each: they may be time points too."""
+    return [f"the {volumes} volumes have one slice each; they are read as slices"]
+
+
 def surplus(stream: Inflated, end: int, slice_bytes: int) -> list[str]:
     """A note where as much again as one slice follows ``end``, where the voxels are said to end."""
     if len(stream.take_up_to(end + slice_bytes)) < end + slice_bytes:
