@@ -99,6 +99,11 @@ describe("DICOM", () => {
     expect(notes).toEqual(isBig ? [SWAPPED] : []);
   });
 
+  test.each([true, false])("samples of 16 bits that are said to have 8 are refused, %s", async (isBig) => {
+    const data = dicomPixels(mr, { ...described, allocated: 8, stored: 8 }, bytesOf(disc(9000), isBig));
+    await expect(readDicom("a", data)).rejects.toThrow("its samples have 16 bits, not 8");
+  });
+
   test("values of more bits than stated do not wrap", async () => {
     const stored = disc(9000);
     const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: 11 }, bytesOf(stored)));

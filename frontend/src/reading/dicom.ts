@@ -12,7 +12,7 @@ import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { bodyPartNotes, purposeNotes } from "./subject";
-import { checkRows, isSwapped, isWider, SWAPPED, WIDER } from "./stored";
+import { areWords, checkRows, isSwapped, isWider, SWAPPED, WIDER } from "./stored";
 import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -334,6 +334,7 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   if (photometric === "PALETTE COLOR" || (channels > 1 && photometric !== "RGB" && photometric !== "")) {
     throw new InputError("server_only", `DICOM with pixels of ${photometric || "several samples"}; let the server read it`);
   }
+  if (channels === 1 && allocated === 8) checkWidth(set, depth, height, width);
   const isBig = syntax.endsWith(".2.2");
   if (channels === 1) return grayFrames(set, depth * height * width, height * width, width, allocated, isBig);
   const samples = values(set, depth * height * width * channels, allocated, isBig);
@@ -347,6 +348,16 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
   });
   return [gray, holdsColors(samples, depth * size, size, planar) ? [COLORED] : []];
+}
+
+/** Refuse samples stated to have 8 bits that fill cells of 16. `_check_width` in `pixels.py`. */
+function checkWidth(set: DataSet, depth: number, height: number, width: number): void {
+  const { dataOffset, length } = set.elements.x7fe00010;
+  const size = 2 * height * width;
+  const at = dataOffset + Math.floor(depth / 2) * size;
+  if (length >= depth * size && areWords(set.byteArray.slice(at, at + size), width)) {
+    throw new InputError("corrupt", "damaged DICOM (its samples have 16 bits, not 8 as the file states)");
+  }
 }
 
 /** Whether channels lie one after the other: as stated, or otherwise where that makes the first frame gray. `_gray_layout` in `pixels.py`. */

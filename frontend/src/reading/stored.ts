@@ -20,6 +20,13 @@ export function isSwapped(words: Float32Array, values: Float32Array, swapped: Fl
   return of(swapped) < SMOOTHER * Math.min(of(words), of(values));
 }
 
+/** Whether `bytes`, stated to be samples of one, are samples of two. `are_words` in `imaging/byte_order.py`. */
+export function areWords(bytes: Uint8Array, width: number): boolean {
+  const of = (samples: Float32Array) => roughness(samples, width, Infinity);
+  const words = [0, 1].map((low) => Float32Array.from({ length: bytes.length / 2 }, (_, at) => bytes[2 * at + low] + 256 * bytes[2 * at + 1 - low]));
+  return Math.min(...words.map(of)) < SMOOTHER * of(Float32Array.from(bytes));
+}
+
 /** Mean difference of neighbours in some rows, as part of what values differ by at all. */
 function roughness(samples: Float32Array, width: number, most: number): number {
   const rows = someRows(samples.length / width, most);

@@ -26,6 +26,13 @@ def is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     return roughness(samples.byteswap()) < SMOOTHER * min(stated)
 
 
+def are_words(data: NDArray[np.uint8], columns: int) -> bool:
+    """Whether bytes, flat and stated to be samples of one, are samples of two, by their rows."""
+    rows = data.reshape(-1, columns)
+    words = (data.view(order).reshape(-1, columns) for order in ("<u2", ">u2"))
+    return min(roughness(one) for one in words) < SMOOTHER * roughness(rows)
+
+
 def roughness(samples: NDArray[Any]) -> float:
     """Mean difference of neighbours in rows, as part of what values (H, W) differ by at all."""
     values = samples.astype(np.float32)

@@ -1,7 +1,8 @@
 """MGH and MGZ volumes of FreeSurfer; ``planes`` cuts them into slices.
 
 Of several frames the first is read; frames of one slice each are one volume.
-Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, and mriio.cpp of FreeSurfer for what holds where a header states no orientation.
+Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, and mriio.cpp of FreeSurfer
+for what holds where a header states no orientation.
 """
 
 import math

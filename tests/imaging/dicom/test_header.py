@@ -362,6 +362,15 @@ def test_more_frames_than_are_stated_are_noted(
     assert "more frames than the file states" in image.notes[-1]
 
 
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_samples_of_more_bits_than_stated_are_refused(
+    head: Gray, write_dicom: Write, order: str
+) -> None:
+    wide = (head.astype(np.uint16) * 12).astype(order)
+    with pytest.raises(CorruptInputError, match="its samples have 16 bits, not 8"):
+        reader.read_bytes(write_dicom(head, PixelData=wide.tobytes()))
+
+
 @pytest.mark.parametrize("spacing", [[0.001, 0.001], [250, 250], [0, 1], [-1, -1]])
 def test_spacing_that_no_head_can_have(
     head: Gray, write_dicom: Write, spacing: list[float]

@@ -305,6 +305,9 @@ def test_what_is_not_read_says_why(head: Gray, write_dicom: Write) -> None:
     for message, tags in cases.items():
         with pytest.raises(UnsupportedFormatError, match=message):
             gray(write_dicom(head, **tags))
+    empty = write_dicom(head, PixelData=None) + b"\xe0\x7f\x10\x00OW" + bytes(6)
+    with pytest.raises(UnsupportedFormatError, match="no pixels"):
+        gray(empty)
     video = encapsulate([b"\0\0\1\xb3"])
     with pytest.raises(UnsupportedFormatError, match="encoded as MPEG2"):
         gray(write_dicom(head, syntax=MPEG2MPML, PixelData=video))

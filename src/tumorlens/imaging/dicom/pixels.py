@@ -28,6 +28,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
     install_command,
 )
+from tumorlens.imaging.byte_order import are_words
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
@@ -102,7 +103,27 @@ def read_frames(
     """
     with decoding(source, "DICOM"):
         described = describe(dataset, source)
+        _check_width(dataset, described, source)
         yield from _frames(dataset, described, source, levels, wanted)
+
+
+def _check_width(dataset: Dataset, described: Description, source: str) -> None:
+    """Raise ``CorruptInputError`` where samples stated to have 8 bits fill cells of 16.
+
+    Read as stated, every other pixel of half of the picture would be noise.
+    """
+    is_gray = described.photometric in _GRAY and described.allocated == 8
+    size = 2 * described.rows * described.columns
+    data = dataset.PixelData
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or not is_gray:
+        return
+    if len(data) < described.frames * size:
+        return
+    middle = np.frombuffer(data, np.uint8, size, described.frames // 2 * size)
+    if are_words(middle, described.columns):
+        raise CorruptInputError(
+            f"{source}: damaged DICOM (its samples have 16 bits, not 8 as the file states)"
+        )
 
 
 def holds_more(dataset: Dataset, source: str) -> bool:
@@ -120,7 +141,7 @@ def holds_more(dataset: Dataset, source: str) -> bool:
 
 def describe(dataset: Dataset, source: str) -> Description:
     """Read the image pixel description; raise where it is not one that can be read."""
-    if "PixelData" not in dataset:
+    if not dataset.get("PixelData"):
         what = (
             "pixels of floating point" if _is_float(dataset) else "no pixels, or they are cut off"
         )
