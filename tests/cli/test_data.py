@@ -261,6 +261,22 @@ def test_near_duplicates_of_two_patients_stay_together(leaking: Path, tmp_path: 
     assert "join" not in run(*arguments, "--no-near-duplicates").output
 
 
+def test_images_that_cannot_be_compared_are_told(leaking: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(leaking)
+    arguments = ("split", leaking, "--ratio", "2/1/1", "--output")
+    manifest.file(manifest.records[0]).unlink()
+    result = run(*arguments, tmp_path / "split.csv")
+    assert result.exit_code == 0, result.output
+    assert "1 image could not be compared with the others" in result.stderr
+    for record in manifest.records[1:]:
+        manifest.file(record).unlink()
+    result = run(*arguments, tmp_path / "other.csv")
+    assert isinstance(result.exception, DatasetError)
+    assert "no image can be read" in str(result.exception)
+    result = run("audit", leaking, "--report", tmp_path / "report")
+    assert isinstance(result.exception, DatasetError)
+
+
 def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     by_patient(tmp_path / "set", levels=True)
     mine = tmp_path / "mine.csv"

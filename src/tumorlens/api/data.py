@@ -59,14 +59,14 @@ def split(
 
     Patients are given by the column ``group`` of a manifest, or by ``group_from`` for a folder;
     near-duplicates count as one patient. With ``folders``, the parts are the published train, val
-    and test folders. Raises ``SplitError`` if there are too few patients, and ``LeakError`` if
-    folders share a patient.
+    and test folders. Raises ``SplitError`` if there are too few patients, ``LeakError`` if
+    folders share a patient, and ``DatasetError`` if no image can be read.
     """
     manifest = manifest_of(data, group_from=group_from)
     groups = [record.group for record in manifest]
     if folders:
         return partition.split_as_published(manifest, name, seed, Units.of(manifest, groups))
-    pairs = duplicates.look_alikes(manifest) if near_duplicates else []
+    pairs = duplicates.look_alikes(manifest).pairs if near_duplicates else []
     units = Units.of(manifest, groups, pairs)
     return partition.split_by_ratio(manifest, name, ratio, seed, units)
 

@@ -188,7 +188,10 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
     pairs: list[tuple[int, int]] = []
     if search:
         with bar("Searching for near-duplicates") as progress:
-            pairs = duplicates.look_alikes(manifest, progress)
+            pairs, unread = duplicates.look_alikes(manifest, progress)
+        if unread:
+            images = counted(len(unread), "image")
+            note(f"{images} could not be compared with the others: {unread[0]}")
     apart = Units.of(manifest, named, stratify=stratify)
     units = Units.of(manifest, named, pairs, stratify=stratify)
     if rule == "group":

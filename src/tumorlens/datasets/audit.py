@@ -40,7 +40,8 @@ def audit(
     """Check every picture of ``manifest``; ``parts`` gives each record its part of the split.
 
     Test images are those of part ``test``, or of every fold of a cross-validation. ``excluded``
-    ones never leak. Problems of the data are findings, not errors.
+    ones never leak. Problems of the data are findings, not errors; but ``DatasetError`` is raised
+    where no picture can be read.
     """
     started = time.monotonic()
     result = of_fingerprints(

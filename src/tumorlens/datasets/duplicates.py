@@ -7,7 +7,7 @@ more than 12.
 
 import dataclasses
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from tumorlens.datasets.fingerprints import (
     orient,
 )
 from tumorlens.datasets.manifest import Manifest
+from tumorlens.errors import DatasetError
 from tumorlens.progress import Progress
 
 MAX_DISTANCE: Final = 12
@@ -98,7 +99,11 @@ def near_duplicates(
     The coarsest pictures are compared all with all, a block at a time; of what is left, the hashes
     and coarse pictures; and only of what agrees there the thumbnails, which are read as they are
     needed. No step loses a pair that the next would have kept.
+
+    Raises ``DatasetError`` where no picture can be read.
     """
+    if len(fingerprints) and not fingerprints.usable.any():
+        raise DatasetError(f"no image can be read: {fingerprints.problems[0]}")
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
     search = _Search.of(fingerprints, max_distance, min_correlation)
     for orientation in range(len(ORIENTATIONS)):
@@ -115,13 +120,23 @@ def near_duplicates(
     return Pairs(whole[:, 0], whole[:, 1], whole[:, 2], whole[:, 3], table[:, 2])
 
 
-def look_alikes(manifest: Manifest, progress: Progress | None = None) -> list[tuple[int, int]]:
-    """Pairs of rows whose pictures are the same or nearly, as the audit finds them.
+class LookAlikes(NamedTuple):
+    """Pictures that are the same or nearly."""
 
-    Reads every picture; those that cannot be read are in no pair.
+    pairs: list[tuple[int, int]]
+    """Rows of the manifest."""
+    unread: list[str]
+    """Why pictures cannot be read; those are in no pair."""
+
+
+def look_alikes(manifest: Manifest, progress: Progress | None = None) -> LookAlikes:
+    """Compare all pictures with all, as the audit does.
+
+    Raises ``DatasetError`` where none can be read.
     """
     prints = fingerprint(manifest, progress)
-    return near_duplicates(prints).rows + chained(identical(prints.pixel_sha256))
+    pairs = near_duplicates(prints).rows + chained(identical(prints.pixel_sha256))
+    return LookAlikes(pairs, [problem for problem in prints.problems if problem])
 
 
 def clusters(count: int, pairs: Pairs, groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
