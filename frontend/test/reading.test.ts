@@ -9,6 +9,7 @@ import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
 import { read } from "../src/reading/read";
+import { SWAPPED } from "../src/reading/stored";
 import { type Frame, split } from "../src/reading/slice_ordering";
 
 const SIDE = 96;
@@ -36,6 +37,14 @@ test.each([[2, 8], [4, 8], [2, 16], [4, 16]] as const)("an opacity of %i channel
   const data = new (depth === 8 ? Uint8Array : Uint16Array)(channels * SIDE * SIDE);
   values.forEach((value, at) => data.fill(value, channels * at, channels * at + channels - 1));
   const { pixels } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels, depth }));
+  expect([...pixels]).toEqual([...values]);
+});
+
+test.each([[false, []], [true, [SWAPPED]]])("16-bit PNG whose bytes are swapped: %s", async (isOther, expected) => {
+  const values = Uint16Array.from(head(), (value, at) => 40 * value + (at % 7));
+  const data = isOther ? values.map((word) => (word >> 8) | ((word & 255) << 8)) : values;
+  const { pixels, notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 1, depth: 16 }));
+  expect(notes).toEqual(expected);
   expect([...pixels]).toEqual([...values]);
 });
 

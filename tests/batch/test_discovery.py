@@ -202,6 +202,17 @@ def test_a_manifest_that_a_spreadsheet_has_saved(folder: Path) -> None:
     assert names == ["b.png", "=1.png"]
 
 
+@pytest.mark.parametrize(
+    "text", ["sep=;\r\nclass;path\r\n1;b.png\r\n", "path,class\r\nb.png,1\r\n"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_manifest_that_states_its_separator_or_is_wide(
+    folder: Path, text: str, encoding: str
+) -> None:
+    (folder / "saved.csv").write_bytes(text.encode(encoding))
+    assert [Path(item.path).name for item in found(folder / "saved.csv")] == ["b.png"]
+
+
 def test_bytes_of_a_manifest_are_kept(folder: Path) -> None:
     (folder / "bytes.csv").write_bytes(b"path\n\xff.png\n")
     assert [os.fsencode(item.path) for item in found(folder / "bytes.csv")] == [

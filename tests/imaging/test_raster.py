@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import (
@@ -22,6 +23,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.limits import limit_pixels
 from tumorlens.preprocessing import preprocess
 
@@ -89,6 +91,16 @@ def test_transparent_color_is_black(head: Gray, mode: str) -> None:
     key = 220 if mode == "L" else (220, 220, 220)
     expected = np.where(head == 220, 0, head)
     np.testing.assert_array_equal(pixels(pillow(picture, "PNG", transparency=key)), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("highest", [4000, 65535])
+def test_bytes_in_the_other_order_than_stated(head: Gray, kind: str, highest: int) -> None:
+    wide = (gaussian_filter(head / 255, 1) * highest).astype(np.uint16)
+    for stored, notes in ((wide, ()), (wide.byteswap(), (SWAPPED,))):
+        image = reader.read_bytes(pillow(Image.fromarray(stored), kind))
+        np.testing.assert_array_equal(image.pixels, wide)
+        assert image.notes == notes
 
 
 def test_bilevel(head: Gray) -> None:

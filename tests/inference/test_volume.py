@@ -155,6 +155,20 @@ def test_a_series_with_a_missing_slice_answers_and_says_so(
     assert (failure.path, failure.error.kind) == (str(damaged), "corrupt")
 
 
+def test_slices_that_cannot_be_read_are_told_where_the_others_are_blank(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    slices = write_series(4, PixelData=bytes(200 * 180 * 2))
+    slices[3] = slices[3][:-3000]
+    for index, data in enumerate(slices):
+        (tmp_path / str(index)).write_bytes(data)
+    blank, damaged = predict_inputs(classifier, finder.find(str(tmp_path)).inputs)
+    assert isinstance(blank, Failure)
+    assert isinstance(damaged, Failure)
+    assert "all slices are empty" in blank.error.message
+    assert (damaged.path, damaged.error.kind) == (str(tmp_path / "3"), "corrupt")
+
+
 def test_the_record(classifier: Classifier, stack: MedicalImage) -> None:
     found: Result = answered(classifier, stack)
     line = json_line(found)

@@ -2,13 +2,15 @@
 import { type DecodedPng, decode } from "fast-png";
 import type { Plane } from "../preprocessing";
 import { checkSides, isColored, luma, overBlack } from "./gray";
+import { isSwapped } from "./stored";
 
-export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean } {
+export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean; isSwapped: boolean } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
-  const png = opaque(decode(data));
+  const stated = opaque(decode(data));
+  const png = inOrder(stated);
   const { height, width } = png;
-  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };
+  return { isSwapped: png !== stated, height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };
 }
 
 /** Without an opacity that is 0 everywhere: writers of bitmaps leave it unused, and what was copied keeps it. */
@@ -17,6 +19,14 @@ function opaque(png: DecodedPng): DecodedPng {
   if (channels % 2 === 1 || data.some((value, at) => at % channels === channels - 1 && value !== 0)) return png;
   for (let at = channels - 1; at < data.length; at += channels) data[at] = 2 ** depth - 1;
   return png;
+}
+
+/** With the bytes of gray samples of 16 bits swapped, where that must be meant. */
+function inOrder(png: DecodedPng): DecodedPng {
+  if (png.depth !== 16 || png.channels !== 1) return png;
+  const data = Uint16Array.from(png.data, (word) => (word >> 8) | ((word & 255) << 8));
+  const words = Float32Array.from(png.data);
+  return isSwapped(words, words, Float32Array.from(data), png.width) ? { ...png, data } : png;
 }
 
 /** The colour of each pixel; black where it is transparent. */

@@ -3,7 +3,7 @@ import type { Plane } from "../preprocessing";
 import { InputError } from "../types";
 import { checkSides, isColored, overBlack } from "./gray";
 
-export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string; isColored: boolean }> {
+export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string; isColored: boolean; isSwapped: boolean }> {
   const bitmap = await bitmapOf(data, kind);
   try {
     const { width, height } = bitmap;
@@ -16,7 +16,7 @@ export async function readRaster(data: Uint8Array, kind: string): Promise<Plane 
       pixels[i] = overBlack(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2], rgba[4 * i + 3]);
     }
     const isMap = isColored(pixels.length, (at) => (rgba[4 * at + 3] > 0 ? [0, 1, 2].map((channel) => rgba[4 * at + channel]) : [0, 0, 0]));
-    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits`, isColored: isMap };
+    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits`, isColored: isMap, isSwapped: false };
   } finally {
     bitmap.close();
   }

@@ -8,6 +8,7 @@ import { readMgh } from "./mgh";
 import { readNifti } from "./nifti";
 import { readNrrd } from "./nrrd";
 import { readPng } from "./png";
+import { SWAPPED } from "./stored";
 import { readRaster } from "./raster";
 import { type Kind, otherFormat, sniff } from "./signatures";
 
@@ -52,8 +53,8 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       if (isAnimated(data, kind)) {
         throw new InputError("server_only", "an animation is a stack of pictures; let the server read it, or save one of them");
       }
-      const { isColored, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      const notes = isColored ? [COLORED] : [];
+      const { isColored, isSwapped, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
+      const notes = [...(isSwapped ? [SWAPPED] : []), ...(isColored ? [COLORED] : [])];
       notes.push(...mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8)));
       const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes };
       return { name, depth: 1, ...plane, aspect: 1, ...about };

@@ -9,7 +9,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.tables import separator_of
+from tumorlens.datasets.tables import separator_of, stated_separator
 from tumorlens.errors import BatchError
 from tumorlens.files import from_spreadsheet_safe
 
@@ -62,10 +62,15 @@ def manifest_paths(path: Path) -> Iterator[str]:
 
 
 def _csv_column(path: Path) -> Iterator[object]:
+    with path.open("rb") as file:
+        is_wide = _UTF_16.match(file.read(4)) is not None
     # Bytes that are no UTF-8 are kept, as names of files have them.
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        separator = separator_of(file.readline())
-        file.seek(0)
+    encoding, errors = ("utf-16", "replace") if is_wide else ("utf-8-sig", "surrogateescape")
+    with path.open(newline="", encoding=encoding, errors=errors) as file:
+        separator = stated_separator(first := file.readline())
+        if not separator:
+            separator = separator_of(first)
+            file.seek(0)
         table = csv.reader(file, delimiter=separator)
         try:
             at = _place(path, [name.strip().lower() for name in next(table, [])])

@@ -107,9 +107,14 @@ def _decoded(data: bytes) -> str:
 def _separator(text: str) -> tuple[str, str]:
     """What lies between the columns: a comma, or what spreadsheets put there; and the table."""
     first, _, rest = text.partition("\n")
-    if first.lower().startswith(_HINT) and (stated := first[len(_HINT) :].strip("\r")):
-        return stated[0], rest
+    if stated := stated_separator(first):
+        return stated, rest
     return separator_of(text.lstrip("\r\n").partition("\n")[0]), text
+
+
+def stated_separator(line: str) -> str:
+    """What the first line of a table says it is, as in ``sep=;``; empty where it says nothing."""
+    return line[len(_HINT) :].strip("\r\n")[:1] if line.lower().startswith(_HINT) else ""
 
 
 def separator_of(names: str) -> str:

@@ -20,6 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep, tiff
+from tumorlens.imaging.byte_order import SWAPPED, is_swapped
 from tumorlens.imaging.gray import (
     COLORED,
     Samples,
@@ -36,6 +37,8 @@ from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64
 """Pixels a side that are looked at to see whether a picture is in colours."""
+_ROWS: Final = 32
+"""Rows that are looked at to see in which order the bytes of their samples are."""
 _STRIP_PIXELS: Final = 1 << 20
 _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
 _STACKS: Final = _ANIMATIONS | {"TIFF"}
@@ -143,8 +146,12 @@ def _decode_page(picture: Image.Image) -> _Decoded:
     tiff.expect_native_order(picture)
     loaded = _opaque(_load(picture))
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
+    swapped = _in_other_order(loaded)
+    samples = samples if swapped is None else swapped
     decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
-    return decoded.noted(COLORED if _is_colored(loaded) else "")
+    return decoded.noted("" if swapped is None else SWAPPED).noted(
+        COLORED if _is_colored(loaded) else ""
+    )
 
 
 def _is_colored(picture: Image.Image) -> bool:
@@ -269,6 +276,15 @@ def _resigned(
         # From 0, as all other pictures of 8 bits: what counts is which is brighter.
         return np.asarray(picture).view(np.int8).astype(np.float32) + np.float32(128), 8
     return None
+
+
+def _in_other_order(picture: Image.Image) -> NDArray[np.float32] | None:
+    """Samples of 16 bits with their bytes swapped, where that must be meant; None for all else."""
+    if not picture.mode.startswith("I;16"):
+        return None
+    words = np.asarray(picture)
+    some = words[:: max(1, len(words) // _ROWS)]
+    return words.byteswap().astype(np.float32) if is_swapped(some, some) else None
 
 
 def _to_gray(picture: Image.Image) -> tuple[Samples, int]:

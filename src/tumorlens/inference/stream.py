@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from tumorlens.errors import InputError, VolumeError
 from tumorlens.imaging import reader
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.input import File, Input
+from tumorlens.imaging.input import Failures, File, Input
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.fusion import fuse_patients
 from tumorlens.inference.record import (
@@ -196,11 +196,13 @@ class _Each(NamedTuple):
 
     def answer(self, one: Input) -> Iterator[_OfStudy]:
         """The results of one input, each with the study that its file states."""
+        missing: Failures = ()
         try:
             image, missing = one.read(self.plane)
             answered = answer_image(self.classifier, image, self.batch_size, explain=self.explain)
         except InputError as error:
-            yield _OfStudy(None, Failure.of(one.path, error))
+            for path, reason in ((one.path, error), *missing):
+                yield _OfStudy(None, Failure.of(path, reason))
             return
         self._tell(one.path, stated_sequence(image.facts))
         failed = self._show(answered)

@@ -16,7 +16,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.input import Input
+from tumorlens.imaging.input import Failures, Input
 from tumorlens.imaging.limits import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_patients
@@ -95,14 +95,14 @@ class _Work:
 
         Never more than one series or volume is in memory.
         """
+        missing: Failures = ()
         try:
             image, missing = one.read()
             answers.append(answer_image(self._classifier, image).answer)
             facts.append(image.facts)
             yield records.record(answers[-1])
         except InputError as error:
-            yield records.record(Failure.of(one.path, error))
-            return
+            missing = ((one.path, error), *missing)
         for file, reason in missing:
             yield records.record(Failure.of(file, reason))
 
