@@ -62,8 +62,8 @@ def manifest_paths(path: Path) -> Iterator[str]:
 
 
 def _csv_column(path: Path) -> Iterator[object]:
-    with path.open("rb") as file:
-        is_wide = _UTF_16.match(file.read(4)) is not None
+    with path.open("rb") as beginning:
+        is_wide = _UTF_16.match(beginning.read(4)) is not None
     # Bytes that are no UTF-8 are kept, as names of files have them.
     encoding, errors = ("utf-16", "replace") if is_wide else ("utf-8-sig", "surrogateescape")
     with path.open(newline="", encoding=encoding, errors=errors) as file:
