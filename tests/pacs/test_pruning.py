@@ -141,24 +141,3 @@ def test_what_lost_its_sender_goes_and_what_is_coming_in_stays(
     coming.write_bytes(b"half an image, and more")
     spool.prune(0)
     assert [path.name for path in spool.incoming.iterdir()] == ["coming"]
-
-
-def test_a_spool_of_before_is_brought_up_to_date(tmp_path: Path) -> None:
-    folder = tmp_path / "old"
-    (folder / "studies" / "k").mkdir(parents=True)
-    (folder / "studies" / "k" / "n.dcm").write_bytes(b"image")
-    with sqlite3.connect(folder / "queue.sqlite") as db:
-        db.executescript(
-            """
-            CREATE TABLE instances (study TEXT, name TEXT, PRIMARY KEY (study, name));
-            CREATE TABLE studies (study TEXT PRIMARY KEY, revision INTEGER, received REAL,
-              state TEXT, attempts INTEGER, due REAL);
-            CREATE TABLE objects (
-              uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER, made REAL);
-            INSERT INTO instances VALUES ('k', 'n');
-            INSERT INTO studies VALUES ('k', 1, 0, 'sent', 0, 0);
-            """
-        )
-    spool = Spool(folder)
-    assert spool.prune(_DAY_S) == 1
-    assert _files(folder) == []

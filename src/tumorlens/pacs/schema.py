@@ -5,22 +5,17 @@ from collections.abc import Sequence
 from typing import Final
 
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS instances (study TEXT, name TEXT, PRIMARY KEY (study, name));
+CREATE TABLE IF NOT EXISTS instances (
+  study TEXT, name TEXT, file INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (study, name));
 CREATE TABLE IF NOT EXISTS studies (
-  study TEXT PRIMARY KEY, revision INTEGER, received REAL, state TEXT, attempts INTEGER, due REAL);
+  study TEXT PRIMARY KEY, revision INTEGER, received REAL, state TEXT, attempts INTEGER,
+  closed REAL, reason TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS objects (
-  uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER, made REAL);
+  uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER,
+  file INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id=1), seconds REAL, wall REAL);
 """
-_ADDED: Final = (
-    ("studies", "closed", "ALTER TABLE studies ADD COLUMN closed REAL"),
-    ("studies", "reason", "ALTER TABLE studies ADD COLUMN reason TEXT NOT NULL DEFAULT ''"),
-    ("instances", "file", "ALTER TABLE instances ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
-    ("instances", "digest", "ALTER TABLE instances ADD COLUMN digest TEXT NOT NULL DEFAULT ''"),
-    ("objects", "file", "ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0"),
-)
-"""Columns that spools of before lack. ``studies.due`` is no longer used: times of retries are kept
-in memory, where a clock that is set cannot touch them."""
 VERSION: Final = 1
 """Of the tables; raise it with a change that a version of before would not understand."""
 KEPT: Final = 0
@@ -44,13 +39,9 @@ _FILED: Final = ("instances", "objects")
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the tables, or bring those of before up to date."""
+    """Make the tables that are missing."""
     for statement in _TABLES.split(";"):
         db.execute(statement)
-    for table, column, statement in _ADDED:
-        there = db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
-        if (column,) not in there:
-            db.execute(statement)
     if _version(db) != VERSION:  # nothing is written where nothing changes: the disk may be full
         db.execute(f"PRAGMA user_version={VERSION}")
 
@@ -61,7 +52,7 @@ def is_newer(db: sqlite3.Connection) -> bool:
 
 
 def _version(db: sqlite3.Connection) -> int:
-    """0 of the first, that noted none."""
+    """0 of tables that are not made yet."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return int(version)
 
@@ -69,7 +60,6 @@ def _version(db: sqlite3.Connection) -> int:
 def check(db: sqlite3.Connection) -> None:
     """Raise ``sqlite3.Error`` where a column or a value is missing, or of another type."""
     db.execute("SELECT closed FROM studies LIMIT 1")
-    db.execute("SELECT made FROM objects LIMIT 1")
     for table, columns in _TYPES.items():
         other = " OR ".join(f"typeof({name})<>'{kind}'" for name, kind in columns.items())
         if db.execute(f"SELECT 1 FROM {table} WHERE {other} LIMIT 1").fetchone():  # noqa: S608
@@ -78,7 +68,7 @@ def check(db: sqlite3.Connection) -> None:
 
 def mark(db: sqlite3.Connection, sent: str, until: float) -> None:
     """Say of which files the time is over: of studies in state ``sent`` that closed ``until``."""
-    closed = "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ?)"
+    closed = "(SELECT study FROM studies WHERE state=? AND closed <= ?)"
     for table in _FILED:
         db.execute(
             f"UPDATE {table} SET file=? WHERE file=? AND study IN {closed}",  # noqa: S608
@@ -112,7 +102,7 @@ def unmark(db: sqlite3.Connection) -> None:
 def forget(db: sqlite3.Connection, state: str, until: float) -> None:
     """Forget the studies in ``state`` that closed ``until`` and have no files any more."""
     chosen = (
-        "(SELECT study FROM studies WHERE state=? AND COALESCE(closed, received) <= ? "
+        "(SELECT study FROM studies WHERE state=? AND closed <= ? "
         "AND study NOT IN (SELECT study FROM instances WHERE file<>?) "
         "AND study NOT IN (SELECT study FROM objects WHERE file<>?))"
     )

@@ -210,11 +210,10 @@ class Spool(Store):
                 (MADE, waiting.key, waiting.revision),
             )
             if current.rowcount:
-                rows = [(uid, waiting.key, kind, self.now()) for uid, kind, _ in objects]
                 db.executemany(
-                    "INSERT OR IGNORE INTO objects (uid, study, sop_class, sent, made) "
-                    "VALUES (?, ?, ?, 0, ?)",
-                    rows,
+                    "INSERT OR IGNORE INTO objects (uid, study, sop_class, sent) "
+                    "VALUES (?, ?, ?, 0)",
+                    [(uid, waiting.key, kind) for uid, kind, _ in objects],
                 )
                 old = schema.supersede(db, waiting.key, [uid for uid, _, _ in objects])
             else:
