@@ -5,9 +5,9 @@ gives ``logits`` (N, C), ``cam`` (N, C, h, w) and ``embedding`` (N, D), and wher
 trained on experts' outlines also ``lesion`` (N, 1, h, w), and where it was trained to tell the
 sequence ``sequence`` (N, 5). N is dynamic.
 
-Format version 4: version 3 knew the four classes only, and named them in a list; version 2 had two
-thresholds, of the most probable class; version 1 named them otherwise. Bump ``FORMAT_VERSION`` when
-an older reader would misread a new bundle, and keep ``load`` able to read every version.
+Format version 4: version 3 knew the four classes only, and named them in a list. Bump
+``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able to read
+every version of a release.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from tumorlens.files import read_regular, write_synced
 from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
 
 FORMAT_VERSION: Final = 4
+_OLDEST_VERSION: Final = 3
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 BUNDLE_FOLDER: Final = "bundle"
@@ -40,12 +41,6 @@ GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
 """(N,): logit of "this is a picture of a head"."""
 SHIPPED: Final = ("default", "open", "folder", "phantom")
-_NAMES_OF_1: Final = {
-    "tumor_at_least": "tumor_threshold",
-    "notumor_at_least": "notumor_threshold",
-    "at_least": "thresholds",
-    "left_out": "held_out_sources",
-}
 _NOT_CALIBRATED: Final = (
     "is not calibrated, so it answers at any probability; see `tumorlens calibrate`"
 )
@@ -312,12 +307,13 @@ def _read_info(folder: Path) -> tuple[BundleInfo, str]:
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
         version = facts.get("format_version")
-        if type(version) is int and 1 <= version < FORMAT_VERSION:
+        if type(version) is int and version == _OLDEST_VERSION:
             facts = _upgraded(facts)
         elif version != FORMAT_VERSION:
             raise BundleError(
-                f"{folder}: bundle format {version!r}; this tumorlens reads 1 to {FORMAT_VERSION}. "
-                "Install the version that the bundle was made for, or a newer one"
+                f"{folder}: bundle format {version!r}; this tumorlens reads {_OLDEST_VERSION} and "
+                f"{FORMAT_VERSION}. Install the version that the bundle was made for, or a newer "
+                "one"
             )
         info = msgspec.convert(facts, BundleInfo)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -332,23 +328,10 @@ def _read_info(folder: Path) -> tuple[BundleInfo, str]:
 
 
 def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
-    """The contents of an older ``bundle.json`` in the terms of this version.
-
-    Versions 1 and 2 answered a tumour class from one threshold of its own probability. Asked of
-    both questions, it stands for both: nothing is classified that they would have held back by
-    much.
-    """
-    renamed = {
-        part: {_NAMES_OF_1.get(name, name): value for name, value in facts[part].items()}
-        for part in ("decision", "prediction_sets", "training")
-        if isinstance(facts.get(part), dict)
-    }
-    made = facts | renamed | {"format_version": FORMAT_VERSION}
+    """The contents of a ``bundle.json`` of version 3 in the terms of this version."""
+    made = facts | {"format_version": FORMAT_VERSION}
     if tuple(made.pop("classes", CLASSES)) != CLASSES:
         raise msgspec.ValidationError("its classes are not the four that its format knows")
-    if facts["format_version"] < 3 and isinstance(made.get("decision"), dict):
-        kind = made["decision"].get("tumor_threshold", 0.0)
-        made["decision"] = {"kind_threshold": kind} | made["decision"]
     return made
 
 
