@@ -60,7 +60,6 @@ ROTATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Families that a rotation is trained without."""
 _OUTPUT: Final = Path("experiments/records/held-out-families.json")
-_BATCH: Final = 64
 _UNREAD: Final = (TEST, EXCLUDED)
 _TUMORS: Final = np.array(TUMOR_INDICES)
 
@@ -188,8 +187,7 @@ class Answers(NamedTuple):
                 images = cache.cached_images(
                     manifest, own, info.preprocess, folder or cache.default_folder()
                 )
-                starts = range(0, len(images), _BATCH)
-                outputs += [classifier.forward(np.asarray(images[k : k + _BATCH])) for k in starts]
+                outputs.append(classifier.forward(images))
                 records += [manifest.records[i] for i in own]
         logits = np.concatenate([one.logits for one in outputs])
         sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]

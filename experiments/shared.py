@@ -24,4 +24,4 @@ def logits_of(
     """Logits (N, 4) of the chosen images; ``folder`` caches them preprocessed."""
     config = classifier.bundle.info.preprocess
     images = cache.cached_images(manifest, chosen, config, folder or cache.default_folder())
-    return classifier.logits(images).astype(np.float64)
+    return classifier.forward(images).logits.astype(np.float64)

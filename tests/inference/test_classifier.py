@@ -14,6 +14,7 @@ from tests.answers import told
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError, MissingInputError
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
@@ -122,12 +123,13 @@ def test_what_is_not_excluded(classifier: Classifier, head: Gray) -> None:
 
 
 def test_batch(classifier: Classifier, pictures: list[Path], head: Gray) -> None:
-    found = classifier.predict_batch([pictures[0], head, pictures[1]])
+    images = [reader.read(pictures[0]), from_array(head), reader.read(pictures[1])]
+    found = classifier.answer([classifier.prepare(image) for image in images])
     alone = [classifier.predict(picture) for picture in (pictures[0], head, pictures[1])]
-    assert [one.path for one in found] == [one.path for one in alone]
     for one, other in zip(found, alone, strict=True):
-        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
-    assert classifier.predict_batch([]) == []
+        assert one.prediction.path == other.path
+        assert one.prediction.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    assert classifier.answer([]) == []
 
 
 def test_unusable_pictures_raise(classifier: Classifier, tmp_path: Path) -> None:

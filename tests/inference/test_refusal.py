@@ -75,5 +75,6 @@ def test_inverted_pictures_and_panels_are_refused_with_or_without_a_gate(
 def test_to_measure_the_network_all_are_answered(
     gated: bundle.Bundle, bright_and_dark: list[Path]
 ) -> None:
-    answers = Classifier(gated, 1, answer_all=True).predict_batch(bright_and_dark)
+    measuring = Classifier(gated, 1, answer_all=True)
+    answers = [measuring.predict(path) for path in bright_and_dark]
     assert {answer.decision for answer in answers} == {"classified"}

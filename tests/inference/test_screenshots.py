@@ -23,8 +23,7 @@ def knows_phantoms() -> Classifier:
 def test_the_answer_is_that_of_the_picture(knows_phantoms: Classifier, label: str) -> None:
     head = make_phantom(np.random.default_rng([7, 1]), label).pixels
     white, black = (np.pad(head, MARGIN, constant_values=value) for value in (255, 0))
-    answers = knows_phantoms.predict_batch([head, white, black])
-    plain, on_white, on_black = answers
+    plain, on_white, on_black = (knows_phantoms.predict(one) for one in (head, white, black))
     assert plain.label == on_white.label == on_black.label == label
     assert on_white.probabilities == plain.probabilities
     inverted = knows_phantoms.predict(np.pad(255 - head, MARGIN, constant_values=255))

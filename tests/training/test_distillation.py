@@ -42,7 +42,7 @@ def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None
     pictures = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
     settings = made.info.preprocess
     images = (torch.from_numpy(pictures)[:, None].float() / 255 - settings.mean) / settings.std
-    logits = Classifier(made).logits(pictures)
+    logits = Classifier(made).forward(pictures).logits
     expected = torch.softmax(torch.from_numpy(logits) / made.info.temperature, dim=1)
     probabilities = Teachers([made]).probabilities(images, 0)
     torch.testing.assert_close(probabilities, expected, rtol=1e-4, atol=1e-5)
@@ -80,7 +80,7 @@ def test_a_student_learns_what_its_labels_do_not_say(
     made = train(config, TrainingData(*mislabelled), tmp_path, _options(tmp_path, teacher))
     assert made is not None
     _, truth, _ = TrainingData(*square_set).load(tiny_config, tmp_path / "cache")
-    answers = Classifier(bundle.load(made)).logits(truth.images).argmax(axis=1)
+    answers = Classifier(bundle.load(made)).forward(truth.images).logits.argmax(axis=1)
     assert (answers == truth.labels).mean() > 0.7
 
 

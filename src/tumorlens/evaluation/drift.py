@@ -45,7 +45,6 @@ _DARK: Final = 12
 _HALF: Final = 0.5 - 1e-9
 """Half of the weights, whatever binary fractions make of it."""
 _DIGITS: Final = 5
-_BATCH: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,17 +96,15 @@ def observe(
     classifier: Classifier, images: NDArray[np.uint8], gate_scores: Floats | None = None
 ) -> Observed:
     """Run preprocessed pictures (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
-    starts = range(0, len(images), _BATCH)
-    parts = [classifier.forward(np.asarray(images[s : s + _BATCH])) for s in starts]
-    sequences = [part.sequence for part in parts if part.sequence is not None]
+    found = classifier.forward(images)
     quantities = dict(zip(_INTENSITY, _intensities(images).T, strict=True))
     if gate_scores is not None:
         quantities["gate_score"] = gate_scores
     return Observed(
-        np.concatenate([part.logits for part in parts]).astype(np.float64),
-        np.concatenate([part.embedding for part in parts]).astype(np.float64),
+        found.logits.astype(np.float64),
+        found.embedding.astype(np.float64),
         quantities,
-        np.concatenate(sequences).astype(np.float64) if sequences else None,
+        None if found.sequence is None else found.sequence.astype(np.float64),
     )
 
 

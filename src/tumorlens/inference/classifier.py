@@ -167,12 +167,7 @@ class Classifier:
 
     def predict(self, picture: Picture) -> Prediction:
         """Classify one image; raise ``InputError`` if it cannot be used."""
-        return self.predict_batch([picture])[0]
-
-    def predict_batch(self, pictures: Sequence[Picture]) -> list[Prediction]:
-        """Classify several images; raise ``InputError`` at the first that cannot be used."""
-        answers = self.answer([self.prepare(_image(picture)) for picture in pictures])
-        return [answer.prediction for answer in answers]
+        return self.answer([self.prepare(_image(picture))])[0].prediction
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Convert a decoded image (H, W) to the network's input: uint8 (S, S)."""
@@ -214,15 +209,17 @@ class Classifier:
             )
         ]  # fmt: skip
 
-    def forward(self, batch: NDArray[np.uint8]) -> Outputs:
-        """Run preprocessed images (N, S, S), 0 to 255; logits are before temperature."""
-        return self._session.run(preprocessing.normalize(batch, self.bundle.info.preprocess))
+    def forward(self, images: NDArray[np.uint8]) -> Outputs:
+        """Run any number of preprocessed images (N, S, S), 0 to 255.
 
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, C), before temperature, of any number of preprocessed images (N, S, S)."""
-        starts = range(0, len(images), _FORWARD_BATCH)
-        parts = [self.forward(np.asarray(images[s : s + _FORWARD_BATCH])).logits for s in starts]
-        return np.concatenate(parts)
+        Logits are before temperature.
+        """
+        config = self.bundle.info.preprocess
+        starts = range(0, len(images) or 1, _FORWARD_BATCH)
+        batches = (np.asarray(images[start : start + _FORWARD_BATCH]) for start in starts)
+        return Outputs.joined(
+            [self._session.run(preprocessing.normalize(batch, config)) for batch in batches]
+        )
 
     def gate_scores(self, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
         """(N,): score of the gate for each image; None if the bundle has no gate."""

@@ -49,6 +49,12 @@ class Outputs(NamedTuple):
     sequence: NDArray[np.float32] | None = None
     """(N, 5): logits of ``labels.SEQUENCES``; of bundles that tell the sequence."""
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Outputs]") -> "Outputs":
+        """Those of several batches of images, one after the other."""
+        columns = dict(zip(cls._fields, zip(*parts, strict=True), strict=True))
+        return cls(**{k: np.concatenate(v) for k, v in columns.items() if v[0] is not None})
+
 
 def open_graph(
     model: bytes, name: str, threads: int | None = None, device: Device = "cpu"

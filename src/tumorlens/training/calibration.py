@@ -129,7 +129,7 @@ class HeldOutSource:
         """What the bundle says of them, and what is right."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
-        logits = Classifier(self.made, answer_all=True).logits(images)
+        logits = Classifier(self.made, answer_all=True).forward(images).logits
         probabilities = softmax(logits, self.made.info.temperature)
         return _Answers.of(probabilities, self.records(), self.made.info.classes)
 

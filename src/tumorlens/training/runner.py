@@ -206,7 +206,7 @@ def export_bundle(
     )
     model = export.with_metadata(model, info)
     saved = bundle.save(folder, info, model)
-    logits = Classifier(saved).logits(validation.images)
+    logits = Classifier(saved).forward(validation.images).logits
     sample = normalize(np.asarray(validation.images[:_PARITY_IMAGES]), config.preprocess)
     parity = export.check_parity(network, logits[:_PARITY_IMAGES], sample, flip=config.flip_at_test)
     temperature = fit_temperature(logits, validation.labels)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress, reported
 
 Images = NDArray[np.uint8]
-BATCH_SIZE: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,8 +66,7 @@ class Pictures:
 
     def embeddings(self) -> NDArray[np.float32]:
         """(N, D) pooled features of the untouched images."""
-        parts = [self.classifier.forward(batch).embedding for batch in _batches(self.images)]
-        return np.concatenate(parts)
+        return self.classifier.forward(self.images).embedding
 
 
 def load(
@@ -123,16 +120,9 @@ def join(pictures: Sequence[Pictures]) -> Pictures:
 
 def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
     """Classify preprocessed images (K, S, S): (K,) indices of classes."""
-    temperature = classifier.bundle.info.temperature
-    answers = [np.zeros(0, dtype=np.int64)]
-    for batch in _batches(images):
-        table = softmax(classifier.forward(batch).logits, temperature)
-        answers.append(table.argmax(axis=1).astype(np.int64))
-    return np.concatenate(answers)
-
-
-def _batches(images: Images) -> list[Images]:
-    return [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
+    table = softmax(classifier.forward(images).logits, classifier.bundle.info.temperature)
+    kinds: NDArray[np.int64] = table.argmax(axis=1)
+    return kinds
 
 
 def _read(
