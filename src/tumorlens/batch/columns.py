@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import msgspec
 
 from tumorlens.batch.answering import Row
-from tumorlens.errors import MissingExtraError
+from tumorlens.errors import needing
 from tumorlens.inference.record import KINDS, REJECTED, SlicePrediction
 
 _RECORDS: Final = (*KINDS, SlicePrediction)
@@ -61,10 +61,8 @@ def tally_of(rows: Sequence[Row], inputs: int) -> Tally:
 
 def arrow() -> Any:
     """The module ``pyarrow`` with its Parquet part; raise ``MissingExtraError``."""
-    try:
+    with needing("batch", "tumorlens batch"):
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("tumorlens batch", "batch") from error
     return pyarrow
 
 

@@ -13,7 +13,7 @@ from tumorlens.batch.columns import Tally
 from tumorlens.batch.items import Chunk
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.worker import Setup, Worker
-from tumorlens.errors import BatchError, MissingExtraError
+from tumorlens.errors import BatchError, needing
 
 _TRIES: Final = 3
 """Actors that a chunk may lose; then it is gone through carefully, in a process of its own."""
@@ -115,8 +115,6 @@ class _Actor:
 
 
 def _ray() -> Any:
-    try:
+    with needing("ray", "--engine ray"):
         import ray
-    except ImportError as error:
-        raise MissingExtraError("--engine ray", "ray") from error
     return ray

@@ -16,9 +16,9 @@ from tumorlens.batch.items import Item
 from tumorlens.errors import (
     BatchError,
     LimitExceededError,
-    MissingExtraError,
     MissingInputError,
     TumorlensError,
+    needing,
 )
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.formats.registry import claims_picture
@@ -38,13 +38,12 @@ def is_remote(path: str) -> bool:
 def file_system(scheme: str) -> Any:
     """fsspec's file system of a scheme; raise ``MissingExtraError``, ``BatchError``."""
     try:
-        import fsspec
+        with needing("batch", f"{scheme}://"):
+            import fsspec
 
-        if scheme in _NO_FOLDERS:
-            raise ValueError
-        return fsspec.filesystem(scheme)
-    except ImportError as error:
-        raise MissingExtraError(f"{scheme}://", "batch") from error
+            if scheme in _NO_FOLDERS:
+                raise ValueError
+            return fsspec.filesystem(scheme)
     except (TypeError, ValueError) as error:  # an unknown one, or one that needs a host
         raise BatchError(
             f"{scheme}:// is not an object store that can be read; use a store such as s3://, or "
