@@ -1,8 +1,7 @@
 """From an input to its rows: one for the picture or series and each of its slices, or an error."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tumorlens.batch.items import Item
@@ -11,7 +10,6 @@ from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging import reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_patients
@@ -66,9 +64,14 @@ class Answerer:
         else:
             data = self._load(item)
             digest = hashlib.sha256(data).hexdigest()
-            read = partial(reader.read_bytes, data, item.name, self._plane)
-            result, _ = self._result(item.name, read)
-            yield from _rows_of(result, digest)
+            yield from _rows_of(self._picture(item.name, data), digest)
+
+    def _picture(self, name: str, data: bytes) -> ImageAnswer | Failure:
+        try:
+            image = reader.read_bytes(data, name, self._plane)
+            return answer_image(self._classifier, image).answer
+        except InputError as error:
+            return Failure.of(name, error)
 
     def _load(self, item: Item) -> bytes:
         if item.kind == "member":
@@ -88,11 +91,8 @@ class Answerer:
         for series in grouped.series:
             places = [(frame.place.path, frame.place.member) for frame in series.stack.frames]
             digest = self._hash_of(dict.fromkeys(places))
-            missing: list[tuple[str, InputError]] = []
-            result, facts = self._result(series.path, partial(_read, series, missing))
-            answered = _Answered(result, digest, facts)
+            answered = self._answered(series, digest, failures)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)
-            failures += missing
         for study, results in studies.items():
             yield from self._study(results if study else [])
             for one in results:
@@ -108,15 +108,16 @@ class Answerer:
             digests = "".join(usable[place][1].digest for place in places)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
-    def _result(
-        self, path: str, read: Callable[[], MedicalImage]
-    ) -> tuple[ImageAnswer | Failure, AcquisitionFacts | None]:
-        """The answer, and what the file states."""
+    def _answered(
+        self, series: Input, digest: str, failures: list[tuple[str, InputError]]
+    ) -> _Answered:
+        """The answer of a series; files that it lacks are added to ``failures``."""
         try:
-            answered = answer_image(self._classifier, read())
+            image, missing = series.read()
+            failures += missing
+            return _Answered(answer_image(self._classifier, image).answer, digest, image.facts)
         except InputError as error:
-            return Failure.of(path, error), None
-        return answered.answer, answered.image.facts
+            return _Answered(Failure.of(series.path, error), digest, None)
 
     def _hash_of(self, places: Iterable[tuple[str, str | None]]) -> str:
         """One hash for all files of a series: of the hashes of each, in order."""
@@ -138,12 +139,6 @@ def error_row(path: str, kind: str, message: str) -> Row:
     failure = Failure(path=path, error=FailureReason(kind=kind, message=message))
     (row,) = _rows_of(failure, None)
     return row
-
-
-def _read(series: Input, missing: list[tuple[str, InputError]]) -> MedicalImage:
-    image, failed = series.read()
-    missing.extend(failed)
-    return image
 
 
 def _rows_of(result: Result, digest: str | None) -> Iterator[Row]:
