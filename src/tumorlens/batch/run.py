@@ -19,7 +19,6 @@ from tumorlens.batch.items import Chunk, chunks
 from tumorlens.batch.store import Store, open_store
 from tumorlens.batch.worker import RECORDS, Setup, identity, part_name
 from tumorlens.errors import BatchError
-from tumorlens.labels import ClassSet, label_name
 
 BATCH_FILE: Final = "batch.json"
 RUNS: Final = "runs"
@@ -54,16 +53,8 @@ class BatchFile(msgspec.Struct, frozen=True):
     """``identity`` of the answers."""
     bundle: str
     """Name and version, for people."""
-    display_names: dict[str, str] = {}
-    """Of the classes that people read otherwise than by their name."""
-
-
-class _OtherBatchFile(msgspec.Struct, frozen=True):
-    """What every version has written into ``batch.json``."""
-
-    source: str
-    key: str
-    bundle: str
+    display_names: dict[str, str]
+    """Of the classes."""
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +110,7 @@ class Batch:
         self._store = open_store(options.out)
         key = identity(bundle, options.plane)
         name = f"{info.name} {info.version}"
-        self.about = BatchFile(options.source, key, name, _read_otherwise(info.classes))
+        self.about = BatchFile(options.source, key, name, info.classes.display_names)
         self._setup = Setup(options.bundle, options.plane, options.out, key)
         self._before = _read_about(self._store, options.out)
         _check_same(self._before, self.about, options.out)
@@ -255,33 +246,15 @@ def _chunk_ids(store: Store, key: str) -> Iterator[str]:
             yield name.removeprefix(f"{key}-").removesuffix(".parquet")
 
 
-def _read_otherwise(classes: ClassSet) -> dict[str, str]:
-    """Display names by class, without those that ``label_name`` makes of the class."""
-    return {name: said for name, said in classes.display_names.items() if said != label_name(name)}
-
-
 def _read_about(store: Store, out: str) -> BatchFile | None:
     data = store.read(BATCH_FILE)
     try:
         return None if data is None else msgspec.json.decode(data, type=BatchFile)
     except msgspec.MsgspecError as error:
-        raise BatchError(f"{out}: {_why_not(data or b'', error)}") from error
-
-
-def _why_not(data: bytes, error: msgspec.MsgspecError) -> str:
-    """Why ``batch.json`` cannot be read, and what to do."""
-    try:
-        made_by = msgspec.json.decode(data, type=_OtherBatchFile)
-    except msgspec.MsgspecError:
-        return (
-            f"{BATCH_FILE} is damaged ({error}). Delete it to go on: answers that are there are "
-            "kept if bundle and options are still the same"
-        )
-    return (
-        f"begun with {made_by.bundle} by another version of tumorlens, whose {BATCH_FILE} this one "
-        f"cannot read ({error}). Choose another folder, or delete this one to answer all inputs "
-        "again"
-    )
+        raise BatchError(
+            f"{out}: {BATCH_FILE} is damaged, or of another version of tumorlens ({error}). Delete "
+            "it to go on: answers that are there are kept if bundle and options are still the same"
+        ) from error
 
 
 def _check_same(before: BatchFile | None, now: BatchFile, out: str) -> None:

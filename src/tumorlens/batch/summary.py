@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from tumorlens.batch.run import Report
 from tumorlens.batch.store import open_store
-from tumorlens.labels import label_name
 from tumorlens.reporting import html
 from tumorlens.text import percent
 
@@ -33,7 +32,7 @@ def sections(report: Report) -> list[Section]:
     tally = report.tally
     shown = report.about.display_names
     # One line for each class, also where two have the same display name.
-    named = [(shown.get(name) or label_name(name), count) for name, count in tally.labels.items()]
+    named = [(shown[name], count) for name, count in tally.labels.items()]
     found = (
         Section("Inputs", list(_inputs(report))),
         Section("Answers", _lines(tally.answers.items())),
