@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle import DecisionRule
 from tumorlens.errors import DatasetError
 from tumorlens.evaluation.whole_heads import (
+    LEAST_NOTUMOR,
     WholeHead,
     answer_list,
     fit_volume_decisions,
@@ -36,7 +37,7 @@ def test_thresholds_lie_between_healthy_and_sick() -> None:
     rules = fit_volume_decisions(HEADS, SLICES, "a test")
     assert set(rules) == {"axial"}
     rule = rules["axial"]
-    assert rule.tumor_threshold == rule.notumor_threshold == 0.5
+    assert (rule.tumor_threshold, rule.notumor_threshold) == (0.5, LEAST_NOTUMOR)
     assert (rule.kind_threshold, rule.chosen_on) == (0.97, "a test")
     assert fit_volume_decisions(HEADS[:10], SLICES) == {}, "healthy ones alone say nothing"
 

@@ -203,7 +203,8 @@ def calibrate(
     logits = [one.logits for one in seen]
     labels = correct_of([r.label for r in main.records()], classes).argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
-    on = " and ".join(f"{held.split.info.name} validation" for held in sets)
+    # Manifests of one collection may have splits of one name.
+    on = " and ".join(dict.fromkeys(f"{held.split.info.name} validation" for held in sets))
     known, *elsewhere = (
         _Answers.of(softmax(rows, temperature), held.records(), classes)
         for rows, held in zip(logits, sets, strict=True)
