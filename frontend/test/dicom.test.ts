@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
 import { luma } from "../src/reading/gray";
 import { dicomPicture, dicomPixels, type Element } from "./made";
-import { SWAPPED, WIDER } from "../src/reading/stored";
+import { OTHER_SIGN, SWAPPED, WIDER } from "../src/reading/stored";
 
 const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
 const SIDE = 32;
@@ -97,6 +97,13 @@ describe("DICOM", () => {
     const { pixels, notes } = await readDicom("a", dicomPixels(mr, described, bytesOf(stored, isBig)));
     expect([...pixels]).toEqual([...stored]);
     expect(notes).toEqual(isBig ? [SWAPPED] : []);
+  });
+
+  test.each([0, 1])("values beyond the half of 16 bits, said to have the sign %i", async (signed) => {
+    const stored = disc(60000);
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, signed }, bytesOf(stored)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual(signed ? [OTHER_SIGN] : []);
   });
 
   test.each([true, false])("samples of 16 bits that are said to have 8 are refused, %s", async (isBig) => {

@@ -24,14 +24,16 @@ interface Described {
   allocated: number;
   stored: number;
   more?: Element[];
+  /** PixelRepresentation. */
+  signed?: number;
 }
 
 /** A picture as it is described, with `more` elements of group 0028 after Columns. */
-export function dicomPixels(elements: Element[], { height, width, samples, photometric, allocated, stored, more = [] }: Described, pixels: Uint8Array): Uint8Array {
+export function dicomPixels(elements: Element[], { height, width, samples, photometric, allocated, stored, signed = 0, more = [] }: Described, pixels: Uint8Array): Uint8Array {
   const described: Element[] = [
     [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", photometric],
     [0x0028, 0x0010, "US", height], [0x0028, 0x0011, "US", width], ...more, [0x0028, 0x0100, "US", allocated],
-    [0x0028, 0x0101, "US", stored], [0x0028, 0x0102, "US", stored - 1], [0x0028, 0x0103, "US", 0],
+    [0x0028, 0x0101, "US", stored], [0x0028, 0x0102, "US", stored - 1], [0x0028, 0x0103, "US", signed],
   ];
   const size = new Uint8Array(new Uint32Array([pixels.length]).buffer);
   const data = [0xe0, 0x7f, 0x10, 0x00, ...Buffer.from("OB"), 0, 0, ...size, ...pixels];

@@ -3,7 +3,7 @@ import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { COLORED } from "../src/reading/gray";
 import { read } from "../src/reading/read";
-import { SWAPPED } from "../src/reading/stored";
+import { OTHER_SIGN, SWAPPED } from "../src/reading/stored";
 import type { InputError, Picture } from "../src/types";
 
 const SHAPE = [40, 36, 34] as const;
@@ -272,4 +272,11 @@ test.each(["raw", "gzip"])("voxels in the other byte order than stated, %s", asy
   const [wrong, right] = [await read("a.nrrd", nrrd({ encoding }, written(false))), await read("a.nrrd", nrrd({ encoding }, written(true)))];
   expect([...wrong.pixels]).toEqual([...right.pixels]);
   expect([wrong.notes, right.notes]).toEqual([[SWAPPED], []]);
+});
+
+test("voxels of the other sign than stated", async () => {
+  const soft = Array.from({ length: COUNT }, (_, place) => Math.min(place % SHAPE[0], 39 - (place % SHAPE[0])) * 3200 + (Math.floor(place / SHAPE[0]) % 7));
+  const [wrong, right] = [await read("a.nrrd", nrrd({ type: "short" }, shorts(soft))), await read("a.nrrd", nrrd({ type: "ushort" }, shorts(soft)))];
+  expect([...wrong.pixels]).toEqual([...right.pixels]);
+  expect([wrong.notes, right.notes]).toEqual([[OTHER_SIGN], []]);
 });

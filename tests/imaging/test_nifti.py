@@ -20,7 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import reader
-from tumorlens.imaging.byte_order import SWAPPED
+from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
@@ -531,3 +531,15 @@ def test_voxels_in_the_other_byte_order_than_the_header(ras: Volume) -> None:
     image = read(wrong)
     np.testing.assert_array_equal(image.pixels, read(right).pixels)
     assert (image.notes, read(right).notes) == ((SWAPPED,), ())
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_voxels_of_the_other_sign_than_stated(ras: Volume, signed: bool) -> None:
+    """Values beyond the half of what the bits can hold, or noise about zero."""
+    soft = gaussian_filter(ras - ras.min(), 1)
+    noise = np.random.default_rng(0).normal(0, 100, soft.shape)
+    values = soft / soft.max() * (4000 if signed else 65000) + noise * signed
+    kind, other = (np.int16, np.uint16) if signed else (np.uint16, np.int16)
+    right, wrong = (save(values.astype(kind).view(one)) for one in (kind, other))
+    np.testing.assert_array_equal(read(wrong).pixels, read(right).pixels)
+    assert (read(wrong).notes, read(right).notes) == ((OTHER_SIGN,), ())

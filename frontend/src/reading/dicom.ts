@@ -12,7 +12,7 @@ import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { bodyPartNotes, purposeNotes } from "./subject";
-import { areWords, checkRows, isSwapped, isWider, SWAPPED, WIDER } from "./stored";
+import { areWords, checkRows, hasOtherSign, isSwapped, isWider, OTHER_SIGN, ofOtherSign, SWAPPED, WIDER } from "./stored";
 import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -374,7 +374,7 @@ function isPlanar(samples: Float32Array, size: number, stated: boolean): boolean
   return !isGray(stated) && isGray(!stated) ? !stated : stated;
 }
 
-/** Frames of one sample a pixel, each in the byte order and of the bits that it must have. `_frames` in `pixels.py`. */
+/** Frames of one sample a pixel, each in the byte order, of the bits and with the sign that it must have. `_frames` in `pixels.py`. */
 function grayFrames(set: DataSet, count: number, size: number, width: number, allocated: number, big: boolean): [Float32Array, string[]] {
   const notes = new Set<string>();
   const whole = { stored: allocated, drop: 0 };
@@ -391,6 +391,12 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
     if (isWider(word, frame(stated), width, storedBits(set, allocated))) {
       notes.add(WIDER);
       stated.set(word, at);
+      continue;
+    }
+    const other = ofOtherSign(frame(stated), storedBits(set, allocated), set.uint16("x00280103") === 1);
+    if (allocated === 16 && hasOtherSign(frame(stated), other, width)) {
+      notes.add(OTHER_SIGN);
+      stated.set(other, at);
     }
   }
   return [stated, [...notes]];

@@ -2,7 +2,7 @@
 import { InputError, type Picture } from "../types";
 import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from "./affine";
 import { gunzip } from "./gunzip";
-import { bytesOf, numbers, type SampleType } from "./samples";
+import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
 import { isGzip } from "./signatures";
 import { axialSlices, checkVolume, firstOf, readAsSlices } from "./volume";
 
@@ -26,10 +26,11 @@ export function readMgh(name: string, data: Uint8Array): Picture {
   const type = TYPES[view.getInt32(20)];
   if (!type) throw new InputError("unsupported_format", `MGH voxels of type ${view.getInt32(20)}`);
   const voxels = new DataView(file.buffer, file.byteOffset + VOXELS_AT, file.length - VOXELS_AT);
-  const values = numbers(voxels, type, false, x * y * shape[2], "MGH");
+  const storage = storageOf(voxels, type, false, x * y * shape[2]);
+  const values = numbers(voxels, storage.type, storage.little, x * y * shape[2], "MGH");
   // What follows the voxels are times of the scan and a history, of any length: no surplus.
   return axialSlices({
-    name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: [],
+    name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: storage.notes,
   });
 }
 

@@ -4,7 +4,7 @@ import { InputError, type Picture } from "../types";
 import { COLORED, isColored, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
-import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
+import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
 import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
@@ -34,9 +34,9 @@ export function readNifti(name: string, data: Uint8Array): Picture {
   const bytes = buffer.byteLength - voxelsAt;
   const view = new DataView(buffer, Math.min(voxelsAt, buffer.byteLength));
   const count = shape[0] * shape[1] * shape[2];
-  const order = orderOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
-  notes.push(...order.notes);
-  const values = samples(header, view, order.little, count);
+  const storage = storageOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
+  notes.push(...storage.notes);
+  const values = samples(header, view, storage, count);
   notes.push(...colorNotes(header, view, count));
   const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
@@ -146,15 +146,14 @@ function colorNotes(header: Header, view: DataView, count: number): string[] {
 }
 
 /** Voxels in file order as numbers, scaled as the header says; colours as their luma. */
-function samples(header: Header, view: DataView, little: boolean, count: number): Float32Array {
+function samples(header: Header, view: DataView, { little, type }: { little: boolean; type: SampleType }, count: number): Float32Array {
   const bytes = COLOR_BYTES[header.datatypeCode];
   if (bytes) {
     if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
     return Float32Array.from({ length: count }, (_, i) => luma(view.getUint8(i * bytes), view.getUint8(i * bytes + 1), view.getUint8(i * bytes + 2)));
   }
-  const type = TYPES[header.datatypeCode];
   if (header.datatypeCode === 32 || header.datatypeCode === 1792) throw new InputError("unsupported_format", "complex voxels; give the magnitude");
-  if (!type) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
+  if (!TYPES[header.datatypeCode]) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
   const slope = slopeOf(header);
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
   const scaled = slope === null ? undefined : (value: number) => value * slope + intercept;

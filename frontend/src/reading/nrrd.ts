@@ -4,7 +4,7 @@ import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./a
 import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
-import { bytesOf, numbers, orderOf, type SampleType } from "./samples";
+import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
 import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
 import { cross, unit, type Vector } from "./vectors";
 
@@ -56,11 +56,11 @@ function samples(
   const fromEnd = data.length - productOf(axes.sizes) * bytesOf(type);
   const at = Math.min(file.length, header.isZipped ? skip : skip === -1 ? Math.max(begin, fromEnd) : begin + skip);
   const view = new DataView(file.buffer, file.byteOffset + at, file.length - at);
-  const order = orderOf(view, type, isLittle, count);
-  const values = numbers(view, type, order.little, count, "NRRD");
+  const storage = storageOf(view, type, isLittle, count);
+  const values = numbers(view, storage.type, storage.little, count, "NRRD");
   const voxelBytes = (count * bytesOf(type)) / productOf(axes.shape);
   const more = axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength);
-  return { values, surplus: [...order.notes, ...more] };
+  return { values, surplus: [...storage.notes, ...more] };
 }
 
 function asByte(value: number): number {

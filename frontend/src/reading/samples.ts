@@ -1,6 +1,6 @@
 /** Numbers as volumes store them. */
 import { InputError } from "../types";
-import { isSwapped, SWAPPED } from "./stored";
+import { hasOtherSign, isSwapped, OTHER_SIGN, ofOtherSign, SWAPPED } from "./stored";
 
 /** Signed, unsigned or floating, and its bytes: as numpy names them. */
 export type SampleType = "i1" | "u1" | "i2" | "u2" | "i4" | "u4" | "i8" | "u8" | "f4" | "f8";
@@ -26,17 +26,25 @@ export function bytesOf(type: SampleType): number {
 const ROW = 64;
 const ROWS = 1024;
 
-/** The byte order of the first `count` numbers: the stated one, or the other where that must be meant, and a note of it. */
-export function orderOf(view: DataView, type: SampleType, little: boolean, count: number): { little: boolean; notes: string[] } {
-  const stated = { little, notes: [] };
+/** How the first `count` numbers are stored: in the byte order and with the sign that are stated or that must be meant, and notes of it. `as_meant` in `stored.py`. */
+export function storageOf(view: DataView, type: SampleType, little: boolean, count: number): { little: boolean; type: SampleType; notes: string[] } {
+  const stated = { little, type, notes: [] };
   const rows = Math.floor(Math.min(count, view.byteLength / 2) / ROW);
   if (bytesOf(type) !== 2 || rows === 0) return stated;
   const step = Math.max(1, Math.floor(rows / ROWS));
   const some = (order: boolean) => Float32Array.from({ length: Math.ceil(rows / step) * ROW }, (_, at) => (
     READERS[type](view, 2 * (Math.floor(at / ROW) * step * ROW + (at % ROW)), order)
   ));
-  const words = some(little);
-  return isSwapped(words, words, some(!little), ROW, ROWS) ? { little: !little, notes: [SWAPPED] } : stated;
+  const [words, swapped] = [some(little), some(!little)];
+  const isOther = isSwapped(words, words, swapped, ROW, ROWS);
+  const values = isOther ? swapped : words;
+  const isSigned = type === "i2";
+  const isTorn = hasOtherSign(values, ofOtherSign(values, 16, isSigned), ROW, false);
+  return {
+    little: isOther ? !little : little,
+    type: !isTorn ? type : isSigned ? "u2" : "i2",
+    notes: [...(isOther ? [SWAPPED] : []), ...(isTorn ? [OTHER_SIGN] : [])],
+  };
 }
 
 /** The first `count` numbers, scaled where that is said; memory is taken only for those that are there. */

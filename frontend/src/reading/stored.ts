@@ -3,9 +3,12 @@ import { quantile } from "../preprocessing";
 import { InputError } from "../types";
 
 export const SWAPPED = "the byte order of the pixel data is not the one that the file states; the bytes are swapped";
+export const OTHER_SIGN = "the sign of the pixel data is not the one that the file states; it is read as the steps between neighbours say";
 export const WIDER = "values take more bits than the file states (BitsStored); all bits are used";
 
 const SMOOTHER = 0.5;
+const JUMP = 15;
+const TORN = 0.001;
 const WRAPPED = 0.25;
 const PLANES = 4;
 const SHOWN = 0.001;
@@ -25,6 +28,31 @@ export function areWords(bytes: Uint8Array, width: number): boolean {
   const of = (samples: Float32Array) => roughness(samples, width, Infinity);
   const words = [0, 1].map((low) => Float32Array.from({ length: bytes.length / 2 }, (_, at) => bytes[2 * at + low] + 256 * bytes[2 * at + 1 - low]));
   return Math.min(...words.map(of)) < SMOOTHER * of(Float32Array.from(bytes));
+}
+
+/** Values of so many bits, read with the other sign. */
+export function ofOtherSign(values: Float32Array, bits: number, isSigned: boolean): Float32Array {
+  const [half, whole] = [2 ** (bits - 1), 2 ** bits];
+  return values.map((value) => (isSigned ? (value < 0 ? value + whole : value) : value >= half ? value - whole : value));
+}
+
+/** Whether `values` must have the sign of `other`, by neighbours in rows, and in columns too where they are a picture. `imaging/byte_order.py`. */
+export function hasOtherSign(values: Float32Array, other: Float32Array, width: number, isPicture = true): boolean {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  const isInner = (value: number) => value > low && value < high;
+  let [torn, joined] = [0, 0];
+  const compare = (at: number, next: number) => {
+    if (!isInner(values[at]) || !isInner(values[next])) return;
+    const [step, meant] = [Math.abs(values[next] - values[at]), Math.abs(other[next] - other[at])];
+    if (step > JUMP * meant) torn++;
+    if (meant > JUMP * step) joined++;
+  };
+  for (let at = 0; at < values.length; at++) {
+    if (isPicture && at + width < values.length) compare(at, at + width);
+    if ((at + 1) % width) compare(at, at + 1);
+  }
+  return torn > Math.max(TORN * values.length, 10 * joined);
 }
 
 /** Mean difference of neighbours in some rows, as part of what values differ by at all. */

@@ -1,9 +1,11 @@
-"""Whether samples of two bytes lie in the other order than the file states.
+"""Whether samples of two bytes have the other byte order or the other sign than the file states.
 
-Neighbours in a picture differ by little of the range of values; with the bytes swapped, the lower
-ones, which are nearly random, decide. The page does the same (frontend/src/reading/stored.ts).
+Neighbours in a picture differ by little of the range of values. With the bytes swapped, the lower
+ones, which are nearly random, decide. With the other sign, values beside a bound are torn to the
+other end. The page does the same (frontend/src/reading/stored.ts).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +16,14 @@ SMOOTHER: Final = 0.5
 SWAPPED: Final = (
     "the byte order of the pixel data is not the one that the file states; the bytes are swapped"
 )
+OTHER_SIGN: Final = (
+    "the sign of the pixel data is not the one that the file states; it is read as the steps "
+    "between neighbours say"
+)
+_JUMP: Final = 15
+"""Neighbours that differ by so many times less with the other sign have been torn apart."""
+_TORN: Final = 0.001
+"""Part of the neighbours that must be, and ten times as many as the other sign would tear."""
 
 
 def is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
@@ -31,6 +41,19 @@ def are_words(data: NDArray[np.uint8], columns: int) -> bool:
     rows = data.reshape(-1, columns)
     words = (data.view(order).reshape(-1, columns) for order in ("<u2", ">u2"))
     return min(roughness(one) for one in words) < SMOOTHER * roughness(rows)
+
+
+def has_other_sign(values: NDArray[Any], other: NDArray[Any], axes: Sequence[int] = (0, 1)) -> bool:
+    """Whether ``values`` (H, W) must have the sign of ``other``, by neighbours along ``axes``."""
+    # Saturated letters on an empty background are as far apart as what is torn.
+    inner = (values > values.min()) & (values < values.max())
+    stated, meant = (np.where(inner, one, np.nan).astype(np.float32) for one in (values, other))
+    torn = joined = 0
+    for axis in axes:
+        steps, steps_meant = (np.abs(np.diff(one, axis=axis)) for one in (stated, meant))
+        torn += int((steps > _JUMP * steps_meant).sum())
+        joined += int((steps_meant > _JUMP * steps).sum())
+    return torn > max(_TORN * values.size, 10 * joined)
 
 
 def roughness(samples: NDArray[Any]) -> float:

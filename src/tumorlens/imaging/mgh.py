@@ -24,6 +24,7 @@ from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
+    as_meant,
     bits_of,
     checked,
     first_of,
@@ -55,12 +56,12 @@ def read(data: bytes, source: str) -> Volume:
     if code not in _KINDS:
         raise UnsupportedFormatError(f"{source}: MGH voxels of type {code}")
     kind = np.dtype(_KINDS[code])
-    raw = read_samples(stream, DATA_OFFSET, math.prod(shape), kind)
+    raw, odd = as_meant(read_samples(stream, DATA_OFFSET, math.prod(shape), kind))
     voxels, without = checked(real(raw).reshape(shape, order="F"), source)
     # What follows the voxels are times of the scan and a history, of any length: no surplus.
     states_orientation = int.from_bytes(block[_FLAG_AT : _FLAG_AT + 2], "big", signed=True) > 0
     placed = _placement(header, shape, states_orientation)
-    return Volume(voxels, placed, bits_of(kind), mode_of(kind), [*notes, *without])
+    return Volume(voxels, placed, bits_of(kind), mode_of(kind), [*notes, *odd, *without])
 
 
 def _shape(header: MGHHeader, source: str) -> tuple[tuple[int, int, int], list[str]]:

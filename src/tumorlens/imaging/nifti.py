@@ -20,12 +20,12 @@ from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nifti_affine import placement
 from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
+    as_meant,
     bits_of,
     checked,
     color_notes,
     first_of,
     gray_of,
-    in_order,
     mode_of,
     read_as_slices,
     read_samples,
@@ -62,7 +62,7 @@ def read(data: bytes, source: str) -> Volume:
     if end > start:
         size = math.prod(shape) * kind.itemsize * _volumes(header)
         _check_not_shifted(stream, end, size, source)
-    raw, odd = in_order(read_samples(stream, start, math.prod(shape), kind))
+    raw, odd = as_meant(read_samples(stream, start, math.prod(shape), kind))
     colors = _colors(raw, shape[0])
     values = _real(raw, header) if colors is None else gray_of(colors).ravel()
     odd += [] if colors is None else color_notes(colors)

@@ -24,12 +24,12 @@ from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nrrd_header import MOST_LINES, Axes, Header
 from tumorlens.imaging.planes import Volume
 from tumorlens.imaging.stored import (
+    as_meant,
     bits_of,
     checked,
     color_notes,
     first_of,
     gray_of,
-    in_order,
     mode_of,
     read_samples,
     real,
@@ -101,7 +101,7 @@ def _flat(
         # A skip of -1: the voxels are the last bytes of the file.
         at = len(data) - math.prod(axes.sizes) * kind.itemsize if skip == -1 else begin + skip
         stream, start = Inflated(data, header.source, zipped=False), max(begin, at)
-    raw, notes = in_order(read_samples(stream, start, count, kind))
+    raw, notes = as_meant(read_samples(stream, start, count, kind))
     if axes.volumes > 1:
         return raw, notes
     depth = axes.shape[2]

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.byte_order import SWAPPED, is_swapped
+from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED, has_other_sign, is_swapped
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
@@ -13,7 +13,8 @@ from tumorlens.imaging.row_length import check_planes
 
 _ROW: Final = 64
 _ROWS: Final = 1024
-"""Rows of so many samples that are looked at to see in which order their bytes are."""
+"""Rows of so many samples that are looked at to see how they are stored."""
+_OTHER_SIGN: Final = str.maketrans("iu", "ui")
 
 
 def read_samples(
@@ -24,13 +25,21 @@ def read_samples(
     return np.frombuffer(data, dtype=kind, offset=start, count=count)
 
 
-def in_order(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
-    """``raw``, flat, with its bytes swapped where that must be meant, and a note of it."""
+def as_meant(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
+    """``raw``, flat, in the byte order and with the sign that must be meant, and notes of it."""
+    notes = []
+    if is_swapped(_some_rows(raw), _some_rows(raw)):
+        raw, notes = raw.byteswap(), [SWAPPED]
+    if raw.dtype.kind in "iu" and raw.dtype.itemsize == 2:
+        other = raw.view(raw.dtype.str.translate(_OTHER_SIGN))
+        if has_other_sign(_some_rows(raw), _some_rows(other), axes=(1,)):
+            return other, [*notes, OTHER_SIGN]
+    return raw, notes
+
+
+def _some_rows(raw: NDArray[np.generic]) -> NDArray[np.generic]:
     rows = raw[: raw.size // _ROW * _ROW].reshape(-1, _ROW)
-    some = rows[:: max(1, len(rows) // _ROWS)]
-    if not is_swapped(some, some):
-        return raw, []
-    return raw.byteswap(), [SWAPPED]
+    return rows[:: max(1, len(rows) // _ROWS)]
 
 
 def real(raw: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """From decoded samples to stored values (PS3.5 8.1.1), also where the file describes them wrongly.
 
 The byte order, the number of bits and the sign are checked by how much neighbours differ: those of
-a picture differ by little. The page checks the first two (frontend/src/reading/stored.ts).
+a picture differ by little. The page does the same (frontend/src/reading/stored.ts).
 """
 
 from typing import Any, Final, NamedTuple
@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
-from tumorlens.imaging.byte_order import SMOOTHER, SWAPPED, is_swapped, roughness
+from tumorlens.imaging.byte_order import (
+    OTHER_SIGN,
+    SMOOTHER,
+    SWAPPED,
+    has_other_sign,
+    is_swapped,
+    roughness,
+)
 
 _ROWS: Final = 32
 """Rows of a frame that are looked at to see in which order its bytes are."""
-_SIGN: Final = (
-    "the sign of the pixel data is not the one that the file states (PixelRepresentation); it is "
-    "read as the steps between neighbours say"
-)
-_JUMP: Final = 15
-"""Neighbours that differ by so many times less with the other sign have been torn apart."""
-_TORN: Final = 0.001
-"""Part of the neighbours that must be, and ten times as many as the other sign would tear."""
 _WRAPPED: Final = 0.25
 """Steps that are smaller with all bits, as part of those that are larger: by overlays 0.18."""
 _PLANES: Final = 4
@@ -62,7 +61,7 @@ def stored_values(
     if _is_wider(samples, values, described.stored):
         return samples, (*remarks, _WIDER)
     if (other := _of_other_sign(samples, values, described, syntax)) is not None:
-        return other, (*remarks, _SIGN)
+        return other, (*remarks, OTHER_SIGN)
     return values, remarks
 
 
@@ -118,22 +117,11 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
 def _of_other_sign(
     samples: NDArray[Any], values: NDArray[Any], described: Description, syntax: UID
 ) -> NDArray[Any] | None:
-    """The ``values`` (H, W) of 16-bit samples with the other sign, where that must be meant.
-
-    Read with the wrong one, what lies beside a bound of the values is torn to the other end.
-    """
+    """The ``values`` (H, W) of 16-bit samples with the other sign, where that must be meant."""
     if samples.dtype.itemsize != 2 or syntax in SIGN_KNOWN:
         return None
     turned = samples.view(np.uint16 if samples.dtype.kind == "i" else np.int16)
     other = _stated_values(turned, described, syntax, None)
-    if np.array_equal(values, other):
+    if np.array_equal(values, other) or not has_other_sign(values, other):
         return None
-    # Saturated letters on an empty background are as far apart as what is torn.
-    inner = (values > values.min()) & (values < values.max())
-    stated, meant = (np.where(inner, one, np.nan).astype(np.float32) for one in (values, other))
-    torn = joined = 0
-    for axis in (0, 1):
-        steps, steps_meant = (np.abs(np.diff(one, axis=axis)) for one in (stated, meant))
-        torn += int((steps > _JUMP * steps_meant).sum())
-        joined += int((steps_meant > _JUMP * steps).sum())
-    return other if torn > max(_TORN * values.size, 10 * joined) else None
+    return other
