@@ -26,6 +26,11 @@ _TORN: Final = 0.001
 """Part of the neighbours that must be, and ten times as many as the other sign would tear."""
 
 
+def some_rows(samples: NDArray[Any], most: int = 32) -> NDArray[Any]:
+    """About ``most`` rows of (H, W), evenly spread: enough to see in which order bytes are."""
+    return samples[:: max(1, len(samples) // most)]
+
+
 def is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     """Whether ``samples`` (H, W), by their ``values``, are swapped byte by byte."""
     if samples.dtype.kind not in "iu" or samples.dtype.itemsize != 2:

@@ -20,7 +20,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep, tiff
-from tumorlens.imaging.byte_order import SWAPPED, is_swapped
+from tumorlens.imaging.byte_order import SWAPPED, is_swapped, some_rows
 from tumorlens.imaging.gray import (
     COLORED,
     Samples,
@@ -37,8 +37,6 @@ from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64
 """Pixels a side that are looked at to see whether a picture is in colours."""
-_ROWS: Final = 32
-"""Rows that are looked at to see in which order the bytes of their samples are."""
 _STRIP_PIXELS: Final = 1 << 20
 _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
 _STACKS: Final = _ANIMATIONS | {"TIFF"}
@@ -283,7 +281,7 @@ def _in_other_order(picture: Image.Image) -> NDArray[np.float32] | None:
     if not picture.mode.startswith("I;16"):
         return None
     words = np.asarray(picture)
-    some = words[:: max(1, len(words) // _ROWS)]
+    some = some_rows(words)
     return words.byteswap().astype(np.float32) if is_swapped(some, some) else None
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED, has_other_sign, is_swapped
+from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED, has_other_sign, is_swapped, some_rows
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
@@ -28,7 +28,8 @@ def read_samples(
 def as_meant(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
     """``raw``, flat, in the byte order and with the sign that must be meant, and notes of it."""
     notes = []
-    if is_swapped(_some_rows(raw), _some_rows(raw)):
+    some = _some_rows(raw)
+    if is_swapped(some, some):
         raw, notes = raw.byteswap(), [SWAPPED]
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 2:
         other = raw.view(raw.dtype.str.translate(_OTHER_SIGN))
@@ -38,8 +39,7 @@ def as_meant(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
 
 
 def _some_rows(raw: NDArray[np.generic]) -> NDArray[np.generic]:
-    rows = raw[: raw.size // _ROW * _ROW].reshape(-1, _ROW)
-    return rows[:: max(1, len(rows) // _ROWS)]
+    return some_rows(raw[: raw.size // _ROW * _ROW].reshape(-1, _ROW), _ROWS)
 
 
 def real(raw: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -17,10 +17,9 @@ from tumorlens.imaging.byte_order import (
     has_other_sign,
     is_swapped,
     roughness,
+    some_rows,
 )
 
-_ROWS: Final = 32
-"""Rows of a frame that are looked at to see in which order its bytes are."""
 _WRAPPED: Final = 0.25
 """Steps that are smaller with all bits, as part of those that are larger: by overlays 0.18."""
 _PLANES: Final = 4
@@ -88,9 +87,8 @@ def _stated_values(
 
 def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     """``is_swapped`` of some rows."""
-    rows = slice(None, None, max(1, len(samples) // _ROWS))
-    some = samples[rows]
-    return is_swapped(some, some if values is samples else values[rows])
+    some = some_rows(samples)
+    return is_swapped(some, some if values is samples else some_rows(values))
 
 
 def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
