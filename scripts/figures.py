@@ -31,7 +31,7 @@ from tumorlens.reporting.canvas import BLUE, INK
 ORANGE: Final = "#e69f00"
 """Of Okabe and Ito, as the colours of all figures."""
 PLACES: Final = (
-    ("folder-0", None, "patients\nit was trained on\n(folder test)"),
+    ("folder-small", None, "patients\nit was trained on\n(folder test)"),
     ("clean-0", "default", "new patients,\nsame sources\n(clean test)"),
     ("clean-0-br35h-tumor", "br35h-tumor", "tumours of another\nsource, held out\n(Br35H)"),
     ("clean-0-brain-tumor-progression", "brain-tumor-progression",
