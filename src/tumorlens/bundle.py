@@ -5,9 +5,8 @@ gives ``logits`` (N, C), ``cam`` (N, C, h, w) and ``embedding`` (N, D), and wher
 trained on experts' outlines also ``lesion`` (N, 1, h, w), and where it was trained to tell the
 sequence ``sequence`` (N, 5). N is dynamic.
 
-Format version 4: version 3 knew the four classes only, and named them in a list. Bump
-``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able to read
-every version of a release.
+Bump ``FORMAT_VERSION`` when an older reader would misread a new bundle, and keep ``load`` able to
+read every version of a release.
 """
 
 import dataclasses
@@ -22,10 +21,9 @@ from msgspec import Meta
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BundleError, did_you_mean
 from tumorlens.files import read_regular, write_synced
-from tumorlens.labels import BRAIN_TUMORS, CLASSES, RESEARCH_NOTICE, ClassSet
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
 
 FORMAT_VERSION: Final = 4
-_OLDEST_VERSION: Final = 3
 MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 BUNDLE_FOLDER: Final = "bundle"
@@ -307,13 +305,10 @@ def _read_info(folder: Path) -> tuple[BundleInfo, str]:
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
         version = facts.get("format_version")
-        if type(version) is int and version == _OLDEST_VERSION:
-            facts = _upgraded(facts)
-        elif version != FORMAT_VERSION:
+        if version != FORMAT_VERSION:
             raise BundleError(
-                f"{folder}: bundle format {version!r}; this tumorlens reads {_OLDEST_VERSION} and "
-                f"{FORMAT_VERSION}. Install the version that the bundle was made for, or a newer "
-                "one"
+                f"{folder}: bundle format {version!r}; this tumorlens reads {FORMAT_VERSION}. "
+                "Install the version that the bundle was made for, or a newer one"
             )
         info = msgspec.convert(facts, BundleInfo)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -325,14 +320,6 @@ def _read_info(folder: Path) -> tuple[BundleInfo, str]:
             f"{folder}: its prediction sets have another number of classes than its network"
         )
     return info, hashlib.sha256(data).hexdigest()
-
-
-def _upgraded(facts: dict[str, Any]) -> dict[str, Any]:
-    """The contents of a ``bundle.json`` of version 3 in the terms of this version."""
-    made = facts | {"format_version": FORMAT_VERSION}
-    if tuple(made.pop("classes", CLASSES)) != CLASSES:
-        raise msgspec.ValidationError("its classes are not the four that its format knows")
-    return made
 
 
 def _read(path: Path, most_bytes: int = _MAX_PART_BYTES) -> bytes:

@@ -108,7 +108,7 @@ def test_a_split_keeps_its_test_part_out(box: Path, tmp_path: Path) -> None:
     of_site = bundle.load(folder).info.site
     assert of_site is not None
     assert tested
-    seen = TrainingImages.of_calibration(of_site)
+    seen = TrainingImages.of_list(of_site.seen_images)
     counted = sum(record in seen for record in manifest)
     assert counted >= of_site.images
     assert not any(record in seen for record in manifest if record.sha256 in tested)
@@ -131,18 +131,13 @@ def _parent(box: Path, folder: Path, training: dict[str, object]) -> str:
 
 
 def test_what_no_list_shows_to_be_new_is_not_called_new(box: Path, tmp_path: Path) -> None:
-    whole = Manifest.load(box / "manifest.csv").sha256
-    own = _parent(box, tmp_path / "own", {"data_sha256": whole})
-    refused = _run(box, own, "--output", str(tmp_path / "no"), "--split", str(box / "split.csv"))
-    assert isinstance(refused.exception, EvaluationError)
-    assert "trained on images of this manifest, and does not say which" in str(refused.exception)
-    other = _parent(box, tmp_path / "other", {"data_sha256": "0" * 64})
+    other = _parent(box, tmp_path / "other", {})
     made = _run(box, other, "--output", str(tmp_path / "here"))
     assert made.exit_code == 0, made.output
-    said = "does not list the images of 1 set that trained it, so it cannot be shown that"
+    said = "does not list the images that trained it, so it cannot be shown that"
     assert said in made.stdout
     assert said in (tmp_path / "here" / "calibration.html").read_text("utf-8")
-    listed = _parent(box, tmp_path / "listed", {"seen_images": "", "unlisted_sets": []})
+    listed = _parent(box, tmp_path / "listed", {"seen_images": ""})
     assert said not in _run(box, listed, "--output", str(tmp_path / "there")).stdout
 
 
@@ -156,7 +151,7 @@ def test_a_second_calibration_remembers_the_images_of_the_first(
     of_site = bundle.load(tmp_path / "again").info.site
     assert of_site is not None
     assert of_site.images == len(Manifest.load(other))
-    seen = TrainingImages.of_calibration(of_site)
+    seen = TrainingImages.of_list(of_site.seen_images)
     for manifest in (other, box / "manifest.csv"):
         assert all(record in seen for record in Manifest.load(manifest))
 
@@ -193,8 +188,9 @@ def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert isinstance(untrained.exception, EvaluationError)
     assert "untrained or of no use" in str(untrained.exception)
     assert not (tmp_path / "new").exists()
-    training = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7]).facts()
-    trained = _run(box, _parent(box, tmp_path / "own", training), "--output", str(tmp_path / "new"))
+    seen = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7])
+    own = _parent(box, tmp_path / "own", {"seen_images": seen.listed})
+    trained = _run(box, own, "--output", str(tmp_path / "new"))
     assert isinstance(trained.exception, EvaluationError)
     assert re.search(r"was trained on [78] of these", str(trained.exception))
 

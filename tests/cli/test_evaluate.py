@@ -21,6 +21,7 @@ from tumorlens.datasets.splits import SplitRow
 from tumorlens.demo import phantoms
 from tumorlens.errors import BundleError, EvaluationError, SplitError
 from tumorlens.evaluation import metrics
+from tumorlens.evaluation.training_images import SEEN_IMAGES, SEEN_PARTS, TrainingImages
 from tumorlens.inference.session import Session
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
@@ -36,7 +37,12 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
     for split in (protocols.folder_split(manifest), phantoms.phantom_split(manifest)):
         name = split.info.name
         split.save(folder / f"{name}.csv")
-        training = {"split": {"name": name, "sha256": split.info.sha256}}
+        parts = zip(manifest, split.parts(manifest), strict=True)
+        seen = TrainingImages.of_records([record for record, part in parts if part in SEEN_PARTS])
+        training = {
+            "split": {"name": name, "sha256": split.info.sha256},
+            SEEN_IMAGES: seen.listed,
+        }
         info = msgspec.structs.replace(tiny.info, name=f"on-{name}", training=training)
         bundle.save(folder / f"on-{name}", info, tiny.model)
     return folder

@@ -7,6 +7,7 @@ import pytest
 
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.evaluation.training_overlap import (
     Overlap,
     TrainingOverlap,
@@ -43,30 +44,41 @@ def test_an_image_of_unknown_group_is_its_own() -> None:
     assert group_of(record("a", "P1")) == "P1"
 
 
+def listing(name: str, *parts: str) -> dict[str, object]:
+    """The record of a run on a shipped split, with the images of ``parts`` as those it saw."""
+    split = splits.load(name)
+    seen = [record(row.sha256) for row in split.rows if row.part in parts]
+    return {
+        "split": {"name": split.info.name, "sha256": split.info.sha256},
+        "seen_images": TrainingImages.of_records(seen).listed,
+    }
+
+
+def rows_of(name: str, part: str) -> list[Record]:
+    return [record(row.sha256, row.group) for row in splits.load(name).rows if row.part == part]
+
+
 def test_same_split_is_known_by_its_hash_not_by_its_name() -> None:
     info = splits.load("clean").info
-    training = {"split": {"name": "anything", "sha256": info.sha256}}
-    assert training_overlap(training, info, []).other_split is False
-    renamed = {"split": {"name": info.name, "sha256": "0" * 64}}
-    assert training_overlap(renamed, info, []).other_split is True
+    renamed = listing("clean") | {"split": {"name": "anything", "sha256": info.sha256}}
+    assert training_overlap(renamed, info, []).other_split is False
+    changed = listing("clean") | {"split": {"name": info.name, "sha256": "0" * 64}}
+    assert training_overlap(changed, info, []).other_split is True
 
 
 def test_first_round_of_cross_validation_is_the_clean_split() -> None:
     info = splits.load("clean").info
-    round_0 = splits.load("clean-cv:0").info
-    training = {"split": {"name": round_0.name, "sha256": round_0.sha256}}
-    assert training_overlap(training, info, []).other_split is False
+    assert training_overlap(listing("clean-cv:0"), info, []).other_split is False
 
 
-def test_overlap_with_another_shipped_split_is_counted() -> None:
-    clean, folder = splits.load("clean"), splits.load("folder")
-    test = [row for row in clean.rows if row.part == "test"]
-    records = [record(row.sha256, row.group) for row in test]
-    training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
-    seen = training_overlap(training, clean.info, records)
-    trained = {row.sha256 for row in folder.rows if row.part != "test"}
+def test_overlap_with_another_split_is_counted() -> None:
+    test = rows_of("clean", "test")
+    seen = training_overlap(
+        listing("folder", "train", "validation"), splits.load("clean").info, test
+    )
+    trained = {row.sha256 for row in splits.load("folder").rows if row.part != "test"}
     assert seen.other_split is True
-    assert seen.images == sum(row.sha256 in trained for row in test) > 900
+    assert seen.images == sum(one.sha256 in trained for one in test) > 900
     assert seen.groups is not None
     assert seen.groups > 0
     assert not seen.unseen
@@ -76,16 +88,19 @@ def test_overlap_with_another_shipped_split_is_counted() -> None:
 
 
 def test_external_images_are_a_caution_but_not_a_severe_one() -> None:
-    folder = splits.load("folder")
-    training = {"split": {"name": "folder", "sha256": folder.info.sha256}}
-    seen = training_overlap(training, splits.load("clean").info, [record("ff", "another hospital")])
+    other = [record("ff", "another hospital")]
+    seen = training_overlap(listing("folder", "train"), splits.load("clean").info, other)
     [warning] = overlap_warnings("test", seen, NO_OVERLAP)
     assert seen.unseen
     assert not warning.severe
     assert "trained on another split, folder" in warning.text
 
 
-@pytest.mark.parametrize("training", [{}, {"split": "folder"}, {"split": {"name": "folder"}}])
+@pytest.mark.parametrize(
+    "training",
+    [{}, {"split": "folder"}, {"split": {"name": "folder"}}, {"split": {"sha256": "1"}},
+     {"seen_images": ""}],
+)  # fmt: skip
 def test_a_bundle_that_does_not_say_is_no_clean_result(training: dict[str, object]) -> None:
     seen = training_overlap(training, splits.load("folder").info, [])
     assert seen.other_split is None
@@ -94,11 +109,12 @@ def test_a_bundle_that_does_not_say_is_no_clean_result(training: dict[str, objec
     assert "does not say" in warning.text
 
 
-def test_an_unknown_other_split_is_no_clean_result() -> None:
-    seen = training_overlap(
-        {"split": {"name": "mine", "sha256": "1"}}, splits.load("folder").info, []
-    )
-    assert [warning.severe for warning in overlap_warnings("test", seen, NO_OVERLAP)] == [True]
+def test_without_a_list_only_the_same_split_alone_is_clean() -> None:
+    info = splits.load("clean").info
+    same = {"split": {"name": "clean", "sha256": info.sha256}}
+    assert training_overlap(same, info, []).unseen
+    more = same | {"extra": [{"data_sha256": "d", "split": None}]}
+    assert training_overlap(more, info, []).other_split is None
 
 
 def test_the_part_matters() -> None:
@@ -115,51 +131,22 @@ def test_shared_groups_and_twins_are_counted_in_words() -> None:
     assert "1 are pixel-identical" in warning.text
 
 
-def training(main: str, *extra: str | None, data: str = "d") -> dict[str, object]:
-    """A record: shipped splits by name; None for a whole manifest."""
-    facts = {name: {"name": name, "sha256": splits.load(name).info.sha256} for name in [main]}
-    more = [
-        {
-            "data_sha256": data,
-            "split": name and {"name": name, "sha256": splits.load(name).info.sha256},
-        }
-        for name in extra
-    ]
-    return {"split": facts[main], "extra": more}
-
-
 def test_the_part_that_was_kept_of_an_extra_set_is_unseen() -> None:
-    part = splits.load("br35h-tumor")
-    kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
-    seen = training_overlap(training("clean", "br35h-tumor"), part.info, kept)
-    assert seen.unseen
+    part, extra = splits.load("br35h-tumor").info, listing("br35h-tumor", "train")
+    training = extra | {"split": listing("clean")["split"], "extra": [extra]}
+    seen = training_overlap(training, part, rows_of("br35h-tumor", "test"))
+    assert (seen.other_split, seen.unseen) == (False, True)
     assert overlap_warnings("test", seen, NO_OVERLAP) == []
 
 
 def test_an_extra_set_that_holds_the_images_is_no_clean_result() -> None:
-    part = splits.load("br35h-tumor")
-    kept = [record(row.sha256, row.group) for row in part.rows if row.part == "test"]
-    whole = training_overlap(training("clean", None, data="this"), part.info, kept, "this")
-    assert not whole.unseen
-    assert whole.images == len(kept)
-    clean = splits.load("clean")
-    test = [record(row.sha256, row.group) for row in clean.rows if row.part == "test"]
-    leaking = training_overlap(training("clean", "folder"), clean.info, test)
+    leaking = training_overlap(
+        listing("clean", "train", "test"), splits.load("clean").info, rows_of("clean", "test")
+    )
     assert not leaking.unseen
     [warning] = overlap_warnings("test", leaking, NO_OVERLAP)
     assert warning.severe
     assert "further sets beside this split" in warning.text
-
-
-def test_an_extra_set_that_is_not_listed_is_said() -> None:
-    clean = splits.load("clean")
-    seen = training_overlap(
-        training("clean", None, "br35h-tumor"), clean.info, [record("ff", "g")], "x"
-    )
-    assert seen.unlisted == 1
-    [warning] = overlap_warnings("test", seen, NO_OVERLAP)
-    assert not warning.severe
-    assert "1 further set whose images" in warning.text
 
 
 def test_what_was_checked_needs_no_caution() -> None:
@@ -171,7 +158,7 @@ def test_what_was_checked_needs_no_caution() -> None:
 
 @pytest.mark.parametrize(("name", "said"), [("clean", True), ("folder", False)])
 def test_another_split_of_the_same_name_is_called_so(name: str, said: bool) -> None:
-    record = {"split": {"name": name, "sha256": "1"}}
-    seen = training_overlap(record, splits.load("clean").info, [])
+    training = {"split": {"name": name, "sha256": "1"}, "seen_images": ""}
+    seen = training_overlap(training, splits.load("clean").info, [])
     [warning] = overlap_warnings("test", seen, NO_OVERLAP)
     assert ("the same name, with other contents" in warning.text) is said

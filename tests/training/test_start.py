@@ -95,7 +95,7 @@ def test_another_split_is_fine_where_no_image_of_its_test_part_trained(
     assert made is not None
     training = bundle.load(made).info.training
     overlap = training_overlap(training, other.info, unseen)
-    assert (overlap.images, overlap.unlisted, overlap.unseen) == (0, 0, True)
+    assert (overlap.images, overlap.unseen) == (0, True)
     before = training_overlap(training, other.info, manifest.records)
     assert before.images == len(manifest)
 

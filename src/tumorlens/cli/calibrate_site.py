@@ -33,9 +33,8 @@ def calibrate_site(
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already; name another folder with --output")
-    whole = Manifest.load(data)
-    manifest = _chosen(whole, split_name, data)
-    site.require_unseen(parent, manifest.records, whole.sha256)
+    manifest = _chosen(Manifest.load(data), split_name, data)
+    site.require_unseen(parent, manifest.records)
     with progress_bars.bars() as progress:
         cases = site.read_cases(Classifier(parent), manifest, progress("reading cases"))
         found = site.calibrate_to_site(

@@ -129,7 +129,7 @@ class Setting:
             for record, name in zip(evaluation.records, evaluation.folds, strict=True)
             if name == fold
         ]
-        return training_overlap(training, split, scored, self.data_sha256)
+        return training_overlap(training, split, scored)
 
 
 def to_json(

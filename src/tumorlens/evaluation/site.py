@@ -18,7 +18,7 @@ from tumorlens.evaluation.labelled_cases import LabelledCases, require_known
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import SiteFit, fit_site
 from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
-from tumorlens.evaluation.training_images import SEEN_IMAGES, TrainingImages
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
@@ -106,25 +106,16 @@ def read_cases(
     )
 
 
-def require_unseen(parent: Bundle, records: Sequence[Record], data_sha256: str) -> None:
-    """Raise ``EvaluationError`` where the bundle was trained on some of the images.
-
-    ``data_sha256`` is the hash of the manifest that the records are of: a bundle that does not list
-    its training images may still name the manifest.
-    """
+def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
+    """Raise ``EvaluationError`` where the bundle lists some of the images as its training's."""
     trained = TrainingImages.of_training(parent.info.training)
-    shared = sum(record in trained for record in records)
-    if data_sha256 in trained.unlisted:
-        said = "images of this manifest, and does not say which"
-    elif shared:
-        said = f"{shared} of these {len(records)} images"
-    else:
-        return
-    raise EvaluationError(
-        f"bundle {parent.info.name} was trained on {said}: it is more certain of them than of new "
-        "ones. Leave them out of the manifest; after training, calibrate with --split and without "
-        "--output"
-    )
+    shared = 0 if trained is None else sum(record in trained for record in records)
+    if shared:
+        raise EvaluationError(
+            f"bundle {parent.info.name} was trained on {shared} of these {len(records)} images: it "
+            "is more certain of them than of new ones. Leave them out of the manifest; after "
+            "training, calibrate with --split and without --output"
+        )
 
 
 def calibrate_to_site(
@@ -155,7 +146,7 @@ def calibrate_to_site(
         patients=labelled.patients,
         images=len(labels),
         by_class=_patients_by_class(labels, cases.groups),
-        seen_images=_calibrated_on(parent, cases.records).facts()[SEEN_IMAGES],
+        seen_images=_calibrated_on(parent, cases.records).listed,
         fitted=fit.fitted,
         kept=fit.kept,
     )
@@ -188,7 +179,7 @@ def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
     """These images, and those that the parent was calibrated to a site on, if it was."""
     found = TrainingImages.of_records(records)
     site = parent.info.site
-    return found | TrainingImages.of_calibration(site) if site else found
+    return found | TrainingImages.of_list(site.seen_images) if site else found
 
 
 def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
-from tumorlens.evaluation.protocols import shipped_as
 from tumorlens.evaluation.training_images import (
-    SEEN_IMAGES,
     SEEN_PARTS,
     TrainingImages,
     named_split,
@@ -54,15 +52,15 @@ class TrainingOverlap:
     """Split of the bundle's training; empty where the bundle does not say."""
     split_sha256: str
     other_split: bool | None
-    """Whether that is another split than the one scored; None where the bundle does not say."""
+    """Whether that is another split than the one scored; None where the bundle does not say which
+    images it was trained on."""
     same_name: bool = False
     """Whether that other split has the name of the one scored."""
     images: int | None = None
-    """Scored images whose bytes are in the other split's train or validation part, if known."""
+    """Scored images that trained the bundle. None where the bundle lists none, and where the groups
+    of its split cross by design, which ``find_overlap`` counts."""
     groups: int | None = None
     """The same for groups."""
-    unlisted: int = 0
-    """Further sets of its training whose images no bundled split lists."""
     checked: bool = False
     """Whether the images were compared with all training images of the bundle, picture by picture,
     or are of a held-out source."""
@@ -130,8 +128,8 @@ def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
         return
     if fitted.other_split is None:
         yield _severe(
-            "The bundle does not say which split it was trained on: it may have been "
-            "trained on the images scored here."
+            "The bundle does not say which images it was trained on: it may have been trained on "
+            "those scored here."
         )
         return
     text = "The bundle was trained on further sets beside this split"
@@ -143,9 +141,6 @@ def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
                 f"{text}. By file hash and group none of the images scored here is among those "
                 "it was fitted on; copies that were cropped or saved anew are not ruled out."
             )
-        yield from _unlisted_warnings(fitted.unlisted)
-    elif fitted.images is None:
-        yield _severe(f"{text}: it may have been trained on the images scored here.")
     else:
         yield _severe(
             f"{text}, and was fitted on {fitted.images} of the images scored here, and on images "
@@ -158,21 +153,13 @@ def _named(fitted: TrainingOverlap) -> str:
     return f"{name} (the same name, with other contents)" if fitted.same_name else name
 
 
-def _unlisted_warnings(sets: int) -> Iterator[EvaluationWarning]:
-    if sets:
-        yield _mild(
-            f"The bundle was trained on {sets} further set{'s' if sets > 1 else ''} whose images "
-            "are not listed here, so only their source shows that none of them is scored here."
-        )
-
-
 def site_warnings(
     site: SiteCalibration | None, records: Sequence[Record]
 ) -> Iterator[EvaluationWarning]:
     """Whether the bundle was calibrated on some of the images scored."""
     if site is None:
         return
-    calibrated = TrainingImages.of_calibration(site)
+    calibrated = TrainingImages.of_list(site.seen_images)
     shared = sum(record in calibrated for record in records)
     if shared:
         yield _severe(
@@ -223,57 +210,18 @@ def group_of(record: Record) -> str:
 
 
 def training_overlap(
-    training: Mapping[str, Any],
-    split: SplitInfo,
-    records: Sequence[Record],
-    data_sha256: str = "",
+    training: Mapping[str, Any], split: SplitInfo, records: Sequence[Record]
 ) -> TrainingOverlap:
-    """Compare ``training``, a bundle's provenance, with the split and the images scored.
-
-    ``data_sha256`` is the hash of the manifest that is scored.
-    """
-    extra = training.get("extra") or ()
+    """Compare ``training``, a bundle's provenance, with the split and the images scored."""
     name, sha256 = named_split(training)
-    if not sha256:
-        return TrainingOverlap(name, sha256, None)
-    claims = [(name, sha256), *map(named_split, extra)]
-    same = any(claim[1] == split.sha256 for claim in claims)
-    claimed = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
-    # Of a split whose groups cross by design, `find_overlap` tells how many images do.
-    if SEEN_IMAGES in training and (split.disjoint or not same):
-        return _by_images(training, claimed, records, data_sha256)
-    others = [claim for claim in claims if claim[1] != split.sha256]
-    listed = [(claim, shipped) for claim in others for shipped in [shipped_as(claim)] if shipped]
-    whole = [str(one.get("data_sha256")) for one in extra if not named_split(one)[1]]
-    if data_sha256 in whole:
-        every = len({group_of(record) for record in records})
-        return dataclasses.replace(claimed, images=len(records), groups=every)
-    unlisted = sum(not any(claim is known for known, _ in listed) for claim in others)
-    if not listed or (not same and shipped_as(claims[0]) is None):
-        return dataclasses.replace(claimed, unlisted=unlisted)
-    fitted = [row for _, one in listed for row in one.rows if row.part in SEEN_PARTS]
-    hashes, groups = {row.sha256 for row in fitted}, {row.group for row in fitted}
-    return dataclasses.replace(
-        claimed,
-        images=sum(record.sha256 in hashes for record in records),
-        groups=len({group_of(record) for record in records} & groups),
-        unlisted=unlisted,
-    )
-
-
-def _by_images(
-    training: Mapping[str, Any],
-    claimed: TrainingOverlap,
-    records: Sequence[Record],
-    data_sha256: str,
-) -> TrainingOverlap:
-    """``claimed`` with what the list of the images that trained the bundle shows."""
+    extra = training.get("extra") or ()
+    same = any(named_split(claim)[1] == split.sha256 for claim in (training, *extra))
+    found = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
     seen = TrainingImages.of_training(training)
-    whole = data_sha256 in seen.unlisted
-    known = [record for record in records if whole or record in seen]
-    return dataclasses.replace(
-        claimed,
-        images=len(known),
-        groups=len({group_of(record) for record in known}),
-        unlisted=len(seen.unlisted),
-    )
+    if not sha256 or (seen is None and (extra or not same)):
+        return TrainingOverlap(name, sha256, None)
+    if seen is None or (same and not split.disjoint):
+        return found
+    known = [record for record in records if record in seen]
+    groups = {group_of(record) for record in known}
+    return dataclasses.replace(found, images=len(known), groups=len(groups))

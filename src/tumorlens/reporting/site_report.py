@@ -60,12 +60,11 @@ def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
 def remarks(found: SiteResult) -> list[str]:
     """What else must be known of the cases."""
     cases, said = found.cases, []
-    unlisted = len(TrainingImages.of_training(found.parent.info.training).unlisted)
-    if unlisted:
+    if TrainingImages.of_training(found.parent.info.training) is None:
         said.append(
-            f"{found.parent.info.name} does not list the images of {unlisted} "
-            f"set{'s' if unlisted > 1 else ''} that trained it, so it cannot be shown that these "
-            "images are new to it. If it was trained on them, the figures here are too optimistic."
+            f"{found.parent.info.name} does not list the images that trained it, so it cannot be "
+            "shown that these images are new to it. If it was trained on them, the figures here "
+            "are too optimistic."
         )
     if cases.rejected:
         said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
