@@ -5,6 +5,7 @@ networks, and of every bundle that states none.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -197,8 +198,12 @@ RESEARCH_NOTICE: Final = (
 
 
 def plain_name(name: str) -> str:
-    """``No Tumour`` as ``no_tumor``: names of folders and classes are compared in this form."""
-    return re.sub(r"[\s_-]+", "_", name.strip().lower()).replace("tumour", "tumor")
+    """``No Tumour`` as ``no_tumor``: names of folders and classes are compared in this form.
+
+    Letters with accents are composed: some systems store them as two characters.
+    """
+    composed = unicodedata.normalize("NFC", name.strip().lower())
+    return re.sub(r"[\s_-]+", "_", composed).replace("tumour", "tumor")
 
 
 def label_name(label: str) -> str:

@@ -141,6 +141,13 @@ def test_masks_beside_their_pictures_are_no_pictures(tmp_path: Path, draw: Draw)
     assert found.left_out == {class_folders.MASK: {"a": 2, "b": 1}}
 
 
+def test_accents_of_one_or_two_characters_are_one_class(tmp_path: Path, draw: Draw) -> None:
+    for seed, name in enumerate(("kyste \u00e9", "kyste e\u0301", "sain")):
+        put(tmp_path / "set" / name / f"{seed}.png", encode.png(draw(seed)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    assert {record.label for record in manifest} == {"kyste_\u00e9", "sain"}
+
+
 def test_names_that_are_not_utf_8_are_left_out(tmp_path: Path, draw: Draw) -> None:
     for seed, name in enumerate(("a/1.png", "a/\udcfc.png", "b/2.png", "b/\udcff/3.png")):
         put(tmp_path / "set" / name, encode.png(draw(seed)))

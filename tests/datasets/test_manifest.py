@@ -123,6 +123,15 @@ def test_contradictions_are_named(tmp_path: Path, lines: list[str], message: str
     assert "\n" not in str(caught.value)
 
 
+def test_accents_of_one_or_two_characters_are_one_name(tmp_path: Path) -> None:
+    lines = ["path,class,patient", "a.png,kyste é,Müller", "b.png,kyste e\u0301,Mu\u0308ller"]
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    first, second = Manifest.load(tmp_path / "m.csv")
+    assert (first.label, first.group) == (second.label, second.group)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a backslash always separates folders there")
 def test_paths_from_windows_are_found(tmp_path: Path) -> None:
     for name in ("set/a.png", "literal\\b.png", "literal/b.png"):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -179,7 +180,8 @@ def is_nothing(text: str) -> bool:
 
 
 def _name_of_class(cell: Any) -> str:
-    text = "" if cell is None else str(cell).strip()
+    # Some systems store a letter with an accent as two characters.
+    text = "" if cell is None else unicodedata.normalize("NFC", str(cell).strip())
     if is_nothing(text):
         return ""
     number = _WHOLE_NUMBER.fullmatch(text)
