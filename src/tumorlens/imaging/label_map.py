@@ -24,13 +24,28 @@ _MOST_NAMES: Final = 1024
 _FAR: Final = (0.5, 0.1)
 """Part of the steps between areas that lead beyond the next value, of few values and of many: names
 have no order, but cortex and white matter are often named one after the other."""
+_SAMPLED: Final = 1 << 20
+"""Voxels that are looked at, about, for one value that most of what is bright has."""
+_BINS: Final = 20
+_DARK: Final = 6
+"""Bins of ``_BINS`` that are not bright, as cubic interpolation leaves the outside of a mask ..."""
+_HIGHEST: Final = 12
+"""... and the first that the inside may be in, which it makes larger than 1 here and there."""
+_ONE_VALUE: Final = 0.55
+"""Part of what is bright in one bin of these; of MR volumes it is up to 0.2, of resampled masks 0.6
+and more."""
+_FEWEST_BRIGHT: Final = 0.05
+"""Part of a volume that is bright; fewer voxels may be text or damage far above all others."""
+_AT_BORDER: Final = 0.25
+"""Part of the faces of a volume that is bright where it is inverted, or has bright padding."""
 
 
 def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
     """Raise ``UnsupportedFormatError`` for a volume (D, H, W) of labels.
 
     It has 2 to 7 distinct values, or areas of one value each, as parcellations of a hundred
-    regions have. One of a single value is blank, which is found where it is looked at.
+    regions have, or one value in most of what is bright, as masks have that were resampled. One of
+    a single value is blank, which is found where it is looked at.
     """
     if samples.ndim != 3:
         return
@@ -44,6 +59,10 @@ def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
         raise UnsupportedFormatError(
             f"{source}: a label map, not an image (it has areas of one value each)"
         )
+    if len(found) > 1 and _is_soft_mask(samples):
+        raise UnsupportedFormatError(
+            f"{source}: a mask, not an image (most of what is bright has one value)"
+        )
 
 
 def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -53,6 +72,20 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     slices: NDArray[np.generic] = np.moveaxis(samples, axis, 0)[places.astype(int)]
     step = max(1, min(slices.shape[1:]) // _SIDE)
     return slices[:, ::step, ::step]
+
+
+def _is_soft_mask(samples: NDArray[np.generic]) -> bool:
+    """Whether most of what is bright in (D, H, W) has one value, the border being dark."""
+    step = max(1, round((samples.size / _SAMPLED) ** (1 / 3)))
+    some = samples[::step, ::step, ::step].astype(np.float64)
+    low, high = float(some.min()), float(some.max())
+    counts, _ = np.histogram(some, _BINS, (low, high))
+    bright, most = int(counts[_DARK:].sum()), int(counts[_HIGHEST:].max())
+    if bright < _FEWEST_BRIGHT * some.size or most < _ONE_VALUE * bright:
+        return False
+    faces = [some[[0, -1]], some[:, [0, -1]], some[:, :, [0, -1]]]
+    border = np.concatenate([face.ravel() for face in faces])
+    return bool((border > (low + high) / 2).mean() < _AT_BORDER)
 
 
 def _has_areas(slices: NDArray[np.generic]) -> bool:
