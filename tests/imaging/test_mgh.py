@@ -59,6 +59,8 @@ def test_the_first_of_several_frames(ras: Volume) -> None:
     image = read(mgz(np.stack([ras, ras * 2, ras * 3], axis=-1)))
     np.testing.assert_array_equal(image.pixels, read(nifti(ras)).pixels)
     assert image.notes == ("the first of 3 volumes is read",)
+    with pytest.raises(BlankImageError, match="the first of 2 volumes is blank"):
+        read(mgz(np.stack([0 * ras, ras], axis=-1)))
 
 
 @pytest.mark.parametrize("flag", [0, -1])

@@ -4,13 +4,13 @@ import gzip
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 from tests.imaging.written import AFFINE, Affine, Volume, stored_as
 
 from tumorlens.errors import (
@@ -134,6 +134,8 @@ def test_the_first_volume_of_four_dimensions(ras: Volume) -> None:
     image = read(gzip.compress(save(np.stack([ras, ras * 2, ras * 3], axis=-1))))
     np.testing.assert_array_equal(image.pixels, read(save(ras)).pixels)
     assert image.notes == ("the first of 3 volumes is read",)
+    with pytest.raises(BlankImageError, match="here: the first of 2 volumes is blank"):
+        read(save(np.stack([0 * ras, ras], axis=-1)))
 
 
 def test_volumes_of_one_slice_each_are_slices(ras: Volume) -> None:
@@ -468,6 +470,31 @@ def test_a_label_map_is_refused(ras: Volume, labels: tuple[float, ...], plane: s
     voxels = np.asarray(labels, np.float32)[np.minimum(region, len(labels) - 1)]
     with pytest.raises(UnsupportedFormatError, match=r"^here: a label map or mask"):
         read(save(voxels, AFFINE @ np.diag([1, 1, 2.5, 1])), plane)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_resampled_mask_is_refused(kind: type, order: Literal[1, 3]) -> None:
+    mask = np.zeros((48, 48, 48))
+    mask[10:38, 8:40, 12:40] = 100
+    soft = zoom(mask, 1.3, order=order)
+    soft = soft if kind is np.float32 else soft.clip(0, 200)
+    assert len(np.unique(soft.astype(kind))) > 8
+    with pytest.raises(UnsupportedFormatError, match=r"^here: a mask, not an image"):
+        read(save(soft.astype(kind)))
+
+
+def test_bright_air_and_bright_tissue_are_no_mask(ras: Volume) -> None:
+    """Inverted ones are refused elsewhere, with what to do; some windows make much white."""
+    noted = ras + np.random.default_rng(3).normal(0, 1, ras.shape)
+    read(save(noted.max() - noted))
+    read(save(np.minimum(noted, np.quantile(noted, 0.85))))
+    written = noted.copy()
+    written[4:8, 4:16, 4:] = 60_000
+    read(save(written))
+    padded = noted.copy()
+    padded[:12] = noted.max()
+    read(save(padded))
 
 
 def regions(shape: tuple[int, int, int], count: int) -> NDArray[np.int16]:

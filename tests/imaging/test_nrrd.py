@@ -270,6 +270,8 @@ def test_a_fourth_axis_without_a_kind_holds_volumes(small: Volume) -> None:
     image = read(nrrd(several, kinds=None, space=None, space_directions=None, spacings="2 2 2 1"))
     np.testing.assert_array_equal(image.pixels, small[:, ::-1].transpose(2, 1, 0))
     assert image.notes == ("the first of 2 volumes is read", NO_ORIENTATION)
+    with pytest.raises(BlankImageError, match="the first of 2 volumes is blank"):
+        read(nrrd(0 * several + [0, 1], kinds=None, space=None, space_directions=None))
 
 
 def test_an_axis_of_one(small: Volume) -> None:

@@ -57,7 +57,8 @@ def read(data: bytes, source: str) -> Volume:
         raise UnsupportedFormatError(f"{source}: MGH voxels of type {code}")
     kind = np.dtype(_KINDS[code])
     raw, odd = as_meant(read_samples(stream, DATA_OFFSET, math.prod(shape), kind))
-    voxels, without = checked(real(raw).reshape(shape, order="F"), source)
+    volumes = math.prod(int(side) for side in header["dims"]) // math.prod(shape)
+    voxels, without = checked(real(raw).reshape(shape, order="F"), source, volumes)
     # What follows the voxels are times of the scan and a history, of any length: no surplus.
     states_orientation = int.from_bytes(block[_FLAG_AT : _FLAG_AT + 2], "big", signed=True) > 0
     placed = _placement(header, shape, states_orientation)

@@ -66,7 +66,7 @@ def read(data: bytes, source: str) -> Volume:
     colors = _colors(raw, shape[0])
     values = _real(raw, header) if colors is None else gray_of(colors).ravel()
     odd += [] if colors is None else color_notes(colors)
-    voxels, without = checked(values.reshape(shape, order="F"), source)
+    voxels, without = checked(values.reshape(shape, order="F"), source, _volumes(header))
     notes = [*_notes(header), *([_OVERLONG] if end > start else []), *odd, *without]
     if _volumes(header) == 1:
         slice_bytes = shape[0] * shape[1] * kind.itemsize

@@ -63,7 +63,7 @@ def read(data: bytes, source: str) -> Volume:
     check_volume((z, y, x), source)
     raw, odd = _samples(data, header, axes, kind)
     values = real(raw) if axes.color is None else gray_of(raw[..., :3])
-    voxels, without = checked(values.reshape(axes.shape, order="F"), source)
+    voxels, without = checked(values.reshape(axes.shape, order="F"), source, axes.volumes)
     odd += [] if axes.color is None else color_notes(raw[..., :3])
     notes = [*first_of(axes.volumes), *without, *odd]
     mode = mode_of(kind) if axes.color is None else "RGB"

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.errors import BlankImageError
 from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED, has_other_sign, is_swapped, some_rows
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
@@ -60,14 +61,20 @@ def color_notes(channels: NDArray[np.generic]) -> list[str]:
     return [COLORED] if is_colored(channels.reshape(-1, width, 3)) else []
 
 
-def checked(values: NDArray[np.float32], source: str) -> tuple[NDArray[np.float32], list[str]]:
-    """``values`` (X, Y, Z) with finite ones only, and a note of the others.
+def checked(
+    values: NDArray[np.float32], source: str, volumes: int
+) -> tuple[NDArray[np.float32], list[str]]:
+    """``values`` (X, Y, Z), the first of ``volumes``, with finite ones only; a note of the others.
 
     Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``,
     ``CorruptInputError`` for exchanged rows and columns, and ``UnsupportedFormatError`` for a
     label map.
     """
     voxels = finite(values, source)
+    if volumes > 1 and voxels.min() == voxels.max():
+        raise BlankImageError(
+            f"{source}: the first of {volumes} volumes is blank; save another one as its own file"
+        )
     check_planes(voxels.transpose(2, 1, 0), source)
     check_no_label_map(voxels, source)
     return voxels, without_value(values)
