@@ -94,9 +94,10 @@ def test_repeated_positions_keep_the_first_by_number() -> None:
     assert stack.notes == ("1 slice repeats the position of another and is left out",)
 
 
-def test_thin_slices_far_apart() -> None:
-    (stack,) = split([frame(str(z), (0, 0, 9 * z), thickness=1.5) for z in range(4)])
-    assert stack.notes == ("slices are 9.0 mm apart but 1.5 mm thick: some may be missing",)
+@pytest.mark.parametrize("apart", [9.0, 3.0])
+def test_thin_slices_far_apart(apart: float) -> None:
+    (stack,) = split([frame(str(z), (0, 0, apart * z), thickness=1.5) for z in range(4)])
+    assert stack.notes == (f"slices are {apart} mm apart but 1.5 mm thick: some may be missing",)
     (stack,) = split([frame(str(z), (0, 0, 6 * z), thickness=5) for z in range(4)])
     assert stack.notes == ()
 

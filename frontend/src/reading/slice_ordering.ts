@@ -22,7 +22,7 @@ const FEWEST_UNEVEN = 4;
 const LARGER = 1.2;
 const MAX_GAPS_TOLD = 10;
 /** A usual distance this many times the slice thickness looks as if slices were missing. */
-const SPARSE_RATIO = 2;
+const SPARSE_RATIO = 1.9;
 const UNORDERED = "neither positions nor numbers of the slices are stated; they are in the order of their names, which may be wrong";
 
 export interface Placement {

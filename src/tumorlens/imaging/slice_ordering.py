@@ -39,8 +39,9 @@ _LARGER: Final = 1.2
 _MAX_GAPS_TOLD: Final = 10
 _MAX_ORIENTATIONS: Final = 64
 """Beyond as many in one series, slices are no stacks any more and not compared."""
-_SPARSE_RATIO: Final = 2.0
-"""A usual distance this many times the slice thickness looks as if slices were missing."""
+_SPARSE_RATIO: Final = 1.9
+"""A usual distance this many times the slice thickness looks as if slices were missing: twice it
+where every second one of slices without gaps is."""
 _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single pictures."""
 _FEWEST_AMBIGUOUS: Final = 2
