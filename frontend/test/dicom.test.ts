@@ -31,6 +31,18 @@ describe("DICOM", () => {
     expect(origin!.outsideTraining).toBe(isTold);
   });
 
+  test.each<[number, number, string, string, string]>([
+    [0x0010, 0x2201, "LO", "Canis familiaris", "states another species (Canis familiaris)"],
+    [0x0010, 0x2201, "LO", "Homo sapiens", ""],
+    [0x0028, 0x0300, "CS", "YES", "states that it is a quality control image, as of a phantom"],
+    [0x0028, 0x0300, "CS", "NO", ""],
+  ])("of %i, %i %s %s", async (group, element, kind, value, told) => {
+    const elements: Element[] = [...SERIES, [group, element, kind, value]];
+    const { notes, origin } = await readDicom("a", gray("MR", elements.sort(([a, b], [c, d]) => a - c || b - d)));
+    expect(notes).toEqual(told ? [`the file ${told}`] : []);
+    expect(origin!.outsideTraining).toBe(told !== "");
+  });
+
   test.each([
     ["localizer", true], ["AAHead_Scout_MPR", true], ["3-plane Loc", true], ["t1 local shim", false],
   ])("described as %s", async (description, isTold) => {

@@ -11,7 +11,7 @@ import { readRaster } from "./raster";
 import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
-import { bodyPartNotes, purposeNotes } from "./subject";
+import { subjectNotes, purposeNotes } from "./subject";
 import { areWords, checkRows, hasOtherSign, isSwapped, isWider, OTHER_SIGN, ofOtherSign, SWAPPED, WIDER } from "./stored";
 import { traitsOf } from "./traits";
 import { dot, unit, type Vector } from "./vectors";
@@ -87,7 +87,7 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer written by tumorlens, not an image of the study");
-  const [elsewhere, purpose] = [bodyPartNotes(set), purposeNotes(set)];
+  const [elsewhere, purpose] = [subjectNotes(set), purposeNotes(set)];
   const doubts = [...checkKind(set), ...elsewhere];
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");

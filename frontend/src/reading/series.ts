@@ -7,6 +7,7 @@ import { mend } from "./intensities";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
 import { apart, joined } from "./regroup";
+import { turnedNotes } from "./sides";
 import { split, splitUnplaced, type Stack } from "./slice_ordering";
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
@@ -36,7 +37,10 @@ function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart
     { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
   ));
   const joined = { ...made, places, sources: files.map((part) => part.name) };
-  return isByPosition ? axial(joined, frames) : joined;
+  const cut = isByPosition ? axial(joined, frames) : joined;
+  const { placement } = frames[0];
+  if (cut !== joined || !placement) return cut;
+  return { ...cut, notes: [...cut.notes, ...turnedNotes(placement)] };
 }
 
 /** `ordering`: what is odd about the order of the slices. */

@@ -5,11 +5,14 @@ import { text, texts } from "./elements";
 /** Words of ImageType for maps and projections, without spaces and the like; each that ends with MAP is one too. */
 const COMPUTED = new Set([
   "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR", "MIP", "MINIP", "PROJECTIONIMAGE", "VRT",
-  "SUB", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP",
+  "MNIP", "SUB", "SUBTRACT", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP",
   "KTRANS", "KEP", "IAUC",
 ]);
-/** Words for maps that a SeriesDescription has for nothing else. */
-const NAMES = new Set(["ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX"]);
+/** Words for maps and projections that a SeriesDescription has for nothing else. */
+const NAMES = new Set([
+  "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
+  "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED",
+]);
 /** Words for coarse images that later series are planned on. */
 const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY"]);
 const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
@@ -20,9 +23,21 @@ const ELSEWHERE = new Set([
   "UTERUS", "WRIST",
 ]);
 
-export function bodyPartNotes(set: DataSet): string[] {
+const HUMAN = /\b(HUMAN|HOMO|MAN)\b/;
+
+/** That the file says it shows something else than the head of a person. */
+export function subjectNotes(set: DataSet): string[] {
   const [part] = texts(set, "x00180015");
-  return part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
+  const species = text(set, "x00102201") || codeMeaning(set, "x00102202");
+  const notes = part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
+  if (species && !HUMAN.test(species.toUpperCase())) notes.push(`the file states another species (${species})`);
+  if (["YES", "BOTH"].includes(text(set, "x00280300"))) notes.push("the file states that it is a quality control image, as of a phantom");
+  return notes;
+}
+
+function codeMeaning(set: DataSet, sequence: string): string {
+  const item = set.elements[sequence]?.items?.[0]?.dataSet;
+  return item ? text(item, "x00080104") : "";
 }
 
 /** That it was not acquired for diagnosis: a map, a projection or a localizer. */

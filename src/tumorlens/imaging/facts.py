@@ -18,6 +18,8 @@ _SECOND_LETTER_FROM: Final = 0.5
 """Cosine from which a direction has a second letter: 30 degrees off the nearest axis."""
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
+_UPRIGHT: Final = {"axial": ("A", "P"), "coronal": ("H", "F"), "sagittal": ("H", "F")}
+"""Sides at the top and at the bottom of upright slices of each plane."""
 
 
 class SliceFacts(msgspec.Struct, frozen=True):
@@ -101,6 +103,18 @@ def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
     if row is None or column is None:
         return None
     return Sides(_letters(row, -1), _letters(row, 1), _letters(column, -1), _letters(column, 1))
+
+
+def turned_notes(facts: AcquisitionFacts | None) -> list[str]:
+    """That slices are not upright: converters store them in the order of other formats."""
+    sides = sides_of(facts)
+    if facts is None or sides is None or facts.plane not in _UPRIGHT:
+        return []
+    top, bottom = _UPRIGHT[facts.plane]
+    if top in sides.top:
+        return []
+    how = "upside down" if bottom in sides.top else "turned by 90 degrees"
+    return [f"the slices are stored {how}; the network was trained on upright ones"]
 
 
 def _letters(direction: Vector, sense: int) -> str:

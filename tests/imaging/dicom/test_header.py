@@ -139,6 +139,7 @@ def test_objects_without_an_image(name: str) -> None:
     ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
     ("RELCBF", True), ("ADC_UNSPECIFIED", True), ("T2_MAP", True), ("SUB", True), ("COLFA", True),
     ("FA_COLOR", True), ("TMAX", True), ("B0 MAP", True), ("T1STAR_MAP", True), ("FAST", False),
+    ("SUBTRACT", True), ("MNIP", True),
 ])  # fmt: skip
 def test_maps_and_projections_are_told(
     head: Gray, write_dicom: Write, word: str, is_told: bool
@@ -153,6 +154,8 @@ def test_maps_and_projections_are_told(
 @pytest.mark.parametrize(("kind", "description", "is_told"), [
     ("DERIVED", "ep2d_diff_ADC", True), ("DERIVED", "Perfusion rCBV map", True),
     ("ORIGINAL", "ep2d_diff for ADC", False), ("DERIVED", "t1_fl3d FA 15 MPR", False),
+    ("DERIVED", "T1 MIP cor", True), ("DERIVED", "Subtraktion T1", True),
+    ("DERIVED", "sub-01 T1w", False), ("ORIGINAL", "TOF for MIP", False),
 ])  # fmt: skip
 def test_maps_that_only_the_description_names(
     head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool
@@ -188,6 +191,42 @@ def test_other_parts_of_the_body_are_told(
     assert image.notes == ((note,) if is_told else ())
     assert image.facts is not None
     assert image.facts.outside_training == is_told
+
+
+@pytest.mark.parametrize(("tag", "value", "note"), [
+    ("PatientSpeciesDescription", "Canis familiaris", "states another species (Canis familiaris)"),
+    ("PatientSpeciesDescription", "Homo sapiens", None), ("PatientSpeciesDescription", "", None),
+    ("QualityControlImage", "YES", "states that it is a quality control image, as of a phantom"),
+    ("QualityControlImage", "NO", None),
+])  # fmt: skip
+def test_animals_and_phantoms_are_told(
+    head: Gray, write_dicom: Write, tag: str, value: str, note: str | None
+) -> None:
+    image = reader.read_bytes(write_dicom(head, **{tag: value}))
+    assert image.notes == (() if note is None else (f"the file {note}",))
+    assert image.facts is not None
+    assert image.facts.outside_training == (note is not None)
+
+
+def test_the_code_of_a_species(head: Gray, write_dicom: Write) -> None:
+    code = Dataset()
+    code.CodeMeaning = "Mus musculus"
+    image = reader.read_bytes(write_dicom(head, PatientSpeciesCodeSequence=[code]))
+    assert image.notes == ("the file states another species (Mus musculus)",)
+
+
+@pytest.mark.parametrize(("axes", "how"), [
+    ([1, 0, 0, 0, 1, 0], None), ([-1, 0, 0, 0, 1, 0], None), ([1, 0, 0, 0, 0, -1], None),
+    ([1, 0, 0, 0, 0.8, 0.6], None), ([0.7, 0.7, 0, 0, 0, 1], None),
+    ([-1, 0, 0, 0, -1, 0], "upside down"), ([0, 1, 0, 0, 0, 1], "upside down"),
+    ([0, 1, 0, 1, 0, 0], "turned by 90 degrees"), ([0, 0, -1, 1, 0, 0], "turned by 90 degrees"),
+])  # fmt: skip
+def test_slices_that_are_not_upright_are_told(
+    head: Gray, write_dicom: Write, axes: list[float], how: str | None
+) -> None:
+    data = write_dicom(head, ImageOrientationPatient=axes, ImagePositionPatient=[0, 0, 0])
+    note = f"the slices are stored {how}; the network was trained on upright ones"
+    assert reader.read_bytes(data).notes == ((note,) if how else ())
 
 
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:

@@ -14,7 +14,7 @@ from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.derived import is_own
 from tumorlens.imaging.dicom.grayscale import has_window, oddities
 from tumorlens.imaging.dicom.kinds import MR, check_kind, is_image, is_mr_storage, kind_notes
-from tumorlens.imaging.dicom.subject import body_part, body_part_notes, purpose_notes
+from tumorlens.imaging.dicom.subject import body_part, purpose_notes, subject_notes
 from tumorlens.imaging.dicom.tags import (
     element,
     frame_count,
@@ -119,7 +119,7 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
             f"{source}: damaged DICOM ({len(groups)} functional groups for {count} frames)"
         )
     # Read once: they are the same for all frames of a file.
-    elsewhere = body_part_notes(dataset)
+    elsewhere = subject_notes(dataset)
     common = _Common(
         path, member, "NumberOfFrames" in dataset, count, shape(dataset, source), _order(dataset),
         text(dataset, "SOPInstanceUID"), bool(elsewhere),

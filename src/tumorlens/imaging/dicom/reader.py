@@ -14,7 +14,7 @@ from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
-from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
+from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of, turned_notes
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -87,7 +87,8 @@ def read_stack(
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
     check_no_label_map(image.samples, image.source)
-    return along_plane(image if levels.windowed else mended(image), plane), reading.failures
+    cut = along_plane(image if levels.windowed else mended(image), plane)
+    return cut.remarked(*turned_notes(cut.facts)), reading.failures
 
 
 class _Reading:

@@ -10,16 +10,18 @@ from tumorlens.imaging.dicom.traits import image_type
 
 _COMPUTED: Final = frozenset({
     "ADC", "ADCUNSPECIFIED", "EADC", "FA", "COLFA", "FACOLOR", "COLORFA", "TENSOR",
-    "MIP", "MINIP", "PROJECTIONIMAGE", "VRT", "SUB", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV",
-    "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP", "KTRANS", "KEP", "IAUC",
+    "MIP", "MINIP", "MNIP", "PROJECTIONIMAGE", "VRT", "SUB", "SUBTRACT", "SUBTRACTION",
+    "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX",
+    "PBP", "GBP", "KTRANS", "KEP", "IAUC",
 })  # fmt: skip
 """Words for maps and projections, without spaces and the like: values of ImageType (PS3.3
 C.8.3.1.1.1, C.8.13.3.1.1, and vendors'). Each word that ends with MAP is one too."""
 _MAP: Final = "MAP"
 _NAMES: Final = frozenset({
     "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
+    "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED",
 })  # fmt: skip
-"""Words for maps that a SeriesDescription has for nothing else."""
+"""Words for maps and projections that a SeriesDescription has for nothing else."""
 _DERIVED: Final = "DERIVED"
 _LOCALIZERS: Final = frozenset({
     "LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY",
@@ -34,6 +36,10 @@ _ELSEWHERE: Final = frozenset({
 })  # fmt: skip
 """Parts of the body (PS3.16 annex L) of which no slice shows the brain."""
 _SPINE: Final = "SPINE"
+_HUMAN: Final = frozenset({"HUMAN", "HOMO", "MAN"})
+"""Words for our own species: "Homo sapiens" in DICOM's codes (PS3.16 CID 7454)."""
+_OF_QUALITY: Final = ("YES", "BOTH")
+"""Values of QualityControlImage (PS3.3 C.7.6.1) of images with a phantom in them."""
 
 
 def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
@@ -56,12 +62,24 @@ def _is_computed(word: str) -> bool:
     return plain in _COMPUTED or plain.endswith(_MAP)
 
 
-def body_part_notes(dataset: Dataset) -> list[str]:
-    """That the file says it shows something else than a head."""
-    part = body_part(dataset)
-    if part is None or not _is_elsewhere(part):
-        return []
-    return [f"the file states another part of the body ({part})"]
+def subject_notes(dataset: Dataset) -> list[str]:
+    """That the file says it shows something else than the head of a person."""
+    part, species = body_part(dataset), _species(dataset)
+    notes = []
+    if part is not None and _is_elsewhere(part):
+        notes.append(f"the file states another part of the body ({part})")
+    if species is not None and not _HUMAN.intersection(re.findall("[A-Z]+", species.upper())):
+        notes.append(f"the file states another species ({species})")
+    if text(dataset, "QualityControlImage") in _OF_QUALITY:
+        notes.append("the file states that it is a quality control image, as of a phantom")
+    return notes
+
+
+def _species(dataset: Dataset) -> str | None:
+    codes = items(dataset, "PatientSpeciesCodeSequence")
+    return text(dataset, "PatientSpeciesDescription") or (
+        text(codes[0], "CodeMeaning") if codes else None
+    )
 
 
 def body_part(dataset: Dataset) -> str | None:
