@@ -5,14 +5,13 @@ networks, and of every bundle that states none.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from tumorlens.text import natural
+from tumorlens.text import composed, natural
 
 if TYPE_CHECKING:  # the command line starts without numpy
     import numpy as np
@@ -198,12 +197,9 @@ RESEARCH_NOTICE: Final = (
 
 
 def plain_name(name: str) -> str:
-    """``No Tumour`` as ``no_tumor``: names of folders and classes are compared in this form.
-
-    Letters with accents are composed: some systems store them as two characters.
-    """
-    composed = unicodedata.normalize("NFC", name.strip().lower())
-    return re.sub(r"[\s_-]+", "_", composed).replace("tumour", "tumor")
+    """``No Tumour`` as ``no_tumor``: names of folders and classes are compared in this form."""
+    small = composed(name.strip().lower())
+    return re.sub(r"[\s_-]+", "_", small).replace("tumour", "tumor")
 
 
 def label_name(label: str) -> str:

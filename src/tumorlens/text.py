@@ -1,6 +1,7 @@
 """Text for people: foreign words cut to one safe line; percentages and numbers of things."""
 
 import re
+import unicodedata
 from typing import Final
 
 _LONGEST: Final = 120
@@ -11,6 +12,11 @@ def clean(text: str, longest: int = _LONGEST) -> str:
     """``text`` with everything that is not printable replaced, and cut to ``longest``."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"
     return "".join(char if char.isprintable() else "?" for char in cut)
+
+
+def composed(text: str) -> str:
+    """Each letter with its accents as one character: some systems store them as several."""
+    return unicodedata.normalize("NFC", text)
 
 
 def first_line(error: Exception) -> str:

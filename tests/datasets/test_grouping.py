@@ -45,6 +45,12 @@ def test_rules_that_make_no_sense(rule: str, message: str) -> None:
 def test_groups_from_a_column_or_from_paths(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     digests = ["0" * 64, "1" * 64]
+    # Letters with accents in both ways that systems store them.
+    file.write_text(
+        f"path,class,sha256\nM\u00fc/a.png,x,{digests[0]}\nMu\u0308/b.png,y,{digests[1]}\n",
+        encoding="utf-8",
+    )
+    assert groups_of(Manifest.load(file), file, "folder:1") == ["M\u00fc", "M\u00fc"]
     file.write_text(
         "path,class,sha256,Case\n"
         + "".join(f"{k}/a.png,glioma,{digest},case{k}\n" for k, digest in enumerate(digests))

@@ -148,6 +148,15 @@ def test_accents_of_one_or_two_characters_are_one_class(tmp_path: Path, draw: Dr
     assert {record.label for record in manifest} == {"kyste_\u00e9", "sain"}
 
 
+def test_folders_of_a_class_within_another_are_left_out(tmp_path: Path, draw: Draw) -> None:
+    names = ("glioma/glioma/1.png", "glioma/No Tumour/2.png", "normal/control/3.png")
+    for seed, name in enumerate(names):
+        put(tmp_path / "set" / name, encode.png(draw(seed)))
+    found = class_folders.find(tmp_path / "set")
+    assert [one.label for one in found.files] == ["glioma", "notumor"]
+    assert found.left_out == {class_folders.TWO_CLASSES: {"glioma/No Tumour": 1}}
+
+
 def test_names_that_are_not_utf_8_are_left_out(tmp_path: Path, draw: Draw) -> None:
     for seed, name in enumerate(("a/1.png", "a/\udcfc.png", "b/2.png", "b/\udcff/3.png")):
         put(tmp_path / "set" / name, encode.png(draw(seed)))

@@ -47,6 +47,7 @@ NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
 NAMED_OTHERWISE: Final = "in folders named after no class"
+TWO_CLASSES: Final = "in a folder of one class within that of another"
 NOT_UTF_8: Final = "with names that are not UTF-8"
 UNWANTED: Final = "in folders that --map leaves out"
 _IS_FOLD: Final = (
@@ -234,6 +235,8 @@ class _Sorter:
             return NOT_IN_CLASS
         if self.known_only and below[0] not in self.known:
             return NAMED_OTHERWISE
+        if below[0] in self.known and len({self.known[n] for n in below if n in self.known}) > 1:
+            return TWO_CLASSES
         if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
         if not _is_picture(file.name):

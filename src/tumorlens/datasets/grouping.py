@@ -11,6 +11,7 @@ from typing import Final
 
 from tumorlens.datasets.manifest import Manifest, read_column
 from tumorlens.errors import DatasetError
+from tumorlens.text import composed
 
 _FOLDER: Final = "folder:"
 
@@ -63,10 +64,10 @@ def groups_of(manifest: Manifest, file: str | Path, rule: str) -> list[str]:
 
 
 def require_some(rule: str, patients: list[str]) -> list[str]:
-    """Return ``patients``; raise ``DatasetError`` where the rule found none at all."""
+    """Return ``patients``, composed; raise ``DatasetError`` where the rule found none at all."""
     if not any(patients):
         raise DatasetError(f"{rule!r} finds no patient in any path")
-    return patients
+    return [composed(patient) for patient in patients]
 
 
 def _folder(rule: str) -> PatientOf:

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +23,7 @@ from tumorlens.errors import ManifestError, did_you_mean
 from tumorlens.files import replacing
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import plain_name
+from tumorlens.text import composed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,8 +180,7 @@ def is_nothing(text: str) -> bool:
 
 
 def _name_of_class(cell: Any) -> str:
-    # Some systems store a letter with an accent as two characters.
-    text = "" if cell is None else unicodedata.normalize("NFC", str(cell).strip())
+    text = "" if cell is None else composed(str(cell).strip())
     if is_nothing(text):
         return ""
     number = _WHOLE_NUMBER.fullmatch(text)
