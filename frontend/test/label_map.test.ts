@@ -41,6 +41,18 @@ describe("a label map", () => {
     expect(readNifti("a", nifti(() => 3)).depth).toBe(DEPTH);
   });
 
+  test.each([[30, true], [100, false]])("with soft edges up to %i is a mask: %s", (edge, isMask) => {
+    // A block of 100 in the middle; its edge is one of many values, or all of it is.
+    const value = (place: number) => {
+      const [x, y, z] = [place % SIDE, Math.floor(place / SIDE) % SIDE, Math.floor(place / SIDE ** 2)];
+      const inside = Math.min(x, y, SIDE - 1 - x, SIDE - 1 - y);
+      return inside < 4 || z === 0 || z === DEPTH - 1 ? 0 : inside < 6 || edge === 100 ? (place * 7) % edge : 100;
+    };
+    const read = () => readNifti("a", nifti(value));
+    if (isMask) expect(read).toThrow("a mask, not an image (most of what is bright has one value)");
+    else expect(read().depth).toBe(DEPTH);
+  });
+
   test("costs no other series its answer", () => {
     const picture = (name: string, labels: number[]): Picture => ({
       name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),

@@ -60,7 +60,7 @@ export function axialSlices(stored: Stored): Picture {
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
   const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes];
   // Before pixels are made square, which may interpolate between labels.
-  checkNoLabelMap(finite(pixels));
+  checkNoLabelMap({ pixels: finite(pixels), depth: z, height: y, width: x });
   checkRows(values, shape[1], shape[0]);
   const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
   checkSides(square.width, square.height);
