@@ -1,7 +1,32 @@
 """The queue: what was accepted stays, what is known changes nothing."""
 
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
 from tumorlens.pacs import operate
+from tumorlens.pacs.answering import StudyAnswer
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool
+from tumorlens.pacs.worker import Worker
+
+
+class _Site:
+    """Answers a study with the names of its images, and keeps what it is sent."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.sent: list[bytes] = []
+        self.worker = Worker(spool, self._answer, self, quiet_s=0, keep_s=3600)
+
+    def send(self, path: Path, sop_class_uid: str) -> None:
+        assert sop_class_uid == "class"
+        self.sent.append(path.read_bytes())
+
+    @staticmethod
+    def _answer(_key: str, folder: Path, _delivered: Sequence[Path]) -> StudyAnswer:
+        names = " ".join(sorted(path.stem for path in folder.iterdir()))
+        return StudyAnswer([("2.25.1", "class", names.encode())], [])
 
 
 def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:
@@ -101,3 +126,101 @@ def test_a_postponed_study_waits(spool: Spool) -> None:
     (one,) = spool.due(0)
     spool.postpone(one, 3600)
     assert spool.due(0) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:20]),
+        lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    ],
+    ids=["gone", "empty", "cut", "zeros"],
+)
+def test_a_damaged_file_of_an_answer_is_made_again_and_never_sent(
+    spool: Spool, damage: Callable[[Path], object]
+) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    whole = spool.key("1.2.3").encode()
+    spool.keep_answer(one, [("2.25.1", "class", whole)])
+    damage(spool.object_path("2.25.1"))
+    site = _Site(spool)
+    while site.worker.once():
+        pass
+    assert site.sent == [whole]
+    assert spool.counts() == {SENT: 1}
+
+
+def _delete_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, _delete_folder], ids=["one", "all"])
+def test_a_study_that_lost_images_is_answered_when_they_come_again(
+    spool: Spool, lose: Callable[[Path], object]
+) -> None:
+    for number in (1, 2):
+        spool.accept("1.2", f"1.2.{number}", b"data")
+    lose(spool.image_path(spool.key("1.2"), spool.key("1.2.1")))
+    site = _Site(spool)
+    site.worker.once()
+    (study,) = operate.statuses(spool)
+    assert (study.state, site.sent) == (FAILED, [])
+    assert "images are missing" in study.reason
+    for number in (1, 2):
+        spool.accept("1.2", f"1.2.{number}", b"data")
+    site.worker.once()
+    assert site.sent == [" ".join(sorted(spool.key(f"1.2.{n}") for n in (1, 2))).encode()]
+    assert spool.counts() == {SENT: 1}
+
+
+def _steps(spool: Spool, work: Callable[[Spool], object]) -> int:
+    """Of sqlite's machine."""
+    steps: list[None] = []
+    with spool.reading() as db:
+        db.set_progress_handler(lambda: steps.append(None), 1)
+    work(spool)
+    with spool.reading() as db:
+        db.set_progress_handler(None, 0)
+    return len(steps)
+
+
+def _remember(spool: Spool, studies: range, images: range) -> None:
+    """Fill the queue with delivered studies, the files of which are deleted."""
+    with spool.changing() as db:
+        for key in map(str, studies):
+            db.execute(
+                "INSERT OR IGNORE INTO studies (study, revision, received, state, attempts, "
+                "closed) VALUES (?, 1, 0.0, ?, 0, ?)",
+                (key, SENT, spool.now()),
+            )
+            for name in images:
+                db.execute("INSERT INTO instances VALUES (?, ?, 2, '')", (key, str(name)))
+                db.execute(
+                    "INSERT INTO objects (uid, study, sop_class, sent, file) "
+                    "VALUES (?, ?, '', 1, 2)",
+                    (f"2.{key}.{name}", key),
+                )
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda spool: spool.due(0), lambda spool: spool.prune(3600), lambda spool: spool.unsent("1")],
+    ids=["due", "prune", "unsent"],
+)
+def test_the_work_does_not_grow_with_the_images_that_are_remembered(
+    spool: Spool, work: Callable[[Spool], object]
+) -> None:
+    _remember(spool, range(100), range(1))
+    few = _steps(spool, work)
+    _remember(spool, range(2, 100), range(1, 20))
+    assert _steps(spool, work) <= 1.5 * few
+
+
+def test_the_work_of_a_status_grows_as_the_studies_do(spool: Spool) -> None:
+    _remember(spool, range(200), range(1))
+    few = _steps(spool, operate.statuses)
+    _remember(spool, range(200, 400), range(1))
+    assert _steps(spool, operate.statuses) <= 2.5 * few

@@ -1,4 +1,8 @@
-"""Tables of the spool's database."""
+"""Tables of the spool's database.
+
+Names of answered studies are kept for a year: what runs often must not look at all of them, so
+there are indexes.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -13,8 +17,11 @@ CREATE TABLE IF NOT EXISTS studies (
   closed REAL, reason TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS objects (
   uid TEXT PRIMARY KEY, study TEXT, sop_class TEXT, sent INTEGER,
-  file INTEGER NOT NULL DEFAULT 0);
+  file INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id=1), seconds REAL, wall REAL);
+CREATE INDEX IF NOT EXISTS instances_by_file ON instances (file, study);
+CREATE INDEX IF NOT EXISTS objects_by_file ON objects (file, study);
+CREATE INDEX IF NOT EXISTS objects_by_study ON objects (study);
 """
 VERSION: Final = 1
 """Of the tables; raise it with a change that a version of before would not understand."""
@@ -31,6 +38,7 @@ _TYPES: Final = {
     },
     "objects": {
         "uid": "text", "study": "text", "sop_class": "text", "sent": "integer", "file": "integer",
+        "digest": "text",
     },
     "clock": {"seconds": "real", "wall": "real"},
 }  # fmt: skip
@@ -42,6 +50,8 @@ def create(db: sqlite3.Connection) -> None:
     """Make the tables that are missing."""
     for statement in _TABLES.split(";"):
         db.execute(statement)
+    if not any(row[1] == "digest" for row in db.execute("PRAGMA table_info(objects)")):
+        db.execute("ALTER TABLE objects ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
     if _version(db) != VERSION:  # nothing is written where nothing changes: the disk may be full
         db.execute(f"PRAGMA user_version={VERSION}")
 
@@ -103,8 +113,8 @@ def forget(db: sqlite3.Connection, state: str, until: float) -> None:
     """Forget the studies in ``state`` that closed ``until`` and have no files any more."""
     chosen = (
         "(SELECT study FROM studies WHERE state=? AND closed <= ? "
-        "AND study NOT IN (SELECT study FROM instances WHERE file<>?) "
-        "AND study NOT IN (SELECT study FROM objects WHERE file<>?))"
+        "AND study NOT IN (SELECT study FROM instances WHERE file<?) "
+        "AND study NOT IN (SELECT study FROM objects WHERE file<?))"
     )
     values = (state, until, GONE, GONE)
     found = db.execute(f"SELECT study FROM studies WHERE study IN {chosen}", values)  # noqa: S608

@@ -104,19 +104,21 @@ class Spool(Store):
 
     def _accept(self, study_uid: str, instance_uid: str, path: Path, digest: str) -> bool:
         study, name = self.key(study_uid), self.key(instance_uid)
-        if (known := self._digest(study, name)) is None:
+        with self.reading() as db:
+            known = self._known_digest(db, study, name)
+        if known is None:
             sync(path)
             with self.changing() as db:
-                added = db.execute(
-                    "INSERT OR IGNORE INTO instances (study, name, digest) VALUES (?, ?, ?)",
-                    (study, name, digest),
-                )
-                if added.rowcount:
+                known = self._known_digest(db, study, name)
+                if known is None:  # nobody else was faster
+                    db.execute(
+                        "INSERT OR REPLACE INTO instances (study, name, digest) VALUES (?, ?, ?)",
+                        (study, name, digest),
+                    )
                     path.replace(self.study_folder(study) / f"{name}.dcm")
                     sync_folder(self.study_folder(study))
                     self._came(db, study)
                     return True
-            known = self._digest(study, name)  # somebody else was faster
         if known and known != digest:
             self._compare(study, known.split(":"), digest.split(":"))
         return False
@@ -145,6 +147,14 @@ class Spool(Store):
         )
         (revision,) = db.execute("SELECT revision FROM studies WHERE study=?", (study,)).fetchone()
         self._retries.came(study, revision)
+
+    def lost(self, key: str) -> int:
+        """How many images of a study should be on the disk, and are not: nothing here did that."""
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT name FROM instances WHERE study=? AND file=?", (key, schema.KEPT)
+            ).fetchall()
+        return sum(not self.image_path(key, name).exists() for (name,) in rows)
 
     def due(self, quiet_s: float) -> list[Waiting]:
         """Studies to work on: those that nothing came for in ``quiet_s``, and those to be sent.
@@ -211,9 +221,9 @@ class Spool(Store):
             )
             if current.rowcount:
                 db.executemany(
-                    "INSERT OR IGNORE INTO objects (uid, study, sop_class, sent) "
-                    "VALUES (?, ?, ?, 0)",
-                    [(uid, waiting.key, kind) for uid, kind, _ in objects],
+                    "INSERT OR IGNORE INTO objects (uid, study, sop_class, sent, digest) "
+                    "VALUES (?, ?, ?, 0, ?)",
+                    [(uid, waiting.key, kind, _digest(data)) for uid, kind, data in objects],
                 )
                 old = schema.supersede(db, waiting.key, [uid for uid, _, _ in objects])
             else:
@@ -247,8 +257,20 @@ class Spool(Store):
         with self.changing() as db:
             db.execute("UPDATE objects SET sent=1 WHERE uid=?", (uid,))
 
+    def is_whole(self, uid: str) -> bool:
+        """Whether the file of an object can be read, and is as it was made."""
+        try:
+            digest = _digest(self.object_path(uid).read_bytes())
+        except OSError:
+            return False
+        with self.reading() as db:  # earlier versions noted no digest
+            row = db.execute(
+                "SELECT 1 FROM objects WHERE uid=? AND digest IN ('', ?)", (uid, digest)
+            ).fetchone()
+        return row is not None
+
     def answer_again(self, waiting: Waiting) -> None:
-        """Put a study back: a file of its answer is lost, and has to be made again."""
+        """Put a study back: a file of its answer is lost or damaged, and has to be made again."""
         with self.changing() as db:
             db.execute("DELETE FROM objects WHERE study=? AND sent=0", (waiting.key,))
             db.execute(
@@ -309,15 +331,16 @@ class Spool(Store):
         """Whether there is an object, or was and has been sent."""
         with self.reading() as db:
             row = db.execute("SELECT 1 FROM objects WHERE uid=?", (uid,)).fetchone()
-        return row is not None or self.object_path(uid).exists()
+        return row is not None
 
-    def _digest(self, study: str, name: str) -> str | None:
-        """The digest of an instance: None where it is not known, "" where it was not noted."""
-        with self.reading() as db:
-            row = db.execute(
-                "SELECT digest FROM instances WHERE study=? AND name=?", (study, name)
-            ).fetchone()
-        return None if row is None else str(row[0])
+    def _known_digest(self, db: sqlite3.Connection, study: str, name: str) -> str | None:
+        """The digest of an instance: None where it is not known or lost, "" if it was not noted."""
+        row = db.execute(
+            "SELECT digest, file FROM instances WHERE study=? AND name=?", (study, name)
+        ).fetchone()
+        if row is None or (row[1] == schema.KEPT and not self.image_path(study, name).exists()):
+            return None
+        return str(row[0])
 
     def _saved_clock(self) -> tuple[float, float] | None:
         with self.reading() as db:
@@ -345,6 +368,10 @@ def _salt(path: Path) -> bytes:
             "answered again, and late images are answered alone; to accept that, delete this file"
         )
     return salt
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _file_digest(path: Path) -> str:

@@ -66,6 +66,10 @@ class Store:
             sync_folder(folder.parent)
         return folder
 
+    def image_path(self, study: str, name: str) -> Path:
+        """Where an image of a study lies."""
+        return self.folder / "studies" / study / f"{name}.dcm"
+
     def object_path(self, uid: str) -> Path:
         """Where a made object lies."""
         return self.folder / "objects" / f"{uid}.dcm"
@@ -77,7 +81,7 @@ class Store:
                 "SELECT study, name FROM instances WHERE file=?", (schema.GOING,)
             ).fetchall()
             objects = db.execute("SELECT uid FROM objects WHERE file=?", (schema.GOING,)).fetchall()
-        paths = [self.folder / "studies" / study / f"{name}.dcm" for study, name in images]
+        paths = [self.image_path(study, name) for study, name in images]
         paths += [self.object_path(uid) for (uid,) in objects]
         for path in paths:
             path.unlink(missing_ok=True)

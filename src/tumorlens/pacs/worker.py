@@ -132,6 +132,9 @@ class Worker:
         if one.attempts >= _MAX_INTERRUPTED:
             self._set_aside(one, "the process ended in each of them")
             return False
+        if lost := self._spool.lost(one.key):
+            self._set_aside(one, f"files of {lost} images are missing; send the study again")
+            return False
         self._spool.space.require_some()  # to find out after the work would be a waste
         begun = self._spool.begin(one)
         try:
@@ -182,9 +185,10 @@ class Worker:
         refused: SendError | None = None
         for uid, sop_class in self._spool.unsent(one.key):
             path = self._spool.object_path(uid)
-            if not path.exists():
+            if not self._spool.is_whole(uid):
                 log.error(
-                    "study %s: a file of its answer is missing; the answer is computed again",
+                    "study %s: a file of its answer is missing or damaged; the answer is computed "
+                    "again",
                     one.key,
                 )
                 self._spool.answer_again(one)
