@@ -172,8 +172,8 @@ def pull(
         from tumorlens.pacs.web import WebServer
 
         server = WebServer(url, ready.tls, shared["web_ca"])
-        count = puller.pull(server, filters, ready.spool)
-        note(f"fetched {count} instances")
+        fetched = puller.pull(server, filters, ready.spool)
+        note(f"fetched {fetched.instances} instances")
         ready.worker.once()
         ready.spool.prune(3600 * shared["keep_hours"])
         counts = ready.spool.counts()
@@ -182,8 +182,11 @@ def pull(
         error(f"{waiting} studies are not answered yet; run the command again")
     if aside := counts.get("failed", 0):
         error(f"{aside} studies were set aside; see 'tumorlens pacs status'")
-    if waiting or aside:
-        click.get_current_context().exit(EXIT_FAILURE if waiting else EXIT_SOME_INPUTS_FAILED)
+    if fetched.failed:
+        error(f"{fetched.failed} studies could not be fetched; run the command again")
+    if waiting or aside or fetched.failed:
+        incomplete = waiting or fetched.failed
+        click.get_current_context().exit(EXIT_FAILURE if incomplete else EXIT_SOME_INPUTS_FAILED)
 
 
 @contextmanager

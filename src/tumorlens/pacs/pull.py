@@ -2,15 +2,16 @@
 
 import io
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from requests import RequestException
-
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging.dicom.derived import finished
-from tumorlens.imaging.dicom.instance import identify
-from tumorlens.pacs.private import SpoolError
+from tumorlens.imaging.dicom.instance import Instance, identify
+from tumorlens.pacs.private import SpoolError, create_file
 from tumorlens.pacs.spool import OtherContentError, Spool
 from tumorlens.pacs.web import WebServer, reason
 
@@ -26,41 +27,98 @@ class PullError(TumorlensError):
     kind = "pull"
 
 
-def pull(server: WebServer, filters: Mapping[str, str], spool: Spool) -> int:
-    """Fetch the MR series of the studies that match ``filters``; return how many instances.
+class Fetched(NamedTuple):
+    """What a pull has brought."""
+
+    instances: int
+    failed: int
+    """Studies that could not be fetched as a whole, of which nothing is kept."""
+
+
+def pull(server: WebServer, filters: Mapping[str, str], spool: Spool) -> Fetched:
+    """Fetch the MR series of the studies that match ``filters``.
 
     ``filters`` are keywords of attributes and their values, as QIDO-RS takes them. Instances that
-    the spool knows are fetched but change nothing. Raises ``PullError``,
-    ``SpoolError`` where the disk or the quota is full, ``InputError``.
+    the spool knows are fetched but change nothing. A study that cannot be fetched is logged, and
+    the others are fetched. Raises ``PullError`` where the server cannot be searched, and
+    ``SpoolError`` where the disk or the quota is full.
     """
-    count = 0
+    count = failed = 0
+    with server.client() as client:
+        with _answering():
+            studies = list(_studies(client, filters))
+        for study in studies:
+            try:
+                with _answering():
+                    count += _fetch(client, study, spool)
+            except (InputError, PullError) as error:
+                # Not the text of the former: it may quote the file.
+                said = error if isinstance(error, PullError) else error.kind
+                log.warning("study %s: not fetched (%s)", spool.key(study), said)
+                failed += 1
+    return Fetched(count, failed)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What a server or its client makes of odd answers becomes ``PullError``."""
     try:
-        with server.client() as client:
-            for study, series in _series(client, filters):
-                for dataset in client.retrieve_series(study, series):
-                    _keep(spool, study, finished(dataset).data)
-                    count += 1
-    except (RequestException, OSError, AttributeError, KeyError, ValueError) as error:
+        yield
+    except TumorlensError:
+        raise
+    except Exception as error:  # a server may send anything, and the client checks little
         # Not its text: it quotes the query, which may name a patient.
         raise PullError(
             f"the DICOMweb server gave an unexpected answer ({reason(error)})"
         ) from error
-    return count
 
 
-def _keep(spool: Spool, study: str, data: bytes) -> None:
-    instance = identify(io.BytesIO(data), "fetched")
+def _fetch(client: Any, study: str, spool: Spool) -> int:
+    """Keep all MR instances of a study, or none: it is answered from what is there."""
+    found: list[tuple[Instance, Path]] = []
     try:
+        for series in _series(client, study):
+            for dataset in client.retrieve_series(study, series):
+                data = finished(dataset).data
+                found.append((identify(io.BytesIO(data), "fetched"), _written(spool, data)))
+        for instance, path in found:
+            _keep(spool, study, instance, path)
+    finally:
+        for _, path in found:
+            path.unlink(missing_ok=True)
+    return len(found)
+
+
+def _written(spool: Spool, data: bytes) -> Path:
+    path = spool.incoming / secrets.token_hex(16)
+    with _storing(spool):
         spool.space.require()
-        spool.accept(study, instance.sop_instance_uid, data, instance.digest)
+        create_file(path)
+        path.write_bytes(data)
+    return path
+
+
+def _keep(spool: Spool, study: str, instance: Instance, path: Path) -> None:
+    try:
+        with _storing(spool):
+            spool.accept(study, instance.sop_instance_uid, path, instance.digest)
     except OtherContentError as error:
         log.warning("%s", error)
+
+
+@contextmanager
+def _storing(spool: Spool) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SpoolError(f"{spool.folder}: cannot store more ({error.strerror})") from error
 
 
-def _series(client: Any, filters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _studies(client: Any, filters: Mapping[str, str]) -> Iterator[str]:
     for study in client.search_for_studies(search_filters=dict(filters), get_remaining=True):
-        uid = study[_STUDY_UID]["Value"][0]
-        for series in client.search_for_series(uid, search_filters={"Modality": "MR"}):
-            yield uid, series[_SERIES_UID]["Value"][0]
+        yield str(study[_STUDY_UID]["Value"][0])
+
+
+def _series(client: Any, study: str) -> Iterator[str]:
+    for series in client.search_for_series(study, search_filters={"Modality": "MR"}):
+        yield str(series[_SERIES_UID]["Value"][0])
