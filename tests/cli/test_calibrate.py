@@ -17,7 +17,7 @@ from tumorlens.cli.calibrate import command
 from tumorlens.cli.evaluate import command as evaluate
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest
 from tumorlens.demo import phantoms
-from tumorlens.errors import BundleError, EvaluationError, OutputExistsError
+from tumorlens.errors import BundleError, DatasetError, EvaluationError, OutputExistsError
 from tumorlens.evaluation.drift import observe, summarize
 from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.imaging import reader
@@ -66,7 +66,7 @@ def test_the_new_bundle_says_what_it_is(site: Path, box: Path) -> None:
     assert of_site.parent_name == "known"
     assert of_site.parent_sha256 == parent.info_sha256
     assert of_site.data_sha256 == manifest.sha256
-    assert of_site.images == len(manifest)
+    assert of_site.images == len({record.sha256 for record in manifest})  # phantoms have copies
     assert sum(of_site.by_class.values()) == of_site.patients
     assert "one site, calibrated from known" in made.info.decision.chosen_on
     assert made.info.prediction_sets is not None
@@ -150,7 +150,7 @@ def test_a_second_calibration_remembers_the_images_of_the_first(
     assert result.exit_code == 0, result.output
     of_site = bundle.load(tmp_path / "again").info.site
     assert of_site is not None
-    assert of_site.images == len(Manifest.load(other))
+    assert of_site.images == len({record.sha256 for record in Manifest.load(other)})
     seen = TrainingImages.of_list(of_site.seen_images)
     for manifest in (other, box / "manifest.csv"):
         assert all(record in seen for record in Manifest.load(manifest))
@@ -162,7 +162,7 @@ def test_images_of_no_known_patient_are_said_to_count_as_one_each(
     manifest = Manifest.load(box / "manifest.csv")
     records = [
         dataclasses.replace(record, group=f"{OWN_GROUP}{k}" if k < 7 else record.group, patient="")
-        for k, record in enumerate(manifest.records)
+        for k, record in enumerate({one.sha256: one for one in manifest}.values())
     ]
     Manifest(tuple(records), manifest.folder).save(box / "unknown.csv")
     result = CliRunner(env={"COLUMNS": "160"}).invoke(
@@ -175,6 +175,31 @@ def test_images_of_no_known_patient_are_said_to_count_as_one_each(
     assert said in result.stdout
     assert said in page
     assert "is not known" not in (site / "stdout").read_text("utf-8")
+
+
+@pytest.mark.parametrize("label", ["", "notumor"], ids=["same class", "other class"])
+def test_a_copy_is_no_further_patient_and_must_be_of_the_same_class(
+    box: Path, tmp_path: Path, label: str
+) -> None:
+    whole = Manifest.load(box / "manifest.csv")
+    tumor = next(record for record in whole if record.label != "notumor")
+    (tmp_path / "copy.png").write_bytes(whole.file(tumor).read_bytes())
+    copy = dataclasses.replace(
+        tumor, path="copy.png", group="copied", patient="copied", label=label or tumor.label
+    )
+    moved = [dataclasses.replace(one, path=str(whole.file(one))) for one in whole]
+    Manifest((*moved, copy), tmp_path).save(tmp_path / "local.csv")
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(
+        command, ["phantom", "--data", str(tmp_path / "local.csv"), "--output", str(tmp_path / "x")]
+    )
+    if label:
+        assert isinstance(result.exception, DatasetError)
+        assert "copy.png are the same picture" in str(result.exception)
+    else:
+        assert result.exit_code == 0, result.output
+        once = len({one.sha256 for one in whole})
+        assert f"{len({one.group for one in whole})} patients, {once} images" in result.stdout
+        assert f"{len(whole) + 1 - once} rows repeat a picture" in result.stdout
 
 
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ class LocalCases:
     """Further pictures that the gate rejects: no answer would be given, so they take no part."""
     no_class: int
     """Further pictures of a disease that is none of the classes."""
+    repeated: int
+    """Further rows of the manifest, and files, with a picture that counts already."""
     sequences: tuple[str | None, ...]
     """The sequence of each picture, where network or header say it."""
 
@@ -77,10 +79,12 @@ def read_cases(
     """Read the labelled pictures of ``manifest`` and run the bundle of ``classifier`` on them.
 
     Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
-    read, and where no picture is left that a class could be right for.
+    read or is a copy of one with another class, and where no picture is left that a class could be
+    right for.
     """
     require_known([r.label for r in manifest], classifier.bundle.info.classes)
-    usable = [r for r in manifest if r.label not in UNANSWERABLE]
+    answerable = [r for r in manifest if r.label not in UNANSWERABLE]
+    usable = _each_once(answerable)
     prepared: list[PreparedImage] = []
     for record in reported(usable, len(usable), progress):
         try:
@@ -101,9 +105,23 @@ def read_cases(
         tuple(compress(usable, kept)),
         observed.where(kept),
         int((~kept).sum()),
-        len(manifest) - len(usable),
+        len(manifest) - len(answerable),
+        len(answerable) - len(usable),
         tuple(compress(_sequences(observed, prepared), kept)),
     )
+
+
+def _each_once(records: Sequence[Record]) -> list[Record]:
+    """The first record of each file: a copy, as of another patient, is no further evidence."""
+    first: dict[str, Record] = {}
+    for record in records:
+        known = first.setdefault(record.sha256, record)
+        if known.label != record.label:
+            raise DatasetError(
+                f"{known.path} and {record.path} are the same picture, but labelled {known.label} "
+                f"and {record.label}"
+            )
+    return list(first.values())
 
 
 def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:

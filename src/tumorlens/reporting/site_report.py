@@ -70,6 +70,8 @@ def remarks(found: SiteResult) -> list[str]:
         said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
     if cases.no_class:
         said.append(f"{cases.no_class} pictures show none of the classes and took no part.")
+    if cases.repeated:
+        said.append(f"{cases.repeated} rows repeat a picture and took no part.")
     unknown = sum(group.startswith(OWN_GROUP) for group in cases.groups)
     if unknown:
         said.append(
