@@ -153,6 +153,19 @@ def test_a_damaged_file_of_an_answer_is_made_again_and_never_sent(
     assert spool.counts() == {SENT: 1}
 
 
+def test_answers_of_a_version_that_noted_no_digest_are_sent(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (one,) = spool.due(0)
+    spool.keep_answer(one, [("2.25.1", "class", b"answer")])
+    with spool.changing() as db:
+        db.execute("ALTER TABLE objects DROP COLUMN digest")
+    spool.close()
+    again = Spool(spool.folder)
+    site = _Site(again)
+    site.worker.once()
+    assert site.sent == [b"answer"]
+
+
 def _delete_folder(path: Path) -> None:
     shutil.rmtree(path.parent)
 
