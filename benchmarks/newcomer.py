@@ -92,7 +92,7 @@ def to_page(scratch: Path, python: str, pip_cache: bool) -> tuple[dict[str, floa
             page = browser.new_page()
             page.goto(address)
             page.wait_for_selector("html[data-ready]", timeout=_PATIENCE_MS)
-        with timed(steps, "drop a picture, until its answer stands there"):
+        with timed(steps, "drop a picture, until its answer is shown"):
             answer = _drop(page, picture)
         browser.close()
     return steps, answer
