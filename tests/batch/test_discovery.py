@@ -223,7 +223,7 @@ def test_bytes_of_a_manifest_are_kept(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("long.csv", b"path\n" + b"a" * 200_000, "is no CSV"),
+        ("long.csv", b"path\n" + b"a" * 200_000, "is not CSV"),
         ("cut.parquet", b"PAR1 and no more PAR1", "the Parquet file is damaged"),
         ("empty.parquet", b"", "the Parquet file is damaged"),
     ],

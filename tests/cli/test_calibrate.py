@@ -211,7 +211,7 @@ def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert for_training.exit_code == 2
     untrained = _run(box, str(tiny_bundle), "--output", str(tmp_path / "new"))
     assert isinstance(untrained.exception, EvaluationError)
-    assert "untrained or of no use" in str(untrained.exception)
+    assert "untrained or unsuitable" in str(untrained.exception)
     assert not (tmp_path / "new").exists()
     seen = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7])
     own = _parent(box, tmp_path / "own", {"seen_images": seen.listed})

@@ -254,7 +254,7 @@ def test_near_duplicates_of_two_patients_stay_together(leaking: Path, tmp_path: 
     for seed in range(4):
         arguments = ("split", leaking, "--ratio", "2/1/1", "--seed", str(seed))
         result = run(*arguments, "--output", tmp_path / f"{seed}.csv")
-        assert "Near-duplicates join 16 groups to 15" in result.output
+        assert "Near-duplicates merge 16 groups into 15" in result.output
         parts = splits.load(tmp_path / f"{seed}.csv").parts(Manifest.load(leaking))
         of = {Path(r.path).stem: p for r, p in zip(Manifest.load(leaking), parts, strict=True)}
         assert of["3"] == of["15"]

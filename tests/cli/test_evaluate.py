@@ -142,7 +142,7 @@ def test_a_leaking_split_is_also_scored_without_twins(run: Run, tmp_path: Path) 
     alone = found["subsets"]["without_duplicates"]
     assert alone["n"] == found["n"] - found["n_with_training_duplicate"]
     assert found["subsets"]["unseen_groups"]["n"] == found["n"] - found["n_of_training_groups"]
-    assert "Groups cross in this split" in page
+    assert "Groups are in several parts of this split" in page
     assert "without training duplicates" in result.stdout
     # A copy's perceptual hash is its original's, so the control gains from twins.
     neighbour = found["controls"]["hash_neighbour"]

@@ -183,5 +183,5 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     row = next(i for i, r in enumerate(found.records) if r.label == "tumor")
     assert found.correct[row] == (found.predicted[row] != 2)
     only = Manifest((dataclasses.replace(records[0], label="other_pathology"),), manifest.folder)
-    with pytest.raises(DatasetError, match="label that has a right answer"):
+    with pytest.raises(DatasetError, match="label that has a correct answer"):
         evaluate_folds(folds.external(classifier, only).folds, only)

@@ -158,7 +158,7 @@ def test_definitions_speak_of_the_classes_at_hand() -> None:
     assert own["false_alarm_rate"] == "Share of images without any abscess answered with one."
     kinds = metrics.definitions(ClassSet(members=members))
     assert not {"missed_tumor_rate", "false_alarm_rate"} & set(kinds)
-    assert kinds["accuracy"].endswith("is right: the true one.")
+    assert kinds["accuracy"].endswith("is correct: the true one.")
     assert "tumour" not in str([*own.values(), *kinds.values()])
 
 

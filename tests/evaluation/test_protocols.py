@@ -46,7 +46,7 @@ def test_pooled_folds_and_protocols_without_a_split_file() -> None:
     assert protocol_of(splits.load("clean-cv").info, "test").name == "clean-cv"
     patients = protocol_of(splits.load("patient-cv:3").info, "test")
     assert (patients.name, patients.comparable) == ("patient-cv", False)
-    assert "knows no tumour too may still answer it" in patients.comparison
+    assert "also has the class no tumour may answer with it" in patients.comparison
     external = protocol_of(folds().info, "test", "external")
     assert (external.name, external.paper) == ("external", None)
 

@@ -85,7 +85,10 @@ def test_ten_patients_promise_no_sets_and_lower_no_threshold() -> None:
     some = cases(10)
     fit = fit_site(INFO, some)
     assert fit.prediction_sets is None
-    assert any("10 patients cannot show a coverage of 95% (19 can)" in line for line in fit.kept)
+    assert any(
+        "10 patients are too few to guarantee a coverage of 95% (19 are needed)" in line
+        for line in fit.kept
+    )
     # The same logits reach the parent's threshold: 0.8 at its temperature is less at a higher one.
     assert fit.temperature > INFO.temperature
     moved = fit.decision.tumor_threshold
@@ -104,14 +107,16 @@ def test_an_error_rate_that_no_threshold_keeps_is_not_promised() -> None:
     fit = fit_site(INFO, dataclasses.replace(some, logits=certain))
     assert fit.decision.notumor_threshold >= 0.99
     (line,) = [line for line in fit.kept if line.startswith("threshold for no tumour")]
-    assert re.search(r"at no threshold up to 0\.99 do these \d+ patients show .* of 5%", line)
+    assert re.search(
+        r"no threshold up to 0\.99 limits the error rate of these \d+ patients to 5%", line
+    )
     assert not any(line.startswith("threshold for no tumour") for line in fit.fitted)
 
 
 def test_thresholds_for_whole_heads_are_rescaled_and_not_called_fitted() -> None:
     whole = {"axial": DecisionRule(notumor_threshold=0.8)}
     fit = fit_site(msgspec.structs.replace(INFO, volume_decisions=whole), cases(240))
-    assert "the parent's, rescaled to the temperature and not fitted" in fit.kept[-1]
+    assert "the parent's, rescaled to the new temperature, because" in fit.kept[-1]
     moved = fit.applied(msgspec.structs.replace(INFO, volume_decisions=whole))
     assert 0.5 < moved.volume_decisions["axial"].notumor_threshold < 0.8
 
@@ -150,7 +155,7 @@ def test_a_useless_network_is_refused() -> None:
     noise: NDArray[np.float64] = random.normal(0, 1, (80, 4))
     some = cases(40)
     useless = dataclasses.replace(some, logits=noise)
-    with pytest.raises(EvaluationError, match=r"does not tell these images apart .*by chance 0\.5"):
+    with pytest.raises(EvaluationError, match=r"cannot distinguish the classes .*chance is 0\.5"):
         fit_site(INFO, useless)
     of_one_class = correct_of(["glioma"] * 8)
     with pytest.raises(EvaluationError, match="0% of 8 images of one class"):
@@ -173,7 +178,7 @@ def test_a_network_that_always_gives_the_commonest_answer_is_refused() -> None:
 def test_a_temperature_at_its_upper_bound_is_refused() -> None:
     logits = np.array([[0.0, 300.0], [300.0, 0.0]] * 3)
     labels = np.array([0, 1, 0, 1, 1, 0])
-    with pytest.raises(EvaluationError, match=r"temperature ends at its upper bound, 20"):
+    with pytest.raises(EvaluationError, match=r"temperature is at its upper bound, 20"):
         require_fitted("x", fit_temperature(logits, labels))
     require_fitted("x", fit_temperature(logits, logits.argmax(axis=1)))
 
@@ -181,7 +186,7 @@ def test_a_temperature_at_its_upper_bound_is_refused() -> None:
 def test_cases_of_one_class_leave_the_temperature() -> None:
     fit = fit_site(INFO, cases(40, kinds=1))
     assert fit.temperature == INFO.temperature
-    assert any("temperature: the parent's, as all cases are of one class" in x for x in fit.kept)
+    assert any("the parent's, because all cases are of one class" in x for x in fit.kept)
 
 
 def test_classes_without_a_case_are_named() -> None:

@@ -146,7 +146,7 @@ def test_an_extra_set_that_holds_the_images_is_no_clean_result() -> None:
     assert not leaking.unseen
     [warning] = overlap_warnings("test", leaking, NO_OVERLAP)
     assert warning.severe
-    assert "further sets beside this split" in warning.text
+    assert "further sets in addition to this split" in warning.text
 
 
 def test_what_was_checked_needs_no_caution() -> None:

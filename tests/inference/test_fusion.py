@@ -232,7 +232,7 @@ def test_series_of_two_patients_are_not_one_study(
     studies = [one for one in results if isinstance(one, StudyPrediction)]
     members = [sorted(one.series_instance_uid or "" for one in found.members) for found in studies]
     assert sorted(members) == [["1.2.11", "1.2.8"], ["1.2.7", "1.2.9"]]
-    assert all("each patient is answered apart" in found.notes[-1] for found in studies)
+    assert all("each patient is answered separately" in found.notes[-1] for found in studies)
     assert len(results) == 2 + 5
 
 

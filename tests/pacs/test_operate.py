@@ -30,7 +30,7 @@ def _answer(spool: Spool, one: Waiting) -> None:
 @pytest.fixture
 def full(spool: Spool) -> Spool:
     """One study of each state: 1 failed, 2 made, 3 sent, 4 receiving."""
-    spool.finish(_study(spool, 1), FAILED, "it ended the process that read it")
+    spool.finish(_study(spool, 1), FAILED, "it crashed the process that read it")
     _answer(spool, _study(spool, 2))
     sent = _study(spool, 3)
     _answer(spool, sent)
@@ -45,7 +45,7 @@ def test_status_lists_what_is_not_delivered_with_its_reason(full: Spool) -> None
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert [line.split()[1] for line in lines[1:-1]] == [FAILED, MADE, RECEIVING]
-    assert lines[1].endswith("it ended the process that read it")
+    assert lines[1].endswith("it crashed the process that read it")
     assert lines[2].endswith("1 objects to deliver")
     assert lines[-1] == "1 failed, 1 made, 1 receiving, 1 sent"
     listed = [
@@ -116,7 +116,7 @@ def test_a_name_of_no_study_or_of_several_changes_nothing(
         with pytest.raises(SpoolError, match="no study"):
             operate.choose(full, [full.key("1.1"), name])
     monkeypatch.setattr(operate, "_SHORTEST_KEY", 0)
-    with pytest.raises(SpoolError, match="begins 4 studies"):
+    with pytest.raises(SpoolError, match="4 studies begin with"):
         operate.choose(full, [""])
     assert _run("retry", full).exit_code == 2
     assert _run("drop", full).exit_code == 2

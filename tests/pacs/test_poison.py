@@ -55,7 +55,7 @@ def test_each_is_set_aside_with_its_reason_and_the_others_are_answered(
     assert [one.state for one in said] == [SENT if word == "good" else FAILED for word in words]
     assert [one.attempts for one in said] == [2, 0, 2, 0, 2, 5, 0]
     assert [one.reason for one in said if one.reason] == [
-        "it ended the process that read it",
+        "it crashed the process that read it",
         "reading it took too long, and was stopped",
         "reading it needs too much memory",
         "WorkerFaultError",

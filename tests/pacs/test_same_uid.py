@@ -79,7 +79,7 @@ def test_other_pixels_are_refused_and_the_first_are_kept(
     ("tags", "syntax", "words"),
     [
         ({"PatientName": "Corrected"}, None, "with the same pixels and another header"),
-        ({}, ImplicitVRLittleEndian, "encoded otherwise, its pixels were not compared"),
+        ({}, ImplicitVRLittleEndian, "in another encoding, so its pixels were not compared"),
     ],
 )
 def test_what_differs_otherwise_is_taken_for_the_same_with_a_word(

@@ -125,7 +125,7 @@ def test_every_good_study_is_answered_once_and_poison_is_set_aside(
     assert running.stop() == 0
     spool = Spool(spool_folder)
     reasons = Counter(one.reason for one in operate.statuses(spool) if one.state == FAILED)
-    assert reasons == {"it ended the process that read it": poison}
+    assert reasons == {"it crashed the process that read it": poison}
     spool.close()
     assert len(set(archive.uids)) == 2 * good  # a report and an overlay of each
     assert "Traceback" not in running.log.read_text()

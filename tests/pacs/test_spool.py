@@ -112,11 +112,11 @@ def test_an_answer_of_more_images_takes_the_place_of_what_is_not_sent_yet(spool:
 def test_what_failed_stays_aside_until_it_is_tried_again(spool: Spool) -> None:
     spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
-    spool.finish(one, FAILED, "it ended the process that read it")
+    spool.finish(one, FAILED, "it crashed the process that read it")
     again = Spool(spool.folder)
     assert again.due(0) == []
     (status,) = operate.statuses(again)
-    assert (status.state, status.reason) == (FAILED, "it ended the process that read it")
+    assert (status.state, status.reason) == (FAILED, "it crashed the process that read it")
     assert operate.retry(again, operate.failed(again)) == 1
     assert [waiting.state for waiting in spool.due(0)] == [RECEIVING]
 

@@ -124,7 +124,7 @@ def test_what_trained_nothing_calibrates_nothing(
 def test_an_untrained_network_is_refused(
     tiny_bundle: Path, square_set: Data, tmp_path: Path
 ) -> None:
-    with pytest.raises(EvaluationError, match="untrained or of no use"):
+    with pytest.raises(EvaluationError, match="untrained or unsuitable"):
         calibrate(bundle.load(tiny_bundle), ValidationSet(*square_set), [], tmp_path)
 
 
@@ -190,5 +190,5 @@ def test_test_images_of_a_source_left_out_are_left_alone(
     kept = dataclasses.replace(source, split=part).chosen()
     assert len(kept) == sum(row.part == "train" for row in rows) < len(manifest)
     nothing = dataclasses.replace(source, made=bundle.load(tiny_bundle))
-    with pytest.raises(SplitError, match="trained without none"):
+    with pytest.raises(SplitError, match="no usable image of a source"):
         nothing.chosen()

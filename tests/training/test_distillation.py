@@ -129,7 +129,7 @@ def test_teachers_of_different_runs_are_refused(finished: Path, tmp_path: Path) 
 
 
 def test_a_folder_without_teachers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no teachers"):
+    with pytest.raises(CheckpointError, match="contains no teachers"):
         Teachers.load(tmp_path)
 
 

@@ -76,7 +76,7 @@ def _csv_column(path: Path) -> Iterator[object]:
             at = _place(path, [name.strip().lower() for name in next(table, [])])
             yield from (from_spreadsheet_safe(row[at]) for row in table if len(row) > at)
         except csv.Error as error:
-            raise BatchError(f"{path}: is no CSV after line {table.line_num} ({error})") from error
+            raise BatchError(f"{path}: is not CSV after line {table.line_num} ({error})") from error
 
 
 def _parquet_column(path: Path) -> Iterator[object]:

@@ -220,7 +220,7 @@ def report(out: str) -> Report:
             continue
         except ValueError as error:
             raise BatchError(
-                f"{out}/{name}: damaged; run the batch again, and what it held is answered anew"
+                f"{out}/{name}: damaged; run the batch again to answer its inputs again"
             ) from error
     return Report(about=about, tally=total, runs=tuple(_runs(store, about.key)))
 
@@ -253,7 +253,7 @@ def _read_about(store: Store, out: str) -> BatchFile | None:
     except msgspec.MsgspecError as error:
         raise BatchError(
             f"{out}: {BATCH_FILE} is damaged, or of another version of tumorlens ({error}). Delete "
-            "it to go on: answers that are there are kept if bundle and options are still the same"
+            "it to continue: existing answers are kept if the bundle and the options are the same"
         ) from error
 
 

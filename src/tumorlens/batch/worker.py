@@ -85,7 +85,7 @@ def part_name(key: str, chunk_id: str) -> str:
 
 
 def _crash_row(path: str) -> Row:
-    return error_row(path, CrashedError.kind, f"{path}: ends the process that reads it")
+    return error_row(path, CrashedError.kind, f"{path}: crashes the process that reads it")
 
 
 def service(options: Message) -> Callable[[Message], Iterator[Message]]:

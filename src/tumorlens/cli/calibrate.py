@@ -37,8 +37,8 @@ if TYPE_CHECKING:
               "raise the threshold for \"no tumour\" where it would miss tumours, and widen the "
               "prediction sets of answers that are not classified.")  # fmt: skip
 @click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
-              help="List of whole heads, best of people who were not used in training, for the "
-              "thresholds for volumes.")  # fmt: skip
+              help="List of whole heads, preferably of people whose images were not used in "
+              "training, for the thresholds for volumes.")  # fmt: skip
 @click.option("--gate", type=click.Path(path_type=Path),
               help="Gate, as written by `tumorlens gate`. Default: the bundle's "
               "own.")  # fmt: skip
@@ -150,7 +150,7 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
             f"prediction sets, {percent(kept.coverage, 0)}: a class is included from {thresholds}"
         )
     else:
-        click.echo(no_sets("so few validation patients", coverage))
+        click.echo(no_sets("the validation patients", coverage))
     if info.gate is not None:
         click.echo(f"gate: rejects below {info.gate.threshold}")
 

@@ -201,8 +201,8 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
     if after < before:
         largest = Counter(units.groups).most_common(1)[0][1]
         click.echo(
-            f"Near-duplicates join {before:,} groups to {after:,}; the largest holds {largest:,} "
-            f"of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them; "
+            f"Near-duplicates merge {before:,} groups into {after:,}; the largest holds "
+            f"{largest:,} of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them; "
             "--no-near-duplicates keeps the groups apart."
         )
     return units
@@ -266,9 +266,8 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
         return
     crossing = len(crossing_groups(manifest, parts))
     click.secho(
-        f"{split.info.name}: hash verified, but groups cross BY DESIGN: {crossing:,} of the groups "
-        f"or pictures {is_or_are(crossing)} in more than one part. For comparison with published "
-        "numbers only.",
+        f"{split.info.name}: hash verified, but BY DESIGN {crossing:,} of the groups or images "
+        f"{is_or_are(crossing)} in more than one part. For comparison with published numbers only.",
         fg="yellow",
     )
 

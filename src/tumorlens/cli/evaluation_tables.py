@@ -141,7 +141,7 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
 def _corruptions(found: "Corruptions") -> "Table":
     from tumorlens.reporting.evaluation_report import show_rate
 
-    title = f"Errors on {found.images} corrupted images (strength 1 to 5); untouched "
+    title = f"Errors on {found.images} corrupted images (strength 1 to 5); uncorrupted "
     relative = [] if found.reference is None else ["relative"]
     table = terminal.table(
         f"{title}{percent(found.own.clean, 1)}", "", *map(str, range(1, 6)), "mean", *relative

@@ -158,7 +158,7 @@ def drop(folder: Path, studies: tuple[str, ...]) -> None:
 @click.command("rebuild")
 @_spool
 def rebuild(folder: Path) -> None:
-    """Make a new queue from the images in the spool, where the old one is damaged.
+    """Make a new queue from the images in the spool, if the old one is damaged.
 
     The damaged queue is kept aside. Stop the node first.
     """

@@ -39,14 +39,14 @@ _SESSION: Final = re.compile(
 )
 """Folders of a patient's examinations: by number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
-NO_PICTURE: Final = "no picture by name"
-MASK: Final = "masks of other pictures by name"
+NO_PICTURE: Final = "not images, by their names"
+MASK: Final = "masks of other images, by their names"
 _MASK: Final = re.compile(r"(.+?)[-_ ](mask|seg|segmentation)([-_ ]?[0-9]+)?", re.I)
 """The stem of a mask: that of its picture, and what it is."""
 NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
-NAMED_OTHERWISE: Final = "in folders named after no class"
+NAMED_OTHERWISE: Final = "in folders not named after a class"
 TWO_CLASSES: Final = "in a folder of one class within that of another"
 NOT_UTF_8: Final = "with names that are not UTF-8"
 UNWANTED: Final = "in folders that --map leaves out"

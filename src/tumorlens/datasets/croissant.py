@@ -66,7 +66,7 @@ _DESCRIPTIONS: Final = {
     "plane": "The orientation of the slice, where it is known.",
     "mask": "An outline of the tumour, relative to the manifest.",
     "patient": "The patient, where it is known.",
-    "source_class": "The class that the source states, where it is another.",
+    "source_class": "The class that the source states, where it differs.",
     "skull_stripped": "1 where only the brain is shown, 0 where the head is.",
     "orientation": "How the image lies relative to its mask.",
 }

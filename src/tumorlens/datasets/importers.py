@@ -113,7 +113,7 @@ def _reason(file: Path, name: str) -> str:
         single(reader.read_bytes(reader.load_file(file), name))
     except InputError as error:
         return first_line(error)
-    return f"{name}: can be read only now"
+    return f"{name}: could not be read before, but can be read now"
 
 
 def _check_classes(folder: Path, found: Found) -> None:
@@ -126,8 +126,8 @@ def _check_classes(folder: Path, found: Found) -> None:
     empty = sorted(label for label in labels if is_nothing(label))
     if empty:
         raise DatasetError(
-            f"{folder}: a class {empty[0]} would be an empty cell of the manifest; name it "
-            f"otherwise: --map {empty[0]}=NAME"
+            f"{folder}: a class {empty[0]} would be an empty cell of the manifest; give "
+            f"it another name: --map {empty[0]}=NAME"
         )
     if len(labels) == 1 and not labels <= set(LABELS):
         raise DatasetError(

@@ -101,7 +101,7 @@ def split_as_published(
         part_of = _assign([units.groups[i] for i in rows], labels, shares, seed)
         for i in rows:
             parts[i] = part_of[units.groups[i]]
-        how += f", a tenth of the training part validates, seed {seed}"
+        how += f", a tenth of the training part used for validation, seed {seed}"
     return _built(manifest, name, how, units, parts)
 
 
@@ -147,7 +147,7 @@ def _built(manifest: Manifest, name: str, how: str, units: Units, parts: Sequenc
         SplitRow(record.sha256, record.label, group, part)
         for record, group, part in zip(manifest, units.groups, parts, strict=True)
     ]
-    description = f"{how}; groups and images of identical pixels never cross."
+    description = f"{how}; no group and no set of images with identical pixels is in two parts."
     return build(name, description, rows, disjoint=True)
 
 

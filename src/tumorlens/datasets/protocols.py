@@ -62,8 +62,9 @@ def folder_split(manifest: Manifest) -> Split:
             part = VALIDATION
         rows.append(SplitRow(record.sha256, record.label, record.group, part))
     description = (
-        "The literature's protocol: the published test folder; a random tenth of the training "
-        "folder validates. Patients cross: for comparison with published numbers only."
+        "The literature's protocol: the published test folder, and a random tenth of the training "
+        "folder for validation. Patients are in several parts: for comparison with published "
+        "numbers only."
     )
     return build("folder", description, rows, disjoint=False)
 
@@ -91,8 +92,8 @@ def fold_split(manifest: Manifest, name: str) -> Split:
         part = EXCLUDED if excluded else f"fold{entry.fold}"
         rows.append(SplitRow(record.sha256, record.label, entry.group, part))
     description = (
-        "Patients, and clusters of near-duplicates where the patient is unknown, never cross "
-        "between parts; each distinct image once."
+        "No patient, or cluster of near-duplicates if the patient is unknown, is in two parts; "
+        "each distinct image once."
     )
     if name == PATIENT_CV:
         about = f"The images of Cheng et al., three classes, every patient known. {description}"
@@ -101,7 +102,8 @@ def fold_split(manifest: Manifest, name: str) -> Split:
     if name == "clean-cv":
         return split
     single = split.fold(0)
-    return build("clean", f"Fold 0 tests, fold 1 validates. {description}", single.rows, True)
+    about = f"Fold 0 for testing, fold 1 for validation. {description}"
+    return build("clean", about, single.rows, disjoint=True)
 
 
 def br35h_tumor_split(manifest: Manifest) -> Split:
@@ -124,8 +126,9 @@ def br35h_tumor_split(manifest: Manifest) -> Split:
         parts[group] = part
     rows = [SplitRow(r.sha256, r.label, r.group, parts[r.group]) for r in _in_order(manifest)]
     description = (
-        "Tumour images of Br35H, kind not given, by clusters of like pictures: part of them train "
-        "with the label that any tumour class is right, the others are kept for testing."
+        "Tumour images of Br35H, kind not given, split by clusters of similar images. Some are for "
+        "training and validation, with a label for which any tumour class is correct; the others "
+        "are kept for testing."
     )
     return build(BR35H_TUMOR, description, rows, disjoint=True)
 
@@ -140,8 +143,9 @@ def other_sources_split(manifest: Manifest, name: str) -> Split:
         for r in _in_order(manifest)
     ]
     description = (
-        "Slices from other hospitals and collections: about a sixth of the patients validate, the "
-        "others train. None tests: whole families are held out for that."
+        "Slices from other hospitals and collections: about a sixth of the patients for "
+        "validation, the others for training. None are for testing, because whole families are "
+        "held out for that."
     )
     return build(name, description, rows, disjoint=True)
 

@@ -328,7 +328,7 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
     if hashlib.sha256(data).hexdigest() != about.sha256:
         raise SplitError(
             f"split {name}: the CSV was changed; its hash is not the recorded one. Write the split "
-            "anew, or delete the JSON beside it to use the CSV as it is"
+            "again, or delete the JSON beside it to use the CSV as it is"
         )
     if about.format_version != FORMAT_VERSION:
         raise SplitError(

@@ -156,7 +156,7 @@ def phantom_split(manifest: Manifest) -> Split:
         part = EXCLUDED if record.sha256 in seen else part_of[record.group]
         seen.add(record.sha256)
         rows.append(SplitRow(record.sha256, record.label, record.group, part))
-    description = "Phantom patients never cross between parts; each distinct image once."
+    description = "No phantom patient is in two parts; each distinct image once."
     return build("phantom", description, rows, disjoint=True)
 
 

@@ -142,7 +142,7 @@ def evaluate_folds(
     if not answerable.any():
         raise DatasetError(
             f"no image of the manifest is in the part {part!r}"
-            + (" with a label that has a right answer" if len(answerable) else "")
+            + (" with a label that has a correct answer" if len(answerable) else "")
         )
     others = Others(tuple(compress(pooled.records, ~answerable)), pooled.probabilities[~answerable])
     records = tuple(compress(pooled.records, answerable))

@@ -91,13 +91,13 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
     sensitivities = [float(right[own].mean()) for own in truth.T if own.any()]
     sensitivity = float(np.mean(sensitivities))
     if areas and np.mean(areas) <= USELESS:
-        said = f"mean area under the ROC curve {np.mean(areas):.2f}, by chance 0.5"
+        said = f"mean area under the ROC curve {np.mean(areas):.2f}, chance is 0.5"
     elif areas and sensitivity <= 1.0 / len(sensitivities) + _ROUNDING:
         said = (
             f"mean sensitivity {sensitivity:.0%}, no better than always giving the commonest answer"
         )
     elif not areas and sensitivity <= 1.0 / truth.shape[1]:
-        said = f"{sensitivity:.0%} of {len(rows)} images of one class are answered rightly"
+        said = f"{sensitivity:.0%} of {len(rows)} images of one class are classified correctly"
     else:
         return
     raise _useless(name, said)
@@ -109,11 +109,12 @@ def require_fitted(name: str, temperature: float) -> None:
     It makes all classes alike: what the network is sure of is wrong about as often as right.
     """
     if temperature >= _HIGHEST * MAX_TEMPERATURE:
-        raise _useless(name, f"the temperature ends at its upper bound, {MAX_TEMPERATURE:.0f}")
+        raise _useless(name, f"the temperature is at its upper bound, {MAX_TEMPERATURE:.0f}")
 
 
 def _useless(name: str, said: str) -> EvaluationError:
     return EvaluationError(
-        f"bundle {name} does not tell these images apart ({said}): it is untrained or of no use "
-        "for them, and no threshold mends that. Train it further, or on images like these"
+        f"bundle {name} cannot distinguish the classes of these images ({said}): it is untrained "
+        "or unsuitable for them, and no threshold can correct that. Train it further, or on "
+        "images like these"
     )

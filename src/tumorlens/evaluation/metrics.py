@@ -42,8 +42,8 @@ _OF_PRESENCE: Final = ("missed_tumor_rate", "false_alarm_rate")
 """Need a class that means "no finding"."""
 
 _DEFINITIONS: Final[Mapping[str, str]] = {
-    "accuracy": "Share of images whose most probable class is right: the true one{vague}.",
-    "log_loss": "Mean negative natural logarithm of the probability given to what is right.",
+    "accuracy": "Share of images whose most probable class is correct: the true one{vague}.",
+    "log_loss": "Mean negative natural logarithm of the probability of the correct answer.",
     "macro_f1": "Unweighted mean of the F1 scores of the classes that have images.",
     "mcc": "Matthews correlation coefficient of the confusion matrix (Gorodkin's R_K).",
     "macro_auroc": "Unweighted mean of the one-vs-rest areas under the ROC curve.",
@@ -60,7 +60,7 @@ _DEFINITIONS: Final[Mapping[str, str]] = {
     "false_alarm_rate": "Share of images without any {finding} answered with one.",
     "sensitivity": "Share of the class's images answered with the class (recall).",
     "specificity": "Share of other images not answered with the class.",
-    "precision": "Share of answers of the class that are right.",
+    "precision": "Share of answers of the class that are correct.",
     "f1": "Harmonic mean of precision and sensitivity.",
     "auroc": "Area under the one-vs-rest ROC curve of the class's probability.",
 }

@@ -97,13 +97,14 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
         sentence = "Not comparable: the paper's figures are for other parts of this split."
     elif name in ("clean", "clean-cv"):
         sentence = (
-            "Not comparable: the paper's figures are for the published folders, which share their "
-            "patients between training and test; here no patient crosses."
+            "Not comparable: the paper's figures are for the published folders, which have the "
+            "same patients in training and test; here, no patient is in two parts."
         )
     elif name == splits.PATIENT_CV:
         sentence = (
-            "Not comparable: here are three classes of tumour and no patient crosses. A network "
-            "that knows no tumour too may still answer it, and is wrong then."
+            "Not comparable: this protocol has three classes of tumour, and no patient is in two "
+            "parts. A network that also has the class no tumour may answer with it, which counts "
+            "as wrong."
         )
     else:
         sentence = ""

@@ -97,8 +97,8 @@ def read_cases(
     kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
     if not kept.any():
         raise DatasetError(
-            f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} pictures as none of "
-            "a head in MRI; nothing can be calibrated"
+            f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} images as not head "
+            "MRI; nothing can be calibrated"
         )
     observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
     return LocalCases(

@@ -93,8 +93,8 @@ def fit_site(
         )
     if info.volume_decisions:
         kept.append(
-            "thresholds for whole heads: the parent's, rescaled to the temperature and not fitted, "
-            "as the cases are single pictures"
+            "thresholds for whole heads: the parent's, rescaled to the new temperature, because "
+            "thresholds for volumes cannot be fitted to single images"
         )
     return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
 
@@ -113,14 +113,14 @@ def _temperature(
     known = cases.where(cases.known)
     if known.patients < MIN_FOR_TEMPERATURE:
         kept.append(
-            f"temperature: the parent's, as only {known.patients} patients have a known class "
+            f"temperature: the parent's, because only {known.patients} patients have a known class "
             f"({MIN_FOR_TEMPERATURE} are needed)"
         )
         return start
     truths = known.correct.argmax(axis=1)
     if len(np.unique(truths)) == 1:
         # How sure it is of one class says nothing of how often it is wrong of the others.
-        kept.append("temperature: the parent's, as all cases are of one class")
+        kept.append("temperature: the parent's, because all cases are of one class")
         return start
     weights = small_samples.patient_weights(known.groups)
     found = adapt_temperature(known.logits, truths, weights, start)
@@ -154,14 +154,14 @@ class _Found(NamedTuple):
         start = f"threshold for {title}: {value:.3f}"
         if not self.control.keeps:
             return (
-                f"{start}, but at no threshold up to {MAX_THRESHOLD} do these {self.patients} "
-                f"patients show an error rate of {self.limit:.0%}"
+                f"{start}, but no threshold up to {MAX_THRESHOLD} limits the error rate of these "
+                f"{self.patients} patients to {self.limit:.0%}"
             )
         if self.control.enough:
             return f"{start}, error rate within {self.limit:.0%}, from {self.patients} patients"
         return (
-            f"{start}, {fallback}, as {self.patients} patients cannot show an error rate of "
-            f"{self.limit:.0%} ({self.needed} can)"
+            f"{start}, {fallback}, because {self.patients} patients are too few to guarantee an "
+            f"error rate of {self.limit:.0%} ({self.needed} are needed)"
         )
 
 
@@ -185,7 +185,9 @@ def _rule(
     values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
     titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
     for name, one in found.items():
-        fallback = "the parent's" + (" or what no error here passes" if name == _NONE else "")
+        fallback = "the parent's" + (
+            " or the lowest without an error here" if name == _NONE else ""
+        )
         line = one.sentence(titles[name], values[name], fallback)
         (fitted if one.control.promised else kept).append(line)
     return DecisionRule(

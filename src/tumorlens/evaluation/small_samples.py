@@ -64,8 +64,8 @@ def patients_for_limit(limit: float) -> int:
 def no_sets(whose: str, coverage: float) -> str:
     """Why there are no prediction sets: ``whose`` names the patients, who are too few."""
     return (
-        f"prediction sets: none, as {whose} cannot show a coverage of {coverage:.0%} "
-        f"({patients_for_coverage(coverage)} can); answers come without one"
+        f"prediction sets: none, because {whose} are too few to guarantee a coverage of "
+        f"{coverage:.0%} ({patients_for_coverage(coverage)} are needed)"
     )
 
 

@@ -104,10 +104,10 @@ def overlap_warnings(
     if shared:
         warnings.append(
             _mild(
-                f"Groups cross in this split: {shared} of {len(overlap.same_group)} images belong "
-                "to a group (patient, or cluster of near-duplicates) that the model was fitted on, "
-                f"and {int(overlap.duplicate.sum())} are pixel-identical to an image it was fitted "
-                "on. These numbers do not say how it answers for a new patient."
+                f"Groups are in several parts of this split: {shared} of {len(overlap.same_group)} "
+                "images belong to a group (patient, or cluster of near-duplicates) that the model "
+                f"was fitted on, and {int(overlap.duplicate.sum())} are pixel-identical to an "
+                "image that it was fitted on. These numbers do not apply to new patients."
             )
         )
     return sorted(warnings, key=lambda warning: not warning.severe)
@@ -132,14 +132,14 @@ def _split_warnings(fitted: TrainingOverlap) -> Iterator[EvaluationWarning]:
             "those scored here."
         )
         return
-    text = "The bundle was trained on further sets beside this split"
+    text = "The bundle was trained on further sets in addition to this split"
     if fitted.other_split:
         text = f"The bundle was trained on another split, {_named(fitted)}"
     if fitted.unseen:
         if fitted.other_split:
             yield _mild(
-                f"{text}. By file hash and group none of the images scored here is among those "
-                "it was fitted on; copies that were cropped or saved anew are not ruled out."
+                f"{text}. By file hash and group, none of the images scored here is among those "
+                "that it was fitted on; copies that were cropped or saved again are not ruled out."
             )
     else:
         yield _severe(

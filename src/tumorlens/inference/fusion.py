@@ -35,7 +35,7 @@ from tumorlens.inference.summary import is_tumor, reports_finding, summarize
 from tumorlens.labels import ClassSet
 
 SEVERAL_PATIENTS: Final = (
-    "files of several patients have this StudyInstanceUID; each patient is answered apart"
+    "files of several patients have this StudyInstanceUID; each patient is answered separately"
 )
 
 

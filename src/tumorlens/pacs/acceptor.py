@@ -74,7 +74,7 @@ class Acceptor(ThreadedAssociationServer):
                 try:
                     self._look(listening, selector, poll_interval)
                 except Exception as error:  # nothing may end this thread: no threads left, ...
-                    log.error("could not take a connection: %s", type(error).__name__)
+                    log.error("could not accept a connection: %s", type(error).__name__)
                     self._stop.wait(_POLL_S)
             for key in list(selector.get_map().values()):
                 if key.data is not None:
@@ -102,7 +102,7 @@ class Acceptor(ThreadedAssociationServer):
         except BlockingIOError:  # the peer has gone again
             return
         except OSError as error:  # no file handles left
-            log.error("could not take a connection: %s", why(error))
+            log.error("could not accept a connection: %s", why(error))
             if (oldest := self.silent.make_room()) is not None:
                 self._close(oldest, selector)
             else:
@@ -190,7 +190,7 @@ class Acceptor(ThreadedAssociationServer):
                 if stream is not None
             )
         if held > MAX_PDU_BYTES or association.dimse.msg_queue.qsize() > _MAX_REQUESTS:
-            log.warning("closed a connection: more requests, or longer ones, than are taken")
+            log.warning("closed a connection: too many requests, or too long ones")
             end(association)
 
     def shutdown(self) -> None:

@@ -56,7 +56,7 @@ class Health:
         counts = dict.fromkeys((RECEIVING, MADE, SENT, FAILED), 0) | self._spool.counts()
         yield from _metric("studies", "gauge", "Studies in the spool, by state.")
         yield from (f'tumorlens_pacs_studies{{state="{k}"}} {v}' for k, v in sorted(counts.items()))
-        yield from _metric("events_total", "counter", "What happened since the start.")
+        yield from _metric("events_total", "counter", "Events since the start.")
         events = self._journal.counts()
         yield from (
             f'tumorlens_pacs_events_total{{event="{k}"}} {v}' for k, v in sorted(events.items())
@@ -64,11 +64,12 @@ class Health:
         space = self._spool.space
         gauges = (
             ("associations", "Established associations.", len(self._acceptor.associations)),
-            ("silent_connections", "Connections without a word yet.", len(self._acceptor.silent)),
+            ("silent_connections", "Connections that have sent nothing yet.",
+             len(self._acceptor.silent)),
             ("opening_connections", "Connections that open an association.",
              len(self._acceptor.opening)),
             ("spool_bytes", "Bytes in the spool.", space.used_bytes),
-            ("free_bytes", "Bytes that its disk has left.", space.free_bytes),
+            ("free_bytes", "Free bytes on its disk.", space.free_bytes),
             ("takes_images", "1 while there is room for images.", int(space.has_room())),
         )  # fmt: skip
         for name, words, value in gauges:

@@ -65,7 +65,7 @@ def _choose(spool: Spool, name: str, known: Sequence[str]) -> str:
     if not fitting:
         raise SpoolError(f"no study {name}; 'tumorlens pacs status' lists them")
     if len(fitting) > 1:
-        raise SpoolError(f"{name} begins {len(fitting)} studies; give more of it")
+        raise SpoolError(f"{len(fitting)} studies begin with {name}; give more digits")
     return fitting[0]
 
 

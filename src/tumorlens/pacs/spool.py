@@ -39,7 +39,7 @@ FAILED: Final = "failed"
 DROPPED: Final = "dropped"
 REMEMBER_S: Final = 365 * 24 * 3600.0
 """For so long names of what was answered are known after their study has closed."""
-_ENDED: Final = "the process ended while the study was answered"
+_ENDED: Final = "the process ended while the study was being answered"
 _SALT_BYTES: Final = 32
 
 
@@ -126,7 +126,7 @@ class Spool(Store):
     def _compare(self, study: str, known: list[str], other: list[str]) -> None:
         """Say how an instance differs from the one that is kept."""
         if known[0] != other[0]:
-            how = "encoded otherwise, its pixels were not compared"
+            how = "in another encoding, so its pixels were not compared"
         elif known[1] != other[1]:
             raise OtherContentError(
                 f"study {study}: an instance was sent again with different pixels; "
@@ -134,7 +134,7 @@ class Spool(Store):
             )
         else:
             how = "with the same pixels and another header"
-        log.warning("study %s: an instance came again, %s; the first is kept", study, how)
+        log.warning("study %s: an instance was sent again %s; the first is kept", study, how)
 
     def _came(self, db: sqlite3.Connection, study: str) -> None:
         """Note that something new came for a study: it is open again."""

@@ -41,5 +41,5 @@ def why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "no handshake").lower().replace("_", " ")
     if isinstance(error, TimeoutError):
-        return "no word in time"
+        return "no answer in time"
     return error.strerror or type(error).__name__

@@ -236,7 +236,7 @@ class _Pause:
 
 def _why(error: InputError) -> str:
     if isinstance(error, CrashedError):
-        return "it ended the process that read it"
+        return "it crashed the process that read it"
     if isinstance(error, DeadlineError):
         return "reading it took too long, and was stopped"
     return "reading it needs too much memory"

@@ -67,11 +67,11 @@ def remarks(found: SiteResult) -> list[str]:
             "are too optimistic."
         )
     if cases.rejected:
-        said.append(f"{cases.rejected} pictures were rejected by the gate and took no part.")
+        said.append(f"{cases.rejected} images were rejected by the gate and were not used.")
     if cases.no_class:
-        said.append(f"{cases.no_class} pictures show none of the classes and took no part.")
+        said.append(f"{cases.no_class} images show none of the classes and were not used.")
     if cases.repeated:
-        said.append(f"{cases.repeated} rows repeat a picture and took no part.")
+        said.append(f"{cases.repeated} rows repeat an image and were not used.")
     unknown = sum(group.startswith(OWN_GROUP) for group in cases.groups)
     if unknown:
         said.append(

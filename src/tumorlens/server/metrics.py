@@ -28,7 +28,7 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.pictures = Counter(
-            "tumorlens_pictures", "Pictures by what became of them: a decision or an error.",
+            "tumorlens_pictures", "Images by outcome: a decision or an error.",
             ("outcome",), registry=self.registry,
         )  # fmt: skip
         self.queue = Gauge(

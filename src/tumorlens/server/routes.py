@@ -46,9 +46,7 @@ FILES_BODY: Final[dict[str, Any]] = {
         }
     },
 }
-_NOT_ONE: Final = (
-    "Not one of the files could be used (each record says why), or a parameter is wrong."
-)
+_NOT_ONE: Final = "None of the files could be used (each record says why), or a parameter is wrong."
 _SHOWN_NAME: Final = 50
 api = APIRouter()
 
@@ -70,7 +68,7 @@ def _check_query(request: Request) -> None:
         if name not in known:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter",
-                f"query: {name[:_SHOWN_NAME]!r} is not known or comes twice",
+                f"query: {name[:_SHOWN_NAME]!r} is not known, or is given twice",
             )  # fmt: skip
         known.remove(name)
 

@@ -55,7 +55,9 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
         parser.finalize()
     except TimeoutError as error:
         raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT, "slow", f"no whole body in {limits.body_seconds:g} seconds"
+            HTTPStatus.REQUEST_TIMEOUT,
+            "slow",
+            f"no complete body within {limits.body_seconds:g} seconds",
         ) from error
     except ClientDisconnect as error:
         raise gone() from error

@@ -117,7 +117,7 @@ class HeldOutSource:
         ]
         if not found:
             raise SplitError(
-                f"bundle {self.made.info.name} was trained without none of these images"
+                f"no usable image of a source that bundle {self.made.info.name} was trained without"
             )
         return found
 
@@ -251,8 +251,8 @@ def calibrate(
     found = outcome_of(pooled.decided(rule, classes), pooled.correct, classes)
     if not found.coverage:
         raise EvaluationError(
-            f"bundle {made.info.name}: at thresholds that keep the error rates, none of "
-            f"{len(pooled.correct)} validation images is classified; it is untrained or of no use "
+            f"bundle {made.info.name}: at thresholds that limit the error rates, none of "
+            f"{len(pooled.correct)} validation images is classified; it is untrained or unsuitable "
             "for them"
         )
     return dataclasses.replace(done, info=info), found

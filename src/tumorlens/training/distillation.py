@@ -57,7 +57,7 @@ class Teachers:
             bundles.append(bundle.load(str(place)))
         if not bundles:
             raise CheckpointError(
-                f"{folder}: holds no teachers; `tumorlens train teacher` writes them"
+                f"{folder}: contains no teachers; `tumorlens train teacher` writes them"
             )
         return cls(bundles, threads)
 
@@ -106,6 +106,6 @@ def _check_part(recorded: Any, part: int, parts: int) -> None:
     expected = {"part": part, "parts": parts}
     if recorded != expected and not (recorded is None and parts == 1):
         raise CheckpointError(
-            f"teacher {part} was trained without {recorded}, needed is {expected}: the teachers "
+            f"teacher {part} was trained without {recorded} instead of {expected}: the teachers "
             "are not those of one run"
         )

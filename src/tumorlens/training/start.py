@@ -44,7 +44,9 @@ class Start:
         try:
             made = bundle.load(str(place))
         except TumorlensError as error:
-            raise CheckpointError(f"{place}: holds no run and no bundle ({error})") from error
+            raise CheckpointError(
+                f"{place}: contains neither a run nor a bundle ({error})"
+            ) from error
         weights = batchnorm.exported_weights(made.model)
         return cls(weights, ParentRun.of(made), folded=True, classes=made.info.classes)
 
@@ -54,7 +56,7 @@ class Start:
         try:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{folder}: holds no finished run ({error})") from error
+            raise CheckpointError(f"{folder}: contains no finished run ({error})") from error
         classes = bundle.load(folder.resolve()).info.classes
         return cls(checkpoint.without_prefix("best", tensors), ParentRun(run), classes=classes)
 

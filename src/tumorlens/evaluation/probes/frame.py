@@ -35,8 +35,8 @@ def outcome(pictures: Pictures) -> ProbeValues:
 PROBE = Probe(
     "frame",
     "Frame",
-    "Of the picture that the network sees, only the outer 8% is kept, or it is black. A network "
-    "that is correct from the frame alone uses where a picture comes from.",
+    "Of the image that the network sees, only the outer 8% is kept, or it is set to black. A "
+    "network that is correct from the frame alone uses cues about the origin of the image.",
     {
         "only_correct": Wanted("correct from the frame alone", "about chance"),
         "removed_changed": Wanted("answers changed without the frame", "at most 2%"),

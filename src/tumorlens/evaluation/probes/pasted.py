@@ -90,9 +90,10 @@ def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
 PROBE = Probe(
     "pasted",
     "{Finding} pasted",
-    "{A_finding} of another image is pasted into a healthy head that was answered correctly, by "
-    "the expert's outline, at its position or the mirrored one, with the contrast it had to the "
-    "tissue around it. As a control, the head's own mirrored tissue is pasted in the same way.",
+    "{A_finding} of another image is pasted into a healthy head that was classified correctly. The "
+    "region inside the expert's outline is placed at its original or mirrored position, with its "
+    "original contrast to the surrounding tissue. As a control, the head's own mirrored tissue is "
+    "pasted in the same way.",
     {
         "tumor": Wanted("answered with {a_finding}", "at least 80%", of_presence=True),
         "class": Wanted("answered with the donor's class", "high", of_presence=True),
