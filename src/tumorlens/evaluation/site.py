@@ -118,7 +118,7 @@ def _each_once(records: Sequence[Record]) -> list[Record]:
         known = first.setdefault(record.sha256, record)
         if known.label != record.label:
             raise DatasetError(
-                f"{known.path} and {record.path} are the same picture, but labelled {known.label} "
+                f"{known.path} and {record.path} are the same image, but labelled {known.label} "
                 f"and {record.label}"
             )
     return list(first.values())
