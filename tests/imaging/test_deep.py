@@ -44,7 +44,7 @@ def test_png_rgba_and_gray_alpha(color: NDArray[np.uint16], write_png: Writer) -
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("deflate", [False, True])
-def test_tiff_rgb_in_either_byte_order(
+def test_tiff_rgb_in_either_sample_storage(
     color: NDArray[np.uint16], write_tiff: Writer, order: str, deflate: bool
 ) -> None:
     data = write_tiff(color[..., :3], order=order, deflate=deflate)

@@ -20,10 +20,10 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import reader
-from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.sample_storage import OTHER_SIGN, SWAPPED
 
 PLANES = ("axial", "coronal", "sagittal")
 SHIPPED = Path(nibabel.__file__).parent / "tests" / "data"
@@ -119,7 +119,7 @@ def test_unequal_spacing_becomes_square_pixels(ras: Volume) -> None:
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_versions_byte_orders_and_gzip(ras: Volume, kind: Any, order: str) -> None:
+def test_versions_sample_storages_and_gzip(ras: Volume, kind: Any, order: str) -> None:
     header = kind.header_class(endianness=order)
     header.set_data_dtype(np.int16)
     data: bytes = kind(np.rint(ras).astype(np.int16), AFFINE, header).to_bytes()
@@ -551,7 +551,7 @@ def test_values_that_are_no_numbers_are_told(ras: Volume) -> None:
     )
 
 
-def test_voxels_in_the_other_byte_order_than_the_header(ras: Volume) -> None:
+def test_voxels_in_the_other_sample_storage_than_the_header(ras: Volume) -> None:
     soft = gaussian_filter(ras, 1)
     voxels = (soft / soft.max() * 4000).astype(np.int16)
     right, wrong = save(voxels), save(voxels.byteswap())

@@ -16,10 +16,10 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import limits, reader
-from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.gray import COLORED
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.sample_storage import SWAPPED
 
 NO_ORIENTATION = "the file does not state its orientation; the usual one (LAS) is assumed"
 NO_MATRIX = "the file's direction matrix is not plausible and is not used"
@@ -52,7 +52,7 @@ def small(ras: Volume) -> Volume:
     ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_types_and_byte_orders(small: Volume, kind: str, spellings: str, order: str) -> None:
+def test_types_and_sample_storages(small: Volume, kind: str, spellings: str, order: str) -> None:
     voxels = small.astype(f"{order}{kind}")
     expected = read(nifti(small)).pixels
     for name in spellings.split(","):
@@ -409,7 +409,7 @@ def test_lines_end_as_on_any_system(small: Volume) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip"])
-def test_voxels_in_the_other_byte_order_than_stated(small: Volume, encoding: str) -> None:
+def test_voxels_in_the_other_sample_storage_than_stated(small: Volume, encoding: str) -> None:
     soft = gaussian_filter(small, 1)
     voxels = (soft / soft.max() * 4000).astype("<i2")
     wrong = read(nrrd(voxels, encoding=encoding, endian="big"))

@@ -23,8 +23,8 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
-from tumorlens.imaging.byte_order import SWAPPED
 from tumorlens.imaging.limits import limit_pixels
+from tumorlens.imaging.sample_storage import SWAPPED
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]
@@ -273,7 +273,7 @@ def test_tiff_of_other_samples_names_them(
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("deflate", [False, True])
 @pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "float32"])
-def test_tiff_of_wide_samples_in_either_byte_order(
+def test_tiff_of_wide_samples_in_either_sample_storage(
     head: Gray, write_tiff: Callable[..., bytes], kind: str, deflate: bool, order: str
 ) -> None:
     data = write_tiff(head.astype(kind), order=order, deflate=deflate)

@@ -20,7 +20,6 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import deep, tiff
-from tumorlens.imaging.byte_order import SWAPPED, is_swapped, some_rows
 from tumorlens.imaging.gray import (
     COLORED,
     Samples,
@@ -33,6 +32,7 @@ from tumorlens.imaging.gray import (
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
+from tumorlens.imaging.sample_storage import SWAPPED, is_swapped, some_rows
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64

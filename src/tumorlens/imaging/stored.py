@@ -6,11 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.byte_order import OTHER_SIGN, SWAPPED, has_other_sign, is_swapped, some_rows
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.row_length import check_planes
+from tumorlens.imaging.sample_storage import (
+    OTHER_SIGN,
+    SWAPPED,
+    has_other_sign,
+    is_swapped,
+    some_rows,
+)
 
 _ROW: Final = 64
 _ROWS: Final = 1024

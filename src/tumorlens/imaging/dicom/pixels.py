@@ -28,7 +28,6 @@ from tumorlens.errors import (
     UnsupportedFormatError,
     install_command,
 )
-from tumorlens.imaging.byte_order import are_words
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
@@ -37,6 +36,7 @@ from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.row_length import check_rows
+from tumorlens.imaging.sample_storage import are_words
 from tumorlens.text import clean
 
 EXTRA: Final = "dicom"
