@@ -352,7 +352,7 @@ def test_a_damaged_run_file_is_as_good_as_none(
 def test_a_batch_file_that_cannot_be_read_says_what_to_do(
     archive: Path, answer: Answer, tmp_path: Path, text: str
 ) -> None:
-    words = "out: batch.json is damaged, or of another version.*Delete it to go on"
+    words = "out: batch.json is damaged, or of another version.*Delete it to continue"
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "batch.json").write_text(text)
     with pytest.raises(BatchError, match=words):

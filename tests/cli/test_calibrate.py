@@ -194,7 +194,7 @@ def test_a_copy_is_no_further_patient_and_must_be_of_the_same_class(
     )
     if label:
         assert isinstance(result.exception, DatasetError)
-        assert "copy.png are the same picture" in str(result.exception)
+        assert "copy.png are the same image" in str(result.exception)
     else:
         assert result.exit_code == 0, result.output
         once = len({one.sha256 for one in whole})

@@ -221,7 +221,7 @@ def test_a_peer_that_sends_requests_without_end_is_let_go(
     assert plain is not None
     with pytest.raises(OSError):  # noqa: PT011  (reset or broken pipe)
         _flood(plain, unit)
-    assert "more requests, or longer ones" in caplog.text
+    assert "too many requests, or too long ones" in caplog.text
     association.abort()
 
 
