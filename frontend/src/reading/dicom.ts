@@ -87,8 +87,8 @@ const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer written by tumorlens, not an image of the study");
-  const [elsewhere, purpose] = [subjectNotes(set), purposeNotes(set)];
-  const doubts = [...checkKind(set), ...elsewhere];
+  const [subject, purpose] = [subjectNotes(set), purposeNotes(set)];
+  const doubts = [...checkKind(set), ...subject];
   const [height, width] = ["x00280010", "x00280011"].map((tag) => whole(set, tag) ?? 0);
   const stated = number(set, "x00280008");
   const depth = Math.max(1, Math.trunc(stated ?? 1));
@@ -109,7 +109,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(place), sources: [name],
     places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
-    notes: [...doubts, ...purpose, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, elsewhere.length + purpose.length > 0),
+    notes: [...doubts, ...purpose, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, subject.length + purpose.length > 0),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: patientOf(set),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),

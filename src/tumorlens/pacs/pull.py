@@ -2,7 +2,6 @@
 
 import io
 import logging
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging.dicom.derived import finished
 from tumorlens.imaging.dicom.instance import Instance, identify
-from tumorlens.pacs.private import SpoolError, create_file
+from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import OtherContentError, Spool
 from tumorlens.pacs.web import WebServer, reason
 
@@ -90,12 +89,9 @@ def _fetch(client: Any, study: str, spool: Spool) -> int:
 
 
 def _written(spool: Spool, data: bytes) -> Path:
-    path = spool.incoming / secrets.token_hex(16)
     with _storing(spool):
         spool.space.require()
-        create_file(path)
-        path.write_bytes(data)
-    return path
+        return spool.incoming_file(data)
 
 
 def _keep(spool: Spool, study: str, instance: Instance, path: Path) -> None:

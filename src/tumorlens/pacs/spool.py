@@ -26,7 +26,7 @@ from tumorlens.errors import InputError
 from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
 from tumorlens.pacs.clock import StoredClock
-from tumorlens.pacs.private import FILE_MODE, SpoolError
+from tumorlens.pacs.private import FILE_MODE, SpoolError, create_file
 from tumorlens.pacs.retries import Retries
 from tumorlens.pacs.store import Store
 
@@ -81,6 +81,13 @@ class Spool(Store):
         data = text.encode("utf-8", "surrogateescape")  # an argument may hold any bytes
         return hmac.new(self._salt, data, hashlib.sha256).hexdigest()[:32]
 
+    def incoming_file(self, data: bytes) -> Path:
+        """Write ``data`` to a new file of ``incoming``, which only this user may read."""
+        path = self.incoming / secrets.token_hex(16)
+        create_file(path)
+        path.write_bytes(data)
+        return path
+
     def accept(
         self, study_uid: str, instance_uid: str, data: bytes | Path, digest: str | None = None
     ) -> bool:
@@ -91,12 +98,7 @@ class Spool(Store):
         ``imaging.dicom.instance``; without one it is a hash of the file. Raises
         ``OtherContentError`` where the UID is known with other pixels.
         """
-        if isinstance(data, bytes):
-            path = self.incoming / secrets.token_hex(16)
-            path.touch(FILE_MODE)
-            path.write_bytes(data)
-        else:
-            path = data
+        path = self.incoming_file(data) if isinstance(data, bytes) else data
         try:
             return self._accept(study_uid, instance_uid, path, digest or _file_digest(path))
         finally:

@@ -119,11 +119,11 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
             f"{source}: damaged DICOM ({len(groups)} functional groups for {count} frames)"
         )
     # Read once: they are the same for all frames of a file.
-    elsewhere = subject_notes(dataset)
+    subject = subject_notes(dataset)
     common = _Common(
         path, member, "NumberOfFrames" in dataset, count, shape(dataset, source), _order(dataset),
-        text(dataset, "SOPInstanceUID"), bool(elsewhere),
-        (*kind_notes(dataset), *elsewhere, *_count_notes(dataset)),
+        text(dataset, "SOPInstanceUID"), bool(subject),
+        (*kind_notes(dataset), *subject, *_count_notes(dataset)),
     )  # fmt: skip
     frames = tuple(_frame(dataset, index, common, source) for index in range(count))
     return Header(
@@ -156,7 +156,7 @@ class _Common(NamedTuple):
     shape: tuple[int, int]
     order: tuple[float, ...]
     uid: str | None
-    is_other_part: bool
+    is_other_subject: bool
     notes: tuple[str, ...]
 
 
@@ -181,7 +181,7 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
         in_stack=number(
             functional_group(dataset, index, "FrameContentSequence"), "InStackPositionNumber"
         ),
-        outside_training=common.is_other_part or bool(purpose),
+        outside_training=common.is_other_subject or bool(purpose),
         notes=(
             *common.notes,
             *purpose,
