@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 from benchmarks import options as shared
-from benchmarks.pictures import write_pictures
+from benchmarks.synthetic import write_synthetic
 
 from tumorlens.cores import processor
 from tumorlens.datasets import audit
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every size, print and save; or, as a worker, measure one."""
     parser = shared.parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[2500, 10000])
-    parser.add_argument("--pictures", type=Path, help="folder to keep the pictures in")
+    parser.add_argument("--pictures", type=Path, help="folder to keep the images in")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write_images(folder: Path, count: int, store: Path | None) -> None:
     """``count`` images below ``folder``; of those before it, one in ten is copied."""
     originals = count - count // _COPY_EVERY
-    write_pictures(folder / "originals", originals, store)
+    write_synthetic(folder / "originals", originals, store)
     (folder / "copies").mkdir(exist_ok=True)
     for path in originals_of_copies(folder, count):
         copy = folder / "copies" / path.name

@@ -1,8 +1,8 @@
-"""Cost of ``tumorlens batch`` against the number of pictures, in one run on one machine.
+"""Cost of ``tumorlens batch`` against the number of images, in one run on one machine.
 
     python -m benchmarks.batch --sizes 1000 5000 200000 --output benchmarks/records/batch.json
 
-Pictures are synthetic, and none is a copy. For each size, with one process and with two: seconds
+Images are synthetic, and none is a copy. For each size, with one process and with two: seconds
 until the first part is there, inputs a second, and the most memory that the command and each of its
 worker processes had. Ratios mean something, seconds only beside
 the processor and what else it had to do.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import options as shared
-from benchmarks.pictures import write_pictures
+from benchmarks.synthetic import write_synthetic
 
 from tumorlens.batch.columns import Tally
 from tumorlens.batch.local import LocalEngine
@@ -29,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = shared.parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--pictures", type=Path, help="folder to keep the pictures in")
+    parser.add_argument("--pictures", type=Path, help="folder to keep the images in")
     parser.add_argument("--bundle", default="default")
     options = parser.parse_args(arguments)
     rows = []
     for size in sorted(options.sizes):
         with tempfile.TemporaryDirectory() as folder:
-            write_pictures(Path(folder) / "in", size, options.pictures)
+            write_synthetic(Path(folder) / "in", size, options.pictures)
             rows += [measure(Path(folder), options.bundle, size, n) for n in options.processes]
     shared.print_rows("tumorlens batch", rows)
     results = {"benchmark": "batch", "processor": processor(), "rows": rows}

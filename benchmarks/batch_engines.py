@@ -1,4 +1,4 @@
-"""Local processes, Ray, and what users would write themselves, on the same pictures in one run.
+"""Local processes, Ray, and what users would write themselves, on the same images in one run.
 
     python -m benchmarks.batch_engines --inputs 4000 --output benchmarks/records/batch_engines.json
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import ray
 from benchmarks import options as shared
-from benchmarks.pictures import write_pictures
+from benchmarks.synthetic import write_synthetic
 
 import tumorlens
 from tumorlens.batch.local import LocalEngine
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_pictures(folder / "in", options.inputs)
+        write_synthetic(folder / "in", options.inputs)
         engine = RayEngine(2)
         contenders: dict[str, Callable[[], int]] = {
             "local, 2 processes": lambda: batch(folder, options.bundle, LocalEngine(2)),
@@ -77,7 +77,7 @@ def batch(folder: Path, bundle: str, engine: Engine) -> int:
 
 
 def plain_loop(folder: Path, bundle: str) -> int:
-    """One picture after the other."""
+    """One image after the other."""
     model = tumorlens.load(bundle)
     answers = [model.predict(path) for path in sorted(folder.rglob("*.jpg"))]
     return len(answers)

@@ -3,7 +3,7 @@
     python -m benchmarks.batch_faults --inputs 5000 --kills 20 \
         --output benchmarks/records/batch_faults.json
 
-Answers the same synthetic pictures in one undisturbed process; in two processes, and on Ray, each
+Answers the same synthetic images in one undisturbed process; in two processes, and on Ray, each
 killed with SIGKILL at random moments and then run again to the end; and in four jobs. Every part
 must have the same bytes, and every input one row.
 """
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pyarrow.dataset
 from benchmarks import options as shared
-from benchmarks.pictures import write_pictures
+from benchmarks.synthetic import write_synthetic
 
 _ENGINES: Final = {
     "local": (["--processes", "2"], 2.5),
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_pictures(folder / "in", options.inputs)
+        write_synthetic(folder / "in", options.inputs)
         command = [
             sys.executable, "-m", "tumorlens", "batch", str(folder / "in"),
             "--bundle", options.bundle,

@@ -6,7 +6,7 @@
 Runs `tumorlens predict FOLDER --format jsonl` of this checkout and of the one before, on one core
 and in turn, with many files and with few: the difference is what a file costs without the start.
 In the same run, the forward passes alone of our network and of MobileNetV2 and EfficientNet-Lite0
-at 224 pixels in onnxruntime, with one thread. Medians of CPU milliseconds. The pictures are those
+at 224 pixels in onnxruntime, with one thread. Medians of CPU milliseconds. The images are those
 of `benchmarks.predict`.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 import onnxruntime
 from benchmarks import mobilenet_v2
 from benchmarks import options as shared
-from benchmarks.predict import pictures
+from benchmarks.predict import images
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.baseline:
         checkouts["baseline"] = options.baseline.resolve()
     with tempfile.TemporaryDirectory() as scratch:
-        folder, source = pictures(Path(scratch), options.images)
+        folder, source = images(Path(scratch), options.images)
         few = Path(scratch) / "few"
         few.mkdir()
         for file in sorted(folder.iterdir())[:_FEW]:
@@ -97,7 +97,7 @@ def one_core() -> None:
 
 
 def forward_passes(scratch: Path, bundle_name: str) -> dict[str, Callable[[], float]]:
-    """CPU milliseconds of a forward pass, one picture at a time: measured when called."""
+    """CPU milliseconds of a forward pass, one image at a time: measured when called."""
     others = scratch / "mobilenet_v2.onnx"
     mobilenet_v2.export(others)
     lite = registry.build(TrainConfig(model="efficientnet_lite0"), 4)
@@ -115,13 +115,13 @@ def _pass(model: bytes) -> Callable[[], float]:
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     (node,) = session.get_inputs()
     shape = [side if isinstance(side, int) else 1 for side in node.shape]
-    picture = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def run() -> float:
-        session.run(None, {node.name: picture})
+        session.run(None, {node.name: image})
         started = time.process_time()
         for _ in range(_PASSES):
-            session.run(None, {node.name: picture})
+            session.run(None, {node.name: image})
         return 1000 * (time.process_time() - started) / _PASSES
 
     return run

@@ -145,8 +145,8 @@ def _color_png(folder: Path) -> Path:
 
 def _save_png(folder: Path, pixels: NDArray[np.generic]) -> Path:
     assert pixels.shape[:2] == (MAX_SIDE, MAX_SIDE)
-    Image.fromarray(pixels).save(folder / "picture.png", compress_level=1)
-    return folder / "picture.png"
+    Image.fromarray(pixels).save(folder / "image.png", compress_level=1)
+    return folder / "image.png"
 
 
 INPUTS: Final[dict[str, Callable[[Path], Path]]] = {

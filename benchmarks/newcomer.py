@@ -77,9 +77,9 @@ def told(path: str, steps: dict[str, float], answer: str) -> dict[str, Any]:
 
 def to_page(scratch: Path, python: str, pip_cache: bool) -> tuple[dict[str, float], str]:
     """Seconds of each step, and the answer that the page shows."""
-    picture = scratch / "head.png"
+    image = scratch / "head.png"
     head = make_phantom(np.random.default_rng([0, 0]), "glioma").pixels
-    picture.write_bytes(encode.png(head))
+    image.write_bytes(encode.png(head))
     steps: dict[str, float] = {}
     program = install(steps, scratch, python, "serve", pip_cache)
     started = time.perf_counter()
@@ -93,7 +93,7 @@ def to_page(scratch: Path, python: str, pip_cache: bool) -> tuple[dict[str, floa
             page.goto(address)
             page.wait_for_selector("html[data-ready]", timeout=_PATIENCE_MS)
         with timed(steps, "drop a picture, until its answer is shown"):
-            answer = _drop(page, picture)
+            answer = _drop(page, image)
         browser.close()
     return steps, answer
 
@@ -163,8 +163,8 @@ def running(command: Sequence[str], folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _drop(page: Page, picture: Path) -> str:
-    page.set_input_files("#file-input", picture)
+def _drop(page: Page, image: Path) -> str:
+    page.set_input_files("#file-input", image)
     page.wait_for_selector(".entry", timeout=_PATIENCE_MS)
     page.wait_for_function("() => !document.querySelector('.tone-waiting')", timeout=_PATIENCE_MS)
     return page.locator(".entry").inner_text().replace("\n", " ")

@@ -53,7 +53,7 @@ def compare(options: argparse.Namespace) -> None:
     from benchmarks import mobilenet_v2
 
     with tempfile.TemporaryDirectory() as scratch:
-        folder, source = pictures(Path(scratch), options.images)
+        folder, source = images(Path(scratch), options.images)
         network = Path(scratch) / "mobilenet_v2.onnx"
         parameters = mobilenet_v2.export(network)
         models = {"tumorlens": options.bundle, "mobilenet_v2": str(network)}
@@ -94,7 +94,7 @@ def run_worker(name: str, model: str, folder: Path, cores: int) -> dict[str, flo
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Answer one picture, warm up, then answer all of them; print what it took as JSON."""
+    """Answer one image, warm up, then answer all of them; print what it took as JSON."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     paths = sorted(options.folder.iterdir())
@@ -143,8 +143,8 @@ def load_mobilenet(model: str, cores: int) -> Answers:
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
     def prepared(path: Path) -> NDArray[np.float32]:
-        with Image.open(path) as picture:
-            resized = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+        with Image.open(path) as image:
+            resized = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
         scaled = np.asarray(resized, dtype=np.float32) / np.float32(255)
         return ((scaled - mean) / std).transpose(2, 0, 1)
 
@@ -162,13 +162,13 @@ def load_mobilenet(model: str, cores: int) -> Answers:
     return answers
 
 
-def pictures(scratch: Path, count: int) -> tuple[Path, str]:
+def images(scratch: Path, count: int) -> tuple[Path, str]:
     """A folder of ``count`` JPEG files, and what they are."""
-    folder = scratch / "pictures"
+    folder = scratch / "images"
     folder.mkdir()
     data = os.environ.get("TUMORLENS_DATA")
     if not data:
-        _make_pictures(folder, count)
+        _make_images(folder, count)
         return folder, "noisy ellipses, 512 x 512"
     files = sorted((Path(data) / "nickparvar" / "Testing").glob("*/*.jpg"))
     step = max(1, len(files) // count)
@@ -177,7 +177,7 @@ def pictures(scratch: Path, count: int) -> tuple[Path, str]:
     return folder, "test files of the 7,023-image set"
 
 
-def _make_pictures(folder: Path, count: int) -> None:
+def _make_images(folder: Path, count: int) -> None:
     import numpy as np
 
     from tumorlens.imaging import encode

@@ -37,7 +37,7 @@ from tumorlens.cores import processor
 
 CONNECTIONS: Final = (1, 8, 64)
 CONTENDERS: Final = ("tumorlens", "plain")
-_BOUNDARY: Final = "pictureboundary"
+_BOUNDARY: Final = "imageboundary"
 _QUEUE: Final = 64
 _OVERLOAD_SECONDS: Final = 60.0
 _CALM_SECONDS: Final = 2.0
@@ -186,7 +186,7 @@ def medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def overload(options: argparse.Namespace, script: Path) -> dict[str, Any]:
-    """Ten times as many connections as the queue holds pictures, then a single client."""
+    """Ten times as many connections as the queue holds images, then a single client."""
     queue = ["--queue", str(_QUEUE), "--max-files", str(_QUEUE)]
     with served("tumorlens", options.bundle, *queue) as (url, pid):
         before = wrk(url, script, 1, options.seconds)

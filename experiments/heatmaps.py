@@ -34,7 +34,7 @@ from tumorlens.inference.session import Outputs
 from tumorlens.labels import TUMOR_INDICES
 from tumorlens.training import cache
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 _BATCH: Final = 64
 _PATCH: Final = 8
 """Squares along a side of the image that occlusion covers."""
@@ -119,14 +119,14 @@ def _boxed(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def center_map(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """The baseline: a smooth peak in the middle of (H, W), whatever the picture shows."""
+    """The baseline: a smooth peak in the middle of (H, W), whatever the image shows."""
     y, x = (np.linspace(-1, 1, side) for side in shape)
     return np.exp(-4 * (y[:, np.newaxis] ** 2 + x[np.newaxis] ** 2))
 
 
 def _outlined(
     manifest: Manifest, parts: Sequence[str], part: str, classifier: Classifier, folder: Path
-) -> tuple[Pictures, NDArray[np.bool_], list[str]]:
+) -> tuple[Images, NDArray[np.bool_], list[str]]:
     pairs = zip(manifest, parts, strict=True)
     chosen = [i for i, (record, name) in enumerate(pairs) if name == part and record.mask]
     config = classifier.bundle.info.preprocess
@@ -137,7 +137,7 @@ def _outlined(
 
 
 def _maps(
-    classifier: Classifier, images: Pictures, training: NDArray[np.bool_]
+    classifier: Classifier, images: Images, training: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
     outputs = [
         classifier.forward(images[start : start + _BATCH])
@@ -175,7 +175,7 @@ def _lesion_map(outputs: Outputs) -> NDArray[np.float32]:
     return outputs.lesion[:, 0]
 
 
-def _occlusion(classifier: Classifier, image: Pictures) -> NDArray[np.float64]:
+def _occlusion(classifier: Classifier, image: Images) -> NDArray[np.float64]:
     """How much the answer's logit falls when a position is covered."""
     size = image.shape[0]
     half = size // _PATCH

@@ -41,7 +41,7 @@ from tumorlens.imaging.limits import MIN_SIDE
 from tumorlens.inference import gate as gates
 from tumorlens.inference.gate import Gate
 
-Pictures = Iterator[tuple[str, NDArray[np.generic]]]
+Images = Iterator[tuple[str, NDArray[np.generic]]]
 _PHOTOGRAPHS: Final = (
     "astronaut", "camera", "cat", "chelsea", "clock", "coffee", "coins", "rocket", "page", "text",
     "horse", "hubble_deep_field", "moon", "colorwheel", "logo",
@@ -88,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = splits.load(options.split).parts(manifest)
     heads = [manifest.file(r) for r, p in zip(manifest, parts, strict=True) if p == options.part]
     known = _score(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
-    images = others()
+    found = others()
     if options.volume:
-        images["slices of trunks, CT and MR"] = _slices(options.volume)
-    kinds = [_score(gate, name, _images(pictures)) for name, pictures in images.items()]
+        found["slices of trunks, CT and MR"] = _slices(options.volume)
+    kinds = [_score(gate, name, _images(images)) for name, images in found.items()]
     rows = [_row(scored, known) for scored in kinds]
     heads_found = {"n": len(known.names), "rejected": float(np.mean(known.rejected))}
     option_parser.print_rows("rejected as no brain MRI", [_printed(row) for row in rows])
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     option_parser.save(options.output, result)
 
 
-def others() -> dict[str, Pictures]:
+def others() -> dict[str, Images]:
     """Images that show no head, by kind."""
     return {
         "photographs": _from_skimage(_PHOTOGRAPHS),
@@ -137,15 +137,15 @@ def _score(gate: Gate, kind: str, images: Iterator[tuple[str, MedicalImage | Non
     return scored
 
 
-def _images(pictures: Pictures) -> Iterator[tuple[str, MedicalImage | None]]:
-    for name, pixels in pictures:
+def _images(images: Images) -> Iterator[tuple[str, MedicalImage | None]]:
+    for name, pixels in images:
         try:
             yield name, from_array(pixels)
         except InputError:
             yield name, None
 
 
-def _from_skimage(names: Sequence[str]) -> Pictures:
+def _from_skimage(names: Sequence[str]) -> Images:
     from skimage import data
 
     for name in names:
@@ -153,7 +153,7 @@ def _from_skimage(names: Sequence[str]) -> Pictures:
         yield name, pixels[..., :3] if pixels.ndim == 3 else pixels
 
 
-def _from_pydicom() -> Pictures:
+def _from_pydicom() -> Images:
     import pydicom
     from pydicom.data import get_testdata_file
 
@@ -173,7 +173,7 @@ def _from_pydicom() -> Pictures:
         yield name, pixels
 
 
-def _slices(volumes: Sequence[Path]) -> Pictures:
+def _slices(volumes: Sequence[Path]) -> Images:
     """Each volume cut along its axes; CT as a viewer shows soft tissue, and from air to bone."""
     import nibabel
 
@@ -191,7 +191,7 @@ def _slices(volumes: Sequence[Path]) -> Pictures:
                 yield f"{file.name} {axis} {depth} {low:.0f}..{high:.0f}", display.astype(np.uint8)
 
 
-def _flat() -> Pictures:
+def _flat() -> Images:
     for level in (0, 255):
         yield f"{level}", np.full((256, 256), level, dtype=np.uint8)
     almost = np.full((256, 256), 250, dtype=np.uint8)
@@ -199,7 +199,7 @@ def _flat() -> Pictures:
     yield "almost white", almost
 
 
-def _noise() -> Pictures:
+def _noise() -> Images:
     rng = np.random.default_rng(11)
     for index in range(_DRAWN_EACH):
         side = int(rng.integers(64, 512))
@@ -207,7 +207,7 @@ def _noise() -> Pictures:
         yield f"noise {index}", np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def _checkerboards() -> Pictures:
+def _checkerboards() -> Images:
     rng = np.random.default_rng(12)
     for index in range(_DRAWN_EACH):
         side, step = int(rng.integers(64, 512)), int(rng.integers(2, 64))
@@ -215,7 +215,7 @@ def _checkerboards() -> Pictures:
         yield f"checkerboard {index}", ((y + x) % 2 * 255).astype(np.uint8)
 
 
-def _pages() -> Pictures:
+def _pages() -> Images:
     rng = np.random.default_rng(13)
     sentence = "the image shows no sign of what was looked for in the left or right side"
     words = sentence.split()

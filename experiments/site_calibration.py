@@ -8,7 +8,7 @@ ds002748; images of these families serve as sites. Patients are drawn at random,
 calibrated to them (`tumorlens calibrate BUNDLE --data`), and all other patients of the site are
 scored: how many of the prediction sets contain the true class, how large they are, how many images
 are answered, and how many of the answers are wrong. Writes
-experiments/records/site_calibration.json and the picture docs/figures/site-calibration.png.
+experiments/records/site_calibration.json and the figure docs/figures/site-calibration.png.
 """
 
 import argparse
@@ -47,16 +47,16 @@ CASES: Final = (10, 30, 100, 300)
 LEAST_TESTED: Final = 20
 """Patients that must be left to test on."""
 _RECORD: Final = Path("experiments/records/site_calibration.json")
-_PICTURE: Final = Path("docs/figures/site-calibration.png")
+_FIGURE: Final = Path("docs/figures/site-calibration.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw, fit, score; write record and picture."""
+    """Draw, fit, score; write record and figure."""
     parser = option_parser.parser(__doc__, cache=True, output=_RECORD)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="manifest of `more`")
     parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--picture", type=Path, default=_PICTURE)
+    parser.add_argument("--picture", type=Path, default=_FIGURE)
     options = parser.parse_args(arguments)
     made = bundle.load(options.bundle.resolve())
     manifest = Manifest.load(options.data)

@@ -78,16 +78,16 @@ def _digest(values: object) -> str:
 
 
 def _kept(name: str) -> str | None:
-    with Image.open(FIGURES / f"{name}.png") as picture:
-        found: str | None = picture.info.get(_DIGEST)
+    with Image.open(FIGURES / f"{name}.png") as image:
+        found: str | None = image.info.get(_DIGEST)
         return found
 
 
 def _save(name: str, png: bytes, digest: str) -> None:
     text = PngInfo()
     text.add_text(_DIGEST, digest)
-    with Image.open(io.BytesIO(png)) as picture:
-        picture.save(FIGURES / f"{name}.png", pnginfo=text, optimize=True)
+    with Image.open(io.BytesIO(png)) as image:
+        image.save(FIGURES / f"{name}.png", pnginfo=text, optimize=True)
 
 
 def _story() -> bytes:

@@ -1,4 +1,4 @@
-"""Take the documentation's pictures of page and demo, in Chromium, with synthetic heads only.
+"""Take the documentation's screenshots of page and demo, in Chromium, with synthetic heads only.
 
     python scripts/screenshots.py            # writes docs/figures/{page-*,demo}.png
 
@@ -35,7 +35,7 @@ _ANSWERED: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the pictures."""
+    """Write the screenshots."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=FIGURES)
     output = parser.parse_args(arguments).output
@@ -65,7 +65,7 @@ def served() -> Iterator[str]:
 
 
 def shoot(browser: Browser, url: str, scratch: Path, output: Path) -> None:
-    """One picture a look: start, light, dark, phone, volume."""
+    """One screenshot of each look: start, light, dark, phone, volume."""
     for name, theme, width, height in (
         ("page-start", "light", 1280, 800),
         ("page-light", "light", 1280, 800),

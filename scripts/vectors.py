@@ -85,18 +85,18 @@ def _vectors() -> dict[str, Any]:
         "rule": msgspec.to_builtins(RULE),
         "own_classes": list(OWN_CLASSES),
         "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
-        "pictures": [
+        "images": [
             {
                 "name": name,
                 "data": base64.b64encode(data).decode("ascii"),
                 "answers": {key: answer(one, data) for key, one in classifiers.items()},
             }
-            for name, data in pictures()
+            for name, data in images()
         ],
     }
 
 
-def pictures() -> Iterator[tuple[str, bytes]]:
+def images() -> Iterator[tuple[str, bytes]]:
     """Phantoms: 8 and 16 bits, colour, wide, tall, large, small, and one on a white page."""
     heads = [
         make_phantom(np.random.default_rng([11, place]), label).pixels
@@ -116,7 +116,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
 
 
 def tinted(gray: Gray) -> Gray:
-    """A colour picture whose luma is not simply its green."""
+    """A colour image whose luma is not simply its green."""
     return np.stack([gray, 255 - gray // 2, gray // 3], axis=-1).astype(np.uint8)
 
 
@@ -136,7 +136,7 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
         "sequence": msgspec.to_builtins(found.prediction.sequence),
         "with_header": with_header(classifier, reader.read_bytes(data)),
         "prediction_set": found.prediction.prediction_set,
-        # No bundle in the box needs to have such a rule: one of its own for each picture.
+        # No bundle in the box needs to have such a rule: one of its own for each image.
         "decided_of_rule": decided._asdict(),
         "set_of_rule": conformal.named(found.row, SETS, decided.decision),
         "heatmap": heatmap

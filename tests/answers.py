@@ -43,14 +43,14 @@ def concluded(
     }
 
 
-def picture(
+def image(
     path: str = "a.png",
     decision: Decision = "classified",
     label: str | None = None,
     probabilities: dict[str, float] | None = None,
     **more: Any,
 ) -> Prediction:
-    """An answer for a picture; ``label`` defaults to glioma where it is classified."""
+    """An answer for an image; ``label`` defaults to glioma where it is classified."""
     named = label or ("glioma" if decision == "classified" else None)
     given = probabilities or shares(**{named or "glioma": 0.85})
     return Prediction(path=path, model=MODEL, **concluded(decision, named, given), **more)

@@ -49,7 +49,7 @@ def load_script() -> Iterator[Callable[[str], ModuleType]]:
 
 @pytest.fixture(scope="session")
 def head() -> NDArray[np.uint8]:
-    """A head-like picture, uint8 (200, 180): bright rim, textured inside, black around."""
+    """A head-like image, uint8 (200, 180): bright rim, textured inside, black around."""
     rows, columns = np.mgrid[-1:1:200j, -1:1:180j]
     radius = np.hypot(rows / 0.8, columns / 0.65)
     texture = 90 + 40 * np.sin(9 * rows) * np.cos(7 * columns) + 15 * np.sin(31 * columns)
@@ -169,7 +169,7 @@ def classifier(tiny_bundle: Path) -> Classifier:
 
 @pytest.fixture(scope="session")
 def brightness_gate() -> bytes:
-    """A gate whose score is the mean of the normalised picture: bright pictures pass."""
+    """A gate whose score is the mean of the normalised image: bright images pass."""
     onnx = pytest.importorskip("onnx", reason="needs the train extra")
     value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     axes = onnx.numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")

@@ -194,7 +194,7 @@ def test_a_graph_of_another_kind(
     assert words in refusal(rebuilt(copy, tiny_onnx(**changes)))
 
 
-def test_a_dynamic_picture_size_fits(copy: Path, tiny_onnx: Callable[..., bytes]) -> None:
+def test_a_dynamic_image_size_fits(copy: Path, tiny_onnx: Callable[..., bytes]) -> None:
     tumorlens.load(rebuilt(copy, tiny_onnx(size="S")))
 
 

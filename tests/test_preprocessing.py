@@ -1,4 +1,4 @@
-"""One function makes what the network sees, whatever the picture's unit, size or margin."""
+"""One function makes what the network sees, whatever the image's unit, size or margin."""
 
 import tracemalloc
 
@@ -102,7 +102,7 @@ def test_no_crop_keeps_the_margin(head: Gray) -> None:
     assert (preprocess(canvas, CONFIG) > 30).mean() > 0.4
 
 
-def test_dark_picture_falls_back_to_the_whole() -> None:
+def test_dark_image_falls_back_to_the_whole() -> None:
     speck = np.zeros((100, 100), dtype=np.float32)
     speck[50, 50] = 1.0
     assert head_box(window(speck, CONFIG), CONFIG) == (0, 0, 100, 100)
@@ -110,7 +110,7 @@ def test_dark_picture_falls_back_to_the_whole() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 255.0, -3.5e4, 1e-30])
-def test_blank_pictures_are_refused(value: float) -> None:
+def test_blank_images_are_refused(value: float) -> None:
     with pytest.raises(BlankImageError, match=r"scan\.png: every pixel has the same value"):
         preprocess(np.full((50, 50), value, dtype=np.float32), CONFIG, "scan.png")
 
@@ -143,18 +143,18 @@ def test_extreme_shapes(shape: tuple[int, int]) -> None:
     assert found.max() > 0
 
 
-def test_largest_picture_in_bounded_memory() -> None:
-    """8192 x 8192: at most five times the picture itself, which is 256 MiB."""
+def test_largest_image_in_bounded_memory() -> None:
+    """8192 x 8192: at most five times the image itself, which is 256 MiB."""
     ramp = np.linspace(0, 1, 8192, dtype=np.float32)
-    picture = ramp[:, np.newaxis] * ramp
+    image = ramp[:, np.newaxis] * ramp
     tracemalloc.start()
     try:
-        found = preprocess(picture, CONFIG)
+        found = preprocess(image, CONFIG)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert found.shape == (96, 96)
-    assert peak < 5 * picture.nbytes
+    assert peak < 5 * image.nbytes
 
 
 def test_normalize(head: Gray) -> None:

@@ -17,7 +17,7 @@ from tumorlens.bundle import Bundle
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator
-from tumorlens.evaluation.probes.pictures import answer
+from tumorlens.evaluation.probes.data import answer
 from tumorlens.imaging import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES

@@ -3,7 +3,7 @@
  * `tumorlens/inference/brain_slices.py` says why, and how the numbers were chosen.
  */
 import { median, quantile, roundHalfEven } from "./preprocessing";
-import type { Picture } from "./types";
+import type { MedicalImage } from "./types";
 
 const HEAD_RADIUS_MM = 85;
 const TOP_MM = 15;
@@ -30,10 +30,10 @@ export interface Slices {
   coverageNote: string;
 }
 
-export function locateSlices(picture: Picture): Slices {
-  const stated = picture.places.map(({ alongMm }) => alongMm);
-  const along = positions(stated, picture.depth);
-  return judgeSlices(headProfile(picture), along, upDirection(picture.headward, stated), !stated.includes(null));
+export function locateSlices(image: MedicalImage): Slices {
+  const stated = image.places.map(({ alongMm }) => alongMm);
+  const along = positions(stated, image.depth);
+  return judgeSlices(headProfile(image), along, upDirection(image.headward, stated), !stated.includes(null));
 }
 
 /** From the profile and positions; `up` as of `upDirection`. */
@@ -68,7 +68,7 @@ export function positions(statedMm: (number | null)[], depth: number): number[] 
 }
 
 /** Cross-section of the head in each slice, as a share of a full one. */
-function headProfile({ pixels, depth, height, width }: Picture): number[] {
+function headProfile({ pixels, depth, height, width }: MedicalImage): number[] {
   const step = Math.max(1, Math.floor((pixels.length / SAMPLES) ** (1 / 3)));
   const sample: number[] = [];
   const each = (slice: number, take: (value: number) => void) => {

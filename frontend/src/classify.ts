@@ -6,7 +6,7 @@ import { type Item, itemOf, ownAnswer, planeOf, withNotes } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
 import {
-  type Classified, failureOf, isFailure, isStudy, isVolume, type Picture, placesOf, type Result, type Stated,
+  type Classified, failureOf, isFailure, isStudy, isVolume, type MedicalImage, placesOf, type Result, type Stated,
   type StudyPrediction,
 } from "./types";
 import { answerWhole, type Rules } from "./volume";
@@ -26,25 +26,25 @@ export function order(depth: number): number[] {
 
 const NOTHING_STATED: Stated = { notes: [], sequence: null };
 
-/** Deliver the answers of the slices; the whole volume's is returned, null of a picture. */
+/** Deliver the answers of the slices; the whole volume's is returned, null for a single image. */
 export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): Promise<Result | null> {
-  const { picture, name, model } = item;
-  if (!picture) return null;
-  const stated: Stated = { notes: picture.notes, sequence: picture.origin?.sequence ?? null };
-  const isVolume = picture.depth > 1;
+  const { image, name, model } = item;
+  if (!image) return null;
+  const stated: Stated = { notes: image.notes, sequence: image.origin?.sequence ?? null };
+  const isVolume = image.depth > 1;
   const answers: Classified[] = [];
-  for (const slice of order(picture.depth)) {
-    const plane = planeOf(picture, slice);
+  for (const slice of order(image.depth)) {
+    const plane = planeOf(image, slice);
     answers[slice] = await engine.classify(name, plane, isVolume ? NOTHING_STATED : stated, model)
       .catch((error) => ({ result: failureOf(name, error), sequenceShares: null }));
     if (!deliver(slice, answers[slice].result)) return null;
   }
-  return isVolume ? wholeInBrowser(name, picture, stated, answers, await engine.load(model)) : null;
+  return isVolume ? wholeInBrowser(name, image, stated, answers, await engine.load(model)) : null;
 }
 
-function wholeInBrowser(name: string, picture: Picture, stated: Stated, answers: Classified[], rules: Rules): Result {
-  const { headward, places } = picture;
-  const slices = locateSlices(picture);
+function wholeInBrowser(name: string, image: MedicalImage, stated: Stated, answers: Classified[], rules: Rules): Result {
+  const { headward, places } = image;
+  const slices = locateSlices(image);
   const isUprightAxial = upDirection(headward, places.map(({ alongMm }) => alongMm)) !== 0;
   return answerWhole({ name, places, slices, isUprightAxial, stated }, answers, rules);
 }
@@ -57,10 +57,10 @@ export function studyByServer(items: Item[]): Promise<Result[]> {
 
 /** The whole volume's answer, of those for the files that it came with: one series may hold several volumes. */
 export function wholeOf(item: Item, results: Result[]): Result | null {
-  const uid = item.picture?.origin?.series;
+  const uid = item.image?.origin?.series;
   const volumes = results.filter(isVolume).filter(({ slices }) => slices.length === item.results.length);
   const ofSeries = volumes.filter(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
-  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.picture?.places[slice].alongMm)));
+  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.image?.places[slice].alongMm)));
   return own ?? ofSeries[0] ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
 }
 
@@ -72,7 +72,7 @@ function isNear(one: number | null, other: number | null | undefined): boolean {
 export async function studyInBrowser(uid: string, items: Item[], engine: Engine): Promise<StudyPrediction | null> {
   const series = items.flatMap((item): Series[] => {
     const answer = ownAnswer(item);
-    const origin = item.picture?.origin;
+    const origin = item.image?.origin;
     if (!answer || isFailure(answer) || isStudy(answer) || !origin) return [];
     return [{ answer, origin }];
   });
@@ -90,22 +90,22 @@ function commonFolder(items: Item[]): string {
 export async function byServer(item: Item, deliver: Deliver): Promise<void> {
   if (item.files.length === 1 && item.results.length === 1) {
     const [{ file }] = item.files;
-    const [result] = await server.predict([{ name: item.name, data: file }], item.picture === null);
+    const [result] = await server.predict([{ name: item.name, data: file }], item.image === null);
     if (result.preview) adopt(item, result.preview);
     // A file of a kind that this server does not read, but the browser does, goes as PNG.
     const unread = isFailure(result) && result.error.kind === "unsupported_format";
-    if (!unread || !item.picture) {
+    if (!unread || !item.image) {
       delete result.preview;
       deliver(0, withNotes(item, result));
       return;
     }
   }
-  const { picture } = item;
-  if (!picture) return;
-  const slices = order(picture.depth);
+  const { image } = item;
+  if (!image) return;
+  const slices = order(image.depth);
   for (let start = 0; start < slices.length; start += SLICES_A_REQUEST) {
     const some = slices.slice(start, start + SLICES_A_REQUEST);
-    const files = some.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(picture, slice)) }));
+    const files = some.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(image, slice)) }));
     const results = await server.predict(files, false);
     for (const [place, slice] of some.entries()) if (!deliver(slice, withNotes(item, results[place]))) return;
   }
@@ -121,5 +121,5 @@ function adopt(item: Item, preview: server.Preview): void {
   const format = "decoded by the server";
   const about = { aspect: 1, facts: [], sides, sources: [item.name], places: placesOf(item.name, 1), notes: [] };
   const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
-  Object.assign(item, { picture: made.picture, shown: made.shown, fullRange: made.fullRange });
+  Object.assign(item, { image: made.image, shown: made.shown, fullRange: made.fullRange });
 }

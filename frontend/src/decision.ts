@@ -75,7 +75,7 @@ export function thresholdsFor(rule: DecisionRule | undefined, sequence: string |
   return (sequence !== null ? rule?.by_sequence?.[sequence] : undefined) ?? rule ?? {};
 }
 
-/** `isHead`: whether the gate lets the picture pass. */
+/** `isHead`: whether the gate lets the image pass. */
 export function decide(
   shares: number[], rule: Thresholds | undefined, isHead = true, classes: ClassSet = BRAIN_TUMORS,
 ): Decided {

@@ -1,4 +1,4 @@
-/** The class activation map in pixels of the picture: `tumorlens/inference/heatmap.py`. */
+/** The class activation map in pixels of the image: `tumorlens/inference/heatmap.py`. */
 import { argmax } from "./postprocessing";
 import type { Heatmap, Square } from "./types";
 

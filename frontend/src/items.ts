@@ -1,9 +1,9 @@
-/** What the page holds: pictures and volumes with their answers. */
+/** What the page holds: images and volumes with their answers. */
 import { MODEL } from "./engine";
 import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
 import { headline } from "./summary";
-import { type Decision, type Failure, type Finding, type Heatmap, isFailure, isVolume, type Picture, type Result } from "./types";
+import { type Decision, type Failure, type Finding, type Heatmap, isFailure, isVolume, type MedicalImage, type Result } from "./types";
 
 /** Intensities shown as black and as white. */
 export interface Range {
@@ -15,12 +15,12 @@ export interface Item {
   id: number;
   name: string;
   /** Null if only the server can read the file, or nothing can. */
-  picture: Picture | null;
+  image: MedicalImage | null;
   /** The files it was read from, as they were dropped. */
   files: Dropped[];
   /** One for each slice; null while it is waiting. */
   results: (Result | null)[];
-  /** The answer for a volume as a whole; null of a picture, and where the server gives none. */
+  /** The answer for a volume as a whole; null for a single image, and where the server gives none. */
   whole: Result | null;
   /** Whether that answer is still to come. */
   awaitsWhole: boolean;
@@ -37,11 +37,11 @@ export interface Item {
 
 let next = 1;
 
-export function itemOf(name: string, picture: Picture | null, files: Dropped[]): Item {
-  const range = picture ? usefulRange(picture) : { low: 0, high: 1 };
-  const depth = picture?.depth ?? 1;
+export function itemOf(name: string, image: MedicalImage | null, files: Dropped[]): Item {
+  const range = image ? usefulRange(image) : { low: 0, high: 1 };
+  const depth = image?.depth ?? 1;
   return {
-    id: next++, name, picture, files, results: Array<Result | null>(depth).fill(null), whole: null,
+    id: next++, name, image, files, results: Array<Result | null>(depth).fill(null), whole: null,
     awaitsWhole: false, slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server", model: MODEL,
   };
 }
@@ -51,24 +51,24 @@ export function failedItem(failure: Failure): Item {
 }
 
 /** One slice, copied: it may be handed to the worker. */
-export function planeOf({ pixels, height, width }: Picture, slice: number): Plane {
+export function planeOf({ pixels, height, width }: MedicalImage, slice: number): Plane {
   const size = height * width;
   return { height, width, pixels: pixels.slice(slice * size, (slice + 1) * size) };
 }
 
-/** A server's answer for a picture by itself, with what its files left out or assumed; a volume's whole has its own. */
+/** A server's answer for an image by itself, with what its files left out or assumed; a volume's whole has its own. */
 export function withNotes(item: Item, result: Result): Result {
-  const notes = item.results.length === 1 ? (item.picture?.notes ?? []) : [];
+  const notes = item.results.length === 1 ? (item.image?.notes ?? []) : [];
   return isFailure(result) || result.notes.length > 0 || notes.length === 0 ? result : { ...result, notes };
 }
 
-/** The answer for a picture, or for a volume as a whole. */
+/** The answer for an image, or for a volume as a whole. */
 export function ownAnswer({ results, whole }: Item): Result | null {
   return results.length > 1 ? whole : results[0];
 }
 
 /** All but the brightest and darkest half percent. */
-export function usefulRange({ pixels }: Picture): Range {
+export function usefulRange({ pixels }: MedicalImage): Range {
   const step = Math.max(1, Math.floor(pixels.length / 65_536));
   const sample = Float32Array.from({ length: Math.floor(pixels.length / step) }, (_, i) => pixels[i * step]).sort();
   let [low, high] = [quantile(sample, 0.005), quantile(sample, 0.995)];

@@ -1,9 +1,9 @@
-/** Pictures that are no one slice on dark air: inverted ones, several in one, masks. `tumorlens/imaging/layout.py`. */
+/** Images that are not one slice on dark air: inverted, several in one, or masks. `tumorlens/imaging/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
-export const INVERTED = "the air around the head is bright: an inverted picture; invert it first";
-export const PANELS = "shows several pictures side by side; use one image at a time";
+export const INVERTED = "the air around the head is bright: an inverted image; invert it first";
+export const PANELS = "shows several images side by side; use one image at a time";
 export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";
 
 const SIDE = 128;
@@ -22,7 +22,7 @@ const FILLED = 0.5;
 const SHAPES = [0.65, 1.6];
 const EVEN = 0.9;
 
-/** Empty where nothing speaks against the picture; a bright margin around it does not. */
+/** Empty where nothing speaks against the image; a bright margin around it does not. */
 export function refusalOf(plane: Plane): string {
   const gray = reduced(cut(plane, insideMargin(plane)));
   if (!gray) return "";

@@ -88,8 +88,8 @@ class Page {
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
     const byName = new Map(files.map((one) => [one.name, one]));
     const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
-    const { pictures, failures, own } = await this.engine.read(named);
-    const read = pictures.map((picture) => itemOf(picture.name, picture, picture.sources.flatMap((name) => byName.get(name) ?? [])));
+    const { images, failures, own } = await this.engine.read(named);
+    const read = images.map((image) => itemOf(image.name, image, image.sources.flatMap((name) => byName.get(name) ?? [])));
     const unread = failures.map((failure) => {
       const file = byName.get(failure.path) ?? null;
       const perhaps = ["server_only", "unsupported_format"].includes(failure.error.kind);
@@ -320,7 +320,7 @@ class Page {
     if (on) localStorage.setItem(PRIVATE, "1");
     else localStorage.removeItem(PRIVATE);
     // Files that only the server can read keep their answers.
-    for (const item of this.items) if (item.picture) this.ask(item);
+    for (const item of this.items) if (item.image) this.ask(item);
     this.draw();
   }
 

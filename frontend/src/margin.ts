@@ -1,4 +1,4 @@
-/** The bright margin of a screenshot, which is no part of the picture: `tumorlens/imaging/margin.py`. */
+/** The bright margin of a screenshot, which is not part of the image: `tumorlens/imaging/margin.py`. */
 import { extremes, type Plane } from "./preprocessing";
 
 const BRIGHT = 0.85;
@@ -16,7 +16,7 @@ export interface Box {
   right: number;
 }
 
-/** The picture without its bright margin. */
+/** The image without its bright margin. */
 export function insideMargin({ pixels, height, width }: Plane): Box {
   const whole = { top: 0, left: 0, bottom: height, right: width };
   const [low, high] = extremes(pixels);

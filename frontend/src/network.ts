@@ -23,7 +23,7 @@ export interface BundleInfo {
   prediction_sets?: ConformalThresholds | null;
   /** How much the evidence of each sequence counts in a study of several. */
   fusion?: { weights?: Record<string, number>; chosen_on?: string };
-  /** Present if the bundle has a network that rejects pictures of anything but a head. */
+  /** Present if the bundle has a network that rejects images of anything but a head. */
   gate?: { preprocess: PreprocessConfig; threshold: number } | null;
   intended_use: string;
   files: Record<string, string>;
@@ -75,7 +75,7 @@ export class Network {
     const probabilities = named(shares, classes);
     const rejected = decision === "rejected";
     const names = namesOf(classes);
-    // Of a rejected picture, and where nothing is found, there is nothing to point at.
+    // Of a rejected image, and where nothing is found, there is nothing to point at.
     const nothing = rejected || (label !== null && label === classes.no_finding);
     const pointed = nothing ? null : label === null ? likeliestKind(shares, classes) : names.indexOf(label);
     const { height, width } = plane;

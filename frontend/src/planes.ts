@@ -3,7 +3,7 @@ import { UNKNOWN_SPACING_MM } from "./brain_slices";
 import { lineOf } from "./heatmap";
 import { heatmapOf, type Item } from "./items";
 import { median } from "./preprocessing";
-import { isFailure, type Picture, placesOf, type Sides } from "./types";
+import { isFailure, type MedicalImage, placesOf, type Sides } from "./types";
 
 /** Along an axis of the patient, and whether the index grows to the left, the back or the head. */
 interface Way {
@@ -20,7 +20,7 @@ export interface Cut {
   step: number;
   across: number;
   down: number;
-  /** Whether the picture runs against the index. */
+  /** Whether the image runs against the index. */
   flipAcross: boolean;
   flipDown: boolean;
   aspect: number;
@@ -33,16 +33,16 @@ const UNNAMED = ["As stored", "Across rows", "Across columns"];
 const HEAD = 2;
 const BACK = 1;
 
-/** The cuts of a volume, that of its own slices first; none of a picture. */
-export function cutsOf(picture: Picture): Cut[] {
-  if (picture.depth < 2) return [];
-  const ways = waysOf(picture);
-  const [rowMm, columnMm] = picture.pixelMm ?? [picture.aspect, 1];
-  const sizes = [picture.depth, picture.height, picture.width];
-  const lengths = [spacingOf(picture, columnMm), rowMm, columnMm];
+/** The cuts of a volume, that of its own slices first; none for a single image. */
+export function cutsOf(image: MedicalImage): Cut[] {
+  if (image.depth < 2) return [];
+  const ways = waysOf(image);
+  const [rowMm, columnMm] = image.pixelMm ?? [image.aspect, 1];
+  const sizes = [image.depth, image.height, image.width];
+  const lengths = [spacingOf(image, columnMm), rowMm, columnMm];
   return [0, 1, 2].map((step): Cut => {
     const [one, other] = [0, 1, 2].filter((axis) => axis !== step);
-    // The head is up; where it is not in the picture, the front is.
+    // The head is up; where it is not in the image, the front is.
     const headward = [one, other].find((axis) => ways.known[axis].axis === HEAD);
     const down = headward ?? [one, other].find((axis) => ways.known[axis].axis === BACK)!;
     const across = down === one ? other : one;
@@ -52,14 +52,14 @@ export function cutsOf(picture: Picture): Cut[] {
     const flipDown = !own && (ways.known[d].axis === HEAD) === ways.known[d].grows;
     return {
       name: ways.isStated ? NAMES[ways.known[step].axis] : UNNAMED[step],
-      count: sizes[step], step, across: a, down: d, flipAcross, flipDown, aspect: own ? picture.aspect : lengths[d] / lengths[a],
-      sides: own ? picture.sides : ways.isStated ? sidesOf(ways.known[a], flipAcross, ways.known[d], flipDown) : null,
+      count: sizes[step], step, across: a, down: d, flipAcross, flipDown, aspect: own ? image.aspect : lengths[d] / lengths[a],
+      sides: own ? image.sides : ways.isStated ? sidesOf(ways.known[a], flipAcross, ways.known[d], flipDown) : null,
     };
   });
 }
 
 /** Of slice, row and column. Without stated sides an axial stack from the feet up is assumed. */
-function waysOf({ sides, places }: Picture): { known: Way[]; isStated: boolean } {
+function waysOf({ sides, places }: MedicalImage): { known: Way[]; isStated: boolean } {
   const assumed = [{ axis: HEAD, grows: true }, { axis: BACK, grows: true }, { axis: 0, grows: true }];
   if (!sides) return { known: assumed, isStated: false };
   const [columns, rows] = [wayTo(sides.right), wayTo(sides.bottom)];
@@ -84,22 +84,22 @@ function sidesOf(across: Way, flipAcross: boolean, down: Way, flipDown: boolean)
   };
 }
 
-function spacingOf({ places }: Picture, columnMm: number): number {
+function spacingOf({ places }: MedicalImage, columnMm: number): number {
   const along = places.map(({ alongMm }) => alongMm);
   const apart = along.slice(1).flatMap((at, place) => (at === null || along[place] === null ? [] : [Math.abs(at - along[place]!)]));
   return median(apart) || (columnMm > 0 ? UNKNOWN_SPACING_MM : 1);
 }
 
-/** What a cut shows: one picture, and how strongly the network sees a finding in each of its pixels. */
+/** What a cut shows: one image, and how strongly the network sees a finding in each of its pixels. */
 export interface Shown {
-  picture: Picture;
+  image: MedicalImage;
   heat: Float32Array | null;
 }
 
 export function shownBy(item: Item, cut: Cut, index: number): Shown {
-  const picture = item.picture!;
-  const sizes = [picture.depth, picture.height, picture.width];
-  const strides = [picture.height * picture.width, picture.width, 1];
+  const image = item.image!;
+  const sizes = [image.depth, image.height, image.width];
+  const strides = [image.height * image.width, image.width, 1];
   const [width, height] = [sizes[cut.across], sizes[cut.down]];
   const pixels = new Float32Array(width * height);
   const lines = heatLines(item, cut.step, index);
@@ -109,21 +109,21 @@ export function shownBy(item: Item, cut: Cut, index: number): Shown {
     for (let x = 0; x < width; x++) {
       const column = cut.flipAcross ? width - 1 - x : x;
       const at = y * width + x;
-      pixels[at] = picture.pixels[index * strides[cut.step] + row * strides[cut.down] + column * strides[cut.across]];
+      pixels[at] = image.pixels[index * strides[cut.step] + row * strides[cut.down] + column * strides[cut.across]];
       if (heat) heat[at] = (cut.down === 0 ? lines[row]?.[column] : lines[column]?.[row]) ?? 0;
     }
   }
-  const { name, format, facts, sources } = picture;
+  const { name, format, facts, sources } = image;
   const one = {
     name, depth: 1, height, width, pixels, format, aspect: cut.aspect, facts, sides: cut.sides, sources,
     places: placesOf(name, 1), notes: [],
   };
-  return { picture: one, heat };
+  return { image: one, heat };
 }
 
 /** Of each slice, the heatmap where the cut crosses it, by how probable a finding is there. */
 function heatLines(item: Item, step: number, index: number): (Float32Array | null)[] {
-  const { height, width } = item.picture!;
+  const { height, width } = item.image!;
   return item.results.map((result) => {
     const map = heatmapOf(result);
     if (!map || !result || isFailure(result)) return null;

@@ -1,5 +1,5 @@
 /**
- * From any picture to what the network sees: `tumorlens/preprocessing.py`, line by line.
+ * From any image to what the network sees: `tumorlens/preprocessing.py`, line by line.
  *
  * Python works in float32 where numpy does; `Math.fround` marks each place. Test vectors made by
  * Python (scripts/vectors.py) hold the two together.
@@ -171,7 +171,7 @@ export function padSquare(plane: Plane): Plane {
   return { height: side, width: side, pixels: out };
 }
 
-/** Where `padSquare` puts the rectangle `box` of a picture. */
+/** Where `padSquare` puts the rectangle `box` of an image. */
 export function squareAround(box: Box): Square {
   const height = box.bottom - box.top;
   const width = box.right - box.left;

@@ -1,6 +1,6 @@
 /** The record of an answer. Generated: python scripts/write_record_schema.py */
 
-/** The answer for one picture. */
+/** The answer for one image. */
 export interface Prediction {
   path: string;
   /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
@@ -86,20 +86,20 @@ export interface Heatmap {
   overlay_png: string | null;
 }
 
-/** The square that the network saw, in pixels; it may reach beyond the picture's edges. */
+/** The square that the network saw, in pixels; it may reach beyond the image's edges. */
 export interface SeenSquare {
   top: number;
   left: number;
   side: number;
 }
 
-/** A pixel of the original picture. */
+/** A pixel of the original image. */
 export interface Pixel {
   row: number;
   column: number;
 }
 
-/** A rectangle of pixels of the original picture, ends exclusive. */
+/** A rectangle of pixels of the original image, ends exclusive. */
 export interface Region {
   top: number;
   left: number;

@@ -38,7 +38,7 @@ export class Studies {
   async ask(item: Item, members: Item[], inside: boolean): Promise<boolean> {
     const key = keyOf(item);
     if (key === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return false;
-    const answer = inside ? await studyInBrowser(item.picture!.origin!.study, members, this.engine) : (await this.sent(members)).find(isStudy);
+    const answer = inside ? await studyInBrowser(item.image!.origin!.study, members, this.engine) : (await this.sent(members)).find(isStudy);
     if (answer) this.answers.set(key, answer);
     return answer !== undefined && answer !== null;
   }
@@ -54,8 +54,8 @@ export class Studies {
 }
 
 /** What the series of one study of one patient have in common. */
-function keyOf({ picture }: Item): string | null {
-  return picture?.origin ? `${picture.origin.study} ${picture.origin.patient}` : null;
+function keyOf({ image }: Item): string | null {
+  return image?.origin ? `${image.origin.study} ${image.origin.patient}` : null;
 }
 
 /** The series to open: the one that decides. Stacks of one series have its UID alike, so their answers are compared. */
@@ -63,7 +63,7 @@ export function decidingItem({ members, decisive_member }: StudyPrediction, item
   const { series_instance_uid: uid, path, tumor_probability: share } = members[decisive_member];
   const candidates = items.flatMap((item) => {
     const answer = ownAnswer(item);
-    const isOfSeries = uid === null || item.picture?.origin?.series === uid;
+    const isOfSeries = uid === null || item.image?.origin?.series === uid;
     return answer && !isFailure(answer) && isOfSeries && answer.path === path ? [{ item, answer }] : [];
   });
   return (candidates.find(({ answer }) => answer.tumor_probability === share) ?? candidates[0])?.item ?? null;

@@ -8,8 +8,8 @@ export type {
 /** On everything that leaves the page. */
 export const NOTICE = "Research software, not a medical device: not for diagnosis or treatment decisions.";
 
-/** A decoded picture or volume: `depth` slices of `height` x `width`, larger is brighter. */
-export interface Picture {
+/** A decoded image or volume: `depth` slices of `height` x `width`, larger is brighter. */
+export interface MedicalImage {
   name: string;
   depth: number;
   height: number;
@@ -78,7 +78,7 @@ export function placesOf(path: string, depth: number): Place[] {
   return Array.from({ length: depth }, () => ({ path, alongMm: null }));
 }
 
-/** The square that the network sees, in pixels of the picture; it may reach beyond its edges. */
+/** The square that the network sees, in pixels of the image; it may reach beyond its edges. */
 export interface Square {
   top: number;
   left: number;
@@ -101,7 +101,7 @@ export function isStudy(result: Result): result is StudyPrediction {
   return "members" in result;
 }
 
-/** What the file of a picture says that its answer needs; slices of a volume have none of their own. */
+/** What the file of an image says that its answer needs; slices of a volume have none of their own. */
 export interface Stated {
   notes: string[];
   /** The MR sequence by the header's words. */
@@ -111,7 +111,7 @@ export interface Stated {
 /** An answer, and what the whole needs of it. */
 export interface Classified<R extends Result = Result> {
   result: R;
-  /** Shares of the sequences, of a rejected picture too; null where the network does not tell them. */
+  /** Shares of the sequences, of a rejected image too; null where the network does not tell them. */
   sequenceShares: number[] | null;
 }
 

@@ -6,7 +6,7 @@ import { type ConformalThresholds, decide, type DecisionRule, predictionSet, thr
 import { contradiction, knownSequence, predictedSequence } from "./sequence";
 import { summarize } from "./summary";
 import {
-  type Classified, type ClassSet, type Failure, type Finding, isFailure, type Picture, type Place, type Prediction, type Result,
+  type Classified, type ClassSet, type Failure, type Finding, isFailure, type MedicalImage, type Place, type Prediction, type Result,
   type SlicePrediction, type Stated, type VolumePrediction,
 } from "./types";
 
@@ -19,7 +19,7 @@ export interface Rules {
 }
 
 /** What is known of a volume beside its pixels. */
-type VolumeFacts = Pick<Picture, "name" | "places"> & {
+type VolumeFacts = Pick<MedicalImage, "name" | "places"> & {
   slices: Slices;
   isUprightAxial: boolean;
   stated: Stated;

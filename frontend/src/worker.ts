@@ -1,11 +1,11 @@
 /** Reading and classifying, off the page's thread. Answers each message by its number. */
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
-import { type DicomPart, NO_PICTURE, OWN_ANSWER } from "./reading/dicom";
+import { type DicomPart, NO_IMAGE, OWN_ANSWER } from "./reading/dicom";
 import { withoutLabelMaps } from "./reading/label_map";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
-import { type Classified, type Failure, failureOf, type Picture, type Stated } from "./types";
+import { type Classified, type Failure, failureOf, type MedicalImage, type Stated } from "./types";
 
 export interface NamedBytes {
   name: string;
@@ -13,7 +13,7 @@ export interface NamedBytes {
 }
 
 export interface Found {
-  pictures: Picture[];
+  images: MedicalImage[];
   failures: Failure[];
   /** Files that tumorlens wrote itself, passed over. */
   own: number;
@@ -29,7 +29,7 @@ const networks = new Map<string, Promise<Network>>();
 
 /** Read files; DICOM files of one series become one volume. */
 async function readAll(files: NamedBytes[]): Promise<Found> {
-  const pictures: Picture[] = [];
+  const images: MedicalImage[] = [];
   const parts: DicomPart[] = [];
   const failures: Failure[] = [];
   const without: Failure[] = [];
@@ -38,18 +38,18 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
     try {
       const found = await read(name, new Uint8Array(data));
       if ("series" in found) parts.push(found);
-      else pictures.push(found);
+      else images.push(found);
     } catch (error) {
       const failure = failureOf(name, error);
       if (failure.error.kind === OWN_ANSWER) own++;
-      else if (failure.error.kind === NO_PICTURE) without.push(failure);
+      else if (failure.error.kind === NO_IMAGE) without.push(failure);
       else failures.push(failure);
     }
   }
-  // Reports and spectra beside pictures are no failures; alone they are what was asked about.
-  const alone = pictures.length + parts.length + failures.length + own === 0;
+  // Reports and spectra beside images are no failures; alone they are what was asked about.
+  const alone = images.length + parts.length + failures.length + own === 0;
   const series = withoutLabelMaps(group(parts));
-  return { pictures: [...pictures, ...series.pictures], failures: alone ? without : [...failures, ...series.failures], own };
+  return { images: [...images, ...series.images], failures: alone ? without : [...failures, ...series.failures], own };
 }
 
 function load(model: string): Promise<Network> {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
 import { luma } from "../src/reading/gray";
-import { dicomPicture, dicomPixels, type Element } from "./made";
+import { dicomImage, dicomPixels, type Element } from "./made";
 import { OTHER_SIGN, SWAPPED, WIDER } from "../src/reading/stored";
 
 const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
@@ -13,7 +13,7 @@ const SERIES: Element[] = [[0x0020, 0x000d, "UI", "1.2"], [0x0020, 0x000e, "UI",
 /** An MR image, `word` the third value of its type; `elements` lie between its modality and its pixels. */
 function gray(modality: string, elements: Element[] = [], word = "M"): Uint8Array {
   const imageType = `ORIGINAL\\PRIMARY\\${word}`;
-  return dicomPicture([[0x0008, 0x0008, "CS", imageType], [0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
+  return dicomImage([[0x0008, 0x0008, "CS", imageType], [0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", modality], ...elements], SIDE, 1, RAMP);
 }
 
 describe("DICOM", () => {
@@ -60,13 +60,13 @@ describe("DICOM", () => {
 
   test.each([["gray", 1, false], ["red", 0, true]])("three samples a pixel, %s", async (_, others, isTold) => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
-    const { notes } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    const { notes } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
     expect(notes.map((note) => note.startsWith("the image is in colours"))).toEqual(isTold ? [true] : []);
   });
 
   test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {
     const pixels = new Uint8Array(samples * SIDE * SIDE);
-    const data = dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, samples, pixels, photometric);
+    const data = dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, samples, pixels, photometric);
     await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "server_only" });
   });
 
@@ -76,7 +76,7 @@ describe("DICOM", () => {
 
   test("colour that does not say how its samples lie is interleaved", async () => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => (7 * place + Math.floor(place / SIDE)) % 256);
-    const { pixels } = await readDicom("a", dicomPicture([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    const { pixels } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
     expect([...pixels]).toEqual([...RAMP.keys()].map((place) => luma(colors[3 * place], colors[3 * place + 1], colors[3 * place + 2])));
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { withoutLabelMaps } from "../src/reading/label_map";
 import { readNifti } from "../src/reading/nifti";
-import { type Picture, placesOf } from "../src/types";
+import { type MedicalImage, placesOf } from "../src/types";
 
 const SIDE = 32;
 const DEPTH = 4;
@@ -54,12 +54,12 @@ describe("a label map", () => {
   });
 
   test("costs no other series its answer", () => {
-    const picture = (name: string, labels: number[]): Picture => ({
+    const image = (name: string, labels: number[]): MedicalImage => ({
       name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),
       format: "", aspect: 1, facts: [], sides: null, sources: [name], places: placesOf(name, 2), notes: [],
     });
-    const found = withoutLabelMaps([picture("mask", [0, 1]), picture("head", [...Array(20).keys()])]);
-    expect(found.pictures.map(({ name }) => name)).toEqual(["head"]);
+    const found = withoutLabelMaps([image("mask", [0, 1]), image("head", [...Array(20).keys()])]);
+    expect(found.images.map(({ name }) => name)).toEqual(["head"]);
     expect(found.failures).toEqual([
       { path: "mask", error: { kind: "unsupported_format", message: "mask: a label map or mask, not an image (its only values are 0, 1)" } },
     ]);

@@ -11,8 +11,8 @@ export function dicomFile(elements: Element[]): Uint8Array {
   return Uint8Array.from([...Buffer.alloc(128), ...Buffer.from("DICM"), ...all.flatMap(encoded)]);
 }
 
-/** A picture of bytes, `side` wide and high, with more elements below group 0028. */
-export function dicomPicture(elements: Element[], side: number, samples: number, pixels: Uint8Array, photometric = samples === 3 ? "RGB" : "MONOCHROME2"): Uint8Array {
+/** An image of bytes, `side` wide and high, with more elements below group 0028. */
+export function dicomImage(elements: Element[], side: number, samples: number, pixels: Uint8Array, photometric = samples === 3 ? "RGB" : "MONOCHROME2"): Uint8Array {
   return dicomPixels(elements, { height: side, width: side, samples, photometric, allocated: 8, stored: 8 }, pixels);
 }
 
@@ -28,7 +28,7 @@ interface Described {
   signed?: number;
 }
 
-/** A picture as it is described, with `more` elements of group 0028 after Columns. */
+/** An image as it is described, with `more` elements of group 0028 after Columns. */
 export function dicomPixels(elements: Element[], { height, width, samples, photometric, allocated, stored, signed = 0, more = [] }: Described, pixels: Uint8Array): Uint8Array {
   const described: Element[] = [
     [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", photometric],

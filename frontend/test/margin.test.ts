@@ -21,6 +21,6 @@ test("a margin is left out", () => {
 
 test.each<[string, number, number, number, number]>([
   ["few rows", 99, 20, 101, 180], ["few columns", 20, 99, 180, 101], ["a dot", 90, 90, 110, 110], ["nothing", 0, 0, 0, 0],
-])("the picture is whole where the rest is small: %s", (_, top, left, bottom, right) => {
+])("the image is whole where the rest is small: %s", (_, top, left, bottom, right) => {
   expect(insideMargin(page(top, left, bottom, right))).toEqual({ top: 0, left: 0, bottom: SIDE, right: SIDE });
 });

@@ -1,4 +1,4 @@
-/** What tumorlens wrote into a study is told from its pictures. */
+/** What tumorlens wrote into a study is told from its images. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { OWN_ANSWER, OWN_CLASSES, readDicom } from "../src/reading/dicom";

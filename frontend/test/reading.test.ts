@@ -25,7 +25,7 @@ function head(): Float32Array {
 
 const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
 
-test.each([[1, true], [0.05, false], [0, false]])("a picture of which %s is in colours", async (share, isTold) => {
+test.each([[1, true], [0.05, false], [0, false]])("an image of which %s is in colours", async (share, isTold) => {
   const data = new Uint8Array(3 * SIDE * SIDE);
   head().forEach((value, at) => data.fill(value, 3 * at, 3 * at + (at < share * SIDE * SIDE ? 2 : 3)));
   const { notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
@@ -80,7 +80,7 @@ describe("intensities", () => {
     expect(pixels[0]).toBeLessThan(-1);
   });
 
-  test("usual pictures stay", () => {
+  test("usual images stay", () => {
     for (const bits of [8, 16]) {
       const pixels = head();
       expect(mend({ depth: 1, ...plane(pixels) }, bits)).toEqual([]);
@@ -113,10 +113,10 @@ test("gzip in several members", () => {
   expect(new Uint8Array(gunzip(joined))).toEqual(plain);
 });
 
-test("animations are told from single pictures", () => {
-  const picture = [0x2c, 0, 0, 0, 0, 8, 0, 8, 0, 0, 2, 1, 0x44, 0];
-  const gif = (pictures: number) => (
-    Uint8Array.from([...Buffer.from("GIF89a"), 8, 0, 8, 0, 0x80, 0, 0, 0, 0, 0, 1, 1, 1, ...Array(pictures).fill(picture).flat(), 0x3b])
+test("animations are told from single images", () => {
+  const image = [0x2c, 0, 0, 0, 0, 8, 0, 8, 0, 0, 2, 1, 0x44, 0];
+  const gif = (images: number) => (
+    Uint8Array.from([...Buffer.from("GIF89a"), 8, 0, 8, 0, 0x80, 0, 0, 0, 0, 0, 1, 1, 1, ...Array(images).fill(image).flat(), 0x3b])
   );
   expect([1, 2].map((count) => isAnimated(gif(count), "gif"))).toEqual([false, true]);
 });

@@ -2,15 +2,15 @@
 import { expect, test } from "vitest";
 import { wholeOf } from "../src/classify";
 import { type Item, itemOf } from "../src/items";
-import type { Picture, StudyPrediction, VolumePrediction } from "../src/types";
+import type { MedicalImage, StudyPrediction, VolumePrediction } from "../src/types";
 import { decidingItem, Studies } from "../src/studies";
 
 /** A volume of one slice that is answered as a whole. */
 function item(series: string, path: string, share: number, patient = "P"): Item {
   const origin = { study: "1", patient, series, frame: null, sequence: null, day: null, outsideTraining: false };
-  const picture = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<Picture> as Picture;
+  const image = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<MedicalImage> as MedicalImage;
   const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
-  return { ...itemOf(path, picture, []), whole };
+  return { ...itemOf(path, image, []), whole };
 }
 
 const items = [item("1.1", "a", 0.9), item("1.2", "b", 0.5), item("1.2", "b", 0.6), item("1.2", "c", 0.6)];
@@ -22,7 +22,7 @@ function study(series: string | null, path: string, tumor_probability: number): 
 
 test.each<[string, string | null, string, number, number]>([
   ["by its series", "1.1", "a", 0.9, 0], ["by its path", "1.2", "c", 0.6, 3],
-  ["a stack of a series by its answer", "1.2", "b", 0.6, 2], ["a picture by its path", null, "a", 0.9, 0],
+  ["a stack of a series by its answer", "1.2", "b", 0.6, 2], ["an image by its path", null, "a", 0.9, 0],
 ])("%s", (_, series, path, share, place) => {
   expect(decidingItem(study(series, path, share), items)).toBe(items[place]);
 });
@@ -42,6 +42,6 @@ test("of two volumes of one series, an item gets the answer for the one whose sl
     { slices: along.map((along_mm) => ({ along_mm })), series: { series_instance_uid: "1.1" } } as Partial<VolumePrediction> as VolumePrediction
   ));
   const shown = item("1.1", "a", 0.9);
-  shown.picture!.places = [60, 65].map((alongMm) => ({ path: "a", alongMm }));
+  shown.image!.places = [60, 65].map((alongMm) => ({ path: "a", alongMm }));
   expect(wholeOf(shown, answers)).toBe(answers[1]);
 });

@@ -28,7 +28,7 @@ interface Vectors {
   set_rule: ConformalThresholds;
   rule: DecisionRule;
   bundles: Record<string, string>;
-  pictures: { name: string; data: string; answers: Record<string, Expected> }[];
+  images: { name: string; data: string; answers: Record<string, Expected> }[];
 }
 
 const at = (path: string) => new URL(path, import.meta.url);
@@ -46,7 +46,7 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
     network = await Network.load(info, new Uint8Array(weights(bundle, "model.onnx")), gate);
   });
 
-  test.each(vectors.pictures)("$name: the network sees the same pixels", ({ data, answers }) => {
+  test.each(vectors.images)("$name: the network sees the same pixels", ({ data, answers }) => {
     const prepared = preprocess(readPng(bytes(data)), info.preprocess);
     const expected = bytes(answers[bundle].seen);
     expect(prepared.square).toEqual(answers[bundle].square);
@@ -56,7 +56,7 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
     expect(off.reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(expected.length / 1000);
   });
 
-  test.each(vectors.pictures)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
+  test.each(vectors.images)("$name: the same probabilities and heatmap", async ({ name, data, answers }) => {
     const { result: answer } = await network.classify(name, readPng(bytes(data)), { notes: [], sequence: null });
     const expected = answers[bundle];
     const { decision, label, prediction_set } = expected;
@@ -75,14 +75,14 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
     expect(answer.heatmap.box).toEqual(expected.heatmap.box);
   });
 
-  test.each(vectors.pictures)("$name: the header's sequence is used alike", async ({ name, data, answers }) => {
+  test.each(vectors.images)("$name: the header's sequence is used alike", async ({ name, data, answers }) => {
     const { sequence, ...said } = answers[bundle].with_header;
-    const picture = readPng(bytes(data));
-    const { result } = await network.classify(name, picture, { notes: ["a note", ...(picture.isColored ? [COLORED] : [])], sequence });
+    const image = readPng(bytes(data));
+    const { result } = await network.classify(name, image, { notes: ["a note", ...(image.isColored ? [COLORED] : [])], sequence });
     expect(result).toMatchObject(said);
   });
 
-  test.each(vectors.pictures)("$name: the same prediction set", ({ answers }) => {
+  test.each(vectors.images)("$name: the same prediction set", ({ answers }) => {
     const { probabilities, set_of_rule, decided_of_rule } = answers[bundle];
     const shares = namesOf(BRAIN_TUMORS).map((name) => probabilities[name]);
     expect(predictionSet(shares, vectors.set_rule, decided_of_rule.decision)).toEqual(set_of_rule);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { COLORED } from "../src/reading/gray";
 import { read } from "../src/reading/read";
 import { OTHER_SIGN, SWAPPED } from "../src/reading/stored";
-import type { InputError, Picture } from "../src/types";
+import type { InputError, MedicalImage } from "../src/types";
 
 const SHAPE = [40, 36, 34] as const;
 const COUNT = SHAPE[0] * SHAPE[1] * SHAPE[2];
@@ -94,9 +94,9 @@ function changed(place: number, value: number, bytes: 2 | 4): Uint8Array {
 }
 
 const text = (values: number[], between = " ") => Uint8Array.from(Buffer.from(values.join(between)));
-const picture = async (data: Uint8Array) => (await read("a", data)) as Picture;
-const isSame = (one: Picture, other: Picture) => Buffer.from(one.pixels.buffer).equals(Buffer.from(other.pixels.buffer));
-const notes = async (data: Uint8Array) => (await picture(data)).notes;
+const image = async (data: Uint8Array) => (await read("a", data)) as MedicalImage;
+const isSame = (one: MedicalImage, other: MedicalImage) => Buffer.from(one.pixels.buffer).equals(Buffer.from(other.pixels.buffer));
+const notes = async (data: Uint8Array) => (await image(data)).notes;
 const refusal = async (data: Uint8Array) => {
   const error = await read("a", data).then(() => null, (raised: InputError) => raised);
   return error ? `${error.kind}: ${error.message}` : "";
@@ -108,7 +108,7 @@ describe("NIfTI", () => {
     ["an extension of no length", extended(0, 464), false], ["no length of its header", changed(0, 0, 4), false],
     ["a wrong number of bits", changed(72, 8, 2), false],
   ])("with %s", async (_, data, isTold) => {
-    const [expected, found] = [await picture(nifti()), await picture(data)];
+    const [expected, found] = [await image(nifti()), await image(data)];
     expect(isSame(found, expected)).toBe(true);
     expect(found.notes).toEqual(isTold ? [expect.stringContaining("runs past the stated start")] : []);
   });
@@ -131,7 +131,7 @@ describe("one volume is the same slices", () => {
     ["NRRD", nrrd({ "byte skip": "-1" }, joined(Buffer.from("any"), shorts(VALUES)))],
     ["NRRD", nrrd({ space: "RAS", "space directions": "(0,-2,0) (2,0,0) (0,0,2)", "space origin": "(-30,41,-20)" })],
   ])("in %s", async (format, data) => {
-    const [expected, found] = [await picture(nifti()), await picture(data)];
+    const [expected, found] = [await image(nifti()), await image(data)];
     expect({ ...found, pixels: null, format: "" }).toEqual({ ...expected, pixels: null, format: "" });
     expect(isSame(found, expected)).toBe(true);
     expect(found.format).toBe(`${format.replace("Z", "H")}, 16 bits`);
@@ -146,12 +146,12 @@ describe("MGH", () => {
   });
 
   test("of frames of one slice each is a volume", async () => {
-    const found = await picture(mgh({ dims: [SHAPE[0], SHAPE[1], 1, SHAPE[2]] }));
+    const found = await image(mgh({ dims: [SHAPE[0], SHAPE[1], 1, SHAPE[2]] }));
     expect([found.depth, found.notes]).toEqual([SHAPE[2], [`the ${SHAPE[2]} volumes have one slice each; they are read as slices`]]);
   });
 
   test("without an orientation lies as FreeSurfer takes it", async () => {
-    const found = await picture(mgh({ flag: 0, sizes: [7, 8, 9] }));
+    const found = await image(mgh({ flag: 0, sizes: [7, 8, 9] }));
     expect(found.notes).toEqual(["the file does not state its orientation; FreeSurfer's default (coronal, 1 mm) is assumed"]);
     expect([found.depth, found.height, found.width, found.sides]).toEqual([36, 34, 40, null]);
     expect(found.pixelMm).toEqual([1, 1]);
@@ -200,7 +200,7 @@ describe("NRRD", () => {
 
   test("in metres", async () => {
     const fields = { "space directions": "(0,0.002,0) (-0.002,0,0) (0,0,0.002)", "space units": '"m" "m" "m"' };
-    const found = await picture(nrrd(fields));
+    const found = await image(nrrd(fields));
     expect([found.notes, found.pixelMm?.map((size) => size.toFixed(6))]).toEqual([[], ["2.000000", "2.000000"]]);
   });
 
@@ -209,27 +209,27 @@ describe("NRRD", () => {
     const fields = { type: "uchar", dimension: "4", sizes: `3 ${FIELDS.sizes}`, kinds: `${kind} domain domain domain`,
       "space directions": `none ${DIRECTIONS}` };
     const lumas = VALUES.map((value) => Math.floor((299 * value + 587 * (255 - value) + 114 * 7 + 500) / 1000));
-    const expected = await picture(nrrd({ type: "uchar" }, bytes(lumas)));
+    const expected = await image(nrrd({ type: "uchar" }, bytes(lumas)));
     for (const data of [nrrd(fields, bytes(colors)), nrrd({ ...fields, encoding: "ascii" }, text(colors))]) {
-      const found = await picture(data);
+      const found = await image(data);
       expect([isSame(found, expected), found.notes]).toEqual([true, [COLORED]]);
     }
   });
 
   test.each(["list", "time", "none"])("of several volumes along an axis of kind %s gives the first", async (kind) => {
-    const expected = await picture(nrrd());
+    const expected = await image(nrrd());
     const last = { dimension: "4", sizes: `${FIELDS.sizes} 2`, kinds: `domain domain domain ${kind}`, "space directions": `${DIRECTIONS} none` };
     const first = { dimension: "4", sizes: `2 ${FIELDS.sizes}`, kinds: `${kind} domain domain domain`, "space directions": `none ${DIRECTIONS}` };
     const mixed = VALUES.flatMap((value) => [value, 9]);
     for (const data of [nrrd(last, shorts([...VALUES, ...VALUES])), nrrd(first, shorts(mixed))]) {
-      const found = await picture(data);
+      const found = await image(data);
       expect(isSame(found, expected)).toBe(true);
       expect(found.notes).toEqual(["the first of 2 volumes is read"]);
     }
   });
 
-  test("of two axes is a picture", async () => {
-    const found = await picture(nrrd({ dimension: "2", sizes: "40 36", kinds: null, "space directions": "(2,0,0) (0,2,0)" }, shorts(VALUES.slice(0, 1440))));
+  test("of two axes is an image", async () => {
+    const found = await image(nrrd({ dimension: "2", sizes: "40 36", kinds: null, "space directions": "(2,0,0) (0,2,0)" }, shorts(VALUES.slice(0, 1440))));
     expect([found.depth, found.height, found.width, found.notes]).toEqual([1, 36, 40, []]);
   });
 

@@ -61,7 +61,7 @@ interface Vectors {
 }
 
 const { rules, volumes, profiles, studies }: Vectors = JSON.parse(readFileSync(new URL("volumes.json", import.meta.url), "utf8"));
-/** Of pictures without a head in them, as the vectors' are: no slice is of the brain. */
+/** Of images without a head in them, as the vectors' are: no slice is of the brain. */
 function locate(alongMm: (number | null)[]) {
   const along = positions(alongMm, alongMm.length);
   return judgeSlices(along.map(() => 0), along, 0, !alongMm.includes(null));

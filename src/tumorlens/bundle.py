@@ -37,7 +37,7 @@ SEQUENCE_OUTPUT: Final = "sequence"
 OPTIONAL_OUTPUTS: Final = (LESION_OUTPUT, SEQUENCE_OUTPUT)
 GATE_FILE: Final = "gate.onnx"
 GATE_OUTPUT: Final = "head"
-"""(N,): logit of "this is a picture of a head"."""
+"""(N,): logit of "this is an image of a head"."""
 SHIPPED: Final = ("default", "open", "folder", "phantom")
 _NOT_CALIBRATED: Final = (
     "is not calibrated, so it answers at any probability; see `tumorlens calibrate`"
@@ -117,7 +117,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     preprocess: PreprocessConfig
     threshold: float
-    """Logit below which a picture is rejected."""
+    """Logit below which an image is rejected."""
     chosen_on: str
     """How and on which images the threshold was chosen."""
 

@@ -70,7 +70,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lesion_finer: bool = False
     """The lesion head also sees the map before the last halving, and answers on its grid."""
     lesion_attention: bool = False
-    """Features are pooled where the lesion head sees tumour, not evenly over the picture."""
+    """Features are pooled where the lesion head sees tumour, not evenly over the image."""
     mirror_symmetric: bool = False
     """An image and its mirror image get the same answer; see ``networks.symmetry``."""
 
@@ -92,7 +92,7 @@ class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     probability: Share = 0.0
     """That an image gets a change, for each of the changes apart."""
     bias_field: NonNegative = 0.4
-    """Largest logarithm of a smooth gain over the picture, as of a surface coil."""
+    """Largest logarithm of a smooth gain over the image, as of a surface coil."""
     tone: NonNegative = 0.7
     """Largest logarithm of the exponent of the tone curve."""
     knots: Annotated[int, Meta(ge=2, le=16)] = 5
@@ -175,7 +175,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     For the extra manifests only. With 0 the kind is learnt from every source alike. Towards 1 a
     source that holds one kind teaches less and less of it: that its tumours are gliomas follows
-    from the source, not from the picture.
+    from the source, not from the image.
     """
     distillation_weight: NonNegative = 0.0
     """Weight of the teachers' probabilities, where the labels' is 1; with `--teacher` only."""

@@ -74,7 +74,7 @@ class LimitExceededError(InputError):
 
 
 class BlankImageError(InputError):
-    """The picture carries no information: constant, or nothing but non-finite values."""
+    """The image carries no information: constant, or nothing but non-finite values."""
 
     kind = "blank"
 
@@ -92,7 +92,7 @@ class MissingDecoderError(InputError):
 
 
 class VolumeError(InputError):
-    """A volume where a single picture is needed."""
+    """A volume where a single image is needed."""
 
     kind = "volume"
 

@@ -1,4 +1,4 @@
-"""From any picture to the network's input: ONE function, for training, serving and the browser.
+"""From any image to the network's input: ONE function, for training, serving and the browser.
 
 Pure numpy, so that every step can be written again line by line in another language: leave a
 screenshot's bright margin out, window the intensities by quantiles, cut the empty margin away, pad
@@ -20,7 +20,7 @@ from tumorlens.imaging.margin import inside_margin
 from tumorlens.imaging.quantiles import BYTES, quantiles
 
 Gray = Samples
-"""A gray picture (H, W): float32 of any range, or bytes, which give the same and cost less."""
+"""A gray image (H, W): float32 of any range, or bytes, which give the same and cost less."""
 
 _QUANTILE_SAMPLES: Final = 65_536
 _BAND: Final = 16
@@ -39,7 +39,7 @@ class Box(NamedTuple):
 
 
 class Square(NamedTuple):
-    """The square that the network sees, in pixels of the picture; it may reach beyond its edges."""
+    """The square that the network sees, in pixels of the image; it may reach beyond its edges."""
 
     top: int
     left: int
@@ -52,7 +52,7 @@ def preprocess(
     """Turn one gray image (H, W), of any intensity range, into uint8 (S, S), 0 to 255.
 
     The result does not change when ``pixels`` is scaled by a positive factor or shifted, so an
-    8-bit picture and its 16-bit copy give the same. Raises ``BlankImageError`` where the image is
+    8-bit image and its 16-bit copy give the same. Raises ``BlankImageError`` where the image is
     constant. S is ``config.image_size``.
     """
     return Windowed(pixels, config, source).fit(config)[0]
@@ -66,9 +66,9 @@ def preprocess_mask(
 
 
 class Windowed:
-    """A picture whose intensities are windowed once, for each network that is to see it.
+    """An image whose intensities are windowed once, for each network that is to see it.
 
-    A screenshot's bright margin is left out; places are in pixels of the whole picture.
+    A screenshot's bright margin is left out; places are in pixels of the whole image.
     """
 
     def __init__(self, pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> None:
@@ -84,7 +84,7 @@ class Windowed:
 
     @property
     def samples(self) -> Gray:
-        """The picture as it was given, without a bright margin."""
+        """The image as it was given, without a bright margin."""
         return self._samples
 
     @cached_property
@@ -93,12 +93,12 @@ class Windowed:
         return _scaled(self._samples, *self._range)
 
     def fit(self, config: PreprocessConfig) -> tuple[NDArray[np.uint8], Square]:
-        """Cut, pad and resize to uint8 (S, S); and the square of the picture that this shows."""
+        """Cut, pad and resize to uint8 (S, S); and the square of the image that this shows."""
         head = self._head(config)
         return _fit(self.pixels, head, config), square_around(self._placed(head))
 
     def crop_box(self, config: PreprocessConfig) -> Box:
-        """The part of the picture that ``preprocess`` keeps."""
+        """The part of the image that ``preprocess`` keeps."""
         return self._placed(self._head(config))
 
     def _placed(self, box: Box) -> Box:
@@ -127,15 +127,15 @@ def _cut(pixels: Gray, box: Box) -> Gray:
     return pixels[box.top : box.bottom, box.left : box.right]
 
 
-def _fit(picture: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
-    cropped = picture[box.top : box.bottom, box.left : box.right]
+def _fit(image: NDArray[np.float32], box: Box, config: PreprocessConfig) -> NDArray[np.uint8]:
+    cropped = image[box.top : box.bottom, box.left : box.right]
     resized = resize(pad_square(cropped), config.image_size)
     rounded: NDArray[np.uint8] = np.rint(np.clip(resized, 0.0, 1.0) * 255.0).astype(np.uint8)
     return rounded
 
 
 def square_around(box: Box) -> Square:
-    """Where ``pad_square`` puts the rectangle ``box`` of a picture."""
+    """Where ``pad_square`` puts the rectangle ``box`` of an image."""
     height, width = box.bottom - box.top, box.right - box.left
     side = max(height, width)
     return Square(box.top - (side - height) // 2, box.left - (side - width) // 2, side)
@@ -151,7 +151,7 @@ def normalize(batch: NDArray[np.uint8], config: PreprocessConfig) -> NDArray[np.
 def window(pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> NDArray[np.float32]:
     """Map the intensity quantiles of ``config`` to 0 and 1 and clip. (H, W) to (H, W).
 
-    Quantiles are taken on a regular subgrid of about 65,536 pixels. Where they coincide (a picture
+    Quantiles are taken on a regular subgrid of about 65,536 pixels. Where they coincide (an image
     that is nearly all background) the full range is used. A bright margin is windowed like the
     rest.
     """

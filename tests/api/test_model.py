@@ -31,7 +31,7 @@ def model(tiny_bundle: Path) -> tumorlens.Model:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
+def image(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
     path = tmp_path / "scan.png"
     path.write_bytes(encode.png(head))
     return path
@@ -78,13 +78,13 @@ assert "torch" not in sys.modules
 
 
 def test_one_thing_gives_one_answer(
-    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+    model: tumorlens.Model, image: Path, head: NDArray[np.uint8]
 ) -> None:
-    expected = one(model.predict(picture))
+    expected = one(model.predict(image))
     assert expected.probabilities is not None
     assert tuple(expected.probabilities) == model.classes == CLASSES
-    assert expected.path == str(picture)
-    for source in (str(picture), head, np.stack([head] * 3, axis=-1), reader.read(picture)):
+    assert expected.path == str(image)
+    for source in (str(image), head, np.stack([head] * 3, axis=-1), reader.read(image)):
         found = one(model.predict(source))
         assert found.probabilities == expected.probabilities
         assert (found.decision, found.label, found.error) == (
@@ -96,11 +96,11 @@ def test_one_thing_gives_one_answer(
 
 
 def test_several_things_give_several_answers(
-    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+    model: tumorlens.Model, image: Path, head: NDArray[np.uint8]
 ) -> None:
-    (picture.parent / "damaged.png").write_bytes(encode.png(head)[:300])
-    expected = one(model.predict(picture)).probabilities
-    in_folder = several(model.predict(picture.parent))
+    (image.parent / "damaged.png").write_bytes(encode.png(head)[:300])
+    expected = one(model.predict(image)).probabilities
+    in_folder = several(model.predict(image.parent))
     assert [Path(each.path).name for each in in_folder] == ["damaged.png", "scan.png"]
     assert in_folder[1].probabilities == expected
     (failed,) = in_folder.failed
@@ -109,7 +109,7 @@ def test_several_things_give_several_answers(
     assert failed.image is None
     assert failed.label is None
     assert failed.png() is None
-    assert [a.path for a in several(model.predict(picture.parent / "*.png"))] == [
+    assert [a.path for a in several(model.predict(image.parent / "*.png"))] == [
         each.path for each in in_folder
     ]
     for stack in (
@@ -119,8 +119,8 @@ def test_several_things_give_several_answers(
     ):
         assert [each.probabilities for each in several(model.predict(stack))] == [expected] * 4
     assert one(model.predict(head[..., None])).probabilities == expected
-    assert repr(several(model.predict([picture]))).startswith("<1 answer\n")
-    mixed = several(model.predict([picture, head, np.zeros((40, 40)), "gone.png"]))
+    assert repr(several(model.predict([image]))).startswith("<1 answer\n")
+    mixed = several(model.predict([image, head, np.zeros((40, 40)), "gone.png"]))
     assert [each.error is None for each in mixed] == [True, True, False, False]
     assert len(mixed.to_dicts()) == 4
     assert len(mixed[1:3]) == 2
@@ -151,8 +151,8 @@ def test_what_numpy_can_read_is_an_array(model: tumorlens.Model, head: NDArray[n
         model.predict(tensor.float().requires_grad_())
 
 
-def test_several_paths_may_come_in_any_collection(model: tumorlens.Model, picture: Path) -> None:
-    paths = np.array([str(picture), "gone.png"], dtype=object)
+def test_several_paths_may_come_in_any_collection(model: tumorlens.Model, image: Path) -> None:
+    paths = np.array([str(image), "gone.png"], dtype=object)
     for source in (paths, iter(paths), tuple(paths)):
         assert [each.error is None for each in several(model.predict(source))] == [True, False]
 
@@ -190,10 +190,10 @@ def test_a_small_pillow_image_among_several_is_an_answer_with_an_error(
 
 
 def test_what_is_nothing_of_all_that_is_a_type_error(
-    model: tumorlens.Model, picture: Path, head: NDArray[np.uint8]
+    model: tumorlens.Model, image: Path, head: NDArray[np.uint8]
 ) -> None:
-    data = picture.read_bytes()
-    with picture.open("rb") as file:
+    data = image.read_bytes()
+    with image.open("rb") as file:
         for source in (None, 3, data, bytearray(data), memoryview(data), file, {"a": head}):
             for given in (source, [source]):
                 with pytest.raises(TypeError, match=r"cannot be classified; accepted are a path"):
@@ -244,30 +244,30 @@ def test_a_study(model: tumorlens.Model, study: Path) -> None:
     assert several(model.predict(study, study=True))[0].decision == together.decision
 
 
-def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, picture: Path) -> None:
+def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, image: Path) -> None:
     told: list[tuple[int, int]] = []
-    answers = model.iterate([picture, picture], progress=lambda *now: told.append(now))
+    answers = model.iterate([image, image], progress=lambda *now: told.append(now))
     next(answers)
     assert told == [(1, 2)]
     assert len(list(answers)) == 1
     assert told == [(1, 2), (2, 2)]
 
 
-def test_iterate_tells_each_count_once(model: tumorlens.Model, study: Path, picture: Path) -> None:
+def test_iterate_tells_each_count_once(model: tumorlens.Model, study: Path, image: Path) -> None:
     (study / "no-image.png").write_bytes(b"no image")
     told: list[tuple[int, int]] = []
-    answers = list(model.iterate([study, picture], progress=lambda *now: told.append(now)))
+    answers = list(model.iterate([study, image], progress=lambda *now: told.append(now)))
     assert sum(isinstance(one.result, StudyPrediction) for one in answers) == 1
     assert told == [(k, 4) for k in range(1, 5)]
     assert len(answers) == 5
 
 
 def test_iterate_writes_a_line(
-    model: tumorlens.Model, picture: Path, capsys: pytest.CaptureFixture[str]
+    model: tumorlens.Model, image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    list(model.iterate(picture, progress=True))
+    list(model.iterate(image, progress=True))
     assert capsys.readouterr().err.endswith("classified 1 of 1\n")
-    list(model.iterate(picture))  # no terminal looks
+    list(model.iterate(image))  # no terminal looks
     assert capsys.readouterr().err == ""
 
 
@@ -295,7 +295,7 @@ def test_shown_in_a_notebook(
 
 
 def test_a_notebook_shows_classes_and_shares_as_reports_do(
-    tiny_bundle: Path, picture: Path, tmp_path: Path
+    tiny_bundle: Path, image: Path, tmp_path: Path
 ) -> None:
     made = bundle.load(tiny_bundle)
     sets = ConformalThresholds(coverage=0.9, thresholds=(0.0,) * 4)
@@ -303,7 +303,7 @@ def test_a_notebook_shows_classes_and_shares_as_reports_do(
         made.info, classes=OWN_WORDS, prediction_sets=sets, temperature=1e-4
     )
     bundle.save(tmp_path / "own", info, made.model)
-    page = one(tumorlens.load(tmp_path / "own").predict(picture))._repr_html_()
+    page = one(tumorlens.load(tmp_path / "own").predict(image))._repr_html_()
     assert all(words in page.partition("not excluded:")[2] for words in _shown(OWN_WORDS))
     assert "&gt;99.9%" in page
     assert "100.0%" not in page
@@ -313,11 +313,9 @@ def _shown(classes: ClassSet) -> list[str]:
     return list(classes.display_names.values())
 
 
-def test_a_file_that_went_away_is_shown_without_image(
-    model: tumorlens.Model, picture: Path
-) -> None:
-    (answer,) = several(model.predict(picture.parent))
-    picture.unlink()
+def test_a_file_that_went_away_is_shown_without_image(model: tumorlens.Model, image: Path) -> None:
+    (answer,) = several(model.predict(image.parent))
+    image.unlink()
     assert "img" not in answer._repr_html_()
     with pytest.raises(MissingInputError):
         answer.png()

@@ -1,4 +1,4 @@
-"""Folders of pictures and what a batch made of them."""
+"""Folders of images and what a batch made of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Answer = Callable[..., Report]
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory, head: NDArray[np.uint8]) -> Path:
-    """300 pictures in three folders, one that is broken, a text and a hidden file. Leave it so."""
+    """300 images in three folders, one that is broken, a text and a hidden file. Leave it so."""
     folder = tmp_path_factory.mktemp("archive")
     random = np.random.default_rng(0)
     for index in range(300):
@@ -26,7 +26,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory, head: NDArray[np.uint8]) -
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(encode.png(noisy))
     (folder / "site 1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
-    (folder / "site 2" / "notes.txt").write_text("no picture")
+    (folder / "site 2" / "notes.txt").write_text("no image")
     (folder / ".hidden.png").write_bytes(b"")
     return folder
 

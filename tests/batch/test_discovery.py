@@ -22,14 +22,14 @@ from tumorlens.imaging import encode
 def folder(
     tmp_path: Path, head: NDArray[np.uint8], write_series: Callable[..., list[bytes]]
 ) -> Path:
-    """Two pictures, a series of three slices, a text; a folder in a folder."""
+    """Two images, a series of three slices, a text; a folder in a folder."""
     place = tmp_path / "study"
     (place / "series").mkdir(parents=True)
     for name in ("b.png", "a.png"):
         (place / name).write_bytes(encode.png(head))
     for index, data in enumerate(write_series(3)):
         (place / "series" / f"{index}").write_bytes(data)
-    (place / "readme").write_text("no picture")
+    (place / "readme").write_text("no image")
     (place / ".hidden.png").write_bytes(b"")
     return place
 

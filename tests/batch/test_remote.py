@@ -51,7 +51,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def study(
     bucket: str, head: NDArray[np.uint8], write_series: Callable[..., list[bytes]]
 ) -> dict[str, bytes]:
-    """Three pictures and a series, in the bucket below ``in``; what is there, by key."""
+    """Three images and a series, in the bucket below ``in``; what is there, by key."""
     objects = {f"in/{k}.png": encode.png(np.roll(head, k)) for k in range(3)}
     objects["in/broken.png"] = b"\x89PNG\r\n\x1a\nnonsense"
     objects |= {f"in/series/{k}": data for k, data in enumerate(write_series(3))}
@@ -154,6 +154,6 @@ def test_a_store_that_lets_nobody_in_is_one_error(
 def test_a_scheme_without_its_package() -> None:
     assert remote.is_remote("gs://bucket/folder")
     assert not remote.is_remote("C://folder".replace("//", "\\"))
-    assert not remote.is_remote("folder/picture.png")
+    assert not remote.is_remote("folder/image.png")
     with pytest.raises(MissingExtraError, match="dropbox://"):
         remote.file_system("dropbox")

@@ -70,7 +70,7 @@ def test_the_summary_uses_the_display_names_of_the_bundle(
 def test_an_input_that_fails_is_told_by_the_exit_code(
     folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     code = run(monkeypatch, folder, "--out", tmp_path / "out", "--bundle", tiny_bundle)
     assert code == 3
 

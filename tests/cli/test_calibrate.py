@@ -33,8 +33,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     phantoms.phantom_split(manifest).save(folder / "split.csv")
     made = bundle.load("phantom")
     classifier = Classifier(made)
-    pictures = [classifier.preprocess(reader.read(manifest.file(r))) for r in manifest.records[:30]]
-    reference = summarize(observe(classifier, np.stack(pictures)), "some phantoms")
+    images = [classifier.preprocess(reader.read(manifest.file(r))) for r in manifest.records[:30]]
+    reference = summarize(observe(classifier, np.stack(images)), "some phantoms")
     info = msgspec.structs.replace(made.info, name="known", reference=reference)
     bundle.save(folder / "known", info, made.model)
     return folder

@@ -33,8 +33,8 @@ from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 def blobs(seed: int) -> NDArray[np.uint8]:
     smooth = gaussian_filter(np.random.default_rng(seed).normal(size=(96, 96)), 7)
-    picture: NDArray[np.uint8] = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
-    return picture
+    image: NDArray[np.uint8] = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    return image
 
 
 def run(*arguments: str | Path) -> Result:
@@ -43,7 +43,7 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def leaking(tmp_path: Path) -> Path:
-    """A manifest of 12 training and 4 testing pictures, the last of which is a turned copy."""
+    """A manifest of 12 training and 4 testing images, the last of which is a turned copy."""
     for k in range(16):
         part = "Training" if k < 12 else "Testing"
         file = tmp_path / "set" / part / CLASSES[k % 4] / f"{k}.png"
@@ -94,7 +94,7 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
     assert "left out 1 file (in no class folder): . (1)" in result.output
-    assert "no picture in unsure" in result.output
+    assert "no image in unsure" in result.output
     assert "2 classes: notumor, tumor; 'notumor' means no finding." in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]
     assert labels == ["notumor", "tumor", "tumor"]
@@ -162,7 +162,7 @@ def test_a_set_without_a_test_part_is_not_called_clean(leaking: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("folder", "why"),
-    [("Training", "no picture is in a test part"), ("Testing", "every picture is in the test")],
+    [("Training", "no image is in a test part"), ("Testing", "every image is in the test")],
 )
 def test_strict_fails_a_split_that_cannot_be_checked(
     leaking: Path, tmp_path: Path, folder: str, why: str
@@ -219,7 +219,7 @@ def test_own_splits_keep_groups_together(leaking: Path, tmp_path: Path) -> None:
 
 
 def by_patient(folder: Path, *, levels: bool = False) -> None:
-    """Three pictures of each of twelve patients, below their class, or split and class."""
+    """Three images of each of twelve patients, below their class, or split and class."""
     for k in range(36):
         patient = k // 3
         part = ("train/", "val/", "test/")[patient % 3] if levels else ""
@@ -250,7 +250,7 @@ def test_patients_from_folders_stay_together(tmp_path: Path) -> None:
 
 
 def test_near_duplicates_of_two_patients_stay_together(leaking: Path, tmp_path: Path) -> None:
-    """The last picture is the fourth, turned: neither bytes nor pixels are the same."""
+    """The last image is the fourth, turned: neither bytes nor pixels are the same."""
     for seed in range(4):
         arguments = ("split", leaking, "--ratio", "2/1/1", "--seed", str(seed))
         result = run(*arguments, "--output", tmp_path / f"{seed}.csv")
@@ -346,14 +346,14 @@ def test_a_published_split_that_is_not_used_is_noted(leaking: Path, way: tuple[s
     assert (told in result.stderr) == (way != ("--folders",))
 
 
-def test_a_picture_with_two_classes_is_noted(leaking: Path) -> None:
+def test_an_image_with_two_classes_is_noted(leaking: Path) -> None:
     manifest = Manifest.load(leaking)
     first = manifest.records[0]
     again = dataclasses.replace(first, path="again.png", label="notumor")
     assert first.label != again.label
     Manifest((*manifest.records, again), manifest.folder).save(leaking)
     result = run("split", leaking, "--ratio", "60/20/20", "--no-near-duplicates")
-    assert "1 picture is listed with two classes; see" in result.stderr
+    assert "1 image is listed with two classes; see" in result.stderr
 
 
 def test_a_folder_of_unreadable_files_is_refused(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_split_verification_fails_where_a_group_crosses(leaking: Path, tmp_path:
     leaking.write_text(text.replace(test_group, train_group))
     bad = run("split", leaking, "--verify", tmp_path / "s.csv")
     assert isinstance(bad.exception, SplitError)
-    assert "leaks: 1 of the manifest's groups or pictures is" in str(bad.exception)
+    assert "leaks: 1 of the manifest's groups or images is" in str(bad.exception)
 
 
 def test_errors_are_one_line_and_an_exit_code(

@@ -29,9 +29,9 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one picture, beside a file that is none."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one image, beside a file that is none."""
+    folder = tmp_path_factory.mktemp("images")
     phantom = make_phantom(np.random.default_rng(4), "meningioma")
     (folder / "good").mkdir()
     (folder / "good" / "slice.png").write_bytes(encode.png(phantom.pixels))
@@ -40,17 +40,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> tuple[Result, Path]:
-    """A small demonstration with a good and a broken picture of the user."""
+def finished(tmp_path_factory: pytest.TempPathFactory, images: Path) -> tuple[Result, Path]:
+    """A small demonstration with a good and a broken image of the user."""
     output = tmp_path_factory.mktemp("demo") / "out"
     result = run(
-        pictures / "good", pictures / "broken.png",
+        images / "good", images / "broken.png",
         "--output", output, "--patients", "5", "--bundle", "phantom",
     )  # fmt: skip
     return result, output
 
 
-def test_a_broken_picture_does_not_stop_the_rest(finished: tuple[Result, Path]) -> None:
+def test_a_broken_image_does_not_stop_the_rest(finished: tuple[Result, Path]) -> None:
     result, output = finished
     assert result.exit_code == EXIT_SOME_INPUTS_FAILED, result.output
     good, broken = json.loads((output / "demo.json").read_text())["pictures"]
@@ -71,11 +71,11 @@ def test_it_says_what_it_does_where_the_report_is_and_what_is_synthetic(
     assert RESEARCH_NOTICE in result.stdout
 
 
-def test_the_report_shows_pictures_answers_and_findings(finished: tuple[Result, Path]) -> None:
+def test_the_report_shows_images_answers_and_findings(finished: tuple[Result, Path]) -> None:
     page = (finished[1] / "index.html").read_text("utf-8")
     assert "Synthetic." in page
     assert RESEARCH_NOTICE in page
-    assert page.count("data:image/") >= 4 + 1 + 1  # a phantom of each class, a picture, the matrix
+    assert page.count("data:image/") >= 4 + 1 + 1  # a phantom of each class, an image, the matrix
     assert "slice.png" in page
     assert "not for pictures of people" in page
     assert "Not usable" in page
@@ -161,7 +161,7 @@ def test_a_volume_is_sent_to_predict(tmp_path: Path) -> None:
 def test_a_series_is_sent_to_predict(
     tmp_path: Path, write_series: Callable[..., list[bytes]]
 ) -> None:
-    """The gallery is for pictures; a series is neither dropped in silence nor half shown."""
+    """The gallery is for images; a series is neither dropped in silence nor half shown."""
     (tmp_path / "study").mkdir()
     for index, data in enumerate(write_series(3)):
         (tmp_path / "study" / str(index)).write_bytes(data)

@@ -59,8 +59,8 @@ def test_volumes_and_archives_have_theirs(
     arguments = [str(study), "--format", "jsonl", "--bundle", str(tiny_bundle)]
     found = CliRunner().invoke(command, [*arguments, "--heatmap", str(maps)])
     assert found.exit_code == 0, found.output
-    series, picture = [json.loads(line) for line in found.stdout.splitlines()]
+    series, image = [json.loads(line) for line in found.stdout.splitlines()]
     assert series["finding"] is not None
     assert series["heatmap"]["label"] == series["label"]
-    assert picture["heatmap"]["grid"]
+    assert image["heatmap"]["grid"]
     assert [path.name[:6] for path in sorted(maps.iterdir())] == ["00001-", "00002-"]

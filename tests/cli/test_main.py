@@ -149,7 +149,7 @@ print([name for name in {_HEAVY!r} if name in loaded])
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_with_130(tmp_path: Path, tiny_bundle: Path) -> None:
-    """Interrupted while it waits: the list of pictures comes from a folder that never ends."""
+    """Interrupted while it waits: the list of images comes from a folder that never ends."""
     started = tmp_path / "started"
     script = f"""
 import pathlib, signal, sys, time

@@ -1,4 +1,4 @@
-"""A picture is opened once, whatever is asked for beside the answer."""
+"""An image is opened once, whatever is asked for besides the answer."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def test_with_heatmap_and_report(
     assert opened(paths, *arguments, *beside) == [1, 1]
 
 
-def test_pictures_beyond_the_room_are_opened_again(
+def test_images_beyond_the_room_are_opened_again(
     tmp_path: Path, head: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = encode.png(head)

@@ -56,7 +56,7 @@ def draw(rng: np.random.Generator, place: int) -> bytes:
 
 
 def evaluated(folder: Path, names: list[str]) -> Path:
-    """Draw 16 pictures of each class and go all the way; the bundle's folder."""
+    """Draw 16 images of each class and go all the way; the bundle's folder."""
     rng = np.random.default_rng(5)
     for place, name in enumerate(names):
         (folder / "set" / name).mkdir(parents=True)
@@ -77,7 +77,7 @@ def evaluated(folder: Path, names: list[str]) -> Path:
 
 
 def answers(made: Path, folder: Path) -> list[dict[str, object]]:
-    """Records of the pictures, which also go through the table, CSV and HTML report."""
+    """Records of the images, which also go through the table, CSV and HTML report."""
     text = run("predict", folder / "set", "--bundle", made, "--format", "jsonl").stdout
     table = run("predict", folder / "set", "--bundle", made, "--html", folder / "r.html").stdout
     assert table.count(".png") >= len(text.splitlines())

@@ -32,7 +32,7 @@ from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 @pytest.fixture
 def folder(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
-    """Three pictures, one damaged and one blank, a text file and a hidden picture."""
+    """Three images, one damaged and one blank, a text file and a hidden image."""
     folder = tmp_path / "scans"
     (folder / "sub").mkdir(parents=True)
     for name in ("a.png", "sub/b.png", "c.png", ".hidden.png"):
@@ -335,20 +335,20 @@ def test_an_unusable_bundle_wins_over_bad_inputs(tmp_path: Path) -> None:
 
 def test_a_bundle_for_another_use_says_so(tiny_bundle: Path, folder: Path, tmp_path: Path) -> None:
     made = bundle.load(tiny_bundle)
-    info = msgspec.structs.replace(made.info, intended_use="Synthetic pictures only.")
+    info = msgspec.structs.replace(made.info, intended_use="Synthetic images only.")
     bundle.save(tmp_path / "toy", info, made.model)
-    picture = str(folder / "a.png")
-    found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "toy")])
-    assert found.stderr.splitlines()[0] == "tumorlens: bundle tiny: Synthetic pictures only."
+    image = str(folder / "a.png")
+    found = CliRunner().invoke(command, [image, "--bundle", str(tmp_path / "toy")])
+    assert found.stderr.splitlines()[0] == "tumorlens: bundle tiny: Synthetic images only."
     info = msgspec.structs.replace(made.info, decision=DecisionRule(tumor_threshold=0.1))
     bundle.save(tmp_path / "usual", info, made.model)
-    found = CliRunner().invoke(command, [picture, "--bundle", str(tmp_path / "usual")])
+    found = CliRunner().invoke(command, [image, "--bundle", str(tmp_path / "usual")])
     assert found.stderr == ""
 
 
 def test_a_bundle_without_thresholds_says_so_once(tiny_bundle: Path, folder: Path) -> None:
-    pictures = [str(folder / "a.png")] * 2
-    found = CliRunner().invoke(command, [*pictures, "--bundle", str(tiny_bundle)])
+    images = [str(folder / "a.png")] * 2
+    found = CliRunner().invoke(command, [*images, "--bundle", str(tiny_bundle)])
     assert found.stderr == (
         "tumorlens: bundle tiny is not calibrated, so it answers at any probability; see "
         "`tumorlens calibrate`\n"
@@ -441,11 +441,11 @@ def test_a_volume_of_another_format_gets_the_same_answer(
 
 def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> None:
     found = run(study, folder / "a.png", "--format", "csv")
-    volume, refused, picture = csv.DictReader(io.StringIO(found.stdout, newline=""))
+    volume, refused, image = csv.DictReader(io.StringIO(found.stdout, newline=""))
     assert volume["slices"] == "5"
     assert (volume["series_description"], volume["series_instance_uid"]) == ("t1 tra", "1.2.3")
     assert (volume["finding_middle"] == "") == (volume["label"] == "notumor")
-    assert (picture["slices"], refused["slices"], refused["error_kind"]) == ("", "", "not_mr")
+    assert (image["slices"], refused["slices"], refused["error_kind"]) == ("", "", "not_mr")
     table = run(study, folder / "a.png").stdout
     assert "t1 tra: " in table
     assert " of 5" in table or "5 slices" in table

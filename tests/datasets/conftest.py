@@ -1,4 +1,4 @@
-"""A small picture set with planted faults, drawn anew: nothing of it comes from a real set."""
+"""A small image set with planted faults, drawn anew: nothing of it comes from a real set."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,23 +18,23 @@ Draw = Callable[[int], NDArray[np.uint8]]
 
 
 def blobs(seed: int, size: int = 128) -> NDArray[np.uint8]:
-    """A picture (size, size) of smooth random blobs: no two seeds alike."""
+    """An image (size, size) of smooth random blobs: no two seeds alike."""
     noise = np.random.default_rng(seed).normal(size=(size, size))
     smooth = gaussian_filter(noise, size / 14)
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
-    picture: NDArray[np.uint8] = np.rint(255 * smooth).astype(np.uint8)
-    return picture
+    image: NDArray[np.uint8] = np.rint(255 * smooth).astype(np.uint8)
+    return image
 
 
-def sharpened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def sharpened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """An unsharp mask of 150%."""
-    pixels = picture.astype(np.float64)
+    pixels = image.astype(np.float64)
     return np.clip(2.5 * pixels - 1.5 * gaussian_filter(pixels, 2.0), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
 def draw() -> Draw:
-    """Draws a picture of blobs from a seed."""
+    """Draws an image of blobs from a seed."""
     return blobs
 
 
@@ -48,7 +48,7 @@ class Planted:
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """40 training and 8 testing pictures, and faults named after what they are."""
+    """40 training and 8 testing images, and faults named after what they are."""
     folder = tmp_path_factory.mktemp("planted")
 
     def put(name: str, data: bytes) -> None:

@@ -89,7 +89,7 @@ def test_label_conflicts(found: Audit) -> None:
     assert name(conflict.other_path) == "Training/pituitary/3.png"
     assert (conflict.label, conflict.other_label) == ("meningioma", "pituitary")
     assert conflict.reason == "near-duplicate"
-    assert audit_report.conflicting_pictures(found) == 1
+    assert audit_report.conflicting_images(found) == 1
 
 
 def test_the_source_contradicts_the_folder(planted: Planted) -> None:
@@ -99,11 +99,11 @@ def test_the_source_contradicts_the_folder(planted: Planted) -> None:
     found = audit.audit(manifest, audit.published_parts(manifest), manifest_name="m")
     assert [c.reason for c in found.label_conflicts] == ["source", "near-duplicate"]
     assert found.label_conflicts[0].other_label == "pituitary"
-    assert audit_report.conflicting_pictures(found) == 2
+    assert audit_report.conflicting_images(found) == 2
 
 
 def test_patients_in_two_parts(planted: Planted) -> None:
-    """Testing 40 and 44 share patients with training pictures; 41 and 42 with one another."""
+    """Testing 40 and 44 share patients with training images; 41 and 42 with one another."""
     patients = {"0": "A", "40": "A", "4": "B", "44": "B", "41": "C", "42": "C"}
     records = []
     for record in planted.manifest:
@@ -179,7 +179,7 @@ def test_a_set_without_a_split_has_nothing_to_leak(tmp_path: Path, draw: Draw) -
     assert "only one part" in page.read_text("utf-8")
 
 
-def test_report_shows_the_pictures_and_json_holds_everything(
+def test_report_shows_the_images_and_json_holds_everything(
     planted: Planted, found: Audit, tmp_path: Path
 ) -> None:
     parts = audit.published_parts(planted.manifest)
@@ -189,7 +189,7 @@ def test_report_shows_the_pictures_and_json_holds_everything(
     assert msgspec.json.decode(stored, type=Audit) == found
     assert RESEARCH_NOTICE in text
     assert "This split leaks" in text
-    # Six pairs, one conflict, one group of copies and its group: each two pictures side by side.
+    # Six pairs, one conflict, one group of copies and its group: each two images side by side.
     assert len(re.findall(r"<img ", text)) == 18
     assert set(re.findall(r'(?:src|href)="([^"]{5})', text)) == {"data:"}
     for planted_name in ("mirrored.png", "sharpened.jpg", "relabelled.jpg", "broken.jpg"):
@@ -212,8 +212,8 @@ def test_public_set(data_dir: Path, tmp_path: Path) -> None:
     assert leaks.test_with_copy > 1000
     assert found.redundant_pixels == 426
     assert found.unreadable == []
-    assert audit_report.conflicting_pictures(found) == 4
-    # Without the primary source's word, the pictures themselves give all four away.
+    assert audit_report.conflicting_images(found) == 4
+    # Without the primary source's word, the images themselves give all four away.
     assert sum(c.reason == "near-duplicate" for c in found.label_conflicts) == 4
     assert {one.name: round(one.accuracy, 2) for one in found.controls} == {
         "hash_neighbour": 0.92,

@@ -129,11 +129,11 @@ def test_heads_are_cut_upright(tmp_path: Path) -> None:
     }
     shapes = {"coronal": (50, 60), "sagittal": (50, 70)}
     for record in manifest:
-        picture = reader.read(manifest.file(record)).pixels
-        assert picture.shape == shapes[record.plane]
-        rows, columns = np.nonzero(picture)
+        image = reader.read(manifest.file(record)).pixels
+        assert image.shape == shapes[record.plane]
+        rows, columns = np.nonzero(image)
         upper = rows < np.median(rows)
-        values = picture[rows, columns]
+        values = image[rows, columns]
         assert values[upper].mean() > values[~upper].mean()
 
 

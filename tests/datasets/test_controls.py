@@ -16,7 +16,7 @@ COUNT = 80
 
 @pytest.fixture
 def framed() -> Fingerprints:
-    """Pictures whose frame gives the class away and whose inside and hash are noise."""
+    """Images whose frame gives the class away and whose inside and hash are noise."""
     rng = np.random.default_rng(0)
     labels = np.arange(COUNT) % 4
     thumbnails = rng.integers(0, 256, size=(COUNT, 64, 64), dtype=np.uint8)
@@ -81,7 +81,7 @@ def test_hash_ties_are_decided_by_vote(framed: Fingerprints) -> None:
     assert result.predicted.tolist() == [CLASSES.index(framed.labels[1])]
 
 
-def test_unusable_test_pictures_get_the_commonest_class(framed: Fingerprints) -> None:
+def test_unusable_test_images_get_the_commonest_class(framed: Fingerprints) -> None:
     problems = ["", *["x"] * 1, *[""] * (COUNT - 3), "y"]
     broken = dataclasses.replace(framed, problems=tuple(problems))
     train = np.array([1, 2, 6, 10, 3])

@@ -23,12 +23,12 @@ def square_head(small_head: np.ndarray) -> np.ndarray:
 def test_every_kind_is_finite_in_range_and_varies(kind: str, square_head: np.ndarray) -> None:
     rng = np.random.default_rng(3)
     drawn = [unit(KINDS[kind](rng, SIZE, square_head)) for _ in range(12)]
-    for picture in drawn:
-        assert picture.shape == (SIZE, SIZE)
-        assert np.isfinite(picture).all()
-        assert picture.min() >= 0
-        assert picture.max() <= 1
-    assert len({picture.tobytes() for picture in drawn}) >= 10
+    for image in drawn:
+        assert image.shape == (SIZE, SIZE)
+        assert np.isfinite(image).all()
+        assert image.min() >= 0
+        assert image.max() <= 1
+    assert len({image.tobytes() for image in drawn}) >= 10
 
 
 def test_what_breaks_a_head_leaves_none(square_head: np.ndarray) -> None:
@@ -40,12 +40,12 @@ def test_what_breaks_a_head_leaves_none(square_head: np.ndarray) -> None:
             assert likeness < 0.95, kind
 
 
-def test_same_seed_same_pictures(square_head: np.ndarray) -> None:
+def test_same_seed_same_images(square_head: np.ndarray) -> None:
     first, second = (
         [draw(np.random.default_rng(7), SIZE, square_head) for _ in range(5)] for _ in range(2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_constant_picture_becomes_black() -> None:
+def test_constant_image_becomes_black() -> None:
     assert not counterexamples.unit(np.full((8, 8), 3.0, dtype=np.float32)).any()

@@ -30,7 +30,7 @@ def test_clusters_join_pairs_and_groups() -> None:
     assert numbers[1] == numbers[5]
 
 
-def test_unrelated_pictures_never_pair(tmp_path: Path, draw: Draw) -> None:
+def test_unrelated_images_never_pair(tmp_path: Path, draw: Draw) -> None:
     folder = tmp_path / "set" / "glioma"
     folder.mkdir(parents=True)
     for seed in range(100, 160):
@@ -57,10 +57,10 @@ def test_equal_pixels_are_no_near_duplicates(tmp_path: Path, draw: Draw) -> None
 
 
 def all_pairs(prints: Fingerprints) -> dict[tuple[int, int], tuple[int, float]]:
-    """Orientation and correlation of each pair, every picture compared with every other."""
+    """Orientation and correlation of each pair, every image compared with every other."""
 
-    def standardized(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-        flat = picture.ravel().astype(np.float64)
+    def standardized(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        flat = image.ravel().astype(np.float64)
         flat -= flat.mean()
         return flat / np.linalg.norm(flat)
 
@@ -78,12 +78,12 @@ def all_pairs(prints: Fingerprints) -> dict[tuple[int, int], tuple[int, float]]:
 
 
 def test_no_pair_is_lost_on_the_way(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks, coarse pictures and thumbnails on disk find what comparing all with all finds."""
+    """Blocks, coarse images and thumbnails on disk find what comparing all with all finds."""
     rng = np.random.default_rng(2)
     thumbnails, hashes = [], []
     for index in range(48):
-        picture = fingerprints.orient(draw(index // 4), int(rng.integers(8)))
-        noisy = np.clip(picture + rng.normal(0, 3 * (index % 4) ** 2, picture.shape), 0, 255)
+        image = fingerprints.orient(draw(index // 4), int(rng.integers(8)))
+        noisy = np.clip(image + rng.normal(0, 3 * (index % 4) ** 2, image.shape), 0, 255)
         windowed = (noisy / 255).astype(np.float32)
         hashes.append(fingerprints.perceptual_hashes(windowed))
         small = preprocessing.resize(windowed, fingerprints.THUMBNAIL_SIZE)

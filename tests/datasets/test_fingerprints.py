@@ -16,25 +16,25 @@ Draw = Callable[[int], NDArray[np.uint8]]
 
 
 @pytest.mark.parametrize("orientation", range(8), ids=ORIENTATIONS)
-def test_hash_of_a_turned_picture_is_the_turned_hash(draw: Draw, orientation: int) -> None:
-    picture = draw(5)
-    turned = np.ascontiguousarray(fingerprints.orient(picture, orientation)).astype(np.float32)
-    straight = fingerprints.perceptual_hashes(picture.astype(np.float32))
+def test_hash_of_a_turned_image_is_the_turned_hash(draw: Draw, orientation: int) -> None:
+    image = draw(5)
+    turned = np.ascontiguousarray(fingerprints.orient(image, orientation)).astype(np.float32)
+    straight = fingerprints.perceptual_hashes(image.astype(np.float32))
     assert fingerprints.perceptual_hashes(turned)[0] == straight[orientation]
 
 
 def test_orientations_are_what_their_names_say(draw: Draw) -> None:
-    picture = draw(6)
+    image = draw(6)
     for name, expected in {
-        "same": picture,
-        "mirrored": picture[:, ::-1],
-        "upside down": picture[::-1],
-        "rotated 90": np.rot90(picture),
-        "rotated 180": np.rot90(picture, 2),
-        "rotated 270": np.rot90(picture, 3),
-        "transposed": picture.T,
+        "same": image,
+        "mirrored": image[:, ::-1],
+        "upside down": image[::-1],
+        "rotated 90": np.rot90(image),
+        "rotated 180": np.rot90(image, 2),
+        "rotated 270": np.rot90(image, 3),
+        "transposed": image.T,
     }.items():
-        turned = fingerprints.orient(picture, ORIENTATIONS.index(name))
+        turned = fingerprints.orient(image, ORIENTATIONS.index(name))
         np.testing.assert_array_equal(turned, expected, err_msg=name)
 
 
@@ -48,7 +48,7 @@ def test_unusable_files_are_noted_and_the_rest_goes_on(tmp_path: Path, draw: Dra
     folder = tmp_path / "set" / "glioma"
     folder.mkdir(parents=True)
     (folder / "a.png").write_bytes(encode.png(draw(0)))
-    (folder / "b.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(b"no image")
     (folder / "c.png").write_bytes(encode.png(np.full((64, 64), 7, np.uint8)))
     manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
     gone = dataclasses.replace(manifest.records[0], path="set/glioma/gone.png")

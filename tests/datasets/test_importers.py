@@ -23,7 +23,7 @@ def put(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-def palette_png(picture: NDArray[np.uint8]) -> bytes:
+def palette_png(image: NDArray[np.uint8]) -> bytes:
     """A PNG of 256 palette entries, written by hand: a gray ramp turned upside down."""
     import struct
     import zlib
@@ -33,9 +33,9 @@ def palette_png(picture: NDArray[np.uint8]) -> bytes:
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    height, width = picture.shape
+    height, width = image.shape
     ramp = np.repeat(np.arange(255, -1, -1, dtype=np.uint8), 3).tobytes()
-    lines = b"".join(b"\x00" + row.tobytes() for row in 255 - picture)
+    lines = b"".join(b"\x00" + row.tobytes() for row in 255 - image)
     out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
     out.seek(0, io.SEEK_END)
     out.write(chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)))
@@ -97,7 +97,7 @@ def test_a_broken_file_is_listed_without_pixels(tmp_path: Path) -> None:
 
 
 def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, draw: Draw) -> None:
-    """The usual names of the two-class set, a nested folder, and what is no picture of a class."""
+    """The usual names of the two-class set, a nested folder, and what is no image of a class."""
     for name in ("Yes/a.jpg", "Yes/b.jpg", "no/c.jpg", "no/part 2/d.jpg", "e.jpg"):
         put(tmp_path / "set" / name, encode.jpeg(draw(0)))
     put(tmp_path / "set/documents/readme.txt", b"x")
@@ -106,7 +106,7 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
     assert [record.label for record in manifest] == ["yes", "yes", "no", "no"]
     found = class_folders.find(tmp_path / "set")
     assert found.left_out == {
-        class_folders.NOT_IN_CLASS: {".": 1}, class_folders.NO_PICTURE: {"documents": 1},
+        class_folders.NOT_IN_CLASS: {".": 1}, class_folders.NO_IMAGE: {"documents": 1},
     }  # fmt: skip
     assert found.empty == ("unsure",)
 
@@ -131,7 +131,7 @@ def test_the_patients_of_dicom_files_are_known(
     assert not any("secret" in record.group + record.patient for record in manifest)
 
 
-def test_masks_beside_their_pictures_are_no_pictures(tmp_path: Path, draw: Draw) -> None:
+def test_masks_beside_their_images_are_not_images(tmp_path: Path, draw: Draw) -> None:
     taken = ["a/1.png", "a/2 (1).png", "a/seg_mask.png", "b/1.png", "b/3_mask.png"]
     masks = ["a/1_mask.png", "a/2 (1)_mask_1.png", "b/1-Seg.tif"]
     for seed, name in enumerate((*taken, *masks)):
@@ -239,7 +239,7 @@ def test_patients_above_or_below_classes(
 def check_layout(
     folder: Path, draw: Draw, order: str, patients: Sequence[str], classes: Sequence[str], rule: str
 ) -> None:
-    """A picture of each patient in each class, at the places that ``order`` says, is imported."""
+    """An image of each patient in each class, at the places that ``order`` says, is imported."""
     expected = sorted(itertools.product(classes, patients))
     for label, patient in expected:
         put(folder / "set" / order.format(p=patient, c=label), encode.png(draw(0)))
@@ -366,7 +366,7 @@ def test_spellings_of_classes(tmp_path: Path, draw: Draw, name: str, label: str)
 def test_an_empty_second_class_is_named(tmp_path: Path) -> None:
     put(tmp_path / "set/cats/tom.jpg", b"x")
     (tmp_path / "set/dogs").mkdir()
-    with pytest.raises(DatasetError, match=r"one class only, cats \(no picture in .*dogs\); a set"):
+    with pytest.raises(DatasetError, match=r"one class only, cats \(no image in .*dogs\); a set"):
         importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
 
 

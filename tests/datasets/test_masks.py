@@ -12,13 +12,13 @@ CORNER[0, :2] = 255.0
     ("orientation", "where"),
     [("", (0, 0)), ("id", (0, 0)), ("fliplr", (0, 5)), ("rot180", (3, 5))],
 )
-def test_mask_is_turned_as_the_picture_is(orientation: str, where: tuple[int, int]) -> None:
+def test_mask_is_turned_as_the_image_is(orientation: str, where: tuple[int, int]) -> None:
     turned = oriented_mask(CORNER, orientation, (4, 6))
     assert turned[where] == 1.0
     assert turned.sum() == 2.0
 
 
-def test_mask_takes_the_size_of_the_picture() -> None:
+def test_mask_takes_the_size_of_the_image() -> None:
     larger = oriented_mask(CORNER, "id", (8, 12))
     assert larger.shape == (8, 12)
     assert larger[:2, :4].all()

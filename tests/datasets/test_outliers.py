@@ -1,4 +1,4 @@
-"""Pictures unlike the rest of their class."""
+"""Images unlike the rest of their class."""
 
 import numpy as np
 import pytest
@@ -27,9 +27,9 @@ def test_the_odd_one_comes_first_even_with_copies(
     rng = np.random.default_rng(1)
     usual = np.linspace(0, 200, 64 * 64).reshape(64, 64)
     odd = np.ascontiguousarray(usual.T[::-1])
-    pictures = [usual + rng.normal(0, 6, (64, 64)) for _ in range(50)]
-    pictures += [odd + rng.normal(0, 1, (64, 64)) for _ in range(15)]
-    clipped = [np.clip(picture, 0, 255).astype(np.uint8) for picture in pictures]
+    images = [usual + rng.normal(0, 6, (64, 64)) for _ in range(50)]
+    images += [odd + rng.normal(0, 1, (64, 64)) for _ in range(15)]
+    clipped = [np.clip(image, 0, 255).astype(np.uint8) for image in images]
     clusters = np.array([*range(50), *[50] * 15])
     found = outliers(_prints(clipped), clusters)
     first, second = found["glioma"][:2]

@@ -43,7 +43,7 @@ def split() -> Split:
 
 @pytest.fixture
 def published() -> Manifest:
-    """A manifest of the whole public set, from what is known of it: no picture is needed."""
+    """A manifest of the whole public set, from what is known of it: no image is needed."""
     records = []
     for sha, entries in provenance_table().items():
         for entry in entries:
@@ -127,7 +127,7 @@ def test_verification_trusts_the_manifest_over_the_file(split: Split, manifest: 
         dataclasses.replace(r, group="one") if r.sha256 == "dd" else r for r in manifest.records
     ]
     with pytest.raises(
-        SplitError, match=r"leaks: 1 of the manifest's groups or pictures is .* example one"
+        SplitError, match=r"leaks: 1 of the manifest's groups or images is .* example one"
     ):
         split.verify_manifest(Manifest(tuple(regrouped), Path()))
     twin = [

@@ -176,7 +176,7 @@ def test_the_split_keeps_every_patient_in_one_part(phantom_set: Manifest) -> Non
 
 
 def test_who_is_in_the_test_does_not_depend_on_the_last_digit(phantom_set: Manifest) -> None:
-    """Pictures may differ by a grey level from one processor to the next."""
+    """Images may differ by a grey level from one processor to the next."""
     elsewhere = tuple(
         dataclasses.replace(record, sha256=hashlib.sha256(record.sha256.encode()).hexdigest())
         for record in phantom_set

@@ -10,7 +10,7 @@ from tumorlens.demo import phantoms
 
 @pytest.fixture(scope="session")
 def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """About 80 pictures of 40 phantom patients; four test files are copies of training files."""
+    """About 80 images of 40 phantom patients; four test files are copies of training files."""
     return Manifest.load(phantoms.write_phantoms(tmp_path_factory.mktemp("phantoms"), 10, seed=5))
 
 

@@ -12,7 +12,7 @@ from tumorlens.inference.classifier import Classifier
 
 
 def seen(count: int, seed: int, shift: float = 0.0, t1: float = 0.5) -> Observed:
-    """Pictures whose brightness and features lie ``shift`` deviations off."""
+    """Images whose brightness and features lie ``shift`` deviations off."""
     random = np.random.default_rng(seed)
     return Observed(
         np.zeros((count, 4)),
@@ -22,7 +22,7 @@ def seen(count: int, seed: int, shift: float = 0.0, t1: float = 0.5) -> Observed
     )
 
 
-REFERENCE = summarize(seen(2000, 0), "many pictures")
+REFERENCE = summarize(seen(2000, 0), "many images")
 
 
 def differing(found: Observed, groups: list[str]) -> set[str]:
@@ -42,8 +42,8 @@ def test_each_shift_is_seen() -> None:
     assert differing(seen(60, 2, t1=1.0), groups) == {"sequence_mix"}
 
 
-def test_patients_count_not_pictures() -> None:
-    """One odd patient with many pictures shifts nothing."""
+def test_patients_count_not_images() -> None:
+    """One odd patient with many images shifts nothing."""
     usual, odd = seen(60, 3), seen(60, 4, shift=5.0)
     both = drift.joined([usual, odd])
     groups = [str(i) for i in range(60)] + ["odd"] * 60
@@ -69,18 +69,18 @@ def test_values_that_repeat_are_no_shift() -> None:
     assert kolmogorov_smirnov(np.ones(100), weights, levels, known) == pytest.approx(0.5)
 
 
-def test_real_pictures(classifier: Classifier, phantom_set: Manifest) -> None:
+def test_real_images(classifier: Classifier, phantom_set: Manifest) -> None:
     """Phantoms are like themselves; inverted they are not."""
     some = phantom_set.records[:40]
-    pictures = np.stack(
+    images = np.stack(
         [classifier.preprocess(reader.read(phantom_set.file(record))) for record in some]
     )
     groups = [record.group for record in some]
-    reference = summarize(observe(classifier, pictures), "phantoms")
+    reference = summarize(observe(classifier, images), "phantoms")
     assert reference.sequences == {}
-    assert len(reference.embedding_mean) == observe(classifier, pictures[:1]).embedding.shape[1]
-    same = drift.drift(reference, observe(classifier, pictures), groups)
+    assert len(reference.embedding_mean) == observe(classifier, images[:1]).embedding.shape[1]
+    same = drift.drift(reference, observe(classifier, images), groups)
     assert not any(shift.differs for shift in same)
-    inverted = drift.drift(reference, observe(classifier, 255 - pictures), groups)
+    inverted = drift.drift(reference, observe(classifier, 255 - images), groups)
     assert {shift.name for shift in inverted if shift.differs} >= {"background", "brightness"}
     assert all(0 <= drift.as_dict(shift)["distance"] <= 1 for shift in inverted)

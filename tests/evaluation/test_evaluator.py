@@ -62,7 +62,7 @@ def test_images_are_decided_as_they_are_answered(
     rule = DecisionRule(by_sequence={"T1": never})
     made = dataclasses.replace(made, info=msgspec.structs.replace(made.info, decision=rule))
     for k, words in enumerate(("T1 axial", "FLAIR axial", "T1 coronal")):
-        # The first is taken for a picture until it is read.
+        # The first is taken for an image until it is read.
         place = tmp_path / "glioma" / f"{k}.{'dcm' if k else 'png'}"
         place.parent.mkdir(exist_ok=True)
         one = head.astype(np.uint16) + k

@@ -148,7 +148,7 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
     found = evaluate_folds(plan.folds, sourced, sampling=FEW, with_controls=False)
     names = {(record.source, name) for record, name in zip(found.records, found.folds, strict=True)}
     assert names == {("west", "coast"), ("east", "east")}
-    # Each distinct picture once.
+    # Each distinct image once.
     pixels = [record.pixel_sha256 for record in found.records]
     assert len(set(pixels)) == len(pixels) < len(sourced)
     assert [b.field for b in found.breakdowns][:2] == ["fold", "source"]

@@ -38,7 +38,7 @@ def trained(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Classifier]:
 
 
 def rewritten(manifest: Manifest, folder: Path, turn: bool) -> Manifest:
-    """The first picture anew: mirrored, or with its intensities stretched, as a JPEG."""
+    """The first image anew: mirrored, or with its intensities stretched, as a JPEG."""
     pixels = reader.read(manifest.file(manifest.records[0])).pixels
     changed = pixels[:, ::-1] if turn else np.clip(1.1 * pixels, 0, 255)
     file = folder / "glioma" / "anew.jpg"
@@ -79,7 +79,8 @@ def test_refused_with_the_pairs_named(
     overlap.require_external(classifier, strangers, [phantom_set])
     mixed = Manifest(phantom_set.records[:2], phantom_set.folder)
     with pytest.raises(
-        EvaluationError, match=r"2 of its 2 images share a picture.*phantom.*same bytes"
+        EvaluationError,
+        match=r"2 of its 2 images, or their patients, are among .*phantom.*same bytes",
     ):
         overlap.require_external(classifier, mixed, [phantom_set])
 

@@ -65,7 +65,7 @@ def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     (tmp_path / "a.png").write_bytes(encode.png(head))
     (tmp_path / "flat.csv").write_text(rows.replace("a.nii.gz", "a.png"))
-    with pytest.raises(DatasetError, match=r"a\.png: a single picture, not a volume"):
+    with pytest.raises(DatasetError, match=r"a\.png: a single image, not a volume"):
         answer_list(classifier, tmp_path / "flat.csv", ["axial"])
     with pytest.raises(DatasetError, match="needs the columns"):
         answer_list(classifier, tmp_path / "bad.csv")

@@ -215,7 +215,7 @@ def test_a_package_that_does_not_run_is_one_clear_error() -> None:
 def test_cost_of_a_graph_is_that_of_the_network(runs: Path) -> None:
     made = bundle.load(runs / "mobilenet_v3_small" / "bundle")
     parameters, macs = contenders.graph_cost(runs / "mobilenet_v3_small" / "bundle" / "model.onnx")
-    # Norms may be folded or not; picture and mirror image are one batch, counted once.
+    # Norms may be folded or not; image and mirror image are one batch, counted once.
     assert parameters == pytest.approx(made.info.network.parameters, rel=0.03)
     assert macs == pytest.approx(made.info.network.macs, rel=0.03)
 

@@ -1,4 +1,4 @@
-"""Small valid files to start fuzzing from, drawn here: no picture of a person is among them."""
+"""Small valid files to start fuzzing from, drawn here: no image of a person is among them."""
 
 import gzip
 import io
@@ -36,21 +36,21 @@ _RING: NDArray[np.uint8] = (
 @cache
 def seeds(name: str) -> list[bytes]:
     """Files for the target ``name``."""
-    makers = {"picture": _pictures, "dicom": _dicom, "nifti": _nifti, "mgh": _mgh, "nrrd": _nrrd,
+    makers = {"image": _images, "dicom": _dicom, "nifti": _nifti, "mgh": _mgh, "nrrd": _nrrd,
               "series": _dicom, "archive": _archives}  # fmt: skip
     return makers[name]()
 
 
-def _pictures() -> list[bytes]:
+def _images() -> list[bytes]:
     wide = _RING.astype(np.uint16) * 257
     made = [encode.png(_RING), encode.png(wide), encode.tiff(_RING), encode.jpeg(_RING)]
-    picture = Image.fromarray(_RING)
+    image = Image.fromarray(_RING)
     for kind, mode in (("BMP", "RGB"), ("GIF", "P"), ("WEBP", "RGB"), ("PNG", "LA"), ("TIFF", "1")):
         out = io.BytesIO()
-        picture.convert("RGB").convert(mode).save(out, kind)
+        image.convert("RGB").convert(mode).save(out, kind)
         made.append(out.getvalue())
     out = io.BytesIO()
-    picture.save(out, "TIFF", save_all=True, append_images=[picture, picture])
+    image.save(out, "TIFF", save_all=True, append_images=[image, image])
     return [*made, out.getvalue()]
 
 
@@ -142,7 +142,7 @@ def _archives() -> list[bytes]:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", method) as archive:
-            archive.writestr("a/picture", encode.png(_RING))
+            archive.writestr("a/image", encode.png(_RING))
             archive.writestr("a/slice", _dicom()[0])
             archive.writestr("notes", b"text")
         made.append(out.getvalue())

@@ -76,7 +76,7 @@ def _check_error(error: InputError, source: str) -> None:
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    "picture": check_bytes,
+    "image": check_bytes,
     "dicom": check_bytes,
     "nifti": check_bytes,
     "mgh": check_bytes,

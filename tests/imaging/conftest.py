@@ -1,4 +1,4 @@
-"""Pictures that Pillow cannot write, written by hand."""
+"""Images that Pillow cannot write, written by hand."""
 
 import struct
 import zlib

@@ -198,4 +198,4 @@ def test_any_path(tmp_path: Path, name: str) -> None:
         reader.read(f"{tmp_path}/{name}")
     except InputError:
         return
-    raise AssertionError("an empty folder holds no picture")
+    raise AssertionError("an empty folder holds no image")

@@ -66,7 +66,7 @@ def test_non_finite_values(head: Gray) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40,), (40, 40, 4), (2, 40, 40, 3), ()])
-def test_shapes_that_are_no_picture(shape: tuple[int, ...]) -> None:
+def test_shapes_that_are_no_image(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"<array>: shape .*; must be \(H, W\)"):
         from_array(np.zeros(shape))
 

@@ -1,4 +1,4 @@
-"""Which sides of the patient the edges of a picture show."""
+"""Which sides of the patient the edges of an image show."""
 
 import pytest
 

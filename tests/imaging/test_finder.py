@@ -16,12 +16,12 @@ from tumorlens.imaging.series import ELSEWHERE
 
 @pytest.fixture
 def tree(tmp_path: Path, head: NDArray[np.uint8]) -> Path:
-    """Pictures b.png, sub/a.jpg, sub/[x].png; a text, hidden things, an empty folder."""
-    picture = encode.png(head)
+    """Images b.png, sub/a.jpg, sub/[x].png; a text, hidden things, an empty folder."""
+    image = encode.png(head)
     for name in ("b.png", "sub/a.jpg", "sub/[x].png", ".hidden.png", ".git/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(picture)
-    (tmp_path / "notes.txt").write_text("no picture")
+        (tmp_path / name).write_bytes(image)
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "sub" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
     (tmp_path / "empty").mkdir()
     return tmp_path
@@ -31,13 +31,13 @@ def names(paths: tuple[str, ...], tree: Path) -> list[str]:
     return [Path(path).relative_to(tree).as_posix() for path in paths]
 
 
-def test_a_folder_gives_its_pictures_sorted(tree: Path) -> None:
+def test_a_folder_gives_its_images_sorted(tree: Path) -> None:
     found = find(str(tree))
     assert names(found.paths, tree) == ["b.png", "sub/[x].png", "sub/a.jpg"]
     assert (found.skipped, found.error) == (2, None)
 
 
-def test_what_calls_itself_a_picture_is_never_passed_over(tree: Path) -> None:
+def test_what_calls_itself_an_image_is_never_passed_over(tree: Path) -> None:
     (tree / "copy-failed.PNG").touch()
     (tree / "sub" / "saved-page.jpg").write_text("<html>")
     found = find(str(tree))
@@ -45,7 +45,7 @@ def test_what_calls_itself_a_picture_is_never_passed_over(tree: Path) -> None:
     assert found.skipped == 2
 
 
-def test_a_folder_without_pictures_is_an_error(tree: Path) -> None:
+def test_a_folder_without_images_is_an_error(tree: Path) -> None:
     found = find(str(tree / "empty"))
     assert found.paths == ()
     assert found.error is not None

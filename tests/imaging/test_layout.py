@@ -1,4 +1,4 @@
-"""Inverted pictures and several in one are noticed; usual ones are not taken for them."""
+"""Inverted images and several in one are noticed; usual ones are not taken for them."""
 
 from pathlib import Path
 
@@ -21,15 +21,15 @@ def heads() -> list[Gray]:
     return [phantoms.make_phantom(random, name).pixels for name in CLASSES for _ in range(4)]
 
 
-def test_usual_pictures_pass(heads: list[Gray], head: Gray) -> None:
-    for picture in (*heads, head):
-        assert layout.refusal(picture) == ""
+def test_usual_images_pass(heads: list[Gray], head: Gray) -> None:
+    for image in (*heads, head):
+        assert layout.refusal(image) == ""
     assert layout.refusal(head.astype(np.float32) / np.float32(255)) == ""
     assert layout.refusal(head.astype(np.float32) * 257) == ""
     assert layout.refusal(np.zeros((64, 64), np.uint8)) == ""
 
 
-def test_inverted_pictures_are_noticed(heads: list[Gray], head: Gray) -> None:
+def test_inverted_images_are_noticed(heads: list[Gray], head: Gray) -> None:
     for one in (*heads, head):
         assert layout.refusal(255 - one) == layout.INVERTED
         assert layout.refusal(-one.astype(np.float32)) == layout.INVERTED
@@ -97,15 +97,13 @@ def test_two_lobes_are_no_panels() -> None:
 
 
 @pytest.mark.realdata
-def test_public_pictures_pass_and_their_negatives_do_not(data_dir: Path) -> None:
+def test_public_images_pass_and_their_negatives_do_not(data_dir: Path) -> None:
     files = sorted((data_dir / "nickparvar/Testing").glob("*/*.jpg"))[::29]
-    pictures = [reader.read(file).pixels for file in files]
-    assert [layout.refusal(one) for one in pictures] == [""] * len(pictures)
-    noticed = [layout.refusal(one.max() - one) == layout.INVERTED for one in pictures]
+    images = [reader.read(file).pixels for file in files]
+    assert [layout.refusal(one) for one in images] == [""] * len(images)
+    noticed = [layout.refusal(one.max() - one) == layout.INVERTED for one in images]
     assert np.mean(noticed) > 0.9
-    panels = [
-        layout.refusal(np.hstack([one, np.asarray(Image.fromarray(one))])) for one in pictures
-    ]
+    panels = [layout.refusal(np.hstack([one, np.asarray(Image.fromarray(one))])) for one in images]
     assert np.mean([said == layout.PANELS for said in panels]) > 0.8
 
 
@@ -115,6 +113,6 @@ def test_masks_and_label_maps_are_noticed(head: Gray) -> None:
     inside = np.hypot(rows / 0.8, columns / 0.65) < 1
     lesion = np.hypot(rows - 0.2, columns + 0.1) < 0.2
     regions = (np.floor(8 * rows) * 16 + np.floor(8 * columns) + 200) * inside
-    for picture in (inside * 255, lesion * 1, inside + lesion * 3, regions):
-        assert layout.refusal(picture.astype(np.float32)) == layout.LABELS
+    for image in (inside * 255, lesion * 1, inside + lesion * 3, regions):
+        assert layout.refusal(image.astype(np.float32)) == layout.LABELS
     assert layout.refusal(head.repeat(4, axis=0).repeat(4, axis=1)) == ""

@@ -84,7 +84,7 @@ class TestBombs:
     def test_zip_of_zeros(self, tmp_path: Path, head: Gray, write_dicom: Write) -> None:
         dicom = write_dicom(head)
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("picture", encode.png(head))
+            archive.writestr("image", encode.png(head))
             archive.writestr("plain", bytes(200 << 20))
             with archive.open("dicom", "w", force_zip64=True) as member:
                 member.write(dicom[:400])

@@ -1,4 +1,4 @@
-"""A screenshot's bright margin is found; what is part of a picture is left alone."""
+"""A screenshot's bright margin is found; what is part of an image is left alone."""
 
 import io
 

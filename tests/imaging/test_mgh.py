@@ -145,6 +145,6 @@ def test_dimensions_that_no_volume_has_are_another_format(ras: Volume) -> None:
             read(patched(mgh(ras), _DIMS, "3i", *shape))
 
 
-def test_one_slice_is_a_picture(ras: Volume) -> None:
+def test_one_slice_is_an_image(ras: Volume) -> None:
     image = read(mgh(ras[:, :, :1], AFFINE))
     assert (image.is_volume, image.pixels.shape) == (False, (48, 40))

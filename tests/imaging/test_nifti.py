@@ -144,7 +144,7 @@ def test_volumes_of_one_slice_each_are_slices(ras: Volume) -> None:
     assert image.notes == ("the 36 volumes have one slice each; they are read as slices",)
 
 
-def test_one_slice_is_a_picture(ras: Volume) -> None:
+def test_one_slice_is_an_image(ras: Volume) -> None:
     image = read(save(ras[:, :, :1]))
     assert (image.is_volume, image.pixels.shape) == (False, (48, 40))
     assert read(save(ras[:, :, 0])).pixels.shape == (48, 40)
@@ -447,7 +447,7 @@ def patched(data: bytes, at: int, kind: str, *values: float) -> bytes:
 
 
 @pytest.mark.parametrize("slope", [1e35, -1e-35])
-def test_a_slope_that_no_picture_has(ras: Volume, slope: float) -> None:
+def test_a_slope_that_no_image_has(ras: Volume, slope: float) -> None:
     image = reader.read_bytes(patched(save(ras), 112, "2f", slope, 0))
     np.testing.assert_array_equal(image.pixels, reader.read_bytes(save(ras)).pixels)
     assert image.notes == ("scl_slope is not plausible; 1 is used",)

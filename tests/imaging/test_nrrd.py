@@ -296,7 +296,7 @@ def test_vectors_are_no_intensities(small: Volume, kind: str, size: int, message
         read(data)
 
 
-def test_one_slice_is_a_picture(small: Volume) -> None:
+def test_one_slice_is_an_image(small: Volume) -> None:
     """Of two axes in three dimensions, or in none."""
     two = " ".join(DIRECTIONS.split()[:2])
     image = read(nrrd(small[:, :, 0], space_directions=two))

@@ -1,4 +1,4 @@
-"""Overlays: the picture below, the heat above, its colours beside it."""
+"""Overlays: the image below, the heat above, its colours beside it."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def drawn(pixels: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.
     return decode(overlay_png(pixels, heat, marks), "png", "x").pixels
 
 
-def test_without_heat_the_picture_shows_unchanged(head: Gray) -> None:
+def test_without_heat_the_image_shows_unchanged(head: Gray) -> None:
     pixels = np.kron(head, np.ones((3, 3))).astype(np.float32)
     found = drawn(pixels, np.zeros_like(pixels))
     expected = 255 * windowed(pixels)

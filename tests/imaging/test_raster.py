@@ -1,4 +1,4 @@
-"""Every way to store the same picture gives the same gray pixels."""
+"""Every way to store the same image gives the same gray pixels."""
 
 import io
 import struct
@@ -30,9 +30,9 @@ from tumorlens.preprocessing import preprocess
 Gray = NDArray[np.uint8]
 
 
-def pillow(picture: Image.Image, kind: str, **options: object) -> bytes:
+def pillow(image: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
-    picture.save(out, kind, **options)
+    image.save(out, kind, **options)
     return out.getvalue()
 
 
@@ -51,9 +51,9 @@ def test_lossless_8_bit_gray_is_read_exactly(head: Gray, kind: str, mode: str) -
 
 
 def test_gif_and_lossless_webp(head: Gray) -> None:
-    picture = Image.fromarray(head)
-    np.testing.assert_array_equal(pixels(pillow(picture, "GIF")), head)
-    np.testing.assert_array_equal(pixels(pillow(picture, "WEBP", lossless=True)), head)
+    image = Image.fromarray(head)
+    np.testing.assert_array_equal(pixels(pillow(image, "GIF")), head)
+    np.testing.assert_array_equal(pixels(pillow(image, "WEBP", lossless=True)), head)
 
 
 def test_gray_jpeg_stored_as_rgb_equals_gray_jpeg(head: Gray) -> None:
@@ -75,22 +75,22 @@ def test_palette_with_and_without_transparency(head: Gray) -> None:
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_alpha_is_laid_over_black(head: Gray, mode: str) -> None:
-    picture = Image.fromarray(head).convert(mode)
-    np.testing.assert_array_equal(pixels(pillow(picture, "PNG")), head)
-    alpha = Image.new("L", picture.size, 255)
+    image = Image.fromarray(head).convert(mode)
+    np.testing.assert_array_equal(pixels(pillow(image, "PNG")), head)
+    alpha = Image.new("L", image.size, 255)
     alpha.paste(0, (0, 0, 50, 50))
     alpha.paste(128, (50, 0, 100, 50))
-    picture.putalpha(alpha)
+    image.putalpha(alpha)
     opacity = np.asarray(alpha, dtype=np.float64) / 255
-    np.testing.assert_array_equal(pixels(pillow(picture, "PNG")), np.rint(head * opacity))
+    np.testing.assert_array_equal(pixels(pillow(image, "PNG")), np.rint(head * opacity))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_transparent_color_is_black(head: Gray, mode: str) -> None:
-    picture = Image.fromarray(head).convert(mode)
+    image = Image.fromarray(head).convert(mode)
     key = 220 if mode == "L" else (220, 220, 220)
     expected = np.where(head == 220, 0, head)
-    np.testing.assert_array_equal(pixels(pillow(picture, "PNG", transparency=key)), expected)
+    np.testing.assert_array_equal(pixels(pillow(image, "PNG", transparency=key)), expected)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -148,7 +148,7 @@ def test_white_is_zero_is_turned_at_every_depth(
         assert np.abs(found - expected).max() <= 1
 
 
-def test_one_picture_in_every_depth_is_one_network_input(
+def test_one_image_in_every_depth_is_one_network_input(
     head: Gray, write_tiff: Callable[..., bytes], write_png: Callable[..., bytes]
 ) -> None:
     wide, plain = head.astype(np.uint16) * 257, head.astype(np.uint16)
@@ -186,18 +186,18 @@ def test_exif_orientation(head: Gray) -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
 def test_an_animation_is_a_stack(head: Gray, kind: str) -> None:
-    """As a TIFF of the same pages: the first picture alone would be answered for all."""
+    """As a TIFF of the same pages: the first image alone would be answered for all."""
     pages = [head, 255 - head, head // 2, np.roll(head, 9)]
     first, *others = (Image.fromarray(page) for page in pages)
     options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
     data = pillow(first, kind, save_all=True, append_images=others, **options)
     image = reader.read_bytes(data)
     np.testing.assert_array_equal(image.pixels, pages)
-    assert image.notes == ("the 4 pictures of an animation are read as slices",)
+    assert image.notes == ("the 4 images of an animation are read as slices",)
 
 
 def test_an_animation_in_colour_or_with_holes_is_read_as_it_is_shown(head: Gray) -> None:
-    """A palette a picture, and pictures that only state what differs from the one before."""
+    """A palette for each image, and images that only state what differs from the one before."""
     colors = np.stack([head, head, head // 2], axis=2)
     moved = colors.copy()
     moved[60:90, 60:90] = 0
@@ -209,12 +209,12 @@ def test_an_animation_in_colour_or_with_holes_is_read_as_it_is_shown(head: Gray)
         np.testing.assert_array_equal(image.pixels[0, :60], image.pixels[1, :60])
 
 
-def test_a_picture_beside_previews_is_noted(head: Gray) -> None:
+def test_an_image_beside_previews_is_noted(head: Gray) -> None:
     """MPO: a JPEG with further ones, a preview or the depth, behind it."""
     first, second = Image.fromarray(head), Image.fromarray(head // 2)
     image = reader.read_bytes(pillow(first, "MPO", save_all=True, append_images=[second]))
     assert not image.is_volume
-    assert image.notes == ("the first of 2 pictures in the file is read",)
+    assert image.notes == ("the first of 2 images in the file is read",)
 
 
 def test_unsigned_samples_of_32_bits(head: Gray, write_tiff: Callable[..., bytes]) -> None:
@@ -403,9 +403,9 @@ def test_slices_that_a_program_calls_otherwise(head: Gray) -> None:
         ("of a scanner", ()),
         (
             "ImageJ=1.53t\nimages=2\nchannels=2\n",
-            ("the 2 pictures are channels or time points; read as slices",),
+            ("the 2 images are channels or time points; read as slices",),
         ),
-        (OME.format("XYCZT", 1, 1), ("the file states 3 pictures; 2 of them are in it",)),
+        (OME.format("XYCZT", 1, 1), ("the file states 3 images; 2 of them are in it",)),
     ):
         image = reader.read_bytes(described(pages, description))
         np.testing.assert_array_equal(image.pixels, pages)
@@ -415,7 +415,7 @@ def test_slices_that_a_program_calls_otherwise(head: Gray) -> None:
 def test_a_stack_of_which_a_tiff_lists_one_page(head: Gray) -> None:
     """As ImageJ writes large ones: the first slice alone would be answered for all."""
     for description in (IMAGEJ, '{"shape": [6, 200, 180], "axes": "ZYX"}'):
-        with pytest.raises(UnsupportedFormatError, match="a stack of 6 pictures"):
+        with pytest.raises(UnsupportedFormatError, match="a stack of 6 images"):
             reader.read_bytes(described(head[np.newaxis], description))
     colour = np.stack([head] * 3, axis=-1)[np.newaxis]
     image = reader.read_bytes(described(colour, OME.format("XYCZT", 3, 1).replace('"3"/', '"1"/')))
@@ -424,7 +424,7 @@ def test_a_stack_of_which_a_tiff_lists_one_page(head: Gray) -> None:
 
 @pytest.mark.parametrize("alpha", [0, 255])
 @pytest.mark.parametrize("size", [40, 56, 108, 124])
-def test_a_bitmap_whose_fourth_bytes_are_zero_is_a_picture(
+def test_a_bitmap_whose_fourth_bytes_are_zero_is_an_image(
     head: Gray, alpha: int, size: int
 ) -> None:
     """BMP of 32 bits, with any header: what most writers leave zero is no transparency."""
@@ -443,7 +443,7 @@ def test_a_bitmap_whose_fourth_bytes_are_zero_is_a_picture(
 
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "CMYK"])
 @pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
-def test_pictures_in_colours_are_told_as_maps(
+def test_images_in_colours_are_told_as_maps(
     head: Gray, kind: str, share: float, is_told: bool
 ) -> None:
     """Gray stored as colour, and a few coloured letters on it, are no map."""
@@ -468,15 +468,15 @@ def test_smaller_copies_of_a_page_are_left_out(head: Gray, scales: tuple[int, ..
     image = reader.read_bytes(out.getvalue())
     np.testing.assert_array_equal(image.pixels, head)
     count = len(scales) - 1
-    assert image.notes == (f"smaller pictures of the same shape are left out: {count}",)
+    assert image.notes == (f"smaller images of the same shape are left out: {count}",)
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 def test_an_opacity_that_is_zero_everywhere_is_not_used(head: Gray, mode: str, kind: str) -> None:
-    """As pictures have it that came from the clipboard, whose bitmaps leave it unused."""
+    """As in images that came from the clipboard, whose bitmaps leave it unused."""
     gray, opacity = Image.fromarray(head), Image.new("L", head.shape[::-1], 0)
-    picture = Image.merge(mode, [gray] * (len(mode) - 1) + [opacity])
+    image = Image.merge(mode, [gray] * (len(mode) - 1) + [opacity])
     out = io.BytesIO()
-    picture.save(out, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
+    image.save(out, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
     np.testing.assert_array_equal(reader.read_bytes(out.getvalue()).pixels, head)

@@ -140,7 +140,7 @@ def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
         (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC", "save it as PNG"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000", "save it as PNG"),
         (b"\xff\x0a" + bytes(40), "JPEG XL", "save it as PNG"),
-        (b"%PDF-1.7", "PDF", "save its pictures"),
+        (b"%PDF-1.7", "PDF", "save its images"),
         (b"study".ljust(257, b"\0") + b"ustar\x0000", "a tar archive", "unpack it first"),
         (gzip.compress(b"study", mtime=0), "compressed by gzip", "unpack it first"),
         (b"BZh91AY", "compressed by bzip2", "unpack it first"),

@@ -1,4 +1,4 @@
-"""Pixels become square; the picture stays where it was."""
+"""Pixels become square; the image stays where it was."""
 
 import numpy as np
 import pytest

@@ -59,12 +59,12 @@ def test_a_series_is_sorted_in_space(tmp_path: Path, head: Gray, write_series: W
     assert source_header(image.facts.slices[2]).SOPInstanceUID == "1.2.3.3"
 
 
-def test_two_series_pictures_and_other_things(
+def test_two_series_images_and_other_things(
     tmp_path: Path, head: Gray, write_series: WriteSeries, write_dicom: Write
 ) -> None:
     place(tmp_path / "mixed", write_series(4))
     place(tmp_path / "mixed", write_series(3, series="1.2.9"), "abc")
-    (tmp_path / "mixed" / "picture").write_bytes(encode.png(head))
+    (tmp_path / "mixed" / "image").write_bytes(encode.png(head))
     (tmp_path / "mixed" / "notes.dcm").write_text("no DICOM")
     report = write_dicom(
         head,
@@ -220,7 +220,7 @@ def test_an_archive_is_a_folder_in_one_file(
 ) -> None:
     slices = write_series(5)
     members = {f"study/{name}": data for name, data in zip("edcba", slices, strict=True)}
-    members |= {"study/picture": encode.png(head), "__MACOSX/._a": b"x", "study/.DS_Store": b"y",
+    members |= {"study/image": encode.png(head), "__MACOSX/._a": b"x", "study/.DS_Store": b"y",
                 "study/readme": b"text", "study/": b"", "../../evil": encode.png(head)}  # fmt: skip
     path = pack(tmp_path / "study.bin", members)
     inner = pack(tmp_path / "inner.zip", {"a": encode.png(head)})
@@ -230,11 +230,11 @@ def test_an_archive_is_a_folder_in_one_file(
     study = read_study(path)
     assert sorted(tmp_path.parent.iterdir()) == before
     assert (study.failures, study.skipped) == ([], 1)
-    evil, nested, volume, picture = study.images
+    evil, nested, volume, image = study.images
     np.testing.assert_array_equal(nested.pixels, head)
     assert nested.source == f"{path}/nested.zip/a"
     np.testing.assert_array_equal(evil.pixels, head)
-    np.testing.assert_array_equal(picture.pixels, head)
+    np.testing.assert_array_equal(image.pixels, head)
     (in_folder,) = read_study(place(tmp_path / "folder", slices)).images
     np.testing.assert_array_equal(volume.pixels, in_folder.pixels)
     assert volume.source == f"{path}/study"
@@ -295,10 +295,10 @@ def test_members_of_one_name_are_all_read(tmp_path: Path, head: Gray) -> None:
 
 
 def test_damaged_and_encrypted_members(tmp_path: Path, head: Gray) -> None:
-    picture = encode.png(head)
-    path = pack(tmp_path / "a.zip", {"a": picture, "b": picture}, zipfile.ZIP_STORED)
+    image = encode.png(head)
+    path = pack(tmp_path / "a.zip", {"a": image, "b": image}, zipfile.ZIP_STORED)
     data = bytearray(path.read_bytes())
-    data[data.index(picture) + 500] ^= 0xFF  # the checksum of "a" no longer fits
+    data[data.index(image) + 500] ^= 0xFF  # the checksum of "a" no longer fits
     central = data.rindex(b"PK\x01\x02")
     data[central + 8] |= 1  # "b" claims to be encrypted
     path.write_bytes(bytes(data))
@@ -327,15 +327,15 @@ def test_the_finder_reads_headers_only(
     folder = place(tmp_path / "study", write_series(3))
     (folder / "a.png").write_bytes(encode.png(head))
     found = finder.find(str(folder))
-    picture, series = found.inputs
-    assert picture == File(str(folder / "a.png"), "png")
-    assert found.paths == (picture.path,)
+    image, series = found.inputs
+    assert image == File(str(folder / "a.png"), "png")
+    assert found.paths == (image.path,)
     assert isinstance(series, Series)
     assert series.path == os.path.commonpath([str(folder / name) for name in "xyz"])
     assert series.facts.modality == "MR"
 
 
-def test_pictures_alone_leave_pydicom_alone(tmp_path: Path, head: Gray) -> None:
+def test_images_alone_leave_pydicom_alone(tmp_path: Path, head: Gray) -> None:
     import subprocess
 
     (tmp_path / "a.png").write_bytes(encode.png(head))
@@ -566,7 +566,7 @@ def test_single_slices_that_are_no_series_stay_single(
     assert [image.is_volume for image in read_study(tmp_path).images] == [False] * 6
 
 
-def test_objects_that_are_no_pictures_are_skipped(
+def test_objects_that_are_not_images_are_skipped(
     tmp_path: Path, head: Gray, write_series: WriteSeries, write_dicom: Write
 ) -> None:
     """A spectrum beside a series is counted, and no failure."""

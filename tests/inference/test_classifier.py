@@ -26,9 +26,9 @@ Gray = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory, head: Gray) -> list[Path]:
+def images(tmp_path_factory: pytest.TempPathFactory, head: Gray) -> list[Path]:
     """Twenty different files."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     paths = []
     for index in range(20):
@@ -39,9 +39,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, head: Gray) -> list[Path]
     return paths
 
 
-def test_prediction(classifier: Classifier, pictures: list[Path]) -> None:
-    found = classifier.predict(pictures[0])
-    assert found.path == str(pictures[0])
+def test_prediction(classifier: Classifier, images: list[Path]) -> None:
+    found = classifier.predict(images[0])
+    assert found.path == str(images[0])
     probabilities = told(found)
     assert tuple(probabilities) == CLASSES
     assert sum(probabilities.values()) == pytest.approx(1)
@@ -122,17 +122,17 @@ def test_what_is_not_excluded(classifier: Classifier, head: Gray) -> None:
     assert classifier.predict(head).prediction_set is None
 
 
-def test_batch(classifier: Classifier, pictures: list[Path], head: Gray) -> None:
-    images = [reader.read(pictures[0]), from_array(head), reader.read(pictures[1])]
-    found = classifier.answer([classifier.prepare(image) for image in images])
-    alone = [classifier.predict(picture) for picture in (pictures[0], head, pictures[1])]
+def test_batch(classifier: Classifier, images: list[Path], head: Gray) -> None:
+    decoded = [reader.read(images[0]), from_array(head), reader.read(images[1])]
+    found = classifier.answer([classifier.prepare(image) for image in decoded])
+    alone = [classifier.predict(image) for image in (images[0], head, images[1])]
     for one, other in zip(found, alone, strict=True):
         assert one.prediction.path == other.path
         assert one.prediction.probabilities == pytest.approx(other.probabilities, abs=1e-6)
     assert classifier.answer([]) == []
 
 
-def test_unusable_pictures_raise(classifier: Classifier, tmp_path: Path) -> None:
+def test_unusable_images_raise(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError):
         classifier.predict(tmp_path / "nothing.png")
     with pytest.raises(BlankImageError):
@@ -150,10 +150,10 @@ def test_extreme_floats_are_clipped_in_silence(classifier: Classifier, head: Gra
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
 def test_stream_keeps_order_and_goes_on_after_failures(
-    classifier: Classifier, pictures: list[Path], tmp_path: Path, batch_size: int
+    classifier: Classifier, images: list[Path], tmp_path: Path, batch_size: int
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
-    paths = [*pictures[:5], tmp_path / "bad.png", tmp_path / "none.png", *pictures[5:]]
+    paths = [*images[:5], tmp_path / "bad.png", tmp_path / "none.png", *images[5:]]
     found = list(predict_inputs(classifier, paths, batch_size=batch_size))
     assert [one.path for one in found] == [str(path) for path in paths]
     failures = [one for one in found if isinstance(one, Failure)]
@@ -178,10 +178,10 @@ def _noted(paths: list[Path], taken: list[Path]) -> Iterator[Path]:
         yield path
 
 
-def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, pictures: list[Path]) -> None:
+def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, images: list[Path]) -> None:
     classifier = Classifier.load(tiny_bundle, threads=2)
     taken: list[Path] = []
-    stream = predict_inputs(classifier, _noted(pictures, taken), batch_size=3)
+    stream = predict_inputs(classifier, _noted(images, taken), batch_size=3)
     next(stream)
     assert len(taken) == 6
     next(stream)
@@ -193,15 +193,15 @@ def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, pictures: list[P
 
 
 def test_stream_on_one_core_starts_no_thread(
-    classifier: Classifier, tiny_bundle: Path, pictures: list[Path]
+    classifier: Classifier, tiny_bundle: Path, images: list[Path]
 ) -> None:
     assert classifier.decoders == 1
     taken: list[Path] = []
-    stream = predict_inputs(classifier, _noted(pictures, taken), batch_size=3)
+    stream = predict_inputs(classifier, _noted(images, taken), batch_size=3)
     first = next(stream)
     assert len(taken) == 3
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
-    several = predict_inputs(Classifier.load(tiny_bundle, threads=2), pictures, batch_size=3)
+    several = predict_inputs(Classifier.load(tiny_bundle, threads=2), images, batch_size=3)
     assert [first, *stream] == list(several)
 
 
@@ -210,15 +210,15 @@ def test_batch_size_must_be_positive(classifier: Classifier) -> None:
         next(predict_inputs(classifier, ["a"], batch_size=0))
 
 
-def test_threads_may_share_a_classifier(classifier: Classifier, pictures: list[Path]) -> None:
-    expected = [classifier.predict(path) for path in pictures]
+def test_threads_may_share_a_classifier(classifier: Classifier, images: list[Path]) -> None:
+    expected = [classifier.predict(path) for path in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(classifier.predict, pictures)) == expected
+        assert list(pool.map(classifier.predict, images)) == expected
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", bundle.SHIPPED)
-def test_real_pictures_at_every_bit_depth(name: str, data_dir: Path, tmp_path: Path) -> None:
+def test_real_images_at_every_bit_depth(name: str, data_dir: Path, tmp_path: Path) -> None:
     """The same answer, and nearly the same probabilities, from 8, 16 and 32 bits a sample."""
     if not (Path(bundle.__file__).parent / "weights" / name).is_dir():
         pytest.skip(f"the bundle {name} is not in this checkout")

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.answers import picture, series, shares, told, volume
+from tests.answers import image, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
 from tumorlens.imaging.facts import AcquisitionFacts
@@ -76,18 +76,18 @@ def test_series_of_one_sequence_share_its_weight(careful: Classifier) -> None:
 
 
 def test_a_rejected_series_is_not_used(careful: Classifier) -> None:
-    ill = picture("a", probabilities=shares(glioma=0.97))
-    also = picture("b", probabilities=shares(glioma=0.95))
-    found = fused(careful, [ill, picture("c", "rejected"), also])
+    ill = image("a", probabilities=shares(glioma=0.97))
+    also = image("b", probabilities=shares(glioma=0.95))
+    found = fused(careful, [ill, image("c", "rejected"), also])
     assert found is not None
     assert (found.decision, found.label) == ("classified", "glioma")
     assert [one.weight for one in found.members] == [1.0, 0.0, 1.0]
     assert found.notes == ("1 of 3 series are not used",)
-    assert fused(careful, [ill, picture("c", "rejected")]) is None
+    assert fused(careful, [ill, image("c", "rejected")]) is None
 
 
 @pytest.mark.parametrize(("less_telling", "stated"), [
-    (picture, None),
+    (image, None),
     (functools.partial(volume, depth=3), None),
     (volume, AcquisitionFacts(outside_training=True)),
 ])  # fmt: skip
@@ -109,7 +109,7 @@ def test_localizers_and_maps_do_not_outvote_a_whole_head(
 
 def test_a_localizer_that_shows_a_tumour_is_not_passed_over(careful: Classifier) -> None:
     healthy = volume(label="notumor", probabilities=shares(glioma=0.01))
-    study = fused(careful, [healthy, picture(probabilities=shares(glioma=0.97))])
+    study = fused(careful, [healthy, image(probabilities=shares(glioma=0.97))])
     assert study is not None
     assert study.decision == "abstained"
 
@@ -126,8 +126,8 @@ def test_the_series_that_shows_the_finding_best_decides(careful: Classifier) -> 
     assert study is not None
     assert study.finding == found
     assert study.members[study.decisive_member].path == "a"  # a weight of 0.5, but twice of FLAIR
-    healthy = [picture(name, label="notumor", probabilities=shares(glioma=0.01)) for name in "ab"]
-    none = fused(careful, [picture("c", "rejected"), *healthy])
+    healthy = [image(name, label="notumor", probabilities=shares(glioma=0.01)) for name in "ab"]
+    none = fused(careful, [image("c", "rejected"), *healthy])
     assert none is not None
     assert none.finding is None
     assert none.members[none.decisive_member].weight > 0
@@ -154,8 +154,8 @@ def test_whole_head_thresholds_hold_for_upright_axial_series(
 
 
 def test_no_study_is_free_of_tumour_while_a_series_reports_one(careful: Classifier) -> None:
-    ill = picture("a", "detected", probabilities=shares(glioma=0.81))
-    healthy = [picture(f"h{k}", label="notumor", probabilities=shares(glioma=0.01)) for k in "123"]
+    ill = image("a", "detected", probabilities=shares(glioma=0.81))
+    healthy = [image(f"h{k}", label="notumor", probabilities=shares(glioma=0.01)) for k in "123"]
     found = fused(careful, [ill, *healthy])
     assert found is not None
     assert (found.decision, found.label) == ("abstained", None)

@@ -1,4 +1,4 @@
-"""The map lands where the evidence is, in pixels of the original picture."""
+"""The map lands where the evidence is, in pixels of the original image."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ Gray = NDArray[np.uint8]
 
 
 def test_upsample_is_the_inverse_of_the_geometry(head: Gray) -> None:
-    """A blob, located by its preprocessed picture's cells, is found again where it was."""
+    """A blob, located by its preprocessed image's cells, is found again where it was."""
     config = PreprocessConfig(image_size=96)
     for shift in ((0, 0), (120, 40), (15, 200)):
         canvas = np.zeros((400, 420), np.float32)
@@ -121,7 +121,7 @@ def test_the_map_of_a_class_that_is_asked_for(
     np.testing.assert_allclose(found.grid, cam / max(cam.max(), 1e-9), atol=1e-4)
 
 
-def test_no_heatmap_of_a_rejected_picture(classifier: Classifier, head: Gray) -> None:
+def test_no_heatmap_of_a_rejected_image(classifier: Classifier, head: Gray) -> None:
     (answer,) = classifier.answer([classifier.prepare(from_array(head))])
     rejected = msgspec.structs.replace(answer.prediction, decision=REJECTED, label=None)
     assert answer._replace(prediction=rejected).explained().heatmap is None

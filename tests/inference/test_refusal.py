@@ -44,7 +44,7 @@ def bright_and_dark(head: Gray, tmp_path_factory: pytest.TempPathFactory) -> lis
     return [folder / "bright.png", folder / "dark.png", folder / "bright.png"]
 
 
-def test_refused_pictures_among_others(
+def test_refused_images_among_others(
     gated: bundle.Bundle, bright_and_dark: list[Path], classifier: Classifier
 ) -> None:
     answers = list(predict_inputs(Classifier(gated, 1), bright_and_dark, explain=True))
@@ -61,7 +61,7 @@ def test_refused_pictures_among_others(
             assert answer.heatmap is not None
 
 
-def test_inverted_pictures_and_panels_are_refused_with_or_without_a_gate(
+def test_inverted_images_and_panels_are_refused_with_or_without_a_gate(
     gated: bundle.Bundle, classifier: Classifier, head: Gray
 ) -> None:
     for one in (classifier, Classifier(gated, 1)):

@@ -1,4 +1,4 @@
-"""A screenshot is judged as the picture in it."""
+"""A screenshot is judged as the image in it."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def knows_phantoms() -> Classifier:
 
 
 @pytest.mark.parametrize("label", CLASSES)
-def test_the_answer_is_that_of_the_picture(knows_phantoms: Classifier, label: str) -> None:
+def test_the_answer_is_that_of_the_image(knows_phantoms: Classifier, label: str) -> None:
     head = make_phantom(np.random.default_rng([7, 1]), label).pixels
     white, black = (np.pad(head, MARGIN, constant_values=value) for value in (255, 0))
     plain, on_white, on_black = (knows_phantoms.predict(one) for one in (head, white, black))
@@ -31,7 +31,7 @@ def test_the_answer_is_that_of_the_picture(knows_phantoms: Classifier, label: st
     assert REFUSAL not in inverted.reason
 
 
-def test_the_map_lies_where_the_picture_lies(knows_phantoms: Classifier) -> None:
+def test_the_map_lies_where_the_image_lies(knows_phantoms: Classifier) -> None:
     head = make_phantom(np.random.default_rng([7, 1]), "glioma").pixels
     page = np.pad(head, MARGIN, constant_values=255)
     found = [

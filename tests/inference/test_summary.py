@@ -1,7 +1,7 @@
 """The sentence that people read first."""
 
 import pytest
-from tests.answers import picture, shares, volume
+from tests.answers import image, shares, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Answer, Decision, Failure
@@ -60,16 +60,16 @@ def test_no_certainty_is_made_by_rounding(share: float, words: str) -> None:
 
 
 def test_headlines_and_what_counts_as_a_tumour() -> None:
-    assert headline(picture(label="pituitary")) == "Pituitary tumour"
-    assert headline(picture(label="notumor")) == "No tumour"
+    assert headline(image(label="pituitary")) == "Pituitary tumour"
+    assert headline(image(label="notumor")) == "No tumour"
     assert headline(volume(decision="detected")) == "Tumour detected, kind uncertain"
-    assert headline(picture(decision="abstained")) == "Abstained"
+    assert headline(image(decision="abstained")) == "Abstained"
     assert headline(Failure.of("x", CorruptInputError("x: damaged"))) == "Failed"
-    tumours: list[Answer] = [picture(), volume(decision="detected")]
+    tumours: list[Answer] = [image(), volume(decision="detected")]
     others: list[Answer] = [
-        picture(label="notumor"),
-        picture(decision="abstained"),
-        picture(decision="rejected"),
+        image(label="notumor"),
+        image(decision="abstained"),
+        image(decision="rejected"),
     ]
     assert [is_tumor(one) for one in (*tumours, *others)] == [True, True, False, False, False]
 

@@ -1,4 +1,4 @@
-"""Volumes, series and pictures in one stream of answers."""
+"""Volumes, series and images in one stream of answers."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def stack(head: Gray) -> MedicalImage:
 
 @pytest.fixture
 def folder(tmp_path: Path, head: Gray, write_series: WriteSeries) -> Path:
-    """A DICOM series of five, a NIfTI volume, a TIFF of pages, a picture, a damaged one."""
+    """A DICOM series of five, a NIfTI volume, a TIFF of pages, an image, a damaged one."""
     study = tmp_path / "study"
     study.mkdir()
     for index, data in enumerate(write_series(5)):
@@ -87,11 +87,11 @@ def test_nothing_but_blank_slices(classifier: Classifier) -> None:
         answered(classifier, empty)
 
 
-def test_pictures_and_volumes_are_told_apart(
+def test_images_and_volumes_are_told_apart(
     classifier: Classifier, stack: MedicalImage, head: Gray
 ) -> None:
-    picture = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
-    assert isinstance(answer_image(classifier, picture).answer, Prediction)
+    image = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
+    assert isinstance(answer_image(classifier, image).answer, Prediction)
     assert isinstance(answer_image(classifier, stack).answer, VolumePrediction)
 
 
@@ -232,7 +232,7 @@ def test_an_unsure_volume_has_no_label_and_no_finding(
 def test_a_slice_that_came_twice_is_told_in_the_record(
     classifier: Classifier, tmp_path: Path, write_series: WriteSeries, explain: bool
 ) -> None:
-    """What is left of two copies is a single picture, not a volume."""
+    """What is left of two copies is a single image, not a volume."""
     for name in "ab":
         (tmp_path / name).write_bytes(write_series(1)[0])
     inputs = finder.find(str(tmp_path)).inputs

@@ -125,11 +125,11 @@ def test_lesion_head_is_exported_in_evaluation_mode_only_where_it_is_there() -> 
         SepSENet(msgspec.structs.replace(resolve("micro"), lesion_head=head)).eval()
         for head in (False, True)
     )
-    picture = torch.randn(2, 1, 64, 64)
-    assert plain.explain(picture).lesion is None
-    lesion = headed.explain(picture).lesion
+    image = torch.randn(2, 1, 64, 64)
+    assert plain.explain(image).lesion is None
+    lesion = headed.explain(image).lesion
     assert lesion is not None
-    assert lesion.shape == (2, 1, *headed.explain(picture).cam.shape[2:])
+    assert lesion.shape == (2, 1, *headed.explain(image).cam.shape[2:])
     assert 0 <= lesion.min() <= lesion.max() <= 1
 
 

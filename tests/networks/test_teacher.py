@@ -51,7 +51,7 @@ def test_the_teachers_first_blocks_stay_as_imagenet_made_them(teacher: Teacher) 
     assert not [n for n in moved if n.startswith(tuple(inner + k for k in kept))]
 
 
-def test_a_large_picture_is_made_smaller_for_the_teacher(teacher: Teacher) -> None:
+def test_a_large_image_is_made_smaller_for_the_teacher(teacher: Teacher) -> None:
     with torch.no_grad():
         where = teacher.eval().learn(torch.randn(1, 1, 160, 160)).lesion
     assert where is not None

@@ -32,47 +32,47 @@ def serve() -> Iterator[Callable[..., WebArchive]]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]) -> Path:
-    path = tmp_path / "picture"
+def image(tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]) -> Path:
+    path = tmp_path / "image"
     path.write_bytes(write_dicom(head, PatientName=_SECRET))
     return path
 
 
-def _send(archive: WebArchive, picture: Path, **options: Any) -> None:
-    destination(archive.url, "TESTER", **options).send(picture, MRImageStorage)
+def _send(archive: WebArchive, image: Path, **options: Any) -> None:
+    destination(archive.url, "TESTER", **options).send(image, MRImageStorage)
 
 
 def test_a_server_of_the_configured_authority_is_trusted(
-    serve: Callable[..., WebArchive], ours: Authority, picture: Path
+    serve: Callable[..., WebArchive], ours: Authority, image: Path
 ) -> None:
     archive = serve(ours.issue(None))
-    _send(archive, picture, web_authorities=ours.file)
-    assert archive.uids == [dcmread(picture).SOPInstanceUID]
+    _send(archive, image, web_authorities=ours.file)
+    assert archive.uids == [dcmread(image).SOPInstanceUID]
 
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_server_of_another_authority_gets_nothing_and_gives_one_error(
-    serve: Callable[..., WebArchive], ours: Authority, others: Authority, picture: Path,
+    serve: Callable[..., WebArchive], ours: Authority, others: Authority, image: Path,
     monkeypatch: pytest.MonkeyPatch, configured: bool,
 ) -> None:  # fmt: skip
     archive = serve(others.issue(None))
     if configured:  # what requests reads in the environment must not widen it
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others.file))
     with pytest.raises(UnreachableError) as caught:
-        _send(archive, picture, web_authorities=ours.file if configured else None)
+        _send(archive, image, web_authorities=ours.file if configured else None)
     assert str(caught.value) == "STOW-RS: TLS (unable to get local issuer certificate)"
     assert archive.uids == []
 
 
 def test_a_server_that_asks_for_a_certificate_gets_ours(
-    serve: Callable[..., WebArchive], ours: Authority, others: Authority, picture: Path
+    serve: Callable[..., WebArchive], ours: Authority, others: Authority, image: Path
 ) -> None:
     archive = serve(ours.issue(ours.file))
     for tls in (None, others.issue(ours.file)):
         with pytest.raises(UnreachableError):
-            _send(archive, picture, tls=tls, web_authorities=ours.file)
+            _send(archive, image, tls=tls, web_authorities=ours.file)
     assert archive.uids == []
-    _send(archive, picture, tls=ours.issue(ours.file))  # its authorities stand for the web, too
+    _send(archive, image, tls=ours.issue(ours.file))  # its authorities stand for the web, too
     assert len(archive.uids) == 1
 
 
@@ -81,10 +81,10 @@ def _refusal(*reasons: int) -> dict[str, Any]:
     return {"00081198": {"vr": "SQ", "Value": failed}}
 
 
-def test_a_duplicate_counts_as_delivered(serve: Callable[..., WebArchive], picture: Path) -> None:
+def test_a_duplicate_counts_as_delivered(serve: Callable[..., WebArchive], image: Path) -> None:
     archive = serve()
     archive.status, archive.answer = 409, _refusal(0x0111)
-    _send(archive, picture)
+    _send(archive, image)
 
 
 @pytest.mark.parametrize(
@@ -98,19 +98,19 @@ def test_a_duplicate_counts_as_delivered(serve: Callable[..., WebArchive], pictu
     ],
 )
 def test_what_a_server_does_not_take_is_told_from_a_server_that_takes_nothing(
-    serve: Callable[..., WebArchive], picture: Path, status: int, answer: dict[str, Any],
+    serve: Callable[..., WebArchive], image: Path, status: int, answer: dict[str, Any],
     kind: type[SendError],
 ) -> None:  # fmt: skip
     archive = serve()
     archive.status, archive.answer = status, answer
     with pytest.raises(SendError) as caught:
-        _send(archive, picture)
+        _send(archive, image)
     assert type(caught.value) is kind
     assert str(caught.value) == f"STOW-RS: status {status}"
 
 
-def test_stored_in_part_is_not_stored(serve: Callable[..., WebArchive], picture: Path) -> None:
+def test_stored_in_part_is_not_stored(serve: Callable[..., WebArchive], image: Path) -> None:
     archive = serve()
     archive.answer = _refusal(0x0110)
     with pytest.raises(SendError, match="did not store it"):
-        _send(archive, picture)
+        _send(archive, image)

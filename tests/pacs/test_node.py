@@ -91,7 +91,7 @@ def test_an_instance_of_no_study_is_refused(
     assert spool.counts() == {}
 
 
-def test_compressed_pictures_are_taken(server: Acceptor) -> None:
+def test_compressed_images_are_taken(server: Acceptor) -> None:
     entity = AE("TESTER")
     entity.add_requested_context(MRImageStorage, JPEG2000Lossless)
     port = int(server.server_address[1])

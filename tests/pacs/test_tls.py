@@ -41,15 +41,15 @@ def server(spool: Spool, ours: Authority) -> Iterator[Acceptor]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]) -> Path:
-    path = tmp_path / "picture"
+def image(tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8]) -> Path:
+    path = tmp_path / "image"
     path.write_bytes(write_dicom(head, PatientName=_SECRET))
     return path
 
 
-def _send(server: Acceptor, picture: Path, tls: Tls | None) -> None:
+def _send(server: Acceptor, image: Path, tls: Tls | None) -> None:
     address = f"TUMORLENS@127.0.0.1:{server.server_address[1]!s}"
-    destination(address, "TESTER", tls).send(picture, MRImageStorage)
+    destination(address, "TESTER", tls).send(image, MRImageStorage)
 
 
 def _strangers(ours: Authority, others: Authority) -> dict[str, Tls]:
@@ -63,12 +63,12 @@ def _strangers(ours: Authority, others: Authority) -> dict[str, Tls]:
 
 @pytest.mark.parametrize("reason", ["unable to get local issuer", "expired"])
 def test_a_stranger_is_refused_in_one_line_and_the_node_goes_on(
-    server: Acceptor, spool: Spool, ours: Authority, others: Authority, picture: Path,
+    server: Acceptor, spool: Spool, ours: Authority, others: Authority, image: Path,
     caplog: pytest.LogCaptureFixture, reason: str,
 ) -> None:  # fmt: skip
     stranger = _strangers(ours, others)[reason]
     with caplog.at_level(logging.INFO), pytest.raises(UnreachableError, match=r"TLS \(.*\)"):
-        _send(server, picture, stranger)
+        _send(server, image, stranger)
     # Twice: the client looks again to say why. The alerts are sent before the lines are written.
     until(lambda: len(caplog.records) >= 2)
     said = {record.getMessage() for record in caplog.records if "tumorlens" in record.name}
@@ -77,7 +77,7 @@ def test_a_stranger_is_refused_in_one_line_and_the_node_goes_on(
     assert reason in line
     assert _SECRET not in caplog.text
     assert spool.counts() == {}
-    _send(server, picture, ours.issue(ours.file))
+    _send(server, image, ours.issue(ours.file))
     assert spool.counts() == {"receiving": 1}
 
 
@@ -97,26 +97,26 @@ def test_who_shows_no_certificate_is_refused(
 
 
 def test_a_plain_caller_is_not_served(
-    server: Acceptor, spool: Spool, ours: Authority, picture: Path,
+    server: Acceptor, spool: Spool, ours: Authority, image: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     with pytest.raises(SendError):
-        _send(server, picture, None)
+        _send(server, image, None)
     until(lambda: caplog.messages)
     assert any("refused a connection from 127.0.0.1: TLS (" in line for line in caplog.messages)
     assert spool.counts() == {}
-    _send(server, picture, ours.issue(ours.file))
+    _send(server, image, ours.issue(ours.file))
 
 
 def test_without_authorities_whoever_trusts_the_node_may_call(
-    spool: Spool, ours: Authority, picture: Path
+    spool: Spool, ours: Authority, image: Path
 ) -> None:
     settings = NodeSettings("127.0.0.1", 0, allowed=("TESTER",), tls=ours.issue(None))
     running = node.start(settings, spool)
     try:
         context = ssl.create_default_context(cafile=ours.file)  # with no certificate of its own
         sent = send_all(
-            [picture], int(running.server_address[1]), MRImageStorage, (context, "127.0.0.1")
+            [image], int(running.server_address[1]), MRImageStorage, (context, "127.0.0.1")
         )
         assert sent == [0]
     finally:
@@ -124,24 +124,24 @@ def test_without_authorities_whoever_trusts_the_node_may_call(
 
 
 def test_silent_peers_do_not_shut_out_others(
-    server: Acceptor, spool: Spool, ours: Authority, picture: Path
+    server: Acceptor, spool: Spool, ours: Authority, image: Path
 ) -> None:
     address = ("127.0.0.1", int(server.server_address[1]))
     silent = [socket.create_connection(address, 30) for _ in range(20)]
-    _send(server, picture, ours.issue(ours.file))
+    _send(server, image, ours.issue(ours.file))
     assert spool.counts() == {"receiving": 1}
     for one in silent:
         one.close()
 
 
 def test_an_impostor_gets_nothing(
-    spool: Spool, ours: Authority, others: Authority, picture: Path
+    spool: Spool, ours: Authority, others: Authority, image: Path
 ) -> None:
     settings = NodeSettings("127.0.0.1", 0, allowed=("TESTER",), tls=others.issue(None))
     running = node.start(settings, spool)
     try:
         with pytest.raises(UnreachableError, match="unable to get local issuer"):
-            _send(running, picture, ours.issue(ours.file))
+            _send(running, image, ours.issue(ours.file))
         assert spool.counts() == {}
     finally:
         running.shutdown()

@@ -81,8 +81,8 @@ def test_the_report_says_that_no_image_can_be_used_and_why(
     write_dicom: Callable[..., bytes], head: NDArray[np.uint8],
     pixels: str, tags: dict[str, Any], why: str,
 ) -> None:  # fmt: skip
-    picture = head if pixels == "head" else np.zeros_like(head)
-    (report,) = answer(write_dicom(picture, PatientName="Nobody^Known", PatientID="ID7", **tags))
+    image = head if pixels == "head" else np.zeros_like(head)
+    (report,) = answer(write_dicom(image, PatientName="Nobody^Known", PatientID="ID7", **tags))
     assert (report.StudyInstanceUID, report.PatientID) == ("1.2", "ID7")
     texts = _texts(report)
     assert "No image of this study can be used (" in texts

@@ -95,10 +95,10 @@ def test_there_is_none_without_a_tumour_or_a_place(
     attention_writer(out)(answer_image(knows_phantoms, image))
     assert list(out.iterdir()) == []
     rng = np.random.default_rng([3, 0])
-    picture = reader.read_bytes(
+    plain = reader.read_bytes(
         encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
     )
     with pytest.raises(InputError, match="position"):
-        attention_writer(out)(answer_image(knows_phantoms, picture))
+        attention_writer(out)(answer_image(knows_phantoms, plain))
     with pytest.raises(InputError, match="the positions of its slices"):
-        as_nifti(np.ones((1, 4, 4), np.bool_), picture)
+        as_nifti(np.ones((1, 4, 4), np.bool_), plain)

@@ -381,7 +381,7 @@ def test_what_of_the_patient_is_malformed_costs_no_report(
     assert not report.get(keyword)
 
 
-def test_captures_of_other_makers_are_pictures_of_their_own(
+def test_captures_of_other_makers_are_images_of_their_own(
     classifier: Classifier, folder: Path
 ) -> None:
     capture = _opened(_answers(classifier, folder)[1])

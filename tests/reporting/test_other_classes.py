@@ -29,7 +29,7 @@ def forty(forty_bundle: Path) -> Classifier:
     return Classifier.load(forty_bundle, 1)
 
 
-def test_a_picture(forty: Classifier, head: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_an_image(forty: Classifier, head: NDArray[np.uint8], tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encode.png(head))
     (answer,) = predict_inputs(forty, [path], explain=True)

@@ -36,7 +36,7 @@ def test_tumours_of_unknown_kind_have_a_row() -> None:
 
 
 @pytest.mark.parametrize("given", [answers((0, 1, 2, 3), 200), answers((2,), 3), answers((0,), 1)])
-def test_every_figure_is_a_picture(given: Answers) -> None:
+def test_every_figure_is_an_image(given: Answers) -> None:
     labels, probabilities = given
     for png in (
         plots.confusion_png(labels, probabilities.argmax(axis=1)),

@@ -86,7 +86,7 @@ def test_the_server_has_the_same_schemas(script: ModuleType) -> None:
     same = [name for name in ours if name in components]
     assert set(same) == set(ours)
     assert [components[name] for name in same] == [ours[name] for name in same]
-    served = dict(components["PicturePrediction"]["properties"])
+    served = dict(components["ImagePrediction"]["properties"])
     assert served.pop("preview")
     assert served == components["Prediction"]["properties"]
 

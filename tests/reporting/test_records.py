@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from tests.answers import MODEL, REASON, picture, shares, volume
+from tests.answers import MODEL, REASON, image, shares, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Decision, Failure, Finding
@@ -23,7 +23,7 @@ def failed(path: str) -> Failure:
 
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_json(path: str) -> None:
-    line = json_line(picture(path, probabilities=SHARES))
+    line = json_line(image(path, probabilities=SHARES))
     assert line.count(b"\n") == 1
     assert json.loads(line) == {
         "path": path,
@@ -47,7 +47,7 @@ def test_json(path: str) -> None:
 
 @pytest.mark.parametrize("decision", ["detected", "abstained", "rejected"])
 def test_what_is_held_back_has_a_reason_and_no_label(decision: Decision) -> None:
-    held = picture(decision=decision)
+    held = image(decision=decision)
     record = json.loads(json_line(held))
     assert (record["decision"], record["label"], record["reason"]) == (decision, None, REASON)
     assert (record["probabilities"] is None) == (decision == "rejected")
@@ -68,7 +68,7 @@ def test_json_keeps_the_bytes_of_a_path_that_is_not_utf8() -> None:
 
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_csv(path: str) -> None:
-    good_line = csv_line(picture(path, probabilities=SHARES))
+    good_line = csv_line(image(path, probabilities=SHARES))
     text = (csv_header() + good_line + csv_line(failed(path))).decode()
     good, bad = csv.DictReader(io.StringIO(text, newline=""))
     assert tuple(good) == csv_columns()
@@ -82,7 +82,7 @@ def test_csv(path: str) -> None:
 def test_csv_of_a_volume_and_a_set() -> None:
     found = Finding(first=3, middle=4, last=6, side="left")
     one = volume(finding=found, prediction_set=("pituitary", "glioma"))
-    text = (csv_header() + csv_line(one) + csv_line(picture(decision="rejected"))).decode()
+    text = (csv_header() + csv_line(one) + csv_line(image(decision="rejected"))).decode()
     given, rejected = csv.DictReader(io.StringIO(text, newline=""))
     assert given["prediction_set"] == "pituitary glioma"
     assert (given["slices"], given["finding_middle"], given["finding_side"]) == ("240", "4", "left")
@@ -90,5 +90,5 @@ def test_csv_of_a_volume_and_a_set() -> None:
 
 
 def test_csv_of_a_path_that_is_not_utf8() -> None:
-    assert csv_line(picture("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")
+    assert csv_line(image("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")
     assert shares(glioma=0.2)["notumor"] == pytest.approx(0.8)

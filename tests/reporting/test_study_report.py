@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.answers import REASON, picture
+from tests.answers import REASON, image
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import CorruptInputError
@@ -31,9 +31,9 @@ FAILED = Entry(Failure.of("x.png", CorruptInputError("x.png: damaged")))
 
 
 def test_words_of_an_entry_are_those_of_its_record() -> None:
-    one = Entry(picture(decision="detected"))
+    one = Entry(image(decision="detected"))
     assert (one.tone, one.headline) == ("detected", "Tumour detected, kind uncertain")
-    assert one.summary == picture(decision="detected").summary
+    assert one.summary == image(decision="detected").summary
     assert (FAILED.tone, FAILED.headline, FAILED.summary) == ("failed", "Failed", "x.png: damaged")
 
 
@@ -56,7 +56,7 @@ def test_a_volume_is_drawn_at_its_finding(classifier: Classifier, volume: Medica
     assert isinstance(answer, VolumePrediction)
     assert answer.finding is not None
     made = entry(answer, answered)
-    plain, overlaid = made.pictures
+    plain, overlaid = made.images
     assert f"Slice {answer.finding.middle + 1} of 8, the middle of the finding" in plain.caption
     assert plain.source.startswith("data:image/jpeg;base64,")
     assert overlaid.source.startswith("data:image/png;base64,")
@@ -82,17 +82,17 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     assert answer.slices[place - 1].tumor_probability == max(suspicions)
     made = entry(answer, answered)
     assert made.headline == "Abstained"
-    caption = made.pictures[0].caption
+    caption = made.images[0].caption
     assert f"Slice {place} of 8, the most suspicious one; by itself tumour " in caption
 
 
-def test_a_refused_picture_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
+def test_a_refused_image_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
     image = MedicalImage(head.astype(np.float32), "a.png", 8, "L")
     answered = answer_image(classifier, image)
     answer = answered.answer
     refused = msgspec.structs.replace(answer, decision="rejected", label=None, reason="no head")
-    assert len(entry(refused, answered._replace(answer=refused)).pictures) == 1
-    assert entry(answer, answered, pictured=False).pictures == ()
+    assert len(entry(refused, answered._replace(answer=refused)).images) == 1
+    assert entry(answer, answered, with_images=False).images == ()
 
 
 def test_the_file_says_all_and_asks_nobody(
@@ -105,7 +105,7 @@ def test_the_file_says_all_and_asks_nobody(
     open_minded = Classifier(Bundle(info, classifier.bundle.model))
     answered = answer_image(open_minded, volume, explain=True)
     answer = answered.answer
-    held = [Entry(picture(decision="abstained")), Entry(picture(decision="rejected"))]
+    held = [Entry(image(decision="abstained")), Entry(image(decision="rejected"))]
     entries = [entry(answer, answered), *held, FAILED]
     page = write(tmp_path / "report.html", entries, info, MADE).read_text("utf-8")
     assert "http://" not in page
@@ -153,14 +153,14 @@ def test_facts_of_a_series(
     assert "Phantom" not in str(made)  # the patient's name
 
 
-def test_pictures_name_the_sides_that_their_file_states(
+def test_images_name_the_sides_that_their_file_states(
     classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes]
 ) -> None:
     """The same pixels, from a file that says where they lie in the patient and from one not."""
     made = []
     for tags in ({}, {"ImageOrientationPatient": None}):
         image = reader.read_bytes(write_dicom(head, **tags))
-        made.append(_entry_of(classifier, image).pictures)
+        made.append(_entry_of(classifier, image).images)
     for stated, unknown in zip(*made, strict=True):
         assert stated.source != unknown.source
     assert "Left is R, top A" in made[0][0].caption
@@ -186,7 +186,7 @@ def test_a_heatmap_of_a_volume_costs_no_second_pass(
     counting = _Counting(Bundle(info, classifier.bundle.model))
     answered = answer_image(counting, volume)
     assert counting.seen == 7  # one of the eight is blank
-    assert len(entry(answered.answer, answered).pictures) == 2
+    assert len(entry(answered.answer, answered).images) == 2
     assert counting.seen == 7
     assert isinstance(answered.answer, VolumePrediction)
     plane = slice_of(volume, answered.answer.decisive_slice)

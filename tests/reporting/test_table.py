@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.answers import REASON, picture, series, volume
+from tests.answers import REASON, image, series, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Failure, Finding, Result
@@ -12,7 +12,7 @@ from tumorlens.text import probability_percent
 
 FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
-RESULTS: list[Result] = [picture(LONG), picture("b.png", label="notumor"), FAILURE]
+RESULTS: list[Result] = [image(LONG), image("b.png", label="notumor"), FAILURE]
 FOUND = Finding(first=100, middle=110, last=120)
 GAP = "gap of 10.0 mm between slices 4 and 5, counted from 1: about 1 missing"
 SERIES = series("t1 mpr tra with a long name\n")
@@ -49,7 +49,7 @@ def test_plain_lines_hold_whole_paths_and_every_class() -> None:
 
 @pytest.mark.parametrize("width", [None, 30, 64, 80, 120])
 def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> None:
-    held = [picture("a.png", "abstained"), picture("b.png", "rejected")]
+    held = [image("a.png", "abstained"), image("b.png", "rejected")]
     lines = render(held, width=width).splitlines()
     assert any("abstained" in line for line in lines)
     assert any("rejected" in line for line in lines)
@@ -62,14 +62,14 @@ def test_what_is_held_back_is_never_shown_as_an_answer(width: int | None) -> Non
 
 @pytest.mark.parametrize("width", [24, 40, 64, 100, 160, None])
 def test_classes_left_open_stand_below_the_answer(width: int | None) -> None:
-    one = msgspec.structs.replace(picture("a.png"), prediction_set=("glioma", "meningioma"))
+    one = msgspec.structs.replace(image("a.png"), prediction_set=("glioma", "meningioma"))
     text = " ".join(render([one], width=width).split())
     assert "not excluded: meningioma" in text
 
 
 @pytest.mark.parametrize("width", [None, 30, 64, 120])
 def test_a_set_beside_a_held_back_answer_stands_with_its_reason(width: int | None) -> None:
-    unsure = picture("a.png", "abstained", prediction_set=("notumor",))
+    unsure = image("a.png", "abstained", prediction_set=("notumor",))
     text = " ".join(render([unsure], width=width).split())
     table, _, below = text.partition(f"a.png: {REASON}")
     assert "not excluded: no tumour" in below
@@ -101,7 +101,7 @@ def test_only_failures() -> None:
 
 def test_odd_paths_stay_text() -> None:
     odd = "[bold]x[/bold] :smile:\n\x1b[31m\udcff.png"
-    text = render([picture(odd)], width=None)
+    text = render([image(odd)], width=None)
     assert "[bold]x[/bold] :smile:\\n\\x1b[31m\\udcff.png" in text
     text.encode("utf-8")
 

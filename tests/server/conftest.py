@@ -68,5 +68,5 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def picture(head: NDArray[np.uint8]) -> bytes:
+def image(head: NDArray[np.uint8]) -> bytes:
     return encode.png(head)

@@ -13,7 +13,7 @@ import pytest
 from tests.server.made import nifti
 from tests.server.wire import CONTENT_TYPE, END, Start, connect, part, wait_until
 
-PICTURES = "/v1/predictions"
+IMAGES = "/v1/predictions"
 STUDIES = "/v1/studies"
 
 
@@ -62,10 +62,10 @@ def server(start: Start) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_file_that_takes_too_long_is_a_422_that_says_so(start: Start, picture: bytes) -> None:
+def test_a_file_that_takes_too_long_is_a_422_that_says_so(start: Start, image: bytes) -> None:
     limits = {"file_seconds": 0.05, "mib_seconds": 0.0}
     with start(limits=limits) as url, httpx.Client(base_url=url, timeout=60) as client:
-        answer = client.post(PICTURES, files={"files": ("slow.nii.gz", bomb())})
+        answer = client.post(IMAGES, files={"files": ("slow.nii.gz", bomb())})
         assert answer.status_code == 422
         assert answer.json()["type"] == "urn:tumorlens:problem:no_usable_file"
         (record,) = answer.json()["predictions"]
@@ -77,30 +77,30 @@ def test_a_file_that_takes_too_long_is_a_422_that_says_so(start: Start, picture:
         assert "error_deadline" in client.get("/metrics").text
 
 
-def test_pictures_and_health_are_answered_while_bombs_are_sent(
-    server: httpx.Client, picture: bytes
+def test_images_and_health_are_answered_while_bombs_are_sent(
+    server: httpx.Client, image: bytes
 ) -> None:
-    """Three clients with two bombs each, for two workers: the bombs wait, not the pictures."""
+    """Three clients with two bombs each, for two workers: the bombs wait, not the images."""
     body = b"".join(part(bomb(), b"%d.nii.gz" % k) for k in range(2)) + END
-    with sending(server, PICTURES, body, 3):
+    with sending(server, IMAGES, body, 3):
         wait_until(lambda: "tumorlens_queue_pictures 6.0" in server.get("/metrics").text)
         for _ in range(3):
-            answer = server.post(PICTURES, files={"files": ("a.png", picture)})
+            answer = server.post(IMAGES, files={"files": ("a.png", image)})
             assert answer.status_code == 200
             assert server.get("/healthz").status_code == 200
 
 
-def test_a_study_is_answered_while_another_is_a_bomb(server: httpx.Client, picture: bytes) -> None:
+def test_a_study_is_answered_while_another_is_a_bomb(server: httpx.Client, image: bytes) -> None:
     archive = zipped(**{f"{k}.nii.gz": bomb() for k in range(3)})
     with sending(server, STUDIES, part(archive, b"bomb.zip") + END, 2):
         wait_until(lambda: "tumorlens_queue_pictures 2.0" in server.get("/metrics").text)
-        answer = server.post(STUDIES, files={"files": ("good.zip", zipped(**{"a.png": picture}))})
+        answer = server.post(STUDIES, files={"files": ("good.zip", zipped(**{"a.png": image}))})
         assert answer.status_code == 200
 
 
-def test_a_study_past_its_deadline_keeps_what_was_answered(start: Start, picture: bytes) -> None:
+def test_a_study_past_its_deadline_keeps_what_was_answered(start: Start, image: bytes) -> None:
     """However many of the bombs this machine answers in time: the next is late, the rest unread."""
-    files = {"000.png": picture} | {f"{k:03d}.nii.gz": bomb() for k in range(1, 100)}
+    files = {"000.png": image} | {f"{k:03d}.nii.gz": bomb() for k in range(1, 100)}
     limits = {"study_seconds": 3.0, "mib_seconds": 0.0}
     with start(workers=1, limits=limits) as url:
         sent = {"files": ("s.zip", zipped(**files))}
@@ -117,24 +117,22 @@ def test_a_study_past_its_deadline_keeps_what_was_answered(start: Start, picture
     assert rest["error"]["message"] == f"study: {unread} of its {len(files)} inputs were not read"
 
 
-def test_what_a_client_that_left_has_asked_for_is_not_done(start: Start, picture: bytes) -> None:
+def test_what_a_client_that_left_has_asked_for_is_not_done(start: Start, image: bytes) -> None:
     limits = {"file_seconds": 600.0}
     with start(workers=1, limits=limits) as url, httpx.Client(base_url=url, timeout=60) as client:
         body = b"".join(part(bomb(), b"%d.nii.gz" % k) for k in range(50)) + END
-        with sending(client, PICTURES, body, 1):
+        with sending(client, IMAGES, body, 1):
             wait_until(lambda: "tumorlens_queue_pictures 50.0" in client.get("/metrics").text)
         wait_until(lambda: "tumorlens_queue_pictures 0.0" in client.get("/metrics").text)
-        assert client.post(PICTURES, files={"files": ("a.png", picture)}).status_code == 200
+        assert client.post(IMAGES, files={"files": ("a.png", image)}).status_code == 200
         assert 'tumorlens_refusals_total{reason="gone"} 1.0' in client.get("/metrics").text
 
 
-def test_a_file_that_needs_more_memory_than_allowed_is_refused(
-    start: Start, picture: bytes
-) -> None:
+def test_a_file_that_needs_more_memory_than_allowed_is_refused(start: Start, image: bytes) -> None:
     limits = {"worker_bytes": 24 << 20}
     with start(workers=1, limits=limits) as url, httpx.Client(base_url=url, timeout=60) as client:
-        sent = [("files", ("large.nii.gz", bomb())), ("files", ("a.png", picture))]
-        answer = client.post(PICTURES, files=sent)
+        sent = [("files", ("large.nii.gz", bomb())), ("files", ("a.png", image))]
+        answer = client.post(IMAGES, files=sent)
         assert answer.status_code == 200
         large, good = answer.json()["predictions"]
         assert large["error"]["kind"] in {"limit", "crashed"}
@@ -142,5 +140,5 @@ def test_a_file_that_needs_more_memory_than_allowed_is_refused(
 
 
 def test_many_elements_are_refused(server: httpx.Client) -> None:
-    answer = server.post(PICTURES, files={"files": ("a.dcm", elements(3_000_000))})
+    answer = server.post(IMAGES, files={"files": ("a.dcm", elements(3_000_000))})
     assert answer.json()["predictions"][0]["error"]["kind"] == "limit"

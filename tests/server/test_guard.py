@@ -37,7 +37,7 @@ def test_head_is_answered_as_get_without_the_body(client: httpx.Client) -> None:
     assert 'method="HEAD",route="/healthz",status="200"' in client.get("/metrics").text
 
 
-def test_tokens(start: Start, picture: bytes) -> None:
+def test_tokens(start: Start, image: bytes) -> None:
     with start(tokens=TOKENS) as url, httpx.Client(base_url=url) as client:
         for path in ("/healthz", "/readyz", "/docs"):
             assert client.get(path).status_code == 200
@@ -48,7 +48,7 @@ def test_tokens(start: Start, picture: bytes) -> None:
                 assert refused.status_code == 401
                 assert refused.headers["www-authenticate"] == "Bearer"
                 assert refused.json()["type"] == "urn:tumorlens:problem:unauthorized"
-            files = {"files": ("a.png", picture)}
+            files = {"files": ("a.png", image)}
             assert client.post(ROUTE, files=files, headers=headers).status_code == 401
         for token in TOKENS:
             headers = {"authorization": f"Bearer {token}"}
@@ -116,12 +116,12 @@ def test_a_proxy_may_change_the_host_of_an_allowed_one(start: Start) -> None:
 
 
 def test_the_log_names_no_file_path_or_query(
-    client: httpx.Client, picture: bytes, caplog: pytest.LogCaptureFixture
+    client: httpx.Client, image: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "DOE-JANE-19610203"
-    client.post(ROUTE, files={"files": (f"{secret}.png", picture)})
-    client.post(ROUTE, files={"files": (f"{secret}.png", picture[:300])})
+    client.post(ROUTE, files={"files": (f"{secret}.png", image)})
+    client.post(ROUTE, files={"files": (f"{secret}.png", image[:300])})
     client.get(f"/v1/{secret}", params={"patient": secret})
     client.get("/v1/models", headers={"authorization": f"Bearer {secret}", "user-agent": secret})
     ours = [r.getMessage() for r in caplog.records if not r.name.startswith("http")]
@@ -133,7 +133,7 @@ def test_the_log_names_no_file_path_or_query(
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing(
     client: httpx.Client,
-    picture: bytes,
+    image: bytes,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
         raise RuntimeError("DOE-JANE broke it")
 
     monkeypatch.setattr(Predictor, "records", explode)
-    answer = client.post(ROUTE, files={"files": ("a.png", picture)})
+    answer = client.post(ROUTE, files={"files": ("a.png", image)})
     assert answer.status_code == 500
     assert answer.json()["detail"] == "an internal error"
     # The answer goes out before the log is written.
@@ -150,7 +150,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
     assert "RuntimeError at explode:" in line
     assert "DOE" not in caplog.text
     monkeypatch.undo()
-    assert client.post(ROUTE, files={"files": ("a.png", picture)}).status_code == 200
+    assert client.post(ROUTE, files={"files": ("a.png", image)}).status_code == 200
 
 
 def test_settings() -> None:
@@ -161,4 +161,4 @@ def test_settings() -> None:
     assert not is_loopback("0.0.0.0")
     assert not is_loopback("scanner.example")
     with pytest.raises(ValueError, match="room for one request"):
-        Limits(files=10, queue_pictures=9)
+        Limits(files=10, queue_images=9)

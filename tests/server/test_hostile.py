@@ -46,16 +46,16 @@ def tight(start: Start) -> Iterator[httpx.Client]:
     """A server with small limits."""
     limits = {
         "body_bytes": 1 << 20, "files": 20, "pixels": 100_000, "body_seconds": 1.0,
-        "header_seconds": 1.0, "queue_pictures": 40, "queue_bytes": 4 << 20,
+        "header_seconds": 1.0, "queue_images": 40, "queue_bytes": 4 << 20,
     }  # fmt: skip
     with start(limits=limits) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture(autouse=True)
-def lives_on(tight: httpx.Client, picture: bytes) -> Iterator[None]:
+def lives_on(tight: httpx.Client, image: bytes) -> Iterator[None]:
     yield
-    answer = tight.post(ROUTE, files={"files": ("a.png", picture)})
+    answer = tight.post(ROUTE, files={"files": ("a.png", image)})
     assert answer.status_code == 200
 
 
@@ -116,9 +116,9 @@ def test_a_refused_body_says_why(tight: httpx.Client, body: bytes, words: str) -
     ],
 )  # fmt: skip
 def test_parameters_that_would_be_ignored_are_refused(
-    tight: httpx.Client, picture: bytes, route: str, name: str
+    tight: httpx.Client, image: bytes, route: str, name: str
 ) -> None:
-    answer = tight.post(route, files={"files": ("a.png", picture)})
+    answer = tight.post(route, files={"files": ("a.png", image)})
     assert problem(answer) == (422, "invalid_parameter")
     assert f"query: '{name}' is not known, or is given twice" in answer.text
 
@@ -141,15 +141,15 @@ def test_no_address_leads_to_another(tight: httpx.Client) -> None:
         assert (status, body["type"]) == (404, "urn:tumorlens:problem:not_found")
 
 
-def test_an_encoded_part_is_refused_with_its_reason(tight: httpx.Client, picture: bytes) -> None:
+def test_an_encoded_part_is_refused_with_its_reason(tight: httpx.Client, image: bytes) -> None:
     def encoded(name: bytes, data: bytes) -> httpx.Response:
         header = b"\r\nContent-Transfer-Encoding: " + name + b"\r\n\r\n"
         return post(tight, part(data).replace(b"\r\n\r\n", header, 1) + END)
 
-    answer = encoded(b"base64", base64.b64encode(picture))
+    answer = encoded(b"base64", base64.b64encode(image))
     assert problem(answer) == (400, "malformed")
     assert "Content-Transfer-Encoding" in answer.json()["detail"]
-    assert encoded(b"Binary", picture).status_code == 200
+    assert encoded(b"Binary", image).status_code == 200
 
 
 def test_a_compressed_body_is_refused_with_its_reason(tight: httpx.Client) -> None:
@@ -253,26 +253,24 @@ def test_too_many_pixels_are_refused_before_decoding(tight: httpx.Client) -> Non
 
 
 def test_full_of_half_sent_requests_it_answers_503_and_recovers(
-    tight: httpx.Client, picture: bytes
+    tight: httpx.Client, image: bytes
 ) -> None:
     with ExitStack() as stack:
         for _ in range(2):
             raw = stack.enter_context(connect(tight))
             raw.sendall(request_head(b"content-length: 500000") + part(b"x") * 20)
         wait_until(lambda: tight.get("/readyz").status_code == 503)
-        answer = tight.post(ROUTE, files={"files": ("a.png", picture)})
+        answer = tight.post(ROUTE, files={"files": ("a.png", image)})
         assert problem(answer) == (503, "busy")
         assert int(answer.headers["retry-after"]) >= 1
     wait_until(lambda: tight.get("/readyz").status_code == 200)
     assert "tumorlens_queue_bytes 0.0" in tight.get("/metrics").text
 
 
-def test_far_beyond_capacity_each_request_gets_an_answer(
-    tight: httpx.Client, picture: bytes
-) -> None:
+def test_far_beyond_capacity_each_request_gets_an_answer(tight: httpx.Client, image: bytes) -> None:
     """Sixty clients with twenty files each, thirty times what the queue holds."""
     statuses: list[int] = []
-    files = [("files", (f"{i}.png", picture)) for i in range(20)]
+    files = [("files", (f"{i}.png", image)) for i in range(20)]
 
     def ask() -> None:
         with httpx.Client(base_url=tight.base_url, timeout=60) as client:
@@ -288,10 +286,10 @@ def test_far_beyond_capacity_each_request_gets_an_answer(
     assert 200 in statuses
 
 
-def test_memory_does_not_grow(tight: httpx.Client, picture: bytes) -> None:
+def test_memory_does_not_grow(tight: httpx.Client, image: bytes) -> None:
     """Refused bodies of a megabyte, two hundred times: the process keeps none of them."""
     huge = part(np.random.default_rng(0).bytes(900_000)) + END
-    files = [("files", (f"{i}.png", picture)) for i in range(10)]
+    files = [("files", (f"{i}.png", image)) for i in range(10)]
 
     def round_() -> None:
         for _ in range(5):

@@ -34,9 +34,9 @@ def test_models(client: httpx.Client) -> None:
     assert body["features"] == {"studies": True}
 
 
-def test_metrics(start: Start, picture: bytes) -> None:
+def test_metrics(start: Start, image: bytes) -> None:
     with start() as url, httpx.Client(base_url=url) as client:
-        client.post(ROUTE, files={"files": ("a.png", picture)})
+        client.post(ROUTE, files={"files": ("a.png", image)})
         client.post(ROUTE, files={"files": ("a.png", b"junk")})
         client.get("/nowhere")
         answer = client.get("/metrics")
@@ -76,18 +76,18 @@ def test_root_path(start: Start) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_terminated_server_answers_what_it_accepted(tiny_bundle: Path, picture: bytes) -> None:
+def test_a_terminated_server_answers_what_it_accepted(tiny_bundle: Path, image: bytes) -> None:
     """SIGTERM while half of a request has arrived: the other half is taken and answered."""
     server = ServerProcess(tiny_bundle)
     host, _, port = server.url.rpartition("/")[2].partition(":")
-    body = part(picture) + END
+    body = part(image) + END
     head = (
         f"POST {ROUTE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {CONTENT_TYPE}\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection((host, int(port)), timeout=20) as raw:
         raw.sendall(head.encode() + body[:100])
-        # Wait until the server has the first half in hand: it counts as a picture in the queue.
+        # Wait until the server has the first half in hand: it counts as an image in the queue.
         wait_for_queue(f"http://{host}:{port}")
         server.process.send_signal(signal.SIGTERM)
         wait_for_refusal(host, int(port))

@@ -21,12 +21,12 @@ ROUTE = "/v1/predictions"
 
 
 def test_the_same_record_as_the_command_line(
-    client: httpx.Client, tiny_bundle: Path, tmp_path: Path, picture: bytes
+    client: httpx.Client, tiny_bundle: Path, tmp_path: Path, image: bytes
 ) -> None:
     path = tmp_path / "scan.png"
-    path.write_bytes(picture)
+    path.write_bytes(image)
     (expected,) = predict_inputs(Classifier.load(tiny_bundle, threads=1), [path])
-    answer = client.post(ROUTE, files={"files": ("scan.png", picture)})
+    answer = client.post(ROUTE, files={"files": ("scan.png", image)})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
@@ -36,10 +36,10 @@ def test_the_same_record_as_the_command_line(
 
 
 def test_many_files_in_their_order_and_a_bad_one_stops_no_other(
-    client: httpx.Client, picture: bytes, head: NDArray[np.uint8]
+    client: httpx.Client, image: bytes, head: NDArray[np.uint8]
 ) -> None:
     blank = encode.png(np.full_like(head, 9))
-    sent = [("a.png", picture), ("b.png", picture[:400]), ("c.png", blank), ("a.png", picture)]
+    sent = [("a.png", image), ("b.png", image[:400]), ("c.png", blank), ("a.png", image)]
     answer = client.post(ROUTE, files=[("files", one) for one in sent])
     assert answer.status_code == 200
     made = answer.json()["predictions"]
@@ -59,8 +59,8 @@ def test_no_usable_file_is_a_problem_that_says_why(client: httpx.Client) -> None
 
 
 @pytest.mark.parametrize("mode", ["grid", "1"])
-def test_heatmap(client: httpx.Client, picture: bytes, head: NDArray[np.uint8], mode: str) -> None:
-    answer = client.post(ROUTE, params={"heatmap": mode}, files={"files": ("a.png", picture)})
+def test_heatmap(client: httpx.Client, image: bytes, head: NDArray[np.uint8], mode: str) -> None:
+    answer = client.post(ROUTE, params={"heatmap": mode}, files={"files": ("a.png", image)})
     (record,) = answer.json()["predictions"]
     heatmap = record["heatmap"]
     assert heatmap["label"] == record["label"]
@@ -95,15 +95,15 @@ def test_preview_says_which_side_is_which(client: httpx.Client, head: NDArray[np
 def test_concurrent_clients_each_get_their_own_answer(
     client: httpx.Client, head: NDArray[np.uint8]
 ) -> None:
-    """Thirty-two different pictures at once: each answer is that of its picture alone."""
+    """Thirty-two different images at once: each answer is that of its image alone."""
     random = np.random.default_rng(0)
-    pictures = [
+    images = [
         encode.png(np.clip(head + random.normal(0, 30, head.shape), 0, 255).astype(np.uint8))
         for _ in range(32)
     ]
 
     def ask(place: int) -> dict[str, float]:
-        answer = client.post(ROUTE, files={"files": (f"{place}.png", pictures[place])})
+        answer = client.post(ROUTE, files={"files": (f"{place}.png", images[place])})
         (record,) = answer.json()["predictions"]
         assert record["path"] == f"{place}.png"
         shares: dict[str, float] = record["probabilities"]
@@ -114,9 +114,9 @@ def test_concurrent_clients_each_get_their_own_answer(
         assert list(pool.map(ask, range(32))) == alone
 
 
-def test_names_are_repeated_and_never_opened(client: httpx.Client, picture: bytes) -> None:
+def test_names_are_repeated_and_never_opened(client: httpx.Client, image: bytes) -> None:
     names = ["../../etc/passwd", "/etc/shadow", "C:\\con", "a\tb.png", "日本.png", "%00.png", "."]
-    answer = client.post(ROUTE, files=[("files", (name, picture)) for name in names])
+    answer = client.post(ROUTE, files=[("files", (name, image)) for name in names])
     made = answer.json()["predictions"]
     assert all("label" in one for one in made)
     assert made[0]["path"] == names[0]

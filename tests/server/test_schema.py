@@ -25,7 +25,7 @@ def test_document(client: httpx.Client) -> None:
 
 def test_schemathesis_finds_nothing(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("schemathesis", reason="needs the dev extra")
-    # What a picture is, no schema can say: random bytes in the right form are a documented 422.
+    # What an image is, no schema can say: random bytes in the right form are a documented 422.
     (tmp_path / "schemathesis.toml").write_text(
         '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", 422]\n'
     )

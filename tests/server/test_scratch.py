@@ -62,33 +62,33 @@ def test_others_are_left_alone(temporary: Path) -> None:
 
 
 def test_a_full_disk_is_a_507(
-    start: Start, picture: bytes, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, image: bytes, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with start(workers=1) as url:
         monkeypatch.setattr(predictor, "_write", full)
-        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", image)}, timeout=60)
         assert answer.status_code == 507
         assert answer.json()["type"] == "urn:tumorlens:problem:no_room"
         assert not list(temporary.iterdir())
         monkeypatch.undo()
-        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", image)}, timeout=60)
         assert answer.status_code == 200
 
 
 def test_a_temporary_folder_that_is_gone_is_told(
-    start: Start, picture: bytes, temporary: Path, caplog: pytest.LogCaptureFixture
+    start: Start, image: bytes, temporary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start(workers=1) as url:
         temporary.rmdir()
-        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", image)}, timeout=60)
         assert answer.status_code == 507
         assert "No such file or directory" in answer.json()["detail"]
         assert "temporary folder: No such file or directory" in caplog.text
         temporary.mkdir()
-        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", picture)}, timeout=60)
+        answer = httpx.post(f"{url}/v1/studies", files={"files": ("a.png", image)}, timeout=60)
         assert answer.status_code == 200
 
 

@@ -147,9 +147,9 @@ def test_a_half_closed_client_gets_the_answers_to_all_its_questions(client: http
 
 
 def test_the_work_of_a_client_that_may_have_left_is_given_up(
-    client: httpx.Client, picture: bytes
+    client: httpx.Client, image: bytes
 ) -> None:
-    body = part(picture) + END
+    body = part(image) + END
     asked = request_head(b"content-length: %d" % len(body)) + body
     assert half_closed(client, asked) == b""
     assert half_closed(client, asked[:-20]) == b""
@@ -157,9 +157,9 @@ def test_the_work_of_a_client_that_may_have_left_is_given_up(
 
 
 def test_without_worker_processes_it_is_a_503(
-    start: Start, picture: bytes, monkeypatch: pytest.MonkeyPatch
+    start: Start, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {"files": ("a.png", picture)}
+    files = {"files": ("a.png", image)}
     with start(workers=1) as url:
         answer = httpx.post(f"{url}/v1/predictions", files=files, timeout=60)
         assert answer.status_code == 200

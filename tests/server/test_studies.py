@@ -51,12 +51,10 @@ def test_a_series_is_answered_as_a_whole(
     assert set(Path(tempfile.gettempdir()).glob("tumorlens-*")) == before
 
 
-def test_a_volume_among_pictures(
-    client: httpx.Client, head: NDArray[np.uint8], picture: bytes
-) -> None:
+def test_a_volume_among_images(client: httpx.Client, head: NDArray[np.uint8], image: bytes) -> None:
     """``/v1/predictions`` takes whatever ``predict`` takes, volumes too."""
     volume = nifti(np.stack([head] * 3), "LPS", compressed=True)
-    sent = [("files", ("head.nii.gz", volume)), ("files", ("a.png", picture))]
+    sent = [("files", ("head.nii.gz", volume)), ("files", ("a.png", image))]
     whole, single = client.post("/v1/predictions", files=sent).json()["predictions"]
     assert whole["path"] == "head.nii.gz"
     assert len(whole["slices"]) == 3
@@ -73,7 +71,7 @@ def test_a_volume_in_each_of_its_formats(client: httpx.Client, head: NDArray[np.
     assert [one["probabilities"] for one in found] == [found[0]["probabilities"]] * 3
 
 
-def test_a_study_without_pictures_is_a_422_with_the_clients_names(client: httpx.Client) -> None:
+def test_a_study_without_images_is_a_422_with_the_clients_names(client: httpx.Client) -> None:
     answer = client.post(ROUTE, files=[("files", ("notes.txt", b"notes"))])
     assert answer.status_code == 422
     assert tempfile.gettempdir() not in answer.text

@@ -37,14 +37,14 @@ def _draw(rng: np.random.Generator, label: int) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def square_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Split]:
-    """80 pictures, 20 a class; three in four train, the rest validate."""
+    """80 images, 20 a class; three in four train, the rest validate."""
     folder = tmp_path_factory.mktemp("squares")
     rng = np.random.default_rng(3)
     for label, name in enumerate(CLASSES):
         (folder / name).mkdir()
         for index in range(20):
-            picture = encode.png(_draw(rng, label))
-            (folder / name / f"{index:02d}.png").write_bytes(picture)
+            image = encode.png(_draw(rng, label))
+            (folder / name / f"{index:02d}.png").write_bytes(image)
     manifest = import_folder(folder, folder / "manifest.csv")
     manifest.save(folder / "manifest.csv")
     rows = [

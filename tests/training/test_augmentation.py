@@ -23,17 +23,17 @@ def test_no_change_when_every_range_is_zero() -> None:
 
 
 def test_masks_move_with_their_images() -> None:
-    picture = torch.zeros(6, 1, 64, 64)
-    picture[..., 20:36, 28:50] = 1.0
+    image = torch.zeros(6, 1, 64, 64)
+    image[..., 20:36, 28:50] = 1.0
     moving = msgspec.structs.replace(STILL, rotation_degrees=40.0, scale=0.3, shift=0.2)
-    images, masks, _ = augment(picture, picture.clone(), moving, 64, _generator(4))
+    images, masks, _ = augment(image, image.clone(), moving, 64, _generator(4))
     assert masks is not None
     assert masks.shape == (6, 1, 16, 16)
     coarse = torch.nn.functional.avg_pool2d(images, 4)
     # The one was moved and then averaged, the other averaged and then moved: edges differ a little.
     assert (masks - coarse).abs().mean() < 0.02
     assert (masks - coarse).abs().max() < 0.5
-    still = torch.nn.functional.avg_pool2d(picture, 4)
+    still = torch.nn.functional.avg_pool2d(image, 4)
     assert (masks - still).abs().flatten(1).mean(1).min() > 0.02
 
 

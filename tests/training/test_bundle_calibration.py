@@ -15,16 +15,16 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import GATE_PREPROCESS
 from tumorlens.preprocessing import preprocess
 from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate
-from tumorlens.training.gate import GateRun, Pictures, export_gate, train_gate
+from tumorlens.training.gate import GateRun, WeightedImages, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
 
 
 @pytest.fixture(scope="module")
 def gate_file(head: np.ndarray) -> bytes:
-    pictures = np.stack([preprocess(head.astype(np.float32), GATE_PREPROCESS)] * 4)
+    images = np.stack([preprocess(head.astype(np.float32), GATE_PREPROCESS)] * 4)
     return export_gate(
-        train_gate(Pictures.alike(pictures), run=GateRun(steps=3, batch_size=8, outliers=20))
+        train_gate(WeightedImages.alike(images), run=GateRun(steps=3, batch_size=8, outliers=20))
     )
 
 

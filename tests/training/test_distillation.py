@@ -39,10 +39,10 @@ def teacher(finished: Path, tmp_path: Path) -> Path:
 def test_a_teacher_answers_with_calibrated_probabilities(finished: Path) -> None:
     made = bundle.load(finished / "bundle")
     size = made.info.preprocess.image_size
-    pictures = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
     settings = made.info.preprocess
-    images = (torch.from_numpy(pictures)[:, None].float() / 255 - settings.mean) / settings.std
-    logits = Classifier(made).forward(pictures).logits
+    images = (torch.from_numpy(pixels)[:, None].float() / 255 - settings.mean) / settings.std
+    logits = Classifier(made).forward(pixels).logits
     expected = torch.softmax(torch.from_numpy(logits) / made.info.temperature, dim=1)
     probabilities = Teachers([made]).probabilities(images, 0)
     torch.testing.assert_close(probabilities, expected, rtol=1e-4, atol=1e-5)

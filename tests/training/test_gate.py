@@ -1,4 +1,4 @@
-"""The gate learns to tell heads from drawn pictures, and its file answers as the network does."""
+"""The gate learns to tell heads from drawn images, and its file answers as the network does."""
 
 import dataclasses
 from pathlib import Path
@@ -21,10 +21,10 @@ from tumorlens.training.data import Extra
 from tumorlens.training.gate import (
     GateNetwork,
     GateRun,
-    Pictures,
+    WeightedImages,
     draw_outliers,
     export_gate,
-    load_pictures,
+    load_images,
     train_gate,
 )
 
@@ -41,10 +41,12 @@ def heads(head: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network(heads: np.ndarray) -> GateNetwork:
-    return train_gate(Pictures.alike(heads), run=GateRun(steps=120, batch_size=32, outliers=300))
+    return train_gate(
+        WeightedImages.alike(heads), run=GateRun(steps=120, batch_size=32, outliers=300)
+    )
 
 
-def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.ndarray) -> None:
+def test_heads_pass_and_drawn_images_do_not(network: GateNetwork, heads: np.ndarray) -> None:
     gate = Gate(FACTS, export_gate(network), "test")
     drawn = draw_outliers(np.random.default_rng(99), heads, 60)
     assert np.mean(gate.scores(heads)) > np.mean(gate.scores(drawn)) + 1
@@ -55,14 +57,14 @@ def test_heads_pass_and_drawn_pictures_do_not(network: GateNetwork, heads: np.nd
 
 
 def test_near_misses_are_learnt(heads: np.ndarray) -> None:
-    """Pictures that resemble heads, but are labelled as none, are told apart once they train."""
-    near = Pictures.alike(255 - heads)
+    """Images that resemble heads, but are labelled as none, are told apart once they train."""
+    near = WeightedImages.alike(255 - heads)
     run = GateRun(steps=120, batch_size=32, outliers=300)
-    gate = Gate(FACTS, export_gate(train_gate(Pictures.alike(heads), near, run)), "test")
+    gate = Gate(FACTS, export_gate(train_gate(WeightedImages.alike(heads), near, run)), "test")
     assert np.mean(gate.scores(heads)) > np.mean(gate.scores(near.images)) + 2
 
 
-def test_pictures_are_heads_or_near_misses_and_some_are_held_out(
+def test_images_are_heads_or_near_misses_and_some_are_held_out(
     head: np.ndarray, tmp_path: Path
 ) -> None:
     (tmp_path / "glioma").mkdir()
@@ -77,10 +79,10 @@ def test_pictures_are_heads_or_near_misses_and_some_are_held_out(
     ]  # fmt: skip
     records = [dataclasses.replace(r, **a) for r, a in zip(listed, about, strict=True)]
     sets = [Extra(Manifest(tuple(records), tmp_path))]
-    heads, near = load_pictures(sets, [], tmp_path / "cache")
+    heads, near = load_images(sets, [], tmp_path / "cache")
     assert (len(heads.images), len(near.images)) == (3, 3)
     assert heads.weights.sum() == near.weights.sum() == pytest.approx(1.0)
-    heads, near = load_pictures(sets, ["one", "two", "head_ct"], tmp_path / "cache")
+    heads, near = load_images(sets, ["one", "two", "head_ct"], tmp_path / "cache")
     assert (len(heads.images), len(near.images)) == (1, 1)
 
 

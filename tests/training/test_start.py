@@ -57,7 +57,7 @@ def test_a_run_starts_where_the_other_ended_and_says_so(
 
 
 def _other_split(manifest: Manifest, parts: dict[str, str]) -> Split:
-    """The part of each picture by the first digit of its number."""
+    """The part of each image by the first digit of its number."""
     rows = [SplitRow(r.sha256, r.label, r.group, parts[Path(r.path).stem[0]]) for r in manifest]
     return splits.build("other", "for tests", rows, disjoint=True)
 

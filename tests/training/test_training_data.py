@@ -20,13 +20,13 @@ Data = tuple[Manifest, Split]
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """Ten pictures: gliomas with outlines, tumours of unknown kind, another disease."""
+    """Ten images: gliomas with outlines, tumours of unknown kind, another disease."""
     folder = tmp_path_factory.mktemp("strangers")
     rng = np.random.default_rng(5)
     (folder / "glioma").mkdir()
     for index in range(10):
-        picture = rng.integers(20, 200, (48, 48)).astype(np.uint8)
-        (folder / "glioma" / f"{index}.png").write_bytes(encode.png(picture))
+        image = rng.integers(20, 200, (48, 48)).astype(np.uint8)
+        (folder / "glioma" / f"{index}.png").write_bytes(encode.png(image))
     outline = np.zeros((48, 48), dtype=np.uint8)
     outline[10:20, 12:30] = 255
     (folder / "mask.png").write_bytes(encode.png(outline))

@@ -1,4 +1,4 @@
-/** Whether a file holds several pictures, of which a browser's decoder gives the first in silence. */
+/** Whether a file holds several images, of which a browser's decoder silently gives only the first. */
 
 export function isAnimated(data: Uint8Array, kind: string): boolean {
   if (kind === "gif") return gifFrames(data) > 1;

@@ -1,7 +1,7 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
 import { dayNumber } from "../days";
-import { InputError, type Origin, type Picture, placesOf } from "../types";
+import { InputError, type MedicalImage, type Origin, placesOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
 import { canBeAHead, checkSides, COLORED, finite, isColored, LARGEST, luma } from "./gray";
@@ -22,7 +22,7 @@ const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.8
 const MAX_FRAMES = 4096;
 const STORAGE = "1.2.840.10008.5.1.4.1.1.";
 /** Spectra, waveforms, maps, raw data, reports...: `imaging/dicom/kinds.py`. */
-const NO_PICTURES = ["4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5"];
+const NO_IMAGES = ["4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5"];
 /** MR Image and Secondary Capture: what may be MR without saying so. */
 const MAY_BE_MR = ["4", "7"];
 
@@ -30,10 +30,10 @@ const MAY_BE_MR = ["4", "7"];
 export const OWN_CLASSES = ["1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4"];
 /** Kinds of the errors of files that are to be passed over. */
 export const OWN_ANSWER = "own_answer";
-export const NO_PICTURE = "no_picture";
+export const NO_IMAGE = "no_image";
 
 /** One file's frames, and where they belong. */
-export interface DicomPart extends Picture {
+export interface DicomPart extends MedicalImage {
   series: string;
   /** StudyInstanceUID, PatientID or else PatientName, FrameOfReferenceUID and SOPInstanceUID; empty where not stated. */
   study: string;
@@ -76,7 +76,7 @@ const SHARED = [
 ];
 /** StudyInstanceUID, StudyDate, PatientBirthDate, PatientName: one for all slices of a series. */
 const OF_ONE = ["x0020000d", "x00080020", "x00100030", "x00100010"];
-/** Part of what is not black that has no colour, in a picture of gray. */
+/** Part of what is not black that has no colour, in an image of gray. */
 const GRAY_PART = 0.9;
 /** Ratio of a pixel's sides from which a head looks stretched. */
 const MOST_OBLONG = 1.1;
@@ -124,7 +124,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
 
 /** Where the middle of a slice lies in the patient. */
 export function middle(
-  { position, row, column }: Placement, pixelMm: Picture["pixelMm"], height: number, width: number,
+  { position, row, column }: Placement, pixelMm: MedicalImage["pixelMm"], height: number, width: number,
 ): Vector | null {
   if (!pixelMm) return null;
   const [down, across] = [((height - 1) / 2) * pixelMm[0], ((width - 1) / 2) * pixelMm[1]];
@@ -157,7 +157,7 @@ function parse(data: Uint8Array): DataSet {
     return dicomParser.parseDicom(data, { inflater: (file: Uint8Array, start: number) => inflated(file, start) } as object);
   } catch (error) {
     if (error instanceof InputError) throw error;
-    // What follows the pixels, such as padding of the file, is none of the picture.
+    // What follows the pixels, such as padding of the file, is not part of the image.
     const { dataSet } = error as { dataSet?: DataSet };
     if (dataSet?.elements.x7fe00010) return dataSet;
     const words = typeof error === "string" ? error : ((error as Error)?.message ?? "");
@@ -170,11 +170,11 @@ function isOwn(set: DataSet): boolean {
   return text(set, "x00080070") === "tumorlens" && OWN_CLASSES.includes(text(set, "x00080016"));
 }
 
-/** Refuse what is no picture or not MR; what is taken for granted of the rest. `imaging/dicom/kinds.py`. */
+/** Refuse what is no image or not MR; what is taken for granted of the rest. `imaging/dicom/kinds.py`. */
 function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
   const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
-  if (isOneOf(NO_PICTURES)) throw new InputError(NO_PICTURE, "DICOM without an image");
+  if (isOneOf(NO_IMAGES)) throw new InputError(NO_IMAGE, "DICOM without an image");
   const modality = modalityOf(set);
   if (modality === "MR") return [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
@@ -258,7 +258,7 @@ function rescaleOf(set: DataSet): [number, number] {
   return [slope !== null && isSlope(slope) ? slope : 1, intercept !== null && Math.abs(intercept) <= LARGEST ? intercept : 0];
 }
 
-/** Whether any picture can have it: neither 0 nor so large that nothing finite is left. */
+/** Whether any image can have it: neither 0 nor so large that nothing finite is left. */
 function isSlope(slope: number): boolean {
   return Math.abs(slope) > 1 / LARGEST && Math.abs(slope) < LARGEST;
 }

@@ -19,7 +19,7 @@ export function overBlack(red: number, green: number, blue: number, alpha: numbe
   return alpha === 255 ? gray : Math.round(Math.fround(gray * Math.fround(alpha / 255)));
 }
 
-/** Whether a picture of a head can have a side as long: `imaging/limits.py`. */
+/** Whether an image of a head can have a side that long: `imaging/limits.py`. */
 export function canBeAHead(sideMm: number): boolean {
   return sideMm >= 20 && sideMm <= 2000;
 }
@@ -59,7 +59,7 @@ export function finite(pixels: Float32Array): Float32Array {
 }
 
 export const COLORED = "the image is in colours, like a computed map; the network was trained on gray images";
-/** A pixel has a colour from this part of the brightest on, and a picture from this part of its pixels. */
+/** A pixel has a colour from this part of the brightest on, and an image from this part of its pixels. */
 const LEAST_COLOR = 0.125;
 const MOSTLY_COLORED = 0.2;
 const LOOKED_AT = 4096;

@@ -1,7 +1,7 @@
 /** Label maps and masks, whose voxels name regions: `tumorlens/imaging/label_map.py`. */
-import { type Failure, failureOf, InputError, type Picture } from "../types";
+import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
 
-type Voxels = Pick<Picture, "pixels" | "depth" | "height" | "width">;
+type Voxels = Pick<MedicalImage, "pixels" | "depth" | "height" | "width">;
 
 const MOST_LABELS = 7;
 /** Voxels that are looked at, about, for one value that most of what is bright has. */
@@ -75,16 +75,16 @@ function sampled({ pixels, depth, height, width }: Voxels): { values: number[]; 
 }
 
 /** The volumes that are images; each of the others is a failure of its own. */
-export function withoutLabelMaps(found: Picture[]): { pictures: Picture[]; failures: Failure[] } {
-  const pictures: Picture[] = [];
+export function withoutLabelMaps(found: MedicalImage[]): { images: MedicalImage[]; failures: Failure[] } {
+  const images: MedicalImage[] = [];
   const failures: Failure[] = [];
-  for (const picture of found) {
+  for (const image of found) {
     try {
-      if (picture.depth > 1) checkNoLabelMap(picture);
-      pictures.push(picture);
+      if (image.depth > 1) checkNoLabelMap(image);
+      images.push(image);
     } catch (error) {
-      failures.push(failureOf(picture.name, error));
+      failures.push(failureOf(image.name, error));
     }
   }
-  return { pictures, failures };
+  return { images, failures };
 }

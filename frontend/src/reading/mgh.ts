@@ -1,5 +1,5 @@
 /** MGH and MGZ volumes of FreeSurfer: `tumorlens/imaging/mgh.py`. */
-import { InputError, type Picture } from "../types";
+import { InputError, type MedicalImage } from "../types";
 import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from "./affine";
 import { gunzip } from "./gunzip";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
@@ -14,7 +14,7 @@ const VOXELS_AT = 284;
 /** The directions of x, y and z in its columns: left, down, front. */
 const CORONAL = [[-1, 0, 0], [0, 0, 1], [0, -1, 0]];
 
-export function readMgh(name: string, data: Uint8Array): Picture {
+export function readMgh(name: string, data: Uint8Array): MedicalImage {
   const file = isGzip(data) ? new Uint8Array(gunzip(data)) : data;
   if (file.length < VOXELS_AT) throw new InputError("corrupt", `damaged or cut off (${file.length} of ${VOXELS_AT} bytes are there)`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);

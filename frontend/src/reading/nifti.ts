@@ -1,6 +1,6 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
-import { InputError, type Picture } from "../types";
+import { InputError, type MedicalImage } from "../types";
 import { COLORED, isColored, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
@@ -15,7 +15,7 @@ const TYPES: Record<number, SampleType> = {
   2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4", 1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
 };
 
-export function readNifti(name: string, data: Uint8Array): Picture {
+export function readNifti(name: string, data: Uint8Array): MedicalImage {
   let buffer = data.slice().buffer as ArrayBuffer;
   if (nifti.isCompressed(buffer)) buffer = gunzip(new Uint8Array(buffer));
   const header = headerOf(buffer);
@@ -117,7 +117,7 @@ function volumesOf(header: Header): number {
   return header.dims.slice(4, header.dims[0] + 1).reduce((product, side) => product * Math.max(1, side), 1);
 }
 
-/** Whether the slope is one that any picture can have; 0 and NaN say that there is none. */
+/** Whether the slope is one that any image can have; 0 and NaN say that there is none. */
 function isSlope(slope: number): boolean {
   const size = Math.abs(slope);
   return size === 0 || Number.isNaN(size) || (size > 1 / LARGEST && size < LARGEST);

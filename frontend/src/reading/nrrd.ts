@@ -1,5 +1,5 @@
 /** NRRD volumes with their data in the same file: `tumorlens/imaging/nrrd.py`. */
-import { InputError, type Picture } from "../types";
+import { InputError, type MedicalImage } from "../types";
 import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./affine";
 import { COLORED, isColored, luma } from "./gray";
 import { gunzip } from "./gunzip";
@@ -17,7 +17,7 @@ const TO_RAS: Record<string, number[]> = {
 };
 const MILLIMETRES: Record<string, number> = { m: 1000, cm: 10, um: 0.001, "μm": 0.001, "µm": 0.001 };
 
-export function readNrrd(name: string, data: Uint8Array): Picture {
+export function readNrrd(name: string, data: Uint8Array): MedicalImage {
   const header = new Header(data);
   const { type, isLittle } = header.type();
   header.checkEncoding();

@@ -1,5 +1,5 @@
 /** Read any supported file by its first bytes, never by its suffix. */
-import { InputError, type Picture, placesOf } from "../types";
+import { InputError, type MedicalImage, placesOf } from "../types";
 import { COLORED } from "./gray";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
@@ -15,7 +15,7 @@ import { type Kind, otherFormat, sniff } from "./signatures";
 const MAX_BYTES = 512 * 1024 * 1024;
 
 /** Throws `InputError`, and nothing else. */
-export async function read(name: string, data: Uint8Array): Promise<Picture | DicomPart> {
+export async function read(name: string, data: Uint8Array): Promise<MedicalImage | DicomPart> {
   if (data.length > MAX_BYTES) throw new InputError("limit", "more than 512 MiB");
   const kind = sniff(data);
   try {
@@ -28,10 +28,10 @@ export async function read(name: string, data: Uint8Array): Promise<Picture | Di
 
 function refusal(data: Uint8Array): string {
   if (data.length === 0) return "is empty";
-  return otherFormat(data) || "is not a picture that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI, MGH, NRRD)";
+  return otherFormat(data) || "is not an image that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI, MGH, NRRD)";
 }
 
-async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Picture | DicomPart> {
+async function decode(name: string, data: Uint8Array, kind: Kind): Promise<MedicalImage | DicomPart> {
   switch (kind) {
     case "zip":
       throw new InputError("unsupported_format", "is an archive; unpack it, and give the folder");
@@ -51,7 +51,7 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Pictu
       return readNrrd(name, data);
     default: {
       if (isAnimated(data, kind)) {
-        throw new InputError("server_only", "an animation is a stack of pictures; let the server read it, or save one of them");
+        throw new InputError("server_only", "an animation is a stack of images; let the server read it, or save one of them");
       }
       const { isColored, isSwapped, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
       const notes = [...(isSwapped ? [SWAPPED] : []), ...(isColored ? [COLORED] : [])];

@@ -1,5 +1,5 @@
 /** Thin sagittal and coronal series cut into axial slices: `tumorlens/imaging/reformat.py`. */
-import type { Picture } from "../types";
+import type { MedicalImage } from "../types";
 import { orientation } from "./affine";
 import { headwardOf } from "./sides";
 import { type Frame } from "./slice_ordering";
@@ -16,24 +16,24 @@ const UNEVEN = 0.1;
 const NAMED = 0.8;
 const NARROWEST = 32;
 
-/** `picture` in axial slices, where its own are sagittal or coronal, evenly spaced, close together, and cover a head. */
-export function axial(picture: Picture, frames: Frame[]): Picture {
+/** `image` in axial slices, where its own are sagittal or coronal, evenly spaced, close together, and cover a head. */
+export function axial(image: MedicalImage, frames: Frame[]): MedicalImage {
   const plane = planeOf(frames[0]);
-  const affine = plane === null ? null : affineOf(picture, frames);
-  if (!affine) return picture;
-  const shape = [picture.width, picture.height, picture.depth] as const;
+  const affine = plane === null ? null : affineOf(image, frames);
+  if (!affine) return image;
+  const shape = [image.width, image.height, image.depth] as const;
   const axes = orientation(affine);
   const [width, height, depth] = axes.map(({ axis }) => shape[axis]);
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...affine.map((row) => row[axis])));
   const finest = Math.min(columnMm, rowMm);
-  if (Math.min(width * columnMm, height * rowMm) / finest < NARROWEST || depth < 2) return picture;
-  const square = squarePixels({ depth, height, width, pixels: turned(picture.pixels, shape, axes) }, rowMm, columnMm);
+  if (Math.min(width * columnMm, height * rowMm) / finest < NARROWEST || depth < 2) return image;
+  const square = squarePixels({ depth, height, width, pixels: turned(image.pixels, shape, axes) }, rowMm, columnMm);
   const isStretched = square.width !== width || square.height !== height;
   const apart = Number(Math.hypot(...affine.map((row) => row[2])).toPrecision(2));
   return {
-    ...picture, ...square, ...lyingOn(affine, axes), aspect: 1, pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
-    places: placesOn(affine, axes, shape, picture.name),
-    notes: [...picture.notes, `${plane} slices ${apart} mm apart; answered in axial slices made from them`],
+    ...image, ...square, ...lyingOn(affine, axes), aspect: 1, pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
+    places: placesOn(affine, axes, shape, image.name),
+    notes: [...image.notes, `${plane} slices ${apart} mm apart; answered in axial slices made from them`],
   };
 }
 
@@ -46,7 +46,7 @@ function planeOf({ placement }: Frame): string | null {
 }
 
 /** From column, row and slice to millimetres (right, front, head); null where they form no even grid. */
-function affineOf({ pixelMm, depth }: Picture, frames: Frame[]): number[][] | null {
+function affineOf({ pixelMm, depth }: MedicalImage, frames: Frame[]): number[][] | null {
   const corners = frames.flatMap(({ placement }) => (placement ? [placement.position] : []));
   const [first, last] = [corners[0], corners[corners.length - 1]];
   if (!pixelMm || corners.length !== depth || depth < 2) return null;

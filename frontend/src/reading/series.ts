@@ -1,5 +1,5 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
-import type { Picture } from "../types";
+import type { MedicalImage } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
 import { groupBy } from "./groups";
@@ -11,7 +11,7 @@ import { turnedNotes } from "./sides";
 import { split, splitUnplaced, type Stack } from "./slice_ordering";
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
-export function group(parts: DicomPart[]): Picture[] {
+export function group(parts: DicomPart[]): MedicalImage[] {
   const series = [...groupBy(parts, ({ series: uid }) => uid).values()].flatMap(apart);
   return joined(series).flatMap((files) => {
     const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
@@ -24,12 +24,12 @@ export function group(parts: DicomPart[]): Picture[] {
   });
 }
 
-function alone(part: DicomPart): Picture {
+function alone(part: DicomPart): MedicalImage {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
   return stacked([part], part.name, part.depth > 1 ? [unplaced] : []);
 }
 
-function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): Picture {
+function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): MedicalImage {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const made = stacked(frames, name, notes);
@@ -44,7 +44,7 @@ function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart
 }
 
 /** `ordering`: what is odd about the order of the slices. */
-function stacked(parts: DicomPart[], name: string, ordering: string[]): Picture {
+function stacked(parts: DicomPart[], name: string, ordering: string[]): MedicalImage {
   const { height, width, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
   const places = parts.flatMap((part) => part.places);
   const sources = parts.map((part) => part.name);

@@ -1,5 +1,5 @@
-/** How a picture lies in the patient: `tumorlens/imaging/facts.py`. */
-import type { Picture, Sides } from "../types";
+/** How an image lies in the patient: `tumorlens/imaging/facts.py`. */
+import type { MedicalImage, Sides } from "../types";
 import { cross, unit, type Vector } from "./vectors";
 
 /** Where x, y and z decrease and increase: right, left, front, back, feet, head (LPS). */
@@ -15,8 +15,8 @@ export function headwardOf(row: Vector, column: Vector): number {
   return Math.abs(z) >= NAMED ? Math.sign(z) : 0;
 }
 
-/** What a picture says of how it lies; nothing is known without a placement. */
-export function lyingOf(axes: { row: Vector; column: Vector } | null): Pick<Picture, "sides" | "headward"> {
+/** What an image says of how it lies; nothing is known without a placement. */
+export function lyingOf(axes: { row: Vector; column: Vector } | null): Pick<MedicalImage, "sides" | "headward"> {
   if (!axes) return { sides: null, headward: 0 };
   return { sides: sidesOf(axes.row, axes.column), headward: headwardOf(axes.row, axes.column) };
 }

@@ -15,7 +15,7 @@ const OTHERS: [number, string, string, string][] = [
   [4, "ftyphei", "HEIC", TO_PNG], [4, "ftypmif1", "HEIC", TO_PNG], [4, "ftypavi", "AVIF", TO_PNG],
   [0, "\0\0\0\x0cjP  ", "JPEG 2000", TO_PNG], [0, "\xff\x4f\xff\x51", "JPEG 2000", TO_PNG],
   [0, "\xff\x0a", "JPEG XL", TO_PNG], [0, "\0\0\0\x0cJXL ", "JPEG XL", TO_PNG],
-  [0, "%PDF", "PDF", "save its pictures as PNG"], [257, "ustar", "a tar archive", UNPACK],
+  [0, "%PDF", "PDF", "save its images as PNG"], [257, "ustar", "a tar archive", UNPACK],
   [0, "BZh", "compressed by bzip2", UNPACK], [0, "\xfd7zXZ", "compressed by xz", UNPACK],
   [0, "\x28\xb5\x2f\xfd", "compressed by zstd", UNPACK], [0, "7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK],
   [0, "Rar!", "a rar archive", UNPACK],

@@ -36,8 +36,8 @@ export function ofOtherSign(values: Float32Array, bits: number, isSigned: boolea
   return values.map((value) => (isSigned ? (value < 0 ? value + whole : value) : value >= half ? value - whole : value));
 }
 
-/** Whether `values` must have the sign of `other`, by neighbours in rows, and in columns too where they are a picture. `imaging/sample_storage.py`. */
-export function hasOtherSign(values: Float32Array, other: Float32Array, width: number, isPicture = true): boolean {
+/** Whether `values` must have the sign of `other`, by neighbours in rows, and in columns too where they are an image. `imaging/sample_storage.py`. */
+export function hasOtherSign(values: Float32Array, other: Float32Array, width: number, isImage = true): boolean {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
   const isInner = (value: number) => value > low && value < high;
@@ -49,7 +49,7 @@ export function hasOtherSign(values: Float32Array, other: Float32Array, width: n
     if (meant > JUMP * step) joined++;
   };
   for (let at = 0; at < values.length; at++) {
-    if (isPicture && at + width < values.length) compare(at, at + width);
+    if (isImage && at + width < values.length) compare(at, at + width);
     if ((at + 1) % width) compare(at, at + 1);
   }
   return torn > Math.max(TORN * values.length, 10 * joined);

@@ -1,5 +1,5 @@
 /** Volumes as axial slices in radiological display: right is left, front is up. `tumorlens/imaging/planes.py`. */
-import { InputError, type Picture, type Place } from "../types";
+import { InputError, type MedicalImage, type Place } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
 import { checkSides, finite, withoutValue } from "./gray";
 import { mend } from "./intensities";
@@ -52,7 +52,7 @@ export function surplus([x, y, z]: Shape, voxelBytes: number, bytes: number): st
   return ["the file holds more voxels than it states; the others are not read"];
 }
 
-export function axialSlices(stored: Stored): Picture {
+export function axialSlices(stored: Stored): MedicalImage {
   const { name, bits, values, shape, placed: { affine, isOriented, notes } } = stored;
   const axes = orientation(affine);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);

@@ -1,25 +1,25 @@
-/** A picture that leaves the page carries its answer, the model and the notice. */
+/** An image that leaves the page carries its answer, the model and the notice. */
 import { headline } from "../summary";
 import { isFailure, NOTICE, type Result } from "../types";
 
-export function captioned(picture: HTMLCanvasElement, result: Result | null): HTMLCanvasElement {
-  const size = Math.max(11, picture.width / 42);
+export function captioned(image: HTMLCanvasElement, result: Result | null): HTMLCanvasElement {
+  const size = Math.max(11, image.width / 42);
   const [margin, step] = [size / 2, size * 1.35];
   const font = `${size}px system-ui, sans-serif`;
   const page = document.createElement("canvas");
   const measure = page.getContext("2d")!;
   measure.font = font;
-  const lines = words(result).flatMap((text) => wrapped(text, measure, picture.width - 2 * margin));
-  page.width = picture.width;
-  page.height = picture.height + Math.ceil(step * lines.length + margin);
+  const lines = words(result).flatMap((text) => wrapped(text, measure, image.width - 2 * margin));
+  page.width = image.width;
+  page.height = image.height + Math.ceil(step * lines.length + margin);
   const context = page.getContext("2d")!;
   context.fillStyle = "#000";
   context.fillRect(0, 0, page.width, page.height);
-  context.drawImage(picture, 0, 0);
+  context.drawImage(image, 0, 0);
   context.font = font;
   context.fillStyle = "#ebebeb";
   context.textBaseline = "top";
-  lines.forEach((line, number) => context.fillText(line, margin, picture.height + margin / 2 + number * step));
+  lines.forEach((line, number) => context.fillText(line, margin, image.height + margin / 2 + number * step));
   return page;
 }
 

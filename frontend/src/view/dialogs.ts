@@ -55,7 +55,7 @@ export function openHistory(history: History): void {
       h("td", {}, entry.answer), h("td", {}, entry.where),
     ),
   );
-  const heads = ["Time", "Picture", "Answer", "Answered by"].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["Time", "Image", "Answer", "Answered by"].map((text) => h("th", { scope: "col" }, text));
   show(
     "history", "History",
     h("p", {}, "File names and answers, no images. The history is stored only in this browser, and deleted when this tab is closed unless you keep it."),

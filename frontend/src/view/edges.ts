@@ -1,4 +1,4 @@
-/** The patient's sides at the edges of a picture, as overlays of `tumorlens heatmaps` have them. */
+/** The patient's sides at the edges of an image, as overlays of `tumorlens heatmaps` have them. */
 import type { Sides } from "../types";
 import type { Box } from "./render";
 

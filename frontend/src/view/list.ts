@@ -1,4 +1,4 @@
-/** The pictures beside each other, with their answers. */
+/** The images beside each other, with their answers. */
 import { isDone, type Item, toneOf } from "../items";
 import { headline, wholePercent } from "../summary";
 import { classesOf } from "../classes";
@@ -14,7 +14,7 @@ export function listEntry(item: Item, selected: boolean, select: () => void): HT
     "li", {},
     h(
       "button", { type: "button", class: "entry", "aria-current": selected ? "true" : null, onclick: select },
-      picture(item),
+      image(item),
       h(
         "span", { class: "entry-text" },
         h("span", { class: "entry-name", title: item.name }, item.name),
@@ -51,12 +51,12 @@ function words(item: Item): string {
   return `${headline(result)} (${none ? "" : `${finding} `}${wholePercent(none ? 1 - share : share)})`;
 }
 
-function picture(item: Item): HTMLElement {
-  if (!item.picture) return h("span", { class: "entry-blank", "aria-hidden": "true" }, "?");
+function image(item: Item): HTMLElement {
+  if (!item.image) return h("span", { class: "entry-blank", "aria-hidden": "true" }, "?");
   let canvas = thumbnails.get(item);
   if (!canvas) {
-    canvas = thumbnail(item.picture, Math.floor(item.picture.depth / 2), item.fullRange, SIDE);
-    canvas.className = "entry-picture";
+    canvas = thumbnail(item.image, Math.floor(item.image.depth / 2), item.fullRange, SIDE);
+    canvas.className = "entry-image";
     canvas.setAttribute("aria-hidden", "true");
     thumbnails.set(item, canvas);
   }

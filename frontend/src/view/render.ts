@@ -1,16 +1,16 @@
 /** A slice and its heatmap as pixels of the screen. */
 import { upsample } from "../heatmap";
 import type { Range } from "../items";
-import type { Heatmap, Picture } from "../types";
+import type { Heatmap, MedicalImage } from "../types";
 import { HEAT } from "./colors";
 
-/** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the picture is as it is. */
+/** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the image is as it is. */
 function render(
-  picture: Picture, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null, opacity: number,
+  image: MedicalImage, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null, opacity: number,
 ): ImageData {
-  const { height, width, pixels } = picture;
-  const image = new ImageData(width, height);
-  const out = image.data;
+  const { height, width, pixels } = image;
+  const made = new ImageData(width, height);
+  const out = made.data;
   const start = slice * height * width;
   const scale = 255 / (shown.high - shown.low);
   const drawn = opacity > 0 ? heatmap : null;
@@ -25,10 +25,10 @@ function render(
     out[4 * i + 2] = gray * (1 - share) + HEAT[color + 2] * share;
     out[4 * i + 3] = 255;
   }
-  return image;
+  return made;
 }
 
-/** Where a picture lies on a canvas. */
+/** Where an image lies on a canvas. */
 export interface Box {
   left: number;
   top: number;
@@ -36,7 +36,7 @@ export interface Box {
   height: number;
 }
 
-/** How close one looks: 1 shows all. `x` and `y` move the picture, in shares of the canvas. */
+/** How close one looks: 1 shows all. `x` and `y` move the image, in shares of the canvas. */
 export interface View {
   zoom: number;
   x: number;
@@ -45,14 +45,14 @@ export interface View {
 
 /** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
 export function paint(
-  canvas: HTMLCanvasElement, picture: Picture, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null,
+  canvas: HTMLCanvasElement, image: MedicalImage, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null,
   opacity: number, view: View = { zoom: 1, x: 0, y: 0 },
 ): { context: CanvasRenderingContext2D; box: Box } {
-  const full = new OffscreenCanvas(picture.width, picture.height);
-  full.getContext("2d")!.putImageData(render(picture, slice, shown, heatmap, opacity), 0, 0);
-  const high = picture.height * picture.aspect;
-  const scale = view.zoom * Math.min(canvas.width / picture.width, canvas.height / high);
-  const [width, height] = [picture.width * scale, high * scale];
+  const full = new OffscreenCanvas(image.width, image.height);
+  full.getContext("2d")!.putImageData(render(image, slice, shown, heatmap, opacity), 0, 0);
+  const high = image.height * image.aspect;
+  const scale = view.zoom * Math.min(canvas.width / image.width, canvas.height / high);
+  const [width, height] = [image.width * scale, high * scale];
   const left = (canvas.width - width) / 2 + view.x * canvas.width;
   const top = (canvas.height - height) / 2 + view.y * canvas.height;
   const box = { left, top, width, height };
@@ -62,10 +62,10 @@ export function paint(
   return { context, box };
 }
 
-/** A small picture of a slice in a square. */
-export function thumbnail(picture: Picture, slice: number, shown: Range, side: number): HTMLCanvasElement {
+/** A thumbnail of a slice in a square. */
+export function thumbnail(image: MedicalImage, slice: number, shown: Range, side: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
-  paint(canvas, picture, slice, shown, null, 0);
+  paint(canvas, image, slice, shown, null, 0);
   return canvas;
 }

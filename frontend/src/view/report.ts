@@ -1,4 +1,4 @@
-/** What is printed, or saved as PDF by the browser: every picture with its answer and heatmap. */
+/** What is printed, or saved as PDF by the browser: every image with its answer and heatmap. */
 import { extent, type Item, tally } from "../items";
 import { headline } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
@@ -45,7 +45,7 @@ function entry(item: Item, viewing: Viewing): HTMLElement {
     const { name, version, sha256 } = result.model;
     lines.push(h("p", { class: "report-model" }, `Model ${name} ${version}, sha256 ${sha256}`));
   }
-  return h("article", { class: "report-entry" }, pictures(item, viewing), h("div", {}, ...lines));
+  return h("article", { class: "report-entry" }, images(item, viewing), h("div", {}, ...lines));
 }
 
 /** The lines below an answer's headline. */
@@ -66,14 +66,14 @@ function said(result: Result | null): HTMLElement[] {
   return lines.filter((line): line is string => Boolean(line)).map((line) => h("p", {}, line));
 }
 
-function pictures(item: Item, viewing: Viewing): HTMLElement {
-  if (!item.picture) return h("div", { class: "report-pictures" });
-  const { picture, slice, heatmap, where } = viewing.shownOf(item);
+function images(item: Item, viewing: Viewing): HTMLElement {
+  if (!item.image) return h("div", { class: "report-images" });
+  const { image, slice, heatmap, where } = viewing.shownOf(item);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
-    const canvas = h("canvas", { width: picture.width, height: Math.round(picture.height * picture.aspect) });
-    const { context, box } = paint(canvas, picture, slice, item.shown, heatmap, opacity);
-    if (picture.sides) drawSides(context, picture.sides, box, Math.max(10, Math.min(box.width, box.height) / 18));
+    const canvas = h("canvas", { width: image.width, height: Math.round(image.height * image.aspect) });
+    const { context, box } = paint(canvas, image, slice, item.shown, heatmap, opacity);
+    if (image.sides) drawSides(context, image.sides, box, Math.max(10, Math.min(box.width, box.height) / 18));
     return canvas;
   });
-  return h("div", { class: "report-pictures" }, ...canvases, ...(where ? [h("p", {}, where)] : []));
+  return h("div", { class: "report-images" }, ...canvases, ...(where ? [h("p", {}, where)] : []));
 }

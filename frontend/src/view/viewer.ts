@@ -1,9 +1,9 @@
-/** One picture, large: window and level by dragging, slices by scrolling, heatmap by slider. */
+/** One image, large: window and level by dragging, slices by scrolling, heatmap by slider. */
 import { heatmapOf, type Item } from "../items";
 import { type Cut, cutsOf, opening, type Shown, shownBy } from "../planes";
 import { headline } from "../summary";
 import { classesOf, displayName } from "../classes";
-import { type Heatmap, isFailure, type Picture, type Result } from "../types";
+import { type Heatmap, isFailure, type MedicalImage, type Result } from "../types";
 import { captioned } from "./caption";
 import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
@@ -22,7 +22,7 @@ export class Viewer {
   private before = 0.6;
   private marks = true;
   private zoom = 1;
-  /** Of the picture's middle from the stage's, as shares of the stage. */
+  /** Of the image's middle from the stage's, as shares of the stage. */
   private pan = { x: 0, y: 0 };
   private readonly canvas = h("canvas", { class: "stage-canvas", role: "img" });
   private readonly stage = h("div", { class: "stage", tabindex: "0", role: "group" }, this.canvas);
@@ -70,7 +70,7 @@ export class Viewer {
       this.fit();
       this.cut = 0;
     }
-    if (item?.picture !== this.item?.picture || this.cuts.length === 0) this.cuts = item?.picture ? cutsOf(item.picture) : [];
+    if (item?.image !== this.item?.image || this.cuts.length === 0) this.cuts = item?.image ? cutsOf(item.image) : [];
     this.item = item;
     this.draw();
   }
@@ -94,14 +94,14 @@ export class Viewer {
   }
 
   /** An item as it stands on the screen, or would. */
-  shownOf(item: Item): { picture: Picture; slice: number; heatmap: Heatmap | Float32Array | null; where: string } {
+  shownOf(item: Item): { image: MedicalImage; slice: number; heatmap: Heatmap | Float32Array | null; where: string } {
     const cut = item === this.item ? this.reformatted() : null;
-    if (cut) return { picture: cut.picture, slice: 0, heatmap: cut.heat, where: this.place() };
-    return { picture: item.picture!, slice: item.slice, heatmap: heatmapOf(item.results[item.slice]), where: "" };
+    if (cut) return { image: cut.image, slice: 0, heatmap: cut.heat, where: this.place() };
+    return { image: item.image!, slice: item.slice, heatmap: heatmapOf(item.results[item.slice]), where: "" };
   }
 
   private reformatted(): Shown | null {
-    return this.item?.picture && this.cut > 0 ? shownBy(this.item, this.cuts[this.cut], this.index) : null;
+    return this.item?.image && this.cut > 0 ? shownBy(this.item, this.cuts[this.cut], this.index) : null;
   }
 
   /** Where in the volume the screen is, in words. */
@@ -152,7 +152,7 @@ export class Viewer {
     this.pan = { x: 0, y: 0 };
   }
 
-  /** No further than the picture's edge to the middle of the stage. */
+  /** No further than the image's edge to the middle of the stage. */
   private moveTo(x: number, y: number): void {
     const most = (this.zoom - 1) / 2;
     const within = (value: number) => Math.min(most, Math.max(-most, value));
@@ -188,9 +188,9 @@ export class Viewer {
     this.step(Math.sign(event.deltaY));
   }
 
-  /** Across: how wide the window is. Down: how dark the picture is. With Shift, or once zoomed in: where it lies. */
+  /** Across: how wide the window is. Down: how dark the image is. With Shift, or once zoomed in: where it lies. */
   private drag(start: PointerEvent): void {
-    if (start.button > 1 || !this.item?.picture) return;
+    if (start.button > 1 || !this.item?.image) return;
     const [width, level] = this.windowing();
     const pan = this.pan;
     const moves = start.shiftKey || start.button === 1 || this.zoom > 1;
@@ -249,41 +249,41 @@ export class Viewer {
   draw(): void {
     const { item } = this;
     const cut = this.reformatted();
-    const picture = cut?.picture ?? item?.picture ?? null;
+    const image = cut?.image ?? item?.image ?? null;
     const heatmap = cut ? null : heatmapOf(item?.results[item.slice] ?? null);
-    this.labels(heatmap, picture, cut?.heat ?? null);
-    this.empty.textContent = item && !picture ? "This file cannot be shown." : "";
-    this.canvas.hidden = picture === null;
-    if (!item || !picture) return;
+    this.labels(heatmap, image, cut?.heat ?? null);
+    this.empty.textContent = item && !image ? "This file cannot be shown." : "";
+    this.canvas.hidden = image === null;
+    if (!item || !image) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth, clientHeight } = this.stage;
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     const { context, box } = paint(
-      this.canvas, picture, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity,
+      this.canvas, image, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity,
       { zoom: this.zoom, ...this.pan },
     );
     if (heatmap && this.opacity > 0 && this.marks) {
-      const scale = box.width / picture.width;
-      context.setTransform(scale, 0, 0, scale * picture.aspect, box.left, box.top);
+      const scale = box.width / image.width;
+      context.setTransform(scale, 0, 0, scale * image.aspect, box.left, box.top);
       drawMarks(context, heatmap, ratio / scale);
       context.resetTransform();
     }
-    if (picture.sides) drawSides(context, picture.sides, box, LETTER * ratio);
+    if (image.sides) drawSides(context, image.sides, box, LETTER * ratio);
   }
 
-  private labels(heatmap: Heatmap | null, picture: Picture | null, heat: Float32Array | null): void {
+  private labels(heatmap: Heatmap | null, image: MedicalImage | null, heat: Float32Array | null): void {
     const { item, corner } = this;
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
     corner.name.textContent = item?.name ?? "";
     corner.slice.textContent = this.place();
-    corner.facts.textContent = picture
-      ? [`${picture.width} × ${picture.height}`, picture.format, ...picture.facts].join(" · ")
+    corner.facts.textContent = image
+      ? [`${image.width} × ${image.height}`, image.format, ...image.facts].join(" · ")
       : "";
-    const [wide, middle] = item?.picture ? inUnits(item) : [0, 0];
-    corner.window.textContent = item?.picture ? `W ${number(wide)}  L ${number(middle)}` : "";
-    const sides = picture?.sides ? ` ${sidesInWords(picture.sides)}` : "";
+    const [wide, middle] = item?.image ? inUnits(item) : [0, 0];
+    corner.window.textContent = item?.image ? `W ${number(wide)}  L ${number(middle)}` : "";
+    const sides = image?.sides ? ` ${sidesInWords(image.sides)}` : "";
     const words = item ? `${item.name}: ${result && !isFailure(result) ? result.summary : headline(result)}${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
     this.stage.setAttribute("aria-label", `${words} Arrow keys move through slices, H shows the heatmap, V another plane.`.trim());
@@ -300,7 +300,7 @@ export class Viewer {
     this.slices.input.max = String(count);
     this.slices.set(at, `${at} of ${count}: ${this.cut > 0 ? this.cuts[this.cut].name : headline(result)}`, false);
     this.drawPlanes();
-    if (item?.picture) {
+    if (item?.image) {
       const [width, level] = this.windowing();
       this.width.set(Math.round(width * 1000), number(wide), false);
       this.level.set(Math.round(level * 1000), number(middle), false);
@@ -319,10 +319,10 @@ export class Viewer {
     if (focused >= 0) buttons[focused]?.focus();
   }
 
-  /** With the answer and the notice below: the picture may be shown without this page. */
+  /** With the answer and the notice below: the image may be shown without this page. */
   private savePng(): void {
     const { item } = this;
-    if (!item?.picture) return;
+    if (!item?.image) return;
     captioned(this.canvas, item.whole ?? item.results[item.slice]).toBlob((blob) => {
       if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-${this.place().replaceAll(" ", "-") || "slice-1"}.png`);
     });
@@ -369,8 +369,8 @@ function sought({ label }: Heatmap, result: Result | null): string {
 }
 
 /** Width and level of the window in the file's own units: a DICOM window has made shares of some. */
-function inUnits({ picture, shown }: Item): [number, number] {
-  const { slope, intercept } = picture?.unit ?? { slope: 1, intercept: 0 };
+function inUnits({ image, shown }: Item): [number, number] {
+  const { slope, intercept } = image?.unit ?? { slope: 1, intercept: 0 };
   return [Math.abs(slope) * (shown.high - shown.low), intercept + (slope * (shown.low + shown.high)) / 2];
 }
 

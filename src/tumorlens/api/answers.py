@@ -19,9 +19,9 @@ from tumorlens.inference.record import REJECTED, Failure, Heatmap, Result, Study
 from tumorlens.inference.summary import headline, state_of
 from tumorlens.inference.volume import slice_of
 from tumorlens.labels import RESEARCH_NOTICE
+from tumorlens.reporting.answer_image import draw
 from tumorlens.reporting.display import displayed_slice
 from tumorlens.reporting.html import embed_png, render
-from tumorlens.reporting.pictures import draw
 from tumorlens.reporting.records import record
 from tumorlens.text import counted
 
@@ -48,7 +48,7 @@ class Answer:
         classifier: Classifier,
         read: Callable[[], MedicalImage] | None = None,
     ) -> None:
-        """``read`` gives the image; None of a study, which has several."""
+        """``read`` gives the image; None for a study, which has several."""
         self.result = result
         """The record, as JSON has it."""
         self._classifier = classifier
@@ -174,7 +174,7 @@ class Answer:
         names = self.result.model.class_set.display_names
         return [names[name] for name in self.result.prediction_set or ()]
 
-    def pictures(self) -> list[str]:
+    def images(self) -> list[str]:
         """The images for a notebook, as data URIs: without and with the heatmap."""
         try:
             shown, drawn = self._shown, self.png()

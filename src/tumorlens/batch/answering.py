@@ -1,4 +1,4 @@
-"""From an input to its rows: one for the picture or series and each of its slices, or an error."""
+"""From an input to its rows: one for the image or series and each of its slices, or an error."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,9 +64,9 @@ class Answerer:
         else:
             data = self._load(item)
             digest = hashlib.sha256(data).hexdigest()
-            yield from _rows_of(self._picture(item.name, data), digest)
+            yield from _rows_of(self._image(item.name, data), digest)
 
-    def _picture(self, name: str, data: bytes) -> ImageAnswer | Failure:
+    def _image(self, name: str, data: bytes) -> ImageAnswer | Failure:
         try:
             image = reader.read_bytes(data, name, self._plane)
             return answer_image(self._classifier, image).answer

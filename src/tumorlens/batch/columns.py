@@ -29,11 +29,11 @@ class Tally(msgspec.Struct, omit_defaults=True):
     """Files, members, and DICOM folders or series, that were answered."""
     rows: int = 0
     answers: dict[str, int] = {}
-    """Pictures and series by decision."""
+    """Images and series by decision."""
     labels: dict[str, int] = {}
-    """Pictures and series by class, of those that are classified."""
+    """Images and series by class, of those that are classified."""
     refused: dict[str, int] = {}
-    """Refused pictures and series by reason."""
+    """Refused images and series by reason."""
     errors: dict[str, int] = {}
     """Inputs that could not be used, by kind of error."""
 

@@ -18,7 +18,7 @@ from tumorlens.batch.lists import listed_paths, manifest_paths
 from tumorlens.batch.remote import is_remote, remote_items
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
-from tumorlens.imaging.formats.registry import claims_picture
+from tumorlens.imaging.formats.registry import claims_image
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.header import Look
@@ -36,7 +36,7 @@ class Discovery:
         """``argument``: a folder, file, zip archive, pattern, manifest, URL or ``-``."""
         self.argument = argument
         self.skipped = 0
-        """Files that do not begin like a picture or volume, so far."""
+        """Files that do not begin like an image or volume, so far."""
 
     def __iter__(self) -> Iterator[Item]:
         """Raise ``BatchError`` where there is nothing at all to look at."""
@@ -93,7 +93,7 @@ class Discovery:
             kind = kind_of(path)
             if kind == "dicom":
                 dicom.append(path)
-            elif kind == "zip" or (kind is None and not claims_picture(path)):
+            elif kind == "zip" or (kind is None and not claims_image(path)):
                 self.skipped += 1
             else:
                 yield _plain(path)

@@ -22,7 +22,7 @@ _SMALL_CHUNKS: Final = 8
 _LONGEST: Final = 4
 """A chunk is at most so many times its usual size."""
 _WEIGHT_BYTES: Final = 1 << 20
-"""A file counts once more for each of these: a volume is more work than a picture."""
+"""A file counts once more for each of these: a volume is more work than an image."""
 _ID_DIGITS: Final = 16
 
 

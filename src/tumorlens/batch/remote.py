@@ -1,7 +1,7 @@
 """Inputs in an object store, through fsspec: ``s3://bucket/folder``, ``gs://...``, ``memory://``.
 
 Looking at the first bytes of millions of objects would take longer than answering them, so here a
-name decides one thing, and only that: objects that do not end like a picture or a volume are
+name decides one thing, and only that: objects that do not end like an image or a volume are
 taken for DICOM and grouped into series with the others of their folder.
 """
 
@@ -21,7 +21,7 @@ from tumorlens.errors import (
     needing,
 )
 from tumorlens.imaging.archive import Archive
-from tumorlens.imaging.formats.registry import claims_picture
+from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 
 _NO_FOLDERS: Final = frozenset({"http", "https"})
@@ -103,8 +103,8 @@ def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
 
 
 def claims_plain(name: str) -> bool:
-    """Whether it ends like a picture or volume that is no DICOM."""
-    return claims_picture(name) and not name.lower().endswith(".dcm")
+    """Whether it ends like an image or volume that is not DICOM."""
+    return claims_image(name) and not name.lower().endswith(".dcm")
 
 
 def _plain(folder: str, one: dict[str, Any]) -> Item:

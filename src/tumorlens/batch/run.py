@@ -70,7 +70,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     """What that took."""
     skipped: int = 0
-    """Files that are no picture and no volume."""
+    """Files that are neither an image nor a volume."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

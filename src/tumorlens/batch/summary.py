@@ -17,7 +17,7 @@ class Line(NamedTuple):
     what: str
     number: int
     share: str
-    """Of the pictures and series, or empty."""
+    """Of the images and series, or empty."""
 
 
 class Section(NamedTuple):
@@ -66,7 +66,7 @@ def _inputs(report: Report) -> Iterator[Line]:
         yield Line("to answer", report.inputs, "")
     yield Line("rows", report.tally.rows, "")
     if skipped := max((run.skipped for run in report.runs), default=0):
-        yield Line("files that are no picture", skipped, "")
+        yield Line("files that are not images", skipped, "")
     if (rate := report.per_second) is not None:
         yield Line("inputs a second", round(rate), "")
 

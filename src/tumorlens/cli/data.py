@@ -171,7 +171,7 @@ def _print_found(found: "Found", patients_known: bool) -> None:
         number, where = sum(counts.values()), class_folders.described(counts)
         note(f"left out {counted(number, 'file')} ({reason}): {where}")
     if found.empty:
-        note(f"no picture in {', '.join(found.empty)}")
+        note(f"no image in {', '.join(found.empty)}")
     if not patients_known:
         _note_no_patients(found)
 
@@ -249,13 +249,13 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
     if split_name is not None:
         # An incomplete set is audited as far as it is there.
         parts = splits.load(split_name, manifest_path.parent).parts(manifest, allow_partial=True)
-    with bar("Checking pictures") as progress:
+    with bar("Checking images") as progress:
         result = audit.audit(
             manifest, parts, manifest_name=manifest_path.name,
             split_name=split_name or audit.OWN_SPLIT, progress=progress,
         )  # fmt: skip
     page = audit_report.write(result, manifest, parts, report)
-    _print_audit(result, audit_report.conflicting_pictures(result))
+    _print_audit(result, audit_report.conflicting_images(result))
     click.echo(f"Report: {page}")
     click.echo(RESEARCH_NOTICE)
     if strict and result.leaks.any:
@@ -271,13 +271,13 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
 
 
 def _unchecked(result: "Audit") -> str:
-    """Why test pictures cannot be compared with another part; empty where they can."""
+    """Why test images cannot be compared with another part; empty where they can."""
     from tumorlens.datasets.splits import EXCLUDED
 
     if not result.leaks.test_images:
-        return "no picture is in a test part"
+        return "no image is in a test part"
     parts = {part for part in result.counts if part not in ("", EXCLUDED)}
-    return "" if len(parts) > 1 else "every picture is in the test part"
+    return "" if len(parts) > 1 else "every image is in the test part"
 
 
 def _print_audit(audit: "Audit", conflicts: int) -> None:
@@ -298,11 +298,11 @@ def _print_audit(audit: "Audit", conflicts: int) -> None:
         ("test images whose group is also there", leaks.test_with_group_elsewhere, total),
     )  # fmt: skip
     if not total:  # five green lines of "0 of 0" would look like a passed check
-        table.add_row("leaks: not checked, no picture is in a test part", "–", style="red")
+        table.add_row("leaks: not checked, no image is in a test part", "–", style="red")
     for text, count, total_of in rows if total else ():
         table.add_row(text, f"{count:,} of {total_of:,}", style="red" if count else "green")
     for text, count in (
-        ("pictures with two labels", conflicts),
+        ("images with two labels", conflicts),
         ("files that cannot be read", len(audit.unreadable)),
         ("files changed since the manifest was written", len(audit.changed)),
     ):

@@ -144,14 +144,14 @@ def _ratio(text: str) -> list[float]:
 
 
 def _note_two_labels(manifest: "Manifest") -> None:
-    """Say how many pictures, by their bytes or pixels, are listed with two classes."""
+    """Say how many images, by their bytes or pixels, are listed with two classes."""
     labels: dict[str, set[str]] = defaultdict(set)
     for record in manifest:
         labels[record.pixel_sha256 or record.sha256].add(record.label)
     number = sum(len(found) > 1 for found in labels.values())
     if number:
         note(
-            f"{counted(number, 'picture')} {is_or_are(number)} listed with two classes; see "
+            f"{counted(number, 'image')} {is_or_are(number)} listed with two classes; see "
             "`tumorlens data audit`"
         )
 
@@ -288,7 +288,7 @@ def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
     if said:
         note(
             f"no image of some classes in {', '.join(said)}: there are too few groups of them. "
-            "--no-near-duplicates keeps groups apart whose pictures look alike"
+            "--no-near-duplicates keeps groups apart whose images look alike"
         )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("demo")
-@click.argument("pictures", nargs=-1, metavar="[PICTURES]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--output", type=options.FOLDER, metavar="DIR",
               default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--train", is_flag=True,
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the phantoms.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
-              help="Bundle that classifies PICTURES.")  # fmt: skip
+              help="Bundle that classifies your own images.")  # fmt: skip
 def command(
-    pictures: tuple[str, ...],
+    paths: tuple[str, ...],
     output: Path,
     train: bool,
     patients: int | None,
@@ -46,8 +46,8 @@ def command(
     """Make phantoms, audit and split them, evaluate a network on them, and write a report.
 
     The phantoms are synthetic heads with and without a synthetic tumour; figures measured on them
-    do not apply to patients. PICTURES are your own images to classify as well: files, folders or
-    patterns.
+    do not apply to patients. PATH names images of your own to classify as well: a file, a folder or
+    a pattern.
     """
     if train:
         with needing("train", "tumorlens demo --train"):
@@ -62,9 +62,9 @@ def command(
             param_hint="--output",
         )
     run = _Run(output, seed, patients or (150 if train else 50), train, bundle)
-    # Small pictures, a small network: threads would wait for each other more than they would work.
+    # Small images, a small network: threads would wait for each other more than they would work.
     with threadpool_limits(limits=1):
-        outcome, page = run.run_all(pictures)
+        outcome, page = run.run_all(paths)
     _print(outcome, page)
     if outcome.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
@@ -78,13 +78,13 @@ class _Run:
         self.train, self.bundle = train, bundle
         self._step = 0
 
-    def run_all(self, pictures: tuple[str, ...]) -> tuple["DemoResult", Path]:
+    def run_all(self, paths: tuple[str, ...]) -> tuple["DemoResult", Path]:
         """Take all steps; return what was found and the report's path."""
         from tumorlens.demo import walkthrough
         from tumorlens.inference.classifier import Classifier
 
         # Loaded before any work: a bundle that cannot be used should say so at once.
-        answering = Classifier.load(self.bundle) if pictures else None
+        answering = Classifier.load(self.bundle) if paths else None
         classifier = None if self.train else Classifier.load("phantom", threads=1)
         walkthrough.reserve_folder(self.folder)
         with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
@@ -100,12 +100,12 @@ class _Run:
                 self.folder, classifier, manifest, split, bar
             )
             gallery = walkthrough.gallery(classifier, evaluation, manifest)
-        with self._next(f"Classifying your pictures ({len(pictures) or 'none'} given)"):
-            shown = walkthrough.classify(answering, pictures) if answering else []
+        with self._next(f"Classifying your images ({len(paths) or 'none'} given)"):
+            shown = walkthrough.classify(answering, paths) if answering else []
         outcome = walkthrough.DemoResult(
             seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
-            setting=setting, trained_anew=self.train, gallery=gallery, pictures=shown,
-            picture_bundle=answering.bundle if answering else None,
+            setting=setting, trained_anew=self.train, gallery=gallery, images=shown,
+            image_bundle=answering.bundle if answering else None,
         )  # fmt: skip
         return outcome, walkthrough.write(self.folder, outcome)
 
@@ -160,7 +160,7 @@ def _print(outcome: "DemoResult", page: Path) -> None:
     click.echo(
         f"Phantoms: accuracy {evaluation_report.show('accuracy', accuracy)} on unseen patients"
     )
-    for shown in outcome.pictures:
+    for shown in outcome.images:
         path, answer = printable(shown.path), shown.answer
         if isinstance(answer, Prediction):
             click.echo(f"{path}: {answer.decision}: {answer.summary}")

@@ -142,7 +142,7 @@ def _plan(
     if external:
         only = _only(classifiers, split_name)
         trained = [Manifest.load(path) for path in against]
-        overlap.require_external(only, manifest, trained, progress("searching for shared pictures"))
+        overlap.require_external(only, manifest, trained, progress("searching for shared images"))
         return folds.external(only, manifest)
     split = splits.load(split_name, beside[0].parent)
     if folds.fold_numbers(split):

@@ -71,7 +71,7 @@ class Extras:
 
 
 class _HeatmapFiles:
-    """Writes a picture of each answer below a folder as it goes by.
+    """Writes an image of each answer below a folder as it goes by.
 
     Of a volume the slice that decides. A tumour, or what is uncertain, has the map of where the
     network sees tumour; no tumour has none. Files are named ``NUMBER-NAME.png``, by the place in
@@ -86,10 +86,10 @@ class _HeatmapFiles:
 
     def watch(self, answered: "Answered") -> None:
         """Draw what is at hand just before its answer comes."""
-        from tumorlens.reporting.pictures import picture_of
+        from tumorlens.reporting.answer_image import png_of
 
         # By identity: a study's answers are kept until all of them are there.
-        self._drawn[id(answered.answer)] = picture_of(answered.image, answered.answer)
+        self._drawn[id(answered.answer)] = png_of(answered.image, answered.answer)
 
     def pass_through(self, results: Iterator["Result"]) -> Iterator["Result"]:
         """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
@@ -108,7 +108,7 @@ class _StudyFile:
         self._info = info
         self._entries: list[Entry] = []
         self._drawn: dict[int, Entry] = {}
-        self._pictured = 0
+        self._with_images = 0
 
     def watch(self, answered: "Answered") -> None:
         """Draw what is at hand just before its answer comes."""
@@ -123,11 +123,11 @@ class _StudyFile:
             yield result
 
     def _entry(self, result: "Result", answered: "Answered | None") -> "Entry":
-        from tumorlens.reporting.study_report import PICTURED, entry
+        from tumorlens.reporting.study_report import WITH_IMAGES, entry
 
-        pictured = answered is not None and self._pictured < PICTURED
-        self._pictured += pictured
-        return entry(result, answered, pictured=pictured)
+        with_images = answered is not None and self._with_images < WITH_IMAGES
+        self._with_images += with_images
+        return entry(result, answered, with_images=with_images)
 
     def finish(self) -> None:
         """Write the file."""

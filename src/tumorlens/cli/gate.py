@@ -1,4 +1,4 @@
-"""``tumorlens gate``: train the network that rejects pictures of anything but a head."""
+"""``tumorlens gate``: train the network that rejects images of anything but a head."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def command(
         torch.set_num_threads(threads)
     sets = [Extra(Manifest.load(data), splits.load(split, data.parent))]
     sets += [Extra.load(path, part) for path, part in extras]
-    heads, near_misses = gate.load_pictures(sets, held_out, cache or default_folder())
+    heads, near_misses = gate.load_images(sets, held_out, cache or default_folder())
     run = gate.GateRun(steps=steps, seed=seed)
     with bar("Training the gate") as progress:
         network = gate.train_gate(heads, near_misses, run, progress)

@@ -1,4 +1,4 @@
-"""``tumorlens predict``: pictures in, answers out."""
+"""``tumorlens predict``: images in, answers out."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ _LAYOUTS = {
 }  # fmt: skip
 _STANDARD_OUTPUT = Path("-")
 _PROGRESS_FROM = 16
-"""Pictures from which a progress bar is worth its import."""
+"""Images from which a progress bar is worth its import."""
 
 
 @click.command("predict")
@@ -319,7 +319,7 @@ def _keep(partial: Path) -> None:
 
 
 def _note_use(classifier: "Classifier") -> None:
-    """A bundle that is not calibrated, or for synthetic pictures, say, speaks up first."""
+    """A bundle that is not calibrated, or for synthetic images, say, speaks up first."""
     use = classifier.bundle.info.intended_use
     if use != RESEARCH_NOTICE:
         note(f"bundle {classifier.bundle.info.name}: {use}")

@@ -86,7 +86,7 @@ def _settings(
         raise click.UsageError("--max-files must not be more than --queue")
     limits = Limits(
         files=max_files, body_bytes=max_body * MIB, queue_bytes=2 * max_body * MIB,
-        pixels=max_pixels, queue_pictures=queue, file_seconds=file_seconds,
+        pixels=max_pixels, queue_images=queue, file_seconds=file_seconds,
         study_seconds=study_seconds, worker_bytes=worker_memory * MIB,
     )  # fmt: skip
     return Settings(tokens=tokens, limits=limits, **chosen)

@@ -37,11 +37,11 @@ def audit(
     split_name: str = OWN_SPLIT,
     progress: Progress | None = None,
 ) -> findings.Audit:
-    """Check every picture of ``manifest``; ``parts`` gives each record its part of the split.
+    """Check every image of ``manifest``; ``parts`` gives each record its part of the split.
 
     Test images are those of part ``test``, or of every fold of a cross-validation. ``excluded``
     ones never leak. Problems of the data are findings, not errors; but ``DatasetError`` is raised
-    where no picture can be read.
+    where no image can be read.
     """
     started = time.monotonic()
     result = of_fingerprints(
@@ -59,7 +59,7 @@ def of_fingerprints(
     manifest_name: str,
     split_name: str = OWN_SPLIT,
 ) -> findings.Audit:
-    """``audit`` for pictures already read: a second split of the same manifest costs seconds."""
+    """``audit`` for images already read: a second split of the same manifest costs seconds."""
     return _Auditor(manifest, parts, prints).run(manifest_name, split_name)
 
 
@@ -165,7 +165,7 @@ class _Auditor:
         ]
 
     def label_conflicts(self) -> list[findings.LabelConflict]:
-        """List pictures with another label in their source, an equal file or a near-duplicate."""
+        """List images with another label in their source, an equal file or a near-duplicate."""
         conflicts = [
             findings.LabelConflict(record.path, record.label, record.source_label, "source")
             for record in self.records
@@ -225,7 +225,7 @@ class _Auditor:
         )
 
     def outliers(self, clusters: NDArray[np.int64]) -> dict[str, list[findings.Outlier]]:
-        """Name the farthest pictures of each class."""
+        """Name the farthest images of each class."""
         return {
             label: [
                 findings.Outlier(self.records[o.row].path, label, round(o.score, 3), o.copies)

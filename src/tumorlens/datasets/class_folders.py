@@ -1,4 +1,4 @@
-"""Which files below a folder are pictures of a class, by the names of their folders.
+"""Which files below a folder are images of a class, by the names of their folders.
 
 ``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
 rule says so, with the folder of the patient above it, or those of the patient and of the
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from tumorlens.errors import DatasetError
-from tumorlens.imaging.formats.registry import claims_picture
+from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.labels import CLASSES, plain_name
 
 SPLIT_FOLDERS: Final = {
@@ -39,10 +39,10 @@ _SESSION: Final = re.compile(
 )
 """Folders of a patient's examinations: by number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
-NO_PICTURE: Final = "not images, by their names"
+NO_IMAGE: Final = "not images, by their names"
 MASK: Final = "masks of other images, by their names"
 _MASK: Final = re.compile(r"(.+?)[-_ ](mask|seg|segmentation)([-_ ]?[0-9]+)?", re.I)
-"""The stem of a mask: that of its picture, and what it is."""
+"""The stem of a mask: that of its image, and what it is."""
 NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "beside the folders of the split"
@@ -96,7 +96,7 @@ def find(
     known_only: bool = False,
     patient: Callable[[str], str] | None = None,
 ) -> Found:
-    """Find the pictures of classes below ``folder``, or below the only folder in it.
+    """Find the images of classes below ``folder``, or below the only folder in it.
 
     ``mapping`` says which label folders stand for; an empty label leaves one out. With
     ``known_only`` a folder that is named after none of the four classes is left out. ``patient``
@@ -145,12 +145,14 @@ class _Sorter:
         self.stated, self.known_only = stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
-        self.pictures = [one for one in everything if one.is_file()]
-        self.stems = {(one.parent, one.stem) for one in self.pictures}
+        self.all_files = [one for one in everything if one.is_file()]
+        self.stems = {(one.parent, one.stem) for one in self.all_files}
         for one in everything:
             if not one.is_file() and not one.is_dir():
                 self.leave_out(NO_FILE, one)
-        self.is_split = any(split_of(one) for file in self.pictures for one in self.above(file)[:1])
+        self.is_split = any(
+            split_of(one) for file in self.all_files for one in self.above(file)[:1]
+        )
         self.skipped = 0
         """Levels of folders above those of classes, below those of the split: patients."""
 
@@ -161,10 +163,10 @@ class _Sorter:
         """
         tops: set[str] = set()
         inner: list[tuple[str, ...]] = []
-        for file in self.pictures:
+        for file in self.all_files:
             above = self.above(file)
             below = above[1:] if above and split_of(above[0]) else above
-            if not below or not _is_picture(file.name):
+            if not below or not _is_image(file.name):
                 continue
             if below[0] == patient(file.relative_to(self.folder).as_posix()):
                 tops.add(below[0])
@@ -200,7 +202,7 @@ class _Sorter:
 
     def files(self) -> tuple[ClassFile, ...]:
         """Those of a class; the others are in ``left_out`` then."""
-        places = [place for file in self.pictures for place in self.places(file)]
+        places = [place for file in self.all_files for place in self.places(file)]
         self.check_same_below(places)
         all_known = all(place.label in self.known for place in places)
         labels = self.known if all_known else self.stated
@@ -239,8 +241,8 @@ class _Sorter:
             return TWO_CLASSES
         if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
-        if not _is_picture(file.name):
-            return NO_PICTURE
+        if not _is_image(file.name):
+            return NO_IMAGE
         if (mask := _MASK.fullmatch(file.stem)) and (file.parent, mask[1]) in self.stems:
             return MASK
         # A manifest is text, in which such a name could not be written.
@@ -296,8 +298,8 @@ class _Sorter:
         parts = level.relative_to(self.folder).parts
         depths = {
             len(file.relative_to(self.folder).parts)
-            for file in self.pictures
-            if len(self.above(file)) > 1 and _is_picture(file.name)
+            for file in self.all_files
+            if len(self.above(file)) > 1 and _is_image(file.name)
         }
         if len(depths) == 1:
             return f"folder:{depths.pop() - len(parts)}"
@@ -323,8 +325,8 @@ def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> P
         inner = [one for one in held if one.is_dir()]
         if any(plain_name(one.name) in classes or split_of(one.name) for one in inner):
             return place
-        pictures = place != folder and any(_is_picture(one.name) for one in held if one.is_file())
-        if len(inner) != 1 or pictures:
+        holds_images = place != folder and any(_is_image(one.name) for one in held if one.is_file())
+        if len(inner) != 1 or holds_images:
             return folder
         place = inner[0]
 
@@ -394,6 +396,6 @@ def split_of(name: str) -> str:
     return SPLIT_FOLDERS.get(name.strip().lower(), "")
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     """By its suffix; DICOM files often have none."""
-    return claims_picture(name) or "." not in name
+    return claims_image(name) or "." not in name

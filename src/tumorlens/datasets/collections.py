@@ -1,7 +1,7 @@
 """Importers of further collections: other sources, other hospitals.
 
 Each reads a folder with its own index and gives a manifest in the one vocabulary of
-``manifest.Record``. What an index says of a picture (patient, sequence, plane, the expert's
+``manifest.Record``. What an index says of an image (patient, sequence, plane, the expert's
 outline) comes along; what it does not say stays empty.
 """
 
@@ -38,7 +38,7 @@ _PLAIN_TUMOR: Final = 0.01
 """Part of the head in a slice from which a tumour in it is plain."""
 _COPY_DISTANCE: Final = 18
 _COPY_CORRELATION: Final = 0.85
-"""Pictures so near are one cluster. Laxer than for the audit, because this set holds one slice in
+"""Images so near are one cluster. Laxer than for the audit, because this set holds one slice in
 several contrasts, and because joining two patients is safe where parting one is not."""
 
 
@@ -68,7 +68,7 @@ def import_more(
 ) -> Manifest:
     """Import slices of further collections, listed in ``index-healthy.csv`` and ``-tumour.csv``.
 
-    Columns and errors as in ``import_diverse``. Pictures that are no brain MRI come along with the
+    Columns and errors as in ``import_diverse``. Images that are not brain MRI come along with the
     label ``not_brain_mri``, their kind in ``sequence``, for training the gate.
     """
     folder = Path(folder)
@@ -86,13 +86,13 @@ def import_heads(
     """Cut the volumes of the collection ``more`` into sagittal and coronal slices.
 
     They are listed in ``volumes-healthy.csv`` and ``volumes-tumour.csv``, with columns as in
-    ``import_diverse``; the pictures are written beside the manifest, in a folder of its name.
+    ``import_diverse``; the images are written beside the manifest, in a folder of its name.
     Volumes with oblong voxels are left out, as are those with a tumour but without a mask, because
     nothing says which of their slices show it. Raises ``DatasetError`` where an index is missing
     or a volume cannot be used.
     """
-    folder, pictures = Path(folder), Path(manifest_path).with_suffix("")
-    pictures.mkdir(parents=True, exist_ok=True)
+    folder, images_folder = Path(folder), Path(manifest_path).with_suffix("")
+    images_folder.mkdir(parents=True, exist_ok=True)
     listed = [
         entry
         for name in ("volumes-healthy.csv", "volumes-tumour.csv")
@@ -100,12 +100,12 @@ def import_heads(
         if entry.about["mask"] or entry.label in (NO_TUMOR, OTHER_PATHOLOGY)
     ]
     cut = [entry for volume in reported(listed, len(listed), progress)
-           for entry in _slices(volume, pictures)]  # fmt: skip
+           for entry in _slices(volume, images_folder)]  # fmt: skip
     return _import(cut, manifest_path, None)
 
 
-def _slices(volume: _Entry, pictures: Path) -> Iterator[_Entry]:
-    """The slices of a volume, written as pictures; with a tumour where the mask shows one."""
+def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
+    """The slices of a volume, written as images; with a tumour where the mask shows one."""
     mask = volume.about["mask"]
     for one in head_slices.cut(volume.file, Path(mask) if mask else None):
         name = f"{volume.file.name.partition('.')[0]}_{one.plane}_{one.position:03d}"
@@ -117,10 +117,10 @@ def _slices(volume: _Entry, pictures: Path) -> Iterator[_Entry]:
             if one.tumor_share == 0:
                 label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
             else:
-                outline = pictures / f"{name}_mask.png"
+                outline = folder / f"{name}_mask.png"
                 outline.write_bytes(encode.png(255 * one.outline.astype(np.uint8)))
                 about["mask"] = str(outline)
-        file = pictures / f"{name}.png"
+        file = folder / f"{name}.png"
         file.write_bytes(encode.png(one.pixels))
         yield _Entry(file, label, about)
 
@@ -130,7 +130,7 @@ def import_br35h_tumor(
 ) -> Manifest:
     """Import the tumour images of Br35H, whose kind is not given: label ``tumor``.
 
-    Patients are not known either, and many pictures are versions of one slice; those that resemble
+    Patients are not known either, and many images are versions of one slice; those that resemble
     each other are one group.
     """
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())

@@ -1,7 +1,7 @@
 """Two controls that do not look at tumours; an accuracy means little unless it is higher.
 
 Fitted on train, scored on test. The perceptual-hash neighbour shows what duplicates and
-neighbouring slices alone are worth; the frame classifier shows what the outer 8% of the picture,
+neighbouring slices alone are worth; the frame classifier shows what the outer 8% of the image,
 where no tumour can be, reveals about the class.
 """
 
@@ -22,7 +22,7 @@ FRAME_SHARE: Final = 0.08
 _TREES: Final = 200
 _CHUNK: Final = 512
 _MOST_LEARNED: Final = 20_000
-"""Training pictures that a control learns from; of more, every so many-th."""
+"""Training images that a control learns from; of more, every so many-th."""
 
 HASH_NEIGHBOUR: Final = "hash_neighbour"
 FRAME_CLASSIFIER: Final = "frame_classifier"
@@ -67,10 +67,10 @@ def hash_neighbour(
     test_idx: NDArray[np.int64],
     classes: ClassSet = BRAIN_TUMORS,
 ) -> ControlResult:
-    """Answer with the class of the training picture whose perceptual hash is nearest.
+    """Answer with the class of the training image whose perceptual hash is nearest.
 
-    Of more than 20,000 training pictures a part is compared, evenly spaced. Ties are decided by
-    vote, then by the commonest class in training. A test picture that cannot be used gets the
+    Of more than 20,000 training images a part is compared, evenly spaced. Ties are decided by
+    vote, then by the commonest class in training. A test image that cannot be used gets the
     commonest class. Raises ``DatasetError`` where train or test is empty.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
@@ -95,9 +95,9 @@ def frame_classifier(
     test_idx: NDArray[np.int64],
     classes: ClassSet = BRAIN_TUMORS,
 ) -> ControlResult:
-    """Fit extremely randomised trees to the frame of the picture, with the inside removed.
+    """Fit extremely randomised trees to the frame of the image, with the inside removed.
 
-    Of more than 20,000 training pictures it learns from a part, evenly spaced.
+    Of more than 20,000 training images it learns from a part, evenly spaced.
 
     Trees, because they were the best on the public set's validation images: 94.2%
     on the ``folder`` protocol, against 85.6% for logistic regression, 87.9% for boosting and
@@ -111,12 +111,12 @@ def frame_classifier(
     with warnings.catch_warnings():
         # A guess from the number of classes; these are classes, however few images each has.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        model.fit(frames(fingerprints.pictures(learned)), truths[learned])
+        model.fit(frames(fingerprints.thumbnails_of(learned)), truths[learned])
     model.n_jobs = 1  # threads would add up the trees in any order, and round differently
     probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):
         part = slice(start, start + _CHUNK)
-        seen = frames(fingerprints.pictures(test[part]))
+        seen = frames(fingerprints.thumbnails_of(test[part]))
         probabilities[part, model.classes_] = model.predict_proba(seen)
     prior = np.bincount(truths[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
@@ -150,7 +150,7 @@ def _truths(fingerprints: Fingerprints, classes: ClassSet) -> NDArray[np.int64]:
 def _checked(
     fingerprints: Fingerprints, train_idx: NDArray[np.int64], test_idx: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Drop training pictures that cannot be used; raise for empty parts."""
+    """Drop training images that cannot be used; raise for empty parts."""
     train, test = np.asarray(train_idx, dtype=np.int64), np.asarray(test_idx, dtype=np.int64)
     train = train[fingerprints.usable[train]]
     if not len(train) or not len(test):

@@ -1,6 +1,6 @@
-"""Drawn pictures that are not brain MRI: what the gate learns to reject.
+"""Drawn images that are not brain MRI: what the gate learns to reject.
 
-Nobody can collect every picture that is not a brain. A gate must learn what makes a head, so most
+Nobody can collect every image that is not a brain. A gate must learn what makes a head, so most
 of these are similar to heads: heads cut into pieces, several heads in one frame, tissue without a
 head, and the trunks, limbs and soft shapes on black that other scans show. The others are
 noise, patterns, scenes of overlapping shapes ("dead leaves", Lee, Mumford and Huang 2001) and
@@ -14,26 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
-Picture = NDArray[np.float32]
+Image = NDArray[np.float32]
 """(S, S), 0 to 1."""
 
 _TINY: Final = 1e-6
 
 
-def draw(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def draw(rng: np.random.Generator, size: int, head: Image) -> Image:
     """One outlier (size, size), 0 to 1, of a random kind; some change ``head`` (size, size)."""
     kinds = list(KINDS.values())
-    picture = kinds[rng.integers(len(kinds))](rng, size, head)
-    return unit(picture)
+    image = kinds[rng.integers(len(kinds))](rng, size, head)
+    return unit(image)
 
 
-def unit(picture: Picture) -> Picture:
-    """Stretch to 0..1; a constant picture becomes 0."""
-    low, high = float(picture.min()), float(picture.max())
-    return ((picture - low) / max(high - low, _TINY)).astype(np.float32)
+def unit(image: Image) -> Image:
+    """Stretch to 0..1; a constant image becomes 0."""
+    low, high = float(image.min()), float(image.max())
+    return ((image - low) / max(high - low, _TINY)).astype(np.float32)
 
 
-def noise(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def noise(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """Noise with a random spectrum, from white to clouds, sometimes thresholded to blobs."""
     field = _clouds(rng, size, rng.uniform(0.0, 3.0))
     if rng.random() < 0.3:
@@ -41,7 +41,7 @@ def noise(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return field
 
 
-def pattern(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def pattern(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """Stripes, checkerboards, rings and ramps, rotated and slightly noisy."""
     y, x = _grid(size)
     angle = rng.uniform(0, np.pi)
@@ -60,7 +60,7 @@ def pattern(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return unit(shape.astype(np.float32)) + rng.uniform(0, 0.1) * _white(rng, size)
 
 
-def medallion(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def medallion(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """A disc filled with sectors, rings and ramps: wheels, dials, plates, badges."""
     y, x = _grid(size)
     x, y = x - rng.uniform(-0.15, 0.15), (y - rng.uniform(-0.15, 0.15)) * rng.uniform(0.8, 1.25)
@@ -81,7 +81,7 @@ def medallion(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return _finished(rng, image)
 
 
-def leaves(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def leaves(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """A scene: many shapes over each other, each with its own tone and texture, no empty frame."""
     scene = _clouds(rng, size, 2.0)
     for _ in range(rng.integers(8, 80)):
@@ -91,7 +91,7 @@ def leaves(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return gaussian_filter(scene, rng.uniform(0, 0.8))
 
 
-def organs(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def organs(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """Soft shapes with bright rims and speckled insides on black, as limbs, trunks and organs."""
     image = rng.uniform(0, 0.05) * np.abs(_white(rng, size))
     for _ in range(rng.integers(1, 4)):
@@ -109,7 +109,7 @@ def organs(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return np.clip(image + rng.uniform(0, 0.05) * _white(rng, size), 0, None)
 
 
-def trunk(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def trunk(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """A body cut across: fat, muscle, a cavity of organs or lungs, ribs, a spine at the back."""
     width, flat, power = rng.uniform(0.55, 1.05), rng.uniform(0.5, 0.95), rng.uniform(2, 3.5)
     bone = rng.uniform(0.5, 1.0) if rng.random() < 0.7 else rng.uniform(0, 0.4)
@@ -130,7 +130,7 @@ def trunk(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return _finished(rng, image if rng.random() < 0.8 else image[::-1])
 
 
-def length(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def length(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """A body cut lengthwise, from one end of the frame to the other, vertebrae in a row."""
     y, x = _grid(size)
     middle, bend = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
@@ -152,7 +152,7 @@ def length(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return _finished(rng, image if rng.random() < 0.7 else image.T)
 
 
-def limb(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def limb(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """An arm, a leg or a joint: long bones with marrow among muscles, along or across."""
     y, x = _grid(size)
     image = np.zeros((size, size))
@@ -171,8 +171,8 @@ def limb(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return _finished(rng, image if rng.random() < 0.7 else image.T)
 
 
-def exposure(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
-    """A bright frame-filling shadow picture with dark fields and ribs, as of projected X-rays."""
+def exposure(rng: np.random.Generator, size: int, _head: Image) -> Image:
+    """A bright, frame-filling projection with dark fields and ribs, as in an X-ray image."""
     image = 0.5 + 0.4 * (_clouds(rng, size, 2.5) - 0.5)
     for _ in range(rng.integers(1, 4)):
         field = _shape(rng, size, rng.uniform(0.3, 0.8), rng.uniform(-0.6, 0.6, 2))
@@ -186,7 +186,7 @@ def exposure(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return 1 - image if rng.random() < 0.3 else image
 
 
-def page(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
+def page(rng: np.random.Generator, size: int, _head: Image) -> Image:
     """Lines of marks like text, or a screen of boxes."""
     image = np.full((size, size), 1.0, dtype=np.float32)
     step = int(rng.integers(3, max(4, size // 8)))
@@ -200,7 +200,7 @@ def page(rng: np.random.Generator, size: int, _head: Picture) -> Picture:
     return 1 - image if rng.random() < 0.3 else image
 
 
-def shuffled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def shuffled(rng: np.random.Generator, size: int, head: Image) -> Image:
     """A head cut into squares and laid in another order."""
     pieces = int(rng.choice([2, 3, 4, 6, 8]))
     side = size // pieces
@@ -213,7 +213,7 @@ def shuffled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
     return _resized(moved.swapaxes(1, 2).reshape(side * pieces, side * pieces), size)
 
 
-def montage(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def montage(rng: np.random.Generator, size: int, head: Image) -> Image:
     """Several heads in one frame, as a sheet of slices."""
     rows, columns = rng.integers(1, 5, 2)
     if rows * columns == 1:
@@ -223,14 +223,14 @@ def montage(rng: np.random.Generator, size: int, head: Picture) -> Picture:
     return _resized(np.block(tiles).astype(np.float32), size)
 
 
-def tissue(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def tissue(rng: np.random.Generator, size: int, head: Image) -> Image:
     """A small piece of a head enlarged: texture without a head."""
     side = max(8, int(size * rng.uniform(0.15, 0.4)))
     top, left = rng.integers(size // 5, max(size // 5 + 1, size - side - size // 5), 2)
     return _resized(head[top : top + side, left : left + side], size)
 
 
-def swirled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def swirled(rng: np.random.Generator, size: int, head: Image) -> Image:
     """A head twisted until it is no longer one."""
     y, x = _grid(size)
     radius = np.hypot(y, x)
@@ -242,15 +242,15 @@ def swirled(rng: np.random.Generator, size: int, head: Picture) -> Picture:
     return map_coordinates(head, places, order=1, mode="constant").astype(np.float32)
 
 
-def silhouette(rng: np.random.Generator, size: int, head: Picture) -> Picture:
+def silhouette(rng: np.random.Generator, size: int, head: Image) -> Image:
     """The outline of a head filled with something else."""
     inside = gaussian_filter(head, size / 24) > 0.15
     filled = np.where(inside, _material(rng, size), 0.0)
-    soft: Picture = gaussian_filter(filled, rng.uniform(0, 1.0))
+    soft: Image = gaussian_filter(filled, rng.uniform(0, 1.0))
     return soft + rng.uniform(0, 0.03) * _white(rng, size)
 
 
-KINDS: Final[dict[str, Callable[[np.random.Generator, int, Picture], Picture]]] = {
+KINDS: Final[dict[str, Callable[[np.random.Generator, int, Image], Image]]] = {
     "noise": noise,
     "pattern": pattern,
     "medallion": medallion,
@@ -287,12 +287,12 @@ def _filled(
     return image
 
 
-def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Picture:
+def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Image:
     """As a scanner would show it: slightly blurred and noisy, sometimes with a bright border."""
     soft = gaussian_filter(image, rng.uniform(0.2, 1.0))
     around = rng.uniform(0, 0.04) if rng.random() < 0.9 else rng.uniform(0.2, 0.6)
     noisy = np.maximum(soft, around) + rng.uniform(0, 0.06) * _white(rng, len(image))
-    shown: Picture = np.clip(noisy, 0, None).astype(np.float32)
+    shown: Image = np.clip(noisy, 0, None).astype(np.float32)
     return shown
 
 
@@ -313,11 +313,11 @@ def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return y, x
 
 
-def _white(rng: np.random.Generator, size: int) -> Picture:
+def _white(rng: np.random.Generator, size: int) -> Image:
     return rng.standard_normal((size, size), dtype=np.float32)
 
 
-def _clouds(rng: np.random.Generator, size: int, slope: float) -> Picture:
+def _clouds(rng: np.random.Generator, size: int, slope: float) -> Image:
     """Noise whose amplitude falls as frequency to the power ``-slope``; 0 to 1."""
     fy, fx = np.fft.fftfreq(size), np.fft.rfftfreq(size)
     frequency = np.hypot(fy[:, np.newaxis], fx[np.newaxis])
@@ -326,7 +326,7 @@ def _clouds(rng: np.random.Generator, size: int, slope: float) -> Picture:
     return unit(np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32))
 
 
-def _material(rng: np.random.Generator, size: int) -> Picture:
+def _material(rng: np.random.Generator, size: int) -> Image:
     """A tone with or without texture."""
     tone = np.full((size, size), rng.uniform(0, 1), dtype=np.float32)
     if rng.random() < 0.6:
@@ -353,9 +353,9 @@ def _shape(
     return inside
 
 
-def _resized(picture: Picture, size: int) -> Picture:
-    factors = (size / picture.shape[0], size / picture.shape[1])
-    fitted: Picture = zoom(picture, factors, order=1)[:size, :size]
+def _resized(image: Image, size: int) -> Image:
+    factors = (size / image.shape[0], size / image.shape[1])
+    fitted: Image = zoom(image, factors, order=1)[:size, :size]
     if fitted.shape != (size, size):
         fitted = np.pad(
             fitted, [(0, size - fitted.shape[0]), (0, size - fitted.shape[1])], mode="edge"

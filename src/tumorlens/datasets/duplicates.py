@@ -30,17 +30,17 @@ from tumorlens.progress import Progress
 MAX_DISTANCE: Final = 12
 """Differing hash bits up to which a pair is checked."""
 MIN_CORRELATION: Final = 0.97
-"""Pearson correlation of 64x64 thumbnails from which a pair counts as the same picture.
+"""Pearson correlation of 64x64 thumbnails from which a pair counts as the same image.
 
 On the public set 22,966 pairs pass both and none joins two patients; from 0.95 four do.
 """
 _ROWS: Final = 256
 _COLUMNS: Final = 2048
-"""Pictures that are compared with as many at a time: what that takes stays in the cache."""
+"""Images that are compared with as many at a time: what that takes stays in the cache."""
 _PAIRS_AT_ONCE: Final = 4096
 _THUMBNAILS_AT_ONCE: Final = 1024
 _COARSE: Final = 16
-"""Side of the coarse pictures: where heads differ, they do at this size already."""
+"""Side of the coarse images: where heads differ, they do at this size already."""
 _COARSEST: Final = 8
 """Side of those that all are compared with all at: one pair in a thousand is left."""
 _WORD: Final = 8
@@ -58,7 +58,7 @@ class Pairs:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     orientation: NDArray[np.int64]
-    """Index into ``fingerprints.ORIENTATIONS``: how the right picture must be turned to match."""
+    """Index into ``fingerprints.ORIENTATIONS``: how the right image must be turned to match."""
     distance: NDArray[np.int64]
     """Differing bits of the perceptual hashes, 0 to 64."""
     correlation: NDArray[np.float64]
@@ -94,13 +94,13 @@ def near_duplicates(
     max_distance: int = MAX_DISTANCE,
     min_correlation: float = MIN_CORRELATION,
 ) -> Pairs:
-    """Find pairs whose pictures agree in some orientation; the best orientation is reported.
+    """Find pairs whose images agree in some orientation; the best orientation is reported.
 
-    The coarsest pictures are compared all with all, a block at a time; of what is left, the hashes
-    and coarse pictures; and only of what agrees there the thumbnails, which are read as they are
+    The coarsest images are compared all with all, a block at a time; of what is left, the hashes
+    and coarse images; and only of what agrees there the thumbnails, which are read as they are
     needed. No step loses a pair that the next would have kept.
 
-    Raises ``DatasetError`` where no picture can be read.
+    Raises ``DatasetError`` where no image can be read.
     """
     if len(fingerprints) and not fingerprints.usable.any():
         raise DatasetError(f"no image can be read: {fingerprints.problems[0]}")
@@ -121,16 +121,16 @@ def near_duplicates(
 
 
 class LookAlikes(NamedTuple):
-    """Pictures that are the same or nearly."""
+    """Images that are the same or nearly."""
 
     pairs: list[tuple[int, int]]
     """Rows of the manifest."""
     unread: list[str]
-    """Why pictures cannot be read; those are in no pair."""
+    """Why images cannot be read; those are in no pair."""
 
 
 def look_alikes(manifest: Manifest, progress: Progress | None = None) -> LookAlikes:
-    """Compare all pictures with all, as the audit does.
+    """Compare all images with all, as the audit does.
 
     Raises ``DatasetError`` where none can be read.
     """
@@ -158,7 +158,7 @@ def connected(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Search:
-    """N usable pictures, each of which is compared with all others."""
+    """N usable images, each of which is compared with all others."""
 
     rows: NDArray[np.int64]
     """(N,) in the manifest."""
@@ -170,11 +170,11 @@ class _Search:
     """(N, 16, 16)"""
     max_distance: int
     most: float
-    """Squared distance of coarse pictures."""
+    """Squared distance of coarse images."""
 
     @classmethod
     def of(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:
-        """All that does not depend on how pictures are turned."""
+        """All that does not depend on how images are turned."""
         rows = np.flatnonzero(prints.usable)
         _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
         most = 2.0 * (1.0 - min_correlation) + _SLACK
@@ -182,9 +182,9 @@ class _Search:
         return cls(rows, content, prints.hashes[rows], coarse, max_distance, most)
 
     def candidates(self, orientation: int) -> Iterator[_Candidates]:
-        """Yield (left, right, distance) of pairs with near hashes and near coarse pictures.
+        """Yield (left, right, distance) of pairs with near hashes and near coarse images.
 
-        The right picture is turned. The squared distance |a|^2 + |b|^2 - 2ab is at most ``most``
+        The right image is turned. The squared distance |a|^2 + |b|^2 - 2ab is at most ``most``
         where ab - |a|^2/2 reaches (|b|^2 - most)/2: one product of matrices and one comparison.
         """
         turned = _turned(self.coarse, orientation)
@@ -248,8 +248,8 @@ def _correlations(
     parts = []
     for first in range(0, len(left), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
-        one = _standardized(prints.pictures(left[part]))
-        other = _standardized(orient(prints.pictures(right[part]), turn))
+        one = _standardized(prints.thumbnails_of(left[part]))
+        other = _standardized(orient(prints.thumbnails_of(right[part]), turn))
         parts.append(np.einsum("ij,ij->i", one, other))
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
@@ -257,20 +257,20 @@ def _correlations(
 def _coarse(prints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """The lowest cosine coefficients (N, 16, 16) of standardized thumbnails of N rows.
 
-    A projection: pictures are at least as far apart as these are, so what differs here by more
+    A projection: images are at least as far apart as these are, so what differs here by more
     than a correlation allows need not be looked at.
     """
     coarse = np.empty((len(rows), _COARSE, _COARSE), dtype=np.float32)
     basis = dct(np.eye(THUMBNAIL_SIZE, dtype=np.float32), norm="ortho", axis=0)[:_COARSE]
     for first in range(0, len(rows), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
-        flat = _standardized(prints.pictures(rows[part]))
+        flat = _standardized(prints.thumbnails_of(rows[part]))
         coarse[part] = basis @ flat.reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE) @ basis.T
     return coarse
 
 
 def _turned(coarse: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """The coefficients of turned pictures: mirroring turns the sign of the odd ones."""
+    """The coefficients of turned images: mirroring turns the sign of the odd ones."""
     odd = np.where(np.arange(_COARSE) % 2, np.float32(-1), np.float32(1))
     if orientation & 1:
         coarse = coarse * odd

@@ -13,7 +13,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Copies(msgspec.Struct, frozen=True):
-    """Files of one picture: equal decoded pixels, perhaps equal bytes."""
+    """Files of one image: equal decoded pixels, perhaps equal bytes."""
 
     paths: list[str]
     labels: list[str]
@@ -24,7 +24,7 @@ class Copies(msgspec.Struct, frozen=True):
 
 
 class NearDuplicate(msgspec.Struct, frozen=True):
-    """Two files of one picture, edited or rotated, in two parts of the split."""
+    """Two files of one image, edited or rotated, in two parts of the split."""
 
     left: str
     right: str
@@ -37,7 +37,7 @@ class NearDuplicate(msgspec.Struct, frozen=True):
 
 
 class LabelConflict(msgspec.Struct, frozen=True):
-    """One picture with two labels."""
+    """One image with two labels."""
 
     path: str
     label: str
@@ -65,7 +65,7 @@ class Outlier(msgspec.Struct, frozen=True):
     score: float
     """Robust standard deviations above the class's median distance to neighbours."""
     copies: int
-    """Files that hold this picture, itself included."""
+    """Files that hold this image, itself included."""
 
 
 class Control(msgspec.Struct, frozen=True):

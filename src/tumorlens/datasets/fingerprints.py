@@ -1,7 +1,7 @@
 """Fingerprints for the audit and the controls: hashes, a thumbnail, a perceptual hash.
 
-One pass over the files. The picture is NOT cropped to the head, only stretched to a square: the
-shortcuts to detect (margins, frames, scanner borders) are in the raw picture.
+One pass over the files. The image is NOT cropped to the head, only stretched to a square: the
+shortcuts to detect (margins, frames, scanner borders) are in the raw image.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ _AHEAD: Final = 256
 _HASH_INPUT: Final = 32
 _HASH_SIDE: Final = 8
 _WINDOW: Final = PreprocessConfig()
-# Mirroring a picture turns the sign of its odd cosine coefficients.
+# Mirroring an image turns the sign of its odd cosine coefficients.
 _ODD: Final = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
 
 
@@ -42,32 +42,32 @@ _ODD: Final = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
 class Fingerprints:
     """One entry a record of the manifest, in its order; N records.
 
-    Where ``problems`` is not empty the picture could not be used: its thumbnail is black, its
+    Where ``problems`` is not empty the image could not be used: its thumbnail is black, its
     hashes are 0, and ``usable`` is False.
     """
 
     labels: tuple[str, ...]
     """Of each record."""
     thumbnails: NDArray[np.uint8]
-    """(N, 64, 64) windowed picture, not cropped, stretched to a square."""
+    """(N, 64, 64) windowed image, not cropped, stretched to a square."""
     hashes: NDArray[np.uint64]
-    """(N, 8) perceptual hash of the picture in each of ``ORIENTATIONS``."""
+    """(N, 8) perceptual hash of the image in each of ``ORIENTATIONS``."""
     sha256: tuple[str, ...]
     """Of the bytes as they are on disk now; empty where the file cannot be opened."""
     pixel_sha256: tuple[str, ...]
     """Of the decoded pixels; empty where they do not decode."""
     problems: tuple[str, ...]
-    """Why a picture could not be used; empty where it could."""
+    """Why an image could not be used; empty where it could."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(N,) whether the picture decoded and is not blank."""
+        """(N,) whether the image decoded and is not blank."""
         return np.array([not problem for problem in self.problems], dtype=np.bool_)
 
-    def pictures(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def thumbnails_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy (M, 64, 64) of the thumbnails of some rows; the file's pages leave memory."""
         some = np.array(self.thumbnails[rows])
         _release(self.thumbnails)
@@ -130,11 +130,11 @@ def _release(thumbnails: NDArray[np.uint8]) -> None:
 
 
 def perceptual_hashes(windowed: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """(8,) 64-bit DCT hash of a picture (H, W) in each of ``ORIENTATIONS``.
+    """(8,) 64-bit DCT hash of an image (H, W) in each of ``ORIENTATIONS``.
 
     32x32 pixels, the 8x8 lowest cosine coefficients, each compared with their median (Zauner,
     "Implementation and benchmarking of perceptual image hash functions", 2010). The hash of a
-    turned picture follows from the coefficients, without turning the picture.
+    turned image follows from the coefficients, without turning the image.
     """
     small = preprocessing.resize(windowed, _HASH_INPUT).astype(np.float64)
     low = dctn(small, norm="ortho")[:_HASH_SIDE, :_HASH_SIDE]
@@ -144,15 +144,15 @@ def perceptual_hashes(windowed: NDArray[np.float32]) -> NDArray[np.uint64]:
     return np.array([_bits(coefficients) for coefficients in upright + turned], dtype=np.uint64)
 
 
-def orient(pictures: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def orient(images: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Turn (..., S, S) as ``ORIENTATIONS[orientation]`` says."""
     if orientation & 1:
-        pictures = pictures[..., ::-1]
+        images = images[..., ::-1]
     if orientation & 2:
-        pictures = pictures[..., ::-1, :]
+        images = images[..., ::-1, :]
     if orientation & 4:
-        pictures = np.swapaxes(pictures, -1, -2)
-    return pictures
+        images = np.swapaxes(images, -1, -2)
+    return images
 
 
 def hamming(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint8]:

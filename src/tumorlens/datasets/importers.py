@@ -1,4 +1,4 @@
-"""From a folder of pictures to a manifest, checked against what the folder is said to be."""
+"""From a folder of images to a manifest, checked against what the folder is said to be."""
 
 import csv
 import dataclasses
@@ -60,7 +60,7 @@ def import_folder(
     known_only: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """List the pictures below ``folder``, which has a folder for each class.
+    """List the images below ``folder``, which has a folder for each class.
 
     ``class_folders.find`` says how classes and splits follow from folders, what ``mapping`` does,
     and what is not listed. ``group_from`` says what part of the path below ``folder`` is the
@@ -121,7 +121,7 @@ def _check_classes(folder: Path, found: Found) -> None:
     labels = {one.label for one in found.files}
     if not labels:
         raise DatasetError(
-            f"{folder}: no folder in it holds a picture; give one with a folder for each class"
+            f"{folder}: no folder in it holds an image; give one with a folder for each class"
         )
     empty = sorted(label for label in labels if is_nothing(label))
     if empty:
@@ -132,7 +132,7 @@ def _check_classes(folder: Path, found: Found) -> None:
     if len(labels) == 1 and not labels <= set(LABELS):
         raise DatasetError(
             f"{folder}: one class only, {labels.pop()}"
-            + (f" (no picture in {', '.join(found.empty)})" if found.empty else "")
+            + (f" (no image in {', '.join(found.empty)})" if found.empty else "")
             + "; a set has a folder for each of two classes or more, or say with --map "
             "FOLDER=LABEL which one it is"
         )

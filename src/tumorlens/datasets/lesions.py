@@ -1,6 +1,6 @@
 """Move outlined tissue between preprocessed heads: feathering, mirroring, matching.
 
-Pictures are float (S, S), 0 to 1; the head is centred, so that the mirrored picture shows the
+Images are float (S, S), 0 to 1; the head is centred, so that the mirrored image shows the
 other side of the head at the same position.
 """
 
@@ -26,7 +26,7 @@ SYMMETRY: Final = 0.75
 OVERLAP: Final = 0.05
 """Largest overlap of an outline with its own mirror image: excludes tumours of the midline."""
 LARGEST: Final = 0.15
-"""Largest outline to cover, as a share of the picture: a larger one deforms the whole head."""
+"""Largest outline to cover, as a share of the image: a larger one deforms the whole head."""
 INSIDE: Final = 0.95
 """Share of a pasted tumour that must fall on tissue."""
 _VISIBLE: Final = 0.05

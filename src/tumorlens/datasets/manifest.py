@@ -62,7 +62,7 @@ class Record:
     skull_stripped: str = ""
     """``1`` if only the brain is shown, ``0`` if the whole head is."""
     mask: str = ""
-    """An expert's outline of the tumour as a picture, above 127 inside; relative as ``path`` is."""
+    """An expert's outline of the tumour as an image, above 127 inside; relative as ``path`` is."""
     orientation: str = ""
     """Orientation of the image relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
 

@@ -1,4 +1,4 @@
-"""Experts' outlines of tumours, in the pixels of their picture."""
+"""Experts' outlines of tumours, in the pixels of their image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ _INSIDE = 127.0
 
 
 def load_mask(manifest: Manifest, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read the outline of ``record`` for its picture of ``shape`` (H, W): 1 inside, 0 outside.
+    """Read the outline of ``record`` for its image of ``shape`` (H, W): 1 inside, 0 outside.
 
     Raises ``DatasetError`` where the record has none, ``InputError`` where it cannot be read.
     """
@@ -26,9 +26,9 @@ def load_mask(manifest: Manifest, record: Record, shape: tuple[int, ...]) -> NDA
 def oriented_mask(
     pixels: NDArray[np.float32], orientation: str, shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Orient a mask file's pixels like the picture, and resize them to its ``shape`` (H, W).
+    """Orient a mask file's pixels like the image, and resize them to its ``shape`` (H, W).
 
-    Nearest-neighbour: an outline stays an outline. ``orientation`` is the picture's relative to
+    Nearest-neighbour: an outline stays an outline. ``orientation`` is the image's relative to
     the mask: ``id`` (or empty), ``fliplr``, ``rot180``; anything else raises ``DatasetError``.
     """
     inside = (pixels > _INSIDE).astype(np.float32)

@@ -1,7 +1,7 @@
 """Outliers of each class: other modalities, planes, layouts.
 
-Each class's thumbnails are reduced to their main components; a picture is an outlier when even its
-nearest neighbours are far. Duplicates count once, or a picture with ten copies would look usual.
+Each class's thumbnails are reduced to their main components; an image is an outlier when even its
+nearest neighbours are far. Duplicates count once, or an image with ten copies would look usual.
 """
 
 import dataclasses
@@ -19,16 +19,16 @@ from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.labels import CLASSES
 
 LISTED: Final = 24
-"""How many of the farthest pictures are named in each class."""
+"""How many of the farthest images are named in each class."""
 _COMPONENTS: Final = 24
 _NEIGHBOURS: Final = 10
 _WHOLE: Final = 10_000
-"""Most pictures of a class that are in memory at once; of more, the scatter matrix is added up."""
+"""Most images of a class that are in memory at once; of more, the scatter matrix is added up."""
 _AT_ONCE: Final = 2_000
-"""Pictures that are in memory then."""
+"""Images that are in memory then."""
 _WORKING_MIB: Final = 128
 _FEWEST: Final = 30
-"""Distinct pictures that a class needs for outliers to be defined."""
+"""Distinct images that a class needs for outliers to be defined."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Outlier:
     row: int
     """Of the manifest: the first of the copies."""
     copies: int
-    """Number of files with this picture, near-duplicates included."""
+    """Number of files with this image, near-duplicates included."""
     score: float
     """Distance to its neighbours, in robust standard deviations above the class's median."""
 
@@ -46,10 +46,10 @@ class Outlier:
 def outliers(
     fingerprints: Fingerprints, clusters: NDArray[np.int64], classes: Sequence[str] = CLASSES
 ) -> dict[str, list[Outlier]]:
-    """Name the ``LISTED`` farthest pictures of each class, farthest first.
+    """Name the ``LISTED`` farthest images of each class, farthest first.
 
     ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
-    of fewer than 30 distinct pictures has no entries.
+    of fewer than 30 distinct images has no entries.
     """
     by_class: dict[str, list[Outlier]] = {}
     labels = np.array(fingerprints.labels)
@@ -101,5 +101,5 @@ def _components(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[
 
 def _flat(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Thumbnails (M, S * S) of M rows, 0 to 1."""
-    pictures = fingerprints.pictures(rows)
-    return pictures.reshape(len(pictures), -1).astype(np.float32) / np.float32(255.0)
+    images = fingerprints.thumbnails_of(rows)
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255.0)

@@ -109,7 +109,7 @@ def fold_split(manifest: Manifest, name: str) -> Split:
 def br35h_tumor_split(manifest: Manifest) -> Split:
     """Part the tumour images of Br35H, whose kind is not given: 140 test, 60 validate, 220 train.
 
-    Whole clusters of like pictures, in an order that only their name decides; one that does not
+    Whole clusters of similar images, in an order that only their name decides; one that does not
     fit any more goes to the next part.
     """
     members: dict[str, list[int]] = defaultdict(list)

@@ -172,7 +172,7 @@ class Split:
         """Check the split against ``manifest`` and return each record's part, as ``parts`` does.
 
         Beyond what ``parts`` raises: ``SplitError`` where a split that promises to be disjoint
-        puts a group, or a picture by its decoded pixels, as the manifest knows them, in two parts.
+        puts a group, or an image by its decoded pixels, as the manifest knows them, in two parts.
         """
         parts = self.parts(manifest)
         if self.info.disjoint:
@@ -180,7 +180,7 @@ class Split:
             if crossing:
                 raise LeakError(
                     f"split {self.info.name} leaks: {len(crossing)} of the manifest's groups or "
-                    f"pictures {is_or_are(len(crossing))} in more than one part, for example "
+                    f"images {is_or_are(len(crossing))} in more than one part, for example "
                     f"{crossing[0]}"
                 )
         return parts

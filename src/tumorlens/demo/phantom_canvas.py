@@ -22,12 +22,12 @@ class Waves:
     """
 
     vectors: NDArray[np.float64]
-    """(n, 3) wave vectors (column, row, slice), in radians per half picture."""
+    """(n, 3) wave vectors (column, row, slice), in radians per half image."""
     phases: NDArray[np.float64]
 
     @classmethod
     def banded(cls, rng: np.random.Generator, wavelength: float, count: int = 28) -> Self:
-        """Waves of nearly one length, in half pictures: their zero lines wind like a cortex."""
+        """Waves of nearly one length, in half images: their zero lines wind like a cortex."""
         directions = rng.normal(size=(count, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         lengths = wavelength * rng.uniform(0.8, 1.25, size=(count, 1))
@@ -54,14 +54,14 @@ class Waves:
 
 @dataclasses.dataclass(slots=True)
 class Canvas:
-    """A picture being painted, layer over layer, in its own smooth coordinates."""
+    """An image being painted, layer over layer, in its own smooth coordinates."""
 
     image: Field
     pixel: float
     """Side of a pixel in the unit of the distances given."""
 
     def paint(self, coverage: Field, value: Field | float) -> None:
-        """Lay ``value`` over the picture where ``coverage`` (0 to 1) says."""
+        """Lay ``value`` over the image where ``coverage`` (0 to 1) says."""
         self.image += coverage * (value - self.image)
 
     def cover(self, distance: Field, softness: float = 1.0) -> Field:

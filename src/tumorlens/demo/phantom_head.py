@@ -1,7 +1,7 @@
 """A parametric head without a lesion, as a T1-weighted axial slice after contrast shows it.
 
 Coordinates: ``x`` across and ``y`` along the head, 0 in the middle, 1 at the skin; anterior is at
-negative ``y``, the top of the picture. Two levels: through the cerebrum, and through the base of
+negative ``y``, the top of the image. Two levels: through the cerebrum, and through the base of
 the skull with orbits, sella, temporal lobes and posterior fossa. Nothing here knows a class.
 """
 
@@ -53,7 +53,7 @@ class Shape(NamedTuple):
     """Geometry of one head."""
 
     length: float
-    """Half the head's length, in half pictures."""
+    """Half the head's length, in half images."""
     aspect: float
     """Width over length."""
     roundness: float

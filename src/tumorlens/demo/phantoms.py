@@ -142,7 +142,7 @@ def write_phantoms(
 def phantom_split(manifest: Manifest) -> Split:
     """Three fifths of the patients train, one validates, one tests, class by class.
 
-    Patients are ranked by a hash of their name, not of a picture: floating-point sums differ
+    Patients are ranked by a hash of their name, not of an image: floating-point sums differ
     between processors, so the test part would depend on the machine. Duplicates are excluded.
     """
     part_of: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The demonstration: the whole job on phantoms, from pictures to a report, step by step.
+"""The demonstration: the whole job on phantoms, from images to a report, step by step.
 
 Everything is written below one folder: ``phantoms/`` with its manifest and split, ``audit/``,
 ``evaluation/``, ``index.html`` and ``demo.json``. The last is there from the beginning and marks
@@ -54,13 +54,13 @@ _RESAMPLES: Final = 500
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """A picture with its answer, for the gallery."""
+    """An image with its answer, for the gallery."""
 
-    picture: str
-    """A data URI; empty where the picture cannot be read."""
+    image: str
+    """A data URI; empty where the image cannot be read."""
     path: str
     truth: str
-    """Empty for a picture of the user, whose truth is not known."""
+    """Empty for an image of the user, whose truth is not known."""
     answer: Prediction | Failure
 
 
@@ -77,14 +77,14 @@ class DemoResult:
     setting: Setting
     trained_anew: bool
     gallery: Sequence[GalleryItem]
-    pictures: Sequence[GalleryItem]
-    picture_bundle: Bundle | None
-    """What answered for the user's pictures; None where there are none."""
+    images: Sequence[GalleryItem]
+    image_bundle: Bundle | None
+    """What answered for the user's images; None where there are none."""
 
     @property
     def failed(self) -> int:
-        """How many of the user's pictures could not be used."""
-        return sum(isinstance(shown.answer, Failure) for shown in self.pictures)
+        """How many of the user's images could not be used."""
+        return sum(isinstance(shown.answer, Failure) for shown in self.images)
 
 
 def is_free(folder: Path) -> bool:
@@ -169,13 +169,13 @@ def gallery(
 
 
 def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryItem]:
-    """Answer for the pictures that files, folders and patterns stand for; failures are kept."""
+    """Answer for the images that files, folders and patterns stand for; failures are kept."""
     shown = []
     for argument in arguments:
         found = finder.find(argument)
         for answer in predict_inputs(classifier, found.paths):
-            picture = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
-            shown.append(GalleryItem(picture, answer.path, "", _sent_on(answer)))
+            image = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
+            shown.append(GalleryItem(image, answer.path, "", _sent_on(answer)))
         failures = [*found.failures, *_volumes(found)]
         shown += [GalleryItem("", path, "", Failure.of(path, error)) for path, error in failures]
     return shown
@@ -245,12 +245,12 @@ def as_dict(outcome: DemoResult) -> dict[str, Any]:
             title: values["all"]._asdict()
             for title, values in evaluation_report.comparison(evaluation)
         },
-        "pictures": [msgspec.to_builtins(shown.answer) for shown in outcome.pictures],
+        "pictures": [msgspec.to_builtins(shown.answer) for shown in outcome.images],
     }
 
 
 def _thumbnail(file: Path) -> str:
-    """The picture as a data URI, its range stretched to 8 bits, its longer side under 384."""
+    """The image as a data URI, its range stretched to 8 bits, its longer side under 384."""
     pixels = reader.read(file).pixels
     step = max(1, max(pixels.shape) // 384)
     pixels = pixels[::step, ::step]

@@ -45,7 +45,7 @@ def run(
     ``folds`` holds each fold's part of each image; answers are pooled over the folds. Fitted on
     images of a known class, scored on images that have a correct answer. ``groups`` (N,) and the
     subsets are over the images scored, fold by fold, in the manifest's order. Reads every
-    picture once.
+    image once.
     """
     labels = [record.label for record in manifest]
     pairs = [_rows(parts, labels, part, classes) for parts in folds]

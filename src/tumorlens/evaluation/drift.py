@@ -1,4 +1,4 @@
-"""Are these pictures like those of training? Quantities that need no label, held against a summary.
+"""Are these images like those of training? Quantities that need no label, held against a summary.
 
 The summary (``bundle.ReferenceStatistics``) travels in the bundle: quantiles of some quantities of
 validation images, and mean and deviation of the network's features. Two samples are compared by
@@ -6,7 +6,7 @@ the distance of Kolmogorov and Smirnov, the largest difference of two cumulative
 which each patient counts once.
 
 A shift says that the bundle's thresholds may not hold here, not that its answers are wrong; and
-pictures that look alike may still be answered wrongly, so nothing here replaces labelled cases.
+images that look alike may still be answered wrongly, so nothing here replaces labelled cases.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ LEVELS: Final = (
 QUANTITIES: Final[Mapping[str, str]] = {
     "brightness": "mean brightness inside the head",
     "contrast": "deviation of brightness inside the head",
-    "background": "share of the picture that is dark",
+    "background": "share of the image that is dark",
     "sharpness": "mean difference of neighbouring pixels",
     "gate_score": "score of the gate (is it a head in MRI?)",
     "embedding_distance": "distance of the network's features from their mean in training",
@@ -49,7 +49,7 @@ _DIGITS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Observed:
-    """What a bundle makes of N pictures, labels apart."""
+    """What a bundle makes of N images, labels apart."""
 
     logits: Floats
     """(N, C), before temperature."""
@@ -61,7 +61,7 @@ class Observed:
     """(N, 5), of ``labels.SEQUENCES``; None where none is predicted."""
 
     def where(self, member: NDArray[np.bool_]) -> "Observed":
-        """Those of some of the pictures."""
+        """Those of some of the images."""
         return Observed(
             self.logits[member],
             self.embedding[member],
@@ -80,7 +80,7 @@ class Shift:
     """Its middle in training, in words."""
     here: str
     outside: float | None
-    """Share of the patients' pictures outside the middle 98% of training; of the mix: None."""
+    """Share of the patients' images outside the middle 98% of training; of the mix: None."""
     distance: float
     """0 to 1."""
     limit: float
@@ -95,7 +95,7 @@ class Shift:
 def observe(
     classifier: Classifier, images: NDArray[np.uint8], gate_scores: Floats | None = None
 ) -> Observed:
-    """Run preprocessed pictures (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
+    """Run preprocessed images (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
     found = classifier.forward(images)
     quantities = dict(zip(_INTENSITY, _intensities(images).T, strict=True))
     if gate_scores is not None:
@@ -109,7 +109,7 @@ def observe(
 
 
 def joined(parts: Sequence[Observed]) -> Observed:
-    """Several sets of pictures of one bundle, one after the other."""
+    """Several sets of images of one bundle, one after the other."""
     first, *others = parts
     sequences = [one.sequence_logits for one in parts if one.sequence_logits is not None]
     return Observed(
@@ -126,9 +126,9 @@ def joined(parts: Sequence[Observed]) -> Observed:
 def summarize(
     found: Observed, chosen_on: str, gate_scores: Floats | None = None
 ) -> ReferenceStatistics:
-    """The summary that a bundle keeps of these pictures; ``gate_scores`` are as of ``observe``."""
+    """The summary that a bundle keeps of these images; ``gate_scores`` are as of ``observe``."""
     mean, deviation = found.embedding.mean(axis=0), found.embedding.std(axis=0)
-    # A feature that never varies here must not make every other picture infinitely far.
+    # A feature that never varies here must not make every other image infinitely far.
     deviation = np.maximum(deviation, max(1e-6, 1e-3 * float(deviation.max())))
     quantities = {
         **found.quantities,
@@ -153,7 +153,7 @@ def summarize(
 def drift(
     reference: ReferenceStatistics, found: Observed, groups: Sequence[str]
 ) -> tuple[Shift, ...]:
-    """Hold N pictures of the patients ``groups`` against the reference, quantity by quantity."""
+    """Hold N images of the patients ``groups`` against the reference, quantity by quantity."""
     mean = np.array(reference.embedding_mean)
     distances = _distances(found.embedding, mean, np.array(reference.embedding_deviation))
     quantities = {**found.quantities, "embedding_distance": distances}
@@ -186,7 +186,7 @@ _INTENSITY: Final = ("brightness", "contrast", "background", "sharpness")
 
 
 def _intensities(images: NDArray[np.uint8]) -> Floats:
-    """(N, 4): the quantities of ``_INTENSITY``, of pictures as the network sees them."""
+    """(N, 4): the quantities of ``_INTENSITY``, of images as the network sees them."""
     rows = []
     for image in images:
         pixels = np.asarray(image, dtype=np.float64)
@@ -243,7 +243,7 @@ def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: F
 
 
 def _sequence_shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
-    """(5,): share of the pictures that are most likely of each of ``SEQUENCES``."""
+    """(5,): share of the images that are most likely of each of ``SEQUENCES``."""
     likeliest = sequence_logits.argmax(axis=1)
     counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)
     shares: Floats = counts / counts.sum()

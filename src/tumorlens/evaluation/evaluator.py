@@ -134,7 +134,7 @@ def evaluate_folds(
     Images of other parts, ``excluded`` ones among them, are not scored. Controls are fitted on
     the ``train`` part of each fold and left out where there is none. Raises ``DatasetError``
     naming files that cannot be read, and where no image in ``part`` has a right answer.
-    The progress callbacks are for scoring, and for reading the pictures the controls need.
+    The progress callbacks are for scoring, and for reading the images the controls need.
     """
     classes = _classes(folds, manifest, part)
     pooled = _pool(folds, manifest, part, progress)

@@ -148,18 +148,18 @@ def data_hashes(training: dict[str, Any]) -> list[str]:
 
 
 def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
-    """``test`` for the first of each distinct picture of the members, ``train`` for the rest."""
+    """``test`` for the first of each distinct image of the members, ``train`` for the rest."""
     earlier: set[str] = set()
     parts = []
     for record, member in zip(manifest, members, strict=True):
-        repeated = _picture(record) in earlier
+        repeated = _content(record) in earlier
         parts.append(TRAIN if not member else EXCLUDED if repeated else TEST)
         if member:
-            earlier.add(_picture(record))
+            earlier.add(_content(record))
     return parts
 
 
-def _picture(record: Record) -> str:
+def _content(record: Record) -> str:
     return record.pixel_sha256 or record.sha256
 
 

@@ -1,7 +1,7 @@
-"""Whether an external set is really external: a search picture by picture.
+"""Whether an external set is really external: a comparison image by image.
 
 Several public sets that look external are crops and rotations of others. Before a bundle is scored
-on one, every picture of it is compared with every picture of the manifests the bundle was trained
+on one, every image of it is compared with every image of the manifests the bundle was trained
 on, by the audit's near-duplicate search.
 """
 
@@ -24,7 +24,7 @@ _NAMED: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SharedImage:
-    """A scored image and a training image with the same picture or patient."""
+    """A scored image and a training image that are the same image, or of the same patient."""
 
     scored: str
     trained: str
@@ -41,7 +41,7 @@ def require_external(
 ) -> None:
     """Raise ``EvaluationError`` unless ``manifest`` is known to be new to the bundle.
 
-    ``against`` must hold every manifest that the bundle says it was trained on, and no picture or
+    ``against`` must hold every manifest that the bundle says it was trained on, and no image or
     patient of them may be in ``manifest``; the error names the pairs.
     """
     _require_all(classifier, against)
@@ -52,9 +52,9 @@ def require_external(
     more = f"; and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
     images = len({k.scored for k in shared})
     raise EvaluationError(
-        f"not an external set: {images} of its {len(manifest)} images share a picture or a "
-        f"patient with images that the bundle was trained on: {named}{more}. Remove them and "
-        "import the set again"
+        f"not an external set: {images} of its {len(manifest)} images, or their patients, are "
+        f"among those that the bundle was trained on: {named}{more}. Remove them and import the "
+        "set again"
     )
 
 
@@ -64,7 +64,7 @@ def shared_images(
     """Find every pair across the two with equal bytes, pixels or group, and near-duplicates.
 
     The strongest reason alone is given for a pair; at most one pair for each image and reason but
-    the last. Reads every picture.
+    the last. Reads every image.
     """
     both = join([scored, trained])
     prints = fingerprint(both, progress)

@@ -1,6 +1,6 @@
 """What a number means: how the test images were chosen, and what it may be compared with.
 
-The same network can score 98% or under 90% on the same pictures, depending on whether a patient's
+The same network can score 98% or under 90% on the same images, depending on whether a patient's
 slices stand on both sides of the split. No accuracy goes out without this.
 """
 

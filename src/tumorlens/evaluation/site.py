@@ -29,22 +29,22 @@ from tumorlens.progress import Progress, reported
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalCases:
-    """The pictures of a site, as the bundle sees them."""
+    """The images of a site, as the bundle sees them."""
 
     records: tuple[Record, ...]
     observed: Observed
     rejected: int
-    """Further pictures that the gate rejects: no answer would be given, so they take no part."""
+    """Further images that the gate rejects: no answer would be given, so they take no part."""
     no_class: int
-    """Further pictures of a disease that is none of the classes."""
+    """Further images of a disease that is none of the classes."""
     repeated: int
-    """Further rows of the manifest, and files, with a picture that counts already."""
+    """Further rows of the manifest, and files, with an image that counts already."""
     sequences: tuple[str | None, ...]
-    """The sequence of each picture, where network or header say it."""
+    """The sequence of each image, where network or header say it."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The patient of each picture; where none is named, each picture is one."""
+        """The patient of each image; where none is named, each image is one."""
         return tuple(group_of(record) for record in self.records)
 
 
@@ -76,10 +76,10 @@ def read_cases(
     manifest: Manifest,
     progress: Progress | None = None,
 ) -> LocalCases:
-    """Read the labelled pictures of ``manifest`` and run the bundle of ``classifier`` on them.
+    """Read the labelled images of ``manifest`` and run the bundle of ``classifier`` on them.
 
     Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
-    read or is a copy of one with another class, and where no picture is left that a class could be
+    read or is a copy of one with another class, and where no image is left that a class could be
     right for.
     """
     require_known([r.label for r in manifest], classifier.bundle.info.classes)
@@ -206,7 +206,7 @@ def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str
 
 
 def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[str | None]:
-    """The sequence of each picture as an answer would rely on it."""
+    """The sequence of each image as an answer would rely on it."""
     rows = observed.sequence_logits
     predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
     stated = [one.stated_sequence for one in prepared]

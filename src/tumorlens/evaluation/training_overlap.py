@@ -62,7 +62,7 @@ class TrainingOverlap:
     groups: int | None = None
     """The same for groups."""
     checked: bool = False
-    """Whether the images were compared with all training images of the bundle, picture by picture,
+    """Whether the images were compared with all training images of the bundle, image by image,
     or are of a held-out source."""
 
     @property

@@ -113,7 +113,7 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
     try:
         image = reader.read(file, plane)
         if not image.is_volume:
-            raise InputError("a single picture, not a volume")
+            raise InputError("a single image, not a volume")
         answer = answer_image(classifier, image).answer
     except InputError as error:
         raise DatasetError(f"{file}: {error}") from error

@@ -1,4 +1,4 @@
-"""Pictures that are already in memory, as a program hands them over."""
+"""Images that are already in memory, as a program hands them over."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ SOURCE = "<array>"
 def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
     """Take (H, W) or (H, W, 1) gray or (H, W, 3) RGB of any boolean, integer or floating type.
 
-    An (H, W, 3) uint8 array gives the same pixels as the same picture in an RGB file. NaN and
+    An (H, W, 3) uint8 array gives the same pixels as the same image in an RGB file. NaN and
     infinities become the smallest finite value. Raises ``InputError`` for any other shape or
     type, ``LimitExceededError`` and ``BlankImageError`` as files do.
     """

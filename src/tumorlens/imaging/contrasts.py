@@ -1,7 +1,7 @@
 """One series, several volumes: contrasts, echoes, phases, time points at the same positions.
 
 A scanner stores magnitude and phase images, several echoes, b-values or time points as one series.
-Stacked by position they would be mixed slice by slice, and the answer would be about no picture
+Stacked by position they would be mixed slice by slice, and the answer would be about no image
 that anybody has taken. So of such volumes one is kept, and the others are named.
 """
 

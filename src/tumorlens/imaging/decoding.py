@@ -28,7 +28,7 @@ def _without_log() -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Silence warnings, and pydicom's log, while any thread decodes.
 
-    Pillow warns of large pictures, pydicom of nearly every unusual value, which it quotes: a log
+    Pillow warns of large images, pydicom of nearly every unusual value, which it quotes: a log
     must not contain what may be a patient's name. The filters belong to the whole process, so only
     the first thread may save them and only the last one may restore them: ``catch_warnings`` in
     each thread would restore them in the wrong order.

@@ -22,15 +22,15 @@ _PLANAR_CONFIGURATION: Final = 284
 _SEPARATE: Final = 2
 
 Opener = Callable[[], Image.Image]
-"""Opens the picture anew, undecoded."""
+"""Opens the image anew, undecoded."""
 Loader = Callable[[Image.Image], Image.Image]
 """Decodes and turns it upright."""
 
 
-def is_deep(picture: Image.Image) -> bool:
-    """Whether ``picture``, not decoded yet, stores 16-bit colour or 16-bit gray with alpha."""
-    family, _, depth = _layout(picture).partition(";")
-    return (depth.startswith("16") and family in _FAMILIES) or _is_planar(picture)
+def is_deep(image: Image.Image) -> bool:
+    """Whether ``image``, not decoded yet, stores 16-bit colour or 16-bit gray with alpha."""
+    family, _, depth = _layout(image).partition(";")
+    return (depth.startswith("16") and family in _FAMILIES) or _is_planar(image)
 
 
 def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
@@ -39,46 +39,46 @@ def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
     Premultiplied alpha is dropped: such colours are already laid over black. Raises
     ``UnsupportedFormatError`` for TIFF that stores the channels one after the other.
     """
-    with open_() as picture:
-        layout = _layout(picture)
-        if _is_planar(picture):
+    with open_() as image:
+        layout = _layout(image)
+        if _is_planar(image):
             raise UnsupportedFormatError(
                 f"{source}: 16-bit colour in separate planes; save it as gray, or interleaved"
             )
         if layout.startswith("LA"):
-            return _gray_and_alpha(np.asarray(load(_relaid(picture, "RGBA"))))
+            return _gray_and_alpha(np.asarray(load(_relaid(image, "RGBA"))))
         order = layout[-1]
         straight = layout.replace("RGBa", "RGBA")
-        high = np.asarray(load(_relaid(picture, straight)))
-    with open_() as picture:
-        low = np.asarray(load(_relaid(picture, straight[:-1] + _OTHER_ORDER[order])))
+        high = np.asarray(load(_relaid(image, straight)))
+    with open_() as image:
+        low = np.asarray(load(_relaid(image, straight[:-1] + _OTHER_ORDER[order])))
     samples = _join(high, low)
     return samples[..., :3] if layout.startswith("RGBa") else samples
 
 
-def _is_planar(picture: Image.Image) -> bool:
+def _is_planar(image: Image.Image) -> bool:
     """Whether 16-bit channels lie one after the other, which Pillow reads as 8-bit noise."""
-    tags = getattr(picture, "tag_v2", {})
+    tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, ())
     return tags.get(_PLANAR_CONFIGURATION) == _SEPARATE and len(bits) > 1 and max(bits) > 8
 
 
-def _layout(picture: Image.Image) -> str:
+def _layout(image: Image.Image) -> str:
     """Pillow's "raw mode" of the stored samples: ``RGB;16B``."""
-    tiles = getattr(picture, "tile", None)
+    tiles = getattr(image, "tile", None)
     if not tiles:
         return ""
     args = tiles[0].args
     return str(args if isinstance(args, str) else args[0]) if args else ""
 
 
-def _relaid(picture: Image.Image, layout: str) -> Image.Image:
-    """Have ``picture`` decoded as ``layout``."""
-    tiles = getattr(picture, "tile")  # noqa: B009  (only file pictures have it)
+def _relaid(image: Image.Image, layout: str) -> Image.Image:
+    """Have ``image`` decoded as ``layout``."""
+    tiles = getattr(image, "tile")  # noqa: B009  (only file images have it)
     for index, tile in enumerate(tiles):
         args = layout if isinstance(tile.args, str) else (layout, *tile.args[1:])
         tiles[index] = tile._replace(args=args)
-    return picture
+    return image
 
 
 def _gray_and_alpha(quads: NDArray[np.uint8]) -> NDArray[np.uint16]:

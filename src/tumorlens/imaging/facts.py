@@ -1,4 +1,4 @@
-"""What medical files state about a picture beside its pixels. Nothing here names a patient."""
+"""What medical files state about an image besides its pixels. Nothing here names a patient."""
 
 from datetime import date
 from typing import Final, NamedTuple
@@ -84,7 +84,7 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
 
 
 class Sides(NamedTuple):
-    """Which side of the patient each edge of a picture is: one letter, or two where oblique.
+    """Which side of the patient each edge of an image is: one letter, or two where oblique.
 
     R and L, A and P (front and back), H and F (head and feet), as in PS3.3 C.7.6.1.1.1.
     """
@@ -96,7 +96,7 @@ class Sides(NamedTuple):
 
 
 def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
-    """The sides that the edges of a picture or slice show; None where no file states them."""
+    """The sides that the edges of an image or slice show; None where no file states them."""
     if facts is None or facts.orientation_assumed:
         return None
     row, column = facts.row_direction, facts.column_direction

@@ -1,4 +1,4 @@
-"""Find the pictures, volumes and series that files, folders, archives and patterns stand for."""
+"""Find the images, volumes and series that files, folders, archives and patterns stand for."""
 
 import dataclasses
 import glob
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging.formats.dicom import DICOM
-from tumorlens.imaging.formats.registry import SNIFF_BYTES, ZIP, claims_picture, sniff
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, ZIP, claims_image, sniff
 from tumorlens.imaging.input import File, Input
 from tumorlens.imaging.reader import missing
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _MAGIC: Final = frozenset("*?[")
 _ROOM: Final = 32 << 20
-"""Bytes of pictures that are kept from the look at their beginnings until they are read."""
+"""Bytes of images that are kept from the look at their beginnings until they are read."""
 _UNKNOWN: Final = "unknown"
-"""The kind of what cannot be opened: it may be a picture, and will say why not."""
+"""The kind of what cannot be opened: it may be an image, and will say why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Found:
     inputs: tuple[Input, ...]
     """What to read, in order: files, members of an archive, DICOM series."""
     skipped: int = 0
-    """Files of a folder that do not begin like a picture or volume, or are DICOM without image."""
+    """Files of a folder that do not begin like an image or volume, or are DICOM without one."""
     own: int = 0
     """DICOM reports and overlays of this package itself, passed over: an earlier answer."""
     failures: tuple[tuple[str, InputError], ...] = ()
@@ -58,7 +58,7 @@ class Found:
 
 
 def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
-    """``find`` each; the pictures that are kept in memory share one bound.
+    """``find`` each; the images that are kept in memory share one bound.
 
     A shell gives a pattern as many arguments, so DICOM files among these are grouped into series,
     in the place of the first of them; not with ``apart``.
@@ -76,7 +76,7 @@ def find(argument: str) -> Found:
     archive is a folder in one file. The DICOM files of a folder, an archive or a pattern are
     grouped into series. A path that exists is never read as a pattern.
 
-    The first bytes of every file are looked at. A picture is read to its end while it is open, and
+    The first bytes of every file are looked at. An image is read to its end while it is open, and
     kept until it is asked for, as long as there is room: so it is opened once.
     """
     return _find(argument, _Room(_ROOM))
@@ -186,7 +186,7 @@ def _search(folder: str, room: "_Room") -> Found:
 
 
 def _with_archives(found: Found, archives: Sequence[str]) -> Found:
-    """Add what the archives of a folder hold; those without a picture are skipped."""
+    """Add what the archives of a folder hold; those without an image are skipped."""
     parts = [_unpack(path) for path in archives]
     full = [part for part in parts if not _is_empty(part)]
     if full and _is_empty(found):  # the archives are all that the folder has
@@ -229,7 +229,7 @@ def _gathered(
     skipped: int,
     failed: Sequence[tuple[str, InputError]] = (),
 ) -> Found:
-    """Put pictures and series in the order of their paths, the series of a study together."""
+    """Put images and series in the order of their paths, the series of a study together."""
     keyed: list[tuple[tuple[str, ...], Input]] = [((one.path,), one) for one in plain]
     failures = list(failed)
     own = 0
@@ -301,11 +301,11 @@ def _look(path: str, room: _Room) -> File | None:
     """A file with what it begins like; None of what is nothing to read, and claims not to be."""
     try:
         if not Path(path).is_file():
-            return File(path) if claims_picture(path) else None
+            return File(path) if claims_image(path) else None
         with Path(path).open("rb") as file:
             beginning = file.read(SNIFF_BYTES)
             kind = sniff(beginning)
-            if kind is None and not claims_picture(path):
+            if kind is None and not claims_image(path):
                 return None
             if kind in (DICOM.name, ZIP) or not room.take(os.fstat(file.fileno()).st_size):
                 return File(path, kind)

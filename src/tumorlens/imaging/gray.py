@@ -20,10 +20,10 @@ COLORED: Final = (
 _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
 _COLORED: Final = 0.2
-"""Part of the pixels that are not black from which a picture is in colours."""
+"""Part of the pixels that are not black from which an image is in colours."""
 _LEAST_SHOWN: Final = 0.001
 _LOOKED_AT: Final = 4096
-"""Pixels of a picture that are looked at to see whether it is."""
+"""Pixels of an image that are looked at to see whether it is."""
 
 
 def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -48,7 +48,7 @@ def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
     """Weigh the channels of (H, W, 3) to float32 (H, W), in the unit of ``rgb``.
 
     Integer samples give whole numbers, halves rounded up: gray stored as RGB equals gray stored as
-    gray. Works in strips of rows: a large picture never has a float copy of its three channels.
+    gray. Works in strips of rows: a large image never has a float copy of its three channels.
     """
     height, width, _ = rgb.shape
     gray = np.empty((height, width), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Sagittal and coronal slices from a volume of a head, as pictures to train on.
+"""Sagittal and coronal slices from a volume of a head, as images to train on.
 
-Collections of pictures show healthy heads in axial slices, and tumours in all planes. A network
+Collections of images show healthy heads in axial slices, and tumours in all planes. A network
 that is trained on nothing else takes the plane for a sign of a tumour.
 """
 
@@ -22,7 +22,7 @@ _EXTENT: Final[Mapping[str, tuple[float, float]]] = {
 }  # fmt: skip
 """First and last slice of a plane, as a part of the head's extent; in the order of the axes."""
 _MOST_OBLONG: Final = 1.25
-"""Ratio of a voxel's longest to its shortest side from which slices are no pictures to train on."""
+"""Ratio of a voxel's longest to its shortest side from which slices are not fit to train on."""
 _TISSUE: Final = 0.1
 _WHITE: Final = 99.7
 """Percentile of the positive voxels that is white."""

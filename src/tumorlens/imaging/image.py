@@ -1,4 +1,4 @@
-"""The one in-memory form of a picture or a volume."""
+"""The one in-memory form of an image or a volume."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -15,12 +15,12 @@ class MedicalImage:
     """A decoded image or volume, before any preprocessing.
 
     ``pixels`` is float32, (H, W) or (D, H, W), finite, in the file's own intensity unit
-    (0 to 255 for 8-bit pictures, 0 to 65535 for 16-bit ones, arbitrary for float ones; 0 to 1 for
+    (0 to 255 for 8-bit images, 0 to 65535 for 16-bit ones, arbitrary for float ones; 0 to 1 for
     DICOM that carries a window). Larger is brighter.
     """
 
     samples: NDArray[np.float32] | NDArray[np.uint8]
-    """``pixels``, or, of a picture of 8 bits, the same numbers as bytes, which cost less."""
+    """``pixels``, or, of an image of 8 bits, the same numbers as bytes, which cost less."""
     source: str
     """Where it came from, for messages: a path, or ``<array>``."""
     bit_depth: int
@@ -31,13 +31,13 @@ class MedicalImage:
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing in millimetres, where the file states it."""
     facts: AcquisitionFacts | None = None
-    """What DICOM, NIfTI, MGH or NRRD say of the acquisition; None for plain pictures."""
+    """What DICOM, NIfTI, MGH or NRRD say of the acquisition; None for plain images."""
     remarks: tuple[str, ...] = ()
-    """What is odd about the pixels, or was left out of a plain picture: sentences for a person."""
+    """What is odd about the pixels, or was left out of a plain image: sentences for a person."""
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        """The picture or volume; a copy where ``samples`` are bytes."""
+        """The image or volume; a copy where ``samples`` are bytes."""
         return self.samples.astype(np.float32, copy=False)
 
     @property
@@ -52,7 +52,7 @@ class MedicalImage:
 
     @property
     def depth(self) -> int:
-        """Slices; 1 for a single picture."""
+        """Slices; 1 for a single image."""
         return 1 if self.samples.ndim == 2 else int(self.samples.shape[0])
 
     @property
@@ -71,7 +71,7 @@ class MedicalImage:
 
 
 def single(image: MedicalImage) -> MedicalImage:
-    """``image`` where it is a single picture (H, W); raise ``VolumeError`` where it is not."""
+    """``image`` where it is a single image (H, W); raise ``VolumeError`` where it is not."""
     if image.is_volume:
         raise VolumeError(
             f"{image.source}: a volume of {image.depth} slices; use one slice at a time"

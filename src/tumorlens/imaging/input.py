@@ -36,8 +36,8 @@ class Input(Protocol):
         ...
 
     @property
-    def is_picture(self) -> bool:
-        """Whether it is likely a single picture, so that several may be decoded at once."""
+    def is_single(self) -> bool:
+        """Whether it is likely a single image, so that several may be decoded at once."""
         ...
 
     @property
@@ -67,7 +67,7 @@ class File:
         return (self.path,)
 
     @property
-    def is_picture(self) -> bool:
+    def is_single(self) -> bool:
         """By its format; where nobody looked, by its name."""
         volumes = [one for one in registry.FORMATS if one.holds_volumes]
         if self.kind is not None:

@@ -29,7 +29,7 @@ _TEXT: Final = 0.25
 """Part of the outliers that have the largest value."""
 _FEWEST_BELOW: Final = 0.005
 _FEWEST_INSIDE: Final = 0.2
-"""Part of all samples that the picture itself has, whatever its background."""
+"""Part of all samples that the image itself has, whatever its background."""
 _BORDER: Final = 0.9
 """Part of the border that one value fills where it is a background."""
 _DARK: Final = 0.15
@@ -43,7 +43,7 @@ _BETWEEN: Final = (0.02, 0.98)
 def mended(image: MedicalImage) -> MedicalImage:
     """Take values that are no intensities out of ``image``; itself where there are none.
 
-    Pictures of 8 bits have no room for outliers: of these only the background is mended.
+    Images of 8 bits have no room for outliers: of these only the background is mended.
     """
     samples = image.samples
     notes: list[str] = []
@@ -68,7 +68,7 @@ def _background(samples: Samples) -> tuple[Samples, str]:
     edges = [samples[..., 0, :], samples[..., -1, :], samples[..., :, 0], samples[..., :, -1]]
     border = np.concatenate([edge.ravel() for edge in edges])
     if (border <= samples.min()).mean() > 0.5:
-        return samples, ""  # dark already, as of nearly all pictures
+        return samples, ""  # dark already, as of nearly all images
     value = np.median(border)
     if (border == value).mean() < _BORDER:
         return samples, ""
@@ -90,7 +90,7 @@ def _background(samples: Samples) -> tuple[Samples, str]:
 
 def _areas(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """``same``, of any number of slices, without specks: a head has each value by chance too."""
-    from scipy import ndimage  # here, not above: nearly no picture needs it
+    from scipy import ndimage  # here, not above: nearly no image needs it
 
     kept = np.zeros_like(same)
     planes = zip(

@@ -1,6 +1,6 @@
-"""Pictures that are no one slice as a viewer shows it: inverted ones, several in one, masks.
+"""Images that are not one slice as a viewer shows it: inverted, several in one, or masks.
 
-The network takes each for one head on dark air, and may be confident. Whoever sees the picture
+The network takes each for one head on dark air, and may be confident. Whoever sees the image
 sees at once what is wrong, so it is refused, with a word on what to do.
 """
 
@@ -15,14 +15,14 @@ from tumorlens.imaging.quantiles import quantiles
 
 Floats = NDArray[np.float64]
 
-INVERTED: Final = "the air around the head is bright: an inverted picture; invert it first"
-PANELS: Final = "shows several pictures side by side; use one image at a time"
+INVERTED: Final = "the air around the head is bright: an inverted image; invert it first"
+PANELS: Final = "shows several images side by side; use one image at a time"
 LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
 
 _SIDE: Final = 128
 """Pixels a side that are looked at, about."""
 _CORNER: Final = 0.03
-"""Side of a corner, in sides of the picture."""
+"""Side of a corner, in sides of the image."""
 _BRIGHT: Final = 0.7
 """Brightness of bright air, between the darkest and the brightest."""
 _UNIFORM: Final = 0.08
@@ -39,17 +39,17 @@ _TISSUE: Final = 0.12
 _OCCUPIED: Final = 0.04
 """Part of a row or column that must be brighter than ``_TISSUE`` for it to belong to a head."""
 _PANEL: Final = 0.28
-"""Fewest sides of the picture that one of several panels alike measures across."""
+"""Fewest sides of the image that one of several panels alike measures across."""
 _ALIKE: Final = 0.75
 """They are as wide and as high as each other up to this ratio."""
 _SMALL_PANEL: Final = 0.12
-"""Fewest sides of the picture that a panel beside a larger one measures across."""
+"""Fewest sides of the image that a panel beside a larger one measures across."""
 _FILLED: Final = 0.5
 """Least part of both that is tissue: of a head it is more, of a part of one mostly less."""
 _SHAPES: Final = (0.65, 1.6)
 """Heights of a head, in its widths."""
 _EVEN: Final = 0.9
-"""Part of the neighbours inside the picture of a mask that have the same value; of MR it is 0.3."""
+"""Part of the neighbours inside a mask that have the same value; of MR it is 0.3."""
 
 
 def refusal(samples: Samples) -> str:
@@ -125,7 +125,7 @@ def _are_beside(tissue: NDArray[np.bool_]) -> bool:
     width = tissue.shape[1]
     runs = [run for run in _runs(_occupied(tissue, 0)) if run.length >= _SMALL_PANEL * width]
     if len(runs) < 2:
-        return False  # nearly all pictures: what lies in the run need not be looked at
+        return False  # nearly all images: what lies in the run need not be looked at
     panels = [_panel(tissue, run) for run in runs]
     wide = [panel for panel in panels if panel.width >= _PANEL * width]
     if _are_alike(wide) and all(panel.is_head_shaped for panel in wide):

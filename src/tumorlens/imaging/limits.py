@@ -41,7 +41,7 @@ MAX_ARCHIVE_BYTES: Final = 4 << 30
 """Largest zip archive; it is read in place, never into memory or onto the disk."""
 
 _HEAD_MM: Final = (20.0, 2000.0)
-"""What a side of a picture of a head can measure: less is no head, more is another unit."""
+"""What a side of an image of a head can measure: less is no head, more is another unit."""
 
 
 _most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
@@ -49,9 +49,9 @@ _most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
 
 @contextmanager
 def limit_pixels(pixels: int) -> Iterator[None]:
-    """Inside, in this thread or task, reject pictures of more than ``pixels`` pixels.
+    """Inside, in this thread or task, reject images of more than ``pixels`` pixels.
 
-    For a server that decodes pictures of unknown senders.
+    For a server that decodes images of unknown senders.
     """
     token = _most_pixels.set(pixels)
     try:
@@ -61,7 +61,7 @@ def limit_pixels(pixels: int) -> Iterator[None]:
 
 
 def can_be_a_head(side_mm: float) -> bool:
-    """Whether a picture of a head can have a side as long: else the file's spacing is wrong."""
+    """Whether an image of a head can have a side that long: else the file's spacing is wrong."""
     return _HEAD_MM[0] <= side_mm <= _HEAD_MM[1]
 
 

@@ -1,8 +1,8 @@
-"""The bright margin of a screenshot: the page or window around a picture, which is no part of it.
+"""The bright margin of a screenshot: the page or window around an image, which is not part of it.
 
-A picture of a head ends in dark air, so a bright even line at its edge is none of it. Left in, the
-margin would be taken for tissue, and would shift the intensities. A dark margin needs no such care:
-``preprocessing`` cuts it away with the air around the head.
+An image of a head ends in dark air, so a bright even line at its edge is not part of it. Left in,
+the margin would be taken for tissue, and would shift the intensities. A dark margin needs no such
+care: ``preprocessing`` cuts it away with the air around the head.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tumorlens.imaging.gray import Samples
 
 _BRIGHT: Final = 0.85
-"""Part of the picture's range that every pixel of a line of margin reaches."""
+"""Part of the image's range that every pixel of a line of margin reaches."""
 _EDGE: Final = 0.1
 """In the same unit: a line beside a margin whose pixels reach it is the margin's blurred edge."""
 _FEW: Final = 0.05
@@ -48,7 +48,7 @@ def _ends(samples: NDArray[np.generic], low: float, high: float) -> tuple[int, i
     """First line of (N, M) that is no margin, and the end of the last one."""
     bright = low + _BRIGHT * (high - low)
     if max(float(samples[0].min()), float(samples[-1].min())) < bright:
-        return 0, len(samples)  # nearly all pictures: the rest need not be looked at
+        return 0, len(samples)  # nearly all images: the rest need not be looked at
     is_margin = samples.min(axis=1).astype(np.float64) >= bright
     if is_margin.all():
         return 0, len(samples)

@@ -1,10 +1,10 @@
-"""Pictures and volumes inside an archive."""
+"""Images and volumes inside an archive."""
 
 from dataclasses import dataclass
 
 from tumorlens.errors import InputError, UnsupportedFormatError
 from tumorlens.imaging.archive import Archive
-from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_picture, sniff
+from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_image, sniff
 from tumorlens.imaging.input import Read
 from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
 
@@ -27,7 +27,7 @@ class Member:
         return (self.archive.path,)
 
     @property
-    def is_picture(self) -> bool:
+    def is_single(self) -> bool:
         """No: the members of an archive are read one after the other."""
         return False
 
@@ -71,7 +71,7 @@ def list_members(archive: Archive) -> Listed:
             continue
         if kind == "dicom":
             listed.dicom.append(name)
-        elif kind is None and not claims_picture(name):
+        elif kind is None and not claims_image(name):
             skipped += 1
         elif kind != "zip":
             listed.plain.append(name)

@@ -138,7 +138,7 @@ def _volumes(header: Nifti1Header) -> int:
 
 
 def _is_scale(header: Nifti1Header) -> bool:
-    """Whether the slope is one that any picture can have; 0 and NaN say that there is none."""
+    """Whether the slope is one that any image can have; 0 and NaN say that there is none."""
     slope = abs(float(header["scl_slope"]))
     return slope == 0 or math.isnan(slope) or 1 / LARGEST < slope < LARGEST
 

@@ -1,4 +1,4 @@
-"""A heatmap over its picture, as a PNG with a colour bar."""
+"""A heatmap over its image, as a PNG with a colour bar."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tumorlens.imaging.facts import Sides
 
 OPACITY: Final = 0.6
-"""Of the map where it is strongest; where it is 0 the picture shows unchanged."""
+"""Of the map where it is strongest; where it is 0 the image shows unchanged."""
 _SHOWN_RANGE: Final = (0.005, 0.995)
 _SAMPLES: Final = 65_536
 _LARGEST_SIDE: Final = 1024
@@ -29,7 +29,7 @@ _STOPS: Final = np.array(
 
 
 class Marks(NamedTuple):
-    """What is drawn on top, in pixels of the picture."""
+    """What is drawn on top, in pixels of the image."""
 
     peak: tuple[int, int]
     """(row, column)."""
@@ -44,10 +44,10 @@ def overlay_png(
     sides: Sides | None = None,
     caption: Sequence[str] = (),
 ) -> bytes:
-    """Lay ``heat`` (H, W), 0 to 1, over the picture ``pixels`` (H, W) of any intensity unit.
+    """Lay ``heat`` (H, W), 0 to 1, over the image ``pixels`` (H, W) of any intensity unit.
 
     The result is RGB, scaled so that its longer side has 384 to 1024 pixels, with the colour bar
-    to the right of the picture. Where the patient's ``sides`` are known they stand at its edges,
+    to the right of the image. Where the patient's ``sides`` are known they stand at its edges,
     and ``caption``, a paragraph each, is written below.
     """
     size, scale = _shown_size(*pixels.shape)
@@ -55,28 +55,28 @@ def overlay_png(
     strength = np.clip(_resized(heat, size), 0.0, 1.0)
     opacity = OPACITY * strength[..., np.newaxis]
     blended = 255.0 * gray * (1.0 - opacity) + colors(strength) * opacity
-    picture = Image.fromarray(np.rint(blended).astype(np.uint8))
-    _draw_marks(picture, marks, scale)
-    _draw_sides(picture, sides)
-    return _png(_with_caption(_with_bar(picture), caption))
+    image = Image.fromarray(np.rint(blended).astype(np.uint8))
+    _draw_marks(image, marks, scale)
+    _draw_sides(image, sides)
+    return _png(_with_caption(_with_bar(image), caption))
 
 
 def captioned_png(
     pixels: NDArray[np.float32], sides: Sides | None, caption: Sequence[str]
 ) -> bytes:
-    """The picture alone, scaled as by ``overlay_png``, with ``caption`` below."""
+    """The image alone, scaled as by ``overlay_png``, with ``caption`` below."""
     size, _ = _shown_size(*pixels.shape)
     gray = np.rint(255 * _resized(windowed(pixels), size)).astype(np.uint8)
-    picture = Image.fromarray(gray).convert("RGB")
-    _draw_sides(picture, sides)
-    return _png(_with_caption(picture, caption))
+    image = Image.fromarray(gray).convert("RGB")
+    _draw_sides(image, sides)
+    return _png(_with_caption(image, caption))
 
 
 def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
     """For the eye, without a map: (H, W) of any unit to uint8 (H, W), ``sides`` at the edges."""
-    picture = Image.fromarray(np.rint(255 * windowed(pixels)).astype(np.uint8))
-    _draw_sides(picture, sides)
-    return np.asarray(picture)
+    image = Image.fromarray(np.rint(255 * windowed(pixels)).astype(np.uint8))
+    _draw_sides(image, sides)
+    return np.asarray(image)
 
 
 def colors(strength: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def windowed(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _shown_size(height: int, width: int) -> tuple[tuple[int, int], float]:
-    """(width, height) as drawn, and how many times that is the picture's."""
+    """(width, height) as drawn, and how many times that is the image's."""
     side = max(height, width)
     scale = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, side)) / side
     return (max(1, round(width * scale)), max(1, round(height * scale))), scale
@@ -110,26 +110,26 @@ def _resized(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
     return np.asarray(resized, dtype=np.float64)
 
 
-def _draw_marks(picture: Image.Image, marks: Marks, scale: float) -> None:
-    draw = ImageDraw.Draw(picture)
+def _draw_marks(image: Image.Image, marks: Marks, scale: float) -> None:
+    draw = ImageDraw.Draw(image)
     if marks.box is not None:
         top, left, bottom, right = (round(edge * scale) for edge in marks.box)
         draw.rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255))
     row, column = ((place + 0.5) * scale for place in marks.peak)
-    arm = max(picture.size) / 80
+    arm = max(image.size) / 80
     draw.line((column - arm, row, column + arm, row), fill=(0, 255, 255), width=2)
     draw.line((column, row - arm, column, row + arm), fill=(0, 255, 255), width=2)
 
 
-def _draw_sides(picture: Image.Image, sides: Sides | None) -> None:
+def _draw_sides(image: Image.Image, sides: Sides | None) -> None:
     """Letters in the middle of each edge: white, outlined in black for any background."""
     if sides is None:
         return
-    white, black = (255, 0) if picture.mode == "L" else ((255, 255, 255), (0, 0, 0))
-    draw = ImageDraw.Draw(picture)
-    size = max(_SMALLEST_LETTER, min(picture.size) / 22)
+    white, black = (255, 0) if image.mode == "L" else ((255, 255, 255), (0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    size = max(_SMALLEST_LETTER, min(image.size) / 22)
     font = ImageFont.load_default(size)
-    width, height, margin = *picture.size, size / 4
+    width, height, margin = *image.size, size / 4
     for text, place, anchor in (
         (sides.left, (margin, height / 2), "lm"),
         (sides.right, (width - margin, height / 2), "rm"),
@@ -139,14 +139,14 @@ def _draw_sides(picture: Image.Image, sides: Sides | None) -> None:
         draw.text(place, text, white, font, anchor, stroke_width=1, stroke_fill=black)
 
 
-def _with_bar(picture: Image.Image) -> Image.Image:
+def _with_bar(image: Image.Image) -> Image.Image:
     """Add a column with the colours from 1, above, to 0."""
-    unit = max(picture.size) // 32
-    bar_height = max(8 * unit, picture.height - 4 * unit)
-    page = Image.new("RGB", (picture.width + 5 * unit, max(picture.height, 12 * unit)))
-    page.paste(picture, (0, 0))
+    unit = max(image.size) // 32
+    bar_height = max(8 * unit, image.height - 4 * unit)
+    page = Image.new("RGB", (image.width + 5 * unit, max(image.height, 12 * unit)))
+    page.paste(image, (0, 0))
     shades = colors(np.linspace(1.0, 0.0, bar_height))[:, np.newaxis].repeat(unit, axis=1)
-    left, top = picture.width + unit, 2 * unit
+    left, top = image.width + unit, 2 * unit
     page.paste(Image.fromarray(np.rint(shades).astype(np.uint8)), (left, top))
     draw = ImageDraw.Draw(page)
     draw.rectangle((left - 1, top - 1, left + unit, top + bar_height), outline=(128, 128, 128))
@@ -157,20 +157,20 @@ def _with_bar(picture: Image.Image) -> Image.Image:
     return page
 
 
-def _with_caption(picture: Image.Image, caption: Sequence[str]) -> Image.Image:
-    """Write ``caption`` below, each entry a paragraph, in lines as wide as the picture."""
+def _with_caption(image: Image.Image, caption: Sequence[str]) -> Image.Image:
+    """Write ``caption`` below, each entry a paragraph, in lines as wide as the image."""
     if not caption:
-        return picture
-    size = max(_SMALLEST_LETTER, picture.width / 42)
+        return image
+    size = max(_SMALLEST_LETTER, image.width / 42)
     font = ImageFont.load_default(size)
     margin, step = size / 2, size * 1.35
-    room = picture.width - 2 * margin
+    room = image.width - 2 * margin
     lines = [line for text in caption for line in _wrapped(text, font, room)]
-    page = Image.new("RGB", (picture.width, picture.height + round(step * len(lines) + margin)))
-    page.paste(picture, (0, 0))
+    page = Image.new("RGB", (image.width, image.height + round(step * len(lines) + margin)))
+    page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
-        place = (margin, picture.height + margin / 2 + number * step)
+        place = (margin, image.height + margin / 2 + number * step)
         draw.text(place, line, (235, 235, 235), font)
     return page
 
@@ -190,7 +190,7 @@ def _wrapped(
         yield line
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()

@@ -1,6 +1,6 @@
 """Slices of a series that do not say where they lie, among others that do.
 
-One position that is missing or is no number must not cost the slice, nor make it a picture of its
+One position that is missing or is no number must not cost the slice, nor make it an image of its
 own. Where the positions of the others follow SliceLocation or InstanceNumber, the place is taken
 from it.
 """

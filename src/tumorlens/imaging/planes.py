@@ -34,7 +34,7 @@ class _Cut(NamedTuple):
     flipped: tuple[bool, bool, bool]
 
 
-# Radiological convention: the patient's right is on the left of the picture; axial slices have
+# Radiological convention: the patient's right is on the left of the image; axial slices have
 # the face on top, the others the crown; sagittal ones look to the left. Slices are stacked from
 # the feet up, from the face back, and from the patient's right to left.
 _CUTS: Final = {

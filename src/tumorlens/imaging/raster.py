@@ -1,8 +1,8 @@
-"""Plain pictures: JPEG, PNG, TIFF, BMP, GIF, WebP, decoded by Pillow to float32 gray.
+"""Plain images: JPEG, PNG, TIFF, BMP, GIF, WebP, decoded by Pillow to float32 gray.
 
 8-bit, 16-bit and float samples; gray, RGB, CMYK, palette, alpha and bilevel; EXIF orientation
 applied. Transparent pixels are laid over black, the background of MRI. An animation and a TIFF of
-several pages give a stack of all pictures.
+several pages give a stack of all images.
 """
 
 import io
@@ -36,15 +36,15 @@ from tumorlens.imaging.sample_storage import SWAPPED, is_swapped, some_rows
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64
-"""Pixels a side that are looked at to see whether a picture is in colours."""
+"""Pixels a side that are looked at to see whether an image is in colours."""
 _STRIP_PIXELS: Final = 1 << 20
 _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG"})
 _STACKS: Final = _ANIMATIONS | {"TIFF"}
-"""Formats whose further pictures are slices or frames, as they are in no MPO (see ``_notes``)."""
+"""Formats whose further images are slices or frames, as they are in no MPO (see ``_notes``)."""
 _NEW_SUBFILE_TYPE: Final = 254
 _REDUCED_COPY: Final = 1
 _REDUCED: Final = 0.75
-"""Most sides of the full picture that a copy of it has: a preview, a level of a pyramid."""
+"""Most sides of the full image that a copy of it has: a preview, a level of a pyramid."""
 _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
@@ -65,11 +65,11 @@ class _Decoded(NamedTuple):
 
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
-    """Decode ``data``, whose signature is ``kind``'s, to (H, W), or D pictures to (D, H, W).
+    """Decode ``data``, whose signature is ``kind``'s, to (H, W), or D images to (D, H, W).
 
     Raises ``CorruptInputError`` for damaged bytes, ``LimitExceededError`` for sides outside
     ``MIN_SIDE`` to ``MAX_SIDE`` or too many pages, ``BlankImageError`` where no pixel is finite,
-    ``UnsupportedFormatError`` for a file whose pictures differ in size.
+    ``UnsupportedFormatError`` for a file whose images differ in size.
     """
 
     def open_() -> Image.Image:
@@ -101,48 +101,48 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
-    with open_() as picture:
-        check_sides(*picture.size, source)
-        pages, smaller = _pages(picture, source)
-        pages, left_out = tiff.first_volume(picture, pages, source)
-        if deep.is_deep(picture):
+    with open_() as image:
+        check_sides(*image.size, source)
+        pages, smaller = _pages(image, source)
+        pages, left_out = tiff.first_volume(image, pages, source)
+        if deep.is_deep(image):
             if len(pages) > 1:
                 raise UnsupportedFormatError(
                     f"{source}: pages of 16-bit colour; save them as gray or as single files"
                 )
             colors = deep.decode(open_, _load, source)
-            decoded = _Decoded(_deep_gray(colors), 16, f"{picture.mode};16")
+            decoded = _Decoded(_deep_gray(colors), 16, f"{image.mode};16")
             return decoded.noted(COLORED if is_colored(colors[..., :3]) else "")
         if len(pages) > 1:
-            return _decode_stack(picture, pages, source).noted(left_out)
-        mode = picture.mode
-        if picture.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
-            picture.draft("L", None)
-        decoded = _decode_page(picture)
-        decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(picture)))
+            return _decode_stack(image, pages, source).noted(left_out)
+        mode = image.mode
+        if image.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
+            image.draft("L", None)
+        decoded = _decode_page(image)
+        decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(image)))
         return decoded.noted(left_out).noted(smaller)
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
     """Whether a JPEG that could hold colour holds none.
 
-    Then its luminance alone, decoded in less than half the time, is the picture. One value for
+    Then its luminance alone, decoded in less than half the time, is the image. One value for
     each block of 8 x 8 pixels tells; damage is left for the decoder proper to report.
     """
     try:
-        with open_() as picture:
-            picture.draft("YCbCr", (1, 1))
-            blocks = np.asarray(picture)
-            return picture.mode == "YCbCr" and bool((blocks[..., 1:] == _NEUTRAL).all())
+        with open_() as image:
+            image.draft("YCbCr", (1, 1))
+            blocks = np.asarray(image)
+            return image.mode == "YCbCr" and bool((blocks[..., 1:] == _NEUTRAL).all())
     except Exception:  # as in ``decode``
         return False
 
 
-def _decode_page(picture: Image.Image) -> _Decoded:
-    inverted, layout = _is_inverted(picture), _sample_layout(picture)
-    mode = picture.mode
-    tiff.expect_native_order(picture)
-    loaded = _opaque(_load(picture))
+def _decode_page(image: Image.Image) -> _Decoded:
+    inverted, layout = _is_inverted(image), _sample_layout(image)
+    mode = image.mode
+    tiff.expect_native_order(image)
+    loaded = _opaque(_load(image))
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     swapped = _in_other_order(loaded)
     samples = samples if swapped is None else swapped
@@ -152,26 +152,26 @@ def _decode_page(picture: Image.Image) -> _Decoded:
     )
 
 
-def _is_colored(picture: Image.Image) -> bool:
+def _is_colored(image: Image.Image) -> bool:
     """Whether much of it has a colour, by a few of its pixels."""
-    if picture.mode in (*_WIDE_MODES, "1", "L", "LA"):
+    if image.mode in (*_WIDE_MODES, "1", "L", "LA"):
         return False
-    size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in picture.size]
-    few = picture.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
+    size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in image.size]
+    few = image.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
     rgba = np.asarray(few)
     return is_colored(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
-def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decoded:
+def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded:
     """Read ``pages`` into (D, H, W), one at a time."""
     stack: NDArray[np.float32] | None = None
     first: _Decoded | None = None
     for index, page in enumerate(pages):
-        picture.seek(page)
-        check_sides(*picture.size, source)
-        if deep.is_deep(picture):
+        image.seek(page)
+        check_sides(*image.size, source)
+        if deep.is_deep(image):
             raise UnsupportedFormatError(f"{source}: page {page + 1} is 16-bit colour")
-        decoded = _decode_page(picture)
+        decoded = _decode_page(image)
         if stack is None or first is None:
             first = decoded
             check_volume((len(pages), *decoded.samples.shape), source)
@@ -184,45 +184,45 @@ def _decode_stack(picture: Image.Image, pages: list[int], source: str) -> _Decod
         stack[index] = decoded.samples
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode, (*first.notes, *_notes(picture)))
+    return _Decoded(stack, first.bit_depth, first.mode, (*first.notes, *_notes(image)))
 
 
-def _load(picture: Image.Image) -> Image.Image:
+def _load(image: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
-    picture.load()
-    if picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) > 1:
+    image.load()
+    if image.format in _ANIMATIONS and getattr(image, "n_frames", 1) > 1:
         # As it is shown, whatever part of it the frame itself holds.
-        return picture.convert("RGBA")
-    ImageOps.exif_transpose(picture, in_place=True)
-    return picture
+        return image.convert("RGBA")
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
-    """``picture`` without an opacity that is 0 everywhere.
+def _opaque(image: Image.Image) -> Image.Image:
+    """``image`` without an opacity that is 0 everywhere.
 
     Writers of bitmaps leave the fourth byte unused, and what was copied keeps it.
     """
-    if picture.mode not in ("LA", "RGBA") or picture.getchannel("A").getbbox():
-        return picture
-    return picture.convert(picture.mode.removesuffix("A"))
+    if image.mode not in ("LA", "RGBA") or image.getchannel("A").getbbox():
+        return image
+    return image.convert(image.mode.removesuffix("A"))
 
 
-def _pages(picture: Image.Image, source: str) -> tuple[list[int], str]:
-    """Numbers of the pictures that are no smaller copy of another, and a note on those that are."""
-    if picture.format not in _STACKS or (count := getattr(picture, "n_frames", 1)) == 1:
+def _pages(image: Image.Image, source: str) -> tuple[list[int], str]:
+    """Numbers of the images that are no smaller copy of another, and a note on those that are."""
+    if image.format not in _STACKS or (count := getattr(image, "n_frames", 1)) == 1:
         return [0], ""
     check_volume((count, 1, 1), source)
     sizes: dict[int, tuple[int, int]] = {}
     for page in range(count):
-        picture.seek(page)
-        if not getattr(picture, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
-            sizes[page] = picture.size
+        image.seek(page)
+        if not getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
+            sizes[page] = image.size
     pages = _without_copies(sizes) or [0]
-    picture.seek(pages[0])
+    image.seek(pages[0])
     left_out = len(sizes) - len(pages)
     return (
         pages,
-        f"smaller pictures of the same shape are left out: {left_out}" if left_out > 0 else "",
+        f"smaller images of the same shape are left out: {left_out}" if left_out > 0 else "",
     )
 
 
@@ -236,78 +236,78 @@ def _without_copies(sizes: dict[int, tuple[int, int]]) -> list[int]:
 
 
 def _is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
-    """Whether a picture has the shape of a larger one, to a pixel."""
+    """Whether an image has the shape of a larger one, to a pixel."""
     scale = size[0] / full[0]
     return scale <= _REDUCED and abs(size[1] - scale * full[1]) <= 1
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
-    """What is taken for granted of a file of several pictures, or left out.
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    """What is taken for granted of a file of several images, or left out.
 
     An MPO, a JPEG of several, has previews and depth maps behind the first.
     """
-    count = getattr(picture, "n_frames", 1)
-    if picture.format in _ANIMATIONS and count > 1:
-        return (f"the {count} pictures of an animation are read as slices",)
-    if picture.format in _STACKS or count == 1:
+    count = getattr(image, "n_frames", 1)
+    if image.format in _ANIMATIONS and count > 1:
+        return (f"the {count} images of an animation are read as slices",)
+    if image.format in _STACKS or count == 1:
         return ()
-    return (f"the first of {count} pictures in the file is read",)
+    return (f"the first of {count} images in the file is read",)
 
 
-def _sample_layout(picture: Image.Image) -> tuple[int, int]:
+def _sample_layout(image: Image.Image) -> tuple[int, int]:
     """Bits and sample format of a gray TIFF; zeros for all else."""
-    tags = getattr(picture, "tag_v2", {})
+    tags = getattr(image, "tag_v2", {})
     bits, kinds = tags.get(_BITS_PER_SAMPLE, ()), tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))
     return (int(bits[0]), int(kinds[0])) if len(bits) == 1 and kinds else (0, 0)
 
 
 def _resigned(
-    picture: Image.Image, layout: tuple[int, int]
+    image: Image.Image, layout: tuple[int, int]
 ) -> tuple[NDArray[np.float32], int] | None:
     """Samples whose sign Pillow takes for the other one; None for all else.
 
     It has no mode for unsigned samples of 32 bits and none for signed ones of 8.
     """
-    if layout == (32, _UNSIGNED) and picture.mode == "I":
-        return np.asarray(picture).view(np.uint32).astype(np.float32), 32
-    if layout == (8, _SIGNED) and picture.mode == "L":
-        # From 0, as all other pictures of 8 bits: what counts is which is brighter.
-        return np.asarray(picture).view(np.int8).astype(np.float32) + np.float32(128), 8
+    if layout == (32, _UNSIGNED) and image.mode == "I":
+        return np.asarray(image).view(np.uint32).astype(np.float32), 32
+    if layout == (8, _SIGNED) and image.mode == "L":
+        # From 0, as all other images of 8 bits: what counts is which is brighter.
+        return np.asarray(image).view(np.int8).astype(np.float32) + np.float32(128), 8
     return None
 
 
-def _in_other_order(picture: Image.Image) -> NDArray[np.float32] | None:
+def _in_other_order(image: Image.Image) -> NDArray[np.float32] | None:
     """Samples of 16 bits with their bytes swapped, where that must be meant; None for all else."""
-    if not picture.mode.startswith("I;16"):
+    if not image.mode.startswith("I;16"):
         return None
-    words = np.asarray(picture)
+    words = np.asarray(image)
     some = some_rows(words)
     return words.byteswap().astype(np.float32) if is_swapped(some, some) else None
 
 
-def _to_gray(picture: Image.Image) -> tuple[Samples, int]:
+def _to_gray(image: Image.Image) -> tuple[Samples, int]:
     """Return (H, W), bytes where they hold it, and the bits a sample was stored with."""
-    if picture.mode in _WIDE_MODES:
-        return np.asarray(picture, dtype=np.float32), _WIDE_MODES[picture.mode]
-    if picture.mode == "1":
-        return np.asarray(picture.convert("L")), 1
-    if picture.has_transparency_data:
-        return _by_strips(picture, _over_black), 8
-    if picture.mode == "L":
-        return np.asarray(picture), 8
-    return _by_strips(picture, lambda strip: gray_bytes(np.asarray(strip.convert("RGB")))), 8
+    if image.mode in _WIDE_MODES:
+        return np.asarray(image, dtype=np.float32), _WIDE_MODES[image.mode]
+    if image.mode == "1":
+        return np.asarray(image.convert("L")), 1
+    if image.has_transparency_data:
+        return _by_strips(image, _over_black), 8
+    if image.mode == "L":
+        return np.asarray(image), 8
+    return _by_strips(image, lambda strip: gray_bytes(np.asarray(strip.convert("RGB")))), 8
 
 
 def _by_strips(
-    picture: Image.Image, convert: Callable[[Image.Image], NDArray[np.uint8]]
+    image: Image.Image, convert: Callable[[Image.Image], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    """Convert a few rows at a time: a large picture never has a second copy in colour."""
-    width, height = picture.size
+    """Convert a few rows at a time: a large image never has a second copy in colour."""
+    width, height = image.size
     rows = max(1, _STRIP_PIXELS // width)
     gray = np.empty((height, width), dtype=np.uint8)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        gray[top:bottom] = convert(picture.crop((0, top, width, bottom)))
+        gray[top:bottom] = convert(image.crop((0, top, width, bottom)))
     return gray
 
 
@@ -325,10 +325,10 @@ def _deep_gray(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
     return gray
 
 
-def _is_inverted(picture: Image.Image) -> bool:
+def _is_inverted(image: Image.Image) -> bool:
     """Whether samples are stored white-is-zero and Pillow leaves them so (it mends 8 bits)."""
-    tags = getattr(picture, "tag_v2", {})
-    return picture.mode in _WIDE_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    tags = getattr(image, "tag_v2", {})
+    return image.mode in _WIDE_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
 def _invert(pixels: Samples, bit_depth: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ DEFAULT_PLANE: Final = "axial"
 
 
 def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:
-    """Decode the file at ``path``: a picture, a DICOM file or a NIfTI, MGH or NRRD volume.
+    """Decode the file at ``path``: an image, a DICOM file or a NIfTI, MGH or NRRD volume.
 
     ``plane``, of ``facts.PLANES``, is how such a volume is cut; ``ValueError`` for another.
     Raises an ``InputError`` (missing, unsupported_format, corrupt, limit, blank, not_mr,
@@ -77,7 +77,7 @@ def _check_kind(path: Path, mode: int) -> None:
 
 
 def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE) -> MedicalImage:
-    """Decode an encoded picture or volume held in memory; arguments and errors as ``read``."""
+    """Decode an encoded image or volume held in memory; arguments and errors as ``read``."""
     if plane not in PLANES:
         raise ValueError(f"plane must be one of {', '.join(PLANES)}, not {plane}")
     return registry.decode(data, source, plane)

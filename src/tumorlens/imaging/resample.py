@@ -16,7 +16,7 @@ def square_pixels(
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Resample (D, H, W) so that rows and columns have the finer of the two spacings.
 
-    Linear interpolation; the outer edges of the picture stay where they were. Returns the volume
+    Linear interpolation; the outer edges of the image stay where they were. Returns the volume
     and its new (row, column) spacing. Raises ``LimitExceededError`` where it grows too large.
     """
     rows_mm, columns_mm = spacing_mm
@@ -45,7 +45,7 @@ def _stretch(volume: NDArray[np.float32], axis: int, new: int) -> NDArray[np.flo
     shape[axis] = new
     stretched = np.empty(shape, dtype=np.float32)
     weights = share[:, np.newaxis] if axis == 1 else share
-    for index, picture in enumerate(volume):
-        before, after = np.take(picture, low, axis - 1), np.take(picture, high, axis - 1)
+    for index, plane in enumerate(volume):
+        before, after = np.take(plane, low, axis - 1), np.take(plane, high, axis - 1)
         stretched[index] = before + (after - before) * weights
     return stretched

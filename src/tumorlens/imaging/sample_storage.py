@@ -1,6 +1,6 @@
 """Whether samples of two bytes have the other byte order or the other sign than the file states.
 
-Neighbours in a picture differ by little of the range of values. With the bytes swapped, the lower
+Neighbours in an image differ by little of the range of values. With the bytes swapped, the lower
 ones, which are nearly random, decide. With the other sign, values beside a bound are torn to the
 other end. The page does the same (frontend/src/reading/stored.ts).
 """

@@ -59,7 +59,7 @@ class Series:
         return tuple({frame.place.path: None for frame in self.stack.frames})
 
     @property
-    def is_picture(self) -> bool:
+    def is_single(self) -> bool:
         """No: it may be a large volume."""
         return False
 
@@ -205,7 +205,7 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
     by_file = {_key(header): header for header in headers}
-    # Captures without a position are pictures; slices without one are still a series.
+    # Captures without a position are images; slices without one are still a series.
     slices = with_places([h.frames[0] for h in headers if h.is_mr_storage and len(h.frames) == 1])
     others = [h.frames for h in headers if not (h.is_mr_storage and len(h.frames) == 1)]
     everything = [*slices, *(frame for frames in others for frame in frames)]

@@ -43,7 +43,7 @@ _SPARSE_RATIO: Final = 1.9
 """A usual distance this many times the slice thickness looks as if slices were missing: twice it
 where every second one of slices without gaps is."""
 _FEWEST_WITHOUT_POSITIONS: Final = 3
-"""Fewer slices at one position are copies, and fewer without a position are single pictures."""
+"""Fewer slices at one position are copies, and fewer without a position are single images."""
 _FEWEST_AMBIGUOUS: Final = 2
 """From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
 _MORE: Final = 1.5
@@ -150,7 +150,7 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     stacks: list[Stack] = []
     for group in groups.values():
         order = _substitute(group, distinct=1)
-        # What nothing puts in order may be pictures, and not slices of one volume.
+        # What nothing puts in order may be images, and not slices of one volume.
         if order is None and (len(group) < _FEWEST_WITHOUT_POSITIONS or _are_times(group)):
             stacks.extend(Stack((frame,), None, ()) for frame in group)
         elif order is None:

@@ -1,4 +1,4 @@
-"""A folder, an archive or a file as a whole: all series and pictures in it, with their facts.
+"""A folder, an archive or a file as a whole: all series and images in it, with their facts.
 
 >>> study = read_study("patient.zip")  # doctest: +SKIP
 >>> [(image.facts.series_description, image.pixels.shape) for image in study.images]
@@ -26,7 +26,7 @@ class Study:
 
     path: str
     images: list[MedicalImage] = field(default_factory=list)
-    """Volumes and pictures in the order of their paths; notes are in their facts."""
+    """Volumes and images in the order of their paths; notes are in their facts."""
     failures: list[tuple[str, InputError]] = field(default_factory=list)
     """What could not be read, and why."""
     skipped: int = 0

@@ -62,12 +62,12 @@ def _samples(data: bytes) -> tuple[int, int]:
     return directory[_BITS_PER_SAMPLE][0], directory.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
 
 
-def expect_native_order(picture: Image.Image) -> None:
+def expect_native_order(image: Image.Image) -> None:
     """Have compressed wide samples taken as libtiff gives them: in this machine's byte order.
 
     Pillow takes them in the file's order, and big-endian files turn into noise.
     """
-    tiles = getattr(picture, "tile", [])
+    tiles = getattr(image, "tile", [])
     for index, tile in enumerate(tiles):
         if tile.codec_name == _LIBTIFF and tile.args[0] in _NATIVE:
             tiles[index] = tile._replace(args=(_NATIVE[tile.args[0]], *tile.args[1:]))
@@ -77,14 +77,14 @@ Axes = list[tuple[str, int]]
 """Letters and lengths of the axes along which pages lie, the slowest first."""
 
 
-def first_volume(picture: Image.Image, pages: Sequence[int], source: str) -> tuple[list[int], str]:
+def first_volume(image: Image.Image, pages: Sequence[int], source: str) -> tuple[list[int], str]:
     """Those of ``pages`` that are one volume, and a note on the others.
 
     ImageJ, OME and tifffile state what the pages are. Channels and time points lie between the
     slices, and together they are no volume. Raises ``UnsupportedFormatError`` where one page stands
     for a stack behind it, as ImageJ writes large ones.
     """
-    tags = getattr(picture, "tag_v2", {})
+    tags = getattr(image, "tag_v2", {})
     description = str(tags.get(_DESCRIPTION, ""))[:_LONGEST_DESCRIPTION]
     try:
         axes = _axes(description, int(tags.get(_SAMPLES_PER_PIXEL, 1)))
@@ -98,7 +98,7 @@ def first_volume(picture: Image.Image, pages: Sequence[int], source: str) -> tup
     if stated != len(pages) or volumes == 1:
         return list(pages), ""
     if dict(axes).get("Z", 1) == 1:  # programs call slices so that know of no third axis
-        return list(pages), f"the {volumes} pictures are channels or time points; read as slices"
+        return list(pages), f"the {volumes} images are channels or time points; read as slices"
     first = [page for index, page in enumerate(pages) if not any(_places(axes, index, others))]
     return first, f"the first of {volumes} volumes is read"
 
@@ -112,10 +112,10 @@ def _places(axes: Axes, index: int, wanted: Sequence[int]) -> list[int]:
 def _incomplete(description: str, stated: int, found: int, source: str) -> str:
     if found == 1 and not _PIXELS.search(description):
         raise UnsupportedFormatError(
-            f"{source}: states a stack of {stated} pictures, but lists only one; save it as NIfTI "
+            f"{source}: states a stack of {stated} images, but lists only one; save it as NIfTI "
             "or as a TIFF that lists each page"
         )
-    return f"the file states {stated} pictures; {found} of them are in it"
+    return f"the file states {stated} images; {found} of them are in it"
 
 
 def _axes(description: str, samples: int) -> Axes:

@@ -38,7 +38,7 @@ from tumorlens.inference.summary import summarize
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.preprocessing import Square
 
-Picture = str | Path | NDArray[np.generic] | MedicalImage
+ImageInput = str | Path | NDArray[np.generic] | MedicalImage
 """What ``Classifier.predict`` takes: a file, an array (H, W) or (H, W, 3), a decoded image."""
 
 _FORWARD_BATCH: Final = 64
@@ -52,13 +52,13 @@ class PreparedImage(msgspec.Struct, frozen=True):
     pixels: NDArray[np.uint8]
     """(S, S), what the network sees."""
     square: Square
-    """Where that lies in the picture."""
+    """Where that lies in the image."""
     shape: tuple[int, int]
-    """(H, W) of the picture."""
+    """(H, W) of the image."""
     gate_pixels: NDArray[np.uint8] | None = None
     """(G, G), what the gate sees; None where the bundle has none."""
     notes: tuple[str, ...] = ()
-    """Those of the picture."""
+    """Those of the image."""
     refusal: str = ""
     """Why it is no one slice on dark air, whatever networks say of it (``imaging.layout``)."""
     stated_sequence: str | None = None
@@ -66,7 +66,7 @@ class PreparedImage(msgspec.Struct, frozen=True):
 
 
 class Conclusion(NamedTuple):
-    """What every record of an answer says, of a picture, a volume or a study."""
+    """What every record of an answer says, whether for an image, a volume or a study."""
 
     decision: Decision
     label: str | None
@@ -85,7 +85,7 @@ class RawPrediction(NamedTuple):
     cam: NDArray[np.float32]
     """(C, h, w): class activation map."""
     row: NDArray[np.float64]
-    """(C,): probabilities, those of a rejected picture too."""
+    """(C,): probabilities, those of a rejected image too."""
     lesion: NDArray[np.float32] | None = None
     """(h, w): where the network sees tumour, if it was trained with experts' outlines."""
     sequence: NDArray[np.float32] | None = None
@@ -130,7 +130,7 @@ class Classifier:
     ) -> None:
         """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
 
-        With ``answer_all`` every picture is classified, however unsure, and whatever it is: to
+        With ``answer_all`` every image is classified, however unsure, and whatever it is: to
         measure the network. ``device`` is where the network runs; ``DeviceError`` where there is
         none such.
         """
@@ -165,9 +165,9 @@ class Classifier:
         """The same network without rejection or abstention, for evaluation."""
         return type(self)(self.bundle, self._threads, answer_all=True, device=self._device)
 
-    def predict(self, picture: Picture) -> Prediction:
+    def predict(self, image: ImageInput) -> Prediction:
         """Classify one image; raise ``InputError`` if it cannot be used."""
-        return self.answer([self.prepare(_image(picture))])[0].prediction
+        return self.answer([self.prepare(_image(image))])[0].prediction
 
     def preprocess(self, image: MedicalImage) -> NDArray[np.uint8]:
         """Convert a decoded image (H, W) to the network's input: uint8 (S, S)."""
@@ -249,7 +249,7 @@ class Classifier:
         """Answer both questions for probabilities (C,).
 
         ``rejection`` says why the image is none to answer for, ``sequence`` which one it is known
-        to be, ``whole`` by which rule a whole head is answered, None of a picture, ``is_part`` that
+        to be, ``whole`` by which rule a whole head is answered, None for an image, ``is_part`` that
         most of the head was not seen.
         """
         rule = self._volume_rules.get(whole, self._rule) if whole else self._rule
@@ -298,9 +298,9 @@ class Classifier:
         return min(_MAX_DECODERS, self._threads or available_cores())
 
 
-def _image(picture: Picture) -> MedicalImage:
-    if isinstance(picture, MedicalImage):
-        return picture
-    if isinstance(picture, str | Path):
-        return reader.read(picture)
-    return from_array(picture)
+def _image(image: ImageInput) -> MedicalImage:
+    if isinstance(image, MedicalImage):
+        return image
+    if isinstance(image, str | Path):
+        return reader.read(image)
+    return from_array(image)

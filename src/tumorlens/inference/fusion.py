@@ -4,8 +4,8 @@ The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionR
 position where series are parallel (``evidence``), else over whole series; several series of one
 sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
 the thresholds of single volumes keep their meaning. The kind is named by the series that see the
-tumour. Pictures and series of a few slices do not count beside longer ones: they miss most
-tumours. Nor do localizers, maps and other parts of the body: the network was trained on none.
+tumour. Single images and series of a few slices do not count beside longer ones: they miss
+most tumours. Nor do localizers, maps and other parts of the body: the network was trained on none.
 Weights are learnt on patients with several sequences: ``python -m experiments.fusion``.
 """
 
@@ -51,7 +51,7 @@ class _Member(NamedTuple):
     weight: float
     row: NDArray[np.float64]
     stack: Stack | None
-    """Where its slices lie; None of a picture, and where the files do not say."""
+    """Where its slices lie; None for an image, and where the files do not say."""
 
 
 def fuse_study(
@@ -224,7 +224,7 @@ def _without_contradiction(
 
 
 def _kind(members: Sequence[_Member]) -> WholeKind | None:
-    """By the rule for axial volumes where all are, for pictures where none is a volume."""
+    """By the rule for axial volumes where all are axial, for images where none is a volume."""
     volumes = [one.answer for one in members if isinstance(one.answer, VolumePrediction)]
     if not volumes:
         return None

@@ -1,4 +1,4 @@
-"""The gate of a bundle: is this a picture of a head at all, before anything is said of it."""
+"""The gate of a bundle: whether this is an image of a head, before anything is said of it."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from tumorlens.inference.session import open_graph, run_singly
 
 GATE_SIZE: Final = 64
 GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
-"""What gates are trained on: the whole picture, small."""
+"""What gates are trained on: the whole image, small."""
 REFUSAL: Final = "does not look like a slice of brain MRI"
 
 
@@ -54,14 +54,14 @@ class Gate:
             windowed = preprocessing.Windowed(image.samples, config, image.source)
         return windowed.fit(config)[0]
 
-    def scores(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Logit of "this is a head" of each of (N, S, S): (N,)."""
-        batch = preprocessing.normalize(pictures, self.facts.preprocess)
+        batch = preprocessing.normalize(images, self.facts.preprocess)
         (scores,) = run_singly(self._session, self._name, [GATE_OUTPUT], batch)
         return scores.astype(np.float64)
 
     def refusals(self, scores: NDArray[np.float64]) -> list[str]:
-        """Why each of the pictures with these ``scores`` (N,) is refused; empty where it is not."""
+        """Why each of the images with these ``scores`` (N,) is refused; empty where it is not."""
         return ["" if score >= self.facts.threshold else REFUSAL for score in scores]
 
 

@@ -1,4 +1,4 @@
-"""Where in the picture the answer comes from: the class activation map in original pixels.
+"""Where in the image the answer comes from: the class activation map in original pixels.
 
 The network ends in global average pooling and one linear layer, so the map of a class is exact: its
 spatial mean, plus a bias, is that class's logit (Zhou et al., Learning Deep Features for
@@ -34,7 +34,7 @@ class _Square(Protocol):
 def explain(
     cam: NDArray[np.float32], label: str, square: Square, shape: tuple[int, int]
 ) -> Heatmap:
-    """Turn a class's map (h, w) for a picture of ``shape`` (H, W) into a ``Heatmap``."""
+    """Turn a class's map (h, w) for an image of ``shape`` (H, W) into a ``Heatmap``."""
     evidence = np.clip(cam.astype(np.float64), 0.0, None)
     strongest = float(evidence.max())
     grid = np.round(evidence / strongest if strongest > 0.0 else evidence, _DIGITS)
@@ -48,7 +48,7 @@ def explain(
 
 
 def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Draw the map over a picture of ``shape``: float32 (H, W), 0 to 1, 0 outside the square."""
+    """Draw the map over an image of ``shape``: float32 (H, W), 0 to 1, 0 outside the square."""
     return upsample(np.asarray(heatmap.grid), heatmap.square, shape)
 
 

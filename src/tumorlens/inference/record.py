@@ -49,14 +49,14 @@ class ModelIdentity(_Part, frozen=True, kw_only=True):
 
 
 class Pixel(_Part, frozen=True, kw_only=True):
-    """A pixel of the original picture."""
+    """A pixel of the original image."""
 
     row: int
     column: int
 
 
 class Region(_Part, frozen=True, kw_only=True):
-    """A rectangle of pixels of the original picture, ends exclusive."""
+    """A rectangle of pixels of the original image, ends exclusive."""
 
     top: int
     left: int
@@ -65,7 +65,7 @@ class Region(_Part, frozen=True, kw_only=True):
 
 
 class SeenSquare(_Part, frozen=True, kw_only=True):
-    """The square that the network saw, in pixels; it may reach beyond the picture's edges."""
+    """The square that the network saw, in pixels; it may reach beyond the image's edges."""
 
     top: int
     left: int
@@ -140,7 +140,7 @@ _Notes = Annotated[
 
 
 class _Answer(_Part, frozen=True, kw_only=True):
-    """What is said of a picture, a volume or a study."""
+    """What is said about an image, a volume or a study."""
 
     path: str
     decision: Annotated[Decision, Meta(description=_DECISION)]
@@ -153,7 +153,7 @@ class _Answer(_Part, frozen=True, kw_only=True):
 
 
 class Prediction(_Answer, frozen=True, kw_only=True):
-    """The answer for one picture."""
+    """The answer for one image."""
 
     sequence: _Sequence = None
     model: ModelIdentity

@@ -76,7 +76,7 @@ def open_graph(
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Idle workers would otherwise spin on the cores that decode the next pictures.
+    # Idle workers would otherwise spin on the cores that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # TF32 rounds to ten bits: answers would differ visibly from those of the CPU.
     providers = [(_GPU, {"use_tf32": "0"}), _CPU] if gpu else [_CPU]
@@ -133,8 +133,8 @@ class Session:
     def run(self, images: NDArray[np.float32]) -> Outputs:
         """Run (N, 1, S, S), as ``preprocessing.normalize`` makes it. N may be 0.
 
-        One picture at a time: how the runtime adds depends on N, and an answer must not depend on
-        which pictures came with it. It is no slower, as one picture's values stay in the cache.
+        One image at a time: how the runtime adds depends on N, and an answer must not depend on
+        which images came with it. It is no slower, as one image's values stay in the cache.
 
         Raises ``BundleError`` where the graph fails or answers with something not finite.
         """

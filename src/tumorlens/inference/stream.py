@@ -1,4 +1,4 @@
-"""Answers for anything that a command line names: pictures, volumes, series, archives, studies."""
+"""Answers for anything that a command line names: images, volumes, series, archives, studies."""
 
 import os
 from collections import deque
@@ -56,12 +56,12 @@ def predict_inputs(
     study: str | None = None,
     tell_sequence: TellSequence | None = None,
 ) -> Generator[Result]:
-    """Classify pictures, volumes and series in order; a ``Failure`` stands for what cannot be.
+    """Classify images, volumes and series in order; a ``Failure`` stands for what cannot be.
 
     Inputs are paths of files, or what ``imaging.finder`` finds in folders and archives.
 
-    With ``explain`` each picture's prediction has its heatmap, and each volume's that of its
-    finding. Runs of pictures share forward passes. Of a series whose slices cannot all be read,
+    With ``explain`` each image's prediction has its heatmap, and each volume's that of its
+    finding. Runs of images share forward passes. Of a series whose slices cannot all be read,
     the answer comes first and a ``Failure`` for each missing file after it. ``watch`` is shown
     each image just before its answer comes; each is then read once, and answered by itself.
     ``tell_sequence`` is told of each input that is read, before its answer comes.
@@ -109,10 +109,10 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
     What cannot be used belongs to the study that it was found in.
     """
     current: str | None = study
-    for is_picture, run in groupby(inputs, key=lambda one: each.watch is None and one.is_picture):
-        if is_picture:
+    for is_single, run in groupby(inputs, key=lambda one: each.watch is None and one.is_single):
+        if is_single:
             current = study
-            for result in _pictures(each, run):
+            for result in _images(each, run):
                 yield _OfStudy(study, result)
             continue
         for one in run:
@@ -121,8 +121,8 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
                 yield found._replace(study=current)
 
 
-def _pictures(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
-    """Answer inputs that are likely pictures, which share forward passes."""
+def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
+    """Answer inputs that are likely images, which share forward passes."""
     batches = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
     # A matrix product that starts threads of its own would take cores from decoding, and in each
     # decoding thread they would wait for one another.
@@ -144,7 +144,7 @@ def _prepared_here(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
 def _prepared_ahead(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
     """Batches of inputs, prepared by a few threads while the one before is answered.
 
-    They are ahead by at most two batches of preprocessed pictures and one decoded picture a thread,
+    They are ahead by at most two batches of preprocessed images and one decoded image a thread,
     however many there are.
     """
     size = each.batch_size
@@ -173,7 +173,7 @@ class _Each(NamedTuple):
     tell_sequence: TellSequence | None
 
     def prepare(self, one: Input) -> PreparedImage | InputError:
-        """Do what comes before the forward pass; ``VolumeError`` for what is no single picture."""
+        """Do what comes before the forward pass; ``VolumeError`` for what is not a single image."""
         try:
             prepared = self.classifier.prepare(one.read(self.plane).image)
         except InputError as error:
@@ -181,7 +181,7 @@ class _Each(NamedTuple):
         return msgspec.structs.replace(prepared, path=one.path)
 
     def finish(self, some: Sequence[tuple[Input, PreparedImage | InputError]]) -> Iterator[Result]:
-        """Answer pictures in one forward pass; volumes among them by themselves."""
+        """Answer images in one forward pass; volumes among them by themselves."""
         prepared = [ready for _, ready in some if isinstance(ready, PreparedImage)]
         answers = iter(self.classifier.answer(prepared))
         for one, ready in some:

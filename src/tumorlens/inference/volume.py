@@ -41,7 +41,7 @@ class Answered(NamedTuple):
     image: MedicalImage
     answer: ImageAnswer
     parts: Sequence[Raw]
-    """Of each slice, one of a picture."""
+    """One for each slice; a single one for an image."""
 
     def heatmap(self) -> Heatmap | None:
         """Of the slice that stands for the answer, from the forward pass that gave the answer.
@@ -150,7 +150,7 @@ def count_slices(answers: Sequence[Raw], slices: Slices) -> NDArray[np.bool_]:
 
 
 def slice_of(image: MedicalImage, index: int) -> MedicalImage:
-    """One slice as a picture; of a picture itself."""
+    """One slice as an image; the image itself where it is not a volume."""
     pixels = image.pixels[index] if image.is_volume else image.pixels
     source = f"{image.source} slice {index}" if image.is_volume else image.source
     return MedicalImage(pixels, source, image.bit_depth, image.mode)
@@ -163,9 +163,9 @@ def answer_image(
     *,
     explain: bool = False,
 ) -> Answered:
-    """Classify a picture or a volume; raise ``InputError`` where it cannot be used.
+    """Classify an image or a volume; raise ``InputError`` where it cannot be used.
 
-    With ``explain`` the answer has the heatmap of a picture, or of a volume's finding.
+    With ``explain`` the answer has the heatmap of an image, or of a volume's finding.
     """
     if not image.is_volume:
         (one,) = classifier.answer([classifier.prepare(image)])

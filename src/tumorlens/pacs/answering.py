@@ -129,7 +129,7 @@ def _say_why_not(
 def _reason(kinds: Sequence[str]) -> str:
     counted = Counter(_WORDS.get(kind, kind) for kind in kinds)
     reasons = "; ".join(f"{count} {words}" for words, count in counted.most_common())
-    return f"No image of this study can be used ({reasons or 'none holds a picture'})."
+    return f"No image of this study can be used ({reasons or 'none holds an image'})."
 
 
 class IsolatedAnswerer:

@@ -1,4 +1,4 @@
-"""The audit as an HTML report with pictures side by side, and as JSON."""
+"""The audit as an HTML report with images side by side, and as JSON."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import label_name
 from tumorlens.reporting import html
-from tumorlens.reporting.html import ReportPicture
+from tumorlens.reporting.html import ReportImage
 
 PAGE: Final = "index.html"
 JSON: Final = "audit.json"
@@ -39,9 +39,9 @@ _WINDOW: Final = PreprocessConfig()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Panel:
-    """Pictures that belong together, and why."""
+    """Images that belong together, and why."""
 
-    pictures: list[ReportPicture]
+    images: list[ReportImage]
     note: str
 
 
@@ -54,7 +54,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     folder.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(audit), indent=1)
     (folder / JSON).write_bytes(text + b"\n")
-    # The pictures are small: several BLAS threads would cost more than they save.
+    # The images are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
         shown = _shown(_Gallery(audit, manifest, parts))
     return html.write(
@@ -66,7 +66,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
         labels=classes_of(list(audit.outliers)),
         unreadable=audit.unreadable[:_ROWS],
         changed=audit.changed[:_ROWS],
-        conflicting_pictures=conflicting_pictures(audit),
+        conflicting_images=conflicting_images(audit),
         max_distance=MAX_DISTANCE,
         min_correlation=MIN_CORRELATION,
         frame_share=FRAME_SHARE,
@@ -74,8 +74,8 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     )
 
 
-def conflicting_pictures(audit: Audit) -> int:
-    """Number of pictures with two labels; files of one conflict count once."""
+def conflicting_images(audit: Audit) -> int:
+    """Number of images with two labels; files of one conflict count once."""
     chained: list[set[str]] = []
     for conflict in audit.label_conflicts:
         files = {conflict.path, conflict.other_path} - {""}
@@ -85,8 +85,8 @@ def conflicting_pictures(audit: Audit) -> int:
     return len(chained)
 
 
-def picture(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
-    """Read a picture whole, windowed and padded to a square; black where it cannot be read."""
+def square_of(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
+    """Read an image whole, windowed and padded to a square; black where it cannot be read."""
     try:
         image = single(reader.read(manifest.file(record)))
         windowed = preprocessing.window(image.pixels, _WINDOW)
@@ -118,7 +118,7 @@ class _Gallery:
                 yield Panel([self.show(path) for path in paths], note)
 
     def copies(self) -> Iterator[Panel]:
-        """Show one file of each part for every picture that crosses with equal pixels."""
+        """Show one file of each part for every image that crosses with equal pixels."""
         for copies in self.audit.copies:
             if copies.crosses:
                 one_a_part = dict(zip(copies.parts, copies.paths, strict=True))
@@ -134,14 +134,14 @@ class _Gallery:
                 yield orientation, [self.pair(one) for one in chosen]
 
     def pair(self, pair: NearDuplicate) -> Panel:
-        """Show both pictures of a near-duplicate."""
+        """Show both images of a near-duplicate."""
         shown = [self.show(pair.left, pair.parts[0]), self.show(pair.right, pair.parts[1])]
         return Panel(
             shown, f"correlation {pair.correlation:.3f}, {pair.hash_distance} of 64 hash bits"
         )
 
     def patients(self) -> Iterator[Panel]:
-        """Show one picture of each part for patients (or clusters) in several parts."""
+        """Show one image of each part for patients (or clusters) in several parts."""
         members = self.members()
         for crossing in self.audit.crossing_groups:
             firsts = dict(reversed(members[crossing.group]))
@@ -151,7 +151,7 @@ class _Gallery:
             yield Panel(shown, f"{kind} {crossing.group}: {counts}")
 
     def outliers(self) -> Iterator[tuple[str, list[Panel]]]:
-        """Show the farthest pictures of each class."""
+        """Show the farthest images of each class."""
         for label, found in self.audit.outliers.items():
             panels = []
             for one in found[:_OUTLIERS]:
@@ -167,13 +167,13 @@ class _Gallery:
             table.setdefault(record.group, []).append((part, record.path))
         return table
 
-    def show(self, path: str, part: str = "") -> ReportPicture:
-        """Embed one picture with its name, class and part."""
+    def show(self, path: str, part: str = "") -> ReportImage:
+        """Embed one image with its name, class and part."""
         record = self.records[path]
         name = Path(path).name
         where = f"{label_name(record.label)}{', ' + part if part else ''}"
-        uri = encode.data_uri(picture(self.manifest, record))
-        return ReportPicture(uri, caption=f"{name} · {where}", alt=f"{name}, {where}")
+        uri = encode.data_uri(square_of(self.manifest, record))
+        return ReportImage(uri, caption=f"{name} · {where}", alt=f"{name}, {where}")
 
 
 def _shown(gallery: _Gallery) -> dict[str, object]:
@@ -187,7 +187,7 @@ def _shown(gallery: _Gallery) -> dict[str, object]:
 
 
 def _distinct(pairs: Iterable[NearDuplicate]) -> Iterator[NearDuplicate]:
-    """Drop pairs of which one picture was already used."""
+    """Drop pairs of which one image has already been used."""
     seen: set[str] = set()
     for pair in pairs:
         if not {pair.left, pair.right} & seen:

@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML page, its picture as PNG, and JSON."""
+"""The report of a comparison: one HTML page, its figure as PNG, and JSON."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tumorlens.reporting.evaluation_report import show, titles
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
-PICTURE: Final = "curves.png"
+FIGURE: Final = "curves.png"
 _MARKERS: Final = ("o", "s", "^", "D", "v")
 _BELOW: Final[dict[str, Any]] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
 _RISK_FROM: Final = 0.05
@@ -31,8 +31,8 @@ def write(folder: str | Path, found: Comparison) -> Path:
     """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    picture = curves_png(found.networks)
-    (folder / PICTURE).write_bytes(picture)
+    figure = curves_png(found.networks)
+    (folder / FIGURE).write_bytes(figure)
     record = msgspec.json.encode(comparison.as_dict(found))
     (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
     classes = found.first.evaluation.classes
@@ -47,7 +47,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
         show_difference=show_difference,
         show_p=show_p,
         decided=decided,
-        picture=html.embed_png(picture),
+        figure=html.embed_png(figure),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
         version=__version__,

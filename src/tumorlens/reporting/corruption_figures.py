@@ -45,7 +45,7 @@ def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
 
 def examples_png(found: Corruptions, manifest: Manifest, side: int) -> bytes:
     """Show one tumour image under each corruption (columns) at each strength (rows)."""
-    record = found.picture
+    record = found.example
     pixels = reader.read(manifest.file(record)).pixels
     config = PreprocessConfig(image_size=max(side, 128))
     with canvas.figure(13.0, 6.9) as (figure, png):

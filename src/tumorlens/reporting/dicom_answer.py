@@ -21,8 +21,8 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.summary import headline
 from tumorlens.inference.volume import Answered, slice_of
+from tumorlens.reporting.answer_image import draw
 from tumorlens.reporting.display import MAP_CAPTION, displayed_slice
-from tumorlens.reporting.pictures import draw
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.report import Reported

@@ -8,7 +8,7 @@ MAP_CAPTION: Final = "the map of the network's evidence"
 
 
 def displayed_slice(answer: ImageAnswer) -> int:
-    """The slice that decides; 0 of a picture. The same in page, report and DICOM."""
+    """The slice that decides; 0 for a single image. The same in page, report and DICOM."""
     return answer.decisive_slice if isinstance(answer, VolumePrediction) else 0
 
 

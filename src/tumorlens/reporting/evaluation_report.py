@@ -58,7 +58,7 @@ _RATES: Final = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figure:
-    """One picture of the report."""
+    """One figure of the report."""
 
     file: str
     alt: str
@@ -69,7 +69,7 @@ class Figure:
 class Mistake:
     """One wrong answer, to be looked at."""
 
-    picture: str
+    image: str
     """A data URI."""
     label: str
     predicted: str
@@ -138,7 +138,7 @@ def write(
         probes=probes,
         corruptions=corruptions,
         corruption_figures=worse,
-        picture=encode.data_uri,
+        data_uri=encode.data_uri,
         show_rate=show_rate,
         mistakes=mistakes(evaluation, folds, manifest),
         wrong=int((~evaluation.correct).sum()),
@@ -244,16 +244,16 @@ def _draw_corruptions(
 
 def mistakes(evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
-    pictures, names = [], evaluation.classes.names
+    found, names = [], evaluation.classes.names
     right = metrics.correct_table(evaluation.classes)
     classifiers = {fold.name: fold.classifier for fold in folds}
     for i in evaluation.mistakes(_MISTAKES):
         item = evaluation.records[i]
         pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
         row = evaluation.probabilities[i]
-        pictures.append(
+        found.append(
             Mistake(
-                picture=encode.data_uri(pixels),
+                image=encode.data_uri(pixels),
                 label=item.label,
                 predicted=names[int(np.argmax(row))],
                 confidence=float(row.max()),
@@ -262,4 +262,4 @@ def mistakes(evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest) 
                 group=evaluation.groups[i],
             )
         )
-    return pictures
+    return found

@@ -12,8 +12,8 @@ from tumorlens.text import percent, probability_percent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ReportPicture:
-    """A picture of a page."""
+class ReportImage:
+    """An image on a page."""
 
     source: str
     """A data URI."""

@@ -1,4 +1,4 @@
-"""One study as one HTML file for people: every series with its answer, pictures and facts.
+"""One study as one HTML file for people: every series with its answer, images and facts.
 
 The file asks for nothing from any host, and a policy in it forbids that it could. It names no
 patient; names of files and descriptions of series are shown as they are.
@@ -29,25 +29,25 @@ from tumorlens.inference.record import (
 from tumorlens.inference.summary import headline, state_of
 from tumorlens.inference.volume import Answered, slice_of
 from tumorlens.reporting import html
+from tumorlens.reporting.answer_image import draw
 from tumorlens.reporting.display import MAP_CAPTION, answered, displayed_slice, suspicion
-from tumorlens.reporting.html import ReportPicture
-from tumorlens.reporting.pictures import draw
+from tumorlens.reporting.html import ReportImage
 from tumorlens.text import probability_percent
 
-PICTURED: Final = 60
-"""Entries with pictures: more would make a file that no browser likes to open."""
+WITH_IMAGES: Final = 60
+"""Entries with images: more would make a file that no browser likes to open."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One series, volume or picture, or what could not be used."""
+    """One series, volume or image, or what could not be used."""
 
     result: Result
     facts: tuple[tuple[str, str], ...] = ()
     """Name and value, for people."""
-    pictures: tuple[ReportPicture, ...] = ()
-    without_pictures: bool = False
-    """Whether it would have pictures, were there not so many entries."""
+    images: tuple[ReportImage, ...] = ()
+    without_images: bool = False
+    """Whether it would have images, were there not so many entries."""
 
     @property
     def name(self) -> str:
@@ -75,8 +75,8 @@ class Entry:
         return state_of(self.result)
 
 
-def entry(result: Result, answered: Answered | None = None, *, pictured: bool = True) -> Entry:
-    """Describe and draw one result; ``answered`` is that of an image, None of a study or failure.
+def entry(result: Result, answered: Answered | None = None, *, with_images: bool = True) -> Entry:
+    """Describe and draw one result; ``answered`` is None for a study or a failure.
 
     Raises ``InputError`` where a slice cannot be drawn.
     """
@@ -85,9 +85,9 @@ def entry(result: Result, answered: Answered | None = None, *, pictured: bool = 
     if answered is None or isinstance(result, Failure):
         return Entry(result)
     facts = tuple(_facts(result, answered.image))
-    if not pictured:
-        return Entry(result, facts, without_pictures=True)
-    return Entry(result, facts, tuple(_pictures(answered)))
+    if not with_images:
+        return Entry(result, facts, without_images=True)
+    return Entry(result, facts, tuple(_images(answered)))
 
 
 def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
@@ -104,7 +104,7 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         classes=info.classes,
         named=lambda names: [info.classes.display_names[name] for name in names],
         names=info.classes.display_names,
-        pictured=PICTURED,
+        with_images=WITH_IMAGES,
         strip=strip,
         is_volume=lambda result: isinstance(result, VolumePrediction),
         is_whole=lambda result: isinstance(result, VolumePrediction | StudyPrediction),
@@ -144,19 +144,19 @@ def _kind(volume: VolumePrediction, index: int) -> str:
     return "middle" if index == found.middle else "inside"
 
 
-def _pictures(answered: Answered) -> Iterator[ReportPicture]:
+def _images(answered: Answered) -> Iterator[ReportImage]:
     image, result = answered.image, answered.answer
     index, where = _slice(result)
     plane = slice_of(image, index)
     sides = sides_of(image.facts)
     gray = gray_with_sides(plane.pixels, sides)
     edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
-    yield ReportPicture(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
+    yield ReportImage(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = answered.heatmap()
     if heatmap is not None:
         caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: above half of the peak."
         drawn = html.embed_png(draw(plane, result, heatmap, image.facts))
-        yield ReportPicture(drawn, caption, f"{where}, with {MAP_CAPTION}")
+        yield ReportImage(drawn, caption, f"{where}, with {MAP_CAPTION}")
 
 
 def _slice(result: ImageAnswer) -> tuple[int, str]:

@@ -91,7 +91,7 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     table = Table(
         box=None if width is None else box.SIMPLE_HEAD, show_edge=False, header_style="bold"
     )
-    table.add_column("picture" if room else "", no_wrap=True)
+    table.add_column("image" if room else "", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("answer", no_wrap=width is None, min_width=_LEAST_ANSWER)
     classes = _classes(results)

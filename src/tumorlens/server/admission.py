@@ -12,16 +12,16 @@ from tumorlens.server.settings import Limits
 
 
 class AdmissionControl:
-    """Counts pictures and bytes that were accepted and not yet answered."""
+    """Counts images and bytes that were accepted and not yet answered."""
 
     def __init__(self, limits: Limits) -> None:
         """Start empty."""
         self.limits = limits
-        self.pictures = 0
+        self.images = 0
         self.bytes = 0
 
     def ticket(self) -> "Ticket":
-        """Let one request in; raise ``Problem`` (503) where not even one picture has room."""
+        """Let one request in; raise ``Problem`` (503) where not even one image has room."""
         self.check()
         return Ticket(self, self.limits.files)
 
@@ -31,19 +31,19 @@ class AdmissionControl:
         return Ticket(self, self.limits.study_files, as_one=True)
 
     def check(self) -> None:
-        """Raise ``Problem`` (503) where no picture has room."""
-        if self.pictures >= self.limits.queue_pictures:
-            raise busy("pictures in the queue")
+        """Raise ``Problem`` (503) where no image has room."""
+        if self.images >= self.limits.queue_images:
+            raise busy("images in the queue")
 
 
 class Ticket:
     """What one request holds; a context manager that gives it back at the end."""
 
     def __init__(self, control: AdmissionControl, most_files: int, *, as_one: bool = False) -> None:
-        """Hold nothing yet; ``as_one``: all files together count as one picture."""
+        """Hold nothing yet; ``as_one``: all files together count as one image."""
         self._control, self._most_files, self._as_one = control, most_files, as_one
         self.files = 0
-        self.pictures = 0
+        self.images = 0
         self.bytes = 0
 
     def __enter__(self) -> Self:
@@ -55,20 +55,20 @@ class Ticket:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         """Give everything back."""
-        self._control.pictures -= self.pictures
+        self._control.images -= self.images
         self.free(self.bytes)
-        self.pictures = 0
+        self.images = 0
 
     def add_file(self) -> None:
         """One more file; raise ``Problem``: 413 for too many, 503 where the queue is full."""
         if self.files >= self._most_files:
             raise too_large(f"more than {self._most_files} files in one request")
         self.files += 1
-        if self._as_one and self.pictures:
+        if self._as_one and self.images:
             return
         self._control.check()
-        self.pictures += 1
-        self._control.pictures += 1
+        self.images += 1
+        self._control.images += 1
 
     def hold(self, count: int) -> None:
         """``count`` more bytes of upload in memory; raise ``Problem`` (503) where all is full."""

@@ -27,12 +27,12 @@ class Metrics:
             "tumorlens_refusals", "Requests refused, by reason.", ("reason",),
             registry=self.registry,
         )  # fmt: skip
-        self.pictures = Counter(
+        self.images = Counter(
             "tumorlens_pictures", "Images by outcome: a decision or an error.",
             ("outcome",), registry=self.registry,
         )  # fmt: skip
         self.queue = Gauge(
-            "tumorlens_queue_pictures", "Pictures accepted and not yet answered.",
+            "tumorlens_queue_pictures", "Images accepted and not yet answered.",
             registry=self.registry,
         )  # fmt: skip
         self.workers = Gauge(

@@ -62,7 +62,7 @@ class Predictor:
         waiting = []
         while uploads:
             name, data = uploads.pop(0)
-            request = tasks.picture_request(name, data, self._limits.pixels, heatmap, preview)
+            request = tasks.image_request(name, data, self._limits.pixels, heatmap, preview)
             waiting.append(self._record(request, name, len(data), ticket, turn))
         return list(await asyncio.gather(*waiting))
 
@@ -80,7 +80,7 @@ class Predictor:
     async def study(
         self, uploads: list[Upload], ticket: Ticket, turn: Turn
     ) -> tuple[list[Made], int]:
-        """Records of one study, and how many of its files are no pictures."""
+        """Records of one study, and how many of its files are not images."""
         seconds = self._seconds(self._limits.study_seconds, ticket.bytes)
         names = [upload.name for upload in uploads]
         async with _on_disk(uploads) as folder:
@@ -109,8 +109,8 @@ class Predictor:
         return least + self._limits.mib_seconds * size / MIB
 
     def _count(self, made: Made) -> Made:
-        """Count what became of a picture, and pass it on."""
-        self._metrics.pictures.labels(made.outcome).inc()
+        """Count what became of an image, and pass it on."""
+        self._metrics.images.labels(made.outcome).inc()
         return made
 
 

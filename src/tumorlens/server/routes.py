@@ -80,7 +80,7 @@ def _check_query(request: Request) -> None:
     openapi_extra={"requestBody": FILES_BODY},
     dependencies=[Depends(_check_query)],
     tags=["classify"],
-    summary="Classify pictures",
+    summary="Classify images",
     response_description="One record for each file; at least one has an answer.",
 )
 async def predictions(
@@ -88,7 +88,7 @@ async def predictions(
     heatmap: Annotated[
         HeatmapMode, Query(description="`1`: with map and overlay PNG; `grid`: without the PNG.")
     ] = "0",
-    preview: Annotated[bool, Query(description="Add the decoded picture as 16-bit PNG.")] = False,
+    preview: Annotated[bool, Query(description="Add the decoded image as 16-bit PNG.")] = False,
 ) -> Response:
     """Classify one or many files, in any format that `tumorlens predict` reads.
 
@@ -115,7 +115,7 @@ async def predictions(
     dependencies=[Depends(_check_query)],
     tags=["classify"],
     summary="Classify a study",
-    response_description="One record for each series, volume or picture.",
+    response_description="One record for each series, volume or image.",
 )
 async def study(request: Request) -> Response:
     """Classify a zip archive, or many files, as one study.
@@ -130,7 +130,7 @@ async def study(request: Request) -> Response:
         working = state.predictor.study(files, ticket, turn_of(request))
         made, skipped = await unless_gone(request, working)
     if all(one.failed for one in made):
-        nothing = f"none of {len(made)} inputs" if made else "no picture among the files"
+        nothing = f"none of {len(made)} inputs" if made else "no image among the files"
         raise _no_usable_file(made, nothing)
     return _records(made, skipped=skipped)
 
@@ -191,9 +191,9 @@ async def readyz(request: Request) -> Response:
     summary="Metrics for Prometheus",
 )
 async def prometheus(request: Request) -> Response:
-    """Requests, latency, queue, refusals by reason, pictures by outcome, workers."""
+    """Requests, latency, queue, refusals by reason, images by outcome, workers."""
     state: State = request.app.state.tumorlens
-    state.metrics.queue.set(state.admission.pictures)
+    state.metrics.queue.set(state.admission.images)
     state.metrics.queue_bytes.set(state.admission.bytes)
     state.metrics.workers.set(len(state.predictor.pool.pids))
     text = await run_in_threadpool(state.metrics.exposition)

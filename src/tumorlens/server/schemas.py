@@ -33,7 +33,7 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The decoded picture; with `preview=true`."""
+    """The decoded image; with `preview=true`."""
 
     png: Annotated[str, Meta(description="Base64 of a 16-bit gray PNG.")]
     low: Annotated[float, Meta(description="Intensity of the value 0.")]
@@ -46,8 +46,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ]
 
 
-class PicturePrediction(Prediction, frozen=True, kw_only=True):
-    """The answer for one picture, as the server gives it."""
+class ImagePrediction(Prediction, frozen=True, kw_only=True):
+    """The answer for one image, as the server gives it."""
 
     preview: Annotated[Preview | None, Meta(description="With `preview=true`.")] = None
 
@@ -55,7 +55,7 @@ class PicturePrediction(Prediction, frozen=True, kw_only=True):
 class Record(BaseModel):
     """The answer for one file, or what is wrong with it."""
 
-    kinds: ClassVar[tuple[type, ...]] = (PicturePrediction, VolumePrediction, Failure)
+    kinds: ClassVar[tuple[type, ...]] = (ImagePrediction, VolumePrediction, Failure)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -66,7 +66,7 @@ class Record(BaseModel):
 
 
 class StudyRecord(Record):
-    """The answer for a study, a series, a volume or a picture, or what is wrong with a file."""
+    """The answer for a study, a series, a volume or an image, or what is wrong with a file."""
 
     kinds: ClassVar = (StudyPrediction, VolumePrediction, Prediction, Failure)
 
@@ -84,11 +84,11 @@ class Predictions(BaseModel):
 
 
 class StudyAnswers(BaseModel):
-    """The study's answer first; then one record a series, volume or picture, and one for each file
+    """The study's answer first; then one record a series, volume or image, and one for each file
     that cannot be used."""
 
     predictions: list[StudyRecord]
-    skipped: int = Field(description="Files that are no pictures, or that tumorlens wrote.")
+    skipped: int = Field(description="Files that are not images, or that tumorlens wrote.")
     notice: str = Field(description=RESEARCH_NOTICE)
 
 
@@ -104,7 +104,7 @@ class Problem(BaseModel):
 
 
 class Features(BaseModel):
-    """What this server offers beyond single pictures."""
+    """What this server offers beyond single images."""
 
     studies: bool = Field(description="Whether `POST /v1/studies` is there.")
 

@@ -23,13 +23,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     study_files: Count = 4096
     """Most files of one study."""
     pixels: Count = 4096 * 4096
-    """Most pixels of one picture, checked before it is decoded."""
+    """Most pixels of one image, checked before it is decoded."""
     body_seconds: Seconds = 120.0
     """Time a body may take to arrive."""
     header_seconds: Seconds = 15.0
     """Time a request line and its headers may take to arrive."""
-    queue_pictures: Count = 512
-    """Most pictures accepted and not yet answered, over all requests."""
+    queue_images: Count = 512
+    """Most images accepted and not yet answered, over all requests."""
     queue_bytes: Count = 512 * MIB
     """Most bytes of uploads held in memory, over all requests."""
     name_characters: Count = 1024
@@ -48,7 +48,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where the largest request could never be accepted."""
-        if self.files > self.queue_pictures or self.body_bytes > self.queue_bytes:
+        if self.files > self.queue_images or self.body_bytes > self.queue_bytes:
             raise ValueError("the queue must have room for one request of the largest size")
 
 
@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Bearer tokens, any of which opens ``/v1`` and ``/metrics``; none: open to all who reach
     it."""
     workers: Count | None = None
-    """Pictures worked on at the same time, each in a process of its own; None: as many as there
+    """Images worked on at the same time, each in a process of its own; None: as many as there
     are processors. Half as many more are there for what takes long, and one to spare."""
     limits: Limits = Limits()
 

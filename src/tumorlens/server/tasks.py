@@ -15,7 +15,7 @@ from tumorlens.isolation.frames import Message
 
 Record = dict[str, Any]
 SERVICE: Final = "tumorlens.server.work:make"
-PICTURE: Final = "picture"
+IMAGE: Final = "image"
 STUDY: Final = "study"
 _OUTCOME: Final = re.compile(r"[a-z_]{1,40}")
 
@@ -26,12 +26,12 @@ def options(bundle: Bundle) -> Message:
     return Message({}, (msgspec.json.encode(bundle.info), bundle.model, *gate))
 
 
-def picture_request(name: str, data: bytes, pixels: int, heatmap: str, preview: bool) -> Message:
-    """Ask for the record of one file; pictures of more than ``pixels`` pixels are refused.
+def image_request(name: str, data: bytes, pixels: int, heatmap: str, preview: bool) -> Message:
+    """Ask for the record of one file; images of more than ``pixels`` pixels are refused.
 
     The answer has one part: ``outcome`` (a decision, or ``error_`` and the kind), and the record.
     """
-    content = {"task": PICTURE, "name": name, "pixels": pixels, "heatmap": heatmap,
+    content = {"task": IMAGE, "name": name, "pixels": pixels, "heatmap": heatmap,
                "preview": preview}  # fmt: skip
     return Message(content, (data,))
 
@@ -40,7 +40,7 @@ def study_request(folder: Path, names: Sequence[str], pixels: int, start: int) -
     """Ask for the records of what lies in ``folder``, from input number ``start`` on.
 
     Parts are ``{"skipped", "inputs"}`` first, then for each input ``{"at", "path"}`` and its
-    records, as in ``picture_request``.
+    records, as in ``image_request``.
     """
     content = {"task": STUDY, "folder": str(folder), "names": list(names), "pixels": pixels,
                "start": start}  # fmt: skip

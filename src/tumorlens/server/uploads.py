@@ -80,7 +80,7 @@ def _boundary(request: Request) -> bytes:
     if kind != _MULTIPART:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
-            f"send multipart/form-data with the pictures in the field '{FIELD}'",
+            f"send multipart/form-data with the images in the field '{FIELD}'",
         )  # fmt: skip
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 70:  # RFC 2046, 5.1.1

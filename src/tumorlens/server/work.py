@@ -1,6 +1,6 @@
 """What a worker process of the server does: from bytes or files to records as JSON.
 
-What a picture is, what is wrong with it and what it shows all come from ``imaging`` and
+What an image is, what is wrong with it and what it shows all come from ``imaging`` and
 ``inference``; a record is what ``tumorlens predict`` writes. Nothing here runs in the process that
 listens: a damaged file can hang, fill or end no more than the worker (``isolation``).
 """
@@ -25,9 +25,9 @@ from tumorlens.inference.volume import answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.worker import Handler
 from tumorlens.reporting import records
-from tumorlens.reporting.pictures import draw
+from tumorlens.reporting.answer_image import draw
 from tumorlens.server.renaming import Renaming
-from tumorlens.server.tasks import PICTURE, Record, part
+from tumorlens.server.tasks import IMAGE, Record, part
 
 
 def make(options: Message) -> Handler:
@@ -53,12 +53,12 @@ class _Work:
     def __call__(self, request: Message) -> Iterator[Message]:
         asked = request.content
         with limit_pixels(asked["pixels"]):
-            if asked["task"] == PICTURE:
-                yield part(self._picture(asked, request.blobs[0]))
+            if asked["task"] == IMAGE:
+                yield part(self._image(asked, request.blobs[0]))
             else:
                 yield from self._study(asked)
 
-    def _picture(self, asked: Record, data: bytes) -> Record:
+    def _image(self, asked: Record, data: bytes) -> Record:
         heatmap, preview = asked["heatmap"], asked["preview"]
         try:
             image = reader.read_bytes(data, asked["name"])
@@ -121,12 +121,12 @@ def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, previe
 
 
 def _record(prediction: Prediction) -> Record:
-    """As ``schemas.PicturePrediction`` has it."""
+    """As ``schemas.ImagePrediction`` has it."""
     return records.record(prediction) | {"preview": None}
 
 
 def _preview(image: MedicalImage) -> Record:
-    """The picture as 16-bit PNG: ``low`` and ``high`` are the intensities of 0 and 65535."""
+    """The image as 16-bit PNG: ``low`` and ``high`` are the intensities of 0 and 65535."""
     low, high = float(image.pixels.min()), float(image.pixels.max())
     sides = sides_of(image.facts)
     scaled = (image.pixels.astype(np.float64) - low) * (65535.0 / max(high - low, 1e-30))

@@ -82,7 +82,7 @@ class ValidationSet:
         chosen, grouped = self.chosen(), self.split.grouped(self.manifest).records
         return len({group_of(grouped[i]) for i in chosen if grouped[i].label in self.classes.names})
 
-    def pictures(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
+    def images(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""
         return cache.cached_images(self.manifest, self.chosen(), config, folder)
 
@@ -199,7 +199,7 @@ def calibrate(
         raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
     classifier = Classifier(made, answer_all=True)
     config = made.info.preprocess
-    seen = [drift.observe(classifier, held.pictures(config, cache_folder)) for held in sets]
+    seen = [drift.observe(classifier, held.images(config, cache_folder)) for held in sets]
     logits = [one.logits for one in seen]
     labels = correct_of([r.label for r in main.records()], classes).argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
@@ -232,11 +232,11 @@ def calibrate(
     )
     gate_scores = None
     if gate is not None:
-        pictures = np.concatenate([held.pictures(GATE_PREPROCESS, cache_folder) for held in sets])
+        images = np.concatenate([held.images(GATE_PREPROCESS, cache_folder) for held in sets])
         families = [r.family or r.source for held in sets for r in held.records()]
-        facts = _gate_facts(gate, pictures, families, on)
+        facts = _gate_facts(gate, images, families, on)
         info = msgspec.structs.replace(info, gate=facts)
-        gate_scores = Gate(facts, gate, made.info.name).scores(pictures)
+        gate_scores = Gate(facts, gate, made.info.name).scores(images)
     reference = drift.summarize(drift.joined(seen), on, gate_scores)
     info = msgspec.structs.replace(info, reference=reference, site=None)
     done = Bundle(info, made.model, gate)
@@ -329,11 +329,11 @@ def _truths(
 
 
 def _gate_facts(
-    model: bytes, pictures: NDArray[np.uint8], families: Sequence[str], on: str
+    model: bytes, images: NDArray[np.uint8], families: Sequence[str], on: str
 ) -> GateFacts:
-    """A gate with the highest threshold that keeps to both limits on ``pictures`` of heads."""
+    """A gate with the highest threshold that keeps to both limits on ``images`` of heads."""
     facts = GateFacts(preprocess=GATE_PREPROCESS, threshold=0.0, chosen_on=on)
-    scores = Gate(facts, model, "calibration").scores(pictures)
+    scores = Gate(facts, model, "calibration").scores(images)
     limits = [float(np.quantile(scores, MAX_REFUSED, method="lower"))]
     names = np.array(families)
     for family, count in zip(*np.unique(names, return_counts=True), strict=True):

@@ -1,9 +1,9 @@
-"""The gate: a tiny network that tells pictures of heads from anything else, before any answer.
+"""The gate: a tiny network that tells images of heads from anything else, before any answer.
 
-It sees the whole picture small and learns from every head at hand in many styles; from near misses,
-pictures that resemble a slice of brain MRI and are none, such as head CT; and from pictures of
+It sees the whole image small and learns from every head at hand in many styles; from near misses,
+images that resemble a slice of brain MRI but are none, such as head CT; and from images of
 anything else that are drawn by rules (``datasets.counterexamples``). One network serves every
-classifier that reads the same kind of picture. Outlier exposure: Hendrycks et al. (2019).
+classifier that reads the same kind of image. Outlier exposure: Hendrycks et al. (2019).
 """
 
 import dataclasses
@@ -67,24 +67,24 @@ class GateNetwork(nn.Module):
         self.head = nn.Sequential(nn.Linear(2 * width, 64), nn.SiLU(), nn.Linear(64, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, S, S) normalised pictures to (N,) logits."""
+        """(N, 1, S, S) normalised images to (N,) logits."""
         features = self.blocks(self.stem(x))
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         logits: Tensor = self.head(pooled)
         return logits[:, 0]
 
 
-class Pictures(NamedTuple):
-    """Preprocessed pictures and how often each is drawn."""
+class WeightedImages(NamedTuple):
+    """Preprocessed images and how often each is drawn."""
 
     images: NDArray[np.uint8]
     """(N, S, S) of ``GATE_PREPROCESS``."""
     weights: NDArray[np.float64]
-    """(N,) summing to 1; empty where there are no pictures."""
+    """(N,) summing to 1; empty where there are no images."""
 
     @classmethod
     def alike(cls, images: NDArray[np.uint8]) -> Self:
-        """Every picture as often as any other."""
+        """Every image as often as any other."""
         return cls(images, np.full(len(images), 1 / max(1, len(images))))
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
@@ -100,20 +100,20 @@ class GateRun:
     batch_size: int = 96
     learning_rate: float = 3e-3
     outliers: int = 12_000
-    """Pictures drawn once; each batch takes some, mirrored and restyled anew."""
+    """Images drawn once; each batch takes some, mirrored and restyled anew."""
     seed: int = 0
 
 
-def load_pictures(
+def load_images(
     sets: Sequence[Extra], held_out: Sequence[str], folder: Path
-) -> tuple[Pictures, Pictures]:
+) -> tuple[WeightedImages, WeightedImages]:
     """The heads of ``sets`` and their near misses, through the cache in ``folder``.
 
     Heads are all that is brain MRI, whatever its label. ``held_out`` are sources, families or kinds
     of near misses that take no part: to judge the gate by later.
     """
 
-    def load(near: bool) -> Pictures:
+    def load(near: bool) -> WeightedImages:
         images, records = [], []
         for one in sets:
             chosen = [
@@ -122,7 +122,7 @@ def load_pictures(
             images.append(cached_images(one.manifest, chosen, GATE_PREPROCESS, folder))
             records += [one.manifest.records[i] for i in chosen]
         weights = balanced_weights(records) if records else np.zeros(0)
-        return Pictures(np.concatenate(images), weights)
+        return WeightedImages(np.concatenate(images), weights)
 
     return load(near=False), load(near=True)
 
@@ -133,8 +133,8 @@ def _takes_part(record: Record, near: bool, held_out: Sequence[str]) -> bool:
 
 
 def train_gate(
-    heads: Pictures,
-    near_misses: Pictures | None = None,
+    heads: WeightedImages,
+    near_misses: WeightedImages | None = None,
     run: GateRun | None = None,
     progress: Progress | None = None,
 ) -> GateNetwork:
@@ -143,7 +143,7 @@ def train_gate(
     rng = np.random.default_rng(run.seed)
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
-    outliers = Pictures.alike(draw_outliers(rng, heads.images, run.outliers))
+    outliers = WeightedImages.alike(draw_outliers(rng, heads.images, run.outliers))
     network = GateNetwork().train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=run.learning_rate, weight_decay=0.02)
     average = optimization.WeightAverage(network, 0.998)

@@ -53,7 +53,7 @@ def answer_losses(
     and ``kind_log_prior`` (N, C) is 0, that is the usual cross-entropy over all classes, with
     smoothed labels. Where several kinds are correct only the first question is asked. The prior is
     added to the logits of the second: what the image's source foretells of the kind need not be
-    learnt from the picture.
+    learnt from the image.
     """
     kinds = list(classes.kinds)
     floor = smoothing / logits.shape[1]

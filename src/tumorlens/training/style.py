@@ -101,7 +101,7 @@ def _sharpness(batch: Tensor, config: StyleConfig, generator: torch.Generator) -
 
 
 def _frame(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
-    """The outer band black: what stands there says where a picture comes from."""
+    """The outer band black: what stands there says where an image comes from."""
     side = batch.shape[-1]
     width = config.frame * torch.rand(len(batch), 1, 1, 1, generator=generator)
     place = (torch.arange(side) + 0.5) / side

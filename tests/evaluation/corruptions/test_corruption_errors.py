@@ -1,4 +1,4 @@
-"""Errors on corrupted pictures, and their ratio to a reference's."""
+"""Errors on corrupted images, and their ratio to a reference's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_the_record_is_json(found: run.Corruptions) -> None:
     assert len(record["corruptions"]["blur"]["errors"]) == 5
 
 
-def test_figures_are_pictures(found: run.Corruptions, phantom_set: Manifest) -> None:
+def test_figures_are_images(found: run.Corruptions, phantom_set: Manifest) -> None:
     for png in (figures.errors_png(found), figures.examples_png(found, phantom_set, 64)):
         image = reader.read_bytes(png)
         assert image.width > 1000

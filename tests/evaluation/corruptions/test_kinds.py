@@ -27,24 +27,24 @@ def test_bias_field_is_a_smooth_gain_within_its_bound() -> None:
 
 
 def test_gamma_goes_both_ways_and_keeps_the_ends() -> None:
-    picture = np.array([[0.0, 0.25, 1.0]])
-    curves = [kinds.gamma(picture, 0.7, np.random.default_rng(k))[0] for k in range(8)]
+    image = np.array([[0.0, 0.25, 1.0]])
+    curves = [kinds.gamma(image, 0.7, np.random.default_rng(k))[0] for k in range(8)]
     assert {tuple(c[[0, 2]]) for c in curves} == {(0.0, 1.0)}
     expected = {round(0.25 ** np.exp(sign * 0.7), 6) for sign in (-1, 1)}
     assert {round(float(c[1]), 6) for c in curves} == expected
 
 
-def test_low_resolution_leaves_smaller_pictures_alone() -> None:
-    picture = np.random.default_rng(0).random((40, 50))
-    assert (kinds.low_resolution(picture, 64, random()) == picture).all()
-    assert kinds.low_resolution(picture, 20, random()).shape == (40, 50)
-    assert kinds.low_resolution(picture, 20, random()).std() < picture.std()
+def test_low_resolution_leaves_smaller_images_alone() -> None:
+    image = np.random.default_rng(0).random((40, 50))
+    assert (kinds.low_resolution(image, 64, random()) == image).all()
+    assert kinds.low_resolution(image, 20, random()).shape == (40, 50)
+    assert kinds.low_resolution(image, 20, random()).std() < image.std()
 
 
 def test_ghosts_are_copies_along_one_axis() -> None:
-    picture = np.zeros((120, 120))
-    picture[50:70, 50:70] = 1.0
-    ghosted = kinds.ghosting(picture, 0.8, random())
+    image = np.zeros((120, 120))
+    image[50:70, 50:70] = 1.0
+    ghosted = kinds.ghosting(image, 0.8, random())
     outside = ghosted.copy()
     outside[40:80, 40:80] = 0
     rows, columns = outside.max(axis=1) > 0.05, outside.max(axis=0) > 0.05
@@ -52,20 +52,20 @@ def test_ghosts_are_copies_along_one_axis() -> None:
 
 
 def test_a_head_that_does_not_move_is_not_changed() -> None:
-    picture = np.random.default_rng(0).random((64, 48))
-    assert kinds.motion(picture, 0.0, random()) == pytest.approx(picture, abs=1e-9)
+    image = np.random.default_rng(0).random((64, 48))
+    assert kinds.motion(image, 0.0, random()) == pytest.approx(image, abs=1e-9)
 
 
 def test_rotation_loses_nothing() -> None:
-    picture = np.zeros((60, 60))
-    picture[5:55, 20:40] = 1.0
-    turned = kinds.rotation(picture, 45.0, random())
-    assert turned.sum() == pytest.approx(picture.sum(), rel=0.01)
+    image = np.zeros((60, 60))
+    image[5:55, 20:40] = 1.0
+    turned = kinds.rotation(image, 45.0, random())
+    assert turned.sum() == pytest.approx(image.sum(), rel=0.01)
     assert max(turned.shape) > 60
 
 
 def test_crop_takes_its_share_of_the_head() -> None:
-    picture = np.zeros((200, 200))
-    picture[50:150, 60:140] = 1.0
-    cut = kinds.crop(picture, 0.25, random())
+    image = np.zeros((200, 200))
+    image[50:150, 60:140] = 1.0
+    cut = kinds.crop(image, 0.25, random())
     assert (cut > 0).sum() == pytest.approx(0.75**2 * 100 * 80, rel=0.06)

@@ -39,7 +39,7 @@ def test_changes_grow_with_strength(corruption: Corruption, head: NDArray[np.uin
 
 
 @by_name
-def test_same_key_same_picture(corruption: Corruption, head: NDArray[np.uint8]) -> None:
+def test_same_key_same_image(corruption: Corruption, head: NDArray[np.uint8]) -> None:
     pixels = head.astype(np.float32)
     first, second = corruption(pixels, 3, "a"), corruption(pixels, 3, "a")
     assert (first == second).all()
@@ -58,7 +58,7 @@ def test_the_intensity_range_does_not_matter(
 
 @by_name
 @pytest.mark.parametrize("shape", [(33, 70), (70, 33), (64, 64)])
-def test_small_and_oblong_pictures(corruption: Corruption, shape: tuple[int, int]) -> None:
+def test_small_and_oblong_images(corruption: Corruption, shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).normal(100, 30, shape).astype(np.float32)
     corrupted = corruption(pixels, 5, "k")
     assert corrupted.ndim == 2

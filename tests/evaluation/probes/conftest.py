@@ -10,13 +10,13 @@ from scipy.ndimage import gaussian_filter
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Record
-from tumorlens.evaluation.probes.pictures import Pictures, answer
+from tumorlens.evaluation.probes.data import ProbeData, answer
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
 SIDE = 64
 LinearClassifier = Callable[[NDArray[np.float64], NDArray[np.float64]], Classifier]
-Take = Callable[[Classifier, int], Pictures]
+Take = Callable[[Classifier, int], ProbeData]
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +50,10 @@ def brightness_classifier(linear_classifier: LinearClassifier) -> Classifier:
 @pytest.fixture(scope="session")
 def take() -> Take:
     """Takes ``count`` heads with a bright tumour on one side and as many without one."""
-    return _pictures
+    return _data
 
 
-def _pictures(classifier: Classifier, count: int) -> Pictures:
+def _data(classifier: Classifier, count: int) -> ProbeData:
     rows, columns = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     head = np.hypot(rows / 0.9, columns / 0.75) < 1
     images, masks, labels = [], [], []
@@ -69,7 +69,7 @@ def _pictures(classifier: Classifier, count: int) -> Pictures:
         masks.append(mask)
         labels.append(CLASSES.index("glioma" if ill else "notumor"))
     pixels = np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
-    return Pictures(
+    return ProbeData(
         classifier,
         tuple(_record(i, CLASSES[label]) for i, label in enumerate(labels)),
         pixels,

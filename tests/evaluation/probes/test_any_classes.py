@@ -10,8 +10,8 @@ import pytest
 from tumorlens.bundle import Bundle
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import DatasetError
-from tumorlens.evaluation.probes import erased, frame, pasted, pictures, source
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes import data, erased, frame, pasted, source
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.evaluation.probes.result import ask
 from tumorlens.evaluation.probes.run import PROBES
 from tumorlens.evaluation.resampling import Sampling
@@ -22,14 +22,14 @@ FEW = Sampling(100, 0)
 MEMBERS = tuple(
     ClassInfo(name=name, display_name=name) for name in ("cyst", "abscess", "plain head", "clot")
 )
-Make = Callable[..., Pictures]
+Make = Callable[..., ProbeData]
 
 
 @pytest.fixture(scope="module")
 def own(brightness_classifier: Classifier, take: Make) -> Make:
     """Makes heads with and without a bright cyst, for a network of other classes."""
 
-    def make(no_finding: str | None, count: int = 6) -> Pictures:
+    def make(no_finding: str | None, count: int = 6) -> ProbeData:
         given = brightness_classifier.bundle
         classes = ClassSet(members=MEMBERS, no_finding=no_finding, finding="anomaly")
         info = msgspec.structs.replace(given.info, classes=classes)
@@ -92,4 +92,4 @@ def test_labels_that_the_bundle_does_not_know_are_refused(own: Make) -> None:
     with pytest.raises(
         DatasetError, match="12 images are labelled glioma, notumor, but the bundle"
     ):
-        pictures.load(heads.classifier, manifest, ["test"] * 12, "test")
+        data.load(heads.classifier, manifest, ["test"] * 12, "test")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tumorlens.evaluation.probes import background
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.inference.classifier import Classifier
 
 
@@ -30,7 +30,7 @@ def test_a_narrow_gap_in_the_skull_does_not_let_the_air_in() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 20, 255])
-def test_flat_pictures(value: int) -> None:
+def test_flat_images(value: int) -> None:
     image = np.full((40, 40), value, dtype=np.uint8)
     assert background.air(image).all() == (value <= background.AIR)
 
@@ -42,11 +42,11 @@ def test_a_head_that_touches_every_border_has_no_air() -> None:
 
 
 def test_black_air_changes_nothing(
-    brightness_classifier: Classifier, take: Callable[..., Pictures]
+    brightness_classifier: Classifier, take: Callable[..., ProbeData]
 ) -> None:
-    pictures = take(brightness_classifier, 4)
-    assert pictures.correct.all()
-    found = background.outcome(pictures)
+    data = take(brightness_classifier, 4)
+    assert data.correct.all()
+    found = background.outcome(data)
     assert set(found.values) == set(background.PROBE.rates)
     assert found.values["changed"].tolist() == [0.0] * 8
     assert found.values["correct"].tolist() == [1.0] * 8

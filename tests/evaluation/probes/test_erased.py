@@ -5,17 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from tumorlens.evaluation.probes import erased
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.inference.classifier import Classifier
 
 
 def test_a_network_that_looks_at_the_tumour(
-    brightness_classifier: Classifier, take: Callable[..., Pictures]
+    brightness_classifier: Classifier, take: Callable[..., ProbeData]
 ) -> None:
-    pictures = take(brightness_classifier, 6)
-    assert pictures.correct.all()
-    found = erased.outcome(pictures)
-    ill = pictures.labels == 0
+    data = take(brightness_classifier, 6)
+    assert data.correct.all()
+    found = erased.outcome(data)
+    ill = data.labels == 0
     assert set(found.values) == set(erased.PROBE.rates)
     assert found.values["leaves"][ill].tolist() == [1.0] * 6
     assert found.values["healthy"][ill].tolist() == [1.0] * 6
@@ -26,7 +26,7 @@ def test_a_network_that_looks_at_the_tumour(
 
 
 def test_a_network_that_does_not(
-    linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
+    linear_classifier: Callable[..., Classifier], take: Callable[..., ProbeData]
 ) -> None:
     always = linear_classifier(np.zeros((4, 64, 64)), np.array([9.0, 0, 0, 0]))
     found = erased.outcome(take(always, 3))
@@ -34,7 +34,7 @@ def test_a_network_that_does_not(
 
 
 def test_wrong_answers_cannot_leave_the_class(
-    linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
+    linear_classifier: Callable[..., Classifier], take: Callable[..., ProbeData]
 ) -> None:
     never = linear_classifier(np.zeros((4, 64, 64)), np.array([0.0, 0, 9, 0]))
     found = erased.outcome(take(never, 3))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tumorlens.datasets.controls import inside_frame
 from tumorlens.evaluation.probes import frame
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.inference.classifier import Classifier
 
 
@@ -20,7 +20,7 @@ def test_frame_and_inside_make_the_whole() -> None:
 
 
 def test_a_network_that_sees_nothing_but_the_frame(
-    linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
+    linear_classifier: Callable[..., Classifier], take: Callable[..., ProbeData]
 ) -> None:
     weights = np.zeros((4, 64, 64))
     weights[0] = np.where(inside_frame(64), 0.0, 10_000.0)
@@ -29,22 +29,22 @@ def test_a_network_that_sees_nothing_but_the_frame(
 
 
 def test_a_network_that_sees_nothing_of_the_frame(
-    linear_classifier: Callable[..., Classifier], take: Callable[..., Pictures]
+    linear_classifier: Callable[..., Classifier], take: Callable[..., ProbeData]
 ) -> None:
     weights = np.zeros((4, 64, 64))
     weights[0] = np.where(inside_frame(64), 100.0, 0.0)
-    pictures = take(linear_classifier(weights, np.array([0.0, -99, 23, -99])), 6)
-    found = frame.outcome(pictures)
+    data = take(linear_classifier(weights, np.array([0.0, -99, 23, -99])), 6)
+    found = frame.outcome(data)
     assert found.values["removed_changed"].mean() == 0.0
-    assert found.values["removed_correct"].tolist() == pictures.correct.tolist()
-    healthy = pictures.labels == 2
+    assert found.values["removed_correct"].tolist() == data.correct.tolist()
+    healthy = data.labels == 2
     assert np.isnan(found.values["removed_missed"][healthy]).all()
     # Without its inside every head is dark, so each is answered with no tumour.
     assert (found.values["only_correct"] == healthy).all()
 
 
 def test_every_rate_is_filled(
-    brightness_classifier: Classifier, take: Callable[..., Pictures]
+    brightness_classifier: Classifier, take: Callable[..., ProbeData]
 ) -> None:
     found = frame.outcome(take(brightness_classifier, 3))
     assert set(found.values) == set(frame.PROBE.rates)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tumorlens.evaluation.probes import source
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.classifier import Classifier
 
@@ -15,7 +15,7 @@ FEW = Sampling(100, 0)
 
 
 @pytest.fixture(scope="module")
-def pictures(brightness_classifier: Classifier, take: Callable[..., Pictures]) -> Pictures:
+def data(brightness_classifier: Classifier, take: Callable[..., ProbeData]) -> ProbeData:
     """80 heads; sources alternate in both classes, and one of them lies a little brighter."""
     found = take(brightness_classifier, 40)
     records = [
@@ -28,8 +28,8 @@ def pictures(brightness_classifier: Classifier, take: Callable[..., Pictures]) -
     return dataclasses.replace(found, records=tuple(records), images=images)
 
 
-def test_a_source_that_can_be_seen_is_told(pictures: Pictures) -> None:
-    found = source.find([pictures], FEW)
+def test_a_source_that_can_be_seen_is_told(data: ProbeData) -> None:
+    found = source.find([data], FEW)
     names = [rate.name for rate in found.rates]
     assert names == ["within_glioma", "within_no_tumour", "tumour_and_healthy_balanced"]
     for rate in found.rates:
@@ -40,21 +40,21 @@ def test_a_source_that_can_be_seen_is_told(pictures: Pictures) -> None:
 
 
 def test_a_source_that_cannot_be_seen_is_not(
-    pictures: Pictures, brightness_classifier: Classifier, take: Callable[..., Pictures]
+    data: ProbeData, brightness_classifier: Classifier, take: Callable[..., ProbeData]
 ) -> None:
-    same = dataclasses.replace(pictures, images=take(brightness_classifier, 40).images)
+    same = dataclasses.replace(data, images=take(brightness_classifier, 40).images)
     rates = {r.name: r.estimate.value for r in source.find([same], FEW).rates}
     assert rates["tumour_and_healthy_balanced"] == pytest.approx(0.5, abs=0.2)
 
 
 def test_classes_of_one_source_are_not_probed(
-    brightness_classifier: Classifier, take: Callable[..., Pictures]
+    brightness_classifier: Classifier, take: Callable[..., ProbeData]
 ) -> None:
     found = source.find([take(brightness_classifier, 25)], FEW)
     assert found.rates == ()
     assert "Not run" in found.description
 
 
-def test_two_rounds_are_pooled(pictures: Pictures) -> None:
-    found = source.find([pictures, pictures], FEW)
+def test_two_rounds_are_pooled(data: ProbeData) -> None:
+    found = source.find([data, data], FEW)
     assert [rate.images for rate in found.rates] == [80, 80, 160]

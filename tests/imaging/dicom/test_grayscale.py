@@ -130,7 +130,7 @@ def test_a_negative_slope_turns_what_is_stored_upside_down(head: Gray, write_dic
     assert image.notes == ()
 
 
-def test_a_damaged_table_for_the_eye_does_not_cost_the_picture(
+def test_a_damaged_table_for_the_eye_does_not_cost_the_image(
     head: Gray, write_dicom: Write
 ) -> None:
     sequence = table(np.arange(10, dtype=np.uint16), 0)
@@ -231,7 +231,7 @@ def test_rescale_by_nothing_finite_is_not_used(head: Gray, write_dicom: Write) -
 @pytest.mark.parametrize(
     "tags", [{"RescaleSlope": "1e38"}, {"RescaleSlope": "-1e-38"}, {"RescaleIntercept": "1e38"}]
 )
-def test_levels_that_no_picture_has(head: Gray, write_dicom: Write, tags: dict[str, str]) -> None:
+def test_levels_that_no_image_has(head: Gray, write_dicom: Write, tags: dict[str, str]) -> None:
     image = reader.read_bytes(write_dicom(head, **tags))
     np.testing.assert_array_equal(image.pixels, head)
     assert len(image.notes) == 1

@@ -117,7 +117,7 @@ def test_a_capture_that_states_no_other_modality_is_taken_for_mr(
 
 
 @pytest.mark.parametrize("kind", ["4.2", "66", "66.4", "30", "481.2", "11.1"])
-def test_objects_with_rows_and_columns_that_are_no_pictures(
+def test_objects_with_rows_and_columns_that_are_not_images(
     head: Gray, write_dicom: Write, kind: str
 ) -> None:
     """Spectra, raw data, segmentations, parametric maps, doses, presentation states."""

@@ -1,4 +1,4 @@
-"""However a DICOM file stores a picture, the same gray comes out."""
+"""However a DICOM file stores an image, the same gray comes out."""
 
 import io
 import subprocess
@@ -525,7 +525,7 @@ def test_baseline_jpeg_in_cells_of_16_bits(head: Gray, write_dicom: Write, store
 
 @pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
 @pytest.mark.parametrize("storage", ["RGB", "PALETTE COLOR"])
-def test_pictures_in_colours_are_told_as_maps(
+def test_images_in_colours_are_told_as_maps(
     head: Gray, write_dicom: Write, share: float, is_told: bool, storage: str
 ) -> None:
     """Gray stored as colour, and a few coloured letters on it, are no map."""

@@ -37,7 +37,7 @@ def with_toy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_listed_format_is_read_everywhere(tmp_path: Path) -> None:
     pixels = np.arange(32 * 40, dtype=np.uint8).reshape(32, 40)
     (tmp_path / "a").write_bytes(_MAGIC + pixels.tobytes())
-    (tmp_path / "b.toy").touch()  # a failed copy: its name claims a picture
+    (tmp_path / "b.toy").touch()  # a failed copy: its name claims an image
     (tmp_path / "c.txt").write_text("a letter")
     found = find(str(tmp_path))
     assert found.paths == (str(tmp_path / "a"), str(tmp_path / "b.toy"))

@@ -83,7 +83,7 @@ def head_slices() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def files(heads: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """One picture a class: PNG of 8 and 16 bits, gray and colour JPEG."""
+    """One image a class: PNG of 8 and 16 bits, gray and colour JPEG."""
     folder = tmp_path_factory.mktemp("page")
     tinted = np.stack([heads[3], heads[3] // 2, heads[3] // 3], axis=-1)
     made = {

@@ -51,7 +51,7 @@ def headline(page: Page) -> str:
 
 
 def shown(page: Page) -> list[int]:
-    """The large picture's pixels, coarsely."""
+    """The large image's pixels, coarsely."""
     pixels: list[int] = page.evaluate(
         """() => {
           const canvas = document.querySelector(".stage-canvas");

@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_used_says_why_and_stops_no_other(
     bad = tmp_path / "<img src=x onerror=alert(1)>.png"
     bad.write_bytes(files[0].read_bytes()[:500])
     notes = tmp_path / "notes.txt"
-    notes.write_text("no picture")
+    notes.write_text("no image")
     choose(page, [bad, files[2], notes])
     expect(page.get_by_text("no tumour", exact=False).first).to_be_visible()
     for name in (bad.name, notes.name):

@@ -74,7 +74,7 @@ def test_a_header_that_the_image_contradicts_is_noted(
     context: BrowserContext, start: Start, heads: list[Slices], write_dicom: Callable[..., bytes],
     tmp_path: Path, private: bool,
 ) -> None:  # fmt: skip
-    """The network takes the picture and the volume for T1CE."""
+    """The network takes the image and the volume for T1CE."""
     for series, depth in enumerate((1, 3)):
         for index in range(depth):
             data = write_dicom(
@@ -83,17 +83,17 @@ def test_a_header_that_the_image_contradicts_is_noted(
                 SOPInstanceUID=f"1.2.{series}.{index}", ImagePositionPatient=[0, 0, 6.0 * index],
             )  # fmt: skip
             (tmp_path / f"{series}-{index}.dcm").write_bytes(data)
-    picture, volume = predict_inputs(
+    image, volume = predict_inputs(
         Classifier.load("default", threads=1), find(str(tmp_path)).inputs
     )
-    assert isinstance(picture, Prediction)
+    assert isinstance(image, Prediction)
     assert isinstance(volume, VolumePrediction)
     with start(bundle="default") as url:
         page = open_page(context, url, private=private)
         page.set_input_files("#file-input", sorted(tmp_path.iterdir()))
         wait_for_answers(page, 2)
         found = exported(page)
-    for expected, one in ((picture, found[0]), (volume, found[1])):
+    for expected, one in ((image, found[0]), (volume, found[1])):
         assert "the header says T1, the image looks like T1CE" in expected.notes
         assert tuple(one["notes"]) == expected.notes
         assert one["summary"] == expected.summary
@@ -111,18 +111,18 @@ def test_a_volume_is_cut_along_three_planes(
     buttons = page.get_by_role("group", name="Plane").get_by_role("button")
     expect(buttons).to_have_text(["Axial", "Coronal", "Sagittal"])
     told = {}
-    pictures = [axial]
+    images = [axial]
     for name in ("Coronal", "Sagittal"):
         buttons.filter(has_text=name).click()
         expect(page.locator(".hud-slice")).to_contain_text(name.lower())
         label = page.locator(".stage").get_attribute("aria-label") or ""
         told[name] = label[label.index("Left is") : label.index(" Arrow")]
-        pictures.append(shown(page))
+        images.append(shown(page))
     assert told == {
         "Coronal": "Left is R, right L, top H, bottom F.",
         "Sagittal": "Left is A, right P, top H, bottom F.",
     }
-    assert pictures[0] != pictures[1] != pictures[2]
+    assert images[0] != images[1] != images[2]
     before = page.locator(".hud-slice").inner_text()
     page.keyboard.press("ArrowRight")
     assert page.locator(".hud-slice").inner_text() != before

@@ -83,15 +83,15 @@ def test_one_head_in_any_orientation_gives_the_same_answers(
 def test_the_patients_sides_stand_at_the_edges(
     page: Page, head_slices: Slices, tmp_path: Path
 ) -> None:
-    """Of files that state them only; what is drawn is in the saved picture too."""
+    """Of files that state them only; what is drawn is in the saved image too."""
     stored = head_slices[3].astype(np.uint16)
     (tmp_path / "sagittal.dcm").write_bytes(dicom(stored, directions="0\\1\\0\\0\\0\\-1"))
     (tmp_path / "axial.nii").write_bytes(nifti(head_slices, "LAS"))
-    (tmp_path / "picture.png").write_bytes(encode.png(head_slices[3]))
+    (tmp_path / "image.png").write_bytes(encode.png(head_slices[3]))
     page.get_by_role("switch").click()
     choose(page, sorted(tmp_path.iterdir()))
     told = {}
-    for name in ("axial.nii", "sagittal.dcm", "picture.png"):
+    for name in ("axial.nii", "sagittal.dcm", "image.png"):
         page.locator(".entry", has_text=name).click()
         label = page.locator(".stage").get_attribute("aria-label") or ""
         told[name] = (
@@ -101,7 +101,7 @@ def test_the_patients_sides_stand_at_the_edges(
     assert told == {
         "axial.nii": (["Left is R, right L, top A, bottom P"], True),
         "sagittal.dcm": (["Left is A, right P, top H, bottom F"], True),
-        "picture.png": ([], False),
+        "image.png": ([], False),
     }
 
 
@@ -119,7 +119,7 @@ def test_oblong_pixels_are_printed_as_high_as_they_are(
 
 
 def _brightest_at_the_left(page: Page) -> int:
-    """Of the pixels half-way down, where the picture begins; a head's surroundings are dark."""
+    """Of the pixels half-way down, where the image begins; a head's surroundings are dark."""
     brightest: int = page.evaluate(
         """() => {
           const canvas = document.querySelector(".stage-canvas");
@@ -202,7 +202,7 @@ def test_monochrome1_is_turned_the_right_way(
 def test_a_slice_that_came_twice_is_told(
     page: Page, head_slices: Slices, tmp_path: Path, private: bool
 ) -> None:
-    """What is left of two copies is a picture, answered as one file or as PNG."""
+    """What is left of two copies is an image, answered as one file or as PNG."""
     for name in ("a.dcm", "b.dcm"):
         (tmp_path / name).write_bytes(dicom(head_slices[3].astype(np.uint16)))
     if private:

@@ -1,1 +1,1 @@
-"""Ten ways in which a picture may be worse, at five strengths, and what they do to the answers."""
+"""Ten ways in which an image may be worse, at five strengths, and what they do to the answers."""

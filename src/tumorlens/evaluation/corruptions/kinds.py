@@ -1,6 +1,6 @@
-"""The ways to corrupt a picture (H, W), 0 to 1: intensity, detail, acquisition, geometry.
+"""The ways to corrupt an image (H, W), 0 to 1: intensity, detail, acquisition, geometry.
 
-Ghosting and motion work in k-space: an MR picture is the Fourier transform of what is measured line
+Ghosting and motion work in k-space: an MR image is the Fourier transform of what is measured line
 by line. They are those of TorchIO's ``RandomGhosting`` and ``RandomMotion`` (Pérez-García et al.,
 2021; motion after Shaw et al., 2019), in two dimensions.
 """
@@ -26,68 +26,68 @@ _RESTS_UNTIL = 0.52
 _HEAD = PreprocessConfig()
 
 
-def noise(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def noise(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Rician noise, that of the magnitude of a complex signal; ``amount``: sigma, white is 1.
 
     Gudbjartsson and Patz, "The Rician distribution of noisy MRI data" (1995).
     """
-    real, imaginary = random.normal(0.0, amount, (2, *picture.shape))
-    magnitude: Floats = np.hypot(picture + real, imaginary)
+    real, imaginary = random.normal(0.0, amount, (2, *image.shape))
+    magnitude: Floats = np.hypot(image + real, imaginary)
     return magnitude
 
 
-def bias_field(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def bias_field(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Multiply by a smooth gain; ``amount``: largest absolute logarithm of the gain.
 
     The exponential of a random polynomial of order 3 in the place, as TorchIO's
     ``RandomBiasField`` (after Van Leemput et al., 1999).
     """
-    rows, columns = (np.linspace(-1, 1, n) for n in picture.shape)
+    rows, columns = (np.linspace(-1, 1, n) for n in image.shape)
     coefficients = random.uniform(-1, 1, (_ORDER + 1, _ORDER + 1))
     coefficients[np.add.outer(np.arange(_ORDER + 1), np.arange(_ORDER + 1)) > _ORDER] = 0.0
     coefficients[0, 0] = 0.0
     field = np.polynomial.polynomial.polygrid2d(rows, columns, coefficients)
-    shaded: Floats = picture * np.exp(amount * field / np.abs(field).max())
+    shaded: Floats = image * np.exp(amount * field / np.abs(field).max())
     return shaded
 
 
-def gamma(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def gamma(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Raise to a power, brighter or darker by a draw; ``amount``: logarithm of the exponent."""
     sign = 1.0 if random.random() < 0.5 else -1.0
-    curved: Floats = np.clip(picture, 0.0, 1.0) ** np.exp(sign * amount)
+    curved: Floats = np.clip(image, 0.0, 1.0) ** np.exp(sign * amount)
     return curved
 
 
-def blur(picture: Floats, amount: float, _: np.random.Generator) -> Floats:
+def blur(image: Floats, amount: float, _: np.random.Generator) -> Floats:
     """Gaussian blur; ``amount``: standard deviation as a share of the longer side."""
-    return ndimage.gaussian_filter(picture, amount * max(picture.shape))
+    return ndimage.gaussian_filter(image, amount * max(image.shape))
 
 
-def low_resolution(picture: Floats, amount: float, _: np.random.Generator) -> Floats:
+def low_resolution(image: Floats, amount: float, _: np.random.Generator) -> Floats:
     """Shrink with antialiasing and enlarge again; ``amount``: pixels left of the longer side.
 
-    A picture that has no more is not changed.
+    An image that has no more is not changed.
     """
-    height, width = picture.shape
+    height, width = image.shape
     side = max(height, width)
     if side <= amount:
-        return picture
-    square = preprocessing.pad_square(picture.astype(np.float32))
+        return image
+    square = preprocessing.pad_square(image.astype(np.float32))
     coarse = preprocessing.resize(preprocessing.resize(square, int(amount)), side)
     top, left = (side - height) // 2, (side - width) // 2
     return coarse[top : top + height, left : left + width].astype(np.float64)
 
 
-def jpeg(picture: Floats, amount: float, _: np.random.Generator) -> Floats:
+def jpeg(image: Floats, amount: float, _: np.random.Generator) -> Floats:
     """Save and read again; ``amount``: JPEG quality."""
-    pixels = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     decoded = reader.read_bytes(encode.jpeg(pixels, int(amount)))
     return decoded.pixels.astype(np.float64) / 255.0
 
 
-def ghosting(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def ghosting(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Faint copies along one axis; ``amount``: share by which every n-th line is weakened."""
-    turned = picture.T if random.random() < 0.5 else picture
+    turned = image.T if random.random() < 0.5 else image
     ghosts = int(random.integers(3, 8))
     lines = fft.fftshift(fft.fft(turned, axis=0), axes=0)
     weakened = lines.copy()
@@ -95,46 +95,46 @@ def ghosting(picture: Floats, amount: float, random: np.random.Generator) -> Flo
     middle, kept = len(lines) // 2, max(1, round(_KEPT * len(lines) / 2))
     weakened[middle - kept : middle + kept] = lines[middle - kept : middle + kept]
     ghosted = np.abs(fft.ifft(fft.ifftshift(weakened, axes=0), axis=0))
-    return ghosted.T if turned is not picture else ghosted
+    return ghosted.T if turned is not image else ghosted
 
 
-def motion(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def motion(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """The head moves while lines are measured; ``amount``: largest turn in degrees.
 
     Shifts are up to as many hundredths of the longer side as the turn has degrees, halved. The
-    head rests until just past the middle of k-space, which carries most of the picture, and then
+    head rests until just past the middle of k-space, which carries most of the image, and then
     moves three times.
     """
-    lines = fft.fftshift(fft.fft2(picture), axes=0)
+    lines = fft.fftshift(fft.fft2(image), axes=0)
     edges = np.linspace(_RESTS_UNTIL, 1.0, _MOVES + 1) * len(lines)
     for start, end in itertools.pairwise(edges.astype(int).tolist()):
         degrees = amount * random.choice([-1.0, 1.0]) * random.uniform(0.5, 1.0)
-        shift = random.uniform(-amount, amount, 2) / 200 * max(picture.shape)
-        moved = fft.fftshift(fft.fft2(_moved(picture, degrees, shift)), axes=0)
+        shift = random.uniform(-amount, amount, 2) / 200 * max(image.shape)
+        moved = fft.fftshift(fft.fft2(_moved(image, degrees, shift)), axes=0)
         lines[start:end] = moved[start:end]
     return np.abs(fft.ifft2(fft.ifftshift(lines, axes=0)))
 
 
-def _moved(picture: Floats, degrees: float, shift: Floats) -> Floats:
+def _moved(image: Floats, degrees: float, shift: Floats) -> Floats:
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    center = (np.array(picture.shape) - 1) / 2
+    center = (np.array(image.shape) - 1) / 2
     offset = center - turn @ center + shift
-    return ndimage.affine_transform(picture, turn, offset, order=1)
+    return ndimage.affine_transform(image, turn, offset, order=1)
 
 
-def rotation(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def rotation(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Turn to one side or the other by ``amount`` degrees; what is turned in is black."""
     degrees = amount if random.random() < 0.5 else -amount
-    return ndimage.rotate(picture, degrees, order=1, reshape=True)
+    return ndimage.rotate(image, degrees, order=1, reshape=True)
 
 
-def crop(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
+def crop(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Cut ``amount`` of the head's height and width away, at a corner drawn.
 
     Of the head, since the margin around it is cut away for the network anyhow.
     """
-    windowed = preprocessing.window(picture.astype(np.float32), _HEAD)
+    windowed = preprocessing.window(image.astype(np.float32), _HEAD)
     box = preprocessing.head_box(windowed, _HEAD)
     top, left = box.top, box.left
     rows, columns = (round(amount * n) for n in (box.bottom - box.top, box.right - box.left))
@@ -142,4 +142,4 @@ def crop(picture: Floats, amount: float, random: np.random.Generator) -> Floats:
     left, right = (
         (left + columns, box.right) if random.random() < 0.5 else (left, box.right - columns)
     )
-    return picture[top:bottom, left:right]
+    return image[top:bottom, left:right]

@@ -1,9 +1,9 @@
 """The ten corruptions by name, each with its five strengths.
 
 After Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and
-perturbations" (ICLR 2019), with what goes wrong in MR pictures in place of weather. Strengths run
+perturbations" (ICLR 2019), with what goes wrong in MR images in place of weather. Strengths run
 from what a reader hardly notices to what one would still recognise as a head; they were set by eye,
-by what pictures look like.
+by what images look like.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ STRENGTHS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Corruption:
-    """One way to corrupt a picture."""
+    """One way to corrupt an image."""
 
     name: str
     title: str
@@ -30,13 +30,13 @@ class Corruption:
     """What the five amounts are."""
     amounts: tuple[float, float, float, float, float]
     apply: Callable[[Floats, float, np.random.Generator], Floats]
-    """(H, W), 0 to 1, to a picture of about that range, perhaps of another size."""
+    """(H, W), 0 to 1, to an image of about that range, perhaps of another size."""
 
     def __call__(self, pixels: NDArray[np.float32], strength: int, key: str) -> NDArray[np.float32]:
-        """Corrupt a picture (H, W) of any intensity range by strength 1 to 5.
+        """Corrupt an image (H, W) of any intensity range by strength 1 to 5.
 
         What is random is drawn from ``key`` and the corruption's name, so that the strengths of
-        one picture differ in nothing but strength. The result has the range 0 to about 1.
+        one image differ in nothing but strength. The result has the range 0 to about 1.
         """
         low, high = float(pixels.min()), float(pixels.max())
         scaled = (pixels.astype(np.float64) - low) / max(high - low, 1e-12)

@@ -1,8 +1,8 @@
-"""Error rates on corrupted pictures, and the mean corruption error relative to a reference.
+"""Error rates on corrupted images, and the mean corruption error relative to a reference.
 
 Each corruption's error is summed over the five strengths and divided by the reference's; their
 mean is the mean corruption error (mCE) of Hendrycks and Dietterich (2019). Without a reference the
-errors are absolute. Pictures are corrupted as they are in the file, before any preprocessing.
+errors are absolute. Images are corrupted as they are in the file, before any preprocessing.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.folds import Fold
-from tumorlens.evaluation.probes.pictures import answer
+from tumorlens.evaluation.probes.data import answer
 from tumorlens.evaluation.probes.result import Wanted, share
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.training_overlap import group_of
@@ -75,14 +75,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Corruptions:
-    """Error rates on corrupted pictures."""
+    """Error rates on corrupted images."""
 
     images: int
     own: Errors
     reference: Errors | None
     mean_error: Estimate
     """Error rate over all corruptions and strengths, with its interval over groups."""
-    picture: Record
+    example: Record
     """A tumour image whose corrupted versions are shown; of those corrupted, the first."""
 
     @property
@@ -142,12 +142,12 @@ def corrupt(
     mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
     own, *others = (Errors(name, *rates) for name, rates in zip(names, errors, strict=True))
     tumors = [record for _, record in chosen if record.label != classes.no_finding]
-    picture = tumors[0] if tumors else chosen[0][1]
-    return Corruptions(len(chosen), own, others[0] if others else None, mean, picture)
+    example = tumors[0] if tumors else chosen[0][1]
+    return Corruptions(len(chosen), own, others[0] if others else None, mean, example)
 
 
 def corrupted(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
-    """Yield the picture (H, W) untouched, then corrupted by each corruption at each strength."""
+    """Yield the image (H, W) untouched, then corrupted by each corruption at each strength."""
     yield pixels
     for corruption in CORRUPTIONS:
         for strength in range(1, STRENGTHS + 1):
@@ -218,7 +218,7 @@ def _answers(
     manifest: Manifest,
     progress: Progress | None,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield (models, 1 + 50) answers for each record; pictures are corrupted by several threads."""
+    """Yield (models, 1 + 50) answers for each record; images are corrupted by several threads."""
     with thread_pool() as pool:
         work = pool.map(lambda pair: _prepare(manifest, *pair), zip(records, models, strict=True))
         pairs = zip(work, models, strict=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 AIR: Final = 31
@@ -24,7 +24,7 @@ def blackened(image: Images) -> Images:
 
 def air(image: Images) -> NDArray[np.bool_]:
     """(S, S) whether a pixel lies in the dark region around the head."""
-    # Wide enough that the corner stays air, whatever the picture shows there.
+    # Wide enough that the corner stays air, whatever the image shows there.
     border = _CLOSING + 1
     dark = np.pad(image <= AIR, border, constant_values=True)
     open_ = ndimage.binary_erosion(dark, iterations=_CLOSING, border_value=1)
@@ -34,14 +34,14 @@ def air(image: Images) -> NDArray[np.bool_]:
     return (grown & dark)[border:-border, border:-border]
 
 
-def outcome(pictures: Pictures) -> ProbeValues:
+def outcome(data: ProbeData) -> ProbeValues:
     """Answer for each image with black air."""
-    clean = [blackened(image) for image in pictures.images]
-    answers = pictures.answer(np.array(clean, dtype=np.uint8).reshape(pictures.images.shape))
+    clean = [blackened(image) for image in data.images]
+    answers = data.answer(np.array(clean, dtype=np.uint8).reshape(data.images.shape))
     return ProbeValues(
         {
-            "changed": (answers != pictures.predicted).astype(np.float64),
-            "correct": pictures.correctly(answers).astype(np.float64),
+            "changed": (answers != data.predicted).astype(np.float64),
+            "correct": data.correctly(answers).astype(np.float64),
         }
     )
 

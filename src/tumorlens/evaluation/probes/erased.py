@@ -3,7 +3,7 @@
 import numpy as np
 
 from tumorlens.datasets import lesions
-from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.probes.result import (
     Example,
     Probe,
@@ -16,22 +16,21 @@ from tumorlens.evaluation.probes.result import (
 from tumorlens.evaluation.probes.result import truth as is_
 
 
-def outcome(pictures: Pictures) -> ProbeValues:
+def outcome(data: ProbeData) -> ProbeValues:
     """Cover every outlined tumour that was answered correctly and can be covered."""
-    erased = {int(i): _erased(pictures, int(i)) for i in np.flatnonzero(pictures.correct)}
+    erased = {int(i): _erased(data, int(i)) for i in np.flatnonzero(data.correct)}
     rows = [i for i, image in erased.items() if image is not None]
     chosen = np.array(rows, dtype=np.int64)
     changed = np.array([erased[i] for i in rows], dtype=np.uint8)
-    changed = changed.reshape(-1, *pictures.images.shape[1:])
-    answers = pictures.answer(changed)
-    count, before = len(pictures), pictures.predicted[chosen]
-    classes = pictures.classes
+    changed = changed.reshape(-1, *data.images.shape[1:])
+    answers = data.answer(changed)
+    count, before = len(data), data.predicted[chosen]
+    classes = data.classes
     examples = [
         Example(
-            pictures.images[rows[k]],
+            data.images[rows[k]],
             changed[k],
-            f"{is_(int(pictures.labels[rows[k]]), classes)}, "
-            f"{answered_as(int(before[k]), classes)}",
+            f"{is_(int(data.labels[rows[k]]), classes)}, {answered_as(int(before[k]), classes)}",
             f"erased: {answered_as(int(answers[k]), classes)}",
         )
         for k in shown(len(rows))
@@ -45,9 +44,9 @@ def outcome(pictures: Pictures) -> ProbeValues:
     )
 
 
-def _erased(pictures: Pictures, i: int) -> Images | None:
+def _erased(data: ProbeData, i: int) -> Images | None:
     """The image without its tumour; None where that is impossible or makes no visible change."""
-    image, mask = lesions.to_float(pictures.images[i]), pictures.masks[i]
+    image, mask = lesions.to_float(data.images[i]), data.masks[i]
     if not lesions.can_be_covered(image, mask):
         return None
     changed = lesions.covered(image, mask)

@@ -1,9 +1,9 @@
-"""Frame only and frame removed: no tumour lies in the outer band of a head-cropped picture."""
+"""Frame only and frame removed: no tumour lies in the outer band of a head-cropped image."""
 
 import numpy as np
 
 from tumorlens.datasets.controls import inside_frame
-from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 
@@ -17,16 +17,16 @@ def removed(images: Images) -> Images:
     return np.where(inside_frame(images.shape[-1]), images, np.uint8(0))
 
 
-def outcome(pictures: Pictures) -> ProbeValues:
+def outcome(data: ProbeData) -> ProbeValues:
     """Answer for each image without its inside, and without its frame."""
-    framed = pictures.answer(only(pictures.images))
-    unframed = pictures.answer(removed(pictures.images))
-    missed = np.where(pictures.healthy, np.nan, unframed == pictures.classes.no_finding_index)
+    framed = data.answer(only(data.images))
+    unframed = data.answer(removed(data.images))
+    missed = np.where(data.healthy, np.nan, unframed == data.classes.no_finding_index)
     return ProbeValues(
         {
-            "only_correct": pictures.correctly(framed).astype(np.float64),
-            "removed_changed": (unframed != pictures.predicted).astype(np.float64),
-            "removed_correct": pictures.correctly(unframed).astype(np.float64),
+            "only_correct": data.correctly(framed).astype(np.float64),
+            "removed_changed": (unframed != data.predicted).astype(np.float64),
+            "removed_correct": data.correctly(unframed).astype(np.float64),
             "removed_missed": missed,
         }
     )

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tumorlens.datasets import lesions
-from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.probes.result import (
     Example,
     Probe,
@@ -29,20 +29,20 @@ class _Graft(NamedTuple):
     control: Images
 
 
-def outcome(pictures: Pictures) -> ProbeValues:
+def outcome(data: ProbeData) -> ProbeValues:
     """Paste a tumour into every healthy head that was answered correctly and that one fits."""
-    grafts = _grafts(pictures)
+    grafts = _grafts(data)
     rows = np.array([graft.row for graft in grafts], dtype=np.int64)
-    side = pictures.images.shape[1:]
+    side = data.images.shape[1:]
     pasted = np.array([g.pasted for g in grafts], dtype=np.uint8).reshape(-1, *side)
     control = np.array([g.control for g in grafts], dtype=np.uint8).reshape(-1, *side)
-    answers, blank = pictures.answer(pasted), pictures.answer(control)
-    donors = pictures.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
-    count, classes = len(pictures), pictures.classes
+    answers, blank = data.answer(pasted), data.answer(control)
+    donors = data.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
+    count, classes = len(data), data.classes
     none, named = classes.no_finding_index, classes.display_name(classes.no_finding or "")
     examples = [
         Example(
-            pictures.images[rows[k]],
+            data.images[rows[k]],
             pasted[k],
             f"is {named}, answered {named}",
             f"{classes.display_name(classes.names[donors[k]])} pasted: "
@@ -60,22 +60,22 @@ def outcome(pictures: Pictures) -> ProbeValues:
     )
 
 
-def _grafts(pictures: Pictures) -> list[_Graft]:
-    known = pictures.correct & (pictures.labels < len(pictures.classes))
-    donors = np.flatnonzero(pictures.masks.any(axis=(1, 2)) & known & ~pictures.healthy)
-    hosts = np.flatnonzero(pictures.correct & pictures.healthy)
+def _grafts(data: ProbeData) -> list[_Graft]:
+    known = data.correct & (data.labels < len(data.classes))
+    donors = np.flatnonzero(data.masks.any(axis=(1, 2)) & known & ~data.healthy)
+    hosts = np.flatnonzero(data.correct & data.healthy)
     if len(donors) == 0:
         return []
-    grafts = [_graft(pictures, int(row), donors.tolist()) for row in hosts]
+    grafts = [_graft(data, int(row), donors.tolist()) for row in hosts]
     return [graft for graft in grafts if graft is not None]
 
 
-def _graft(pictures: Pictures, row: int, donors: list[int]) -> _Graft | None:
+def _graft(data: ProbeData, row: int, donors: list[int]) -> _Graft | None:
     """Try donors in a random order until one's tumour falls on tissue and is visible."""
-    host = lesions.to_float(pictures.images[row])
-    random = np.random.default_rng([_SEED, int(pictures.records[row].sha256[:8], 16)])
+    host = lesions.to_float(data.images[row])
+    random = np.random.default_rng([_SEED, int(data.records[row].sha256[:8], 16)])
     for donor in random.permutation(donors)[:_TRIES].tolist():
-        image, mask = lesions.to_float(pictures.images[donor]), pictures.masks[donor]
+        image, mask = lesions.to_float(data.images[donor]), data.masks[donor]
         if random.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
         if not lesions.fits(host, mask):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.evaluation import resampling
-from tumorlens.evaluation.probes.pictures import Images, Pictures
+from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
@@ -54,7 +54,7 @@ class Probe:
     title: str
     description: str
     rates: Mapping[str, Wanted]
-    run: Callable[[Pictures], ProbeValues]
+    run: Callable[[ProbeData], ProbeValues]
     needs_outlines: bool = False
     """It changes what lies under the experts' outlines."""
 
@@ -99,18 +99,18 @@ def worded(text: str, classes: ClassSet) -> str:
     return text.format(findings=classes.findings, none=none, **words, **capitals)
 
 
-def ask(probe: Probe, loaded: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
+def ask(probe: Probe, loaded: Sequence[ProbeData], sampling: Sampling) -> ProbeResult:
     """Run a probe on the images of all folds, at least one; say why where it has no meaning."""
     classes, why = loaded[0].classes, ""
     if not _defined(probe, classes):
         why = "none of the classes means that there is no finding."
-    elif probe.needs_outlines and not any(pictures.masks.any() for pictures in loaded):
+    elif probe.needs_outlines and not any(data.masks.any() for data in loaded):
         why = "no image has an outline (column `mask` of the manifest)."
     if why:
         title, description = (worded(text, classes) for text in (probe.title, probe.description))
         return ProbeResult(probe.name, title, f"{description} Not run: {why}", ())
-    groups = [group for pictures in loaded for group in pictures.groups]
-    return pool(probe, [probe.run(pictures) for pictures in loaded], groups, sampling, classes)
+    groups = [group for data in loaded for group in data.groups]
+    return pool(probe, [probe.run(data) for data in loaded], groups, sampling, classes)
 
 
 def pool(

@@ -6,7 +6,7 @@ from typing import Final
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import background, erased, frame, pasted, source
-from tumorlens.evaluation.probes.pictures import join, load
+from tumorlens.evaluation.probes.data import join, load
 from tumorlens.evaluation.probes.result import Probe, ProbeResult, ask
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.progress import Progress
@@ -31,7 +31,7 @@ def probe(
     parts: tumours of a source whose healthy heads are scored separate source from class.
     """
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
-    loaded = [pictures for pictures in loaded if len(pictures)]
+    loaded = [data for data in loaded if len(data)]
     results = [ask(question, loaded, sampling) for question in PROBES]
     joined = [
         join([one, *(load(one.classifier, m, parts, part, progress) for m, parts in beside)])

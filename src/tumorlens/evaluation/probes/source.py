@@ -1,4 +1,4 @@
-"""Can a linear probe read the source of a picture from the network's features?
+"""Can a linear probe read the source of an image from the network's features?
 
 After Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
 Within one class, so that separating sources cannot mean separating classes; and over sources
@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.probes.pictures import Pictures
+from tumorlens.evaluation.probes.data import ProbeData
 from tumorlens.evaluation.probes.result import ProbeResult, Rate
 from tumorlens.evaluation.resampling import Sampling
 
@@ -43,9 +43,9 @@ class StratumAnswers:
     groups: tuple[str, ...]
 
 
-def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
+def find(folds: Sequence[ProbeData], sampling: Sampling) -> ProbeResult:
     """Pool the probe's answers of all folds, stratum by stratum."""
-    answers = [part for pictures in folds for part in linear_probe(pictures)]
+    answers = [part for data in folds for part in linear_probe(data)]
     rates = [
         _rate(name, [part for part in answers if part.stratum == name], sampling)
         for name in dict.fromkeys(part.stratum for part in answers)
@@ -65,15 +65,15 @@ def find(folds: Sequence[Pictures], sampling: Sampling) -> ProbeResult:
     )
 
 
-def linear_probe(pictures: Pictures) -> list[StratumAnswers]:
+def linear_probe(data: ProbeData) -> list[StratumAnswers]:
     """Probe each class that has several sources, then those with and without tumours."""
-    features = pictures.embeddings().astype(np.float64) if len(pictures) else np.zeros((0, 1))
-    sources = np.array([record.source for record in pictures.records], dtype=np.str_)
-    groups = np.array(pictures.groups, dtype=np.str_)
-    classes, healthy = pictures.classes, pictures.healthy
+    features = data.embeddings().astype(np.float64) if len(data) else np.zeros((0, 1))
+    sources = np.array([record.source for record in data.records], dtype=np.str_)
+    groups = np.array(data.groups, dtype=np.str_)
+    classes, healthy = data.classes, data.healthy
     both = np.char.add(sources, np.where(healthy, " healthy", f" {classes.finding}"))
     strata = [
-        (f"within {classes.display_name(name)}", pictures.labels == k, sources)
+        (f"within {classes.display_name(name)}", data.labels == k, sources)
         for k, name in enumerate(classes.answerable)
     ]
     # Without a class for "no finding" no source is complete.

@@ -40,7 +40,7 @@ def capture(
     """Write the overlay ``png`` of the slice ``shown`` as a secondary capture of its study.
 
     ``headers`` as in ``report.report``. ``text``, what the map shows, and "RESEARCH ONLY" are
-    burned into the picture: a viewer that shows no text shows them. Raises ``CorruptInputError``.
+    burned into the image: a viewer that shows no text shows them. Raises ``CorruptInputError``.
     """
     with making("capture", source):
         sources = [prepared(header, source) for header in headers]
@@ -90,13 +90,13 @@ def _refer(made: Dataset, pointed: Dataset, frame: int | None) -> None:
 
 
 def _marked(png: bytes, text: str) -> NDArray[np.uint8]:
-    """The picture with two lines of text under it: uint8 (H + 48, W, 3)."""
+    """The image with two lines of text under it: uint8 (H + 48, W, 3)."""
     with Image.open(io.BytesIO(png)) as opened:
-        picture = opened.convert("RGB")
-    page = Image.new("RGB", (picture.width, picture.height + 2 * _LINE))
-    page.paste(picture, (0, 0))
+        image = opened.convert("RGB")
+    page = Image.new("RGB", (image.width, image.height + 2 * _LINE))
+    page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
     for number, line in enumerate((text, f"tumorlens: {RESEARCH}, not for diagnosis")):
-        middle = (page.width // 2, picture.height + _LINE * number + _LINE // 2)
+        middle = (page.width // 2, image.height + _LINE * number + _LINE // 2)
         draw.text(middle, line, (255, 220, 0), ImageFont.load_default(14), anchor="mm")
     return np.asarray(page)

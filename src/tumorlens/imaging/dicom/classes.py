@@ -1,4 +1,4 @@
-"""SOP classes that can contain an MR picture, which a node should accept, and that of a report."""
+"""SOP classes that can contain an MR image, which a node should accept, and that of a report."""
 
 from typing import Final
 

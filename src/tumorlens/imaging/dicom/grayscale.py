@@ -154,7 +154,7 @@ def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
 
 
 def _is_slope(slope: float) -> bool:
-    """Whether any picture can have it: neither 0 nor so large that nothing finite is left."""
+    """Whether any image can have it: neither 0 nor so large that nothing finite is left."""
     return 1 / LARGEST < abs(slope) < LARGEST
 
 
@@ -216,7 +216,7 @@ def _voi(dataset: Dataset, frame: int, source: str) -> Window | Table | None:
 
 
 def _voi_table(dataset: Dataset, source: str) -> Table | None:
-    """None also where it is damaged: it is for the eye alone, and must not cost the picture."""
+    """None also where it is damaged: it is for the eye alone, and must not cost the image."""
     try:
         return _table(items(dataset, "VOILUTSequence"), True, source)
     except (InputError, AttributeError, TypeError, ValueError):

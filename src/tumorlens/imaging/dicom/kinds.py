@@ -1,4 +1,4 @@
-"""What kind of object a DICOM file is: an MR image, another modality's, or no picture at all."""
+"""What kind of object a DICOM file is: an MR image, another modality's, or no image at all."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 _MR_STORAGE: Final = f"{_STORAGE}4"
 """MR Image Storage; the enhanced ones are below it (PS3.4 B.5)."""
 _SECONDARY_CAPTURE: Final = f"{_STORAGE}7"
-_NO_PICTURES: Final = tuple(
+_NO_IMAGES: Final = tuple(
     _STORAGE + part
     for part in ("4.2", "9", "11", "30", "66", "67", "88", "90", "104", "481.2", "481.3", "481.5")
 )  # fmt: skip
@@ -29,9 +29,9 @@ _UNSPECIFIC: Final = (None, "OT", "SC")
 
 
 def is_image(dataset: Dataset) -> bool:
-    """Whether it is a picture, or should be: reports, spectra, plans and directories are none."""
+    """Whether it is an image, or should be: reports, spectra, plans and directories are none."""
     sop_class = _sop_class(dataset)
-    if _is_one_of(sop_class, _NO_PICTURES):
+    if _is_one_of(sop_class, _NO_IMAGES):
         return False
     return ("Rows" in dataset and "Columns" in dataset) or _is_one_of(sop_class, (_MR_STORAGE,))
 

@@ -48,7 +48,7 @@ _LOOKED_AT: Final = 4096
 """Pixels a frame that are looked at to see what its window hides."""
 _COLOR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GRAY_PART: Final = 0.9
-"""Part of what is not black that has no colour, in a picture of gray with some letters on it."""
+"""Part of what is not black that has no colour, in an image of gray with some letters on it."""
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _MOST_DAMAGED: Final = 16
@@ -110,7 +110,7 @@ def read_frames(
 def _check_width(dataset: Dataset, described: Description, source: str) -> None:
     """Raise ``CorruptInputError`` where samples stated to have 8 bits fill cells of 16.
 
-    Read as stated, every other pixel of half of the picture would be noise.
+    Read as stated, every other pixel of half of the image would be noise.
     """
     is_gray = described.photometric in _GRAY and described.allocated == 8
     size = 2 * described.rows * described.columns

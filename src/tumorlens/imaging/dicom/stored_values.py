@@ -1,7 +1,7 @@
 """From decoded samples to stored values (PS3.5 8.1.1), also where the file describes them wrongly.
 
 The byte order, the number of bits and the sign are checked by how much neighbours differ: those of
-a picture differ by little. The page does the same (frontend/src/reading/stored.ts).
+an image differ by little. The page does the same (frontend/src/reading/stored.ts).
 """
 
 from typing import Any, Final, NamedTuple
@@ -96,7 +96,7 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
 
     Where the steps between neighbours differ, an overlay beside the values makes those of the
     samples larger. Where BitsStored is too small, the values wrap around while the samples go on;
-    where it is far too small, they are noise, and the bits beside them a picture.
+    where it is far too small, they are noise, and the bits beside them an image.
     """
     if values is samples or np.array_equal(samples, values):
         return False

@@ -29,7 +29,7 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"\xff\x4f\xff\x51", "JPEG 2000", _TO_PNG),
     (0, b"\xff\x0a", "JPEG XL", _TO_PNG),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL", _TO_PNG),
-    (0, b"%PDF", "PDF", "save its pictures as PNG"),
+    (0, b"%PDF", "PDF", "save its images as PNG"),
     (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"BZh", "compressed by bzip2", _UNPACK),
     (0, b"\xfd7zXZ", "compressed by xz", _UNPACK),

@@ -9,15 +9,15 @@ from tumorlens.errors import UnsupportedFormatError
 from tumorlens.imaging.formats import foreign
 from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.format import Format
+from tumorlens.imaging.formats.images import IMAGES
 from tumorlens.imaging.formats.mgh import MGH
 from tumorlens.imaging.formats.nifti import NIFTI
 from tumorlens.imaging.formats.nrrd import NRRD
-from tumorlens.imaging.formats.pictures import PICTURES
 
 if TYPE_CHECKING:
     from tumorlens.imaging.image import MedicalImage
 
-FORMATS: Final[tuple[Format, ...]] = (*PICTURES, DICOM, NIFTI, MGH, NRRD)
+FORMATS: Final[tuple[Format, ...]] = (*IMAGES, DICOM, NIFTI, MGH, NRRD)
 """In the order in which messages list them."""
 ZIP: Final = "zip"
 """What an archive begins like: a container of files (``imaging.archive``), not a format."""
@@ -55,8 +55,8 @@ def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
     return image if found.windowed else mended(image)
 
 
-def claims_picture(name: str) -> bool:
-    """Whether a file's name claims a picture, so that the user must know if it is none.
+def claims_image(name: str) -> bool:
+    """Whether a file's name claims an image, so that the user must know if it is none.
 
     Only for files that would otherwise be skipped silently, such as an empty file of a failed copy.
     """

@@ -1,4 +1,4 @@
-"""Synthetic pictures, as many as are wanted, no two of which are copies of each other."""
+"""Synthetic images, as many as are wanted, no two of which are copies of each other."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ _PHANTOMS: Final = 256
 _PER_FOLDER: Final = 10_000
 
 
-def write_pictures(folder: Path, count: int, store: Path | None = None) -> None:
+def write_synthetic(folder: Path, count: int, store: Path | None = None) -> None:
     """Fill ``folder`` up to ``count`` JPEG files, at most 10,000 in a folder below it.
 
     Each is a mixture of two phantoms, turned, stretched and with noise, and depends on its number
@@ -23,7 +23,7 @@ def write_pictures(folder: Path, count: int, store: Path | None = None) -> None:
     given, and linked to.
     """
     if store is not None:
-        write_pictures(store, count)
+        write_synthetic(store, count)
         for path in sorted(store.rglob("*.jpg"))[:count]:
             link = folder / path.relative_to(store)
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -36,10 +36,10 @@ def write_pictures(folder: Path, count: int, store: Path | None = None) -> None:
         path = folder / f"{index // _PER_FOLDER:03d}" / f"{index:06d}.jpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode.jpeg(_picture(phantoms, index)))
+            path.write_bytes(encode.jpeg(_image(phantoms, index)))
 
 
-def _picture(phantoms: list[NDArray[np.uint8]], index: int) -> NDArray[np.uint8]:
+def _image(phantoms: list[NDArray[np.uint8]], index: int) -> NDArray[np.uint8]:
     random = np.random.default_rng(index)
     first, second = random.choice(_PHANTOMS, 2, replace=False)
     share = random.uniform(0.3, 0.7)

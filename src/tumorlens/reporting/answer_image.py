@@ -1,6 +1,6 @@
-"""An answer as a picture: the slice that decides, its map, and in words what was answered.
+"""An answer as an image: the slice that decides, its map, and in words what was answered.
 
-The answer and the notice are drawn into the picture itself: it may be copied without the page or
+The answer and the notice are drawn into the image itself: it may be copied without the page or
 report that it stood on.
 """
 
@@ -16,7 +16,7 @@ from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.display import displayed_slice
 
 
-def picture_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:
+def png_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:
     """PNG of the slice that decides, under the answer's map if it has one; None if rejected."""
     if answer.decision == REJECTED:
         return None
@@ -33,7 +33,7 @@ def draw(
 
     ``facts``, its own or those of the volume that it is a slice of, name the patient's sides.
     """
-    # The answer, the model, the notice: what is drawn below every picture.
+    # The answer, the model, the notice: what is drawn below every image.
     model = answer.model
     caption = (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")
     if found is None:

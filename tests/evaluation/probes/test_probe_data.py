@@ -1,4 +1,4 @@
-"""Pictures come as the network sees them, and outlines lie on them."""
+"""Images come as the network sees them, and outlines lie on them."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.datasets import collections, importers, lesions
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation.folds import Fold
-from tumorlens.evaluation.probes import pictures
+from tumorlens.evaluation.probes import data
 from tumorlens.evaluation.probes.run import PROBES, probe
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, reader
@@ -47,7 +47,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def test_images_are_what_the_classifier_sees(drawn: Manifest, classifier: Classifier) -> None:
-    found = pictures.load(classifier, drawn, ["test"] * 7, "test")
+    found = data.load(classifier, drawn, ["test"] * 7, "test")
     assert len(found) == 6
     for record, image, answer in zip(found.records, found.images, found.predicted, strict=True):
         read = reader.read(drawn.file(record))
@@ -59,7 +59,7 @@ def test_images_are_what_the_classifier_sees(drawn: Manifest, classifier: Classi
 
 
 def test_outlines_lie_on_the_tumours(drawn: Manifest, classifier: Classifier) -> None:
-    found = pictures.load(classifier, drawn, ["test"] * 7, "test")
+    found = data.load(classifier, drawn, ["test"] * 7, "test")
     for image, mask, label in zip(found.images, found.masks, found.labels, strict=True):
         assert mask.any() == (label == 0)
         if mask.any():
@@ -69,7 +69,7 @@ def test_outlines_lie_on_the_tumours(drawn: Manifest, classifier: Classifier) ->
 
 def test_embeddings_are_one_row_an_image(drawn: Manifest, classifier: Classifier) -> None:
     parts = ["test", "test", "train", "test", "test", "test", "test"]
-    found = pictures.load(classifier, drawn, parts, "test")
+    found = data.load(classifier, drawn, parts, "test")
     assert found.embeddings().shape == (5, 8)
 
 
@@ -117,7 +117,7 @@ def test_experts_outlines_lie_on_real_tumours(
         tmp_path / "few", tmp_path / "few.csv", allow_partial=True
     )
     masked = collections.with_cheng_masks(manifest, data_dir / "cheng")
-    found = pictures.load(classifier, masked, ["test"] * len(masked), "test")
+    found = data.load(classifier, masked, ["test"] * len(masked), "test")
     outlined = [i for i in range(len(found)) if found.masks[i].any()]
     assert len(outlined) >= 6
     here = [contrast(found.images[i], found.masks[i]) for i in outlined]

@@ -1,4 +1,4 @@
-"""What a probe works on: pictures as the network sees them, outlines moved along, answers."""
+"""What a probe works on: images as the network sees them, outlines moved along, answers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Images = NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Pictures:
+class ProbeData:
     """N images of one fold, preprocessed for its bundle, S pixels a side."""
 
     classifier: Classifier
@@ -75,7 +75,7 @@ def load(
     parts: Sequence[str],
     part: str,
     progress: Progress | None = None,
-) -> Pictures:
+) -> ProbeData:
     """Read the images of ``part`` that have a correct answer; raises what reading raises.
 
     Raises ``DatasetError`` where one is labelled with a class that the bundle does not know.
@@ -94,7 +94,7 @@ def load(
         read = pool.map(lambda record: _read(classifier, manifest, record), records)
         for i, pair in enumerate(reported(read, len(records), progress)):
             images[i], masks[i] = pair
-    return Pictures(
+    return ProbeData(
         classifier,
         records,
         images,
@@ -105,16 +105,16 @@ def load(
     )
 
 
-def join(pictures: Sequence[Pictures]) -> Pictures:
+def join(data: Sequence[ProbeData]) -> ProbeData:
     """Concatenate; all must be of the first one's classifier."""
-    return Pictures(
-        pictures[0].classifier,
-        tuple(record for part in pictures for record in part.records),
-        np.concatenate([part.images for part in pictures]),
-        np.concatenate([part.masks for part in pictures]),
-        np.concatenate([part.labels for part in pictures]),
-        np.concatenate([part.predicted for part in pictures]),
-        tuple(group for part in pictures for group in part.groups),
+    return ProbeData(
+        data[0].classifier,
+        tuple(record for part in data for record in part.records),
+        np.concatenate([part.images for part in data]),
+        np.concatenate([part.masks for part in data]),
+        np.concatenate([part.labels for part in data]),
+        np.concatenate([part.predicted for part in data]),
+        tuple(group for part in data for group in part.groups),
     )
 
 
