@@ -53,6 +53,17 @@ describe("a label map", () => {
     else expect(read().depth).toBe(DEPTH);
   });
 
+  test.each([9, 45, 180])("of %i areas is refused, but no image that is as even", (count) => {
+    const areas = (place: number) => {
+      const [x, y] = [Math.floor((place % SIDE) / 8), Math.floor(place / SIDE) % SIDE];
+      return y < 2 || y >= SIDE - 2 ? 0 : 1 + ((37 * (7 * x + 3 * Math.floor(y / 8) + Math.floor(place / SIDE ** 2))) % count);
+    };
+    expect(() => readNifti("a", nifti(areas))).toThrow("a label map, not an image (it has areas of one value each)");
+    // Enlarged pixels of a ramp: neighbours are even, and their values are ordered.
+    const ramp = (place: number) => Math.floor((place % SIDE) / 3) + (Math.floor(place / SIDE) % SIDE < 2 ? 0 : 1);
+    expect(readNifti("a", nifti(ramp)).depth).toBe(DEPTH);
+  });
+
   test("costs no other series its answer", () => {
     const image = (name: string, labels: number[]): MedicalImage => ({
       name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),

@@ -1,9 +1,20 @@
 /** Label maps and masks, whose voxels name regions: `tumorlens/imaging/label_map.py`. */
+import type { Plane } from "../preprocessing";
 import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
 
 type Voxels = Pick<MedicalImage, "pixels" | "depth" | "height" | "width">;
 
 const MOST_LABELS = 7;
+/** Slices that are looked at for areas of one value each, and fewest pixels a side of larger ones. */
+const LOOKED_AT = 8;
+const SIDE = 200;
+/** Part of the neighbours inside areas that have the same value; of MR it is up to 0.7. */
+const EVEN = 0.8;
+/** From as many values, no MR is as even. */
+const MANY = 12;
+const MOST_NAMES = 1024;
+/** Part of the steps between areas that lead beyond the next value, of few values and of many. */
+const [FAR_OF_FEW, FAR_OF_MANY] = [0.5, 0.1];
 /** Voxels that are looked at, about, for one value that most of what is bright has. */
 const SAMPLED = 1 << 20;
 const BINS = 20;
@@ -18,8 +29,8 @@ const FEWEST_BRIGHT = 0.05;
 const AT_BORDER = 0.25;
 
 /**
- * Refuse a volume of 2 to 7 distinct values, or one value in most of what is bright, as masks have that were
- * resampled. One of a single value is blank, which is found later.
+ * Refuse a volume of 2 to 7 distinct values; or areas of one value each, as parcellations have; or one value in most
+ * of what is bright, as masks have that were resampled. One of a single value is blank, which is found later.
  */
 export function checkNoLabelMap(volume: Voxels): void {
   const found = distinct(volume.pixels);
@@ -27,6 +38,9 @@ export function checkNoLabelMap(volume: Voxels): void {
   if (found.size <= MOST_LABELS) {
     const values = [...found].sort((one, other) => one - other).map((value) => Number(value.toPrecision(6))).join(", ");
     throw new InputError("unsupported_format", `a label map or mask, not an image (its only values are ${values})`);
+  }
+  if (hasAreas(someSlices(volume))) {
+    throw new InputError("unsupported_format", "a label map, not an image (it has areas of one value each)");
   }
   if (isSoftMask(volume)) {
     throw new InputError("unsupported_format", "a mask, not an image (most of what is bright has one value)");
@@ -41,6 +55,58 @@ function distinct(pixels: Float32Array): Set<number> {
     if (found.size > MOST_LABELS) break;
   }
   return found;
+}
+
+/** A few slices along the shortest axis, of large ones not each pixel. */
+function someSlices({ pixels, depth, height, width }: Voxels): Plane[] {
+  const sides = [depth, height, width];
+  const strides = [height * width, width, 1];
+  const axis = sides.indexOf(Math.min(...sides));
+  const [down, across] = [0, 1, 2].filter((other) => other !== axis);
+  const step = Math.max(1, Math.floor(Math.min(sides[down], sides[across]) / SIDE));
+  const [rows, columns] = [down, across].map((other) => Math.ceil(sides[other] / step));
+  const count = Math.min(LOOKED_AT, sides[axis]);
+  return Array.from({ length: count }, (_, slice) => {
+    const start = strides[axis] * Math.floor((slice * (sides[axis] - 1)) / Math.max(1, count - 1));
+    const taken = Float32Array.from({ length: rows * columns }, (_value, at) => (
+      pixels[start + step * (strides[down] * Math.floor(at / columns) + strides[across] * (at % columns))]
+    ));
+    return { pixels: taken, height: rows, width: columns };
+  });
+}
+
+/** Whether neighbours that are no background nearly all have the same value, and the other values have no order. */
+function hasAreas(slices: Plane[]): boolean {
+  const counts = new Map<number, number>();
+  for (const { pixels } of slices) {
+    for (const value of pixels) counts.set(value, (counts.get(value) ?? 0) + 1);
+    if (counts.size > MOST_NAMES || !pixels.every(Number.isInteger)) return false;
+  }
+  const values = [...counts.keys()].sort((one, other) => one - other);
+  const background = values.reduce((most, value) => (counts.get(value)! > counts.get(most)! ? value : most));
+  const ranks = new Map(values.map((value, rank) => [value, rank]));
+  const across = stepsInside(slices, background, ranks, 0);
+  const down = stepsInside(slices, background, ranks, 1);
+  if ([across, down].some((steps) => steps.filter((step) => step === 0).length < EVEN * Math.max(1, steps.length))) return false;
+  const between = [...across, ...down].filter((step) => step > 0);
+  const far = between.filter((step) => step > 1).length;
+  return between.length > 0 && far >= (values.length >= MANY ? FAR_OF_MANY : FAR_OF_FEW) * between.length;
+}
+
+/** How many values lie between neighbours that are neither background nor the lowest value of their slice. */
+function stepsInside(slices: Plane[], background: number, ranks: Map<number, number>, axis: 0 | 1): number[] {
+  const steps: number[] = [];
+  for (const { pixels, width } of slices) {
+    const lowest = pixels.reduce((least, value) => Math.min(least, value), Infinity);
+    const isInside = (value: number) => value !== background && value !== lowest;
+    const offset = axis ? width : 1;
+    for (let at = offset; at < pixels.length; at++) {
+      if (!axis && at % width === 0) continue;
+      const [one, other] = [pixels[at - offset], pixels[at]];
+      if (isInside(one) && isInside(other)) steps.push(Math.abs(ranks.get(one)! - ranks.get(other)!));
+    }
+  }
+  return steps;
 }
 
 /** Whether most of what is bright has one value, the border being dark. */
