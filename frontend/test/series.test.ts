@@ -64,6 +64,12 @@ describe("series UIDs", () => {
     expect(image.notes[0]).toContain("each slice has its own series UID");
   });
 
+  test.each([[true, [4]], [false, [1, 1, 1, 1]]])("without positions slices are joined (%s), captures are not", (isMrStorage, depths) => {
+    const images = group(range(4).map((at) => slice(`${at}`, null, 1, { series: `1.${at}`, instance: at, isMrStorage })));
+    expect(images.map(({ depth }) => depth)).toEqual(depths);
+    expect(images.some(({ notes }) => notes.join().includes("they are joined"))).toBe(isMrStorage);
+  });
+
   test("parts of one number are joined, irregular slices are not", () => {
     expect(summary(range(6).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z % 2}` })))).toEqual([[6, 1]]);
     expect(group([0, 1, 30, 70].map((z) => slice(`${z}`, z, 1, { series: `1.${z}` })))).toHaveLength(4);

@@ -50,6 +50,17 @@ def test_folder(folder: Path) -> None:
     assert count_files(str(folder)) == 7
 
 
+def test_archives_in_a_folder_are_opened(folder: Path, head: NDArray[np.uint8]) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("x/y.png", encode.png(head))
+        archive.writestr("readme", "no image")
+    (folder / "broken.zip").write_bytes(b"PK\x03\x04 no archive")
+    look = Discovery(str(folder))
+    archives = [(item.kind, item.error) for item in look if item.path.endswith(".zip")]
+    assert archives == [("member", ""), ("failure", "corrupt")]
+    assert look.skipped == 2
+
+
 def test_a_folder_of_many_slices_is_told_apart_by_series(
     folder: Path, write_series: Callable[..., list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

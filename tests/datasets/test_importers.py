@@ -115,7 +115,7 @@ def test_any_folder_is_a_class_and_what_is_left_out_is_counted(tmp_path: Path, d
 def test_the_patients_of_dicom_files_are_known(
     tmp_path: Path, draw: Draw, write_dicom: Callable[..., bytes], stated: Sequence[str]
 ) -> None:
-    names = ("glioma/1", "notumor/2", "notumor/3.dcm", "glioma/4.dcm")
+    names = ("glioma/1", "notumor/2", "notumor/MR.1.2.840.3", "glioma/4.IMA")
     for seed, (name, patient) in enumerate(zip(names, stated, strict=True)):
         put(
             tmp_path / "set" / name,

@@ -1,19 +1,47 @@
 """Overlays: the image below, the heat above, its colours beside it."""
 
+import io
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from tumorlens.errors import UnsupportedFormatError
+from tumorlens.imaging import reader
 from tumorlens.imaging.facts import Sides
-from tumorlens.imaging.overlay import Marks, colors, gray_with_sides, overlay_png, windowed
-from tumorlens.imaging.raster import decode
+from tumorlens.imaging.overlay import (
+    Marks,
+    captioned_png,
+    colors,
+    gray_with_sides,
+    overlay_png,
+    windowed,
+)
 
 Gray = NDArray[np.uint8]
 
 
 def drawn(pixels: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
     marks = Marks((0, 0), None)
-    return decode(overlay_png(pixels, heat, marks), "png", "x").pixels
+    return gray(overlay_png(pixels, heat, marks))
+
+
+def gray(data: bytes) -> NDArray[np.float32]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("L"), dtype=np.float32)
+
+
+def test_what_this_package_drew_is_no_input(head: Gray) -> None:
+    """Else a heatmap in the folder that is classified again would get an answer of its own."""
+    pixels = head.astype(np.float32)
+    drawings = (
+        overlay_png(pixels, windowed(pixels), Marks((0, 0), None)),
+        captioned_png(pixels, None, []),
+    )
+    for data in drawings:
+        with pytest.raises(UnsupportedFormatError, match="a heatmap that tumorlens wrote"):
+            reader.read_bytes(data)
 
 
 def test_without_heat_the_image_shows_unchanged(head: Gray) -> None:
@@ -63,4 +91,4 @@ def test_any_size_and_unit(shape: tuple[int, int]) -> None:
     pixels = random.normal(-4e4, 1e3, shape).astype(np.float32)
     marks = Marks((shape[0] - 1, shape[1] - 1), (0, 0, shape[0], shape[1]))
     data = overlay_png(pixels, random.random(shape, dtype=np.float32), marks)
-    assert max(decode(data, "png", "x").pixels.shape) < 1300
+    assert max(gray(data).shape) < 1300

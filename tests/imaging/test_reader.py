@@ -126,6 +126,8 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         (b"\x5c\x01\x00\x00" + bytes(344), "Analyze"),
         (b"\x00\x00\x01\x5c" + bytes(344), "Analyze"),
         (b"\x89HDF\r\n\x1a\n" + bytes(40), "MINC 2"),
+        (b"\ntype  = string-attribute\n", "the header of AFNI"),
+        (b"IMGF" + bytes(40), "GE Signa"),
     ],
 )
 def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
@@ -140,6 +142,8 @@ def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
         (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC", "save it as PNG"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000", "save it as PNG"),
         (b"\xff\x0a" + bytes(40), "JPEG XL", "save it as PNG"),
+        (b"P5\n64 64\n255\n" + bytes(40), "PGM", "save it as PNG"),
+        (b"8BPS\0\1" + bytes(40), "Photoshop", "save it as PNG"),
         (b"%PDF-1.7", "PDF", "save its images"),
         (b"study".ljust(257, b"\0") + b"ustar\x0000", "a tar archive", "unpack it first"),
         (gzip.compress(b"study", mtime=0), "compressed by gzip", "unpack it first"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorag
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder
 from tumorlens.imaging.input import File
+from tumorlens.imaging.regroup import NOTE
 from tumorlens.imaging.series import Series
 from tumorlens.imaging.study import read_study, source_header
 
@@ -204,6 +206,34 @@ def test_captures_without_positions_stay_single(tmp_path: Path, write_series: Wr
     assert [image.is_volume for image in images] == [False] * 3
 
 
+@pytest.mark.parametrize(("is_stated", "depths"), [(True, [1, 1, 1]), (False, [3])])
+def test_numbers_without_positions_join_no_captures(
+    tmp_path: Path, write_series: WriteSeries, is_stated: bool, depths: list[int]
+) -> None:
+    """Each with a series UID of its own; MR of no stated SOP class are slices, as in ACR-NEMA."""
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    for index in range(3):
+        data = write_series(
+            3, ImageOrientationPatient=None, SOPClassUID=capture, SeriesNumber=3,
+            SeriesInstanceUID=f"1.9.{index}",
+        )[index]  # fmt: skip
+        kept = data if is_stated else data.replace(capture.encode(), bytes(len(capture)))
+        (tmp_path / str(index)).write_bytes(kept)
+    images = read_study(tmp_path).images
+    assert [image.depth for image in images] == depths
+    assert any(NOTE in image.notes for image in images) != is_stated
+
+
+@pytest.mark.filterwarnings("ignore:The value length:UserWarning")
+def test_uids_of_more_than_64_characters_are_not_cut(
+    tmp_path: Path, write_series: WriteSeries
+) -> None:
+    for index in range(2):
+        for place, data in enumerate(write_series(3, series=f"1.2.{'3' * 62}.{index}")):
+            (tmp_path / f"{index}-{place}").write_bytes(data)
+    assert [image.depth for image in read_study(tmp_path).images] == [3, 3]
+
+
 def test_windows_count_only_where_all_slices_have_one(
     tmp_path: Path, write_series: WriteSeries, write_dicom: Write
 ) -> None:
@@ -221,7 +251,8 @@ def test_an_archive_is_a_folder_in_one_file(
     slices = write_series(5)
     members = {f"study/{name}": data for name, data in zip("edcba", slices, strict=True)}
     members |= {"study/image": encode.png(head), "__MACOSX/._a": b"x", "study/.DS_Store": b"y",
-                "study/readme": b"text", "study/": b"", "../../evil": encode.png(head)}  # fmt: skip
+                "study/readme": b"text", "study/": b"", "../../evil": encode.png(head),
+                "__MACOSX\\._b.png": b"x"}  # fmt: skip
     path = pack(tmp_path / "study.bin", members)
     inner = pack(tmp_path / "inner.zip", {"a": encode.png(head)})
     with zipfile.ZipFile(path, "a") as archive:
@@ -311,6 +342,20 @@ def test_damaged_and_encrypted_members(tmp_path: Path, head: Gray) -> None:
 def test_methods_that_could_unfold_without_bound(tmp_path: Path, method: int, head: Gray) -> None:
     study = read_study(pack(tmp_path / "a.zip", {"a": encode.png(head)}, method))
     assert kinds(study.failures) == ["unsupported_format"]
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_an_encrypted_archive_is_one_error(tmp_path: Path, head: Gray, is_inner: bool) -> None:
+    members = {name: encode.png(head) for name in "abc"}
+    path = pack(tmp_path / "a.zip", members, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(b"PK\x01\x02", bytes(data)):
+        data[found.start() + 8] |= 1
+    path.write_bytes(bytes(data))
+    if is_inner:
+        path = pack(tmp_path / "b.zip", {"in.zip": bytes(data)})
+    ((_, error),) = read_study(path).failures
+    assert str(error) == f"{path}{'/in.zip' if is_inner else ''}: is encrypted; unpack it first"
 
 
 def test_a_file_that_is_no_archive_any_more(tmp_path: Path) -> None:

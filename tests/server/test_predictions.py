@@ -1,6 +1,7 @@
 """``POST /v1/predictions`` says what ``tumorlens predict`` says, to many clients at once."""
 
 import base64
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from tests.server.made import dicom
 
 from tumorlens.imaging import encode, reader
@@ -67,8 +69,8 @@ def test_heatmap(client: httpx.Client, image: bytes, head: NDArray[np.uint8], mo
     assert np.max(heatmap["grid"]) == 1
     assert 0 <= heatmap["peak"]["row"] < head.shape[0]
     if mode == "1":
-        drawn = reader.read_bytes(base64.b64decode(heatmap["overlay_png"]))
-        assert min(drawn.width, drawn.height) > 300
+        with Image.open(io.BytesIO(base64.b64decode(heatmap["overlay_png"]))) as drawn:
+            assert min(drawn.size) > 300
     else:
         assert heatmap["overlay_png"] is None
 

@@ -195,7 +195,8 @@ function isOfKind(sopClass: string, kinds: string[]): boolean {
 }
 
 function isMrStorage(set: DataSet): boolean {
-  return isOfKind(text(set, "x00080016"), ["4"]);
+  const sopClass = text(set, "x00080016");
+  return sopClass === "" ? modalityOf(set) === "MR" : isOfKind(sopClass, ["4"]);
 }
 
 /** Height to width of a pixel; a note where no head could have its size. `_spacing` in `header.py`. */

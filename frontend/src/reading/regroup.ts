@@ -78,10 +78,13 @@ function areOfOneStudy(files: DicomPart[], studies: number, isNumbered: boolean)
   return studies === files.length && (isNumbered || isOnePlace);
 }
 
-/** Whether positions are regular; `unplaced` ones will do where the numbers are a study's. */
+/**
+ * Whether positions are regular; `unplaced` ones will do where the numbers are a study's.
+ * Captures without positions are single images, whatever their numbers.
+ */
 function areSlices(files: DicomPart[], unplaced: boolean): boolean {
   const placed = files.filter(isPlaced);
-  if (placed.length < files.length) return unplaced && placed.length === 0;
+  if (placed.length < files.length) return unplaced && placed.length === 0 && files.every((file) => file.isMrStorage);
   const [largest] = split(placed);
   const along = largest.alongMm.filter((at) => at !== null);
   const distances = along.slice(1).map((at, place) => at - along[place]);

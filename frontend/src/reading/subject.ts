@@ -8,10 +8,10 @@ const COMPUTED = new Set([
   "MNIP", "SUB", "SUBTRACT", "SUBTRACTION", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "RELMTT", "MTT", "TTP", "TMAX", "PBP", "GBP",
   "KTRANS", "KEP", "IAUC",
 ]);
-/** Words for maps and projections that a SeriesDescription has for nothing else. */
+/** Words for maps and projections that a SeriesDescription has for nothing else; each that ends with MAP is one too. */
 const NAMES = new Set([
   "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
-  "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED",
+  "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
 ]);
 /** Words for coarse images that later series are planned on. */
 const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY"]);
@@ -45,7 +45,9 @@ export function purposeNotes(set: DataSet): string[] {
   const stated = texts(set, "x00080008").map((word) => word.toUpperCase());
   const described: string[] = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
   let computed = stated.filter(isComputed);
-  if (computed.length === 0 && stated[0] === "DERIVED") computed = described.filter((word) => NAMES.has(word)).slice(0, 1);
+  if (computed.length === 0 && stated[0] === "DERIVED") {
+    computed = described.filter((word) => NAMES.has(word) || word.endsWith("MAP")).slice(0, 1);
+  }
   const localizer = [...stated, ...described].filter((word) => LOCALIZERS.has(word)).slice(0, 1);
   return [
     ...computed.map((word) => `the image is computed from others (${word})`),

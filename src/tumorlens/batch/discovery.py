@@ -93,14 +93,14 @@ class Discovery:
             kind = kind_of(path)
             if kind == "dicom":
                 dicom.append(path)
-            elif kind == "zip" or (kind is None and not claims_image(path)):
+            elif kind is None and not claims_image(path):
                 self.skipped += 1
             else:
-                yield _plain(path)
+                yield from self._file(path, kind)
         yield from studies.add(folder, dicom)
 
     def _file(self, path: str, kind: str | None) -> Iterator[Item]:
-        """A file that was named: whoever names it wants an answer."""
+        """A file, or what an archive holds."""
         if kind == "zip":
             yield from self._archive(path)
         else:

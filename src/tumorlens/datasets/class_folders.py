@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from tumorlens.errors import DatasetError
+from tumorlens.imaging.finder import kind_of
+from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.labels import CLASSES, plain_name
 
@@ -166,7 +168,7 @@ class _Sorter:
         for file in self.all_files:
             above = self.above(file)
             below = above[1:] if above and split_of(above[0]) else above
-            if not below or not _is_image(file.name):
+            if not below or not _is_image(file):
                 continue
             if below[0] == patient(file.relative_to(self.folder).as_posix()):
                 tops.add(below[0])
@@ -241,7 +243,7 @@ class _Sorter:
             return TWO_CLASSES
         if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
-        if not _is_image(file.name):
+        if not _is_image(file):
             return NO_IMAGE
         if (mask := _MASK.fullmatch(file.stem)) and (file.parent, mask[1]) in self.stems:
             return MASK
@@ -299,7 +301,7 @@ class _Sorter:
         depths = {
             len(file.relative_to(self.folder).parts)
             for file in self.all_files
-            if len(self.above(file)) > 1 and _is_image(file.name)
+            if len(self.above(file)) > 1 and _is_image(file)
         }
         if len(depths) == 1:
             return f"folder:{depths.pop() - len(parts)}"
@@ -325,7 +327,7 @@ def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> P
         inner = [one for one in held if one.is_dir()]
         if any(plain_name(one.name) in classes or split_of(one.name) for one in inner):
             return place
-        holds_images = place != folder and any(_is_image(one.name) for one in held if one.is_file())
+        holds_images = place != folder and any(_is_image(one) for one in held if one.is_file())
         if len(inner) != 1 or holds_images:
             return folder
         place = inner[0]
@@ -396,6 +398,6 @@ def split_of(name: str) -> str:
     return SPLIT_FOLDERS.get(name.strip().lower(), "")
 
 
-def _is_image(name: str) -> bool:
-    """By its suffix; DICOM files often have none."""
-    return claims_image(name) or "." not in name
+def _is_image(file: Path) -> bool:
+    """By its suffix; DICOM files, which may end with a UID or ``.IMA``, by their content."""
+    return claims_image(file.name) or "." not in file.name or kind_of(str(file)) == DICOM.name

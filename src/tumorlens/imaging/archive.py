@@ -76,6 +76,7 @@ class Archive:
 
     def _add(self, opened: zipfile.ZipFile, prefix: str = "") -> tuple[str, ...]:
         named = _named(filter(_is_shown, opened.infolist()))
+        _check_readable(named.values(), f"{self.path}/{prefix}".rstrip("/"))
         added = {prefix + name: (opened, info) for name, info in named.items()}
         self._members |= added
         self._check_claims()
@@ -92,12 +93,7 @@ class Archive:
     def head(self, name: str, size: int) -> bytes:
         """The first ``size`` bytes of a member."""
         opened, info = self._members[name]
-        if info.flag_bits & _ENCRYPTED:
-            raise UnsupportedFormatError(f"{self.path}/{name}: is encrypted")
-        if info.compress_type not in _READABLE:
-            raise UnsupportedFormatError(
-                f"{self.path}/{name}: unsupported compression; create the zip with deflate"
-            )
+        _check_readable([info], f"{self.path}/{name}")
         with decoding(f"{self.path}/{name}", "zip"), opened.open(info) as file:
             return file.read(size)
 
@@ -113,6 +109,25 @@ class Archive:
             raise LimitExceededError(
                 f"{self.path}: decompresses to {total} bytes; the limit is {MAX_STUDY_BYTES}"
             )
+
+
+def _check_readable(infos: Iterable[zipfile.ZipInfo], source: str) -> None:
+    """Raise ``UnsupportedFormatError`` where none of the members can be read, all for one reason.
+
+    So an encrypted archive of a thousand files is one error.
+    """
+    reasons = {_unreadable(info) for info in infos}
+    if len(reasons) == 1 and (reason := reasons.pop()):
+        raise UnsupportedFormatError(f"{source}: {reason}")
+
+
+def _unreadable(info: zipfile.ZipInfo) -> str:
+    """Why a member cannot be read; empty where it can."""
+    if info.flag_bits & _ENCRYPTED:
+        return "is encrypted; unpack it first"
+    if info.compress_type not in _READABLE:
+        return "unsupported compression; create the zip with deflate"
+    return ""
 
 
 def _named(infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
@@ -133,7 +148,8 @@ def _is_shown(info: zipfile.ZipInfo) -> bool:
     # Not ZipInfo.is_dir, which fails at an empty name.
     if not info.filename or info.filename.endswith("/"):
         return False
-    parts = PurePosixPath(info.filename).parts
+    # Some programs on Windows write backslashes.
+    parts = PurePosixPath(info.filename.replace("\\", "/")).parts
     return not any((p.startswith(".") and p != "..") or p in _HIDDEN for p in parts)
 
 

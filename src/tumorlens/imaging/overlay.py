@@ -7,9 +7,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from tumorlens.imaging.facts import Sides
 
+_SOFTWARE: Final = ("Software", "tumorlens")
+"""Text in the file that says what wrote it."""
 OPACITY: Final = 0.6
 """Of the map where it is strongest; where it is 0 the image shows unchanged."""
 _SHOWN_RANGE: Final = (0.005, 0.995)
@@ -70,6 +73,12 @@ def captioned_png(
     image = Image.fromarray(gray).convert("RGB")
     _draw_sides(image, sides)
     return _png(_with_caption(image, caption))
+
+
+def is_overlay(image: Image.Image) -> bool:
+    """Whether an image was written by this module: an answer, not an image to classify."""
+    keyword, software = _SOFTWARE
+    return image.info.get(keyword) == software
 
 
 def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
@@ -191,6 +200,7 @@ def _wrapped(
 
 
 def _png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
+    out, info = io.BytesIO(), PngInfo()
+    info.add_text(*_SOFTWARE)
+    image.save(out, "PNG", pnginfo=info)
     return out.getvalue()

@@ -32,6 +32,7 @@ from tumorlens.imaging.gray import (
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
+from tumorlens.imaging.overlay import is_overlay
 from tumorlens.imaging.sample_storage import SWAPPED, is_swapped, some_rows
 
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
@@ -69,7 +70,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
 
     Raises ``CorruptInputError`` for damaged bytes, ``LimitExceededError`` for sides outside
     ``MIN_SIDE`` to ``MAX_SIDE`` or too many pages, ``BlankImageError`` where no pixel is finite,
-    ``UnsupportedFormatError`` for a file whose images differ in size.
+    ``UnsupportedFormatError`` for a file whose images differ in size, and for a heatmap of ours.
     """
 
     def open_() -> Image.Image:
@@ -102,6 +103,10 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as image:
+        if is_overlay(image):
+            raise UnsupportedFormatError(
+                f"{source}: a heatmap that tumorlens wrote; give the image that it was made from"
+            )
         check_sides(*image.size, source)
         pages, smaller = _pages(image, source)
         pages, left_out = tiff.first_volume(image, pages, source)

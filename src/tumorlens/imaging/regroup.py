@@ -125,10 +125,14 @@ def _are_of_one_study(
 
 
 def _are_slices(headers: Sequence[Header], unplaced: bool) -> bool:
-    """Whether positions are regular; ``unplaced`` ones will do where the numbers are a study's."""
+    """Whether positions are regular; ``unplaced`` ones will do where the numbers are a study's.
+
+    Captures without positions are single images, whatever their numbers.
+    """
     frames = [header.frames[0] for header in headers]
     if not all(frame.placed for frame in frames):
-        return unplaced and not any(frame.placed for frame in frames)
+        are_slices = all(header.is_mr_storage for header in headers)
+        return unplaced and are_slices and not any(frame.placed for frame in frames)
     largest = split(frames)[0]
     along = [frame.place.along_mm for frame in largest.frames if frame.place.along_mm is not None]
     distances, usual = np.diff(along), largest.slice_spacing_mm

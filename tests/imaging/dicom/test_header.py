@@ -156,6 +156,8 @@ def test_maps_and_projections_are_told(
     ("ORIGINAL", "ep2d_diff for ADC", False), ("DERIVED", "t1_fl3d FA 15 MPR", False),
     ("DERIVED", "T1 MIP cor", True), ("DERIVED", "Subtraktion T1", True),
     ("DERIVED", "sub-01 T1w", False), ("ORIGINAL", "TOF for MIP", False),
+    ("DERIVED", "Apparent Diffusion Coefficient (mm2/s)", True), ("DERIVED", "dADC", True),
+    ("DERIVED", "T1 Map", True), ("DERIVED", "Ktrans", True), ("ORIGINAL", "T1 map 1st", False),
 ])  # fmt: skip
 def test_maps_that_only_the_description_names(
     head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool

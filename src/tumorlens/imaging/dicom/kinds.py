@@ -37,8 +37,11 @@ def is_image(dataset: Dataset) -> bool:
 
 
 def is_mr_storage(dataset: Dataset) -> bool:
-    """Whether its SOP class is one of MR images."""
-    return _is_one_of(_sop_class(dataset), (_MR_STORAGE,))
+    """Whether its SOP class is one of MR images, or not stated of a file whose modality is MR."""
+    sop_class = _sop_class(dataset)
+    if not sop_class:  # as in ACR-NEMA, which had no SOP classes
+        return _modality(dataset) == MR
+    return _is_one_of(sop_class, (_MR_STORAGE,))
 
 
 def check_kind(dataset: Dataset, source: str) -> None:

@@ -19,9 +19,10 @@ C.8.3.1.1.1, C.8.13.3.1.1, and vendors'). Each word that ends with MAP is one to
 _MAP: Final = "MAP"
 _NAMES: Final = frozenset({
     "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
-    "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED",
+    "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
 })  # fmt: skip
-"""Words for maps and projections that a SeriesDescription has for nothing else."""
+"""Words for maps and projections that a SeriesDescription has for nothing else: APPARENT of the
+diffusion coefficient. Each word that ends with MAP is one too."""
 _DERIVED: Final = "DERIVED"
 _LOCALIZERS: Final = frozenset({
     "LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY",
@@ -48,7 +49,7 @@ def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
     described = re.findall("[A-Z0-9]+", (text(dataset, "SeriesDescription") or "").upper())
     computed = [word for word in stated if _is_computed(word)]
     if not computed and _DERIVED in stated[:1]:
-        computed = [word for word in described if word in _NAMES][:1]
+        computed = [w for w in described if w in _NAMES or w.endswith(_MAP)][:1]
     localizer = [word for word in (*stated, *described) if word in _LOCALIZERS][:1]
     kinds = [
         *(f"the image is computed from others ({word})" for word in computed),

@@ -8,12 +8,15 @@ import math
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.limits import MAX_SLICES, check_sides
 from tumorlens.text import clean
 
 _LONGEST_TEXT = 64
+_LONGEST_UID = 256
+"""Some writers exceed the 64 characters of a UID (PS3.5 9); cut off, two would be one."""
 
 
 def element(dataset: Dataset | None, keyword: str) -> Any:
@@ -140,5 +143,9 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
     if value is None:
         return ()
     parts = list(value) if _is_list(value) else [value]
-    words = (clean(str(part).strip().strip("\0"), _LONGEST_TEXT) for part in parts)
+    words = (clean(str(part).strip().strip("\0"), _longest(part)) for part in parts)
     return tuple(word for word in words if word)
+
+
+def _longest(value: object) -> int:
+    return _LONGEST_UID if isinstance(value, UID) else _LONGEST_TEXT

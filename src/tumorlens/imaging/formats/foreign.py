@@ -5,7 +5,7 @@ from typing import Final
 from tumorlens.imaging.inflate import GZIP
 
 SUFFIXES: Final = (
-    ".mnc", ".hdr", ".mha", ".mhd", ".par", ".jp2", ".jxl",
+    ".mnc", ".hdr", ".mha", ".mhd", ".par", ".head", ".jp2", ".jxl", ".pgm", ".ppm", ".psd",
     ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
     ".7z", ".rar",
 )  # fmt: skip
@@ -20,6 +20,9 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"ObjectType", "MetaImage", _TO_NIFTI),
     (0, b"NDims", "MetaImage", _TO_NIFTI),
     (0, b"# === DATA DESCRIPTION FILE", "the header of Philips PAR/REC", _TO_NIFTI),
+    (0, b"\ntype  = ", "the header of AFNI", _TO_NIFTI),
+    (0, b"type  = ", "the header of AFNI", _TO_NIFTI),
+    (0, b"IMGF", "GE Signa (Genesis)", _TO_NIFTI),
     (0, b"MATLAB 5.0", "MATLAB", _TO_NIFTI),
     (0, b"\x93NUMPY", "an array of NumPy", _TO_NIFTI),
     (4, b"ftyphei", "HEIC", _TO_PNG),
@@ -29,6 +32,9 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"\xff\x4f\xff\x51", "JPEG 2000", _TO_PNG),
     (0, b"\xff\x0a", "JPEG XL", _TO_PNG),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL", _TO_PNG),
+    (0, b"P5\n", "PGM", _TO_PNG),
+    (0, b"P6\n", "PPM", _TO_PNG),
+    (0, b"8BPS", "Photoshop", _TO_PNG),
     (0, b"%PDF", "PDF", "save its images as PNG"),
     (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"BZh", "compressed by bzip2", _UNPACK),
