@@ -92,6 +92,8 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
         ({"sha256": "12"}, "row 2: sha256 '12' is not 64 hexadecimal digits"),
         ({"sha256": "x" * 64}, "row 2: sha256 'x+' is not 64 hexadecimal digits"),
         ({"width": "wide"}, "row 2: width 'wide' is not a number"),
+        ({"patient": "1.23E+11"}, r"row 2: a spreadsheet has rounded the patient to 1\.23E\+11"),
+        ({"group": "4.50012E+09"}, r"row 2: a spreadsheet has rounded the group to"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:

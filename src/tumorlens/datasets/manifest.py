@@ -93,6 +93,8 @@ _NONE: Final = "none"
 """The same, but also a usual name of the class of images without a finding."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WHOLE_NUMBER: Final = re.compile(r"(-?[0-9]+)\.0+")
+_ROUNDED: Final = re.compile(r"[0-9][.,][0-9]+E\+[0-9]{2,}")
+"""What spreadsheets make of long numbers: ``1.23E+11``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -275,7 +277,7 @@ def _record(row: Row, number: int, path: Path) -> Record:
             raise ManifestError(fault) from error
     for column in ("path", "mask"):
         values[column] = _with_slashes(path, values[column])
-    values |= {name: plain_text(row.get(name)) for name in _NAMES}
+    values |= _names_of(row, number, path)
     values["split"] = split_of(values["split"]) or plain_text(values["split"])
     values["sha256"] = values["sha256"].lower() or _hash_of_file(path, values["path"], number)
     if not _SHA256.fullmatch(values["sha256"]):
@@ -287,6 +289,17 @@ def _record(row: Row, number: int, path: Path) -> Record:
     if unknown and values["patient"]:
         values["group"] = values["patient"]
     return Record(**values)
+
+
+def _names_of(row: Row, number: int, path: Path) -> dict[str, str]:
+    names = {name: plain_text(row.get(name)) for name in _NAMES}
+    for column, name in names.items():
+        if _ROUNDED.fullmatch(name):
+            raise ManifestError(
+                f"{path}, row {number}: a spreadsheet has rounded the {column} to {name}, so that "
+                "different ones may look alike; format the column as text and export it again"
+            )
+    return names
 
 
 def _check_classes(path: Path, records: Sequence[Record]) -> None:
