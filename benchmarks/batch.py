@@ -3,9 +3,9 @@
     python -m benchmarks.batch --sizes 1000 5000 200000 --output benchmarks/records/batch.json
 
 Images are synthetic, and none is a copy. For each size, with one process and with two: seconds
-until the first part is there, inputs a second, and the most memory that the command and each of its
-worker processes had. Ratios mean something, seconds only beside
-the processor and what else it had to do.
+until the first part is written, inputs per second, and the peak memory of the command and of each
+of its worker processes. Ratios can be compared between computers; seconds depend on the processor
+and its other work.
 """
 
 import os

@@ -5,7 +5,7 @@
 Contenders take turns: `tumorlens batch` with two local processes and with two Ray actors, timed
 from the first chunk on without what it takes to start Ray; a plain loop over `Classifier.predict`
 in one process; and a Ray Data pipeline of two actors that keeps the answers in memory. Medians of
-inputs a second, and their ratio to the local processes.
+inputs per second, and their ratio to the local processes.
 """
 
 import json

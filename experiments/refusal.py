@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kinds = [_score(gate, name, _images(images)) for name, images in found.items()]
     rows = [_row(scored, known) for scored in kinds]
     heads_found = {"n": len(known.names), "rejected": float(np.mean(known.rejected))}
-    option_parser.print_rows("rejected as no brain MRI", [_printed(row) for row in rows])
+    option_parser.print_rows("rejected as not brain MRI", [_printed(row) for row in rows])
     print(f"heads: {heads_found['n']}, {heads_found['rejected']:.2%} of them rejected")
     result = {
         "benchmark": "refusal",

@@ -103,7 +103,10 @@ def test_another_model_than_described(copy: Path) -> None:
 def test_another_format_version(copy: Path, version: Any) -> None:
     edit(copy, format_version=version)
     message = refusal(copy)
-    assert f"bundle format {version!r}; this tumorlens reads {bundle.FORMAT_VERSION}." in message
+    assert (
+        f"bundle format {version!r}; this version of tumorlens reads {bundle.FORMAT_VERSION}."
+        in message
+    )
 
 
 def test_a_bundle_has_its_own_classes(copy: Path) -> None:

@@ -43,7 +43,7 @@ export function judgeSlices(profile: number[], alongMm: number[], up: number, is
   const along = estimated ?? alongMm;
   const extent = Math.max(...alongMm) - Math.min(...alongMm);
   const spacingNote = estimated
-    ? `the stated slice distance cannot be correct (a head of ${extent.toFixed(0)} mm): not used`
+    ? `the stated slice distance cannot be correct (a head of ${extent.toFixed(0)} mm), so it is not used`
     : "";
   const notes = { spacingNote, coverageNote: coverageNoteOf(along, isStated) };
   if (!up) return { alongMm: along, inBrain: shares.map((share) => share >= capShare(TOP_MM)), ...notes };

@@ -89,8 +89,8 @@ export function decide(
   const name = namesOf(classes)[place];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
   const given = classes.no_finding === null ? "" : `given ${aFinding(classes)}, `;
-  const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named from `
-    + `${wholePercent(kind_threshold)}`;
+  const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named if its `
+    + `probability is at least ${wholePercent(kind_threshold)}`;
   return { decision: classes.no_finding === null ? "abstained" : "detected", label: null, reason };
 }
 
@@ -105,8 +105,9 @@ function presence(shares: number[], rule: Thresholds, classes: ClassSet): Decide
     return { decision: "classified", label: no_finding, reason: "" };
   }
   if (1 - none >= tumor_threshold) return null;
-  const reason = `${finding} ${wholePercent(1 - none)}; ${aFinding(classes)} is reported from `
-    + `${wholePercent(tumor_threshold)}, no ${finding} where its own probability is at least ${wholePercent(notumor_threshold)}`;
+  const reason = `${finding} ${wholePercent(1 - none)}; ${aFinding(classes)} is reported if its `
+    + `probability is at least ${wholePercent(tumor_threshold)}, no ${finding} if its own probability is at least `
+    + `${wholePercent(notumor_threshold)}`;
   return { decision: "abstained", label: null, reason };
 }
 

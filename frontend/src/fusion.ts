@@ -28,8 +28,8 @@ interface Member extends Series {
   stack: Stack | null;
 }
 
-const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, localizers, computed images, such as ADC maps, `
-  + "and other parts of the body do not count beside others";
+const LESS_TELLING = `series of fewer than ${FEWEST_SLICES} slices, localizers, computed images (such as ADC maps) and `
+  + "other parts of the body are used only if the study has no other series";
 
 type Rules = Pick<LoadedInfo, "decision" | "volume_decisions" | "prediction_sets" | "classes" | "fusion">;
 
@@ -46,7 +46,7 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
   const alone = usable.filter(({ answer }) => isFinding(answer.decision, answer.label, classes)).length;
   const contradicted = label !== null && label === classes.no_finding && alone > 0;
   if (contradicted) {
-    reason = `${alone} of ${usable.length} series by themselves report ${aFinding(classes)}, others none`;
+    reason = `${alone} of ${usable.length} series, by themselves, report ${aFinding(classes)}; the others report none`;
     [decision, label] = ["abstained", null];
   }
   const probabilities = named(shares, classes);

@@ -100,7 +100,7 @@ export function summary(item: Item): string {
 
 /** The slices of a finding in words; people count from 1. */
 export function extent({ first, middle, last }: Finding): string {
-  return first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, the middle is ${middle + 1}`;
+  return first === last ? `Slice ${first + 1}` : `Slices ${first + 1} to ${last + 1}, middle ${middle + 1}`;
 }
 
 /** The slice that decides: the same as in reports. */

@@ -79,7 +79,7 @@ class Page {
     byId("private").setAttribute("aria-checked", String(on));
     byId("where").textContent = on
       ? "Images stay on this computer: the network runs in this browser."
-      : `Images are sent to ${location.host}, classified in memory and not stored.`;
+      : `Images are sent to ${location.host}, classified there, and not kept.`;
   }
 
   /** Take the files, read them, and ask. */

@@ -3,30 +3,30 @@
 /** The answer for one image. */
 export interface Prediction {
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
+  /** `classified`: a tumour of a named kind, or no tumour. `detected`: a tumour whose kind is uncertain. `abstained`: it is uncertain whether there is a tumour (or, if no class means "no finding", of which kind it is). `rejected`: not a slice of head MRI. For a model with other classes, read finding instead of tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
-  /** The answer in a sentence for people. */
+  /** The answer in a sentence. */
   summary: string;
-  /** Why presence or kind is not stated, in words; empty where it is. */
+  /** Why presence or kind is not reported; empty if it is. */
   reason: string;
-  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
+  /** Of a tumour (or other finding) of any kind; null if there is no answer, or if no class means "no finding". */
   tumor_probability: number | null;
-  /** Keyed by class; null where there is no answer. */
+  /** By class; null if there is no answer. */
   probabilities: Record<string, number> | null;
-  /** Classes that are not excluded, the most probable first; null without any. */
+  /** Classes that are not excluded, the most probable first; null if no set was fitted. */
   prediction_set: string[] | null;
-  /** Null where the model does not predict the sequence. */
+  /** Null if the model does not predict the sequence. */
   sequence: SequenceAnswer | null;
   model: ModelIdentity;
-  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  /** Caveats: gaps, duplicates, what was left out or assumed. */
   notes: string[];
-  /** If it was asked for. */
+  /** Only if requested. */
   heatmap: Heatmap | null;
 }
 
-/** Which MR sequence the network takes the image for. */
+/** The MR sequence that the network predicts. */
 export interface SequenceAnswer {
   /** T1, T1CE, T2, FLAIR or other. */
   name: string;
@@ -39,7 +39,7 @@ export interface ModelIdentity {
   version: string;
   /** Hash of the ONNX file. */
   sha256: string;
-  /** Null: the four classes of the bundled networks. */
+  /** Null if they are the four of the bundled networks. */
   classes: ClassSet | null;
 }
 
@@ -70,7 +70,7 @@ export interface Code {
   meaning: string;
 }
 
-/** The map of one class, coarse as the network made it, and what can be read off it. */
+/** The map of one class, at the resolution of the network, with its peak and box. */
 export interface Heatmap {
   /** The class whose evidence is shown. */
   label: string;
@@ -80,7 +80,7 @@ export interface Heatmap {
   grid: number[][];
   /** The pixel with the most evidence. */
   peak: Pixel;
-  /** Around what reaches half the maximum; null where nothing does. */
+  /** Around all pixels of at least half the maximum; null if none. */
   box: Region | null;
   /** Base64 PNG; only from the server, with `heatmap=1`. */
   overlay_png: string | null;
@@ -110,35 +110,35 @@ export interface Region {
 /** The answer for a volume. */
 export interface VolumePrediction {
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
+  /** `classified`: a tumour of a named kind, or no tumour. `detected`: a tumour whose kind is uncertain. `abstained`: it is uncertain whether there is a tumour (or, if no class means "no finding", of which kind it is). `rejected`: not a slice of head MRI. For a model with other classes, read finding instead of tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
-  /** The answer in a sentence for people. */
+  /** The answer in a sentence. */
   summary: string;
-  /** Why presence or kind is not stated, in words; empty where it is. */
+  /** Why presence or kind is not reported; empty if it is. */
   reason: string;
-  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
+  /** Of a tumour (or other finding) of any kind; null if there is no answer, or if no class means "no finding". */
   tumor_probability: number | null;
-  /** Keyed by class; null where there is no answer. */
+  /** By class; null if there is no answer. */
   probabilities: Record<string, number> | null;
-  /** Classes that are not excluded, the most probable first; null without any. */
+  /** Classes that are not excluded, the most probable first; null if no set was fitted. */
   prediction_set: string[] | null;
-  /** Null where the model does not predict the sequence. */
+  /** Null if the model does not predict the sequence. */
   sequence: SequenceAnswer | null;
   /** Null unless a tumour is classified or detected. */
   finding: Finding | null;
   /** Views open on it: the finding's middle, or the most suspicious. */
   decisive_slice: number;
-  /** Axial, with a known upper end: whole heads have their own thresholds. */
+  /** Axial, with a known upper end; these have separate thresholds. */
   is_upright_axial: boolean;
   slices: SlicePrediction[];
-  /** What the files say of the series. */
+  /** What the files state about the series. */
   series: SeriesFacts | null;
   model: ModelIdentity;
-  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  /** Caveats: gaps, duplicates, what was left out or assumed. */
   notes: string[];
-  /** Of the finding's middle slice, if it was asked for. */
+  /** Of the middle slice of the finding; only if requested. */
   heatmap: Heatmap | null;
 }
 
@@ -148,11 +148,11 @@ export interface Finding {
   /** The slice that decides; reports open on it. */
   middle: number;
   last: number;
-  /** Its middle in the patient: left, back, head (DICOM's frame). */
+  /** Its middle in the patient: mm to the left, back, head (as in DICOM). */
   position_mm: [number, number, number] | null;
-  /** Along rows, along columns, across slices; of the map, so a rough size. */
+  /** Approximate, of the map: along rows, along columns, across slices. */
   extent_mm: [number, number, number] | null;
-  /** Of the patient; null where the file does not say. */
+  /** Of the patient; null if the file does not state it. */
   side: "left" | "midline" | "right" | null;
   /** The middle slice's file. */
   path: string | null;
@@ -169,21 +169,21 @@ export interface SlicePrediction {
   index: number;
   /** Position on the normal of the slices; null if unknown. */
   along_mm: number | null;
-  /** Its middle in the patient: left, back, head; null if unknown. */
+  /** Its middle in the patient: mm to the left, back, head; null if unknown. */
   center_mm: [number, number, number] | null;
-  /** False outside the brain, and of rejected or unusable slices. */
+  /** False outside the brain, and for rejected or unusable slices. */
   counted: boolean;
-  /** Null of an unusable slice. */
+  /** Null for an unusable slice. */
   decision: "abstained" | "classified" | "detected" | "rejected" | null;
   /** The class; null unless `classified`. */
   label: string | null;
-  /** Why presence or kind is not stated, in words; empty where it is. */
+  /** Why presence or kind is not reported; empty if it is. */
   reason: string;
-  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
+  /** Of a tumour (or other finding) of any kind; null if there is no answer, or if no class means "no finding". */
   tumor_probability: number | null;
-  /** Keyed by class; null where there is no answer. */
+  /** By class; null if there is no answer. */
   probabilities: Record<string, number> | null;
-  /** Classes that are not excluded, the most probable first; null without any. */
+  /** Classes that are not excluded, the most probable first; null if no set was fitted. */
   prediction_set: string[] | null;
   /** Why it could not be used. */
   error: FailureReason | null;
@@ -196,7 +196,7 @@ export interface FailureReason {
   message: string;
 }
 
-/** What the file says of the acquisition; null or empty where it does not. */
+/** What the file states about the acquisition; null or empty if it does not. */
 export interface SeriesFacts {
   modality: string | null;
   body_part: string | null;
@@ -210,37 +210,37 @@ export interface SeriesFacts {
   pixel_spacing_mm: [number, number] | null;
   study_instance_uid: string | null;
   series_instance_uid: string | null;
-  /** Positions of series with the same one can be compared. */
+  /** Positions of series that share this UID can be compared. */
   frame_of_reference_uid: string | null;
 }
 
-/** The answer for the series of one study together; it stands before theirs. */
+/** The joint answer for the series of a study; it comes before theirs. */
 export interface StudyPrediction {
   /** Where the study was found. */
   path: string;
-  /** `classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. `abstained`: uncertain whether there is a tumour, or of which kind where no class means that there is none. `rejected`: not an image to answer for. For a model of other classes: a finding instead of a tumour. */
+  /** `classified`: a tumour of a named kind, or no tumour. `detected`: a tumour whose kind is uncertain. `abstained`: it is uncertain whether there is a tumour (or, if no class means "no finding", of which kind it is). `rejected`: not a slice of head MRI. For a model with other classes, read finding instead of tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";
   /** The class; null unless `classified`. */
   label: string | null;
-  /** The answer in a sentence for people. */
+  /** The answer in a sentence. */
   summary: string;
-  /** Why presence or kind is not stated, in words; empty where it is. */
+  /** Why presence or kind is not reported; empty if it is. */
   reason: string;
-  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
+  /** Of a tumour (or other finding) of any kind; null if there is no answer, or if no class means "no finding". */
   tumor_probability: number | null;
-  /** Keyed by class; null where there is no answer. */
+  /** By class; null if there is no answer. */
   probabilities: Record<string, number> | null;
-  /** Classes that are not excluded, the most probable first; null without any. */
+  /** Classes that are not excluded, the most probable first; null if no set was fitted. */
   prediction_set: string[] | null;
   study_instance_uid: string | null;
-  /** That of the series that decides; null without one. */
+  /** That of the decisive series; null if there is none. */
   finding: Finding | null;
-  /** One a series. */
+  /** One for each series. */
   members: SeriesWeight[];
-  /** Views open on it: the place in members of the series that decides. */
+  /** Views open on it: the index in `members` of the decisive series. */
   decisive_member: number;
   model: ModelIdentity;
-  /** Caveats; gaps, duplicates, what was left out or assumed. */
+  /** Caveats: gaps, duplicates, what was left out or assumed. */
   notes: string[];
 }
 
@@ -248,11 +248,11 @@ export interface StudyPrediction {
 export interface SeriesWeight {
   path: string;
   series_instance_uid: string | null;
-  /** Null where it is not known. */
+  /** Null if unknown. */
   sequence: string | null;
-  /** 0 of a series that is not used. */
+  /** 0 for a series that is not used. */
   weight: number;
-  /** Of a tumour, or other finding, of any kind; null where there is no answer, or no class of the model means that there is none. */
+  /** Of a tumour (or other finding) of any kind; null if there is no answer, or if no class means "no finding". */
   tumor_probability: number | null;
 }
 

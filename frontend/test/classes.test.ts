@@ -34,7 +34,7 @@ test("the article of a finding", () => {
   const abscess = classSet(["cyst", "pus", "no"], "no", "abscess");
   expect(aFinding(BRAIN_TUMORS)).toBe("a tumour");
   const held = decide([0.3, 0.3, 0.4], RULE, true, abscess);
-  expect(held.reason).toContain("; an abscess is reported from 70%, no abscess where");
+  expect(held.reason).toContain("; an abscess is reported if its probability is at least 70%, no abscess if");
   expect(decide([0.5, 0.4, 0.1], RULE, true, abscess).reason).toContain("given an abscess, cyst 56%");
   const shares = named([0.3, 0.3, 0.4], abscess);
   expect(summarize("abstained", null, shares, "", null, abscess)).toBe("Uncertain whether there is an abscess (60%).");
@@ -44,7 +44,7 @@ describe("kinds alone", () => {
   test("only the kind is asked", () => {
     expect(decide([0.9, 0.06, 0.04], RULE, true, KINDS)).toMatchObject({ decision: "classified", label: "glioma" });
     const held = decide([0.6, 0.3, 0.1], RULE, true, KINDS);
-    expect(held).toEqual({ decision: "abstained", label: null, reason: "glioma 60%; the kind is named from 80%" });
+    expect(held).toEqual({ decision: "abstained", label: null, reason: "glioma 60%; the kind is named if its probability is at least 80%" });
     expect(findingProbability([0.6, 0.3, 0.1], KINDS)).toBeNull();
   });
 

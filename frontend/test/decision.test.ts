@@ -19,9 +19,9 @@ describe("decide", () => {
 
   test("what is not stated says why", () => {
     expect(decide([0.3, 0.1, 0.5, 0.1], RULE).reason).toBe(
-      "tumour 50%; a tumour is reported from 70%, no tumour where its own probability is at least 90%",
+      "tumour 50%; a tumour is reported if its probability is at least 70%, no tumour if its own probability is at least 90%",
     );
-    expect(decide([0.6, 0.3, 0.05, 0.05], RULE).reason).toBe("given a tumour, glioma 63%; the kind is named from 80%");
+    expect(decide([0.6, 0.3, 0.05, 0.05], RULE).reason).toBe("given a tumour, glioma 63%; the kind is named if its probability is at least 80%");
   });
 
   test("what is no head is rejected, however sure the network is", () => {

@@ -34,7 +34,7 @@ describe("DICOM", () => {
   test.each<[number, number, string, string, string]>([
     [0x0010, 0x2201, "LO", "Canis familiaris", "states another species (Canis familiaris)"],
     [0x0010, 0x2201, "LO", "Homo sapiens", ""],
-    [0x0028, 0x0300, "CS", "YES", "states that it is a quality control image, as of a phantom"],
+    [0x0028, 0x0300, "CS", "YES", "states that it is a quality control image, such as one of a phantom"],
     [0x0028, 0x0300, "CS", "NO", ""],
   ])("of %i, %i %s %s", async (group, element, kind, value, told) => {
     const elements: Element[] = [...SERIES, [group, element, kind, value]];
@@ -61,7 +61,7 @@ describe("DICOM", () => {
   test.each([["gray", 1, false], ["red", 0, true]])("three samples a pixel, %s", async (_, others, isTold) => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
     const { notes } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
-    expect(notes.map((note) => note.startsWith("the image is in colours"))).toEqual(isTold ? [true] : []);
+    expect(notes.map((note) => note.startsWith("the image is coloured"))).toEqual(isTold ? [true] : []);
   });
 
   test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {

@@ -31,7 +31,7 @@ describe("volumes of one series", () => {
   test.each([["echo time", 10, 90], ["series number", "3", "4"], ["pixel size", "1", "2"], ["samples", "16-bit MONOCHROME2", "8-bit MONOCHROME2"]])("%s between each other: two", (key, first, second) => {
     const parts = pair([[key, first], [key, second]], 1.5);
     expect(summary(parts)).toEqual([[5, 10], [5, 20]]);
-    for (const { notes } of group(parts)) expect(notes[0]).toContain("each is a volume of its own");
+    for (const { notes } of group(parts)) expect(notes[0]).toContain("each set is a separate volume");
   });
 
   test("many between each other are named in one note", () => {
@@ -39,7 +39,7 @@ describe("volumes of one series", () => {
     const images = group(echoes.flatMap((echo, part) => range(5).map((z) =>
       slice(`${z}-${part}`, 7 * z + part, echo, { traits: new Map([["echo time", echo]]), thicknessMm: 5 }))));
     const note = (echo: number, others: string) =>
-      `of one series, slices with echo time ${echo} and with echo time ${others} lie at different positions; each is a volume of its own`;
+      `within one series, slices with echo time ${echo} and with echo time ${others} lie at different positions; each set is a separate volume`;
     expect(images.map(({ notes }) => notes)).toEqual(
       echoes.map((echo) => [note(echo, echo === 10 ? "30, 50, 70, 90 and 2 more" : "10")]),
     );
@@ -124,7 +124,7 @@ describe("places", () => {
 
 test("formats that are not read say what to do", () => {
   const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
-  expect(otherFormat(bytes("NDims = 3\n"))).toBe("is MetaImage, which is not read; convert it to NIfTI (.nii.gz)");
+  expect(otherFormat(bytes("NDims = 3\n"))).toBe("is MetaImage, which is not supported; convert it to NIfTI (.nii.gz)");
   expect(otherFormat(bytes("CDF\x01"))).toContain("MINC");
   expect(otherFormat(bytes("\0\0\0\x18ftypheic"))).toContain("HEIC");
   expect(otherFormat(bytes("\x1f\x8b\x08 damaged"))).toContain("unpack it first");

@@ -23,7 +23,7 @@ test.each<[Vector, Vector, string]>([
   [[0.7, 0.7, 0], [0, 0, 1], ""],
   [[-1, 0, 0], [0, -1, 0], "upside down"],
   [[0, 1, 0], [0, 0, 1], "upside down"],
-  [[0, 1, 0], [1, 0, 0], "turned by 90 degrees"],
+  [[0, 1, 0], [1, 0, 0], "rotated by 90 degrees"],
 ])("upright or not: rows along %j and columns along %j", (row, column, how) => {
   expect(turnedNotes({ row, column })).toEqual(how ? [`the slices are stored ${how}; the network was trained on upright ones`] : []);
 });

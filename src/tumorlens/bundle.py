@@ -307,8 +307,9 @@ def _read_info(folder: Path) -> tuple[BundleInfo, str]:
         version = facts.get("format_version")
         if version != FORMAT_VERSION:
             raise BundleError(
-                f"{folder}: bundle format {version!r}; this tumorlens reads {FORMAT_VERSION}. "
-                "Install the version that the bundle was made for, or a newer one"
+                f"{folder}: bundle format {version!r}; this version of tumorlens reads "
+                f"{FORMAT_VERSION}. Install the version that the bundle was made for, or a newer "
+                "one"
             )
         info = msgspec.convert(facts, BundleInfo)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -330,4 +331,4 @@ def _read(path: Path, most_bytes: int = _MAX_PART_BYTES) -> bytes:
             f"{path.parent}: {path.name} cannot be read ({error.strerror})"
         ) from error
     except ValueError as error:  # a NUL in the name
-        raise BundleError(f"{path.parent}: {path.name!r} is no file name") from error
+        raise BundleError(f"{path.parent}: {path.name!r} is not a file name") from error

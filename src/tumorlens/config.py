@@ -264,7 +264,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     *tables, name = key.strip().split(".")
     if not separator or not all((*tables, name)):
-        raise RecipeError(f"--set {override}: give KEY=VALUE, such as epochs=20")
+        raise RecipeError(f"--set {override}: must be KEY=VALUE, such as epochs=20")
     for table in tables:
         settings = settings.setdefault(table, {})
         if not isinstance(settings, dict):

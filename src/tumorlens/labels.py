@@ -178,7 +178,7 @@ LABEL_NAMES: Final[dict[str, str]] = {
     ANY_TUMOR: "tumour of unknown kind",
     OTHER_TUMOR: "tumour of another kind",
     OTHER_PATHOLOGY: "other disease",
-    NOT_BRAIN_MRI: "no brain MRI",
+    NOT_BRAIN_MRI: "not brain MRI",
 }
 """The same as people read them."""
 

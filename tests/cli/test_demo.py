@@ -67,7 +67,7 @@ def test_it_says_what_it_does_where_the_report_is_and_what_is_synthetic(
     assert "1/5 Making phantoms" in result.stderr
     assert "5/5" in result.stderr
     assert f"Report: {output / 'index.html'}" in result.stdout
-    assert "nothing about patients" in result.stdout
+    assert "do not apply to patients" in result.stdout
     assert RESEARCH_NOTICE in result.stdout
 
 

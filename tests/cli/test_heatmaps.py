@@ -47,6 +47,16 @@ def test_without_the_option_no_heatmap(
     assert json.loads(CliRunner().invoke(command, arguments).stdout)["heatmap"] is None
 
 
+def test_an_empty_folder_is_said_to_be_empty(
+    tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("highdicom", reason="needs the pacs extra")
+    (tmp_path / "a.png").write_bytes(encode.png(head))  # no DICOM, so no report of a series
+    arguments = [str(tmp_path / "a.png"), "--bundle", str(tiny_bundle)]
+    found = CliRunner().invoke(command, [*arguments, "--dicom", str(tmp_path / "out")])
+    assert f"wrote nothing to {tmp_path / 'out'}" in found.stderr
+
+
 def test_volumes_and_archives_have_theirs(
     tiny_bundle: Path,
     tmp_path: Path,

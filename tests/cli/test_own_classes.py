@@ -82,7 +82,7 @@ def answers(made: Path, folder: Path) -> list[dict[str, object]]:
     table = run("predict", folder / "set", "--bundle", made, "--html", folder / "r.html").stdout
     assert table.count(".png") >= len(text.splitlines())
     report = (folder / "r.html").read_text("utf-8")
-    assert "The network knows" in report
+    assert "The network has" in report
     return [json.loads(line) for line in text.splitlines()]
 
 

@@ -73,7 +73,7 @@ def test_shapes_that_are_no_image(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("kind", ["complex64", "U3", "object", "datetime64[s]"])
 def test_types_that_are_no_numbers(kind: str) -> None:
-    with pytest.raises(InputError, match="real numbers are needed"):
+    with pytest.raises(InputError, match="must be real numbers"):
         from_array(np.zeros((40, 40)).astype(kind))
 
 

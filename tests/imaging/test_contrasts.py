@@ -173,7 +173,7 @@ def test_volumes_between_each_other_are_two(
     images = sorted(read_study(tmp_path).images, key=lambda image: image.pixels.max())
     for image, pixels in zip(images, (volume, other), strict=True):
         np.testing.assert_array_equal(image.pixels, pixels)
-        assert ["each is a volume of its own" in note for note in image.notes] == [True]
+        assert ["each set is a separate volume" in note for note in image.notes] == [True]
 
 
 def test_many_volumes_between_each_other_are_named_in_one_note(
@@ -188,8 +188,8 @@ def test_many_volumes_between_each_other_are_named_in_one_note(
             )  # fmt: skip
             (tmp_path / f"{index}-{part}").write_bytes(data)
     notes = [image.notes for image in read_study(tmp_path).images]
-    end = "lie at different positions; each is a volume of its own"
-    first = "of one series, slices with echo time"
+    end = "lie at different positions; each set is a separate volume"
+    first = "within one series, slices with echo time"
     assert sorted(notes) == sorted(
         [(f"{first} 10 and with echo time 30, 50, 70, 90 and 2 more {end}",)]
         + [(f"{first} {echo} and with echo time 10 {end}",) for echo in echoes[1:]]
@@ -480,7 +480,9 @@ def test_phase_images_alone_are_noted(
         data = write_dicom(plane, ImagePositionPatient=[0, 0, index], **PAIRS["phase"][1])
         (tmp_path / f"{index}").write_bytes(data)
     (image,) = read_study(tmp_path).images
-    assert image.notes == ("these are phase images; no magnitude images lie at their positions",)
+    assert image.notes == (
+        "these are phase images; there are no magnitude images at their positions",
+    )
 
 
 def test_a_phase_volume_elsewhere_is_a_volume_of_its_own(

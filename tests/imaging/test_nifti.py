@@ -547,7 +547,7 @@ def test_values_that_are_no_numbers_are_told(ras: Volume) -> None:
     holed[4:6] = np.inf
     image = reader.read_bytes(save(holed))
     assert image.notes == (
-        "15.0% of the samples are not usable numbers and are taken as background",
+        "15.0% of the samples are not usable numbers and are treated as background",
     )
 
 

@@ -284,8 +284,8 @@ def test_an_axis_of_one(small: Volume) -> None:
 @pytest.mark.parametrize(
     ("kind", "size", "message"),
     [
-        ("vector", 3, "axis of kind vector, which holds no intensities"),
-        ("complex", 2, "complex voxels; give the magnitude"),
+        ("vector", 3, "axis of kind vector, which does not hold intensities"),
+        ("complex", 2, "complex voxels; save their magnitude instead"),
         ("3D-symmetric-matrix", 6, "axis of kind 3d-symmetric-matrix"),
     ],
 )
@@ -312,7 +312,7 @@ def test_values(ras: Volume) -> None:
     odd = ras.copy()
     odd[:4] = np.nan
     (note,) = read(nrrd(odd)).notes
-    assert note == "10.0% of the samples are not usable numbers and are taken as background"
+    assert note == "10.0% of the samples are not usable numbers and are treated as background"
     one = ras.copy()
     one[0, 0, 0] = np.nan
     assert read(nrrd(one)).notes[0].startswith("less than 0.1% of the samples")
@@ -321,7 +321,7 @@ def test_values(ras: Volume) -> None:
     with pytest.raises(UnsupportedFormatError, match=r"^here: a label map or mask"):
         read(nrrd((ras > 500).astype(np.uint8)))
     in_text = b"nan " * 1000 + text(ras.ravel(order="F")[1000:])
-    assert "are taken as background" in read(nrrd(ras, encoding="text", behind=in_text)).notes[0]
+    assert "are treated as background" in read(nrrd(ras, encoding="text", behind=in_text)).notes[0]
 
 
 def test_more_voxels_than_are_stated(small: Volume) -> None:

@@ -159,7 +159,7 @@ def test_no_study_is_free_of_tumour_while_a_series_reports_one(careful: Classifi
     found = fused(careful, [ill, *healthy])
     assert found is not None
     assert (found.decision, found.label) == ("abstained", None)
-    assert "by themselves report a tumour" in found.reason
+    assert "by themselves, report a tumour" in found.reason
     alone = fused(careful, healthy)
     assert alone is not None
     assert alone.label == "notumor"

@@ -101,7 +101,7 @@ def test_a_queue_that_cannot_be_read_or_a_worker_that_is_stuck_is_no_good_health
         assert health.state() == (True, {"status": "ok"})
         with monkeypatch.context() as patched:
             patched.setattr(spool.space, "has_room", lambda: False)
-            assert health.state() == (True, {"status": "short of space: images are refused"})
+            assert health.state() == (True, {"status": "too little disk space: images are refused"})
         worker.last_look -= 2 * 3600
         assert health.state() == (False, {"status": "the worker is stuck"})
         spool.close()

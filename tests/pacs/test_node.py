@@ -57,7 +57,7 @@ def test_the_log_tells_which_title_was_wrong(
     deadline = time.monotonic() + 10
     while not caplog.messages and time.monotonic() < deadline:
         time.sleep(0.01)  # the node answers before it logs
-    assert "calls itself 'STRANGER', and this node 'SOMEONE'" in caplog.text
+    assert "calling AE title 'STRANGER', called AE title 'SOMEONE'" in caplog.text
 
 
 def test_an_empty_list_does_not_mean_everyone(spool: Spool) -> None:

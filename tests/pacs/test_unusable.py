@@ -71,7 +71,7 @@ _CASES: list[tuple[str, dict[str, Any], str]] = [
     ("head", {"Modality": "CT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"},
      "1 not magnetic resonance"),
     ("head", {"Rows": 20, "Columns": 20}, "1 "),
-    ("head", {"PixelData": None}, "1 no image of a known format"),
+    ("head", {"PixelData": None}, "1 no image in a known format"),
 ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_one_that_cannot_be_read_at_all_is_told_in_the_log(
     answer: Callable[..., list[Dataset]], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert answer(b"no DICOM") == []
-    assert "no image can be used, and no report can say so" in caplog.text
+    assert "no image can be used, and no report can be made" in caplog.text
 
 
 def test_unreadable_files_do_not_hide_those_that_say_whose_they_are(

@@ -74,5 +74,5 @@ def test_a_volume_and_a_study(
         datetime.now(UTC),
     )
     text = page.read_text("utf-8")
-    assert "The network knows 40 answers: haemorrhage, kind 1," in text
+    assert "The network has 40 classes: haemorrhage, kind 1," in text
     assert "tumour" not in text.replace("tumorlens", "")

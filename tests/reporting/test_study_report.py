@@ -83,7 +83,7 @@ def test_what_is_unsure_shows_its_most_suspicious_slice(
     made = entry(answer, answered)
     assert made.headline == "Abstained"
     caption = made.images[0].caption
-    assert f"Slice {place} of 8, the most suspicious one; by itself tumour " in caption
+    assert f"Slice {place} of 8, the most suspicious one; this slice alone: tumour " in caption
 
 
 def test_a_refused_image_has_no_heatmap(classifier: Classifier, head: Gray) -> None:
@@ -163,7 +163,7 @@ def test_images_name_the_sides_that_their_file_states(
         made.append(_entry_of(classifier, image).images)
     for stated, unknown in zip(*made, strict=True):
         assert stated.source != unknown.source
-    assert "Left is R, top A" in made[0][0].caption
+    assert "Left edge: R; top edge: A" in made[0][0].caption
     assert "Left is" not in made[1][0].caption
 
 

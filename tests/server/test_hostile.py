@@ -120,7 +120,7 @@ def test_parameters_that_would_be_ignored_are_refused(
 ) -> None:
     answer = tight.post(route, files={"files": ("a.png", image)})
     assert problem(answer) == (422, "invalid_parameter")
-    assert f"query: '{name}' is not known, or is given twice" in answer.text
+    assert f"query: '{name}' is unknown, or was given twice" in answer.text
 
 
 def test_two_ways_to_state_the_length_are_refused(tight: httpx.Client) -> None:

@@ -77,5 +77,5 @@ def test_a_study_that_cannot_even_be_listed() -> None:
 
 def test_a_workers_answer_that_is_no_record_is_refused() -> None:
     for bad in (Message({"outcome": "DOE^JANE"}, (b"{}",)), Message({"outcome": "classified"})):
-        with pytest.raises(ValueError, match="is no record"):
+        with pytest.raises(ValueError, match="is not a record"):
             tasks.read_record(bad)

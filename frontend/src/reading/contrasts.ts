@@ -207,7 +207,7 @@ function isContrast(name: string, one: Trait, other: Trait, count: number): bool
 }
 
 function ownVolumes(name: string, one: Trait, others: Trait[]): string {
-  return `of one series, slices with ${name} ${word(one)} and with ${name} ${listed(others)} lie at different positions; each is a volume of its own`;
+  return `within one series, slices with ${name} ${word(one)} and with ${name} ${listed(others)} lie at different positions; each set is a separate volume`;
 }
 
 /** The value of the group to use: complete, of a usual contrast, the first by its value. */
@@ -255,5 +255,5 @@ function word(value: Trait): string {
 
 function oddComponent(component: Trait | undefined): string[] {
   if (component === undefined || component === MAGNITUDE) return [];
-  return [`these are ${component} images; no magnitude images lie at their positions`];
+  return [`these are ${component} images; there are no magnitude images at their positions`];
 }

@@ -178,7 +178,7 @@ function checkKind(set: DataSet): string[] {
   const modality = modalityOf(set);
   if (modality === "MR") return [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
-  if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network knows MR only`);
+  if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network was trained only on MR`);
   if (modality === "" && isOneOf(["4"])) return [];
   const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
   return [`the file does not state that it is MR (${stated}); it is treated as MR`];
@@ -314,7 +314,7 @@ async function jpegFrames(set: DataSet, depth: number, height: number, width: nu
       ? dicomParser.readEncapsulatedImageFrame(set, element, frame)
       : dicomParser.readEncapsulatedPixelDataFromFragments(set, element, frame);
     const plane = await readRaster(new Uint8Array(data as unknown as ArrayLike<number>), "jpeg");
-    if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of other sizes");
+    if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of different sizes");
     out.set(plane.pixels, frame * height * width);
     if (plane.isColored) notes.add(COLORED);
   }

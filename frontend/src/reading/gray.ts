@@ -37,7 +37,7 @@ export function withoutValue(pixels: Float32Array): string[] {
   if (usable === 0 || usable === pixels.length) return [];
   const percent = 100 * (1 - usable / pixels.length);
   const part = percent >= LEAST_SHOWN ? `${percent.toFixed(1)}%` : `less than ${LEAST_SHOWN}%`;
-  return [`${part} of the samples are not usable numbers and are taken as background`];
+  return [`${part} of the samples are not usable numbers and are treated as background`];
 }
 
 /** Replace NaN, infinities and fill values by the smallest usable value, in place. */
@@ -58,7 +58,7 @@ export function finite(pixels: Float32Array): Float32Array {
   return pixels;
 }
 
-export const COLORED = "the image is in colours, like a computed map; the network was trained on gray images";
+export const COLORED = "the image is coloured, like a computed map; the network was trained on gray images";
 /** A pixel has a colour from this part of the brightest on, and an image from this part of its pixels. */
 const LEAST_COLOR = 0.125;
 const MOSTLY_COLORED = 0.2;

@@ -22,7 +22,7 @@ export function inflated(file: Uint8Array, start: number): Uint8Array {
   });
   for (let at = 0; at < data.length; at += PIECE) {
     stream.push(data.subarray(at, at + PIECE), at + PIECE >= data.length);
-    if (total > MOST_BYTES) throw new InputError("limit", "unfolds to more than 512 MiB");
+    if (total > MOST_BYTES) throw new InputError("limit", "decompresses to more than 512 MiB");
   }
   return joined(parts);
 }

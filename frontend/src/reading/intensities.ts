@@ -56,7 +56,7 @@ function background(slices: Slices): string {
   for (let slice = 0; slice < depth; slice++) {
     darken(pixels.subarray(slice * height * width, (slice + 1) * height * width), height, width, value, inside[0]);
   }
-  return `one value (${value}) fills the border but lies between the others; it is taken as dark`;
+  return `one value (${value}) fills the border but lies between the others; it is treated as dark`;
 }
 
 /** Areas of `value`, without specks: a head has each value by chance too. */
@@ -93,7 +93,7 @@ function padding(slices: Slices): string {
   if (!(sample[at + 1] - sample[at] > usual) || sample[at] - sample[0] > usual) return "";
   const { pixels } = slices;
   for (let place = 0; place < pixels.length; place++) if (pixels[place] < rest[0]) pixels[place] = rest[0];
-  return `values up to ${sample[at]} lie far below all others and are taken as background`;
+  return `values up to ${sample[at]} lie far below all others and are treated as background`;
 }
 
 /** Blank a few values that lie far above all others: text, marks, damage. */
@@ -110,7 +110,7 @@ function outliers(slices: Slices): string {
   const { pixels } = slices;
   for (let place = 0; place < pixels.length; place++) if (pixels[place] > limit) pixels[place] = sample[0];
   const share = ((100 * above.length) / sample.length).toFixed(1);
-  return `${share}% of the samples lie far above all others (burned-in text?) and are taken as background`;
+  return `${share}% of the samples lie far above all others (burned-in text?) and are treated as background`;
 }
 
 /** The largest of the usual values: beyond, a bin is all but empty. */

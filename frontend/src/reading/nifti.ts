@@ -101,7 +101,7 @@ function notesOf(header: Header): string[] {
   const intent = OTHERS[header.intent_code] ?? STATISTICS[header.intent_code - 2];
   return [
     ...(areSlices(header) ? readAsSlices(header.dims[4]) : firstOf(volumesOf(header))),
-    ...(intent ? [`the file says that its values are no intensities (${intent})`] : []),
+    ...(intent ? [`the file says that its values are not intensities (${intent})`] : []),
     ...(isSlope(header.scl_slope) ? [] : ["scl_slope is not plausible; 1 is used"]),
     ...(slopeOf(header) !== null && !Number.isFinite(header.scl_inter) ? ["scl_inter is not a finite number; 0 is used"] : []),
   ];
@@ -152,7 +152,7 @@ function samples(header: Header, view: DataView, { little, type }: { little: boo
     if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
     return Float32Array.from({ length: count }, (_, i) => luma(view.getUint8(i * bytes), view.getUint8(i * bytes + 1), view.getUint8(i * bytes + 2)));
   }
-  if (header.datatypeCode === 32 || header.datatypeCode === 1792) throw new InputError("unsupported_format", "complex voxels; give the magnitude");
+  if (header.datatypeCode === 32 || header.datatypeCode === 1792) throw new InputError("unsupported_format", "complex voxels; save their magnitude instead");
   if (!TYPES[header.datatypeCode]) throw new InputError("unsupported_format", `NIfTI samples of type ${header.datatypeCode}`);
   const slope = slopeOf(header);
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;

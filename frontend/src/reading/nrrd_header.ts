@@ -53,7 +53,7 @@ function unread(what: string): InputError {
 /** A decimal number as Python reads it; NaN and infinities count. */
 export function decimal(text: string): number {
   const word = text.trim();
-  if (!NUMBER.test(word)) throw damaged(`no number: ${clean(word)}`);
+  if (!NUMBER.test(word)) throw damaged(`not a number:  ${clean(word)}`);
   return /^[+-]?inf/i.test(word) ? (word.startsWith("-") ? -Infinity : Infinity) : Number(word);
 }
 
@@ -125,8 +125,8 @@ export class Header {
       const isColor = !known.includes(axis) && type === "u1" && COLORS[kinds[axis]] === size;
       if (isColor && color === null) color = axis;
       else if (LISTS.has(kinds[axis])) volumes *= size;
-      else if (kinds[axis] === "complex") throw unread("complex voxels; give the magnitude");
-      else throw unread(`NRRD with an axis of kind ${clean(kinds[axis])}, which holds no intensities`);
+      else if (kinds[axis] === "complex") throw unread("complex voxels; save their magnitude instead");
+      else throw unread(`NRRD with an axis of kind ${clean(kinds[axis])}, which does not hold intensities`);
     });
     if (spatial.length < 2) throw unread("NRRD with fewer than 2 axes in space");
     const [x, y, z] = [...spatial.map((axis) => sizes[axis]), 1];

@@ -34,7 +34,7 @@ function refusal(data: Uint8Array): string {
 async function decode(name: string, data: Uint8Array, kind: Kind): Promise<MedicalImage | DicomPart> {
   switch (kind) {
     case "zip":
-      throw new InputError("unsupported_format", "is an archive; unpack it, and give the folder");
+      throw new InputError("unsupported_format", "is an archive; unpack it, and choose the folder");
     case null:
       throw new InputError("unsupported_format", refusal(data));
     case "bare dicom":

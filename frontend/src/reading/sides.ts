@@ -39,6 +39,6 @@ export function turnedNotes({ row, column }: { row: Vector; column: Vector }): s
   const { top: shown } = sidesOf(row, column);
   const [top, bottom] = nearest === 2 ? ["A", "P"] : ["H", "F"];
   if (cosines[nearest] < NAMED || shown.includes(top)) return [];
-  const how = shown.includes(bottom) ? "upside down" : "turned by 90 degrees";
+  const how = shown.includes(bottom) ? "upside down" : "rotated by 90 degrees";
   return [`the slices are stored ${how}; the network was trained on upright ones`];
 }

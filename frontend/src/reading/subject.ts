@@ -31,7 +31,7 @@ export function subjectNotes(set: DataSet): string[] {
   const species = text(set, "x00102201") || codeMeaning(set, "x00102202");
   const notes = part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
   if (species && !HUMAN.test(species.toUpperCase())) notes.push(`the file states another species (${species})`);
-  if (["YES", "BOTH"].includes(text(set, "x00280300"))) notes.push("the file states that it is a quality control image, as of a phantom");
+  if (["YES", "BOTH"].includes(text(set, "x00280300"))) notes.push("the file states that it is a quality control image, such as one of a phantom");
   return notes;
 }
 

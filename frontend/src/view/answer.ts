@@ -27,7 +27,7 @@ function fused(together: StudyPrediction): HTMLElement {
   const rows = together.members.map(({ path, sequence, weight, tumor_probability }) => {
     const share = tumor_probability === null ? "no answer" : `${finding} ${percent(tumor_probability)}`;
     const counts = weight > 0 ? `weight ${weight.toPrecision(2)}` : "not used";
-    return h("li", {}, `${path.split("/").pop()}: ${sequence ?? "sequence not known"}, ${share}, ${counts}`);
+    return h("li", {}, `${path.split("/").pop()}: ${sequence ?? "unknown sequence"}, ${share}, ${counts}`);
   });
   whole.append(h("ul", { class: "study-slices quiet" }, ...rows));
   return whole;
@@ -36,7 +36,7 @@ function fused(together: StudyPrediction): HTMLElement {
 /** The volume as a whole, and the answers of its slices. A server may answer slices only. */
 function study(item: Item, goTo: (slice: number) => void, title: string): HTMLElement {
   const done = item.results.filter((result) => result !== null).length;
-  const words = done === item.results.length ? `${done} slices, each by itself:` : `${done} of ${item.results.length} slices so far`;
+  const words = done === item.results.length ? `${done} slices, classified separately:` : `${done} of ${item.results.length} slices so far`;
   const slices = [
     h("p", { class: "quiet" }, words),
     h("ul", { class: "tally" }, ...tally(item).map(([word, count]) => h("li", {}, h("b", {}, String(count)), ` ${word}`))),
@@ -118,10 +118,10 @@ function predictionSet(result: Answer): HTMLElement | null {
 }
 
 function details(result: Answer, item: Item): HTMLElement {
-  const where = item.where === "browser" ? "in this browser; the image did not leave it" : "by the server";
+  const where = item.where === "browser" ? "in this browser (the image did not leave it)" : "by the server";
   return h(
     "p", { class: "details quiet" },
-    `Answered ${where}, by model ${result.model.name} ${result.model.version} `,
+    `Answered ${where} by model ${result.model.name} ${result.model.version} `,
     h("code", {}, result.model.sha256.slice(0, 12)), ".",
   );
 }

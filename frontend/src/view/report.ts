@@ -38,7 +38,7 @@ function entry(item: Item, viewing: Viewing): HTMLElement {
   const lines = [
     h("h2", {}, item.name),
     ...(item.whole ? [h("p", { class: "report-answer" }, `As a whole: ${headline(item.whole)}`), ...said(item.whole)] : []),
-    ...(volume ? [h("p", {}, `Slices, each by itself: ${tally(item).map(([word, count]) => `${count} ${word}`).join(", ")}.`)] : []),
+    ...(volume ? [h("p", {}, `Slices, classified separately: ${tally(item).map(([word, count]) => `${count} ${word}`).join(", ")}.`)] : []),
     h("p", { class: "report-answer" }, `${where}${headline(result)}`), ...said(result),
   ];
   if (result && !isFailure(result)) {

@@ -63,12 +63,12 @@ def write_html(report: Report, out: str) -> None:
 def _inputs(report: Report) -> Iterator[Line]:
     yield Line("answered", report.tally.inputs, "")
     if report.inputs is not None:
-        yield Line("to answer", report.inputs, "")
+        yield Line("found", report.inputs, "")
     yield Line("rows", report.tally.rows, "")
     if skipped := max((run.skipped for run in report.runs), default=0):
         yield Line("files that are not images", skipped, "")
     if (rate := report.per_second) is not None:
-        yield Line("inputs a second", round(rate), "")
+        yield Line("inputs per second", round(rate), "")
 
 
 def _lines(counts: Collection[tuple[str, int]]) -> list[Line]:

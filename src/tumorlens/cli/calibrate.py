@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.command(
     name="calibrate",
-    epilog="Examples: tumorlens calibrate default --data local.csv --output default-here (for "
-    "a site); tumorlens calibrate runs/mine/bundle --data mine.csv --split mine-split.csv (after "
-    "training)",
+    epilog="\b\nExamples, for a site and after training:\n"
+    "  tumorlens calibrate default --data local.csv --output default-here\n"
+    "  tumorlens calibrate runs/mine --data mine.csv --split mine-split.csv",
 )
 @click.argument("bundle_name", metavar="BUNDLE")
 @options.data
@@ -133,7 +133,7 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
 
     rule, classes = info.decision, info.classes
     done = f"on validation {percent(found.coverage, 1)} are classified"
-    done += f", {percent(found.accuracy, 1)} of them right"
+    done += f", {percent(found.accuracy, 1)} of them correct"
     if classes.no_finding is not None and len(classes.kinds) > 1:
         done += f", {percent(found.detected, 1)} detected"
     if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
@@ -147,7 +147,8 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
         pairs = zip(classes.display_names.values(), kept.thresholds, strict=True)
         thresholds = ", ".join(f"{name} {value:.3f}" for name, value in pairs)
         click.echo(
-            f"prediction sets, {percent(kept.coverage, 0)}: a class is included from {thresholds}"
+            f"prediction sets, {percent(kept.coverage, 0)}: a class is included at or above "
+            f"{thresholds}"
         )
     else:
         click.echo(no_sets("the validation patients", coverage))
@@ -156,14 +157,14 @@ def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> 
 
 
 def _thresholds(rule: "Thresholds", classes: "ClassSet") -> str:
-    """From which probability each part of an answer is stated."""
+    """The lowest probability at which each part of an answer is reported."""
     if classes.no_finding is None:
-        return f"the kind is named from {rule.kind_threshold:.3f}"
+        return f"the kind is named at or above {rule.kind_threshold:.3f}"
     word = classes.a_finding
     presence = (
-        f"no {classes.finding} is reported from {rule.notumor_threshold:.3f}, {word} from "
-        f"{rule.tumor_threshold:.3f}"
+        f"no {classes.finding} is reported at or above {rule.notumor_threshold:.3f}, "
+        f"{word} at or above {rule.tumor_threshold:.3f}"
     )
     if len(classes.kinds) == 1:  # its kind is no question
         return presence
-    return f"{presence}, its kind from {rule.kind_threshold:.3f} given {word}"
+    return f"{presence}, its kind at or above {rule.kind_threshold:.3f} given {word}"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @click.command(
     name="compare",
-    epilog="Example: tumorlens compare default runs/mine --data mine.csv --split mine-split.csv",
+    epilog="\b\nExample:\n"
+    "  tumorlens compare default runs/mine --data mine.csv --split mine-split.csv",
 )
 @click.argument("bundles", metavar="RUN|BUNDLE...", nargs=-1, required=True)
 @options.several_data

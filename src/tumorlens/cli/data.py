@@ -44,8 +44,10 @@ command.add_command(croissant_command)
 @command.command(
     name="import",
     short_help="List the images of a folder in a manifest.",
-    epilog="Examples: tumorlens data import folder --from images --output mine.csv --group-from "
-    "folder:1; tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
+    epilog="\b\nExamples:\n"
+    "  tumorlens data import folder --from images --output mine.csv \\\n"
+    "    --group-from folder:1\n"
+    "  tumorlens data import nickparvar --from nickparvar --output nickparvar.csv",
 )
 @click.argument("image_set", metavar="SET", type=click.Choice(_SETS))
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
@@ -89,7 +91,8 @@ def import_command(
 
     if image_set != "folder" and (source or mapped or group_from):
         raise click.UsageError(
-            f"--source, --map and --group-from are for `folder`; {image_set} is known"
+            "--source, --map and --group-from are only for `folder`; "
+            f"the classes of {image_set} are known"
         )
     mapping = _mapping(mapped)
     unreadable: Sequence[Record] = ()
@@ -220,7 +223,7 @@ def fetch_command(image_set: str, output: Path) -> None:
 @command.command(
     name="audit",
     short_help="Find problems and leaks in a data set.",
-    epilog="Example: tumorlens data audit nickparvar.csv --report audit --strict",
+    epilog="\b\nExample:\n  tumorlens data audit nickparvar.csv --report audit --strict",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--report", required=True, metavar="DIR", type=_FOLDER,

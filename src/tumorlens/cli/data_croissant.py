@@ -14,7 +14,7 @@ _STANDARD_OUTPUT = Path("-")
 @click.command(
     name="croissant",
     short_help="Describe a manifest for data catalogues.",
-    epilog="Example: tumorlens data croissant mine.csv --license CC-BY-4.0",
+    epilog="\b\nExample:\n  tumorlens data croissant mine.csv --license CC-BY-4.0",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option("--output", metavar="FILE", type=options.MANIFEST,

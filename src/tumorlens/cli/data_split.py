@@ -26,8 +26,9 @@ _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diver
 @click.command(
     name="split",
     short_help="Write or verify a split file.",
-    epilog="Examples: tumorlens data split mine.csv --ratio 70/15/15 --group patient; "
-    "tumorlens data split nickparvar.csv --verify clean",
+    epilog="\b\nExamples:\n"
+    "  tumorlens data split mine.csv --ratio 70/15/15 --group patient\n"
+    "  tumorlens data split nickparvar.csv --verify clean",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
 @click.option(

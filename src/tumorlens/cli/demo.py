@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--output", type=options.FOLDER, metavar="DIR",
               default="tumorlens-demo", show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--train", is_flag=True,
-              help="First train the phantom network again, in about a minute.")  # fmt: skip
+              help="First train the phantom network again (about a minute).")  # fmt: skip
 @click.option("--patients", type=click.IntRange(5, 2000), metavar="N",
               help="Number of phantom patients for each class. Default: 50, or 150 with "
               "--train.")  # fmt: skip
@@ -87,7 +87,9 @@ class _Run:
         answering = Classifier.load(self.bundle) if paths else None
         classifier = None if self.train else Classifier.load("phantom", threads=1)
         walkthrough.reserve_folder(self.folder)
-        with self._next(f"Making phantoms: {self.patients} synthetic patients a class") as bar:
+        with self._next(
+            f"Making phantoms: {self.patients} synthetic patients for each class"
+        ) as bar:
             manifest = walkthrough.make_phantoms(self.folder, self.patients, self.seed, bar)
         with self._next("Auditing them") as bar:
             audit = walkthrough.audit_phantoms(self.folder, manifest, bar)
@@ -95,7 +97,7 @@ class _Run:
             split = walkthrough.split_phantoms(self.folder, manifest)
         if classifier is None:
             classifier = self._trained(manifest, split)
-        with self._next("Evaluating on patients the network never saw") as bar:
+        with self._next("Evaluating on patients that were not used in training") as bar:
             evaluation, setting = walkthrough.evaluate_phantoms(
                 self.folder, classifier, manifest, split, bar
             )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @click.command(
     name="evaluate",
-    epilog="Example: tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
+    epilog="\b\nExample:\n"
+    "  tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
 )
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 @options.several_data
@@ -70,7 +71,7 @@ def command(
 ) -> None:
     """Score BUNDLE (a bundled network by its name, or the folder of a bundle or a training run).
 
-    The exported file is scored, the one that users run. Every number has a 95% interval from
+    The exported file, which users run, is scored. Every number has a 95% interval from
     resampling groups. Two controls and, for the public set, published figures are also shown.
 
     For clean-cv, patient-cv and leave-one-source-out, give one bundle for each fold or source. Each

@@ -90,7 +90,7 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
         table.add_section()
         voted = evaluation.patients.estimates
         for metric in metrics.asked(voted, evaluation.classes):
-            estimate, title = voted[metric], f"{named[metric]} by patient's majority"
+            estimate, title = voted[metric], f"{named[metric]} by patient (majority of the images)"
             table.add_row(title, show(metric, estimate))
     table.add_section()
     for control, accuracy in controls:

@@ -33,10 +33,10 @@ def command(
     threads: int | None,
     cache: Path | None,
 ) -> None:
-    """Train the gate on the heads of the manifests, whatever their labels, and counter-examples.
+    """Train the gate on the heads in the manifests and on counter-examples.
 
-    Counter-examples are the images with the label `not_brain_mri`, such as head CT, and drawn
-    images.
+    Heads are used whatever their labels. Counter-examples are the images with the label
+    `not_brain_mri`, such as head CT, and drawn images.
 
     `tumorlens calibrate --gate` adds the file to a bundle.
     """

@@ -55,7 +55,7 @@ def command(context: click.Context, style: str, image_size: int) -> None:
 @command.command(
     name="export",
     short_help="Export a bundle in another layout.",
-    epilog="Example: tumorlens models export default --format huggingface --out hub/default",
+    epilog="\b\nExample:\n  tumorlens models export default --format huggingface --out hub/default",
 )
 @click.argument("name", metavar="NAME_OR_PATH")
 @click.option("--format", "layout", type=click.Choice(["huggingface"]), default="huggingface",

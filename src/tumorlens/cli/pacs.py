@@ -104,7 +104,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@command.command("listen")
+@command.command("listen", short_help="Receive studies by C-STORE and answer them.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="Address to bind.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=11112, show_default=True,
@@ -153,7 +153,7 @@ def listen(
         ready.journal.record("stopped")
 
 
-@command.command("pull")
+@command.command("pull", short_help="Fetch studies by DICOMweb and answer them.")
 @click.argument("url", metavar="URL")
 @click.option("--study", metavar="UID", help="StudyInstanceUID.")
 @click.option("--patient-id", metavar="ID", help="PatientID.")

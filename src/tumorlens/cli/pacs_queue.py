@@ -72,14 +72,17 @@ def _operating(folder: Path) -> "Iterator[tuple[Spool, Journal]]":
         yield spool, journal
 
 
-@click.command("status")
+@click.command("status", short_help="List waiting studies and studies that were set aside.")
 @_spool
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--all", "everything", is_flag=True, help="Also list delivered studies.")
 def status(folder: Path, as_json: bool, everything: bool) -> None:
     """List waiting studies, and studies that were set aside, with the reason.
 
-    STUDY is a salted hash of the StudyInstanceUID, as in the log. Works while the node runs.
+    The column STUDY contains salted hashes of the StudyInstanceUIDs, as in the log. The command
+    also works while the node runs.
+
+    States: `receiving`; `made`, answered but not delivered; `sent`; `failed`, set aside; `dropped`.
     """
     import msgspec
 
@@ -114,7 +117,7 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-@click.command("retry")
+@click.command("retry", short_help="Retry studies that were set aside.")
 @_spool
 @click.option("--failed", "all_failed", is_flag=True, help="All studies that were set aside.")
 @_studies
@@ -136,7 +139,7 @@ def retry(folder: Path, all_failed: bool, studies: tuple[str, ...]) -> None:
     note(f"{count} studies will be retried")
 
 
-@click.command("drop")
+@click.command("drop", short_help="Delete studies from the spool.")
 @_spool
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 def drop(folder: Path, studies: tuple[str, ...]) -> None:
@@ -155,7 +158,7 @@ def drop(folder: Path, studies: tuple[str, ...]) -> None:
     note(f"dropped {len(keys)} studies, {count} files")
 
 
-@click.command("rebuild")
+@click.command("rebuild", short_help="Make a new queue if the old one is damaged.")
 @_spool
 def rebuild(folder: Path) -> None:
     """Make a new queue from the images in the spool, if the old one is damaged.

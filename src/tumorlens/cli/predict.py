@@ -343,7 +343,8 @@ def _note_skipped(found: Iterable["Found"]) -> None:
 def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:
     """Tables carry the notice themselves; for programs' formats it goes beside them."""
     for output in filter(None, written):
-        note(f"wrote {output}")
+        is_empty = output.is_dir() and not any(output.iterdir())
+        note(f"wrote nothing to {output}" if is_empty else f"wrote {output}")
     if tally.failed:
         error(f"{tally.failed} of {tally.total} inputs failed")
     if layout != "table":

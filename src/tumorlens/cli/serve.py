@@ -18,7 +18,7 @@ _MAX_TOKEN_BYTES = 1 << 20
 
 
 @click.command("serve",
-               epilog="Example: tumorlens serve --port 8000")  # fmt: skip
+               epilog="\b\nExample:\n  tumorlens serve --port 8000")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="Address to bind. Any address but loopback needs --token-file or "
               "--open.")  # fmt: skip

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=options.FOLDER, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
-              help="Start from trained instead of random weights: a bundled network by name, a "
-              "bundle, or the folder of a finished run. Refused if it was trained on a test "
+              help="Start from trained weights instead of random ones: a bundled network by name, "
+              "a bundle, or the folder of a finished run. Refused if it was trained on a test "
               "image.")  # fmt: skip
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="RUN",
               help="Folder written by `tumorlens train teacher` for the same split; for recipes "

@@ -47,7 +47,7 @@ _MASK: Final = re.compile(r"(.+?)[-_ ](mask|seg|segmentation)([-_ ]?[0-9]+)?", r
 """The stem of a mask: that of its image, and what it is."""
 NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
-OUTSIDE_SPLIT: Final = "beside the folders of the split"
+OUTSIDE_SPLIT: Final = "outside the folders of the split"
 NAMED_OTHERWISE: Final = "in folders not named after a class"
 TWO_CLASSES: Final = "in a folder of one class within that of another"
 NOT_UTF_8: Final = "with names that are not UTF-8"
@@ -57,11 +57,12 @@ _IS_FOLD: Final = (
     "into one folder for each class, and write folds with `tumorlens data split --kfold`"
 )
 _IS_PATIENT: Final = (
-    "is named like a patient, and holds folders of classes; if it is a patient, say so:"
+    "is named like a patient, and holds folders of classes; if it is a patient, run"
 )
 _IS_NO_SPLIT: Final = (
     "is not the name of a split, though it holds folders of classes; "
-    "name it train, val or test, or import it by itself, with --source"
+    "name it train, val or test, leave it out with `--map FOLDER=`, or import it by itself, "
+    "with --source"
 )
 _FOLDERS_NAMED: Final = 10
 _ARCHIVE_EXTRAS: Final = "__MACOSX"
@@ -290,9 +291,7 @@ class _Sorter:
         )
         if _PATIENT.fullmatch(name):
             raise DatasetError(f"{level}: {_IS_PATIENT} {say}")
-        others = (
-            "" if self.skipped or level.name != name else f"; if it is a patient, say so: {say}"
-        )
+        others = "" if self.skipped or level.name != name else f"; if it is a patient, run {say}"
         raise DatasetError(f"{level}: {_IS_NO_SPLIT}{others}")
 
     def rule_of(self, level: Path) -> str:

@@ -121,7 +121,8 @@ def _check_classes(folder: Path, found: Found) -> None:
     labels = {one.label for one in found.files}
     if not labels:
         raise DatasetError(
-            f"{folder}: no folder in it holds an image; give one with a folder for each class"
+            f"{folder}: no folder in it holds an image; name a folder with one subfolder for each "
+            "class"
         )
     empty = sorted(label for label in labels if is_nothing(label))
     if empty:

@@ -40,8 +40,8 @@ from tumorlens.reporting import audit_report, evaluation_report, html, plots
 PAGE: Final = "index.html"
 MARK: Final = "demo.json"
 SYNTHETIC: Final = (
-    "The heads of this demonstration are drawn by a program. A figure measured on them shows that "
-    "the software works; it says nothing about patients."
+    "The heads of this demonstration are drawn by a program. Figures measured on them show that "
+    "the software works; they do not apply to patients."
 )
 INTENDED_USE: Final = (
     "For a demonstration on synthetic heads, not for pictures of people. " + RESEARCH_NOTICE

@@ -67,7 +67,7 @@ def cross_validation(
         if sha256 not in by_hash:
             raise EvaluationError(
                 f"bundle {classifier.model.name}: was trained with the split "
-                f"{name or 'it does not name'}, which is no fold of "
+                f"{name or 'it does not name'}, which is not a fold of "
                 f"{split.info.name}; train it by --split {split.info.name}:K"
             )
         fold, of_fold = by_hash[sha256]

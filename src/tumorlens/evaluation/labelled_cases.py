@@ -93,9 +93,7 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
     if areas and np.mean(areas) <= USELESS:
         said = f"mean area under the ROC curve {np.mean(areas):.2f}, chance is 0.5"
     elif areas and sensitivity <= 1.0 / len(sensitivities) + _ROUNDING:
-        said = (
-            f"mean sensitivity {sensitivity:.0%}, no better than always giving the commonest answer"
-        )
+        said = f"mean sensitivity {sensitivity:.0%}, no better than always giving one answer"
     elif not areas and sensitivity <= 1.0 / truth.shape[1]:
         said = f"{sensitivity:.0%} of {len(rows)} images of one class are classified correctly"
     else:

@@ -130,8 +130,8 @@ def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
     shared = 0 if trained is None else sum(record in trained for record in records)
     if shared:
         raise EvaluationError(
-            f"bundle {parent.info.name} was trained on {shared} of these {len(records)} images: it "
-            "is more certain of them than of new ones. Leave them out of the manifest; after "
+            f"bundle {parent.info.name} was trained on {shared} of these {len(records)} images, "
+            "so it is more certain of them than of new ones. Leave them out of the manifest; after "
             "training, calibrate with --split and without --output"
         )
 

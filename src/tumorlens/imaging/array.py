@@ -51,7 +51,7 @@ def _numbers(pixels: NDArray[np.generic], source: str) -> tuple[NDArray[np.gener
     """The array, and the bits of a sample."""
     pixels = np.asarray(pixels)
     if pixels.dtype.kind not in "buif":
-        raise InputError(f"{source}: samples of type {pixels.dtype}; real numbers are needed")
+        raise InputError(f"{source}: samples of type {pixels.dtype}; they must be real numbers")
     return pixels, 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
 
 

@@ -273,8 +273,8 @@ def _is_contrast(name: str, one: float | str, other: float | str, count: int) ->
 
 def _own_volumes(name: str, one: float | str, others: Sequence[float | str]) -> str:
     return (
-        f"of one series, slices with {name} {_word(one)} and with {name} {_listed(others)} lie at "
-        "different positions; each is a volume of its own"
+        f"within one series, slices with {name} {_word(one)} and with {name} {_listed(others)} "
+        "lie at different positions; each set is a separate volume"
     )
 
 
@@ -334,7 +334,7 @@ def _word(value: float | str) -> str:
 def _odd_component(component: float | str | None) -> list[str]:
     if component is None or component == MAGNITUDE:
         return []
-    return [f"these are {component} images; no magnitude images lie at their positions"]
+    return [f"these are {component} images; there are no magnitude images at their positions"]
 
 
 def same_position(along: Sequence[float], thickness_mm: float | None, least_mm: float) -> float:

@@ -113,7 +113,7 @@ def turned_notes(facts: AcquisitionFacts | None) -> list[str]:
     top, bottom = _UPRIGHT[facts.plane]
     if top in sides.top:
         return []
-    how = "upside down" if bottom in sides.top else "turned by 90 degrees"
+    how = "upside down" if bottom in sides.top else "rotated by 90 degrees"
     return [f"the slices are stored {how}; the network was trained on upright ones"]
 
 

@@ -15,7 +15,7 @@ LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
 COLORED: Final = (
-    "the image is in colours, like a computed map; the network was trained on gray images"
+    "the image is coloured, like a computed map; the network was trained on gray images"
 )
 _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
@@ -97,4 +97,4 @@ def without_value(pixels: Samples) -> list[str]:
     if not 0 < share < 1:
         return []
     part = f"{share:.1%}" if share >= _LEAST_SHOWN else f"less than {_LEAST_SHOWN:.1%}"
-    return [f"{part} of the samples are not usable numbers and are taken as background"]
+    return [f"{part} of the samples are not usable numbers and are treated as background"]

@@ -82,7 +82,7 @@ def _background(samples: Samples) -> tuple[Samples, str]:
     if value < dark or not _BETWEEN[0] < below < _BETWEEN[1]:
         return samples, ""
     note = (
-        f"one value ({value:g}) fills the border but lies between the others; it is taken as dark"
+        f"one value ({value:g}) fills the border but lies between the others; it is treated as dark"
     )
     outside = _areas(samples == value)
     return np.where(outside, samples.dtype.type(inside[0]), samples), note
@@ -116,7 +116,7 @@ def _padding(samples: Samples) -> tuple[Samples, str]:
     usual = float(np.quantile(rest, 0.99) - rest[0])
     if not gaps[at] > usual or below[-1] - below[0] > usual:
         return samples, ""
-    note = f"values up to {below[-1]:g} lie far below all others and are taken as background"
+    note = f"values up to {below[-1]:g} lie far below all others and are treated as background"
     return np.maximum(samples, rest[0]), note
 
 
@@ -136,7 +136,7 @@ def _outliers(samples: Samples) -> tuple[Samples, str]:
         return samples, ""
     note = (
         f"{len(outliers) / len(sample):.1%} of the samples lie far above all others "
-        "(burned-in text?) and are taken as background"
+        "(burned-in text?) and are treated as background"
     )
     return np.where(samples > limit, samples.dtype.type(sample[0]), samples), note
 

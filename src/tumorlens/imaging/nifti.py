@@ -117,7 +117,7 @@ def _notes(header: Nifti1Header) -> list[str]:
     intent = int(header["intent_code"])
     if intent in _NO_INTENSITIES:
         what = clean(str(intent_codes.label[intent]))
-        notes.append(f"the file says that its values are no intensities ({what})")
+        notes.append(f"the file says that its values are not intensities ({what})")
     if not _is_scale(header):
         notes.append("scl_slope is not plausible; 1 is used")
     if _scale(header) is not None and not math.isfinite(float(header["scl_inter"])):
@@ -154,7 +154,7 @@ def _scale(header: Nifti1Header) -> tuple[float, float] | None:
 def _kind(header: Nifti1Header, source: str) -> np.dtype[Any]:
     kind: np.dtype[Any] = header.get_data_dtype()
     if kind.kind == "c":
-        raise UnsupportedFormatError(f"{source}: complex voxels; give the magnitude")
+        raise UnsupportedFormatError(f"{source}: complex voxels; save their magnitude instead")
     if kind.names is None and kind.kind not in "iuf":
         raise UnsupportedFormatError(f"{source}: voxels of type {kind}")
     return kind

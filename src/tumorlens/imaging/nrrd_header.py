@@ -155,9 +155,9 @@ class Header:
 
     def _unread(self, kind: str) -> UnsupportedFormatError:
         what = (
-            "complex voxels; give the magnitude"
+            "complex voxels; save their magnitude instead"
             if kind == "complex"
-            else f"NRRD with an axis of kind {clean(kind)}, which holds no intensities"
+            else f"NRRD with an axis of kind {clean(kind)}, which does not hold intensities"
         )
         return UnsupportedFormatError(f"{self.source}: {what}")
 

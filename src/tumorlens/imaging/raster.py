@@ -94,7 +94,8 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
     """Why Pillow does not know a file that begins as one of ``kind``."""
     if kind == "tiff" and (samples := tiff.unread_samples(data)):
         return UnsupportedFormatError(
-            f"{source}: TIFF samples of type {samples} are not read; save them as uint16 or float32"
+            f"{source}: TIFF samples of type {samples} are not supported; "
+            "save them as uint16 or float32"
         )
     return CorruptInputError(
         f"{source}: starts like {kind}, but is damaged or of an unsupported variant"

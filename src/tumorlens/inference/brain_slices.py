@@ -52,7 +52,7 @@ class Slices(NamedTuple):
     in_brain: NDArray[np.bool_]
     """(D,): whether a slice counts."""
     spacing_note: str
-    """Why the stated spacing is not used, in words; empty where it is."""
+    """Why the stated spacing is not used, in words; otherwise empty."""
     coverage_note: str = ""
     """That most of the head was not seen, in words; empty where that is not known."""
 
@@ -81,7 +81,10 @@ def judge_slices(
     if is_stated and (estimated := _corrected(profile, along_mm, up)) is not None:
         extent = float(np.ptp(along_mm))
         along = estimated
-        note = f"the stated slice distance cannot be correct (a head of {extent:.0f} mm): not used"
+        note = (
+            f"the stated slice distance cannot be correct (a head of {extent:.0f} mm), "
+            "so it is not used"
+        )
     in_brain = profile >= cap_share(TOP_MM)
     if up:
         depth = _depth_below_vertex(profile, along, up)

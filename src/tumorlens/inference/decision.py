@@ -139,8 +139,9 @@ def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes
         return _kind_reason(row, thresholds, classes)
     return (
         f"{word} {probability_percent(1.0 - float(row[none]), 0)}; {classes.a_finding} is reported "
-        f"from {probability_percent(thresholds.tumor_threshold, 0)}, no {word} where its own "
-        f"probability is at least {probability_percent(thresholds.notumor_threshold, 0)}"
+        f"if its probability is at least {probability_percent(thresholds.tumor_threshold, 0)}, "
+        f"no {word} if its own probability is at least "
+        f"{probability_percent(thresholds.notumor_threshold, 0)}"
     )
 
 
@@ -149,6 +150,6 @@ def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: Clas
     kind = classes.display_names[classes.names[first]]
     given = "" if classes.no_finding is None else f"given {classes.a_finding}, "
     return (
-        f"{given}{kind} {probability_percent(float(share), 0)}; the kind is named from "
-        f"{probability_percent(thresholds.kind_threshold, 0)}"
+        f"{given}{kind} {probability_percent(float(share), 0)}; the kind is named if its "
+        f"probability is at least {probability_percent(thresholds.kind_threshold, 0)}"
     )

@@ -40,8 +40,8 @@ SEVERAL_PATIENTS: Final = (
 
 
 LESS_TELLING: Final = (
-    f"series of fewer than {FEWEST_SLICES} slices, localizers, computed images, such as ADC maps, "
-    "and other parts of the body do not count beside others"
+    f"series of fewer than {FEWEST_SLICES} slices, localizers, computed images (such as ADC maps) "
+    "and other parts of the body are used only if the study has no other series"
 )
 
 
@@ -211,8 +211,8 @@ def _without_contradiction(
     if not is_none or not alone or concluded.probabilities is None:
         return concluded
     reason = (
-        f"{len(alone)} of {len(answers)} series by themselves report {classes.a_finding}, "
-        "others none"
+        f"{len(alone)} of {len(answers)} series, by themselves, report {classes.a_finding}; "
+        "the others report none"
     )
     return concluded._replace(
         decision=ABSTAINED,

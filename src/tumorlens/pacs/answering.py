@@ -34,7 +34,7 @@ _WORDS: Final = {
     "limit": "too large or too small",
     "blank": "without contrast",
     "missing": "without an image",
-    "unsupported_format": "no image of a known format",
+    "unsupported_format": "no image in a known format",
 }
 """Kinds of ``InputError`` for a reader of the report."""
 
@@ -117,10 +117,10 @@ def _say_why_not(
     try:
         made = unusable_answer(classifier, sorted(folder.iterdir()), reason)
     except InputError as error:
-        notes.append(f"no image can be used, and no report can say so: {error.kind}")
+        notes.append(f"no image can be used, and no report can be made: {error.kind}")
         return []
     if made is None:
-        notes.append("nothing in it to answer")
+        notes.append("it contains no image to answer")
         return []
     notes.append("no image can be used; a report with the reason is sent")
     return [made]

@@ -42,7 +42,7 @@ class Health:
         if time.monotonic() - self._worker.last_look > _STUCK_S:
             return False, {"status": "the worker is stuck"}
         if not has_room:
-            return True, {"status": "short of space: images are refused"}
+            return True, {"status": "too little disk space: images are refused"}
         return True, {"status": "ok"}
 
     def metrics(self) -> str:

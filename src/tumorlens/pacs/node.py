@@ -57,7 +57,7 @@ class _Reception:
         peer = event.assoc.requestor
         called = peer.primitive.called_ae_title if peer.primitive else ""
         log.warning(
-            "rejected an association from %s: it calls itself %a, and this node %a",
+            "rejected an association from %s: calling AE title %a, called AE title %a",
             peer.address,
             peer.ae_title,
             called,

@@ -86,7 +86,7 @@ class Worker:
     def _relieve(self) -> None:
         try:
             if gone := self._spool.relieve():
-                log.warning("short of space: deleted %d files that were delivered", gone)
+                log.warning("too little disk space: deleted %d files that were delivered", gone)
         except OSError as error:
             self._complain(f"could not delete old files: {error.strerror}")
 

@@ -48,8 +48,8 @@ TITLES: Final[Mapping[str, str]] = {
     "auroc": "AUROC",
 }
 CONTROL_TITLES: Final[Mapping[str, str]] = {
-    HASH_NEIGHBOUR: "hash neighbour",
-    FRAME_CLASSIFIER: "frame alone",
+    HASH_NEIGHBOUR: "most similar training image",
+    FRAME_CLASSIFIER: "outer frame only",
 }
 _RATES: Final = frozenset(
     {"accuracy", "missed_tumor_rate", "false_alarm_rate", "sensitivity", "specificity", "precision"}
@@ -211,7 +211,7 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
         ),
         Figure(
             f"reliability{tail}.png",
-            f"Reliability diagram with images a bin, {subset.title}",
+            f"Reliability diagram with images per bin, {subset.title}",
             plots.reliability_png(labels, probabilities, classes),
         ),
         Figure(

@@ -150,11 +150,11 @@ def _images(answered: Answered) -> Iterator[ReportImage]:
     plane = slice_of(image, index)
     sides = sides_of(image.facts)
     gray = gray_with_sides(plane.pixels, sides)
-    edges = f" Left is {sides.left}, top {sides.top}." if sides else ""
+    edges = f" Left edge: {sides.left}; top edge: {sides.top}." if sides else ""
     yield ReportImage(encode.data_uri(gray), f"{where}.{edges}", f"{where}.{edges}")
     heatmap = answered.heatmap()
     if heatmap is not None:
-        caption = f"The same, with {MAP_CAPTION}; cross: its peak, box: above half of the peak."
+        caption = f"The same, with {MAP_CAPTION}. Cross: its peak; box: above half of the peak."
         drawn = html.embed_png(draw(plane, result, heatmap, image.facts))
         yield ReportImage(drawn, caption, f"{where}, with {MAP_CAPTION}")
 
@@ -176,7 +176,7 @@ def _alone(result: VolumePrediction, index: int) -> str:
     """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
     share = result.slices[index].tumor_probability
     word = result.model.class_set.finding
-    return "" if share is None else f"; by itself {word} {probability_percent(share)}"
+    return "" if share is None else f"; this slice alone: {word} {probability_percent(share)}"
 
 
 def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
@@ -188,7 +188,7 @@ def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
             share = f"{word} {probability_percent(one.tumor_probability)}, "
         elif one.weight == 0:
             share = "no answer, "
-        sequence = one.sequence or "sequence not known"
+        sequence = one.sequence or "unknown sequence"
         yield (
             Path(one.path).name or one.path,
             f"{sequence}: {share}weight {one.weight:.2g}",
@@ -239,15 +239,18 @@ def _finding_facts(result: VolumePrediction) -> Iterator[tuple[str, str]]:
         yield "Side", "near the midline" if found.side == "midline" else found.side
     if found.extent_mm is not None:
         x, y, z = found.extent_mm
-        yield "Extent of the map", f"about {x:.0f} × {y:.0f} mm, {z:.0f} mm across slices"
+        yield (
+            "Extent of the map",
+            f"about {x:.0f} × {y:.0f} mm in the slice, {z:.0f} mm across slices",
+        )
     if found.position_mm is not None:
         x, y, z = found.position_mm
         sides = (
             f"{abs(x):.0f} mm {'left' if x >= 0 else 'right'}",
-            f"{abs(y):.0f} mm {'back' if y >= 0 else 'front'}",
-            f"{abs(z):.0f} mm {'up' if z >= 0 else 'down'}",
+            f"{abs(y):.0f} mm {'posterior' if y >= 0 else 'anterior'}",
+            f"{abs(z):.0f} mm {'superior' if z >= 0 else 'inferior'}",
         )
-        yield "Middle", f"{', '.join(sides)} of the frame's origin"
+        yield "Middle", f"{', '.join(sides)}, relative to the origin of coordinates"
     if found.path is not None:
         file = Path(found.path).name + (f"/{found.member}" if found.member else "")
-        yield "Middle slice's file", file + (f", frame {found.frame}" if found.frame else "")
+        yield "File of the middle slice", file + (f", frame {found.frame}" if found.frame else "")

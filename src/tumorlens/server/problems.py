@@ -51,7 +51,7 @@ def busy(what: str) -> Problem:
 
 def no_worker() -> Problem:
     """There is no process that could answer."""
-    return _later("no_worker", "the server cannot start a process to answer this")
+    return _later("no_worker", "the server cannot start a process for this request")
 
 
 def stopped() -> Problem:

@@ -68,7 +68,7 @@ def _check_query(request: Request) -> None:
         if name not in known:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter",
-                f"query: {name[:_SHOWN_NAME]!r} is not known, or is given twice",
+                f"query: {name[:_SHOWN_NAME]!r} is unknown, or was given twice",
             )  # fmt: skip
         known.remove(name)
 
@@ -92,8 +92,8 @@ async def predictions(
 ) -> Response:
     """Classify one or many files, in any format that `tumorlens predict` reads.
 
-    Each file gets a record: an answer, or what is wrong with it. The status is 200 when at least
-    one file got an answer, 422 when none did; its records are then in the member `predictions`.
+    Each file gets a record: an answer, or an error. The status is 200 if at least one file got an
+    answer. Otherwise it is 422, and the records are in the member `predictions` of the problem.
     """
     state: State = request.app.state.tumorlens
     with state.admission.ticket() as ticket:
@@ -140,7 +140,7 @@ async def study(request: Request) -> Response:
     response_model=schemas.Models,
     responses=problems(400, 401, 403),
     tags=["classify"],
-    summary="The model that answers",
+    summary="The model in use",
     response_description="The model, its cost and its measurements.",
 )
 async def models(request: Request) -> Response:
@@ -154,11 +154,11 @@ async def models(request: Request) -> Response:
     response_model=schemas.Health,
     responses=problems(400),
     tags=["operate"],
-    summary="Whether the process is alive",
+    summary="Check that the process is alive",
     response_description="The process is alive.",
 )
 async def healthz() -> Response:
-    """Answer 200 while the process can answer."""
+    """The status is 200 as long as the process responds."""
     return _json({"status": "ok"})
 
 
@@ -167,11 +167,11 @@ async def healthz() -> Response:
     response_model=schemas.Health,
     responses=problems(400, 503),
     tags=["operate"],
-    summary="Whether the server accepts work",
+    summary="Check that the server accepts work",
     response_description="The server accepts work.",
 )
 async def readyz(request: Request) -> Response:
-    """Answer 200 when the model is loaded and the queue has room, else 503."""
+    """The status is 200 if the model is loaded and the queue has room, otherwise 503."""
     state: State = request.app.state.tumorlens
     state.admission.ticket()
     return _json({"status": "ready"})

@@ -83,7 +83,7 @@ def read_record(part: Message) -> Made:
     """The record in a part of an answer; raise ``ValueError`` where there is none."""
     outcome = str(part.content.get("outcome"))
     if _OUTCOME.fullmatch(outcome) is None or len(part.blobs) != 1:
-        raise ValueError("a worker's answer is no record")
+        raise ValueError("a worker's answer is not a record")
     return Made(outcome, part.blobs[0])
 
 

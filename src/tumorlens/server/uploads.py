@@ -57,7 +57,7 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
         raise Problem(
             HTTPStatus.REQUEST_TIMEOUT,
             "slow",
-            f"no complete body within {limits.body_seconds:g} seconds",
+            f"the body did not arrive completely within {limits.body_seconds:g} seconds",
         ) from error
     except ClientDisconnect as error:
         raise gone() from error
@@ -74,7 +74,7 @@ def _boundary(request: Request) -> bytes:
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
-            "the body is compressed (Content-Encoding); send it as it is",
+            "the body is compressed (Content-Encoding); send it unencoded",
         )  # fmt: skip
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != _MULTIPART:
@@ -132,7 +132,7 @@ class _Collector:
         if name == b"content-disposition":
             self._disposition = value
         elif name == b"content-transfer-encoding" and value.strip().lower() not in _AS_IT_IS:
-            raise malformed("a part is encoded (Content-Transfer-Encoding); send it as it is")
+            raise malformed("a part is encoded (Content-Transfer-Encoding); send it unencoded")
         self._field.clear()
         self._value.clear()
 

@@ -303,7 +303,7 @@ def _sets(
     held: ValidationSet,
     classes: ClassSet,
 ) -> ConformalThresholds | None:
-    """Sets of classified images from ``main``; beside held-back answers, from all there are.
+    """Sets of classified images from ``main``; of detected and abstained ones from all images.
 
     None where ``main`` has too few patients to show the coverage.
     """
@@ -314,7 +314,7 @@ def _sets(
     held_back = {name: _truths(every, decided == name) for name in (DETECTED, ABSTAINED)}
     fitted = fit_sets(*_truths(main), coverage, held_back)
     on = f"{held.split.info.name} validation"
-    beside = "; beside held-back answers, all images that the thresholds were chosen on"
+    beside = "; for detected and abstained answers, all images that the thresholds were chosen on"
     return msgspec.structs.replace(fitted, chosen_on=on + (beside if fitted.by_decision else ""))
 
 

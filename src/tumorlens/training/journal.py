@@ -60,7 +60,7 @@ def draw_curves(path: Path, history: list[dict[str, float]], best_epoch: int) ->
     accuracy.plot(epochs, [r["validation_accuracy"] for r in history], color="#0b6e75")
     best = history[best_epoch - 1]["validation_accuracy"]
     accuracy.plot([best_epoch], [best], "o", color="#c4571b")
-    accuracy.set_title(f"Validation: {100 * best:.2f}% right, epoch {best_epoch} chosen")
+    accuracy.set_title(f"Validation: {100 * best:.2f}% correct, epoch {best_epoch} chosen")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     rate.plot(epochs, [r["learning_rate"] for r in history], color="#7a8594")
     rate.set_title("Learning rate at the end of the epoch")

@@ -132,7 +132,7 @@ def test_objects_without_an_image(name: str) -> None:
     assert path is not None
     with pytest.raises(UnsupportedFormatError, match="DICOM without an image") as raised:
         reader.read(str(path))
-    assert ("give the folder" in str(raised.value)) == (name == "DICOMDIR")
+    assert ("name the folder" in str(raised.value)) == (name == "DICOMDIR")
 
 
 @pytest.mark.parametrize(("word", "is_told"), [
@@ -198,7 +198,8 @@ def test_other_parts_of_the_body_are_told(
 @pytest.mark.parametrize(("tag", "value", "note"), [
     ("PatientSpeciesDescription", "Canis familiaris", "states another species (Canis familiaris)"),
     ("PatientSpeciesDescription", "Homo sapiens", None), ("PatientSpeciesDescription", "", None),
-    ("QualityControlImage", "YES", "states that it is a quality control image, as of a phantom"),
+    ("QualityControlImage", "YES",
+     "states that it is a quality control image, such as one of a phantom"),
     ("QualityControlImage", "NO", None),
 ])  # fmt: skip
 def test_animals_and_phantoms_are_told(
@@ -221,7 +222,7 @@ def test_the_code_of_a_species(head: Gray, write_dicom: Write) -> None:
     ([1, 0, 0, 0, 1, 0], None), ([-1, 0, 0, 0, 1, 0], None), ([1, 0, 0, 0, 0, -1], None),
     ([1, 0, 0, 0, 0.8, 0.6], None), ([0.7, 0.7, 0, 0, 0, 1], None),
     ([-1, 0, 0, 0, -1, 0], "upside down"), ([0, 1, 0, 0, 0, 1], "upside down"),
-    ([0, 1, 0, 1, 0, 0], "turned by 90 degrees"), ([0, 0, -1, 1, 0, 0], "turned by 90 degrees"),
+    ([0, 1, 0, 1, 0, 0], "rotated by 90 degrees"), ([0, 0, -1, 1, 0, 0], "rotated by 90 degrees"),
 ])  # fmt: skip
 def test_slices_that_are_not_upright_are_told(
     head: Gray, write_dicom: Write, axes: list[float], how: str | None

@@ -298,7 +298,7 @@ def test_palette(head: Gray, write_dicom: Write) -> None:
 def test_what_is_not_read_says_why(head: Gray, write_dicom: Write) -> None:
     cases: dict[str, dict[str, Any]] = {
         "no pixels": {"PixelData": None},
-        "64 bits a sample": {"BitsAllocated": 64, "BitsStored": 64},
+        "64 bits per sample": {"BitsAllocated": 64, "BitsStored": 64},
         "1 x ARGB": {"PhotometricInterpretation": "ARGB"},
         "3 x MONOCHROME2": {"SamplesPerPixel": 3, "PlanarConfiguration": 0},
     }
@@ -543,7 +543,7 @@ def test_images_in_colours_are_told_as_maps(
         }
         data = write_dicom(head, PhotometricInterpretation="PALETTE COLOR", **tables)
     notes = reader.read_bytes(data).notes
-    assert ["the image is in colours" in note for note in notes] == [True] * is_told
+    assert ["the image is coloured" in note for note in notes] == [True] * is_told
 
 
 @pytest.mark.parametrize("is_swapped", [True, False])

@@ -209,7 +209,7 @@ def test_no_volume_leaves_the_browser(
     page.wait_for_selector("html[data-ready]")
     page.get_by_role("switch").click()
     drop(page, "head.nii", nifti(head("pituitary"), (1.0, 1.0, 4.0)))
-    browser = seen(page, "in this browser; the image did not leave it")
+    browser = seen(page, "in this browser (the image did not leave it)")
     assert browser.record["label"] == "pituitary"
     page.evaluate("() => { window.print = () => window.dispatchEvent(new Event('beforeprint')); }")
     page.click("#print")

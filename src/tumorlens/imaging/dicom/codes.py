@@ -64,7 +64,7 @@ def decision(name: str, classes: ClassSet) -> Code:
         "classified": f"Classified: kind named{nothing}",
         "detected": f"Detected: {a_word}, kind uncertain",
         "abstained": f"Abstained: {unclear}",
-        "rejected": "Rejected: not an image to answer for",
+        "rejected": "Rejected: not an image of head MRI",
     }
     return _private(name, meanings[name])
 

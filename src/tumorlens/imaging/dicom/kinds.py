@@ -61,7 +61,7 @@ def check_kind(dataset: Dataset, source: str) -> None:
         lists_files = "DirectoryRecordSequence" in dataset
         raise UnsupportedFormatError(
             f"{source}: DICOM without an image ({what or 'of unknown kind'})"
-            + ("; give the folder that holds it" if lists_files else "")
+            + ("; name the folder that contains it" if lists_files else "")
         )
     if modality == MR or (modality in _UNSPECIFIC and _may_be_mr(dataset)):
         return

@@ -150,7 +150,9 @@ def describe(dataset: Dataset, source: str) -> Description:
     check_volume((frames, rows, columns), source)
     allocated = whole(dataset, "BitsAllocated", 16)
     if allocated not in _ALLOCATED:
-        raise UnsupportedFormatError(f"{source}: {allocated} bits a sample; 8, 16 or 32 are read")
+        raise UnsupportedFormatError(
+            f"{source}: {allocated} bits per sample; only 8, 16 and 32 are supported"
+        )
     stored = whole(dataset, "BitsStored", allocated)
     stored = stored if 1 <= stored <= allocated else allocated
     high_bit = whole(dataset, "HighBit", stored - 1)

@@ -72,7 +72,7 @@ def subject_notes(dataset: Dataset) -> list[str]:
     if species is not None and not _HUMAN.intersection(re.findall("[A-Z]+", species.upper())):
         notes.append(f"the file states another species ({species})")
     if text(dataset, "QualityControlImage") in _OF_QUALITY:
-        notes.append("the file states that it is a quality control image, as of a phantom")
+        notes.append("the file states that it is a quality control image, such as one of a phantom")
     return notes
 
 

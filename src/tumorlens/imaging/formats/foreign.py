@@ -56,5 +56,5 @@ def name_of(data: bytes) -> tuple[str, str] | None:
     if data.startswith(_ANALYZE) and len(data) <= _ANALYZE_BYTES:
         return "Analyze (a pair of .hdr and .img)", _TO_NIFTI
     if data.startswith(GZIP):
-        return "compressed by gzip, and no NIfTI or MGH", _UNPACK
+        return "compressed by gzip, but neither NIfTI nor MGH", _UNPACK
     return None

@@ -74,7 +74,7 @@ def _refusal(data: bytes, source: str) -> str:
         return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
     if (other := foreign.name_of(data)) is not None:
         name, advice = other
-        return f"is {name}, which is not read; {advice}"
+        return f"is {name}, which is not supported; {advice}"
     if not data:
         return "is empty"
     if source.lower().endswith(foreign.PAIR):
