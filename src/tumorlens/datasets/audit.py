@@ -239,16 +239,18 @@ class _Auditor:
         folds = self._folds()
         if not folds:
             return []
+        truth = controls.truths(self.prints, self.classes)[np.concatenate([t for _, t in folds])]
+        none = self.classes.no_finding_index
         scores = []
-        for control in (controls.hash_neighbour, controls.frame_classifier):
-            results = [control(self.prints, train, test, self.classes) for train, test in folds]
-            right = np.concatenate([result.correct for result in results])
-            tumor = np.concatenate([result.tumor_correct for result in results])
-            name = results[0].name
+        for name, control in controls.CONTROLS.items():
+            predicted = np.concatenate(
+                [control(self.prints, train, test, self.classes) for train, test in folds]
+            )
+            right, tumor_right = predicted == truth, (predicted == none) == (truth == none)
             scores.append(
                 findings.Control(
                     name, controls.DESCRIPTIONS[name], int(right.sum()), len(right),
-                    float(right.mean()), float(tumor.mean()),
+                    float(right.mean()), float(tumor_right.mean()),
                 )
             )  # fmt: skip
         return scores

@@ -54,17 +54,21 @@ def run(
     used = np.unique(np.concatenate([rows for pair in pairs for rows in pair]))
     chosen = Manifest(tuple(manifest.records[i] for i in used), manifest.folder)
     prints = fingerprint(chosen, progress)
+    truth = metrics.truths([labels[i] for _, scored in pairs for i in scored], classes)
     scored_controls = []
-    for control in (blind.hash_neighbour, blind.frame_classifier):
-        results = [
-            control(prints, np.searchsorted(used, known), np.searchsorted(used, scored), classes)
-            for known, scored in pairs
-        ]
-        predicted = np.concatenate([result.predicted for result in results])
-        truth = np.concatenate([result.labels for result in results])
-        correct = metrics.correct_table(classes)[truth, predicted]
-        name = results[0].name
-        accuracies = {s.name: accuracy(correct, groups, s, sampling) for s in subsets}
+    for name, control in blind.CONTROLS.items():
+        predicted = np.concatenate(
+            [
+                control(
+                    prints, np.searchsorted(used, known), np.searchsorted(used, scored), classes
+                )
+                for known, scored in pairs
+            ]
+        )
+        correct = metrics.correct_table(classes)[truth, predicted].astype(np.float64)
+        accuracies = {
+            s.name: resampling.mean(correct[s.member], s.of(groups), sampling) for s in subsets
+        }
         scored_controls.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
     return tuple(scored_controls)
 
@@ -78,10 +82,3 @@ def _rows(
     scored = [i for i, (name, label) in pairs if name == part and label in classes.answerable]
     return np.array(train, dtype=np.int64), np.array(scored, dtype=np.int64)
 
-
-def accuracy(
-    correct: NDArray[np.bool_], groups: Sequence[str], subset: Subset, sampling: Sampling
-) -> Estimate:
-    """Share of correct answers in ``subset`` with its interval over groups."""
-    hits = correct[subset.member].astype(np.float64)
-    return resampling.mean(hits, subset.of(groups), sampling)
