@@ -23,6 +23,5 @@ def export(path: Path) -> int:
     peer = registry.build(TrainConfig(model="mobilenet_v2"))
     features = peer.get_submodule("features")
     graph = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), peer.classifier).eval()
-    model = export_graph(graph, torch.zeros(2, 3, SIDE, SIDE), ["logits"])
-    path.write_bytes(model.SerializeToString())
+    path.write_bytes(export_graph(graph, torch.zeros(2, 3, SIDE, SIDE), ["logits"]))
     return registry.count_parameters(peer)

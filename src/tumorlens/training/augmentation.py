@@ -100,13 +100,10 @@ def random_erase(batch: Tensor, config: AugmentConfig, generator: torch.Generato
 def mixup_share(alpha: float, generator: torch.Generator) -> float:
     """How much of an image stays its own when two are blended (Zhang et al. 2018): 0.5 to 1.
 
-    1, no blend, where ``alpha`` of the Beta distribution is 0.
+    One draw of Beta(alpha, alpha) by Johnk's method; 1, no blend, where ``alpha`` is 0.
     """
-    return _beta(alpha, generator) if alpha > 0 else 1.0
-
-
-def _beta(alpha: float, generator: torch.Generator) -> float:
-    """One draw of Beta(alpha, alpha), at least one half, by Johnk's method."""
+    if alpha <= 0:
+        return 1.0
     while True:
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         x, y = u ** (1 / alpha), v ** (1 / alpha)

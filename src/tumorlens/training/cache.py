@@ -67,13 +67,19 @@ def _cached(
 ) -> NDArray[np.uint8]:
     records = [manifest.records[i] for i in indices]
     path = folder / f"{_key(records, config)}{kind}.npy"
+
+    def loaded(record: Record) -> NDArray[np.uint8]:
+        try:
+            return load(manifest, record, config)
+        except InputError as error:
+            raise DatasetError(f"cannot train on {error}") from error
+
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         shape = (len(records), config.image_size, config.image_size)
         with replacing(path) as temporary, thread_pool() as pool:
             made = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            work = pool.map(lambda record: load(manifest, record, config), records)
-            for index, image in enumerate(work):
+            for index, image in enumerate(pool.map(loaded, records)):
                 made[index] = image
             made.flush()
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -81,21 +87,15 @@ def _cached(
 
 
 def _load(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArray[np.uint8]:
-    try:
-        image = single(reader.read(manifest.file(record)))
-        return preprocess(image.pixels, config, image.source)
-    except InputError as error:
-        raise DatasetError(f"cannot train on {error}") from error
+    image = single(reader.read(manifest.file(record)))
+    return preprocess(image.pixels, config, image.source)
 
 
 def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> NDArray[np.uint8]:
     if not record.mask:
         return np.zeros((config.image_size, config.image_size), dtype=np.uint8)
-    try:
-        image = single(reader.read(manifest.file(record))).pixels
-        return preprocess_mask(load_mask(manifest, record, image.shape), image, config)
-    except InputError as error:
-        raise DatasetError(f"cannot train on {error}") from error
+    image = single(reader.read(manifest.file(record))).pixels
+    return preprocess_mask(load_mask(manifest, record, image.shape), image, config)
 
 
 def _key(records: Sequence[Record], config: PreprocessConfig) -> str:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import io
 import logging
 import warnings
 from typing import Final, TypeVar
@@ -17,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tumorlens.bundle import INPUT, LESION_OUTPUT, OUTPUTS, SEQUENCE_OUTPUT, BundleInfo
 from tumorlens.errors import BundleError
-from tumorlens.networks.sepsenet import Network, NetworkOutput, SeparableBlock, SepSENet
+from tumorlens.networks.sepsenet import Network, SeparableBlock, SepSENet
 
 _N = TypeVar("_N", bound=Network)
 
@@ -33,24 +32,15 @@ class _Graph(nn.Module):
         self.network, self.flip = network, flip
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        if not self.flip:
-            return _present(self.network.explain(x))
-        count = x.shape[0]
-        both: NetworkOutput = self.network.explain(torch.cat([x, x.flip(3)]))
-        logits = (both.logits[:count] + both.logits[count:]) / 2
-        cam = (both.cam[:count] + both.cam[count:].flip(3)) / 2
-        embedding = (both.embedding[:count] + both.embedding[count:]) / 2
-        lesion = None
-        if both.lesion is not None:
-            lesion = (both.lesion[:count] + both.lesion[count:].flip(3)) / 2
-        sequence = None
-        if both.sequence is not None:
-            sequence = (both.sequence[:count] + both.sequence[count:]) / 2
-        return _present(NetworkOutput(logits, cam, embedding, lesion, sequence))
+        output = self.network.explain(torch.cat([x, x.flip(3)]) if self.flip else x)
+        present = (tensor for tensor in output if tensor is not None)
+        return tuple(_averaged(tensor, x.shape[0]) if self.flip else tensor for tensor in present)
 
 
-def _present(output: NetworkOutput) -> tuple[Tensor, ...]:
-    return tuple(tensor for tensor in output if tensor is not None)
+def _averaged(both: Tensor, count: int) -> Tensor:
+    """Mean of ``count`` outputs and those of the mirrored images behind them; maps turned back."""
+    plain, mirrored = both[:count], both[count:]
+    return (plain + (mirrored.flip(3) if both.ndim == 4 else mirrored)) / 2
 
 
 def fuse_norms(network: _N) -> _N:
@@ -81,13 +71,11 @@ def to_onnx(network: Network, image_size: int, *, flip: bool = False) -> bytes:
     names = [*OUTPUTS]
     names += [LESION_OUTPUT] if network.lesion is not None else []
     names += [SEQUENCE_OUTPUT] if network.sequence is not None else []
-    out = io.BytesIO()
-    onnx.save(export_graph(graph, torch.zeros(2, 1, image_size, image_size), names), out)
-    return out.getvalue()
+    return export_graph(graph, torch.zeros(2, 1, image_size, image_size), names)
 
 
-def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> onnx.ModelProto:
-    """Export ``graph``, of one input, for any batch size, without traces of how it was built."""
+def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> bytes:
+    """ONNX of ``graph``, of one input, for any batch size, without traces of how it was built."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -101,7 +89,10 @@ def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> onnx.
             verbose=False,
         )
     assert program is not None
-    return _without_build_traces(program.model_proto)
+    model = program.model_proto
+    _remove_build_traces(model)
+    exported: bytes = model.SerializeToString()
+    return exported
 
 
 def with_metadata(model: bytes, info: BundleInfo) -> bytes:
@@ -145,7 +136,7 @@ def check_parity(
     return difference
 
 
-def _without_build_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+def _remove_build_traces(model: onnx.ModelProto) -> None:
     """Drop what the exporter notes about the machine and the source code that built the graph."""
     del model.metadata_props[:]
     for node in [*model.graph.node, *(n for f in model.functions for n in f.node)]:
@@ -158,4 +149,3 @@ def _without_build_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         del tensor.metadata_props[:]
         tensor.doc_string = ""
-    return model

@@ -7,14 +7,12 @@ classifier that reads the same kind of image. Outlier exposure: Hendrycks et al.
 """
 
 import dataclasses
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -181,10 +179,7 @@ def draw_outliers(
 
 def export_gate(network: GateNetwork) -> bytes:
     """ONNX: float32 (N, 1, S, S) in, logits (N,) out."""
-    model = export_graph(network, torch.zeros(2, 1, GATE_SIZE, GATE_SIZE), [GATE_OUTPUT])
-    out = io.BytesIO()
-    onnx.save(model, out)
-    return out.getvalue()
+    return export_graph(network, torch.zeros(2, 1, GATE_SIZE, GATE_SIZE), [GATE_OUTPUT])
 
 
 def _batch(

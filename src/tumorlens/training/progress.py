@@ -16,7 +16,7 @@ class EpochBar(Watcher):
         self._epochs = epochs
         self._console = Console(stderr=True, quiet=quiet)
         self._live = sys.stderr.isatty()
-        self._best = ""
+
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -50,15 +50,15 @@ class EpochBar(Watcher):
     def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:
         """Show validation accuracy, now and at the epoch of the least log-loss."""
         last, best = history[-1], history[best_epoch - 1]
-        self._best = (
+        accuracy = (
             f"validation {100 * last['validation_accuracy']:.2f}% "
             f"(chosen {100 * best['validation_accuracy']:.2f}%, epoch {best_epoch})"
         )
-        self._bar.update(self._task, best=self._best)
+        self._bar.update(self._task, best=accuracy)
         if not self._live:
             self._console.print(
                 f"epoch {len(history)}/{self._epochs}  loss {last['train_loss']:.4f}  "
-                f"{self._best}  {last['wall_time_s']:.0f} s",
+                f"{accuracy}  {last['wall_time_s']:.0f} s",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -118,12 +118,11 @@ def _train_one(
         if checkpoint.exists():
             trainer.restore(checkpoint)
         if not processes.leads:
-            trainer.fit(checkpoint, Watcher())
+            trainer.fit(checkpoint)
             return None
         started = datetime.now(UTC).isoformat(timespec="seconds")
         with Journal(out, trainer.state.epoch) as journal, mlflow_run(options.name, config) as log:
-            also = [] if log is None else [log]
-            trainer.fit(checkpoint, _Watchers([journal, *also, *watchers]))
+            trainer.fit(checkpoint, [journal, *([log] if log else []), *watchers])
             run = _with_parents(provenance.describe_run(config, data), ready)
             run |= {"started": started, "processes": processes.count, **_facts(trainer)}
             folder = _finish(out, trainer, run, options.name)
@@ -223,21 +222,6 @@ def export_bundle(
     return bundle.save(folder, info, model)
 
 
-class _Watchers(Watcher):
-    """Several watchers as one."""
-
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self._watchers = watchers
-
-    def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:
-        for watcher in self._watchers:
-            watcher.batch_done(epoch, done, total, loss)
-
-    def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:
-        for watcher in self._watchers:
-            watcher.epoch_done(history, best_epoch)
-
-
 def _build(ready: _Prepared, options: RunOptions, processes: Processes) -> Trainer:
     folder = options.cache_folder or cache.default_folder()
     train_set, validation_set, extra = ready.data.load(ready.config, folder)
@@ -283,12 +267,7 @@ def _with_parents(run: dict[str, Any], ready: _Prepared) -> dict[str, Any]:
     return with_lineage(run, ready.data, [*first, *teachers.parents])
 
 
-def _finish(
-    out: Path,
-    trainer: Trainer,
-    run: dict[str, Any],
-    name: str,
-) -> Path:
+def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
     network = registry.build(trainer.config, len(trainer.classes))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     made = export_bundle(

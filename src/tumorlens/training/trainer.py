@@ -5,6 +5,7 @@ was killed half-way and is run again from its checkpoint takes the same course.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -84,13 +85,13 @@ class Trainer:
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.classes = classes
-        self.extra = extra if extra is not None else np.zeros(0)
+
         self.device, self.processes = device, processes
         self.teachers = teachers if config.distillation_weight > 0 else None
         parts = self.teachers.parts if self.teachers is not None else 1
         self.batches = Batches(
             parts_of(train.groups.tolist(), parts),
-            self.extra,
+            np.zeros(0) if extra is None else extra,
             config.batch_size,
             config.extra_share,
             processes.count,
@@ -110,11 +111,11 @@ class Trainer:
             run_key=run_key, epoch=0, step=0, best_epoch=0, history=[], wall_time_s=0.0
         )
 
-    def fit(self, checkpoint_path: Path, watcher: Watcher) -> None:
+    def fit(self, checkpoint_path: Path, watchers: Sequence[Watcher] = ()) -> None:
         """Train the epochs that are left, writing ``checkpoint_path`` after each."""
         while self.state.epoch < self.config.epochs:
             started = time.monotonic()
-            loss = self._train_epoch(self.state.epoch, watcher)
+            loss = self._train_epoch(self.state.epoch, watchers)
             self.state.epoch += 1
             if self.processes.leads:
                 self._record(loss)
@@ -122,14 +123,10 @@ class Trainer:
             if self.processes.leads:
                 self.state.history[-1]["wall_time_s"] = round(self.state.wall_time_s, 2)
                 self.save(checkpoint_path)
-                watcher.epoch_done(self.state.history, self.state.best_epoch)
+                for watcher in watchers:
+                    watcher.epoch_done(self.state.history, self.state.best_epoch)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps; the last, incomplete batch of each part is dropped."""
-        return self.batches.steps
-
-    def _train_epoch(self, epoch: int, watcher: Watcher) -> float:
+    def _train_epoch(self, epoch: int, watchers: Sequence[Watcher]) -> float:
         self.forward.train()
         seed = self.config.seed * 1_000_003 + epoch * 1009 + self.processes.rank
         generator = torch.Generator().manual_seed(seed)
@@ -140,8 +137,9 @@ class Trainer:
         for done, (part, chosen) in enumerate(batches, start=1):
             loss = self._step(chosen, part, changes, generator)
             total += loss
-            watcher.batch_done(epoch + 1, done, self.steps_per_epoch, total / done)
-        return total / self.steps_per_epoch
+            for watcher in watchers:
+                watcher.batch_done(epoch + 1, done, self.batches.steps, total / done)
+        return total / self.batches.steps
 
     def _step(
         self,
@@ -151,7 +149,7 @@ class Trainer:
         random: torch.Generator,
     ) -> float:
         config = self.config
-        rate = optimization.learning_rate(self.state.step, self.steps_per_epoch, config)
+        rate = optimization.learning_rate(self.state.step, self.batches.steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = mix(self._load(chosen), changes.lesions, random, self.classes)
