@@ -196,7 +196,7 @@ class Answers(NamedTuple):
 
 
 def _belongs(record: Record, rotation: str) -> bool:
-    return usable(record) and bool({record.source, record.family} & set(ROTATIONS[rotation]))
+    return usable(record) and record.is_from(ROTATIONS[rotation])
 
 
 def summarize(answers: Answers) -> list[dict[str, Any]]:

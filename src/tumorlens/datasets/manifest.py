@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -65,6 +65,10 @@ class Record:
     """An expert's outline of the tumour as an image, above 127 inside; relative as ``path`` is."""
     orientation: str = ""
     """Orientation of the image relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
+
+    def is_from(self, sources: Collection[str]) -> bool:
+        """Whether its source or family is one of these."""
+        return self.source in sources or self.family in sources
 
 
 _RENAMED: Final = {"label": "class", "source_label": "source_class"}
@@ -152,7 +156,9 @@ class Manifest:
         """Write atomically: CSV, or Parquet where ``path`` ends in ``.parquet``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [_row(record) for record in self.records]
+        rows = [
+            dict(zip(COLUMNS, dataclasses.astuple(record), strict=True)) for record in self.records
+        ]
         with replacing(path) as temporary:
             if path.suffix == ".parquet":
                 write_parquet(temporary, rows)
@@ -356,7 +362,3 @@ def _whole(value: Any) -> int:
     if not number.is_integer():
         raise ValueError(value)
     return int(number)
-
-
-def _row(record: Record) -> dict[str, str | int]:
-    return dict(zip(COLUMNS, dataclasses.astuple(record), strict=True))

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tumorlens.datasets import splits
-from tumorlens.datasets.manifest import Manifest, Record
+from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import protocols
-from tumorlens.evaluation.training_images import named_split
+from tumorlens.evaluation.training_images import held_out_sources, named_split
 from tumorlens.inference.classifier import Classifier
 
 EXTERNAL: Final = "external"
@@ -88,9 +88,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
     """
     matched: dict[str, Fold] = {}
     for classifier in classifiers:
-        sources = {
-            str(name) for name in classifier.bundle.info.training.get("held_out_sources") or ()
-        }
+        sources = held_out_sources(classifier.bundle.info.training)
         name = " + ".join(sorted(sources))
         if not sources:
             raise EvaluationError(
@@ -99,7 +97,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
             )
         if name in matched:
             raise EvaluationError(f"two bundles were trained without {name}; give one for each")
-        members = [bool({record.source, record.family} & sources) for record in manifest]
+        members = [record.is_from(sources) for record in manifest]
         if not any(members):
             raise EvaluationError(f"the manifest contains no image of {name}")
         matched[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
@@ -152,15 +150,11 @@ def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
     earlier: set[str] = set()
     parts = []
     for record, member in zip(manifest, members, strict=True):
-        repeated = _content(record) in earlier
-        parts.append(TRAIN if not member else EXCLUDED if repeated else TEST)
+        content = record.pixel_sha256 or record.sha256
+        parts.append(TRAIN if not member else EXCLUDED if content in earlier else TEST)
         if member:
-            earlier.add(_content(record))
+            earlier.add(content)
     return parts
-
-
-def _content(record: Record) -> str:
-    return record.pixel_sha256 or record.sha256
 
 
 def _anywhere(folds: dict[str, Fold]) -> list[bool]:

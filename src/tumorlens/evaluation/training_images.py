@@ -65,6 +65,11 @@ def named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
     return str(claimed.get("name", "")), str(claimed.get("sha256", ""))
 
 
+def held_out_sources(facts: Mapping[str, Any]) -> frozenset[str]:
+    """Sources and families that a network was trained without, by the record of its training."""
+    return frozenset(map(str, facts.get("held_out_sources") or ()))
+
+
 def _keys(record: Record) -> list[bytes]:
     digests = (record.sha256, record.pixel_sha256)
     return [hashlib.sha256(one.encode()).digest()[:_BYTES] for one in digests if one]

@@ -25,6 +25,7 @@ from tumorlens.evaluation.conformal import COVERAGE, fit_sets
 from tumorlens.evaluation.labelled_cases import require_fitted, require_useful
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.small_samples import patients_for_coverage
+from tumorlens.evaluation.training_images import held_out_sources
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
@@ -62,15 +63,14 @@ class ValidationSet:
         """
         parts = self.split.parts(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
-        return [i for i, (r, part) in enumerate(pairs) if part == VALIDATION and self._fits(r)]
-
-    def _fits(self, record: Record) -> bool:
-        held_out = bool({record.source, record.family} & self.held_out_sources)
-        return (
-            usable(record, self.classes)
-            and record.source_label != TUMOR_FREE_SLICE
-            and not held_out
-        )
+        return [
+            i
+            for i, (r, part) in enumerate(pairs)
+            if part == VALIDATION
+            and usable(r, self.classes)
+            and r.source_label != TUMOR_FREE_SLICE
+            and not r.is_from(self.held_out_sources)
+        ]
 
     def records(self) -> list[Record]:
         """What is known of the images ``chosen``."""
@@ -121,17 +121,14 @@ class HeldOutSource:
             )
         return found
 
-    def records(self) -> list[Record]:
-        """What was chosen."""
-        return [self.manifest.records[i] for i in self.chosen()]
-
     def answers(self, cache_folder: Path) -> "_Answers":
         """What the bundle says of them, and what is right."""
         config, chosen = self.made.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
         logits = Classifier(self.made, answer_all=True).forward(images).logits
         probabilities = softmax(logits, self.made.info.temperature)
-        return _Answers.of(probabilities, self.records(), self.made.info.classes)
+        records = [self.manifest.records[i] for i in chosen]
+        return _Answers.of(probabilities, records, self.made.info.classes)
 
 
 def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
@@ -140,9 +137,8 @@ def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
     Those that were held out on purpose; of a bundle that held none out, those that its training
     images, and its teachers', do not name.
     """
-    held_out = set(map(str, training.get("held_out_sources") or ()))
-    if held_out:
-        return lambda record: bool({record.source, record.family} & held_out)
+    if held_out := held_out_sources(training):
+        return lambda record: record.is_from(held_out)
     trained = {key.partition(":")[0] for key in _train_images(training)}
     return lambda record: bool(trained) and record.source not in trained
 
@@ -188,9 +184,9 @@ def calibrate(
             "thresholds for volumes can be fitted only for bundles of the four classes (glioma, "
             "meningioma, notumor, pituitary); calibrate this one without a list of volumes"
         )
-    held_out_sources = frozenset(map(str, made.info.training.get("held_out_sources") or ()))
+    kept_apart = held_out_sources(made.info.training)
     main, *others = (
-        dataclasses.replace(held, held_out_sources=held_out_sources, classes=classes)
+        dataclasses.replace(held, held_out_sources=kept_apart, classes=classes)
         for held in (main, *others)
     )
     others = [held for held in others if held.chosen()]
@@ -244,7 +240,7 @@ def calibrate(
         heads = [
             head
             for path in volumes
-            for head in answer_list(Classifier(done), path, held_out_sources=held_out_sources)
+            for head in answer_list(Classifier(done), path, held_out_sources=kept_apart)
         ]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)

@@ -74,9 +74,7 @@ class TrainingData:
 
     def keeps(self, record: Record) -> bool:
         """Whether a record of the wanted part takes part."""
-        return usable(record, self.classes) and not {record.source, record.family} & set(
-            self.held_out_sources
-        )
+        return usable(record, self.classes) and not record.is_from(self.held_out_sources)
 
     @functools.cached_property
     def classes(self) -> ClassSet:
@@ -86,8 +84,7 @@ class TrainingData:
         """
         if self.stated_classes is not None:
             return self.stated_classes
-        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
-        pairs = zip(self.manifest, parts, strict=True)
+        pairs = zip(self.manifest, self._parts, strict=True)
         try:
             return class_set(record.label for record, part in pairs if part != EXCLUDED)
         except ValueError as error:
@@ -110,6 +107,7 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """For the run's record: what it saw, and how much from where."""
         sources = Counter(f"{r.source}: {r.label}" for r in self._train_records())
+        without = self.without_part
         return {
             "data_sha256": self.manifest.sha256,
             "split": {
@@ -119,7 +117,7 @@ class TrainingData:
             },
             "extra": [extra.facts() for extra in self.extras],
             "held_out_sources": list(self.held_out_sources),
-            **self._part_facts(),
+            **({"without_part": {"part": without[0], "parts": without[1]}} if without else {}),
             "train_images": dict(sorted(sources.items())),
         }
 
@@ -130,15 +128,10 @@ class TrainingData:
 
     def tested(self) -> list[Record]:
         """The images that are kept for testing: the split's part, and the held-out sources."""
-        held = set(self.held_out_sources)
         manifests = [self.manifest, *(extra.manifest for extra in self.extras)]
-        apart = [r for m in manifests for r in m if {r.source, r.family} & held]
-        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
-        return apart + [
-            r
-            for r, part in zip(self.manifest, parts, strict=True)
-            if part == TEST and self.keeps(r)
-        ]
+        apart = [r for m in manifests for r in m if r.is_from(self.held_out_sources)]
+        pairs = zip(self.manifest, self._parts, strict=True)
+        return apart + [r for r, part in pairs if part == TEST and self.keeps(r)]
 
     @property
     def key(self) -> str:
@@ -164,27 +157,22 @@ class TrainingData:
 
         def images(manifest: Manifest, chosen: Sequence[int], *, masks: bool) -> ImageSet:
             return ImageSet.load(
-                manifest,
-                chosen,
-                config.preprocess,
-                cache_folder,
-                with_masks=masks,
-                classes=self.classes,
-            )
+                manifest, chosen, config.preprocess, cache_folder,
+                with_masks=masks, classes=self.classes,
+            )  # fmt: skip
 
         train = images(self.manifest, self._part(TRAIN), masks=outlines)
         validation = images(self.manifest, self._part(VALIDATION), masks=False)
         if config.extra_share == 0 or not self.extras:
             return train, validation, None
         records: list[Record] = []
-        own = len(train)
+        priors = np.zeros((len(train), len(self.classes)), dtype=np.float32)
         for extra, chosen in self._extra_parts():
             if chosen:
                 train = train + images(extra.manifest, chosen, masks=outlines)
                 records += [extra.manifest.records[i] for i in chosen]
         if not records:
             return train, validation, None
-        priors = np.zeros((own, len(self.classes)), dtype=np.float32)
         more = kind_log_priors(
             [r.label for r in records],
             [r.family or r.source for r in records],
@@ -194,9 +182,12 @@ class TrainingData:
         train = dataclasses.replace(train, kind_log_prior=np.concatenate([priors, more]))
         return train, validation, balanced_weights(records)
 
+    @functools.cached_property
+    def _parts(self) -> list[str]:
+        return self.split.parts(self.manifest, allow_partial=self.allow_partial)
+
     def _part(self, wanted: str) -> list[int]:
-        parts = self.split.parts(self.manifest, allow_partial=self.allow_partial)
-        pairs = zip(self.manifest, parts, strict=True)
+        pairs = zip(self.manifest, self._parts, strict=True)
         chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and self.keeps(r)]
         if wanted == TRAIN:
             chosen = [i for i in chosen if self._trains(self.manifest.records[i])]
@@ -231,12 +222,6 @@ class TrainingData:
             return True
         part, parts = self.without_part
         return part_of(record.group or record.sha256, parts) != part
-
-    def _part_facts(self) -> dict[str, Any]:
-        if self.without_part is None:
-            return {}
-        part, parts = self.without_part
-        return {"without_part": {"part": part, "parts": parts}}
 
     def _train_records(self) -> list[Record]:
         own = [self.manifest.records[i] for i in self._part(TRAIN)]
