@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tumorlens.datasets.splits import Split
 
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
+_MOST_NAMED = 5
+"""Classes that a note names."""
+_MOST_COLUMNS = 8
+"""Classes up to which each is a column."""
 
 
 @click.command(
@@ -90,7 +94,8 @@ def split_command(
         _print_split(split, Manifest.load(manifest_path))
         return
     shares = None if ratio is None else _ratio(ratio)
-    output = output or _default_output(manifest_path, protocol)
+    default = manifest_path.with_name(f"{manifest_path.stem}-split.csv")
+    output = output or (Path(f"{protocol}.csv") if protocol else default)
     _require_free(output)
     manifest = Manifest.load(manifest_path)
     if protocol is not None:
@@ -116,12 +121,6 @@ def split_command(
     click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
 
 
-def _default_output(manifest: Path, protocol: str | None) -> Path:
-    if protocol is not None:
-        return Path(f"{protocol}.csv")
-    return manifest.with_name(f"{manifest.stem}-split.csv")
-
-
 def _require_free(output: Path) -> None:
     """Raise ``OutputExistsError`` rather than lose a split: networks may be trained on it."""
     from tumorlens.datasets import splits
@@ -144,12 +143,14 @@ def _ratio(text: str) -> list[float]:
     return shares
 
 
+def _with_several(pairs: Iterable[tuple[Hashable, str]]) -> int:
+    """How many keys, of pairs of a key and a value, have more than one value."""
+    return sum(count > 1 for count in Counter(key for key, _ in set(pairs)).values())
+
+
 def _note_two_labels(manifest: "Manifest") -> None:
     """Say how many images, by their bytes or pixels, are listed with two classes."""
-    labels: dict[str, set[str]] = defaultdict(set)
-    for record in manifest:
-        labels[record.pixel_sha256 or record.sha256].add(record.label)
-    number = sum(len(found) > 1 for found in labels.values())
+    number = _with_several((r.pixel_sha256 or r.sha256, r.label) for r in manifest)
     if number:
         note(
             f"{counted(number, 'image')} {is_or_are(number)} listed with two classes; see "
@@ -177,6 +178,7 @@ def _note_published(manifest: "Manifest") -> None:
 def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratify: bool) -> "Units":
     """What must stay together; says what was found."""
     from tumorlens.datasets import duplicates, grouping
+    from tumorlens.datasets.manifest import OWN_GROUP
     from tumorlens.datasets.partition import Units
 
     # Not the column as it is: an image without a group has its patient's.
@@ -185,7 +187,7 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
         if rule == "group"
         else grouping.groups_of(manifest, path, rule)
     )
-    click.echo(described_groups([_stated(name) for name in named]))
+    click.echo(described_groups(["" if n.startswith(OWN_GROUP) else n for n in named]))
     pairs: list[tuple[int, int]] = []
     if search:
         with bar("Searching for near-duplicates") as progress:
@@ -211,10 +213,8 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
 
 def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None:
     """Say how many patients the groups do not keep together."""
-    held: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for record, group in zip(manifest, groups, strict=True):
-        held[record.source, record.patient].add(group)
-    number = sum(len(found) > 1 for (_, patient), found in held.items() if patient)
+    pairs = zip(manifest, groups, strict=True)
+    number = _with_several(((r.source, r.patient), group) for r, group in pairs if r.patient)
     if number:
         note(
             f"{counted(number, 'patient')} of the manifest {is_or_are(number)} in several groups, "
@@ -224,21 +224,12 @@ def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None
 
 def _note_alike(groups: Sequence[str]) -> None:
     """Say how many groups are likely one, written in two ways."""
-    spellings: dict[str, set[str]] = defaultdict(set)
-    for group in groups:
-        spellings[group.casefold()].add(group)
-    number = sum(len(found) > 1 for found in spellings.values())
+    number = _with_several((group.casefold(), group) for group in groups)
     if number:
         note(
             f"{counted(number, 'group')} {is_or_are(number)} written in upper and lower case and "
             "counted as different groups; write each in one way"
         )
-
-
-def _stated(group: str) -> str:
-    from tumorlens.datasets.manifest import OWN_GROUP
-
-    return "" if group.startswith(OWN_GROUP) else group
 
 
 def described_groups(names: Sequence[str]) -> str:
@@ -296,12 +287,6 @@ def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
 def _named(names: Sequence[str]) -> str:
     more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
     return ", ".join([*names[:_MOST_NAMED], *more])
-
-
-_MOST_NAMED = 5
-"""Classes that a note names."""
-_MOST_COLUMNS = 8
-"""Classes up to which each is a column."""
 
 
 def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:

@@ -6,7 +6,7 @@ outline) comes along; what it does not say stays empty.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,13 +71,9 @@ def import_more(
     Columns and errors as in ``import_diverse``. Images that are not brain MRI come along with the
     label ``not_brain_mri``, their kind in ``sequence``, for training the gate.
     """
-    folder = Path(folder)
-    entries = [
-        entry
-        for name in ("index-healthy.csv", "index-tumour.csv")
-        for entry in _listed(folder, name)
-    ]
-    return _import(entries, manifest_path, progress)
+    return _import(
+        _listed(Path(folder), "index-healthy.csv", "index-tumour.csv"), manifest_path, progress
+    )
 
 
 def import_heads(
@@ -95,8 +91,7 @@ def import_heads(
     images_folder.mkdir(parents=True, exist_ok=True)
     listed = [
         entry
-        for name in ("volumes-healthy.csv", "volumes-tumour.csv")
-        for entry in _listed(folder, name)
+        for entry in _listed(folder, "volumes-healthy.csv", "volumes-tumour.csv")
         if entry.about["mask"] or entry.label in (NO_TUMOR, OTHER_PATHOLOGY)
     ]
     cut = [entry for volume in reported(listed, len(listed), progress)
@@ -141,15 +136,11 @@ def import_br35h_tumor(
     same = duplicates.identical([record.pixel_sha256 for record in manifest])
     numbers = duplicates.clusters(len(manifest), pairs, same).tolist()
     first: dict[int, str] = {}
-    for record, number in zip(manifest, numbers, strict=True):
-        first.setdefault(number, f"{BR35H}:{record.sha256[:16]}")
-    return Manifest(
-        tuple(
-            dataclasses.replace(record, group=first[number])
-            for record, number in zip(manifest, numbers, strict=True)
-        ),
-        manifest.folder,
+    records = tuple(
+        dataclasses.replace(record, group=f"{BR35H}:{first.setdefault(number, record.sha256[:16])}")
+        for record, number in zip(manifest, numbers, strict=True)
     )
+    return Manifest(records, manifest.folder)
 
 
 def import_brain_tumor_progression(
@@ -157,17 +148,11 @@ def import_brain_tumor_progression(
 ) -> Manifest:
     """Import axial slices of TCIA Brain-Tumor-Progression, with masks, listed in ``slices.csv``."""
     folder = Path(folder)
-    entries = [
-        _Entry(
-            folder / row["file"],
-            row["class"],
-            {
-                **_axial_t1ce("brain-tumor-progression", row["patient"]),
-                "mask": str(folder / "masks" / Path(row["file"]).name),
-            },
-        )
-        for row in read_index(folder / "slices.csv")
-    ]
+    entries = []
+    for row in read_index(folder / "slices.csv"):
+        about = _axial_t1ce("brain-tumor-progression", row["patient"])
+        about["mask"] = str(folder / "masks" / Path(row["file"]).name)
+        entries.append(_Entry(folder / row["file"], row["class"], about))
     return _import(entries, manifest_path, progress)
 
 
@@ -233,16 +218,19 @@ def _with_mask(record: Record, base: Path, folder: Path) -> Record:
     )
 
 
-def _listed(folder: Path, index: str) -> list[_Entry]:
-    """Entries of an index with the columns that ``import_diverse`` names; ``plane`` may be missing.
+def _listed(folder: Path, *indexes: str) -> list[_Entry]:
+    """Entries of indexes with the columns that ``import_diverse`` names; ``plane`` may be missing.
 
     Raises ``DatasetError``.
     """
-    rows = read_index(folder / index)
-    missing = [name for name in _INDEX if rows and name not in rows[0]]
-    if missing:
-        raise DatasetError(f"{folder / index}: has no column {missing[0]}")
-    return [_entry(folder, row) for row in rows]
+    entries: list[_Entry] = []
+    for index in indexes:
+        rows = read_index(folder / index)
+        missing = [name for name in _INDEX if rows and name not in rows[0]]
+        if missing:
+            raise DatasetError(f"{folder / index}: has no column {missing[0]}")
+        entries += [_entry(folder, row) for row in rows]
+    return entries
 
 
 def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
@@ -265,17 +253,16 @@ def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
 
 
 def _import(
-    entries: Iterable[_Entry], manifest_path: str | Path, progress: Progress | None
+    entries: Sequence[_Entry], manifest_path: str | Path, progress: Progress | None
 ) -> Manifest:
     base = Path(manifest_path).resolve().parent
-    entries = list(entries)
     _check(entries)
     with thread_pool() as pool:
         work = pool.map(lambda entry: _record(entry, base), entries)
         return Manifest(tuple(reported(work, len(entries), progress)), base)
 
 
-def _check(entries: list[_Entry]) -> None:
+def _check(entries: Sequence[_Entry]) -> None:
     if not entries:
         raise DatasetError("the folder contains no image of the collection")
     absent = [str(entry.file) for entry in entries if not entry.file.is_file()]

@@ -149,19 +149,17 @@ def _described(
 ) -> Manifest:
     base, root = manifest_path.resolve().parent, folder.resolve()
     found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
-    patient = patient_from_path(group_from) if group_from else None
     name = source or root.name
     with thread_pool() as pool:
         work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
         read = list(reported(work, len(found), progress))
-    records = [record for record, _ in read]
-    if group_from and patient is not None:
-        paths = [file.relative_to(root).as_posix() for file, *_ in found]
-        names = require_some(group_from, [patient(path) for path in paths])
-        records = [_of_patient(*pair) for pair in zip(records, names, strict=True)]
-    else:
-        records = _of_stated_patients(read)
-    return Manifest(tuple(records), base)
+    if not group_from:
+        return Manifest(tuple(_of_stated_patients(read)), base)
+    patient = patient_from_path(group_from)
+    paths = (file.relative_to(root).as_posix() for file, *_ in found)
+    names = require_some(group_from, [patient(path) for path in paths])
+    pairs = zip(read, names, strict=True)
+    return Manifest(tuple(_of_patient(record, name) for (record, _), name in pairs), base)
 
 
 def import_nickparvar(
@@ -181,8 +179,7 @@ def import_nickparvar(
     manifest = import_folder(
         folder, manifest_path, source="unknown", known_only=True, progress=progress
     )
-    records = tuple(_with_provenance(record) for record in manifest)
-    return Manifest(records, manifest.folder)
+    return Manifest(tuple(map(_with_provenance, manifest)), manifest.folder)
 
 
 def check_counts(folder: Path) -> None:

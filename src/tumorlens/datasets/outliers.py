@@ -51,12 +51,11 @@ def outliers(
     ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
     of fewer than 30 distinct images has no entries.
     """
-    by_class: dict[str, list[Outlier]] = {}
-    labels = np.array(fingerprints.labels)
-    for name in classes:
-        rows = np.flatnonzero(fingerprints.usable & (labels == name))
-        by_class[name] = _of_class(fingerprints, clusters, rows)
-    return by_class
+    labels, usable = np.array(fingerprints.labels), fingerprints.usable
+    return {
+        name: _of_class(fingerprints, clusters, np.flatnonzero(usable & (labels == name)))
+        for name in classes
+    }
 
 
 def _of_class(
@@ -67,7 +66,7 @@ def _of_class(
     if len(distinct) < _FEWEST:
         return []
     scores = _scores(fingerprints, distinct)
-    order = [int(k) for k in np.argsort(-scores, kind="stable")[:LISTED]]
+    order = np.argsort(-scores, kind="stable")[:LISTED]
     return [Outlier(int(distinct[k]), int(copies[k]), float(scores[k])) for k in order]
 
 

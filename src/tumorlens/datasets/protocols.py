@@ -2,10 +2,9 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from typing import Final
 
-from tumorlens.datasets.importers import Provenance, provenance_table
+from tumorlens.datasets.importers import provenance_table
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import (
     BR35H_TUMOR,
@@ -80,7 +79,8 @@ def fold_split(manifest: Manifest, name: str) -> Split:
     taken: Counter[tuple[str, str]] = Counter()
     rows = []
     for record in _in_order(manifest):
-        entries = _entries(record.sha256, record.label, traced)
+        known = traced.get(record.sha256, ())
+        entries = [one for one in known if one.file.split("/")[1] == record.label]
         if not entries:
             raise SplitError(
                 f"{record.path}: not a file of the 7,023-image set, so it has no fixed fold"
@@ -101,9 +101,8 @@ def fold_split(manifest: Manifest, name: str) -> Split:
     split = build("clean-cv", description, rows, disjoint=True)
     if name == "clean-cv":
         return split
-    single = split.fold(0)
     about = f"Fold 0 for testing, fold 1 for validation. {description}"
-    return build("clean", about, single.rows, disjoint=True)
+    return build("clean", about, split.fold(0).rows, disjoint=True)
 
 
 def br35h_tumor_split(manifest: Manifest) -> Split:
@@ -157,9 +156,3 @@ def _in_order(manifest: Manifest) -> list[Record]:
 def _validates(group: str) -> bool:
     digest = hashlib.sha256(f"other-sources{group}".encode()).digest()
     return digest[0] < _OTHER_VALIDATION
-
-
-def _entries(
-    sha256: str, label: str, traced: Mapping[str, tuple[Provenance, ...]]
-) -> list[Provenance]:
-    return [e for e in traced.get(sha256, ()) if e.file.split("/")[1] == label]

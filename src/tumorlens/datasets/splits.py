@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.tables import read_table
+from tumorlens.datasets.tables import csv_bytes, read_table
 from tumorlens.errors import LeakError, SplitError, did_you_mean
 from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
 from tumorlens.text import counted, is_or_are
@@ -280,21 +280,17 @@ def files_of(path: str | Path) -> tuple[Path, Path]:
 
 
 def _to_csv(rows: Sequence[SplitRow]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((r.sha256, r.label, spreadsheet_safe(r.group), r.part) for r in rows)
-    return out.getvalue().encode("utf-8")
+    return csv_bytes(
+        [_COLUMNS, *((r.sha256, r.label, spreadsheet_safe(r.group), r.part) for r in rows)]
+    )
 
 
 def _protocol_table(data: bytes, protocol: str) -> bytes:
     """The split table of one protocol, from that of all of them."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")):
-        writer.writerow({**row, "part": row[protocol]})
-    return out.getvalue().encode("utf-8")
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""))
+    return csv_bytes(
+        [_COLUMNS, *([*(row[c] for c in _COLUMNS[:-1]), row[protocol]] for row in rows)]
+    )
 
 
 def _by_hand(data: bytes, table: Path) -> Split:

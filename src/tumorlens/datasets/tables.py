@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,12 +70,10 @@ def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], sp
             f"{path}, row {number}: has {len(row)} cells for {len(names)} columns; "
             "put cells that contain the separator in double quotes"
         )
-    return _plain(
-        {
-            name: cell.strip() if spaced or name in _WORDS else cell
-            for name, cell in itertools.zip_longest(names, row[: len(names)], fillvalue="")
-        }
-    )
+    return {
+        name: from_spreadsheet_safe(cell.strip() if spaced or name in _WORDS else cell)
+        for name, cell in itertools.zip_longest(names, row[: len(names)], fillvalue="")
+    }
 
 
 def read_index(path: Path) -> list[dict[str, str]]:
@@ -122,24 +120,18 @@ def separator_of(names: str) -> str:
     return max(_SEPARATORS, key=names.count)
 
 
-def _plain(row: Row) -> Row:
-    """Cells as they were before they were made safe for a spreadsheet."""
-    return {
-        name: from_spreadsheet_safe(value) if isinstance(value, str) else value
-        for name, value in row.items()
-    }
-
-
-def _safe(value: str | int) -> str | int:
-    return spreadsheet_safe(value) if isinstance(value, str) else value
+def csv_bytes(rows: Iterable[Iterable[str | int]]) -> bytes:
+    """Rows as a CSV file, the columns' names first, with the same line ends on every system."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode("utf-8")
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Cells that a spreadsheet would take for formulas are made safe."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
+    cells = ([row[name] for name in columns] for row in rows)
+    safe = ([spreadsheet_safe(c) if isinstance(c, str) else c for c in row] for row in cells)
+    path.write_bytes(csv_bytes([columns, *safe]))
 
 
 def read_parquet(path: Path) -> Sequence[NumberedRow]:

@@ -81,4 +81,3 @@ def _rows(
     train = [i for i, (name, label) in pairs if name == TRAIN and label in classes.names]
     scored = [i for i, (name, label) in pairs if name == part and label in classes.answerable]
     return np.array(train, dtype=np.int64), np.array(scored, dtype=np.int64)
-

@@ -3,9 +3,7 @@
 Neither holds a time or a place, so two runs of one command give the same bytes.
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -14,6 +12,7 @@ import msgspec
 from tumorlens import __version__
 from tumorlens.bundle import Bundle
 from tumorlens.datasets.splits import SplitInfo
+from tumorlens.datasets.tables import csv_bytes
 from tumorlens.evaluation import (
     abstention,
     breakdown,
@@ -231,10 +230,8 @@ def predictions_csv(evaluation: Evaluation) -> bytes:
 
     Images of other diseases stand last; there is no column ``fold`` where there is one only.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     pooled, names = any(evaluation.folds), evaluation.classes.names
-    writer.writerow((*_COLUMNS, *map(_column, names), *(("fold",) if pooled else ())))
+    rows = [(*_COLUMNS, *map(_column, names), *(("fold",) if pooled else ()))]
     others = evaluation.others
     answered = zip(
         (*evaluation.records, *others.records),
@@ -247,8 +244,8 @@ def predictions_csv(evaluation: Evaluation) -> bytes:
         texts = (record.path, record.sha256, group_of(record), record.label, names[answer])
         about = map(spreadsheet_safe, texts)
         columns = (f"{share:.{_DIGITS}f}" for share in row)
-        writer.writerow((*about, *columns, *((name,) if pooled else ())))
-    return out.getvalue().encode("utf-8")
+        rows.append((*about, *columns, *((name,) if pooled else ())))
+    return csv_bytes(rows)
 
 
 def _column(name: str) -> str:

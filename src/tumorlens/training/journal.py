@@ -1,9 +1,8 @@
 """A run's record for people: metrics.csv, learning curves, TensorBoard."""
 
-import csv
-import io
 from pathlib import Path
 
+from tumorlens.datasets.tables import csv_bytes
 from tumorlens.files import replacing, write_synced
 from tumorlens.training.trainer import Watcher
 
@@ -35,12 +34,12 @@ class Journal(Watcher):
 
 def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     """One row an epoch, replaced atomically."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in history:
-        writer.writerow({k: f"{v:.0f}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
-    write_synced(path, out.getvalue().encode("utf-8"))
+    names = list(history[0])
+    rows = (
+        [f"{row[name]:.0f}" if name == "epoch" else f"{row[name]:.6g}" for name in names]
+        for row in history
+    )
+    write_synced(path, csv_bytes([names, *rows]))
 
 
 def draw_curves(path: Path, history: list[dict[str, float]], best_epoch: int) -> None:
