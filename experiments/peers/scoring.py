@@ -120,7 +120,7 @@ def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, An
 
 
 def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -> dict[str, Any]:
-    we, they = (metrics.CORRECT[images.labels, answers] for answers in (ours, theirs))
+    we, they = (metrics.correct_table()[images.labels, answers] for answers in (ours, theirs))
     return {
         "mcnemar": mcnemar(we, they),
         "difference": difference(we, they, images.groups, sampling),
@@ -178,7 +178,7 @@ def _corrupt(
     errors = {name: Errors(name, *errors_of(labels, table)) for name, table in tables.items()}
     found = {}
     for name, table in tables.items():
-        wrong = ~metrics.CORRECT[labels[:, np.newaxis], table[:, 1:]]
+        wrong = ~metrics.correct_table()[labels[:, np.newaxis], table[:, 1:]]
         estimate = resampling.mean(wrong.mean(axis=1), groups, sampling)
         found[name] = {
             "corruption_images": len(chosen),

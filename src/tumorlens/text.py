@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 _LONGEST: Final = 120
@@ -53,6 +54,12 @@ def probability_percent(probability: float, digits: int = 1) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 image``, ``7,023 images``; for nouns that take an s."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """The first of ``items``, at most so many, and how many more there are."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return "; ".join([*items[:most], *more])
 
 
 def is_or_are(number: int) -> str:

@@ -172,14 +172,15 @@ def drift(
 
 def as_dict(shift: Shift) -> dict[str, Any]:
     """JSON types."""
-    rounded = {
-        name: None if value is None else round(value, _DIGITS)
-        for name, value in (
-            ("outside", shift.outside), ("distance", shift.distance), ("limit", shift.limit),
-        )
-    }  # fmt: skip
-    words = {"name": shift.name, "reference": shift.reference, "here": shift.here}
-    return {**words, **rounded, "differs": shift.differs}
+    return {
+        "name": shift.name,
+        "reference": shift.reference,
+        "here": shift.here,
+        "outside": None if shift.outside is None else round(shift.outside, _DIGITS),
+        "distance": round(shift.distance, _DIGITS),
+        "limit": round(shift.limit, _DIGITS),
+        "differs": shift.differs,
+    }
 
 
 _INTENSITY: Final = ("brightness", "contrast", "background", "sharpness")

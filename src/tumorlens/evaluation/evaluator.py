@@ -27,6 +27,7 @@ from tumorlens.inference.sequence import known_sequence
 from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress, part_of, reported
+from tumorlens.text import listed
 
 BATCH_SIZE: Final = 64
 _NAMED_FAILURES: Final = 5
@@ -200,23 +201,14 @@ def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
     classes = folds[0].classifier.classes
     if any(one.classifier.classes.names != classes.names for one in folds):
         raise DatasetError("the bundles have different classes")
-    labels = [
-        record.label
-        for one in folds
-        for record, name in zip(manifest, one.parts, strict=True)
-        if name == part
-    ]
-    require_known(labels, classes)
+    require_known([r.label for one in folds for r in one.scored(manifest, part)], classes)
     return classes
 
 
 def _pool(
     folds: Sequence[Fold], manifest: Manifest, part: str, progress: Progress | None
 ) -> _Pooled:
-    chosen = [
-        tuple(r for r, name in zip(manifest, one.parts, strict=True) if name == part)
-        for one in folds
-    ]
+    chosen = [one.scored(manifest, part) for one in folds]
     total = sum(map(len, chosen))
     tables, decided, overlap = [np.zeros((0, len(folds[0].classifier.classes)))], [], []
     done = 0
@@ -296,18 +288,18 @@ def _measure(
     labels, probabilities = labels[subset.member], probabilities[subset.member]
     names = subset.of(groups)
 
-    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.measure(labels, probabilities, weights, classes)
-
-    estimates = resampling.named(metrics.names(classes), statistic, names, sampling)
+    estimates = resampling.named(
+        metrics.names(classes),
+        lambda weights: metrics.measure(labels, probabilities, weights, classes),
+        names,
+        sampling,
+    )
     return Measured(subset, len(set(names)), estimates)
 
 
 def _unreadable(failures: Sequence[Failure], total: int) -> DatasetError:
-    named = "; ".join(failure.error.message for failure in failures[:_NAMED_FAILURES])
-    more = len(failures) - _NAMED_FAILURES
-    rest = f"; and {more} more" if more > 0 else ""
+    named = listed([failure.error.message for failure in failures], _NAMED_FAILURES)
     return DatasetError(
-        f"{len(failures)} of {total} images cannot be scored: {named}{rest}. "
+        f"{len(failures)} of {total} images cannot be scored: {named}. "
         "Repair or remove them, and import the set again"
     )

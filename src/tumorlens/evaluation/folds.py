@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tumorlens.datasets import splits
-from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import protocols
@@ -30,6 +30,11 @@ class Fold:
     parts: tuple[str, ...]
     name: str = ""
     """Fold or source that is scored; empty where there is one fold only."""
+
+    def scored(self, manifest: Manifest, part: str) -> tuple[Record, ...]:
+        """The records of ``manifest`` that are in ``part``."""
+        pairs = zip(manifest, self.parts, strict=True)
+        return tuple(record for record, name in pairs if name == part)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,10 +106,11 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
         if not any(members):
             raise EvaluationError(f"the manifest contains no image of {name}")
         matched[name] = Fold(classifier, tuple(_parts(manifest, members)), name)
+    columns = zip(*(fold.parts for fold in matched.values()), strict=True)
     rows = [
         SplitRow(record.sha256, record.label, record.group, TEST)
-        for record, tested in zip(manifest, _anywhere(matched), strict=True)
-        if tested
+        for record, parts in zip(manifest, columns, strict=True)
+        if TEST in parts
     ]
     description = (
         "Each source is scored by a bundle that was trained without any image of it; each distinct "
@@ -155,9 +161,3 @@ def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
         if member:
             earlier.add(content)
     return parts
-
-
-def _anywhere(folds: dict[str, Fold]) -> list[bool]:
-    """(N,) whether some fold tests the image."""
-    columns = zip(*(fold.parts for fold in folds.values()), strict=True)
-    return [TEST in column for column in columns]

@@ -115,7 +115,6 @@ def truths(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> Labels:
     return np.array([places[label] for label in labels], dtype=np.int64)
 
 
-CORRECT: Final = correct_table()
 NAMES: Final = names()
 
 

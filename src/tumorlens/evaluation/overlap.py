@@ -13,11 +13,12 @@ import numpy as np
 
 from tumorlens.datasets import duplicates
 from tumorlens.datasets.fingerprints import ORIENTATIONS, fingerprint
-from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record, join
+from tumorlens.datasets.manifest import OWN_GROUP, Manifest, join
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.folds import data_hashes
 from tumorlens.inference.classifier import Classifier
 from tumorlens.progress import Progress
+from tumorlens.text import listed
 
 _NAMED: Final = 5
 
@@ -48,12 +49,11 @@ def require_external(
     shared = shared_images(manifest, join(against), progress)
     if not shared:
         return
-    named = "; ".join(f"{k.scored} and {k.trained} ({k.how})" for k in shared[:_NAMED])
-    more = f"; and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
+    named = listed([f"{k.scored} and {k.trained} ({k.how})" for k in shared], _NAMED)
     images = len({k.scored for k in shared})
     raise EvaluationError(
         f"not an external set: {images} of its {len(manifest)} images, or their patients, are "
-        f"among those that the bundle was trained on: {named}{more}. Remove them and import the "
+        f"among those that the bundle was trained on: {named}. Remove them and import the "
         "set again"
     )
 
@@ -69,7 +69,8 @@ def shared_images(
     both = join([scored, trained])
     prints = fingerprint(both, progress)
     border = len(scored)
-    groups = [_shared_group(record) for record in both]
+    # Of an image on its own equal bytes tell more than its group.
+    groups = ["" if r.group.startswith(OWN_GROUP) else r.group for r in both]
     reasons: dict[tuple[int, int], str] = {}
     for how, keys in (
         ("same bytes", prints.sha256),
@@ -100,8 +101,3 @@ def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:
             f"bundle {name}: was trained on {len(wanted)} sets, of which {len(absent)} are not "
             f"given to check against (data hash {absent[0][:12]}); name each by --against MANIFEST"
         )
-
-
-def _shared_group(record: Record) -> str:
-    """Its patient or cluster; empty where it is an image on its own, as equal bytes tell more."""
-    return "" if record.group.startswith(OWN_GROUP) else record.group

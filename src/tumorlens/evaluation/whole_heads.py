@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tumorlens.bundle import DecisionRule, WholeKind
 from tumorlens.datasets.tables import read_index
@@ -57,13 +56,14 @@ def answer_list(
     Those whose set or family is among ``held_out_sources`` are left out. Raises ``DatasetError``
     where the list cannot be read or a volume of it is missing or damaged.
     """
-    rows = [
-        row
-        for row in _rows(path)
-        if _label(row["class"]) and not {row["set"], row.get("family")} & set(held_out_sources)
-    ]
+    rows = read_index(path)
+    if rows and not {"file", "class", "set", "patient"} <= rows[0].keys():
+        raise DatasetError(f"{path}: needs the columns file, class, set and patient")
     return [
-        _head(classifier, path.parent / row["file"], row, plane) for row in rows for plane in planes
+        _head(classifier, path.parent / row["file"], row, plane)
+        for row in rows
+        if _label(row["class"]) and not {row["set"], row.get("family")} & set(held_out_sources)
+        for plane in planes
     ]
 
 
@@ -81,7 +81,8 @@ def fit_volume_decisions(
         own = [head for head in heads if head.kind == kind and not head.rejected]
         if len({head.label == NO_TUMOR for head in own}) < 2:
             continue
-        fitted = fit_thresholds(*_arrays(own), WHOLE_HEADS)
+        probabilities = np.array([head.probabilities for head in own])
+        fitted = fit_thresholds(probabilities, correct_of([h.label for h in own]), WHOLE_HEADS)
         rules[kind] = DecisionRule(
             notumor_threshold=max(fitted.notumor_threshold, LEAST_NOTUMOR),
             tumor_threshold=fitted.tumor_threshold,
@@ -89,18 +90,6 @@ def fit_volume_decisions(
             chosen_on=chosen_on,
         )
     return rules
-
-
-def _arrays(heads: Sequence[WholeHead]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    probabilities = np.array([head.probabilities for head in heads])
-    return probabilities, correct_of([head.label for head in heads])
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    rows = read_index(path)
-    if rows and not {"file", "class", "set", "patient"} <= rows[0].keys():
-        raise DatasetError(f"{path}: needs the columns file, class, set and patient")
-    return rows
 
 
 def _label(name: str) -> str | None:

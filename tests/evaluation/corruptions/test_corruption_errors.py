@@ -43,11 +43,10 @@ def found(
 def test_errors_are_those_of_the_classifier(
     found: run.Corruptions, classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
-    chosen = [record for _, record in run._choose(folds, phantom_set, "test", 6)]
+    records = Fold(classifier, tuple(clean_split.parts(phantom_set))).scored(phantom_set, "test")
     noise = CORRUPTIONS[0]
     wrong = 0
-    for record in chosen:
+    for record in (records[i] for i in run.choose(records, 6)):
         pixels = reader.read(phantom_set.file(record)).pixels
         answer = classifier.predict(noise(pixels, 4, record.sha256))
         wrong += answer.label != record.label
@@ -69,13 +68,12 @@ def test_a_reference_of_other_classes_is_refused(
 def test_classes_are_drawn_evenly(
     classifier: Classifier, phantom_set: Manifest, clean_split: Split
 ) -> None:
-    folds = [Fold(classifier, tuple(clean_split.parts(phantom_set)))]
-    chosen = run._choose(folds, phantom_set, "test", 8)
-    labels = [record.label for _, record in chosen]
+    records = Fold(classifier, tuple(clean_split.parts(phantom_set))).scored(phantom_set, "test")
+    chosen = run.choose(records, 8)
+    labels = [records[i].label for i in chosen]
     assert all(labels.count(name) == 2 for name in set(labels))
-    assert chosen == run._choose(folds, phantom_set, "test", 8)
-    everything = run._choose(folds, phantom_set, "test", 10_000)
-    assert len(everything) == clean_split.info.counts["test"]
+    assert chosen == run.choose(records, 8)
+    assert len(run.choose(records, 10_000)) == clean_split.info.counts["test"]
 
 
 def test_relative_error_is_the_ratio_of_sums(found: run.Corruptions) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.data import answer
-from tumorlens.evaluation.probes.result import Wanted, share
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
@@ -31,7 +30,6 @@ from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet, sorted_labels
 from tumorlens.progress import Progress, reported
 
 Floats = NDArray[np.float64]
-_CELLS: Final = len(CORRUPTIONS) * STRENGTHS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,28 +120,27 @@ def corrupt(
 
     Raises ``EvaluationError`` where the reference has other classes.
     """
-    chosen = _choose(folds, manifest, part, images)
+    pairs = [(fold, record) for fold in folds for record in fold.scored(manifest, part)]
+    chosen = [pairs[i] for i in choose([record for _, record in pairs], images)]
     classes = folds[0].classifier.classes
     if reference is not None and reference.classes.names != classes.names:
         raise EvaluationError(
             f"the reference {reference.model.name} has other classes than "
             f"{folds[0].classifier.model.name}: name a reference of the same classes"
         )
-    labels = metrics.truths([record.label for _, record in chosen], classes)
-    models = [[fold.classifier, *([reference] if reference else [])] for fold, _ in chosen]
-    predicted = np.array(
-        list(_answers([record for _, record in chosen], models, manifest, progress))
-    )
+    records = [record for _, record in chosen]
+    labels = metrics.truths([record.label for record in records], classes)
+    compared = [reference] if reference else []
+    models = [[fold.classifier, *compared] for fold, _ in chosen]
+    predicted = np.array(list(_answers(records, models, manifest, progress)))
     errors = [errors_of(labels, predicted[:, k], classes) for k in range(predicted.shape[1])]
-    names = [folds[0].classifier.model.name, *([reference.model.name] if reference else [])]
-    right = metrics.correct_table(classes)
-    wrong = ~right[labels[:, np.newaxis], predicted[:, 0, 1:]]
-    groups = [group_of(record) for _, record in chosen]
-    mean = share("error", Wanted("", ""), wrong.mean(axis=1), groups, sampling).estimate
+    names = [one.model.name for one in (folds[0].classifier, *compared)]
+    wrong = ~metrics.correct_table(classes)[labels[:, np.newaxis], predicted[:, 0, 1:]]
+    groups = [group_of(record) for record in records]
+    mean = resampling.mean(wrong.mean(axis=1), groups, sampling)
     own, *others = (Errors(name, *rates) for name, rates in zip(names, errors, strict=True))
-    tumors = [record for _, record in chosen if record.label != classes.no_finding]
-    example = tumors[0] if tumors else chosen[0][1]
-    return Corruptions(len(chosen), own, others[0] if others else None, mean, example)
+    example = next((r for r in records if r.label != classes.no_finding), records[0])
+    return Corruptions(len(records), own, others[0] if others else None, mean, example)
 
 
 def corrupted(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
@@ -184,18 +181,6 @@ def _reference(errors: Errors) -> dict[str, Any]:
     }
 
 
-def _choose(
-    folds: Sequence[Fold], manifest: Manifest, part: str, count: int
-) -> list[tuple[Fold, Record]]:
-    pairs = [
-        (fold, record)
-        for fold in folds
-        for record, name in zip(manifest, fold.parts, strict=True)
-        if name == part
-    ]
-    return [pairs[i] for i in choose([record for _, record in pairs], count)]
-
-
 def choose(records: Sequence[Record], count: int) -> list[int]:
     """Draw from each label in turn, in an order that only the files' hashes decide: indices."""
     waiting: dict[str, list[int]] = defaultdict(list)
@@ -232,14 +217,10 @@ def _prepare(
     """What each model sees of a record's versions: (1 + 50, S, S) each."""
     pixels = reader.read(manifest.file(record)).pixels
     versions = list(corrupted(pixels, record.sha256))
+    configs = [model.bundle.info.preprocess for model in models]
     return [
-        np.stack(
-            [
-                preprocessing.preprocess(one, m.bundle.info.preprocess, record.path)
-                for one in versions
-            ]
-        )
-        for m in models
+        np.stack([preprocessing.preprocess(one, config, record.path) for one in versions])
+        for config in configs
     ]
 
 
@@ -250,7 +231,7 @@ def errors_of(
     wrong = ~metrics.correct_table(classes)[labels[:, np.newaxis], predicted]
     none = classes.no_finding_index
     tumor = labels != none
-    missed = np.full(_CELLS, np.nan)
+    missed = np.full(predicted.shape[1] - 1, np.nan)
     if none is not None and tumor.any():
         missed = (predicted[tumor, 1:] == none).mean(axis=0)
     shape = (len(CORRUPTIONS), STRENGTHS)

@@ -12,33 +12,32 @@ from tumorlens.evaluation.probes.result import (
     answered_as,
     shown,
     taking_part,
+    true_class,
 )
-from tumorlens.evaluation.probes.result import truth as is_
 
 
 def outcome(data: ProbeData) -> ProbeValues:
     """Cover every outlined tumour that was answered correctly and can be covered."""
-    erased = {int(i): _erased(data, int(i)) for i in np.flatnonzero(data.correct)}
-    rows = [i for i, image in erased.items() if image is not None]
-    chosen = np.array(rows, dtype=np.int64)
-    changed = np.array([erased[i] for i in rows], dtype=np.uint8)
+    erased = {i: _erased(data, i) for i in np.flatnonzero(data.correct).tolist()}
+    images = {i: image for i, image in erased.items() if image is not None}
+    rows = np.array(list(images), dtype=np.int64)
+    changed = np.array(list(images.values()), dtype=np.uint8)
     changed = changed.reshape(-1, *data.images.shape[1:])
-    answers = data.answer(changed)
-    count, before = len(data), data.predicted[chosen]
-    classes = data.classes
+    answers, before, truth = data.answer(changed), data.predicted[rows], data.labels[rows]
+    count, classes = len(data), data.classes
     examples = [
         Example(
             data.images[rows[k]],
             changed[k],
-            f"{is_(int(data.labels[rows[k]]), classes)}, {answered_as(int(before[k]), classes)}",
+            f"{true_class(int(truth[k]), classes)}, {answered_as(int(before[k]), classes)}",
             f"erased: {answered_as(int(answers[k]), classes)}",
         )
         for k in shown(len(rows))
     ]
     return ProbeValues(
         {
-            "leaves": taking_part(count, chosen, answers != before),
-            "healthy": taking_part(count, chosen, answers == classes.no_finding_index),
+            "leaves": taking_part(count, rows, answers != before),
+            "healthy": taking_part(count, rows, answers == classes.no_finding_index),
         },
         tuple(examples),
     )

@@ -124,13 +124,13 @@ def pool(
     rates = []
     for name, wanted in _defined(probe, classes).items():
         values = np.concatenate([outcome.values[name] for outcome in outcomes])
-        rates.append(share(name, wanted, values, groups, sampling))
+        rates.append(_rate(name, wanted, values, groups, sampling))
     examples = tuple(example for outcome in outcomes for example in outcome.examples)
     title, description = (worded(text, classes) for text in (probe.title, probe.description))
     return ProbeResult(probe.name, title, description, tuple(rates), examples)
 
 
-def share(
+def _rate(
     name: str, wanted: Wanted, values: Floats, groups: Sequence[str], sampling: Sampling
 ) -> Rate:
     """Mean of the values (N,) that are not NaN, with its interval over groups."""
@@ -160,7 +160,7 @@ def answered_as(index: int, classes: ClassSet) -> str:
     return f"answered {classes.display_name(classes.names[index])}"
 
 
-def truth(index: int, classes: ClassSet) -> str:
+def true_class(index: int, classes: ClassSet) -> str:
     """``is glioma``."""
     return f"is {classes.display_name(classes.answerable[index])}"
 
