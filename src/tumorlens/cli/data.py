@@ -21,15 +21,10 @@ if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest, Record
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_COLLECTIONS = (
-    "br35h-tumor",
-    "brain-tumor-progression",
-    "diverse",
-    "heads",
-    "more",
+_SETS = (
+    "nickparvar", "folder", "br35h-tumor", "brain-tumor-progression", "diverse", "heads", "more",
     "vs-seg-dicom",
-)
-_SETS = ("nickparvar", "folder", *_COLLECTIONS)
+)  # fmt: skip
 
 
 @click.group(name="data")

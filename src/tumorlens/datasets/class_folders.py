@@ -274,7 +274,9 @@ class _Sorter:
             above = self.above(place.file)
             at = 1 + bool(place.split) + self.skipped
             level = self.base.joinpath(*above[:at])
-            if len(above) == at or place.label in self.stated or not _is_no_class(level.name):
+            if len(above) == at or place.label in self.stated:
+                return
+            if not (_FOLD.fullmatch(level.name) or _PATIENT.fullmatch(level.name)):
                 return
             below[level].add(above[at])
         if len(below) > 1 and set.intersection(*below.values()):
@@ -309,10 +311,6 @@ class _Sorter:
     def above(self, file: Path) -> tuple[str, ...]:
         """Names of the folders from below the base to the file's own."""
         return file.relative_to(self.base).parts[:-1] if self.base in file.parents else ()
-
-
-def _is_no_class(name: str) -> bool:
-    return bool(_FOLD.fullmatch(name) or _PATIENT.fullmatch(name))
 
 
 def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> Path:

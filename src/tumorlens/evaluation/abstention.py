@@ -123,7 +123,7 @@ def fit_rule(
         rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES, classes))
         for name in SEQUENCES[:-1]:
             member = np.array(sequences) == name
-            healthy = int((member & _healthy(correct, classes)).sum())
+            healthy = int((member & is_healthy(correct, classes)).sum())
             if min(healthy, int(member.sum()) - healthy) >= MIN_OF_SEQUENCE:
                 own = fit_thresholds(
                     probabilities[member], correct[member], HELD_OUT_SOURCES, classes
@@ -155,7 +155,7 @@ def outcome_of(
     """
     classified = decided.label >= 0
     right = classified & correct[np.arange(len(correct)), decided.label]
-    healthy = _healthy(correct, classes)
+    healthy = is_healthy(correct, classes)
     none, some = decided.presence == 0, decided.presence == 1
     asked = classes.no_finding is not None
     return AbstentionOutcome(
@@ -170,8 +170,8 @@ def outcome_of(
     )
 
 
-def _healthy(correct: Bools, classes: ClassSet) -> Bools:
-    """(N,) whether "no finding" is right."""
+def is_healthy(correct: Bools, classes: ClassSet) -> Bools:
+    """(N,) whether "no finding" is right; never where no class means that."""
     none = classes.no_finding_index
     return np.zeros(len(correct), dtype=np.bool_) if none is None else correct[:, none]
 

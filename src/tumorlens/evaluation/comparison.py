@@ -25,7 +25,7 @@ from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.progress import Progress
+from tumorlens.progress import Progress, part_of
 
 COMPARED: Final = (
     "accuracy", "macro_f1", "log_loss", "missed_tumor_rate", "false_alarm_rate",
@@ -100,9 +100,10 @@ def compare(
     """
     _require_same_classes(classifiers)
     parts = tuple(split.parts(manifest))
+    count = parts.count(part)
     networks = []
     for done, (name, classifier) in enumerate(classifiers.items()):
-        report = _part_of(progress, done, len(classifiers)) if progress else None
+        report = part_of(progress, done * count, len(classifiers) * count)
         evaluation = evaluator.evaluate_folds(
             [Fold(classifier, parts)], manifest, part=part, with_controls=False,
             sampling=sampling, progress=report,
@@ -157,10 +158,6 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
                 f"bundles {first} and {name} have different classes: "
                 f"{', '.join(classes)} and {', '.join(own)}"
             )
-
-
-def _part_of(progress: Progress, done: int, total: int) -> Progress:
-    return lambda more, images: progress(done * images + more, total * images)
 
 
 def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling) -> Difference:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import BundleInfo, ConformalThresholds
 from tumorlens.errors import EvaluationError
+from tumorlens.evaluation.abstention import is_healthy
 from tumorlens.evaluation.conformal import sets_of
 from tumorlens.evaluation.labelled_cases import LabelledCases
 from tumorlens.evaluation.site_calibration import fit_site
@@ -87,8 +88,7 @@ def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
     classified = decided.label >= 0
     right = cases.correct[np.arange(len(classified)), decided.label]
     hit, size = _sets(info.prediction_sets, probabilities, decided.names, cases.correct)
-    none = info.classes.no_finding_index
-    healthy = np.zeros(len(hit), np.bool_) if none is None else cases.correct[:, none]
+    healthy = is_healthy(cases.correct, info.classes)
     missed = np.where(healthy, np.nan, decided.presence == 0)
     alarms = np.where(healthy, decided.presence == 1, np.nan)
     accuracy = np.where(classified, right, np.nan)

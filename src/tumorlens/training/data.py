@@ -188,9 +188,8 @@ class TrainingData:
 
     def _part(self, wanted: str) -> list[int]:
         pairs = zip(self.manifest, self._parts, strict=True)
-        chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and self.keeps(r)]
-        if wanted == TRAIN:
-            chosen = [i for i in chosen if self._trains(self.manifest.records[i])]
+        takes_part = self._trains if wanted == TRAIN else self.keeps
+        chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and takes_part(r)]
         if not chosen:
             raise SplitError(
                 f"split {self.split.info.name} has no image for {wanted}{self._fold_hint()}"
@@ -205,19 +204,14 @@ class TrainingData:
 
     def _extra_parts(self) -> list[tuple[Extra, list[int]]]:
         return [
-            (
-                extra,
-                [
-                    i
-                    for i in extra.chosen()
-                    if self.keeps(record := extra.manifest.records[i]) and self._trains(record)
-                ],
-            )
+            (extra, [i for i in extra.chosen() if self._trains(extra.manifest.records[i])])
             for extra in self.extras
         ]
 
     def _trains(self, record: Record) -> bool:
-        """Whether a teacher is trained on it: its patient is in none of the parts kept apart."""
+        """Whether it takes part, and its patient is not in the part that a teacher goes without."""
+        if not self.keeps(record):
+            return False
         if self.without_part is None:
             return True
         part, parts = self.without_part

@@ -147,9 +147,13 @@ class _Prepared:
             config = msgspec.structs.replace(config, distillation_weight=0.0)
         data = dataclasses.replace(data, stated_classes=config.classes)
         data.check_classes()
+        start = None
         if options.init is None:  # trained weights may have learnt it already
             config = registry.fitting(config, outlines=data.has_outlines())
-        return cls(config, data, _start(options.init, data), _teachers(config, data, options))
+        else:
+            start = Start.load(options.init)
+            start.parent.check(data)
+        return cls(config, data, start, _teachers(config, data, options))
 
     def run_key(self, processes: int) -> str:
         """By which a checkpoint is known to be of this run."""
@@ -239,14 +243,6 @@ def _build(ready: _Prepared, options: RunOptions, processes: Processes) -> Train
     )
 
 
-def _start(folder: Path | None, data: TrainingData) -> Start | None:
-    if folder is None:
-        return None
-    start = Start.load(folder)
-    start.parent.check(data)
-    return start
-
-
 def _teachers(config: TrainConfig, data: TrainingData, options: RunOptions) -> Teachers:
     if options.teacher is not None and config.distillation_weight == 0:
         raise RecipeError("`--teacher` requires a recipe with `distillation_weight` above 0")
@@ -270,16 +266,11 @@ def _with_parents(run: dict[str, Any], ready: _Prepared) -> dict[str, Any]:
 def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
     network = registry.build(trainer.config, len(trainer.classes))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
+    folder = out / BUNDLE_FOLDER
     made = export_bundle(
-        network,
-        trainer.validation_set,
-        trainer.config,
-        name,
-        run,
-        out / BUNDLE_FOLDER,
-        trainer.classes,
+        network, trainer.validation_set, trainer.config, name, run, folder, trainer.classes
     )
     record = {**run, "bundle": {"model_sha256": made.sha256, "metrics": made.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
     (out / provenance.RUN_FILE).write_bytes(text + b"\n")
-    return out / BUNDLE_FOLDER
+    return folder
