@@ -93,7 +93,7 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "set/unsure").mkdir()
     (tmp_path / "set/0.png").write_bytes(encode.png(blobs(0)))
     result = run(*arguments, "--map", "yes=tumor")
-    assert "left out 1 file (in no class folder): . (1)" in result.output
+    assert "left out 1 file (in no class folder): the folder itself (1)" in result.output
     assert "no image in unsure" in result.output
     assert "2 classes: notumor, tumor; 'notumor' means no finding." in result.output
     labels = [record.label for record in Manifest.load(tmp_path / "n.csv")]

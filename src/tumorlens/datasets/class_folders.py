@@ -125,7 +125,10 @@ def find(
 
 def described(counts: Mapping[str, int]) -> str:
     """Folders with their number of files, in words; empty where there are none."""
-    words = [f"{name} ({count:,})" for name, count in list(counts.items())[:_FOLDERS_NAMED]]
+    words = [
+        f"{'the folder itself' if name == '.' else name} ({count:,})"
+        for name, count in list(counts.items())[:_FOLDERS_NAMED]
+    ]
     if len(counts) > len(words):
         words.append(f"{len(counts) - len(words)} more folders")
     return ", ".join(words)

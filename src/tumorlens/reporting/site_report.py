@@ -24,7 +24,7 @@ NO_REFERENCE: Final = (
 )
 _TITLES: Final = {
     "classified": "classified (kind named, or no finding)",
-    "answered": "presence answered",
+    "answered": "finding or no finding reported",
     "accuracy": "correct, of those classified",
     "missed_tumor_rate": "findings reported as no finding",
     "false_alarm_rate": "images without a finding reported as a finding",
