@@ -1,8 +1,8 @@
 r"""How networks do on families of sources that they were trained without, in rotation.
 
     python -m experiments.held_out_families train --data nickparvar.csv --runs runs/held-out \
-        --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
-        --without-teachers --set epochs=16
+        --extra diverse.csv diverse --extra more.csv more --extra heads.csv heads-split.csv \
+        --extra br35h-tumor.csv br35h-tumor --without-teachers --set epochs=16
     python -m experiments.held_out_families score --data nickparvar.csv --runs runs/held-out \
         --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
         --without-teachers --set epochs=16

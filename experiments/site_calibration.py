@@ -176,7 +176,7 @@ def draw(sites: Sequence[Mapping[str, Any]]) -> bytes:
     titles = {
         "coverage": "Sets that contain the true class",
         "coverage_of_findings": "The same, of tumour images",
-        "answered": "Presence of a tumour answered",
+        "answered": "Tumour or no tumour reported",
     }
     with canvas.figure(13.0, 4.4) as (figure, png):
         for axes, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
