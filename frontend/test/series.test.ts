@@ -122,12 +122,8 @@ describe("places", () => {
   });
 });
 
-test("formats that are not read say what to do", () => {
+test("formats are recognised by their first bytes", () => {
   const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
-  expect(otherFormat(bytes("NDims = 3\n"))).toBe("is MetaImage, which is not supported; convert it to NIfTI (.nii.gz)");
-  expect(otherFormat(bytes("CDF\x01"))).toContain("MINC");
-  expect(otherFormat(bytes("\0\0\0\x18ftypheic"))).toContain("HEIC");
-  expect(otherFormat(bytes("\x1f\x8b\x08 damaged"))).toContain("unpack it first");
   expect(sniff(bytes("\x08\0\x05\0CS\x0a\0ISO_IR 100"))).toBe("bare dicom");
   expect(sniff(bytes("\x1c\x02\0\0n+2\0\r\n\x1a\n"))).toBe("nifti");
   expect(sniff(bytes("NRRD0004\n"))).toBe("nrrd");

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.imaging.recognised import rows
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
 from tumorlens.imaging import encode, limits, reader
-from tumorlens.imaging.formats import registry
+from tumorlens.imaging.formats import foreign, registry
 
 Gray = NDArray[np.uint8]
 
@@ -118,43 +119,24 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         reader.read(path)
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b"NDims = 3\nDimSize = 64 64 9\n", "MetaImage"),
-        (b"CDF\x01" + bytes(40), "MINC"),
-        (b"\x5c\x01\x00\x00" + bytes(344), "Analyze"),
-        (b"\x00\x00\x01\x5c" + bytes(344), "Analyze"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(40), "MINC 2"),
-        (b"\ntype  = string-attribute\n", "the header of AFNI"),
-        (b"IMGF" + bytes(40), "GE Signa"),
-    ],
-)
-def test_volumes_of_other_formats_are_named(data: bytes, name: str) -> None:
-    with pytest.raises(UnsupportedFormatError, match=f"is {name}.*convert it to NIfTI"):
-        reader.read_bytes(data)
+@pytest.mark.parametrize(("at", "start", "name", "advice"), rows("formats"))
+def test_other_formats_are_named_and_say_what_to_do(
+    at: int, start: str, name: str, advice: str
+) -> None:
+    data = bytes(at) + start.encode("latin-1") + bytes(344)
+    with pytest.raises(UnsupportedFormatError) as caught:
+        reader.read_bytes(data, "here")
+    assert str(caught.value) == f"here: is {name}, which is not supported; {advice}"
 
 
-@pytest.mark.parametrize(
-    ("data", "name", "advice"),
-    [
-        (b"ObjectType = Image\nNDims = 3\n", "MetaImage", "convert it to NIfTI"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC", "save it as PNG"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000", "save it as PNG"),
-        (b"\xff\x0a" + bytes(40), "JPEG XL", "save it as PNG"),
-        (b"P5\n64 64\n255\n" + bytes(40), "PGM", "save it as PNG"),
-        (b"8BPS\0\1" + bytes(40), "Photoshop", "save it as PNG"),
-        (b"%PDF-1.7", "PDF", "save its images"),
-        (b"study".ljust(257, b"\0") + b"ustar\x0000", "a tar archive", "unpack it first"),
-        (gzip.compress(b"study", mtime=0), "compressed by gzip", "unpack it first"),
-        (b"BZh91AY", "compressed by bzip2", "unpack it first"),
-        (b"\xfd7zXZ\0", "compressed by xz", "unpack it first"),
-        (b"Rar!\x1a\x07", "a rar archive", "unpack it first"),
-    ],
-)
-def test_other_files_say_what_to_do(data: bytes, name: str, advice: str) -> None:
-    with pytest.raises(UnsupportedFormatError, match=f"is {name}.*; {advice}"):
-        reader.read_bytes(data)
+def test_the_page_is_asked_about_every_format_that_is_named() -> None:
+    asked = {(at, start.encode("latin-1")) for at, start, _, _ in rows("formats")}
+    assert {(at, signature) for at, signature, _, _ in foreign._SIGNATURES} < asked
+
+
+def test_a_long_file_that_begins_like_analyze_is_not_named_so() -> None:
+    with pytest.raises(UnsupportedFormatError, match="is not an image that tumorlens can read"):
+        reader.read_bytes(b"\x5c\x01\0\0" + bytes(2000))
 
 
 @pytest.mark.parametrize("name", ["head.img", "HEAD.HDR", "head.img.gz"])

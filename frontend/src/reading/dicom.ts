@@ -174,6 +174,9 @@ function isOwn(set: DataSet): boolean {
 function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
   const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
+  if (texts(set, "x00080008").includes("MOSAIC")) {
+    throw new InputError("unsupported_format", "a mosaic of many slices in one image; export the slices as a volume");
+  }
   if (isOneOf(NO_IMAGES)) throw new InputError(NO_IMAGE, "DICOM without an image");
   const modality = modalityOf(set);
   if (modality === "MR") return [];

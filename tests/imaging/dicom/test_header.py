@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
+from tests.imaging.recognised import rows
 
 from tumorlens.errors import (
     CorruptInputError,
@@ -25,6 +27,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.dicom import subject
 from tumorlens.imaging.facts import AcquisitionFacts
 
 Gray = NDArray[np.uint8]
@@ -116,14 +119,25 @@ def test_a_capture_that_states_no_other_modality_is_taken_for_mr(
     assert ["does not state that it is MR" in note for note in image.notes] == [True]
 
 
-@pytest.mark.parametrize("kind", ["4.2", "66", "66.4", "30", "481.2", "11.1"])
-def test_objects_with_rows_and_columns_that_are_not_images(
-    head: Gray, write_dicom: Write, kind: str
+@pytest.mark.parametrize(("modality", "kind", "outcome"), rows("kinds"))
+def test_only_mr_images_are_answered_whatever_else_has_rows_and_columns(
+    head: Gray, write_dicom: Write, modality: str, kind: str, outcome: str
 ) -> None:
     """Spectra, raw data, segmentations, parametric maps, doses, presentation states."""
-    data = write_dicom(head, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{kind}")
-    with pytest.raises(UnsupportedFormatError, match="DICOM without an image"):
-        reader.read_bytes(data)
+    data = write_dicom(head, Modality=modality, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{kind}")
+    refusals = {
+        "no image": (UnsupportedFormatError, "DICOM without an image"),
+        "not MR": (NotMRError, "only MR is classified"),
+    }
+    if outcome in refusals:
+        error, words = refusals[outcome]
+        with pytest.raises(error, match=words):
+            reader.read_bytes(data)
+        return
+    notes = reader.read_bytes(data).notes
+    assert ["does not state that it is MR" in note for note in notes] == [True] * (
+        outcome == "noted"
+    )
 
 
 @pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "DICOMDIR", "waveform_ecg.dcm"])
@@ -135,12 +149,7 @@ def test_objects_without_an_image(name: str) -> None:
     assert ("name the folder" in str(raised.value)) == (name == "DICOMDIR")
 
 
-@pytest.mark.parametrize(("word", "is_told"), [
-    ("ADC", True), ("PROJECTION IMAGE", True), ("MIP", True), ("MPR", False), ("M", False),
-    ("RELCBF", True), ("ADC_UNSPECIFIED", True), ("T2_MAP", True), ("SUB", True), ("COLFA", True),
-    ("FA_COLOR", True), ("TMAX", True), ("B0 MAP", True), ("T1STAR_MAP", True), ("FAST", False),
-    ("SUBTRACT", True), ("MNIP", True),
-])  # fmt: skip
+@pytest.mark.parametrize(("word", "is_told"), rows("image_types"))
 def test_maps_and_projections_are_told(
     head: Gray, write_dicom: Write, word: str, is_told: bool
 ) -> None:
@@ -151,14 +160,7 @@ def test_maps_and_projections_are_told(
     assert image.facts.outside_training == is_told
 
 
-@pytest.mark.parametrize(("kind", "description", "is_told"), [
-    ("DERIVED", "ep2d_diff_ADC", True), ("DERIVED", "Perfusion rCBV map", True),
-    ("ORIGINAL", "ep2d_diff for ADC", False), ("DERIVED", "t1_fl3d FA 15 MPR", False),
-    ("DERIVED", "T1 MIP cor", True), ("DERIVED", "Subtraktion T1", True),
-    ("DERIVED", "sub-01 T1w", False), ("ORIGINAL", "TOF for MIP", False),
-    ("DERIVED", "Apparent Diffusion Coefficient (mm2/s)", True), ("DERIVED", "dADC", True),
-    ("DERIVED", "T1 Map", True), ("DERIVED", "Ktrans", True), ("ORIGINAL", "T1 map 1st", False),
-])  # fmt: skip
+@pytest.mark.parametrize(("kind", "description", "is_told"), rows("descriptions"))
 def test_maps_that_only_the_description_names(
     head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool
 ) -> None:
@@ -167,10 +169,7 @@ def test_maps_that_only_the_description_names(
     assert ["computed from others" in note for note in notes] == [True] * is_told
 
 
-@pytest.mark.parametrize(("kind", "description", "is_told"), [
-    ("M", "localizer", True), ("M", "AAHead_Scout_MPR", True), ("M", "SURVEY_3 planes", True),
-    ("M", "3-plane Loc", True), ("LOCALIZER", "t1", True), ("M", "t1 local shim", False),
-])  # fmt: skip
+@pytest.mark.parametrize(("kind", "description", "is_told"), rows("localizers"))
 def test_localizers_are_told(
     head: Gray, write_dicom: Write, kind: str, description: str, is_told: bool
 ) -> None:
@@ -181,10 +180,7 @@ def test_localizers_are_told(
     assert image.facts.outside_training == is_told
 
 
-@pytest.mark.parametrize(("part", "is_told"), [
-    ("KNEE", True), ("CSPINE", True), ("L SPINE", True), ("ABDOMEN", True), ("HEAD", False),
-    ("BRAIN", False), ("HEADNECK", False), ("BRAIN_SPINE", False), ("", False), ("UNKNOWN", False),
-])  # fmt: skip
+@pytest.mark.parametrize(("part", "is_told"), rows("body_parts"))
 def test_other_parts_of_the_body_are_told(
     head: Gray, write_dicom: Write, part: str, is_told: bool
 ) -> None:
@@ -193,6 +189,18 @@ def test_other_parts_of_the_body_are_told(
     assert image.notes == ((note,) if is_told else ())
     assert image.facts is not None
     assert image.facts.outside_training == is_told
+
+
+@pytest.mark.parametrize(("of", "known"), [
+    ("image_types", subject._COMPUTED), ("descriptions", subject._NAMES),
+    ("localizers", subject._LOCALIZERS), ("body_parts", subject._ELSEWHERE),
+])  # fmt: skip
+def test_the_page_is_asked_about_every_word_that_is_recognised(
+    of: str, known: frozenset[str]
+) -> None:
+    asked = [cell.upper() for row in rows(of) if row[-1] for cell in row[:-1]]
+    words = {word for cell in asked for word in re.findall("[A-Z0-9]+", cell)}
+    assert known <= words | {re.sub("[^A-Z0-9]", "", cell) for cell in asked}
 
 
 @pytest.mark.parametrize(("tag", "value", "note"), [
