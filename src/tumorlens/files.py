@@ -1,12 +1,14 @@
 """Atomic writes: after a crash or power failure a file is complete or absent."""
 
+import csv
 import errno
+import io
 import os
 import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -33,6 +35,14 @@ def spreadsheet_safe(text: str) -> str:
 def from_spreadsheet_safe(cell: str) -> str:
     """The text that ``spreadsheet_safe`` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def csv_row(cells: Iterable[str | int]) -> str:
+    """One row of a CSV file, with its line end, which is the same on every system."""
+    out = io.StringIO(newline="")
+    # The writer quotes only those line ends in a cell that are part of its own.
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

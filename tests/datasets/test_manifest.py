@@ -22,13 +22,13 @@ from tumorlens.datasets.manifest import (
     read_column,
     relative_path,
 )
+from tumorlens.datasets.tables import csv_bytes, read_table
 from tumorlens.errors import ManifestError
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
 
-# What a path or a name may hold: anything but surrogates, and NUL and lone carriage returns,
-# which no file system path or text table keeps.
-_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=12)
+# What a path or a name may hold: anything but surrogates, and NUL, which no file system keeps.
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 # A name as it is read: spaces around it, or 1.0 for 1, are a spreadsheet's.
 _NAME = _TEXT.map(plain_text)
 _RECORDS = st.lists(
@@ -353,3 +353,39 @@ def test_a_short_first_row_is_named_and_no_column_is_missed(tmp_path: Path, row:
     (tmp_path / "m.csv").write_text(f"path,class,patient\n{row}\n")
     with pytest.raises(ManifestError, match=r"row 2: no class$"):
         Manifest.load(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_from"),
+    [
+        ([], False), (["figshare"], True), (["cheng"], True), (["other", "cheng"], True),
+        (["Figshare"], False), (["fig"], False), (["cheng2"], False),
+    ],
+)  # fmt: skip
+def test_a_source_that_is_held_out_is_one_by_its_name_or_its_family(
+    sources: list[str], is_from: bool
+) -> None:
+    record = Record("a.png", "glioma", "", "", "", 0, 0, "", "", "figshare", family="cheng")
+    assert record.is_from(sources) is is_from
+
+
+def test_a_source_without_family_is_of_no_other() -> None:
+    record = Record("a.png", "glioma", "", "", "", 0, 0, "", "", "figshare")
+    assert record.is_from({"figshare"})
+    assert not record.is_from({"cheng"})
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["a,b", 'say "x"', "two\nlines", "a\rb", "a\r\nb", "\r", "é", "a;b\tc", " a ", "", "sep=;"],
+)
+def test_a_table_that_is_written_is_read_as_it_was(cell: str) -> None:
+    rows = [["path", "class"], [cell, "1"], ["last", ""]]
+    written = csv_bytes(rows)
+    assert read_table(written) == rows
+    assert csv_bytes(iter(rows)) == written
+
+
+def test_a_table_has_the_same_bytes_on_every_system() -> None:
+    assert csv_bytes([["path", "width"], ["é.png", 12]]) == b"path,width\n\xc3\xa9.png,12\n"
+    assert csv_bytes([]) == b""

@@ -14,7 +14,10 @@ from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.records import csv_columns, csv_header, csv_line, json_line
 
 SHARES = {"glioma": 0.9, "meningioma": 0.05, "notumor": 0.04, "pituitary": 0.01}
-ODD_PATHS = ["a.png", "[bold]x[/]", "new\nline", 'quo"te,comma', "tab\t\x1b[31m", "日本/é.png", ""]
+ODD_PATHS = [
+    "a.png", "[bold]x[/]", "new\nline", "carriage\rreturn", 'quo"te,comma', "tab\t\x1b[31m",
+    "日本/é.png", "",
+]  # fmt: skip
 
 
 def failed(path: str) -> Failure:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.errors import DatasetError, ManifestError, needing
-from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
+from tumorlens.files import csv_row, from_spreadsheet_safe, spreadsheet_safe
 
 Row = dict[str, Any]
 """Cells by column."""
@@ -122,9 +122,7 @@ def separator_of(names: str) -> str:
 
 def csv_bytes(rows: Iterable[Iterable[str | int]]) -> bytes:
     """Rows as a CSV file, the columns' names first, with the same line ends on every system."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue().encode("utf-8")
+    return "".join(map(csv_row, rows)).encode("utf-8")
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:

@@ -4,15 +4,13 @@ A path that is not UTF-8 (lone surrogates, PEP 383) keeps its exact bytes in JSO
 escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from tumorlens.files import spreadsheet_safe
+from tumorlens.files import csv_row, spreadsheet_safe
 from tumorlens.inference.record import Failure, Result, StudyPrediction, VolumePrediction
 from tumorlens.inference.summary import state_of
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
@@ -107,7 +105,5 @@ def _volume_fields(result: VolumePrediction) -> dict[str, str]:
 
 def _csv_line(fields: Mapping[str, str], columns: Sequence[str]) -> bytes:
     """Write ``fields`` by column, as text for a spreadsheet; those not given are empty."""
-    out = io.StringIO()
-    safe = {name: spreadsheet_safe(value) for name, value in fields.items()}
-    csv.DictWriter(out, columns, restval="", lineterminator="\n").writerow(safe)
-    return out.getvalue().encode("utf-8", "backslashreplace")
+    cells = (spreadsheet_safe(fields.get(name, "")) for name in columns)
+    return csv_row(cells).encode("utf-8", "backslashreplace")
