@@ -8,7 +8,9 @@ from tumorlens.inference.record import (
     ModelIdentity,
     Prediction,
     SeriesFacts,
+    SeriesWeight,
     SlicePrediction,
+    StudyPrediction,
     VolumePrediction,
 )
 from tumorlens.inference.summary import summarize
@@ -104,3 +106,20 @@ OWN_WORDS: Final = ClassSet(
     finding="growth",
 )
 """The classes of the phantoms, in words of their own."""
+
+
+def study(*members: SeriesWeight, decisive: int = 0) -> StudyPrediction:
+    """A study's answer: a glioma, as the decisive one of ``members`` says."""
+    return StudyPrediction(
+        path="study", study_instance_uid="1.2", finding=None, members=members,
+        decisive_member=decisive, model=MODEL,
+        **concluded("classified", "glioma", shares(glioma=0.85)),
+    )  # fmt: skip
+
+
+def member(path: str, weight: float, tumor: float | None, sequence: str | None) -> SeriesWeight:
+    """A series of a study."""
+    return SeriesWeight(
+        path=path, series_instance_uid=None, sequence=sequence, weight=weight,
+        tumor_probability=tumor,
+    )  # fmt: skip

@@ -9,17 +9,17 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.answers import told
+from tests.answers import image, told
 
 from tumorlens import bundle
-from tumorlens.errors import BlankImageError
+from tumorlens.errors import BlankImageError, CorruptInputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
-from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import answer_image, slice_of
+from tumorlens.inference.stream import predict_inputs, study_path
+from tumorlens.inference.volume import Answered, Raw, answer_image, answer_whole, slice_of
 from tumorlens.labels import CLASSES
 from tumorlens.reporting.records import json_line
 
@@ -104,6 +104,59 @@ def test_a_folder_of_everything(classifier: Classifier, folder: Path) -> None:
     ]  # fmt: skip
     counts = [len(result.slices) for result in results if isinstance(result, VolumePrediction)]
     assert counts == [5, 34, 2]
+
+
+def test_what_cannot_be_shown_of_an_input_is_told_after_its_answer(
+    classifier: Classifier, head: Gray, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(encode.png(head))
+
+    def watch(found: Answered) -> None:
+        if found.answer.path.endswith("a.png"):
+            raise CorruptInputError(f"{found.answer.path}: no room for its heatmap")
+
+    results = list(predict_inputs(classifier, finder.find(str(tmp_path)).inputs, watch=watch))
+    first, told, second = results
+    assert [Path(result.path).name for result in results] == ["a.png", "a.png", "b.png"]
+    assert isinstance(first, Prediction)
+    assert isinstance(second, Prediction)
+    assert isinstance(told, Failure)
+    assert told.error.message.endswith("no room for its heatmap")
+
+
+@pytest.mark.parametrize(
+    ("paths", "whole"),
+    [
+        (["/s/a/1", "/s/a/2"], "/s/a"),
+        (["/s/a", "/s/a"], "/s/a"),
+        (["s/a/1", "s/b"], "s"),
+        (["/s/a", "s/b"], "/s/a"),
+        ([], ""),
+    ],
+)
+def test_a_study_is_named_by_what_its_series_have_in_common(paths: list[str], whole: str) -> None:
+    assert study_path([image(path) for path in paths]) == str(Path(whole)) * bool(whole)
+
+
+def test_a_volume_is_rejected_where_all_of_its_slices_are_and_only_there(
+    classifier: Classifier, stack: MedicalImage
+) -> None:
+    parts = answer_image(classifier, stack).parts
+
+    def rejected(part: Raw) -> Raw:
+        if isinstance(part, Failure):
+            return part
+        held = msgspec.structs.replace(part.prediction, decision="rejected", reason="no head")
+        return part._replace(prediction=held)
+
+    whole = answer_whole(classifier, stack, [rejected(part) for part in parts])
+    assert (whole.decision, whole.label, whole.reason) == ("rejected", None, "no head")
+    assert (whole.finding, whole.probabilities, whole.heatmap) == (None, None, None)
+    assert whole.decisive_slice == 3
+    one_left = answer_whole(classifier, stack, [*map(rejected, parts[:-1]), parts[-1]])
+    assert one_left.decision != "rejected"
+    assert [part.counted for part in one_left.slices] == [False] * 5 + [True]
 
 
 def test_the_finding_leads_back_to_its_file(classifier: Classifier, folder: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.answers import REASON, image
+from tests.answers import REASON, image, member, study
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import CorruptInputError
@@ -192,3 +192,19 @@ def test_a_heatmap_of_a_volume_costs_no_second_pass(
     plane = slice_of(volume, answered.answer.decisive_slice)
     (again,) = counting.answer([counting.prepare(plane)])
     assert answered.heatmap() == again.heatmap()
+
+
+def test_a_study_says_what_each_of_its_series_contributes() -> None:
+    used, blank = member("folder/t1", 1.0, 0.851, "T1"), member("folder/b", 0.0, None, None)
+    whole = entry(study(used, member("folder/loc", 0.0, 0.99, "T2"), blank))
+    assert whole.images == ()
+    assert whole.facts == (
+        ("t1", "T1: tumour 85.1%, weight 1"),
+        ("loc", "T2: tumour 99.0%, weight 0"),
+        ("b", "unknown sequence: no answer, weight 0"),
+    )
+
+
+def test_what_failed_has_an_entry_without_facts() -> None:
+    failure = Failure.of("x.png", CorruptInputError("x.png: damaged"))
+    assert entry(failure) == Entry(failure)

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.answers import REASON, image, series, volume
+from tests.answers import REASON, image, member, series, study, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Failure, Finding, Result
@@ -90,6 +90,15 @@ def test_volumes_say_where(width: int | None) -> None:
     assert "240 slices" in render([volume()], width=width)
     if width is None:
         assert "t1 mpr tra with a long name\\n: slices 101-121 of 240, middle 111" in text
+
+
+@pytest.mark.parametrize("width", [24, 64, 160, None])
+def test_a_study_says_which_series_it_was_answered_from(width: int | None) -> None:
+    used = member("a", 1.0, 0.85, "T1"), member("b", 0.5, 0.7, None)
+    unused = member("c", 0.0, 0.99, "FLAIR")
+    text = " ".join(render([study(*used, unused)], width=width).split())
+    assert "study, from 2 series: T1, unknown sequence" in text
+    assert "FLAIR" not in text
 
 
 def test_only_failures() -> None:
