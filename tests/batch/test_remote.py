@@ -13,7 +13,12 @@ from tests.batch.conftest import Answer, rows
 from tumorlens.batch import remote
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import report
-from tumorlens.errors import BatchError, MissingExtraError
+from tumorlens.errors import (
+    BatchError,
+    LimitExceededError,
+    MissingExtraError,
+    MissingInputError,
+)
 from tumorlens.imaging import encode
 
 _numbers = itertools.count()
@@ -157,3 +162,50 @@ def test_a_scheme_without_its_package() -> None:
     assert not remote.is_remote("folder/image.png")
     with pytest.raises(MissingExtraError, match="dropbox://"):
         remote.file_system("dropbox")
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """An object store in this process."""
+    pytest.importorskip("fsspec", reason="needs the batch extra")
+    system = remote.file_system("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def test_hidden_folders_and_objects_of_a_store_stay_out(memory: Any) -> None:
+    for key in ("in/a.png", "in/.b.png", "in/.hidden/c.png", "in/sub/.x/d.png", "in/sub/e"):
+        memory.pipe_file(f"/{key}", b"data")
+    found = list(remote.remote_items("memory://in"))
+    assert [(one.kind, one.path.rpartition("in")[2], one.names) for one in found] == [
+        ("file", "/a.png", ()), ("dicom_members", "/sub", ("e",)),
+    ]  # fmt: skip
+
+
+def test_an_object_is_fetched_up_to_the_limit_and_not_beyond(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "MAX_FILE_BYTES", 8)
+    memory.pipe_file("/in/fits", b"12345678")
+    memory.pipe_file("/in/larger", b"123456789")
+    assert remote.fetch("memory://in/fits") == b"12345678"
+    with pytest.raises(LimitExceededError, match=r"memory://in/larger: is larger than the limit"):
+        remote.fetch("memory://in/larger")
+    with pytest.raises(MissingInputError, match=r"memory://in/gone: no such object"):
+        remote.fetch("memory://in/gone")
+
+
+def test_a_folder_of_a_store_is_kept_only_as_far_as_there_is_room(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "MAX_FILE_BYTES", 8)
+    for name in "abc":
+        memory.pipe_file(f"/in/{name}", name.encode() * 4)
+    folder = remote.RemoteFolder("memory://in")
+    assert folder.head("a", 2) == b"aa"
+    assert [folder.read(name) for name in "abc"] == [b"aaaa", b"bbbb", b"cccc"]
+    memory.store.clear()
+    assert [folder.read(name) for name in "ab"] == [b"aaaa", b"bbbb"], "these were kept"
+    with pytest.raises(MissingInputError):
+        folder.read("c")

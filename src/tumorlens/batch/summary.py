@@ -68,7 +68,7 @@ def _inputs(report: Report) -> Iterator[Line]:
     if skipped := max((run.skipped for run in report.runs), default=0):
         yield Line("files that are not images", skipped, "")
     if (rate := report.per_second) is not None:
-        yield Line("inputs per second", round(rate), "")
+        yield Line("inputs per minute", round(60 * rate), "")
 
 
 def _lines(counts: Collection[tuple[str, int]]) -> list[Line]:
