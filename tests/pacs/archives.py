@@ -34,6 +34,8 @@ class Archive:
         self.reports: list[Dataset] = []
         self.asked: list[str] = []
         self.refuses: set[str] = set()
+        self.status = 0
+        """The answer to what it does not refuse."""
         self.kinds = [CAPTURE, REPORT]
         self._server: Any = None
         self._before = set[threading.Thread]()
@@ -66,7 +68,7 @@ class Archive:
         self.uids.append(uid)
         if kind == REPORT:
             self.reports.append(event.dataset)
-        return 0
+        return self.status
 
 
 class WebArchive:

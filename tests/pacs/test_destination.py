@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage
-from tests.pacs.archives import WebArchive
+from tests.pacs.archives import REPORT, Archive, WebArchive
 from tests.pacs.machines import Authority
 
 from tumorlens.pacs.destination import SendError, UnreachableError, destination
@@ -114,3 +114,49 @@ def test_stored_in_part_is_not_stored(serve: Callable[..., WebArchive], image: P
     archive.answer = _refusal(0x0110)
     with pytest.raises(SendError, match="did not store it"):
         _send(archive, image)
+
+
+@pytest.fixture
+def node() -> Iterator[Archive]:
+    """A DICOM node that takes MR images."""
+    archive = Archive()
+    archive.kinds = [MRImageStorage]
+    archive.start()
+    yield archive
+    archive.stop()
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0111, 0xB000, 0xB006, 0xB007])
+def test_what_a_node_stored_with_a_warning_or_had_already_is_delivered(
+    node: Archive, image: Path, status: int
+) -> None:
+    node.status = status
+    destination(node.address, "US").send(image, MRImageStorage)
+    assert len(node.uids) == 1
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC000, 0x0110, 0x0122])
+def test_what_a_node_did_not_store_stays_in_the_queue(
+    node: Archive, image: Path, status: int
+) -> None:
+    node.status = status
+    with pytest.raises(SendError, match=f"^ARCHIVE: status {status:04X}$") as caught:
+        destination(node.address, "US").send(image, MRImageStorage)
+    assert type(caught.value) is SendError, "the next object may be taken"
+
+
+def test_a_node_that_knows_no_such_object_may_take_others(node: Archive, image: Path) -> None:
+    with pytest.raises(SendError, match="does not accept this kind of object") as caught:
+        destination(node.address, "US").send(image, REPORT)
+    assert type(caught.value) is SendError
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ARCHIVE", "ARCHIVE@host", "ARCHIVE@host:0", "ARCHIVE@host:65536", "@host:104",
+     "A@B@host:104", "ARCHIVE@host:104:1", "ARCHIVE@host:1x", "ftp://host/", "A\\B@host:104",
+     "SEVENTEEN LETTERS@host:104"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(ValueError, match=r"neither TITLE@HOST:PORT|is not an AE title"):
+        destination(text, "US")
