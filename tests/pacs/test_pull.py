@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.pull import PullError, pull
+from tumorlens.pacs.space import Space
 from tumorlens.pacs.spool import Spool
 from tumorlens.pacs.web import WebServer
 
@@ -108,4 +110,32 @@ def test_a_study_that_cannot_be_fetched_is_left_out_as_a_whole_and_the_others_co
     found = pull(server.web, {"PatientID": "1"}, spool)
     assert (found.instances, found.failed) == (2, 1)
     assert [one.key for one in spool.due(0)] == [spool.key("1.6")]
+    assert not list(spool.incoming.iterdir())
+
+
+def test_a_full_disk_ends_a_pull_in_words_and_leaves_no_half_study(
+    server: _Server, spool: Spool, write_series: Callable[..., list[bytes]]
+) -> None:
+    server.add("1.5", *write_series(2, series="1.5.1", StudyInstanceUID="1.5"))
+    spool.space = Space(spool.folder, quota_bytes=0)
+    with pytest.raises(SpoolError, match="cannot store more"):
+        pull(server.web, {"PatientID": "1"}, spool)
+    assert not list(spool.incoming.iterdir())
+    assert spool.due(0) == []
+
+
+def test_an_instance_that_comes_again_with_other_pixels_is_told_and_the_first_is_kept(
+    server: _Server, spool: Spool, write_series: Callable[..., list[bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    first, second = write_series(2, series="1.5.1", StudyInstanceUID="1.5")
+    server.add("1.5", first)
+    pull(server.web, {"PatientID": "1"}, spool)
+    (kept,) = [path.read_bytes() for path in spool.study_folder(spool.key("1.5")).iterdir()]
+    server.add("1.5", first[:-1] + bytes([first[-1] ^ 0xFF]), second)
+    pull(server.web, {"PatientID": "1"}, spool)
+    assert "sent again with different pixels; the first is kept" in caplog.text
+    stored = [path.read_bytes() for path in spool.study_folder(spool.key("1.5")).iterdir()]
+    assert kept in stored
+    assert len(stored) == 2
     assert not list(spool.incoming.iterdir())
