@@ -9,6 +9,8 @@ from tumorlens.reporting import html
 from tumorlens.text import percent
 
 SUMMARY: Final = "summary.html"
+_SLOW: Final = 10.0
+"""Inputs per second, below which they are counted per minute."""
 
 
 class Line(NamedTuple):
@@ -68,7 +70,14 @@ def _inputs(report: Report) -> Iterator[Line]:
     if skipped := max((run.skipped for run in report.runs), default=0):
         yield Line("files that are not images", skipped, "")
     if (rate := report.per_second) is not None:
-        yield Line("inputs per minute", round(60 * rate), "")
+        yield _speed(rate)
+
+
+def _speed(per_second: float) -> Line:
+    """Whole numbers, also of volumes that take seconds each."""
+    if per_second < _SLOW:
+        return Line("inputs per minute", round(60 * per_second), "")
+    return Line("inputs per second", round(per_second), "")
 
 
 def _lines(counts: Collection[tuple[str, int]]) -> list[Line]:
