@@ -10,9 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from tumorlens.imaging.facts import Sides
+from tumorlens.imaging.raster import SOFTWARE
 
-_SOFTWARE: Final = ("Software", "tumorlens")
-"""Text in the file that says what wrote it."""
 OPACITY: Final = 0.6
 """Of the map where it is strongest; where it is 0 the image shows unchanged."""
 _SHOWN_RANGE: Final = (0.005, 0.995)
@@ -73,12 +72,6 @@ def captioned_png(
     image = Image.fromarray(gray).convert("RGB")
     _draw_sides(image, sides)
     return _png(_with_caption(image, caption))
-
-
-def is_overlay(image: Image.Image) -> bool:
-    """Whether an image was written by this module: an answer, not an image to classify."""
-    keyword, software = _SOFTWARE
-    return image.info.get(keyword) == software
 
 
 def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray[np.uint8]:
@@ -201,6 +194,6 @@ def _wrapped(
 
 def _png(image: Image.Image) -> bytes:
     out, info = io.BytesIO(), PngInfo()
-    info.add_text(*_SOFTWARE)
+    info.add_text(*SOFTWARE)
     image.save(out, "PNG", pnginfo=info)
     return out.getvalue()
