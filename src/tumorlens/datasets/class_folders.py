@@ -8,18 +8,15 @@ the reason.
 """
 
 import dataclasses
-import os
 import re
 import shlex
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
+from tumorlens.datasets.folder_walk import is_image, walk
 from tumorlens.errors import DatasetError
-from tumorlens.imaging.finder import kind_of
-from tumorlens.imaging.formats.dicom import DICOM
-from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.labels import CLASSES, plain_name
 
 SPLIT_FOLDERS: Final = {
@@ -65,8 +62,6 @@ _IS_NO_SPLIT: Final = (
     "with --source"
 )
 _FOLDERS_NAMED: Final = 10
-_ARCHIVE_EXTRAS: Final = "__MACOSX"
-"""macOS puts copies of the files' attributes there when it makes a zip archive."""
 
 
 class ClassFile(NamedTuple):
@@ -113,10 +108,11 @@ def find(
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
     stated = {plain_name(name): label for name, label in (mapping or {}).items()}
-    everything = sorted(_everything(folder))
+    everything = sorted(walk(folder))
+    images = frozenset(one for one in everything if one.is_file() and is_image(one))
     _check_mapping(folder, mapping or {}, everything)
-    base = _unwrapped(folder, everything, _USUAL_CLASSES | set(stated))
-    sorter = _Sorter(folder, base, stated, everything, known_only=known_only)
+    base = _unwrapped(folder, everything, images, _USUAL_CLASSES | set(stated))
+    sorter = _Sorter(folder, base, stated, everything, images, known_only=known_only)
     if patient is not None:
         sorter.skip_patients(patient)
     files = sorter.files()
@@ -143,11 +139,12 @@ class _Sorter:
         base: Path,
         stated: Mapping[str, str],
         everything: Sequence[Path],
+        images: Set[Path],
         *,
         known_only: bool,
     ) -> None:
         """``base``: where the folders of classes, or of a split, are."""
-        self.folder, self.base = folder, base
+        self.folder, self.base, self.images = folder, base, images
         self.stated, self.known_only = stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
@@ -172,7 +169,7 @@ class _Sorter:
         for file in self.all_files:
             above = self.above(file)
             below = above[1:] if above and split_of(above[0]) else above
-            if not below or not _is_image(file):
+            if not below or file not in self.images:
                 continue
             if below[0] == patient(file.relative_to(self.folder).as_posix()):
                 tops.add(below[0])
@@ -247,7 +244,7 @@ class _Sorter:
             return TWO_CLASSES
         if self.is_split and not split and len(below) == 1 and not self.known_only:
             return OUTSIDE_SPLIT
-        if not _is_image(file):
+        if file not in self.images:
             return NO_IMAGE
         if (mask := _MASK.fullmatch(file.stem)) and (file.parent, mask[1]) in self.stems:
             return MASK
@@ -304,8 +301,8 @@ class _Sorter:
         parts = level.relative_to(self.folder).parts
         depths = {
             len(file.relative_to(self.folder).parts)
-            for file in self.all_files
-            if len(self.above(file)) > 1 and _is_image(file)
+            for file in self.images
+            if len(self.above(file)) > 1
         }
         if len(depths) == 1:
             return f"folder:{depths.pop() - len(parts)}"
@@ -316,7 +313,9 @@ class _Sorter:
         return file.relative_to(self.base).parts[:-1] if self.base in file.parents else ()
 
 
-def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> Path:
+def _unwrapped(
+    folder: Path, everything: Sequence[Path], images: Set[Path], classes: Set[str]
+) -> Path:
     """The folder that holds those of classes or of a split, below single folders.
 
     ``folder`` itself where no such names show it.
@@ -327,35 +326,10 @@ def _unwrapped(folder: Path, everything: Sequence[Path], classes: Set[str]) -> P
         inner = [one for one in held if one.is_dir()]
         if any(plain_name(one.name) in classes or split_of(one.name) for one in inner):
             return place
-        holds_images = place != folder and any(_is_image(one) for one in held if one.is_file())
+        holds_images = place != folder and not images.isdisjoint(held)
         if len(inner) != 1 or holds_images:
             return folder
         place = inner[0]
-
-
-def _everything(folder: Path) -> Iterator[Path]:
-    """Files and folders below ``folder``, without hidden ones and what lies below those.
-
-    Links to folders are followed under their own path, but each folder is entered once: those
-    that lie below ``folder`` themselves come first, and a link to a folder above ends nowhere.
-    """
-    root = folder.resolve()
-    entered: set[Path] = set()
-    waiting = deque([folder])
-    while waiting:
-        start = waiting.popleft()
-        if start != folder:
-            if start.resolve() in entered or root.is_relative_to(start.resolve()):
-                continue
-            yield start
-        for place, folders, names in os.walk(start):
-            here = Path(place)
-            entered.add(here.resolve())
-            below = [here / name for name in sorted(folders) if not _hidden(name)]
-            waiting += [one for one in below if one.is_symlink()]
-            below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
-            folders[:] = [one.name for one in below]
-            yield from (*below, *(here / name for name in names if not _hidden(name)))
 
 
 def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:
@@ -389,15 +363,6 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == _ARCHIVE_EXTRAS
-
-
 def split_of(name: str) -> str:
     """What ``name`` calls a part of a split: ``training`` for ``Train``; empty for another word."""
     return SPLIT_FOLDERS.get(name.strip().lower(), "")
-
-
-def _is_image(file: Path) -> bool:
-    """By its suffix; DICOM files, which may end with a UID or ``.IMA``, by their content."""
-    return claims_image(file.name) or "." not in file.name or kind_of(str(file)) == DICOM.name

@@ -1,0 +1,48 @@
+"""Files and folders below a folder, and which of the files are images."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tumorlens.imaging.finder import kind_of
+from tumorlens.imaging.formats.dicom import DICOM
+from tumorlens.imaging.formats.registry import claims_image
+
+_ARCHIVE_EXTRAS: Final = "__MACOSX"
+"""macOS puts copies of the files' attributes there when it makes a zip archive."""
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Files and folders below ``folder``, without hidden ones and what lies below those.
+
+    Links to folders are followed under their own path, but each folder is entered once: those
+    that lie below ``folder`` themselves come first, and a link to a folder above ends nowhere.
+    """
+    root = folder.resolve()
+    entered: set[Path] = set()
+    waiting = deque([folder])
+    while waiting:
+        start = waiting.popleft()
+        if start != folder:
+            if start.resolve() in entered or root.is_relative_to(start.resolve()):
+                continue
+            yield start
+        for place, folders, names in os.walk(start):
+            here = Path(place)
+            entered.add(here.resolve())
+            below = [here / name for name in sorted(folders) if not _hidden(name)]
+            waiting += [one for one in below if one.is_symlink()]
+            below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
+            folders[:] = [one.name for one in below]
+            yield from (*below, *(here / name for name in names if not _hidden(name)))
+
+
+def is_image(file: Path) -> bool:
+    """By its suffix; DICOM files, which may end with a UID or ``.IMA``, by their content."""
+    return claims_image(file.name) or "." not in file.name or kind_of(str(file)) == DICOM.name
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == _ARCHIVE_EXTRAS
