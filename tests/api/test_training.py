@@ -20,7 +20,7 @@ from tumorlens.errors import (
     RecipeError,
     SplitError,
 )
-from tumorlens.inference.session import Session
+from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 
 
@@ -70,14 +70,16 @@ def test_scores_in_the_words_of_the_bundle(
 
 def test_evaluate_keeps_device_and_threads(phantoms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tumorlens.load("phantom", threads=1, device="auto")
-    kept: list[tuple[int | None, str]] = []
-    begin = Session.__init__
+    kept: list[tuple[int, str]] = []
+    begin = Classifier.__init__
 
-    def opened(self: Session, bundle: Bundle, threads: int | None, device: Device) -> None:
+    def opened(
+        self: Classifier, bundle: Bundle, threads: int, *, answer_all: bool, device: Device
+    ) -> None:
         kept.append((threads, device))
-        begin(self, bundle, threads, device)
+        begin(self, bundle, threads, answer_all=answer_all, device=device)
 
-    monkeypatch.setattr(Session, "__init__", opened)
+    monkeypatch.setattr(Classifier, "__init__", opened)
     split = tumorlens.split(phantoms, near_duplicates=False)
     tumorlens.evaluate(model, phantoms, split, resamples=100, controls=False)
     assert kept == [(1, "auto")]

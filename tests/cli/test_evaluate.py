@@ -278,9 +278,9 @@ def test_probes_and_corruptions(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     devices = []
     begin = Session.__init__
 
-    def opened(self: Session, bundle: Bundle, threads: int | None, device: Device) -> None:
+    def opened(self: Session, bundle: Bundle, *, device: Device) -> None:
         devices.append(device)
-        begin(self, bundle, threads, device)
+        begin(self, bundle, device=device)
 
     monkeypatch.setattr(Session, "__init__", opened)
     further = ["--probes", "--corruptions", "--corruption-images", "4"]

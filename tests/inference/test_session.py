@@ -16,7 +16,7 @@ GPU = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 @pytest.fixture(scope="module")
 def session(tiny_bundle: Path) -> Session:
-    return Session(bundle.load(tiny_bundle), threads=1)
+    return Session(bundle.load(tiny_bundle))
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
@@ -41,6 +41,22 @@ def test_an_image_does_not_depend_on_its_batch(session: Session) -> None:
     together = session.run(images).logits
     alone = np.concatenate([session.run(image[np.newaxis]).logits for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+TASKS = Path("/proc/self/task")
+"""One entry for each thread of this process, on Linux."""
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the threads are counted in /proc")
+@pytest.mark.parametrize(("threads", "further"), [(None, 0), (3, 2)])
+def test_a_forward_pass_takes_one_thread_unless_more_are_asked_for(
+    tiny_bundle: Path, threads: int | None, further: int
+) -> None:
+    before = {task.name for task in TASKS.iterdir()}
+    loaded = bundle.load(tiny_bundle)
+    session = Session(loaded, threads) if threads else Session(loaded)
+    session.run(np.zeros((1, 1, 64, 64), dtype=np.float32))
+    assert len({task.name for task in TASKS.iterdir()} - before) == further
 
 
 def test_a_wrong_shape_is_one_clear_error(session: Session) -> None:

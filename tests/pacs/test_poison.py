@@ -24,7 +24,7 @@ class _Nowhere:
 def answerer(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedAnswerer]:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    made = IsolatedAnswerer("", 1, 3.0, 1 << 30, service="tests.pacs.services:make")
+    made = IsolatedAnswerer("", 3.0, 1 << 30, service="tests.pacs.services:make")
     yield made
     made.close()
 

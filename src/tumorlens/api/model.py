@@ -169,7 +169,7 @@ def load(
 ) -> Model:
     """Load a bundled network (``default``, ``folder``) or a bundle folder, ready to predict.
 
-    ``threads`` is the number of CPU threads for a forward pass; None lets the runtime choose.
+    ``threads`` is the number of threads that decode images; None: one for each core.
     ``device`` is ``auto`` (a GPU if onnxruntime's GPU package can use one), ``cpu`` or ``cuda``.
     Raises ``errors.BundleError``, ``errors.DeviceError``.
     """

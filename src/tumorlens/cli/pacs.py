@@ -73,8 +73,6 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--segmentation", is_flag=True,
                      help="Also send the attention map of each tumour, as DICOM "
                      "Segmentation."),
-        click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
-                     help="Number of threads for a forward pass."),
         click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
                      help="Hours after delivery at which images and answers are "
                      "deleted."),
@@ -206,7 +204,7 @@ class _Ready(NamedTuple):
 
 @contextmanager
 def _prepared(
-    *, folder: Path, send_to: str, ae_title: str, bundle: str, threads: int, keep_hours: float,
+    *, folder: Path, send_to: str, ae_title: str, bundle: str, keep_hours: float,
     quota_gib: float | None, study_seconds: float, study_gib: float, audit_log: Path | None,
     tls_cert: Path | None, tls_key: Path | None, tls_ca: Path | None, web_ca: Path | None,
     quiet_s: float, segmentation: bool,
@@ -236,7 +234,7 @@ def _prepared(
         journal = pacs_queue.open_journal(audit_log or folder / pacs_queue.AUDIT_FILE, rotate=True)
         closing.callback(journal.close)
         answerer = IsolatedAnswerer(
-            bundle, threads, study_seconds, int(study_gib * _GIB), segmentation=segmentation
+            bundle, study_seconds, int(study_gib * _GIB), segmentation=segmentation
         )
         closing.callback(answerer.close)
         worker = Worker(

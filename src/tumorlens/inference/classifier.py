@@ -128,7 +128,7 @@ class Classifier:
         answer_all: bool = False,
         device: Device = "cpu",
     ) -> None:
-        """Load the graph; ``threads`` a forward pass may use, None lets the runtime choose.
+        """Load the graph; ``threads`` may decode images at the same time, None: one for each core.
 
         With ``answer_all`` every image is classified, however unsure, and whatever it is: to
         measure the network. ``device`` is where the network runs; ``DeviceError`` where there is
@@ -145,9 +145,9 @@ class Classifier:
             classes=None if self.classes == BRAIN_TUMORS else self.classes,
         )
         self._threads, self._device = threads, device
-        self._session = Session(bundle, threads, device)
+        self._session = Session(bundle, device=device)
         self._answer_all = answer_all
-        self._gate = None if answer_all else gate.of_bundle(bundle, threads, device)
+        self._gate = None if answer_all else gate.of_bundle(bundle, device)
 
     @classmethod
     def load(

@@ -21,18 +21,11 @@ REFUSAL: Final = "does not look like a slice of brain MRI"
 class Gate:
     """``gate.onnx``, ready to run. Safe to share between threads."""
 
-    def __init__(
-        self,
-        facts: GateFacts,
-        model: bytes,
-        name: str,
-        threads: int | None = None,
-        device: Device = "cpu",
-    ):
+    def __init__(self, facts: GateFacts, model: bytes, name: str, device: Device = "cpu") -> None:
         """Build the graph; raise ``BundleError`` where it cannot be used."""
         self.facts = facts
         self._name = f"bundle {name}: {GATE_FILE}"
-        self._session = open_graph(model, self._name, threads, device)
+        self._session = open_graph(model, self._name, device=device)
         inputs = [node.name for node in self._session.get_inputs()]
         outputs = [node.name for node in self._session.get_outputs()]
         if inputs != [INPUT] or outputs != [GATE_OUTPUT]:
@@ -65,8 +58,8 @@ class Gate:
         return ["" if score >= self.facts.threshold else REFUSAL for score in scores]
 
 
-def of_bundle(bundle: Bundle, threads: int | None = None, device: Device = "cpu") -> Gate | None:
+def of_bundle(bundle: Bundle, device: Device = "cpu") -> Gate | None:
     """The gate of ``bundle``; None where it has none."""
     if bundle.info.gate is None or bundle.gate is None:
         return None
-    return Gate(bundle.info.gate, bundle.gate, bundle.info.name, threads, device)
+    return Gate(bundle.info.gate, bundle.gate, bundle.info.name, device)

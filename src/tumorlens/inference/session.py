@@ -57,12 +57,13 @@ class Outputs(NamedTuple):
 
 
 def open_graph(
-    model: bytes, name: str, threads: int | None = None, device: Device = "cpu"
+    model: bytes, name: str, threads: int = 1, device: Device = "cpu"
 ) -> onnxruntime.InferenceSession:
     """Build an ONNX graph; raise ``BundleError``, which begins with ``name``.
 
-    ``threads`` a forward pass may use, None lets the runtime choose. Raises ``DeviceError`` where
-    ``device`` is ``cuda`` and there is no GPU that the runtime can use.
+    ``threads`` are for one forward pass. Networks as small as ours take longer with several, which
+    wait for each other at each layer. Raises ``DeviceError`` where ``device`` is ``cuda`` and there
+    is no GPU that the runtime can use.
     """
     gpu = device != "cpu" and _GPU in onnxruntime.get_available_providers()
     if device == "cuda" and not gpu:
@@ -74,8 +75,7 @@ def open_graph(
     # Of a GPU that is not there, the runtime would write pages of its own.
     options.log_severity_level = _NOTHING if gpu else _ERRORS_ONLY
     options.inter_op_num_threads = 1
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads
     # Idle workers would otherwise spin on the cores that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # TF32 rounds to ten bits: answers would differ visibly from those of the CPU.
@@ -117,8 +117,8 @@ def run_singly(
 class Session:
     """The graph of a bundle, ready to run. Safe to share between threads."""
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, device: Device = "cpu") -> None:
-        """Build the graph; ``threads`` a forward pass may use, None lets the runtime choose.
+    def __init__(self, bundle: Bundle, threads: int = 1, device: Device = "cpu") -> None:
+        """Build the graph; ``threads`` and ``device`` are those of ``open_graph``.
 
         Raises ``BundleError`` where the file is no ONNX graph or not one with our names,
         ``DeviceError`` where there is no such ``device``.

@@ -136,7 +136,7 @@ class IsolatedAnswerer:
     """Answers studies in a worker process, which is replaced when it dies or takes too long."""
 
     def __init__(
-        self, bundle: str, threads: int, seconds: float, memory_bytes: int,
+        self, bundle: str, seconds: float, memory_bytes: int,
         service: str = f"{__name__}:make", *, segmentation: bool = False,
     ) -> None:  # fmt: skip
         """A study may take ``seconds``, and half a second more for each file and MiB.
@@ -144,7 +144,7 @@ class IsolatedAnswerer:
         ``segmentation`` is that of ``answer_study``. Starts the process; raises
         ``WorkerStartError``.
         """
-        options = Message({"bundle": bundle, "threads": threads, "segmentation": segmentation})
+        options = Message({"bundle": bundle, "segmentation": segmentation})
         settings = PoolSettings(quick=1, slow=0, spare=0, memory_bytes=memory_bytes)
         self._seconds = seconds
         self._pool = Pool(service, options, settings)
@@ -184,7 +184,7 @@ class IsolatedAnswerer:
 def make(options: Message) -> Handler:
     """What the worker process runs; see ``isolation.worker.Factory``."""
     content = options.content
-    classifier = Classifier.load(content["bundle"], content["threads"])
+    classifier = Classifier.load(content["bundle"], threads=1)
 
     def handle(request: Message) -> Iterator[Message]:
         folder = Path(request.content["folder"])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tumorlens import bundle
 from tumorlens.bundle import BUNDLE_FOLDER, Bundle
 from tumorlens.config import PreprocessConfig
+from tumorlens.cores import available_cores
 from tumorlens.errors import CheckpointError
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.session import Session
@@ -34,11 +35,11 @@ class Teachers:
     def __init__(self, bundles: Sequence[Bundle], threads: int | None = None) -> None:
         """``bundles`` in the order of their parts; none for training without a teacher.
 
-        ``threads`` a forward pass may use. Raises ``BundleError`` where a bundle cannot be used,
-        ``CheckpointError`` where they are not the parts of one run.
+        ``threads`` a forward pass may use, None: one for each core. Raises ``BundleError`` where a
+        bundle cannot be used, ``CheckpointError`` where they are not the parts of one run.
         """
         self._bundles = bundles
-        self._sessions = [Session(teacher, threads) for teacher in bundles]
+        self._sessions = [Session(teacher, threads or available_cores()) for teacher in bundles]
         self.parents = [ParentRun.of(teacher) for teacher in bundles]
         for part, parent in enumerate(self.parents):
             _check_part(parent.run.get("without_part"), part, len(bundles))
