@@ -16,10 +16,11 @@ from tumorlens import bundle
 from tumorlens.bundle import DecisionRule, Thresholds
 from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import Split
+from tumorlens.datasets.splits import Split, build
 from tumorlens.errors import DatasetError
-from tumorlens.evaluation.evaluator import Evaluation, evaluate_folds
-from tumorlens.evaluation.folds import Fold
+from tumorlens.evaluation import evaluator
+from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.folds import EvaluationPlan, Fold
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
@@ -31,7 +32,8 @@ FEW = Sampling(100, 0)
 def evaluate(
     classifier: Classifier, manifest: Manifest, parts: list[str], **settings: Any
 ) -> Evaluation:
-    return evaluate_folds([Fold(classifier, tuple(parts))], manifest, **settings)
+    plan = EvaluationPlan(build("", "", [], False), (Fold(classifier, tuple(parts)),))
+    return evaluator.evaluate(plan, manifest, **settings)
 
 
 @pytest.fixture(scope="module")

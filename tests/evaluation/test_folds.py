@@ -15,8 +15,8 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split, SplitRow
 from tumorlens.errors import DatasetError, EvaluationError
 from tumorlens.evaluation import folds
-from tumorlens.evaluation.evaluator import evaluate_folds
-from tumorlens.evaluation.record import Setting, as_dict, predictions_csv
+from tumorlens.evaluation.evaluator import evaluate
+from tumorlens.evaluation.record import as_dict, predictions_csv
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.inference.classifier import Classifier
 
@@ -61,7 +61,7 @@ def test_every_image_is_scored_once_by_the_bundle_that_did_not_see_it(
     assert [one.name for one in plan.folds] == ["fold 0", "fold 1", "fold 2"]
     assert [one.classifier.model.name for one in plan.folds] == ["fold-0", "fold-1", "fold-2"]
     assert plan.missing == ()
-    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW)
+    found = evaluate(plan, phantom_set, sampling=FEW)
     assert sorted(r.path for r in found.records) == sorted(r.path for r in phantom_set)
     fold_of = {row.group: row.part for row in cv.rows}
     for record, name in zip(found.records, found.folds, strict=True):
@@ -79,9 +79,8 @@ def test_the_record_names_every_bundle(
     of_folds: list[Classifier], cv: Split, phantom_set: Manifest
 ) -> None:
     plan = folds.cross_validation(of_folds, cv, phantom_set)
-    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW, with_controls=False)
-    setting = Setting.of_plan(plan, phantom_set.sha256, "")
-    record = as_dict(found, setting)
+    found = evaluate(plan, phantom_set, sampling=FEW, with_controls=False)
+    record = as_dict(found)
     assert [r["name"] for r in record["folds"]] == ["fold-0", "fold-1", "fold-2"]
     assert record["quotable"] is True
     assert record["warnings"] == []
@@ -97,8 +96,8 @@ def test_missing_folds_are_said(
 ) -> None:
     plan = folds.cross_validation(of_folds[:2], cv, phantom_set)
     assert plan.missing == ("fold 1",)
-    found = evaluate_folds(plan.folds, phantom_set, sampling=FEW, with_controls=False)
-    [warning] = Setting.of_plan(plan, "", "").warnings(found)
+    found = evaluate(plan, phantom_set, sampling=FEW, with_controls=False)
+    [warning] = found.warnings
     assert "fold 1" in warning.text
 
 
@@ -145,16 +144,15 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
         trained("no-east", held_out_sources=["east"]),
     ]
     plan = folds.leave_one_source_out(bundles, sourced)
-    found = evaluate_folds(plan.folds, sourced, sampling=FEW, with_controls=False)
+    found = evaluate(plan, sourced, sampling=FEW, with_controls=False)
     names = {(record.source, name) for record, name in zip(found.records, found.folds, strict=True)}
     assert names == {("west", "coast"), ("east", "east")}
     # Each distinct image once.
     pixels = [record.pixel_sha256 for record in found.records]
     assert len(set(pixels)) == len(pixels) < len(sourced)
     assert [b.field for b in found.breakdowns][:2] == ["fold", "source"]
-    setting = Setting.of_plan(plan, sourced.sha256, "")
-    assert as_dict(found, setting)["quotable"] is True
-    assert setting.protocol(found).name == "leave-one-source-out"
+    assert as_dict(found)["quotable"] is True
+    assert found.protocol.name == "leave-one-source-out"
 
 
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
@@ -173,10 +171,10 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     records[3 if tumors[0] != 3 else 4] = dataclasses.replace(records[5], label="other_pathology")
     manifest = Manifest(tuple(records), phantom_set.folder)
     plan = folds.external(classifier, manifest)
-    found = evaluate_folds(plan.folds, manifest, sampling=FEW)
+    found = evaluate(plan, manifest, sampling=FEW)
     assert len(found.others.records) == 1
     assert "other_pathology" not in {record.label for record in found.records}
-    record = as_dict(found, Setting.of_plan(plan, manifest.sha256, ""))
+    record = as_dict(found)
     assert sum(record["answers"]["other_pathology"].values()) == 1
     assert sum(record["answers"]["tumor"].values()) == 1
     assert record["n"] == len(found.records)
@@ -184,4 +182,4 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     assert found.correct[row] == (found.predicted[row] != 2)
     only = Manifest((dataclasses.replace(records[0], label="other_pathology"),), manifest.folder)
     with pytest.raises(DatasetError, match="label that has a correct answer"):
-        evaluate_folds(folds.external(classifier, only).folds, only)
+        evaluate(folds.external(classifier, only), only)

@@ -12,7 +12,6 @@ from tumorlens.datasets.splits import TEST, Split
 from tumorlens.evaluation import evaluator, metrics, record
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import EvaluationPlan, one_split
-from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
@@ -29,9 +28,12 @@ class Scores:
 
     evaluation: Evaluation
     """Every answer and every number."""
-    setting: Setting
-    _plan: EvaluationPlan
     _manifest: Manifest
+
+    @property
+    def setting(self) -> EvaluationPlan:
+        """The bundle, and the images that it was scored on."""
+        return self.evaluation.plan
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
@@ -41,17 +43,15 @@ class Scores:
     @property
     def warnings(self) -> list[str]:
         """Important caveats, such as scored images that the bundle was trained on."""
-        return [one.text for one in self.setting.warnings(self.evaluation)]
+        return [one.text for one in self.evaluation.warnings]
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of ``evaluation.json``."""
-        return record.as_dict(self.evaluation, self.setting)
+        return record.as_dict(self.evaluation)
 
     def write(self, folder: str | Path) -> Path:
         """Write the report of ``tumorlens evaluate``; return its page."""
-        return reports.write(
-            folder, self.evaluation, self.setting, self._plan.folds, self._manifest
-        )
+        return reports.write(folder, self.evaluation, self._manifest)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{title.lower()} {value}" for title, value in self._rows()[:3])
@@ -62,8 +62,8 @@ class Scores:
         whole = self.evaluation.measured[0]
         return render(
             "scores.html",
-            title=self.setting.title,
-            split=self.setting.split.name,
+            title=self.evaluation.title,
+            split=self.evaluation.plan.split.info.name,
             whole=whole,
             rows=self._rows(),
             controls=[
@@ -108,14 +108,14 @@ def evaluate(
     chosen = split_of(split, data)
     manifest = chosen.grouped(manifest_of(data))
     plan = one_split(classifier, chosen, manifest, part)
-    evaluation = evaluator.evaluate_folds(
-        plan.folds,
+    evaluation = evaluator.evaluate(
+        plan,
         manifest,
         part=part,
         with_controls=controls,
         sampling=Sampling(resamples, seed),
     )
-    scores = Scores(evaluation, Setting.of_plan(plan, manifest.sha256, ""), plan, manifest)
+    scores = Scores(evaluation, manifest)
     if report is not None:
         scores.write(report)
     return scores

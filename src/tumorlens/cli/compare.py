@@ -84,9 +84,9 @@ def _show(found: "Comparison", page: Path) -> None:
     console.print(_metrics(found))
     console.print(_differences(found))
     for one in found.networks:
-        for text in one.warnings:
-            style = "yellow" if one.quotable else "red"
-            console.print(Text(f"{one.name}: {text}", style))
+        style = "yellow" if one.evaluation.quotable else "red"
+        for warning in one.evaluation.warnings:
+            console.print(Text(f"{one.name}: {warning.text}", style))
     terminal.finish(console, Report=page)
 
 
@@ -96,10 +96,10 @@ def _metrics(found: "Comparison") -> "Table":
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.evaluation_report import show, titles
 
-    first = found.first
-    classes = first.evaluation.classes
-    images, groups = len(first.evaluation.records), first.evaluation.measured[0].groups
-    title = f"{first.setting.split.name}, {first.evaluation.part}: {images} images, {groups} groups"
+    first = found.first.evaluation
+    classes, groups = first.classes, first.measured[0].groups
+    split, images = first.plan.split.info.name, len(first.records)
+    title = f"{split}, {first.part}: {images} images, {groups} groups"
     names = (one.name for one in found.networks)
     table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
     for metric in metrics.asked(COMPARED, classes):

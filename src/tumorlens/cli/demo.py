@@ -98,7 +98,7 @@ class _Run:
         if classifier is None:
             classifier = self._trained(manifest, split)
         with self._next("Evaluating on patients that were not used in training") as bar:
-            evaluation, setting = walkthrough.evaluate_phantoms(
+            evaluation = walkthrough.evaluate_phantoms(
                 self.folder, classifier, manifest, split, bar
             )
             gallery = walkthrough.gallery(classifier, evaluation, manifest)
@@ -106,7 +106,7 @@ class _Run:
             shown = walkthrough.classify(answering, paths) if answering else []
         outcome = walkthrough.DemoResult(
             seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
-            setting=setting, trained_anew=self.train, gallery=gallery, images=shown,
+            trained_anew=self.train, gallery=gallery, images=shown,
             image_bundle=answering.bundle if answering else None,
         )  # fmt: skip
         return outcome, walkthrough.write(self.folder, outcome)

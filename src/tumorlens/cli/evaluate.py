@@ -80,7 +80,6 @@ def command(
     from tumorlens.cli import evaluation_tables
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import evaluator
-    from tumorlens.evaluation.record import Setting
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import evaluation_report
@@ -92,20 +91,6 @@ def command(
     classifiers = [Classifier.load(name, device=device, answer_all=True) for name in bundles]
     manifest = join([Manifest.load(path) for path in data])
     sampling = Sampling(resamples, seed)
-    with bars() as progress:
-        plan = _plan(classifiers, manifest, split_name, data, against, part, progress)
-        manifest = plan.split.grouped(manifest)
-        evaluation = evaluator.evaluate_folds(
-            plan.folds, manifest, part=part, sampling=sampling,
-            progress=progress("scoring"), control_progress=progress("reading for controls"),
-        )  # fmt: skip
-        further: dict[str, Any] = {}
-        if with_probes:
-            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, progress)
-        if with_corruptions:
-            further["corruptions"] = _corrupt(
-                plan, manifest, part, corruption_images, reference, device, sampling, progress
-            )
     chosen = {
         "--against": [str(path) for path in against],
         "--probes": with_probes,
@@ -116,9 +101,22 @@ def command(
         "--report": str(report),
     }
     line = command_line("evaluate", bundles, data, split_name, chosen, part, resamples, seed)
-    setting = Setting.of_plan(plan, manifest.sha256, line)
-    page = evaluation_report.write(report, evaluation, setting, plan.folds, manifest, **further)
-    evaluation_tables.show(evaluation, setting, page, **further)
+    with bars() as progress:
+        plan = _plan(classifiers, manifest, split_name, data, against, part, progress)
+        manifest = plan.split.grouped(manifest)
+        evaluation = evaluator.evaluate(
+            plan, manifest, part=part, sampling=sampling, command=line,
+            progress=progress("scoring"), control_progress=progress("reading for controls"),
+        )  # fmt: skip
+        further: dict[str, Any] = {}
+        if with_probes:
+            further["probes"] = _probe(plan, manifest, part, probe_with, sampling, progress)
+        if with_corruptions:
+            further["corruptions"] = _corrupt(
+                plan, manifest, part, corruption_images, reference, device, sampling, progress
+            )
+    page = evaluation_report.write(report, evaluation, manifest, **further)
+    evaluation_tables.show(evaluation, page, **further)
 
 
 def _plan(

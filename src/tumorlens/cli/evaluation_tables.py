@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tumorlens.evaluation.corruptions.run import Corruptions
     from tumorlens.evaluation.evaluator import Evaluation
     from tumorlens.evaluation.probes.result import ProbeResult
-    from tumorlens.evaluation.record import Setting
     from tumorlens.labels import ClassSet
 
 _SHOWN = (
@@ -28,7 +27,6 @@ _MIN_GROUPS = 10
 
 def show(
     evaluation: "Evaluation",
-    setting: "Setting",
     page: Path,
     probes: "tuple[ProbeResult, ...]" = (),
     corruptions: "Corruptions | None" = None,
@@ -40,24 +38,22 @@ def show(
     from tumorlens.evaluation import record
 
     console = Console()
-    warnings = setting.warnings(evaluation)
-    clean = not any(warning.severe for warning in warnings)
-    style = "" if clean else "red"
-    console.print(_main(evaluation, setting, style))
+    style = "" if evaluation.quotable else "red"
+    console.print(_main(evaluation, style))
     for breakdown in evaluation.breakdowns:
         console.print(_breakdown(breakdown, style, evaluation))
     if probes:
         console.print(_probes(probes))
     if corruptions is not None:
         console.print(_corruptions(corruptions))
-    sets = record.prediction_sets(evaluation, setting)
+    sets = record.prediction_sets(evaluation)
     if sets is not None:
         console.print(_sets(sets, style, evaluation.classes))
     if evaluation.others.records:
         console.print(Text(_others(evaluation)))
-    if not clean:
+    if not evaluation.quotable:
         console.print(Text("NOT A CLEAN RESULT. Do not quote these numbers.", "bold red"))
-    for warning in warnings:
+    for warning in evaluation.warnings:
         console.print(Text(warning.text, "red" if warning.severe else "yellow"))
     terminal.finish(console, Report=page)
 
@@ -71,13 +67,13 @@ def intervals(groups: int) -> str:
     return "95% intervals over groups"
 
 
-def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
+def _main(evaluation: "Evaluation", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls; the paper where images are its."""
     from tumorlens.evaluation import metrics
     from tumorlens.reporting.evaluation_report import comparison, show, titles
 
     shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
-    name, split = setting.title, setting.split.name
+    name, split = evaluation.title, evaluation.plan.split.info.name
     heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in shown]
     title = f"{name} on {split}, {evaluation.part} ({intervals(evaluation.measured[0].groups)})"
     table = terminal.table(title, "", *heads, style=style)
@@ -95,7 +91,7 @@ def _main(evaluation: "Evaluation", setting: "Setting", style: str) -> "Table":
     table.add_section()
     for control, accuracy in controls:
         table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
-    protocol = setting.protocol(evaluation)
+    protocol = evaluation.protocol
     if protocol.paper is not None:
         paper = protocol.paper
         note = "" if protocol.comparable else "\nnot comparable"

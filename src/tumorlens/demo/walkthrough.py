@@ -26,7 +26,6 @@ from tumorlens.errors import InputError, VolumeError
 from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import one_split
-from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.input import File
@@ -74,7 +73,6 @@ class DemoResult:
     audit: Audit
     """Of the folders as they were made, where patients cross."""
     evaluation: Evaluation
-    setting: Setting
     trained_anew: bool
     gallery: Sequence[GalleryItem]
     images: Sequence[GalleryItem]
@@ -137,15 +135,14 @@ def evaluate_phantoms(
     manifest: Manifest,
     split: Split,
     progress: Progress | None = None,
-) -> tuple[Evaluation, Setting]:
+) -> Evaluation:
     """Score the bundle on the patients set apart and write ``folder/evaluation``."""
     plan = one_split(classifier, split, manifest, TEST)
-    evaluation = evaluator.evaluate_folds(
-        plan.folds, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
+    evaluation = evaluator.evaluate(
+        plan, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
     )
-    setting = Setting.of_plan(plan, manifest.sha256, "")
-    evaluation_report.write(folder / "evaluation", evaluation, setting, plan.folds, manifest)
-    return evaluation, setting
+    evaluation_report.write(folder / "evaluation", evaluation, manifest)
+    return evaluation
 
 
 def gallery(
@@ -240,7 +237,7 @@ def as_dict(outcome: DemoResult) -> dict[str, Any]:
         "images": len(outcome.manifest),
         "parts": outcome.split.info.counts,
         "audit": msgspec.to_builtins(outcome.audit.leaks),
-        "bundle": {"name": outcome.setting.bundle.info.name, "trained_anew": outcome.trained_anew},
+        "bundle": {"name": evaluation.bundle.info.name, "trained_anew": outcome.trained_anew},
         "accuracy": {
             title: values["all"]._asdict()
             for title, values in evaluation_report.comparison(evaluation)

@@ -20,8 +20,7 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator, metrics, resampling, selective
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import Fold
-from tumorlens.evaluation.record import Setting
+from tumorlens.evaluation.folds import EvaluationPlan, Fold
 from tumorlens.evaluation.resampling import Estimate, Sampling, rounded
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import RESEARCH_NOTICE
@@ -41,17 +40,6 @@ class ComparedNetwork:
 
     name: str
     evaluation: Evaluation
-    setting: Setting
-
-    @property
-    def warnings(self) -> list[str]:
-        """What must be known of its numbers: which of these images it has seen, above all."""
-        return [warning.text for warning in self.setting.warnings(self.evaluation)]
-
-    @property
-    def quotable(self) -> bool:
-        """Whether the images are new to it, as far as hashes and groups show."""
-        return not any(warning.severe for warning in self.setting.warnings(self.evaluation))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,12 +92,11 @@ def compare(
     networks = []
     for done, (name, classifier) in enumerate(classifiers.items()):
         report = part_of(progress, done * count, len(classifiers) * count)
-        evaluation = evaluator.evaluate_folds(
-            [Fold(classifier, parts)], manifest, part=part, with_controls=False,
-            sampling=sampling, progress=report,
+        evaluation = evaluator.evaluate(
+            EvaluationPlan(split, (Fold(classifier, parts),)), manifest, part=part,
+            with_controls=False, sampling=sampling, progress=report,
         )  # fmt: skip
-        setting = Setting(classifier.bundle, split.info, manifest.sha256, command)
-        networks.append(ComparedNetwork(name, evaluation, setting))
+        networks.append(ComparedNetwork(name, evaluation))
     first, *others = networks
     return Comparison(
         tuple(networks), tuple(_difference(one, first, sampling) for one in others), command
@@ -128,15 +115,16 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 def as_dict(found: Comparison) -> dict[str, Any]:
     """JSON types; every metric is ``{"value", "low", "high"}``."""
-    evaluation, setting = found.first.evaluation, found.first.setting
+    evaluation = found.first.evaluation
+    split = evaluation.plan.split.info
     words = metrics.definitions(evaluation.classes)
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
         "command": found.command,
-        "split": {"name": setting.split.name, "sha256": setting.split.sha256},
+        "split": {"name": split.name, "sha256": split.sha256},
         "part": evaluation.part,
-        "data_sha256": setting.data_sha256,
+        "data_sha256": evaluation.data_sha256,
         "n": len(evaluation.records),
         "n_groups": len(set(evaluation.groups)),
         "interval": resampling.interval_facts(evaluation.sampling),
@@ -181,18 +169,18 @@ def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling
 
 
 def _network(one: ComparedNetwork) -> dict[str, Any]:
-    info, evaluation = one.setting.bundle.info, one.evaluation
-    seen = one.setting.training_overlap(evaluation)
+    evaluation = one.evaluation
+    info = evaluation.bundle.info
     return {
         "name": one.name,
         "version": info.version,
-        "model_sha256": one.setting.bundle.sha256,
+        "model_sha256": evaluation.bundle.sha256,
         "parameters": info.network.parameters,
         "metrics": {name: rounded(evaluation.estimates[name]) for name in COMPARED},
         "selective": selective.as_dict(evaluation.selective),
-        "quotable": one.quotable,
-        "trained_on": seen.facts(),
-        "warnings": one.warnings,
+        "quotable": evaluation.quotable,
+        "trained_on": evaluation.training_overlap.facts(),
+        "warnings": [warning.text for warning in evaluation.warnings],
     }
 
 

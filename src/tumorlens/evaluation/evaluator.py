@@ -1,25 +1,34 @@
-"""Score a classifier on one part of a split: answers, metrics with intervals, controls."""
+"""Score bundles on one part of a split: answers, metrics with intervals, controls, warnings."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.bundle import Bundle
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST
 from tumorlens.errors import DatasetError, VolumeError
 from tumorlens.evaluation import controls, metrics, patients, resampling, training_overlap
 from tumorlens.evaluation.breakdown import Answered, Breakdown, breakdowns
 from tumorlens.evaluation.controls import Control
-from tumorlens.evaluation.folds import Fold
+from tumorlens.evaluation.folds import EvaluationPlan, Fold
 from tumorlens.evaluation.patients import PatientLevel
-from tumorlens.evaluation.protocols import require_known
+from tumorlens.evaluation.protocols import Protocol, protocol_of, require_known
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.evaluation.selective import Selective, selective
-from tumorlens.evaluation.training_overlap import Overlap, Subset
+from tumorlens.evaluation.training_overlap import (
+    EvaluationWarning,
+    Overlap,
+    Subset,
+    TrainingOverlap,
+    overlap_warnings,
+    site_warnings,
+)
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.record import Failure, Prediction
@@ -68,6 +77,12 @@ class Others:
 class Evaluation:
     """Everything that was found; a report adds nothing but presentation."""
 
+    plan: EvaluationPlan
+    """Which bundles were scored on which images."""
+    data_sha256: str
+    """Of the manifest (``Manifest.sha256``)."""
+    command: str
+    """The command line that repeats the evaluation; empty where there was none."""
     part: str
     records: tuple[Record, ...]
     labels: NDArray[np.int64]
@@ -119,14 +134,66 @@ class Evaluation:
         ranked: list[int] = wrong[np.argsort(-confidence, kind="stable")].tolist()
         return ranked[:limit]
 
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that was scored; of several, the first."""
+        return self.plan.bundles[0]
 
-def evaluate_folds(
-    folds: Sequence[Fold],
+    @property
+    def title(self) -> str:
+        """Name of the bundle, or how many there are."""
+        count = len(self.plan.folds)
+        return f"{count} bundles" if count > 1 else self.bundle.info.name
+
+    @property
+    def protocol(self) -> Protocol:
+        """What the numbers may be compared with."""
+        return protocol_of(self.plan.split.info, self.part, self.plan.protocol)
+
+    @property
+    def training_overlap(self) -> TrainingOverlap:
+        """What the bundles have seen of the images; of several, what one saw most."""
+        found = [self._training_overlap(fold) for fold in self.plan.folds]
+        return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
+
+    @property
+    def warnings(self) -> list[EvaluationWarning]:
+        """What a reader must know before the numbers."""
+        found = overlap_warnings(self.part, self.training_overlap, self.overlap)
+        for bundle in self.plan.bundles:
+            found += site_warnings(bundle.info.site, self.records)
+        if self.plan.missing:
+            names = ", ".join(self.plan.missing)
+            text = f"Not complete: no bundle was given for {names}."
+            found.append(EvaluationWarning(False, text))
+        return found
+
+    @property
+    def quotable(self) -> bool:
+        """Whether no warning is severe: the images are new to the bundles, as far as is known."""
+        return not any(warning.severe for warning in self.warnings)
+
+    def _training_overlap(self, fold: Fold) -> TrainingOverlap:
+        split, training = self.plan.split.info, fold.classifier.bundle.info.training
+        if self.plan.protocol:
+            return TrainingOverlap(split.name, split.sha256, True, checked=True)
+        if fold.name:
+            # The bundle was matched to its fold by the hash of the fold's split.
+            split = msgspec.structs.replace(split, sha256=training["split"]["sha256"])
+        names = zip(self.records, self.folds, strict=True)
+        return training_overlap.training_overlap(
+            training, split, [record for record, name in names if name == fold.name]
+        )
+
+
+def evaluate(
+    plan: EvaluationPlan,
     manifest: Manifest,
     *,
     part: str = TEST,
     with_controls: bool = True,
     sampling: Sampling = resampling.DEFAULT,
+    command: str = "",
     progress: Progress | None = None,
     control_progress: Progress | None = None,
 ) -> Evaluation:
@@ -137,6 +204,7 @@ def evaluate_folds(
     naming files that cannot be read, and where no image in ``part`` has a right answer.
     The progress callbacks are for scoring, and for reading the images the controls need.
     """
+    folds = plan.folds
     classes = _classes(folds, manifest, part)
     pooled = _pool(folds, manifest, part, progress)
     answerable = np.array([r.label not in UNANSWERABLE for r in pooled.records], dtype=np.bool_)
@@ -162,6 +230,9 @@ def evaluate_folds(
             control_progress, classes,
         )  # fmt: skip
     return Evaluation(
+        plan=plan,
+        data_sha256=manifest.sha256,
+        command=command,
         part=part,
         records=records,
         labels=labels,

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tumorlens.bundle import Bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, Split, SplitRow
@@ -41,12 +42,18 @@ class Fold:
 class EvaluationPlan:
     """Which bundles are scored on which images."""
 
-    protocol: str
-    """Empty where the split states it."""
     split: Split
     folds: tuple[Fold, ...]
+    """One for each bundle; at least one."""
+    protocol: str = ""
+    """``external`` or ``leave-one-source-out``; empty where the split states the protocol."""
     missing: tuple[str, ...] = ()
     """Folds that no bundle was given for."""
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """One for each fold."""
+        return tuple(fold.classifier.bundle for fold in self.folds)
 
 
 def fold_numbers(split: Split) -> list[int]:
@@ -82,7 +89,8 @@ def cross_validation(
             )
         matched[fold] = Fold(classifier, tuple(of_fold.parts(manifest)), f"fold {fold}")
     missing = tuple(f"fold {fold}" for fold in folds if fold not in matched)
-    return EvaluationPlan("", split, tuple(matched[fold] for fold in sorted(matched)), missing)
+    matches = tuple(matched[fold] for fold in sorted(matched))
+    return EvaluationPlan(split, matches, missing=missing)
 
 
 def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> EvaluationPlan:
@@ -116,8 +124,8 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
         "Each source is scored by a bundle that was trained without any image of it; each distinct "
         "image once."
     )
-    plan = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
-    return EvaluationPlan(LEAVE_ONE_SOURCE_OUT, plan, tuple(matched.values()))
+    split = splits.build(LEAVE_ONE_SOURCE_OUT, description, rows, disjoint=False)
+    return EvaluationPlan(split, tuple(matched.values()), LEAVE_ONE_SOURCE_OUT)
 
 
 def one_split(
@@ -126,7 +134,7 @@ def one_split(
     """Score one bundle on ``part``; raises ``SplitError`` where no image of it is there."""
     parts = split.parts(manifest)
     protocols.require_part(split, parts, part)
-    return EvaluationPlan("", split, (Fold(classifier, tuple(parts)),))
+    return EvaluationPlan(split, (Fold(classifier, tuple(parts)),))
 
 
 def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
@@ -141,7 +149,7 @@ def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
         "trained on. Each distinct image once."
     )
     split = splits.build(EXTERNAL, description, rows, disjoint=False)
-    return EvaluationPlan(EXTERNAL, split, (Fold(classifier, tuple(parts)),))
+    return EvaluationPlan(split, (Fold(classifier, tuple(parts)),), EXTERNAL)
 
 
 def data_hashes(training: dict[str, Any]) -> list[str]:

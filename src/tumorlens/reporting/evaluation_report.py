@@ -15,9 +15,7 @@ from tumorlens.evaluation import metrics, record, resampling, selective
 from tumorlens.evaluation.conformal import Covered, Sets
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
-from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.result import ProbeResult
-from tumorlens.evaluation.record import Setting
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
@@ -82,15 +80,13 @@ class Mistake:
 def write(
     folder: str | Path,
     evaluation: Evaluation,
-    setting: Setting,
-    folds: Sequence[Fold],
     manifest: Manifest,
     probes: Sequence[ProbeResult] = (),
     corruptions: Corruptions | None = None,
 ) -> Path:
     """Write ``index.html``, ``evaluation.json``, ``predictions.csv`` and PNGs; return the page.
 
-    The bundles of ``folds`` and ``manifest`` show the mistakes as the network saw them.
+    ``manifest`` is the one that was evaluated; mistakes are shown as the network saw them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,23 +96,21 @@ def write(
         "Errors against the share of images answered",
         plots.selective_png(evaluation.selective, evaluation.classes),
     )
-    worse = _draw_corruptions(corruptions, folds, manifest)
+    worse = _draw_corruptions(corruptions, evaluation, manifest)
     for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
         (folder / figure.file).write_bytes(figure.png)
-    data = record.to_json(evaluation, setting, probes, corruptions)
+    data = record.to_json(evaluation, probes, corruptions)
     (folder / RECORD).write_bytes(data)
     (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
-    warnings = setting.warnings(evaluation)
     return html.write(
         folder / PAGE,
         "evaluation.html",
         evaluation=evaluation,
-        setting=setting,
-        protocol=setting.protocol(evaluation),
-        warnings=warnings,
-        clean=not any(warning.severe for warning in warnings),
+        protocol=evaluation.protocol,
+        warnings=evaluation.warnings,
+        clean=evaluation.quotable,
         comparison=comparison(evaluation),
-        paper=setting.protocol(evaluation).paper,
+        paper=evaluation.protocol.paper,
         titles=titles(evaluation.classes),
         definitions=metrics.definitions(evaluation.classes),
         overall=metrics.asked(metrics.OVERALL, evaluation.classes),
@@ -133,14 +127,14 @@ def write(
         selective_figure=sure,
         abstention=record.abstention_outcome(evaluation),
         set_rows=set_rows,
-        sets=record.prediction_sets(evaluation, setting),
+        sets=record.prediction_sets(evaluation),
         selective_points=[evaluation.selective.at(c) for c in selective.COVERAGES],
         probes=probes,
         corruptions=corruptions,
         corruption_figures=worse,
         data_uri=encode.data_uri,
         show_rate=show_rate,
-        mistakes=mistakes(evaluation, folds, manifest),
+        mistakes=mistakes(evaluation, manifest),
         wrong=int((~evaluation.correct).sum()),
         level=resampling.LEVEL,
         min_groups=resampling.MIN_GROUPS,
@@ -223,16 +217,16 @@ def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
 
 
 def _draw_corruptions(
-    corruptions: Corruptions | None, folds: Sequence[Fold], manifest: Manifest
+    corruptions: Corruptions | None, evaluation: Evaluation, manifest: Manifest
 ) -> list[Figure]:
     if corruptions is None:
         return []
-    side = folds[0].classifier.bundle.info.preprocess.image_size
+    side = evaluation.bundle.info.preprocess.image_size
     return [
         Figure(
             "corruptions.png",
             "Errors against strength for each corruption",
-            corruption_figures.errors_png(corruptions, folds[0].classifier.classes),
+            corruption_figures.errors_png(corruptions, evaluation.classes),
         ),
         Figure(
             "corruption_examples.png",
@@ -242,11 +236,11 @@ def _draw_corruptions(
     ]
 
 
-def mistakes(evaluation: Evaluation, folds: Sequence[Fold], manifest: Manifest) -> list[Mistake]:
+def mistakes(evaluation: Evaluation, manifest: Manifest) -> list[Mistake]:
     """Collect the most confident wrong answers, with what the network saw."""
     found, names = [], evaluation.classes.names
     right = metrics.correct_table(evaluation.classes)
-    classifiers = {fold.name: fold.classifier for fold in folds}
+    classifiers = {fold.name: fold.classifier for fold in evaluation.plan.folds}
     for i in evaluation.mistakes(_MISTAKES):
         item = evaluation.records[i]
         pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
