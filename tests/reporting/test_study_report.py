@@ -32,9 +32,9 @@ FAILED = Entry(Failure.of("x.png", CorruptInputError("x.png: damaged")))
 
 def test_words_of_an_entry_are_those_of_its_record() -> None:
     one = Entry(image(decision="detected"))
-    assert (one.tone, one.headline) == ("detected", "Tumour detected, kind uncertain")
-    assert one.summary == image(decision="detected").summary
-    assert (FAILED.tone, FAILED.headline, FAILED.summary) == ("failed", "Failed", "x.png: damaged")
+    assert (one.result.decision, one.headline) == ("detected", "Tumour detected, kind uncertain")
+    assert (FAILED.result.decision, FAILED.headline) == ("failed", "Failed")
+    assert FAILED.result.summary == "x.png: damaged"
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_the_file_says_all_and_asks_nobody(
     for number, one in enumerate(entries, start=1):
         assert f'href="#entry-{number}"' in page
         assert f'id="entry-{number}"' in page
-        assert one.summary.replace(">", "&gt;") in page
+        assert one.result.summary.replace(">", "&gt;") in page
 
 
 def test_names_from_files_are_text(

@@ -16,7 +16,7 @@ from tumorlens.imaging.overlay import gray_with_sides
 from tumorlens.inference import heatmap as heatmaps
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Failure, Heatmap, Result, StudyPrediction
-from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.summary import headline
 from tumorlens.inference.volume import slice_of
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.answer_image import draw
@@ -62,23 +62,22 @@ class Answer:
     @property
     def decision(self) -> str:
         """``classified``, ``detected``, ``abstained``, ``rejected``, or ``failed``."""
-        return state_of(self.result)
+        return self.result.decision
 
     @property
     def label(self) -> str | None:
         """The class; None unless ``classified``."""
-        return None if isinstance(self.result, Failure) else self.result.label
+        return self.result.label
 
     @property
     def summary(self) -> str:
         """The answer in a sentence, or the error."""
-        found = self.result
-        return found.error.message if isinstance(found, Failure) else found.summary
+        return self.result.summary
 
     @property
     def reason(self) -> str:
         """Why presence or kind is not stated; empty if both are."""
-        return "" if isinstance(self.result, Failure) else self.result.reason
+        return self.result.reason
 
     @property
     def error(self) -> str | None:
@@ -88,17 +87,17 @@ class Answer:
     @property
     def tumor_probability(self) -> float | None:
         """Probability of a tumour of any kind; None if there is no answer."""
-        return None if isinstance(self.result, Failure) else self.result.tumor_probability
+        return self.result.tumor_probability
 
     @property
     def probabilities(self) -> Mapping[str, float] | None:
         """Probability of each class; None if there is no answer."""
-        return None if isinstance(self.result, Failure) else self.result.probabilities
+        return self.result.probabilities
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
         """The classes that are not excluded, most probable first; None if there is no set."""
-        return None if isinstance(self.result, Failure) else self.result.prediction_set
+        return self.result.prediction_set
 
     @property
     def notes(self) -> tuple[str, ...]:

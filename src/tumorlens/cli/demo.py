@@ -167,7 +167,7 @@ def _print(outcome: "DemoResult", page: Path) -> None:
         if isinstance(answer, Prediction):
             click.echo(f"{path}: {answer.decision}: {answer.summary}")
         else:
-            error(answer.error.message)
+            error(answer.summary)
     click.echo(f"Report: {page}")
     click.echo(walkthrough.SYNTHETIC)
     click.echo(RESEARCH_NOTICE)

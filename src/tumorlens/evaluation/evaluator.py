@@ -369,7 +369,7 @@ def _measure(
 
 
 def _unreadable(failures: Sequence[Failure], total: int) -> DatasetError:
-    named = listed([failure.error.message for failure in failures], _NAMED_FAILURES)
+    named = listed([failure.summary for failure in failures], _NAMED_FAILURES)
     return DatasetError(
         f"{len(failures)} of {total} images cannot be scored: {named}. "
         "Repair or remove them, and import the set again"

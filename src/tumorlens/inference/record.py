@@ -6,7 +6,7 @@ and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,8 @@ ABSTAINED: Final = "abstained"
 """Whether there is a tumour is uncertain."""
 REJECTED: Final = "rejected"
 """Not an image to answer for."""
+FAILED: Final = "failed"
+"""The ``decision`` of what could not be used."""
 
 _Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 _Triple = tuple[float, float, float]
@@ -288,6 +290,20 @@ class Failure(_Part, frozen=True, kw_only=True):
 
     path: str
     error: FailureReason
+    # What every answer has, so that code that shows answers need not ask which kind it is. These
+    # are no part of the record.
+    decision: ClassVar[Literal["failed"]] = FAILED
+    label: ClassVar[None] = None
+    reason: ClassVar[str] = ""
+    tumor_probability: ClassVar[None] = None
+    probabilities: ClassVar[None] = None
+    prediction_set: ClassVar[None] = None
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def summary(self) -> str:
+        """The error."""
+        return self.error.message
 
     @classmethod
     def of(cls, path: str, error: InputError) -> "Failure":

@@ -1,4 +1,4 @@
-"""The sentence that people read first, and the names of the states. Made here and nowhere else.
+"""The sentence and the headline that people read first. Made here and nowhere else.
 
 The page makes the same sentence where no server does (frontend/src/summary.ts); test vectors hold
 the two together.
@@ -27,26 +27,16 @@ NAMED_FROM: Final = 0.10
 """Probability from which a kind is always named beside an uncertain one."""
 
 
-def state_name(state: str, classes: ClassSet = BRAIN_TUMORS) -> str:
-    """What ``state_of`` gives as people read it: the same words as ``decision``."""
-    if state == DETECTED:
-        return f"{classes.finding.capitalize()} detected, kind uncertain"
-    return state.capitalize()
-
-
 def headline(result: Result) -> str:
     """``Glioma``, ``No tumour``, ``Tumour detected, kind uncertain``, ``Abstained``..."""
     if isinstance(result, Failure):
-        return state_name("failed")
+        return result.decision.capitalize()
     classes = result.model.class_set
-    if result.label is None:
-        return state_name(result.decision, classes)
-    return _first_upper(classes.display_names[result.label])
-
-
-def state_of(result: Result) -> str:
-    """``classified``, ``detected``, ``abstained``, ``rejected`` or ``failed``."""
-    return "failed" if isinstance(result, Failure) else result.decision
+    if result.label is not None:
+        return _first_upper(classes.display_names[result.label])
+    if result.decision == DETECTED:
+        return f"{classes.finding.capitalize()} detected, kind uncertain"
+    return result.decision.capitalize()
 
 
 def is_tumor(answer: Answer) -> bool:

@@ -12,7 +12,6 @@ import msgspec
 
 from tumorlens.files import csv_row, spreadsheet_safe
 from tumorlens.inference.record import Failure, Result, StudyPrediction, VolumePrediction
-from tumorlens.inference.summary import state_of
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 _DIGITS: Final = 6
@@ -63,7 +62,7 @@ def csv_line(result: Result, classes: Sequence[str] = CLASSES) -> bytes:
     Of a volume the answer for the whole, how many slices it has, and those of the finding.
     """
     columns = csv_columns(classes)
-    fields = {"path": result.path, "decision": state_of(result), "notice": RESEARCH_NOTICE}
+    fields = {"path": result.path, "decision": result.decision, "notice": RESEARCH_NOTICE}
     if isinstance(result, Failure):
         failure = {"error_kind": result.error.kind, "error_message": result.error.message}
         return _csv_line(fields | failure, columns)

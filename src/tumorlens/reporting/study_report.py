@@ -26,7 +26,7 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import headline, state_of
+from tumorlens.inference.summary import headline
 from tumorlens.inference.volume import Answered, slice_of
 from tumorlens.reporting import html
 from tumorlens.reporting.answer_image import draw
@@ -62,17 +62,6 @@ class Entry:
     def headline(self) -> str:
         """``Glioma``, ``No tumour``, or the state where nothing is classified."""
         return headline(self.result)
-
-    @property
-    def summary(self) -> str:
-        """The answer in a sentence; why there is none of what failed."""
-        result = self.result
-        return result.error.message if isinstance(result, Failure) else result.summary
-
-    @property
-    def tone(self) -> str:
-        """``classified``, ``detected``, ``abstained``, ``rejected`` or ``failed``."""
-        return state_of(self.result)
 
 
 def entry(result: Result, answered: Answered | None = None, *, with_images: bool = True) -> Entry:

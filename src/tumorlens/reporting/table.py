@@ -14,6 +14,7 @@ from tumorlens.inference.record import (
     ABSTAINED,
     CLASSIFIED,
     DETECTED,
+    FAILED,
     REJECTED,
     Answer,
     Failure,
@@ -21,7 +22,6 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.summary import state_of
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
 from tumorlens.text import printable, probability_percent
 
@@ -39,7 +39,7 @@ _STYLES: Final = {
     DETECTED: "bold magenta",
     ABSTAINED: "yellow",
     REJECTED: "yellow",
-    "failed": "red",
+    FAILED: "red",
 }
 
 Results = Sequence[Result]
@@ -74,7 +74,7 @@ def elide(path: str, room: int) -> str:
 def _list(results: Results, width: int) -> Iterator[RenderableType]:
     for result in results:
         yield Text(elide(printable(result.path), width))
-        yield Text(f"  {state_of(result)}", style=_STYLES[state_of(result)])
+        yield Text(f"  {result.decision}", style=_STYLES[result.decision])
         for line in _sentences(result, width - 2):
             yield Padding(line, (0, 0, 0, 2))
 
@@ -99,11 +99,10 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     for name in classes.display_names.values() if every else ():
         table.add_column(printable(name), justify="right", no_wrap=True)
     for result in results:
-        state = state_of(result)
         first, *below = _sentences(result, _UNBOUNDED)
         path = Text(elide(printable(result.path), room) if room else "")
         shares = _probabilities(result, classes) if every else ()
-        table.add_row(path, Text(state, style=_STYLES[state]), first, *shares)
+        table.add_row(path, Text(result.decision, style=_STYLES[result.decision]), first, *shares)
         for line in below:
             table.add_row("", "", line)
     return table
@@ -147,8 +146,6 @@ def _classes(results: Results) -> ClassSet:
 
 
 def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
-    if isinstance(result, Failure):
-        return
     for name in classes.names:
         shown = probability_percent(result.probabilities[name]) if result.probabilities else ""
         yield Text(shown, style="bold" if name == result.label else "dim")
@@ -178,10 +175,9 @@ def _footer(results: Results) -> list[Text]:
     lines = [Text()]
     lines += [Text(printable(f"{r.path}: {_why_held(r)}"), style="yellow") for r in held]
     lines += [Text()] if held else []
-    lines += [Text(printable(failure.error.message), style="red") for failure in failures]
+    lines += [Text(printable(failure.summary), style="red") for failure in failures]
     for result in results:
-        if not isinstance(result, Failure):
-            lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
+        lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
     lines += [Text()] if len(lines) > 1 else []
     model = next((result.model for result in results if not isinstance(result, Failure)), None)
     if model is not None:
