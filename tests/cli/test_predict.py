@@ -27,6 +27,7 @@ from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError, MissingInputError
 from tumorlens.imaging import encode
 from tumorlens.inference.record import Failure
+from tumorlens.inference.stream import Outcome
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 
@@ -213,10 +214,10 @@ def test_an_interrupted_run_keeps_the_answers_so_far(
     from tumorlens.cli import predict
 
     def interrupted(*_: object, **__: object) -> Iterator[object]:
-        yield Failure.of("first.png", MissingInputError("first.png: no such file"))
+        yield Outcome(Failure.of("first.png", MissingInputError("first.png: no such file")))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict, "_results", interrupted)
+    monkeypatch.setattr(predict, "_outcomes", interrupted)
     target = tmp_path / "answers"
     target.write_text("before")
     found = run(folder, "--format", layout, "--output", target)
@@ -236,10 +237,10 @@ def test_a_terminated_run_leaves_no_hidden_file(
     script = f"""
 import os, signal, sys
 from tumorlens.cli import main, predict
-def results(*_, **__):
+def outcomes(*_, **__):
     os.kill(os.getpid(), signal.SIGTERM)
     yield
-predict._results = results
+predict._outcomes = outcomes
 sys.argv = ["tumorlens", "predict", {str(folder)!r}, "--output", {str(target)!r}, "--bundle",
             {str(tiny_bundle)!r}]
 main.main()

@@ -18,7 +18,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
-from tumorlens.inference.stream import predict_inputs, study_path
+from tumorlens.inference.stream import outcomes, predict_inputs, study_path
 from tumorlens.inference.volume import Answered, Raw, answer_image, answer_whole, slice_of
 from tumorlens.labels import CLASSES
 from tumorlens.reporting.records import json_line
@@ -112,11 +112,12 @@ def test_what_cannot_be_shown_of_an_input_is_told_after_its_answer(
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(encode.png(head))
 
-    def watch(found: Answered) -> None:
+    def look(found: Answered) -> None:
         if found.answer.path.endswith("a.png"):
             raise CorruptInputError(f"{found.answer.path}: no room for its heatmap")
 
-    results = list(predict_inputs(classifier, finder.find(str(tmp_path)).inputs, watch=watch))
+    found = outcomes(classifier, finder.find(str(tmp_path)).inputs, looks=[look])
+    results = [one.result for one in found]
     first, told, second = results
     assert [Path(result.path).name for result in results] == ["a.png", "a.png", "b.png"]
     assert isinstance(first, Prediction)

@@ -18,11 +18,11 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import finder, reader
 from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.input import File, Input
+from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.record import Failure, Result, StudyPrediction
-from tumorlens.inference.stream import predict_inputs
-from tumorlens.inference.volume import Answered, answer_image
+from tumorlens.inference.record import Failure, StudyPrediction
+from tumorlens.inference.stream import outcomes
+from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.html import render
 
 Progress = bool | Callable[[int, int], None]
@@ -145,21 +145,9 @@ class Model:
         return Answer(Failure.of(path, error), self.classifier)
 
     def _of_files(self, found: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
-        results: Iterator[Result]
-        if all(isinstance(one, File) for one in found.inputs):
-            # Without a watch runs of images share the threads that decode them.
-            results = predict_inputs(self.classifier, found.inputs, plane=plane, study=study)
-            for result in results:
-                yield Answer(result, self.classifier, partial(reader.read, result.path, plane))
-        else:
-            origin = _Origin(found.inputs)
-            results = predict_inputs(
-                self.classifier, origin, plane=plane, study=study, watch=origin.watch
-            )
-            for result in results:
-                came = origin.of(result)
-                read = None if came is None else partial(_image_of, came, plane)
-                yield Answer(result, self.classifier, read)
+        for one in outcomes(self.classifier, found.inputs, plane=plane, study=study):
+            read = None if one.source is None else partial(_image_of, one.source, plane)
+            yield Answer(one.result, self.classifier, read)
         for path, error in found.failures:
             yield self._failed(path, error)
 
@@ -174,27 +162,6 @@ def load(
     Raises ``errors.BundleError``, ``errors.DeviceError``.
     """
     return Model(Classifier.load(name_or_path, threads, device))
-
-
-class _Origin:
-    """Passes inputs on, and remembers which of them each answer is for."""
-
-    def __init__(self, inputs: Sequence[Input]) -> None:
-        self._inputs = inputs
-        self._current: Input | None = None
-        self._of: dict[int, Input | None] = {}
-
-    def __iter__(self) -> Iterator[Input]:
-        for one in self._inputs:
-            self._current = one
-            yield one
-
-    def watch(self, answered: Answered) -> None:
-        # By identity: the answers of a study are held back until all of them are there.
-        self._of[id(answered.answer)] = self._current
-
-    def of(self, result: Result) -> "Input | None":
-        return self._of.pop(id(result), None)
 
 
 def _image_of(one: Input, plane: str) -> MedicalImage:

@@ -1,133 +1,109 @@
 """What ``tumorlens predict`` writes beside the answers."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tumorlens.bundle import BundleInfo
-    from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Result
-    from tumorlens.inference.stream import Watch
+    from tumorlens.inference.stream import Outcome
     from tumorlens.inference.volume import Answered
     from tumorlens.reporting.study_report import Entry
-
-    Passing = Callable[[Iterator[Result]], Iterator[Result]]
 
 _ODD: Final = re.compile(r"[^\w.-]+")
 _LONGEST_STEM: Final = 80
 
 
-class Extras:
-    """Is shown images as they are answered, and sees all results pass."""
+class Extra:
+    """One kind of file that is written beside the answers."""
 
-    def __init__(self) -> None:
-        self.settings: dict[str, Any] = {}
-        """For ``predict_inputs``."""
-        self.finish: Callable[[], None] = lambda: None
-        """To be called when all results have passed."""
-        self._watches: list[Watch] = []
-        self._passing: list[Passing] = []
+    needs_heatmaps: bool = False
 
-    @classmethod
-    def wanted(
-        cls, classifier: "Classifier", heatmaps: Path | None, html: Path | None,
-        dicom: Path | None, maps: Path | None = None,
-    ) -> Self:  # fmt: skip
-        """Those that are asked for: a folder for each, or a file."""
-        extras = cls()
-        if heatmaps is not None:
-            files = _HeatmapFiles(heatmaps)
-            extras.add(files.watch, files.pass_through, explain=True)
-        if html is not None:
-            study = _StudyFile(html, classifier.bundle.info)
-            extras.add(study.watch, study.pass_through, explain=True)
-            extras.finish = study.finish
-        if dicom is not None:
-            extras.add(_dicom_writer(dicom))
-        if maps is not None:
-            extras.add(attention_writer(maps))
-        return extras
+    def look(self, answered: "Answered") -> Any:
+        """Called with each image and its answer; returns what ``take`` needs of them."""
 
-    def add(
-        self, watch: "Watch", passing: "Passing | None" = None, *, explain: bool = False
-    ) -> None:
-        """Take one more; with ``explain`` it needs heatmaps."""
-        self._watches.append(watch)
-        self._passing += [passing] if passing else []
-        self.settings["watch"] = self._watch
-        self.settings["explain"] = explain or self.settings.get("explain", False)
+    def take(self, number: int, result: "Result", seen: Any) -> None:
+        """Called with each result, in order, and what ``look`` returned; None if there is none.
 
-    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
-        """Pass ``results`` on through all that wants to see them."""
-        for one in self._passing:
-            results = one(results)
-        return results
+        ``number`` counts the results from 1.
+        """
 
-    def _watch(self, answered: "Answered") -> None:
-        for watch in self._watches:
-            watch(answered)
+    def finish(self) -> None:
+        """Called after all results."""
 
 
-class _HeatmapFiles:
-    """Writes an image of each answer below a folder as it goes by.
+def chosen(
+    info: "BundleInfo", heatmaps: Path | None, html: Path | None, dicom: Path | None,
+    maps: Path | None,
+) -> list[Extra]:  # fmt: skip
+    """The extras for which a folder or a file is given."""
+    return [
+        *([HeatmapFiles(heatmaps)] if heatmaps else []),
+        *([StudyFile(html, info)] if html else []),
+        *([DicomObjects(dicom)] if dicom else []),
+        *([AttentionMaps(maps)] if maps else []),
+    ]
 
-    Of a volume the slice that decides. A tumour, or what is uncertain, has the map of where the
-    network sees tumour; no tumour has none. Files are named ``NUMBER-NAME.png``, by the place in
-    the list of inputs.
+
+def results_of(outcomes: "Iterable[Outcome]", extras: Sequence[Extra]) -> "Iterator[Result]":
+    """The results of ``outcomes``, after all ``extras`` have taken them."""
+    for number, one in enumerate(outcomes, start=1):
+        for place, extra in enumerate(extras):
+            extra.take(number, one.result, one.seen[place] if one.seen else None)
+        yield one.result
+
+
+class HeatmapFiles(Extra):
+    """Writes an image of each answer with its heatmap, ``NUMBER-NAME.png``.
+
+    Of a volume, the decisive slice is shown. An answer "no tumour" has no heatmap.
     """
+
+    needs_heatmaps = True
 
     def __init__(self, folder: Path) -> None:
         """Make ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._drawn: dict[int, bytes | None] = {}
 
-    def watch(self, answered: "Answered") -> None:
-        """Draw what is at hand just before its answer comes."""
+    def look(self, answered: "Answered") -> bytes | None:
+        """Draw the image."""
         from tumorlens.reporting.answer_image import png_of
 
-        # By identity: a study's answers are kept until all of them are there.
-        self._drawn[id(answered.answer)] = png_of(answered.image, answered.answer)
+        return png_of(answered.image, answered.answer)
 
-    def pass_through(self, results: Iterator["Result"]) -> Iterator["Result"]:
-        """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
-        for number, result in enumerate(results, start=1):
-            drawn = self._drawn.pop(id(result), None)
-            if drawn is not None:
-                (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(drawn)
-            yield result
+    def take(self, number: int, result: "Result", seen: bytes | None) -> None:
+        """Write the image."""
+        if seen is not None:
+            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(seen)
 
 
-class _StudyFile:
-    """Gathers an entry for each answer as it goes by, and writes the report at the end."""
+class StudyFile(Extra):
+    """Writes a report of all answers with images."""
+
+    needs_heatmaps = True
 
     def __init__(self, path: Path, info: "BundleInfo") -> None:
         self._path = path
         self._info = info
         self._entries: list[Entry] = []
-        self._drawn: dict[int, Entry] = {}
         self._with_images = 0
 
-    def watch(self, answered: "Answered") -> None:
-        """Draw what is at hand just before its answer comes."""
-        # By identity: a study's answers are kept until all of them are there.
-        self._drawn[id(answered.answer)] = self._entry(answered.answer, answered)
-
-    def pass_through(self, results: "Iterator[Result]") -> "Iterator[Result]":
-        """Pass ``results`` on, which ``watch`` was shown as ``predict_inputs`` does."""
-        for result in results:
-            drawn = self._drawn.pop(id(result), None)
-            self._entries.append(drawn or self._entry(result, None))
-            yield result
-
-    def _entry(self, result: "Result", answered: "Answered | None") -> "Entry":
+    def look(self, answered: "Answered") -> "Entry":
+        """Make the entry of an answer, with images as long as there are not too many."""
         from tumorlens.reporting.study_report import WITH_IMAGES, entry
 
-        with_images = answered is not None and self._with_images < WITH_IMAGES
+        with_images = self._with_images < WITH_IMAGES
         self._with_images += with_images
-        return entry(result, answered, with_images=with_images)
+        return entry(answered.answer, answered, with_images=with_images)
+
+    def take(self, number: int, result: "Result", seen: "Entry | None") -> None:  # noqa: ARG002
+        """Keep the entry."""
+        from tumorlens.reporting.study_report import entry
+
+        self._entries.append(seen or entry(result))
 
     def finish(self) -> None:
         """Write the file."""
@@ -138,44 +114,51 @@ class _StudyFile:
         study_report.write(self._path, self._entries, self._info, datetime.now(UTC))
 
 
-def _dicom_writer(folder: Path) -> "Watch":
-    """Return what writes the objects of each DICOM series below ``folder``.
+class DicomObjects(Extra):
+    """Writes the objects of each DICOM series; images of other formats get none.
 
     Files are named by their SOP Instance UID, so a second run over the same files with the same
-    model replaces what the first one wrote. What is not DICOM gets none.
+    model replaces what the first one wrote.
     """
-    from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
-    folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path) -> None:
+        """Make ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
 
-    def write(answered: "Answered") -> None:
+    def look(self, answered: "Answered") -> None:
+        """Write the objects."""
+        from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
+
         if is_dicom(answered.image):
             for made in dicom_answer(answered):
-                (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
-
-    return write
+                (self._folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
 
 
-def attention_writer(folder: Path) -> "Watch":
-    """Return what writes the map of each reported tumour below ``folder``.
+class AttentionMaps(Extra):
+    """Writes the attention map of each reported tumour.
 
     NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
     DICOM files by their SOP Instance UID. Files that do not state slice positions get none.
     """
-    import gzip
 
-    from tumorlens.errors import InputError
-    from tumorlens.imaging.nifti_mask import as_nifti
-    from tumorlens.reporting.attention_map import as_dicom, attention_mask
-    from tumorlens.reporting.dicom_answer import is_dicom
+    def __init__(self, folder: Path) -> None:
+        """Make ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._answered = 0
 
-    folder.mkdir(parents=True, exist_ok=True)
-    answered = 0
+    def look(self, answered: "Answered") -> None:
+        """Write the map; raise ``InputError`` if the image does not state its position."""
+        import gzip
 
-    def write(one: "Answered") -> None:
-        nonlocal answered
-        answered += 1
-        image, mask = one.image, attention_mask(one)
+        from tumorlens.errors import InputError
+        from tumorlens.imaging.nifti_mask import as_nifti
+        from tumorlens.reporting.attention_map import as_dicom, attention_mask
+        from tumorlens.reporting.dicom_answer import is_dicom
+
+        self._answered += 1
+        image, mask = answered.image, attention_mask(answered)
         if mask is None:
             return
         if not image.is_volume and (image.facts is None or not image.facts.slices):
@@ -183,12 +166,11 @@ def attention_writer(folder: Path) -> "Watch":
                 f"{image.source}: no map, because the image does not state its position"
             )
         data = gzip.compress(as_nifti(mask, image), mtime=0)
-        (folder / f"{numbered_name(answered, image.source)}.nii.gz").write_bytes(data)
+        name = numbered_name(self._answered, image.source)
+        (self._folder / f"{name}.nii.gz").write_bytes(data)
         if is_dicom(image):
-            made = as_dicom(mask, image, one.answer)
-            (folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
-
-    return write
+            made = as_dicom(mask, image, answered.answer)
+            (self._folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
 
 
 def numbered_name(number: int, source: str) -> str:

@@ -11,8 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tumorlens.cli import options
-from tumorlens.cli.extras import Extras
+from tumorlens.cli import extras, options
 from tumorlens.cli.terminal import detail, error, note, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
 from tumorlens.labels import RESEARCH_NOTICE
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tumorlens.imaging.input import Input
     from tumorlens.inference.classifier import Classifier
     from tumorlens.inference.record import Result
+    from tumorlens.inference.stream import Outcome
 
 _LAYOUTS = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "table",
@@ -100,23 +100,28 @@ def command(
     _check_apart(found, {"--output": output, "--html": html})
     layout = layout or layout_of(output)
     _note_skipped(found)
-    settings: dict[str, Any] = {"plane": plane, "batch_size": batch_size}
-    extras = Extras.wanted(classifier, heatmaps, html, dicom, maps)
-    settings |= extras.settings
-    results = extras.pass_through(
+    beside = extras.chosen(classifier.bundle.info, heatmaps, html, dicom, maps)
+    settings: dict[str, Any] = {
+        "plane": plane,
+        "batch_size": batch_size,
+        "explain": any(extra.needs_heatmaps for extra in beside),
+        "looks": [extra.look for extra in beside],
+    }
+    outcomes = (
         (
             one
             for path, part in zip(paths, found, strict=True)
-            for one in _results(classifier, [part], settings | {"study": path})
+            for one in _outcomes(classifier, [part], settings | {"study": path})
         )
         if one_study
-        else _results(classifier, found, settings)
+        else _outcomes(classifier, found, settings)
     )
-    results = _with_progress(results, found, layout, output)
+    results = _with_progress(extras.results_of(outcomes, beside), found, layout, output)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, classifier.classes.names, is_file=output is not None)
-    extras.finish()
+    for extra in beside:
+        extra.finish()
     _note_end(tally, layout, [output, heatmaps, html, dicom, maps])
     if tally.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
@@ -153,12 +158,12 @@ class _Tally:
                 return
 
 
-def _results(
+def _outcomes(
     classifier: "Classifier", found: Iterable["Found"], settings: dict[str, Any]
-) -> Iterator["Result"]:
-    """Answers in the order of the command line; runs of files share batches."""
+) -> Iterator["Outcome"]:
+    """Answers in the order of the command line; neighbouring files are read at once."""
     from tumorlens.inference.record import Failure
-    from tumorlens.inference.stream import predict_inputs
+    from tumorlens.inference.stream import Outcome, outcomes
 
     entries: list[Input | Failure] = []
     for part in found:
@@ -166,10 +171,10 @@ def _results(
         entries.extend(Failure.of(path, error) for path, error in part.failures)
     for failed, run in itertools.groupby(entries, key=lambda entry: isinstance(entry, Failure)):
         if failed:
-            yield from (entry for entry in run if isinstance(entry, Failure))
+            yield from (Outcome(entry) for entry in run if isinstance(entry, Failure))
         else:
             inputs = (entry for entry in run if not isinstance(entry, Failure))
-            yield from predict_inputs(classifier, inputs, **settings)
+            yield from outcomes(classifier, inputs, **settings)
 
 
 def _with_progress(

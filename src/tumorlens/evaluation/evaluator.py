@@ -32,8 +32,8 @@ from tumorlens.evaluation.training_overlap import (
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions_by_sequence
 from tumorlens.inference.record import Failure, Prediction
-from tumorlens.inference.sequence import known_sequence
-from tumorlens.inference.stream import predict_inputs
+from tumorlens.inference.sequence import known_sequence, stated_sequence
+from tumorlens.inference.stream import outcomes
 from tumorlens.labels import UNANSWERABLE, ClassSet
 from tumorlens.progress import Progress, part_of, reported
 from tumorlens.text import listed
@@ -328,12 +328,9 @@ def score(
     failures: list[Failure] = []
     files = [manifest.file(record) for record in records]
     by_sequence = bool(classifier.bundle.info.decision.by_sequence)
-    stated: dict[str, str | None] = {}
-    answers = predict_inputs(
-        classifier, files, batch_size=BATCH_SIZE, tell_sequence=stated.__setitem__
-    )
-    pairs = zip(files, answers, strict=True)
-    for file, answer in reported(pairs, len(files), progress):
+    found = outcomes(classifier, files, batch_size=BATCH_SIZE)
+    for one in reported(found, len(files), progress):
+        answer = one.result
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
@@ -341,7 +338,7 @@ def score(
             failures.append(Failure.of(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
-            known = known_sequence(answer.sequence, stated.get(str(file)))
+            known = known_sequence(answer.sequence, stated_sequence(one.facts))
             sequences.append(known if by_sequence else None)
     if failures:
         raise _unreadable(failures, len(files))

@@ -22,7 +22,7 @@ from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
-from tumorlens.inference.sequence import known_sequence, predicted_sequence
+from tumorlens.inference.sequence import known_sequence, predicted_sequence, stated_sequence
 from tumorlens.labels import UNANSWERABLE
 from tumorlens.progress import Progress, reported
 
@@ -209,5 +209,5 @@ def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[st
     """The sequence of each image as an answer would rely on it."""
     rows = observed.sequence_logits
     predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
-    stated = [one.stated_sequence for one in prepared]
+    stated = [stated_sequence(one.facts) for one in prepared]
     return [known_sequence(p, s) for p, s in zip(predicted, stated, strict=True)]

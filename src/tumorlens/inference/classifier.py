@@ -15,6 +15,7 @@ from tumorlens.config import Device
 from tumorlens.cores import available_cores
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
+from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference import conformal, gate
 from tumorlens.inference.decision import decide
@@ -61,8 +62,8 @@ class PreparedImage(msgspec.Struct, frozen=True):
     """Those of the image."""
     refusal: str = ""
     """Why it is no one slice on dark air, whatever networks say of it (``imaging.layout``)."""
-    stated_sequence: str | None = None
-    """What its header says."""
+    facts: AcquisitionFacts | None = None
+    """Those of the image."""
 
 
 class Conclusion(NamedTuple):
@@ -186,9 +187,8 @@ class Classifier:
                 seen = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
         refusal = "" if self._answer_all else layout.refusal(windowed.samples)
-        stated = stated_sequence(image.facts)
         return PreparedImage(
-            image.source, pixels, square, shape, seen, image.notes, refusal, stated
+            image.source, pixels, square, shape, seen, image.notes, refusal, image.facts
         )
 
     def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
@@ -283,12 +283,13 @@ class Classifier:
         predicted: SequenceAnswer | None = None
         if sequence_logits is not None and not rejection:
             predicted = predicted_sequence(sequence_logits)
-        known = known_sequence(predicted, image.stated_sequence)
+        stated = stated_sequence(image.facts)
+        known = known_sequence(predicted, stated)
         return Prediction(
             path=image.path,
             sequence=predicted,
             model=self.model,
-            notes=(*image.notes, *contradiction(predicted, image.stated_sequence)),
+            notes=(*image.notes, *contradiction(predicted, stated)),
             **self.conclude(row, rejection, known)._asdict(),
         )
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from threadpoolctl import threadpool_limits
@@ -25,24 +25,27 @@ from tumorlens.inference.record import (
     Result,
     VolumePrediction,
 )
-from tumorlens.inference.sequence import stated_sequence
 from tumorlens.inference.volume import BATCH, Answered, answer_image
 
-Watch = Callable[[Answered], None]
-"""Is shown each image with its answer; may raise ``InputError``."""
-TellSequence = Callable[[str, str | None], None]
-"""Is told an input's path and the sequence that its header states, if any."""
+Look = Callable[[Answered], Any]
+"""Is called with each image and its answer while both are in memory; may raise ``InputError``."""
+
+
+class Outcome(NamedTuple):
+    """The result for an input, or for a study of several, and what is kept of its image."""
+
+    result: Result
+    source: Input | None = None
+    """The input; None for the answer of a study."""
+    facts: AcquisitionFacts | None = None
+    """What the file states about the acquisition."""
+    study: str | None = None
+    """The study that the result belongs to; None where the file states none."""
+    seen: Sequence[Any] = ()
+    """What each of the ``looks`` returned; empty where they were not called."""
 
 
 _Batch = list[tuple[Input, PreparedImage | InputError]]
-
-
-class _OfStudy(NamedTuple):
-    """A result, and where it belongs."""
-
-    study: str | None
-    result: Result
-    facts: AcquisitionFacts | None = None
 
 
 def predict_inputs(
@@ -52,26 +55,42 @@ def predict_inputs(
     plane: str = reader.DEFAULT_PLANE,
     batch_size: int = BATCH,
     explain: bool = False,
-    watch: Watch | None = None,
     study: str | None = None,
-    tell_sequence: TellSequence | None = None,
 ) -> Generator[Result]:
-    """Classify images, volumes and series in order; a ``Failure`` stands for what cannot be.
+    """The results of ``outcomes`` without anything else."""
+    found = outcomes(
+        classifier, inputs, plane=plane, batch_size=batch_size, explain=explain, study=study
+    )
+    with closing(found):
+        yield from (one.result for one in found)
+
+
+def outcomes(
+    classifier: Classifier,
+    inputs: Iterable[Input | str | Path],
+    *,
+    plane: str = reader.DEFAULT_PLANE,
+    batch_size: int = BATCH,
+    explain: bool = False,
+    looks: Sequence[Look] = (),
+    study: str | None = None,
+) -> Generator[Outcome]:
+    """Classify images, volumes and series in order; what cannot be used gives a ``Failure``.
 
     Inputs are paths of files, or what ``imaging.finder`` finds in folders and archives.
 
     With ``explain`` each image's prediction has its heatmap, and each volume's that of its
-    finding. Runs of images share forward passes. Of a series whose slices cannot all be read,
-    the answer comes first and a ``Failure`` for each missing file after it. ``watch`` is shown
-    each image just before its answer comes; each is then read once, and answered by itself.
-    ``tell_sequence`` is told of each input that is read, before its answer comes.
+    finding. Several images are read at once, unless there are ``looks``, which need each image
+    together with its answer. If not all slices of a series can be read, the answer comes first and
+    then a ``Failure`` for each missing file. If one of the ``looks`` raises, the answer is followed
+    by a ``Failure``, and the further ones are not called.
 
-    The answers of DICOM series that belong to one study are held together, and the study's answer
-    goes before them. With ``study`` all inputs are of one, whatever their files state.
+    The answers of DICOM series that belong to one study are held back, and the study's answer
+    comes before them. With ``study`` all inputs belong to one study, whatever their files state.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    each = _Each(classifier, plane, batch_size, explain, watch, tell_sequence)
+    each = _Each(classifier, plane, batch_size, explain, looks)
     some = (File(str(one)) if isinstance(one, str | Path) else one for one in inputs)
     yield from _studies_first(classifier, _with_study(each, some, study))
 
@@ -85,11 +104,11 @@ def study_path(answers: Sequence[ImageAnswer]) -> str:
         return paths[0] if paths else ""
 
 
-def _studies_first(classifier: Classifier, results: Iterator[_OfStudy]) -> Iterator[Result]:
-    """Hold the results of a study together, and let its answer go before them."""
-    for study, run in groupby(results, key=lambda one: one.study):
+def _studies_first(classifier: Classifier, found: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Hold the results of a study back until its own answer has been given."""
+    for study, run in groupby(found, key=lambda one: one.study):
         if study is None:
-            yield from (one.result for one in run)
+            yield from run
             continue
         held = list(run)
         answered = [
@@ -99,21 +118,17 @@ def _studies_first(classifier: Classifier, results: Iterator[_OfStudy]) -> Itera
         ]
         answers, facts = [one for one, _ in answered], [stated for _, stated in answered]
         together = fuse_patients(classifier, study_path(answers), answers, facts)
-        yield from (study for study, _ in together)
-        yield from (one.result for one in held)
+        yield from (Outcome(whole) for whole, _ in together)
+        yield from held
 
 
-def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[_OfStudy]:
-    """Results with the study that they belong to, None of what states none.
-
-    What cannot be used belongs to the study that it was found in.
-    """
+def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[Outcome]:
+    """The outcomes, each with its study; a failure belongs to the study that it was found in."""
     current: str | None = study
-    for is_single, run in groupby(inputs, key=lambda one: each.watch is None and one.is_single):
-        if is_single:
+    for at_once, run in groupby(inputs, key=lambda one: one.is_single and not each.looks):
+        if at_once:
             current = study
-            for result in _images(each, run):
-                yield _OfStudy(study, result)
+            yield from (found._replace(study=study) for found in _images(each, run))
             continue
         for one in run:
             for found in each.answer(one):
@@ -121,8 +136,8 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
                 yield found._replace(study=current)
 
 
-def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Result]:
-    """Answer inputs that are likely images, which share forward passes."""
+def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
+    """Answer inputs that are likely single images, several at once."""
     batches = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
     # A matrix product that starts threads of its own would take cores from decoding, and in each
     # decoding thread they would wait for one another.
@@ -169,8 +184,7 @@ class _Each(NamedTuple):
     plane: str
     batch_size: int
     explain: bool
-    watch: Watch | None
-    tell_sequence: TellSequence | None
+    looks: Sequence[Look]
 
     def prepare(self, one: Input) -> PreparedImage | InputError:
         """Do what comes before the forward pass; ``VolumeError`` for what is not a single image."""
@@ -180,46 +194,42 @@ class _Each(NamedTuple):
             return error
         return msgspec.structs.replace(prepared, path=one.path)
 
-    def finish(self, some: Sequence[tuple[Input, PreparedImage | InputError]]) -> Iterator[Result]:
-        """Answer images in one forward pass; volumes among them by themselves."""
+    def finish(self, some: _Batch) -> Iterator[Outcome]:
+        """Answer a batch of images; volumes among them are read again and answered alone."""
         prepared = [ready for _, ready in some if isinstance(ready, PreparedImage)]
         answers = iter(self.classifier.answer(prepared))
         for one, ready in some:
             if isinstance(ready, PreparedImage):
                 answer = next(answers)
-                self._tell(one.path, ready.stated_sequence)
-                yield answer.explained() if self.explain else answer.prediction
+                result = answer.explained() if self.explain else answer.prediction
+                yield Outcome(result, one, ready.facts)
             elif isinstance(ready, VolumeError):
-                yield from (found.result for found in self.answer(one))
+                yield from self.answer(one)
             else:
-                yield Failure.of(one.path, ready)
+                yield Outcome(Failure.of(one.path, ready), one)
 
-    def answer(self, one: Input) -> Iterator[_OfStudy]:
-        """The results of one input, each with the study that its file states."""
+    def answer(self, one: Input) -> Iterator[Outcome]:
+        """The outcomes of one input."""
         missing: Failures = ()
         try:
             image, missing = one.read(self.plane)
             answered = answer_image(self.classifier, image, self.batch_size, explain=self.explain)
         except InputError as error:
             for path, reason in ((one.path, error), *missing):
-                yield _OfStudy(None, Failure.of(path, reason))
+                yield Outcome(Failure.of(path, reason), one)
             return
-        self._tell(one.path, stated_sequence(image.facts))
-        failed = self._show(answered)
+        seen, failed = self._look(answered)
         study = image.facts.study_instance_uid if image.facts else None
-        yield _OfStudy(study, answered.answer, image.facts)
-        yield from (_OfStudy(None, Failure.of(one.path, reason)) for reason in failed)
-        yield from (_OfStudy(None, Failure.of(file, reason)) for file, reason in missing)
+        yield Outcome(answered.answer, one, image.facts, study, seen)
+        for path, reason in (*((one.path, error) for error in failed), *missing):
+            yield Outcome(Failure.of(path, reason), one)
 
-    def _tell(self, path: str, sequence: str | None) -> None:
-        if self.tell_sequence is not None:
-            self.tell_sequence(path, sequence)
-
-    def _show(self, answered: Answered) -> Sequence[InputError]:
-        """Let the watch see it; return what it raised."""
-        try:
-            if self.watch is not None:
-                self.watch(answered)
-        except InputError as error:
-            return [error]
-        return []
+    def _look(self, answered: Answered) -> tuple[list[Any], list[InputError]]:
+        """What the ``looks`` return, None from the first one that raises on; and what it raised."""
+        seen: list[Any] = [None] * len(self.looks)
+        for place, look in enumerate(self.looks):
+            try:
+                seen[place] = look(answered)
+            except InputError as error:
+                return seen, [error]
+        return seen, []
