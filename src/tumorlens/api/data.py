@@ -8,7 +8,6 @@ from tumorlens.datasets import audit as audits
 from tumorlens.datasets import duplicates, importers, partition, splits
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.partition import Units
 from tumorlens.datasets.splits import TEST, TRAIN, Split
 from tumorlens.reporting import audit_report
 
@@ -63,12 +62,11 @@ def split(
     folders share a patient, and ``DatasetError`` if no image can be read.
     """
     manifest = manifest_of(data, group_from=group_from)
-    groups = [record.group for record in manifest]
     if folders:
-        return partition.split_as_published(manifest, name, seed, Units.of(manifest, groups))
+        return partition.split_as_published(manifest, name, seed)
     pairs = duplicates.look_alikes(manifest).pairs if near_duplicates else []
-    units = Units.of(manifest, groups, pairs)
-    return partition.split_by_ratio(manifest, name, ratio, seed, units)
+    groups = partition.joined_groups(manifest.records, pairs=pairs)
+    return partition.split_by_ratio(manifest, name, ratio, seed, groups)
 
 
 def has_folders(manifest: Manifest) -> bool:

@@ -5,7 +5,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,6 @@ from tumorlens.text import counted, is_or_are
 
 if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.datasets.partition import Units
     from tumorlens.datasets.splits import Split
 
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
@@ -105,15 +104,14 @@ def split_command(
         _note_repeated(manifest)
         if not folders:
             _note_published(manifest)
-        units = _units(
-            manifest, manifest_path, group, near_duplicates and not folders, stratify=stratify
-        )
+        groups = _groups(manifest, manifest_path, group, near_duplicates and not folders)
+        how: dict[str, Any] = {"seed": seed, "groups": groups, "stratify": stratify}
         if folders:
-            split = partition.split_as_published(manifest, output.stem, seed, units)
+            split = partition.split_as_published(manifest, output.stem, **how)
         elif kfold is not None:
-            split = partition.split_in_folds(manifest, output.stem, kfold, seed, units)
+            split = partition.split_in_folds(manifest, output.stem, kfold, **how)
         else:
-            split = partition.split_by_ratio(manifest, output.stem, shares or (), seed, units)
+            split = partition.split_by_ratio(manifest, output.stem, shares or (), **how)
     _print_split(split, manifest)
     if protocol is None:
         _note_missing(manifest, split.verify_manifest(manifest))
@@ -175,11 +173,11 @@ def _note_published(manifest: "Manifest") -> None:
         note(f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it")
 
 
-def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratify: bool) -> "Units":
-    """What must stay together; says what was found."""
+def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[str]:
+    """The group of each record, joined with those of near-duplicates; prints what was found."""
     from tumorlens.datasets import duplicates, grouping
     from tumorlens.datasets.manifest import OWN_GROUP
-    from tumorlens.datasets.partition import Units
+    from tumorlens.datasets.partition import joined_groups
 
     # Not the column as it is: an image without a group has its patient's.
     named = (
@@ -195,20 +193,20 @@ def _units(manifest: "Manifest", path: Path, rule: str, search: bool, *, stratif
         if unread:
             images = counted(len(unread), "image")
             note(f"{images} could not be compared with the others: {unread[0]}")
-    apart = Units.of(manifest, named, stratify=stratify)
-    units = Units.of(manifest, named, pairs, stratify=stratify)
+    apart = joined_groups(manifest.records, named)
+    groups = joined_groups(manifest.records, named, pairs)
     if rule == "group":
-        _note_crossing_patients(manifest, units.groups)
+        _note_crossing_patients(manifest, groups)
     _note_alike(named)
-    before, after = len(set(apart.groups)), len(set(units.groups))
+    before, after = len(set(apart)), len(set(groups))
     if after < before:
-        largest = Counter(units.groups).most_common(1)[0][1]
+        largest = Counter(groups).most_common(1)[0][1]
         click.echo(
             f"Near-duplicates merge {before:,} groups into {after:,}; the largest holds "
             f"{largest:,} of {counted(len(manifest), 'image')}. `tumorlens data audit` shows them; "
             "--no-near-duplicates keeps the groups apart."
         )
-    return units
+    return groups
 
 
 def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None:

@@ -1,10 +1,14 @@
-"""Splits of a data set of one's own: by ratio or in folds, with patients kept together."""
+"""Splits of a data set of one's own: by ratio or in folds, with patients kept together.
 
-import dataclasses
+``groups`` (N,) name the unit of each record that must not be in two parts; by default they are the
+``joined_groups`` of the manifest. With ``stratify`` each class is divided in the same ratio, as far
+as the groups allow.
+"""
+
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Self
+from typing import Final
 
 from tumorlens.datasets.duplicates import chained, connected, identical
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
@@ -18,39 +22,16 @@ _PARTS: Final = (TRAIN, VALIDATION, TEST)
 _VALIDATION_SHARE: Final = 0.1
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Units:
-    """What must stay together, of N records, and whether classes are balanced."""
-
-    groups: tuple[str, ...]
-    """(N,) the unit of each record."""
-    stratify: bool = True
-    """Whether each class is shared out in the same ratio, as far as groups allow."""
-
-    @classmethod
-    def of(
-        cls,
-        manifest: Manifest,
-        groups: Sequence[str] | None = None,
-        pairs: Iterable[tuple[int, int]] = (),
-        *,
-        stratify: bool = True,
-    ) -> Self:
-        """Units of ``groups`` (N,), by default the manifest's, joined by ``pairs`` of rows.
-
-        Records of identical bytes or pixels are one unit in any case.
-        """
-        return cls(tuple(joined_groups(manifest.records, groups, pairs)), stratify)
-
-
 def split_by_ratio(
     manifest: Manifest,
     name: str,
     ratio: Sequence[float],
     seed: int = 0,
-    units: Units | None = None,
+    groups: Sequence[str] | None = None,
+    *,
+    stratify: bool = True,
 ) -> Split:
-    """Train, validation and test in about ``ratio``; no unit is in two parts.
+    """Train, validation and test in about ``ratio``; no group is in two parts.
 
     Raises ``SplitError`` where the ratio is not three positive numbers, or there are too few
     groups for three parts.
@@ -59,13 +40,19 @@ def split_by_ratio(
         raise SplitError("a ratio is three positive numbers, such as 70/15/15")
     shares = {part: value / sum(ratio) for part, value in zip(_PARTS, ratio, strict=True)}
     how = "By ratio " + "/".join(f"{v:g}" for v in ratio)
-    return _split(manifest, name, shares, seed, how, units)
+    return _split(manifest, name, shares, seed, how, groups, stratify)
 
 
 def split_in_folds(
-    manifest: Manifest, name: str, folds: int, seed: int = 0, units: Units | None = None
+    manifest: Manifest,
+    name: str,
+    folds: int,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    *,
+    stratify: bool = True,
 ) -> Split:
-    """``fold0`` to ``foldN``, each about as large; no unit is in two folds.
+    """``fold0`` to ``foldN``, each about as large; no group is in two folds.
 
     Raises ``SplitError`` for fewer than three folds (one tests, the next validates, the others
     train), or fewer groups than folds.
@@ -73,16 +60,21 @@ def split_in_folds(
     if folds < len(_PARTS):
         raise SplitError("a cross-validation needs at least 3 folds")
     shares = {f"fold{k}": 1 / folds for k in range(folds)}
-    return _split(manifest, name, shares, seed, f"{folds} folds", units)
+    return _split(manifest, name, shares, seed, f"{folds} folds", groups, stratify)
 
 
 def split_as_published(
-    manifest: Manifest, name: str, seed: int = 0, units: Units | None = None
+    manifest: Manifest,
+    name: str,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    *,
+    stratify: bool = True,
 ) -> Split:
     """The parts that the manifest's own ``split`` column states, from train, val and test folders.
 
-    Where no record is for validation, about a tenth of the training units are. Raises
-    ``SplitError`` where a record states no part, or a unit is in two.
+    If no record is for validation, about a tenth of the training groups are. Raises ``SplitError``
+    if a record states no part, or a group is in two.
     """
     parts = [PUBLISHED.get(record.split, "") for record in manifest]
     if "" in parts:
@@ -92,17 +84,17 @@ def split_as_published(
             f"(column split: {record.split!r}); known are {', '.join(PUBLISHED)}. Without such "
             "folders, use --ratio or --kfold"
         )
-    units = units or Units.of(manifest)
+    groups = groups or joined_groups(manifest.records)
     how = "The parts as published"
     if VALIDATION not in parts:
         rows = [i for i, part in enumerate(parts) if part == TRAIN]
-        labels = [manifest.records[i].label if units.stratify else "" for i in rows]
+        labels = [manifest.records[i].label if stratify else "" for i in rows]
         shares = {TRAIN: 1 - _VALIDATION_SHARE, VALIDATION: _VALIDATION_SHARE}
-        part_of = _assign([units.groups[i] for i in rows], labels, shares, seed)
+        part_of = _assign([groups[i] for i in rows], labels, shares, seed)
         for i in rows:
-            parts[i] = part_of[units.groups[i]]
+            parts[i] = part_of[groups[i]]
         how += f", a tenth of the training part used for validation, seed {seed}"
-    return _built(manifest, name, how, units, parts)
+    return _built(manifest, name, how, groups, parts)
 
 
 def joined_groups(
@@ -110,7 +102,7 @@ def joined_groups(
     groups: Sequence[str] | None = None,
     pairs: Iterable[tuple[int, int]] = (),
 ) -> list[str]:
-    """The group of each record; those that share identical pixels, or a pair, count as one.
+    """The group of each record; groups that share identical pixels, or a pair of rows, are joined.
 
     ``groups`` are used instead of the records' own. A record without a group is its own.
     """
@@ -133,19 +125,22 @@ def _split(
     shares: Mapping[str, float],
     seed: int,
     how: str,
-    units: Units | None,
+    groups: Sequence[str] | None,
+    stratify: bool,
 ) -> Split:
-    units = units or Units.of(manifest)
-    labels = [record.label if units.stratify else "" for record in manifest]
-    part_of = _assign(units.groups, labels, shares, seed)
-    how += ("" if units.stratify else ", whatever the class") + f", seed {seed}"
-    return _built(manifest, name, how, units, [part_of[group] for group in units.groups])
+    groups = groups or joined_groups(manifest.records)
+    labels = [record.label if stratify else "" for record in manifest]
+    part_of = _assign(groups, labels, shares, seed)
+    how += ("" if stratify else ", whatever the class") + f", seed {seed}"
+    return _built(manifest, name, how, groups, [part_of[group] for group in groups])
 
 
-def _built(manifest: Manifest, name: str, how: str, units: Units, parts: Sequence[str]) -> Split:
+def _built(
+    manifest: Manifest, name: str, how: str, groups: Sequence[str], parts: Sequence[str]
+) -> Split:
     rows = [
         SplitRow(record.sha256, record.label, group, part)
-        for record, group, part in zip(manifest, units.groups, parts, strict=True)
+        for record, group, part in zip(manifest, groups, parts, strict=True)
     ]
     description = f"{how}; no group and no set of images with identical pixels is in two parts."
     return build(name, description, rows, disjoint=True)
