@@ -27,7 +27,6 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.calibration import fit_temperature
 from tumorlens.evaluation.conformal import COVERAGE, fit_sets
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
 from tumorlens.inference.postprocessing import softmax
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = [i for i in validation if manifest.records[i].label in CLASSES]
     records = [manifest.records[i] for i in chosen]
     labels = np.array([CLASSES.index(record.label) for record in records])
-    groups = np.array([group_of(record) for record in records])
+    groups = np.array([record.unit for record in records])
     logits = shared.logits_of(classifier, manifest, chosen, options.cache)
     scaling = [_calibration(name, fit, logits, labels, groups, options.repeats)
                for name, fit in SCALINGS.items()]  # fmt: skip

@@ -32,7 +32,6 @@ from benchmarks import options as option_parser
 from rich.console import Console
 
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.training_overlap import group_of
 
 _OUTPUT: Final = Path("experiments/records/own_data.json")
 _OVERRIDES: Final = ("preprocess.image_size=96", "distillation_weight=0", "extra_share=0")
@@ -108,7 +107,7 @@ def chosen(own: OwnData, manifest: Manifest) -> Iterator[tuple[str, str, Path]]:
     for record in manifest:
         label = own.class_of(record)
         if label is not None:
-            by_class[label][group_of(record)].append(manifest.file(record))
+            by_class[label][record.unit].append(manifest.file(record))
     for label, patients in sorted(by_class.items()):
         names = np.random.default_rng(0).permutation(sorted(patients))
         count = 0

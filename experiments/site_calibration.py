@@ -32,7 +32,6 @@ from tumorlens.evaluation.labelled_cases import LabelledCases
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import fit_site
 from tumorlens.evaluation.site_performance import NAMES, performance
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import ABSTAINED, DETECTED
 from tumorlens.labels import ANSWERABLE, NO_TUMOR
@@ -96,7 +95,7 @@ def _site(
     cases = LabelledCases(
         shared.logits_of(classifier, manifest, chosen, options.cache),
         correct_of([record.label for record in records], made.info.classes),
-        tuple(group_of(record) for record in records),
+        tuple(record.unit for record in records),
         # The network has no thresholds by sequence.
         (None,) * len(records),
     )

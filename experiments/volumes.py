@@ -27,7 +27,6 @@ from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.inference.aggregation import AggregationConfig, aggregate, smooth
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
@@ -111,7 +110,7 @@ def healthy_groups(records: Sequence[Record]) -> list[list[int]]:
     groups: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         if record.label == NO_TUMOR:
-            groups.setdefault(group_of(record), []).append(place)
+            groups.setdefault(record.unit, []).append(place)
     return list(groups.values())
 
 

@@ -20,7 +20,6 @@ from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import comparison, metrics, protocols, resampling
 from tumorlens.evaluation.corruptions.run import Errors, choose, corrupted, errors_of
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.labels import ANSWERABLE
 
@@ -97,7 +96,7 @@ def _images(split: Split, manifest: Manifest, part: str) -> _Set:
     pairs = zip(manifest, parts, strict=True)
     records = tuple(r for r, name in pairs if name == part and r.label in ANSWERABLE)
     labels = metrics.truths([record.label for record in records])
-    groups = tuple(group_of(record) for record in records)
+    groups = tuple(record.unit for record in records)
     return _Set(manifest, records, labels, groups)
 
 
@@ -168,7 +167,7 @@ def _corrupt(
         return {}
     chosen = _chosen(images, count)
     labels = metrics.truths([record.label for record in chosen])
-    groups = [group_of(record) for record in chosen]
+    groups = [record.unit for record in chosen]
     predicted: dict[str, list[Answers]] = {one.name: [] for one in contenders}
     for record in track(chosen, "corrupting", console=Console(stderr=True), transient=True):
         versions = _versions(images.manifest, record)

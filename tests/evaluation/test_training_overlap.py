@@ -12,7 +12,6 @@ from tumorlens.evaluation.training_overlap import (
     Overlap,
     TrainingOverlap,
     find_overlap,
-    group_of,
     overlap_warnings,
     training_overlap,
 )
@@ -40,8 +39,8 @@ def test_kin_are_counted_among_train_and_validation_only() -> None:
 
 
 def test_an_image_of_unknown_group_is_its_own() -> None:
-    assert group_of(record("a")) != group_of(record("b"))
-    assert group_of(record("a", "P1")) == "P1"
+    assert record("a").unit != record("b").unit
+    assert record("a", "P1").unit == "P1"
 
 
 def listing(name: str, *parts: str) -> dict[str, object]:

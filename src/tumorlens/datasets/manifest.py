@@ -66,6 +66,11 @@ class Record:
     orientation: str = ""
     """Orientation of the image relative to its mask: ``id``, ``fliplr`` or ``rot180``."""
 
+    @property
+    def unit(self) -> str:
+        """The group; the image itself if no group is known."""
+        return self.group or f"{OWN_GROUP}{self.sha256}"
+
     def is_from(self, sources: Collection[str]) -> bool:
         """Whether its source or family is one of these."""
         return self.source in sources or self.family in sources

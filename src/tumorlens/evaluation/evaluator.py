@@ -217,7 +217,7 @@ def evaluate(
     records = tuple(compress(pooled.records, answerable))
     names = tuple(compress(pooled.folds, answerable))
     labels = metrics.truths([record.label for record in records], classes)
-    groups = tuple(training_overlap.group_of(record) for record in records)
+    groups = tuple(record.unit for record in records)
     probabilities = pooled.probabilities[answerable]
     predicted = probabilities.argmax(axis=1).astype(np.int64)
     decided = pooled.decided.where(answerable)

@@ -30,7 +30,6 @@ from tumorlens.evaluation.probes import result
 from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.protocols import Protocol
 from tumorlens.evaluation.resampling import Estimate, rounded
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.files import spreadsheet_safe
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet, sorted_labels
 
@@ -147,7 +146,7 @@ def predictions_csv(evaluation: Evaluation) -> bytes:
         strict=True,
     )
     for record, answer, row, name in answered:
-        texts = (record.path, record.sha256, group_of(record), record.label, names[answer])
+        texts = (record.path, record.sha256, record.unit, record.label, names[answer])
         about = map(spreadsheet_safe, texts)
         columns = (f"{share:.{_DIGITS}f}" for share in row)
         rows.append((*about, *columns, *((name,) if pooled else ())))

@@ -19,7 +19,6 @@ from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.site_calibration import SiteFit, fit_site
 from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
 from tumorlens.evaluation.training_images import TrainingImages
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.sequence import known_sequence, predicted_sequence, stated_sequence
@@ -45,7 +44,7 @@ class LocalCases:
     @property
     def groups(self) -> tuple[str, ...]:
         """The patient of each image; where none is named, each image is one."""
-        return tuple(group_of(record) for record in self.records)
+        return tuple(record.unit for record in self.records)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.bundle import SiteCalibration
-from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
+from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION, SplitInfo
 from tumorlens.evaluation.training_images import (
     SEEN_PARTS,
@@ -175,10 +175,10 @@ def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap
     scored = [record for record, name in pairs if name == part]
     fitted = [record for record, name in pairs if name in SEEN_PARTS and name != part]
     pixels = {record.pixel_sha256 for record in fitted if record.pixel_sha256}
-    groups = {group_of(record) for record in fitted}
+    groups = {record.unit for record in fitted}
     return Overlap(
         np.array([record.pixel_sha256 in pixels for record in scored], dtype=bool),
-        np.array([group_of(record) in groups for record in scored], dtype=bool),
+        np.array([record.unit in groups for record in scored], dtype=bool),
     )
 
 
@@ -204,11 +204,6 @@ def subsets(overlap: Overlap) -> list[Subset]:
     return [every, *(subset for subset in apart if 0 < subset.member.sum() < count)]
 
 
-def group_of(record: Record) -> str:
-    """The unit that must not cross; an image of unknown group is a group of its own."""
-    return record.group or f"{OWN_GROUP}{record.sha256}"
-
-
 def training_overlap(
     training: Mapping[str, Any], split: SplitInfo, records: Sequence[Record]
 ) -> TrainingOverlap:
@@ -223,5 +218,5 @@ def training_overlap(
     if seen is None or (same and not split.disjoint):
         return found
     known = [record for record in records if record in seen]
-    groups = {group_of(record) for record in known}
+    groups = {record.unit for record in known}
     return dataclasses.replace(found, images=len(known), groups=len(groups))

@@ -26,7 +26,6 @@ from tumorlens.evaluation.labelled_cases import require_fitted, require_useful
 from tumorlens.evaluation.metrics import correct_of
 from tumorlens.evaluation.small_samples import patients_for_coverage
 from tumorlens.evaluation.training_images import held_out_sources
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.evaluation.whole_heads import answer_list, fit_volume_decisions
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import Decisions, decisions_by_sequence
@@ -80,7 +79,7 @@ class ValidationSet:
     def patients(self) -> int:
         """How many the images of a known class are of."""
         chosen, grouped = self.chosen(), self.split.grouped(self.manifest).records
-        return len({group_of(grouped[i]) for i in chosen if grouped[i].label in self.classes.names})
+        return len({grouped[i].unit for i in chosen if grouped[i].label in self.classes.names})
 
     def images(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
         """The images (N, S, S), preprocessed for some network."""

@@ -23,7 +23,6 @@ from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.data import answer
 from tumorlens.evaluation.resampling import Estimate, Sampling
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet, sorted_labels
@@ -136,7 +135,7 @@ def corrupt(
     errors = [errors_of(labels, predicted[:, k], classes) for k in range(predicted.shape[1])]
     names = [one.model.name for one in (folds[0].classifier, *compared)]
     wrong = ~metrics.correct_table(classes)[labels[:, np.newaxis], predicted[:, 0, 1:]]
-    groups = [group_of(record) for record in records]
+    groups = [record.unit for record in records]
     mean = resampling.mean(wrong.mean(axis=1), groups, sampling)
     own, *others = (Errors(name, *rates) for name, rates in zip(names, errors, strict=True))
     example = next((r for r in records if r.label != classes.no_finding), records[0])

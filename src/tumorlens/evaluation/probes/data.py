@@ -12,7 +12,6 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.protocols import require_known
-from tumorlens.evaluation.training_overlap import group_of
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
@@ -101,7 +100,7 @@ def load(
         masks,
         metrics.truths(labels, classifier.classes),
         answer(classifier, images),
-        tuple(group_of(record) for record in records),
+        tuple(record.unit for record in records),
     )
 
 
