@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens import preprocessing
-from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, INPUT, Bundle, GateFacts
+from tumorlens.bundle import GATE_FILE, GATE_OUTPUT, Bundle, GateFacts
 from tumorlens.config import Device, PreprocessConfig
-from tumorlens.errors import BundleError
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.session import open_graph, run_singly
+from tumorlens.inference.session import Graph
 
 GATE_SIZE: Final = 64
 GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
@@ -22,17 +21,10 @@ class Gate:
     """``gate.onnx``, ready to run. Safe to share between threads."""
 
     def __init__(self, facts: GateFacts, model: bytes, name: str, device: Device = "cpu") -> None:
-        """Build the graph; raise ``BundleError`` where it cannot be used."""
+        """Open the graph; raise ``BundleError`` if it cannot be used."""
         self.facts = facts
-        self._name = f"bundle {name}: {GATE_FILE}"
-        self._session = open_graph(model, self._name, device=device)
-        inputs = [node.name for node in self._session.get_inputs()]
-        outputs = [node.name for node in self._session.get_outputs()]
-        if inputs != [INPUT] or outputs != [GATE_OUTPUT]:
-            raise BundleError(
-                f"{self._name} takes {inputs} and gives {outputs}; needed are {[INPUT]} and "
-                f"{[GATE_OUTPUT]}"
-            )
+        name, size = f"bundle {name}: {GATE_FILE}", facts.preprocess.image_size
+        self._graph = Graph(model, name, size, [GATE_OUTPUT], device=device)
 
     def preprocess(
         self, image: MedicalImage, windowed: preprocessing.Windowed | None = None
@@ -50,8 +42,7 @@ class Gate:
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Logit of "this is a head" of each of (N, S, S): (N,)."""
         batch = preprocessing.normalize(images, self.facts.preprocess)
-        (scores,) = run_singly(self._session, self._name, [GATE_OUTPUT], batch)
-        return scores.astype(np.float64)
+        return self._graph.run(batch)[GATE_OUTPUT].astype(np.float64)
 
     def refusals(self, scores: NDArray[np.float64]) -> list[str]:
         """Why each of the images with these ``scores`` (N,) is refused; empty where it is not."""

@@ -92,65 +92,57 @@ def open_graph(
     return session
 
 
-def run_singly(
-    session: onnxruntime.InferenceSession,
-    name: str,
-    outputs: Sequence[str],
-    images: NDArray[np.float32],
-) -> list[NDArray[np.float32]]:
-    """Each of ``outputs`` for images (N, 1, S, S), one forward pass an image.
+class Graph:
+    """An ONNX graph with our names of inputs and outputs. Safe to share between threads."""
 
-    Raises ``BundleError``, which begins with ``name``, where the graph fails or the first of the
-    outputs is not finite.
-    """
-    parts = [images[k : k + 1] for k in range(len(images))] or [images]
-    try:
-        rows = [session.run(outputs, {INPUT: part}) for part in parts]
-    except Exception as error:  # the runtime's errors share no base but Exception
-        raise BundleError(f"{name}: {first_line(error)}") from error
-    arrays = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    if not np.isfinite(arrays[0]).all():
-        raise BundleError(f"{name}: the network's output is not finite")
-    return arrays
+    def __init__(
+        self,
+        model: bytes,
+        name: str,
+        size: int,
+        outputs: Sequence[str],
+        optional: Sequence[str] = (),
+        threads: int = 1,
+        device: Device = "cpu",
+    ) -> None:
+        """Open a graph that takes images of ``size`` pixels a side; ``name`` begins each error.
 
-
-class Session:
-    """The graph of a bundle, ready to run. Safe to share between threads."""
-
-    def __init__(self, bundle: Bundle, threads: int = 1, device: Device = "cpu") -> None:
-        """Build the graph; ``threads`` and ``device`` are those of ``open_graph``.
-
-        Raises ``BundleError`` where the file is no ONNX graph or not one with our names,
-        ``DeviceError`` where there is no such ``device``.
+        ``optional`` outputs are computed if the graph has them. Errors are those of ``open_graph``,
+        and ``BundleError`` if one of ``outputs`` is missing or the graph takes anything else.
         """
-        self._name = bundle.info.name
-        self._session = open_graph(
-            bundle.model, f"bundle {self._name}: {MODEL_FILE}", threads, device
-        )
-        self._outputs = self._check_names()
-        self._check_input(bundle.info.preprocess.image_size)
+        self._name = name
+        self._session = open_graph(model, name, threads, device)
+        self._outputs = self._check_names(outputs, optional)
+        self._check_input(size)
 
-    def run(self, images: NDArray[np.float32]) -> Outputs:
-        """Run (N, 1, S, S), as ``preprocessing.normalize`` makes it. N may be 0.
+    def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The outputs for (N, 1, S, S), as ``preprocessing.normalize`` makes it. N may be 0.
 
         One image at a time: how the runtime adds depends on N, and an answer must not depend on
         which images came with it. It is no slower, as one image's values stay in the cache.
 
-        Raises ``BundleError`` where the graph fails or answers with something not finite.
+        Raises ``BundleError`` if the graph fails or the first output is not finite.
         """
-        arrays = run_singly(self._session, f"bundle {self._name}", self._outputs, images)
-        return Outputs(**dict(zip(self._outputs, arrays, strict=True)))
+        parts = [images[k : k + 1] for k in range(len(images))] or [images]
+        try:
+            rows = [self._session.run(self._outputs, {INPUT: part}) for part in parts]
+        except Exception as error:  # the runtime's errors share no base but Exception
+            raise BundleError(f"{self._name}: {first_line(error)}") from error
+        arrays = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        if not np.isfinite(arrays[0]).all():
+            raise BundleError(f"{self._name}: the network's output is not finite")
+        return dict(zip(self._outputs, arrays, strict=True))
 
-    def _check_names(self) -> list[str]:
-        """Names of the outputs to ask for."""
-        inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name for node in self._session.get_outputs()}
-        if inputs != {INPUT} or not outputs.issuperset(OUTPUTS):
+    def _check_names(self, outputs: Sequence[str], optional: Sequence[str]) -> list[str]:
+        """Names of the outputs to compute."""
+        inputs = [node.name for node in self._session.get_inputs()]
+        present = [node.name for node in self._session.get_outputs()]
+        if inputs != [INPUT] or not set(present).issuperset(outputs):
             raise BundleError(
-                f"bundle {self._name}: the graph takes {sorted(inputs)} and gives "
-                f"{sorted(outputs)}; needed are {[INPUT]} and {list(OUTPUTS)}"
+                f"{self._name}: the graph takes {inputs} and gives {present}; needed are {[INPUT]} "
+                f"and {list(outputs)}"
             )
-        return [*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in outputs)]
+        return [*outputs, *(name for name in optional if name in present)]
 
     def _check_input(self, size: int) -> None:
         """Named or missing dimensions are dynamic and fit anything; N must be one of them."""
@@ -162,6 +154,19 @@ class Session:
         )
         if node.type != "tensor(float)" or not fits:
             raise BundleError(
-                f"bundle {self._name}: the graph takes {node.type} {node.shape}; "
+                f"{self._name}: the graph takes {node.type} {node.shape}; "
                 f"needed is tensor(float) (N, 1, {size}, {size})"
             )
+
+
+class Session:
+    """The network of a bundle, ready to run. Safe to share between threads."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1, device: Device = "cpu") -> None:
+        """Open the graph; arguments and errors as ``Graph``."""
+        name, size = f"bundle {bundle.info.name}: {MODEL_FILE}", bundle.info.preprocess.image_size
+        self._graph = Graph(bundle.model, name, size, OUTPUTS, OPTIONAL_OUTPUTS, threads, device)
+
+    def run(self, images: NDArray[np.float32]) -> Outputs:
+        """As ``Graph.run``."""
+        return Outputs(**self._graph.run(images))
