@@ -6,7 +6,7 @@ Discriminative Localization, CVPR 2016). It comes out of the same forward pass a
 the network was trained on experts' outlines, its own map of the lesion stands for a tumour class's.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,6 @@ from tumorlens.preprocessing import Square
 BOX_LEVEL: Final = 0.5
 """Share of the map's maximum from which a pixel belongs to the box."""
 _DIGITS: Final = 4
-
-
-class _Square(Protocol):
-    """``preprocessing.Square``, or the same in a record."""
-
-    @property
-    def top(self) -> int: ...
-    @property
-    def left(self) -> int: ...
-    @property
-    def side(self) -> int: ...
 
 
 def explain(
@@ -53,7 +42,10 @@ def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def upsample(
-    grid: NDArray[np.floating], square: _Square, shape: tuple[int, int], outside: float = 0.0
+    grid: NDArray[np.floating],
+    square: Square | SeenSquare,
+    shape: tuple[int, int],
+    outside: float = 0.0,
 ) -> NDArray[np.float32]:
     """Interpolate ``grid`` (h, w), cells of ``square``, linearly at the pixels of ``shape``.
 
