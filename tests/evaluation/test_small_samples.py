@@ -33,7 +33,7 @@ def test_a_new_patient_is_covered_as_promised(patients: int) -> None:
     covered = []
     for _ in range(600):
         values, groups, _ = drawn(random, patients)
-        threshold = conformal_threshold(values, groups, 0.95)
+        threshold = conformal_threshold(values, patient_weights(groups), 0.95)
         assert threshold is not None
         later, _, weights = drawn(random, 40)
         covered.append(((later >= threshold) * weights).sum() / weights.sum())
@@ -46,7 +46,7 @@ def test_counting_images_instead_would_promise_too_much() -> None:
     covered = []
     for _ in range(600):
         values, groups, _ = drawn(random, 19)
-        threshold = conformal_threshold(values, [str(k) for k in range(len(groups))], 0.95)
+        threshold = conformal_threshold(values, np.ones(len(groups)), 0.95)
         assert threshold is not None
         later, _, weights = drawn(random, 40)
         covered.append(((later >= threshold) * weights).sum() / weights.sum())
@@ -70,11 +70,11 @@ def test_too_few_patients_promise_nothing() -> None:
     assert patients_for_limit(0.03) == 33
     values = np.linspace(0.1, 0.9, 36)
     groups = [f"P{k // 2}" for k in range(36)]
-    assert conformal_threshold(values, groups, 0.95) is None
+    assert conformal_threshold(values, patient_weights(groups), 0.95) is None
     found = controlled_threshold(values, groups, 0.05)
     assert not found.promised
     assert found.threshold > values.max()
-    assert conformal_threshold(values, [str(k) for k in range(36)], 0.95) == values[0]
+    assert conformal_threshold(values, np.ones(36), 0.95) == values[0]
 
 
 def test_images_that_are_no_error_need_no_threshold() -> None:

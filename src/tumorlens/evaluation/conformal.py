@@ -17,7 +17,6 @@ images alone, of held-out sources too (Mondrian conformal prediction, by decisio
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from scipy.stats import binomtest
 from tumorlens.bundle import ConformalThresholds
 from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.resampling import Estimate, Sampling
+from tumorlens.evaluation.small_samples import conformal_threshold
 from tumorlens.inference.conformal import has_sets, prediction_sets
 from tumorlens.inference.record import ABSTAINED, CLASSIFIED, DETECTED
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
@@ -158,14 +158,8 @@ def _by_class(
     """A threshold for each class; classes with fewer images than ``least`` share one of all."""
     every = probabilities[np.arange(len(labels)), labels]
     own = [every[labels == k] for k in range(probabilities.shape[1])]
-    return tuple(_threshold(values if len(values) >= least else every, coverage) for values in own)
-
-
-def _threshold(own: Floats, coverage: float) -> float:
-    """The lowest of the probabilities of the truth but for the share that may be missed."""
-    # Rounded: 0.95 is a little more than 95 in 100, and would ask for one image too many.
-    needed = math.ceil(round((len(own) + 1) * coverage, 9))
-    return float(np.sort(own)[::-1][needed - 1]) if needed <= len(own) else 0.0
+    chosen = [values if len(values) >= least else every for values in own]
+    return tuple(conformal_threshold(one, np.ones(len(one)), coverage) or 0.0 for one in chosen)
 
 
 def _covered(table: Floats, groups: Sequence[str], sampling: Sampling) -> Covered:

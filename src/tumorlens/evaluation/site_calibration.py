@@ -306,14 +306,16 @@ def _by_class(
     """A threshold for each class, and whether it is one for all; None for too few patients."""
     some, truths = cases.where(member), cases.correct[member].argmax(axis=1)
     every = probabilities[member][np.arange(len(truths)), truths]
-    pooled = small_samples.conformal_threshold(every, some.groups, coverage)
+    weights = small_samples.patient_weights(some.groups)
+    pooled = small_samples.conformal_threshold(every, weights, coverage)
     if pooled is None:
         return None
     classes = probabilities.shape[1]
     own: dict[int, float] = {}
     for k in np.unique(truths).tolist():
         member = truths == k
-        threshold = small_samples.conformal_threshold(every[member], some.of(member), coverage)
+        weights = small_samples.patient_weights(some.of(member))
+        threshold = small_samples.conformal_threshold(every[member], weights, coverage)
         if threshold is None:
             return (pooled,) * classes, True
         own[k] = threshold

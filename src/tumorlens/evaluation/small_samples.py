@@ -69,16 +69,17 @@ def no_sets(whose: str, coverage: float) -> str:
     )
 
 
-def conformal_threshold(values: Floats, groups: Sequence[str], coverage: float) -> float | None:
-    """What the probability of the truth, ``values`` (N,), reaches in all but a share of patients.
+def conformal_threshold(values: Floats, weights: Floats, coverage: float) -> float | None:
+    """The threshold that a share ``coverage`` of ``values`` (N,) reaches, for a new patient too.
 
-    None where fewer patients than ``patients_for_coverage`` are there.
+    ``values`` are the probabilities of the true class; ``weights`` (N,) sum to the patients. None
+    for fewer patients than ``patients_for_coverage``.
     """
-    patients = len(set(groups))
+    patients = round(float(weights.sum()))
     if patients < patients_for_coverage(coverage):
         return None
     order = np.argsort(-values, kind="stable")
-    passed = np.cumsum(patient_weights(groups)[order])
+    passed = np.cumsum(weights[order])
     needed = coverage * (patients + 1)
     place = int(np.searchsorted(passed, needed - _ROUNDING))
     return float(values[order][min(place, len(values) - 1)])
