@@ -21,7 +21,7 @@ def calibrate_site(
     With a split, only its train and validation parts are used, so that its test part can tell what
     was gained.
     """
-    from tumorlens import bundle as boxes
+    from tumorlens import bundle as bundles
     from tumorlens.cli import progress as progress_bars
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.errors import OutputExistsError
@@ -29,7 +29,7 @@ def calibrate_site(
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import site_report
 
-    parent = boxes.load(given)
+    parent = bundles.load(given)
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already; name another folder with --output")
@@ -40,7 +40,7 @@ def calibrate_site(
         found = site.calibrate_to_site(
             parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
         )
-    boxes.save(folder, found.made.info, found.made.model, found.made.gate)
+    bundles.save(folder, found.made.info, found.made.model, found.made.gate)
     page = site_report.write(folder, found)
     _show(found, folder, page)
 

@@ -43,7 +43,7 @@ def command(
     resampling patients and McNemar's exact test. The report also says how many of the images each
     bundle was trained on.
     """
-    from tumorlens import bundle as boxes
+    from tumorlens.bundle import load
     from tumorlens.cli.evaluate import command_line
     from tumorlens.cli.progress import bars
     from tumorlens.datasets import splits
@@ -57,7 +57,7 @@ def command(
         raise click.UsageError("name at least two runs or bundles to compare")
     if len(set(bundles)) < len(bundles):
         raise click.UsageError("a bundle is named twice")
-    made = [boxes.load(name) for name in bundles]
+    made = [load(name) for name in bundles]
     names = comparison.unique_names(bundles, [one.info.name for one in made])
     classifiers = {
         name: Classifier(one, answer_all=True) for name, one in zip(names, made, strict=True)

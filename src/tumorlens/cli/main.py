@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from tumorlens.cli import terminal
 from tumorlens.cli.terminal import is_verbose, note, with_verbosity
 from tumorlens.errors import (
     EXIT_CODES,
@@ -24,7 +25,6 @@ from tumorlens.errors import (
     did_you_mean,
 )
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.text import printable
 
 _COMMANDS: Final = {
     "batch": "Classify an archive of any size into a Parquet dataset.",
@@ -155,14 +155,17 @@ def _run() -> int:
         _with_nearest_choice(error).show()
         return error.exit_code
     except click.Abort:
-        return _say("interrupted", EXIT_INTERRUPTED)
+        terminal.error("interrupted")
+        return EXIT_INTERRUPTED
     except TumorlensError as error:
-        return _say(str(error), error.exit_code)
+        terminal.error(str(error))
+        return error.exit_code
     except BrokenPipeError:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _say(f"{where}{error.strerror or error}", EXIT_FAILURE)
+        terminal.error(f"{where}{error.strerror or error}")
+        return EXIT_FAILURE
     return code if isinstance(code, int) else EXIT_OK
 
 
@@ -176,8 +179,3 @@ def _with_nearest_choice(error: click.ClickException) -> click.ClickException:
         context, option = getattr(error, "ctx", None), getattr(error, "param", None)
         return click.BadParameter(text, context, option)
     return error
-
-
-def _say(message: str, exit_code: int) -> int:
-    click.echo(f"tumorlens: {printable(message)}", err=True)
-    return exit_code
