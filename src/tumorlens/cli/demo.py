@@ -1,5 +1,6 @@
 """``tumorlens demo``: the main job on a synthetic set, in under a minute."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,93 +56,61 @@ def command(
     from threadpoolctl import threadpool_limits
 
     from tumorlens.demo import walkthrough
+    from tumorlens.inference.classifier import Classifier
 
     if not walkthrough.is_free(output):
         raise click.BadParameter(
             f"{printable(str(output))} contains other files; name a new or empty folder",
             param_hint="--output",
         )
-    run = _Run(output, seed, patients or (150 if train else 50), train, bundle)
+    # Loaded before any work: a bundle that cannot be used should say so at once.
+    answering = Classifier.load(bundle) if paths else None
+    loaded = None if train else Classifier.load("phantom", threads=1)
+    steps = itertools.count(1)
+
+    @contextmanager
+    def step(title: str) -> Iterator[Progress]:
+        console = progress_console(highlight=False)
+        console.print(f"{next(steps)}/{6 if train else 5} {title} ...", soft_wrap=True)
+        with bars(console) as named:
+            yield named("   ")
+
+    def classifier_for(manifest: "Manifest", split: "Split") -> Classifier:
+        if loaded is not None:
+            return loaded
+        with step("Training a network on the training patients"):
+            return _trained(output, seed, manifest, split)
+
     # Small images, a small network: threads would wait for each other more than they would work.
     with threadpool_limits(limits=1):
-        outcome, page = run.run_all(paths)
+        outcome, page = walkthrough.run(
+            output, patients or (150 if train else 50), seed, classifier_for, step,
+            trained_anew=train, paths=paths, answering=answering,
+        )  # fmt: skip
     _print(outcome, page)
     if outcome.failed:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)
 
 
-class _Run:
-    """One demonstration, step by step, telling the terminal what it does."""
+def _trained(folder: Path, seed: int, manifest: "Manifest", split: "Split") -> "Classifier":
+    """Train with the bundled recipe, in a new folder below ``folder``; load the result."""
+    import msgspec
 
-    def __init__(self, folder: Path, seed: int, patients: int, train: bool, bundle: str) -> None:
-        self.folder, self.seed, self.patients = folder, seed, patients
-        self.train, self.bundle = train, bundle
-        self._step = 0
+    from tumorlens.config import TrainConfig, recipe_path
+    from tumorlens.demo import walkthrough
+    from tumorlens.inference.classifier import Classifier
+    from tumorlens.training.data import TrainingData
+    from tumorlens.training.progress import EpochBar
+    from tumorlens.training.runner import RunOptions, train
 
-    def run_all(self, paths: tuple[str, ...]) -> tuple["DemoResult", Path]:
-        """Take all steps; return what was found and the report's path."""
-        from tumorlens.demo import walkthrough
-        from tumorlens.inference.classifier import Classifier
-
-        # Loaded before any work: a bundle that cannot be used should say so at once.
-        answering = Classifier.load(self.bundle) if paths else None
-        classifier = None if self.train else Classifier.load("phantom", threads=1)
-        walkthrough.reserve_folder(self.folder)
-        with self._next(
-            f"Making phantoms: {self.patients} synthetic patients for each class"
-        ) as bar:
-            manifest = walkthrough.make_phantoms(self.folder, self.patients, self.seed, bar)
-        with self._next("Auditing them") as bar:
-            audit = walkthrough.audit_phantoms(self.folder, manifest, bar)
-        with self._next("Splitting them by patient"):
-            split = walkthrough.split_phantoms(self.folder, manifest)
-        if classifier is None:
-            classifier = self._trained(manifest, split)
-        with self._next("Evaluating on patients that were not used in training") as bar:
-            evaluation = walkthrough.evaluate_phantoms(
-                self.folder, classifier, manifest, split, bar
-            )
-            gallery = walkthrough.gallery(classifier, evaluation, manifest)
-        with self._next(f"Classifying your images ({len(paths) or 'none'} given)"):
-            shown = walkthrough.classify(answering, paths) if answering else []
-        outcome = walkthrough.DemoResult(
-            seed=self.seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
-            trained_anew=self.train, gallery=gallery, images=shown,
-            image_bundle=answering.bundle if answering else None,
-        )  # fmt: skip
-        return outcome, walkthrough.write(self.folder, outcome)
-
-    def _trained(self, manifest: "Manifest", split: "Split") -> "Classifier":
-        """Train with the bundled recipe, in a folder of its own; load the result."""
-        import msgspec
-
-        from tumorlens.config import TrainConfig, recipe_path
-        from tumorlens.demo import walkthrough
-        from tumorlens.inference.classifier import Classifier
-        from tumorlens.training.data import TrainingData
-        from tumorlens.training.progress import EpochBar
-        from tumorlens.training.runner import RunOptions, train
-
-        config = TrainConfig.from_toml(recipe_path("phantom"))
-        config = msgspec.structs.replace(config, seed=self.seed)
-        # One thread: the weights are then the same on any number of cores.
-        how = RunOptions(name="phantom", cache_folder=self.folder / "cache", threads=1)
-        out = _fresh(self.folder / "training")
-        with (
-            self._next("Training a network on the training patients"),
-            EpochBar(config.epochs, quiet=is_quiet()) as epochs,
-        ):
-            made = train(config, TrainingData(manifest, split), out, how, [epochs])
-        return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
-
-    @contextmanager
-    def _next(self, title: str) -> Iterator[Progress]:
-        """Announce a step; lend it a progress bar, which is silent when not on a terminal."""
-        self._step += 1
-        console = progress_console(highlight=False)
-        console.print(f"{self._step}/{6 if self.train else 5} {title} ...", soft_wrap=True)
-        with bars(console) as named:
-            yield named("   ")
+    config = TrainConfig.from_toml(recipe_path("phantom"))
+    config = msgspec.structs.replace(config, seed=seed)
+    # One thread: the weights are then the same on any number of cores.
+    how = RunOptions(name="phantom", cache_folder=folder / "cache", threads=1)
+    out = _fresh(folder / "training")
+    with EpochBar(config.epochs, quiet=is_quiet()) as epochs:
+        made = train(config, TrainingData(manifest, split), out, how, [epochs])
+    return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
 
 
 def _fresh(folder: Path) -> Path:

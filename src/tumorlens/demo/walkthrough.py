@@ -7,7 +7,8 @@ the folder as a demonstration's, to be written again.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ INTENDED_USE: Final = (
 _SHOWN_A_CLASS: Final = 5
 _RESAMPLES: Final = 500
 """Enough for an interval to look at; `tumorlens evaluate` takes more."""
+Step = Callable[[str], AbstractContextManager[Progress]]
+"""Announces a step, and gives it a progress bar."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,34 +95,52 @@ def is_free(folder: Path) -> bool:
     return folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))
 
 
-def reserve_folder(folder: Path) -> None:
-    """Make ``folder`` a demonstration's."""
+def run(
+    folder: Path,
+    patients_per_class: int,
+    seed: int,
+    classifier_for: Callable[[Manifest, Split], Classifier],
+    step: Step,
+    *,
+    trained_anew: bool = False,
+    paths: Sequence[str] = (),
+    answering: Classifier | None = None,
+) -> tuple[DemoResult, Path]:
+    """Take all steps; return what was found, and the path of the report.
+
+    ``classifier_for`` loads the network for the phantoms or, with ``trained_anew``, trains it.
+    ``answering`` classifies the user's images, ``paths``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARK).exists():
         (folder / MARK).write_bytes(b"{}\n")
-
-
-def make_phantoms(
-    folder: Path, patients_per_class: int, seed: int, progress: Progress | None = None
-) -> Manifest:
-    """Write the phantom set to ``folder/phantoms``."""
-    path = phantoms.write_phantoms(folder / "phantoms", patients_per_class, seed, progress=progress)
-    return Manifest.load(path)
-
-
-def audit_phantoms(folder: Path, manifest: Manifest, progress: Progress | None = None) -> Audit:
-    """Audit the set under its own folders and write ``folder/audit``."""
-    parts = audits.published_parts(manifest)
-    found = audits.audit(manifest, parts, manifest_name="manifest.csv", progress=progress)
-    audit_report.write(found, manifest, parts, folder / "audit")
-    return found
-
-
-def split_phantoms(folder: Path, manifest: Manifest) -> Split:
-    """Split by patient and write ``folder/phantoms/split.csv``."""
-    split = phantoms.phantom_split(manifest)
-    split.save(folder / "phantoms" / "split.csv")
-    return split
+    place = folder / "phantoms"
+    with step(f"Making phantoms: {patients_per_class} synthetic patients for each class") as bar:
+        path = phantoms.write_phantoms(place, patients_per_class, seed, progress=bar)
+        manifest = Manifest.load(path)
+    with step("Auditing them") as bar:
+        parts = audits.published_parts(manifest)
+        audit = audits.audit(manifest, parts, manifest_name="manifest.csv", progress=bar)
+        audit_report.write(audit, manifest, parts, folder / "audit")
+    with step("Splitting them by patient"):
+        split = phantoms.phantom_split(manifest)
+        split.save(place / "split.csv")
+    classifier = classifier_for(manifest, split)
+    with step("Evaluating on patients that were not used in training") as bar:
+        plan = one_split(classifier, split, manifest, TEST)
+        evaluation = evaluator.evaluate(
+            plan, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=bar
+        )
+        evaluation_report.write(folder / "evaluation", evaluation, manifest)
+        shown = gallery(classifier, evaluation, manifest)
+    with step(f"Classifying your images ({len(paths) or 'none'} given)"):
+        images = classify(answering, paths) if answering else []
+    outcome = DemoResult(
+        seed=seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
+        trained_anew=trained_anew, gallery=shown, images=images,
+        image_bundle=answering.bundle if answering else None,
+    )  # fmt: skip
+    return outcome, write(folder, outcome)
 
 
 def declare_use(folder: Path) -> Bundle:
@@ -127,22 +148,6 @@ def declare_use(folder: Path) -> Bundle:
     made = bundle.load(folder)
     info = msgspec.structs.replace(made.info, intended_use=INTENDED_USE)
     return bundle.save(folder, info, made.model)
-
-
-def evaluate_phantoms(
-    folder: Path,
-    classifier: Classifier,
-    manifest: Manifest,
-    split: Split,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Score the bundle on the patients set apart and write ``folder/evaluation``."""
-    plan = one_split(classifier, split, manifest, TEST)
-    evaluation = evaluator.evaluate(
-        plan, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=progress
-    )
-    evaluation_report.write(folder / "evaluation", evaluation, manifest)
-    return evaluation
 
 
 def gallery(
