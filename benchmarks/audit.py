@@ -100,7 +100,7 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     started = time.perf_counter()
     prints = fingerprint(manifest)
     read = time.perf_counter()
-    found = audit.of_fingerprints(manifest, parts, prints, manifest_name="synthetic")
+    found = audit.audit_fingerprints(manifest, parts, prints, manifest_name="synthetic")
     ended = time.perf_counter()
     return {
         "images": len(records),

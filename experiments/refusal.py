@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         help="NIfTI without a head, to be cut")  # fmt: skip
     options = parser.parse_args(arguments)
     loaded = bundle.load(options.bundle)
-    gate = gates.of_bundle(loaded)
+    gate = gates.load_gate(loaded)
     if gate is None:
         parser.error(f"bundle {options.bundle} has no gate")
     manifest = Manifest.load(options.data)

@@ -108,7 +108,7 @@ def test_a_split_keeps_its_test_part_out(box: Path, tmp_path: Path) -> None:
     of_site = bundle.load(folder).info.site
     assert of_site is not None
     assert tested
-    seen = TrainingImages.of_list(of_site.seen_images)
+    seen = TrainingImages.from_list(of_site.seen_images)
     counted = sum(record in seen for record in manifest)
     assert counted >= of_site.images
     assert not any(record in seen for record in manifest if record.sha256 in tested)
@@ -151,7 +151,7 @@ def test_a_second_calibration_remembers_the_images_of_the_first(
     of_site = bundle.load(tmp_path / "again").info.site
     assert of_site is not None
     assert of_site.images == len({record.sha256 for record in Manifest.load(other)})
-    seen = TrainingImages.of_list(of_site.seen_images)
+    seen = TrainingImages.from_list(of_site.seen_images)
     for manifest in (other, box / "manifest.csv"):
         assert all(record in seen for record in Manifest.load(manifest))
 
@@ -213,7 +213,7 @@ def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert isinstance(untrained.exception, EvaluationError)
     assert "untrained or unsuitable" in str(untrained.exception)
     assert not (tmp_path / "new").exists()
-    seen = TrainingImages.of_records(Manifest.load(box / "manifest.csv").records[:7])
+    seen = TrainingImages.from_records(Manifest.load(box / "manifest.csv").records[:7])
     own = _parent(box, tmp_path / "own", {"seen_images": seen.listed})
     trained = _run(box, own, "--output", str(tmp_path / "new"))
     assert isinstance(trained.exception, EvaluationError)

@@ -38,7 +38,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
         name = split.info.name
         split.save(folder / f"{name}.csv")
         parts = zip(manifest, split.parts(manifest), strict=True)
-        seen = TrainingImages.of_records([record for record, part in parts if part in SEEN_PARTS])
+        seen = TrainingImages.from_records([record for record, part in parts if part in SEEN_PARTS])
         training = {
             "split": {"name": name, "sha256": split.info.sha256},
             SEEN_IMAGES: seen.listed,

@@ -203,7 +203,7 @@ def test_public_set(data_dir: Path, tmp_path: Path) -> None:
     manifest = importers.import_nickparvar(data_dir / "nickparvar", tmp_path / "np.csv")
     prints = fingerprint(manifest)
     parts = audit.published_parts(manifest)
-    found = audit.of_fingerprints(manifest, parts, prints, manifest_name="np.csv")
+    found = audit.audit_fingerprints(manifest, parts, prints, manifest_name="np.csv")
     leaks = found.leaks
     assert leaks.test_images == 1311
     assert leaks.test_with_same_pixels == 216
@@ -222,7 +222,7 @@ def test_public_set(data_dir: Path, tmp_path: Path) -> None:
     group = {record.path: record.group for record in manifest}
     assert all(group[p.left] == group[p.right] for p in found.near_duplicates)
     clean = splits.load("clean").verify_manifest(manifest)
-    mended = audit.of_fingerprints(manifest, clean, prints, manifest_name="np.csv")
+    mended = audit.audit_fingerprints(manifest, clean, prints, manifest_name="np.csv")
     assert not mended.leaks.any
     assert mended.leaks.test_images == 1332
 

@@ -49,7 +49,7 @@ def listing(name: str, *parts: str) -> dict[str, object]:
     seen = [record(row.sha256) for row in split.rows if row.part in parts]
     return {
         "split": {"name": split.info.name, "sha256": split.info.sha256},
-        "seen_images": TrainingImages.of_records(seen).listed,
+        "seen_images": TrainingImages.from_records(seen).listed,
     }
 
 

@@ -131,11 +131,11 @@ class Model:
             if isinstance(one, InputError):
                 yield self._failed(path, one)
             elif isinstance(one, MedicalImage):
-                yield self._of_image(one)
+                yield self._answer_image(one)
             else:
-                yield from self._of_files(one, path if study else None, plane)
+                yield from self._answer_files(one, path if study else None, plane)
 
-    def _of_image(self, image: MedicalImage) -> Answer:
+    def _answer_image(self, image: MedicalImage) -> Answer:
         try:
             return self._one(image, volume=False, plane="axial")
         except InputError as error:
@@ -144,7 +144,7 @@ class Model:
     def _failed(self, path: str, error: InputError) -> Answer:
         return Answer(Failure.of(path, error), self.classifier)
 
-    def _of_files(self, found: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
+    def _answer_files(self, found: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
         for one in outcomes(self.classifier, found.inputs, plane=plane, study=study):
             read = None if one.source is None else partial(_image_of, one.source, plane)
             yield Answer(one.result, self.classifier, read)

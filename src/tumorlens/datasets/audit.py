@@ -44,14 +44,14 @@ def audit(
     where no image can be read.
     """
     started = time.monotonic()
-    result = of_fingerprints(
+    result = audit_fingerprints(
         manifest, parts, fingerprint(manifest, progress),
         manifest_name=manifest_name, split_name=split_name,
     )  # fmt: skip
     return msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 2))
 
 
-def of_fingerprints(
+def audit_fingerprints(
     manifest: Manifest,
     parts: Sequence[str],
     prints: Fingerprints,

@@ -105,7 +105,7 @@ def near_duplicates(
     if len(fingerprints) and not fingerprints.usable.any():
         raise DatasetError(f"no image can be read: {fingerprints.problems[0]}")
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
-    search = _Search.of(fingerprints, max_distance, min_correlation)
+    search = _Search.prepare(fingerprints, max_distance, min_correlation)
     for orientation in range(len(ORIENTATIONS)):
         for left, right, distance in search.candidates(orientation):
             correlations = _correlations(fingerprints, left, right, orientation)
@@ -173,7 +173,7 @@ class _Search:
     """Squared distance of coarse images."""
 
     @classmethod
-    def of(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:
+    def prepare(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:
         """All that does not depend on how images are turned."""
         rows = np.flatnonzero(prints.usable)
         _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
@@ -200,7 +200,7 @@ class _Search:
         needed = np.full(right.shape[1], np.inf, dtype=np.float32)
         needed[:count] = (squares - np.float32(self.most)) / 2
 
-        def of_block(top: int) -> list[_Candidates]:
+        def near_block(top: int) -> list[_Candidates]:
             block, found = left[top : top + _ROWS], []
             for start in range(top - top % _WORD, len(needed), _COLUMNS):
                 part = slice(start, start + _COLUMNS)
@@ -209,7 +209,7 @@ class _Search:
             return found
 
         with thread_pool() as pool:
-            for some in pool.map(of_block, range(0, count, _ROWS)):
+            for some in pool.map(near_block, range(0, count, _ROWS)):
                 yield from some
 
     def _near(

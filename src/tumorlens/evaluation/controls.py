@@ -67,7 +67,7 @@ def run(
         )
         correct = metrics.correct_table(classes)[truth, predicted].astype(np.float64)
         accuracies = {
-            s.name: resampling.mean(correct[s.member], s.of(groups), sampling) for s in subsets
+            s.name: resampling.mean(correct[s.member], s.select(groups), sampling) for s in subsets
         }
         scored_controls.append(Control(name, blind.DESCRIPTIONS[name], predicted, accuracies))
     return tuple(scored_controls)

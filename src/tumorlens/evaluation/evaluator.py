@@ -354,7 +354,7 @@ def _measure(
     classes: ClassSet,
 ) -> Measured:
     labels, probabilities = labels[subset.member], probabilities[subset.member]
-    names = subset.of(groups)
+    names = subset.select(groups)
 
     estimates = resampling.named(
         metrics.names(classes),

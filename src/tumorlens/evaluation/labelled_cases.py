@@ -52,9 +52,11 @@ class LabelledCases:
     def where(self, member: Bools) -> "LabelledCases":
         """Those of some of the images."""
         sequences = tuple(compress(self.sequences, member))
-        return LabelledCases(self.logits[member], self.correct[member], self.of(member), sequences)
+        return LabelledCases(
+            self.logits[member], self.correct[member], self.groups_where(member), sequences
+        )
 
-    def of(self, member: Bools) -> tuple[str, ...]:
+    def groups_where(self, member: Bools) -> tuple[str, ...]:
         """The patients of some of the images."""
         return tuple(compress(self.groups, member))
 

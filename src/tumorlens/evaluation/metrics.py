@@ -127,7 +127,7 @@ class _Layout(NamedTuple):
     """Place of "no finding"; -1 where there is none."""
 
     @classmethod
-    def of(cls, classes: ClassSet) -> "_Layout":
+    def for_classes(cls, classes: ClassSet) -> "_Layout":
         none = classes.no_finding_index
         return cls(len(classes.answerable), len(classes), -1 if none is None else none)
 
@@ -175,7 +175,7 @@ def rates(
     labels: Labels, predicted: Labels, weights: Floats, classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
     """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
-    none = _Layout.of(classes).none
+    none = _Layout.for_classes(classes).none
     healthy, missed = labels == none, predicted == none
     tumor = ~healthy & (none >= 0)
     correct = correct_table(classes)[labels, predicted]
@@ -196,7 +196,7 @@ def image_statistics(
     labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
     """What each image adds to the totals: (N, K)."""
-    layout, right = _Layout.of(classes), correct_table(classes)
+    layout, right = _Layout.for_classes(classes), correct_table(classes)
     images = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
     correct = right[labels, predicted]
@@ -218,7 +218,7 @@ def image_statistics(
 
 def columns(totals: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
     """Every metric but the areas under ROC curves, from totals (B, K): (B, 8 + 4 C)."""
-    layout = _Layout.of(classes)
+    layout = _Layout.for_classes(classes)
     count, none = layout.classes, layout.none
     table = totals[:, : layout.loss].reshape(-1, layout.answerable, count)
     confusion, unknown = table[:, :count], table[:, count:].sum(axis=1)
@@ -313,7 +313,7 @@ def confusion_matrix(
 def reliability(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
     """Count, mean top probability and accuracy of each confidence bin: (15, 3), NaN if empty."""
     totals = image_statistics(labels, probabilities, classes).sum(axis=0)
-    count, confidence, correct = (totals[part] for part in _Layout.of(classes).bins)
+    count, confidence, correct = (totals[part] for part in _Layout.for_classes(classes).bins)
     return np.column_stack([count, ratio(confidence, count), ratio(correct, count)])
 
 

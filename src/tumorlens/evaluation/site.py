@@ -125,7 +125,7 @@ def _each_once(records: Sequence[Record]) -> list[Record]:
 
 def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
     """Raise ``EvaluationError`` where the bundle lists some of the images as its training's."""
-    trained = TrainingImages.of_training(parent.info.training)
+    trained = TrainingImages.from_training(parent.info.training)
     shared = 0 if trained is None else sum(record in trained for record in records)
     if shared:
         raise EvaluationError(
@@ -194,9 +194,9 @@ def _site_info(info: BundleInfo, fit: SiteFit, site: SiteCalibration, name: str)
 
 def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
     """These images, and those that the parent was calibrated to a site on, if it was."""
-    found = TrainingImages.of_records(records)
+    found = TrainingImages.from_records(records)
     site = parent.info.site
-    return found | TrainingImages.of_list(site.seen_images) if site else found
+    return found | TrainingImages.from_list(site.seen_images) if site else found
 
 
 def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:

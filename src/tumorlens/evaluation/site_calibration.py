@@ -223,7 +223,7 @@ def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[st
     healthy = cases.correct[:, none]
     predicted_none = np.where(probabilities.argmax(axis=1) == none, probabilities[:, none], -1.0)
     finding = 1.0 - probabilities[:, none]
-    tumor_patients, healthy_patients = cases.of(~healthy), cases.of(healthy)
+    tumor_patients, healthy_patients = cases.groups_where(~healthy), cases.groups_where(healthy)
     missed = controlled_threshold(predicted_none[~healthy], tumor_patients, most_missed)
     alarms = controlled_threshold(finding[healthy], healthy_patients, most_alarms)
     if not alarms.enough:
@@ -249,7 +249,7 @@ def _kind(
         asked = asked & ~cases.correct[:, none] & (1.0 - probabilities[:, none] >= finding_from)
     kind, share = kind_shares(probabilities, classes)
     wrong = ~cases.correct[np.arange(len(kind)), kind]
-    patients = cases.of(asked)
+    patients = cases.groups_where(asked)
     return _Found(
         controlled_error(share[asked], wrong[asked], patients, limit),
         len(set(patients)),
@@ -269,7 +269,7 @@ def _sets(
     """Sets by decision and class where each occurring one has patients enough, else pooled."""
     everything = _by_class(cases, probabilities, cases.known, coverage)
     if everything is None:
-        patients = len(set(cases.of(cases.known)))
+        patients = len(set(cases.groups_where(cases.known)))
         kept.append(small_samples.no_sets(f"{patients} patients", coverage))
         return None
     parts = {name: cases.known & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
@@ -314,7 +314,7 @@ def _by_class(
     own: dict[int, float] = {}
     for k in np.unique(truths).tolist():
         member = truths == k
-        weights = small_samples.patient_weights(some.of(member))
+        weights = small_samples.patient_weights(some.groups_where(member))
         threshold = small_samples.conformal_threshold(every[member], weights, coverage)
         if threshold is None:
             return (pooled,) * classes, True

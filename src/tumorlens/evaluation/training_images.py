@@ -29,20 +29,20 @@ class TrainingImages:
     keys: frozenset[bytes]
 
     @classmethod
-    def of_records(cls, records: Iterable[Record]) -> Self:
+    def from_records(cls, records: Iterable[Record]) -> Self:
         """Those of ``records``."""
         return cls(frozenset(key for record in records for key in _keys(record)))
 
     @classmethod
-    def of_list(cls, listed: str) -> Self:
+    def from_list(cls, listed: str) -> Self:
         """Those of what ``listed`` gave."""
         data = base64.b64decode(listed)
         return cls(frozenset(data[k : k + _BYTES] for k in range(0, len(data), _BYTES)))
 
     @classmethod
-    def of_training(cls, training: Mapping[str, Any]) -> Self | None:
+    def from_training(cls, training: Mapping[str, Any]) -> Self | None:
         """Those that the record of a run lists; None where it lists none."""
-        return cls.of_list(str(training[SEEN_IMAGES])) if SEEN_IMAGES in training else None
+        return cls.from_list(str(training[SEEN_IMAGES])) if SEEN_IMAGES in training else None
 
     def __contains__(self, record: Record) -> bool:
         """Whether an image of the same bytes or pixels is among them."""

@@ -39,7 +39,7 @@ class Subset:
     member: NDArray[np.bool_]
     """(N,) over the images scored."""
 
-    def of(self, values: Sequence[str]) -> list[str]:
+    def select(self, values: Sequence[str]) -> list[str]:
         """Return those of N values that belong to its images."""
         return list(compress(values, self.member))
 
@@ -159,7 +159,7 @@ def site_warnings(
     """Whether the bundle was calibrated on some of the images scored."""
     if site is None:
         return
-    calibrated = TrainingImages.of_list(site.seen_images)
+    calibrated = TrainingImages.from_list(site.seen_images)
     shared = sum(record in calibrated for record in records)
     if shared:
         yield _severe(
@@ -212,7 +212,7 @@ def training_overlap(
     extra = training.get("extra") or ()
     same = any(named_split(claim)[1] == split.sha256 for claim in (training, *extra))
     found = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
-    seen = TrainingImages.of_training(training)
+    seen = TrainingImages.from_training(training)
     if not sha256 or (seen is None and (extra or not same)):
         return TrainingOverlap(name, sha256, None)
     if seen is None or (same and not split.disjoint):

@@ -148,7 +148,7 @@ class Classifier:
         self._threads, self._device = threads, device
         self._session = Session(bundle, device=device)
         self._answer_all = answer_all
-        self._gate = None if answer_all else gate.of_bundle(bundle, device)
+        self._gate = None if answer_all else gate.load_gate(bundle, device)
 
     @classmethod
     def load(

@@ -49,7 +49,7 @@ class Gate:
         return ["" if score >= self.facts.threshold else REFUSAL for score in scores]
 
 
-def of_bundle(bundle: Bundle, device: Device = "cpu") -> Gate | None:
+def load_gate(bundle: Bundle, device: Device = "cpu") -> Gate | None:
     """The gate of ``bundle``; None where it has none."""
     if bundle.info.gate is None or bundle.gate is None:
         return None

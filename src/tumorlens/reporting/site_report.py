@@ -60,7 +60,7 @@ def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
 def remarks(found: SiteResult) -> list[str]:
     """What else must be known of the cases."""
     cases, said = found.cases, []
-    if TrainingImages.of_training(found.parent.info.training) is None:
+    if TrainingImages.from_training(found.parent.info.training) is None:
         said.append(
             f"{found.parent.info.name} does not list the images that trained it, so it cannot be "
             "shown that these images are new to it. If it was trained on them, the figures here "

@@ -124,7 +124,7 @@ class TrainingData:
     def training_images(self) -> TrainingImages:
         """The images that train or validate."""
         validating = [self.manifest.records[i] for i in self._part(VALIDATION)]
-        return TrainingImages.of_records([*self._train_records(), *validating])
+        return TrainingImages.from_records([*self._train_records(), *validating])
 
     def tested(self) -> list[Record]:
         """The images that are kept for testing: the split's part, and the held-out sources."""

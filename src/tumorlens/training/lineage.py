@@ -40,7 +40,7 @@ class ParentRun:
 
     def images(self) -> TrainingImages:
         """The images that trained the run; raise ``CheckpointError`` where it lists none."""
-        seen = TrainingImages.of_training(self.run)
+        seen = TrainingImages.from_training(self.run)
         if seen is None:
             raise CheckpointError(
                 "cannot learn from this network: its record does not list the images that "
