@@ -27,7 +27,7 @@ from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.inference.aggregation import AggregationConfig, aggregate, smooth
+from tumorlens.inference.aggregation import aggregate, smooth
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.conformal import prediction_sets
 from tumorlens.inference.decision import decisions
@@ -190,7 +190,7 @@ def measure(
 
 
 def _shipped(slices: Floats) -> Floats:
-    return aggregate(slices, _along(slices), AggregationConfig()).probabilities
+    return aggregate(slices, _along(slices)).probabilities
 
 
 def _mean_of_top(rows: Floats, least: int, share: float) -> Floats:

@@ -16,7 +16,7 @@ from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule, FusionRu
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.aggregation import AggregationConfig, aggregate
+from tumorlens.inference.aggregation import aggregate
 from tumorlens.inference.brain_slices import judge_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
 from tumorlens.inference.fusion import fuse_study
@@ -215,7 +215,7 @@ def series(
         )
         for index, row in enumerate(rows)
     )  # fmt: skip
-    whole = aggregate(np.stack(rows)[1:], along[1:], AggregationConfig()).probabilities
+    whole = aggregate(np.stack(rows)[1:], along[1:]).probabilities
     nothing: dict[str, Any] = dict.fromkeys(SeriesFacts.__struct_fields__)
     facts = {
         "description": description,

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tumorlens.inference.aggregation import (
-    AggregationConfig,
     aggregate,
     find_run,
     smooth,
@@ -16,7 +15,6 @@ from tumorlens.inference.aggregation import (
 from tumorlens.labels import BRAIN_TUMORS, CLASSES
 
 Floats = NDArray[np.float64]
-PLAIN = AggregationConfig(smoothing_mm=0)
 NO_TUMOR = CLASSES.index("notumor")
 
 
@@ -33,7 +31,7 @@ def millimetres(count: int, spacing: float = 5.0) -> Floats:
 
 
 def test_a_volume_is_answered_as_its_strongest_run_on_average() -> None:
-    found = aggregate(table([0, 0.1, 0.9, 0.8, 0.7, 0.6, 0]), millimetres(7), PLAIN)
+    found = aggregate(table([0, 0.1, 0.9, 0.8, 0.7, 0.6, 0]), millimetres(7), smoothing_mm=0)
     assert found.probabilities[0] == pytest.approx(0.75)
     assert found.finding == (2, 3, 5)
 
@@ -46,25 +44,24 @@ def test_a_run_is_measured_in_millimetres(spacing: float, slices: int) -> None:
     run = strongest_run(BRAIN_TUMORS.suspicion(rows), millimetres(len(rows), spacing), 15.0)
     assert run.tolist() == list(range(20, 20 + slices))
     half = table([0.2] * 20 + [0.9] * (slices // 2) + [0.2] * 20)
-    found = aggregate(half, millimetres(len(half), spacing), PLAIN)
+    found = aggregate(half, millimetres(len(half), spacing), smoothing_mm=0)
     assert found.probabilities[0] == pytest.approx(0.2 + 0.7 * (slices // 2) / slices)
 
 
 def test_one_odd_slice_is_not_believed() -> None:
-    config = AggregationConfig(smoothing_mm=7.5)
-    found = aggregate(table([0.0] * 8 + [1.0] + [0.0] * 8), millimetres(17), config)
+    found = aggregate(table([0.0] * 8 + [1.0] + [0.0] * 8), millimetres(17), smoothing_mm=7.5)
     assert CLASSES[int(np.argmax(found.probabilities))] == "notumor"
 
 
 def test_the_slices_of_the_run_name_the_tumour_together() -> None:
     rows = np.array([[0.6, 0.3, 0.1, 0.0], [0.1, 0.6, 0.2, 0.1]])
-    found = aggregate(rows, millimetres(2), PLAIN)
+    found = aggregate(rows, millimetres(2), smoothing_mm=0)
     np.testing.assert_allclose(found.probabilities, rows.mean(axis=0))
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_slices(count: int) -> None:
-    found = aggregate(table([0.8] * count), np.zeros(count), AggregationConfig())
+    found = aggregate(table([0.8] * count), np.zeros(count))
     assert found.probabilities[0] == pytest.approx(0.8)
 
 
@@ -74,8 +71,8 @@ def test_smoothing_tells_one_odd_slice_from_a_run() -> None:
     probabilities[3] = 1.0
     probabilities[12:15] = [0.8, 0.8, 0.8]
     for radius in (0.0, 7.5):
-        config = AggregationConfig(smoothing_mm=radius)
-        assert aggregate(table(probabilities), millimetres(20), config).finding == (12, 13, 14)
+        found = aggregate(table(probabilities), millimetres(20), smoothing_mm=radius)
+        assert found.finding == (12, 13, 14)
 
 
 def test_smoothing_counts_millimetres_not_slices() -> None:
@@ -91,8 +88,9 @@ def test_smoothing_counts_millimetres_not_slices() -> None:
        st.floats(0, 50), st.floats(0, 90))  # fmt: skip
 def test_any_volume(rows: list[list[float]], radius: float, run_mm: float) -> None:
     probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
-    config = AggregationConfig(smoothing_mm=radius, run_mm=run_mm)
-    found = aggregate(probabilities, millimetres(len(probabilities)), config)
+    found = aggregate(
+        probabilities, millimetres(len(probabilities)), smoothing_mm=radius, run_mm=run_mm
+    )
     assert found.probabilities.sum() == pytest.approx(1)
     smoothed = smooth(probabilities, millimetres(len(probabilities)), radius)
     np.testing.assert_allclose(smoothed.sum(axis=1), 1)
@@ -104,12 +102,11 @@ def test_any_volume(rows: list[list[float]], radius: float, run_mm: float) -> No
 
 def test_slices_without_an_answer_keep_their_place() -> None:
     rows = table([0, 0.9, np.nan, 0.9, 0, np.nan])
-    short = AggregationConfig(smoothing_mm=0, run_mm=5)
-    found = aggregate(rows, millimetres(6), short)
+    found = aggregate(rows, millimetres(6), smoothing_mm=0, run_mm=5)
     assert (found.finding[0], found.finding[2]) == (1, 3)
     assert found.finding[1] in (1, 3)
     with pytest.raises(ValueError, match="no slice has an answer"):
-        aggregate(np.full((3, 4), np.nan), millimetres(3), PLAIN)
+        aggregate(np.full((3, 4), np.nan), millimetres(3), smoothing_mm=0)
 
 
 def test_the_middle_is_the_centre_of_mass() -> None:

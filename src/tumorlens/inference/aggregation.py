@@ -19,30 +19,23 @@ place.
 The page has the same rule (frontend/src/aggregation.ts); scripts/vectors.py holds the two together.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
+SMOOTHING_MM: Final = 7.5
+"""Half the base of the triangular window."""
+RUN_MM: Final = 15.0
+"""Distance between the first and last slice of a run; a run has at least two slices."""
+FINDING_SHARE: Final = 0.5
+"""Share of the run's largest smoothed probability that a slice of the finding must reach."""
 _TINY_MM: Final = 1e-6
 
 
-class AggregationConfig(msgspec.Struct, frozen=True):
-    """How slices become an answer."""
-
-    smoothing_mm: float = 7.5
-    """Half the base of the triangular window; 0 smooths nothing."""
-    run_mm: float = 15.0
-    """From the first to the last slice of a run; a run has two slices at least."""
-    finding_share: float = 0.5
-    """Of the run's largest smoothed probability: below it a slice no longer belongs to the
-    finding."""
-
-
-class Aggregate(msgspec.Struct, frozen=True):
+class Aggregate(NamedTuple):
     """The answer for a volume."""
 
     probabilities: NDArray[np.float64]
@@ -54,8 +47,10 @@ class Aggregate(msgspec.Struct, frozen=True):
 def aggregate(
     table: NDArray[np.float64],
     along_mm: NDArray[np.float64],
-    config: AggregationConfig,
     classes: ClassSet = BRAIN_TUMORS,
+    *,
+    smoothing_mm: float = SMOOTHING_MM,
+    run_mm: float = RUN_MM,
 ) -> Aggregate:
     """Combine (D, C) probabilities, NaN rows for slices without an answer.
 
@@ -66,12 +61,12 @@ def aggregate(
     if answered.size == 0:
         raise ValueError("no slice has an answer")
     smoothed = np.full(table.shape, np.nan)
-    smoothed[answered] = smooth(table[answered], along_mm[answered], config.smoothing_mm)
+    smoothed[answered] = smooth(table[answered], along_mm[answered], smoothing_mm)
     suspicion = classes.suspicion(smoothed)
-    run = answered[strongest_run(suspicion[answered], along_mm[answered], config.run_mm)]
+    run = answered[strongest_run(suspicion[answered], along_mm[answered], run_mm)]
     probabilities = smoothed[run].mean(axis=0)
     peak = int(run[np.argmax(suspicion[run])])
-    finding = find_run(suspicion, along_mm, config.finding_share, peak)
+    finding = find_run(suspicion, along_mm, FINDING_SHARE, peak)
     return Aggregate(probabilities, finding)
 
 

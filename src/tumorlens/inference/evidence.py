@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.inference.aggregation import AggregationConfig, aggregate
+from tumorlens.inference.aggregation import aggregate
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
@@ -120,7 +120,7 @@ def fuse_positions(
         present = [k for k, rows in enumerate(resampled) if not np.isnan(rows[place, 0])]
         rows = [resampled[k][place] for k in present]
         table[place] = fuse(rows, [weights[k] for k in present], classes)
-    return aggregate(table, along, AggregationConfig(), classes).probabilities
+    return aggregate(table, along, classes).probabilities
 
 
 def _positions(stacks: Sequence[Stack], normal: Floats) -> Floats:

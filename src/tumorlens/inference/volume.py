@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle import WholeKind
 from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.inference.aggregation import AggregationConfig, aggregate
+from tumorlens.inference.aggregation import aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
 from tumorlens.inference.finding import center_of, describe, locate_finding
@@ -82,7 +82,7 @@ def answer_whole(
         else np.full(len(classes), np.nan)
         for answer, counts in zip(answers, counted, strict=True)
     ]
-    found = aggregate(np.stack(rows), slices.along_mm, AggregationConfig(), classes)
+    found = aggregate(np.stack(rows), slices.along_mm, classes)
     rejected = all(answer.prediction.decision == REJECTED for answer in usable)
     rejection = usable[0].prediction.reason if rejected else ""
     predicted = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
