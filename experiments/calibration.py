@@ -21,7 +21,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
 from experiments import shared
-from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=10, help="of the five folds")
     parser.add_argument("--draws", type=int, default=300, help="of patients, for the sets")
     options = parser.parse_args(arguments)
-    classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
+    classifier = Classifier.load(options.bundle, 1, answer_all=True)
     manifest = Manifest.load(options.data)
     validation = shared.images_of(manifest, options.split, splits.VALIDATION)
     chosen = [i for i in validation if manifest.records[i].label in CLASSES]

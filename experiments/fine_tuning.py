@@ -109,7 +109,7 @@ def _answers(
         )
         parts = split.parts(manifest)
         tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
-        classifier = Classifier(bundle.load(str(folder)), answer_all=True)
+        classifier = Classifier.load(folder, answer_all=True)
         # A network that was trained on the source has its two classes, the start has four.
         none = classifier.model.class_set.names.index(NO_TUMOR)
         found = 1.0 - score(classifier, manifest, tested).probabilities[:, none]

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = option_parser.parser(__doc__, data="manifest", bundle=True, cache=True)
     parser.add_argument("--write", type=Path, help="bundle folder that gets the weights")
     options = parser.parse_args(arguments)
-    classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
+    classifier = Classifier.load(options.bundle, 1, answer_all=True)
     manifest = Manifest.load(options.data)
     chosen = [
         i

@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.progress import track
 from scipy.ndimage import find_objects, zoom
 
-from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.evaluation import metrics, resampling
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--occlusion", type=int, default=150, help="images to occlude; 0: none")
     options = parser.parse_args(arguments)
-    classifier = Classifier(bundle.load(options.bundle), answer_all=True)
+    classifier = Classifier.load(options.bundle, answer_all=True)
     manifest = Manifest.load(options.data)
     parts = splits.load(options.split).parts(manifest)
     folder = options.cache or cache.default_folder()

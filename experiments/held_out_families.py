@@ -159,7 +159,7 @@ def _answers(
         for manifest, split in sets
         for parts in [split.parts(manifest)]
     ]
-    return Answers.of(Classifier(made, answer_all=True), chosen, folder)
+    return Answers.collect(Classifier(made, answer_all=True), chosen, folder)
 
 
 class Answers(NamedTuple):
@@ -172,7 +172,7 @@ class Answers(NamedTuple):
     """(N,): those that the network takes the images for."""
 
     @classmethod
-    def of(
+    def collect(
         cls,
         classifier: Classifier,
         chosen: Sequence[tuple[Manifest, Sequence[int]]],

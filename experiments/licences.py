@@ -16,7 +16,6 @@ from typing import Final
 from benchmarks import options as option_parser
 from experiments.held_out_families import Answers, summarize
 
-from tumorlens import bundle
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, VALIDATION
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundle", action="append", default=[], help="a further network")
     options = parser.parse_args(arguments)
     names = [*_BUNDLES, *options.bundle]
-    networks = {name: Classifier(bundle.load(name), threads=1, answer_all=True) for name in names}
+    networks = {name: Classifier.load(name, 1, answer_all=True) for name in names}
     sets = [(Manifest.load(path), part) for path, part in options.extra]
     left_out = set(networks["open"].bundle.info.training["held_out_sources"])
     kept = {r.family for one, _ in sets for r in one if usable(r) and r.source not in left_out}
@@ -49,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             lambda r, part: part != TEST and r.source in left_out and r.family not in kept,
         ),
     }
-    rows = [
-        {"images": group, "bundle": name, **row}
-        for group, (asked, takes_part) in groups.items()
-        for name in asked
-        for row in summarize(Answers.of(networks[name], _chosen(sets, takes_part), options.cache))
-    ]
+    rows: list[dict[str, object]] = []
+    for group, (asked, takes_part) in groups.items():
+        chosen = _chosen(sets, takes_part)
+        for name in asked:
+            answers = Answers.collect(networks[name], chosen, options.cache)
+            rows += [{"images": group, "bundle": name, **row} for row in summarize(answers)]
     record = {"left_out": sorted(left_out), "rows": rows}
     option_parser.save(options.output, record)
 

@@ -23,7 +23,6 @@ from benchmarks import options as option_parser
 from numpy.typing import NDArray
 
 from experiments import shared
-from tumorlens import bundle
 from tumorlens.bundle import BundleInfo
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
@@ -64,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=30, help="volumes of each patient")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    classifier = Classifier(bundle.load(options.bundle), threads=1, answer_all=True)
+    classifier = Classifier.load(options.bundle, 1, answer_all=True)
     manifest = Manifest.load(options.data)
     chosen = shared.images_of(manifest, options.split, splits.VALIDATION)
     records = [manifest.records[i] for i in chosen]
