@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 if os.name != "nt":
     import fcntl
@@ -43,6 +45,11 @@ def csv_row(cells: Iterable[str | int]) -> str:
     # The writer quotes only those line ends in a cell that are part of its own.
     csv.writer(out, lineterminator="\r\n").writerow(cells)
     return out.getvalue().removesuffix("\r\n") + "\n"
+
+
+def json_bytes(value: Any, indent: int = 2) -> bytes:
+    """``value`` as indented JSON for a file, with a line end; NaN is null."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=indent) + b"\n"
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

@@ -22,7 +22,7 @@ import msgspec
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.tables import csv_bytes, read_table
 from tumorlens.errors import LeakError, SplitError, did_you_mean
-from tumorlens.files import from_spreadsheet_safe, spreadsheet_safe
+from tumorlens.files import from_spreadsheet_safe, json_bytes, spreadsheet_safe
 from tumorlens.text import counted, is_or_are
 
 TRAIN: Final = "train"
@@ -190,8 +190,7 @@ class Split:
         table, about = files_of(path)
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_bytes(_to_csv(self.rows))
-        info = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
-        about.write_bytes(info + b"\n")
+        about.write_bytes(json_bytes(self.info))
 
 
 def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool) -> Split:

@@ -28,6 +28,7 @@ from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import one_split
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.files import json_bytes
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.input import File
 from tumorlens.inference.classifier import Classifier
@@ -202,8 +203,7 @@ def _volume(path: str) -> VolumeError:
 
 def write(folder: Path, outcome: DemoResult) -> Path:
     """Write ``index.html`` and ``demo.json``; return the page."""
-    encoded = msgspec.json.encode(as_dict(outcome))
-    (folder / MARK).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
+    (folder / MARK).write_bytes(json_bytes(as_dict(outcome)))
     evaluation = outcome.evaluation
     return html.write(
         folder / PAGE,

@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from tumorlens import __version__
 from tumorlens.datasets.tables import csv_bytes
 from tumorlens.evaluation import (
@@ -30,7 +28,7 @@ from tumorlens.evaluation.probes import result
 from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.protocols import Protocol
 from tumorlens.evaluation.resampling import Estimate, rounded
-from tumorlens.files import spreadsheet_safe
+from tumorlens.files import json_bytes, spreadsheet_safe
 from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet, sorted_labels
 
 _DIGITS: Final = 6
@@ -48,8 +46,7 @@ def to_json(
         record["probes"] = {one.name: result.as_dict(one) for one in probes}
     if corruptions is not None:
         record["corruptions"] = corruption_run.as_dict(corruptions)
-    encoded = msgspec.json.encode(record)
-    return msgspec.json.format(encoded, indent=2) + b"\n"
+    return json_bytes(record)
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:

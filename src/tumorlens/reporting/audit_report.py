@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -19,6 +18,7 @@ from tumorlens.datasets.duplicates import MAX_DISTANCE, MIN_CORRELATION
 from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
+from tumorlens.files import json_bytes
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import label_name
@@ -52,8 +52,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = msgspec.json.format(msgspec.json.encode(audit), indent=1)
-    (folder / JSON).write_bytes(text + b"\n")
+    (folder / JSON).write_bytes(json_bytes(audit, indent=1))
     # The images are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
         shown = _shown(_Gallery(audit, manifest, parts))

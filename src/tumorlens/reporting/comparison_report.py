@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from matplotlib.axes import Axes
 
 from tumorlens import __version__
 from tumorlens.evaluation import comparison, metrics, resampling
 from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Comparison
 from tumorlens.evaluation.resampling import Estimate
+from tumorlens.files import json_bytes
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
 from tumorlens.reporting.evaluation_report import show, titles
@@ -33,8 +33,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     figure = curves_png(found.networks)
     (folder / FIGURE).write_bytes(figure)
-    record = msgspec.json.encode(comparison.as_dict(found))
-    (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    (folder / RECORD).write_bytes(json_bytes(comparison.as_dict(found)))
     classes = found.first.evaluation.classes
     return html.write(
         folder / PAGE,

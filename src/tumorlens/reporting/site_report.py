@@ -12,6 +12,7 @@ from tumorlens.evaluation import drift
 from tumorlens.evaluation.site import SiteResult
 from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
 from tumorlens.evaluation.training_images import TrainingImages
+from tumorlens.files import json_bytes
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import html
 from tumorlens.text import percent
@@ -36,8 +37,7 @@ _TITLES: Final = {
 
 def write(folder: Path, found: SiteResult) -> Path:
     """Write both files into the new bundle's folder; return the page."""
-    record = msgspec.json.encode(as_dict(found))
-    (folder / RECORD).write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    (folder / RECORD).write_bytes(json_bytes(as_dict(found)))
     return html.write(
         folder / PAGE,
         "calibration.html",
