@@ -15,7 +15,7 @@ from tumorlens import bundle
 from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.cli.evaluate import command
 from tumorlens.config import Device
-from tumorlens.datasets import protocols, splits
+from tumorlens.datasets import public_splits, splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import SplitRow
 from tumorlens.demo import phantoms
@@ -34,7 +34,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
     folder = tmp_path_factory.mktemp("box")
     manifest = Manifest.load(phantoms.write_phantoms(folder, 11, seed=2))
     tiny = bundle.load(tiny_bundle)
-    for split in (protocols.folder_split(manifest), phantoms.phantom_split(manifest)):
+    for split in (public_splits.folder_split(manifest), phantoms.phantom_split(manifest)):
         name = split.info.name
         split.save(folder / f"{name}.csv")
         parts = zip(manifest, split.parts(manifest), strict=True)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from tumorlens.datasets import collections, importers, protocols, splits
+from tumorlens.datasets import collections, importers, public_splits, splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError
@@ -88,7 +88,7 @@ def test_further_collections_bring_other_tumours_and_near_misses(tmp_path: Path)
     assert records[4].source_label == "tumor_free_slice"
     right = [len(BRAIN_TUMORS.correct_classes(record.label)) for record in records]
     assert right == [1, 0, 3, 3, 1]
-    split = protocols.make(Manifest.load(tmp_path / "m.csv"), "more")
+    split = public_splits.make(Manifest.load(tmp_path / "m.csv"), "more")
     split.verify()
     assert set(split.info.counts) <= {"train", "validation"}
 
@@ -189,12 +189,12 @@ def test_real_collections(data_dir: Path, tmp_path: Path) -> None:
         "other_pathology": 288, "not_brain_mri": 418,
     }  # fmt: skip
     for name, collection in (("diverse", diverse), ("more", more)):
-        assert protocols.make(collection, name).info == splits.load(name).info
+        assert public_splits.make(collection, name).info == splits.load(name).info
     heads = collections.import_heads(data_dir / "more", tmp_path / "h.csv")
     assert Counter(record.label for record in heads) == {
         "glioma": 30, "notumor": 352 + 28, "other_pathology": 32,
     }  # fmt: skip
-    parted = [*map(splits.load, ("diverse", "more")), protocols.make(heads, "more")]
+    parted = [*map(splits.load, ("diverse", "more")), public_splits.make(heads, "more")]
     patients = {(row.group, row.part) for split in parted for row in split.rows}
     assert len(patients) == len({group for group, _ in patients})  # on one side in all
     folder = data_dir / "brain-tumor-progression"
@@ -233,7 +233,7 @@ def test_real_tumours_of_unknown_kind_fit_the_split_in_the_box(
     parts = splits.load("br35h-tumor").verify_manifest(manifest)
     assert Counter(parts) == {"train": 220, "validation": 60, "test": 140}
     assert (
-        protocols.make(manifest, "br35h-tumor").info.sha256
+        public_splits.make(manifest, "br35h-tumor").info.sha256
         == splits.load("br35h-tumor").info.sha256
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tumorlens.datasets import protocols, splits
+from tumorlens.datasets import public_splits, splits
 from tumorlens.datasets.importers import provenance_table
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import Split, SplitRow
@@ -201,7 +201,7 @@ def test_every_image_is_tested_once_over_the_folds() -> None:
 def test_rewriting_a_shipped_split_gives_identical_bytes(
     tmp_path: Path, published: Manifest, protocol: str
 ) -> None:
-    protocols.make(published, protocol).save(tmp_path / "made.csv")
+    public_splits.make(published, protocol).save(tmp_path / "made.csv")
     splits.load(protocol).save(tmp_path / "shipped.csv")
     assert (tmp_path / "made.csv").read_bytes() == (tmp_path / "shipped.csv").read_bytes()
     about = Path(splits.__file__).parents[1] / "splits" / f"{protocol}.json"
@@ -217,9 +217,9 @@ def test_shipped_splits_verify_against_the_published_set(published: Manifest, na
 
 def test_unknown_protocols_and_foreign_images_are_refused(manifest: Manifest) -> None:
     with pytest.raises(SplitError, match="unknown protocol"):
-        protocols.make(manifest, "dirty")
+        public_splits.make(manifest, "dirty")
     with pytest.raises(SplitError, match=r"d\.png: not a file of the 7,023-image set"):
-        protocols.make(manifest, "clean")
+        public_splits.make(manifest, "clean")
 
 
 def test_patient_cv_is_clean_cv_without_unknown_patients() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tumorlens.datasets import protocols
+from tumorlens.datasets import public_splits
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.demo import phantoms
@@ -16,7 +16,7 @@ def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def leaky_split(phantom_set: Manifest) -> Split:
-    return protocols.folder_split(phantom_set)
+    return public_splits.folder_split(phantom_set)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def split_command(
     All images of a group, and images with identical pixels, go to the same part. --group defines
     the groups. Groups that share near-duplicates, as `tumorlens data audit` finds them, are joined.
     """
-    from tumorlens.datasets import partition, protocols, splits
+    from tumorlens.datasets import partition, public_splits, splits
     from tumorlens.datasets.manifest import Manifest
 
     ways = (ratio is not None, kfold is not None, folders, protocol is not None, bool(verified))
@@ -98,7 +98,7 @@ def split_command(
     _require_free(output)
     manifest = Manifest.load(manifest_path)
     if protocol is not None:
-        split = protocols.make(manifest, protocol)
+        split = public_splits.make(manifest, protocol)
     else:
         _note_two_labels(manifest)
         _note_repeated(manifest)
