@@ -131,7 +131,7 @@ def _plan(
     """Decide which bundle is scored on which images, before anything is scored."""
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.evaluation import folds, overlap
+    from tumorlens.evaluation import external_set, folds
 
     external = split_name == folds.EXTERNAL
     if bool(against) != external:
@@ -141,7 +141,9 @@ def _plan(
     if external:
         only = _only(classifiers, split_name)
         trained = [Manifest.load(path) for path in against]
-        overlap.require_external(only, manifest, trained, progress("searching for shared images"))
+        external_set.require_external(
+            only, manifest, trained, progress("searching for shared images")
+        )
         return folds.external(only, manifest)
     split = splits.load(split_name, beside[0].parent)
     if folds.fold_numbers(split):

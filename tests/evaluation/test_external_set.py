@@ -14,7 +14,7 @@ from tumorlens.datasets import importers
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo import phantoms
 from tumorlens.errors import EvaluationError
-from tumorlens.evaluation import overlap
+from tumorlens.evaluation import external_set
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.classifier import Classifier
 
@@ -48,7 +48,7 @@ def rewritten(manifest: Manifest, folder: Path, turn: bool) -> Manifest:
 
 
 def test_other_patients_are_strangers(phantom_set: Manifest, strangers: Manifest) -> None:
-    assert overlap.shared_images(strangers, phantom_set) == []
+    assert external_set.shared_images(strangers, phantom_set) == []
 
 
 @pytest.mark.parametrize(("turn", "how"), [(True, "mirrored"), (False, "same")])
@@ -57,7 +57,7 @@ def test_copies_that_were_changed_are_found(
 ) -> None:
     [found] = [
         kin
-        for kin in overlap.shared_images(rewritten(phantom_set, tmp_path, turn), phantom_set)
+        for kin in external_set.shared_images(rewritten(phantom_set, tmp_path, turn), phantom_set)
         if Path(kin.trained).name == Path(phantom_set.records[0].path).name
     ]
     assert found.how == f"near-duplicate, {how}"
@@ -66,9 +66,9 @@ def test_copies_that_were_changed_are_found(
 
 def test_equal_files_and_patients_are_found(phantom_set: Manifest, strangers: Manifest) -> None:
     same = Manifest(phantom_set.records[:1], phantom_set.folder)
-    assert {kin.how for kin in overlap.shared_images(same, phantom_set)} >= {"same bytes"}
+    assert {kin.how for kin in external_set.shared_images(same, phantom_set)} >= {"same bytes"}
     patient = dataclasses.replace(strangers.records[0], group=phantom_set.records[0].group)
-    [found] = overlap.shared_images(Manifest((patient,), strangers.folder), phantom_set)
+    [found] = external_set.shared_images(Manifest((patient,), strangers.folder), phantom_set)
     assert found.how == "same patient or cluster"
 
 
@@ -76,13 +76,13 @@ def test_refused_with_the_pairs_named(
     phantom_set: Manifest, strangers: Manifest, trained: Callable[..., Classifier]
 ) -> None:
     classifier = trained(data_sha256=phantom_set.sha256)
-    overlap.require_external(classifier, strangers, [phantom_set])
+    external_set.require_external(classifier, strangers, [phantom_set])
     mixed = Manifest(phantom_set.records[:2], phantom_set.folder)
     with pytest.raises(
         EvaluationError,
         match=r"2 of its 2 images, or their patients, are among .*phantom.*same bytes",
     ):
-        overlap.require_external(classifier, mixed, [phantom_set])
+        external_set.require_external(classifier, mixed, [phantom_set])
 
 
 def test_every_set_of_the_training_must_be_given(
@@ -90,9 +90,9 @@ def test_every_set_of_the_training_must_be_given(
 ) -> None:
     classifier = trained(data_sha256=phantom_set.sha256, extra=[{"data_sha256": "feed" * 16}])
     with pytest.raises(EvaluationError, match=r"2 sets, of which 1 are not given.*feedfeedfeed"):
-        overlap.require_external(classifier, strangers, [phantom_set])
+        external_set.require_external(classifier, strangers, [phantom_set])
     with pytest.raises(EvaluationError, match="does not say which data"):
-        overlap.require_external(trained(), strangers, [phantom_set])
+        external_set.require_external(trained(), strangers, [phantom_set])
 
 
 @pytest.mark.realdata
@@ -108,4 +108,4 @@ def test_br35h_tumours_are_not_the_public_set(data_dir: Path, tmp_path: Path) ->
     for file in sorted((data_dir / "br35h-tumor" / "images").iterdir())[:12]:
         (other / file.name).symlink_to(file)
     tumors = importers.import_folder(tmp_path / "other", tmp_path / "other.csv")
-    assert overlap.shared_images(tumors, public) == []
+    assert external_set.shared_images(tumors, public) == []
