@@ -1,22 +1,23 @@
-"""From an answer for each slice to one for the whole volume, and to the slices of the finding.
+"""Combine the answers for the slices of a volume into one, and find the slices of the finding.
 
-1. Probabilities are smoothed along the slice axis with a triangular window in millimetres: a real
-   finding shows in neighbouring slices, a single odd slice does not make one.
-2. The volume is answered as its most suspicious run of neighbouring slices that span ``run_mm``
-   is, on average (probability of a finding, smoothed). One odd slice among healthy ones is not
-   believed, nor is a small tumour drowned in healthy slices.
-3. The finding is the slices around the run where a tumour keeps a share of its largest smoothed
-   probability there, and its middle is their centre of mass.
+1. Probabilities are smoothed along the slice axis with a triangular window in millimetres, because
+   a real finding is visible in neighbouring slices.
+2. The answer is the mean over the most suspicious run of neighbouring slices that span ``run_mm``:
+   the run with the highest mean smoothed probability of a finding. So one odd slice does not make a
+   finding, and many healthy slices do not hide a small tumour.
+3. The finding consists of the slices around the run that reach a share of the largest smoothed
+   probability in it; its middle is their centre of mass.
 
-Chosen among maximum, mean of the most suspicious, noisy-or, share of slices and other runs on
-volumes put together from validation slices: ``python -m experiments.volumes``, experiments/log.md.
+The rule was compared with maximum, mean of the most suspicious slices, noisy-or, share of slices
+and other runs, on volumes composed of validation slices: ``python -m experiments.volumes``,
+experiments/log.md.
 
-Where no class means "no finding" the most suspicious run is the one whose kind is most probable.
+If no class means "no finding", the most suspicious run is the one whose class is most probable.
 
 Slices that do not count (blank, rejected, outside the brain: ``inference.brain_slices``) keep their
-place.
+position.
 
-The page has the same rule (frontend/src/aggregation.ts); scripts/vectors.py holds the two together.
+The page implements the same rule (frontend/src/aggregation.ts); test vectors compare the two.
 """
 
 from typing import Final, NamedTuple
@@ -52,9 +53,9 @@ def aggregate(
     smoothing_mm: float = SMOOTHING_MM,
     run_mm: float = RUN_MM,
 ) -> Aggregate:
-    """Combine (D, C) probabilities, NaN rows for slices without an answer.
+    """Combine probabilities (D, C); rows of slices without an answer are NaN.
 
-    ``along_mm`` (D,) is where each slice lies on the normal. Raises ``ValueError`` where no slice
+    ``along_mm`` (D,) is the position of each slice on the normal. Raises ``ValueError`` if no slice
     has an answer.
     """
     answered = np.flatnonzero(~np.isnan(table).any(axis=1))
@@ -73,10 +74,9 @@ def aggregate(
 def strongest_run(
     suspicion: NDArray[np.float64], along_mm: NDArray[np.float64], run_mm: float
 ) -> NDArray[np.int64]:
-    """Places of the neighbouring slices that are the most suspicious on average.
+    """Indices of the neighbouring slices with the highest mean ``suspicion`` (D,).
 
-    Of ``ClassSet.suspicion`` (D,); how many slices span ``run_mm`` follows from their median
-    distance.
+    The number of slices that span ``run_mm`` is computed from their median distance.
     """
     apart = float(np.median(np.abs(np.diff(along_mm)))) if len(along_mm) > 1 else 0.0
     further = (
@@ -90,7 +90,7 @@ def strongest_run(
 def smooth(
     table: NDArray[np.float64], along_mm: NDArray[np.float64], radius_mm: float
 ) -> NDArray[np.float64]:
-    """Average (D, C) with weights that fall linearly to 0 at ``radius_mm``; rows sum to 1 still."""
+    """Average (D, C) with weights that fall linearly to 0 at ``radius_mm``; rows still sum to 1."""
     if radius_mm <= 0:
         return table
     apart = np.abs(np.subtract.outer(along_mm, along_mm))

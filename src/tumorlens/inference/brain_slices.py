@@ -1,13 +1,13 @@
 """Which slices of a head count: those of the brain, not the vertex, the jaw or the teeth.
 
-A head is about a sphere of ``HEAD_RADIUS_MM``, so the share of its largest cross-section that a
-slice shows says how far below the top of the head it lies, whatever the spacing. From there on,
-axial slices are counted by their position in millimetres: brain lies ``TOP_MM`` to ``BASE_MM``
-below the vertex. Slices of other planes, and of files that do not say where the head is, count from
-the same share of the largest cross-section on.
+A head is approximately a sphere of ``HEAD_RADIUS_MM``. The cross-section of a slice, as a share of
+the largest one, therefore shows how far below the top of the head the slice lies, whatever the
+stated spacing. Axial slices count if they lie ``TOP_MM`` to ``BASE_MM`` below the vertex. Slices in
+other planes, and of files that do not state the orientation, count if their cross-section is as
+large as that of a sphere ``TOP_MM`` below its top.
 
-Networks are most easily misled outside the brain, where they were trained on nothing: of healthy
-heads nearly every suspicious slice lies there (``python -m experiments.volume_rule``).
+Outside the brain, where networks were not trained, false alarms are most frequent: in healthy heads
+nearly all suspicious slices lie there (``python -m experiments.volume_rule``).
 """
 
 from collections.abc import Sequence
@@ -25,23 +25,23 @@ TOP_MM: Final = 15.0
 BASE_MM: Final = 95.0
 """Below the vertex: further down are skull base, face, cerebellum and neck."""
 UNKNOWN_SPACING_MM: Final = 5.0
-"""Distance of slices that do not say where they lie: usual for brain MR in two dimensions."""
+"""Assumed distance of slices without a stated position: usual for two-dimensional brain MR."""
 _FULL: Final = 0.95
 """Share of the largest cross-section from which a slice counts as a full one."""
 _EMPTY: Final = 0.05
 _NECK: Final = 0.8
-"""Where the cross-section has shrunk to this share of the largest above, the head has ended."""
+"""The neck begins where the cross-section falls below this share of the largest one above."""
 _HEAD_FROM: Final = 0.12
-"""Of the range of intensities: brighter pixels are head."""
+"""Share of the intensity range above which a pixel belongs to the head."""
 _TELLING_MM: Final = 20.0
-"""Slices of a slab thinner than this look alike and do not contradict any spacing."""
+"""In a thinner slab the cross-sections are too similar to check the stated spacing."""
 _BELIEVED: Final = (0.4, 2.5)
-"""Stated distance by what the shape of the head says: outside, the spacing cannot be right."""
+"""Range of the ratio of stated to estimated distance in which the stated one is accepted."""
 _SAMPLES: Final = 200_000
 _LITTLE_MM: Final = 60.0
-"""Slices over less than this leave most of a head out, in any plane."""
+"""Slices that cover less than this do not show most of the head, in any plane."""
 FEWEST_SLICES: Final = 5
-"""Fewer slices leave most of a head out, however far apart they lie."""
+"""Fewer slices do not show most of the head, whatever their distance."""
 
 
 class Slices(NamedTuple):
@@ -52,18 +52,18 @@ class Slices(NamedTuple):
     in_brain: NDArray[np.bool_]
     """(D,): whether a slice counts."""
     spacing_note: str
-    """Why the stated spacing is not used, in words; otherwise empty."""
+    """Why the stated spacing is not used, as text; otherwise empty."""
     coverage_note: str = ""
-    """That most of the head was not seen, in words; empty where that is not known."""
+    """That most of the head is not shown, as text; otherwise empty."""
 
     @property
     def spacing_is_known(self) -> bool:
-        """Whether millimetres along the slices mean anything."""
+        """Whether positions along the slices can be relied on."""
         return not self.spacing_note
 
 
 def locate_slices(image: MedicalImage) -> Slices:
-    """Say where the slices of a volume (D, H, W) lie, and which of them are of the brain."""
+    """Positions of the slices of a volume (D, H, W), and which of them show the brain."""
     facts = image.facts
     stated = [place.along_mm for place in facts.slices] if facts else []
     along = positions(stated, image.depth)
@@ -74,7 +74,7 @@ def locate_slices(image: MedicalImage) -> Slices:
 def judge_slices(
     profile: NDArray[np.float64], along_mm: NDArray[np.float64], up: int, *, is_stated: bool
 ) -> Slices:
-    """From the profile (D,) and positions (D,); ``up`` as of ``up_direction``."""
+    """The same from ``head_profile``, ``positions`` and ``up_direction``."""
     along, note = along_mm, ""
     if up:
         profile = profile / _fullest_below_vertex(profile, up)
@@ -93,7 +93,7 @@ def judge_slices(
 
 
 def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
-    """A note where the slices leave most of a head out; an assumed distance tells nothing."""
+    """A note if the slices do not show most of the head; an assumed distance is not used."""
     count = len(along_mm)
     extent = float(np.ptp(along_mm) + np.median(np.abs(np.diff(along_mm)))) if count > 1 else 0.0
     if count >= FEWEST_SLICES and not (is_stated and extent < _LITTLE_MM):
@@ -103,9 +103,9 @@ def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
 
 
 def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:
-    """Where each of ``depth`` slices lies on the normal, in millimetres: (depth,).
+    """Position of each slice on the normal in millimetres: (depth,).
 
-    As stated, if every slice states it; else ``UNKNOWN_SPACING_MM`` apart.
+    The stated ones if every slice states it, otherwise ``UNKNOWN_SPACING_MM`` apart.
     """
     known = [along for along in stated_mm if along is not None]
     if len(known) == depth:
@@ -128,7 +128,7 @@ def head_profile(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
 def up_direction(facts: AcquisitionFacts | None) -> int:
     """Whether later slices of an axial stack lie higher (1) or lower (-1) in the head.
 
-    0 where the file does not say, and for other planes.
+    0 if the file does not state it, and for other planes.
     """
     if facts is None or facts.orientation_assumed or facts.plane != "axial":
         return 0
@@ -143,12 +143,12 @@ def up_direction(facts: AcquisitionFacts | None) -> int:
 
 
 def is_upright_axial(facts: AcquisitionFacts | None) -> bool:
-    """Whether slices are axial and it is known which end is the head's."""
+    """Whether slices are axial and their upper end is known."""
     return up_direction(facts) != 0
 
 
 def cap_share(depth_mm: float) -> float:
-    """Cross-section of a sphere that is cut ``depth_mm`` below its top, by its largest."""
+    """Cross-section of a sphere ``depth_mm`` below its top, as a share of the largest."""
     return 1.0 - (1.0 - min(depth_mm, HEAD_RADIUS_MM) / HEAD_RADIUS_MM) ** 2
 
 
@@ -182,9 +182,9 @@ def _depth_below_vertex(
 def _corrected(
     profile: NDArray[np.float64], along: NDArray[np.float64], up: int
 ) -> NDArray[np.float64] | None:
-    """Positions by the shape of the head, where the stated ones contradict it; else None.
+    """Positions estimated from the shape of the head; None if the stated ones agree with it.
 
-    Looked at are the slices between the vertex, or the emptier end, and the first full slice.
+    Compares the slices between the vertex (or the emptier end) and the first full slice.
     """
     shown = np.flatnonzero(profile > _EMPTY)
     full = np.flatnonzero(profile >= _FULL)

@@ -1,4 +1,4 @@
-"""From images to predictions, with one bundle."""
+"""Classify images with one bundle."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,23 +51,24 @@ class PreparedImage(msgspec.Struct, frozen=True):
 
     path: str
     pixels: NDArray[np.uint8]
-    """(S, S), what the network sees."""
+    """(S, S), the input of the network."""
     square: Square
-    """Where that lies in the image."""
+    """The part of the image that it shows."""
     shape: tuple[int, int]
     """(H, W) of the image."""
     gate_pixels: NDArray[np.uint8] | None = None
-    """(G, G), what the gate sees; None where the bundle has none."""
+    """(G, G), the input of the gate; None if the bundle has none."""
     notes: tuple[str, ...] = ()
-    """Those of the image."""
+    """Caveats of the image."""
     refusal: str = ""
-    """Why it is no one slice on dark air, whatever networks say of it (``imaging.layout``)."""
+    """Why it is rejected whatever the networks answer, such as several slices in one image
+    (``imaging.layout``); otherwise empty."""
     facts: AcquisitionFacts | None = None
-    """Those of the image."""
+    """What the file states about the acquisition."""
 
 
 class Conclusion(NamedTuple):
-    """What every record of an answer says, whether for an image, a volume or a study."""
+    """The part of a record that is the same for an image, a volume and a study."""
 
     decision: Decision
     label: str | None
@@ -86,9 +87,9 @@ class RawPrediction(NamedTuple):
     cam: NDArray[np.float32]
     """(C, h, w): class activation map."""
     row: NDArray[np.float64]
-    """(C,): probabilities, those of a rejected image too."""
+    """(C,): probabilities, also for a rejected image."""
     lesion: NDArray[np.float32] | None = None
-    """(h, w): where the network sees tumour, if it was trained with experts' outlines."""
+    """(h, w): the lesion map, if the network has a lesion head."""
     sequence: NDArray[np.float32] | None = None
     """(5,): logits of ``labels.SEQUENCES``, if the network has them."""
 
@@ -109,7 +110,7 @@ class RawPrediction(NamedTuple):
         label = label or self.prediction.label or classes.likeliest_kind(self.row)
         if self.prediction.decision == REJECTED or label == classes.no_finding:
             return None
-        # What was trained on outlines points at tumours better than the class's own map
+        # A lesion map, trained on outlines, points at tumours better than the class map
         # (docs/measurements.md, Heatmaps).
         place = self.cam[classes.names.index(label)] if self.lesion is None else self.lesion
         return heatmap.explain(place, label, self.prepared.square, self.prepared.shape)
@@ -129,11 +130,10 @@ class Classifier:
         answer_all: bool = False,
         device: Device = "cpu",
     ) -> None:
-        """Load the graph; ``threads`` may decode images at the same time, None: one for each core.
+        """Load the graph; images are decoded by ``threads``, None: one for each core.
 
-        With ``answer_all`` every image is classified, however unsure, and whatever it is: to
-        measure the network. ``device`` is where the network runs; ``DeviceError`` where there is
-        none such.
+        With ``answer_all`` every image is classified, without gate and thresholds, to measure the
+        network itself. Raises ``DeviceError`` if the ``device`` does not exist.
         """
         self.bundle = bundle
         self.classes: ClassSet = bundle.info.classes
@@ -178,7 +178,7 @@ class Classifier:
         """Preprocess one image for the forward pass; raise ``InputError``."""
         single(image)
         config = self.bundle.info.preprocess
-        # Float files may span more than float32 can divide by; clipping mends the result.
+        # The range of a float file may overflow float32; the result is clipped anyway.
         with np.errstate(over="ignore"):
             windowed = preprocessing.Windowed(image.samples, config, image.source)
             pixels, square = windowed.fit(config)
@@ -246,11 +246,11 @@ class Classifier:
         whole: WholeKind | None = None,
         is_part: bool = False,
     ) -> Conclusion:
-        """Answer both questions for probabilities (C,).
+        """Decide on probabilities (C,), and write the summary.
 
-        ``rejection`` says why the image is none to answer for, ``sequence`` which one it is known
-        to be, ``whole`` by which rule a whole head is answered, None for an image, ``is_part`` that
-        most of the head was not seen.
+        ``rejection`` is the reason to reject the image, if any; ``sequence`` is the known sequence;
+        ``whole`` is the kind of volume, whose thresholds apply, None for an image; ``is_part``
+        means that most of the head is not shown.
         """
         rule = self._volume_rules.get(whole, self._rule) if whole else self._rule
         decided = decide(row, rule.thresholds(sequence), rejection, self.classes)

@@ -10,7 +10,7 @@ from tumorlens.inference.record import CLASSIFIED, REJECTED, Decision
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 NEVER_EXCLUDED_FROM: Final = 0.10
-"""Probability from which a class is in every set, whatever the thresholds."""
+"""A class of at least this probability is in the set, whatever the thresholds."""
 
 
 def prediction_sets(
@@ -18,9 +18,9 @@ def prediction_sets(
 ) -> NDArray[np.bool_]:
     """Whether each class is in the set of each row of probabilities (N, C): (N, C).
 
-    All rows are of images with the same ``decision``, for which ``has_sets``. The most probable
-    class always is in, and each from ``NEVER_EXCLUDED_FROM``: that only enlarges sets, so what they
-    cover stays covered.
+    All rows must be of images with the same ``decision``, for which ``has_sets`` is true. The most
+    probable class and each class of at least ``NEVER_EXCLUDED_FROM`` are always included. This only
+    enlarges the sets, so the coverage is kept.
     """
     fitted = rule.thresholds if decision == CLASSIFIED else rule.by_decision[decision]
     kept: NDArray[np.bool_] = probabilities >= np.minimum(fitted, NEVER_EXCLUDED_FROM)
@@ -29,10 +29,10 @@ def prediction_sets(
 
 
 def has_sets(rule: ConformalThresholds, decision: str) -> bool:
-    """Whether answers of this decision come with a set.
+    """Whether answers with this decision have a set.
 
-    Not those that are held back where nothing was fitted for them: a set of all classes would say
-    nothing, and the thresholds of classified images would promise too much.
+    Detected and abstained answers have one only if thresholds were fitted for them: those of
+    classified images would not give the stated coverage.
     """
     return decision == CLASSIFIED or decision in rule.by_decision
 
@@ -45,7 +45,7 @@ def named(
 ) -> tuple[str, ...] | None:
     """The set of one row of probabilities (C,), the most probable class first.
 
-    None without a rule, of a rejected image, and where the decision has no sets.
+    None without a rule, for a rejected image, and for a decision without sets.
     """
     if rule is None or decision == REJECTED or not has_sets(rule, decision):
         return None

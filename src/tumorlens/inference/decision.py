@@ -1,9 +1,9 @@
-"""Two questions: is there a tumour, and of which kind. What is uncertain is said to be.
+"""Decide from probabilities whether there is a tumour and of which kind, or that it is uncertain.
 
-Of classes without "no finding" only the second is asked.
+If no class means "no finding", only the kind is decided.
 
-A tumour called "no tumour" with confidence is the worst that this software can do, so "no tumour"
-has a threshold of its own. A tumour whose kind is uncertain is still reported as a tumour.
+A confident "no tumour" for a tumour is the worst error, so "no tumour" has a separate threshold. A
+tumour whose kind is uncertain is still reported as a tumour.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ _TINY = 1e-12
 
 
 class Decided(NamedTuple):
-    """The answer to both questions."""
+    """The decision on one image."""
 
     decision: Decision
     label: str | None
     """A class where ``decision`` is ``classified``."""
     reason: str
-    """Why presence or kind is not stated, in words."""
+    """Why presence or kind is not reported, as text."""
 
 
 class Decisions(NamedTuple):
-    """The same for N images, as arrays."""
+    """The decisions on N images, as arrays."""
 
     presence: NDArray[np.int8]
     """(N,): 1 a finding, 0 none, -1 uncertain."""
@@ -45,12 +45,12 @@ class Decisions(NamedTuple):
         return np.where(self.label >= 0, CLASSIFIED, held)
 
     def where(self, member: NDArray[np.bool_]) -> "Decisions":
-        """Those of some of the images."""
+        """The decisions on some of the images."""
         return Decisions(self.presence[member], self.label[member])
 
     @classmethod
     def joined(cls, parts: "Sequence[Decisions]") -> "Decisions":
-        """Those of several sets of images, one after the other."""
+        """Concatenate the decisions on several sets of images."""
         nothing = cls(np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.int64))
         both = [nothing, *parts]
         return cls(
@@ -67,7 +67,7 @@ def decisions(
     is_none, is_finding = _presence(probabilities, thresholds, classes)
     named = is_finding & (share >= thresholds.kind_threshold)
     if classes.no_finding_index is None:
-        is_finding = named  # what is not named is not known to be anything
+        is_finding = named  # without a kind, nothing is known
     presence = np.where(is_none, 0, np.where(is_finding, 1, -1)).astype(np.int8)
     none = -1 if classes.no_finding_index is None else classes.no_finding_index
     label = np.where(is_none, none, np.where(named, kind, -1)).astype(np.int64)
@@ -95,7 +95,7 @@ def decisions_by_sequence(
 def kind_shares(
     probabilities: NDArray[np.float64], classes: ClassSet = BRAIN_TUMORS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(N,) twice: the likeliest kind of each row (N, C), and its share given a finding."""
+    """The most probable kind of each row (N, C), and its share given a finding: (N,) each."""
     places = np.asarray(classes.kinds, dtype=np.int64)
     kinds = probabilities[:, places]
     share: NDArray[np.float64] = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
@@ -105,7 +105,7 @@ def kind_shares(
 def _presence(
     probabilities: NDArray[np.float64], thresholds: Thresholds, classes: ClassSet
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(N,) twice: whether no finding is reported, and whether one is."""
+    """Whether no finding is reported, and whether one is: (N,) each."""
     none = classes.no_finding_index
     if none is None:
         every = np.ones(len(probabilities), dtype=np.bool_)

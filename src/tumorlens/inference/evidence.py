@@ -1,9 +1,8 @@
-"""Putting evidence together: of several series, and position by position where they are parallel.
+"""Combine the probabilities of several series, position by position if they are parallel.
 
-Log-odds of a tumour are averaged with weights. Of parallel series they are first resampled to the
-positions of one of them, by where the middles of the slices are in the patient: what one series
-sees is weighed against what the others see at that place. A series that has nothing there does not
-count there.
+The weighted mean of the log-odds of a tumour is taken. Parallel series are first resampled to
+common positions, computed from the centres of their slices in the patient, and combined at each
+position. A series without a slice at a position does not count there.
 """
 
 from collections.abc import Sequence
@@ -17,18 +16,18 @@ from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 Floats = NDArray[np.float64]
 _TINY: Final = 1e-6
-"""Probabilities are kept so far from 0 and 1: no series may decide alone by an extreme one."""
+"""Smallest distance of probabilities from 0 and 1, so that no series decides alone."""
 _PARALLEL: Final = 0.87
 """Cosine between the normals of parallel series: 30 degrees."""
 _OVERLAP: Final = 0.5
-"""Part of the shorter series that must lie beside the other."""
+"""Share of the shorter series that must overlap with the other."""
 
 
 class Stack(NamedTuple):
-    """The slices of a series that count, in their order; at least two."""
+    """The counted slices of a series, in order; at least two."""
 
     centers_mm: Floats
-    """(D, 3): the middles of the slices in the patient."""
+    """(D, 3): the centres of the slices in the patient."""
     table: Floats
     """(D, C): probabilities."""
     frame_of_reference: str | None
@@ -45,10 +44,10 @@ class Stack(NamedTuple):
 def fuse(
     rows: Sequence[Floats], weights: Sequence[float], classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
-    """Probabilities (C,) out of those of several series (C,) each.
+    """Combine the probabilities (C,) of several series.
 
-    Their weighted mean where no class means "no finding". Raises ``ValueError`` where no weight is
-    above 0.
+    If no class means "no finding", this is their weighted mean. Raises ``ValueError`` if no weight
+    is above 0.
     """
     table, share = np.stack(rows), np.asarray(weights, dtype=np.float64)
     if not share.sum() > 0:
@@ -61,7 +60,7 @@ def fuse(
     odds = float(share @ _odds(table, place))
     kinds = table.copy()
     kinds[:, place] = 0.0
-    # Who sees more of a tumour says more of its kind.
+    # A series with a higher tumour probability counts more for the kind.
     (joined,) = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)
     fused: Floats = joined
     return fused
@@ -82,7 +81,7 @@ def _with_odds(kinds: Floats, odds: Floats, place: int) -> Floats:
 
 
 def parallel_groups(stacks: Sequence[Stack | None]) -> list[list[int]]:
-    """Which of ``stacks`` lie beside each other; one that has no geometry is alone."""
+    """Indices of ``stacks`` that are parallel; a series without geometry is a group of its own."""
     groups: list[list[int]] = []
     for place, stack in enumerate(stacks):
         for group in groups:
@@ -111,7 +110,7 @@ def are_parallel(one: Stack, other: Stack) -> bool:
 def fuse_positions(
     stacks: Sequence[Stack], weights: Sequence[float], classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
-    """Probabilities (C,) of parallel series as one: fused at each position, then aggregated."""
+    """Probabilities (C,) of parallel series, combined at each position and then aggregated."""
     finest = max(stacks, key=lambda stack: len(stack.table))
     along = _positions(stacks, finest.normal)
     resampled = [_resampled(stack, along, finest.normal, classes) for stack in stacks]
@@ -124,7 +123,7 @@ def fuse_positions(
 
 
 def _positions(stacks: Sequence[Stack], normal: Floats) -> Floats:
-    """(N,): those of the stack with the most slices, and of others what lies beyond its ends."""
+    """(N,): positions of the stack with most slices, and those of others beyond its ends."""
     of_each = sorted((stack.centers_mm @ normal for stack in stacks), key=len, reverse=True)
     along = np.sort(of_each[0])
     for other in of_each[1:]:

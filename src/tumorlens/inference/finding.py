@@ -1,4 +1,4 @@
-"""Where a tumour lies, in slices and in the patient, and what the files say of the series."""
+"""Where a tumour lies, in slices and in the patient, and what the files state about the series."""
 
 from typing import Final, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from tumorlens.inference.brain_slices import Slices
 from tumorlens.inference.record import Finding, Heatmap, SeriesFacts
 
 MIDLINE_MM: Final = 10.0
-"""From the middle of the head: nearer, a finding has no side."""
+"""A finding that is nearer to the middle of the head has no side."""
 _DIGITS: Final = 1
 
 
@@ -20,9 +20,9 @@ class _Plane(NamedTuple):
 
     corner: NDArray[np.float64]
     along_row: NDArray[np.float64]
-    """To the next column."""
+    """Vector to the next column."""
     along_column: NDArray[np.float64]
-    """To the next row."""
+    """Vector to the next row."""
 
     def at(self, row: float, column: float) -> NDArray[np.float64]:
         return self.corner + column * self.along_row + row * self.along_column
@@ -31,7 +31,7 @@ class _Plane(NamedTuple):
 def locate_finding(
     found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
 ) -> Finding:
-    """Say where the slices ``found`` (first, middle, last) and the map of the middle one lie."""
+    """Locate the slices ``found`` (first, middle, last) and the heatmap of the middle one."""
     first, middle, last = found
     shown = image.facts.slices[middle] if image.facts else SliceFacts("")
     plane = _plane(image, shown) if slices.spacing_is_known else None
@@ -53,9 +53,9 @@ def locate_finding(
 
 
 def stored_index(image: MedicalImage, index: int, position: Vector | None) -> int:
-    """Which of ``facts.stored`` is slice ``index``; of slices made anew, the one at ``position``.
+    """Index of slice ``index`` in ``facts.stored``; for resampled slices, that at ``position``.
 
-    The middle one, where no position is known.
+    The middle one if no position is known.
     """
     if image.facts is None or not image.facts.acquired:
         return index
@@ -67,7 +67,7 @@ def stored_index(image: MedicalImage, index: int, position: Vector | None) -> in
 
 
 def center_of(image: MedicalImage, index: int) -> Vector | None:
-    """The middle of a slice in the patient; None where the file does not say."""
+    """The centre of a slice in the patient; None if the file does not state it."""
     if image.facts is None or not image.facts.slices:
         return None
     plane = _plane(image, image.facts.slices[index])
@@ -76,7 +76,7 @@ def center_of(image: MedicalImage, index: int) -> Vector | None:
 
 
 def _center(image: MedicalImage, heatmap: Heatmap | None) -> tuple[float, float]:
-    """Row and column of the middle of the map's box; of the slice, where there is no map."""
+    """Row and column of the centre of the heatmap's box; without a heatmap, of the slice."""
     if heatmap is None:
         return (image.height - 1) / 2, (image.width - 1) / 2
     if heatmap.box is None:
@@ -102,7 +102,7 @@ def _plane(image: MedicalImage, place: SliceFacts) -> _Plane | None:
 def _extent(
     found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
 ) -> Vector | None:
-    """Along rows, along columns, across slices; None where spacing or map is missing."""
+    """Extent along rows, along columns, across slices; None without spacing or heatmap."""
     spacing = image.pixel_spacing_mm
     stated = image.facts is not None and image.facts.slice_spacing_mm is not None
     if heatmap is None or heatmap.box is None or spacing is None or not stated:
@@ -119,7 +119,7 @@ def _extent(
 def _side(
     image: MedicalImage, middle: int, plane: _Plane, center: tuple[float, float]
 ) -> Literal["left", "right", "midline"] | None:
-    """By the distance from the middle of what is bright in the slice; x grows to the left."""
+    """The side relative to the middle of the bright pixels in the slice; x grows to the left."""
     if image.facts is None or image.facts.orientation_assumed:
         return None
     pixels = image.pixels[middle] if image.is_volume else image.pixels
@@ -130,7 +130,7 @@ def _side(
     head = plane.at(*((low + high) / 2))
     offset = float(plane.at(*center)[0] - head[0])
     if abs(plane.along_row[0]) + abs(plane.along_column[0]) < 1e-3:
-        # A sagittal slice: its own place beside the middle of the series is what tells the side.
+        # A sagittal slice: its position relative to the middle of the series gives the side.
         corners = [s.position_mm for s in image.facts.slices if s.position_mm is not None]
         offset = float(plane.corner[0] - np.median([corner[0] for corner in corners]))
     if abs(offset) < MIDLINE_MM:
@@ -144,7 +144,7 @@ def _vector(values: NDArray[np.float64]) -> Vector:
 
 
 def describe(image: MedicalImage, facts: AcquisitionFacts) -> SeriesFacts:
-    """What goes into the record of ``facts``, which are those of ``image``."""
+    """The part of ``facts``, those of ``image``, that the record contains."""
     return SeriesFacts(
         modality=facts.modality,
         body_part=facts.body_part,

@@ -1,12 +1,12 @@
-"""One answer for the series of a study, from what each of them says.
+"""Combine the answers for the series of a study into one.
 
-The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``), at each
-position where series are parallel (``evidence``), else over whole series; several series of one
-sequence share its weight. An average, not a sum: a missing series changes only who is asked, and
-the thresholds of single volumes keep their meaning. The kind is named by the series that see the
-tumour. Single images and series of a few slices do not count beside longer ones: they miss
-most tumours. Nor do localizers, maps and other parts of the body: the network was trained on none.
-Weights are learnt on patients with several sequences: ``python -m experiments.fusion``.
+The log-odds of a tumour are averaged with weights by sequence (``bundle.FusionRule``): at each
+position if series are parallel (``evidence``), otherwise over whole series. Several series of one
+sequence share its weight. Because it is an average and not a sum, the thresholds of single volumes
+remain valid if a series is missing. Single images and series of a few slices do not count beside
+longer ones, because they miss most tumours. Localizers, computed maps and other parts of the body
+do not count either, because the network was not trained on them. The weights are fitted on patients
+with several sequences: ``python -m experiments.fusion``.
 """
 
 from collections import Counter
@@ -51,7 +51,7 @@ class _Member(NamedTuple):
     weight: float
     row: NDArray[np.float64]
     stack: Stack | None
-    """Where its slices lie; None for an image, and where the files do not say."""
+    """The positions of its slices; None for an image, and if the files do not state them."""
 
 
 def fuse_study(
@@ -60,9 +60,9 @@ def fuse_study(
     answers: Sequence[ImageAnswer],
     facts: Sequence[AcquisitionFacts | None],
 ) -> StudyPrediction | None:
-    """The answer of a study from those of its series; None where fewer than two have one.
+    """The answer for a study from those for its series; None if fewer than two have one.
 
-    ``facts`` are those of the series, None of files that state none.
+    ``facts`` (one for each series) are None for files that state none.
     """
     classes = classifier.classes
     usable = [answer for answer in answers if answer.probabilities is not None]
@@ -96,10 +96,10 @@ def fuse_patients(
     answers: Sequence[ImageAnswer],
     facts: Sequence[AcquisitionFacts | None],
 ) -> Iterator[tuple[StudyPrediction, list[int]]]:
-    """``fuse_study`` for each patient, with the places of the patient's series in ``answers``.
+    """``fuse_study`` for each patient, with the indices of the patient's series in ``answers``.
 
-    Normally a study is of one. ``facts`` are those of the series; a series of files that cannot
-    state a patient goes with the first.
+    Normally a study has one patient. A series of files that cannot state a patient counts as one of
+    the first patient.
     """
     groups: dict[str, list[int]] = {}
     patients = [None if one is None else one.patient for one in facts]
@@ -119,7 +119,7 @@ def fuse_patients(
 
 
 def _days_apart(facts: Sequence[AcquisitionFacts]) -> list[str]:
-    """A note where series of several visits state one study; midnight may lie in a visit."""
+    """A note if series of several days state one study; a visit may include midnight."""
     days = [one.acquired_on for one in facts if one.acquired_on is not None]
     apart = (max(days) - min(days)).days if days else 0
     if apart <= 1:
@@ -139,7 +139,7 @@ def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:
 
 
 def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]:
-    """Parallel series position by position, then what each such group says."""
+    """Combine parallel series position by position, and then the groups of parallel series."""
     rows, weights = [], []
     for group in parallel_groups([one.stack for one in members]):
         stacks = [stack for k in group if (stack := members[k].stack)]
@@ -154,7 +154,7 @@ def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]
 def _telling(
     answers: Sequence[ImageAnswer], facts: Sequence[AcquisitionFacts | None]
 ) -> list[ImageAnswer]:
-    """Those of acquired series of the head with enough slices, that have an answer."""
+    """Answers for acquired series of the head with enough slices."""
     return [
         answer
         for answer, stated in zip(answers, facts, strict=True)
@@ -171,7 +171,7 @@ def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet
     members = []
     for answer, sequence in zip(answers, sequences, strict=True):
         weight = rule.weights.get(sequence or "", 1.0)
-        # Unknown ones may be of different sequences: each stands for itself.
+        # Series of unknown sequence may differ in it, so they do not share a weight.
         weight = weight / count[sequence] if sequence else weight
         shares = answer.probabilities or {}
         row, stack = _row(shares, classes), _stack(answer, classes)
@@ -205,7 +205,7 @@ def _sequence(answer: ImageAnswer) -> str | None:
 def _without_contradiction(
     concluded: Conclusion, answers: Sequence[ImageAnswer], classes: ClassSet
 ) -> Conclusion:
-    """No study is free of tumour while one of its series by itself reports one."""
+    """Abstain instead of "no finding" if one of the series by itself reports a finding."""
     alone = [answer for answer in answers if is_tumor(answer)]
     is_none = concluded.label is not None and concluded.label == classes.no_finding
     if not is_none or not alone or concluded.probabilities is None:
@@ -224,7 +224,7 @@ def _without_contradiction(
 
 
 def _kind(members: Sequence[_Member]) -> WholeKind | None:
-    """By the rule for axial volumes where all are axial, for images where none is a volume."""
+    """``axial`` if all volumes are axial, None if there is no volume."""
     volumes = [one.answer for one in members if isinstance(one.answer, VolumePrediction)]
     if not volumes:
         return None
@@ -232,7 +232,7 @@ def _kind(members: Sequence[_Member]) -> WholeKind | None:
 
 
 def _decisive(members: Sequence[_Member], is_found: bool, classes: ClassSet) -> ImageAnswer:
-    """The answer that views open on: where the study has a finding, of the series that show one."""
+    """The answer that views open on; if the study has a finding, from a series that shows one."""
     candidates = [one for one in members if _finding_of(one.answer) is not None]
     if not is_found or not candidates:
         candidates = list(members)

@@ -1,4 +1,4 @@
-"""The gate of a bundle: whether this is an image of a head, before anything is said of it."""
+"""The gate of a bundle, which rejects images that do not show a head."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from tumorlens.inference.session import Graph
 
 GATE_SIZE: Final = 64
 GATE_PREPROCESS: Final = PreprocessConfig(image_size=GATE_SIZE, crop=False)
-"""What gates are trained on: the whole image, small."""
+"""The input of gates: the whole image, small."""
 REFUSAL: Final = "does not look like a slice of brain MRI"
 
 
@@ -29,10 +29,10 @@ class Gate:
     def preprocess(
         self, image: MedicalImage, windowed: preprocessing.Windowed | None = None
     ) -> NDArray[np.uint8]:
-        """Turn one image (H, W) into what the gate sees, uint8 (S, S).
+        """The input of the gate for one image (H, W): uint8 (S, S).
 
-        ``windowed`` is the same image as the network's settings window it: most often, the gate's
-        do it alike.
+        ``windowed`` is the image with the network's intensity window; it is used if the gate has
+        the same window.
         """
         config = self.facts.preprocess
         if windowed is None or not windowed.fits(config):
@@ -50,7 +50,7 @@ class Gate:
 
 
 def load_gate(bundle: Bundle, device: Device = "cpu") -> Gate | None:
-    """The gate of ``bundle``; None where it has none."""
+    """The gate of ``bundle``; None if it has none."""
     if bundle.info.gate is None or bundle.gate is None:
         return None
     return Gate(bundle.info.gate, bundle.gate, bundle.info.name, device)

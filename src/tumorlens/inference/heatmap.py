@@ -1,9 +1,9 @@
-"""Where in the image the answer comes from: the class activation map in original pixels.
+"""Heatmaps: the class activation map, or the lesion map, in the pixels of the original image.
 
 The network ends in global average pooling and one linear layer, so the map of a class is exact: its
-spatial mean, plus a bias, is that class's logit (Zhou et al., Learning Deep Features for
-Discriminative Localization, CVPR 2016). It comes out of the same forward pass as the answer. Where
-the network was trained on experts' outlines, its own map of the lesion stands for a tumour class's.
+spatial mean plus a bias is the logit of the class (Zhou et al., Learning Deep Features for
+Discriminative Localization, CVPR 2016). It is computed in the same forward pass as the answer. If
+the network was trained on experts' outlines, its lesion map is shown instead.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ def explain(
     evidence = np.clip(cam.astype(np.float64), 0.0, None)
     strongest = float(evidence.max())
     grid = np.round(evidence / strongest if strongest > 0.0 else evidence, _DIGITS)
-    # Where nothing is positive, the least negative place is still the best one to point at.
+    # If nothing is positive, the peak is the least negative pixel.
     ranked = upsample(grid if strongest > 0.0 else cam, square, shape, outside=-np.inf)
     row, column = np.unravel_index(int(ranked.argmax()), shape)
     peak = Pixel(row=int(row), column=int(column))

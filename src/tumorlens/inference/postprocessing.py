@@ -1,4 +1,4 @@
-"""From logits to probabilities and an answer."""
+"""From logits to probabilities."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Which MR sequence an image is: what the network takes it for, and what its header says."""
+"""The MR sequence of an image: as predicted by the network, and as stated in the header."""
 
 import re
 from typing import Final
@@ -12,7 +12,7 @@ from tumorlens.inference.record import SequenceAnswer
 from tumorlens.labels import SEQUENCES
 
 KNOWN_FROM: Final = 0.8
-"""Probability from which the network's word on the sequence is relied on."""
+"""Probability from which the predicted sequence is relied on."""
 _OTHER: Final = SEQUENCES[-1]
 _CONTRAST: Final = re.compile(
     r"\+\s?c\b|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b|contrast|enhanced", re.IGNORECASE
@@ -25,7 +25,7 @@ _T2_STAR: Final = re.compile(r"t2\*|t2[-_ ]?star|swi|swan", re.IGNORECASE)
 
 
 def stated_sequence(facts: AcquisitionFacts | None) -> str | None:
-    """The sequence that the header states, as one of ``SEQUENCES``; None where it is not plain."""
+    """The sequence that the header states, as one of ``SEQUENCES``; None if it is not clear."""
     if facts is None:
         return None
     return sequence_of_words(facts.series_description, facts.sequence_name, facts.contrast_agent)
@@ -34,7 +34,7 @@ def stated_sequence(facts: AcquisitionFacts | None) -> str | None:
 def sequence_of_words(
     description: str | None, sequence_name: str | None, contrast_agent: str | None
 ) -> str | None:
-    """The same from the words of a header."""
+    """The same from the texts of a header."""
     words = " ".join(filter(None, (description, sequence_name)))
     if _T2_STAR.search(words):
         return _OTHER
@@ -50,16 +50,16 @@ def sequence_of_words(
 
 
 def predicted_sequence(logits: NDArray[np.floating]) -> SequenceAnswer:
-    """What the network takes an image, or several together, for: of logits (5,) or (N, 5)."""
+    """The predicted sequence of an image, logits (5,), or of several together, (N, 5)."""
     row = softmax(np.atleast_2d(logits)).mean(axis=0)
     best = int(row.argmax())
     return SequenceAnswer(name=SEQUENCES[best], probability=float(row[best]))
 
 
 def known_sequence(predicted: SequenceAnswer | None, stated: str | None) -> str | None:
-    """The sequence to rely on: the network's where it is confident, else the header's.
+    """The sequence to rely on: the predicted one if it is confident, otherwise the stated one.
 
-    None where both speak and contradict each other: then nothing is built on either.
+    None if the two contradict each other.
     """
     if predicted is None or predicted.probability < KNOWN_FROM:
         return stated
@@ -67,7 +67,7 @@ def known_sequence(predicted: SequenceAnswer | None, stated: str | None) -> str 
 
 
 def contradiction(predicted: SequenceAnswer | None, stated: str | None) -> tuple[str, ...]:
-    """A note where network and header say different things; empty where they do not."""
+    """A note if the predicted and the stated sequence differ; otherwise empty."""
     if (
         predicted is None
         or stated is None

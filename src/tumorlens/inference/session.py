@@ -1,9 +1,9 @@
-"""One forward pass: the only place that talks to onnxruntime.
+"""Forward passes: the only module that uses onnxruntime.
 
-From 1.29 on onnxruntime's own builds send telemetry unless the environment forbids it before the
-import: names of models and hashes of weights to its makers, an identifier of the computer into the
-user's cache folder. Here nothing leaves the computer, so it is forbidden; who sets
-``ORT_DISABLE_TELEMETRY`` has decided otherwise and is left to it.
+Official builds of onnxruntime from 1.29 on send telemetry (names of models, hashes of weights) to
+Microsoft, and write an identifier of the computer into the user's cache folder, unless an
+environment variable disables it before the import. It is disabled here, because nothing may leave
+the computer. A value of ``ORT_DISABLE_TELEMETRY`` that is set already is kept.
 """
 
 import os
@@ -31,12 +31,12 @@ _ERRORS_ONLY: Final = 3
 _NOTHING: Final = 4
 _GPU: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
-# Where a program imported onnxruntime before us, this still ends what goes beyond its start.
+# If a program imported onnxruntime earlier, this at least disables further events.
 onnxruntime.disable_telemetry_events()
 
 
 class Outputs(NamedTuple):
-    """What the network gives for N images."""
+    """The outputs of the network for N images."""
 
     logits: NDArray[np.float32]
     """(N, C), before temperature; C classes."""
@@ -45,13 +45,13 @@ class Outputs(NamedTuple):
     embedding: NDArray[np.float32]
     """(N, D): pooled features, the input of the linear layer."""
     lesion: NDArray[np.float32] | None = None
-    """(N, 1, h, w): probability that tumour is there; of bundles trained on experts' outlines."""
+    """(N, 1, h, w): lesion map, the probability of tumour; None without a lesion head."""
     sequence: NDArray[np.float32] | None = None
-    """(N, 5): logits of ``labels.SEQUENCES``; of bundles that tell the sequence."""
+    """(N, 5): logits of ``labels.SEQUENCES``; None without a sequence head."""
 
     @classmethod
     def joined(cls, parts: "Sequence[Outputs]") -> "Outputs":
-        """Those of several batches of images, one after the other."""
+        """Concatenate the outputs of several batches."""
         columns = dict(zip(cls._fields, zip(*parts, strict=True), strict=True))
         return cls(**{k: np.concatenate(v) for k, v in columns.items() if v[0] is not None})
 
@@ -61,9 +61,9 @@ def open_graph(
 ) -> onnxruntime.InferenceSession:
     """Build an ONNX graph; raise ``BundleError``, which begins with ``name``.
 
-    ``threads`` are for one forward pass. Networks as small as ours take longer with several, which
-    wait for each other at each layer. Raises ``DeviceError`` where ``device`` is ``cuda`` and there
-    is no GPU that the runtime can use.
+    A forward pass uses ``threads``. With more than one, small networks like ours are slower,
+    because the threads wait for each other at each layer. Raises ``DeviceError`` if ``device`` is
+    ``cuda`` and the runtime cannot use a GPU.
     """
     gpu = device != "cpu" and _GPU in onnxruntime.get_available_providers()
     if device == "cuda" and not gpu:
@@ -72,7 +72,7 @@ def open_graph(
             "onnxruntime; pip install onnxruntime-gpu), or choose --device cpu"
         )
     options = onnxruntime.SessionOptions()
-    # Of a GPU that is not there, the runtime would write pages of its own.
+    # Without a GPU the runtime would write long messages.
     options.log_severity_level = _NOTHING if gpu else _ERRORS_ONLY
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads

@@ -1,4 +1,4 @@
-"""Answers for anything that a command line names: images, volumes, series, archives, studies."""
+"""Answer images, volumes, series, members of archives and studies, in order."""
 
 import os
 from collections import deque
@@ -139,8 +139,7 @@ def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> It
 def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
     """Answer inputs that are likely single images, several at once."""
     batches = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
-    # A matrix product that starts threads of its own would take cores from decoding, and in each
-    # decoding thread they would wait for one another.
+    # Further threads for matrix products would take cores from the threads that decode.
     limit = threadpool_limits(limits=1, user_api="blas")
     try:
         with closing(batches(each, iter(run))) as some:
@@ -151,16 +150,15 @@ def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
 
 
 def _prepared_here(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
-    """Batches of inputs, prepared by the thread that asks: on one core others would only wait."""
+    """Batches of inputs, prepared in this thread: on one core further threads do not help."""
     while batch := [(one, each.prepare(one)) for one in islice(inputs, each.batch_size)]:
         yield batch
 
 
 def _prepared_ahead(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
-    """Batches of inputs, prepared by a few threads while the one before is answered.
+    """Batches of inputs, prepared by a few threads while the previous batch is answered.
 
-    They are ahead by at most two batches of preprocessed images and one decoded image a thread,
-    however many there are.
+    In memory are at most two batches of preprocessed images and one decoded image a thread.
     """
     size = each.batch_size
     pool = ThreadPoolExecutor(each.classifier.decoders, thread_name_prefix="decode")
@@ -178,7 +176,7 @@ def _prepared_ahead(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]
 
 
 class _Each(NamedTuple):
-    """How to answer inputs."""
+    """The settings with which inputs are answered."""
 
     classifier: Classifier
     plane: str
@@ -187,7 +185,7 @@ class _Each(NamedTuple):
     looks: Sequence[Look]
 
     def prepare(self, one: Input) -> PreparedImage | InputError:
-        """Do what comes before the forward pass; ``VolumeError`` for what is not a single image."""
+        """Read and preprocess an input; ``VolumeError`` if it is not a single image."""
         try:
             prepared = self.classifier.prepare(one.read(self.plane).image)
         except InputError as error:

@@ -1,7 +1,7 @@
-"""The sentence and the headline that people read first. Made here and nowhere else.
+"""The summary and the headline of an answer.
 
-The page makes the same sentence where no server does (frontend/src/summary.ts); test vectors hold
-the two together.
+Without a server, the page writes the same summary (frontend/src/summary.ts); test vectors compare
+the two.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ T1_CAVEAT: Final = "Some tumours are hardly visible on plain T1."
 PART_CAVEAT: Final = "Only part of the head was seen."
 PLAIN_T1: Final = "T1"
 NAMED_FROM: Final = 0.10
-"""Probability from which a kind is always named beside an uncertain one."""
+"""Kinds of at least this probability are named if the kind is uncertain."""
 
 
 def headline(result: Result) -> str:
@@ -40,12 +40,12 @@ def headline(result: Result) -> str:
 
 
 def is_tumor(answer: Answer) -> bool:
-    """Whether a tumour, or what else the classes are, is reported, its kind named or not."""
+    """Whether a tumour (or other finding) is reported, with or without its kind."""
     return reports_finding(answer.decision, answer.label, answer.model.class_set)
 
 
 def reports_finding(decision: Decision, label: str | None, classes: ClassSet) -> bool:
-    """The same of the parts of an answer."""
+    """The same from the parts of an answer."""
     return decision == DETECTED or (label is not None and label != classes.no_finding)
 
 
@@ -61,7 +61,7 @@ def summarize(
 ) -> str:
     """The answer in a sentence or two.
 
-    ``sequence`` where it is known; ``is_part`` where most of the head was not seen.
+    ``sequence`` is None if it is not known; ``is_part`` means that most of the head is not shown.
     """
     if decision == REJECTED:
         return f"Rejected: {reason}."
@@ -76,7 +76,7 @@ def summarize(
         caveats = [T1_CAVEAT] * plain_t1 + [PART_CAVEAT] * is_part
         return " ".join([f"No {word} seen ({probability_percent(none, 0)}).", *caveats])
     likely = f"{word.capitalize()} likely ({share})."
-    if len(classes.kinds) == 1:  # its kind is no question
+    if len(classes.kinds) == 1:  # the kind is known
         return _kind_alone(label, probabilities, classes)
     if decision == CLASSIFIED and label is not None:
         return f"{likely} Kind: {_named(label, probabilities, classes)}."
@@ -84,7 +84,7 @@ def summarize(
 
 
 def _kind_alone(label: str | None, probabilities: Mapping[str, float], classes: ClassSet) -> str:
-    """The answer where whether there is anything is not asked, or says it all."""
+    """The summary if there is no "no finding", or only one kind."""
     if label is None:
         return f"Kind uncertain: {_kinds(probabilities, classes)}."
     name = _first_upper(classes.display_names[label])
@@ -92,7 +92,7 @@ def _kind_alone(label: str | None, probabilities: Mapping[str, float], classes: 
 
 
 def _kinds(probabilities: Mapping[str, float], classes: ClassSet) -> str:
-    """The kinds from ``NAMED_FROM`` on, the most probable first; at least one."""
+    """The kinds of at least ``NAMED_FROM``, the most probable first; at least one."""
     kinds = [n for n in probabilities if n != classes.no_finding]
     kinds.sort(key=lambda name: -probabilities[name])
     likely_kinds = [name for name in kinds if probabilities[name] >= NAMED_FROM] or kinds[:1]

@@ -1,4 +1,4 @@
-"""Answers for volumes: one a slice, one for the whole, and where the finding lies."""
+"""Answer volumes: each slice, the whole, and the position of the finding."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -36,17 +36,17 @@ BATCH: Final = 16
 
 
 class Answered(NamedTuple):
-    """An image with its answer, and what is needed to explain it without asking again."""
+    """An image with its answer, and what is needed to explain it without another forward pass."""
 
     image: MedicalImage
     answer: ImageAnswer
     parts: Sequence[Raw]
-    """One for each slice; a single one for an image."""
+    """One for each slice; one for an image."""
 
     def heatmap(self) -> Heatmap | None:
-        """Of the slice that stands for the answer, from the forward pass that gave the answer.
+        """The heatmap of the decisive slice.
 
-        None of what is rejected, where the answer is no tumour, and where none is seen in it.
+        None if the answer is a rejection or "no tumour", or the slice by itself has no heatmap.
         """
         answer = self.answer
         if answer.heatmap is not None or answer.decision == REJECTED:
@@ -56,7 +56,7 @@ class Answered(NamedTuple):
         return self.heatmap_of(answer.decisive_slice if isinstance(answer, VolumePrediction) else 0)
 
     def heatmap_of(self, index: int) -> Heatmap | None:
-        """Of one slice by itself; None where it cannot be used, is rejected, or shows no tumour."""
+        """The heatmap of one slice; None if it cannot be used, is rejected, or shows no tumour."""
         part = self.parts[index]
         return part.heatmap() if isinstance(part, RawPrediction) else None
 
@@ -66,9 +66,9 @@ def answer_whole(
     image: MedicalImage,
     answers: Sequence[Raw],
 ) -> VolumePrediction:
-    """The whole's answer, from those of its slices, by the rules of ``classifier``.
+    """The answer for a volume, from those for its slices, by the thresholds of ``classifier``.
 
-    Raises ``BlankImageError`` where no slice could be used.
+    Raises ``BlankImageError`` if no slice could be used.
     """
     usable = [answer for answer in answers if isinstance(answer, RawPrediction)]
     if not usable:
@@ -129,14 +129,14 @@ def answer_whole(
 
 
 def whole_kind(image: MedicalImage) -> WholeKind:
-    """Which rule for whole heads applies: ``axial`` or ``other``."""
+    """Which thresholds for whole heads apply: ``axial`` or ``other``."""
     return "axial" if is_upright_axial(image.facts) else "other"
 
 
 def count_slices(answers: Sequence[Raw], slices: Slices) -> NDArray[np.bool_]:
-    """Whether each slice counts: (D,). Those of the brain that were not rejected.
+    """Whether each slice counts: (D,). Slices of the brain that were not rejected do.
 
-    Where there is none, whatever else has an answer counts; the rejected last of all.
+    If there is none, all slices that were not rejected count, or else all that have an answer.
     """
     has_row = np.array([isinstance(answer, RawPrediction) for answer in answers])
     accepted = np.array([
@@ -150,7 +150,7 @@ def count_slices(answers: Sequence[Raw], slices: Slices) -> NDArray[np.bool_]:
 
 
 def slice_of(image: MedicalImage, index: int) -> MedicalImage:
-    """One slice as an image; the image itself where it is not a volume."""
+    """One slice as an image; the image itself if it is not a volume."""
     pixels = image.pixels[index] if image.is_volume else image.pixels
     source = f"{image.source} slice {index}" if image.is_volume else image.source
     return MedicalImage(pixels, source, image.bit_depth, image.mode)
@@ -200,7 +200,7 @@ def _prepared(classifier: Classifier, image: MedicalImage) -> PreparedImage | Fa
 
 
 def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
-    """What the network takes the counted slices for, together."""
+    """The sequence that is predicted from the given slices together."""
     logits = [
         a.sequence for a in answers if isinstance(a, RawPrediction) and a.sequence is not None
     ]
@@ -208,7 +208,7 @@ def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
 
 
 def _place(image: MedicalImage, slices: Slices, index: int) -> SlicePrediction:
-    """A slice without an answer: where it lies."""
+    """The record of a slice without an answer: its position."""
     stated = image.facts.slices[index].along_mm if image.facts and image.facts.slices else None
     center = center_of(image, index) if slices.spacing_is_known else None
     return SlicePrediction(index=index, along_mm=stated, center_mm=center, counted=False)
