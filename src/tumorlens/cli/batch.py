@@ -93,7 +93,7 @@ def _engine(name: str, processes: int | None, address: str | None) -> "Engine":
 
 
 def _run(batch: "Batch", engine: "Engine") -> "Report":
-    """Run with a bar; the total is counted beside, so that the first answer need not wait."""
+    """Run with a progress bar; the inputs are counted meanwhile, in another thread."""
     from tumorlens.batch.columns import Tally
     from tumorlens.batch.discovery import count_files
 

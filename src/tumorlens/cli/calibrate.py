@@ -1,4 +1,4 @@
-"""``tumorlens calibrate``: fit what a bundle needs before it can answer."""
+"""``tumorlens calibrate``: fit temperature, thresholds and prediction sets of a bundle."""
 
 import dataclasses
 from pathlib import Path
@@ -128,7 +128,7 @@ def command(
 
 
 def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> None:
-    """Print what was fitted, and what it does to the validation images."""
+    """Print what was fitted, and the resulting rates on the validation images."""
     from tumorlens.evaluation.small_samples import no_sets
 
     rule, classes = info.decision, info.classes
@@ -165,6 +165,6 @@ def _thresholds(rule: "Thresholds", classes: "ClassSet") -> str:
         f"no {classes.finding} is reported at or above {rule.notumor_threshold:.3f}, "
         f"{word} at or above {rule.tumor_threshold:.3f}"
     )
-    if len(classes.kinds) == 1:  # its kind is no question
+    if len(classes.kinds) == 1:  # the kind is known
         return presence
     return f"{presence}, its kind at or above {rule.kind_threshold:.3f} given {word}"

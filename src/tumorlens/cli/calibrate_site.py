@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def calibrate_site(
     given: str, data: Path, split_name: str | None, output: Path | None, coverage: float
 ) -> None:
-    """Fit the bundle ``given`` to the images of ``data``, write the new one and say what it does.
+    """Fit the bundle ``given`` to the images of ``data``, write the new bundle, print the result.
 
-    With a split, only its train and validation parts are used, so that its test part can tell what
-    was gained.
+    With a split, only its train and validation parts are used, so that the new bundle can be
+    evaluated on the test part.
     """
     from tumorlens import bundle as bundles
     from tumorlens.cli import progress as progress_bars

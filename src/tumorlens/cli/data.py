@@ -129,9 +129,9 @@ def import_command(
 
 
 def _require_nothing_lost(output: Path, manifest: "Manifest") -> None:
-    """Raise ``OutputExistsError`` rather than write over another file, or what someone filled in.
+    """Raise ``OutputExistsError`` if writing would lose another file, or values filled in by hand.
 
-    A folder can be imported again: only values that the new manifest would lack are kept.
+    A folder can be imported again if the new manifest has all values of the old one.
     """
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.errors import ManifestError, OutputExistsError
@@ -151,7 +151,7 @@ def _require_nothing_lost(output: Path, manifest: "Manifest") -> None:
 
 
 def _print_classes(manifest: "Manifest") -> None:
-    """Say which classes a network of these images tells apart."""
+    """Print the classes of a network that is trained on these images."""
     try:
         classes = class_set(record.label for record in manifest)
     except ValueError as error:
@@ -162,7 +162,7 @@ def _print_classes(manifest: "Manifest") -> None:
 
 
 def _print_found(found: "Found", patients_known: bool) -> None:
-    """Say what is not listed, and why; and, where no patient is known, what that means."""
+    """Print what is not listed and why, and a note if no patient is known."""
     from tumorlens.datasets import class_folders
 
     for reason, counts in found.left_out.items():
@@ -175,7 +175,7 @@ def _print_found(found: "Found", patients_known: bool) -> None:
 
 
 def _note_no_patients(found: "Found") -> None:
-    """Say that each image counts as a patient, and what to type if folders are patients."""
+    """Print that each image counts as a patient, and what to type if folders are patients."""
     said = "the patients are not known, so each image counts as a separate patient"
     depths = {len(one.below) for one in found.files}
     if len(depths) == 1 and (depth := depths.pop()):
@@ -189,7 +189,7 @@ def _note_no_patients(found: "Found") -> None:
 
 
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:
-    """What ``--map`` says: label by folder; empty for a folder to leave out."""
+    """The labels that ``--map`` gives to folders; empty for a folder to leave out."""
     mapping = {}
     for pair in mapped:
         name, equals, label = pair.partition("=")
@@ -269,7 +269,7 @@ def audit_command(manifest_path: Path, report: Path, split_name: str | None, str
 
 
 def _unchecked(result: "Audit") -> str:
-    """Why test images cannot be compared with another part; empty where they can."""
+    """Why test images cannot be compared with another part; otherwise empty."""
     from tumorlens.datasets.splits import EXCLUDED
 
     if not result.leaks.test_images:
@@ -295,7 +295,7 @@ def _print_audit(audit: "Audit", conflicts: int) -> None:
          leaks.test_with_known_patient_elsewhere, leaks.test_with_known_patient),
         ("test images whose group is also there", leaks.test_with_group_elsewhere, total),
     )  # fmt: skip
-    if not total:  # five green lines of "0 of 0" would look like a passed check
+    if not total:  # "0 of 0" in green would look like a passed check
         table.add_row("leaks: not checked, no image is in a test part", "–", style="red")
     for text, count, total_of in rows if total else ():
         table.add_row(text, f"{count:,} of {total_of:,}", style="red" if count else "green")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _PROTOCOLS = ("folder", "clean", "clean-cv", "patient-cv", "br35h-tumor", "diverse", "more")
 _MOST_NAMED = 5
-"""Classes that a note names."""
+"""Most classes that a note names."""
 _MOST_COLUMNS = 8
-"""Classes up to which each is a column."""
+"""Most classes that are columns of the table; more are rows."""
 
 
 @click.command(
@@ -120,7 +120,7 @@ def split_command(
 
 
 def _require_free(output: Path) -> None:
-    """Raise ``OutputExistsError`` rather than lose a split: networks may be trained on it."""
+    """Raise ``OutputExistsError`` if a split exists: networks may be trained on it."""
     from tumorlens.datasets import splits
     from tumorlens.errors import OutputExistsError
 
@@ -142,12 +142,12 @@ def _ratio(text: str) -> list[float]:
 
 
 def _with_several(pairs: Iterable[tuple[Hashable, str]]) -> int:
-    """How many keys, of pairs of a key and a value, have more than one value."""
+    """Number of keys that have more than one value, of pairs (key, value)."""
     return sum(count > 1 for count in Counter(key for key, _ in set(pairs)).values())
 
 
 def _note_two_labels(manifest: "Manifest") -> None:
-    """Say how many images, by their bytes or pixels, are listed with two classes."""
+    """Note how many images, by their bytes or pixels, are listed with two classes."""
     number = _with_several((r.pixel_sha256 or r.sha256, r.label) for r in manifest)
     if number:
         note(
@@ -157,7 +157,7 @@ def _note_two_labels(manifest: "Manifest") -> None:
 
 
 def _note_repeated(manifest: "Manifest") -> None:
-    """Say how many rows list a file that another row lists already."""
+    """Note how many rows list a file that another row lists already."""
     number = len(manifest) - len({os.path.normpath(record.path) for record in manifest})
     if number:
         note(
@@ -167,7 +167,7 @@ def _note_repeated(manifest: "Manifest") -> None:
 
 
 def _note_published(manifest: "Manifest") -> None:
-    """Say that the split which the manifest states is not kept."""
+    """Note that the split in the manifest is not used."""
     published = sorted({record.split for record in manifest if record.split})
     if published:
         note(f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it")
@@ -179,7 +179,7 @@ def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[s
     from tumorlens.datasets.manifest import OWN_GROUP
     from tumorlens.datasets.partition import joined_groups
 
-    # Not the column as it is: an image without a group has its patient's.
+    # Not the column itself: an image without a group has its patient as group.
     named = (
         [record.group for record in manifest]
         if rule == "group"
@@ -210,7 +210,7 @@ def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[s
 
 
 def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None:
-    """Say how many patients the groups do not keep together."""
+    """Note how many patients are in several groups."""
     pairs = zip(manifest, groups, strict=True)
     number = _with_several(((r.source, r.patient), group) for r, group in pairs if r.patient)
     if number:
@@ -221,7 +221,7 @@ def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None
 
 
 def _note_alike(groups: Sequence[str]) -> None:
-    """Say how many groups are likely one, written in two ways."""
+    """Note how many groups differ only in upper and lower case."""
     number = _with_several((group.casefold(), group) for group in groups)
     if number:
         note(
@@ -231,7 +231,7 @@ def _note_alike(groups: Sequence[str]) -> None:
 
 
 def described_groups(names: Sequence[str]) -> str:
-    """How many patients or clusters are known, and of how many images none is; in a sentence."""
+    """A sentence: how many groups are known, and how many images have none."""
     known = [name for name in names if name]
     words = f"{counted(len(known), 'image')} in {counted(len(set(known)), 'group')}. "
     if not known:
@@ -246,7 +246,7 @@ def described_groups(names: Sequence[str]) -> str:
 
 
 def _print_split(split: "Split", manifest: "Manifest") -> None:
-    """Check ``split`` against ``manifest`` and say what it holds and promises."""
+    """Check ``split`` against ``manifest``; print its parts and whether it is disjoint."""
     from tumorlens.datasets.splits import crossing_groups
 
     parts = split.verify_manifest(manifest)
@@ -263,7 +263,7 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
 
 
 def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
-    """Say which parts hold no image of some classes."""
+    """Note which parts have no image of some classes."""
     from tumorlens.datasets.splits import EXCLUDED
 
     held: dict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""``tumorlens demo``: the main job on a synthetic set, in under a minute."""
+"""``tumorlens demo``: the main steps on a synthetic set, in less than a minute."""
 
 import itertools
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def command(
         with step("Training a network on the training patients"):
             return _trained(output, seed, manifest, split)
 
-    # Small images, a small network: threads would wait for each other more than they would work.
+    # For small images and a small network, several threads are slower than one.
     with threadpool_limits(limits=1):
         outcome, page = walkthrough.run(
             output, patients or (150 if train else 50), seed, classifier_for, step,
@@ -114,7 +114,7 @@ def _trained(folder: Path, seed: int, manifest: "Manifest", split: "Split") -> "
 
 
 def _fresh(folder: Path) -> Path:
-    """``folder``, or with a number behind where it exists: an earlier run is never overwritten."""
+    """``folder``, or a numbered one if it exists: an earlier run is never overwritten."""
     candidate, number = folder, 1
     while candidate.exists():
         number += 1

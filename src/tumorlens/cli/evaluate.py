@@ -128,7 +128,7 @@ def _plan(
     part: str,
     progress: NamedProgress,
 ) -> "EvaluationPlan":
-    """Decide which bundle is scored on which images, before anything is scored."""
+    """Decide which bundle is scored on which images."""
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import external_set, folds
@@ -209,7 +209,7 @@ def command_line(
     resamples: int,
     seed: int,
 ) -> str:
-    """The command that makes the report; of absolute paths only the file name.
+    """The command that repeats the evaluation, with only the file name of absolute paths.
 
     Data, split and bundles are identified by their hashes.
     """
@@ -229,5 +229,5 @@ def command_line(
 
 
 def portable(argument: str) -> str:
-    """An argument as a report shows it: of an absolute path only the file name."""
+    """An argument for a report: only the file name of an absolute path."""
     return Path(argument).name if Path(argument).is_absolute() else argument

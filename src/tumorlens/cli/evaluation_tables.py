@@ -22,7 +22,7 @@ _SHOWN = (
     "expected_calibration_error",
 )  # fmt: skip
 _MIN_GROUPS = 10
-"""Subsets of fewer groups are shown in the report only."""
+"""Subsets with fewer groups are shown only in the report."""
 
 
 def show(
@@ -59,7 +59,7 @@ def show(
 
 
 def intervals(groups: int) -> str:
-    """What the intervals of a table are, or why it has none."""
+    """The kind of the intervals in a table, or why there are none."""
     from tumorlens.evaluation.resampling import MIN_GROUPS
 
     if groups < MIN_GROUPS:
@@ -68,7 +68,7 @@ def intervals(groups: int) -> str:
 
 
 def _main(evaluation: "Evaluation", style: str) -> "Table":
-    """Metrics of each subset in a column, then the controls; the paper where images are its."""
+    """Metrics of each subset in a column, then the controls and, for its images, the paper."""
     from tumorlens.evaluation import metrics
     from tumorlens.reporting.evaluation_report import comparison, show, titles
 

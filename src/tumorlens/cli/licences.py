@@ -1,4 +1,4 @@
-"""``tumorlens licences``: what is installed beside it, and under which terms."""
+"""``tumorlens licences``: the installed dependencies and their licences."""
 
 import importlib.metadata
 import json
@@ -12,7 +12,7 @@ from tumorlens.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST: Final = 60
-"""Characters of a licence's name; beyond, a package has put the whole text there."""
+"""Most characters of a licence's name; a longer one is the text of the licence."""
 
 
 class Package(NamedTuple):
@@ -42,7 +42,7 @@ def command(layout: str) -> None:
 
 
 def installed(root: str) -> Iterator[Package]:
-    """``root`` and what it requires, directly or not, with any extra, as far as it is there."""
+    """``root`` and the installed packages that it or its extras require, directly or not."""
     waiting, known = [root], set[str]()
     while waiting:
         name = _normal(waiting.pop())
@@ -67,7 +67,7 @@ def _normal(name: str) -> str:
 
 
 def _licence(found: importlib.metadata.Distribution) -> str:
-    """In the order of how exact it is."""
+    """The licence from the most exact field that is filled."""
     metadata = found.metadata
     stated, words = (
         "".join(metadata.get_all(field) or ()).strip()

@@ -1,4 +1,4 @@
-"""The ``tumorlens`` command: one file a subcommand, each imported only when it is called."""
+"""The ``tumorlens`` command: one module for each subcommand, imported when it is called."""
 
 import contextlib
 import importlib
@@ -46,7 +46,7 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """Imports ``tumorlens.cli.NAME`` only for the subcommand called: a cold start stays short."""
+    """Imports ``tumorlens.cli.NAME`` only for the subcommand that is called, for a short start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_COMMANDS])
@@ -61,14 +61,14 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest a name for one that is unknown; click knows only of commands it has imported."""
+        """Suggest a name for an unknown one; click suggests only commands that are imported."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"No such command {name!r}{did_you_mean(name, _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """With ``--verbose`` tell where an error came from, the versions and the time."""
+        """With ``--verbose``, print the origin of an error, the versions and the run time."""
         started = time.monotonic()
         try:
             return super().invoke(ctx)
@@ -112,28 +112,28 @@ def main() -> None:
     A ``TumorlensError`` becomes one line and its exit code, and so do wrong usage, a failing disk
     and Ctrl-C. A command gives another exit code with ``click.Context.exit``.
     """
-    _end_in_order()
+    _clean_up_on_sigterm()
     try:
         code = _run()
     except _TerminatedError:
-        # What was begun is cleaned up: now end as whoever sent the signal expects it.
+        # Everything is cleaned up: now end as the sender of the signal expects.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
         code = EXIT_FAILURE
     except BrokenPipeError:
-        # The reader of our output closed the pipe (`| head`); the inputs are fine. What is still
-        # buffered must go somewhere, or the interpreter reports an error at exit.
+        # The reader of the output closed the pipe (`| head`). Buffered output must be discarded,
+        # or the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILURE
     sys.exit(code)
 
 
 class _TerminatedError(BaseException):
-    """SIGTERM; not an ``Exception``, as little as Ctrl-C is."""
+    """SIGTERM; like ``KeyboardInterrupt`` not an ``Exception``."""
 
 
-def _end_in_order() -> None:
-    """Have SIGTERM end what runs as Ctrl-C does: no half-written files stay behind."""
+def _clean_up_on_sigterm() -> None:
+    """Let SIGTERM end the command as Ctrl-C does, so that no half-written files remain."""
     own = os.getpid()
 
     def end(number: int, _: FrameType | None) -> None:
@@ -170,7 +170,7 @@ def _run() -> int:
 
 
 def _with_nearest_choice(error: click.ClickException) -> click.ClickException:
-    """Suggest the nearest of an option's choices, which click lists only."""
+    """Add the nearest of an option's choices to click's message."""
     kind = getattr(getattr(error, "param", None), "type", None)
     given = re.match(r"'(.*)' is not one of", error.message)
     if isinstance(kind, click.Choice) and given is not None:

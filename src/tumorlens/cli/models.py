@@ -1,4 +1,4 @@
-"""``tumorlens models``: the networks and their cost. Every number is computed."""
+"""``tumorlens models``: the networks and their cost, which is computed."""
 
 import importlib.util
 import json
@@ -135,5 +135,5 @@ def _print_table(rows: list[_Row]) -> None:
             f"{row.file_bytes / 1e6:.2f}",
             row.note,
         )
-    # A file or a pipe has no width: nothing is cut off there.
+    # In a file or a pipe nothing is cut off.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)

@@ -25,14 +25,14 @@ class _Written(click.Path):
 
 MANIFEST: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = _Written(file_okay=False, path_type=Path)
-"""To be written."""
+"""A folder to write."""
 FILE: Final = _Written(dir_okay=False, path_type=Path)
-"""To be written."""
+"""A file to write."""
 
 data: Final = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Manifest file."
 )
-"""One manifest to learn or fit on."""
+"""One manifest, for training or fitting."""
 several_data: Final = click.option(
     "--data", required=True, multiple=True, metavar="MANIFEST", type=MANIFEST,
     help="Manifest of the images, from `tumorlens data import`; repeat to join several.",

@@ -1,4 +1,4 @@
-"""``tumorlens predict``: images in, answers out."""
+"""``tumorlens predict``: classify images and volumes."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ _LAYOUTS = {
 }  # fmt: skip
 _STANDARD_OUTPUT = Path("-")
 _PROGRESS_FROM = 16
-"""Images from which a progress bar is worth its import."""
+"""Fewest images for which a progress bar is shown."""
 
 
 @click.command("predict")
@@ -128,7 +128,7 @@ def command(
 
 
 def layout_of(output: Path | None) -> str:
-    """The format that the suffix of a file says; a table without a file or suffix."""
+    """The format of a file by its suffix; a table without a file or suffix."""
     suffix = "" if output is None else output.suffix.lower()
     if suffix not in _LAYOUTS:
         known = ", ".join(name for name in _LAYOUTS if name)
@@ -180,7 +180,7 @@ def _outcomes(
 def _with_progress(
     results: Iterator["Result"], found: Iterable["Found"], layout: str, output: Path | None
 ) -> Iterator["Result"]:
-    """Show a bar on the terminal's error stream, unless answers are streaming over it."""
+    """Show a progress bar on standard error, unless answers are written to the terminal."""
     total = sum(len(part.inputs) for part in found)
     streaming = output is None and layout != "table" and sys.stdout.isatty()
     if total < _PROGRESS_FROM or streaming or not sys.stderr.isatty():
@@ -206,7 +206,7 @@ def _write(
 
     for line in _LINES[layout](records, results, classes):
         stream.write(line)
-        stream.flush()  # whoever reads our pipe gets each answer at once
+        stream.flush()  # the reader of a pipe gets each answer at once
 
 
 def _csv(
@@ -223,7 +223,7 @@ def _json_lines(
 
 
 def _json(records: ModuleType, results: Iterable["Result"], _: Sequence[str]) -> Iterator[bytes]:
-    """One array, a record a line."""
+    """One array with one record in each line."""
     before = b"["
     for result in results:
         yield before + b"\n" + records.json_line(result).rstrip()
@@ -263,7 +263,7 @@ def _check_output(output: Path | None, option: str) -> None:
 
 
 def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> None:
-    """Refuse to write over what is read: a slip of the completion key would cost an image."""
+    """Raise ``BadParameter`` if an output is an input or another output."""
     chosen = {option: path for option, path in written.items() if path is not None}
     if len({path.resolve() for path in chosen.values()}) < len(chosen):
         raise click.BadParameter("both are the same file", param_hint=" and ".join(chosen))
@@ -271,26 +271,26 @@ def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> N
     if not there:
         return
     for path in (path for part in found for path in part.files):
-        with contextlib.suppress(OSError, ValueError):  # what cannot be read, its record tells
+        with contextlib.suppress(OSError, ValueError):  # it gets an error record
             if option := there.get(_identity(Path(path))):
                 raise click.BadParameter(f"{printable(path)} is an input", param_hint=option)
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """The same for all names of a file."""
+    """Device and inode, which are the same for all names of a file."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
 @contextlib.contextmanager
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a temporary file that takes ``output``'s name when all is written."""
+    """Standard output, or a temporary file that is renamed to ``output`` when it is complete."""
     if output is None:
         stream = sys.stdout.buffer
         yield stream
         stream.flush()
         return
-    if output.exists() and not output.is_file():  # a device or pipe: never put a file in its place
+    if output.exists() and not output.is_file():  # a device or pipe, not to be replaced by a file
         with output.open("wb") as device:
             yield device
         return
@@ -299,15 +299,15 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         with file:
             yield file
         partial.replace(output)
-    except BaseException as failed:  # Ctrl-C and a full disk among them: hours may be in there
+    except BaseException as failed:  # also Ctrl-C and a full disk: keep the answers so far
         _keep(partial)
         if isinstance(failed, OSError) and failed.filename is None:
-            failed.filename = str(output)  # a full disk says so without a name
+            failed.filename = str(output)  # as for a full disk
         raise
 
 
 def _partial(output: Path) -> tuple[Path, IO[bytes]]:
-    """A new file beside ``output``, of a name that says what it is."""
+    """A new file beside ``output``, ``NAME.partial`` with a number if necessary."""
     for number in itertools.count():
         path = output.with_name(f"{output.name[:100]}.partial{number or ''}")
         with contextlib.suppress(FileExistsError):
@@ -316,7 +316,7 @@ def _partial(output: Path) -> tuple[Path, IO[bytes]]:
 
 
 def _keep(partial: Path) -> None:
-    """Say where the answers so far are; an empty file is of no use."""
+    """Print where the answers so far are, or delete an empty file."""
     if partial.stat().st_size == 0:
         partial.unlink()
     else:
@@ -324,7 +324,7 @@ def _keep(partial: Path) -> None:
 
 
 def _note_use(classifier: "Classifier") -> None:
-    """A bundle that is not calibrated, or for synthetic images, say, speaks up first."""
+    """Print the caveats of the bundle, such as that it is not calibrated."""
     use = classifier.bundle.info.intended_use
     if use != RESEARCH_NOTICE:
         note(f"bundle {classifier.bundle.info.name}: {use}")
@@ -346,7 +346,7 @@ def _note_skipped(found: Iterable["Found"]) -> None:
 
 
 def _note_end(tally: _Tally, layout: str, written: Sequence[Path | None]) -> None:
-    """Tables carry the notice themselves; for programs' formats it goes beside them."""
+    """Print what was written and how many inputs failed; tables contain the notice themselves."""
     for output in filter(None, written):
         is_empty = output.is_dir() and not any(output.iterdir())
         note(f"wrote nothing to {output}" if is_empty else f"wrote {output}")

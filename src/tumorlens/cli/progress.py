@@ -1,4 +1,4 @@
-"""One look for progress: a bar with the time left on stderr, silent when that is no terminal."""
+"""Progress bars on standard error, with the remaining time; only in a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ NamedProgress = Callable[[str], Progress]
 
 @contextmanager
 def bars(console: "Console | None" = None, *, at_once: bool = False) -> Iterator[NamedProgress]:
-    """Lend a function that makes bars; each is seen from its first step on, or ``at_once``."""
+    """Provide a function that adds bars, which are shown from their first step or ``at_once``."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -35,6 +35,6 @@ def bars(console: "Console | None" = None, *, at_once: bool = False) -> Iterator
 
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
-    """Lend a function that moves one bar."""
+    """Provide a function that moves one bar."""
     with bars(at_once=True) as named:
         yield named(title)

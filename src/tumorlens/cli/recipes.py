@@ -1,4 +1,4 @@
-"""``tumorlens recipes``: which recipes are bundled, and what is in them."""
+"""``tumorlens recipes``: list and print the bundled recipes."""
 
 from pathlib import Path
 
@@ -31,5 +31,5 @@ def show_command(recipe: Path) -> None:
     from tumorlens.config import TrainConfig, recipe_path
 
     path = recipe_path(recipe)
-    TrainConfig.from_toml(path)  # raises where it is no recipe
+    TrainConfig.from_toml(path)  # raises an error if it is not a recipe
     click.echo(path.read_text("utf-8"), nl=False)

@@ -1,4 +1,4 @@
-"""``tumorlens serve``: the network behind HTTP, and a page to use it."""
+"""``tumorlens serve``: the web page and the HTTP API."""
 
 import logging
 from pathlib import Path
@@ -93,9 +93,9 @@ def _settings(
 
 
 def _tokens(path: Path) -> tuple[str, ...]:
-    """Read one token a line; a short one could be guessed.
+    """Read one token from each line; a short one could be guessed.
 
-    A pipe will do, as shells make them for secrets; a device that never ends will not.
+    The file may be a pipe, but not longer than ``_MAX_TOKEN_BYTES``.
     """
     with path.open("rb") as file:
         text = file.read(_MAX_TOKEN_BYTES + 1)

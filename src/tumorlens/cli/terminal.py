@@ -1,4 +1,4 @@
-"""How much is written to the terminal: ``--quiet`` and ``--verbose``."""
+"""Messages and tables in the terminal; ``--quiet`` and ``--verbose``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,24 +18,24 @@ _VERBOSE: Final = 1
 
 
 def note(message: str) -> None:
-    """Say what is good to know, on the error stream; nothing with ``--quiet``."""
+    """Print a note on standard error; nothing with ``--quiet``."""
     if not is_quiet():
         click.echo(f"tumorlens: {printable(message)}", err=True)
 
 
 def error(message: str) -> None:
-    """Say what went wrong, on the error stream, also with ``--quiet``."""
+    """Print an error on standard error, also with ``--quiet``."""
     click.echo(f"tumorlens: {printable(message)}", err=True)
 
 
 def detail(message: str) -> None:
-    """Say what only ``--verbose`` asks for."""
+    """Print a note with ``--verbose`` only."""
     if is_verbose():
         note(message)
 
 
 def is_quiet() -> bool:
-    """Whether ``--quiet`` was given: answers and errors only."""
+    """Whether ``--quiet`` was given."""
     return _verbosity() == _QUIET
 
 
@@ -45,14 +45,14 @@ def is_verbose() -> bool:
 
 
 def progress_console(**options: Any) -> "Console":
-    """Where progress is shown: the error stream, or nowhere with ``--quiet``."""
+    """The console for progress: standard error, or nothing with ``--quiet``."""
     from rich.console import Console
 
     return Console(stderr=True, quiet=is_quiet(), **options)
 
 
 def table(title: str, *columns: str, style: str = "") -> "Table":
-    """A table without rows yet; the first column is of words, all others are of numbers."""
+    """A table without rows; the first column is for text, all others are for numbers."""
     from rich import box
     from rich.table import Table
 
@@ -63,7 +63,7 @@ def table(title: str, *columns: str, style: str = "") -> "Table":
 
 
 def finish(console: "Console", **written: Path) -> None:
-    """Say what was written, by what it is called, and the notice."""
+    """Print the paths that were written, by title, and the research notice."""
     from rich.text import Text
 
     for title, path in written.items():
@@ -92,6 +92,6 @@ def _chosen(context: click.Context, option: click.Parameter, value: bool) -> Non
 
 
 def _verbosity() -> int:
-    """Kept in click's context: a program that calls two commands has two."""
+    """The verbosity in click's context, so that each call of a command has its own."""
     context = click.get_current_context(silent=True)
     return 0 if context is None else context.meta.get(_KEY, 0)

@@ -1,4 +1,4 @@
-"""``tumorlens train``: from a recipe to a bundle."""
+"""``tumorlens train``: train a network from a recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,7 +133,7 @@ def command(
 def _evaluate(
     bundles: Sequence[Path], data: Path, split: str, report: Path, device: "Device"
 ) -> None:
-    """Pool the folds' answers, as `tumorlens evaluate` does."""
+    """Evaluate the folds together, as `tumorlens evaluate` does."""
     from tumorlens.cli import evaluate
 
     click.get_current_context().invoke(

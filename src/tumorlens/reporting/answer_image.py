@@ -1,7 +1,6 @@
-"""An answer as an image: the slice that decides, its map, and in words what was answered.
+"""An answer as an image: the decisive slice with its heatmap and the answer as text.
 
-The answer and the notice are drawn into the image itself: it may be copied without the page or
-report that it stood on.
+The answer and the notice are part of the image, because it may be copied from a page or report.
 """
 
 import msgspec
@@ -17,7 +16,7 @@ from tumorlens.reporting.display import displayed_slice
 
 
 def png_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:
-    """PNG of the slice that decides, under the answer's map if it has one; None if rejected."""
+    """PNG of the decisive slice, with the answer's heatmap if it has one; None if rejected."""
     if answer.decision == REJECTED:
         return None
     return draw(slice_of(image, displayed_slice(answer)), answer, answer.heatmap, image.facts)
@@ -29,11 +28,10 @@ def draw(
     found: Heatmap | None,
     facts: AcquisitionFacts | None = None,
 ) -> bytes:
-    """PNG of ``plane`` (H, W) under ``found``, with peak, box and colour bar, and the answer.
+    """PNG of ``plane`` (H, W) with the heatmap ``found``, its peak and box, and the answer.
 
-    ``facts``, its own or those of the volume that it is a slice of, name the patient's sides.
+    ``facts`` are those of the image or volume, from which the patient's sides are labelled.
     """
-    # The answer, the model, the notice: what is drawn below every image.
     model = answer.model
     caption = (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")
     if found is None:

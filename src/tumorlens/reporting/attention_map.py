@@ -1,8 +1,8 @@
-"""The attention map of a tumour as a mask on the image's own voxels: DICOM Segmentation and NIfTI.
+"""The attention map of a tumour as a mask on the voxels of the image: DICOM Segmentation, NIfTI.
 
-It shows where the network looks, from half of each slice's maximum, in the slices of the finding.
-How far that is from an expert's outline is measured (docs/measurements.md, Heatmaps); its volume
-is not, so none is stated.
+In the slices of the finding, the mask contains the pixels of at least half of the slice's maximum.
+The difference from experts' outlines is measured (docs/measurements.md, Heatmaps). The volume of
+the mask was not validated, so it is not stated.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 
 def attention_mask(answered: Answered) -> Mask | None:
-    """Where the network looks, (D, H, W); None where no tumour is reported."""
+    """The mask (D, H, W); None if no tumour is reported."""
     image, answer = answered.image, answered.answer
     if not is_tumor(answer):
         return None
@@ -40,9 +40,9 @@ def attention_mask(answered: Answered) -> Mask | None:
 
 
 def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> DicomObject:
-    """``mask`` over the files of ``image``, which must be single-frame DICOM.
+    """``mask`` as DICOM Segmentation for ``image``, whose files must be single-frame DICOM.
 
-    Raises ``InputError`` where its files do not say where they lie, ``MissingExtraError`` without
+    Raises ``InputError`` if the files do not state their position, ``MissingExtraError`` without
     the extra ``pacs``.
     """
     with needing("pacs", "writing DICOM"):

@@ -85,7 +85,7 @@ def conflicting_images(audit: Audit) -> int:
 
 
 def square_of(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
-    """Read an image whole, windowed and padded to a square; black where it cannot be read."""
+    """Read an image, windowed and padded to a square; black if it cannot be read."""
     try:
         image = single(reader.read(manifest.file(record)))
         windowed = preprocessing.window(image.pixels, _WINDOW)
@@ -97,7 +97,7 @@ def square_of(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
 
 
 class _Gallery:
-    """Chooses what to show of each finding."""
+    """Chooses the images that are shown for each finding."""
 
     def __init__(self, audit: Audit, manifest: Manifest, parts: Sequence[str]) -> None:
         self.audit = audit
@@ -106,7 +106,7 @@ class _Gallery:
         self.records = {record.path: record for record in manifest}
 
     def conflicts(self) -> Iterator[Panel]:
-        """Show pairs first; a conflict with the source alone only where no pair shows it."""
+        """Show pairs first; a conflict with the source only if no pair shows the image."""
         seen: set[str] = set()
         for conflict in sorted(self.audit.label_conflicts, key=lambda c: not c.other_path):
             paths = [path for path in (conflict.path, conflict.other_path) if path]

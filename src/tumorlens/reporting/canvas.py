@@ -1,7 +1,8 @@
-"""One look for all figures: style, colours, and PNG bytes.
+"""The common style of all figures.
 
-Drawn on Agg without pyplot: no display is needed and no figure outlives its function. Colours are
-those of Okabe and Ito, distinguishable with any colour vision; curves also differ in line style.
+Figures are drawn with Agg and without pyplot, so no display is needed and no figure stays in
+memory. The colours are those of Okabe and Ito, which can be distinguished with any colour vision;
+curves also differ in line style.
 """
 
 import io
@@ -51,11 +52,11 @@ _STYLE: Final[dict[Any, Any]] = {
 
 @contextmanager
 def figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """Lend a figure in the common style; on leaving, it is in the buffer as PNG."""
+    """A new figure in the common style, and a buffer that contains its PNG after the ``with``."""
     png = io.BytesIO()
     with mpl.rc_context(_STYLE):
         drawing = Figure(figsize=(width, height), dpi=130, layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing, png
-        # Without its software tag, equal figures are equal bytes under every matplotlib.
+        # Without the software tag, equal figures have equal bytes with every matplotlib.
         drawing.savefig(png, format="png", facecolor="white", metadata={"Software": None})

@@ -23,7 +23,7 @@ _MARKERS: Final = ("o", "s", "^", "D", "v")
 _BELOW: Final[dict[str, Any]] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
 _RISK_FROM: Final = 0.05
 _MIN_OF_BIN: Final = 5
-"""Images of a bin of confidence from which its accuracy is drawn."""
+"""Fewest images of a confidence bin whose accuracy is drawn."""
 _SHARES: Final = frozenset({"accuracy", "missed_tumor_rate", "false_alarm_rate"})
 
 
@@ -54,7 +54,7 @@ def write(folder: str | Path, found: Comparison) -> Path:
 
 
 def show_difference(name: str, estimate: Estimate) -> str:
-    """Write a difference for people: ``+1.20 points (-0.31 to +2.80)``, ``-0.0120 (...)``."""
+    """Format a difference: ``+1.20 points (-0.31 to +2.80)``, ``-0.0120 (...)``."""
     value, low, high = estimate
     if math.isnan(value):
         return "undefined"
@@ -66,12 +66,12 @@ def show_difference(name: str, estimate: Estimate) -> str:
 
 
 def show_p(value: float) -> str:
-    """A p-value for people: ``0.032``, ``below 0.001``."""
+    """Format a p-value: ``0.032``, ``below 0.001``."""
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def decided(estimate: Estimate) -> bool:
-    """Whether the interval of a difference leaves out 0."""
+    """Whether the interval of a difference excludes 0."""
     return estimate.low > 0 or estimate.high < 0
 
 
@@ -82,7 +82,7 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
         for k, one in enumerate(networks):
             _draw_risk(risk, one, k)
             _draw_calibration(calibration, one, k)
-        # Of what is drawn: among the very first answers a single error is a rate of 100%.
+        # Only of the drawn part: one error among the first answers is a rate of up to 100%.
         curves = [one.evaluation.selective for one in networks]
         top = 110 * max(float(one.risk[one.coverage >= _RISK_FROM].max()) for one in curves)
         risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), max(top, 1)))

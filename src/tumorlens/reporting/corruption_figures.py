@@ -20,7 +20,7 @@ _COLUMNS: Final = 5
 
 
 def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
-    """Draw the error rate against strength, a small panel for each corruption; 0 is untouched."""
+    """Draw the error rate against strength, one panel for each corruption; 0: not corrupted."""
     rows = -(-len(CORRUPTIONS) // _COLUMNS)
     with canvas.figure(11.5, 2.7 * rows + 0.5) as (figure, png):
         panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True).ravel()

@@ -34,10 +34,10 @@ def is_dicom(image: MedicalImage) -> bool:
 
 
 def dicom_answer(answered: Answered) -> list[DicomObject]:
-    """The report and, unless the answer is a rejection, a capture of the slice that decides.
+    """The report and, unless the answer is a rejection, a capture of the decisive slice.
 
-    The image must come from DICOM (``is_dicom``). Raises ``InputError`` where its files cannot be
-    referred to, ``MissingExtraError`` without the extra ``pacs``.
+    The image must come from DICOM (``is_dicom``). Raises ``InputError`` if its files cannot be
+    referenced, ``MissingExtraError`` without the extra ``pacs``.
     """
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.capture import capture
@@ -50,7 +50,7 @@ def dicom_answer(answered: Answered) -> list[DicomObject]:
     algorithm = algorithm_of(answer.model)
     made = [report(headers, _reported(answer, shown, _notes(answer)), algorithm, image.source)]
     plane = slice_of(image, index)
-    # The slice in the middle may be a blank one.
+    # The middle slice may be blank.
     if answer.decision != REJECTED and plane.pixels.max() > plane.pixels.min():
         heatmap = answered.heatmap()
         png = draw(plane, answer, heatmap, image.facts)
@@ -63,7 +63,7 @@ def dicom_answer(answered: Answered) -> list[DicomObject]:
 def dicom_study_answer(
     study: StudyPrediction, images: Sequence[MedicalImage], answers: Sequence[ImageAnswer]
 ) -> DicomObject:
-    """The report of a study of several series; it points at the slice of the one that decides.
+    """The report of a study of several series; it references the slice of the decisive one.
 
     ``answers`` are those of ``images``, which must come from DICOM. Raises as ``dicom_answer``.
     """
@@ -81,11 +81,11 @@ def dicom_study_answer(
 def unusable_answer(
     classifier: Classifier, paths: Sequence[Path], reason: str
 ) -> DicomObject | None:
-    """A report that no image of a study can be used, and why, for whoever sent it.
+    """A report for the sender that no image of a study can be used, and why.
 
-    ``paths`` are the study's files; those without readable header are passed over. None where all
-    of them are objects that this package wrote. Raises ``InputError`` where no file can be
-    referred to, ``MissingExtraError`` without the extra ``pacs``.
+    ``paths`` are the files of the study; those without a readable header are ignored. None if all
+    of them are objects that this package wrote. Raises ``InputError`` if no file can be
+    referenced, ``MissingExtraError`` without the extra ``pacs``.
     """
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.report import Reported, report
@@ -103,12 +103,12 @@ def unusable_answer(
 
 
 def algorithm_of(model: ModelIdentity) -> Algorithm:
-    """The model as DICOM objects name it."""
+    """The model, for DICOM objects."""
     return Algorithm(model.name, model.version, model.sha256)
 
 
 def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> SliceReference:
-    """The slice of the files at the slice that decides."""
+    """The stored slice that shows the decisive slice."""
     index = displayed_slice(answer)
     finding = answer.finding if isinstance(answer, VolumePrediction) else None
     position = finding.position_mm if finding else None

@@ -1,4 +1,4 @@
-"""Which slice stands for an answer, and what of it is shown."""
+"""What page, report and DICOM objects show of a volume."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ MAP_CAPTION: Final = "the map of the network's evidence"
 
 
 def displayed_slice(answer: ImageAnswer) -> int:
-    """The slice that decides; 0 for a single image. The same in page, report and DICOM."""
+    """The decisive slice; 0 for a single image."""
     return answer.decisive_slice if isinstance(answer, VolumePrediction) else 0
 
 
 def suspicion(volume: VolumePrediction, index: int) -> float:
-    """Probability of any finding in a slice; 0 of one that does not count.
+    """Probability of any finding in a slice; 0 without an answer.
 
-    Of the most probable class where no class means "no finding".
+    If no class means "no finding": probability of the most probable class.
     """
     one = volume.slices[index]
     if not answered(volume, index):
@@ -26,5 +26,5 @@ def suspicion(volume: VolumePrediction, index: int) -> float:
 
 
 def answered(volume: VolumePrediction, index: int) -> bool:
-    """Whether a slice has an answer of its own."""
+    """Whether a slice has an answer."""
     return volume.slices[index].decision not in (None, REJECTED)

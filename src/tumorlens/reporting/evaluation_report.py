@@ -27,7 +27,7 @@ RECORD: Final = "evaluation.json"
 PREDICTIONS: Final = "predictions.csv"
 _MISTAKES: Final = 24
 _MIN_FOR_FIGURES: Final = 50
-"""Images below which a subset gets numbers but no figures."""
+"""Fewest images of a subset for which figures are drawn."""
 
 TITLES: Final[Mapping[str, str]] = {
     "accuracy": "Accuracy",
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong answer, to be looked at."""
+    """One wrong answer with its image."""
 
     image: str
     """A data URI."""
@@ -143,14 +143,14 @@ def write(
 
 
 def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
-    """Metrics as people read them."""
+    """Names of the metrics, for people."""
     if classes.finding == BRAIN_TUMORS.finding:
         return dict(TITLES)
     return {**TITLES, "missed_tumor_rate": f"Missed {classes.findings}"}
 
 
 def show(name: str, estimate: Estimate) -> str:
-    """Write an estimate for people: ``98.44% (97.53 to 99.16)``, ``0.0612 (0.0410 to 0.0853)``."""
+    """Format an estimate: ``98.44% (97.53 to 99.16)``, ``0.0612 (0.0410 to 0.0853)``."""
     value, low, high = estimate
     if math.isnan(value):
         return "undefined"
@@ -164,7 +164,7 @@ def show(name: str, estimate: Estimate) -> str:
 
 
 def show_rate(estimate: Estimate) -> str:
-    """Write a share for people: ``98.4% (97.5 to 99.2)``."""
+    """Format a share: ``98.4% (97.5 to 99.2)``."""
     value, low, high = estimate
     if math.isnan(value):
         return "undefined"
@@ -237,7 +237,7 @@ def _draw_corruptions(
 
 
 def mistakes(evaluation: Evaluation, manifest: Manifest) -> list[Mistake]:
-    """Collect the most confident wrong answers, with what the network saw."""
+    """The most confident wrong answers, with the input of the network."""
     found, names = [], evaluation.classes.names
     right = metrics.correct_table(evaluation.classes)
     classifiers = {fold.name: fold.classifier for fold in evaluation.plan.folds}

@@ -1,4 +1,4 @@
-"""HTML reports with one style, each a single file that loads nothing from the network."""
+"""HTML reports: single files in a common style that load nothing from the network."""
 
 import base64
 import dataclasses
@@ -27,7 +27,7 @@ def render(template: str, **values: object) -> str:
 
 
 def write(path: str | Path, template: str, **values: object) -> Path:
-    """Render ``template`` into the file ``path``, making its folder; return the path.
+    """Render ``template`` into the file ``path`` and make its folder; return the path.
 
     A byte of a file name that is not UTF-8 (a lone surrogate, PEP 383) is written as ``\\udcXX``.
     """

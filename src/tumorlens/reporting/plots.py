@@ -19,13 +19,13 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 _ZOOM: Final = 0.2
-"""Part of the ROC square that is drawn a second time, enlarged."""
+"""Side of the corner of the ROC square that is also drawn enlarged."""
 _WRITTEN: Final = 12
-"""Classes up to which the cells of a confusion matrix are large enough for numbers."""
+"""Most classes for which the cells of a confusion matrix contain numbers."""
 
 
 def confusion_png(labels: Labels, predicted: Labels, classes: ClassSet = BRAIN_TUMORS) -> bytes:
-    """Draw how often each class (rows) was answered with each (columns): images and row share."""
+    """Draw counts and row shares of each true class (rows) and answer (columns)."""
     counts = metrics.confusion_matrix(labels, predicted, classes)
     totals = counts.sum(axis=1, keepdims=True)
     fractions = counts / np.maximum(totals, 1)
@@ -66,9 +66,10 @@ def reliability_png(
 
 
 def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> bytes:
-    """Draw each class's ROC curve against the rest: whole, and its upper left corner enlarged.
+    """Draw the ROC curve of each class against the rest, and the upper left corner enlarged.
 
-    Of many classes those with the most images. The corner is left out where no curve reaches it.
+    If there are many classes, those with most images are drawn. The corner is drawn only if a curve
+    reaches it.
     """
     names = list(classes.display_names.values())
     common = np.argsort(-np.bincount(labels, minlength=len(classes))[: len(classes)])
@@ -194,7 +195,7 @@ class _Curve(NamedTuple):
 def _roc(
     labels: Labels, probabilities: Floats, k: int, name: str, place: int, classes: ClassSet
 ) -> _Curve | None:
-    """The curve of class ``k``; None where there is nothing to compare it with."""
+    """The curve of class ``k``; None unless there are images of it and of others."""
     known = metrics.decides(labels, k, classes)
     positive, scores = labels[known] == k, probabilities[known, k]
     if positive.all() or not positive.any():

@@ -1,4 +1,4 @@
-"""Predictions as JSON lines and CSV: one record an input, whether it worked or not.
+"""Predictions as JSON lines and CSV: one record for each input, also for failures.
 
 A path that is not UTF-8 (lone surrogates, PEP 383) keeps its exact bytes in JSON as ``\\udcXX``
 escapes: ``os.fsencode(json.loads(line)["path"])`` gives them back.
@@ -26,13 +26,13 @@ _AFTER: Final = (
 def csv_columns(classes: Sequence[str] = CLASSES) -> tuple[str, ...]:
     """Names of the columns; one with a probability for each class of the model.
 
-    A class that is called as another column is gets ``probability_`` before its name.
+    A class with the name of another column gets the prefix ``probability_``.
     """
     return (*_BEFORE, *map(_class_column, classes), *_AFTER)
 
 
 def record(result: Result) -> dict[str, Any]:
-    """What JSON says of one input, as builtin types: the fields of ``inference.record``."""
+    """The JSON record of one input, as builtin types: the fields of ``inference.record``."""
     made: dict[str, Any] = msgspec.to_builtins(result)
     for part in (made, *made.get("slices", ()), *made.get("members", ())):
         if part.get("tumor_probability") is not None:
@@ -45,7 +45,7 @@ def record(result: Result) -> dict[str, Any]:
 
 def json_line(result: Result) -> bytes:
     """``record`` as one line of UTF-8 JSON."""
-    # For a lone surrogate "backslashreplace" writes \udcXX: in a JSON string, its very escape.
+    # "backslashreplace" writes a lone surrogate as \udcXX, which is its escape in JSON.
     text = json.dumps(record(result), ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
@@ -59,7 +59,7 @@ def csv_header(classes: Sequence[str] = CLASSES) -> bytes:
 def csv_line(result: Result, classes: Sequence[str] = CLASSES) -> bytes:
     """One row under ``csv_header``; fields that do not apply are empty.
 
-    Of a volume the answer for the whole, how many slices it has, and those of the finding.
+    For a volume: the answer for the whole, the number of slices, and the slices of the finding.
     """
     columns = csv_columns(classes)
     fields = {"path": result.path, "decision": result.decision, "notice": RESEARCH_NOTICE}
@@ -103,6 +103,6 @@ def _volume_fields(result: VolumePrediction) -> dict[str, str]:
 
 
 def _csv_line(fields: Mapping[str, str], columns: Sequence[str]) -> bytes:
-    """Write ``fields`` by column, as text for a spreadsheet; those not given are empty."""
+    """Write ``fields`` by column, safe for spreadsheets; missing ones are empty."""
     cells = (spreadsheet_safe(fields.get(name, "")) for name in columns)
     return csv_row(cells).encode("utf-8", "backslashreplace")

@@ -51,14 +51,14 @@ def write(folder: Path, found: SiteResult) -> Path:
 
 
 def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
-    """Title, before and after of each measure."""
+    """Title, value before and value after calibration of each measure."""
     return [
         (_TITLES[name], _shown(name, found.before), _shown(name, found.after)) for name in NAMES
     ]
 
 
 def remarks(found: SiteResult) -> list[str]:
-    """What else must be known of the cases."""
+    """Further remarks on the cases."""
     cases, said = found.cases, []
     if TrainingImages.from_training(found.parent.info.training) is None:
         said.append(

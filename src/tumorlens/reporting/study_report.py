@@ -1,7 +1,7 @@
-"""One study as one HTML file for people: every series with its answer, images and facts.
+"""A study as one HTML file: every series with its answer, images and facts.
 
-The file asks for nothing from any host, and a policy in it forbids that it could. It names no
-patient; names of files and descriptions of series are shown as they are.
+The file loads nothing from the network; a content security policy in it forbids that. It does not
+contain patient names; file names and series descriptions are shown as they are.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from tumorlens.reporting.html import ReportImage
 from tumorlens.text import probability_percent
 
 WITH_IMAGES: Final = 60
-"""Entries with images: more would make a file that no browser likes to open."""
+"""Most entries with images: a larger file would be slow to open."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Entry:
 
     result: Result
     facts: tuple[tuple[str, str], ...] = ()
-    """Name and value, for people."""
+    """Name and value of each fact."""
     images: tuple[ReportImage, ...] = ()
     without_images: bool = False
-    """Whether it would have images, were there not so many entries."""
+    """Whether images were left out because there are many entries."""
 
     @property
     def name(self) -> str:
@@ -60,14 +60,14 @@ class Entry:
 
     @property
     def headline(self) -> str:
-        """``Glioma``, ``No tumour``, or the state where nothing is classified."""
+        """``Glioma``, ``No tumour``, or the decision if nothing is classified."""
         return headline(self.result)
 
 
 def entry(result: Result, answered: Answered | None = None, *, with_images: bool = True) -> Entry:
     """Describe and draw one result; ``answered`` is None for a study or a failure.
 
-    Raises ``InputError`` where a slice cannot be drawn.
+    Raises ``InputError`` if a slice cannot be drawn.
     """
     if isinstance(result, StudyPrediction):
         return Entry(result, tuple(_members(result)))
@@ -108,13 +108,13 @@ class Bar:
     left: float
     width: float
     height: float
-    """Probability of any tumour, 0 to 1; 0 of a slice without an answer."""
+    """Probability of any tumour, 0 to 1; 0 for a slice without an answer."""
     kind: str
     """``middle`` or ``inside`` of the finding, ``outside``, ``uncounted``, or ``none``."""
 
 
 def strip(volume: VolumePrediction) -> list[Bar]:
-    """The slices of a volume side by side, in units of the strip's width."""
+    """One bar for each slice of a volume, in units of the strip's width."""
     width = 1.0 / len(volume.slices)
     return [
         Bar(place * width, width, suspicion(volume, place), _kind(volume, place))
@@ -149,7 +149,7 @@ def _images(answered: Answered) -> Iterator[ReportImage]:
 
 
 def _slice(result: ImageAnswer) -> tuple[int, str]:
-    """Which slice is shown, and what it is."""
+    """The slice that is shown, and its description."""
     if not isinstance(result, VolumePrediction):
         return 0, "The image, as stored"
     index = displayed_slice(result)
@@ -162,14 +162,14 @@ def _slice(result: ImageAnswer) -> tuple[int, str]:
 
 
 def _alone(result: VolumePrediction, index: int) -> str:
-    """What a slice says alone: the whole's probabilities beside it may lean elsewhere."""
+    """The tumour probability of the slice alone, which may differ from that of the volume."""
     share = result.slices[index].tumor_probability
     word = result.model.class_set.finding
     return "" if share is None else f"; this slice alone: {word} {probability_percent(share)}"
 
 
 def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
-    """What each series contributes to a study's answer."""
+    """The contribution of each series to the answer for the study."""
     for one in result.members:
         share = ""
         if one.tumor_probability is not None:

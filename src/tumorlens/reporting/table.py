@@ -1,4 +1,4 @@
-"""Predictions as a table for people, in the width there is."""
+"""Predictions as a table for the terminal."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassSet
 from tumorlens.text import printable, probability_percent
 
 _WIDE: Final = 120
-"""Columns from which every class gets its own."""
+"""Terminal columns from which each class has a table column."""
 _MOST_COLUMNS: Final = 8
-"""Classes that get a column each; of more the table shows what an answer says of them."""
+"""Most classes that have table columns."""
 _NARROW: Final = 72
-"""Columns below which a table has no room: name and answer stand beneath each other."""
+"""Terminal columns below which a list is written instead of a table."""
 _LEAST_ANSWER: Final = 34
-"""Columns for the answer's sentence, which wraps."""
+"""Fewest terminal columns for the summary, which is wrapped."""
 _UNBOUNDED: Final = 100_000
 _STYLES: Final = {
     CLASSIFIED: "bold",
@@ -46,9 +46,9 @@ Results = Sequence[Result]
 
 
 def render(results: Results, *, width: int | None, color: bool = False) -> str:
-    """Draw ``results`` in ``width`` columns; None, where no terminal is looking, in plain lines.
+    """Format ``results`` for ``width`` columns; None: for a file or pipe, without wrapping.
 
-    Beneath stand what failed and why, the model, and the research notice.
+    Below the table are reasons, errors, notes, the model and the research notice.
     """
     out = io.StringIO()
     console = Console(
@@ -67,7 +67,7 @@ def render(results: Results, *, width: int | None, color: bool = False) -> str:
 
 
 def elide(path: str, room: int) -> str:
-    """Cut the front of a printable path, whose end tells more, to ``room`` characters."""
+    """Shorten a printable path to ``room`` characters, at its front."""
     return path if len(path) <= room else "…" + path[len(path) - room + 1 :]
 
 
@@ -80,7 +80,7 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
-    """First without names, to see what room they have."""
+    """Draw the table once without names, to compute the room for them."""
     room = _UNBOUNDED
     if width is not None:
         room = width - console.measure(_draw(results, width, 0)).minimum
@@ -109,7 +109,7 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
 
 
 def _sentences(result: Result, room: int) -> Iterator[Text]:
-    """The answer, and what belongs to it."""
+    """The lines of the answer."""
     if isinstance(result, Failure):
         yield Text(result.error.kind, style="red")
         return
@@ -124,7 +124,7 @@ def _sentences(result: Result, room: int) -> Iterator[Text]:
 
 
 def _left_open(result: Answer) -> str:
-    """The other classes that an answer leaves open; empty where it says so itself."""
+    """The other classes in the prediction set; empty if the kind is uncertain anyway."""
     names = result.model.class_set.display_names
     others = [names[c] for c in result.prediction_set or () if c != result.label]
     if result.label is None or not others:
@@ -140,7 +140,7 @@ def _why_held(result: Answer) -> str:
 
 
 def _classes(results: Results) -> ClassSet:
-    """Those of the model that answered."""
+    """The classes of the model that answered."""
     answers = (result for result in results if not isinstance(result, Failure))
     return next((answer.model.class_set for answer in answers), BRAIN_TUMORS)
 
@@ -152,9 +152,9 @@ def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
 
 
 def _where(result: VolumePrediction, room: int) -> str:
-    """Which slices of which series hold the finding, counted from 1, as people count.
+    """The slices of the finding, counted from 1.
 
-    The series has a name, and the middle slice is named, where that fits into ``room``.
+    With the series description and the middle slice as far as they fit into ``room``.
     """
     found, count = result.finding, len(result.slices)
     if found is None:
