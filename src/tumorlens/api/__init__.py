@@ -1,1 +1,1 @@
-"""What ``import tumorlens`` offers: load, predict, train, evaluate. Imported when it is called."""
+"""The Python API behind ``import tumorlens``: load, predict, train, evaluate."""

@@ -1,4 +1,4 @@
-"""Answers for programs and notebooks: the record, together with its image."""
+"""Answers for programs and notebooks: the record together with the image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN: Final = 24
-"""Most answers that a notebook shows of several; all are there."""
+"""Most answers that a notebook displays of several."""
 _COLUMNS: Final = 4
 _LINE: Final = 48
 
@@ -48,9 +48,9 @@ class Answer:
         classifier: Classifier,
         read: Callable[[], MedicalImage] | None = None,
     ) -> None:
-        """``read`` gives the image; None for a study, which has several."""
+        """``read`` reads the image; None for a study, which has several."""
         self.result = result
-        """The record, as JSON has it."""
+        """The record."""
         self._classifier = classifier
         self._read = read
 
@@ -76,7 +76,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """Why presence or kind is not stated; empty if both are."""
+        """Why presence or kind is not reported; empty if both are."""
         return self.result.reason
 
     @property
@@ -192,14 +192,14 @@ class Answer:
         image, index = self._read(), displayed_slice(found)
         heatmap = found.heatmap
         if heatmap is None and found.decision != REJECTED:
-            # The image was let go with the answer, and so was what the network made of it.
+            # The image and the outputs of the network were not kept with the answer.
             (again,) = self._classifier.answer([self._classifier.prepare(slice_of(image, index))])
             heatmap = again.heatmap()
         return _Shown(slice_of(image, index), heatmap, image.facts)
 
 
 class _Shown(NamedTuple):
-    """What is kept of an image once it was shown: one slice."""
+    """The part of an image that is kept for display: one slice."""
 
     plane: MedicalImage
     heatmap: Heatmap | None

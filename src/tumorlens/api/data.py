@@ -1,4 +1,4 @@
-"""Data sets of the API: a manifest, its file, or a folder of images."""
+"""Data sets in the API: a manifest, its file, or a folder of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,4 +98,4 @@ def audit(
 
 
 manifest = manifest_of
-"""By this name it is public: ``tumorlens.manifest``."""
+"""The public name: ``tumorlens.manifest``."""

@@ -28,14 +28,14 @@ from tumorlens.reporting.html import render
 Progress = bool | Callable[[int, int], None]
 """Whether to show progress, or a function that is called with (done, total)."""
 _SECONDS: Final = 0.2
-"""Between two lines of progress."""
+"""Fewest seconds between two updates of the progress."""
 
 
 class Model:
     """A loaded bundle that classifies images. It can be shared between threads."""
 
     def __init__(self, classifier: Classifier) -> None:
-        """Wrap ``classifier``, which programs that need no notebook may use by itself."""
+        """Wrap ``classifier``, which can also be used directly."""
         self.classifier = classifier
 
     @property
@@ -115,7 +115,7 @@ class Model:
         total = len(found) + sum(len(one.inputs) + len(one.failures) - 1 for one in files)
         done = 0
         for answer in self._answers(found, study, plane):
-            # A study's answer is one more than its inputs', as is what is missing of a series.
+            # Answers for studies and failures for missing files of a series are no inputs.
             if done < total and not isinstance(answer.result, StudyPrediction):
                 done += 1
                 tell(done, total)
@@ -200,7 +200,7 @@ def _decoded(one: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool)
 
 
 def _reporter(progress: Progress | None) -> Callable[[int, int], None]:
-    """Shows progress: a line that writes over itself, on terminals and in notebooks."""
+    """The function that shows progress: a line that is overwritten."""
     if callable(progress):
         return progress
     if progress is None:

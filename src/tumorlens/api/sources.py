@@ -1,4 +1,4 @@
-"""What a program may hand over to be classified, brought to few types."""
+"""Convert the inputs that a program may pass to few types."""
 
 import dataclasses
 import io
@@ -14,13 +14,13 @@ from tumorlens.imaging.image import MedicalImage
 
 
 class SupportsArray(Protocol):
-    """What numpy reads by ``__array__``: a torch tensor, say."""
+    """What numpy reads by ``__array__``, such as a torch tensor."""
 
     def __array__(self) -> Any: ...
 
 
 class SupportsArrayInterface(Protocol):
-    """What numpy reads by ``__array_interface__``, as Pillow's images offer it."""
+    """What numpy reads by ``__array_interface__``, such as a Pillow image."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
@@ -45,13 +45,13 @@ _ACCEPTED: Final = (
     "memory), a Pillow image, a MedicalImage, and a list of these"
 )
 _NO_PIXELS: Final = "OSUTV"
-"""Kinds of numpy's types that hold objects, such as paths, and no numbers."""
+"""Kinds of numpy's types for objects and strings, such as paths, and not for numbers."""
 
 
 def one_or_several(source: Source) -> One | list[One]:
-    """``source`` as a path, an array or an image; a list where it holds several things.
+    """``source`` as a path, an array or an image; a list if it contains several.
 
-    Raises ``TypeError`` that lists what is accepted.
+    Raises a ``TypeError`` that lists the accepted types.
     """
     found = _as_one(source)
     if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in _NO_PIXELS:
@@ -71,7 +71,7 @@ def _one(source: Any) -> One:
 
 
 def _as_one(source: Any) -> One | None:
-    """None of what is no single thing."""
+    """None if ``source`` is not a single input."""
     if isinstance(source, str | Path | np.ndarray | MedicalImage):
         return source
     if isinstance(source, os.PathLike):
@@ -85,17 +85,17 @@ def _as_array(source: Any) -> NDArray[np.generic]:
     try:
         return np.asarray(source)
     except (TypeError, ValueError, RuntimeError) as error:
-        # A tensor on a GPU, say, tells what to call first.
+        # The error of a tensor on a GPU, for example, says what to call first.
         raise TypeError(f"{_name(source)} cannot be read as an array: {error}") from error
 
 
 def _is_pillow(source: Any) -> bool:
-    """By what it offers: reading files is where Pillow is imported."""
+    """Whether it is a Pillow image, without importing Pillow."""
     return hasattr(source, "__array_interface__") and hasattr(source, "getbands")
 
 
 def _encoded(image: Any) -> Encoded:
-    """As a TIFF without loss: palette, transparency and wide samples are then read as of files."""
+    """A lossless TIFF, so that palette, transparency and bit depth are read as from files."""
     buffer = io.BytesIO()
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -109,7 +109,7 @@ def _encoded(image: Any) -> Encoded:
 
 
 def _is_collection(source: Any) -> TypeGuard[Iterable[Any]]:
-    """Whether its elements can be meant: those of bytes, open files and mappings cannot."""
+    """Whether its elements can be inputs; those of bytes, open files and mappings cannot."""
     return (
         isinstance(source, Iterable)
         and not isinstance(source, bytes | bytearray | memoryview | Mapping)

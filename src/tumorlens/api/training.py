@@ -90,5 +90,5 @@ def _config(
 
 
 def _toml(value: Any) -> str:
-    """JSON writes numbers, strings, truth and lists as TOML does."""
+    """A value as TOML; for numbers, strings, booleans and lists it is the same as JSON."""
     return msgspec.json.encode(value).decode()

@@ -25,7 +25,7 @@ _FOLD: Final = "fold"
 
 
 def published_parts(manifest: Manifest) -> list[str]:
-    """Turn the folders' own split into parts; empty where unknown."""
+    """The part of each record in the published split; empty if unknown."""
     return [PUBLISHED.get(record.split, record.split) for record in manifest]
 
 
@@ -59,12 +59,12 @@ def audit_fingerprints(
     manifest_name: str,
     split_name: str = OWN_SPLIT,
 ) -> findings.Audit:
-    """``audit`` for images already read: a second split of the same manifest costs seconds."""
+    """``audit`` for images that were read already, such as for a second split."""
     return _Auditor(manifest, parts, prints).run(manifest_name, split_name)
 
 
 class _Auditor:
-    """The manifest, its parts and fingerprints, and what every finding needs of them."""
+    """Computes the findings from the manifest, its parts and fingerprints."""
 
     def __init__(self, manifest: Manifest, parts: Sequence[str], prints: Fingerprints) -> None:
         self.manifest = manifest
@@ -287,7 +287,7 @@ class _Auditor:
 
 
 def classes_of(labels: Sequence[str]) -> ClassSet:
-    """The classes that the labels stand for; the four where they stand for none."""
+    """The classes of the labels; those of the bundled networks if they form no set."""
     try:
         return class_set(labels)
     except ValueError:

@@ -1,10 +1,10 @@
-"""Which files below a folder are images of a class, by the names of their folders.
+"""Find the images of each class below a folder, by the names of the folders.
 
-``CLASS/file`` or ``SPLIT/CLASS/file``, each with any folders below that of the class, and, where a
-rule says so, with the folder of the patient above it, or those of the patient and of the
-examination. Where all class folders are named after the four classes of the bundled networks,
-labels are these; otherwise each folder is a class of its own. What is not taken is counted, with
-the reason.
+Paths are ``CLASS/file`` or ``SPLIT/CLASS/file``, with any folders below that of the class. If a
+rule for patients says so, the folder of the patient, or those of the patient and of the
+examination, are above that of the class. If all class folders are named after the four classes of
+the bundled networks, the labels are these; otherwise each folder is a class. Files that are left
+out are counted, with the reason.
 """
 
 import dataclasses
@@ -36,12 +36,12 @@ _SESSION: Final = re.compile(
     r"[-_ ]*[0-9]*|[0-9]{4}([-_.]?[0-9]{2}){2}",
     re.I,
 )
-"""Folders of a patient's examinations: by number or date."""
+"""Names of folders of examinations: with a number or date."""
 _FOLD: Final = re.compile(r"(fold|cv)[-_ ]*[0-9]+", re.I)
 NO_IMAGE: Final = "not images, by their names"
 MASK: Final = "masks of other images, by their names"
 _MASK: Final = re.compile(r"(.+?)[-_ ](mask|seg|segmentation)([-_ ]?[0-9]+)?", re.I)
-"""The stem of a mask: that of its image, and what it is."""
+"""The stem of a mask: that of its image, and a word for mask."""
 NO_FILE: Final = "links to nothing, or not regular files"
 NOT_IN_CLASS: Final = "in no class folder"
 OUTSIDE_SPLIT: Final = "outside the folders of the split"
@@ -77,14 +77,14 @@ class ClassFile(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
-    """What lies below a folder."""
+    """The files below a folder."""
 
     files: tuple[ClassFile, ...]
     """Sorted by path."""
     left_out: Mapping[str, Mapping[str, int]]
-    """Files that are not taken: by reason, then by folder."""
+    """Files that are left out: by reason, then by folder."""
     empty: tuple[str, ...]
-    """Folders without any file, where those of classes are."""
+    """Class folders without any file."""
 
 
 def find(
@@ -96,14 +96,14 @@ def find(
 ) -> Found:
     """Find the images of classes below ``folder``, or below the only folder in it.
 
-    ``mapping`` says which label folders stand for; an empty label leaves one out. With
-    ``known_only`` a folder that is named after none of the four classes is left out. ``patient``
-    finds the patient in a path below ``folder``; where that is the uppermost folder, or the one
-    below the split's, classes are one level further down, or more where the folders there are
-    examinations by their names, or those below them are classes by theirs. Raises ``DatasetError``
-    where there is no such folder, a folder above those of classes is not the name of a split,
-    ``mapping`` names a folder that is not there, or ``patient`` takes the folder of the class for a
-    patient.
+    ``mapping`` gives folders a label; with an empty label the folder is left out. With
+    ``known_only`` a folder that is not named after one of the four classes is left out.
+    ``patient`` finds the patient in a path below ``folder``. If that is the uppermost folder, or
+    the one below that of the split, classes are searched one level further down; or deeper, if the
+    folders there have names of examinations, or those below them have names of classes. Raises
+    ``DatasetError`` if the folder does not exist, a folder above those of classes is not named
+    after a split, ``mapping`` names a folder that does not exist, or ``patient`` takes the folder
+    of a class for a patient.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
@@ -120,7 +120,7 @@ def find(
 
 
 def described(counts: Mapping[str, int]) -> str:
-    """Folders with their number of files, in words; empty where there are none."""
+    """Folders with their number of files, as text; empty if there are none."""
     words = [
         f"{'the folder itself' if name == '.' else name} ({count:,})"
         for name, count in list(counts.items())[:_FOLDERS_NAMED]
@@ -143,7 +143,7 @@ class _Sorter:
         *,
         known_only: bool,
     ) -> None:
-        """``base``: where the folders of classes, or of a split, are."""
+        """``base`` is the folder that contains those of classes, or of a split."""
         self.folder, self.base, self.images = folder, base, images
         self.stated, self.known_only = stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
@@ -157,12 +157,13 @@ class _Sorter:
             split_of(one) for file in self.all_files for one in self.above(file)[:1]
         )
         self.skipped = 0
-        """Levels of folders above those of classes, below those of the split: patients."""
+        """Number of levels of folders between those of the split and of classes, for patients."""
 
     def skip_patients(self, patient: Callable[[str], str]) -> None:
-        """Look for classes below the uppermost folders, where ``patient`` says they are patients.
+        """Search for classes below the uppermost folders, if these are patients by ``patient``.
 
-        Raises ``DatasetError`` where these are classes by their names, or hold patients by theirs.
+        Raises ``DatasetError`` if these are named after classes, or contain folders that are named
+        after patients.
         """
         tops: set[str] = set()
         inner: list[tuple[str, ...]] = []
@@ -186,7 +187,7 @@ class _Sorter:
         self.skipped = 1 + self.examinations(inner) if inner else 0
 
     def examinations(self, inner: Sequence[Sequence[str]]) -> int:
-        """Levels of folders between those of patients and of classes, in paths below patients."""
+        """Number of levels between the folders of patients and of classes."""
         level = 0
         while True:
             names = {one[level] for one in inner if len(one) > level}
@@ -200,11 +201,11 @@ class _Sorter:
 
     @property
     def usual(self) -> Set[str]:
-        """Plain names that are those of classes."""
+        """Usual names of classes, in plain form."""
         return _USUAL_CLASSES | set(self.stated)
 
     def files(self) -> tuple[ClassFile, ...]:
-        """Those of a class; the others are in ``left_out`` then."""
+        """The files of a class; the others are counted in ``left_out``."""
         places = [place for file in self.all_files for place in self.places(file)]
         self.check_same_below(places)
         all_known = all(place.label in self.known for place in places)
@@ -212,9 +213,9 @@ class _Sorter:
         return tuple(place._replace(label=labels.get(place.label, place.label)) for place in places)
 
     def places(self, file: Path) -> Iterator[ClassFile]:
-        """Where a file belongs; nothing for one that belongs nowhere.
+        """The class of a file; nothing if it is left out.
 
-        Its label is still the plain name of the folder of its class.
+        The label is the plain name of the class folder here.
         """
         above = self.above(file)
         split = split_of(above[0]) if above else ""
@@ -228,12 +229,12 @@ class _Sorter:
             yield ClassFile(file, split, below[0], own[1:])
 
     def leave_out(self, reason: str, file: Path) -> None:
-        """Count a file that is not taken."""
+        """Count a file that is left out."""
         name = file.parent.relative_to(self.folder).as_posix()
         self.left_out[reason][name.encode(errors="replace").decode()] += 1
 
     def reason(self, file: Path, split: str, below: Sequence[str]) -> str:
-        """Why a file is not taken; empty where it is."""
+        """Why a file is left out; empty if it is not."""
         if any(self.stated.get(name) == "" for name in below):
             return UNWANTED
         if not below:
@@ -248,11 +249,11 @@ class _Sorter:
             return NO_IMAGE
         if (mask := _MASK.fullmatch(file.stem)) and (file.parent, mask[1]) in self.stems:
             return MASK
-        # A manifest is text, in which such a name could not be written.
+        # Such a name cannot be written into a manifest, which is text.
         return "" if _is_text(str(file.relative_to(self.folder))) else NOT_UTF_8
 
     def check_level(self, above: Sequence[str], split: str, below: Sequence[str]) -> None:
-        """Raise ``DatasetError`` where a folder above that of the class is no split."""
+        """Raise ``DatasetError`` if a folder above that of the class is not a split."""
         named = [place for place, name in enumerate(below) if name in self.known]
         outside = self.is_split and not split and not self.known_only
         if outside or (named and named[0] > 0):
@@ -261,13 +262,13 @@ class _Sorter:
             if _PATIENT.fullmatch(above[first]) or all(
                 map(_SESSION.fullmatch, above[first + 1 :][: last - 1])
             ):
-                last = 1  # what lies between is of the patient
+                last = 1  # the folders between are examinations of the patient
             self.refuse_level(self.base.joinpath(*above[: last + first]), above[first])
 
     def check_same_below(self, places: Sequence[ClassFile]) -> None:
-        """Raise ``DatasetError`` where all that is taken for classes is patients or folds.
+        """Raise ``DatasetError`` if all class folders are in fact patients or folds.
 
-        Their names say so, and each holds folders of the same names.
+        They are named so, and contain folders with the same names.
         """
         below: dict[Path, set[str]] = defaultdict(set)
         for place in places:
@@ -284,7 +285,7 @@ class _Sorter:
             self.refuse_level(level, level.name)
 
     def refuse_level(self, level: Path, name: str) -> NoReturn:
-        """Raise ``DatasetError`` for a folder that holds those of classes, named as ``name``."""
+        """Raise ``DatasetError`` for a folder called ``name`` that contains class folders."""
         if _FOLD.fullmatch(name):
             raise DatasetError(f"{level}: {_IS_FOLD}")
         say = (
@@ -297,7 +298,7 @@ class _Sorter:
         raise DatasetError(f"{level}: {_IS_NO_SPLIT}{others}")
 
     def rule_of(self, level: Path) -> str:
-        """What ``--group-from`` says where folders like ``level`` are patients."""
+        """The value of ``--group-from`` if folders such as ``level`` are patients."""
         parts = level.relative_to(self.folder).parts
         depths = {
             len(file.relative_to(self.folder).parts)
@@ -316,9 +317,9 @@ class _Sorter:
 def _unwrapped(
     folder: Path, everything: Sequence[Path], images: Set[Path], classes: Set[str]
 ) -> Path:
-    """The folder that holds those of classes or of a split, below single folders.
+    """The folder that contains those of classes or of a split, below single folders.
 
-    ``folder`` itself where no such names show it.
+    ``folder`` itself if no names of classes or splits are found.
     """
     place = folder
     while True:
@@ -343,7 +344,7 @@ def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterabl
 
 
 def _empty(folder: Path, base: Path, everything: Sequence[Path], skipped: int) -> Iterator[str]:
-    """Folders at the level of classes that hold no file."""
+    """Folders at the level of classes without any file."""
     filled = {above for one in everything if one.is_file() for above in one.parents}
     for one in everything:
         if base not in one.parents:
@@ -355,7 +356,7 @@ def _empty(folder: Path, base: Path, everything: Sequence[Path], skipped: int) -
 
 
 def _is_text(name: str) -> bool:
-    """Whether all bytes of a name are UTF-8; Python keeps the others as surrogates."""
+    """Whether a name is valid UTF-8; Python keeps other bytes as surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -364,5 +365,5 @@ def _is_text(name: str) -> bool:
 
 
 def split_of(name: str) -> str:
-    """What ``name`` calls a part of a split: ``training`` for ``Train``; empty for another word."""
+    """The part of a split that a folder is named after: ``training`` for ``Train``; or empty."""
     return SPLIT_FOLDERS.get(name.strip().lower(), "")

@@ -1,8 +1,7 @@
-"""Importers of further collections: other sources, other hospitals.
+"""Importers of collections from other sources and hospitals.
 
-Each reads a folder with its own index and gives a manifest in the one vocabulary of
-``manifest.Record``. What an index says of an image (patient, sequence, plane, the expert's
-outline) comes along; what it does not say stays empty.
+Each reads a folder with an index and returns a manifest. What the index states about an image
+(patient, sequence, plane, the expert's outline) is copied; other fields stay empty.
 """
 
 import dataclasses
@@ -35,11 +34,12 @@ _INDEX: Final = (
 )  # fmt: skip
 """Columns that an index must have."""
 _PLAIN_TUMOR: Final = 0.01
-"""Part of the head in a slice from which a tumour in it is plain."""
+"""Share of the head in a slice from which a tumour is visible."""
 _COPY_DISTANCE: Final = 18
 _COPY_CORRELATION: Final = 0.85
-"""Images so near are one cluster. Laxer than for the audit, because this set holds one slice in
-several contrasts, and because joining two patients is safe where parting one is not."""
+"""Images with at most this distance and at least this correlation are in one cluster. Less strict
+than in the audit, because this set contains slices in several contrasts, and because joining two
+patients does no harm, but separating images of one does."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
         label = volume.label
         if one.outline is not None:
             if 0 < one.tumor_share < _PLAIN_TUMOR:
-                continue  # too little of it to be seen
+                continue  # too small to be visible
             if one.tumor_share == 0:
                 label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
             else:
@@ -161,8 +161,8 @@ def import_vs_seg_dicom(
 ) -> Manifest:
     """Import slices of one patient of TCIA Vestibular-Schwannoma-SEG, as DICOM files.
 
-    A tumour that is none of the classes: label ``other_pathology``. Which slices show it is not
-    said.
+    A tumour that is none of the classes: label ``other_pathology``. It is not known which slices
+    show it.
     """
     about = _axial_t1ce("vs-seg", "VS-SEG-001")
     files = sorted(Path(folder).rglob("*.dcm"))
@@ -194,7 +194,7 @@ IMPORTERS: Final[Mapping[str, Callable[..., Manifest]]] = {
 
 
 def _axial_t1ce(source: str, patient: str) -> dict[str, str]:
-    """What is known of axial slices after contrast that show the whole head."""
+    """Fields of axial contrast-enhanced T1 slices of whole heads."""
     return {
         "source": source,
         "family": source,

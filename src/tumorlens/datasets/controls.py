@@ -1,8 +1,8 @@
-"""Two controls that do not look at tumours; an accuracy means little unless it is higher.
+"""Two control classifiers that do not look at tumours, to compare accuracies with.
 
-Fitted on train, scored on test. The perceptual-hash neighbour shows what duplicates and
-neighbouring slices alone are worth; the frame classifier shows what the outer 8% of the image,
-where no tumour can be, reveals about the class.
+They are fitted on the train part and scored on the test part. The nearest neighbour by perceptual
+hash measures the effect of duplicates and neighbouring slices. The frame classifier measures how
+much the outer 8% of the image, where no tumour is, reveals about the class.
 """
 
 import warnings
@@ -22,7 +22,7 @@ FRAME_SHARE: Final = 0.08
 _TREES: Final = 200
 _CHUNK: Final = 512
 _MOST_LEARNED: Final = 20_000
-"""Training images that a control learns from; of more, every so many-th."""
+"""Most training images of a control; of more, an evenly spaced part is used."""
 
 HASH_NEIGHBOUR: Final = "hash_neighbour"
 FRAME_CLASSIFIER: Final = "frame_classifier"
@@ -40,9 +40,8 @@ def hash_neighbour(
 ) -> NDArray[np.int64]:
     """Answer each of T test images with the class of the training image of the nearest hash: (T,).
 
-    Of more than 20,000 training images a part is compared, evenly spaced. Ties are decided by
-    vote, then by the commonest class in training. A test image that cannot be used gets the
-    commonest class. Raises ``DatasetError`` where train or test is empty.
+    Ties are decided by vote, then by the most common class in training. A test image that cannot
+    be used gets the most common class. Raises ``DatasetError`` if train or test is empty.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
     train = _part(train)
@@ -67,23 +66,20 @@ def frame_classifier(
 ) -> NDArray[np.int64]:
     """Fit extremely randomised trees to the frame of the image, with the inside removed.
 
-    Answers as ``hash_neighbour``. Of more than 20,000 training images it learns from a part,
-    evenly spaced.
+    Returns and raises as ``hash_neighbour``. The same indices give the same answer.
 
-    Trees, because they were the best on the public set's validation images: 94.2%
-    on the ``folder`` protocol, against 85.6% for logistic regression, 87.9% for boosting and
-    87.2% for the nearest frame. The same indices give the same answer. Errors as
-    ``hash_neighbour``.
+    Trees were the best on the public set's validation images: 94.2% on the ``folder`` protocol,
+    compared with 85.6% for logistic regression, 87.9% for boosting and 87.2% for the nearest frame.
     """
     train, test = _checked(fingerprints, train_idx, test_idx)
     learned = _part(train)
     labels = truths(fingerprints, classes)
     model = ExtraTreesClassifier(_TREES, n_jobs=-1, random_state=0)
     with warnings.catch_warnings():
-        # A guess from the number of classes; these are classes, however few images each has.
+        # A warning that the labels may be numbers; they are classes with few images.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         model.fit(frames(fingerprints.thumbnails_of(learned)), labels[learned])
-    model.n_jobs = 1  # threads would add up the trees in any order, and round differently
+    model.n_jobs = 1  # with threads, the order of the sum and thus the rounding would vary
     probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -1,8 +1,8 @@
 """A manifest as Croissant metadata (MLCommons, version 1.0): JSON-LD that data catalogues read.
 
-It describes the table and what its columns mean. The images stay where they are, and the file
-states nothing that the manifest does not: licence, address and description are given by whoever
-publishes the set. http://docs.mlcommons.org/croissant/docs/croissant-spec.html
+It describes the table and the meaning of its columns. Licence, address and description are not in
+the manifest; the publisher of the set states them.
+http://docs.mlcommons.org/croissant/docs/croissant-spec.html
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ _CONTEXT: Final[dict[str, Any]] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""That of the specification."""
+"""The context of the specification."""
 _DESCRIPTIONS: Final = {
     "path": "The image's file, relative to the manifest.",
     "class": "What the image shows.",
@@ -74,7 +74,7 @@ _DESCRIPTIONS: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class About:
-    """What a manifest does not say of its set; empty: left out."""
+    """Facts about the set that a manifest does not contain; empty ones are left out."""
 
     name: str
     description: str = ""
@@ -84,7 +84,7 @@ class About:
 
 
 def describe(manifest: Manifest, file: Path, about: About) -> dict[str, Any]:
-    """The JSON-LD of the manifest in ``file``, to lie beside it."""
+    """The JSON-LD for the manifest in ``file``, to be written into the same folder."""
     table = "manifest"
     parquet = file.suffix == ".parquet"
     stated = {"license": about.licence, "url": about.url}

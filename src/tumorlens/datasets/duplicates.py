@@ -1,7 +1,7 @@
 """Find duplicates: equal bytes, equal pixels, and copies that were edited or rotated.
 
-A pair has near perceptual hashes and correlated pixels. Neither is enough alone: on the public set,
-slices of different patients come within 4 bits of each other, and copies of one slice differ by
+A pair must have similar perceptual hashes and correlated pixels. Hashes alone are not enough: on
+the public set, slices of different patients differ by as few as 4 bits, and copies of one slice by
 more than 12.
 """
 
@@ -36,16 +36,16 @@ On the public set 22,966 pairs pass both and none joins two patients; from 0.95 
 """
 _ROWS: Final = 256
 _COLUMNS: Final = 2048
-"""Images that are compared with as many at a time: what that takes stays in the cache."""
+"""Size of the blocks that are compared at a time, so that they fit into the cache."""
 _PAIRS_AT_ONCE: Final = 4096
 _THUMBNAILS_AT_ONCE: Final = 1024
 _COARSE: Final = 16
-"""Side of the coarse images: where heads differ, they do at this size already."""
+"""Side of the coarse images, which separate most different heads."""
 _COARSEST: Final = 8
-"""Side of those that all are compared with all at: one pair in a thousand is left."""
+"""Side of the images that are compared all with all; about 0.1% of the pairs remain."""
 _WORD: Final = 8
 _SLACK: Final = 1e-3
-"""More than float32 rounds away."""
+"""Tolerance, larger than the rounding of float32."""
 _NOTHING: Final = (-1.0, 0, 0)
 _Candidates = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """(K,) three times: left and right row of pairs, and the differing bits of their hashes."""
@@ -85,7 +85,7 @@ def identical(keys: Sequence[Hashable]) -> list[tuple[int, ...]]:
 
 
 def chained(groups: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
-    """Pairs that hold each group together: its first row with every other."""
+    """Pairs that connect each group: its first row with every other."""
     return [(rows[0], other) for rows in groups for other in rows[1:]]
 
 
@@ -96,11 +96,11 @@ def near_duplicates(
 ) -> Pairs:
     """Find pairs whose images agree in some orientation; the best orientation is reported.
 
-    The coarsest images are compared all with all, a block at a time; of what is left, the hashes
-    and coarse images; and only of what agrees there the thumbnails, which are read as they are
-    needed. No step loses a pair that the next would have kept.
+    The coarsest images are compared all with all, in blocks; then the hashes and coarse images of
+    the remaining pairs; then the thumbnails of the pairs that remain after that. No step drops a
+    pair that a later step would keep.
 
-    Raises ``DatasetError`` where no image can be read.
+    Raises ``DatasetError`` if no image can be read.
     """
     if len(fingerprints) and not fingerprints.usable.any():
         raise DatasetError(f"no image can be read: {fingerprints.problems[0]}")
@@ -121,12 +121,12 @@ def near_duplicates(
 
 
 class LookAlikes(NamedTuple):
-    """Images that are the same or nearly."""
+    """Pairs of identical or nearly identical images."""
 
     pairs: list[tuple[int, int]]
     """Rows of the manifest."""
     unread: list[str]
-    """Why images cannot be read; those are in no pair."""
+    """The errors of images that cannot be read, which are in no pair."""
 
 
 def look_alikes(manifest: Manifest, progress: Progress | None = None) -> LookAlikes:
@@ -158,7 +158,7 @@ def connected(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Search:
-    """N usable images, each of which is compared with all others."""
+    """The search for near-duplicates among N usable images."""
 
     rows: NDArray[np.int64]
     """(N,) in the manifest."""
@@ -174,7 +174,7 @@ class _Search:
 
     @classmethod
     def prepare(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:
-        """All that does not depend on how images are turned."""
+        """Compute what does not depend on the orientation."""
         rows = np.flatnonzero(prints.usable)
         _, content = np.unique(np.array(prints.pixel_sha256)[rows], return_inverse=True)
         most = 2.0 * (1.0 - min_correlation) + _SLACK
@@ -191,10 +191,10 @@ class _Search:
         low, other = (
             each[:, :_COARSEST, :_COARSEST].reshape(len(each), -1) for each in (self.coarse, turned)
         )
-        # Turning changes no length, so these are those of both.
+        # Turning an image does not change its length.
         count, squares = len(low), np.square(low).sum(axis=1, dtype=np.float32)
         left = np.column_stack([low, squares / -2])
-        # Filled up to whole words, which ``_places`` needs, with what nothing is near to.
+        # Padded to whole words for ``_places``, with columns that match nothing.
         right = np.zeros((low.shape[1] + 1, count + -count % _WORD), dtype=np.float32)
         right[:-1, :count], right[-1] = other.T, 1
         needed = np.full(right.shape[1], np.inf, dtype=np.float32)
@@ -219,7 +219,7 @@ class _Search:
         orientation: int,
         turned: NDArray[np.float32],
     ) -> _Candidates:
-        """Those of some pairs, and the differing bits of their hashes."""
+        """The near pairs among (i, j), and the number of differing bits of their hashes."""
         kept = i < j
         i, j = i[kept], j[kept]
         bits = np.bitwise_count(self.hashes[i, 0] ^ self.hashes[j, orientation])
@@ -234,7 +234,7 @@ class _Search:
 
 
 def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``numpy.nonzero`` of (A, B), B whole words; a third of its cost where hardly any is set."""
+    """``numpy.nonzero`` of (A, B), faster if few are set; B must be a multiple of ``_WORD``."""
     bytes_of = found.view(np.uint8).reshape(-1, _WORD)
     words = np.flatnonzero(found.view(np.uint64))
     word, byte = np.nonzero(bytes_of[words])
@@ -244,7 +244,7 @@ def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int
 def _correlations(
     prints: Fingerprints, left: NDArray[np.int64], right: NDArray[np.int64], turn: int
 ) -> NDArray[np.float32]:
-    """Of each pair's thumbnails, the right one turned: (K,)."""
+    """Correlation of the thumbnails of each pair, the right one turned: (K,)."""
     parts = []
     for first in range(0, len(left), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
@@ -257,8 +257,8 @@ def _correlations(
 def _coarse(prints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """The lowest cosine coefficients (N, 16, 16) of standardized thumbnails of N rows.
 
-    A projection: images are at least as far apart as these are, so what differs here by more
-    than a correlation allows need not be looked at.
+    A projection: the distance of two images is at least the distance of their coefficients, so
+    pairs that differ too much here can be dropped.
     """
     coarse = np.empty((len(rows), _COARSE, _COARSE), dtype=np.float32)
     basis = dct(np.eye(THUMBNAIL_SIZE, dtype=np.float32), norm="ortho", axis=0)[:_COARSE]
@@ -270,7 +270,7 @@ def _coarse(prints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float32
 
 
 def _turned(coarse: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """The coefficients of turned images: mirroring turns the sign of the odd ones."""
+    """The coefficients of turned images: mirroring changes the sign of the odd ones."""
     odd = np.where(np.arange(_COARSE) % 2, np.float32(-1), np.float32(1))
     if orientation & 1:
         coarse = coarse * odd

@@ -19,7 +19,7 @@ _NAMED: Final = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verification:
-    """How the files of a folder compare with the published ones; names as ``Split/class/file``."""
+    """The files of a folder compared with the published ones; names are ``Split/class/file``."""
 
     intact: tuple[str, ...]
     missing: tuple[str, ...]
@@ -86,7 +86,7 @@ def published_files() -> dict[str, str]:
 
 
 def copy_files(source: Path, output: Path, names: Sequence[str]) -> None:
-    """Copy those of ``names`` that ``source`` has; each appears under its name only when whole."""
+    """Copy those of ``names`` that ``source`` has; each is renamed when it is complete."""
     for name in names:
         origin, target = source / name, output / name
         if not origin.is_file():

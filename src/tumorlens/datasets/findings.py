@@ -77,11 +77,11 @@ class Control(msgspec.Struct, frozen=True):
     total: int
     accuracy: float
     tumor_accuracy: float
-    """On "tumour or not" alone."""
+    """Share of images for which "tumour or not" is correct."""
 
 
 class Leaks(msgspec.Struct, frozen=True):
-    """How many test images are in another part too, and what crosses between any two parts."""
+    """Numbers of test images that are also in another part, and of items in several parts."""
 
     test_images: int
     test_with_same_bytes: int

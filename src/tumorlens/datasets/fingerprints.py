@@ -1,7 +1,7 @@
 """Fingerprints for the audit and the controls: hashes, a thumbnail, a perceptual hash.
 
-One pass over the files. The image is NOT cropped to the head, only stretched to a square: the
-shortcuts to detect (margins, frames, scanner borders) are in the raw image.
+The files are read once. The image is not cropped to the head, only stretched to a square, because
+the shortcuts that are searched for (margins, frames, borders) are outside the head.
 """
 
 import dataclasses
@@ -40,22 +40,22 @@ _ODD: Final = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """One entry a record of the manifest, in its order; N records.
+    """One entry for each of N records, in the order of the manifest.
 
-    Where ``problems`` is not empty the image could not be used: its thumbnail is black, its
-    hashes are 0, and ``usable`` is False.
+    If ``problems`` is not empty, the image could not be used: its thumbnail is black, its hashes
+    are 0, and ``usable`` is False.
     """
 
     labels: tuple[str, ...]
-    """Of each record."""
+    """The label of each record."""
     thumbnails: NDArray[np.uint8]
     """(N, 64, 64) windowed image, not cropped, stretched to a square."""
     hashes: NDArray[np.uint64]
     """(N, 8) perceptual hash of the image in each of ``ORIENTATIONS``."""
     sha256: tuple[str, ...]
-    """Of the bytes as they are on disk now; empty where the file cannot be opened."""
+    """Hash of the bytes on disk; empty if the file cannot be opened."""
     pixel_sha256: tuple[str, ...]
-    """Of the decoded pixels; empty where they do not decode."""
+    """Hash of the decoded pixels; empty if they cannot be decoded."""
     problems: tuple[str, ...]
     """Why an image could not be used; empty where it could."""
 
@@ -68,7 +68,7 @@ class Fingerprints:
         return np.array([not problem for problem in self.problems], dtype=np.bool_)
 
     def thumbnails_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy (M, 64, 64) of the thumbnails of some rows; the file's pages leave memory."""
+        """A copy (M, 64, 64) of the thumbnails of some rows; the mapped file is released."""
         some = np.array(self.thumbnails[rows])
         _release(self.thumbnails)
         return some
@@ -114,7 +114,7 @@ def _prints(manifest: Manifest) -> Iterator[_Print]:
 
 
 def _on_disk(count: int) -> NDArray[np.uint8]:
-    """Black thumbnails in a file without a name, gone when nobody uses it any more."""
+    """Black thumbnails in a temporary file, which is deleted when it is no longer used."""
     shape = (count, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     if not count:
         return np.zeros(shape, dtype=np.uint8)
@@ -123,7 +123,7 @@ def _on_disk(count: int) -> NDArray[np.uint8]:
 
 
 def _release(thumbnails: NDArray[np.uint8]) -> None:
-    """Take the pages of a file out of this process's memory; they are read again when needed."""
+    """Drop the pages of the mapped file from memory; they are read again when needed."""
     file: object = thumbnails.base
     if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         file.madvise(mmap.MADV_DONTNEED)

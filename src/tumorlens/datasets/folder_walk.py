@@ -40,7 +40,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def is_image(file: Path) -> bool:
-    """By its suffix; DICOM files, which may end with a UID or ``.IMA``, by their content."""
+    """Whether it is an image by its suffix or, for DICOM files of any name, by its content."""
     return claims_image(file.name) or "." not in file.name or kind_of(str(file)) == DICOM.name
 
 

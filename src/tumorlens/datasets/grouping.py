@@ -1,7 +1,7 @@
-"""Who an image is of: the patient, from its path or from a column of the manifest.
+"""Find the patient of an image from its path or from a column of the manifest.
 
-Images of one patient are alike in more than the disease. A split that puts them on both sides is
-answered from memory, so the patient must be known before a set is split.
+Images of one patient resemble each other in more than the disease. If a patient is in both training
+and test, the accuracy is too high, so the patients must be known before a set is split.
 """
 
 import re
@@ -16,11 +16,11 @@ from tumorlens.text import composed
 _FOLDER: Final = "folder:"
 
 PatientOf = Callable[[str], str]
-"""From an image's path, with forward slashes, to its patient; empty where the path names none."""
+"""Returns the patient for an image's path, with forward slashes; empty if there is none."""
 
 
 def patient_from_path(rule: str) -> PatientOf:
-    """What finds the patient in a path.
+    """The function that finds the patient in a path.
 
     ``rule`` is a regular expression, whose first named group, or else first group, is the patient,
     or ``folder:N``: the name of the N-th folder above the file. Raises ``DatasetError`` where it is

@@ -1,4 +1,4 @@
-"""From a folder of images to a manifest, checked against what the folder is said to be."""
+"""Import a folder of images as a manifest, with checks of its contents."""
 
 import csv
 import dataclasses
@@ -35,7 +35,7 @@ _NAMED: Final = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Provenance:
-    """What is known of a published file beyond its bytes; ``fold`` is its fixed fold."""
+    """The origin of a published file; ``fold`` is its fixed fold."""
 
     file: str
     group: str
@@ -45,9 +45,9 @@ class Provenance:
     identical_to: str
     fold: int
     source_file: str
-    """The file of the primary source, where its pixels were found there."""
+    """The file of the primary source, if its pixels were found there."""
     orientation: str
-    """How the file lies relative to that: ``id``, ``fliplr``, ``rot180``."""
+    """Orientation of the file relative to that: ``id``, ``fliplr``, ``rot180``."""
 
 
 def import_folder(
@@ -83,7 +83,7 @@ def find_classes(
     *,
     known_only: bool = False,
 ) -> Found:
-    """What ``import_folder`` lists with these arguments, and what it leaves out; its errors."""
+    """The files that ``import_folder`` lists and leaves out; raises the same errors."""
     patient = patient_from_path(group_from) if group_from else None
     return class_folders.find(folder, mapping, known_only=known_only, patient=patient)
 
@@ -101,7 +101,7 @@ def without_unreadable(manifest: Manifest) -> tuple[Manifest, tuple[Record, ...]
 
 
 def reasons(manifest: Manifest, unreadable: Sequence[Record]) -> str:
-    """Why files do not decode; the first few are named."""
+    """Why files cannot be decoded; the first few are named."""
     words = [_reason(manifest.file(record), record.path) for record in unreadable[:_NAMED]]
     if len(unreadable) > _NAMED:
         words.append(f"and {len(unreadable) - _NAMED} more")
@@ -117,7 +117,7 @@ def _reason(file: Path, name: str) -> str:
 
 
 def _check_classes(folder: Path, found: Found) -> None:
-    """Raise ``DatasetError`` where the files are of no set of classes."""
+    """Raise ``DatasetError`` if the files do not form a set of classes."""
     labels = {one.label for one in found.files}
     if not labels:
         raise DatasetError(
@@ -169,7 +169,7 @@ def import_nickparvar(
     allow_partial: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Import the public 7,023-image set and say of each file which patient it comes from.
+    """Import the public 7,023-image set, with the patient of each file as far as it is known.
 
     Raises ``DatasetError`` naming every folder whose count is wrong, unless ``allow_partial``.
     """
@@ -208,9 +208,9 @@ def check_counts(folder: Path) -> None:
 
 @cache
 def provenance_table() -> Mapping[str, tuple[Provenance, ...]]:
-    """What is known of the files of the 7,023-image set, by the SHA-256 of their bytes.
+    """The origin of the files of the 7,023-image set, by the SHA-256 of their bytes.
 
-    Several entries where files of identical bytes stand in several folders.
+    There are several entries if identical files are in several folders.
     """
     table: dict[str, list[Provenance]] = {}
     packed = files("tumorlens").joinpath("splits/nickparvar-provenance.csv.gz").read_bytes()
@@ -230,7 +230,7 @@ def published_counts() -> Counter[tuple[str, str]]:
 
 
 def _lacking(names: Mapping[tuple[str, str], set[str]], split: str, label: str) -> str:
-    """Name the first published files that a folder lacks; empty where it lacks none."""
+    """The first published files that a folder lacks, as text; empty if it lacks none."""
     published = [
         Path(entry.file).name
         for entries in provenance_table().values()
@@ -245,7 +245,7 @@ def _lacking(names: Mapping[tuple[str, str], set[str]], split: str, label: str) 
 
 
 def provenance_of(record: Record) -> Provenance | None:
-    """What is known of a file of the 7,023-image set; None for any other file."""
+    """The origin of a file of the 7,023-image set; None for any other file."""
     entries = provenance_table().get(record.sha256)
     if not entries:
         return None
@@ -263,7 +263,7 @@ def _with_provenance(record: Record) -> Record:
         source=entry.source,
         patient=entry.patient,
         source_label=entry.source_label,
-        # Cheng et al. published contrast-enhanced T1 only; of the other sources nothing is known.
+        # Cheng et al. published contrast-enhanced T1; the sequences of others are not known.
         sequence="T1CE" if entry.source == "cheng" else "",
     )
 
@@ -275,22 +275,22 @@ def _of_patient(record: Record, patient: str) -> Record:
 
 
 def _of_stated_patients(read: Sequence[tuple[Record, str]]) -> list[Record]:
-    """Records with the patients that DICOM files state, if these are several.
+    """Records with the patients that DICOM files state, if there are several.
 
-    A patient is called by the hash of the first of the files, which tells nobody who it is.
+    The name of a patient is the hash of the first file, so that it does not identify anybody.
     """
     names: dict[str, str] = {}
     for record, patient in read:
         names.setdefault(patient, record.sha256[:16] if patient else "")
-    if sum(map(bool, names)) < 2:  # one for all is what anonymisers write
+    if sum(map(bool, names)) < 2:  # anonymised files have one patient for all
         return [record for record, _ in read]
     return [_of_patient(record, names[patient]) for record, patient in read]
 
 
 def describe(file: Path, split: str, label: str, base: Path, source: str) -> tuple[Record, str]:
-    """What a file itself says, and its ``AcquisitionFacts.patient`` or an empty text.
+    """The record of a file, and its ``AcquisitionFacts.patient`` or an empty string.
 
-    Without pixels where it does not decode. Its own group.
+    Without pixels if the file cannot be decoded. Each file is its own group.
     """
     data = reader.load_file(file)
     digest = hashlib.sha256(data).hexdigest()
@@ -301,7 +301,7 @@ def describe(file: Path, split: str, label: str, base: Path, source: str) -> tup
         width, height, mode, pixels = image.width, image.height, image.mode, pixel_hash(image)
         patient = (image.facts and image.facts.patient) or ""
     except InputError:
-        pass  # listed without pixels: the audit reports it
+        pass  # listed without pixel hash, for the audit
     path = relative_path(file, base)
     group = f"{OWN_GROUP}{digest[:16]}"
     record = Record(path, label, split, digest, pixels, width, height, mode, group, source)

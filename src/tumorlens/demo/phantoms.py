@@ -4,9 +4,10 @@ For the demonstration and for tests. A number measured on phantoms shows that th
 and says nothing about patients.
 
 Each phantom patient has one to three neighbouring slices of one head. Head, signal, level and
-noise are drawn the same way for every class; the lesion alone depends on it, with one exception:
-a pituitary tumour needs the base of the skull, so the others are drawn there in ``BASE_SHARE`` of
-cases. The level alone predicts the class in 25% + (1 - BASE_SHARE) * 25% = 35%.
+noise are drawn in the same way for every class; only the lesion depends on the class. There is one
+exception: a pituitary tumour lies at the base of the skull, so slices of the other classes are
+drawn there in ``BASE_SHARE`` of the cases. From the level alone the class can be predicted in
+25% + (1 - BASE_SHARE) * 25% = 35%.
 """
 
 import dataclasses

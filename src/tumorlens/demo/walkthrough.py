@@ -1,8 +1,8 @@
-"""The demonstration: the whole job on phantoms, from images to a report, step by step.
+"""The demonstration: the main steps on phantoms, from images to a report.
 
 Everything is written below one folder: ``phantoms/`` with its manifest and split, ``audit/``,
-``evaluation/``, ``index.html`` and ``demo.json``. The last is there from the beginning and marks
-the folder as a demonstration's, to be written again.
+``evaluation/``, ``index.html`` and ``demo.json``. The last is written first. It marks the folder as
+one of the demonstration, which may be overwritten.
 """
 
 import dataclasses
@@ -47,10 +47,10 @@ SYNTHETIC: Final = (
 INTENDED_USE: Final = (
     "For a demonstration on synthetic heads, not for pictures of people. " + RESEARCH_NOTICE
 )
-"""What a network that learned from phantoms says of itself."""
+"""The intended use of a network that was trained on phantoms."""
 _SHOWN_A_CLASS: Final = 5
 _RESAMPLES: Final = 500
-"""Enough for an interval to look at; `tumorlens evaluate` takes more."""
+"""Fewer than in `tumorlens evaluate`, to save time."""
 Step = Callable[[str], AbstractContextManager[Progress]]
 """Announces a step, and gives it a progress bar."""
 
@@ -60,7 +60,7 @@ class GalleryItem:
     """An image with its answer, for the gallery."""
 
     image: str
-    """A data URI; empty where the image cannot be read."""
+    """A data URI; empty if the image cannot be read."""
     path: str
     truth: str
     """Empty for an image of the user, whose truth is not known."""
@@ -69,28 +69,28 @@ class GalleryItem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the steps found; the report adds nothing but presentation."""
+    """The results of the steps, which the report shows."""
 
     seed: int
     manifest: Manifest
     split: Split
     audit: Audit
-    """Of the folders as they were made, where patients cross."""
+    """Of the folders as they were made, in which patients are in both parts."""
     evaluation: Evaluation
     trained_anew: bool
     gallery: Sequence[GalleryItem]
     images: Sequence[GalleryItem]
     image_bundle: Bundle | None
-    """What answered for the user's images; None where there are none."""
+    """The bundle that classified the user's images; None if there are none."""
 
     @property
     def failed(self) -> int:
-        """How many of the user's images could not be used."""
+        """Number of the user's images that could not be used."""
         return sum(isinstance(shown.answer, Failure) for shown in self.images)
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a demonstration may write there: nothing is lost but an earlier demonstration."""
+    """Whether the folder is new, empty or of an earlier demonstration."""
     if not folder.exists():
         return True
     return folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))
@@ -145,7 +145,7 @@ def run(
 
 
 def declare_use(folder: Path) -> Bundle:
-    """Make the bundle in ``folder``, trained on phantoms, say that it is for phantoms only."""
+    """Write into the bundle in ``folder``, trained on phantoms, that it is for phantoms only."""
     made = bundle.load(folder)
     info = msgspec.structs.replace(made.info, intended_use=INTENDED_USE)
     return bundle.save(folder, info, made.model)
@@ -154,7 +154,7 @@ def declare_use(folder: Path) -> Bundle:
 def gallery(
     classifier: Classifier, evaluation: Evaluation, manifest: Manifest
 ) -> list[GalleryItem]:
-    """Show one slice of the first test patients of every class, whatever was answered."""
+    """One slice of each of the first test patients of every class."""
     taken: Counter[str] = Counter()
     first_of = {record.group: record for record in reversed(evaluation.records)}
     chosen: list[Record] = []
@@ -166,32 +166,32 @@ def gallery(
     files = [manifest.file(record) for record in chosen]
     answers = predict_inputs(classifier, files)
     return [
-        GalleryItem(_thumbnail(file), record.path, record.label, _sent_on(answer))
+        GalleryItem(_thumbnail(file), record.path, record.label, _image_only(answer))
         for file, record, answer in zip(files, chosen, answers, strict=True)
     ]
 
 
 def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryItem]:
-    """Answer for the images that files, folders and patterns stand for; failures are kept."""
+    """Classify the images of files, folders and patterns; failures are included."""
     shown = []
     for argument in arguments:
         found = finder.find(argument)
         for answer in predict_inputs(classifier, found.paths):
             image = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
-            shown.append(GalleryItem(image, answer.path, "", _sent_on(answer)))
+            shown.append(GalleryItem(image, answer.path, "", _image_only(answer)))
         failures = [*found.failures, *_volumes(found)]
         shown += [GalleryItem("", path, "", Failure.of(path, error)) for path, error in failures]
     return shown
 
 
 def _volumes(found: finder.Found) -> list[tuple[str, InputError]]:
-    """Series and members of archives, which the demonstration's gallery has no place for."""
+    """Errors for series and members of archives, which the gallery does not show."""
     paths = [one.path for one in found.inputs if not isinstance(one, File)]
     return [(path, _volume(path)) for path in paths]
 
 
-def _sent_on(answer: Result) -> Prediction | Failure:
-    """``answer``, but of a file that holds a volume: where to go with it."""
+def _image_only(answer: Result) -> Prediction | Failure:
+    """``answer``; for a volume a failure that names the command for it."""
     if isinstance(answer, Prediction | Failure):
         return answer
     return Failure.of(answer.path, _volume(answer.path))
@@ -223,7 +223,7 @@ def write(folder: Path, outcome: DemoResult) -> Path:
 
 
 def neighbour(outcome: DemoResult) -> tuple[float, float] | None:
-    """Accuracy of the hash neighbour where patients cross, and where they do not."""
+    """Accuracy of the hash neighbour if patients are in both parts, and if they are not."""
     crossing = {c.name: c.accuracy for c in outcome.audit.controls}.get(HASH_NEIGHBOUR)
     apart = {c.name: c.accuracy["all"].value for c in outcome.evaluation.controls}.get(
         HASH_NEIGHBOUR
@@ -232,7 +232,7 @@ def neighbour(outcome: DemoResult) -> tuple[float, float] | None:
 
 
 def as_dict(outcome: DemoResult) -> dict[str, Any]:
-    """Everything found, as JSON types."""
+    """All results, as JSON types."""
     evaluation = outcome.evaluation
     return {
         "tumorlens": __version__,
