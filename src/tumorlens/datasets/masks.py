@@ -1,4 +1,4 @@
-"""Experts' outlines of tumours, in the pixels of their image."""
+"""Experts' outlines of tumours, on the pixels of the image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ _INSIDE = 127.0
 def load_mask(manifest: Manifest, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read the outline of ``record`` for its image of ``shape`` (H, W): 1 inside, 0 outside.
 
-    Raises ``DatasetError`` where the record has none, ``InputError`` where it cannot be read.
+    Raises ``DatasetError`` if the record has none, ``InputError`` if it cannot be read.
     """
     file = manifest.mask_file(record)
     if file is None:

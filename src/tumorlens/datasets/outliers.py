@@ -1,7 +1,8 @@
-"""Outliers of each class: other modalities, planes, layouts.
+"""Outliers of each class, such as other modalities, planes or layouts.
 
-Each class's thumbnails are reduced to their main components; an image is an outlier when even its
-nearest neighbours are far. Duplicates count once, or an image with ten copies would look usual.
+The thumbnails of a class are reduced to their principal components. An image is an outlier if its
+nearest neighbours are far away. Duplicates count once, so that copies are not each other's
+neighbours.
 """
 
 import dataclasses
@@ -23,9 +24,9 @@ LISTED: Final = 24
 _COMPONENTS: Final = 24
 _NEIGHBOURS: Final = 10
 _WHOLE: Final = 10_000
-"""Most images of a class that are in memory at once; of more, the scatter matrix is added up."""
+"""Most images of a class in memory; for more, the scatter matrix is summed in parts."""
 _AT_ONCE: Final = 2_000
-"""Images that are in memory then."""
+"""Images of such a part."""
 _WORKING_MIB: Final = 128
 _FEWEST: Final = 30
 """Distinct images that a class needs for outliers to be defined."""
@@ -36,7 +37,7 @@ class Outlier:
     """One outlier, for all its copies."""
 
     row: int
-    """Of the manifest: the first of the copies."""
+    """Row of the manifest: the first of the copies."""
     copies: int
     """Number of files with this image, near-duplicates included."""
     score: float
@@ -48,8 +49,8 @@ def outliers(
 ) -> dict[str, list[Outlier]]:
     """Name the ``LISTED`` farthest images of each class, farthest first.
 
-    ``clusters`` (N,) gives copies one number. A ranking that a person must check. A class
-    of fewer than 30 distinct images has no entries.
+    ``clusters`` (N,) is the same number for copies of an image. A person must check the ranking. A
+    class with fewer than 30 distinct images has no entries.
     """
     labels, usable = np.array(fingerprints.labels), fingerprints.usable
     return {
@@ -71,7 +72,7 @@ def _of_class(
 
 
 def _scores(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(M,) for M rows: how far the nearest neighbours are, as a robust z-score."""
+    """(M,) for M rows: mean distance to the nearest neighbours, as a robust z-score."""
     components = _components(fingerprints, rows)
     search = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1).fit(components)
     with config_context(working_memory=_WORKING_MIB):
@@ -82,7 +83,7 @@ def _scores(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _components(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Main components (M, C) of the thumbnails of M rows."""
+    """Principal components (M, C) of the thumbnails of M rows."""
     if len(rows) <= _WHOLE:
         model = PCA(_COMPONENTS, svd_solver="randomized", random_state=0)
         fitted: NDArray[np.float32] = model.fit_transform(_flat(fingerprints, rows))

@@ -149,7 +149,7 @@ def _built(
 def _assign(
     groups: Sequence[str], labels: Sequence[str], shares: Mapping[str, float], seed: int
 ) -> dict[str, str]:
-    """Give each group, the largest first, to the part that lacks most of its classes."""
+    """Assign each group, the largest first, to the part that lacks most of its classes."""
     members: dict[str, Counter[str]] = defaultdict(Counter)
     for group, label in zip(groups, labels, strict=True):
         members[group][label] += 1
@@ -167,7 +167,7 @@ def _assign(
     part_of: dict[str, str] = {}
     empty = list(shares)
     for position, group in enumerate(sorted(members, key=order)):
-        # The last groups go to parts that have none yet: no part stays empty.
+        # The last groups go to parts without any group, so that no part is empty.
         left = len(members) - position
         candidates = empty if empty and left <= len(empty) else list(shares)
         part = max(candidates, key=lambda part: _need(members[group], room, totals, part))

@@ -1,4 +1,4 @@
-"""The splits of the shipped protocols, made anew from a manifest of the public sets."""
+"""Make the splits of the bundled protocols from a manifest of the public sets."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ from tumorlens.errors import SplitError
 _CHENG: Final = "cheng"
 _VALIDATION_SHARE: Final = 0.1
 _OTHER_VALIDATION: Final = 42
-"""Of 256: patients of other hospitals that validate, a sixth."""
+"""Share of the patients of other hospitals for validation, in 256ths: about a sixth."""
 
 
 def make(manifest: Manifest, protocol: str) -> Split:
@@ -43,8 +43,8 @@ def make(manifest: Manifest, protocol: str) -> Split:
 def folder_split(manifest: Manifest) -> Split:
     """The literature's protocol: published test folder, a tenth of training held for validation.
 
-    The validation images are drawn image by image within each class, as the literature does, so
-    they leak exactly as the test folder does. Byte-identical files share their draw.
+    The validation images are drawn image by image within each class, as in the literature, so
+    patients are in training and validation too. Identical files are drawn together.
     """
     draws: dict[str, list[str]] = defaultdict(list)
     for record in manifest:
@@ -71,9 +71,9 @@ def folder_split(manifest: Manifest) -> Split:
 def fold_split(manifest: Manifest, name: str) -> Split:
     """``clean`` (fold 0 tests, 1 validates), ``clean-cv`` (all five) or ``patient-cv``.
 
-    From the fixed folds. Images whose decoded pixels repeat another file's are ``excluded``: each
-    is scored once. ``patient-cv`` excludes all but the images of Cheng et al. as well, so three
-    classes are left and every patient is known.
+    Uses the fixed folds. Files with the same pixels as another are ``excluded``, so that each image
+    is scored once. ``patient-cv`` also excludes all images but those of Cheng et al.; it has three
+    classes, and every patient is known.
     """
     traced = provenance_table()
     taken: Counter[tuple[str, str]] = Counter()
@@ -106,10 +106,10 @@ def fold_split(manifest: Manifest, name: str) -> Split:
 
 
 def br35h_tumor_split(manifest: Manifest) -> Split:
-    """Part the tumour images of Br35H, whose kind is not given: 140 test, 60 validate, 220 train.
+    """Split the tumour images of Br35H, of unknown kind: 140 test, 60 validation, 220 train.
 
-    Whole clusters of similar images, in an order that only their name decides; one that does not
-    fit any more goes to the next part.
+    Whole clusters of similar images are assigned, in an order given by their names; a cluster that
+    does not fit into a part goes to the next one.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(manifest):
@@ -133,9 +133,9 @@ def br35h_tumor_split(manifest: Manifest) -> Split:
 
 
 def other_sources_split(manifest: Manifest, name: str) -> Split:
-    """Part a collection of other hospitals: about a sixth of the patients validate.
+    """Split a collection of other hospitals: about a sixth of the patients are for validation.
 
-    By the patient's name only, so that a patient of two collections is on one side in both.
+    The name of the patient decides, so that a patient of two collections is in the same part.
     """
     rows = [
         SplitRow(r.sha256, r.label, r.group, VALIDATION if _validates(r.group) else TRAIN)

@@ -34,12 +34,12 @@ PROTOCOLS: Final = ("folder", "clean", "clean-cv", PATIENT_CV)
 """Splits of the public 7,023-image set."""
 BR35H_TUMOR: Final = "br35h-tumor"
 OTHER_SOURCES: Final = ("diverse", "more")
-"""Splits of the collections of other hospitals: a part of their patients validates."""
+"""Splits of the collections of other hospitals, without a test part."""
 SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES, "phantom")
 """Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
 FORMAT_VERSION: Final = 1
 _PUBLIC_SET: Final = "nickparvar.csv"
-"""The parts of all ``PROTOCOLS``: a row for each image, a column for each protocol."""
+"""Table with the parts of all ``PROTOCOLS``: a row for each image, a column for each."""
 _COLUMNS: Final = ("sha256", "class", "group", "part")
 _PARTS: Final = (TRAIN, VALIDATION, TEST, EXCLUDED)
 _FOLD_PART: Final = re.compile(r"fold\d+")
@@ -56,7 +56,7 @@ class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     counts: dict[str, int]
     """Rows in each part."""
     sha256: str
-    """Of the CSV's bytes."""
+    """Hash of the CSV."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Split:
         return [row.part for row in rows if row is not None]
 
     def _unknown(self, records: Sequence[Record]) -> str:
-        """Why the split has no row for ``records``, in words."""
+        """Why the split has no row for ``records``, as text."""
         first, number = records[0], len(records)
         what = f"{counted(number, 'image')} of the manifest {is_or_are(number)} not in it"
         labels = [row.label for row in self.rows if row.sha256 == first.sha256]
@@ -111,7 +111,7 @@ class Split:
         return f"{what}, the first is {first.path}"
 
     def _repeated(self, manifest: Manifest) -> str:
-        """Name a row that is there more often than its image; empty where there is none."""
+        """Text that names a row that is repeated; empty if there is none."""
         listed = Counter((record.sha256, record.label) for record in manifest)
         rows = Counter((row.sha256, row.label) for row in self.rows)
         for (sha256, label), count in rows.items():
@@ -120,7 +120,7 @@ class Split:
         return ""
 
     def grouped(self, manifest: Manifest) -> Manifest:
-        """``manifest`` with the groups that the split keeps together, where it knows the image.
+        """``manifest`` with the groups of the split, for the images that are in it.
 
         They may be larger than the manifest's groups, because a split joins near-duplicates.
         """
@@ -131,7 +131,7 @@ class Split:
         return Manifest(tuple(records), manifest.folder)
 
     def _rows_of(self, manifest: Manifest) -> "list[SplitRow | None]":
-        """The row of each record of ``manifest``; None where there is none left for it."""
+        """The row of each record of ``manifest``; None if there is none (left) for it."""
         waiting: dict[tuple[str, str], list[SplitRow]] = defaultdict(list)
         for row in reversed(self.rows):
             waiting[row.sha256, row.label].append(row)
@@ -171,8 +171,8 @@ class Split:
     def verify_manifest(self, manifest: Manifest) -> list[str]:
         """Check the split against ``manifest`` and return each record's part, as ``parts`` does.
 
-        Beyond what ``parts`` raises: ``SplitError`` where a split that promises to be disjoint
-        puts a group, or an image by its decoded pixels, as the manifest knows them, in two parts.
+        In addition to the errors of ``parts``, raises ``LeakError`` if the split is disjoint by its
+        JSON file, but a group or image (by its pixels) of the manifest is in two parts.
         """
         parts = self.parts(manifest)
         if self.info.disjoint:
@@ -242,7 +242,7 @@ def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
 
 
 def _names(folder: Path) -> list[str]:
-    """Splits that could be meant: the bundled ones, and those of a folder."""
+    """Names of the bundled splits and those in a folder, for suggestions."""
     return [*SHIPPED, *(path.stem for path in sorted(folder.glob("*.csv")))]
 
 
@@ -253,7 +253,7 @@ def crossing_groups(manifest: Manifest, parts: Sequence[str]) -> list[str]:
 
 
 def _crossing(keyed: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The parts of each key that is in more than one, of pairs of key and part; in order."""
+    """Keys that are in more than one part, with these parts; of pairs (key, part)."""
     parts_of: dict[str, set[str]] = defaultdict(set)
     for key, part in keyed:
         if part != EXCLUDED:
@@ -262,7 +262,7 @@ def _crossing(keyed: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def published_order(manifest: Manifest) -> list[int]:
-    """Rows in an order of split, class and file name only, not of where the files lie."""
+    """Indices sorted by split, class and file name, independent of the folders."""
 
     def key(index: int) -> tuple[str, str, str]:
         record = manifest.records[index]
@@ -272,7 +272,7 @@ def published_order(manifest: Manifest) -> list[int]:
 
 
 def files_of(path: str | Path) -> tuple[Path, Path]:
-    """The CSV and the JSON of a split, from the name of either or of both without suffix."""
+    """The CSV and the JSON of a split, given one of them or the name without suffix."""
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".csv", ".json") else path
     return stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.json")
@@ -285,7 +285,7 @@ def _to_csv(rows: Sequence[SplitRow]) -> bytes:
 
 
 def _protocol_table(data: bytes, protocol: str) -> bytes:
-    """The split table of one protocol, from that of all of them."""
+    """The split table of one protocol, from the table of all."""
     rows = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""))
     return csv_bytes(
         [_COLUMNS, *([*(row[c] for c in _COLUMNS[:-1]), row[protocol]] for row in rows)]
@@ -293,7 +293,7 @@ def _protocol_table(data: bytes, protocol: str) -> bytes:
 
 
 def _by_hand(data: bytes, table: Path) -> Split:
-    """A split of which there is a CSV only."""
+    """A split without JSON file."""
     name = str(table)
     rows = _rows(data, name)
     known = {row.part for row in rows if row.part in _PARTS or _FOLD_PART.fullmatch(row.part)}

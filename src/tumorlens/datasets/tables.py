@@ -1,4 +1,4 @@
-"""Rows of a table with named columns, in files as people and spreadsheets write them."""
+"""Read and write tables with named columns, also as spreadsheets save them."""
 
 import codecs
 import csv
@@ -19,17 +19,17 @@ NumberedRow = tuple[int, Row]
 names. A cell of several lines is one row."""
 _SEPARATORS: Final = (",", ";", "\t")
 _START: Final = 64
-"""Bytes in which UTF-16 without its mark shows: every other byte of plain letters is zero."""
+"""First bytes in which UTF-16 without byte order mark is detected, by zero bytes."""
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of ``.xlsx`` and ``.ods``, and of ``.xls``."""
 _HINT: Final = "sep="
-"""Begins a line before the columns' names that spreadsheets write and read."""
+"""Start of a line, before that of the column names, that states the separator."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 
 
 def read_csv(path: Path) -> Sequence[NumberedRow]:
-    """Rows by column, as we write them or as a spreadsheet has saved them again.
+    """Rows by column, as written by us or by a spreadsheet.
 
     Raises ``ManifestError``.
     """
@@ -48,13 +48,13 @@ def read_csv(path: Path) -> Sequence[NumberedRow]:
     columns = filled[0][1] if filled else []
     names = [name.strip().lower() for name in columns]
     _check_header(path, names)
-    # A path may begin or end with a space; where the columns' names do, spaces are but typed.
+    # A path may begin or end with a space. If column names do, spaces are only formatting.
     spaced = any(name != name.strip() for name in columns)
     return [(number, _cells(path, number, names, row, spaced)) for number, row in filled[1:]]
 
 
 def _check_header(path: Path, names: Sequence[str]) -> None:
-    """Raise ``ManifestError`` where a column is named twice: only one of them could be read."""
+    """Raise ``ManifestError`` if two columns have the same name."""
     twice = [name for name, count in Counter(names).items() if name and count > 1]
     if twice:
         raise ManifestError(f"{path}: names the column {twice[0]} twice")
@@ -77,7 +77,7 @@ def _cells(path: Path, number: int, names: Sequence[str], row: Sequence[str], sp
 
 
 def read_index(path: Path) -> list[dict[str, str]]:
-    """Rows by column of the list that comes with a collection; raises ``DatasetError``."""
+    """Rows by column of the index of a collection; raises ``DatasetError``."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
@@ -94,7 +94,7 @@ def read_table(data: bytes) -> list[list[str]]:
 
 
 def _decoded(data: bytes) -> str:
-    """UTF-8 with or without its mark, or what spreadsheets call Unicode: UTF-16 with one."""
+    """Decode UTF-8 with or without byte order mark, or UTF-16 with one."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if b"\0" in data[:_START]:
@@ -103,7 +103,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _separator(text: str) -> tuple[str, str]:
-    """What lies between the columns: a comma, or what spreadsheets put there; and the table."""
+    """The separator of the columns, and the table without a line that states it."""
     first, _, rest = text.partition("\n")
     if stated := stated_separator(first):
         return stated, rest
@@ -111,22 +111,22 @@ def _separator(text: str) -> tuple[str, str]:
 
 
 def stated_separator(line: str) -> str:
-    """What the first line of a table says it is, as in ``sep=;``; empty where it says nothing."""
+    """The separator that the first line states, as in ``sep=;``; empty if it does not."""
     return line[len(_HINT) :].strip("\r\n")[:1] if line.lower().startswith(_HINT) else ""
 
 
 def separator_of(names: str) -> str:
-    """What lies between the columns of a table, by the line that names them."""
+    """The separator of a table: the most frequent candidate in the line of column names."""
     return max(_SEPARATORS, key=names.count)
 
 
 def csv_bytes(rows: Iterable[Iterable[str | int]]) -> bytes:
-    """Rows as a CSV file, the columns' names first, with the same line ends on every system."""
+    """Rows as a CSV file, the column names first, with the same line ends on every system."""
     return "".join(map(csv_row, rows)).encode("utf-8")
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Cells that a spreadsheet would take for formulas are made safe."""
+    """Write a CSV file; cells that a spreadsheet would run as formulas are escaped."""
     cells = ([row[name] for name in columns] for row in rows)
     safe = ([spreadsheet_safe(c) if isinstance(c, str) else c for c in row] for row in cells)
     path.write_bytes(csv_bytes([columns, *safe]))

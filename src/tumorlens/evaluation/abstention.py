@@ -1,8 +1,7 @@
-"""Choose from which probability each part of an answer is stated, on images that trained nothing.
+"""Fit the thresholds for reporting an answer, on images that were not used in training.
 
-Three thresholds: for no tumour, for a tumour, for its kind given that there is one. A tumour called
-"no tumour" is the worst error, a healthy head called a tumour the second; a kind that is named
-wrongly comes third.
+There are three: for no tumour, for a tumour, and for the kind of a tumour. A tumour reported as no
+tumour is the worst error, then a healthy head reported as a tumour, then a wrong kind.
 """
 
 import dataclasses
@@ -23,14 +22,14 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 LEAST: Final = 0.5
-"""Of the thresholds for presence: from there on "no tumour" and "tumour" exclude each other."""
+"""Lowest threshold for presence, so that "no tumour" and "tumour" exclude each other."""
 MIN_OF_SEQUENCE: Final = 100
-"""Tumour images, and images without one, from which a sequence gets thresholds of its own."""
+"""Fewest tumour images, and images without, for which a sequence gets its own thresholds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Targets:
-    """What the thresholds have to keep on the images that they are fitted on."""
+    """Largest error rates on the images that the thresholds are fitted on."""
 
     missed: float
     """Largest share of tumour images that are reported as no tumour."""
@@ -42,13 +41,13 @@ class Targets:
 
 KNOWN_SOURCES: Final = Targets(missed=0.005, alarms=0.02, kind_errors=0.03)
 HELD_OUT_SOURCES: Final = Targets(missed=0.05, alarms=0.03, kind_errors=0.1)
-"""For sources that took no part in training: what is asked at home would hold nearly all back."""
+"""For sources that were not used in training, where stricter limits allow few answers."""
 WHOLE_HEADS: Final = Targets(missed=0.01, alarms=0.05, kind_errors=0.05)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AbstentionOutcome:
-    """What a rule does to N images."""
+    """The rates of decisions on N images."""
 
     coverage: float
     """Share of images that are classified: the kind is named, or no tumour."""
@@ -76,10 +75,10 @@ def fit_thresholds(
 ) -> Thresholds:
     """Return the lowest thresholds that keep ``targets`` on these images.
 
-    ``probabilities`` (N, C); ``correct`` (N, C) says which classes answer each image rightly,
-    several where only "some tumour" is known: such images say nothing of the kind. No threshold is
-    above ``thresholds.MAX_THRESHOLD``. Without a class for "no finding" there is one threshold, of
-    the kind.
+    ``probabilities`` (N, C); ``correct`` (N, C) are the correct classes of each image, several if
+    only "some tumour" is known: such images are not used for the kind. No threshold is above
+    ``thresholds.MAX_THRESHOLD``. Without a class for "no finding", only the threshold for the kind
+    is fitted.
     """
     none = classes.no_finding_index
     kind, share = kind_shares(probabilities, classes)
@@ -107,20 +106,22 @@ def fit_rule(
     held_out: Sequence[tuple[Floats, Bools]] = (),
     classes: ClassSet = BRAIN_TUMORS,
 ) -> DecisionRule:
-    """Thresholds that keep the targets at home and, where there are some, on other sources.
+    """Thresholds that keep the targets on known sources and, if given, on other sources.
 
-    Each pair is as ``fit_thresholds`` takes it; ``sequences`` names that of each image of
-    ``elsewhere``. A sequence with ``MIN_OF_SEQUENCE`` images of either kind gets thresholds of its
-    own. ``held_out`` are answers of networks that were trained without these sources, for each
-    network; they know less than the one that gets the rule, so they raise only the threshold for
-    "no tumour", which guards against the worst error.
+    Each pair has the first two arguments of ``fit_thresholds``; ``sequences`` are those of the
+    images of ``elsewhere``. A sequence with ``MIN_OF_SEQUENCE`` images with and without tumour gets
+    its own thresholds. ``held_out`` are answers of networks that were trained without the scored
+    sources, for each network. These networks are less accurate than the one that gets the rule, so
+    they raise only the threshold for "no tumour", against the worst error.
     """
     rule = fit_thresholds(*known, classes=classes)
     by_sequence: dict[str, Thresholds] = {}
     if elsewhere is not None:
         probabilities, correct = elsewhere
-        at_home = rule
-        rule = stricter(at_home, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES, classes))
+        for_known = rule
+        rule = stricter(
+            for_known, fit_thresholds(probabilities, correct, HELD_OUT_SOURCES, classes)
+        )
         for name in SEQUENCES[:-1]:
             member = np.array(sequences) == name
             healthy = int((member & is_healthy(correct, classes)).sum())
@@ -128,7 +129,7 @@ def fit_rule(
                 own = fit_thresholds(
                     probabilities[member], correct[member], HELD_OUT_SOURCES, classes
                 )
-                by_sequence[name] = stricter(at_home, own)
+                by_sequence[name] = stricter(for_known, own)
     for answers in held_out:
         fitted = fit_thresholds(*answers, HELD_OUT_SOURCES, classes)
         least = Thresholds(notumor_threshold=fitted.notumor_threshold)
@@ -149,9 +150,9 @@ def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
 def outcome_of(
     decided: Decisions, correct: Bools, classes: ClassSet = BRAIN_TUMORS
 ) -> AbstentionOutcome:
-    """What decisions on N images come to; ``correct`` (N, C) as of ``fit_thresholds``.
+    """The rates of decisions on N images; ``correct`` (N, C) as in ``fit_thresholds``.
 
-    Of presence nothing is said (NaN) where no class means that there is none.
+    The rates of presence are NaN if no class means "no finding".
     """
     classified = decided.label >= 0
     right = classified & correct[np.arange(len(correct)), decided.label]
@@ -171,7 +172,7 @@ def outcome_of(
 
 
 def is_healthy(correct: Bools, classes: ClassSet) -> Bools:
-    """(N,) whether "no finding" is right; never where no class means that."""
+    """(N,) whether "no finding" is correct; False if no class means that."""
     none = classes.no_finding_index
     return np.zeros(len(correct), dtype=np.bool_) if none is None else correct[:, none]
 

@@ -1,4 +1,4 @@
-"""The same rates for each fold, source, sequence and plane: an average hides where it fails."""
+"""Rates for each fold, source, sequence and plane, which an average would hide."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,12 @@ class Answered:
     predicted: NDArray[np.int64]
     """(N,) the most probable class."""
     decided: Decisions
-    """What the image's bundle decides at its thresholds."""
+    """The decisions at the thresholds of the image's bundle."""
     groups: Sequence[str]
     classes: ClassSet = BRAIN_TUMORS
 
     def where(self, member: NDArray[np.bool_]) -> "Answered":
-        """Those of the images that ``member`` (N,) names."""
+        """The images for which ``member`` (N,) is true."""
         return Answered(
             self.labels[member],
             self.predicted[member],
@@ -65,7 +65,7 @@ class Row:
     estimates: Mapping[str, Estimate]
     """Keyed by ``metrics.RATES``."""
     abstention: AbstentionOutcome
-    """What is left where the bundles answer at their thresholds only."""
+    """Rates at the thresholds of the bundles."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ class Breakdown:
     field: str
     rows: tuple[Row, ...]
     means: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
-    """Of folds: the unweighted mean of the rows, keyed by ``metrics.RATES``; intervals over the
-    groups of all folds."""
+    """For folds: the unweighted mean of the rows, keyed by ``metrics.RATES``, with intervals over
+    the groups of all folds."""
 
     @property
     def title(self) -> str:
-        """The field for people."""
+        """Name of the field, for people."""
         return TITLES[self.field]
 
     @property
     def accuracies(self) -> list[float]:
-        """Of each row."""
+        """The accuracy of each row."""
         return [row.estimates["accuracy"].value for row in self.rows]
 
     @property
@@ -95,7 +95,7 @@ class Breakdown:
 
     @property
     def deviation(self) -> float:
-        """Sample standard deviation of the rows' accuracies; of one row, 0."""
+        """Sample standard deviation of the rows' accuracies; 0 for one row."""
         return stdev(self.accuracies) if len(self.rows) > 1 else 0.0
 
 

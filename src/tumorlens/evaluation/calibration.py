@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al., 2017): one number, fitted on validation, corrects confidence."""
+"""Temperature scaling (Guo et al., 2017): one parameter that calibrates probabilities."""
 
 from collections.abc import Callable
 from typing import Final
@@ -34,11 +34,11 @@ def adapt_temperature(
     weights: NDArray[np.floating],
     start: float,
 ) -> float:
-    """Fit T to few images, starting from ``start``: the more they weigh, the further it may go.
+    """Fit T to few images, with a prior at ``start``.
 
-    ``weights`` (N,) say for how much each image counts; they sum to the patients. A factor of two
-    away from ``start`` costs as much as one standard deviation of a normal prior of log T would.
-    So ten cases that all are answered rightly do not make every answer certain.
+    ``weights`` (N,) of the images sum to the number of patients. The prior of log T is normal; its
+    standard deviation is a factor of two. So ten cases that are all answered correctly do not make
+    every answer certain.
     """
     wide = np.asarray(logits, dtype=np.float64)
 
@@ -53,7 +53,7 @@ def adapt_temperature(
 
 
 def _least(loss: Callable[[float], float]) -> float:
-    """The temperature of the least loss, which is a function of its logarithm."""
+    """The temperature with the least ``loss``, a function of its logarithm."""
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))

@@ -1,9 +1,9 @@
-"""Several bundles on the same images: metrics of each, and paired differences to the first.
+"""Compare several bundles on the same images: metrics of each, paired differences to the first.
 
-Two intervals that overlap do not say that two bundles are alike: both answered the same images,
-so what counts is the difference on each resample of patients. The exact test of McNemar (1947) asks
-whether one is right more often where exactly one is; it takes images as independent, which slices
-of one patient are not, so the interval of the difference is the one to rely on.
+Overlapping intervals do not mean that two bundles are equally good. Both answer the same images, so
+the difference on each resample of patients is used. McNemar's exact test (1947) considers the
+images for which exactly one bundle is correct. It assumes independent images, but slices of one
+patient are not independent, so the interval of the difference is more reliable.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ COMPARED: Final = (
     "accuracy", "macro_f1", "log_loss", "missed_tumor_rate", "false_alarm_rate",
     "expected_calibration_error",
 )  # fmt: skip
-"""Metrics of the table, and those whose differences are taken."""
+"""Metrics that are compared."""
 _COLUMNS: Final = [metrics.NAMES.index(name) for name in COMPARED]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ComparedNetwork:
-    """One bundle and what it answered."""
+    """One bundle and its evaluation."""
 
     name: str
     evaluation: Evaluation
@@ -51,10 +51,10 @@ class Difference:
     estimates: Mapping[str, Estimate]
     """This bundle's metric less that of the reference, keyed by ``COMPARED``."""
     only_right: int
-    """Images that this bundle answers rightly and the reference does not."""
+    """Images for which this bundle is correct and the reference is not."""
     only_reference_right: int
     p_value: float
-    """Of McNemar's exact test, two-sided; not corrected for the number of comparisons."""
+    """p-value of McNemar's exact test, two-sided; not corrected for multiple comparisons."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Comparison:
 
     @property
     def first(self) -> ComparedNetwork:
-        """What the others are compared with."""
+        """The reference."""
         return self.networks[0]
 
 
@@ -84,7 +84,7 @@ def compare(
 ) -> Comparison:
     """Score each of ``classifiers``, keyed by the name to show, on the images in ``part``.
 
-    Raises ``EvaluationError`` where there are fewer than two, or their classes differ.
+    Raises ``EvaluationError`` if there are fewer than two, or their classes differ.
     """
     _require_same_classes(classifiers)
     parts = tuple(split.parts(manifest))
@@ -106,7 +106,7 @@ def compare(
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Exact two-sided p-value for correctness (N,) of two classifiers of the same images.
 
-    1 where they are never right apart.
+    1 if they are correct for the same images.
     """
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     apart = only_one + only_other
@@ -196,7 +196,7 @@ def _difference_dict(one: Difference) -> dict[str, Any]:
 
 
 def unique_names(given: Sequence[str], names: Sequence[str]) -> list[str]:
-    """What to call each bundle: its own name, or as it was given where several share one."""
+    """The name to show for each bundle: with the argument if several have the same name."""
     return [
         name if names.count(name) == 1 else f"{name} ({argument})"
         for argument, name in zip(given, names, strict=True)

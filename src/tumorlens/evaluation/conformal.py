@@ -1,19 +1,19 @@
-"""Fit prediction sets on images that trained nothing, and measure what they cover.
+"""Fit prediction sets on images that were not used in training, and measure their coverage.
 
-Split-conformal (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005) with the
-probability of the truth as score, class by class: the sets of least ambiguity with a bounded error
-in each class (Sadinle, Lei and Wasserman, JASA 2019). The class is in the set where its probability
-reaches all but the lowest 5% (of n + 1) of those that its own validation images got.
+Split-conformal prediction (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World,
+2005) with the probability of the true class as score, for each class separately (Sadinle, Lei and
+Wasserman, JASA 2019). A class is in the set if its probability is at least the 5% quantile (of
+n + 1) of the probabilities that the class has on its own validation images.
 
-What it promises: were a new image of a class exchangeable with that class's validation images, its
-set would hold the class with at least the stated probability, however rare the class is. What it
-cannot: slices of one patient resemble each other, so 300 slices of 12 patients count for far fewer
-than 300 draws, and the share covered on other patients scatters more than a binomial does; for
-another scanner or hospital there is no promise. The interval that resamples patients shows the
-first. Temperature and epoch were chosen on the same images; that is neglected.
+Guarantee: if a new image of a class is exchangeable with the validation images of that class, its
+set contains the class with at least the stated probability, however rare the class is. Limits:
+slices of one patient resemble each other, so the coverage on other patients varies more than for
+independent images, which the interval from resampling patients shows; there is no guarantee for
+another scanner or hospital; temperature and epoch were chosen on the same images, which is
+neglected.
 
-Held-back answers are the hard ones, so their sets have thresholds of their own, fitted on held-back
-images alone, of held-out sources too (Mondrian conformal prediction, by decision).
+Detected and abstained answers are the difficult ones. Their sets have separate thresholds, fitted
+only on such images, also of held-out sources (Mondrian conformal prediction, by decision).
 """
 
 import dataclasses
@@ -36,18 +36,18 @@ Floats = NDArray[np.float64]
 
 COVERAGE: Final = 0.95
 MIN_HELD_BACK: Final = 40
-"""Held-back images from which a set beside such an answer can be promised to hold."""
+"""Fewest detected or abstained images for which thresholds are fitted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Covered:
-    """What the sets of some images hold."""
+    """Coverage and size of the sets of some images."""
 
     images: int
     coverage: Estimate
-    """Share of sets that hold a right answer; the interval resamples patients."""
+    """Share of sets that contain a correct class; the interval resamples patients."""
     exact: tuple[float, float]
-    """95% interval (Clopper and Pearson, 1934) of the same share, as if images were independent."""
+    """95% interval (Clopper and Pearson, 1934) of the coverage for independent images."""
     size: Estimate
     """Mean number of classes in a set."""
     singletons: Estimate
@@ -56,16 +56,16 @@ class Covered:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sets:
-    """What the sets of all images hold, and of parts of them."""
+    """Coverage and size of the sets of all images, and of parts of them."""
 
     stated: float
     whole: Covered
     by_decision: Mapping[str, Covered]
-    """``classified``, ``detected`` and ``abstained``, as far as there are such images."""
+    """Keyed by ``classified``, ``detected`` and ``abstained``, if there are such images."""
     by_label: Mapping[str, Covered]
-    """Keyed by label; of a tumour of unknown kind any tumour class is right."""
+    """Keyed by label; for a tumour of unknown kind any tumour class is correct."""
     without: int
-    """Further images whose answers come without a set."""
+    """Number of further images without a set."""
 
 
 def fit_sets(
@@ -76,10 +76,10 @@ def fit_sets(
 ) -> ConformalThresholds:
     """Fit the thresholds of ``coverage`` to probabilities (N, C) of images of classes ``labels``.
 
-    A class with too few images for the coverage (19 for 95%) gets the threshold 0: it is in every
-    set. ``held_back`` holds probabilities and labels of images that were ``detected`` or
+    A class with too few images for the coverage (19 for 95%) gets the threshold 0, so it is in
+    every set. ``held_back`` are probabilities and labels of images that were ``detected`` or
     ``abstained``; a decision with fewer than ``MIN_HELD_BACK`` gets no thresholds, and such answers
-    then come without a set.
+    have no set.
     """
     if not 0.0 < coverage < 1.0:
         raise ValueError(f"coverage must be between 0 and 1, not {coverage}")
@@ -97,7 +97,7 @@ def fit_sets(
 def sets_of(
     probabilities: Floats, decided: NDArray[np.str_], rule: ConformalThresholds
 ) -> NDArray[np.bool_]:
-    """(N, C): the classes in the set of each image with such a decision; none without a set."""
+    """(N, C): the classes in the set of each image with the decision ``decided`` (N,)."""
     kept = np.zeros(probabilities.shape, dtype=np.bool_)
     for name in np.unique(decided).tolist():
         if has_sets(rule, name):
@@ -117,7 +117,7 @@ def measure_sets(
 ) -> Sets | None:
     """Measure the sets of N images of the patients ``groups``; ``labels`` index the answerable.
 
-    ``decided`` (N,) names the decision on each. None where no answer comes with a set.
+    ``decided`` (N,) are the decisions. None if no answer has a set.
     """
     kept = sets_of(probabilities, decided, rule)
     given = np.asarray(kept.any(axis=1), dtype=np.bool_)
@@ -155,7 +155,7 @@ def as_dict(found: Sets) -> dict[str, Any]:
 def _by_class(
     probabilities: Floats, labels: NDArray[np.integer], coverage: float, least: int = 0
 ) -> tuple[float, ...]:
-    """A threshold for each class; classes with fewer images than ``least`` share one of all."""
+    """A threshold for each class; that of all images for classes with fewer than ``least``."""
     every = probabilities[np.arange(len(labels)), labels]
     own = [every[labels == k] for k in range(probabilities.shape[1])]
     chosen = [values if len(values) >= least else every for values in own]

@@ -1,4 +1,4 @@
-"""The two controls for every accuracy, with intervals over the same groups."""
+"""Score the two control classifiers, with intervals over the same groups."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -40,12 +40,12 @@ def run(
     progress: Progress | None = None,
     classes: ClassSet = BRAIN_TUMORS,
 ) -> tuple[Control, ...]:
-    """Fit both on the ``train`` part and score them on ``part``; none where they cannot be fitted.
+    """Fit both on the ``train`` part and score them on ``part``; empty if they cannot be fitted.
 
-    ``folds`` holds each fold's part of each image; answers are pooled over the folds. Fitted on
-    images of a known class, scored on images that have a correct answer. ``groups`` (N,) and the
-    subsets are over the images scored, fold by fold, in the manifest's order. Reads every
-    image once.
+    ``folds`` are the parts of the images in each fold; answers are pooled over the folds. The
+    controls are fitted on images of a known class and scored on images with a correct answer.
+    ``groups`` (N,) and the subsets are over the scored images, fold by fold, in the order of the
+    manifest. Reads every image once.
     """
     labels = [record.label for record in manifest]
     pairs = [_rows(parts, labels, part, classes) for parts in folds]

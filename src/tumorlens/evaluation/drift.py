@@ -1,12 +1,12 @@
-"""Are these images like those of training? Quantities that need no label, held against a summary.
+"""Compare the images of a site with those of training, by quantities that need no labels.
 
-The summary (``bundle.ReferenceStatistics``) travels in the bundle: quantiles of some quantities of
-validation images, and mean and deviation of the network's features. Two samples are compared by
-the distance of Kolmogorov and Smirnov, the largest difference of two cumulative distributions, in
-which each patient counts once.
+The bundle contains a summary of its validation images (``bundle.ReferenceStatistics``): quantiles
+of some quantities, and mean and deviation of the network's features. Samples are compared by the
+Kolmogorov-Smirnov distance, the largest difference of two cumulative distributions, in which each
+patient counts once.
 
-A shift says that the bundle's thresholds may not hold here, not that its answers are wrong; and
-images that look alike may still be answered wrongly, so nothing here replaces labelled cases.
+A shift means that the bundle's thresholds may be unsuitable, not that its answers are wrong. Images
+without a shift may still be answered wrongly, so this does not replace labelled cases.
 """
 
 import dataclasses
@@ -37,31 +37,31 @@ QUANTITIES: Final[Mapping[str, str]] = {
 }
 SEQUENCE_MIX: Final = "sequence_mix"
 SMALLEST_SHIFT: Final = 0.15
-"""Distance below which no shift is reported, however many patients show it."""
+"""Distance below which no shift is reported, whatever the number of patients."""
 _KOLMOGOROV: Final = 1.36
-"""Divided by the root of the patients: the distance that chance exceeds one time in 20."""
+"""Divided by the square root of the number of patients: the 5% critical distance."""
 _DARK: Final = 12
-"""Of 255, after the intensity window."""
+"""Gray value, of 255, up to which a pixel is dark."""
 _HALF: Final = 0.5 - 1e-9
-"""Half of the weights, whatever binary fractions make of it."""
+"""Half of the weights, with a tolerance for rounding."""
 _DIGITS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Observed:
-    """What a bundle makes of N images, labels apart."""
+    """Quantities of N images that do not depend on labels."""
 
     logits: Floats
     """(N, C), before temperature."""
     embedding: Floats
     """(N, D)."""
     quantities: Mapping[str, Floats]
-    """(N,) each, keyed by ``QUANTITIES`` but for the distance, which needs a reference."""
+    """(N,) each, keyed by ``QUANTITIES``, without the distance, which needs a reference."""
     sequence_logits: Floats | None
-    """(N, 5), of ``labels.SEQUENCES``; None where none is predicted."""
+    """(N, 5), of ``labels.SEQUENCES``; None without a sequence head."""
 
     def where(self, member: NDArray[np.bool_]) -> "Observed":
-        """Those of some of the images."""
+        """The quantities of some of the images."""
         return Observed(
             self.logits[member],
             self.embedding[member],
@@ -77,18 +77,18 @@ class Shift:
     name: str
     title: str
     reference: str
-    """Its middle in training, in words."""
+    """Its median in training, as text."""
     here: str
     outside: float | None
-    """Share of the patients' images outside the middle 98% of training; of the mix: None."""
+    """Share outside the middle 98% of training, patients weighted equally; None for the mix."""
     distance: float
     """0 to 1."""
     limit: float
-    """Distance from which it is called a shift, for as many patients as there are."""
+    """Distance above which it is a shift, for this number of patients."""
 
     @property
     def differs(self) -> bool:
-        """Whether it is more than chance and more than little."""
+        """Whether it is a shift."""
         return self.distance > self.limit
 
 
@@ -109,7 +109,7 @@ def observe(
 
 
 def joined(parts: Sequence[Observed]) -> Observed:
-    """Several sets of images of one bundle, one after the other."""
+    """Concatenate several sets of images of one bundle."""
     first, *others = parts
     sequences = [one.sequence_logits for one in parts if one.sequence_logits is not None]
     return Observed(
@@ -126,9 +126,9 @@ def joined(parts: Sequence[Observed]) -> Observed:
 def summarize(
     found: Observed, chosen_on: str, gate_scores: Floats | None = None
 ) -> ReferenceStatistics:
-    """The summary that a bundle keeps of these images; ``gate_scores`` are as of ``observe``."""
+    """The summary of these images for a bundle; ``gate_scores`` as for ``observe``."""
     mean, deviation = found.embedding.mean(axis=0), found.embedding.std(axis=0)
-    # A feature that never varies here must not make every other image infinitely far.
+    # A feature that is constant here must not give other images an infinite distance.
     deviation = np.maximum(deviation, max(1e-6, 1e-3 * float(deviation.max())))
     quantities = {
         **found.quantities,
@@ -153,7 +153,7 @@ def summarize(
 def drift(
     reference: ReferenceStatistics, found: Observed, groups: Sequence[str]
 ) -> tuple[Shift, ...]:
-    """Hold N images of the patients ``groups`` against the reference, quantity by quantity."""
+    """Compare N images of the patients ``groups`` with the reference, for each quantity."""
     mean = np.array(reference.embedding_mean)
     distances = _distances(found.embedding, mean, np.array(reference.embedding_deviation))
     quantities = {**found.quantities, "embedding_distance": distances}
@@ -187,7 +187,7 @@ _INTENSITY: Final = ("brightness", "contrast", "background", "sharpness")
 
 
 def _intensities(images: NDArray[np.uint8]) -> Floats:
-    """(N, 4): the quantities of ``_INTENSITY``, of images as the network sees them."""
+    """(N, 4): the quantities of ``_INTENSITY`` for preprocessed images."""
     rows = []
     for image in images:
         pixels = np.asarray(image, dtype=np.float64)
@@ -206,7 +206,7 @@ def _intensities(images: NDArray[np.uint8]) -> Floats:
 
 
 def _distances(embedding: Floats, mean: Floats, deviation: Floats) -> Floats:
-    """(N,): root of the mean squared deviation of the features, in their own deviations."""
+    """(N,): root mean square of the standardised features."""
     found: Floats = np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1))
     return found
 
@@ -229,22 +229,22 @@ def _shift(
 
 
 def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: Floats) -> float:
-    """Distance of weighted values (N,) to a distribution known by its quantiles (K,).
+    """Distance of weighted values (N,) to a distribution given by its quantiles (K,).
 
-    ``weights`` sum to 1. Looked at in the K quantiles only, so never more than the true distance.
+    ``weights`` sum to 1. Computed only at the K quantiles, it is at most the true distance.
     """
     largest = 0.0
     for value in np.unique(known):
         own = levels[known == value]
         below, up_to = weights[values < value].sum(), weights[values <= value].sum()
-        # Where values repeat, the reference jumps over several levels: it is at least the highest
-        # of them at the value, and at most the lowest just below it.
+        # If quantiles are equal, the reference jumps there: it is at least the highest of their
+        # levels at the value, and at most the lowest just below it.
         largest = max(largest, float(own.max() - up_to), float(below - own.min()))
     return min(1.0, largest)
 
 
 def _sequence_shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
-    """(5,): share of the images that are most likely of each of ``SEQUENCES``."""
+    """(5,): share of the images for which each of ``SEQUENCES`` is the most probable."""
     likeliest = sequence_logits.argmax(axis=1)
     counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)
     shares: Floats = counts / counts.sum()

@@ -48,7 +48,7 @@ class Measured:
 
     subset: Subset
     groups: int
-    """Groups that its images belong to."""
+    """Number of groups."""
     estimates: Mapping[str, Estimate]
     """Keyed by ``metrics.names``."""
 
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Others:
-    """Images of a disease that is none of the classes: no answer is right, so none is scored."""
+    """Images of a disease that is none of the classes. No answer is correct; not scored."""
 
     records: tuple[Record, ...]
     probabilities: NDArray[np.float64]
@@ -75,12 +75,12 @@ class Others:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was found; a report adds nothing but presentation."""
+    """All results; a report adds only presentation."""
 
     plan: EvaluationPlan
     """Which bundles were scored on which images."""
     data_sha256: str
-    """Of the manifest (``Manifest.sha256``)."""
+    """Hash of the data (``Manifest.sha256``)."""
     command: str
     """The command line that repeats the evaluation; empty where there was none."""
     part: str
@@ -90,26 +90,26 @@ class Evaluation:
     probabilities: NDArray[np.float64]
     """(N, C), after temperature; rows sum to 1."""
     decided: Decisions
-    """What the bundle that scored each image decides at its thresholds."""
+    """The decisions at the thresholds of the bundle that scored each image."""
     groups: tuple[str, ...]
     folds: tuple[str, ...]
     """(N,) name of the fold that scored each image; empty strings where there is one fold."""
     overlap: Overlap
     measured: tuple[Measured, ...]
-    """All images first, then the subsets that differ from them."""
+    """All images, then subsets."""
     breakdowns: tuple[Breakdown, ...]
-    """By fold, source, sequence and plane, where the images differ in it."""
+    """By fold, source, sequence and so on, if the images differ in it."""
     patients: PatientLevel | None
-    """Where every image's patient is known."""
+    """None unless the patient of every image is known."""
     selective: Selective
-    """Answering only when sure."""
+    """Error rates if only the most confident answers are given."""
     others: Others
-    """Images that have no right answer, reported apart."""
+    """Images without a correct answer, reported separately."""
     controls: tuple[Control, ...]
-    """Empty where they were not asked for or could not be fitted."""
+    """Empty if they were not requested or could not be fitted."""
     sampling: Sampling
     classes: ClassSet
-    """Those of the bundles."""
+    """The classes of the bundles."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -119,7 +119,7 @@ class Evaluation:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,) whether the answer is right."""
+        """(N,) whether the answer is correct."""
         return metrics.correct_table(self.classes)[self.labels, self.predicted]
 
     @property
@@ -152,7 +152,7 @@ class Evaluation:
 
     @property
     def training_overlap(self) -> TrainingOverlap:
-        """What the bundles have seen of the images; of several, what one saw most."""
+        """Overlap of the images with the training of the bundle; of several, the largest."""
         found = [self._training_overlap(fold) for fold in self.plan.folds]
         return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
 
@@ -199,10 +199,10 @@ def evaluate(
 ) -> Evaluation:
     """Score each fold's bundle on the images that are in ``part`` for it, and pool the answers.
 
-    Images of other parts, ``excluded`` ones among them, are not scored. Controls are fitted on
-    the ``train`` part of each fold and left out where there is none. Raises ``DatasetError``
-    naming files that cannot be read, and where no image in ``part`` has a right answer.
-    The progress callbacks are for scoring, and for reading the images the controls need.
+    Images of other parts and ``excluded`` ones are not scored. Controls are fitted on the ``train``
+    part of each fold, and left out if there is none. Raises ``DatasetError`` for files that cannot
+    be read, and if no image in ``part`` has a correct answer. The progress callbacks are for
+    scoring, and for reading the images for the controls.
     """
     folds = plan.folds
     classes = _classes(folds, manifest, part)
@@ -258,7 +258,7 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Pooled:
-    """What all folds answered, one after the other."""
+    """The answers of all folds, concatenated."""
 
     records: tuple[Record, ...]
     folds: tuple[str, ...]
@@ -268,7 +268,7 @@ class _Pooled:
 
 
 def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
-    """Those that all bundles know; raise where they differ, or an image is of none of them."""
+    """The classes of all bundles; raise if they differ, or an image has an unknown class."""
     classes = folds[0].classifier.classes
     if any(one.classifier.classes.names != classes.names for one in folds):
         raise DatasetError("the bundles have different classes")
@@ -304,12 +304,12 @@ def _pool(
 
 
 class Scored(NamedTuple):
-    """What a classifier says of N images."""
+    """The answers of a classifier for N images."""
 
     probabilities: NDArray[np.float64]
     """(N, C)."""
     sequences: list[str | None]
-    """The sequence of each as an answer relies on it; None where no sequence has own thresholds."""
+    """The known sequence of each image; None if no sequence has its own thresholds."""
 
 
 def score(
@@ -320,8 +320,8 @@ def score(
 ) -> Scored:
     """Classify each record.
 
-    Raises ``DatasetError`` naming the files that cannot be scored: leaving them out quietly would
-    make the accuracy that of an easier set.
+    Raises ``DatasetError`` with the files that cannot be scored: without them the accuracy would be
+    that of another set.
     """
     rows: list[list[float]] = []
     sequences: list[str | None] = []

@@ -1,8 +1,8 @@
-"""Whether an external set is really external: a comparison image by image.
+"""Check that an external set has no image in common with the training images.
 
-Several public sets that look external are crops and rotations of others. Before a bundle is scored
-on one, every image of it is compared with every image of the manifests the bundle was trained
-on, by the audit's near-duplicate search.
+Several public sets contain cropped and rotated images of other sets. Before a bundle is scored on
+an external set, every image of it is compared with every image of the manifests that the bundle was
+trained on, by the near-duplicate search of the audit.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ class SharedImage:
     scored: str
     trained: str
     how: str
-    """``same bytes``, ``same pixels``, ``same patient or cluster``, or the orientation in which
-    they resemble each other."""
+    """``same bytes``, ``same pixels``, ``same patient or cluster``, or ``near-duplicate`` with the
+    orientation."""
 
 
 def require_external(
@@ -42,8 +42,8 @@ def require_external(
 ) -> None:
     """Raise ``EvaluationError`` unless ``manifest`` is known to be new to the bundle.
 
-    ``against`` must hold every manifest that the bundle says it was trained on, and no image or
-    patient of them may be in ``manifest``; the error names the pairs.
+    ``against`` must contain every manifest that the bundle was trained on, by its record. No image
+    or patient of them may be in ``manifest``; the error names the pairs.
     """
     _require_all(classifier, against)
     shared = shared_images(manifest, join(against), progress)
@@ -63,13 +63,13 @@ def shared_images(
 ) -> list[SharedImage]:
     """Find every pair across the two with equal bytes, pixels or group, and near-duplicates.
 
-    The strongest reason alone is given for a pair; at most one pair for each image and reason but
-    the last. Reads every image.
+    Only the strongest reason is given for a pair. For reasons other than near-duplicates, there is
+    at most one pair for each image. Reads every image.
     """
     both = join([scored, trained])
     prints = fingerprint(both, progress)
     border = len(scored)
-    # Of an image on its own equal bytes tell more than its group.
+    # Without known group, equal images are found by their bytes.
     groups = ["" if r.group.startswith(OWN_GROUP) else r.group for r in both]
     reasons: dict[tuple[int, int], str] = {}
     for how, keys in (

@@ -1,8 +1,8 @@
-"""Folds: which bundle is scored on which images. Most evaluations have one, some several.
+"""Which bundle is scored on which images. Most evaluations have one fold, some several.
 
-In a cross-validation each bundle answers for the fold that it was not fitted on, and the answers
-are pooled: every image is scored once, by a model that has not seen its patient. In
-leave-one-source-out each bundle answers for the source that it never saw.
+In a cross-validation each bundle is scored on the fold that it was not trained on, and the answers
+are pooled: every image is scored once, by a network that was trained without its patient. In
+leave-one-source-out each bundle is scored on the source that it was trained without.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ _FOLD: Final = "fold"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fold:
-    """One bundle and the part of each image of the manifest as that bundle sees it."""
+    """One bundle, and the part of each image of the manifest in the bundle's split."""
 
     classifier: Classifier
     parts: tuple[str, ...]
     name: str = ""
-    """Fold or source that is scored; empty where there is one fold only."""
+    """Fold or source that is scored; empty if there is one fold only."""
 
     def scored(self, manifest: Manifest, part: str) -> tuple[Record, ...]:
         """The records of ``manifest`` that are in ``part``."""
@@ -48,7 +48,7 @@ class EvaluationPlan:
     protocol: str = ""
     """``external`` or ``leave-one-source-out``; empty where the split states the protocol."""
     missing: tuple[str, ...] = ()
-    """Folds that no bundle was given for."""
+    """Names of folds without a bundle."""
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -57,7 +57,7 @@ class EvaluationPlan:
 
 
 def fold_numbers(split: Split) -> list[int]:
-    """Numbers of the folds of ``split``, ascending; none where it has a part for testing."""
+    """Numbers of the folds of ``split``, ascending; empty if it has a test part."""
     parts = {row.part for row in split.rows}
     named = () if TEST in parts else parts
     return sorted(int(part.removeprefix(_FOLD)) for part in named if part.startswith(_FOLD))
@@ -66,10 +66,10 @@ def fold_numbers(split: Split) -> list[int]:
 def cross_validation(
     classifiers: Sequence[Classifier], split: Split, manifest: Manifest
 ) -> EvaluationPlan:
-    """Match each bundle to the fold of ``split`` that it was trained by.
+    """Match each bundle to the fold of ``split`` that it was trained with.
 
-    By the hash of the split in the bundle's record, so that ``clean`` is fold 0 of ``clean-cv``.
-    Raises ``EvaluationError`` where a bundle is of no fold, or two are of the same.
+    They are matched by the hash of the split in the bundle's record, so that ``clean`` is fold 0 of
+    ``clean-cv``. Raises ``EvaluationError`` if a bundle matches no fold, or two match the same.
     """
     folds = fold_numbers(split)
     by_hash = {of_fold.info.sha256: (k, of_fold) for k in folds for of_fold in [split.fold(k)]}
@@ -96,7 +96,7 @@ def cross_validation(
 def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) -> EvaluationPlan:
     """Score each bundle on the images of the sources, or families, that it was trained without.
 
-    Raises ``EvaluationError`` where a bundle has no held-out source, two have the same, or the
+    Raises ``EvaluationError`` if a bundle has no held-out source, two have the same, or the
     manifest has no image of one.
     """
     matched: dict[str, Fold] = {}
@@ -131,7 +131,7 @@ def leave_one_source_out(classifiers: Sequence[Classifier], manifest: Manifest) 
 def one_split(
     classifier: Classifier, split: Split, manifest: Manifest, part: str
 ) -> EvaluationPlan:
-    """Score one bundle on ``part``; raises ``SplitError`` where no image of it is there."""
+    """Score one bundle on ``part``; raises ``SplitError`` if it has no image."""
     parts = split.parts(manifest)
     protocols.require_part(split, parts, part)
     return EvaluationPlan(split, (Fold(classifier, tuple(parts)),))
@@ -153,14 +153,14 @@ def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
 
 
 def data_hashes(training: dict[str, Any]) -> list[str]:
-    """Hashes of the manifests that a bundle says it was trained on, extra ones included."""
+    """Hashes of the manifests that a bundle was trained on, by its record, with extra ones."""
     extra = training.get("extra") or ()
     named = [training.get("data_sha256"), *(facts.get("data_sha256") for facts in extra)]
     return [str(name) for name in named if name]
 
 
 def _parts(manifest: Manifest, members: Sequence[bool]) -> list[str]:
-    """``test`` for the first of each distinct image of the members, ``train`` for the rest."""
+    """``test`` for the members, ``excluded`` for copies among them, ``train`` for the others."""
     earlier: set[str] = set()
     parts = []
     for record, member in zip(manifest, members, strict=True):

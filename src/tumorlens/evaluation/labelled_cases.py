@@ -1,6 +1,4 @@
-"""Labelled images of some patients: what a network says of them, what is right, and whether it
-tells them apart at all.
-"""
+"""Labelled images of a site with the outputs of a network, and checks that it is of any use."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,38 +17,38 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 USELESS: Final = 0.6
-"""Mean area under the ROC curves up to which a network hardly tells the classes apart."""
+"""Mean area under the ROC curves up to which a network is useless."""
 _HIGHEST: Final = 0.999
-"""Share of the bound from which on the search for the temperature has ended there."""
+"""Share of the upper bound from which the fitted temperature counts as at the bound."""
 _ROUNDING: Final = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LabelledCases:
-    """N local images: what the network says of them, and what is right."""
+    """N local images: logits and correct classes."""
 
     logits: Floats
     """(N, C), before temperature."""
     correct: Bools
-    """(N, C): the classes that are right; several where only "some tumour" is known."""
+    """(N, C): the correct classes; several if only "some tumour" is known."""
     groups: tuple[str, ...]
     """The patient of each image."""
     sequences: tuple[str | None, ...]
-    """The sequence of each image, where it is known."""
+    """The sequence of each image, if it is known."""
 
     @property
     def known(self) -> Bools:
-        """(N,): whether one class is right, and which is known."""
+        """(N,): whether the class is known."""
         found: Bools = self.correct.sum(axis=1) == 1
         return found
 
     @property
     def patients(self) -> int:
-        """How many there are."""
+        """Number of patients."""
         return len(set(self.groups))
 
     def where(self, member: Bools) -> "LabelledCases":
-        """Those of some of the images."""
+        """The cases of some of the images."""
         sequences = tuple(compress(self.sequences, member))
         return LabelledCases(
             self.logits[member], self.correct[member], self.groups_where(member), sequences
@@ -62,7 +60,7 @@ class LabelledCases:
 
 
 def require_known(labels: Sequence[str], classes: ClassSet) -> None:
-    """Raise ``EvaluationError`` for labels that ``classes`` say nothing of."""
+    """Raise ``EvaluationError`` for labels that are unknown to ``classes``."""
     unknown = classes.unknown(labels)
     if unknown:
         raise EvaluationError(
@@ -72,12 +70,11 @@ def require_known(labels: Sequence[str], classes: ClassSet) -> None:
 
 
 def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
-    """Raise ``EvaluationError`` where the network tells these classes apart no better than chance.
+    """Raise ``EvaluationError`` if the network is not better than chance for these classes.
 
-    By the mean area under the ROC curve of each class against the rest, which needs no threshold,
-    and by the mean sensitivity, which is that of always giving the commonest answer where a network
-    learnt nothing but how common the classes are. Where all images are of one class, by how many of
-    them are answered rightly.
+    Checks the mean area under the ROC curve of each class against the rest, which needs no
+    threshold, and the mean sensitivity, which is at chance if a network always gives the most
+    common answer. If all images are of one class, checks the share that is answered correctly.
     """
     known = correct.sum(axis=1) == 1
     rows, truth = probabilities[known], correct[known]
@@ -104,9 +101,10 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
 
 
 def require_fitted(name: str, temperature: float) -> None:
-    """Raise ``EvaluationError`` where only the highest temperature allowed fits the images.
+    """Raise ``EvaluationError`` if the fitted temperature is at its upper bound.
 
-    It makes all classes alike: what the network is sure of is wrong about as often as right.
+    All classes then have nearly the same probability: confident answers are as often wrong as
+    correct.
     """
     if temperature >= _HIGHEST * MAX_TEMPERATURE:
         raise _useless(name, f"the temperature is at its upper bound, {MAX_TEMPERATURE:.0f}")

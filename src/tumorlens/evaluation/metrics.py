@@ -1,17 +1,17 @@
-"""Every metric of a classifier's answers, for one weighting of the images or thousands at once.
+"""All metrics of a classifier's answers, for one or many weightings of the images at once.
 
-A metric here is a function of totals over images (a confusion matrix, sums of losses, bins of
-confidence), or, for the area under the ROC curve, of a weighted ranking. Both are linear algebra
-over a matrix of weights, which makes a bootstrap of 2,000 resamples cost one matrix product. One
-implementation gives the value and its interval; tests hold it to scikit-learn.
+A metric is a function of totals over images (confusion matrix, sums of losses, bins of confidence)
+or, for the area under the ROC curve, of a weighted ranking. Both are linear in the weights, so a
+bootstrap of 2,000 resamples is one matrix product. Value and interval come from one implementation,
+which tests compare with scikit-learn.
 
-Undefined is NaN, never 0: the sensitivity for a class without images, the precision for a class
-never answered, a rate over no images. Means over classes leave undefined classes out.
+Undefined metrics are NaN, never 0: the sensitivity for a class without images, the precision for a
+class that was never answered, a rate over no images. Means over classes skip undefined ones.
 
-Truths index ``ClassSet.answerable``: the classes, and ``tumor`` for a finding whose kind is not
-known. Of such an image every kind is a right answer, its loss is that of the summed probabilities
-of the kinds, and it counts for a class only where its label decides: "no finding" is wrong. Without
-a class for "no finding" the rates of missed findings and false alarms are undefined.
+Truths are indices of ``ClassSet.answerable``: the classes, and ``tumor`` for a finding of unknown
+kind. For such an image every kind is correct, its loss is that of the summed probabilities of the
+kinds, and it counts in metrics of a class only for "no finding", which is wrong. Without a class
+for "no finding", the rates of missed findings and false alarms are undefined.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,10 +36,10 @@ OVERALL: Final = (
 PER_CLASS: Final = ("sensitivity", "specificity", "precision", "f1", "auroc")
 
 RATES: Final = ("accuracy", "missed_tumor_rate", "false_alarm_rate")
-"""Columns of ``rates``: what stands side by side in every table."""
+"""Columns of ``rates``, which all tables show."""
 
 _OF_PRESENCE: Final = ("missed_tumor_rate", "false_alarm_rate")
-"""Need a class that means "no finding"."""
+"""Rates that need a class for "no finding"."""
 
 _DEFINITIONS: Final[Mapping[str, str]] = {
     "accuracy": "Share of images whose most probable class is correct: the true one{vague}.",
@@ -77,12 +77,12 @@ def names(classes: ClassSet = BRAIN_TUMORS) -> tuple[str, ...]:
 
 
 def asked(names: Iterable[str], classes: ClassSet = BRAIN_TUMORS) -> list[str]:
-    """Metrics without the rates that need a "no finding", where no class means that."""
+    """``names`` without the rates that are undefined for these classes."""
     return [k for k in names if classes.no_finding is not None or k not in _OF_PRESENCE]
 
 
 def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
-    """What each metric means, in the words of ``classes``; those that do not apply left out."""
+    """Definition of each defined metric, in the words of ``classes``."""
     finding, none = classes.finding, ""
     if classes.no_finding is not None:
         none = classes.display_name(classes.no_finding)
@@ -99,13 +99,13 @@ def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
 
 @cache
 def correct_table(classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
-    """(A, C) which classes answer each of ``ClassSet.answerable`` rightly."""
+    """(A, C) the correct classes of each label of ``ClassSet.answerable``."""
     right = [classes.correct_classes(name) for name in classes.answerable]
     return np.array([[k in some for k in range(len(classes))] for some in right])
 
 
 def correct_of(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
-    """(N, C) which classes answer each of ``labels`` rightly; all must be answerable."""
+    """(N, C) the correct classes of each of ``labels``, which must be answerable."""
     return correct_table(classes)[truths(labels, classes)]
 
 
@@ -119,12 +119,12 @@ NAMES: Final = names()
 
 
 class _Layout(NamedTuple):
-    """Where each total stands in the row of an image's statistics."""
+    """Positions of the totals in the statistics of an image."""
 
     answerable: int
     classes: int
     none: int
-    """Place of "no finding"; -1 where there is none."""
+    """Index of "no finding"; -1 if there is none."""
 
     @classmethod
     def for_classes(cls, classes: ClassSet) -> "_Layout":
@@ -133,7 +133,7 @@ class _Layout(NamedTuple):
 
     @property
     def loss(self) -> int:
-        """First comes the confusion matrix, row by row."""
+        """The loss follows the confusion matrix."""
         return self.answerable * self.classes
 
     @property
@@ -142,7 +142,7 @@ class _Layout(NamedTuple):
 
     @property
     def bins(self) -> tuple[slice, slice, slice]:
-        """Images, confidence and right answers of each bin."""
+        """Images, confidence and correct answers of each bin."""
         count, confidence, correct = (self.brier + 1 + k * BINS for k in range(3))
         return (
             slice(count, confidence), slice(confidence, correct), slice(correct, correct + BINS),
@@ -203,7 +203,7 @@ def image_statistics(
     given = (probabilities * right[labels]).sum(axis=1)
     top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
     known = labels < layout.classes
-    # Of a tumour of unknown kind only "tumour or not" can be judged: the sum stands for the answer.
+    # For a tumour of unknown kind only "tumour or not" is known: use the summed probability.
     top = np.where(known, top, np.where(correct, given, 1 - given))
     brier[known] = ((probabilities[known] - np.eye(layout.classes)[labels[known]]) ** 2).sum(axis=1)
     bins = confidence_bin(top)
@@ -241,7 +241,7 @@ def columns(totals: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
         [
             ratio((table * correct_table(classes)).sum(axis=(1, 2)), images),
             ratio(totals[:, layout.loss], images),
-            # Of a class without images F1 would be 0 as soon as one answer names it.
+            # For a class without images, F1 would be 0 if it was answered once.
             mean_of_defined(np.where(truth > 0, f1, np.nan)),
             matthews(confusion),
             ratio(gaps, images),
@@ -280,7 +280,7 @@ def one_vs_rest_auroc(
 
 
 def decides(labels: Labels, index: int, classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
-    """(N,) whether the label says if the image is of class ``index``, or not."""
+    """(N,) whether it is known from the label if the image is of class ``index``."""
     return (labels < len(classes)) | (index == classes.no_finding_index)
 
 
@@ -302,7 +302,7 @@ def confusion_matrix(
 ) -> NDArray[np.int64]:
     """Images by truth (rows) and answer (columns).
 
-    (C, C), or (A, C) where there are findings of an unknown or another kind.
+    (C, C), or (A, C) if there are findings of an unknown or another kind.
     """
     count, rows = len(classes), len(classes.answerable)
     flat = np.bincount(labels * count + predicted, minlength=rows * count)
@@ -323,21 +323,21 @@ def confidence_bin(top: Floats) -> Labels:
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient, NaN where the denominator is 0, without a warning."""
+    """Quotient; NaN if the denominator is 0, without a warning."""
     undefined = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     quotient: Floats = np.divide(numerator, denominator, out=undefined, where=denominator != 0)
     return quotient
 
 
 def mean_of_defined(values: Floats) -> Floats:
-    """Mean over the last axis without NaN; NaN where nothing is defined."""
+    """Mean over the last axis without NaN; NaN if nothing is defined."""
     defined = np.isfinite(values)
     return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(float))
 
 
 @cache
 def _order(classes: ClassSet) -> list[int]:
-    """Puts what ``measure`` computes into the order of ``names``."""
+    """Indices that sort the computed columns into the order of ``names``."""
     computed = (
         *(name for name in OVERALL if name != "macro_auroc"),
         *(f"{metric}.{name}" for metric in PER_CLASS for name in classes.names),

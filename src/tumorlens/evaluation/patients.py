@@ -1,7 +1,6 @@
-"""One answer a patient: the majority of the answers for the patient's slices.
+"""One answer for each patient: the majority of the answers for the patient's slices.
 
-Clinicians ask about a patient, not about a slice. Each slice of a patient has one vote; of
-equal votes the class with the larger summed probability wins.
+Each slice has one vote. With equal votes, the class with the larger summed probability wins.
 """
 
 import dataclasses
@@ -21,12 +20,12 @@ class PatientLevel:
     """The majority answer for each patient."""
 
     patients: int
-    """Units voted on: a patient whose images are labelled with two classes counts twice."""
+    """Number of patients; one whose images have two classes counts twice."""
     images: int
     labels: NDArray[np.int64]
     """(P,) truth."""
     predicted: NDArray[np.int64]
-    """(P,) answer of the majority."""
+    """(P,) majority answer."""
     estimates: dict[str, Estimate]
     """Keyed by ``metrics.RATES``; intervals over patients."""
 

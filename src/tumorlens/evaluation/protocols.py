@@ -1,7 +1,7 @@
-"""What a number means: how the test images were chosen, and what it may be compared with.
+"""How test images were chosen, and which published figures they can be compared with.
 
-The same network can score 98% or under 90% on the same images, depending on whether a patient's
-slices stand on both sides of the split. No accuracy goes out without this.
+The accuracy of the same architecture can be 98% or below 90%, depending on whether patients are in
+both training and test. Every report therefore states the protocol.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Paper:
 
     @property
     def figures(self) -> str:
-        """All of them in a line."""
+        """All figures in one line."""
         return (
             f"{percent(self.validation_accuracy)} validation accuracy, "
             f"{percent(self.test_accuracy)} test accuracy, test loss {self.test_log_loss}"
@@ -38,25 +38,25 @@ PAPER: Final = Paper("Ganguly and Ghosh (2025)", 0.9922, 0.9844, 0.2829)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Protocol:
-    """How images were set apart for testing."""
+    """How test images were chosen."""
 
     name: str
     """``folder``, ``clean``, ``clean-cv``, ``patient-cv``, ``external``, ``leave-one-source-out``;
-    ``other`` for a split that does not ship."""
+    ``other`` for a split that is not bundled."""
     description: str
     comparable: bool
-    """Whether the paper's figures were taken under the same protocol on the same images."""
+    """Whether the paper's figures are of the same protocol and the same images."""
     comparison: str
-    """That, in a sentence; empty for images that no paper reports on."""
+    """The same as text; empty if the paper has no figures for these images."""
 
     @property
     def paper(self) -> Paper | None:
-        """What the literature reports on these images; None for other images."""
+        """The paper with figures for these images; None for other images."""
         return PAPER if self.comparison else None
 
 
 def require_part(split: Split, parts: Sequence[str], part: str) -> None:
-    """Raise ``SplitError`` where no image of the manifest is in ``part``, saying what there is."""
+    """Raise ``SplitError`` if no image of the manifest is in ``part``."""
     if part in parts:
         return
     present = sorted(set(parts))
@@ -70,7 +70,7 @@ def require_part(split: Split, parts: Sequence[str], part: str) -> None:
 
 
 def require_known(labels: Sequence[str], classes: ClassSet) -> None:
-    """Raise ``DatasetError`` where an image is labelled with a class that the bundle lacks."""
+    """Raise ``DatasetError`` if an image has a class that is unknown to the bundle."""
     unknown = classes.unknown(labels)
     if unknown:
         count = sum(label in unknown for label in labels)
@@ -82,9 +82,9 @@ def require_known(labels: Sequence[str], classes: ClassSet) -> None:
 
 
 def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
-    """Say what the split is and whether the paper's figures may stand beside its numbers.
+    """The protocol of a split.
 
-    ``name`` is given where the protocol is no split file, as ``external``.
+    ``name`` is given if the protocol is not that of a split file, such as ``external``.
     """
     base, round_of, _ = split.name.partition(":")
     if not name:
@@ -112,7 +112,7 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
 
 
 def shipped_as(claim: tuple[str, str]) -> Split | None:
-    """The bundled split, or fold of one, of this name and hash; None where there is none."""
+    """The bundled split, or fold of one, with this name and hash; None if there is none."""
     name, sha256 = claim
     if name.partition(":")[0] not in splits.SHIPPED:
         return None

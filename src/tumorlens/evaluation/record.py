@@ -1,6 +1,6 @@
 """An evaluation for programs: ``evaluation.json`` and ``predictions.csv``.
 
-Neither holds a time or a place, so two runs of one command give the same bytes.
+They contain no times and no absolute paths, so two runs of a command give the same bytes.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ def to_json(
     probes: Sequence[ProbeResult] = (),
     corruptions: Corruptions | None = None,
 ) -> bytes:
-    """Encode ``as_dict`` as indented JSON, with what was asked for beyond it; undefined is null."""
+    """``as_dict`` with probes and corruptions as indented JSON; undefined is null."""
     record = as_dict(evaluation)
     if probes:
         record["probes"] = {one.name: result.as_dict(one) for one in probes}
@@ -50,7 +50,7 @@ def to_json(
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything found, as JSON types; every metric is ``{"value", "low", "high"}``."""
+    """All results as JSON types; every metric is ``{"value", "low", "high"}``."""
     whole, *subsets = evaluation.measured
     overlap, sets = evaluation.overlap, prediction_sets(evaluation)
     return {
@@ -85,7 +85,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
-    """Images by label and answer, labels without any left out; other diseases included."""
+    """Number of images by label and answer, including other diseases."""
     names = evaluation.classes.names
     table: dict[str, dict[str, int]] = {}
     for found in (evaluation, evaluation.others):
@@ -96,13 +96,13 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
 
 
 def abstention_outcome(evaluation: Evaluation) -> AbstentionOutcome:
-    """What the bundles' own rules of abstention do to the images that each of them scored."""
+    """The rates at the thresholds of the bundles."""
     correct = metrics.correct_table(evaluation.classes)[evaluation.labels]
     return abstention.outcome_of(evaluation.decided, correct, evaluation.classes)
 
 
 def prediction_sets(evaluation: Evaluation) -> Sets | None:
-    """What the bundle's prediction sets hold; None for several bundles, or where there are none."""
+    """Coverage of the bundle's prediction sets; None for several bundles, or without sets."""
     info = evaluation.bundle.info
     if len(evaluation.plan.folds) > 1 or info.prediction_sets is None:
         return None
@@ -128,9 +128,9 @@ def nested(estimates: Mapping[str, Estimate], classes: ClassSet = BRAIN_TUMORS) 
 
 
 def predictions_csv(evaluation: Evaluation) -> bytes:
-    """One row an image: path, sha256, group, label, predicted, the probabilities, fold.
+    """One row for each image: path, sha256, group, label, predicted, the probabilities, fold.
 
-    Images of other diseases stand last; there is no column ``fold`` where there is one only.
+    Images of other diseases are last; there is no column ``fold`` if there is only one fold.
     """
     pooled, names = any(evaluation.folds), evaluation.classes.names
     rows = [(*_COLUMNS, *map(_column, names), *(("fold",) if pooled else ()))]
@@ -182,7 +182,7 @@ def _provenance(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _folds(evaluation: Evaluation) -> dict[str, Any]:
-    """The bundles of a pooled evaluation, and how their accuracies scatter."""
+    """The bundles of a pooled evaluation, with mean and deviation of their accuracies."""
     by_fold = next((b for b in evaluation.breakdowns if b.field == breakdown.FOLD), None)
     summary = None
     if by_fold is not None:

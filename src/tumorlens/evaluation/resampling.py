@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 LEVEL: Final = 0.95
 MIN_GROUPS: Final = 10
-"""Groups below which no interval is given: percentiles over so few are far too narrow."""
+"""Fewest groups for an interval: percentiles over fewer are far too narrow."""
 _DIGITS: Final = 6
 _CHUNK_ELEMENTS: Final = 4_000_000
 
@@ -22,14 +22,14 @@ Floats = NDArray[np.float64]
 
 
 class Sampling(NamedTuple):
-    """How often groups are drawn anew, and from which seed."""
+    """Number of resamples, and the seed."""
 
     resamples: int = 2000
     seed: int = 0
 
 
 class Estimate(NamedTuple):
-    """A value and its 95% interval; NaN where undefined, or where groups are too few."""
+    """A value and its 95% interval; NaN if undefined, or if there are too few groups."""
 
     value: float
     low: float
@@ -40,17 +40,17 @@ DEFAULT: Final = Sampling()
 
 
 def rounded(estimate: Estimate) -> dict[str, float | None]:
-    """For JSON: six decimals, as the last bits of a sum differ between processors; NaN is null."""
+    """For JSON: six decimals, because the last bits differ between processors; NaN is null."""
     return {name: plain(value) for name, value in estimate._asdict().items()}
 
 
 def plain(value: float | None) -> float | None:
-    """The same for one number that may be undefined."""
+    """The same for one number."""
     return None if value is None or math.isnan(value) else round(value, _DIGITS)
 
 
 def interval_facts(sampling: Sampling) -> dict[str, Any]:
-    """How intervals are made, as JSON types."""
+    """How intervals are computed, as JSON types."""
     return {
         "level": LEVEL,
         "method": "cluster bootstrap over groups, percentile",
@@ -66,8 +66,8 @@ def bootstrap(
 ) -> list[Estimate]:
     """Estimate every column of ``statistic``, a function of weights (B, N) giving (B, M).
 
-    ``groups`` names the group of each of N images. Resamples in which a column is undefined are
-    left out of its interval. Of fewer than ``MIN_GROUPS`` groups there is no interval.
+    ``groups`` (N,) are the groups of the images. Resamples in which a column is undefined are left
+    out of its interval. For fewer than ``MIN_GROUPS`` groups there is no interval.
     """
     value = statistic(np.ones((1, len(groups))))[0]
     if len(set(groups)) < MIN_GROUPS:

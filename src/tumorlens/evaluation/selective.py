@@ -1,12 +1,11 @@
 """Selective classification: the errors that remain against the share that is answered.
 
-Geifman and El-Yaniv, "Selective classification for deep neural
-networks", NeurIPS 2017: images are answered in order of confidence; coverage is the share that is
-answered, risk the share of those that is wrong. The area under risk against coverage (AURC) is
-the mean risk over all coverages; a confidence that knew every error would reach the least that
-the error rate allows, and what lies above is excess (Geifman, Uziel and El-Yaniv, ICLR 2019).
-
-The confidence is the probability of the answer.
+Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017: images are
+answered in order of confidence, which here is the probability of the answer. Coverage is the share
+that is answered, risk the share of wrong answers among these. The area under the risk-coverage
+curve (AURC) is the mean risk over all coverages. The excess is its difference from the AURC of an
+ideal confidence, which ranks every correct answer before every wrong one (Geifman, Uziel and
+El-Yaniv, ICLR 2019).
 """
 
 import dataclasses
@@ -28,12 +27,12 @@ COVERAGES: Final = (1.0, 0.95, 0.9, 0.8, 0.7)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CoveragePoint:
-    """What is true of the answers at one coverage."""
+    """The error rates at one coverage."""
 
     coverage: float
-    """Share answered: the largest that is reachable up to the one asked for."""
+    """Share answered: the largest possible one up to the requested coverage."""
     risk: float
-    """Share of the answers that is wrong."""
+    """Share of wrong answers."""
     missed: float
     """Share of the answered tumour images answered with no tumour; NaN without any."""
 
@@ -43,11 +42,11 @@ class Selective:
     """Risk and coverage of N answers."""
 
     coverage: Floats
-    """(K,) rising, the last is 1; images of equal confidence are answered together."""
+    """(K,) ascending to 1; images of equal confidence are answered together."""
     risk: Floats
     """(K,) error rate of the answers at that coverage."""
     missed: Floats
-    """(K,) missed tumours among the answered tumour images; NaN while there is none."""
+    """(K,) share of missed tumours among the answered tumour images; NaN without any."""
     ideal: Floats
     """(K,) risk of a confidence that ranks every correct answer before every wrong one."""
     aurc: Estimate

@@ -28,28 +28,28 @@ from tumorlens.progress import Progress, reported
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalCases:
-    """The images of a site, as the bundle sees them."""
+    """The images of a site, with the outputs of the bundle."""
 
     records: tuple[Record, ...]
     observed: Observed
     rejected: int
-    """Further images that the gate rejects: no answer would be given, so they take no part."""
+    """Number of further images that the gate rejects, which are not used."""
     no_class: int
-    """Further images of a disease that is none of the classes."""
+    """Number of further images of a disease that is none of the classes."""
     repeated: int
-    """Further rows of the manifest, and files, with an image that counts already."""
+    """Number of further rows that repeat an image."""
     sequences: tuple[str | None, ...]
-    """The sequence of each image, where network or header say it."""
+    """The sequence of each image, if it is known from the network or the header."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The patient of each image; where none is named, each image is one."""
+        """The patient of each image; the image itself if the patient is not known."""
         return tuple(record.unit for record in self.records)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SiteResult:
-    """A bundle for a site, and what is known of it."""
+    """A bundle for a site, and its measured performance."""
 
     parent: Bundle
     made: Bundle
@@ -57,15 +57,15 @@ class SiteResult:
     cases: LocalCases
     fit: SiteFit
     before: Performance
-    """Of the parent, on these cases."""
+    """Performance of the parent on these cases."""
     after: Performance | None
     """Cross-validated over patients; None for too few cases."""
     shifts: tuple[Shift, ...] | None
-    """None where the parent holds no reference."""
+    """None if the parent has no reference."""
 
     @property
     def site(self) -> SiteCalibration:
-        """What the new bundle says of itself."""
+        """The record of the calibration in the new bundle."""
         assert self.made.info.site is not None
         return self.made.info.site
 
@@ -77,9 +77,8 @@ def read_cases(
 ) -> LocalCases:
     """Read the labelled images of ``manifest`` and run the bundle of ``classifier`` on them.
 
-    Nothing of them is kept on disk. Raises ``DatasetError`` naming the first file that cannot be
-    read or is a copy of one with another class, and where no image is left that a class could be
-    right for.
+    Nothing is written to disk. Raises ``DatasetError`` for the first file that cannot be read or is
+    a copy of one with another class, and if no usable image is left.
     """
     require_known([r.label for r in manifest], classifier.bundle.info.classes)
     answerable = [r for r in manifest if r.label not in UNANSWERABLE]
@@ -111,7 +110,7 @@ def read_cases(
 
 
 def _each_once(records: Sequence[Record]) -> list[Record]:
-    """The first record of each file: a copy, as of another patient, is no further evidence."""
+    """The first record of each file; copies are left out."""
     first: dict[str, Record] = {}
     for record in records:
         known = first.setdefault(record.sha256, record)
@@ -124,7 +123,7 @@ def _each_once(records: Sequence[Record]) -> list[Record]:
 
 
 def require_unseen(parent: Bundle, records: Sequence[Record]) -> None:
-    """Raise ``EvaluationError`` where the bundle lists some of the images as its training's."""
+    """Raise ``EvaluationError`` if the bundle was trained on some of the images."""
     trained = TrainingImages.from_training(parent.info.training)
     shared = 0 if trained is None else sum(record in trained for record in records)
     if shared:
@@ -143,7 +142,7 @@ def calibrate_to_site(
     data_sha256: str,
     coverage: float = COVERAGE,
 ) -> SiteResult:
-    """Fit ``parent`` to ``cases``; raise ``EvaluationError`` where the network is of no use here.
+    """Fit ``parent`` to ``cases``; raise ``EvaluationError`` if the network is useless here.
 
     The result is a bundle called ``name`` with the parent's network and gate.
     """
@@ -193,7 +192,7 @@ def _site_info(info: BundleInfo, fit: SiteFit, site: SiteCalibration, name: str)
 
 
 def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
-    """These images, and those that the parent was calibrated to a site on, if it was."""
+    """These images, and those that the parent was already calibrated on."""
     found = TrainingImages.from_records(records)
     site = parent.info.site
     return found | TrainingImages.from_list(site.seen_images) if site else found
@@ -205,7 +204,7 @@ def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str
 
 
 def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[str | None]:
-    """The sequence of each image as an answer would rely on it."""
+    """The known sequence of each image."""
     rows = observed.sequence_logits
     predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
     stated = [stated_sequence(one.facts) for one in prepared]

@@ -1,7 +1,7 @@
 """Fit a bundle to one site: temperature, thresholds and prediction sets from labelled local cases.
 
-The network stays as it is. With a few dozen patients not everything can be fitted: what cannot is
-kept from the bundle or left out, and said. See ``small_samples`` for the corrections.
+The network is not changed. With a few dozen patients not everything can be fitted. What cannot is
+kept from the bundle or left out, and reported. See ``small_samples`` for the corrections.
 """
 
 import dataclasses
@@ -40,15 +40,15 @@ _KIND: Final = "kind_threshold"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SiteFit:
-    """What the cases say, and what could not be fitted to them."""
+    """The fitted values, and what could not be fitted."""
 
     temperature: float
     decision: DecisionRule
     prediction_sets: ConformalThresholds | None
     fitted: tuple[str, ...]
-    """In words."""
+    """What was fitted, as text."""
     kept: tuple[str, ...]
-    """What was kept or left out and why, in words."""
+    """What was kept or left out, and why, as text."""
 
     def applied(self, info: BundleInfo) -> BundleInfo:
         """``info`` with what was fitted.
@@ -72,10 +72,10 @@ def fit_site(
     cases: LabelledCases,
     coverage: float = COVERAGE,
 ) -> SiteFit:
-    """Fit to ``cases`` what their number allows; raise ``EvaluationError`` for a useless network.
+    """Fit what the number of ``cases`` allows; raise ``EvaluationError`` for a useless network.
 
-    ``coverage`` is what the prediction sets promise for a new patient of this site. The error rates
-    are those asked for at sources that took no part in training.
+    ``coverage`` is that of the prediction sets for a new patient of this site. The limits of the
+    error rates are those for sources that were not used in training.
     """
     require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
     fitted: list[str] = []
@@ -100,7 +100,7 @@ def fit_site(
 
 
 def _absent(classes: ClassSet, cases: LabelledCases) -> list[str]:
-    """The display names of the classes that no case is known to be of."""
+    """The display names of the classes without any case."""
     present: Bools = np.any(cases.correct[cases.known], axis=0)
     named = zip(classes.names, present, strict=True)
     return [classes.display_name(name) for name, is_there in named if not is_there]
@@ -119,7 +119,7 @@ def _temperature(
         return start
     truths = known.correct.argmax(axis=1)
     if len(np.unique(truths)) == 1:
-        # How sure it is of one class says nothing of how often it is wrong of the others.
+        # The confidence for one class does not show the errors for the others.
         kept.append("temperature: the parent's, because all cases are of one class")
         return start
     weights = small_samples.patient_weights(known.groups)
@@ -130,27 +130,27 @@ def _temperature(
 
 
 class _Found(NamedTuple):
-    """A threshold for some error rate, and how many patients it is from."""
+    """A threshold that limits an error rate, and the number of patients it was fitted on."""
 
     control: Controlled
     patients: int
     limit: float
     needed: int
-    """Patients that could show the limit."""
+    """Fewest patients for this limit."""
 
     @classmethod
     def of_rate(cls, control: Controlled, patients: Sequence[str], limit: float) -> Self:
-        """That for the rate of an error, from the images of ``patients``."""
+        """The threshold for the rate of an error, from the images of ``patients``."""
         needed = small_samples.patients_for_limit(limit)
         return cls(control, len(set(patients)), limit, needed)
 
     def chosen(self, own: float, least: float) -> float:
-        """The fitted threshold; where nothing is promised, no lower than the bundle's own."""
+        """The fitted threshold; without a guarantee, at least that of the bundle."""
         fitted = max(least, self.control.threshold)
         return fitted if self.control.promised else max(own, fitted)
 
     def sentence(self, title: str, value: float, fallback: str) -> str:
-        """That, in words."""
+        """A sentence about the threshold."""
         start = f"threshold for {title}: {value:.3f}"
         if not self.control.keeps:
             return (
@@ -201,7 +201,7 @@ def _rule(
 def _by_sequence(
     own: DecisionRule, found: Mapping[str, _Found], values: Mapping[str, float]
 ) -> dict[str, Thresholds]:
-    """The bundle's thresholds of sequences, where not all are the site's."""
+    """The bundle's thresholds for sequences, unless all thresholds were fitted."""
     if all(one.control.promised for one in found.values()):
         return {}
     return {
@@ -227,8 +227,8 @@ def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[st
     missed = controlled_threshold(predicted_none[~healthy], tumor_patients, most_missed)
     alarms = controlled_threshold(finding[healthy], healthy_patients, most_alarms)
     if not alarms.enough:
-        # One odd healthy head among a dozen would silence most tumours. A tumour that these few
-        # cases show to be missed does raise its threshold: that is the worst error.
+        # One unusual healthy head among a dozen must not suppress most tumours. A missed tumour,
+        # the worst error, does raise the threshold for "no tumour".
         alarms = Controlled(0.0, False)
     return {
         _NONE: _Found.of_rate(missed, tumor_patients, most_missed),
@@ -242,7 +242,7 @@ def _kind(
     classes: ClassSet,
     finding_from: float,
 ) -> _Found:
-    """Threshold for the kind, of the images that would be reported as a finding."""
+    """Threshold for the kind, from the images that would be reported as a finding."""
     none, limit = classes.no_finding_index, HELD_OUT_SOURCES.kind_errors
     asked = cases.known
     if none is not None:
@@ -266,7 +266,7 @@ def _sets(
     fitted: list[str],
     kept: list[str],
 ) -> ConformalThresholds | None:
-    """Sets by decision and class where each occurring one has patients enough, else pooled."""
+    """Sets by decision and class if each has enough patients, otherwise pooled."""
     everything = _by_class(cases, probabilities, cases.known, coverage)
     if everything is None:
         patients = len(set(cases.groups_where(cases.known)))
@@ -278,7 +278,7 @@ def _sets(
         for name, member in parts.items()
         if member.any()
     }
-    # Only all or none: sets for some decisions would leave the others with less than is stated.
+    # All or none: with sets for some decisions, the others would not reach the coverage.
     apart = len(own) > 1 and all(one is not None and not one[1] for one in own.values())
     chosen = {name: (own.get(name) if apart else None) or everything for name in parts}
     rows, pooled = {name: one[0] for name, one in chosen.items()}, everything[1] and not apart
@@ -323,7 +323,7 @@ def _by_class(
 
 
 def _rescaled_rule(rule: DecisionRule, ratio: float) -> DecisionRule:
-    """A rule whose thresholds are reached by the same logits at another temperature."""
+    """A rule that gives the same decisions for the same logits at another temperature."""
     by_sequence = {name: _rescaled(own, ratio) for name, own in rule.by_sequence.items()}
     return msgspec.structs.replace(
         rule, by_sequence=by_sequence, **msgspec.structs.asdict(_rescaled(rule, ratio))

@@ -1,4 +1,4 @@
-"""What a bundle does to labelled cases of a site, before and after it is calibrated to them."""
+"""Performance of a bundle on labelled cases of a site, before and after calibration."""
 
 import dataclasses
 from typing import Final
@@ -23,39 +23,39 @@ FOLDS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Performance:
-    """Shares over patients: each counts once, shared among its images. NaN where undefined."""
+    """Shares in which each patient counts once. NaN if undefined."""
 
     classified: float
-    """The kind is named, or no tumour."""
+    """Images whose kind is named, or that are reported as no tumour."""
     answered: float
-    """Presence of a tumour is stated, its kind or not."""
+    """Images for which a tumour or no tumour is reported."""
     accuracy: float
-    """Right answers among the classified images."""
+    """Correct answers among the classified images."""
     missed_tumor_rate: float
-    """Of the tumour images, those reported as no tumour."""
+    """Tumour images that are reported as no tumour."""
     false_alarm_rate: float
-    """Of the others, those reported as a tumour."""
+    """Other images that are reported as a tumour."""
     coverage: float
-    """Prediction sets that hold a right class; answers without a set take no part."""
+    """Prediction sets that contain a correct class; answers without a set are not counted."""
     coverage_of_findings: float
-    """The same of the images that show a finding, such as a tumour."""
+    """The same for images with a finding, such as a tumour."""
     mean_size: float
-    """Classes in a set."""
+    """Mean number of classes in a set."""
 
 
 NAMES: Final = tuple(field.name for field in dataclasses.fields(Performance))
 
 
 def performance(info: BundleInfo, cases: LabelledCases) -> Performance:
-    """Measure ``info``'s thresholds and sets on ``cases``; the gate takes no part."""
+    """Measure thresholds and sets of ``info`` on ``cases``, without the gate."""
     return _mean(_table(info, cases), patient_weights(cases.groups))
 
 
 def cross_validated(info: BundleInfo, cases: LabelledCases, coverage: float) -> Performance | None:
     """Calibrate to four fifths of the patients, measure on the others, in turn.
 
-    So what is measured was not fitted, to a fifth fewer patients than there are. None where one
-    part alone cannot be calibrated to.
+    So the measured patients were not used for fitting, which has a fifth fewer patients. None if
+    one of the parts is too small to calibrate to.
     """
     patients = np.random.default_rng(0).permutation(sorted(set(cases.groups)))
     fold_of = {name: place % FOLDS for place, name in enumerate(patients.tolist())}
@@ -82,7 +82,7 @@ def _mean(table: Floats, weights: Floats) -> Performance:
 
 
 def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
-    """(N, K): each column of ``NAMES`` for each image; NaN where it says nothing of it."""
+    """(N, K): each column of ``NAMES`` for each image; NaN if it is not defined."""
     probabilities = softmax(cases.logits, info.temperature)
     decided = decisions_by_sequence(probabilities, info.decision, cases.sequences, info.classes)
     classified = decided.label >= 0
@@ -104,7 +104,7 @@ def _sets(
     decided: NDArray[np.str_],
     correct: NDArray[np.bool_],
 ) -> tuple[Floats, Floats]:
-    """(N,) whether each set holds a right class, and how many classes; NaN without a set."""
+    """(N,) whether each set contains a correct class, and its size; NaN without a set."""
     kept = np.zeros_like(correct) if rule is None else sets_of(probabilities, decided, rule)
     given = kept.any(axis=1)
     hit = np.where(given, (kept & correct).any(axis=1), np.nan)

@@ -1,4 +1,4 @@
-"""The lowest threshold from which on answers keep a limit, on the images that it is fitted on."""
+"""Find the lowest threshold that keeps an error limit on the images that it is fitted on."""
 
 from typing import Final, NamedTuple
 
@@ -10,24 +10,23 @@ from tumorlens.evaluation.selective import ranking
 Floats = NDArray[np.float64]
 
 MAX_THRESHOLD: Final = 0.99
-"""No threshold is set above it: hardly anything would be answered."""
+"""Highest threshold: above it, hardly any image would be answered."""
 _ROUNDING: Final = 1e-9
-"""A share of 0.05 of 20 images allows one error, whatever binary fractions make of it."""
+"""Tolerance, so that a share of 0.05 of 20 images allows one error."""
 
 
 class Threshold(NamedTuple):
-    """A threshold, and whether it does what it is for."""
+    """A threshold, and whether it keeps the limit."""
 
     value: float
     keeps: bool
-    """Whether the limit is kept; not where that takes more than ``MAX_THRESHOLD``."""
+    """False if a threshold above ``MAX_THRESHOLD`` would be needed."""
 
 
 def within_count(errors: Floats, weights: Floats, most: float) -> Threshold:
-    """The lowest threshold that no more than ``most`` of the ``errors`` (N,) reach.
+    """The lowest threshold that at most ``most`` of the ``errors`` (N,) reach.
 
-    Each is the probability of a wrong answer, and counts for its weight (N,); below 0 it is no
-    error at any threshold.
+    Each is the probability of a wrong answer, with a weight (N,); below 0 there is no error.
     """
     order = np.argsort(-errors, kind="stable")
     passed = np.cumsum(weights[order])
@@ -39,14 +38,14 @@ def within_count(errors: Floats, weights: Floats, most: float) -> Threshold:
 def within_share(
     values: Floats, wrong: NDArray[np.bool_], weights: Floats, limit: float, more: float = 0.0
 ) -> Threshold:
-    """The lowest of ``values`` (N,) from which on at most ``limit`` of the answers are wrong.
+    """The lowest of ``values`` (N,) at and above which at most ``limit`` of the answers are wrong.
 
-    ``values`` are the probabilities of the answers, each counts for its weight (N,). Errors of the
-    weight ``more`` are counted beside those that there are.
+    ``values`` are the probabilities of the answers, with weights (N,). Further errors with the
+    weight ``more`` are added.
     """
     if not len(values):
         return Threshold(0.0, True)
-    # Answers of one value are given together, or none of them.
+    # Answers with equal values are given together.
     order, ends = ranking(values)
     answered = np.cumsum(weights[order])[ends]
     errors = np.cumsum((weights * wrong)[order])[ends]

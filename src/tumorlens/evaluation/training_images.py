@@ -1,8 +1,8 @@
-"""Which images trained a network, by the hashes of the images.
+"""The training images of a network, by the hashes of the images.
 
-A name of a split says nothing of a set that was split anew, or of a network that started from
-another. So a run's record lists the images themselves: a few bytes of each hash, which is enough to
-tell that an image was among them, and tells nothing else of it.
+The name of a split is not enough if a set was split again, or if training started from another
+network. So the record of a run lists a few bytes of the hash of each image, which is enough to find
+out whether an image was used, and reveals nothing else about it.
 """
 
 import base64
@@ -15,33 +15,33 @@ from tumorlens.datasets.manifest import Record
 from tumorlens.datasets.splits import TRAIN, VALIDATION
 
 SEEN_PARTS: Final = (TRAIN, VALIDATION)
-"""Parts that shaped the model: weights are fitted on one, chosen and calibrated on the other."""
+"""Parts that were used in training: for the weights, and for the choice and calibration."""
 SEEN_IMAGES: Final = "seen_images"
-"""Entry of a record that lists its images."""
+"""Key of the list of images in a record."""
 _BYTES: Final = 6
 """Of each hash: among 100,000 images, one in 30 billion others is taken for one of them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrainingImages:
-    """Images that trained a network, or chose and calibrated it."""
+    """Images that were used to train, choose or calibrate a network."""
 
     keys: frozenset[bytes]
 
     @classmethod
     def from_records(cls, records: Iterable[Record]) -> Self:
-        """Those of ``records``."""
+        """The images of ``records``."""
         return cls(frozenset(key for record in records for key in _keys(record)))
 
     @classmethod
     def from_list(cls, listed: str) -> Self:
-        """Those of what ``listed`` gave."""
+        """The images of a text that ``listed`` returned."""
         data = base64.b64decode(listed)
         return cls(frozenset(data[k : k + _BYTES] for k in range(0, len(data), _BYTES)))
 
     @classmethod
     def from_training(cls, training: Mapping[str, Any]) -> Self | None:
-        """Those that the record of a run lists; None where it lists none."""
+        """The images in the record of a run; None if it has no list."""
         return cls.from_list(str(training[SEEN_IMAGES])) if SEEN_IMAGES in training else None
 
     def __contains__(self, record: Record) -> bool:
@@ -59,14 +59,14 @@ class TrainingImages:
 
 
 def named_split(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and hash of the split in a record of training; empty where there is none."""
+    """Name and hash of the split in a record of training; empty if there is none."""
     claimed = facts.get("split")
     claimed = claimed if isinstance(claimed, Mapping) else {}
     return str(claimed.get("name", "")), str(claimed.get("sha256", ""))
 
 
 def held_out_sources(facts: Mapping[str, Any]) -> frozenset[str]:
-    """Sources and families that a network was trained without, by the record of its training."""
+    """Sources and families that a network was trained without, by its record."""
     return frozenset(map(str, facts.get("held_out_sources") or ()))
 
 

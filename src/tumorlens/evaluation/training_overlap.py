@@ -1,4 +1,4 @@
-"""Overlap of the scored images with the training images, as far as hashes and groups show."""
+"""Overlap of the scored images with the training images, by hashes and groups."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from tumorlens.evaluation.training_images import (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Overlap:
-    """Which of the N images scored resemble images that the model was fitted on."""
+    """Which of the N scored images resemble images that the model was trained on."""
 
     duplicate: NDArray[np.bool_]
     """(N,) an image of identical pixels."""
@@ -46,19 +46,19 @@ class Subset:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrainingOverlap:
-    """What the bundle was trained on, by its own record, compared with what it is scored on."""
+    """The training images of the bundle, by its record, compared with the scored images."""
 
     split_name: str
-    """Split of the bundle's training; empty where the bundle does not say."""
+    """Split of the bundle's training; empty if the record does not state it."""
     split_sha256: str
     other_split: bool | None
-    """Whether that is another split than the one scored; None where the bundle does not say which
-    images it was trained on."""
+    """Whether that is not the scored split; None if the record does not state the training
+    images."""
     same_name: bool = False
     """Whether that other split has the name of the one scored."""
     images: int | None = None
-    """Scored images that trained the bundle. None where the bundle lists none, and where the groups
-    of its split cross by design, which ``find_overlap`` counts."""
+    """Number of scored images that the bundle was trained on. None if the record has no list, and
+    for splits with groups in several parts, which ``find_overlap`` counts."""
     groups: int | None = None
     """The same for groups."""
     checked: bool = False
@@ -67,13 +67,13 @@ class TrainingOverlap:
 
     @property
     def unseen(self) -> bool:
-        """Whether the images are new to the model, as far as hashes and groups show."""
+        """Whether the images are new to the model, by hashes and groups."""
         if self.checked or (self.other_split is False and self.images is None):
             return True
         return self.images == 0 and self.groups == 0
 
     def facts(self) -> dict[str, Any]:
-        """What an evaluation's record says of it, as JSON types."""
+        """The entry in the record of an evaluation, as JSON types."""
         return {
             "split_name": self.split_name,
             "split_sha256": self.split_sha256,
@@ -98,7 +98,7 @@ _mild: Final = partial(EvaluationWarning, False)
 def overlap_warnings(
     part: str, fitted: TrainingOverlap, overlap: Overlap
 ) -> list[EvaluationWarning]:
-    """What limits the meaning of these numbers; severe warnings first."""
+    """Warnings about the numbers; severe ones first."""
     warnings = [*_part_warnings(part), *_split_warnings(fitted)]
     shared = int(overlap.same_group.sum())
     if shared:
@@ -170,7 +170,7 @@ def site_warnings(
 
 
 def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap:
-    """Find which images of ``part`` resemble some in the parts that the model was fitted on."""
+    """Find the images of ``part`` that resemble some in the parts used for training."""
     pairs = list(zip(manifest, parts, strict=True))
     scored = [record for record, name in pairs if name == part]
     fitted = [record for record, name in pairs if name in SEEN_PARTS and name != part]
@@ -183,7 +183,7 @@ def find_overlap(manifest: Manifest, parts: Sequence[str], part: str) -> Overlap
 
 
 def subsets(overlap: Overlap) -> list[Subset]:
-    """All images; those without a duplicate, and those of unseen groups, where these are fewer."""
+    """All images, those without a duplicate and those of unseen groups, if these are fewer."""
     apart = (
         Subset(
             "without_duplicates",

@@ -1,8 +1,8 @@
-"""Whole heads as a set: answer each volume of a list, fit the thresholds for volumes, judge them.
+"""Whole heads: answer each volume of a list, and fit the thresholds for volumes.
 
 The list is a CSV file with the columns file, class, set, family, patient; rows of class ``mask``
-and of diseases that have no right answer are left out. Thresholds are fitted for axial volumes,
-whose brain is found by its distance from the vertex, and for the other planes apart.
+and of diseases without a correct answer are left out. Thresholds are fitted separately for axial
+volumes, whose brain is found by its distance from the vertex, and for other planes.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,11 +30,11 @@ _LABELS: Final = {"tumor_unspecified": ANY_TUMOR, "other_tumor": ANY_TUMOR}
 
 
 class WholeHead(NamedTuple):
-    """One volume with what the network makes of it."""
+    """One volume with the answer of the network."""
 
     file: str
     group: str
-    """What must stay together: the set of a healthy head, the patient of a tumour."""
+    """The unit for resampling: the set of a healthy head, the patient of a tumour."""
     patient: str
     label: str
     """One of ``labels.ANSWERABLE``."""
@@ -72,8 +72,8 @@ def fit_volume_decisions(
 ) -> dict[WholeKind, DecisionRule]:
     """Thresholds of each kind of volume of which ``heads`` has some with a tumour and some without.
 
-    The kind of a tumour is named as of single slices, ``slices``: there are too few volumes of
-    each to say more.
+    The threshold for the kind is at least that for single slices, ``slices``, because there are
+    few volumes of each kind.
     """
     rules: dict[WholeKind, DecisionRule] = {}
     kinds: tuple[WholeKind, ...] = ("axial", "other")

@@ -1,7 +1,7 @@
-"""The networks that projects of this kind usually reach for, on our trainer's terms.
+"""Standard networks for comparison, for our trainer.
 
-Features come from kept libraries (pytorchcv, MIT; efficientnet-lite-pytorch, Apache-2.0) as they
-are; global average pooling, dropout and one linear layer follow, so that every peer has an exact
+Features are those of maintained libraries (pytorchcv, MIT; efficientnet-lite-pytorch, Apache-2.0),
+followed by global average pooling, dropout and one linear layer, so that every peer has an exact
 class activation map. That is how MobileNetV2, ResNet-18 and EfficientNet-Lite0 end anyway;
 MobileNetV3-Small loses its hidden layer of 1,024 units between pooling and classes, and with it
 0.6 million parameters. The gray image goes to all three channels.
@@ -23,7 +23,7 @@ from tumorlens.networks.sepsenet import LearnerOutput, Network, NetworkOutput, i
 from tumorlens.networks.teacher import LITE0_SCALE, Lite0, Scale, rescaling
 
 _DROPOUT: Final = 0.2
-"""As our networks have, MobileNetV2 and MobileNetV3 too; ResNet-18 was published with none."""
+"""As in our networks, MobileNetV2 and MobileNetV3; ResNet-18 was published without."""
 
 
 class Peer(Network):
@@ -39,8 +39,8 @@ class Peer(Network):
     ) -> None:
         """``features`` turns (N, 3, S, S) into (N, width, h, w).
 
-        Images come as ``preprocess`` normalises them; with ``scale`` they are normalised anew, for
-        weights that were trained so.
+        Images are normalised by ``preprocess``; with ``scale`` they are converted to the
+        normalisation that the weights were trained with.
         """
         super().__init__()
         self.name, self.features = name, features

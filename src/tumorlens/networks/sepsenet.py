@@ -19,17 +19,17 @@ _ACTIVATIONS: dict[str, type[nn.ReLU] | type[nn.SiLU]] = {"relu": nn.ReLU, "silu
 
 
 _LESION_PRIOR = -3.0
-"""Logit from which every cell of the lesion head starts: about one in twenty."""
+"""Initial logit of every cell of the lesion head: a probability of about 5%."""
 _LINEAR_STD = 0.02
 _LESION_CHANNELS = 32
 """Channels in which a finer lesion head joins its two maps."""
 _EVEN = 0.01
-"""Attention that every cell has besides its probability of tumour: in a healthy head, where no
-cell has any, features are pooled evenly; one cell of tumour outweighs all others together."""
+"""Attention that every cell has in addition to its probability of tumour. In a healthy head, all
+cells then have about the same weight; one cell of tumour outweighs all others together."""
 
 
 class LearnerOutput(NamedTuple):
-    """What training differentiates; N images."""
+    """The outputs for training; N images."""
 
     logits: Tensor
     """(N, C)."""
@@ -40,12 +40,12 @@ class LearnerOutput(NamedTuple):
 
 
 class NetworkOutput(NamedTuple):
-    """What one forward pass gives; N images, C classes, D channels, (h, w) the last grid."""
+    """All outputs of a forward pass; N images, C classes, D channels, (h, w) the last grid."""
 
     logits: Tensor
     """(N, C)."""
     cam: Tensor
-    """(N, C, h, w): each class's evidence by place; its mean plus the bias is the logit."""
+    """(N, C, h, w): class activation maps; the mean plus the bias is the logit."""
     embedding: Tensor
     """(N, D): pooled features."""
     lesion: Tensor | None = None
@@ -55,25 +55,25 @@ class NetworkOutput(NamedTuple):
 
 
 class _Features(NamedTuple):
-    """What the stages make of images, before any class is weighed."""
+    """The outputs of the stages, before pooling."""
 
     features: Tensor
     """(N, D, h, w)."""
     lesion: Tensor | None
     """(N, 1, h', w') logits of "tumour is here"."""
     attention: Tensor | None
-    """(N, 1, h, w) weight of each cell, 1 on average; None for all alike."""
+    """(N, 1, h, w) weight of each cell, 1 on average; None for equal weights."""
 
 
 class Network(nn.Module, ABC):
-    """What can be trained, exported and explained: features, pooled to one linear layer."""
+    """A network that can be trained, exported and explained: pooled features, a linear layer."""
 
     classifier: nn.Linear
     """The last layer: one output for each class."""
     lesion: nn.Module | None
-    """The head that says where the tumour is, of networks that have one."""
+    """The lesion head, of networks that have one."""
     sequence: nn.Module | None
-    """The head that tells the sequence, of networks that have one."""
+    """The sequence head, of networks that have one."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, S, S) normalised images to (N, C) logits."""
@@ -153,7 +153,7 @@ class SepSENet(Network):
         self.sequence = sequence_head(config.widths[-1]) if config.sequence_head else None
         self.apply(initialize)
         if self.lesion is not None:
-            start_quietly(self.lesion)
+            initialize_lesion_head(self.lesion)
 
     def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""
@@ -180,7 +180,7 @@ class SepSENet(Network):
     def _sequence(self, extracted: _Features) -> Tensor | None:
         if self.sequence is None:
             return None
-        # The contrast of the whole head tells the sequence, so nothing is weighed by tumour.
+        # The sequence is visible in the whole head, so attention is not used.
         logits: Tensor = self.sequence(extracted.features.mean(dim=(2, 3)))
         return logits
 
@@ -198,7 +198,7 @@ class SepSENet(Network):
 
 
 class LesionHead(nn.Conv2d):
-    """Where the tumour is, by a 1x1 convolution on the last map."""
+    """Lesion head: a 1x1 convolution on the last map."""
 
     def __init__(self, config: ModelConfig) -> None:
         """One logit for each cell."""
@@ -210,10 +210,10 @@ class LesionHead(nn.Conv2d):
 
 
 class FinerLesionHead(nn.Module):
-    """Where the tumour is, on the grid before the last halving (after Lin et al. 2017)."""
+    """Lesion head on the grid before the last halving (after Lin et al. 2017)."""
 
     def __init__(self, config: ModelConfig) -> None:
-        """Join the last map, enlarged, with the one before the last halving."""
+        """Combine the enlarged last map with the map before the last halving."""
         super().__init__()
         halving = max(i for i, stride in enumerate(config.strides) if stride == 2)
         self.top = nn.Conv2d(config.widths[-1], _LESION_CHANNELS, 1)
@@ -236,11 +236,11 @@ def _lesion_head(config: ModelConfig) -> LesionHead | FinerLesionHead | None:
     return FinerLesionHead(config) if config.lesion_finer else LesionHead(config)
 
 
-def start_quietly(head: LesionHead | FinerLesionHead) -> None:
-    """Have it say "no tumour" everywhere, and softly.
+def initialize_lesion_head(head: LesionHead | FinerLesionHead) -> None:
+    """Start with a low probability of tumour everywhere, and with small weights.
 
-    Most cells hold no tumour; with the convolutions' own scale the second task's gradient drowns
-    the first one's for many epochs.
+    Most cells contain no tumour. With larger weights, the gradient of the lesion loss would
+    dominate that of the classification for many epochs.
     """
     convolution = head.where if isinstance(head, FinerLesionHead) else head
     assert convolution.bias is not None
@@ -249,7 +249,7 @@ def start_quietly(head: LesionHead | FinerLesionHead) -> None:
 
 
 def attention(lesion: Tensor, features: Tensor) -> Tensor:
-    """(N, 1, h, w): how much each cell of ``features`` counts, 1 on average."""
+    """(N, 1, h, w): weight of each cell of ``features``, 1 on average."""
     height, width = features.shape[-2:]
     seen = nn.functional.adaptive_avg_pool2d(torch.sigmoid(lesion), (height, width)) + _EVEN
     return seen / seen.mean(dim=(2, 3), keepdim=True)

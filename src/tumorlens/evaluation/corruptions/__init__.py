@@ -1,1 +1,1 @@
-"""Ten ways in which an image may be worse, at five strengths, and what they do to the answers."""
+"""Ten corruptions of images at five strengths, and the errors that they cause."""

@@ -1,8 +1,8 @@
-"""The ways to corrupt an image (H, W), 0 to 1: intensity, detail, acquisition, geometry.
+"""Functions that corrupt an image (H, W), 0 to 1: intensity, detail, acquisition, geometry.
 
-Ghosting and motion work in k-space: an MR image is the Fourier transform of what is measured line
-by line. They are those of TorchIO's ``RandomGhosting`` and ``RandomMotion`` (Pérez-García et al.,
-2021; motion after Shaw et al., 2019), in two dimensions.
+Ghosting and motion change k-space, the Fourier transform of the image, which is measured line by
+line. They are two-dimensional versions of TorchIO's ``RandomGhosting`` and ``RandomMotion``
+(Pérez-García et al., 2021; motion after Shaw et al., 2019).
 """
 
 import itertools
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 _ORDER = 3
 _KEPT = 0.02
-"""Share of the lines, in the middle of k-space, that ghosting leaves alone."""
+"""Share of the lines, in the middle of k-space, that ghosting does not change."""
 _MOVES = 3
 _RESTS_UNTIL = 0.52
 """Share of the lines that are measured before the head moves."""
@@ -66,7 +66,7 @@ def blur(image: Floats, amount: float, _: np.random.Generator) -> Floats:
 def low_resolution(image: Floats, amount: float, _: np.random.Generator) -> Floats:
     """Shrink with antialiasing and enlarge again; ``amount``: pixels left of the longer side.
 
-    An image that has no more is not changed.
+    A smaller image is not changed.
     """
     height, width = image.shape
     side = max(height, width)
@@ -124,15 +124,15 @@ def _moved(image: Floats, degrees: float, shift: Floats) -> Floats:
 
 
 def rotation(image: Floats, amount: float, random: np.random.Generator) -> Floats:
-    """Turn to one side or the other by ``amount`` degrees; what is turned in is black."""
+    """Rotate to one side or the other by ``amount`` degrees; new corners are black."""
     degrees = amount if random.random() < 0.5 else -amount
     return ndimage.rotate(image, degrees, order=1, reshape=True)
 
 
 def crop(image: Floats, amount: float, random: np.random.Generator) -> Floats:
-    """Cut ``amount`` of the head's height and width away, at a corner drawn.
+    """Cut ``amount`` of the head's height and width away, at a random corner.
 
-    Of the head, since the margin around it is cut away for the network anyhow.
+    The margin around the head does not matter, because preprocessing removes it.
     """
     windowed = preprocessing.window(image.astype(np.float32), _HEAD)
     box = preprocessing.head_box(windowed, _HEAD)

@@ -1,9 +1,8 @@
 """The ten corruptions by name, each with its five strengths.
 
 After Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and
-perturbations" (ICLR 2019), with what goes wrong in MR images in place of weather. Strengths run
-from what a reader hardly notices to what one would still recognise as a head; they were set by eye,
-by what images look like.
+perturbations" (ICLR 2019), with corruptions of MR images. The strengths were chosen by looking at
+images: the weakest is hardly visible, and with the strongest a head can still be recognised.
 """
 
 import dataclasses
@@ -27,7 +26,7 @@ class Corruption:
     name: str
     title: str
     unit: str
-    """What the five amounts are."""
+    """Unit of the five amounts."""
     amounts: tuple[float, float, float, float, float]
     apply: Callable[[Floats, float, np.random.Generator], Floats]
     """(H, W), 0 to 1, to an image of about that range, perhaps of another size."""
@@ -35,8 +34,8 @@ class Corruption:
     def __call__(self, pixels: NDArray[np.float32], strength: int, key: str) -> NDArray[np.float32]:
         """Corrupt an image (H, W) of any intensity range by strength 1 to 5.
 
-        What is random is drawn from ``key`` and the corruption's name, so that the strengths of
-        one image differ in nothing but strength. The result has the range 0 to about 1.
+        Random numbers are seeded with ``key`` and the corruption's name, so that for one image only
+        the strength differs. The result has the range 0 to about 1.
         """
         low, high = float(pixels.min()), float(pixels.max())
         scaled = (pixels.astype(np.float64) - low) / max(high - low, 1e-12)

@@ -1,8 +1,8 @@
 """Error rates on corrupted images, and the mean corruption error relative to a reference.
 
-Each corruption's error is summed over the five strengths and divided by the reference's; their
-mean is the mean corruption error (mCE) of Hendrycks and Dietterich (2019). Without a reference the
-errors are absolute. Images are corrupted as they are in the file, before any preprocessing.
+The errors of a corruption are summed over the five strengths and divided by those of the reference;
+the mean over the corruptions is the mean corruption error (mCE) of Hendrycks and Dietterich (2019).
+Without a reference the errors are absolute. Images are corrupted before preprocessing.
 """
 
 import dataclasses
@@ -37,21 +37,21 @@ class Errors:
 
     name: str
     clean: float
-    """On the untouched images."""
+    """On the uncorrupted images."""
     table: Floats
     """(corruptions, 5) on the corrupted ones."""
     missed: Floats
     """(corruptions, 5) share of tumour images answered no tumour; NaN without any."""
 
     def over(self, reference: "Errors | None") -> list[float | None]:
-        """Summed errors of each corruption divided by the reference's; None where it makes none."""
+        """Summed errors of each corruption divided by the reference's; None if that has none."""
         if reference is None:
             return [None] * len(self.table)
         sums = zip(self.table.sum(axis=1), reference.table.sum(axis=1), strict=True)
         return [float(own / other) if other > 0 else None for own, other in sums]
 
     def mean_over(self, reference: "Errors | None") -> float | None:
-        """Mean corruption error relative to the reference: below 1 is better than it."""
+        """Mean corruption error relative to the reference; below 1 is better."""
         defined = [value for value in self.over(reference) if value is not None]
         return float(np.mean(defined)) if defined else None
 
@@ -67,7 +67,7 @@ class Row:
     missed: tuple[float, ...]
     mean: float
     relative: float | None
-    """Summed errors divided by the reference's; None without one, or where it makes no error."""
+    """Summed errors divided by the reference's; None without one, or if it has no error."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Corruptions:
     mean_error: Estimate
     """Error rate over all corruptions and strengths, with its interval over groups."""
     example: Record
-    """A tumour image whose corrupted versions are shown; of those corrupted, the first."""
+    """The first tumour image, whose corrupted versions are shown."""
 
     @property
     def rows(self) -> list[Row]:
@@ -143,7 +143,7 @@ def corrupt(
 
 
 def corrupted(pixels: NDArray[np.float32], key: str) -> Iterator[NDArray[np.float32]]:
-    """Yield the image (H, W) untouched, then corrupted by each corruption at each strength."""
+    """Yield the image (H, W) unchanged, then with each corruption at each strength."""
     yield pixels
     for corruption in CORRUPTIONS:
         for strength in range(1, STRENGTHS + 1):
@@ -181,7 +181,7 @@ def _reference(errors: Errors) -> dict[str, Any]:
 
 
 def choose(records: Sequence[Record], count: int) -> list[int]:
-    """Draw from each label in turn, in an order that only the files' hashes decide: indices."""
+    """Indices of ``count`` records, from each label in turn, ordered by the files' hashes."""
     waiting: dict[str, list[int]] = defaultdict(list)
     for index, record in enumerate(records):
         waiting[record.label].append(index)
@@ -213,7 +213,7 @@ def _answers(
 def _prepare(
     manifest: Manifest, record: Record, models: Sequence[Classifier]
 ) -> list[NDArray[np.uint8]]:
-    """What each model sees of a record's versions: (1 + 50, S, S) each."""
+    """The versions of a record, preprocessed for each model: (1 + 50, S, S) each."""
     pixels = reader.read(manifest.file(record)).pixels
     versions = list(corrupted(pixels, record.sha256))
     configs = [model.bundle.info.preprocess for model in models]

@@ -1,1 +1,1 @@
-"""Probes for shortcuts: change what should not matter, or what should, and see what is answered."""
+"""Probes for shortcuts: change part of each image, and compare the answers."""

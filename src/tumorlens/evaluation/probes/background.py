@@ -1,4 +1,4 @@
-"""Background blackened: the noise of the air around a head shows which scanner made it."""
+"""Probe: blacken the background, whose noise may reveal the scanner."""
 
 from typing import Final
 
@@ -10,13 +10,13 @@ from tumorlens.evaluation.probes.data import Images, ProbeData
 from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 AIR: Final = 31
-"""Grey value, of 255, up to which a pixel may be air: the level at which the head is cropped."""
+"""Gray value, of 255, up to which a pixel may be air: the level at which heads are cropped."""
 _CLOSING: Final = 2
-"""Pixels by which gaps of the skull are closed, so that dark tissue behind one is not air."""
+"""Pixels by which gaps in the skull are closed, so that dark tissue inside is not air."""
 
 
 def blackened(image: Images) -> Images:
-    """Blacken what is dark and connected to the border, (S, S); dark tissue inside stays."""
+    """Blacken dark pixels that are connected to the border, (S, S)."""
     clean = image.copy()
     clean[air(image)] = 0
     return clean

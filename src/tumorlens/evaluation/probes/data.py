@@ -1,4 +1,4 @@
-"""What a probe works on: images as the network sees them, outlines moved along, answers."""
+"""The data of probes: preprocessed images with outlines and answers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ class ProbeData:
     images: Images
     """(N, S, S), 0 to 255."""
     masks: NDArray[np.bool_]
-    """(N, S, S), inside the expert's outline; empty where there is none."""
+    """(N, S, S), inside the expert's outline; all False without one."""
     labels: NDArray[np.int64]
     """(N,) indices of ``ClassSet.answerable``."""
     predicted: NDArray[np.int64]
-    """(N,) answers for the untouched images."""
+    """(N,) answers for the unchanged images."""
     groups: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -42,16 +42,16 @@ class ProbeData:
 
     @property
     def classes(self) -> ClassSet:
-        """Those of the bundle."""
+        """The classes of the bundle."""
         return self.classifier.classes
 
     @property
     def healthy(self) -> NDArray[np.bool_]:
-        """(N,) whether there is no finding; never, where no class means that."""
+        """(N,) whether there is no finding; False if no class means that."""
         return np.asarray(self.labels == self.classes.no_finding_index)
 
     def correctly(self, answers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(N,) whether the answers (N,), indices of classes, are right."""
+        """(N,) whether the answers (N,), indices of classes, are correct."""
         return metrics.correct_table(self.classes)[self.labels, answers]
 
     @property
@@ -64,7 +64,7 @@ class ProbeData:
         return answer(self.classifier, images)
 
     def embeddings(self) -> NDArray[np.float32]:
-        """(N, D) pooled features of the untouched images."""
+        """(N, D) pooled features of the unchanged images."""
         return self.classifier.forward(self.images).embedding
 
 
@@ -75,9 +75,10 @@ def load(
     part: str,
     progress: Progress | None = None,
 ) -> ProbeData:
-    """Read the images of ``part`` that have a correct answer; raises what reading raises.
+    """Read the images of ``part`` that have a correct answer.
 
-    Raises ``DatasetError`` where one is labelled with a class that the bundle does not know.
+    Raises ``InputError`` for an image that cannot be read, and ``DatasetError`` if one has a class
+    that the bundle does not know.
     """
     records = tuple(
         record
@@ -105,7 +106,7 @@ def load(
 
 
 def join(data: Sequence[ProbeData]) -> ProbeData:
-    """Concatenate; all must be of the first one's classifier."""
+    """Concatenate the data of one classifier."""
     return ProbeData(
         data[0].classifier,
         tuple(record for part in data for record in part.records),

@@ -1,4 +1,4 @@
-"""Tumour erased: a head without its tumour should no longer be answered with a tumour."""
+"""Probe: erase the tumour; the answer should then be "no tumour"."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def outcome(data: ProbeData) -> ProbeValues:
 
 
 def _erased(data: ProbeData, i: int) -> Images | None:
-    """The image without its tumour; None where that is impossible or makes no visible change."""
+    """The image without its tumour; None if that is impossible or not visible."""
     image, mask = lesions.to_float(data.images[i]), data.masks[i]
     if not lesions.can_be_covered(image, mask):
         return None

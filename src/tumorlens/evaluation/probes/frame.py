@@ -1,4 +1,4 @@
-"""Frame only and frame removed: no tumour lies in the outer band of a head-cropped image."""
+"""Probe: only the outer frame of the image, where no tumour is, and the image without it."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from tumorlens.evaluation.probes.result import Probe, ProbeValues, Wanted
 
 
 def only(images: Images) -> Images:
-    """Everything inside the frame black."""
+    """Blacken everything inside the frame."""
     return np.where(inside_frame(images.shape[-1]), np.uint8(0), images)
 
 
 def removed(images: Images) -> Images:
-    """The frame black."""
+    """Blacken the frame."""
     return np.where(inside_frame(images.shape[-1]), images, np.uint8(0))
 
 

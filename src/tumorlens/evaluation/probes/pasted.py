@@ -1,4 +1,4 @@
-"""Tumour pasted: a healthy head with a pasted tumour should be answered with a tumour."""
+"""Probe: paste a tumour into a healthy head; the answer should then be a tumour."""
 
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ _SEED: Final = 20_170
 
 
 class _Graft(NamedTuple):
-    """A healthy head with another's tumour, and with its own mirrored tissue at that position."""
+    """A healthy head with another head's tumour, and with its own mirrored tissue there."""
 
     row: int
     donor: int
@@ -30,7 +30,7 @@ class _Graft(NamedTuple):
 
 
 def outcome(data: ProbeData) -> ProbeValues:
-    """Paste a tumour into every healthy head that was answered correctly and that one fits."""
+    """Paste a tumour into every correctly answered healthy head in which one fits."""
     grafts = _grafts(data)
     rows = np.array([graft.row for graft in grafts], dtype=np.int64)
     side = data.images.shape[1:]
@@ -71,7 +71,7 @@ def _grafts(data: ProbeData) -> list[_Graft]:
 
 
 def _graft(data: ProbeData, row: int, donors: list[int]) -> _Graft | None:
-    """Try donors in a random order until one's tumour falls on tissue and is visible."""
+    """Try donors in random order until a tumour lies on tissue and is visible."""
     host = lesions.to_float(data.images[row])
     random = np.random.default_rng([_SEED, int(data.records[row].sha256[:8], 16)])
     for donor in random.permutation(donors)[:_TRIES].tolist():

@@ -18,7 +18,7 @@ _EXAMPLES: Final = 6
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """One image before and after, (S, S) uint8 each, and what was answered."""
+    """One image before and after the change, (S, S) uint8 each, and the answers."""
 
     before: Images
     after: Images
@@ -28,10 +28,10 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeValues:
-    """What a probe did to the N images of one fold."""
+    """The results of a probe for the N images of one fold."""
 
     values: Mapping[str, Floats]
-    """For each rate (N,): 1 for yes, 0 for no, NaN where the image does not take part."""
+    """For each rate (N,): 1 for yes, 0 for no, NaN if the image is not used."""
     examples: tuple[Example, ...] = ()
 
 
@@ -41,14 +41,14 @@ class Wanted:
 
     title: str
     wanted: str
-    """What a network without shortcuts shows, in a word or two."""
+    """The value expected of a network without shortcuts, as text."""
     of_presence: bool = False
-    """It asks for "no finding": undefined where no class means that."""
+    """Whether it is undefined if no class means "no finding"."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to a network. Texts may name ``{finding}`` and the like, as in ``worded``."""
+    """A probe. Texts may contain ``{finding}`` and other words of ``worded``."""
 
     name: str
     title: str
@@ -56,12 +56,12 @@ class Probe:
     rates: Mapping[str, Wanted]
     run: Callable[[ProbeData], ProbeValues]
     needs_outlines: bool = False
-    """It changes what lies under the experts' outlines."""
+    """Whether it needs experts' outlines."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rate:
-    """One share, over the images that took part."""
+    """One share, over the images that were used."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The answer to one question."""
+    """The result of one probe."""
 
     name: str
     title: str
@@ -83,7 +83,7 @@ class ProbeResult:
 
 
 def _defined(probe: Probe, classes: ClassSet) -> dict[str, Wanted]:
-    """The rates of a probe that these classes define, in their words."""
+    """The rates of a probe that are defined for these classes, in their words."""
     return {
         name: dataclasses.replace(wanted, title=worded(wanted.title, classes))
         for name, wanted in probe.rates.items()
@@ -100,7 +100,7 @@ def worded(text: str, classes: ClassSet) -> str:
 
 
 def ask(probe: Probe, loaded: Sequence[ProbeData], sampling: Sampling) -> ProbeResult:
-    """Run a probe on the images of all folds, at least one; say why where it has no meaning."""
+    """Run a probe on the images of all folds (at least one), or state why it cannot be run."""
     classes, why = loaded[0].classes, ""
     if not _defined(probe, classes):
         why = "none of the classes means that there is no finding."
@@ -150,7 +150,7 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
 
 
 def shown(count: int) -> list[int]:
-    """Which of ``count`` changed images become examples: a few, evenly spread."""
+    """Indices of the examples among ``count`` changed images, evenly spread."""
     places: list[int] = np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(int).tolist()
     return places
 

@@ -24,11 +24,10 @@ def probe(
 ) -> tuple[ProbeResult, ...]:
     """Run every probe for each fold's bundle, on the images that it is scored on.
 
-    Those that ask for "no finding" are not run where no class means that, and those that need
-    outlines not where there are none.
+    Probes that need "no finding" or outlines are not run if there are none.
 
-    The source probe also gets the images of ``part`` of the manifests ``beside``, each with its
-    parts: tumours of a source whose healthy heads are scored separate source from class.
+    The source probe also uses the images of ``part`` of the manifests ``beside``, each with its
+    parts: with tumours of a source of healthy heads, source and class can be distinguished.
     """
     loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
     loaded = [data for data in loaded if len(data)]

@@ -1,8 +1,8 @@
-"""Can a linear probe read the source of an image from the network's features?
+"""Probe: predict the source of an image from the network's features with a linear classifier.
 
 After Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
-Within one class, so that separating sources cannot mean separating classes; and over sources
-that have both tumours and healthy heads, with equal weight for each. Cross-validated by group.
+It is done within one class, so that sources cannot be predicted from classes, and over sources that
+have both tumours and healthy heads, with equal weights. Cross-validated by group.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from tumorlens.evaluation.resampling import Sampling
 
 FOLDS: Final = 5
 MIN_IMAGES: Final = 20
-"""Images that a source needs within a stratum to take part."""
+"""Fewest images of a source within a stratum."""
 _STRENGTH: Final = 0.1
 """Inverse strength of the penalty; features are standardised."""
 
@@ -36,7 +36,7 @@ class StratumAnswers:
 
     stratum: str
     cells: NDArray[np.str_]
-    """(K,) what has equal weight: the source, or the source and whether there is a tumour."""
+    """(K,) cells of equal weight: the source, or the source and whether there is a tumour."""
     correct: NDArray[np.bool_]
     """(K,) whether the probe predicted the source correctly."""
     sources: tuple[str, ...]
@@ -66,7 +66,7 @@ def find(folds: Sequence[ProbeData], sampling: Sampling) -> ProbeResult:
 
 
 def linear_probe(data: ProbeData) -> list[StratumAnswers]:
-    """Probe each class that has several sources, then those with and without tumours."""
+    """Probe each class that has several sources, then sources with and without tumours."""
     features = data.embeddings().astype(np.float64) if len(data) else np.zeros((0, 1))
     sources = np.array([record.source for record in data.records], dtype=np.str_)
     groups = np.array(data.groups, dtype=np.str_)
