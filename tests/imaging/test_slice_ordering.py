@@ -28,7 +28,7 @@ def frame(
 
 
 def names(frames: tuple[Frame, ...]) -> str:
-    return "".join(one.place.path for one in frames)
+    return "".join(one.facts.path for one in frames)
 
 
 def test_names_and_order_do_not_matter() -> None:
@@ -38,7 +38,7 @@ def test_names_and_order_do_not_matter() -> None:
         assert names(stack.frames) == "dca"
         assert stack.slice_spacing_mm == 6
         assert stack.notes == ()
-    assert [one.place.along_mm for one in stack.frames] == [-9, -3, 3]
+    assert [one.facts.along_mm for one in stack.frames] == [-9, -3, 3]
 
 
 @given(st.lists(st.integers(-500, 500), min_size=2, max_size=40, unique=True), st.floats(0, 3.1))
@@ -52,7 +52,7 @@ def test_any_oblique_stack(heights: list[int], angle: float) -> None:
         for height in heights
     ]
     (stack,) = split(frames)
-    assert [int(one.place.path) for one in stack.frames] == sorted(heights)
+    assert [int(one.facts.path) for one in stack.frames] == sorted(heights)
 
 
 def test_positions_in_metres_are_not_plausible() -> None:

@@ -89,7 +89,7 @@ class Answerer:
         failures = list(grouped.failures)
         studies: dict[str | None, list[_Answered]] = {}
         for series in grouped.series:
-            places = [(frame.place.path, frame.place.member) for frame in series.stack.frames]
+            places = [(frame.facts.path, frame.facts.member) for frame in series.stack.frames]
             digest = self._hash_of(dict.fromkeys(places))
             answered = self._answered(series, digest, failures)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)

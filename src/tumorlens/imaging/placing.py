@@ -1,8 +1,8 @@
-"""Slices of a series that do not say where they lie, among others that do.
+"""Slices of a series that do not state their position, among others that do.
 
-One position that is missing or is no number must not cost the slice, nor make it an image of its
-own. Where the positions of the others follow SliceLocation or InstanceNumber, the place is taken
-from it.
+A slice whose position is missing or is not a number must neither be lost nor become a separate
+image. Where the positions of the others follow SliceLocation or InstanceNumber, its position is
+derived from that.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from tumorlens.imaging.slice_ordering import Frame
 _FEWEST: Final = 3
 """Fewest slices that a line is fitted to."""
 _OFF: Final = 0.1
-"""Part of a step by which a slice may lie off the line."""
+"""How far a slice may lie off the line, as a part of a step."""
 _GUIDES: Final[tuple[tuple[str, Callable[[Frame], float | None]], ...]] = (
     ("SliceLocation", lambda frame: frame.location_mm),
     ("InstanceNumber", lambda frame: frame.number),
@@ -26,7 +26,7 @@ ALONE: Final = "the file does not say where in its series the slice lies; it is 
 
 
 class _Line(NamedTuple):
-    """Where slices are along what they are numbered by."""
+    """Positions of slices as a linear function of a number in their headers."""
 
     name: str
     guide: Callable[[Frame], float | None]
@@ -34,7 +34,7 @@ class _Line(NamedTuple):
     offset: np.ndarray
 
 
-def with_places(frames: Sequence[Frame]) -> list[Frame]:
+def with_positions(frames: Sequence[Frame]) -> list[Frame]:
     """``frames``, those without a position placed among the others, with a note."""
     placed = [frame for frame in frames if frame.placed]
     if len(placed) < _FEWEST or len(placed) == len(frames):
@@ -43,7 +43,7 @@ def with_places(frames: Sequence[Frame]) -> list[Frame]:
     for frame in placed:
         if np.allclose(frame.row or (), placed[0].row or (), atol=0.01):  # others are not parallel
             alike[frame.shape].append(frame)
-    lines = {shape: list(_lines(some)) for shape, some in alike.items()}
+    lines = {shape: list(_lines(group)) for shape, group in alike.items()}
     return [
         frame if frame.placed else _guided(frame, alike[frame.shape], lines.get(frame.shape, []))
         for frame in frames
@@ -56,10 +56,10 @@ def _guided(frame: Frame, alike: Sequence[Frame], lines: Sequence[_Line]) -> Fra
         if at is None:
             continue
         x, y, z = (float(value) for value in line.slope * at + line.offset)
-        place = msgspec.structs.replace(frame.place, position_mm=(x, y, z))
+        facts = msgspec.structs.replace(frame.facts, position_mm=(x, y, z))
         note = f"the slice's position is not stated; it is taken from {line.name}"
         return msgspec.structs.replace(
-            frame, place=place, row=alike[0].row, column=alike[0].column,
+            frame, facts=facts, row=alike[0].row, column=alike[0].column,
             spacing_mm=frame.spacing_mm or alike[0].spacing_mm, notes=(*frame.notes, note),
         )  # fmt: skip
     return msgspec.structs.replace(frame, notes=(*frame.notes, ALONE))
@@ -67,7 +67,7 @@ def _guided(frame: Frame, alike: Sequence[Frame], lines: Sequence[_Line]) -> Fra
 
 def _lines(alike: Sequence[Frame]) -> Iterator[_Line]:
     """One for each number that all of the slices have and that their positions follow."""
-    positions = np.array([frame.place.position_mm for frame in alike])
+    positions = np.array([frame.facts.position_mm for frame in alike])
     for name, guide in _GUIDES:
         values = [value for frame in alike if (value := guide(frame)) is not None]
         if len(values) == len(alike) and (line := _fitted(values, positions)) is not None:

@@ -1,8 +1,8 @@
 """Files whose series UIDs contradict the rest of their headers.
 
 Anonymisers and old exporters give each slice a series of its own, or one UID to all series.
-Answered one by one, slices of a tumour patient that show no tumour would each be a confident answer
-of their own; taken together, slices of several patients would be an answer about nobody.
+Answered one by one, slices of a tumour patient that show no tumour would each give a confident
+answer; taken together, slices of several patients would give an answer about nobody.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,22 +39,22 @@ _Key = tuple[object, ...]
 def apart(headers: _Files) -> list[_Files]:
     """The files of one series UID, by patient and study: a series is of one."""
     parts = _by(headers, lambda header: header.facts.patient or "", fewest=1)
-    for place in range(len(headers[0].examination)):
-        at = partial(_of_examination, place)
+    for index in range(len(headers[0].examination)):
+        at = partial(_of_examination, index)
         parts = [part for files in parts for part in _by(files, at, _FEWEST_OF_A_STUDY)]
     if len(parts) == 1:
         return parts
     return [[_noted(header, APART_NOTE) for header in part] for part in parts]
 
 
-def _of_examination(place: int, header: Header) -> str:
-    return header.examination[place]
+def _of_examination(index: int, header: Header) -> str:
+    return header.examination[index]
 
 
 def _by(headers: _Files, stated: Callable[[Header], str], fewest: int) -> list[_Files]:
-    """By what they state, unless fewer than two values have as many files; the first gets the rest.
+    """By the value that they state, unless fewer than two values have ``fewest`` files each.
 
-    The rest are files that do not state it.
+    Files that state none join the first group.
     """
     groups: dict[str, _Files] = {}
     for header in headers:
@@ -67,27 +67,27 @@ def _by(headers: _Files, stated: Callable[[Header], str], fewest: int) -> list[_
 
 
 def joined(series: Sequence[_Files]) -> list[_Files]:
-    """The series as they are, but parts of one that have fallen apart as one."""
+    """The series as they are, with parts that belong to one series joined."""
     return _joined_by(_unnumbered, _joined_by(_numbered, series))
 
 
 def _joined_by(key_of: Callable[[Header], _Key | None], series: Sequence[_Files]) -> list[_Files]:
-    kept: list[_Files] = []
+    regrouped: list[_Files] = []
     groups: dict[_Key, list[_Files]] = {}
     for headers in series:
         keys = {key_of(header) if len(header.frames) == 1 else None for header in headers}
         key = keys.pop()
         if keys or key is None:
-            kept.append(headers)
+            regrouped.append(headers)
         else:
             groups.setdefault(key, []).append(headers)
     for parts in groups.values():
         if len(parts) > 1 and _is_one_series(parts):
             note = NOTE if all(len(part) == 1 for part in parts) else PARTS_NOTE
-            kept.append([_noted(header, note) for part in parts for header in part])
+            regrouped.append([_noted(header, note) for part in parts for header in part])
         else:
-            kept += parts
-    return kept
+            regrouped += parts
+    return regrouped
 
 
 def _numbered(header: Header) -> _Key | None:
@@ -100,7 +100,7 @@ def _unnumbered(header: Header) -> _Key | None:
 
 
 def _is_one_series(parts: Sequence[_Files]) -> bool:
-    """Whether they are one volume by their positions, of one study or each of one of its own."""
+    """Whether they are one volume by their positions, of one study or each of its own study."""
     headers = [header for part in parts for header in part]
     studies = {header.facts.study_instance_uid for header in headers}
     numbers = {header.facts.series_number for header in headers}
@@ -134,7 +134,7 @@ def _are_slices(headers: Sequence[Header], unplaced: bool) -> bool:
         are_slices = all(header.is_mr_storage for header in headers)
         return unplaced and are_slices and not any(frame.placed for frame in frames)
     largest = split(frames)[0]
-    along = [frame.place.along_mm for frame in largest.frames if frame.place.along_mm is not None]
+    along = [frame.facts.along_mm for frame in largest.frames if frame.facts.along_mm is not None]
     distances, usual = np.diff(along), largest.slice_spacing_mm
     if usual is None or len(largest.frames) < _FEWEST:
         return False

@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,12 +17,12 @@ from tumorlens.errors import InputError, LimitExceededError, MissingInputError, 
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.header import Header, Look, header_of, look
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.dicom.reader import Place, name_of, read_stack
+from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.input import Read
 from tumorlens.imaging.limits import MAX_STUDY_FILES
-from tumorlens.imaging.placing import with_places
+from tumorlens.imaging.placing import with_positions
 from tumorlens.imaging.reader import DEFAULT_PLANE, load_file, open_file
 from tumorlens.imaging.regroup import apart, joined
 from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
@@ -56,7 +57,7 @@ class Series:
     @property
     def files(self) -> tuple[str, ...]:
         """What lies on the disk: its files, or the archive."""
-        return tuple({frame.place.path: None for frame in self.stack.frames})
+        return tuple({frame.facts.path: None for frame in self.stack.frames})
 
     @property
     def is_single(self) -> bool:
@@ -81,23 +82,23 @@ class Series:
         header = msgspec.structs.replace(self.header, source=self.path)
         return Read(*read_stack(self.stack, header, self._load, plane))
 
-    def _load(self, place: Place) -> Dataset:
-        path, member = place
+    def _load(self, location: Location) -> Dataset:
+        path, member = location
         if self.archive is None or member is None:
             return parse(load_file(path), path)
-        return parse(self.archive.read(member), name_of(place))
+        return parse(self.archive.read(member), name_of(location))
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """What some DICOM files hold."""
+    """The contents of several DICOM files."""
 
     series: list[Series]
     failures: Failures
     skipped: int
     """Files that are no image: reports, presentation states, directories."""
     own: int = 0
-    """Reports and overlays that this package wrote, which the study got as an earlier answer."""
+    """Reports and overlays that this package wrote as an earlier answer."""
 
 
 def look_at(path: str) -> Look | None:
@@ -111,25 +112,25 @@ def look_at(path: str) -> Look | None:
 
 def group_files(paths: Sequence[str]) -> Grouped:
     """Group the DICOM files at ``paths``; only their headers are read."""
-    return _group([(path, None) for path in paths], lambda place: open_file(place[0]), None)
+    return _group([(path, None) for path in paths], lambda location: open_file(location[0]), None)
 
 
 def group_members(archive: Archive, names: Sequence[str]) -> Grouped:
     """Group the DICOM members of an archive."""
 
-    def open_(place: Place) -> BinaryIO:
-        return io.BytesIO(archive.read(place[1] or ""))
+    def open_(location: Location) -> BinaryIO:
+        return io.BytesIO(archive.read(location[1] or ""))
 
     return _group([(archive.path, name) for name in names], open_, archive)
 
 
 def _group(
-    places: Sequence[Place], open_: Callable[[Place], BinaryIO], archive: Archive | None
+    locations: Sequence[Location], open_: Callable[[Location], BinaryIO], archive: Archive | None
 ) -> Grouped:
-    if len(places) > MAX_STUDY_FILES:
-        where = os.path.dirname(name_of(places[0]))  # noqa: PTH120  (a text, not a path)
+    if len(locations) > MAX_STUDY_FILES:
+        where = os.path.dirname(name_of(locations[0]))  # noqa: PTH120  (a text, not a path)
         limit = LimitExceededError(
-            f"{where}: {len(places)} DICOM files are more than the limit of {MAX_STUDY_FILES}"
+            f"{where}: {len(locations)} DICOM files are more than the limit of {MAX_STUDY_FILES}"
         )
         return Grouped([], [(where, limit)], 0)
     headers: dict[str, list[Header]] = {}
@@ -137,11 +138,11 @@ def _group(
     concatenations: dict[str, _Concatenation] = {}
     failures: Failures = []
     skipped = own = named = 0
-    directory, others = "", len(places)
-    for place in places:
-        uid = name = name_of(place)
+    directory, others = "", len(locations)
+    for location in locations:
+        uid = name = name_of(location)
         try:
-            with open_(place) as stream:
+            with open_(location) as stream:
                 dataset = parse(stream, name, pixels=False)
             looked = look(dataset, name)
             if looked.is_own:
@@ -153,7 +154,7 @@ def _group(
                     directory, named, others = name, named + looked.named, others - 1
                 continue
             uid = looked.series_uid or name
-            header = header_of(dataset, name, *place)
+            header = header_of(dataset, name, *location)
             if (divided := text(dataset, "ConcatenationUID")) is not None:
                 concatenations.setdefault(divided, _Concatenation(name)).add(dataset)
             headers.setdefault(uid, []).append(header)
@@ -162,12 +163,12 @@ def _group(
         except InputError as error:
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
-    failures.extend(one.failure() for one in concatenations.values() if one.missing > 0)
+    failures.extend(image.failure() for image in concatenations.values() if image.missing > 0)
     if named > others:  # by number, as files that were sent may have other names
         what = f"{named - others} of {named} files that the DICOM directory names are missing"
         failures.append((directory, MissingInputError(f"{directory}: {what}")))
-    split_up = [part for found in headers.values() for part in apart(found)]
-    series = [one for found in joined(split_up) for one in _series(found, archive)]
+    split_up = [part for files in headers.values() for part in apart(files)]
+    series = list(chain.from_iterable(_series(files, archive) for files in joined(split_up)))
     return Grouped(series, failures, skipped, own)
 
 
@@ -176,20 +177,20 @@ class _Concatenation:
     """The files that one image of many frames was divided into (PS3.3 C.7.6.16.2.2.4)."""
 
     first: str
-    found: set[float | None] = field(default_factory=set)
+    numbers: set[float | None] = field(default_factory=set)
     total: int = 0
 
     def add(self, dataset: Dataset) -> None:
-        self.found.add(number(dataset, "InConcatenationNumber"))
+        self.numbers.add(number(dataset, "InConcatenationNumber"))
         self.total = max(self.total, whole(dataset, "InConcatenationTotalNumber", 0))
 
     @property
     def missing(self) -> int:
-        """Files that are not there, as far as the others say how many there are."""
-        return max(self.total, int(max(filter(None, self.found), default=0))) - len(self.found)
+        """Number of missing files, as far as the others tell the total."""
+        return max(self.total, int(max(filter(None, self.numbers), default=0))) - len(self.numbers)
 
     def failure(self) -> tuple[str, InputError]:
-        count = self.missing + len(self.found)
+        count = self.missing + len(self.numbers)
         what = f"{self.missing} of {count} files that the image is divided into are missing"
         return self.first, MissingInputError(f"{self.first}: {what}")
 
@@ -206,7 +207,9 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
     by_file = {_key(header): header for header in headers}
     # Captures without a position are images; slices without one are still a series.
-    slices = with_places([h.frames[0] for h in headers if h.is_mr_storage and len(h.frames) == 1])
+    slices = with_positions(
+        [h.frames[0] for h in headers if h.is_mr_storage and len(h.frames) == 1]
+    )
     others = [h.frames for h in headers if not (h.is_mr_storage and len(h.frames) == 1)]
     everything = [*slices, *(frame for frames in others for frame in frames)]
     stacks = split([frame for frame in everything if frame.placed])
@@ -219,13 +222,13 @@ def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Seri
             for stack in split(unplaced, keep_order=True)
         ]
     for stack in stacks:
-        places = [(frame.place.path, frame.place.member) for frame in stack.frames]
-        names = sorted({name_of(place) for place in places})
-        yield Series(_common(names), names[0], stack, by_file[places[0]], archive)
+        locations = [(frame.facts.path, frame.facts.member) for frame in stack.frames]
+        names = sorted({name_of(location) for location in locations})
+        yield Series(_common(names), names[0], stack, by_file[locations[0]], archive)
 
 
-def _key(header: Header) -> Place:
-    return header.frames[0].place.path, header.frames[0].place.member
+def _key(header: Header) -> Location:
+    return header.frames[0].facts.path, header.frames[0].facts.member
 
 
 def _common(names: Sequence[str]) -> str:

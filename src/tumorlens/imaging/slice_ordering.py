@@ -1,6 +1,6 @@
 """Order slices in space: split by orientation and size, sort along the normal, note oddities.
 
-Names and instance numbers say little of where a slice lies; ImagePositionPatient and
+Names and instance numbers say little about where a slice lies; ImagePositionPatient and
 ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these are not plausible, SliceLocation and
 then InstanceNumber stand in, with a note.
 """
@@ -33,27 +33,27 @@ _BY_STACK: Final = (
 _GAP_RATIO: Final = 1.5
 """A distance this many times the usual one is a gap."""
 _FEWEST_UNEVEN: Final = 4
-"""Distances of which a quarter may be less than the usual one."""
+"""Fewest distances of which a quarter may be less than the usual one."""
 _LARGER: Final = 1.2
 """The usual distance is this many times that of a quarter of the slices where gaps are usual."""
-_MAX_GAPS_TOLD: Final = 10
+_MAX_GAPS_NOTED: Final = 10
 _MAX_ORIENTATIONS: Final = 64
-"""Beyond as many in one series, slices are no stacks any more and not compared."""
+"""Orientations in one series beyond which slices are not compared, and form no stacks."""
 _SPARSE_RATIO: Final = 1.9
-"""A usual distance this many times the slice thickness looks as if slices were missing: twice it
-where every second one of slices without gaps is."""
+"""A usual distance this many times the slice thickness looks as if slices were missing: it doubles
+where every second slice of a series without gaps is missing."""
 _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single images."""
 _FEWEST_AMBIGUOUS: Final = 2
 """From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
 _MORE: Final = 1.5
-"""Positions are not plausible where SliceLocation distinguishes as many times more slices."""
+"""Positions are not plausible where SliceLocation distinguishes this many times more slices."""
 
 
 class Frame(msgspec.Struct, frozen=True):
     """One slice before its pixels are read."""
 
-    place: SliceFacts
+    facts: SliceFacts
     shape: tuple[int, int]
     """(rows, columns)."""
     row: Vector | None = None
@@ -80,8 +80,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     @property
     def placed(self) -> bool:
-        """Whether its place in the patient is known."""
-        return self.row is not None and self.place.position_mm is not None
+        """Whether its position in the patient is known."""
+        return self.row is not None and self.facts.position_mm is not None
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -129,12 +129,12 @@ def _counted(frames: Sequence[Frame]) -> list[Stack]:
         clusters = _clusters(
             [along[i] for i in volume.indices], [frames[i] for i in volume.indices]
         )
-        kept = [cluster[0] for cluster in clusters]
-        notes = [_BY_STACK, *volume.notes, *_repeats(len(volume.indices) - len(kept))]
-        if missing := round(kept[-1][0] - kept[0][0]) + 1 - len(kept):
+        chosen = [cluster[0] for cluster in clusters]
+        notes = [_BY_STACK, *volume.notes, *_repeats(len(volume.indices) - len(chosen))]
+        if missing := round(chosen[-1][0] - chosen[0][0]) + 1 - len(chosen):
             notes.append(f"{missing} positions between the first and the last have no slice")
         notes += _ambiguous(clusters)
-        stacks.append(Stack(tuple(frame for _, frame in kept), None, tuple(notes)))
+        stacks.append(Stack(tuple(frame for _, frame in chosen), None, tuple(notes)))
     return stacks
 
 
@@ -150,7 +150,7 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     stacks: list[Stack] = []
     for group in groups.values():
         order = _substitute(group, distinct=1)
-        # What nothing puts in order may be images, and not slices of one volume.
+        # Without any order they may be separate images, not slices of one volume.
         if order is None and (len(group) < _FEWEST_WITHOUT_POSITIONS or _are_times(group)):
             stacks.extend(Stack((frame,), None, ()) for frame in group)
         elif order is None:
@@ -170,8 +170,8 @@ def _are_times(frames: Sequence[Frame]) -> bool:
 def _by_name(frames: Sequence[Frame]) -> "_Order":
     ranked = sorted(range(len(frames)), key=lambda i: natural("\0".join(_rank(frames[i])[1:])))
     along = [0.0] * len(frames)
-    for place, index in enumerate(ranked):
-        along[index] = float(place)
+    for rank, index in enumerate(ranked):
+        along[index] = float(rank)
     return _Order("their names", along, in_mm=False)
 
 
@@ -186,8 +186,8 @@ class _Order(NamedTuple):
 def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
     """What distinguishes more slices than their ``distinct`` positions do; None where nothing does.
 
-    A number that only counts is trusted where all positions are one, for a series of time points
-    counts too.
+    InstanceNumber is trusted only where all positions are the same, and not in a series of time
+    points, which it counts too.
     """
     if len(frames) < _FEWEST_WITHOUT_POSITIONS:
         return None
@@ -215,7 +215,7 @@ def _count(values: Sequence[float]) -> int:
 def _volumes(frames: Sequence[Frame]) -> list[Stack]:
     """Sort frames of one size and orientation along the normal of the first."""
     axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
-    along = [float(axis @ np.asarray(frame.place.position_mm)) for frame in frames]
+    along = [float(axis @ np.asarray(frame.facts.position_mm)) for frame in frames]
     if (order := _substitute(frames, _distinct(along, frames[0].thickness_mm))) is None:
         return _stacks(frames, along)
     note = f"positions of the slices are not plausible; they are in the order of {order.name}"
@@ -225,7 +225,7 @@ def _volumes(frames: Sequence[Frame]) -> list[Stack]:
 def _by_substitute(frames: Sequence[Frame], order: _Order, note: str) -> list[Stack]:
     if order.in_mm:
         return [_with_note(stack, note) for stack in _stacks(frames, order.along)]
-    # Numbers go on from one volume to the next, so all that differ are taken for volumes.
+    # Numbers go on from one volume to the next, so all differing traits separate volumes.
     first, *others = separate([frame.traits for frame in frames], [0.0] * len(frames), None)
     if len(first.indices) < _FEWEST_WITHOUT_POSITIONS:
         first, others = Volume(list(range(len(frames))), []), []
@@ -245,8 +245,10 @@ def _stacks(frames: Sequence[Frame], along: Sequence[float]) -> list[Stack]:
     """One stack for each volume, by position."""
     volumes = separate([frame.traits for frame in frames], along, frames[0].thickness_mm)
     return [
-        _sorted([frames[i] for i in one.indices], [along[i] for i in one.indices], one.notes)
-        for one in volumes
+        _sorted(
+            [frames[i] for i in volume.indices], [along[i] for i in volume.indices], volume.notes
+        )
+        for volume in volumes
     ]
 
 
@@ -274,13 +276,13 @@ def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) ->
 def _sorted(frames: Sequence[Frame], along: Sequence[float], known: Sequence[str]) -> Stack:
     """Sort by position; keep the first of several at one."""
     clusters = _clusters(along, frames)
-    kept = [cluster[0] for cluster in clusters]
-    distances = np.diff([at for at, _ in kept])
+    chosen = [cluster[0] for cluster in clusters]
+    distances = np.diff([at for at, _ in chosen])
     usual = float(np.median(distances)) if len(distances) else None
-    repeated = len(frames) - len(kept)
+    repeated = len(frames) - len(chosen)
     notes = [*known, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
              *_uneven(distances, usual), *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
-    return Stack(tuple(_located(frame, at) for at, frame in kept), usual, tuple(notes))
+    return Stack(tuple(_located(frame, at) for at, frame in chosen), usual, tuple(notes))
 
 
 def _clusters(along: Sequence[float], frames: Sequence[Frame]) -> list[list[tuple[float, Frame]]]:
@@ -301,7 +303,7 @@ def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
     for cluster in clusters:
         if len(cluster) > 1:
             (_, first), (_, second) = cluster[:2]
-            is_copy = first.place.sop_instance_uid == second.place.sop_instance_uid is not None
+            is_copy = first.facts.sop_instance_uid == second.facts.sop_instance_uid is not None
             alike += first.order == second.order and not is_copy
     if alike < _FEWEST_AMBIGUOUS:
         return []
@@ -312,12 +314,12 @@ def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
 
 
 def _rank(frame: Frame) -> tuple[tuple[float, ...], str, str]:
-    return frame.order, frame.place.path, frame.place.member or ""
+    return frame.order, frame.facts.path, frame.facts.member or ""
 
 
 def _located(frame: Frame, along_mm: float) -> Frame:
-    place = msgspec.structs.replace(frame.place, along_mm=round(along_mm, 4))
-    return msgspec.structs.replace(frame, place=place)
+    facts = msgspec.structs.replace(frame.facts, along_mm=round(along_mm, 4))
+    return msgspec.structs.replace(frame, facts=facts)
 
 
 def _repeats(count: int) -> list[str]:
@@ -334,7 +336,7 @@ def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
     notes = [
         f"gap of {distances[index]:.1f} mm between slices {index + 1} and {index + 2}, "
         f"counted from 1: about {max(1, round(float(distances[index]) / usual) - 1)} missing"
-        for index in wide[:_MAX_GAPS_TOLD]
+        for index in wide[:_MAX_GAPS_NOTED]
     ]
     more = len(wide) - len(notes)
     return [*notes, f"{more} more gaps"] if more else notes
@@ -344,7 +346,7 @@ def _uneven(distances: NDArray[np.float64], usual: float | None) -> list[str]:
     """A note where half of the distances are gaps, so that the usual one is none of the others."""
     if usual is None or len(distances) < _FEWEST_UNEVEN:
         return []
-    near, far = (float(one) for one in np.quantile(distances, (0.25, 0.75)))
+    near, far = (float(quartile) for quartile in np.quantile(distances, (0.25, 0.75)))
     if not near * _LARGER < usual or not near * _GAP_RATIO < far:
         return []
     return [f"slices are {near:.1f} mm apart here and {far:.1f} mm there: some may be missing"]

@@ -1,4 +1,4 @@
-"""What of a DICOM file is kept once its data set is gone: facts, and where each frame lies."""
+"""What is kept of a DICOM file without its data set: facts, and where each frame lies."""
 
 import hashlib
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ _SHARED: Final = (
 )  # fmt: skip
 """What all slices of one series state alike, beside their UIDs and the number of the series."""
 _OF_ONE: Final = ("StudyInstanceUID", "StudyDate", "PatientBirthDate", "PatientName")
-"""What is one for all slices of a series; anonymisers that give all files one UID may keep it."""
+"""The same for all slices of a series; anonymisers that give all files one UID may keep it."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What tells where a file belongs."""
+    """Which series and study a file belongs to."""
 
     is_own: bool
     """Whether it is an answer that this package wrote (``derived.is_own``)."""
@@ -80,7 +80,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def look(dataset: Dataset, source: str) -> Look:
-    """See whether it is ours or an image, of which series and study.
+    """Whether it is ours or an image, and its series and study.
 
     Raises ``CorruptInputError``.
     """
@@ -161,13 +161,13 @@ class _Common(NamedTuple):
 
 
 def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
-    row, column, position = _place(dataset, index, multi=common.frames > 1)
+    row, column, position = _geometry(dataset, index, multi=common.frames > 1)
     number_in_file = index + 1 if common.is_multi_frame else None
-    place = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
+    slice_facts = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
     spacing, spacing_notes = _spacing(dataset, index, common.shape)
     purpose = purpose_notes(dataset, index)
     return Frame(
-        place=place,
+        facts=slice_facts,
         shape=common.shape,
         row=row,
         column=column,
@@ -202,7 +202,7 @@ def _order(dataset: Dataset) -> tuple[float, ...]:
     return tuple(number(dataset, keyword) or 0.0 for keyword in _TIE_BREAKERS)
 
 
-def _place(
+def _geometry(
     dataset: Dataset, index: int, *, multi: bool
 ) -> tuple[Vector | None, Vector | None, Vector | None]:
     """Directions and position of a frame; all None unless all are known and make sense.
@@ -234,15 +234,15 @@ def _spacing(
 ) -> tuple[tuple[float, float] | None, list[str]]:
     """(row, column) spacing; none, with a note, where no head could have it."""
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
-    found = numbers(element(measures, "PixelSpacing"), 2)
-    if found is None:
+    spacing = numbers(element(measures, "PixelSpacing"), 2)
+    if spacing is None:
         return None, _aspect_notes(dataset)
-    pixels = f"pixels of {found[0]:g} x {found[1]:g} mm"
-    if not all(can_be_a_head(step * side) for step, side in zip(found, size, strict=True)):
+    pixels = f"pixels of {spacing[0]:g} x {spacing[1]:g} mm"
+    if not all(can_be_a_head(step * side) for step, side in zip(spacing, size, strict=True)):
         return None, [f"{pixels} are not plausible; their size is not used"]
-    if max(found) < _MOST_OBLONG * min(found):
-        return (found[0], found[1]), []
-    return (found[0], found[1]), [f"{pixels} are not square: the head looks stretched"]
+    if max(spacing) < _MOST_OBLONG * min(spacing):
+        return (spacing[0], spacing[1]), []
+    return (spacing[0], spacing[1]), [f"{pixels} are not square: the head looks stretched"]
 
 
 def _aspect_notes(dataset: Dataset) -> list[str]:

@@ -31,9 +31,9 @@ _MORE_FRAMES: Final = (
     "there are pixels for more frames than the file states; the others are not read"
 )
 
-Place = tuple[str, str | None]
+Location = tuple[str, str | None]
 """Path of a file, and its name in an archive."""
-Loader = Callable[[Place], Dataset]
+Loader = Callable[[Location], Dataset]
 """Gives the data set of a file; raises ``InputError``."""
 
 
@@ -80,10 +80,10 @@ def read_stack(
         levels = levels._replace(windowed=False)
         reading.run(levels)
         notes.append(f"the file's window hides {hidden} and is not used")
-    if not reading.found.any():
+    if not reading.is_read.any():
         raise reading.failures[0][1]
     notes += reading.remarks
-    if missing := int((~reading.found).sum()):
+    if missing := int((~reading.is_read).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
     check_no_label_map(image.samples, image.source)
@@ -92,18 +92,18 @@ def read_stack(
 
 
 class _Reading:
-    """The pixels of a stack as they come in."""
+    """The pixels of a stack while its files are read."""
 
     def __init__(self, stack: Stack, load: Loader) -> None:
         self._frames = stack.frames
         self._load = load
-        self._files: dict[Place, dict[int, int]] = {}
+        self._files: dict[Location, dict[int, int]] = {}
         for slot, frame in enumerate(stack.frames):
-            place = (frame.place.path, frame.place.member)
-            self._files.setdefault(place, {})[(frame.place.frame or 1) - 1] = slot
+            location = (frame.facts.path, frame.facts.member)
+            self._files.setdefault(location, {})[(frame.facts.frame or 1) - 1] = slot
         shape = (len(stack.frames), *stack.frames[0].shape)
         self.pixels = np.empty(shape, dtype=np.float32)
-        self.found = np.zeros(len(stack.frames), dtype=np.bool_)
+        self.is_read = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
         self.remarks: dict[str, None] = {}
         """What is odd about the pixels of the files, each once."""
@@ -115,15 +115,15 @@ class _Reading:
         self.failures.clear()
         self._looked_at.clear()
         self._paddings.clear()
-        self.found[:] = False
-        for place, slots in self._files.items():
+        self.is_read[:] = False
+        for location, slots in self._files.items():
             try:
-                self._read(place, slots, levels)
+                self._read(location, slots, levels)
             except InputError as error:
-                self.failures.append((name_of(place), error))
+                self.failures.append((name_of(location), error))
 
-    def _read(self, place: Place, slots: dict[int, int], levels: Levels) -> None:
-        dataset, name = self._load(place), name_of(place)
+    def _read(self, location: Location, slots: dict[int, int], levels: Levels) -> None:
+        dataset, name = self._load(location), name_of(location)
         damaged: list[InputError] = []
         frames = read_frames(dataset, name, levels, slots.keys())
         for index, plane in zip(sorted(slots), frames, strict=False):
@@ -131,9 +131,9 @@ class _Reading:
                 damaged.append(plane)
                 continue
             if plane.pixels.shape != self.pixels.shape[1:]:
-                raise CorruptInputError(f"{name_of(place)}: changed while it was read")
+                raise CorruptInputError(f"{name}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
-            self.found[slots[index]] = True
+            self.is_read[slots[index]] = True
             self.remarks |= dict.fromkeys(plane.remarks)
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
@@ -160,29 +160,31 @@ class _Reading:
         return "most of the head" if hides_the_head(before, after) else ""
 
 
-def name_of(place: Place) -> str:
+def name_of(location: Location) -> str:
     """A file for messages: ``study.zip/series/1.dcm``."""
-    path, member = place
+    path, member = location
     return path if member is None else f"{path}/{member}"
 
 
 def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]) -> MedicalImage:
-    kept = [f for f, found in zip(stack.frames, reading.found, strict=True) if found]
-    pixels = reading.pixels if reading.found.all() else reading.pixels[reading.found]
+    frames = [
+        frame for frame, is_read in zip(stack.frames, reading.is_read, strict=True) if is_read
+    ]
+    pixels = reading.pixels if reading.is_read.all() else reading.pixels[reading.is_read]
     return MedicalImage(
-        samples=pixels[0] if len(kept) == 1 else pixels,
+        samples=pixels[0] if len(frames) == 1 else pixels,
         source=header.source,
         bit_depth=header.bit_depth,
         mode=header.mode,
-        pixel_spacing_mm=kept[0].spacing_mm,
-        facts=_facts(stack, header.facts, kept, notes),
+        pixel_spacing_mm=frames[0].spacing_mm,
+        facts=_facts(stack, header.facts, frames, notes),
     )
 
 
 def _facts(
     stack: Stack, facts: AcquisitionFacts, frames: Sequence[Frame], notes: Sequence[str]
 ) -> AcquisitionFacts:
-    """The facts of a file, made those of a stack."""
+    """The facts of a stack, from those of one of its files."""
     row, column = frames[0].row, frames[0].column
     return msgspec.structs.replace(
         facts,
@@ -190,7 +192,7 @@ def _facts(
         row_direction=row,
         column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
-        slices=tuple(frame.place for frame in frames),
+        slices=tuple(frame.facts for frame in frames),
         outside_training=any(frame.outside_training for frame in frames),
         notes=(*facts.notes, *_frame_notes(frames), *stack.notes, *notes),
     )
