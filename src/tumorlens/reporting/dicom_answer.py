@@ -75,7 +75,7 @@ def dicom_study_answer(
     decisive = study.decisive_member
     index, frame = _stored_slice(images[decisive], answers[decisive])
     said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
-    return report(headers, said, algorithm_of(study.model), study.path, of="study")
+    return report(headers, said, algorithm_of(study.model), study.path, level="study")
 
 
 def unusable_answer(
@@ -97,7 +97,7 @@ def unusable_answer(
         raise CorruptInputError("no file has a readable header")
     said = Reported(
         decision=REJECTED, label=None, reason="", summary=reason, tumor_probability=None,
-        probabilities={}, shown=(0, None), classes=classifier.classes,
+        probabilities={}, reference=(0, None), classes=classifier.classes,
     )  # fmt: skip
     return report(headers, said, algorithm_of(classifier.model), "study")
 
@@ -128,7 +128,7 @@ def _reported(answer: Answer, shown: SliceReference, notes: tuple[str, ...]) -> 
         tumor_probability=answer.tumor_probability,
         probabilities=answer.probabilities or {},
         side=finding.side if finding else None,
-        shown=shown,
+        reference=shown,
         notes=notes,
         classes=answer.model.class_set,
     )

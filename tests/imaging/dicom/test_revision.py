@@ -27,15 +27,15 @@ def make(write_series: Callable[..., list[bytes]]) -> _Make:
 
     def make(
         images: Iterable[int], series: str = "1.2.3", model: Algorithm = _MODEL, *,
-        empty: bool = False, of: str = "series",
+        empty: bool = False, level: str = "series",
     ) -> DicomObject:  # fmt: skip
         files = write_series(9, series=series)
         headers = [dcmread(io.BytesIO(files[index])) for index in images]
         said = Reported(
             decision="rejected" if empty else "abstained", label=None, reason="", summary="s",
-            tumor_probability=None if empty else 0.5, probabilities={}, shown=(0, None),
+            tumor_probability=None if empty else 0.5, probabilities={}, reference=(0, None),
         )  # fmt: skip
-        return report(headers, said, model, "test", of=of)
+        return report(headers, said, model, "test", level=level)
 
     return make
 
@@ -91,7 +91,7 @@ def test_a_series_that_is_no_longer_answered_is_not_replaced_by_that_of_another(
 def test_a_report_of_the_study_does_not_replace_that_of_a_series(
     make: _Make, replaced: _Replaced
 ) -> None:
-    assert replaced([make([0, 1, 2], of="study")], [make([0, 1])]) == [set()]
+    assert replaced([make([0, 1, 2], level="study")], [make([0, 1])]) == [set()]
 
 
 def test_a_damaged_file_of_an_earlier_report_costs_only_the_reference(

@@ -31,22 +31,22 @@ _LINE: Final = 24
 
 def capture(
     headers: Sequence[Dataset],
-    shown: SliceReference,
+    reference: SliceReference,
     png: bytes,
     text: str,
     algorithm: Algorithm,
     source: str,
 ) -> DicomObject:
-    """Write the overlay ``png`` of the slice ``shown`` as a secondary capture of its study.
+    """Write the overlay ``png`` of the slice ``reference`` as a secondary capture of its study.
 
     ``headers`` as in ``report.report``. ``text``, what the map shows, and "RESEARCH ONLY" are
     burned into the image: a viewer that shows no text shows them. Raises ``CorruptInputError``.
     """
     with making("capture", source):
         sources = [prepared(header, source) for header in headers]
-        first, pointed = sources[0], sources[shown[0]]
+        first, pointed = sources[0], sources[reference[0]]
         identifiers = identity("overlay", SERIES_NUMBER, sources, algorithm)
-        made = SCImage(
+        image = SCImage(
             pixel_array=_marked(png, text),
             photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
             bits_allocated=8,
@@ -65,28 +65,28 @@ def capture(
             series_description=f"tumorlens overlay {RESEARCH}",
             **identifiers,
         )
-        made.SpecificCharacterSet = first.SpecificCharacterSet
-        made.copy_patient_and_study_information(as_mr(first))
-        _refer(made, pointed, shown[1])
-        return finished(made)
+        image.SpecificCharacterSet = first.SpecificCharacterSet
+        image.copy_patient_and_study_information(as_mr(first))
+        _refer(image, pointed, reference[1])
+        return finished(image)
 
 
-def _refer(made: Dataset, pointed: Dataset, frame: int | None) -> None:
-    """Say that it is derived, from which image, and that its text names no patient."""
-    made.ImageType = ["DERIVED", "SECONDARY", "OVERLAY"]
-    made.ConversionType = "WSD"
-    made.PatientOrientation = None  # the page is no plane of the patient
-    made.Laterality = None  # a head has none
-    made.BurnedInAnnotation = "NO"  # of patients: PS3.3 C.7.6.1.1
-    made.DerivationDescription = "Class activation map over the picture; research output"
+def _refer(image: Dataset, pointed: Dataset, frame: int | None) -> None:
+    """State that it is derived, from which image, and that its text names no patient."""
+    image.ImageType = ["DERIVED", "SECONDARY", "OVERLAY"]
+    image.ConversionType = "WSD"
+    image.PatientOrientation = None  # the page is no plane of the patient
+    image.Laterality = None  # a head has none
+    image.BurnedInAnnotation = "NO"  # of patients: PS3.3 C.7.6.1.1
+    image.DerivationDescription = "Class activation map over the picture; research output"
     now = datetime.datetime.now()
-    made.ContentDate, made.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    image.ContentDate, image.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     reference = Dataset()
     reference.ReferencedSOPClassUID = pointed.SOPClassUID
     reference.ReferencedSOPInstanceUID = pointed.SOPInstanceUID
     if frame is not None:
         reference.ReferencedFrameNumber = frame
-    made.SourceImageSequence = [reference]
+    image.SourceImageSequence = [reference]
 
 
 def _marked(png: bytes, text: str) -> NDArray[np.uint8]:

@@ -2,8 +2,8 @@
 
 Standard codes are those that pydicom ships out of the standard's tables (PS3.16): SNOMED CT as
 ``SCT``, DICOM's own as ``DCM``, units as ``UCUM``. The tables hold no code for glioma, meningioma,
-a tumour of the pituitary gland or for a computer that holds back its answer, and a code that
-cannot be confirmed is worse than none, so these are of the private scheme ``99TUMORLENS``
+a tumour of the pituitary gland or for a computer that abstains, and a code that
+cannot be confirmed is worse than none, so these are in the private scheme ``99TUMORLENS``
 (PS3.16 8.2: private designators begin with 99); a tumour also carries the standard's "Neoplasm".
 Classes of other networks carry the codes that their bundle states, or private ones too.
 """
@@ -69,16 +69,16 @@ def decision(name: str, classes: ClassSet) -> Code:
     return _private(name, meanings[name])
 
 
-def label(one: ClassInfo) -> Code:
+def label(member: ClassInfo) -> Code:
     """A class as the answer: the bundle's code, or a private one."""
-    if one.code is not None:
-        return Code(one.code.value, one.code.scheme, one.code.meaning)
-    return _private(one.name, f"Image class: {one.display_name}")
+    if member.code is not None:
+        return Code(member.code.value, member.code.scheme, member.code.meaning)
+    return _private(member.name, f"Image class: {member.display_name}")
 
 
-def probability(one: ClassInfo) -> Code:
+def probability(member: ClassInfo) -> Code:
     """The name of a class's probability."""
-    return _private(f"p-{one.name}", f"Probability of {one.display_name}")
+    return _private(f"p-{member.name}", f"Probability of {member.display_name}")
 
 
 def finding_probability(classes: ClassSet) -> Code:
@@ -89,8 +89,8 @@ def finding_probability(classes: ClassSet) -> Code:
 
 def question(classes: ClassSet) -> Code:
     """What is present or absent: a neoplasm, or what else the classes are."""
-    found: Code = NEOPLASM if _is_tumor(classes) else _private("finding", classes.finding)
-    return found
+    finding: Code = NEOPLASM if _is_tumor(classes) else _private("finding", classes.finding)
+    return finding
 
 
 def presence(decision: str, label: str | None, classes: ClassSet) -> Code | None:
@@ -108,8 +108,8 @@ def presence(decision: str, label: str | None, classes: ClassSet) -> Code | None
 def finding_type(decision: str, label: str | None, classes: ClassSet) -> Code | None:
     """``Neoplasm`` where a tumour is reported, its kind named or not; else nothing."""
     is_tumor = _is_tumor(classes) and presence(decision, label, classes) is _PRESENT
-    found: Code | None = NEOPLASM if is_tumor else None
-    return found
+    neoplasm: Code | None = NEOPLASM if is_tumor else None
+    return neoplasm
 
 
 def _is_tumor(classes: ClassSet) -> bool:
@@ -118,5 +118,5 @@ def _is_tumor(classes: ClassSet) -> bool:
 
 def site(label: str | None) -> Code:
     """Where in the head: the pituitary gland, or the brain as a whole."""
-    place: Code = PITUITARY if label == "pituitary" else BRAIN
-    return place
+    region: Code = PITUITARY if label == "pituitary" else BRAIN
+    return region

@@ -1,4 +1,4 @@
-"""What every DICOM object that we make has in common: identity, and the patient and study of its
+"""What every DICOM object that we write has in common: identity, and the patient and study of its
 source."""
 
 import hashlib
@@ -31,7 +31,7 @@ RESEARCH: Final = "RESEARCH ONLY"
 OWN_CLASSES: Final = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage)
 """Of reports, overlays and attention maps."""
 _UID: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
-"""Odd ones too: whoever holds the source knows it by what it states."""
+"""Odd ones too: the owner of the source knows it by the UID that it states."""
 _NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 SliceReference = tuple[int, int | None]
@@ -96,10 +96,10 @@ class Identity(TypedDict):
 def identity(
     kind: str, series_number: int, sources: Sequence[Dataset], algorithm: Algorithm
 ) -> Identity:
-    """That of the ``kind`` of object made from ``sources``.
+    """The identity of the ``kind`` of object that is made from ``sources``.
 
-    UIDs depend on the source instances and the model alone, so what is made twice is the same
-    object, which an archive keeps once.
+    UIDs depend on the source instances and the model alone, so an object that is made twice is the
+    same object, which an archive keeps once.
     """
     first = sources[0]
     parts = [kind, algorithm.sha256, str(first.StudyInstanceUID), str(first.SeriesInstanceUID)]
@@ -130,26 +130,26 @@ def prepared(header: Dataset, source: str) -> Dataset:
 
     Raises ``CorruptInputError`` where a UID is missing or has no form that a report can repeat.
     """
-    made = identification(header)
+    identified = identification(header)
     for keyword in _NEEDED:
         stated = text(header, keyword)
         if stated is None or not _UID.fullmatch(stated):
             what = "is missing" if stated is None else "is not a UID of at most 64 characters"
             raise CorruptInputError(f"{source}: no report can refer to it ({keyword} {what})")
-        setattr(made, keyword, stated)
-    return made
+        setattr(identified, keyword, stated)
+    return identified
 
 
 def as_mr(source: Dataset) -> Dataset:
     """``source`` as an MR image: highdicom knows no modules of a maker's own SOP class."""
-    made = Dataset()
-    made.update(source)
-    made.add_new("SOPClassUID", "UI", MRImageStorage)  # an assignment would change that of source
-    return made
+    copy = Dataset()
+    copy.update(source)
+    copy.add_new("SOPClassUID", "UI", MRImageStorage)  # an assignment would change that of source
+    return copy
 
 
-def state_classes(made: Dataset, sources: Sequence[Dataset]) -> None:
-    """Let ``made``, of ``sources`` given ``as_mr``, refer to them as what they are."""
+def state_classes(derived: Dataset, sources: Sequence[Dataset]) -> None:
+    """Let ``derived``, made from ``as_mr`` of ``sources``, state their own SOP classes."""
     classes = {str(source.SOPInstanceUID): source.SOPClassUID for source in sources}
 
     def restore(item: Dataset, element: DataElement) -> None:
@@ -157,7 +157,7 @@ def state_classes(made: Dataset, sources: Sequence[Dataset]) -> None:
         if element.keyword == "ReferencedSOPClassUID" and stated is not None:
             element.value = stated
 
-    made.walk(restore)
+    derived.walk(restore)
 
 
 def finished(dataset: Dataset) -> DicomObject:

@@ -1,4 +1,4 @@
-"""What a node has to know of an instance to keep it: whose it is, and whether it is the same."""
+"""What a node must know to keep an instance: its study, and whether two are the same."""
 
 import hashlib
 from typing import BinaryIO, Final
@@ -56,8 +56,8 @@ def _digest(dataset: Dataset, stream: BinaryIO) -> str:
 
 def _add(digest: "hashlib._Hash", stream: BinaryIO) -> bool:
     """Add the rest of ``stream`` to ``digest``; say whether there was any."""
-    found = False
+    has_data = False
     while chunk := stream.read(_CHUNK_BYTES):
         digest.update(chunk)
-        found = True
-    return found
+        has_data = True
+    return has_data

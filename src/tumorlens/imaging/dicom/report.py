@@ -46,7 +46,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     """Keyed by class; empty where they mean nothing."""
     side: str | None = None
     """``left``, ``right`` or ``midline``; None where it is not known."""
-    shown: SliceReference
+    reference: SliceReference
     classes: ClassSet = BRAIN_TUMORS
     notes: Sequence[str] = ()
     """Sentences for a person: which slices hold the finding, gaps, duplicates."""
@@ -58,35 +58,37 @@ def report(
     algorithm: Algorithm,
     source: str,
     *,
-    of: str = "series",
+    level: str = "series",
 ) -> DicomObject:
-    """Write the report of a series, or ``of`` a study: then the headers are those of its series.
+    """Write the report of a series or, by ``level``, of a study with the headers of its series.
 
     ``headers`` are those of its slices, in order, without pixels (one for each slice; those of a
     multi-frame file repeat). Raises ``CorruptInputError`` where they cannot be referred to.
     """
     with making("report", source):
-        of_each = [prepared(header, source) for header in headers]
-        sources = list({str(one.SOPInstanceUID): one for one in of_each}.values())
-        shown = prepared(headers[said.shown[0]], source)
-        kind = "report" if of == "series" else f"{of} report"
+        referable = [prepared(header, source) for header in headers]
+        sources = list({str(header.SOPInstanceUID): header for header in referable}.values())
+        pointed = referable[said.reference[0]]
+        kind = "report" if level == "series" else f"{level} report"
         identifiers = identity(kind, SERIES_NUMBER, sources, algorithm)
         content = sr.MeasurementReport(
             observation_context=_observer(algorithm),
             procedure_reported=coded.PROCEDURE,
-            imaging_measurements=[_group(shown, said, algorithm, identifiers["sop_instance_uid"])],
+            imaging_measurements=[
+                _group(pointed, said, algorithm, identifiers["sop_instance_uid"])
+            ],
             title=codes.DCM.ImagingMeasurementReport,
         )
-        made = sr.Comprehensive3DSR(
-            evidence=[as_mr(one) for one in sources],
+        document = sr.Comprehensive3DSR(
+            evidence=[as_mr(header) for header in sources],
             content=content[0],
             is_complete=True,
             is_final=False,  # preliminary: no person has looked at it
-            series_description=f"tumorlens {of} {RESEARCH}",
+            series_description=f"tumorlens {level} {RESEARCH}",
             **identifiers,
         )
-        state_classes(made, sources)
-        return finished(made)
+        state_classes(document, sources)
+        return finished(document)
 
 
 def _observer(algorithm: Algorithm) -> sr.ObservationContext:
@@ -102,10 +104,11 @@ def _observer(algorithm: Algorithm) -> sr.ObservationContext:
 
 
 def _group(
-    shown: Dataset, said: Reported, algorithm: Algorithm, instance_uid: str
+    pointed: Dataset, said: Reported, algorithm: Algorithm, instance_uid: str
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """One group (TID 1501): decision, class, probabilities, and the slice they point at."""
-    frames = None if said.shown[1] is None else [said.shown[1]]
+    _, frame = said.reference
+    frames = None if frame is None else [frame]
     side = coded.SIDES[said.side] if said.side else None
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
@@ -119,7 +122,7 @@ def _group(
         measurements=_measurements(said),
         qualitative_evaluations=_evaluations(said),
         source_images=[
-            sr.SourceImageForMeasurementGroup(shown.SOPClassUID, shown.SOPInstanceUID, frames)
+            sr.SourceImageForMeasurementGroup(pointed.SOPClassUID, pointed.SOPInstanceUID, frames)
         ],
     )
     for sentence in (said.summary, RESEARCH_NOTICE, said.reason, *said.notes):
@@ -132,7 +135,7 @@ def _group(
 
 
 def _measurements(said: Reported) -> list[sr.Measurement]:
-    members = {one.name: one for one in said.classes.members}
+    members = {member.name: member for member in said.classes.members}
     pairs = [
         (coded.probability(members[name]), value) for name, value in said.probabilities.items()
     ]
@@ -151,6 +154,6 @@ def _evaluations(said: Reported) -> list[sr.QualitativeEvaluation]:
     if presence is not None:
         pairs.append((coded.question(said.classes), presence))
     if said.label is not None:
-        (member,) = (one for one in said.classes.members if one.name == said.label)
+        (member,) = (member for member in said.classes.members if member.name == said.label)
         pairs.append((coded.CLASS, coded.label(member)))
     return [sr.QualitativeEvaluation(name, value) for name, value in pairs]

@@ -1,4 +1,4 @@
-"""A report that takes the place of an earlier one names it.
+"""A report that replaces an earlier one refers to it.
 
 PredecessorDocumentsSequence, PS3.3 C.17.2: an archive keeps both, and a reader must see which one
 is out of date.
@@ -34,24 +34,25 @@ class _Report(msgspec.Struct, frozen=True):
     """It holds no number: no image could be used."""
 
 
-def revised(made: Sequence[DicomObject], delivered: Sequence[Path]) -> list[DicomObject]:
-    """``made`` as it is, except that new reports name those of ``delivered`` that they replace.
+def revised(objects: Sequence[DicomObject], delivered: Sequence[Path]) -> list[DicomObject]:
+    """``objects``, but new reports refer to those of ``delivered`` that they replace.
 
-    ``made`` is the answer of a study, ``delivered`` are the files of earlier reports of it; those
+    ``objects`` are the answer of a study, ``delivered`` the files of earlier reports of it. Files
     that cannot be read are passed over. A report that is made again is up to date, and one that
     another of ``delivered`` names was replaced before.
     """
     earlier = list(_readable(delivered))
     if not earlier:
-        return list(made)
-    known = {one.uid for one in earlier}
-    done = {one.sop_instance_uid for one in made}.union(*(one.replaced for one in earlier))
-    old = [one for one in earlier if one.uid not in done]
+        return list(objects)
+    known = {report.uid for report in earlier}
+    new_uids = {new.sop_instance_uid for new in objects}
+    done = new_uids.union(*(report.replaced for report in earlier))
+    old = [report for report in earlier if report.uid not in done]
     return [
-        _naming(one, old)
-        if one.sop_class_uid == REPORT and one.sop_instance_uid not in known
-        else one
-        for one in made
+        _referring(new, old)
+        if new.sop_class_uid == REPORT and new.sop_instance_uid not in known
+        else new
+        for new in objects
     ]
 
 
@@ -82,8 +83,8 @@ def _references(report: Dataset, keyword: str) -> Iterator[tuple[str, str]]:
     """(SeriesInstanceUID, SOPInstanceUID) of what a sequence of references names."""
     for study in report.get(keyword, ()):
         for series in study.ReferencedSeriesSequence:
-            for one in series.ReferencedSOPSequence:
-                yield str(series.SeriesInstanceUID), str(one.ReferencedSOPInstanceUID)
+            for instance in series.ReferencedSOPSequence:
+                yield str(series.SeriesInstanceUID), str(instance.ReferencedSOPInstanceUID)
 
 
 def _has_numbers(item: Dataset) -> bool:
@@ -92,21 +93,21 @@ def _has_numbers(item: Dataset) -> bool:
     )
 
 
-def _naming(one: DicomObject, old: Sequence[_Report]) -> DicomObject:
-    report = dcmread(io.BytesIO(one.data))
+def _referring(new: DicomObject, old: Sequence[_Report]) -> DicomObject:
+    report = dcmread(io.BytesIO(new.data))
     if not (replaced := _replaced(_facts(report), old)):
-        return one
+        return new
     report.PredecessorDocumentsSequence = [_reference(other) for other in replaced]
     return finished(report)
 
 
 def _replaced(report: _Report, old: Sequence[_Report]) -> list[_Report]:
     """Those of ``old`` with common images; else of the same series; else those of no image."""
-    alike = [one for one in old if one.kind == report.kind]
+    alike = [other for other in old if other.kind == report.kind]
     return (
-        [one for one in alike if one.images & report.images]
-        or [one for one in alike if one.sources & report.sources]
-        or [one for one in alike if one.is_empty]
+        [other for other in alike if other.images & report.images]
+        or [other for other in alike if other.sources & report.sources]
+        or [other for other in alike if other.is_empty]
     )
 
 

@@ -67,8 +67,8 @@ def segmentation(
             tracking_id="tumorlens attention map",
             anatomic_regions=[coded.BRAIN],
         )
-        made = Segmentation(
-            source_images=[as_mr(one) for one in sources],
+        attention_map = Segmentation(
+            source_images=[as_mr(header) for header in sources],
             pixel_array=mask.astype(np.uint8),
             segmentation_type="BINARY",
             segment_descriptions=[described],
@@ -78,8 +78,8 @@ def segmentation(
             content_description=_DESCRIPTION,
             series_description=f"tumorlens attention map {RESEARCH}",
         )
-        state_classes(made, sources)
-        return finished(made)
+        state_classes(attention_map, sources)
+        return finished(attention_map)
 
 
 def _on_stored(
@@ -103,23 +103,23 @@ def _on_stored(
         to_patient[:3] = np.column_stack([column * down, row * across, corner])
         rows, columns = np.indices((source.Rows, source.Columns))
         indices = np.stack([rows, columns, np.ones_like(rows)])
-        place = np.tensordot(to_index @ to_patient, indices, axes=1)[:3].round().astype(np.int64)
-        inside = ((place >= 0) & (place < limits)).all(axis=0)
-        x, y, z = np.where(inside, place, 0)
+        voxels = np.tensordot(to_index @ to_patient, indices, axes=1)[:3].round().astype(np.int64)
+        inside = ((voxels >= 0) & (voxels < limits)).all(axis=0)
+        x, y, z = np.where(inside, voxels, 0)
         planes.append(mask[z, y, x] & inside)
     return np.stack(planes)
 
 
 def _referred(header: Dataset, source: str) -> Dataset:
-    """What the segmentation needs of a slice: who, which, and where."""
-    made = prepared(header, source)
+    """What the segmentation needs of a slice: patient, instance and geometry."""
+    referred = prepared(header, source)
     for keyword in _GEOMETRY:
         if header.get(keyword) is None:
             raise CorruptInputError(
                 f"{source}: no segmentation can refer to it ({keyword} missing)"
             )
-        setattr(made, keyword, header[keyword].value)
-    made.SliceThickness = header.get("SliceThickness") or header.get("SpacingBetweenSlices")
-    made.Modality = "MR"
-    made.BitsStored = made.BitsAllocated = 16
-    return made
+        setattr(referred, keyword, header[keyword].value)
+    referred.SliceThickness = header.get("SliceThickness") or header.get("SpacingBetweenSlices")
+    referred.Modality = "MR"
+    referred.BitsStored = referred.BitsAllocated = 16
+    return referred
