@@ -1,4 +1,4 @@
-"""How many elements a DICOM file may have: each costs some hundred bytes once it is read.
+"""How many elements a DICOM file may have: each takes some hundred bytes once it is read.
 
 A few megabytes of deflated zeros are millions of empty elements, and gigabytes of memory.
 """
@@ -43,7 +43,7 @@ class Budget:
         self._source = source
         self._elements = self._items = self._top = 0
         self.error: LimitExceededError | None = None
-        """What was raised: pydicom takes it for damage within a sequence, and says so instead."""
+        """What was raised: within a sequence pydicom reports damage instead."""
 
     def top_element(self) -> None:
         """An element outside all sequences."""
@@ -123,7 +123,7 @@ def counted(stream: BinaryIO, budget: Budget) -> BinaryIO:
 
 
 def _raw(dataset: Dataset) -> Iterable[tuple[RawDataElement, str | None]]:
-    """Elements whose values are bytes yet, with what they are."""
+    """Elements whose values are still bytes, with their value representation."""
     for element in dataset.values():
         if isinstance(element, RawDataElement) and element.length:
             yield element, _representation(element)

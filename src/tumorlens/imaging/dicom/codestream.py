@@ -1,4 +1,4 @@
-"""What a compressed frame says of its own size, asked before any decoder sees it.
+"""The size that a compressed frame states itself, checked before any decoder sees it.
 
 A decoder believes the codestream, not the data set around it: a few bytes that claim 60,000 x
 60,000 pixels would cost gigabytes. So the two must agree first.
@@ -60,10 +60,10 @@ def check(frame: bytes, syntax: UID, expected: Size, sample_bytes: int, source: 
         if len(frame) > _RLE_UNCHECKED and _rle_length(frame) > limit + 2 * _RLE_HEADER:
             raise LimitExceededError(f"{source}: run-length data decompress to more than the frame")
         return
-    found = stated_size(frame, syntax)
-    if found is None:
+    claim = stated_size(frame, syntax)
+    if claim is None:
         raise CorruptInputError(f"{source}: damaged DICOM (a frame without a {syntax.name} header)")
-    if (claimed := found.size) != expected:
+    if (claimed := claim.size) != expected:
         raise CorruptInputError(
             f"{source}: damaged DICOM (a compressed frame of {claimed.width}x{claimed.height}x"
             f"{claimed.samples} where {expected.width}x{expected.height}x{expected.samples} is "

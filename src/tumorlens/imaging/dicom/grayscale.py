@@ -46,9 +46,9 @@ class Table(msgspec.Struct, frozen=True):
 
     def __call__(self, values: Floats) -> Floats:
         """Look up each of ``values``."""
-        places = np.clip(np.rint(values) - self.first, 0, len(self.values) - 1).astype(np.int32)
-        found: Floats = self.values[places]
-        return found
+        indices = np.clip(np.rint(values) - self.first, 0, len(self.values) - 1).astype(np.int32)
+        mapped: Floats = self.values[indices]
+        return mapped
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -159,7 +159,7 @@ def _is_slope(slope: float) -> bool:
 
 
 def oddities(dataset: Dataset, frame: int) -> list[str]:
-    """What of the rescale of ``frame`` is passed over, in sentences."""
+    """What is passed over in the rescale of ``frame``, in sentences."""
     group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     notes = []
     for keyword, taken in (("RescaleSlope", "1"), ("RescaleIntercept", "0")):
@@ -216,7 +216,7 @@ def _voi(dataset: Dataset, frame: int, source: str) -> Window | Table | None:
 
 
 def _voi_table(dataset: Dataset, source: str) -> Table | None:
-    """None also where it is damaged: it is for the eye alone, and must not cost the image."""
+    """None also where it is damaged: it is for display only, so the image is still read."""
     try:
         return _table(items(dataset, "VOILUTSequence"), True, source)
     except (InputError, AttributeError, TypeError, ValueError):
@@ -257,7 +257,7 @@ def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
 
 
 def _whole(value: Any, signed: bool) -> int | None:
-    """An integer whose sign pydicom may not have known of: its type depends on another element."""
+    """An integer whose sign pydicom may not know, as its type depends on another element."""
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little")
     if not isinstance(value, int):

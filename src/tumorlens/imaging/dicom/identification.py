@@ -1,8 +1,8 @@
 """Patient and study of a source, as objects made from it can carry them.
 
-A name must arrive as it was, in whatever character set its file is; a date or a number that is
-malformed must cost no report. So all text is decoded and written in UTF-8, and what does not fit
-its value representation (PS3.5 6.2) is left empty.
+A name must arrive unchanged, whatever the character set of its file; a malformed date or number
+must not prevent a report. So all text is decoded and written in UTF-8, and what does not fit its
+value representation (PS3.5 6.2) is left empty.
 """
 
 import codecs
@@ -23,7 +23,7 @@ _REQUIRED: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
-"""Of type 2: they are there, though they may be empty (PS3.3 C.7.1.1, C.7.2.1)."""
+"""Of type 2: they are present, though they may be empty (PS3.3 C.7.1.1, C.7.2.1)."""
 _OPTIONAL: Final = (
     "IssuerOfPatientID", "PatientBirthTime", "PatientComments", "PatientIdentityRemoved",
     "DeidentificationMethod", "PatientAge", "PatientSize", "PatientWeight", "StudyDescription",
@@ -60,13 +60,13 @@ _SINGLE_BYTES: Final = frozenset(
 def identification(header: Dataset) -> Dataset:
     """Patient and study of ``header``, in UTF-8; what it does not say or says wrongly is empty."""
     encodings = _encodings(header)
-    made = Dataset()
-    made.SpecificCharacterSet = UTF_8
+    identified = Dataset()
+    identified.SpecificCharacterSet = UTF_8
     for keyword in (*_REQUIRED, *_OPTIONAL):
         value = _value(header, keyword, encodings)
         if value or keyword in _REQUIRED:
-            made.add_new(tag_for_keyword(keyword) or 0, dictionary_VR(keyword), value)
-    return made
+            identified.add_new(tag_for_keyword(keyword) or 0, dictionary_VR(keyword), value)
+    return identified
 
 
 def _value(header: Dataset, keyword: str, encodings: list[str]) -> str:
@@ -107,7 +107,7 @@ def _decoded(header: Dataset, keyword: str, encodings: list[str], *, is_name: bo
     words = _ESCAPE.sub("", "" if data is None else str(data))
     # What is left of control characters is damage.
     words = "".join(char for char in words if char.isprintable() or char == "\n").strip()
-    # Of several names where there is one, both; a backslash would make a list of it.
+    # Several names where one is allowed become one; a backslash would make them a list.
     return words.replace("\\", ", ") if is_name and dictionary_VM(keyword) == "1" else words
 
 
@@ -118,8 +118,8 @@ def _encodings(header: Dataset) -> list[str]:
     has_bytes = all(name in _SINGLE_BYTES or not _is_known(name) for name in names)
     if has_bytes and _is_utf_8(header):
         return ["utf8"]  # whatever is stated: no other text is valid UTF-8 by chance
-    found: list[str] = convert_encodings(names or None)
-    return found
+    encodings: list[str] = convert_encodings(names or None)
+    return encodings
 
 
 def _is_known(name: str) -> bool:
@@ -140,12 +140,12 @@ def _stated_sets(header: Dataset) -> list[str]:
 
 def _is_utf_8(header: Dataset) -> bool:
     """Whether text beyond ASCII is UTF-8."""
-    found = b""
+    joined = b""
     for keyword in (*_REQUIRED, *_OPTIONAL):
         raw = header.get_item(keyword) if keyword in header else None
         value = raw.value if isinstance(raw, RawDataElement) else None
-        found += value if isinstance(value, bytes) else b""
+        joined += value if isinstance(value, bytes) else b""
     try:
-        return not found.isascii() and bool(found.decode("utf-8"))
+        return not joined.isascii() and bool(joined.decode("utf-8"))
     except UnicodeDecodeError:
         return False

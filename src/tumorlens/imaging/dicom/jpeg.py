@@ -2,8 +2,8 @@
 
 pydicom itself knows two for the first. One is under the GPL; the other, GDCM, ends the whole
 process at some damaged frames (docs/decisions/0007-dicom-nifti.md). For JPEG-LS it knows pyjpegls,
-which keeps the interpreter to itself for some seconds at others. This one raises, and lets other
-threads run meanwhile.
+which holds the interpreter lock for seconds at others. This one raises, and lets other threads
+run meanwhile.
 
 The shape of this module is what pydicom asks of a plugin (its guide to decoder plugins).
 """
@@ -41,7 +41,7 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     if runner.transfer_syntax in _LS:
         samples = imagecodecs.jpegls_decode(_ended(frame))
     else:
-        # Samples come as they are stored: whether three of them are RGB says the data set.
+        # Samples come as they are stored: the data set says whether three of them are RGB.
         space = "RGB" if runner.samples_per_pixel == 3 else None
         samples = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
     runner.set_option("bits_allocated", samples.dtype.itemsize * 8)

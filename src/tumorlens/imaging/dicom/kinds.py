@@ -25,7 +25,7 @@ _SPELLINGS: Final = {"MRI": MR}
 _MOSAIC: Final = "MOSAIC"
 """In ImageType, of Siemens' echo planar series."""
 _UNSPECIFIC: Final = (None, "OT", "SC")
-"""What a secondary capture of an MR slice states for its modality: other, or nothing."""
+"""What secondary captures of MR slices state as modality: other, or nothing."""
 
 
 def is_image(dataset: Dataset) -> bool:
@@ -70,7 +70,7 @@ def check_kind(dataset: Dataset, source: str) -> None:
 
 
 def kind_notes(dataset: Dataset) -> list[str]:
-    """What is taken for granted of its kind."""
+    """What is assumed about its kind."""
     modality = _modality(dataset)
     if modality == MR or (modality is None and is_mr_storage(dataset)):
         return []

@@ -52,7 +52,7 @@ _GRAY_PART: Final = 0.9
 _STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
 """What a JPEG or JPEG 2000 codestream begins with."""
 _MOST_DAMAGED: Final = 16
-"""Frames that may be damaged in a file that is read: each is looked for anew."""
+"""Damaged frames up to which a file is read: decoding starts again after each."""
 _ITEM_HEADER: Final = 8
 _NO_OFFSETS: Final = b"\xfe\xff\x00\xe0\0\0\0\0"
 """An empty basic offset table."""
@@ -135,8 +135,8 @@ def holds_more(dataset: Dataset, source: str) -> bool:
         parse_basic_offsets(stream)
         starts = [fragment[:2] for fragment in generate_fragments(stream)]
         return len(starts) > described.frames and all(start in _STARTS for start in starts)
-    one = described.rows * described.columns * described.samples * described.allocated // 8
-    return len(data) >= (described.frames + 1) * one
+    frame_bytes = described.rows * described.columns * described.samples * described.allocated // 8
+    return len(data) >= (described.frames + 1) * frame_bytes
 
 
 def describe(dataset: Dataset, source: str) -> Description:
@@ -212,10 +212,10 @@ def _frames(
     if syntax.is_encapsulated:
         _drop_wrong_offsets(dataset, described.frames)
         precision = _check_codestreams(dataset, described, syntax, source)
-    found = 0
+    count = 0
     decoded = _undamaged(dataset, described, precision, source)
     for index, samples in enumerate(islice(decoded, described.frames)):
-        found += 1
+        count += 1
         if wanted is not None and index not in wanted:
             continue
         if isinstance(samples, CorruptInputError):
@@ -231,8 +231,8 @@ def _frames(
             gray = luma(colors)
             check_rows(gray, source)
             yield Plane(finite(gray, source), remarks)
-    if found < described.frames:
-        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
+    if count < described.frames:
+        raise CorruptInputError(f"{source}: damaged DICOM ({count} of {described.frames} frames)")
 
 
 def _gray(
@@ -241,20 +241,22 @@ def _gray(
     windowed, padded = levels
     pixels = finite(transform.apply(stored, windowed=windowed, padded=padded), source)
     step = max(1, int((stored.size / _LOOKED_AT) ** 0.5))
-    some = stored[::step, ::step]
+    sample = stored[::step, ::step]
     plane = Plane(pixels)
     if padded and transform.padding is not None and transform.padding[0] < transform.padding[1]:
-        plane = plane._replace(stored=some.astype(np.float32), padding=transform.is_padding(some))
+        plane = plane._replace(
+            stored=sample.astype(np.float32), padding=transform.is_padding(sample)
+        )
     if not windowed or transform.window is None:
         return plane
-    unwindowed = transform.apply(some, windowed=False, padded=padded)
+    unwindowed = transform.apply(sample, windowed=False, padded=padded)
     return plane._replace(unwindowed=unwindowed, windowed=pixels[::step, ::step].copy())
 
 
 def _undamaged(
     dataset: Dataset, described: Description, precision: int | None, source: str
 ) -> Iterator[NDArray[Any] | CorruptInputError]:
-    """``_decoded``; an error in place of each of a few frames that are damaged."""
+    """``_decoded``; an error instead of each of a few damaged frames."""
     frame = damaged = 0
     while True:
         try:
@@ -289,7 +291,7 @@ def _decoded(
         "samples_per_pixel": described.samples,
         "photometric_interpretation": described.photometric,
         "number_of_frames": described.frames,
-        # Required of colour, and left out by some writers, who mean the usual interleaved samples.
+        # Required for colour; writers that leave it out mean the usual interleaved samples.
         "planar_configuration": int(whole(dataset, "PlanarConfiguration", 0) == 1),
     }
     if not syntax.is_encapsulated and described.samples == 3 and allocated == 8:
@@ -316,7 +318,7 @@ def _drop_wrong_offsets(dataset: Dataset, frames: int) -> None:
 
 
 def _gray_layout(data: bytes, described: Description, planar: int) -> dict[str, Any]:
-    """How samples of 8 bits must lie where that makes them RGB of gray; nothing where it does not.
+    """The layout in which samples of 8 bits are gray stored as RGB; empty where there is none.
 
     Programs that decompress leave the photometric interpretation as it was, and more than one
     states the wrong planar configuration.
@@ -328,8 +330,8 @@ def _gray_layout(data: bytes, described: Description, planar: int) -> dict[str, 
     layouts = {0: frame.reshape(-1, 3), 1: frame.reshape(3, -1).T}
     for stated in (planar, 1 - planar):
         colors = layouts[stated]
-        shown = colors[colors.any(axis=1)]
-        if len(shown) and (shown == shown[:, :1]).all(axis=1).mean() > _GRAY_PART:
+        not_black = colors[colors.any(axis=1)]
+        if len(not_black) and (not_black == not_black[:, :1]).all(axis=1).mean() > _GRAY_PART:
             return {"photometric_interpretation": "RGB", "planar_configuration": stated}
     return {}
 
@@ -343,13 +345,13 @@ def _check_codestreams(
     """
     expected = codestream.Size(described.columns, described.rows, described.samples)
     frames = generate_frames(dataset.PixelData, number_of_frames=described.frames)
-    found, precision = 0, None
-    for found, frame in enumerate(frames, start=1):
+    count, precision = 0, None
+    for count, frame in enumerate(frames, start=1):
         codestream.check(frame, syntax, expected, described.allocated // 8, source)
-        if found == 1 and (claimed := codestream.stated_size(frame, syntax)) is not None:
+        if count == 1 and (claimed := codestream.stated_size(frame, syntax)) is not None:
             precision = claimed.precision
-    if found < described.frames:
-        raise CorruptInputError(f"{source}: damaged DICOM ({found} of {described.frames} frames)")
+    if count < described.frames:
+        raise CorruptInputError(f"{source}: damaged DICOM ({count} of {described.frames} frames)")
     return precision
 
 

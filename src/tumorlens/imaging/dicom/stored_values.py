@@ -48,9 +48,9 @@ class Description(NamedTuple):
 def stored_values(
     samples: NDArray[Any], described: Description, syntax: UID, precision: int | None
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values (H, W) of a frame's ``samples``, and what the file says wrongly of them.
+    """The values (H, W) of a frame's ``samples``, and what the file states wrongly about them.
 
-    ``precision`` is the bits of a sample by the codestream, None where there is none.
+    ``precision`` is the bits of a sample by the codestream, None where there is no codestream.
     """
     values = _stated_values(samples, described, syntax, precision)
     remarks: tuple[str, ...] = ()
@@ -87,8 +87,8 @@ def _stated_values(
 
 def _is_swapped(samples: NDArray[Any], values: NDArray[Any]) -> bool:
     """``is_swapped`` of some rows."""
-    some = some_rows(samples)
-    return is_swapped(some, some if values is samples else some_rows(values))
+    rows = some_rows(samples)
+    return is_swapped(rows, rows if values is samples else some_rows(values))
 
 
 def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:

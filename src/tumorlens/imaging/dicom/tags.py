@@ -1,7 +1,7 @@
 """Look up values of a data set, in the functional groups of enhanced objects too.
 
-Nothing here raises for an element that is odd: what cannot be read counts as missing, because one
-odd element that does not matter must not cost the file.
+Nothing here raises for an odd element: what cannot be read counts as missing, because a file must
+not be refused for an element that does not matter.
 """
 
 import math
@@ -16,7 +16,7 @@ from tumorlens.text import clean
 
 _LONGEST_TEXT = 64
 _LONGEST_UID = 256
-"""Some writers exceed the 64 characters of a UID (PS3.5 9); cut off, two would be one."""
+"""Some writers exceed the 64 characters of a UID (PS3.5 9); cut off, two could become the same."""
 
 
 def element(dataset: Dataset | None, keyword: str) -> Any:
@@ -39,8 +39,10 @@ def private_element(dataset: Dataset, group: int, creator: str, offset: int) -> 
 
 def items(dataset: Dataset | None, keyword: str) -> list[Dataset]:
     """The items of a sequence; none where it is missing or is no sequence."""
-    found = element(dataset, keyword)
-    return [one for one in found if isinstance(one, Dataset)] if _is_list(found) else []
+    sequence = element(dataset, keyword)
+    if not _is_list(sequence):
+        return []
+    return [item for item in sequence if isinstance(item, Dataset)]
 
 
 def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:
@@ -52,8 +54,8 @@ def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | No
     shared = element(dataset, "SharedFunctionalGroupsSequence") or []
     for groups in (per_frame[frame : frame + 1], shared[:1]):
         for group in groups:
-            if found := items(group, keyword):
-                return found[0]
+            if group_items := items(group, keyword):
+                return group_items[0]
     return None
 
 
@@ -83,24 +85,24 @@ def shape(dataset: Dataset, source: str) -> tuple[int, int]:
 
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """``count`` finite numbers, or None where the element is missing, short or odd."""
-    found = _floats(value)
-    return found if len(found) == count and all(map(math.isfinite, found)) else None
+    parsed = _floats(value)
+    return parsed if len(parsed) == count and all(map(math.isfinite, parsed)) else None
 
 
 def number(dataset: Dataset | None, keyword: str) -> float | None:
     """The first of one or more numbers; None where there is none, or it is not finite."""
-    found = _floats(element(dataset, keyword))[:1]
-    return found[0] if found and math.isfinite(found[0]) else None
+    first = _floats(element(dataset, keyword))[:1]
+    return first[0] if first and math.isfinite(first[0]) else None
 
 
 def whole(dataset: Dataset, keyword: str, default: int) -> int:
     """The element as an integer; ``default`` where there is none."""
-    found = number(dataset, keyword)
-    return default if found is None else int(found)
+    stated = number(dataset, keyword)
+    return default if stated is None else int(stated)
 
 
 def is_stated(dataset: Dataset | None, keyword: str) -> bool:
-    """Whether the element holds something, sense or not."""
+    """Whether the element holds a value, valid or not."""
     if dataset is None or keyword not in dataset:
         return False
     value = dataset.get_item(keyword).value  # raw, where it cannot be converted

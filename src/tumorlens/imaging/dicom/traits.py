@@ -103,27 +103,27 @@ _GE_OFFSET: Final = 1_000_000_000
 def traits_of(dataset: Dataset, frame: int) -> Traits:
     """What the data set says of ``frame`` (from 0)."""
     words = image_type(dataset, frame)
-    found: dict[str, float | str] = {}
+    traits: dict[str, float | str] = {}
     if component := _component(dataset, frame, words):
-        found[COMPONENT] = component
+        traits[COMPONENT] = component
     if kinds := [word for word in words if word not in _COMPONENTS]:
-        found["image type"] = "\\".join(kinds)
+        traits["image type"] = "\\".join(kinds)
     for name, group, keyword in _NUMBERS:
-        value = number(_place(dataset, frame, group), keyword)
+        value = number(_group(dataset, frame, group), keyword)
         if value is not None:
-            found.setdefault(name, value)
-    if "b-value" not in found and (private := _private_b_value(dataset)) is not None:
-        found["b-value"] = private
+            traits.setdefault(name, value)
+    if "b-value" not in traits and (private := _private_b_value(dataset)) is not None:
+        traits["b-value"] = private
     for name, group, keyword in _TEXTS:
-        if words := texts(_place(dataset, frame, group), keyword):
-            found[name] = "\\".join(words)
+        if words := texts(_group(dataset, frame, group), keyword):
+            traits[name] = "\\".join(words)
     if gradient := _gradient(dataset, frame):
-        found.setdefault("gradient", gradient)
+        traits.setdefault("gradient", gradient)
     if spacing := _pixel_size(dataset, frame):
-        found["pixel size"] = spacing
-    found |= _weak(dataset, frame)
-    found |= {} if WINDOW in found else _samples(dataset)
-    pairs: tuple[Trait, ...] = tuple(found.items())
+        traits["pixel size"] = spacing
+    traits |= _weak(dataset, frame)
+    traits |= {} if WINDOW in traits else _samples(dataset)
+    pairs: tuple[Trait, ...] = tuple(traits.items())
     return pairs
 
 
@@ -138,25 +138,25 @@ def _samples(dataset: Dataset) -> dict[str, float | str]:
 
 def _weak(dataset: Dataset, frame: int) -> dict[str, float | str]:
     """What slices of one volume may differ in too: indices, window, clock, number."""
-    found: dict[str, float | str] = {}
+    traits: dict[str, float | str] = {}
     stated = texts(functional_group(dataset, frame, "FrameContentSequence"), _INDICES)
     indices = numbers(list(stated), len(stated)) or ()
-    found |= {f"{DIMENSION} {place}": index for place, index in enumerate(indices, start=1)}
+    traits |= {f"{DIMENSION} {axis}": index for axis, index in enumerate(indices, start=1)}
     voi = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
     window = [number(voi, keyword) for keyword in ("WindowCenter", "WindowWidth")]
     if None not in window:
-        found[WINDOW] = "/".join(f"{value:g}" for value in window)
+        traits[WINDOW] = "/".join(f"{value:g}" for value in window)
     for name, group, keyword in _CLOCKS:
-        if clock := text(_place(dataset, frame, group), keyword):
-            found.setdefault(name, clock)
+        if clock := text(_group(dataset, frame, group), keyword):
+            traits.setdefault(name, clock)
     if (number(dataset, "NumberOfFrames") or 1) > 1:
-        found["frame number"] = float(frame + 1)
+        traits["frame number"] = float(frame + 1)
     elif (counted := number(dataset, "InstanceNumber")) is not None:
-        found["instance number"] = counted
-    return found
+        traits["instance number"] = counted
+    return traits
 
 
-def _place(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
+def _group(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
     return dataset if group is None else functional_group(dataset, frame, group)
 
 
@@ -170,8 +170,8 @@ def _gradient(dataset: Dataset, frame: int) -> str:
 def _pixel_size(dataset: Dataset, frame: int) -> str:
     """In millimetres, rounded, as a word: 1% more is another grid."""
     measures = functional_group(dataset, frame, "PixelMeasuresSequence") or dataset
-    found = numbers(element(measures, "PixelSpacing"), 2)
-    return "" if found is None else f"{found[0]:.3g}"
+    spacing = numbers(element(measures, "PixelSpacing"), 2)
+    return "" if spacing is None else f"{spacing[0]:.3g}"
 
 
 def image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def image_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
 
 
 def _component(dataset: Dataset, frame: int, words: tuple[str, ...]) -> str | None:
-    """What of the complex signal is shown; None where nothing says it."""
+    """Which part of the complex signal is shown; None where it is not stated."""
     group = functional_group(dataset, frame, _FRAME_TYPE)
     stated = text(group, "ComplexImageComponent") or text(dataset, "ComplexImageComponent")
     # The first two values say whether it was computed; what is shown comes after them.
@@ -196,6 +196,6 @@ def _private_b_value(dataset: Dataset) -> float | None:
     for group, creator, offset in _PRIVATE_B_VALUES:
         value = private_element(dataset, group, creator, offset)
         first = value[0] if hasattr(value, "append") and len(value) else value
-        if (found := numbers(first, 1)) is not None:
-            return found[0] % _GE_OFFSET
+        if (b_value := numbers(first, 1)) is not None:
+            return b_value[0] % _GE_OFFSET
     return None
